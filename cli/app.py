@@ -1,0 +1,73 @@
+"""The Typer app: commands, and errors as one line on stderr."""
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sparsedet import __version__
+from sparsedet.cli import doctor, evaluate, mine, pull, push, review, split, train
+from sparsedet.errors import SparseDetError
+
+app = typer.Typer(
+    name="sparsedet",
+    help="Train detectors on sparsely annotated images, mine the boxes that the annotators missed, "
+    "and push them back to Label Studio for review.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_ENDED_BY_INTERRUPT = 130
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sparsedet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks instead of one-line errors.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+app.command("pull")(pull.pull)
+app.command("split")(split.split)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("mine")(mine.mine)
+app.command("push")(push.push)
+app.command("review")(review.review)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; turn errors that the user can mend into one line and status 1."""
+    try:
+        app()
+    except SparseDetError as error:
+        if os.environ.get("SPARSEDET_DEBUG"):
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(_ENDED_BY_INTERRUPT)

@@ -1,0 +1,62 @@
+"""Output: one JSON object on stdout with `--json`, everything meant for people on stderr or stdout.
+
+rich is imported when something is drawn, so that `--help` stays instant.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from sparsedet.tool import Progress
+
+
+def emit_json(value: Mapping[str, Any]) -> None:
+    """Print the one JSON object of a `--json` call."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Tell a person something; on stderr, so that stdout stays for results."""
+    typer.echo(text, err=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on stdout; all columns but the first are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        drawn.add_row(*(str(cell) for cell in row))
+    Console().print(drawn)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield a callable `progress(what, done, total)` that draws one bar per `what` on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    with RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report

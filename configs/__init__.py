@@ -1,0 +1,1 @@
+"""Training configurations as package data; `sparsedet.training.settings` finds them by name."""

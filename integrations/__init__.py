@@ -1,0 +1,1 @@
+"""Adapters of the port `sparsedet.tool`, found through the entry points `sparsedet.integrations`."""

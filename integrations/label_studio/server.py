@@ -1,0 +1,353 @@
+"""A throw-away Label Studio on this machine, for the demo and the tests.
+
+The server is a program of its own in a virtual environment of its own (its pins clash with ours);
+this module finds it, starts it on a free port of 127.0.0.1, waits until it answers, and ends it.
+"""
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from sparsedet.errors import SetupError, ToolError
+from sparsedet.files import atomic_path, read_json, write_json
+from sparsedet.tool import Progress, no_progress
+
+logger = logging.getLogger(__name__)
+
+EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
+VENV_EXECUTABLE = Path(".venv-label-studio/bin/label-studio")
+"""Where `make label-studio` installs it, relative to the repository."""
+
+START_SECONDS = 240.0
+"""A start on a migrated database takes about 10 s on two cores, a start from nothing over 60 s."""
+STOP_SECONDS = 10.0
+
+_EMAIL = "admin@example.com"
+_DATABASE = "label_studio.sqlite3"
+_PORT_ATTEMPTS = 3
+_LOG_TAIL_LINES = 15
+# What the server may inherit. Not the rest: it reads settings from plain names like HOST and
+# PASSWORD, and a LABEL_STUDIO_API_KEY of the caller is none of its business.
+_INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME")
+_SETTINGS = {
+    "SENTRY_DSN": "",
+    "FRONTEND_SENTRY_DSN": "",
+    "COLLECT_ANALYTICS": "false",
+    "LATEST_VERSION_CHECK": "false",
+    "FEATURE_FLAGS_OFFLINE": "true",
+    "DEBUG": "false",
+    "LOG_LEVEL": "ERROR",
+    # It serves this machine only, and live backends and image links on it are wanted.
+    "SSRF_PROTECTION_ENABLED": "false",
+    "ML_BLOCK_LOCAL_IP": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A running Label Studio and the way in."""
+
+    url: str
+    email: str
+    password: str = field(repr=False)
+    api_key: str = field(repr=False)
+    """The administrator's legacy token."""
+    data_dir: Path
+    """Database, uploads, log and credentials; a later start with the same folder goes on there."""
+    pid: int
+    """Leader of the server's process group."""
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
+    """None for a server that an earlier process left running."""
+
+    def stop(self) -> None:
+        """End the server; does nothing when it was stopped already."""
+        if self.process is not None and self.process.returncode is not None:
+            return
+        _end_group(self.pid, self.process)
+        (self.data_dir / "server.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def running_server(
+    data_dir: Path,
+    *,
+    executable: Path | None = None,
+    keep: bool = False,
+    progress: Progress = no_progress,
+) -> Iterator[LocalServer]:
+    """Run a server on `data_dir` for the length of the block; with `keep` it outlives the block."""
+    server = start_server(data_dir, executable=executable, keep=keep, progress=progress)
+    try:
+        yield server
+    finally:
+        if not keep:
+            server.stop()
+
+
+def start_server(
+    data_dir: Path,
+    *,
+    executable: Path | None = None,
+    keep: bool = False,
+    progress: Progress = no_progress,
+) -> LocalServer:
+    """Start a server on `data_dir`, or return the one that already runs there.
+
+    Without `keep`, the server ends with this process at the latest.
+
+    Raises:
+        SetupError: when Label Studio is not installed.
+        ToolError: with the end of its log, when it does not come up.
+    """
+    data_dir = data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    credentials = _credentials(data_dir)
+    if running := _running(data_dir, credentials):
+        return running
+    program = find_executable(executable)
+    if not (data_dir / _DATABASE).exists() and (template := _template(program, progress)):
+        with atomic_path(data_dir / _DATABASE) as temporary:
+            shutil.copyfile(template, temporary)
+    progress("starting Label Studio", 0, 1)
+    for _ in range(_PORT_ATTEMPTS):
+        server = _start(program, data_dir, credentials)
+        if not keep:
+            # Here and not after the wait: an interrupt during the start must not leave it behind.
+            atexit.register(server.stop)
+        try:
+            ready = _wait(server)
+        except BaseException:
+            server.stop()
+            raise
+        if ready:
+            write_json(data_dir / "server.json", {"pid": server.pid, "url": server.url})
+            progress("starting Label Studio", 1, 1)
+            return server
+        server.stop()
+    raise ToolError(f"Label Studio found no free port in {_PORT_ATTEMPTS} attempts")
+
+
+def find_executable(given: Path | None = None) -> Path:
+    """Return the path of the program `label-studio`.
+
+    Looked for in this order: `given`, the environment variable SPARSEDET_LABEL_STUDIO, the
+    virtual environment of `make label-studio` below the current folder, PATH.
+
+    Raises:
+        SetupError: with the commands that install it.
+    """
+    named = given or os.environ.get(EXECUTABLE_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise SetupError(f"{named}: no such program (expected the label-studio executable)")
+        return Path(named).absolute()
+    if VENV_EXECUTABLE.is_file():
+        return VENV_EXECUTABLE.absolute()
+    if on_path := shutil.which("label-studio"):
+        return Path(on_path).absolute()
+    raise SetupError(
+        "Label Studio is not installed: run `make label-studio` in the repository, or "
+        "`python3 -m venv .venv-label-studio && .venv-label-studio/bin/pip install label-studio`, "
+        f"or name its executable in {EXECUTABLE_VARIABLE}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    password: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+def _credentials(data_dir: Path) -> _Credentials:
+    """Return the folder's password and token, made at random the first time.
+
+    They open nothing but this folder's server, whose database keeps the token in the clear too.
+    """
+    path = data_dir / "credentials.json"
+    if path.exists():
+        return _Credentials(**read_json(path))
+    credentials = _Credentials(secrets.token_urlsafe(12), secrets.token_hex(20))
+    with atomic_path(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(
+            json.dumps({"password": credentials.password, "token": credentials.token})
+        )
+    return credentials
+
+
+def _running(data_dir: Path, credentials: _Credentials) -> LocalServer | None:
+    """Return the server that an earlier call left running on `data_dir`, if it still answers."""
+    state = data_dir / "server.json"
+    if not state.exists():
+        return None
+    content = read_json(state)
+    server = _server(data_dir, credentials, content["url"], content["pid"])
+    return server if _is_ours(server) else None
+
+
+def _server(
+    data_dir: Path,
+    credentials: _Credentials,
+    url: str,
+    pid: int,
+    process: "subprocess.Popen[bytes] | None" = None,
+) -> LocalServer:
+    return LocalServer(
+        url=url,
+        email=_EMAIL,
+        password=credentials.password,
+        api_key=credentials.token,
+        data_dir=data_dir,
+        pid=pid,
+        process=process,
+    )
+
+
+def _start(program: Path, data_dir: Path, credentials: _Credentials) -> LocalServer:
+    port = _free_port()
+    environment = _environment(data_dir) | {
+        # In the environment and not among the arguments, which every user of the machine can read.
+        "LABEL_STUDIO_USERNAME": _EMAIL,
+        "LABEL_STUDIO_PASSWORD": credentials.password,
+        "LABEL_STUDIO_USER_TOKEN": credentials.token,
+    }
+    command = [str(program), "start", "--no-browser", "--enable-legacy-api-token"]
+    command += ["--internal-host", "127.0.0.1", "--port", str(port)]
+    with (data_dir / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=data_dir,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a process group of its own, so that all of it can be ended
+        )
+    return _server(data_dir, credentials, f"http://127.0.0.1:{port}", process.pid, process)
+
+
+def _wait(server: LocalServer) -> bool:
+    """Wait until the server answers; False when its port turned out to be taken."""
+    log = server.data_dir / "server.log"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process is not None and server.process.poll() is not None:
+            raise ToolError(f"Label Studio ended while starting; {log} says:\n{_tail(log)}")
+        # It goes on to the next port without asking, where nobody would look for it.
+        if "is in use" in log.read_text(errors="replace"):
+            return False
+        if _is_ours(server):
+            return True
+        time.sleep(0.3)
+    raise ToolError(
+        f"Label Studio did not answer within {START_SECONDS:.0f} s; {log} says:\n{_tail(log)}"
+    )
+
+
+def _is_ours(server: LocalServer) -> bool:
+    """Whether the server answers and knows our token; another one on the port would refuse it."""
+    headers = {"Authorization": f"Token {server.api_key}"}
+    try:
+        response = httpx.get(f"{server.url}/api/current-user/whoami", headers=headers, timeout=5.0)
+    except httpx.HTTPError:
+        return False
+    return response.status_code == httpx.codes.OK
+
+
+def _template(program: Path, progress: Progress) -> Path | None:
+    """Return a migrated, empty database of this server's version, made once per machine.
+
+    Migrating takes most of a first start. The template holds no user and no token. Two processes
+    that make it at once both succeed: each migrates in a folder of its own, the last rename wins.
+    """
+    version = _version(program)
+    if version is None:
+        return None
+    template = _cache_dir() / f"label-studio-{version}.sqlite3"
+    if template.exists():
+        return template
+    progress("preparing Label Studio's database (once, about a minute)", 0, 1)
+    with TemporaryDirectory(prefix="sparsedet-label-studio-") as scratch:
+        result = subprocess.run(
+            [str(program), "init", "--quiet"],
+            cwd=scratch,
+            env=_environment(Path(scratch)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        database = Path(scratch) / _DATABASE
+        if result.returncode != 0 or not database.exists():
+            # The start itself will tell what is wrong, with its log.
+            logger.debug("no template database: %s", result.stderr.decode(errors="replace"))
+            return None
+        with atomic_path(template) as temporary:
+            shutil.copyfile(database, temporary)
+    progress("preparing Label Studio's database (once, about a minute)", 1, 1)
+    return template
+
+
+def _version(program: Path) -> str | None:
+    """Return the installed version, asked of the interpreter beside the program (about 0.1 s)."""
+    python = program.resolve().parent / "python"
+    code = "from importlib.metadata import version; print(version('label-studio'))"
+    try:
+        result = subprocess.run(
+            [str(python), "-c", code], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def _environment(data_dir: Path) -> Mapping[str, str]:
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return inherited | _SETTINGS | {"LABEL_STUDIO_BASE_DATA_DIR": str(data_dir)}
+
+
+def _cache_dir() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sparsedet"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end_group(pid: int, process: "subprocess.Popen[bytes] | None") -> None:
+    """End the process group: asked first, forced after `STOP_SECONDS`."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + STOP_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, number)
+            while time.monotonic() < deadline:
+                if process is not None:
+                    process.poll()  # collects a dead child, which would count as alive otherwise
+                os.killpg(pid, 0)
+                time.sleep(0.05)
+            continue
+        return
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").rstrip().splitlines()
+    return "\n".join(lines[-_LOG_TAIL_LINES:])

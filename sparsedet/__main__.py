@@ -1,0 +1,6 @@
+"""`python -m sparsedet`: the one core file that may import the command line."""
+
+from sparsedet.cli.app import main
+
+if __name__ == "__main__":
+    main()

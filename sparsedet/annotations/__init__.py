@@ -1,0 +1,18 @@
+"""Annotated images: the `Dataset` type, COCO JSON, and checks of the image files."""
+
+from sparsedet.annotations.coco import read_coco, write_coco
+from sparsedet.annotations.images import check_images, read_upright, upright_size
+from sparsedet.annotations.model import XYXY, Box, Category, Dataset, Image
+
+__all__ = [
+    "XYXY",
+    "Box",
+    "Category",
+    "Dataset",
+    "Image",
+    "check_images",
+    "read_coco",
+    "read_upright",
+    "upright_size",
+    "write_coco",
+]

@@ -1,0 +1,94 @@
+"""Image files: their upright size, their pixels, and whether they agree with the annotations.
+
+numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` loads this module.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.annotations.model import Dataset
+from sparsedet.errors import AnnotationError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSED = {5, 6, 7, 8}
+"""EXIF orientations that swap width and height."""
+_UPRIGHT_IN_PILLOW = {"TIFF"}
+"""Formats whose orientation Pillow has applied to `size` already."""
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) in pixels after EXIF orientation; only the header is read."""
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(path) as image:
+            width, height = image.size
+            transposed = (
+                image.format not in _UPRIGHT_IN_PILLOW
+                and image.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED
+            )
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such image file") from None
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise AnnotationError(f"{path}: can't be read as an image ({error})") from error
+    return (height, width) if transposed else (width, height)
+
+
+def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Decode an image, EXIF orientation applied; uint8 of shape (H, W, 3), BGR."""
+    import cv2
+    import numpy as np
+
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such image file") from None
+    if data[8:12].tobytes() == b"WEBP":
+        return _read_with_pillow(path)
+    # IMREAD_COLOR applies the EXIF orientation itself, in every format that has one but WebP.
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise AnnotationError(f"{path}: can't be decoded as an image; is the file complete?")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _read_with_pillow(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    import numpy as np
+    import PIL.Image
+    import PIL.ImageOps
+
+    try:
+        with PIL.Image.open(path) as image:
+            pixels = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise AnnotationError(f"{path}: can't be decoded as an image ({error})") from error
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def check_images(dataset: Dataset, folder: Path) -> None:
+    """Check that every image exists below `folder` with the size that the annotations give.
+
+    Raises:
+        AnnotationError: naming the image's id and file.
+    """
+    if not folder.is_dir():
+        raise AnnotationError(f"{folder}: no such image folder (--images)")
+    for image in dataset.images:
+        path = folder / image.file_name
+        try:
+            size = upright_size(path)
+        except AnnotationError as error:
+            raise AnnotationError(f"image id {image.id}: {error}") from error
+        if size != (image.width, image.height):
+            hint = (
+                "; the annotations seem to ignore the file's EXIF orientation"
+                if size == (image.height, image.width)
+                else ""
+            )
+            raise AnnotationError(
+                f"image id {image.id}: {path} is {size[0]} x {size[1]} pixels upright, "
+                f"the annotations say {image.width} x {image.height}{hint}"
+            )

@@ -1,0 +1,132 @@
+"""The one type that runs through the whole tool: images, boxes and categories.
+
+Boxes are XYXY, absolute pixels of the EXIF-upright image, floats. Other conventions (COCO's XYWH,
+Label Studio's percentages) exist only where files and servers are read and written.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+XYXY = tuple[float, float, float, float]
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def _no_keys() -> Mapping[str, Any]:
+    # A factory, because dataclasses refuse the (unhashable) mapping itself as a default.
+    return _EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects."""
+
+    id: int
+    name: str
+    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+    """Keys of the source file that sparsedet does not know, kept for writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, by its upright size."""
+
+    id: int
+    file_name: str
+    """Relative to the image folder, with forward slashes; never leaves it."""
+    width: int
+    """Pixels, after EXIF orientation."""
+    height: int
+    """Pixels, after EXIF orientation."""
+    exhaustive: bool = False
+    """A person vouched that every object in the image has a box."""
+    tool_id: str | None = None
+    """The annotation tool's id of the image (in Label Studio, the task)."""
+    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box on an image: an annotation, or a region verified as background for its class."""
+
+    id: int
+    image_id: int
+    category_id: int
+    xyxy: XYXY
+    """Left, top, right, bottom in absolute pixels of the upright image."""
+    iscrowd: bool = False
+    """A group of objects in COCO's sense: never dropped, never counted, never trained on."""
+    area: float | None = None
+    """Square pixels; None means that of the box. COCO files give the mask's area."""
+    origin: str | None = None
+    """Where the box comes from: `human`, `accepted`, `edited`; None where a file does not say."""
+    tool_id: str | None = None
+    """The annotation tool's id of the region."""
+    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+
+    @property
+    def width(self) -> float:
+        """Width in pixels."""
+        return self.xyxy[2] - self.xyxy[0]
+
+    @property
+    def height(self) -> float:
+        """Height in pixels."""
+        return self.xyxy[3] - self.xyxy[1]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with their annotations. Immutable: every change makes a new one."""
+
+    images: tuple[Image, ...]
+    boxes: tuple[Box, ...]
+    categories: tuple[Category, ...]
+    background: tuple[Box, ...] = ()
+    """Verified background: boxes that a reviewer rejected for their class."""
+    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+    """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
+
+    @cached_property
+    def image_by_id(self) -> Mapping[int, Image]:
+        """Images by id."""
+        return {image.id: image for image in self.images}
+
+    @cached_property
+    def category_by_id(self) -> Mapping[int, Category]:
+        """Categories by id."""
+        return {category.id: category for category in self.categories}
+
+    @cached_property
+    def boxes_by_image(self) -> Mapping[int, tuple[Box, ...]]:
+        """Annotations of every image id, in file order; an image without any has an empty tuple."""
+        grouped: dict[int, list[Box]] = {image.id: [] for image in self.images}
+        for box in self.boxes:
+            grouped[box.image_id].append(box)
+        return {image_id: tuple(boxes) for image_id, boxes in grouped.items()}
+
+    def with_boxes(self, boxes: Iterable[Box]) -> "Dataset":
+        """Return the same images and categories with other annotations."""
+        return replace(self, boxes=tuple(boxes))
+
+    def with_images(self, images: Iterable[Image]) -> "Dataset":
+        """Return the part of the dataset on `images`: their annotations and verified background."""
+        kept = tuple(images)
+        ids = {image.id for image in kept}
+        return replace(
+            self,
+            images=kept,
+            boxes=tuple(box for box in self.boxes if box.image_id in ids),
+            background=tuple(box for box in self.background if box.image_id in ids),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of annotations of each category name, crowd regions left out."""
+        counts = {category.name: 0 for category in self.categories}
+        for box in self.boxes:
+            if not box.iscrowd:
+                counts[self.category_by_id[box.category_id].name] += 1
+        return counts

@@ -1,0 +1,37 @@
+"""The errors that a user can cause and mend.
+
+Every message says what is wrong, where, and what to do; the command line prints it as one line and
+exits with status 1. Anything else that is raised is a bug in sparsedet and keeps its traceback.
+"""
+
+
+class SparseDetError(Exception):
+    """Base of all errors that are shown to the user as one line."""
+
+
+class AnnotationError(SparseDetError):
+    """An annotation file, or an image that belongs to it, is broken."""
+
+
+class RecipeError(SparseDetError):
+    """A removal recipe is unknown, malformed, or can't be met."""
+
+
+class ConfigError(SparseDetError):
+    """A training configuration or one of its keys is wrong."""
+
+
+class RunError(SparseDetError):
+    """A run folder is missing something, belongs to another run, or would be overwritten."""
+
+
+class TrainingError(SparseDetError):
+    """Training can't start or can't go on."""
+
+
+class ToolError(SparseDetError):
+    """An annotation tool is unreachable, refused a request, or holds something unexpected."""
+
+
+class SetupError(SparseDetError):
+    """Something that sparsedet needs is not installed."""

@@ -1,0 +1,55 @@
+"""Writing files so that a crash leaves either the old content or the new, never half of it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sparsedet.errors import SparseDetError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; it replaces `target` when the block succeeds.
+
+    The data is flushed to disk before the rename, so that a power cut can't leave an empty file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
+    """Write `value` as UTF-8 JSON, atomically."""
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise `SparseDetError` with the path, and the place of a syntax error."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SparseDetError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise SparseDetError(f"{path}: is a folder, expected a JSON file") from None
+    except UnicodeDecodeError as error:
+        raise SparseDetError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise SparseDetError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            "is the file complete?"
+        ) from error

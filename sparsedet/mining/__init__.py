@@ -1,0 +1,1 @@
+"""From a checkpoint to mined boxes: detect, match, calibrate, rank. Import the modules directly."""

@@ -1,0 +1,15 @@
+"""SparseDet as a detectron2 extension; importing this package registers its components."""
+
+from sparsedet.modeling.config import add_sparsedet_config
+from sparsedet.modeling.roi_heads import SparseROIHeads
+from sparsedet.modeling.rpn import SparseRPN
+from sparsedet.modeling.sparsedet_rcnn import SparseDetRCNN
+from sparsedet.modeling.timm_fpn import build_timm_fpn_backbone
+
+__all__ = [
+    "SparseDetRCNN",
+    "SparseROIHeads",
+    "SparseRPN",
+    "add_sparsedet_config",
+    "build_timm_fpn_backbone",
+]

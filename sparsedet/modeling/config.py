@@ -1,0 +1,80 @@
+"""The configuration keys that sparsedet adds to detectron2's."""
+
+from detectron2.config import CfgNode
+
+
+def add_sparsedet_config(cfg: CfgNode) -> None:
+    """Add sparsedet's keys, with the published values as defaults where the paper has them."""
+    cfg.SPARSEDET = CfgNode()
+    # plain, end-to-end or staged: see ARCHITECTURE of the package `sparsedet.training.methods`.
+    cfg.SPARSEDET.METHOD = "staged"
+
+    # Pseudo-positive mining while training (end-to-end).
+    cfg.SPARSEDET.PSEUDO_POSITIVES = CfgNode()
+    cfg.SPARSEDET.PSEUDO_POSITIVES.ENABLED = True
+    # Mine once the iteration is greater than this; -1: half of SOLVER.MAX_ITER.
+    cfg.SPARSEDET.PSEUDO_POSITIVES.START_ITER = -1
+    # A proposal is pseudo-positive above this sigmoid(objectness) ...
+    cfg.SPARSEDET.PSEUDO_POSITIVES.OBJECTNESS_THRESH = 0.8
+    # ... when its IoU with every label of the image is at most this.
+    cfg.SPARSEDET.PSEUDO_POSITIVES.MAX_LABEL_IOU = 0.2
+    # NMS that thins the pseudo-positives for the self-supervised loss.
+    cfg.SPARSEDET.PSEUDO_POSITIVES.NMS_THRESH = 0.3
+    # Weight of the self-supervised loss between the views' box features.
+    cfg.SPARSEDET.PSEUDO_POSITIVES.LOSS_WEIGHT = 1.0
+
+    # Confident detections that join the labels of the augmented view (end-to-end).
+    cfg.SPARSEDET.CONFIDENT_DETECTIONS = CfgNode()
+    cfg.SPARSEDET.CONFIDENT_DETECTIONS.SCORE_THRESH = 0.9
+    # Class-wise NMS over labels and detections together.
+    cfg.SPARSEDET.CONFIDENT_DETECTIONS.NMS_THRESH = 0.5
+
+    # The augmented view (end-to-end).
+    cfg.SPARSEDET.AUGMENTED_VIEW = CfgNode()
+    # Contrast, brightness and saturation factors are each drawn from this range.
+    cfg.SPARSEDET.AUGMENTED_VIEW.JITTER = (0.5, 1.5)
+    # Standard deviation of the PCA colour lighting, in units of the ImageNet colour spread.
+    cfg.SPARSEDET.AUGMENTED_VIEW.LIGHTING = 1.2
+    # Blacken a rectangle of one random labelled box.
+    cfg.SPARSEDET.AUGMENTED_VIEW.ERASE = True
+    # Share of the box's area that the rectangle takes, and its range of width / height.
+    cfg.SPARSEDET.AUGMENTED_VIEW.ERASE_AREA = (0.4, 0.7)
+    cfg.SPARSEDET.AUGMENTED_VIEW.ERASE_ASPECT = (0.3, 3.3)
+
+    # Mining after training (`sparsedet mine`, and between the stages of `staged`).
+    cfg.SPARSEDET.MINING = CfgNode()
+    # A detection is mined above this quantile of the model's scores on human boxes of its class.
+    cfg.SPARSEDET.MINING.QUANTILE = 0.3
+    # Between this quantile and the one above, a detection is in doubt: ignored by the retraining.
+    cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
+    # The class is sure when it has at least this share of the score of all classes together.
+    cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
+    # An annotation explains a detection, whatever its class, from this IoU on.
+    cfg.SPARSEDET.MINING.EXPLAINED_IOU = 0.5
+
+    # Retraining with mined boxes (staged).
+    cfg.SPARSEDET.STAGED = CfgNode()
+    # Anchors and proposals that overlap a doubtful box by this IoU are never background.
+    cfg.SPARSEDET.STAGED.IGNORE_IOU = 0.3
+
+    # timm backbones (MODEL.BACKBONE.NAME build_timm_fpn_backbone).
+    cfg.MODEL.TIMM = CfgNode()
+    cfg.MODEL.TIMM.NAME = "efficientnet_lite0"
+    # Feature levels by stride: c3 has stride 8, c5 stride 32.
+    cfg.MODEL.TIMM.OUT_FEATURES = ["c3", "c4", "c5"]
+    # The stages up to this level are not trained; "" trains all of them.
+    cfg.MODEL.TIMM.FREEZE_THROUGH = "c3"
+    # TensorFlow's batch norm, from which the Lite weights come, divides by sqrt(var + this).
+    cfg.MODEL.TIMM.BATCH_NORM_EPS = 1e-3
+
+    # Only the images that have labels enter the RPN's loss (the images without stay in training).
+    cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = False
+    # Memory layout of convolutions; on CPU channels_last is about 1.6 x as fast.
+    cfg.MODEL.CHANNELS_LAST = False
+
+    # SGD (with detectron2's momentum keys) or AdamW.
+    cfg.SOLVER.OPTIMIZER = "SGD"
+    # Save a checkpoint after this many seconds, whatever CHECKPOINT_PERIOD says.
+    cfg.SOLVER.CHECKPOINT_SECONDS = 600
+    # Bound of the memory for decoded images, in MiB; 0 decodes every time.
+    cfg.DATALOADER.CACHE_MIB = 2048

@@ -1,0 +1,42 @@
+"""From a decoded image to what the network is fed: size, colour order, layout."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+UInt8Image = NDArray[np.uint8]
+"""Shape (H, W, 3)."""
+
+
+def network_size(height: int, width: int, short_side: int, max_size: int) -> tuple[int, int]:
+    """Return (height, width) with the shorter side `short_side`, the longer at most `max_size`."""
+    scale = min(short_side / min(height, width), max_size / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(image: UInt8Image, height: int, width: int) -> UInt8Image:
+    """Resize; areas are averaged when the image shrinks, which keeps thin things visible."""
+    shrinks = height < image.shape[0]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+
+
+def to_tensor(image: UInt8Image, colour_order: str) -> Tensor:
+    """Return a BGR image as uint8 tensor of shape (3, H, W) in `colour_order` (RGB or BGR)."""
+    ordered = image[:, :, ::-1] if colour_order == "RGB" else image
+    return torch.from_numpy(np.ascontiguousarray(ordered.transpose(2, 0, 1)))
+
+
+def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:
+    """Return detectron2's input for one BGR image; detections come back in its own pixels."""
+    height, width = image.shape[:2]
+    size = network_size(height, width, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
+    return {
+        "image": to_tensor(resize(image, *size), cfg.INPUT.FORMAT),
+        "height": height,
+        "width": width,
+    }

@@ -1,0 +1,85 @@
+"""A region proposal network for images whose labels are not all there."""
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from torch import Tensor
+
+from sparsedet.modeling.ignored import overlaps, split_ignored
+
+_IGNORE, _NEGATIVE = -1, 0
+
+
+@PROPOSAL_GENERATOR_REGISTRY.register()
+class SparseRPN(RPN):
+    """detectron2's RPN, except that
+
+    - anchors on boxes to ignore are neither positive nor negative;
+    - with `labelled_images_only`, images without labels give proposals but no loss, and the loss is
+      normalised by the number of the others.
+    """
+
+    @configurable
+    def __init__(
+        self, *, ignore_iou: float = 0.3, labelled_images_only: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.ignore_iou = ignore_iou
+        self.labelled_images_only = labelled_images_only
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().from_config(cfg, input_shape),
+            "ignore_iou": cfg.SPARSEDET.STAGED.IGNORE_IOU,
+            "labelled_images_only": cfg.MODEL.RPN.LABELLED_IMAGES_ONLY,
+        }
+
+    @torch.no_grad()
+    def label_and_sample_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Label anchors as the parent does: -1 ignored, 0 negative, 1 positive, then sample.
+
+        All anchors of an image that has to stay out of the loss are -1.
+        """
+        all_anchors = Boxes.cat(anchors)
+        gt_labels, matched_boxes = [], []
+        for targets in gt_instances:
+            labels, ignored = split_ignored(targets)
+            matches, anchor_labels = self.anchor_matcher(pairwise_iou(labels.gt_boxes, all_anchors))
+            if len(labels):
+                matched_boxes.append(labels.gt_boxes.tensor[matches])
+            else:
+                matched_boxes.append(torch.zeros_like(all_anchors.tensor))
+                if self.labelled_images_only:
+                    anchor_labels.fill_(_IGNORE)
+            if len(ignored):
+                on_ignored = overlaps(all_anchors, ignored, self.ignore_iou)
+                anchor_labels[on_ignored & (anchor_labels == _NEGATIVE)] = _IGNORE
+            gt_labels.append(self._subsample_labels(anchor_labels))
+        return gt_labels, matched_boxes
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[Tensor],
+        gt_labels: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """Return the parent's losses; with `labelled_images_only` per labelled image."""
+        losses: dict[str, Tensor] = super().losses(
+            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
+        )
+        if not self.labelled_images_only:
+            return losses
+        # The parent divides by all images of the batch.
+        labelled = sum(bool((labels != _IGNORE).any()) for labels in gt_labels)
+        scale = len(gt_labels) / max(labelled, 1)
+        return {name: loss * scale for name, loss in losses.items()}

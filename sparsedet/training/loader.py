@@ -1,0 +1,152 @@
+"""Batches for every iteration, each reproducible from the seed and the iteration alone.
+
+So training resumed at any iteration sees exactly what an uninterrupted run would have seen,
+whatever the number of loader processes.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.structures import Boxes, Instances
+from torch.utils.data import DataLoader, Dataset
+
+from sparsedet.annotations import read_upright
+from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
+from sparsedet.training.samples import TrainingImage
+from sparsedet.training.views import AugmentedViewRule, augmented_view
+
+Batch = list[dict[str, Any]]
+
+_ORDER_STREAM, _AUGMENTATION_STREAM = 0, 1
+
+
+def batches(
+    images: Sequence[TrainingImage], cfg: CfgNode, *, seed: int, start: int, end: int
+) -> Iterator[Batch]:
+    """Yield the batches of iterations `start` to `end` - 1.
+
+    Every input has `image`, `instances` (with `gt_ignored` where boxes are to be ignored) and
+    `image_id`; for `end-to-end` also `image_augmented`.
+    """
+    workers = cfg.DATALOADER.NUM_WORKERS
+    loader: DataLoader[Batch] = DataLoader(
+        _Batches(images, cfg, seed),
+        batch_size=None,
+        sampler=range(start, end),
+        num_workers=workers,
+        persistent_workers=False,
+    )
+    yield from loader
+
+
+class _Batches(Dataset[Batch]):
+    """The batch of an iteration, by its number."""
+
+    def __init__(self, images: Sequence[TrainingImage], cfg: CfgNode, seed: int) -> None:
+        self.images = images
+        self.seed = seed
+        self.batch_size: int = cfg.SOLVER.IMS_PER_BATCH
+        self.colour_order: str = cfg.INPUT.FORMAT
+        self.short_sides: tuple[int, ...] = tuple(cfg.INPUT.MIN_SIZE_TRAIN)
+        self.max_size: int = cfg.INPUT.MAX_SIZE_TRAIN
+        self.flip = cfg.INPUT.RANDOM_FLIP == "horizontal"
+        self.second_view = _second_view(cfg)
+        self.pixels = _ImageCache(
+            cfg.DATALOADER.CACHE_MIB * 2**20 // max(1, cfg.DATALOADER.NUM_WORKERS),
+            keep_resized=len(self.short_sides) == 1,
+        )
+        groups = (
+            [
+                [index for index, image in enumerate(images) if image.width >= image.height],
+                [index for index, image in enumerate(images) if image.width < image.height],
+            ]
+            if cfg.DATALOADER.ASPECT_RATIO_GROUPING
+            else [list(range(len(images)))]
+        )
+        # Images of one orientation share a batch: little of it is padding.
+        self.groups = [np.array(group) for group in groups if group]
+        self.batches_per_epoch = sum(-(-len(group) // self.batch_size) for group in self.groups)
+
+    def __getitem__(self, iteration: int) -> Batch:
+        rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
+        return [self._input(self.images[index], rng) for index in self._indices(iteration)]
+
+    def _indices(self, iteration: int) -> Sequence[int]:
+        """Return the images of a batch; every epoch shuffles images, and batches of the groups."""
+        epoch, place = divmod(iteration, self.batches_per_epoch)
+        rng = np.random.default_rng((self.seed, _ORDER_STREAM, epoch))
+        epoch_batches: list[Any] = []
+        for group in self.groups:
+            count = -(-len(group) // self.batch_size)
+            # The last batch is filled up with images from the epoch's beginning.
+            order = np.resize(rng.permutation(group), count * self.batch_size)
+            epoch_batches.extend(order.reshape(count, self.batch_size))
+        chosen: Sequence[int] = epoch_batches[rng.permutation(len(epoch_batches))[place]]
+        return chosen
+
+    def _input(self, image: TrainingImage, rng: np.random.Generator) -> dict[str, Any]:
+        short_side = self.short_sides[rng.integers(len(self.short_sides))]
+        size = network_size(image.height, image.width, short_side, self.max_size)
+        pixels = self.pixels.read(image, size)
+        scale = (size[1] / image.width, size[0] / image.height)
+        boxes = image.boxes * np.array(scale * 2, dtype=np.float32)
+        if self.flip and rng.random() < 0.5:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+            boxes = boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (size[1], 0, size[1], 0)
+            boxes = boxes.astype(np.float32)
+        item = {
+            "image_id": image.image_id,
+            "image": to_tensor(pixels, self.colour_order),
+            "instances": _instances(image, boxes, size),
+        }
+        if self.second_view is not None:
+            view = augmented_view(pixels, boxes[~image.ignored], self.second_view, rng)
+            item["image_augmented"] = to_tensor(view, self.colour_order)
+        return item
+
+
+class _ImageCache:
+    """Decoded images up to a bound of memory; those beyond it are decoded each time."""
+
+    def __init__(self, limit: int, *, keep_resized: bool) -> None:
+        self.limit = limit
+        self.keep_resized = keep_resized
+        self.images: dict[int, UInt8Image] = {}
+        self.bytes = 0
+
+    def read(self, image: TrainingImage, size: tuple[int, int]) -> UInt8Image:
+        """Return the BGR pixels of an image at `size` (height, width)."""
+        pixels = self.images.get(image.image_id)
+        if pixels is None:
+            pixels = read_upright(image.path)
+            if self.keep_resized:
+                pixels = resize(pixels, *size)
+            if self.bytes + pixels.nbytes <= self.limit:
+                self.images[image.image_id] = pixels
+                self.bytes += pixels.nbytes
+        return pixels if pixels.shape[:2] == size else resize(pixels, *size)
+
+
+def _instances(image: TrainingImage, boxes: Any, size: tuple[int, int]) -> Instances:
+    instances = Instances(size)
+    instances.gt_boxes = Boxes(torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)))
+    instances.gt_classes = torch.from_numpy(image.classes)
+    if image.ignored.any():
+        instances.gt_ignored = torch.from_numpy(image.ignored)
+    return instances
+
+
+def _second_view(cfg: CfgNode) -> AugmentedViewRule | None:
+    if cfg.SPARSEDET.METHOD != "end-to-end":
+        return None
+    rule = cfg.SPARSEDET.AUGMENTED_VIEW
+    return AugmentedViewRule(
+        tuple(rule.JITTER),
+        rule.LIGHTING,
+        rule.ERASE,
+        tuple(rule.ERASE_AREA),
+        tuple(rule.ERASE_ASPECT),
+    )

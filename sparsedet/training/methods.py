@@ -1,0 +1,27 @@
+"""The training methods: what each one changes in a configuration, which names none of them.
+
+- `plain`: Faster R-CNN on the labels as they are.
+- `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
+- `staged`: train plain, mine the training images, retrain with sure boxes as labels and doubtful
+  ones ignored.
+"""
+
+from detectron2.config import CfgNode
+
+from sparsedet.errors import ConfigError
+
+METHODS = ("plain", "end-to-end", "staged")
+
+
+def apply_method(cfg: CfgNode, method: str) -> None:
+    """Set the keys that make `cfg` train by `method`."""
+    if method not in METHODS:
+        raise ConfigError(f"unknown method {method!r}; the methods are {', '.join(METHODS)}")
+    two_views = method == "end-to-end"
+    cfg.SPARSEDET.METHOD = method
+    cfg.MODEL.META_ARCHITECTURE = "SparseDetRCNN" if two_views else "GeneralizedRCNN"
+    cfg.MODEL.PROPOSAL_GENERATOR.NAME = "SparseRPN"
+    cfg.MODEL.ROI_HEADS.NAME = "SparseROIHeads"
+    # Images without labels stay in training where nothing punishes what they show.
+    cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = two_views
+    cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = not two_views

@@ -1,0 +1,80 @@
+"""The augmented view of a training image: colour jitter and erasing.
+
+The published order is colour first, then geometry. Resizing and flipping commute with both up to
+rounding, so the jitter runs on the small resized image, where it is cheap.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.modeling.inputs import UInt8Image
+
+# Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks" (2012),
+# section 4.1: principal components of ImageNet's pixel colours, RGB, for values in 0..1.
+_COLOUR_AXES = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+_COLOUR_SPREAD = np.array([0.2175, 0.0188, 0.0045])
+_BGR_LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
+_ERASE_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedViewRule:
+    """How far the augmented view departs from the original."""
+
+    jitter: tuple[float, float]
+    """Range of the factors of contrast, brightness and saturation."""
+    lighting: float
+    """Standard deviation of the lighting, in units of ImageNet's colour spread (0 to 1 values)."""
+    erase: bool
+    erase_area: tuple[float, float]
+    """Range of the erased share of a labelled box's area."""
+    erase_aspect: tuple[float, float]
+    """Range of the erased rectangle's width / height."""
+
+
+def augmented_view(
+    image: UInt8Image, boxes: NDArray[np.float32], rule: AugmentedViewRule, rng: np.random.Generator
+) -> UInt8Image:
+    """Return a jittered copy of a BGR image; one of `boxes` (N, 4), XYXY, loses a rectangle."""
+    view = _jitter_colours(image, rule, rng)
+    if rule.erase and len(boxes):
+        _erase(view, boxes[rng.integers(len(boxes))], rule, rng)
+    return view
+
+
+def _jitter_colours(
+    image: UInt8Image, rule: AugmentedViewRule, rng: np.random.Generator
+) -> UInt8Image:
+    contrast, brightness, saturation = rng.uniform(*rule.jitter, size=3)
+    view = image.astype(np.float32)
+    view = (view - view.mean()) * contrast + view.mean()
+    view *= brightness
+    grey = (view @ _BGR_LUMA)[:, :, None]
+    view = (view - grey) * saturation + grey
+    shift = _COLOUR_AXES @ (rng.normal(0, rule.lighting, size=3) * _COLOUR_SPREAD)
+    view += shift[::-1].astype(np.float32) * 255
+    return np.clip(view, 0, 255).astype(np.uint8)
+
+
+def _erase(
+    image: UInt8Image,
+    box: NDArray[np.float32],
+    rule: AugmentedViewRule,
+    rng: np.random.Generator,
+) -> None:
+    """Blacken a rectangle inside `box`; where none of the drawn ones fits, nothing is erased."""
+    left, top, right, bottom = (float(edge) for edge in box)
+    width, height = right - left, bottom - top
+    for _ in range(_ERASE_ATTEMPTS):
+        area = rng.uniform(*rule.erase_area) * width * height
+        aspect = rng.uniform(*rule.erase_aspect)
+        erased_width, erased_height = (area * aspect) ** 0.5, (area / aspect) ** 0.5
+        if erased_width <= width and erased_height <= height:
+            x = left + rng.uniform(0, width - erased_width)
+            y = top + rng.uniform(0, height - erased_height)
+            image[round(y) : round(y + erased_height), round(x) : round(x + erased_width)] = 0
+            return

@@ -1,0 +1,1 @@
+"""Removal recipes as package data; `sparsedet.sparsify.recipe` finds them by name."""

@@ -3,12 +3,13 @@
 import logging
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from sparsedet import __version__
-from sparsedet.cli import doctor, evaluate, mine, pull, push, review, split, train
+from sparsedet.cli import demo, doctor, evaluate, mine, pull, push, review, split, train
 from sparsedet.errors import SparseDetError
 
 app = typer.Typer(
@@ -42,6 +43,10 @@ def _options(
     ] = False,
 ) -> None:
     os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
+    if not debug:
+        # Deprecations inside torch and detectron2 are nothing that a user can mend.
+        warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
+        logging.getLogger("torch").setLevel(logging.ERROR)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(levelname)s: %(message)s",
@@ -56,6 +61,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("mine")(mine.mine)
 app.command("push")(push.push)
 app.command("review")(review.review)
+app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
 

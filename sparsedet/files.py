@@ -1,7 +1,9 @@
 """Writing files so that a crash leaves either the old content or the new, never half of it."""
 
+import filecmp
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,36 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; it becomes `target` when the block succeeds.
+
+    Nothing is ever overwritten: a `target` that holds exactly the same files already stays as it
+    is, and any other content is an error.
+
+    Raises:
+        SparseDetError: when `target` exists with other content, or can't be created.
+    """
+    target = target.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise SparseDetError(f"{target}: can't be created ({error.strerror})") from error
+    try:
+        yield temporary
+        if not target.exists() or _is_empty_folder(target):
+            temporary.replace(target)
+        elif not _same_content(temporary, target):
+            raise SparseDetError(
+                f"{target}: exists already with other content, which is left as it is; "
+                "choose another folder or remove this one"
+            )
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -53,3 +85,18 @@ def read_json(path: Path) -> Any:
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
             "is the file complete?"
         ) from error
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    names = _files_below(one)
+    return names == _files_below(other) and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in names
+    )
+
+
+def _files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}

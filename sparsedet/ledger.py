@@ -154,12 +154,18 @@ class Ledger:
         """Settle the outcome of every box of `push` from the reviews as they stand now.
 
         A box of an image that nobody submitted is pending, also when it had an outcome before:
-        the tool holds the truth, a withdrawn review withdraws its outcomes.
+        the tool holds the truth, a withdrawn review withdraws its outcomes. A box that none of its
+        image's reviews was shown stays as it is: silence about it says nothing.
         """
-        by_image = {image.tool_id: image for image in reviewed}
+        by_image: dict[str, list[ReviewedImage]] = {}
+        for image in reviewed:
+            by_image.setdefault(image.tool_id, []).append(image)
         with self._session() as session:
             for box in session.scalars(select(LedgerBox).where(LedgerBox.push_id == push.id)):
-                _settle(box, by_image.get(box.image_tool_id))
+                reviews = by_image.get(box.image_tool_id, [])
+                judging = next((r for r in reviews if box.region_id in r.shown), None)
+                if judging is not None or not reviews:
+                    _settle(box, judging)
 
     def counts(self) -> OutcomeCounts:
         """Count outcomes over the whole ledger."""

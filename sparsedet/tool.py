@@ -4,11 +4,12 @@ Adapters live in `integrations/` or in other people's packages, and are found th
 point group `sparsedet.integrations`; the core never imports one.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sparsedet.annotations import XYXY, Dataset
 from sparsedet.errors import ToolError
@@ -59,7 +60,10 @@ class ReviewedImage:
     tool_id: str
     """The image's id in the source project, as `Image.tool_id` has it."""
     regions: tuple[ReviewedRegion, ...]
-    """Every box that the submitted review holds; a mined box that is absent was rejected."""
+    """Every box that the submitted review holds."""
+    shown: frozenset[str]
+    """Ids of the regions that the reviewer was shown. A mined box that is among them but not among
+    `regions` was rejected; one that is in neither was not judged."""
     reviewer: str | None
     seconds: float | None
     """Time that the reviewer spent on the image."""
@@ -67,6 +71,11 @@ class ReviewedImage:
 
 class AnnotationTool(Protocol):
     """A connection to an annotation tool."""
+
+    @property
+    def url(self) -> str:
+        """The tool's address, without credentials."""
+        ...
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project's annotations, downloading its images into the folder `images`.
@@ -93,6 +102,65 @@ class AnnotationTool(Protocol):
         ...
 
 
+class OpenReview(Protocol):
+    """An image that waits for its review, with what the reviewer is shown."""
+
+    @property
+    def tool_id(self) -> str:
+        """The image's id in the source project, as `Image.tool_id` has it."""
+        ...
+
+    @property
+    def regions(self) -> Sequence[ReviewedRegion]:
+        """All boxes on offer."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        ...
+
+
+class ScriptableTool(AnnotationTool, Protocol):
+    """An annotation tool that a script can fill and review: what the demo plays on."""
+
+    def fill(
+        self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
+    ) -> str:
+        """Make a project of the images and their annotations; return its id."""
+        ...
+
+    def open_reviews(self, review_project: str) -> Sequence[Any]:
+        """Return the images (`OpenReview`) of a review project that nobody has submitted yet."""
+        ...
+
+    def submit(
+        self, review: Any, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0
+    ) -> None:
+        """Submit the review of an image from `open_reviews`, in which `regions` remain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTool:
+    """An annotation tool that runs on this machine, and how a person gets in."""
+
+    tool: ScriptableTool
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+
+class LocalIntegration(Protocol):
+    """An integration that can start its own server."""
+
+    def local(
+        self, data_dir: Path, *, keep: bool = False, progress: Progress = no_progress
+    ) -> AbstractContextManager[LocalTool]:
+        """Run a server on `data_dir` for the length of the block; with `keep` beyond it."""
+        ...
+
+
 class Integration(Protocol):
     """What an entry point of the group `sparsedet.integrations` names."""
 
@@ -107,10 +175,27 @@ def load_integration(name: str) -> Integration:
     Raises:
         ToolError: listing the names that are installed.
     """
+    integration: Integration = _load(name)
+    return integration
+
+
+def load_local_integration(name: str) -> LocalIntegration:
+    """Return an integration that can start its own server.
+
+    Raises:
+        ToolError: when it is not installed or can't.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "local"):
+        raise ToolError(f"the integration {name!r} can't start a server of its own")
+    local: LocalIntegration = integration
+    return local
+
+
+def _load(name: str) -> Any:
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in found:
         raise ToolError(
             f"no integration named {name!r} is installed (found: {', '.join(sorted(found)) or '-'})"
         )
-    integration: Integration = found[name].load()
-    return integration
+    return found[name].load()

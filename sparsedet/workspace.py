@@ -6,6 +6,8 @@ from pathlib import Path
 from sparsedet.errors import SparseDetError
 from sparsedet.files import read_json, write_json
 
+_MAX_DEPTH = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -53,6 +55,15 @@ class Workspace:
             return Source(**read_json(self.source_file))
         except TypeError as error:
             raise SparseDetError(f"{self.source_file}: unexpected content ({error})") from error
+
+
+def enclosing(path: Path) -> Workspace | None:
+    """Return the workspace that `path` is, or lies in at most three folders deep; else None."""
+    absolute = path.resolve()
+    for folder in (absolute, *absolute.parents[:_MAX_DEPTH]):
+        if Workspace(folder).source_file.is_file():
+            return Workspace(folder)
+    return None
 
 
 def locate(data: Path, images: Path | None) -> tuple[Path, Path]:

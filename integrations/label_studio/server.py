@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,11 +87,14 @@ def running_server(
     data_dir: Path,
     *,
     executable: Path | None = None,
+    documents: Path | None = None,
     keep: bool = False,
     progress: Progress = no_progress,
 ) -> Iterator[LocalServer]:
     """Run a server on `data_dir` for the length of the block; with `keep` it outlives the block."""
-    server = start_server(data_dir, executable=executable, keep=keep, progress=progress)
+    server = start_server(
+        data_dir, executable=executable, documents=documents, keep=keep, progress=progress
+    )
     try:
         yield server
     finally:
@@ -103,12 +106,18 @@ def start_server(
     data_dir: Path,
     *,
     executable: Path | None = None,
+    documents: Path | None = None,
     keep: bool = False,
     progress: Progress = no_progress,
 ) -> LocalServer:
     """Start a server on `data_dir`, or return the one that already runs there.
 
-    Without `keep`, the server ends with this process at the latest.
+    Args:
+        data_dir: made when it does not exist.
+        executable: see `find_executable`.
+        documents: a folder below which projects may take images as local files.
+        keep: let it run on when this process ends; without, it ends with it at the latest.
+        progress: told what takes its time.
 
     Raises:
         SetupError: when Label Studio is not installed.
@@ -125,7 +134,7 @@ def start_server(
             shutil.copyfile(template, temporary)
     progress("starting Label Studio", 0, 1)
     for _ in range(_PORT_ATTEMPTS):
-        server = _start(program, data_dir, credentials)
+        server = _start(program, data_dir, documents, credentials)
         if not keep:
             # Here and not after the wait: an interrupt during the start must not leave it behind.
             atexit.register(server.stop)
@@ -218,9 +227,11 @@ def _server(
     )
 
 
-def _start(program: Path, data_dir: Path, credentials: _Credentials) -> LocalServer:
+def _start(
+    program: Path, data_dir: Path, documents: Path | None, credentials: _Credentials
+) -> LocalServer:
     port = _free_port()
-    environment = _environment(data_dir) | {
+    environment = _environment(data_dir, documents) | {
         # In the environment and not among the arguments, which every user of the machine can read.
         "LABEL_STUDIO_USERNAME": _EMAIL,
         "LABEL_STUDIO_PASSWORD": credentials.password,
@@ -286,7 +297,7 @@ def _template(program: Path, progress: Progress) -> Path | None:
         result = subprocess.run(
             [str(program), "init", "--quiet"],
             cwd=scratch,
-            env=_environment(Path(scratch)),
+            env=_environment(Path(scratch), None),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=START_SECONDS,
@@ -316,9 +327,13 @@ def _version(program: Path) -> str | None:
     return result.stdout.strip()
 
 
-def _environment(data_dir: Path) -> Mapping[str, str]:
+def _environment(data_dir: Path, documents: Path | None) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return inherited | _SETTINGS | {"LABEL_STUDIO_BASE_DATA_DIR": str(data_dir)}
+    environment = inherited | _SETTINGS | {"LABEL_STUDIO_BASE_DATA_DIR": str(data_dir)}
+    if documents is not None:
+        environment["LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED"] = "true"
+        environment["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] = str(documents.resolve())
+    return environment
 
 
 def _cache_dir() -> Path:
@@ -335,17 +350,15 @@ def _free_port() -> int:
 
 def _end_group(pid: int, process: "subprocess.Popen[bytes] | None") -> None:
     """End the process group: asked first, forced after `STOP_SECONDS`."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + STOP_SECONDS
-        with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # raised as soon as the group is gone
+        for number in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(pid, number)
+            deadline = time.monotonic() + STOP_SECONDS
             while time.monotonic() < deadline:
                 if process is not None:
                     process.poll()  # collects a dead child, which would count as alive otherwise
                 os.killpg(pid, 0)
                 time.sleep(0.05)
-            continue
-        return
 
 
 def _tail(log: Path) -> str:

@@ -6,7 +6,7 @@ from detectron2.config import CfgNode
 def add_sparsedet_config(cfg: CfgNode) -> None:
     """Add sparsedet's keys, with the published values as defaults where the paper has them."""
     cfg.SPARSEDET = CfgNode()
-    # plain, end-to-end or staged: see ARCHITECTURE of the package `sparsedet.training.methods`.
+    # plain, end-to-end or staged: see `sparsedet.training.methods`.
     cfg.SPARSEDET.METHOD = "staged"
 
     # Pseudo-positive mining while training (end-to-end).
@@ -64,8 +64,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.OUT_FEATURES = ["c3", "c4", "c5"]
     # The stages up to this level are not trained; "" trains all of them.
     cfg.MODEL.TIMM.FREEZE_THROUGH = "c3"
-    # TensorFlow's batch norm, from which the Lite weights come, divides by sqrt(var + this).
-    cfg.MODEL.TIMM.BATCH_NORM_EPS = 1e-3
+    # Batch norm divides by sqrt(variance + this); 0: the timm model's own.
+    cfg.MODEL.TIMM.BATCH_NORM_EPS = 0.0
 
     # Only the images that have labels enter the RPN's loss (the images without stay in training).
     cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = False

@@ -24,4 +24,5 @@ def overlaps(boxes: Boxes, others: Boxes, iou: float) -> Tensor:
     """Return, shape (len(boxes),), which boxes overlap one of `others` by at least `iou`."""
     if len(boxes) == 0 or len(others) == 0:
         return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.tensor.device)
-    return pairwise_iou(boxes, others).max(dim=1).values >= iou
+    covered: Tensor = pairwise_iou(boxes, others).max(dim=1).values >= iou
+    return covered

@@ -21,7 +21,7 @@ Predictions = tuple[Tensor, Tensor]
 
 
 class ObjectScoreOutputLayers(FastRCNNOutputLayers):
-    """detectron2's output layers, whose detections also tell how sure it is that there is an object.
+    """detectron2's output layers; detections also tell how sure it is that there is an object.
 
     That may be sure while its class is not.
     """

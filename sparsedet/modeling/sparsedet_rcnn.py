@@ -163,9 +163,13 @@ class SparseDetRCNN(GeneralizedRCNN):
             ]
         )
         labelled = [index for index, own in enumerate(labels) if len(own)]
-        original_losses: Losses = heads.box_predictor.losses(
-            (logits[rows], deltas[rows]), [sampled[index] for index in labelled]
-        ) if labelled else _zero_losses(logits)
+        original_losses: Losses = (
+            heads.box_predictor.losses(
+                (logits[rows], deltas[rows]), [sampled[index] for index in labelled]
+            )
+            if labelled
+            else _zero_losses(logits)
+        )
 
         labelled_augmented = [index for index, own in enumerate(merged) if len(own)]
         if not labelled_augmented:

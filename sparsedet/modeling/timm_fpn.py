@@ -1,5 +1,6 @@
 """Any timm backbone under a feature pyramid, batch norm frozen into the convolutions."""
 
+from itertools import pairwise
 from typing import Any
 
 import timm
@@ -49,7 +50,7 @@ class FrozenNormConv(nn.Module):
 def fold_frozen_norms(module: nn.Module) -> None:
     """Replace every convolution directly followed by a batch norm; the norm's activation stays."""
     children = list(module.named_children())
-    for (name, child), (next_name, following) in zip(children, children[1:], strict=False):
+    for (name, child), (next_name, following) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
             setattr(module, name, FrozenNormConv(child, following))
             # timm's norms carry the activation.
@@ -103,16 +104,25 @@ class TimmBackbone(Backbone):
         }
 
 
+def create_timm(name: str, batch_norm_eps: float, **options: Any) -> nn.Module:
+    """Return a timm model with random weights; a `batch_norm_eps` of 0 keeps the model's own."""
+    model: nn.Module = timm.create_model(name, **options)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and batch_norm_eps > 0:
+            module.eps = batch_norm_eps
+    return model
+
+
 @BACKBONE_REGISTRY.register()
 def build_timm_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """Build a timm backbone with FPN from cfg.MODEL.TIMM and cfg.MODEL.FPN, weights random."""
     levels = [int(name.removeprefix("c")) for name in cfg.MODEL.TIMM.OUT_FEATURES]
-    model = timm.create_model(
+    model = create_timm(
         cfg.MODEL.TIMM.NAME,
+        cfg.MODEL.TIMM.BATCH_NORM_EPS,
         features_only=True,
         out_indices=[level - 1 for level in levels],
         in_chans=input_shape.channels,
-        bn_eps=cfg.MODEL.TIMM.BATCH_NORM_EPS,
     )
     bottom_up = TimmBackbone(
         model, list(cfg.MODEL.TIMM.OUT_FEATURES), cfg.MODEL.TIMM.FREEZE_THROUGH

@@ -57,7 +57,7 @@ def _jitter_colours(
     view = (view - grey) * saturation + grey
     shift = _COLOUR_AXES @ (rng.normal(0, rule.lighting, size=3) * _COLOUR_SPREAD)
     view += shift[::-1].astype(np.float32) * 255
-    return np.clip(view, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(view, 0, 255), dtype=np.uint8)
 
 
 def _erase(

@@ -86,7 +86,5 @@ def test_merged_labels() -> None:
 
     merged = merge_confident_detections(labels, detections, ConfidentDetectionRule(0.9, 0.5))
 
-    torch.testing.assert_close(
-        merged.gt_boxes.tensor, recorded["merged_boxes"], atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(merged.gt_boxes.tensor, recorded["merged_boxes"], atol=1e-3, rtol=0)
     assert merged.gt_classes.tolist() == recorded["merged_classes"].tolist()

@@ -1,0 +1,61 @@
+# Everything from a fresh clone: `make test`, `make demo`. Needs Python 3.11 and nothing else.
+# Each environment is made once and again when the files it is made from change.
+
+PYTHON ?= python3.11
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+SERVER_VENV := .venv-label-studio
+SERVER_INSTALLED := $(SERVER_VENV)/.installed
+
+# A venv whose pip does not run is the rest of an interrupted set-up: it is made anew.
+make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+
+.DEFAULT_GOAL := help
+.PHONY: help install label-studio environments lint test demo clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
+		awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Install sparsedet, editable, with its test tools into .venv.
+
+# The stamp is written last: an interrupted installation goes on where it stopped.
+$(INSTALLED): pyproject.toml requirements/constraints.txt
+	@echo "installing sparsedet into $(VENV) (some minutes, 6 GB) ..."
+	@$(call make_venv,$(VENV))
+	@$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[test]'
+	@$(BIN)/sparsedet doctor --fix
+	@touch $@
+
+label-studio: $(SERVER_INSTALLED) ## Install the Label Studio server into .venv-label-studio.
+
+$(SERVER_INSTALLED): requirements/label-studio.txt
+	@echo "installing Label Studio into $(SERVER_VENV) (some minutes, 1 GB) ..."
+	@$(call make_venv,$(SERVER_VENV))
+	@$(SERVER_VENV)/bin/python -m pip install --quiet --requirement requirements/label-studio.txt
+	@touch $@
+
+# The two don't touch each other, and mostly wait for downloads.
+environments:
+	@$(MAKE) --no-print-directory -j2 install label-studio
+
+lint: install ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sparsedet cli integrations
+
+test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments to pytest.
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: environments ## Run the loop once on generated data with a local Label Studio.
+	$(BIN)/sparsedet demo $(ARGS)
+
+clean: ## Remove both environments, caches and build leftovers.
+	rm -rf $(VENV) $(SERVER_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""`sparsedet mine`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.cli.options import Device, Images, Json
+from sparsedet.cli.output import emit_json, progress_bar, table
+
+
+def mine(
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    data: Annotated[
+        str, typer.Option("--data", help="COCO file, workspace folder, or registered name.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the mined boxes.")],
+    images: Images = None,
+    quantile: Annotated[
+        float | None,
+        typer.Option(
+            "--quantile",
+            min=0.0,
+            max=1.0,
+            help="Quantile of the scores on human boxes that a detection has to reach. "
+            "Default: the configuration's.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    json_output: Json = False,
+) -> None:
+    """Find the boxes that the annotators missed: detections that no annotation explains.
+
+    Every class has a threshold of its own: a low quantile of the model's scores on the boxes that
+    people drew.
+    """
+    from sparsedet.annotations import check_images, read_coco
+    from sparsedet.datasets import resolve
+    from sparsedet.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    info = folder.info()
+    source = resolve(data, images)
+    dataset = read_coco(source.annotations)
+    check_images(dataset, source.images)
+
+    from sparsedet import __version__
+    from sparsedet.mining.mine import mine as mine_dataset
+    from sparsedet.mining.mined import write_mined
+    from sparsedet.training.settings import read_config
+    from sparsedet.training.train import choose_device
+
+    cfg = read_config(folder.config)
+    if quantile is not None:
+        cfg.SPARSEDET.MINING.QUANTILE = quantile
+    with progress_bar() as report:
+        result = mine_dataset(
+            folder,
+            cfg,
+            dataset,
+            source.images,
+            device=choose_device(device),
+            on_image=lambda done, total: report("mining", done, total),
+        )
+    names = {category.id: category.name for category in dataset.categories}
+    thresholds = {
+        names[number]: round(value, 4) for number, value in result.thresholds.sure.items()
+    }
+    write_mined(
+        result.mined,
+        {
+            "run": str(run),
+            "run_id": info.run_id,
+            "data": data,
+            "seed": info.seed,
+            "quantile": cfg.SPARSEDET.MINING.QUANTILE,
+            "thresholds": thresholds,
+            "version": __version__,
+        },
+        output,
+    )
+    counts = dict.fromkeys(names.values(), 0)
+    for box in result.mined:
+        counts[names[box.category_id]] += 1
+    if json_output:
+        emit_json({"mined": len(result.mined), "per_class": counts, "thresholds": thresholds})
+        return
+    table(
+        f"{len(result.mined)} mined boxes in {output}",
+        ("class", "threshold", "mined"),
+        [(name, f"{thresholds[name]:.2f}", counts[name]) for name in counts],
+    )

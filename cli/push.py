@@ -1,0 +1,130 @@
+"""`sparsedet push`."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.cli.options import Json, Url
+from sparsedet.cli.output import emit_json, progress_bar
+from sparsedet.errors import SparseDetError
+from sparsedet.workspace import Source, Workspace, enclosing
+
+
+def push(
+    mined: Annotated[Path, typer.Argument(help="mined.json, as `sparsedet mine` writes it.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", help="What it was mined on: a pulled workspace, or a COCO file split from it."
+        ),
+    ],
+    project: Annotated[
+        str | None,
+        typer.Option("--project", help="The annotated project's number. Default: the workspace's."),
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger",
+            help="Record of every box ever pushed. Default: the workspace's; without workspace "
+            "`ledger.sqlite` beside MINED.",
+        ),
+    ] = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option(
+            "--model-version",
+            help="Name under which the boxes appear. Default: the id of the run that mined them.",
+        ),
+    ] = None,
+    url: Url = None,
+    tool: Annotated[
+        str | None,
+        typer.Option("--tool", help="The annotation tool's integration. Default: the workspace's."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Put mined boxes up for review, each image with its human boxes and its mined ones.
+
+    They go into a review project beside the annotated one, never into the annotations themselves.
+    Pushing the same boxes again changes nothing; an interrupted push is completed by repeating it.
+    """
+    from sparsedet.annotations import read_coco
+    from sparsedet.ledger import Ledger, Push
+    from sparsedet.mining.mined import read_mined
+    from sparsedet.tool import load_integration
+
+    workspace = enclosing(data)
+    source = _source(workspace, tool, url, project)
+    dataset = read_coco(Workspace(data).annotations if data.is_dir() else data)
+    boxes = read_mined(mined, dataset)
+    version = model_version or _default_version(mined, (box.region_id for box in boxes))
+    # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
+    record = Ledger(ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite"))
+    connection = load_integration(source.tool)(source.url or None)
+    with progress_bar() as progress:
+        report = connection.push(
+            source.project, dataset, boxes, model_version=version, progress=progress
+        )
+    # After the push, which finds what it made before: when only this step is cut off, the next
+    # push makes nothing and records everything.
+    new = record.record_push(
+        Push(
+            tool=source.tool,
+            url=connection.url,
+            project=source.project,
+            review_project=report.review_project,
+            model_version=version,
+        ),
+        boxes,
+        dataset,
+    )
+    record.close()
+    if json_output:
+        emit_json(
+            {
+                "review_project": report.review_project,
+                "url": report.url,
+                "model_version": version,
+                "images": report.images,
+                "boxes": report.boxes,
+                "created": report.created,
+                "new_in_ledger": new,
+                "ledger": str(record.path),
+            }
+        )
+        return
+    typer.echo(
+        f"{report.boxes} mined boxes on {report.images} images are up for review at {report.url} "
+        f"(model version {version}; {report.created} images new or changed)"
+    )
+
+
+def _source(
+    workspace: Workspace | None, tool: str | None, url: str | None, project: str | None
+) -> Source:
+    """Return where to push: the options, and the workspace's source where they are silent."""
+    known = workspace.source() if workspace else None
+    if known is None and project is None:
+        raise SparseDetError(
+            "which project? Give --project (the data does not lie in a pulled workspace)"
+        )
+    return Source(
+        tool=tool or (known.tool if known else "label-studio"),
+        url=url or (known.url if known else ""),
+        project=project or (known.project if known else ""),
+    )
+
+
+def _default_version(mined: Path, region_ids: Iterable[str]) -> str:
+    """Return the id of the run that mined the boxes, or a name made from the boxes themselves."""
+    from sparsedet.files import read_json
+    from sparsedet.mining.mined import meta_path
+
+    meta = read_json(meta_path(mined)) if meta_path(mined).exists() else {}
+    if isinstance(meta, dict) and meta.get("run_id"):
+        return str(meta["run_id"])
+    return "mined-" + hashlib.sha256("|".join(sorted(region_ids)).encode()).hexdigest()[:12]

@@ -1,0 +1,92 @@
+"""`sparsedet train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.cli.options import Device, Images, Json
+
+
+def train(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY VALUE]...",
+            help="Configuration keys to change, e.g. SOLVER.MAX_ITER 800.",
+            show_default=False,
+        ),
+    ] = None,
+    train_data: Annotated[
+        str | None,
+        typer.Option(
+            "--train",
+            help="COCO file, workspace folder, or registered name of the training annotations.",
+        ),
+    ] = None,
+    images: Images = None,
+    val: Annotated[
+        str | None,
+        typer.Option("--val", help="COCO file or registered name to evaluate on at the end."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "--config-file",
+            help="Name of a configuration, or a YAML file. Default: lite0_fpn.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="plain, end-to-end or staged. Default: the configuration's."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in the run folder.")
+    ] = False,
+    device: Device = "auto",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-root",
+            envvar="SPARSEDET_DATA",
+            help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
+        ),
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="KEY VALUE pairs are those of the published SparseDet commands, as they are.",
+        ),
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Train a detector on sparse annotations.
+
+    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (train, mine,
+    retrain; the default). The result is a run folder for eval, mine and push.
+    """
+    from sparsedet.cli.training import TrainRequest, run_train
+
+    run_train(
+        TrainRequest(
+            overrides=tuple(overrides or ()),
+            train=train_data,
+            images=images,
+            val=val,
+            output=output,
+            config=config,
+            method=method,
+            seed=seed,
+            resume=resume,
+            device=device,
+            data_root=data_root,
+            published=published,
+        ),
+        json_output=json_output,
+    )

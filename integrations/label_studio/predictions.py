@@ -1,0 +1,181 @@
+"""Human and mined boxes as Label Studio predictions, checked before anything is sent.
+
+The server's bulk import drops predictions with an unknown label or a score outside 0..1 without a
+word, and takes boxes outside the image or without width. So all checks happen here.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparsedet.annotations import Box, Dataset, Image
+from sparsedet.errors import ToolError
+from sparsedet.mining.mined import MinedBox
+
+from .config import LabelConfig
+from .geometry import GeometryError, to_percent
+
+_DECIMALS = 6
+"""Percentages are compared with this many decimals: a hundredth of a pixel on the largest image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePredictions:
+    """What is up for review on one image."""
+
+    source_task: str
+    human: tuple[Mapping[str, Any], ...]
+    """Regions of the boxes that people drew: without score."""
+    mined: Mapping[str, Mapping[str, Any]]
+    """Regions of mined boxes by their region id: with score."""
+
+    def result(self, left_out: frozenset[str] = frozenset()) -> list[Mapping[str, Any]]:
+        """Return the `result` of a prediction: human boxes and mined ones not in `left_out`."""
+        return [*self.human, *(r for id, r in self.mined.items() if id not in left_out)]
+
+    @property
+    def score(self) -> float:
+        """The score of its surest mined box; orders the review."""
+        return max(float(region["score"]) for region in self.mined.values())
+
+
+def build_predictions(
+    dataset: Dataset, mined: Sequence[MinedBox], config: LabelConfig
+) -> list[ImagePredictions]:
+    """Return what is up for review on every image with mined boxes, surest image first.
+
+    Raises:
+        ToolError: naming the first box that the server would drop or show wrongly.
+    """
+    by_image: dict[int, dict[str, Mapping[str, Any]]] = {}
+    seen: set[str] = set()
+    for box in mined:
+        if box.region_id in seen:
+            raise ToolError(f"mined box {box.region_id} is in the list twice; nothing was pushed")
+        seen.add(box.region_id)
+        region = _mined_region(box, dataset, config)
+        by_image.setdefault(box.image_id, {})[box.region_id] = region
+    predictions = []
+    for image_id, regions in by_image.items():
+        image = dataset.image_by_id[image_id]
+        human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, config)
+        if shared := regions.keys() & {str(region["id"]) for region in human}:
+            raise ToolError(
+                f"mined box {min(shared)} is among the annotations of image {image_id} already; "
+                "nothing was pushed"
+            )
+        predictions.append(ImagePredictions(_task_of(image), human, regions))
+    return sorted(predictions, key=lambda prediction: (-prediction.score, prediction.source_task))
+
+
+def same_result(first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether two `result` lists show the reviewer the same boxes with the same ids and scores."""
+    return _essence(first) == _essence(second)
+
+
+def make_region(
+    region_id: str,
+    label: str,
+    place: Mapping[str, float],
+    image: Image,
+    config: LabelConfig,
+    *,
+    origin: str,
+) -> dict[str, Any]:
+    """Return a rectangle of a `result` list.
+
+    Args:
+        region_id: its id.
+        label: the category's name.
+        place: from `to_percent`.
+        image: gives the size in pixels.
+        config: the project's labelling config.
+        origin: `manual`, `prediction` or `prediction-changed`; the editor marks the latter two.
+    """
+    return {
+        "id": region_id,
+        "from_name": config.control,
+        "to_name": config.image,
+        "type": "rectanglelabels",
+        "original_width": image.width,
+        "original_height": image.height,
+        "image_rotation": 0,
+        "origin": origin,
+        "value": {**place, "rotation": 0, "rectanglelabels": [config.stored_labels[label]]},
+    }
+
+
+def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mapping[str, Any]:
+    name = f"mined box {box.region_id}"
+    if not (math.isfinite(box.score) and 0 <= box.score <= 1):
+        raise ToolError(f"{name}: score {box.score} is not within 0 and 1; nothing was pushed")
+    if not box.region_id:
+        raise ToolError("a mined box has no region id; nothing was pushed")
+    image = dataset.image_by_id[box.image_id]
+    region = _region(name, box.region_id, box, image, dataset, config, "prediction")
+    return {**region, "score": box.score}
+
+
+def _human_regions(
+    boxes: Iterable[Box], image: Image, dataset: Dataset, config: LabelConfig
+) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        _region(
+            f"annotation {box.id}",
+            box.tool_id or f"box{box.id}",
+            box,
+            image,
+            dataset,
+            config,
+            "manual",
+        )
+        for box in boxes
+    )
+
+
+def _region(
+    name: str,
+    region_id: str,
+    box: MinedBox | Box,
+    image: Image,
+    dataset: Dataset,
+    config: LabelConfig,
+    origin: str,
+) -> Mapping[str, Any]:
+    """Return the region of a box; `name` names it in errors."""
+    label = dataset.category_by_id[box.category_id].name
+    if label not in config.stored_labels:
+        known = ", ".join(config.stored_labels)
+        raise ToolError(
+            f"{name}: the project's labelling config has no label {label!r} (it has {known}); "
+            "nothing was pushed"
+        )
+    try:
+        place = to_percent(box.xyxy, image.width, image.height)
+    except GeometryError as error:
+        raise ToolError(f"{name} on image {image.id}: {error}; nothing was pushed") from error
+    return make_region(region_id, label, place, image, config, origin=origin)
+
+
+def _task_of(image: Image) -> str:
+    if image.tool_id is None:
+        raise ToolError(
+            f"image {image.id} ({image.file_name}) has no tool_id: only data that was pulled from "
+            "Label Studio can be pushed to it"
+        )
+    return image.tool_id
+
+
+def _essence(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[object, ...]]:
+    essence: dict[str, tuple[object, ...]] = {}
+    for region in result:
+        value = region.get("value", {})
+        place = (_rounded(value.get(key)) for key in ("x", "y", "width", "height"))
+        labels = value.get("rectanglelabels")
+        essence[str(region.get("id"))] = (labels, region.get("score"), *place)
+    return essence
+
+
+def _rounded(value: object) -> object:
+    return round(value, _DECIMALS) if isinstance(value, float) else value

@@ -1,0 +1,138 @@
+"""The review project: a copy of the tasks in which people look at mined boxes.
+
+Mined boxes never go into the annotated project itself, where they would become unreviewed truth.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from sparsedet.errors import ToolError
+
+from .connection import WRITE, Connection
+
+SOURCE_TASK_KEY = "sparsedet_source_task"
+"""Key of a review task's data: the id of the task in the annotated project that it copies."""
+
+VIEW_TITLE = "By model score"
+
+_HIDDEN_COLUMNS = [
+    "tasks:inner_id",
+    "tasks:annotations_results",
+    "tasks:annotations_ids",
+    "tasks:predictions_results",
+    "tasks:avg_lead_time",
+    "tasks:draft_exists",
+    "tasks:file_upload",
+    "tasks:storage_filename",
+    "tasks:created_at",
+    "tasks:updated_at",
+    "tasks:updated_by",
+    f"tasks:data.{SOURCE_TASK_KEY}",
+]
+"""The view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
+
+_MARK = "[sparsedet review of project {}]"
+_MARK_PATTERN = re.compile(re.escape(_MARK).replace(r"\{\}", r"(\d+)"))
+_TITLE_SUFFIX = " - sparsedet review"
+_MAX_TITLE = 50
+
+_STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
+"""URI schemes that Label Studio resolves through a storage of the project that the task is in."""
+
+
+def find_or_create(connection: Connection, source: int) -> int:
+    """Return the review project of the project `source`, made when there is none.
+
+    It is known by a mark in its description; title and the rest of the description are people's.
+    A labelling config that changed in the source is carried over.
+    """
+    with connection.request(f"looking for the review project of project {source}"):
+        project = connection.client.projects.get(source)
+        known = _find(connection, source)
+        if known is not None:
+            review, config = known
+            if config != project.label_config:
+                connection.client.projects.update(review, label_config=project.label_config)
+            return review
+        title = (project.title or f"Project {source}")[: _MAX_TITLE - len(_TITLE_SUFFIX)]
+        created = connection.client.projects.create(
+            title=title + _TITLE_SUFFIX,
+            description=f"Boxes that a model found missing in {connection.url}/projects/{source}. "
+            f"Delete the wrong ones, correct the others, Submit. {_MARK.format(source)}",
+            label_config=project.label_config,
+            request_options=WRITE,
+        )
+        if created.id is None:
+            raise ToolError("Label Studio made a review project without telling its number")
+        return created.id
+
+
+def source_of(connection: Connection, review: int) -> int:
+    """Return the annotated project that a review project belongs to.
+
+    Raises:
+        ToolError: when it is no review project.
+    """
+    with connection.request(f"reading review project {review}"):
+        description = connection.client.projects.get(review).description
+    match = _MARK_PATTERN.search(description or "")
+    if match is None:
+        raise ToolError(f"project {review} is no review project of sparsedet")
+    return int(match[1])
+
+
+def show_predictions(connection: Connection, review: int, model_version: str) -> None:
+    """Pre-fill tasks with the predictions of `model_version`, and offer a view ordered by score.
+
+    Nothing shows in the label stream without both settings; the version must exist by then.
+    """
+    with connection.request(f"setting up review project {review}"):
+        project = connection.client.projects.get(review)
+        if project.model_version != model_version or not project.show_collab_predictions:
+            connection.client.projects.update(
+                review, model_version=model_version, show_collab_predictions=True
+            )
+        views = connection.client.views.list(project=review)
+    if not any(isinstance(v.data, Mapping) and v.data.get("title") == VIEW_TITLE for v in views):
+        view = {
+            "title": VIEW_TITLE,
+            "type": "list",
+            "target": "tasks",
+            "ordering": ["-tasks:predictions_score"],
+            "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": _HIDDEN_COLUMNS},
+        }
+        body = {"project": review, "data": view}
+        connection.post_json("api/dm/views/", body, f"adding a view to review project {review}")
+
+
+def check_addresses(connection: Connection, review: int, addresses: Iterable[str]) -> None:
+    """Check that images can resolve in the review project.
+
+    Raises:
+        ToolError: when they lie in a cloud storage that only the annotated project is connected to.
+    """
+    schemes = {urlsplit(address).scheme for address in addresses} & set(_STORAGES)
+    for scheme in sorted(schemes):
+        with connection.request(f"listing the storages of review project {review}"):
+            storages = getattr(connection.client.import_storage, _STORAGES[scheme])
+            connected = storages.list(project=review)
+        if not connected:
+            raise ToolError(
+                f"the images are {scheme}:// addresses, which Label Studio resolves through the "
+                "storages of the project that shows them: connect the storage to "
+                f"{connection.url}/projects/{review}/settings/storage (no sync needed), push again"
+            )
+
+
+def _find(connection: Connection, source: int) -> tuple[int, str | None] | None:
+    """Return id and labelling config of the oldest review project of `source`."""
+    wanted = _MARK.format(source)
+    projects: Iterable[Any] = connection.client.projects.list(page_size=100)
+    found = [
+        (int(project.id), project.label_config)
+        for project in projects
+        if wanted in (project.description or "")
+    ]
+    return min(found, key=lambda known: known[0], default=None)

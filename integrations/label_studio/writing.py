@@ -1,0 +1,222 @@
+"""`push`: mined boxes into the review project, so that a second push changes nothing.
+
+What the server holds decides, not what an earlier call believed to have done: every push reads the
+review project, works out what is missing, and makes that. A push that was cut off anywhere is
+completed by running it again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from sparsedet.annotations import Dataset
+from sparsedet.errors import ToolError
+from sparsedet.mining.mined import MinedBox
+from sparsedet.tool import Progress, PushReport, no_progress
+
+from .connection import WRITE, Connection, project_number
+from .predictions import (
+    ImagePredictions,
+    build_predictions,
+    same_result,
+)
+from .reading import read_config, task_data
+from .review_project import (
+    SOURCE_TASK_KEY,
+    check_addresses,
+    find_or_create,
+    show_predictions,
+)
+from .review_tasks import (
+    ReviewTask,
+    StoredPrediction,
+    read_review_tasks,
+)
+
+CHUNK = 2000
+"""Items per request: a bulk import costs about 1 ms per task of the whole project."""
+
+
+def push_mined(
+    connection: Connection,
+    project: str,
+    dataset: Dataset,
+    mined: Sequence[MinedBox],
+    *,
+    model_version: str,
+    progress: Progress = no_progress,
+) -> PushReport:
+    """Put mined boxes up for review in the review project of `project`.
+
+    Every image with mined boxes is one task with one prediction, which holds its human and its
+    mined boxes: Label Studio shows only one prediction at a time. A mined box is put up once: what
+    a submitted review was shown is not shown again, and boxes that are new on a reviewed image go
+    up in a new task. An open task whose prediction of this `model_version` holds other boxes gets
+    a new prediction.
+
+    Raises:
+        ToolError: before anything is sent, when a box can't be shown; later, when the server did
+            not take all of it.
+    """
+    source = project_number(project)
+    if not mined:
+        raise ToolError("there are no mined boxes to push")
+    if not model_version:
+        raise ToolError("the model version is empty; predictions without one can't be deleted")
+    config = read_config(connection, source)
+    wanted = build_predictions(dataset, mined, config)
+    data = _source_data(connection, source, wanted)
+    review = find_or_create(connection, source)
+    check_addresses(connection, review, (str(entry[config.data_key]) for entry in data.values()))
+
+    progress("reading the review project", 0, 1)
+    plan = _plan(wanted, read_review_tasks(connection, review), model_version)
+    progress("reading the review project", 1, 1)
+    if plan.without_task:
+        _import_tasks(connection, review, plan.without_task, data, progress)
+        plan = _plan(wanted, read_review_tasks(connection, review), model_version)
+        if plan.without_task:
+            raise ToolError(
+                f"review project {review}: the server took only some of the tasks; push again"
+            )
+    _delete_predictions(connection, plan.outdated)
+    _import_predictions(connection, review, plan.missing, model_version, progress)
+    if plan.images:  # else no prediction may exist, and the server refuses an unknown version
+        show_predictions(connection, review, model_version)
+    return PushReport(
+        review_project=str(review),
+        url=f"{connection.url}/projects/{review}",
+        model_version=model_version,
+        images=plan.images,
+        boxes=plan.boxes,
+        created=len(plan.missing),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A prediction to make on an open review task."""
+
+    task: int
+    prediction: ImagePredictions
+    shown: frozenset[str]
+    """Mined boxes that an earlier review has settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a push has to do, and what stands in the end."""
+
+    without_task: tuple[ImagePredictions, ...]
+    missing: tuple[_Missing, ...]
+    outdated: tuple[StoredPrediction, ...]
+    images: int
+    boxes: int
+
+
+def _plan(
+    wanted: Iterable[ImagePredictions], tasks: Iterable[ReviewTask], model_version: str
+) -> _Plan:
+    """Compare what is wanted with what stands."""
+    by_source: dict[str, list[ReviewTask]] = {}
+    for task in tasks:
+        by_source.setdefault(task.source_task, []).append(task)
+    without_task: list[ImagePredictions] = []
+    missing: list[_Missing] = []
+    outdated: list[StoredPrediction] = []
+    images = boxes = 0
+    for prediction in wanted:
+        known = by_source.get(prediction.source_task, [])
+        shown = frozenset(chain.from_iterable(task.shown_ids for task in known))
+        if not (left := prediction.mined.keys() - shown):
+            continue
+        images, boxes = images + 1, boxes + len(left)
+        open_tasks = [task for task in known if task.review is None]
+        if not open_tasks:
+            without_task.append(prediction)
+            continue
+        task = open_tasks[0]
+        result = prediction.result(left_out=shown)
+        ours = [p for p in task.predictions if p.model_version == model_version]
+        # More than one of ours stands there when an import went through but its answer got lost.
+        kept = next((p for p in ours if same_result(p.result, result)), None)
+        outdated += [p for p in ours if p is not kept]
+        if kept is None:
+            missing.append(_Missing(task.id, prediction, shown))
+    return _Plan(tuple(without_task), tuple(missing), tuple(outdated), images, boxes)
+
+
+def _source_data(
+    connection: Connection, source: int, wanted: Iterable[ImagePredictions]
+) -> Mapping[str, Mapping[str, object]]:
+    """Return the data of the annotated tasks that the pushed images come from, by task id."""
+    ids = {prediction.source_task for prediction in wanted}
+    data = {str(id): data for id, data in task_data(connection, source) if str(id) in ids}
+    if gone := ids - data.keys():
+        more = f" (and {len(gone) - 1} others)" if len(gone) > 1 else ""
+        raise ToolError(
+            f"project {source} has no task {min(gone)}{more}; was the data pulled from this "
+            "project? Pull again; nothing was pushed"
+        )
+    return data
+
+
+def _import_tasks(
+    connection: Connection,
+    review: int,
+    wanted: Sequence[ImagePredictions],
+    data: Mapping[str, Mapping[str, object]],
+    progress: Progress,
+) -> None:
+    """Copy tasks into the review project, surest image first: the label stream goes by task id."""
+    from label_studio_sdk.types.import_api_request import ImportApiRequest
+
+    for start in range(0, len(wanted), CHUNK):
+        progress("creating review tasks", start, len(wanted))
+        requests = [
+            ImportApiRequest(
+                data={**data[image.source_task], SOURCE_TASK_KEY: int(image.source_task)}
+            )
+            for image in wanted[start : start + CHUNK]
+        ]
+        with connection.request(f"creating tasks in review project {review}"):
+            connection.client.projects.import_tasks(review, request=requests, request_options=WRITE)
+    progress("creating review tasks", len(wanted), len(wanted))
+
+
+def _delete_predictions(connection: Connection, predictions: Iterable[StoredPrediction]) -> None:
+    for prediction in predictions:
+        with connection.request(f"deleting the outdated prediction {prediction.id}"):
+            connection.client.predictions.delete(prediction.id)
+
+
+def _import_predictions(
+    connection: Connection,
+    review: int,
+    missing: Sequence[_Missing],
+    model_version: str,
+    progress: Progress,
+) -> None:
+    from label_studio_sdk.types.prediction_request import PredictionRequest
+
+    for start in range(0, len(missing), CHUNK):
+        progress("pushing mined boxes", start, len(missing))
+        requests = [
+            PredictionRequest(
+                task=item.task,
+                model_version=model_version,
+                score=item.prediction.score,
+                result=[dict(region) for region in item.prediction.result(left_out=item.shown)],
+            )
+            for item in missing[start : start + CHUNK]
+        ]
+        with connection.request(f"creating predictions in review project {review}"):
+            answer = connection.client.projects.import_predictions(
+                review, request=requests, request_options=WRITE
+            )
+        if answer.created != len(requests):
+            raise ToolError(
+                f"review project {review}: the server took {answer.created} of {len(requests)} "
+                "predictions without saying why; has its labelling config changed just now?"
+            )
+    progress("pushing mined boxes", len(missing), len(missing))

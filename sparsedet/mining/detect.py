@@ -1,0 +1,77 @@
+"""Detections of a trained model on a dataset's images."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sparsedet.annotations import Image, read_upright
+from sparsedet.modeling.inputs import inference_input
+
+OnImage = Callable[[int, int], None]
+"""Called as `on_image(done, total)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a model found in one image, in descending order of score."""
+
+    image_id: int
+    boxes: NDArray[np.float64]
+    """Shape (N, 4): XYXY, absolute pixels of the upright image."""
+    scores: NDArray[np.float64]
+    """Shape (N,): probability of the class, 0 to 1."""
+    category_ids: NDArray[np.int64]
+    """Shape (N,): ids of the dataset's categories."""
+    object_scores: NDArray[np.float64]
+    """Shape (N,): probability that there is an object of any class, at least the score."""
+
+    def select(self, keep: NDArray[Any]) -> "Detections":
+        """Return the detections at `keep`, a mask or an index."""
+        return Detections(
+            self.image_id,
+            self.boxes[keep],
+            self.scores[keep],
+            self.category_ids[keep],
+            self.object_scores[keep],
+        )
+
+
+def detect(
+    model: nn.Module,
+    cfg: Any,
+    images: Sequence[Image],
+    folder: Path,
+    category_ids: Sequence[int],
+    on_image: OnImage = lambda done, total: None,
+) -> Iterator[Detections]:
+    """Yield the detections of each image, in order.
+
+    Images go through the network one by one, so that a result never depends on its neighbours.
+
+    Args:
+        model: in evaluation mode.
+        cfg: its configuration.
+        images: which images.
+        folder: where their files are.
+        category_ids: the dataset's category id of each class of the model.
+        on_image: told after every image.
+    """
+    ids = np.array(category_ids, dtype=np.int64)
+    for done, image in enumerate(images, start=1):
+        pixels = read_upright(folder / image.file_name)
+        with torch.inference_mode():
+            found = model([inference_input(pixels, cfg)])[0]["instances"].to("cpu")
+        on_image(done, len(images))
+        yield Detections(
+            image_id=image.id,
+            boxes=found.pred_boxes.tensor.numpy().astype(np.float64),
+            scores=found.scores.numpy().astype(np.float64),
+            category_ids=ids[found.pred_classes.numpy()],
+            object_scores=found.object_scores.numpy().astype(np.float64),
+        )

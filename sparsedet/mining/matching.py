@@ -1,0 +1,44 @@
+"""Which box explains which: IoU and one-to-one matching, in numpy."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+def iou_matrix(boxes: ArrayLike, others: ArrayLike) -> Floats:
+    """Return the IoU of every pair: shape (N, M) for XYXY boxes of shapes (N, 4) and (M, 4)."""
+    first = np.asarray(boxes, dtype=np.float64).reshape(-1, 1, 4)
+    second = np.asarray(others, dtype=np.float64).reshape(1, -1, 4)
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
+        first[..., :2], second[..., :2]
+    )
+    intersection = np.clip(sides, 0, None).prod(axis=-1)
+    areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (first, second)]
+    union = areas[0] + areas[1] - intersection
+    ious: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return ious
+
+
+def match(overlap: Floats, threshold: float) -> NDArray[np.int64]:
+    """Match rows to columns one to one, earlier rows choosing first.
+
+    Args:
+        overlap: shape (N, M); rows in order of preference, such as descending score.
+        threshold: the least overlap of a match.
+
+    Returns:
+        Shape (N,): the column of each row, -1 where none is left.
+    """
+    free = np.array(overlap, dtype=np.float64)
+    matches = np.full(len(free), -1, dtype=np.int64)
+    if free.shape[1] == 0:
+        return matches
+    for row in range(len(free)):
+        column = int(free[row].argmax())
+        if free[row, column] >= threshold:
+            matches[row] = column
+            free[:, column] = -1
+    return matches

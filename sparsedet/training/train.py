@@ -1,0 +1,175 @@
+"""A training run: one stage, or for `staged` two with mining in between; every step resumes."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+
+from sparsedet import __version__
+from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
+from sparsedet.annotations.coco import to_coco
+from sparsedet.errors import ConfigError, RunError
+from sparsedet.files import write_json, write_text
+from sparsedet.mining.mine import mine
+from sparsedet.mining.mined import write_mined
+from sparsedet.modeling import checkpoint
+from sparsedet.run_folder import RunFolder, RunInfo
+from sparsedet.training.methods import apply_method
+from sparsedet.training.samples import training_images
+from sparsedet.training.settings import read_config
+from sparsedet.training.stage import OnProgress, train_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told how a run goes on."""
+
+    on_progress: OnProgress = lambda progress: None
+    """After every iteration."""
+    on_mining: Callable[[int, int], None] = lambda done, total: None
+    """After every mined image: `on_mining(done, total)`."""
+
+
+def start_run(
+    cfg: CfgNode,
+    run: RunFolder,
+    train: Path,
+    images: Path,
+    *,
+    method: str,
+    seed: int,
+    device: str,
+) -> None:
+    """Prepare a run folder: configuration, what the run is, and a copy of the training data.
+
+    Raises:
+        RunError: when the folder holds anything already.
+        AnnotationError: when the training data is broken.
+    """
+    if run.root.exists() and any(run.root.iterdir()):
+        hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
+        raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
+    dataset = read_coco(train)
+    check_images(dataset, images)
+    if not dataset.categories:
+        raise ConfigError(f"{train}: no categories to train on")
+    cfg = cfg.clone()
+    apply_method(cfg, method)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(dataset.categories)
+    cfg.MODEL.DEVICE = device
+    cfg.SEED = seed
+    cfg.OUTPUT_DIR = str(run.root)
+    training_images(dataset, images, keep_unlabelled=True)
+    run.root.mkdir(parents=True, exist_ok=True)
+    write_coco(dataset, _training_data(run))
+    write_text(run.config, cfg.dump())
+    run.write_info(
+        RunInfo(
+            run_id=_run_id(cfg, dataset, seed),
+            method=method,
+            seed=seed,
+            train=str(train),
+            images=str(images),
+            classes=[(category.id, category.name) for category in dataset.categories],
+            version=__version__,
+        )
+    )
+
+
+def run_training(
+    run: RunFolder, *, device: str | None = None, listeners: Listeners | None = None
+) -> None:
+    """Train what `start_run` prepared, or go on with it where it was interrupted.
+
+    Args:
+        run: the run folder.
+        device: cpu or cuda; None: that of the configuration.
+        listeners: who is told about the progress.
+    """
+    listeners = listeners or Listeners()
+    info = run.info()
+    cfg = read_config(run.config)
+    if device is not None:
+        cfg.MODEL.DEVICE = device
+    dataset = read_coco(_training_data(run))
+    images = Path(info.images)
+    keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    if run.model.exists():
+        return
+    if info.method != "staged":
+        model = train_stage(
+            info.method,
+            training_images(dataset, images, keep_unlabelled=keep),
+            cfg,
+            run,
+            seed=info.seed,
+            on_progress=listeners.on_progress,
+        )
+        checkpoint.save({"model": model.state_dict()}, run.model)
+        return
+    if not run.folds_file.exists():
+        model = train_stage(
+            "stage1",
+            training_images(dataset, images, keep_unlabelled=keep),
+            cfg,
+            run,
+            seed=info.seed,
+            on_progress=listeners.on_progress,
+        )
+        checkpoint.save({"model": model.state_dict()}, run.fold_model(0))
+        write_json(run.folds_file, {image.id: 0 for image in dataset.images})
+    mined = mine(run, cfg, dataset, images, device=cfg.MODEL.DEVICE, on_image=listeners.on_mining)
+    write_mined(mined.mined, {"run_id": info.run_id, **asdict(mined.thresholds)}, _mined(run))
+    model = train_stage(
+        "stage2",
+        training_images(
+            dataset,
+            images,
+            extra_labels=mined.labels,
+            ignored=mined.doubtful,
+            keep_unlabelled=keep,
+        ),
+        cfg,
+        run,
+        seed=info.seed,
+        on_progress=listeners.on_progress,
+    )
+    checkpoint.save({"model": model.state_dict()}, run.model)
+
+
+def choose_device(wanted: str) -> str:
+    """Return the device for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: when CUDA is asked for and not there.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if available else "cpu"
+    if wanted not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {wanted}: expected auto, cpu or cuda")
+    if wanted == "cuda" and not available:
+        raise ConfigError("--device cuda: torch finds no CUDA device here; use auto or cpu")
+    return wanted
+
+
+def _training_data(run: RunFolder) -> Path:
+    return run.root / "train.json"
+
+
+def _mined(run: RunFolder) -> Path:
+    return run.mining / "mined.json"
+
+
+def _run_id(cfg: CfgNode, dataset: Dataset, seed: int) -> str:
+    """Hash what determines a run's result; where it runs and is stored does not."""
+    cfg = cfg.clone()
+    cfg.OUTPUT_DIR = ""
+    cfg.MODEL.DEVICE = ""
+    parts: list[Any] = [cfg.dump(), to_coco(dataset), seed]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

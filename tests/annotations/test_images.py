@@ -1,0 +1,136 @@
+"""Image files: upright sizes, pixels, and disagreement with the annotations."""
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import pytest
+
+from sparsedet.annotations import (
+    Dataset,
+    Image,
+    check_images,
+    read_upright,
+    upright_size,
+)
+from sparsedet.errors import AnnotationError
+
+ORIENTATION = 0x0112
+
+
+def _picture() -> PIL.Image.Image:
+    """Return 40 x 20 pixels, a red corner that tells every orientation from the others."""
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:8, :16] = (255, 0, 0)
+    return PIL.Image.fromarray(pixels)
+
+
+def _save(path: Path, orientation: int | None = None) -> Path:
+    exif = PIL.Image.Exif()
+    if orientation is not None:
+        exif[ORIENTATION] = orientation
+    _picture().save(path, exif=exif)
+    return path
+
+
+def _dataset(file_name: str, width: int, height: int) -> Dataset:
+    return Dataset((Image(12, file_name, width, height),), (), ())
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+def test_size_and_pixels_are_upright(suffix: str, orientation: int | None, tmp_path: Path) -> None:
+    path = _save(tmp_path / f"a.{suffix}", orientation)
+    with PIL.Image.open(path) as image:
+        expected = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"), dtype=int)
+    pixels = read_upright(path)
+    assert upright_size(path) == (expected.shape[1], expected.shape[0])
+    assert pixels.shape == expected.shape
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    # Decoders differ along the edges of a compressed picture.
+    assert np.abs(pixels[..., ::-1] - expected).mean() < 4
+
+
+def test_grey_and_palette_images_become_three_channels(tmp_path: Path) -> None:
+    _picture().convert("L").save(tmp_path / "grey.png")
+    _picture().convert("P").save(tmp_path / "palette.png")
+    assert read_upright(tmp_path / "grey.png").shape == (20, 40, 3)
+    assert read_upright(tmp_path / "palette.png").shape == (20, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such image file"), (b"", "can't be"), (b"no picture at all", "can't be")],
+)
+@pytest.mark.parametrize("read", [upright_size, read_upright])
+def test_unreadable_file_is_named(
+    read: object, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    assert callable(read)
+    with pytest.raises(AnnotationError) as error:
+        read(path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_truncated_webp_is_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.webp")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(AnnotationError, match=r"a\.webp: can't be decoded"):
+        read_upright(path)
+
+
+def test_matching_images_pass(tmp_path: Path) -> None:
+    _save(tmp_path / "a.jpg")
+    check_images(_dataset("a.jpg", 40, 20), tmp_path)
+
+
+def test_links_to_images_elsewhere_pass(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").symlink_to(_save(tmp_path / "store" / "a.jpg"))
+    check_images(_dataset("a.jpg", 40, 20), tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "orientation", "message"),
+    [
+        (41, 20, None, "is 40 x 20 pixels upright, the annotations say 41 x 20"),
+        (
+            40,
+            20,
+            6,
+            "is 20 x 40 pixels upright, the annotations say 40 x 20; "
+            "the annotations seem to ignore the file's EXIF orientation",
+        ),
+        (40, 20, 3, None),
+        (20, 40, 6, None),
+    ],
+)
+def test_sizes_are_compared_upright(
+    width: int, height: int, orientation: int | None, message: str | None, tmp_path: Path
+) -> None:
+    _save(tmp_path / "a.jpg", orientation)
+    dataset = _dataset("a.jpg", width, height)
+    if message is None:
+        check_images(dataset, tmp_path)
+        return
+    with pytest.raises(AnnotationError) as error:
+        check_images(dataset, tmp_path)
+    assert str(error.value).startswith(f"image id 12: {tmp_path / 'a.jpg'}")
+    assert message in str(error.value)
+
+
+def test_missing_image_is_named_with_its_id(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"image id 12: .*gone\.jpg: no such image file"):
+        check_images(_dataset("gone.jpg", 40, 20), tmp_path)
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"nowhere: no such image folder"):
+        check_images(_dataset("a.jpg", 40, 20), tmp_path / "nowhere")

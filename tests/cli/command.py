@@ -1,0 +1,48 @@
+"""Runs the command line as people do: in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return the one JSON object that stands on stdout, alone."""
+        return json.loads(self.out)
+
+    def error(self) -> str:
+        """Return the one line of a refused command, without its prefix."""
+        assert self.status == 1, self
+        assert self.out == ""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0].removeprefix("error: ")
+
+
+def sparsedet(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Result:
+    """Run `sparsedet` with `arguments`; `env` is added to the environment."""
+    result = subprocess.run(
+        [sys.executable, "-m", "sparsedet", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Result(result.returncode, result.stdout, result.stderr)

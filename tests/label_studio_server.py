@@ -1,0 +1,32 @@
+"""One real Label Studio for the whole test run, started when the first test asks for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sparsedet.errors import SetupError
+from sparsedet.integrations.label_studio.server import (
+    VENV_EXECUTABLE,
+    LocalServer,
+    find_executable,
+    running_server,
+)
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@contextmanager
+def server_for_tests(folder: Path) -> Iterator[LocalServer]:
+    """Run a server with its data in `folder`; it serves local files from `folder/documents`."""
+    documents = folder / "documents"
+    documents.mkdir()
+    try:
+        # The repository's own one wherever pytest was started.
+        installed = REPOSITORY / VENV_EXECUTABLE
+        executable = installed if installed.is_file() else find_executable()
+    except SetupError as error:
+        pytest.fail(f"these tests need a Label Studio server: {error}", pytrace=False)
+    with running_server(folder / "data", executable=executable, documents=documents) as server:
+        yield server

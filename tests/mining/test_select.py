@@ -1,0 +1,117 @@
+"""From detections to mined boxes: thresholds from human boxes, what explains a detection."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.mining.calibrate import MIN_BOXES, thresholds
+from sparsedet.mining.detect import Detections
+from sparsedet.mining.mine import MiningResult, select
+
+RULE = SimpleNamespace(QUANTILE=0.3, DOUBTFUL_QUANTILE=0.05, CLASS_SHARE=0.8, EXPLAINED_IOU=0.5)
+CAT, DOG = 1, 2
+HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
+
+
+def column(place: int) -> XYXY:
+    """Boxes that do not touch each other."""
+    return 100.0 * place, 0.0, 100.0 * place + 50, 50.0
+
+
+def detections(image_id: int, *found: tuple[XYXY, int, float, float]) -> Detections:
+    boxes, classes, scores, object_scores = zip(*found, strict=True)
+    return Detections(
+        image_id,
+        np.array(boxes, dtype=np.float64),
+        np.array(scores),
+        np.array(classes),
+        np.array(object_scores),
+    )
+
+
+def mine(*found: tuple[XYXY, int, float, float], **image: Any) -> MiningResult:
+    """Mine an image whose ten annotated cats the model scores from 0.5 to 0.95."""
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(10))
+    dataset = Dataset(
+        (Image(1, "a.png", 3000, 300, **image),),
+        human,
+        (Category(CAT, "cat"), Category(DOG, "dog")),
+    )
+    scored = [(column(k), CAT, float(HUMAN_SCORES[k]), 0.97) for k in range(10)]
+    return select([detections(1, *scored, *found)], dataset, RULE, run_id="r")
+
+
+SURE, DOUBT, NOISE = 0.7, 0.55, 0.2
+FREE = column(15)
+
+
+def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
+    limits = mine((FREE, CAT, 0.9, 0.9)).thresholds
+    assert limits.sure[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
+    assert limits.doubtful[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.05))
+    # Nobody drew a dog: its threshold is that of all classes together.
+    assert limits.sure[DOG] == limits.sure[CAT]
+
+
+@pytest.mark.parametrize(
+    ("detection", "mined", "labels", "doubtful"),
+    [
+        pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, id="sure"),
+        pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, id="an object, but which class?"),
+        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 1, id="in doubt"),
+        pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, id="noise"),
+        pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, id="explained by another class"),
+    ],
+)
+def test_what_becomes_of_a_detection(
+    detection: tuple[XYXY, int, float, float], mined: int, labels: int, doubtful: int
+) -> None:
+    result = mine(detection)
+    assert (len(result.mined), len(result.labels), len(result.doubtful)) == (
+        mined,
+        labels,
+        doubtful,
+    )
+
+
+def test_of_two_detections_of_one_object_the_better_is_mined() -> None:
+    shifted = (FREE[0] + 4, FREE[1], FREE[2] + 4, FREE[3])
+    result = mine((FREE, DOG, 0.8, 0.85), (shifted, CAT, 0.9, 0.95))
+    assert [(box.category_id, box.xyxy) for box in result.mined] == [(CAT, shifted)]
+
+
+def test_a_mined_box_knows_its_threshold_and_keeps_its_id() -> None:
+    first, again = (mine((FREE, CAT, SURE, 0.75)).mined[0] for _ in range(2))
+    assert first == again
+    assert first.threshold == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
+    other = mine((column(16), CAT, SURE, 0.75)).mined[0]
+    assert other.region_id != first.region_id
+
+
+def test_nothing_is_mined_where_a_person_vouched_for_the_image() -> None:
+    result = mine((FREE, CAT, SURE, 0.75), exhaustive=True)
+    assert not result.mined
+    assert not result.doubtful
+
+
+def test_without_a_scored_human_box_nothing_is_sure() -> None:
+    dataset = Dataset((Image(1, "a.png", 100, 100),), (), (Category(CAT, "cat"),))
+    found = detections(1, ((0, 0, 50, 50), CAT, 0.99, 0.99))
+    assert not select([found], dataset, RULE, run_id="r").mined
+
+
+def test_rare_classes_share_a_threshold() -> None:
+    few = MIN_BOXES - 1
+    images = (Image(1, "a.png", 3000, 300),)
+    cats = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(MIN_BOXES))
+    dogs = tuple(Box(100 + k, 1, DOG, column(MIN_BOXES + k)) for k in range(few))
+    dataset = Dataset(images, cats + dogs, (Category(CAT, "cat"), Category(DOG, "dog")))
+    found = [(box.xyxy, CAT, 0.9, 0.9) for box in cats] + [
+        (box.xyxy, DOG, 0.1, 0.1) for box in dogs
+    ]
+    limits = thresholds([detections(1, *found)], dataset, sure_quantile=0.5, doubtful_quantile=0.05)
+    assert limits.sure[CAT] == pytest.approx(0.9)
+    assert limits.sure[DOG] == pytest.approx(0.9)

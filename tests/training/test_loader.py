@@ -1,0 +1,122 @@
+"""Batches: reproducible from seed and iteration alone, boxes where the objects are."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Box
+from sparsedet.training.loader import Batch, batches
+from sparsedet.training.methods import apply_method
+from sparsedet.training.samples import training_images
+from sparsedet.training.views import AugmentedViewRule, augmented_view
+from tests.training.conftest import Scenes, short_config
+
+RULE = AugmentedViewRule((0.5, 1.5), 1.2, True, (0.4, 0.7), (0.3, 3.3))
+
+
+def load(
+    scenes: Scenes, start: int, end: int, *overrides: str, method: str = "plain"
+) -> list[Batch]:
+    cfg = short_config(8, *overrides)
+    apply_method(cfg, method)
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    return list(batches(images, cfg, seed=3, start=start, end=end))
+
+
+def same(first: Batch, second: Batch) -> bool:
+    return all(
+        a["image_id"] == b["image_id"]
+        and torch.equal(a["image"], b["image"])
+        and torch.equal(a["instances"].gt_boxes.tensor, b["instances"].gt_boxes.tensor)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_a_resumed_run_sees_the_same_batches(scenes: Scenes) -> None:
+    whole = load(scenes, 0, 8)
+    resumed = load(scenes, 5, 8)
+    assert all(same(a, b) for a, b in zip(whole[5:], resumed, strict=True))
+    assert not same(whole[0], whole[1])
+
+
+def test_worker_processes_change_nothing(scenes: Scenes) -> None:
+    alone, shared = load(scenes, 0, 4), load(scenes, 0, 4, "DATALOADER.NUM_WORKERS", "2")
+    assert all(same(a, b) for a, b in zip(alone, shared, strict=True))
+
+
+def test_an_epoch_shows_every_image_once(scenes: Scenes) -> None:
+    seen = [item["image_id"] for batch in load(scenes, 0, 6) for item in batch]
+    assert sorted(seen) == [image.id for image in scenes.dataset.images]
+
+
+def test_cached_and_decoded_images_are_the_same(scenes: Scenes) -> None:
+    cached, decoded = load(scenes, 0, 8), load(scenes, 0, 8, "DATALOADER.CACHE_MIB", "0")
+    assert all(same(a, b) for a, b in zip(cached, decoded, strict=True))
+
+
+def test_flipping_moves_boxes_with_the_pixels(scenes: Scenes) -> None:
+    plain = {
+        item["image_id"]: item
+        for b in load(scenes, 0, 6, "INPUT.RANDOM_FLIP", "none")
+        for item in b
+    }
+    flipped = 0
+    for item in (item for batch in load(scenes, 0, 6) for item in batch):
+        original = plain[item["image_id"]]
+        if torch.equal(item["image"], original["image"]):
+            continue
+        flipped += 1
+        assert torch.equal(item["image"], original["image"].flip(-1))
+        mirrored = original["instances"].gt_boxes.tensor[:, [2, 1, 0, 3]]
+        mirrored[:, [0, 2]] = item["image"].shape[-1] - mirrored[:, [0, 2]]
+        assert torch.allclose(item["instances"].gt_boxes.tensor, mirrored)
+    assert 0 < flipped < len(plain)
+
+
+def test_both_views_have_one_geometry(scenes: Scenes) -> None:
+    item = load(scenes, 0, 1, method="end-to-end")[0][0]
+    assert item["image"].shape == item["image_augmented"].shape
+    assert not torch.equal(item["image"], item["image_augmented"])
+
+
+def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
+    doubtful = Box(1, 1, 1, (10, 10, 50, 50))
+    images = training_images(
+        scenes.dataset, scenes.images, ignored=[doubtful], keep_unlabelled=True
+    )
+    assert images[0].ignored.tolist() == [False] * (len(images[0].boxes) - 1) + [True]
+    assert images[0].has_labels
+
+
+def erased_share(image: NDArray[np.uint8], box: tuple[int, int, int, int], rng: Any) -> float:
+    rule = AugmentedViewRule((1.0, 1.0), 0.0, True, RULE.erase_area, RULE.erase_aspect)
+    view = augmented_view(image, np.array([box], dtype=np.float32), rule, rng)
+    left, top, right, bottom = box
+    outside = view.copy()
+    outside[top:bottom, left:right] = image[top:bottom, left:right]
+    assert np.abs(outside.astype(int) - image).max() <= 1
+    return float((view[top:bottom, left:right] == 0).all(axis=-1).mean())
+
+
+@pytest.mark.parametrize("box", [(20, 20, 120, 90), (0, 0, 100, 200), (5, 100, 300, 240)])
+def test_erasing_takes_its_share_of_a_box_and_nothing_else(box: tuple[int, int, int, int]) -> None:
+    image = np.full((240, 320, 3), 127, dtype=np.uint8)
+    shares = [erased_share(image, box, np.random.default_rng(seed)) for seed in range(20)]
+    erased = [share for share in shares if share]
+    assert len(erased) > 15
+    assert all(0.37 <= share <= 0.73 for share in erased)
+
+
+def test_where_no_rectangle_fits_nothing_is_erased() -> None:
+    image = np.full((240, 320, 3), 127, dtype=np.uint8)
+    assert erased_share(image, (5, 100, 300, 112), np.random.default_rng(0)) == 0
+
+
+def test_views_depend_on_the_generator_alone() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    boxes = np.array([[5, 5, 35, 35]], dtype=np.float32)
+    views = [augmented_view(image, boxes, RULE, np.random.default_rng(7)) for _ in range(2)]
+    assert np.array_equal(*views)

@@ -1,0 +1,106 @@
+"""Training stages: they learn, stop cleanly and go on as if they had never stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sparsedet.errors import TrainingError
+from sparsedet.modeling import checkpoint
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.methods import apply_method
+from sparsedet.training.metrics import read_metrics
+from sparsedet.training.samples import TrainingImage, training_images
+from sparsedet.training.stage import StageProgress, checkpoint_path, train_stage
+from tests.training.conftest import Scenes, short_config
+
+
+class Recorder:
+    """Notes the losses; interrupts after a number of iterations."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.losses: list[float] = []
+        self.interrupt_after = interrupt_after
+
+    def __call__(self, progress: StageProgress) -> None:
+        self.losses.append(progress.losses["total_loss"])
+        if len(self.losses) == self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+def train(
+    images: list[TrainingImage], root: Path, recorder: Recorder, method: str, *overrides: str
+) -> torch.nn.Module:
+    cfg = short_config(6, *overrides)
+    apply_method(cfg, method)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    cfg.MODEL.DEVICE = "cpu"
+    return train_stage("only", images, cfg, RunFolder(root), seed=1, on_progress=recorder)
+
+
+@pytest.fixture
+def images(scenes: Scenes) -> list[TrainingImage]:
+    return training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+
+
+@pytest.mark.parametrize("method", ["plain", "end-to-end"])
+def test_an_interrupted_stage_goes_on_with_the_same_losses(
+    images: list[TrainingImage], tmp_path: Path, method: str
+) -> None:
+    whole, first, second = Recorder(), Recorder(interrupt_after=3), Recorder()
+    expected = train(images, tmp_path / "whole", whole, method)
+    with pytest.raises(KeyboardInterrupt):
+        train(images, tmp_path / "parts", first, method)
+    resumed = train(images, tmp_path / "parts", second, method)
+
+    assert first.losses + second.losses == whole.losses
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    logged = [read_metrics(RunFolder(tmp_path / name).metrics) for name in ("whole", "parts")]
+    assert [line["total_loss"] for line in logged[0]] == [line["total_loss"] for line in logged[1]]
+
+
+def test_frozen_layers_stay_and_the_others_learn(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    model = train(images, tmp_path, Recorder(), "plain")
+    cfg = short_config(6)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    apply_method(cfg, "plain")
+    cfg.MODEL.DEVICE = "cpu"
+    from sparsedet.modeling.pretrained import load_initial_weights
+
+    start = checkpoint.build(cfg)
+    load_initial_weights(start, cfg)
+    before = dict(start.named_parameters())
+    body = "backbone.bottom_up.model."
+    for name, parameter in model.named_parameters():
+        if name.startswith(body):
+            changed = not torch.equal(parameter, before[name])
+            stage = name.removeprefix(body)
+            assert changed == stage.startswith(("blocks.3", "blocks.4", "blocks.5", "blocks.6"))
+
+
+def test_a_loss_that_is_not_finite_names_the_images(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    broken = [replace(image, boxes=np.full_like(image.boxes, np.nan)) for image in images]
+    with pytest.raises(TrainingError, match=r"not finite at iteration 0 .*image ids \d+, \d+"):
+        train(broken, tmp_path, Recorder(), "plain")
+
+
+def test_mixed_precision_trains(images: list[TrainingImage], tmp_path: Path) -> None:
+    recorder = Recorder()
+    train(images, tmp_path, recorder, "end-to-end", "SOLVER.AMP.ENABLED", "True")
+    assert all(np.isfinite(recorder.losses))
+
+
+def test_a_checkpoint_holds_tensors_and_plain_values_only(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    train(images, tmp_path, Recorder(), "plain")
+    state = checkpoint.load(checkpoint_path(RunFolder(tmp_path), "only"))
+    assert state["iteration"] == 6
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -41,7 +41,7 @@ $(SERVER_INSTALLED): requirements/label-studio.txt
 
 # The two don't touch each other, and mostly wait for downloads.
 environments:
-	@$(MAKE) --no-print-directory -j2 install label-studio
+	@$(MAKE) --no-print-directory --silent -j2 install label-studio
 
 lint: install ## Check style and types.
 	$(BIN)/ruff check .

@@ -46,7 +46,6 @@ def _options(
     if not debug:
         # Deprecations inside torch and detectron2 are nothing that a user can mend.
         warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
-        logging.getLogger("torch").setLevel(logging.ERROR)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(levelname)s: %(message)s",

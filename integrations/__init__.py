@@ -1,1 +1,1 @@
-"""Adapters of the port `sparsedet.tool`, found through the entry points `sparsedet.integrations`."""
+"""Adapters of the port `sparsedet.tool`, found through entry points `sparsedet.integrations`."""

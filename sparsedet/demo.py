@@ -16,6 +16,7 @@ from sparsedet.files import read_json, write_json
 from sparsedet.ledger import Ledger, OutcomeCounts, Push
 from sparsedet.mining.mine import mine
 from sparsedet.mining.mined import MinedBox, read_mined, write_mined
+from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.run_folder import RunFolder
 from sparsedet.scenes import make_scenes
 from sparsedet.simulation import review_regions, true_objects
@@ -27,6 +28,8 @@ from sparsedet.training.train import Listeners, run_training, start_run
 from sparsedet.workspace import Source, Workspace
 
 TITLE = "Handwritten digits"
+SHOWN_IMAGES = 3
+"""Images in the demo's picture."""
 LEFT_FOR_YOU = 5
 """Images that the scripted reviewer leaves for a person to try."""
 
@@ -100,6 +103,7 @@ class Demo:
         )
         mined = self._mine(pulled, progress)
         self.say(f"mined {len(mined)} boxes that no annotation explains")
+        self._picture(pulled, mined)
         push = tool.push(
             project, pulled, mined, model_version=self.run_folder.info().run_id, progress=progress
         )
@@ -177,6 +181,12 @@ class Demo:
             meta = {"run_id": self.run_folder.info().run_id, "thresholds": result.thresholds.sure}
             write_mined(result.mined, meta, file)
         return read_mined(file, pulled)
+
+    def _picture(self, pulled: Dataset, mined: tuple[MinedBox, ...]) -> None:
+        if mined:
+            picture = before_and_after(pulled, mined, self.workspace.images, SHOWN_IMAGES)
+            write_picture(picture, self.root / "picture.jpg")
+            self.say(f"some of them, orange beside the annotations: {self.root / 'picture.jpg'}")
 
     def _review(
         self,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import SetupError
-from sparsedet.files import atomic_path
+from sparsedet.reporting.pictures import write_picture
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _MAX_OVERLAP = 0.05
@@ -51,7 +51,7 @@ def make_scenes(count: int, folder: Path, seed: int, rule: SceneRule | None = No
         rng = np.random.default_rng((seed, index))
         pixels, drawn = _scene(rng, rule, pictures, labels)
         image = Image(index + 1, f"scene_{index + 1:04d}.png", rule.width, rule.height)
-        _write_png(folder / image.file_name, pixels)
+        write_picture(pixels, folder / image.file_name)
         images.append(image)
         for box in drawn:
             boxes.append(replace(box, id=len(boxes) + 1, image_id=image.id))
@@ -146,9 +146,3 @@ def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         ) from None
     digits = load_digits()
     return (digits.images / 16).astype(np.float32), digits.target.astype(np.int64)
-
-
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    encoded = cv2.imencode(".png", pixels)[1]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())

@@ -110,14 +110,15 @@ def check_device() -> Check:
     try:
         torch = importlib.import_module("torch")
         torchvision = importlib.import_module("torchvision")
-        if torch.cuda.is_available():
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Fails where torchvision was built for another torch, or for the CPU only.
+        box = torch.zeros(1, 4, device=device)
+        torchvision.ops.nms(box, box[:, 0], 0.5)
+        if device == "cuda":
             memory = torch.cuda.get_device_properties(0).total_memory / 2**30
             found = f"cuda: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
         else:
             found = f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
-        # Fails where torchvision was built for another torch, or for the CPU only.
-        box = torch.zeros(1, 4, device=found.partition(":")[0])
-        torchvision.ops.nms(box, box[:, 0], 0.5)
     except Exception as error:  # whatever a broken installation raises
         fix = _install("--force-reinstall", "torch", "torchvision")
         return Check("device", State.MISSING, _raised("torch and torchvision", error), fix)

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import SetupError
-from sparsedet.integrations.label_studio.server import (
-    VENV_EXECUTABLE,
-    LocalServer,
-    find_executable,
-    running_server,
-)
+from sparsedet.integrations.label_studio.server import LocalServer, running_server
+from sparsedet.integrations.label_studio.server_program import VENV_EXECUTABLE, find_executable
 
 REPOSITORY = Path(__file__).parent.parent
 

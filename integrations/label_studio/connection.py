@@ -57,7 +57,9 @@ class Connection:
                     follow_redirects=True,
                 ),
             )
-            self.client.users.whoami(request_options={"timeout_in_seconds": int(CONNECT_SECONDS)})
+            self.client.users.whoami(
+                request_options={"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
+            )
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers that authenticate a request now; safe to call from several threads.

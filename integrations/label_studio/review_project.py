@@ -3,7 +3,6 @@
 Mined boxes never go into the annotated project itself, where they would become unreviewed truth.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +33,6 @@ _HIDDEN_COLUMNS = [
 """The view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
 
 _MARK = "[sparsedet review of project {}]"
-_MARK_PATTERN = re.compile(re.escape(_MARK).replace(r"\{\}", r"(\d+)"))
 _TITLE_SUFFIX = " - sparsedet review"
 _MAX_TITLE = 50
 
@@ -67,20 +65,6 @@ def find_or_create(connection: Connection, source: int) -> int:
         if created.id is None:
             raise ToolError("Label Studio made a review project without telling its number")
         return created.id
-
-
-def source_of(connection: Connection, review: int) -> int:
-    """Return the annotated project that a review project belongs to.
-
-    Raises:
-        ToolError: when it is no review project.
-    """
-    with connection.request(f"reading review project {review}"):
-        description = connection.client.projects.get(review).description
-    match = _MARK_PATTERN.search(description or "")
-    if match is None:
-        raise ToolError(f"project {review} is no review project of sparsedet")
-    return int(match[1])
 
 
 def show_predictions(connection: Connection, review: int, model_version: str) -> None:

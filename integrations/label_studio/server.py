@@ -1,13 +1,12 @@
 """A throw-away Label Studio on this machine, for the demo and the tests.
 
 The server is a program of its own in a virtual environment of its own (its pins clash with ours);
-this module finds it, starts it on a free port of 127.0.0.1, waits until it answers, and ends it.
+this module starts it on a free port of 127.0.0.1, waits until it answers, and ends it.
 """
 
 import atexit
 import contextlib
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -19,43 +18,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
-from sparsedet.errors import SetupError, ToolError
+from sparsedet.errors import ToolError
 from sparsedet.files import atomic_path, read_json, write_json
 from sparsedet.tool import Progress, no_progress
 
-logger = logging.getLogger(__name__)
+from .server_program import (
+    DATABASE,
+    START_SECONDS,
+    find_executable,
+    server_environment,
+    template_database,
+)
 
-EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
-VENV_EXECUTABLE = Path(".venv-label-studio/bin/label-studio")
-"""Where `make label-studio` installs it, relative to the repository."""
-
-START_SECONDS = 240.0
-"""A start on a migrated database takes about 10 s on two cores, a start from nothing over 60 s."""
 STOP_SECONDS = 10.0
 
 _EMAIL = "admin@example.com"
-_DATABASE = "label_studio.sqlite3"
 _PORT_ATTEMPTS = 3
 _LOG_TAIL_LINES = 15
-# What the server may inherit. Not the rest: it reads settings from plain names like HOST and
-# PASSWORD, and a LABEL_STUDIO_API_KEY of the caller is none of its business.
-_INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME")
-_SETTINGS = {
-    "SENTRY_DSN": "",
-    "FRONTEND_SENTRY_DSN": "",
-    "COLLECT_ANALYTICS": "false",
-    "LATEST_VERSION_CHECK": "false",
-    "FEATURE_FLAGS_OFFLINE": "true",
-    "DEBUG": "false",
-    "LOG_LEVEL": "ERROR",
-    # It serves this machine only, and live backends and image links on it are wanted.
-    "SSRF_PROTECTION_ENABLED": "false",
-    "ML_BLOCK_LOCAL_IP": "false",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +111,8 @@ def start_server(
     if running := _running(data_dir, credentials):
         return running
     program = find_executable(executable)
-    if not (data_dir / _DATABASE).exists() and (template := _template(program, progress)):
-        with atomic_path(data_dir / _DATABASE) as temporary:
+    if not (data_dir / DATABASE).exists() and (template := template_database(program, progress)):
+        with atomic_path(data_dir / DATABASE) as temporary:
             shutil.copyfile(template, temporary)
     progress("starting Label Studio", 0, 1)
     for _ in range(_PORT_ATTEMPTS):
@@ -149,31 +131,6 @@ def start_server(
             return server
         server.stop()
     raise ToolError(f"Label Studio found no free port in {_PORT_ATTEMPTS} attempts")
-
-
-def find_executable(given: Path | None = None) -> Path:
-    """Return the path of the program `label-studio`.
-
-    Looked for in this order: `given`, the environment variable SPARSEDET_LABEL_STUDIO, the
-    virtual environment of `make label-studio` below the current folder, PATH.
-
-    Raises:
-        SetupError: with the commands that install it.
-    """
-    named = given or os.environ.get(EXECUTABLE_VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise SetupError(f"{named}: no such program (expected the label-studio executable)")
-        return Path(named).absolute()
-    if VENV_EXECUTABLE.is_file():
-        return VENV_EXECUTABLE.absolute()
-    if on_path := shutil.which("label-studio"):
-        return Path(on_path).absolute()
-    raise SetupError(
-        "Label Studio is not installed: run `make label-studio` in the repository, or "
-        "`python3 -m venv .venv-label-studio && .venv-label-studio/bin/pip install label-studio`, "
-        f"or name its executable in {EXECUTABLE_VARIABLE}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +188,7 @@ def _start(
     program: Path, data_dir: Path, documents: Path | None, credentials: _Credentials
 ) -> LocalServer:
     port = _free_port()
-    environment = _environment(data_dir, documents) | {
+    environment = server_environment(data_dir, documents) | {
         # In the environment and not among the arguments, which every user of the machine can read.
         "LABEL_STUDIO_USERNAME": _EMAIL,
         "LABEL_STUDIO_PASSWORD": credentials.password,
@@ -278,67 +235,6 @@ def _is_ours(server: LocalServer) -> bool:
     except httpx.HTTPError:
         return False
     return response.status_code == httpx.codes.OK
-
-
-def _template(program: Path, progress: Progress) -> Path | None:
-    """Return a migrated, empty database of this server's version, made once per machine.
-
-    Migrating takes most of a first start. The template holds no user and no token. Two processes
-    that make it at once both succeed: each migrates in a folder of its own, the last rename wins.
-    """
-    version = _version(program)
-    if version is None:
-        return None
-    template = _cache_dir() / f"label-studio-{version}.sqlite3"
-    if template.exists():
-        return template
-    progress("preparing Label Studio's database (once, about a minute)", 0, 1)
-    with TemporaryDirectory(prefix="sparsedet-label-studio-") as scratch:
-        result = subprocess.run(
-            [str(program), "init", "--quiet"],
-            cwd=scratch,
-            env=_environment(Path(scratch), None),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-        database = Path(scratch) / _DATABASE
-        if result.returncode != 0 or not database.exists():
-            # The start itself will tell what is wrong, with its log.
-            logger.debug("no template database: %s", result.stderr.decode(errors="replace"))
-            return None
-        with atomic_path(template) as temporary:
-            shutil.copyfile(database, temporary)
-    progress("preparing Label Studio's database (once, about a minute)", 1, 1)
-    return template
-
-
-def _version(program: Path) -> str | None:
-    """Return the installed version, asked of the interpreter beside the program (about 0.1 s)."""
-    python = program.resolve().parent / "python"
-    code = "from importlib.metadata import version; print(version('label-studio'))"
-    try:
-        result = subprocess.run(
-            [str(python), "-c", code], capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
-
-
-def _environment(data_dir: Path, documents: Path | None) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    environment = inherited | _SETTINGS | {"LABEL_STUDIO_BASE_DATA_DIR": str(data_dir)}
-    if documents is not None:
-        environment["LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED"] = "true"
-        environment["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] = str(documents.resolve())
-    return environment
-
-
-def _cache_dir() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "sparsedet"
 
 
 def _free_port() -> int:

@@ -74,6 +74,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
 
     # SGD (with detectron2's momentum keys) or AdamW.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # AdamW: the pretrained backbone learns at this share of the rate of the new layers.
+    cfg.SOLVER.BODY_LR_FACTOR = 1.0
     # Save a checkpoint after this many seconds, whatever CHECKPOINT_PERIOD says.
     cfg.SOLVER.CHECKPOINT_SECONDS = 600
     # Bound of the memory for decoded images, in MiB; 0 decodes every time.

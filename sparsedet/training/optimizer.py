@@ -9,6 +9,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sparsedet.errors import ConfigError
 
+_BODY = "backbone.bottom_up."
+"""Where the pretrained weights are."""
+
 
 def optimizer_and_schedule(
     cfg: CfgNode, model: nn.Module
@@ -23,6 +26,9 @@ def optimizer_and_schedule(
             weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
             bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
             weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
+            lr_factor_func=lambda name: (
+                cfg.SOLVER.BODY_LR_FACTOR if name.startswith(_BODY) else 1.0
+            ),
         )
         adam = torch.optim.AdamW(
             groups, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sparsedet.annotations import Box, Dataset
 from sparsedet.sparsify import Recipe, load_recipe, recipe_names, remove_boxes
 from sparsedet.sparsify.ranking import stable_rank
+from sparsedet.sparsify.recipe import parse_recipe
 from tests.sparsify.datasets import datasets, grid
 
 SEEDS = st.integers(0, 2**32)
@@ -181,3 +182,12 @@ def test_ranks_are_the_same_on_every_platform(identity: tuple[int | str, ...], r
 
 def test_ranks_tell_identities_apart() -> None:
     assert stable_rank(1, "a", 12) != stable_rank(1, "a1", 2) != stable_rank(11, "a", 2)
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, 0), (2, 2), (4, 4), (6, 4)])
+def test_images_with_fewer_boxes_than_are_kept_lose_none(keep: int, left: int) -> None:
+    text = (
+        f"{{description: d, source: s, rule: keep-count-per-image, parameters: {{keep: {keep}}}}}"
+    )
+    kept, _ = remove_boxes(grid(3, 4), parse_recipe("few", text, where="few"), seed=1)
+    assert [len(boxes) for boxes in kept.boxes_by_image.values()] == [left] * 3

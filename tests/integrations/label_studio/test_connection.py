@@ -1,0 +1,126 @@
+"""Address, keys, and errors in one line that never hold the key."""
+
+import re
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from sparsedet.errors import ToolError
+from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.connection import (
+    KEY_VARIABLE,
+    URL_VARIABLE,
+    Connection,
+    project_number,
+)
+from sparsedet.integrations.label_studio.server import LocalServer
+
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (None, "no Label Studio address: set LABEL_STUDIO_URL or give --url"),
+        ("localhost:8080", "must look like"),
+        ("ftp://host", "must look like"),
+        ("http://", "must look like"),
+        ("http://host:port", "must look like"),
+        (f"http://me:{SECRET}@host", "must not hold a user name or password"),
+    ],
+)
+def test_addresses_that_are_none(url: str | None, message: str) -> None:
+    with pytest.raises(ToolError, match=message) as caught:
+        Connection(url, SECRET)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [" ", "two words", "line\nbreak", "schlüssel"])
+def test_keys_that_are_none(key: str) -> None:
+    with pytest.raises(ToolError, match="API key is empty or holds characters") as caught:
+        Connection("http://127.0.0.1:9", key)
+    assert key.strip() == "" or key not in str(caught.value)
+
+
+def test_without_a_terminal_nobody_is_asked_for_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    with pytest.raises(ToolError, match=f"no API key .* set {KEY_VARIABLE}"):
+        Connection("http://127.0.0.1:9")
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(ToolError, match=r"not reachable at http://127\.0\.0\.1:9 .*running"):
+        Connection("http://127.0.0.1:9", SECRET)
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """A server that repeats the key in its error, which must not reach anybody."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(f'{{"detail": "you sent {self.headers["Authorization"]}"}}'.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Echo) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "refused the API key"),
+        (403, "does not allow this account connecting"),
+        (404, "has nothing there"),
+        (418, "answered with status 418"),
+    ],
+)
+def test_every_status_is_one_line_without_the_key(echo: str, status: int, message: str) -> None:
+    with pytest.raises(ToolError, match=message) as caught:
+        Connection(f"{echo}/{status}", SECRET)
+    assert "you sent Token ***" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("project", ["", "cells", "-1", "1.5", "٣", "1/export"])
+def test_projects_are_numbers(project: str) -> None:
+    with pytest.raises(ToolError, match="is no Label Studio project"):
+        project_number(project)
+
+
+@pytest.mark.label_studio
+def test_the_server_refuses_a_wrong_key(label_studio: LocalServer) -> None:
+    with pytest.raises(
+        ToolError, match=f"refused the API key: Invalid token; check {KEY_VARIABLE}"
+    ):
+        Connection(label_studio.url, SECRET)
+
+
+@pytest.mark.label_studio
+def test_address_and_key_come_from_the_environment(
+    label_studio: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, label_studio.url + "/")
+    monkeypatch.setenv(KEY_VARIABLE, f" {label_studio.api_key}\n")
+    tool = LabelStudioTool()
+    assert tool.url == label_studio.url
+    assert not re.search(label_studio.api_key, repr(vars(tool)))

@@ -17,8 +17,10 @@ _NAMED_IN_ERRORS = 3
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    # Given a path, torch would write its (temporary) name into the file: equal states shall give
+    # equal files.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""`sparsedet train`: run folders, interruption by kill -9, errors in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import write_coco
+from sparsedet.scenes import make_scenes
+from tests.cli.command import Result, sparsedet
+
+SHORT = [
+    *("SOLVER.MAX_ITER", "12"),
+    *("SOLVER.IMS_PER_BATCH", "2"),
+    *("SOLVER.WARMUP_ITERS", "2"),
+    *("SOLVER.CHECKPOINT_PERIOD", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_coco(make_scenes(8, root / "images", seed=1), root / "train.json")
+    return root
+
+
+def arguments(data: Path, run: Path, *more: str) -> list[str | Path]:
+    return ["train", "--train", data / "train.json", "-o", run, *more, *SHORT]
+
+
+def test_killed_at_any_moment_a_run_ends_in_the_same_model(data: Path, tmp_path: Path) -> None:
+    whole = sparsedet(*arguments(data, tmp_path / "whole"))
+    assert whole.status == 0, whole.err
+    # Once in the first stage, once in the second.
+    for stage in ("stage1", "stage2"):
+        kill_when(data, tmp_path / "killed", tmp_path / "killed/checkpoints" / f"{stage}.pth")
+    resumed = sparsedet(*resume(tmp_path / "killed"))
+    assert resumed.status == 0, resumed.err
+
+    models = [(tmp_path / name / "model.pth").read_bytes() for name in ("whole", "killed")]
+    assert models[0] == models[1]
+    metrics = [(tmp_path / name / "metrics.json").read_text() for name in ("whole", "killed")]
+    losses = [[json.loads(line)["total_loss"] for line in text.splitlines()] for text in metrics]
+    assert losses[0] == losses[1]
+    assert not list((tmp_path / "killed").rglob("*.tmp"))
+
+
+def resume(run: Path) -> list[str | Path]:
+    return ["train", "--resume", "-o", run]
+
+
+def kill_when(data: Path, run: Path, exists: Path) -> None:
+    """Start or resume a run and kill it as soon as a file is there."""
+    words = resume(run) if run.exists() else arguments(data, run)
+    command = [sys.executable, "-m", "sparsedet", *map(str, words)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not exists.exists():
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = sparsedet(
+        *arguments(data, run, "--method", "staged", "--val", str(data / "train.json"), "--json")
+    )
+    assert result.status == 0, result.err
+    assert result.json()["evaluation"].keys() >= {"AP", "AP50", "AP75", "per_class"}
+    folds = json.loads((run / "mining/folds.json").read_text())
+    assert set(folds.values()) == {0}
+    assert len(folds) == 8
+    for name in ("config.yaml", "run.json", "model.pth", "mining/fold0.pth", "evaluation.json"):
+        assert (run / name).is_file(), name
+    assert list((run / "tensorboard").rglob("events.*"))
+    stages = {json.loads(line)["stage"] for line in (run / "metrics.json").read_text().splitlines()}
+    assert stages == {"stage1", "stage2"}
+    # What the run learned from is kept: its training file may be gone by the time it is resumed.
+    assert json.loads((run / "train.json").read_text())["images"]
+
+
+def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
+    return sparsedet("train", "--train", data / "train.json", "-o", run, *changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--method", "magic"], "unknown method 'magic'"),
+        (["--config", "huge"], "no configuration 'huge'"),
+        (["SOLVER.MAX_ITERS", "3"], "no configuration key SOLVER.MAX_ITERS"),
+        (["--device", "tpu"], "expected auto, cpu or cuda"),
+        (["--images", "nowhere"], "no such image folder"),
+        (["--train", "split1_30p"], "--data-root"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    data: Path, tmp_path: Path, changes: list[str], message: str
+) -> None:
+    assert message in train_elsewhere(data, tmp_path / "run", *changes).error()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "not empty" in train_elsewhere(data, tmp_path).error()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_evaluating_or_mining_what_is_no_run(data: Path, tmp_path: Path) -> None:
+    for command in (["eval", tmp_path], ["mine", tmp_path, "-o", tmp_path / "mined.json"]):
+        assert "run.json is missing" in sparsedet(*command, "--data", data / "train.json").error()

@@ -1,0 +1,105 @@
+"""Configurations: found by name or file, keys checked, methods in nothing but the method."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from detectron2.config import CfgNode
+
+from sparsedet.errors import ConfigError
+from sparsedet.training.methods import METHODS, apply_method
+from sparsedet.training.settings import load_config, names, read_config
+
+
+def test_the_packaged_configurations_load() -> None:
+    assert names() == ["lite0_fpn", "sparsedet_r101_fpn_coco", "sparsedet_r101_fpn_voc"]
+    for name in names():
+        load_config(name)
+
+
+def test_the_default_is_the_measured_one() -> None:
+    cfg = load_config("lite0_fpn")
+    assert cfg.MODEL.ANCHOR_GENERATOR.SIZES == [[22], [48], [96]]
+    assert cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[0.67, 1.0, 1.5]]
+    assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((240,), 320)
+    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER) == ("AdamW", 1e-3, 400)
+
+
+def test_a_file_may_build_on_a_packaged_one(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("VERSION: 2\nSOLVER:\n  MAX_ITER: 7\n  BASE_LR: 0.5\n")
+    (tmp_path / "mine.yaml").write_text("_BASE_: base.yaml\nSOLVER:\n  BASE_LR: 0.25\n")
+    cfg = load_config(str(tmp_path / "mine.yaml"))
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR) == (7, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "key", "value"),
+    [
+        (["SOLVER.MAX_ITER", "9"], "MAX_ITER", 9),
+        (["SOLVER.STEPS", "(5, 7)"], "STEPS", (5, 7)),
+        (["SOLVER.STEPS", "5"], "STEPS", (5,)),
+        (["SOLVER.BASE_LR", "1e-2"], "BASE_LR", 0.01),
+        (["SOLVER.OPTIMIZER", "SGD"], "OPTIMIZER", "SGD"),
+    ],
+)
+def test_keys_can_be_set(pairs: list[str], key: str, value: object) -> None:
+    assert load_config("lite0_fpn", pairs).SOLVER[key] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "message"),
+    [
+        ("resnet9000", [], "no configuration 'resnet9000'.*lite0_fpn"),
+        ("lite0_fpn", ["SOLVER.MAX_ITERS", "9"], "no configuration key SOLVER.MAX_ITERS"),
+        ("lite0_fpn", ["MAX_ITER.SOLVER", "9"], "no configuration key MAX_ITER.SOLVER"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER", "many"], "SOLVER.MAX_ITER"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER"], "'SOLVER.MAX_ITER' has no value"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, pairs: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(name, pairs)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("SOLVER: [", r"broken\.yaml"), ("SOLVER:\n  MAX_ITERS: 4\n", r"broken\.yaml.*MAX_ITERS")],
+)
+def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "broken.yaml").write_text("VERSION: 2\n" + text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(str(tmp_path / "broken.yaml"))
+
+
+def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:
+    cfg = load_config("sparsedet_r101_fpn_voc")
+    apply_method(cfg, "end-to-end")
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    again = read_config(tmp_path / "config.yaml")
+    assert yaml.safe_load(again.dump()) == yaml.safe_load(cfg.dump())
+
+
+def different(first: CfgNode, second: CfgNode, prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for key, value in first.items():
+        if isinstance(value, CfgNode):
+            keys |= different(value, second[key], f"{prefix}{key}.")
+        elif value != second[key]:
+            keys.add(prefix + key)
+    return keys
+
+
+def test_methods_differ_in_nothing_but_the_method() -> None:
+    settings = {}
+    for method in METHODS:
+        settings[method] = load_config("lite0_fpn")
+        apply_method(settings[method], method)
+    assert different(settings["plain"], settings["staged"]) == {"SPARSEDET.METHOD"}
+    assert different(settings["plain"], settings["end-to-end"]) == {
+        "SPARSEDET.METHOD",
+        "MODEL.META_ARCHITECTURE",
+        "MODEL.RPN.LABELLED_IMAGES_ONLY",
+        "DATALOADER.FILTER_EMPTY_ANNOTATIONS",
+    }
+    with pytest.raises(ConfigError, match="plain, end-to-end, staged"):
+        apply_method(settings["plain"], "magic")

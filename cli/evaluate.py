@@ -1,12 +1,16 @@
 """`sparsedet eval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsedet.cli.options import Device, Images, Json
+from sparsedet.cli.options import DataRoot, Device, Images, Json
 from sparsedet.cli.output import emit_json, progress_bar, table
+
+if TYPE_CHECKING:
+    from sparsedet.datasets import DataSource
+    from sparsedet.run_folder import RunFolder
 
 
 def evaluate(
@@ -15,17 +19,27 @@ def evaluate(
         str, typer.Option("--data", help="COCO file, workspace folder, or registered name.")
     ],
     images: Images = None,
+    data_root: DataRoot = None,
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
     """Measure a trained model: AP, AP50, AP75 and per class, by pycocotools."""
-    from sparsedet.annotations import check_images, read_coco
     from sparsedet.datasets import resolve
     from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.info()
-    source = resolve(data, images)
+    result = evaluate_source(folder, resolve(data, images, data_root), device)
+    if json_output:
+        emit_json(result)
+    else:
+        show_evaluation(result)
+
+
+def evaluate_source(run: "RunFolder", source: "DataSource", device: str) -> dict[str, Any]:
+    """Evaluate a run's finished model; return the figures under their usual names."""
+    from sparsedet.annotations import check_images, read_coco
+
     dataset = read_coco(source.annotations)
     check_images(dataset, source.images)
 
@@ -34,25 +48,19 @@ def evaluate(
     from sparsedet.training.train import choose_device
 
     with progress_bar() as report:
-        result = evaluate_run(
-            folder,
-            read_config(folder.config),
+        return evaluate_run(
+            run,
+            read_config(run.config),
             dataset,
             source.images,
             device=choose_device(device),
             on_image=lambda done, total: report("evaluating", done, total),
         ).as_json()
-    if json_output:
-        emit_json(result)
-        return
-    show_evaluation(result)
 
 
-def show_evaluation(result: dict[str, object]) -> None:
+def show_evaluation(result: dict[str, Any]) -> None:
     """Print the figures of an evaluation as a table."""
-    per_class = result["per_class"]
-    assert isinstance(per_class, dict)
     rows = [(name, result[name]) for name in ("AP", "AP50", "AP75")]
-    rows += [(f"AP {name}", value) for name, value in per_class.items()]
+    rows += [(f"AP {name}", value) for name, value in result["per_class"].items()]
     shown = [(name, "-" if value is None else f"{value:.1f}") for name, value in rows]
     table(f"{result['images']} images, {result['annotations']} annotations", ("", "%"), shown)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import Device, Images, Json
+from sparsedet.cli.options import DataRoot, Device, Images, Json
 from sparsedet.cli.output import emit_json, progress_bar, table
 
 
@@ -16,6 +16,7 @@ def mine(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the mined boxes.")],
     images: Images = None,
+    data_root: DataRoot = None,
     quantile: Annotated[
         float | None,
         typer.Option(
@@ -40,7 +41,7 @@ def mine(
 
     folder = RunFolder(run)
     info = folder.info()
-    source = resolve(data, images)
+    source = resolve(data, images, data_root)
     dataset = read_coco(source.annotations)
     check_images(dataset, source.images)
 

@@ -12,6 +12,14 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", help="Image folder. Default: `images` beside the annotation file."),
 ]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        envvar="SPARSEDET_DATA",
+        help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is some), cpu or cuda.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import Device, Images, Json
+from sparsedet.cli.options import DataRoot, Device, Images, Json
 
 
 def train(
@@ -49,14 +49,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the interrupted run in the run folder.")
     ] = False,
     device: Device = "auto",
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-root",
-            envvar="SPARSEDET_DATA",
-            help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
-        ),
-    ] = None,
+    data_root: DataRoot = None,
     published: Annotated[
         bool,
         typer.Option(

@@ -7,15 +7,15 @@ import typer
 from detectron2.config import CfgNode
 
 from sparsedet.annotations import check_images, read_coco
-from sparsedet.cli.evaluate import show_evaluation
-from sparsedet.cli.output import emit_json, progress_bar, say
+from sparsedet.cli.evaluate import evaluate_source, show_evaluation
+from sparsedet.cli.output import emit_json, say
 from sparsedet.cli.training_progress import training_progress
 from sparsedet.datasets import resolve
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
-from sparsedet.training.settings import load_config, read_config
+from sparsedet.training.settings import load_config
 from sparsedet.training.train import Listeners, choose_device, run_training, start_run
 
 _DEFAULT_CONFIG = "lite0_fpn"
@@ -47,6 +47,10 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
     device = choose_device(request.device)
+    # Before the training: a typo here shall not show itself hours later.
+    val = resolve(request.val, request.images, request.data_root) if request.val else None
+    if val is not None:
+        check_images(read_coco(val.annotations), val.images)
     if not (request.resume and run.info_file.exists()):
         if request.train is None:
             raise ConfigError("what should be trained on? Give annotations with --train")
@@ -70,7 +74,10 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
             device=device,
             listeners=Listeners(on_progress=report.iteration, on_mining=report.mining),
         )
-    evaluation = _evaluate(run, request, device) if request.val is not None else None
+    evaluation = None
+    if val is not None:
+        evaluation = evaluate_source(run, val, device)
+        write_json(run.root / _EVALUATION, evaluation, indent=2)
     if json_output:
         emit_json({"run": str(run.root), "method": info.method, "evaluation": evaluation})
         return
@@ -92,23 +99,3 @@ def _settings(request: TrainRequest) -> tuple[CfgNode, TrainRequest]:
         output=request.output or (Path(command.output) if command.output else None),
         seed=command.seed,
     )
-
-
-def _evaluate(run: RunFolder, request: TrainRequest, device: str) -> dict[str, object]:
-    from sparsedet.training.evaluation import evaluate_run
-
-    assert request.val is not None
-    source = resolve(request.val, request.images, request.data_root)
-    dataset = read_coco(source.annotations)
-    check_images(dataset, source.images)
-    with progress_bar() as report:
-        result = evaluate_run(
-            run,
-            read_config(run.config),
-            dataset,
-            source.images,
-            device=device,
-            on_image=lambda done, total: report("evaluating", done, total),
-        ).as_json()
-    write_json(run.root / _EVALUATION, result, indent=2)
-    return result

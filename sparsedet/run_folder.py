@@ -20,7 +20,7 @@ class RunInfo:
     train: str
     """The training annotations, as given."""
     images: str
-    """The image folder, as given."""
+    """The image folder, absolute: a run may be resumed from anywhere."""
     classes: list[tuple[int, str]]
     """(category id, name) in the order of the model's outputs."""
     version: str

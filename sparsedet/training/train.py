@@ -74,7 +74,7 @@ def start_run(
             method=method,
             seed=seed,
             train=str(train),
-            images=str(images),
+            images=str(images.resolve()),
             classes=[(category.id, category.name) for category in dataset.categories],
             version=__version__,
         )

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from sparsedet import __version__
-from sparsedet.cli import demo, doctor, evaluate, mine, pull, push, review, split, train
 from sparsedet.errors import SparseDetError
+
+from . import demo, doctor, evaluate, mine, pull, push, review, split, train
 
 app = typer.Typer(
     name="sparsedet",

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import Device, Json
-from sparsedet.cli.output import emit_json, progress_bar, say, table
+from .options import Device, Json
+from .output import emit_json, progress_bar, say, table
 
 _TOOL = "label-studio"
 
@@ -27,15 +27,16 @@ def demo(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Show the loop on generated data: a local Label Studio, a training, mined boxes, a review.
+    """Show the whole loop on generated data.
 
-    Needs nothing but an installed Label Studio (`make label-studio`). Called again, it goes on
+    A local Label Studio, a training, mined boxes, a scripted review. Needs nothing but an installed Label Studio (`make label-studio`). Called again, it goes on
     where it stopped; a finished demo with --keep just starts the server.
     """
-    from sparsedet.cli.training_progress import training_progress
     from sparsedet.demo import Demo, DemoRule
     from sparsedet.tool import load_local_integration
     from sparsedet.training.train import Listeners, choose_device
+
+    from .training_progress import training_progress
 
     integration = load_local_integration(_TOOL)
     rule = DemoRule(iterations=iterations, seed=seed)

@@ -24,7 +24,10 @@ def doctor(
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Check the installation; exit with status 1 when something required is missing."""
+    """Check the installation, and tell what mends it.
+
+    Exits with status 1 when something required is missing.
+    """
     from sparsedet.setup_check import State, check_setup
     from sparsedet.setup_fix import install_detectron2
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsedet.cli.options import DataRoot, Device, Images, Json
-from sparsedet.cli.output import emit_json, progress_bar, table
+from .options import DataRoot, Device, Images, Json
+from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
     from sparsedet.datasets import DataSource
@@ -23,7 +23,10 @@ def evaluate(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Measure a trained model: AP, AP50, AP75 and per class, by pycocotools."""
+    """Measure a trained model.
+
+    Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools.
+    """
     from sparsedet.datasets import resolve
     from sparsedet.run_folder import RunFolder
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import DataRoot, Device, Images, Json
-from sparsedet.cli.output import emit_json, progress_bar, table
+from .options import DataRoot, Device, Images, Json
+from .output import emit_json, progress_bar, table
 
 
 def mine(
@@ -30,9 +30,9 @@ def mine(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Find the boxes that the annotators missed: detections that no annotation explains.
+    """Find the boxes that the annotators missed.
 
-    Every class has a threshold of its own: a low quantile of the model's scores on the boxes that
+    They are the detections that no annotation explains and whose score is high enough. Every class has a threshold of its own: a low quantile of the model's scores on the boxes that
     people drew.
     """
     from sparsedet.annotations import check_images, read_coco

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import Json, Tool, Url
-from sparsedet.cli.output import emit_json, progress_bar, table
 from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Source, Workspace
+
+from .options import Json, Tool, Url
+from .output import emit_json, progress_bar, table
 
 
 def pull(

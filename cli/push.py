@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import Json, Url
-from sparsedet.cli.output import emit_json, progress_bar
 from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Source, Workspace, enclosing
+
+from .options import Json, Url
+from .output import emit_json, progress_bar
 
 
 def push(
@@ -47,7 +48,7 @@ def push(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Put mined boxes up for review, each image with its human boxes and its mined ones.
+    """Put mined boxes up for review beside the human ones.
 
     They go into a review project beside the annotated one, never into the annotations themselves.
     Pushing the same boxes again changes nothing; an interrupted push is completed by repeating it.

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsedet.cli.options import Json
-from sparsedet.cli.output import emit_json, table
 from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Workspace
+
+from .options import Json
+from .output import emit_json, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox, Push
@@ -32,9 +33,9 @@ def review(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Collect what reviewers made of the mined boxes: accepted, edited, rejected or pending.
+    """Collect what reviewers made of the mined boxes.
 
-    A box is edited when its label changed or an edge moved by more than a pixel, and rejected when
+    Outcomes are accepted, edited, rejected and pending. A box is edited when its label changed or an edge moved by more than a pixel, and rejected when
     a submitted review was shown it and no longer holds it.
     """
     from sparsedet.files import write_json

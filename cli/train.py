@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.cli.options import DataRoot, Device, Images, Json
+from .options import DataRoot, Device, Images, Json
 
 
 def train(
@@ -64,7 +64,7 @@ def train(
     Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (train, mine,
     retrain; the default). The result is a run folder for eval, mine and push.
     """
-    from sparsedet.cli.training import TrainRequest, run_train
+    from .training import TrainRequest, run_train
 
     run_train(
         TrainRequest(

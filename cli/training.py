@@ -7,9 +7,6 @@ import typer
 from detectron2.config import CfgNode
 
 from sparsedet.annotations import check_images, read_coco
-from sparsedet.cli.evaluate import evaluate_source, show_evaluation
-from sparsedet.cli.output import emit_json, say
-from sparsedet.cli.training_progress import training_progress
 from sparsedet.datasets import resolve
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
@@ -17,6 +14,10 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
 from sparsedet.training.settings import load_config
 from sparsedet.training.train import Listeners, choose_device, run_training, start_run
+
+from .evaluate import evaluate_source, show_evaluation
+from .output import emit_json, say
+from .training_progress import training_progress
 
 _DEFAULT_CONFIG = "lite0_fpn"
 _EVALUATION = "evaluation.json"

@@ -15,8 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sparsedet.cli.output import say
 from sparsedet.training.stage import LOG_PERIOD, StageProgress
+
+from .output import say
 
 _SHORT_NAMES = {
     "total_loss": "loss",

@@ -29,8 +29,9 @@ def demo(
 ) -> None:
     """Show the whole loop on generated data.
 
-    A local Label Studio, a training, mined boxes, a scripted review. Needs nothing but an installed Label Studio (`make label-studio`). Called again, it goes on
-    where it stopped; a finished demo with --keep just starts the server.
+    A local Label Studio, a training, mined boxes, a scripted review. Needs nothing but an installed
+    Label Studio (`make label-studio`). Called again, it goes on where it stopped; a finished demo
+    with --keep just starts the server.
     """
     from sparsedet.demo import Demo, DemoRule
     from sparsedet.tool import load_local_integration

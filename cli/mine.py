@@ -32,8 +32,8 @@ def mine(
 ) -> None:
     """Find the boxes that the annotators missed.
 
-    They are the detections that no annotation explains and whose score is high enough. Every class has a threshold of its own: a low quantile of the model's scores on the boxes that
-    people drew.
+    They are the detections that no annotation explains and whose score is high enough. Every class
+    has a threshold of its own: a low quantile of the model's scores on the boxes that people drew.
     """
     from sparsedet.annotations import check_images, read_coco
     from sparsedet.datasets import resolve

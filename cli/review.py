@@ -35,8 +35,9 @@ def review(
 ) -> None:
     """Collect what reviewers made of the mined boxes.
 
-    Outcomes are accepted, edited, rejected and pending. A box is edited when its label changed or an edge moved by more than a pixel, and rejected when
-    a submitted review was shown it and no longer holds it.
+    Outcomes are accepted, edited, rejected and pending. A box is edited when its label changed or
+    an edge moved by more than a pixel, and rejected when a submitted review was shown it and no
+    longer holds it.
     """
     from sparsedet.files import write_json
     from sparsedet.ledger import Ledger

@@ -69,11 +69,12 @@ def main() -> None:
     """Run the command line; turn errors that the user can mend into one line and status 1."""
     try:
         app()
-    except SparseDetError as error:
+    except SystemExit as end:
+        if end.code == _ENDED_BY_INTERRUPT:
+            typer.echo("interrupted; call it again to go on (train: with --resume)", err=True)
+        raise
+    except (SparseDetError, OSError) as error:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on", err=True)
-        sys.exit(_ENDED_BY_INTERRUPT)

@@ -40,13 +40,13 @@ def mine(
     from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
-    info = folder.info()
+    folder.info()
     source = resolve(data, images, data_root)
     dataset = read_coco(source.annotations)
     check_images(dataset, source.images)
 
-    from sparsedet import __version__
     from sparsedet.mining.mine import mine as mine_dataset
+    from sparsedet.mining.mine import mined_meta
     from sparsedet.mining.mined import write_mined
     from sparsedet.training.settings import read_config
     from sparsedet.training.train import choose_device
@@ -63,23 +63,10 @@ def mine(
             device=choose_device(device),
             on_image=lambda done, total: report("mining", done, total),
         )
+    meta = {**mined_meta(folder, cfg, dataset, result), "data": data}
+    write_mined(result.mined, meta, output)
     names = {category.id: category.name for category in dataset.categories}
-    thresholds = {
-        names[number]: round(value, 4) for number, value in result.thresholds.sure.items()
-    }
-    write_mined(
-        result.mined,
-        {
-            "run": str(run),
-            "run_id": info.run_id,
-            "data": data,
-            "seed": info.seed,
-            "quantile": cfg.SPARSEDET.MINING.QUANTILE,
-            "thresholds": thresholds,
-            "version": __version__,
-        },
-        output,
-    )
+    thresholds = meta["thresholds"]
     counts = dict.fromkeys(names.values(), 0)
     for box in result.mined:
         counts[names[box.category_id]] += 1

@@ -63,9 +63,9 @@ def push(
     dataset = read_coco(Workspace(data).annotations if data.is_dir() else data)
     boxes = read_mined(mined, dataset)
     version = model_version or _default_version(mined, (box.region_id for box in boxes))
+    connection = load_integration(source.tool)(source.url or None)
     # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
     record = Ledger(ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite"))
-    connection = load_integration(source.tool)(source.url or None)
     with progress_bar() as progress:
         report = connection.push(
             source.project, dataset, boxes, model_version=version, progress=progress

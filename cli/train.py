@@ -44,7 +44,10 @@ def train(
         str | None,
         typer.Option("--method", help="plain, end-to-end or staged. Default: the configuration's."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Seed of everything that is drawn. Default: 1."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in the run folder.")
     ] = False,

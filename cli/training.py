@@ -8,18 +8,26 @@ from detectron2.config import CfgNode
 
 from sparsedet.annotations import check_images, read_coco
 from sparsedet.datasets import resolve
-from sparsedet.errors import ConfigError, RunError
+from sparsedet.errors import ConfigError
 from sparsedet.files import write_json
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
+from sparsedet.training.resume import check_same_run, use_images
 from sparsedet.training.settings import load_config
-from sparsedet.training.train import Listeners, choose_device, run_training, start_run
+from sparsedet.training.train import (
+    Listeners,
+    choose_device,
+    prepare_config,
+    run_training,
+    start_run,
+)
 
 from .evaluate import evaluate_source, show_evaluation
 from .output import emit_json, say
 from .training_progress import training_progress
 
 _DEFAULT_CONFIG = "lite0_fpn"
+_DEFAULT_SEED = 1
 _EVALUATION = "evaluation.json"
 
 
@@ -34,7 +42,7 @@ class TrainRequest:
     output: Path | None
     config: str | None
     method: str | None
-    seed: int
+    seed: int | None
     resume: bool
     device: str
     data_root: Path | None
@@ -52,21 +60,10 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
     val = resolve(request.val, request.images, request.data_root) if request.val else None
     if val is not None:
         check_images(read_coco(val.annotations), val.images)
-    if not (request.resume and run.info_file.exists()):
-        if request.train is None:
-            raise ConfigError("what should be trained on? Give annotations with --train")
-        source = resolve(request.train, request.images, request.data_root)
-        start_run(
-            cfg,
-            run,
-            source.annotations,
-            source.images,
-            method=request.method or cfg.SPARSEDET.METHOD,
-            seed=request.seed,
-            device=device,
-        )
-    elif request.overrides and not request.published:
-        raise RunError("--resume goes on with the run's own configuration: KEY VALUE can't change")
+    if request.resume and run.info_file.exists():
+        _check_resume(run, cfg, request)
+    else:
+        _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device)
     info = run.info()
     say(f"training by {info.method!r} on {device}, seed {info.seed}, into {run.root}")
     with training_progress() as report:
@@ -87,9 +84,43 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         show_evaluation(evaluation)
 
 
-def _settings(request: TrainRequest) -> tuple[CfgNode, TrainRequest]:
-    """Return the configuration, and the request with what a published command adds to it."""
+def _start(run: RunFolder, cfg: CfgNode, request: TrainRequest, device: str) -> None:
+    if request.train is None:
+        raise ConfigError("what should be trained on? Give annotations with --train")
+    source = resolve(request.train, request.images, request.data_root)
+    start_run(
+        cfg,
+        run,
+        source.annotations,
+        source.images,
+        method=request.method or cfg.SPARSEDET.METHOD,
+        seed=_DEFAULT_SEED if request.seed is None else request.seed,
+        device=device,
+    )
+
+
+def _check_resume(run: RunFolder, cfg: CfgNode | None, request: TrainRequest) -> None:
+    """Check that what is given again is what the run has; images may have moved."""
+    info = run.info()
+    dataset = None
+    if request.train is not None:
+        source = resolve(request.train, request.images, request.data_root)
+        dataset = read_coco(source.annotations)
+    if cfg is not None:
+        cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
+    check_same_run(run, method=request.method, seed=request.seed, dataset=dataset, cfg=cfg)
+    if request.images is not None:
+        use_images(run, request.images)
+
+
+def _settings(request: TrainRequest) -> tuple[CfgNode | None, TrainRequest]:
+    """Return the configuration that is asked for, None where nothing is said of it.
+
+    A published command adds to the request what its keys say.
+    """
     if not request.published:
+        if request.config is None and not request.overrides:
+            return None, request
         return load_config(request.config or _DEFAULT_CONFIG, request.overrides), request
     command = read_published(request.overrides, request.config)
     return command.cfg, replace(
@@ -98,5 +129,5 @@ def _settings(request: TrainRequest) -> tuple[CfgNode, TrainRequest]:
         val=request.val or command.test,
         method=request.method or command.method,
         output=request.output or (Path(command.output) if command.output else None),
-        seed=command.seed,
+        seed=command.seed if request.seed is None else request.seed,
     )

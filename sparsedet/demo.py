@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.errors import RunError
 from sparsedet.files import read_json, write_json
 from sparsedet.ledger import Ledger, OutcomeCounts, Push
-from sparsedet.mining.mine import mine
+from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import MinedBox, read_mined, write_mined
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.run_folder import RunFolder
@@ -83,6 +84,7 @@ class Demo:
         progress: Progress = no_progress,
     ) -> DemoReport:
         """Run the loop against `tool`, going on where an earlier call stopped."""
+        self._remember_rule()
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
         test = self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
         recipe = load_recipe("random").with_drop(self.rule.drop)
@@ -118,6 +120,17 @@ class Demo:
             push=push,
             outcomes=outcomes,
         )
+
+    def _remember_rule(self) -> None:
+        """Refuse to go on with a demo of another size or seed: its parts would not fit together."""
+        file, rule = self.root / "demo.json", asdict(self.rule)
+        if not file.exists():
+            write_json(file, rule)
+        elif (known := read_json(file)) != rule:
+            raise RunError(
+                f"{self.root}: holds a demo with other settings ({known}); remove the folder, or "
+                "choose another with -o"
+            )
 
     def _scenes(self, name: str, count: int, seed: int) -> Dataset:
         file = self.root / "scenes" / f"{name}.json"
@@ -170,16 +183,16 @@ class Demo:
     def _mine(self, pulled: Dataset, progress: Progress) -> tuple[MinedBox, ...]:
         file = self.root / "mined.json"
         if not file.exists():
+            cfg = read_config(self.run_folder.config)
             result = mine(
                 self.run_folder,
-                read_config(self.run_folder.config),
+                cfg,
                 pulled,
                 self.workspace.images,
                 device=self.device,
                 on_image=lambda done, total: progress("mining", done, total),
             )
-            meta = {"run_id": self.run_folder.info().run_id, "thresholds": result.thresholds.sure}
-            write_mined(result.mined, meta, file)
+            write_mined(result.mined, mined_meta(self.run_folder, cfg, pulled, result), file)
         return read_mined(file, pulled)
 
     def _picture(self, pulled: Dataset, mined: tuple[MinedBox, ...]) -> None:

@@ -44,13 +44,18 @@ class RunFolder:
         return self.root / "run.json"
 
     @property
+    def training_data(self) -> Path:
+        """The annotations that the run learns from, a copy."""
+        return self.root / "train.json"
+
+    @property
     def model(self) -> Path:
         """The finished model."""
         return self.root / "model.pth"
 
     @property
     def metrics(self) -> Path:
-        """Losses and evaluations, one JSON object per line."""
+        """Losses and learning rates, one JSON object per line."""
         return self.root / "metrics.json"
 
     @property
@@ -123,7 +128,11 @@ class RunFolder:
         """Return image id -> fold; empty for a single fold."""
         if not self.folds_file.is_file():
             return {}
-        return {int(image): int(fold) for image, fold in read_json(self.folds_file).items()}
+        content = read_json(self.folds_file)
+        try:
+            return {int(image): int(fold) for image, fold in content.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise RunError(f"{self.folds_file}: unexpected content ({error})") from error
 
 
 def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:

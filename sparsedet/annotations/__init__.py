@@ -1,7 +1,7 @@
 """Annotated images: the `Dataset` type, COCO JSON, and checks of the image files."""
 
 from sparsedet.annotations.coco import read_coco, write_coco
-from sparsedet.annotations.images import check_images, read_upright, upright_size
+from sparsedet.annotations.images import check_images, read_image, read_upright, upright_size
 from sparsedet.annotations.model import XYXY, Box, Category, Dataset, Image
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Image",
     "check_images",
     "read_coco",
+    "read_image",
     "read_upright",
     "upright_size",
     "write_coco",

@@ -210,6 +210,9 @@ class _Reader:
             raise AnnotationError(
                 f"{where}: category_id {category_id!r} is not among the categories"
             )
+        iscrowd = entry.get("iscrowd", 0)
+        if iscrowd not in (0, 1):
+            raise AnnotationError(f"{where}: iscrowd is {iscrowd!r}, expected 0 or 1")
         area = entry.get("area")
         if area is not None and not (_is_number(area) and math.isfinite(area) and area >= 0):
             raise AnnotationError(f"{where}: area {area!r} is not a number of square pixels")
@@ -218,7 +221,7 @@ class _Reader:
             image_id=image_id,
             category_id=category_id,
             xyxy=self.clip(where, entry.get("bbox"), self.sizes[image_id]),
-            iscrowd=bool(entry.get("iscrowd", 0)),
+            iscrowd=iscrowd == 1,
             area=None if area is None else float(area),
             origin=_optional_text(entry.get("origin")),
             tool_id=_optional_text(entry.get("tool_id")),

@@ -6,7 +6,7 @@ numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` lo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations.model import Dataset
+from sparsedet.annotations.model import Dataset, Image
 from sparsedet.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
+_LEFT_TO_PILLOW = {b"WEBP", b"avif"}
+"""Marks in a file's header of formats whose orientation OpenCV ignores or applies differently."""
 _UPRIGHT_IN_PILLOW = {"TIFF"}
 """Formats whose orientation Pillow has applied to `size` already."""
 
@@ -37,6 +39,25 @@ def upright_size(path: Path) -> tuple[int, int]:
     return (height, width) if transposed else (width, height)
 
 
+def read_image(image: Image, folder: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Decode an image of a dataset; uint8 of shape (H, W, 3), BGR, of the annotated size.
+
+    Raises:
+        AnnotationError: naming the image's id, when it can't be read or has another size.
+    """
+    path = folder / image.file_name
+    try:
+        pixels = read_upright(path)
+    except AnnotationError as error:
+        raise AnnotationError(f"image id {image.id}: {error}") from error
+    if pixels.shape[:2] != (image.height, image.width):
+        raise AnnotationError(
+            f"image id {image.id}: {path} decodes to {pixels.shape[1]} x {pixels.shape[0]} pixels, "
+            f"the annotations say {image.width} x {image.height}"
+        )
+    return pixels
+
+
 def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     """Decode an image, EXIF orientation applied; uint8 of shape (H, W, 3), BGR."""
     import cv2
@@ -46,9 +67,9 @@ def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
-    if data[8:12].tobytes() == b"WEBP":
+    if data[8:12].tobytes() in _LEFT_TO_PILLOW:
         return _read_with_pillow(path)
-    # IMREAD_COLOR applies the EXIF orientation itself, in every format that has one but WebP.
+    # IMREAD_COLOR applies the EXIF orientation itself, in the other formats that have one.
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise AnnotationError(f"{path}: can't be decoded as an image; is the file complete?")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sparsedet.annotations import Image, read_upright
+from sparsedet.annotations import Image, read_image
 from sparsedet.modeling.inputs import inference_input
 
 OnImage = Callable[[int, int], None]
@@ -64,7 +64,7 @@ def detect(
     """
     ids = np.array(category_ids, dtype=np.int64)
     for done, image in enumerate(images, start=1):
-        pixels = read_upright(folder / image.file_name)
+        pixels = read_image(image, folder)
         with torch.inference_mode():
             found = model([inference_input(pixels, cfg)])[0]["instances"].to("cpu")
         on_image(done, len(images))

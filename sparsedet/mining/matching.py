@@ -10,16 +10,29 @@ Floats = NDArray[np.floating[Any]]
 
 def iou_matrix(boxes: ArrayLike, others: ArrayLike) -> Floats:
     """Return the IoU of every pair: shape (N, M) for XYXY boxes of shapes (N, 4) and (M, 4)."""
-    first = np.asarray(boxes, dtype=np.float64).reshape(-1, 1, 4)
-    second = np.asarray(others, dtype=np.float64).reshape(1, -1, 4)
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(
-        first[..., :2], second[..., :2]
-    )
-    intersection = np.clip(sides, 0, None).prod(axis=-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (first, second)]
-    union = areas[0] + areas[1] - intersection
+    intersection, areas, other_areas = _intersections(boxes, others)
+    union = areas[:, None] + other_areas[None, :] - intersection
     ious: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return ious
+
+
+def covered_share(boxes: ArrayLike, others: ArrayLike) -> Floats:
+    """Return the share of each box's area that each of `others` covers: shape (N, M), XYXY."""
+    intersection, areas, _ = _intersections(boxes, others)
+    own = np.broadcast_to(areas[:, None], intersection.shape)
+    shares: Floats = np.divide(intersection, own, out=np.zeros_like(intersection), where=own > 0)
+    return shares
+
+
+def _intersections(boxes: ArrayLike, others: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return the areas of all intersections, (N, M), of `boxes`, (N,), and of `others`, (M,)."""
+    first = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    second = np.asarray(others, dtype=np.float64).reshape(-1, 4)
+    sides = np.minimum(first[:, None, 2:], second[None, :, 2:]) - np.maximum(
+        first[:, None, :2], second[None, :, :2]
+    )
+    areas = [(group[:, 2:] - group[:, :2]).prod(axis=1) for group in (first, second)]
+    return np.clip(sides, 0, None).prod(axis=-1), areas[0], areas[1]
 
 
 def match(overlap: Floats, threshold: float) -> NDArray[np.int64]:

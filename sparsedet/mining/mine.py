@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
 from sparsedet.mining.calibrate import Thresholds, thresholds
 from sparsedet.mining.detect import Detections, detect
-from sparsedet.mining.matching import iou_matrix
+from sparsedet.mining.matching import covered_share, iou_matrix
 from sparsedet.mining.mined import MinedBox, region_id
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
@@ -59,6 +60,22 @@ def mine(
     return select(in_order, dataset, cfg.SPARSEDET.MINING, run_id=info.run_id)
 
 
+def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
+    """Return what `mined.meta.json` says: where mined boxes come from, thresholds by class name."""
+    info = run.info()
+    return {
+        "run": str(run.root),
+        "run_id": info.run_id,
+        "seed": info.seed,
+        "quantile": cfg.SPARSEDET.MINING.QUANTILE,
+        "thresholds": {
+            category.name: round(result.thresholds.sure[category.id], 4)
+            for category in dataset.categories
+        },
+        "version": __version__,
+    }
+
+
 def select(
     detections: Sequence[Detections], dataset: Dataset, rule: Any, *, run_id: str
 ) -> MiningResult:
@@ -89,10 +106,24 @@ def select(
 
 
 def _unexplained(found: Detections, dataset: Dataset, iou: float) -> Detections:
-    """Drop what overlaps an annotation of any class, and all but the best of overlapping rest."""
-    human = [box.xyxy for box in dataset.boxes_by_image[found.image_id]]
-    if human:
-        found = found.select(iou_matrix(found.boxes, human).max(axis=1, initial=0) < iou)
+    """Drop what an annotation explains, and all but the best of the detections of one object.
+
+    An annotation of any class explains what it overlaps; a crowd region, what lies in it; verified
+    background, what it overlaps of its class.
+    """
+    own = dataset.boxes_by_image[found.image_id]
+    people = np.array([box.xyxy for box in own if not box.iscrowd]).reshape(-1, 4)
+    crowds = np.array([box.xyxy for box in own if box.iscrowd]).reshape(-1, 4)
+    rejected = [box for box in dataset.background if box.image_id == found.image_id]
+    same_class = found.category_ids[:, None] == np.array([box.category_id for box in rejected])
+    explained = np.hstack(
+        [
+            iou_matrix(found.boxes, people),
+            covered_share(found.boxes, crowds),
+            iou_matrix(found.boxes, [box.xyxy for box in rejected]) * same_class,
+        ]
+    )
+    found = found.select(explained.max(axis=1, initial=0) < iou)
     overlap = iou_matrix(found.boxes, found.boxes)
     kept: list[int] = []
     for index in np.argsort(-found.scores, kind="stable"):

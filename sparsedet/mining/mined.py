@@ -83,9 +83,9 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
             raise AnnotationError(
                 f"{path}: entry {index} is no mined box ({error!r}); `sparsedet mine` writes them"
             ) from error
-        if box.image_id not in dataset.image_by_id:
+        if not isinstance(box.image_id, int) or box.image_id not in dataset.image_by_id:
             raise AnnotationError(f"{path}: entry {index}: image {box.image_id} is not in the data")
-        if box.category_id not in dataset.category_by_id:
+        if not isinstance(box.category_id, int) or box.category_id not in dataset.category_by_id:
             raise AnnotationError(
                 f"{path}: entry {index}: category {box.category_id} is not in the data"
             )

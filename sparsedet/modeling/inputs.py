@@ -20,7 +20,7 @@ def network_size(height: int, width: int, short_side: int, max_size: int) -> tup
 
 def resize(image: UInt8Image, height: int, width: int) -> UInt8Image:
     """Resize; areas are averaged when the image shrinks, which keeps thin things visible."""
-    shrinks = height < image.shape[0] and not __import__("os").environ.get("LIN")
+    shrinks = height < image.shape[0]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 

@@ -66,12 +66,15 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
     Raises:
         AnnotationError: when there is nothing to evaluate against.
     """
-    if not dataset.boxes:
+    if all(box.iscrowd for box in dataset.boxes):
         raise AnnotationError("the evaluation data has no annotations")
     # pycocotools prints its progress.
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = to_coco(dataset)
+        for number, entry in enumerate(truth.dataset["annotations"], start=1):
+            # pycocotools takes an annotation of id 0 for a missed one.
+            entry["id"] = number
         truth.createIndex()
         entries = results(detections)
         predictions = truth.loadRes(entries) if entries else COCO()

@@ -13,7 +13,8 @@ from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from sparsedet.annotations import read_upright
+from sparsedet.annotations import read_image
+from sparsedet.errors import SparseDetError
 from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
 from sparsedet.training.samples import TrainingImage
 from sparsedet.training.views import AugmentedViewRule, augmented_view
@@ -30,19 +31,25 @@ def batches(
 
     Every input has `image`, `instances` (with `gt_ignored` where boxes are to be ignored) and
     `image_id`; for `end-to-end` also `image_augmented`.
+
+    Raises:
+        AnnotationError: naming an image that can't be decoded.
     """
     workers = cfg.DATALOADER.NUM_WORKERS
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | SparseDetError] = DataLoader(
         _Batches(images, cfg, seed),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
         persistent_workers=False,
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, SparseDetError):
+            raise batch
+        yield batch
 
 
-class _Batches(Dataset[Batch]):
+class _Batches(Dataset[Batch | SparseDetError]):
     """The batch of an iteration, by its number."""
 
     def __init__(self, images: Sequence[TrainingImage], cfg: CfgNode, seed: int) -> None:
@@ -60,8 +67,16 @@ class _Batches(Dataset[Batch]):
         )
         groups = (
             [
-                [index for index, image in enumerate(images) if image.width >= image.height],
-                [index for index, image in enumerate(images) if image.width < image.height],
+                [
+                    index
+                    for index, image in enumerate(images)
+                    if image.source.width >= image.source.height
+                ],
+                [
+                    index
+                    for index, image in enumerate(images)
+                    if image.source.width < image.source.height
+                ],
             ]
             if cfg.DATALOADER.ASPECT_RATIO_GROUPING
             else [list(range(len(images)))]
@@ -70,9 +85,13 @@ class _Batches(Dataset[Batch]):
         self.groups = [np.array(group) for group in groups if group]
         self.batches_per_epoch = sum(-(-len(group) // self.batch_size) for group in self.groups)
 
-    def __getitem__(self, iteration: int) -> Batch:
+    def __getitem__(self, iteration: int) -> Batch | SparseDetError:
         rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
-        return [self._input(self.images[index], rng) for index in self._indices(iteration)]
+        try:
+            return [self._input(self.images[index], rng) for index in self._indices(iteration)]
+        except SparseDetError as error:
+            # Raised in a worker process, it would arrive with the worker's traceback in it.
+            return error
 
     def _indices(self, iteration: int) -> Sequence[int]:
         """Return the images of a batch; every epoch shuffles images, and batches of the groups."""
@@ -89,16 +108,16 @@ class _Batches(Dataset[Batch]):
 
     def _input(self, image: TrainingImage, rng: np.random.Generator) -> dict[str, Any]:
         short_side = self.short_sides[rng.integers(len(self.short_sides))]
-        size = network_size(image.height, image.width, short_side, self.max_size)
+        size = network_size(image.source.height, image.source.width, short_side, self.max_size)
         pixels = self.pixels.read(image, size)
-        scale = (size[1] / image.width, size[0] / image.height)
+        scale = (size[1] / image.source.width, size[0] / image.source.height)
         boxes = image.boxes * np.array(scale * 2, dtype=np.float32)
         if self.flip and rng.random() < 0.5:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
             boxes = boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (size[1], 0, size[1], 0)
             boxes = boxes.astype(np.float32)
         item = {
-            "image_id": image.image_id,
+            "image_id": image.source.id,
             "image": to_tensor(pixels, self.colour_order),
             "instances": _instances(image, boxes, size),
         }
@@ -119,13 +138,13 @@ class _ImageCache:
 
     def read(self, image: TrainingImage, size: tuple[int, int]) -> UInt8Image:
         """Return the BGR pixels of an image at `size` (height, width)."""
-        pixels = self.images.get(image.image_id)
+        pixels = self.images.get(image.source.id)
         if pixels is None:
-            pixels = read_upright(image.path)
+            pixels = read_image(image.source, image.folder)
             if self.keep_resized:
                 pixels = resize(pixels, *size)
             if self.bytes + pixels.nbytes <= self.limit:
-                self.images[image.image_id] = pixels
+                self.images[image.source.id] = pixels
                 self.bytes += pixels.nbytes
         return pixels if pixels.shape[:2] == size else resize(pixels, *size)
 

@@ -12,7 +12,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
-from sparsedet.training.settings import load_config, parse_value, set_key
+from sparsedet.training.settings import GIVEN_ELSEWHERE, load_config, parse_value, set_key
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ CONFIG_FILES = {
 }
 """The published configuration files and ours in their place."""
 
+_TOLD_BY_THE_COMMAND = {"OUTPUT_DIR", "DATASETS.TRAIN", "DATASETS.TEST", "SEED"}
+"""Keys whose values are told apart from the configuration."""
 _VOC_NAMES = ("split4_", "split5_")
 
 
@@ -35,7 +37,7 @@ class PublishedCommand:
     train: str
     test: str | None
     output: str | None
-    seed: int
+    seed: int | None
 
 
 def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand:
@@ -62,7 +64,9 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
     for key, value in values.items():
         if key in _OWN_KEYS:
             _OWN_KEYS[key](cfg, value)
-        else:
+        elif key not in _TOLD_BY_THE_COMMAND:
+            if key in GIVEN_ELSEWHERE:
+                raise ConfigError(f"{key}: decided by {GIVEN_ELSEWHERE[key]}")
             set_key(cfg, key, value)
     return PublishedCommand(
         cfg=cfg,
@@ -70,8 +74,15 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
         train=train,
         test=_single(values, "DATASETS.TEST"),
         output=values.get("OUTPUT_DIR"),
-        seed=max(int(cfg.SEED), 0),
+        seed=_seed(values.get("SEED", cfg.SEED)),
     )
+
+
+def _seed(value: Any) -> int | None:
+    """Return the seed; detectron2's -1 leaves it open."""
+    if not isinstance(value, int):
+        raise ConfigError(f"SEED {value!r}: expected a whole number")
+    return value if value >= 0 else None
 
 
 def _single(values: Mapping[str, Any], key: str) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.errors import TrainingError
 
 
@@ -15,11 +15,9 @@ from sparsedet.errors import TrainingError
 class TrainingImage:
     """An image and what training may assume about it."""
 
-    image_id: int
-    path: Path
-    width: int
-    """Pixels, upright."""
-    height: int
+    source: Image
+    folder: Path
+    """Where its file is."""
     boxes: NDArray[np.float32]
     """Shape (N, 4): XYXY, absolute pixels."""
     classes: NDArray[np.int64]
@@ -65,10 +63,8 @@ def training_images(
         boxes = [*learned, *skipped]
         images.append(
             TrainingImage(
-                image_id=image.id,
-                path=folder / image.file_name,
-                width=image.width,
-                height=image.height,
+                source=image,
+                folder=folder,
                 boxes=np.array([box.xyxy for box in boxes], dtype=np.float32).reshape(-1, 4),
                 classes=np.array([class_index[box.category_id] for box in boxes], dtype=np.int64),
                 ignored=np.array([False] * len(learned) + [True] * len(skipped), dtype=np.bool_),

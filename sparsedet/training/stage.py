@@ -1,8 +1,8 @@
 """One training stage: from images to weights, resumable at its last checkpoint."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.pretrained import load_initial_weights
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.interrupts import deferred_interrupt
 from sparsedet.training.loader import Batch, batches
 from sparsedet.training.metrics import MetricsLog
 from sparsedet.training.optimizer import optimizer_and_schedule
@@ -52,19 +53,21 @@ def train_stage(
 ) -> nn.Module:
     """Train cfg's model on `images`, going on from the stage's checkpoint where there is one.
 
-    Interrupted by Ctrl-C, the stage saves its state first.
+    Interrupted by Ctrl-C or SIGTERM, the stage finishes its iteration and saves its state.
 
     Raises:
         TrainingError: when a loss is not finite, naming the batch's images.
     """
     stage = _Stage(name, images, cfg, run, seed)
     stage.load()
-    with stage.saved_on_interrupt():
+    with deferred_interrupt() as interrupted, closing(stage.log):
         for batch in batches(
             images, cfg, seed=seed, start=stage.iteration, end=cfg.SOLVER.MAX_ITER
         ):
             on_progress(stage.step(batch))
-    stage.log.close()
+            if interrupted():
+                stage.save()
+                raise KeyboardInterrupt
     stage.save()
     return stage.model
 
@@ -131,15 +134,6 @@ class _Stage:
             self.path,
         )
         self.last_save = time.monotonic()
-
-    @contextmanager
-    def saved_on_interrupt(self) -> Iterator[None]:
-        """Save the state of the last complete iteration when the user interrupts."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            self.save()
-            raise
 
     def step(self, batch: Batch) -> StageProgress:
         """Train one iteration; every draw depends on seed and iteration alone, as on resume."""

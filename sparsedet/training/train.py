@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from sparsedet import __version__
 from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.files import write_json, write_text
-from sparsedet.mining.mine import mine
+from sparsedet.files import atomic_folder, write_json, write_text
+from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import write_mined
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder, RunInfo
+from sparsedet.training.check_config import check_config
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
 from sparsedet.training.settings import read_config
@@ -51,34 +52,45 @@ def start_run(
         RunError: when the folder holds anything already.
         AnnotationError: when the training data is broken.
     """
-    if run.root.exists() and any(run.root.iterdir()):
+    if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
         hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
     dataset = read_coco(train)
     check_images(dataset, images)
     if not dataset.categories:
         raise ConfigError(f"{train}: no categories to train on")
+    training_images(dataset, images, keep_unlabelled=True)
+    cfg = prepare_config(cfg, method=method, seed=seed, classes=len(dataset.categories))
+    cfg.MODEL.DEVICE = device
+    cfg.OUTPUT_DIR = str(run.root)
+    info = RunInfo(
+        run_id=_run_id(cfg, dataset, seed),
+        method=method,
+        seed=seed,
+        train=str(train),
+        images=str(images.resolve()),
+        classes=[(category.id, category.name) for category in dataset.categories],
+        version=__version__,
+    )
+    with atomic_folder(run.root) as temporary:
+        prepared = RunFolder(temporary)
+        write_coco(dataset, prepared.training_data)
+        write_text(prepared.config, cfg.dump())
+        prepared.write_info(info)
+
+
+def prepare_config(cfg: CfgNode, *, method: str, seed: int, classes: int) -> CfgNode:
+    """Return the configuration of a run: `cfg` with what method, seed and data decide.
+
+    Raises:
+        ConfigError: naming the key that has no usable value.
+    """
     cfg = cfg.clone()
     apply_method(cfg, method)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(dataset.categories)
-    cfg.MODEL.DEVICE = device
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = classes
     cfg.SEED = seed
-    cfg.OUTPUT_DIR = str(run.root)
-    training_images(dataset, images, keep_unlabelled=True)
-    run.root.mkdir(parents=True, exist_ok=True)
-    write_coco(dataset, _training_data(run))
-    write_text(run.config, cfg.dump())
-    run.write_info(
-        RunInfo(
-            run_id=_run_id(cfg, dataset, seed),
-            method=method,
-            seed=seed,
-            train=str(train),
-            images=str(images.resolve()),
-            classes=[(category.id, category.name) for category in dataset.categories],
-            version=__version__,
-        )
-    )
+    check_config(cfg)
+    return cfg
 
 
 def run_training(
@@ -96,7 +108,7 @@ def run_training(
     cfg = read_config(run.config)
     if device is not None:
         cfg.MODEL.DEVICE = device
-    dataset = read_coco(_training_data(run))
+    dataset = read_coco(run.training_data)
     images = Path(info.images)
     keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
     if run.model.exists():
@@ -124,7 +136,7 @@ def run_training(
         checkpoint.save({"model": model.state_dict()}, run.fold_model(0))
         write_json(run.folds_file, {image.id: 0 for image in dataset.images})
     mined = mine(run, cfg, dataset, images, device=cfg.MODEL.DEVICE, on_image=listeners.on_mining)
-    write_mined(mined.mined, {"run_id": info.run_id, **asdict(mined.thresholds)}, _mined(run))
+    write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
     model = train_stage(
         "stage2",
         training_images(
@@ -156,14 +168,6 @@ def choose_device(wanted: str) -> str:
     if wanted == "cuda" and not available:
         raise ConfigError("--device cuda: torch finds no CUDA device here; use auto or cpu")
     return wanted
-
-
-def _training_data(run: RunFolder) -> Path:
-    return run.root / "train.json"
-
-
-def _mined(run: RunFolder) -> Path:
-    return run.mining / "mined.json"
 
 
 def _run_id(cfg: CfgNode, dataset: Dataset, seed: int) -> str:

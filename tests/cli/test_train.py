@@ -36,35 +36,87 @@ def arguments(data: Path, run: Path, *more: str) -> list[str | Path]:
 def test_killed_at_any_moment_a_run_ends_in_the_same_model(data: Path, tmp_path: Path) -> None:
     whole = sparsedet(*arguments(data, tmp_path / "whole"))
     assert whole.status == 0, whole.err
-    # Once in the first stage, once in the second.
-    for stage in ("stage1", "stage2"):
-        kill_when(data, tmp_path / "killed", tmp_path / "killed/checkpoints" / f"{stage}.pth")
-    resumed = sparsedet(*resume(tmp_path / "killed"))
+    run = tmp_path / "killed"
+    stop_when(data, run, run / "checkpoints/stage1.pth", signal.SIGKILL)
+    stop_when(data, run, run / "checkpoints/stage2.pth", signal.SIGKILL)
+    resumed = sparsedet(*resume(run))
     assert resumed.status == 0, resumed.err
+    check_same_result(tmp_path / "whole", run)
 
-    models = [(tmp_path / name / "model.pth").read_bytes() for name in ("whole", "killed")]
+
+def test_interrupted_a_run_says_how_to_go_on_and_ends_in_the_same_model(
+    data: Path, tmp_path: Path
+) -> None:
+    whole = sparsedet(*arguments(data, tmp_path / "whole", "--method", "end-to-end"))
+    assert whole.status == 0, whole.err
+    run = tmp_path / "stopped"
+    status, said = stop_when(
+        data, run, run / "checkpoints/end-to-end.pth", signal.SIGINT, "--method", "end-to-end"
+    )
+    assert status == 130
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert sparsedet(*resume(run)).status == 0
+    check_same_result(tmp_path / "whole", run)
+
+
+def check_same_result(first: Path, second: Path) -> None:
+    models = [(run / "model.pth").read_bytes() for run in (first, second)]
     assert models[0] == models[1]
-    metrics = [(tmp_path / name / "metrics.json").read_text() for name in ("whole", "killed")]
+    metrics = [(run / "metrics.json").read_text() for run in (first, second)]
     losses = [[json.loads(line)["total_loss"] for line in text.splitlines()] for text in metrics]
     assert losses[0] == losses[1]
-    assert not list((tmp_path / "killed").rglob("*.tmp"))
+    assert not list(second.rglob("*.tmp"))
 
 
 def resume(run: Path) -> list[str | Path]:
     return ["train", "--resume", "-o", run]
 
 
-def kill_when(data: Path, run: Path, exists: Path) -> None:
-    """Start or resume a run and kill it as soon as a file is there."""
-    words = resume(run) if run.exists() else arguments(data, run)
+def stop_when(
+    data: Path, run: Path, exists: Path, how: signal.Signals, *more: str
+) -> tuple[int, str]:
+    """Start or resume a run and stop it as soon as a file is there; return status and stderr."""
+    words = resume(run) if run.exists() else arguments(data, run, *more)
     command = [sys.executable, "-m", "sparsedet", *map(str, words)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while not exists.exists():
-            assert process.poll() is None, "the run ended before it could be killed"
+            assert process.poll() is None, "the run ended before it could be stopped"
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, how)
+        said = process.communicate(timeout=120)[1]
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    result = sparsedet(*arguments(data, run, "--method", "plain"))
+    assert result.status == 0, result.err
+    return run
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--method", "staged"], "the run's method is plain, not staged"),
+        (["--seed", "9"], "the run's seed is 1, not 9"),
+        (["SOLVER.MAX_ITER", "13"], "other values of SOLVER"),
+        (["--train", "{other}"], "the training annotations are not those"),
+    ],
+)
+def test_going_on_with_another_run_than_asked_for_is_refused(
+    data: Path, finished: Path, tmp_path: Path, given: list[str], message: str
+) -> None:
+    other = make_scenes(8, data / "images", seed=1)
+    write_coco(other.with_boxes(other.boxes[1:]), tmp_path / "other.json")
+    words = [word.format(other=tmp_path / "other.json") for word in given]
+    images = ["--images", data / "images"]
+    assert message in sparsedet(*resume(finished), *words, *images).error()
+    again = ["--train", data / "train.json", "--seed", "1", "--method", "plain", *SHORT]
+    assert sparsedet(*resume(finished), *again).status == 0
 
 
 def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None:
@@ -80,6 +132,9 @@ def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None
     for name in ("config.yaml", "run.json", "model.pth", "mining/fold0.pth", "evaluation.json"):
         assert (run / name).is_file(), name
     assert list((run / "tensorboard").rglob("events.*"))
+    meta = json.loads((run / "mining/mined.meta.json").read_text())
+    assert meta.keys() == {"run", "run_id", "seed", "quantile", "thresholds", "version"}
+    assert len(meta["thresholds"]) == 10
     stages = {json.loads(line)["stage"] for line in (run / "metrics.json").read_text().splitlines()}
     assert stages == {"stage1", "stage2"}
     # What the run learned from is kept: its training file may be gone by the time it is resumed.
@@ -112,6 +167,13 @@ def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path
     (tmp_path / "thesis.tex").write_text("years of work")
     assert "not empty" in train_elsewhere(data, tmp_path).error()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_output_that_is_a_file_is_one_line(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "not empty" in train_elsewhere(data, tmp_path / "file").error()
+    for place in (tmp_path / "file" / "deep", tmp_path / "file" / "mined.json"):
+        assert str(tmp_path / "file") in train_elsewhere(data, place).error()
 
 
 def test_evaluating_or_mining_what_is_no_run(data: Path, tmp_path: Path) -> None:

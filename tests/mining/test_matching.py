@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparsedet.mining.matching import iou_matrix, match
+from sparsedet.mining.matching import covered_share, iou_matrix, match
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,11 @@ from sparsedet.mining.matching import iou_matrix, match
 )
 def test_iou(box: tuple[int, ...], other: tuple[int, ...], iou: float) -> None:
     assert iou_matrix([box], [other]) == pytest.approx(iou)
+
+
+def test_covered_share_is_of_the_first_box() -> None:
+    shares = covered_share([(0, 0, 10, 10), (0, 0, 40, 10)], [(5, 0, 15, 10)])
+    assert shares.tolist() == [[0.5], [0.25]]
 
 
 def test_iou_of_nothing_has_a_shape() -> None:

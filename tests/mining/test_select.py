@@ -97,6 +97,33 @@ def test_nothing_is_mined_where_a_person_vouched_for_the_image() -> None:
     assert not result.doubtful
 
 
+def select_one(xyxy: XYXY, category: int, **parts: Any) -> int:
+    """Mine one sure detection beside ten annotated cats and what `parts` adds to them."""
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(10))
+    dataset = Dataset(
+        (Image(1, "a.png", 3000, 300),),
+        human + parts.get("boxes", ()),
+        (Category(CAT, "cat"), Category(DOG, "dog")),
+        parts.get("background", ()),
+    )
+    scored = [(column(k), CAT, float(HUMAN_SCORES[k]), 0.97) for k in range(10)]
+    found = detections(1, *scored, (xyxy, category, 0.95, 0.95))
+    return len(select([found], dataset, RULE, run_id="r").mined)
+
+
+def test_what_lies_in_a_crowd_region_is_explained() -> None:
+    inside = (FREE[0] + 10, 10.0, FREE[0] + 20, 20.0)
+    crowd = Box(99, 1, CAT, FREE, iscrowd=True)
+    assert select_one(inside, CAT) == 1
+    assert select_one(inside, CAT, boxes=(crowd,)) == 0
+
+
+def test_verified_background_is_not_mined_again_for_its_class() -> None:
+    rejected = Box(1, 1, CAT, FREE)
+    assert select_one(FREE, CAT, background=(rejected,)) == 0
+    assert select_one(FREE, DOG, background=(rejected,)) == 1
+
+
 def test_without_a_scored_human_box_nothing_is_sure() -> None:
     dataset = Dataset((Image(1, "a.png", 100, 100),), (), (Category(CAT, "cat"),))
     found = detections(1, ((0, 0, 50, 50), CAT, 0.99, 0.99))

@@ -7,6 +7,15 @@ from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
 
 
+def test_mining_starts_at_half_of_the_iterations_unless_told() -> None:
+    for start, expected in ((-1, 200), (30, 30)):
+        keys = ["MODEL.WEIGHTS", "", "SPARSEDET.PSEUDO_POSITIVES.START_ITER", str(start)]
+        cfg = load_config("lite0_fpn", keys)
+        apply_method(cfg, "end-to-end")
+        cfg.MODEL.DEVICE = "cpu"
+        assert build(cfg).mining_start == expected
+
+
 def test_inference_is_deterministic_with_one_backbone_pass() -> None:
     cfg = load_config(
         "lite0_fpn", ["MODEL.WEIGHTS", "", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0"]

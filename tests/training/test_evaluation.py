@@ -65,6 +65,13 @@ def test_classes_without_annotations_have_no_figure() -> None:
     assert (result["images"], result["annotations"]) == (2, 3)
 
 
+def test_an_annotation_of_id_zero_counts_as_found() -> None:
+    zero_based = dataset(Box(0, 1, CAT, FIRST), Box(1, 1, CAT, SECOND))
+    assert evaluate(found((FIRST, CAT, 0.9), (SECOND, CAT, 0.8)), zero_based).ap == pytest.approx(
+        100
+    )
+
+
 def test_crowd_regions_are_neither_missed_nor_wrong() -> None:
     crowd = dataset(Box(1, 1, CAT, FIRST), Box(2, 1, CAT, SECOND, iscrowd=True))
     result = evaluate(found((FIRST, CAT, 0.5), (SECOND, CAT, 0.9)), crowd)
@@ -72,6 +79,7 @@ def test_crowd_regions_are_neither_missed_nor_wrong() -> None:
     assert result.annotations == 1
 
 
-def test_nothing_to_evaluate_against() -> None:
+@pytest.mark.parametrize("boxes", [[], [Box(1, 1, CAT, FIRST, iscrowd=True)]])
+def test_nothing_to_evaluate_against(boxes: list[Box]) -> None:
     with pytest.raises(AnnotationError, match="no annotations"):
-        evaluate(found(), dataset())
+        evaluate(found(), dataset(*boxes))

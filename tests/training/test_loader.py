@@ -1,5 +1,6 @@
 """Batches: reproducible from seed and iteration alone, boxes where the objects are."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Box
+from sparsedet.errors import AnnotationError
 from sparsedet.training.loader import Batch, batches
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
@@ -89,6 +91,20 @@ def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
     )
     assert images[0].ignored.tolist() == [False] * (len(images[0].boxes) - 1) + [True]
     assert images[0].has_labels
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_an_image_that_cannot_be_decoded_is_named(
+    scenes: Scenes, tmp_path: Path, workers: str
+) -> None:
+    for image in scenes.dataset.images:
+        whole = (scenes.images / image.file_name).read_bytes()
+        (tmp_path / image.file_name).write_bytes(
+            whole[: len(whole) // 2] if image.id == 3 else whole
+        )
+    broken = Scenes(scenes.dataset, tmp_path, scenes.annotations)
+    with pytest.raises(AnnotationError, match=r"^image id 3: .*scene_0003\.png"):
+        load(broken, 0, 6, "DATALOADER.NUM_WORKERS", workers)
 
 
 def erased_share(image: NDArray[np.uint8], box: tuple[int, int, int, int], rng: Any) -> float:

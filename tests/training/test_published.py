@@ -102,6 +102,12 @@ def test_without_fixmatch_it_is_a_plain_detector() -> None:
     assert read_published([*COCO, "FIXMATCH", "False"], None).method == "plain"
 
 
+def test_the_seed_of_the_command_or_none() -> None:
+    assert read_published([*COCO, "SEED", "-1"], None).seed is None
+    with pytest.raises(ConfigError, match="whole number"):
+        read_published([*COCO, "SEED", "soon"], None)
+
+
 def test_det_thresh_warns(caplog: pytest.LogCaptureFixture) -> None:
     read_published(COCO, None)
     assert "DET_THRESH has no effect" in caplog.text
@@ -166,6 +172,6 @@ def test_a_published_command_trains(
     )
     assert result.exit_code == 0, result.output
     run = RunFolder(Path(output))
-    assert run.info().method == "end-to-end"
+    assert (run.info().method, run.info().seed) == ("end-to-end", 1234)
     assert run.model.is_file()
     assert read_config(run.config).SPARSEDET.PSEUDO_POSITIVES.LOSS_WEIGHT == 1.0

@@ -9,6 +9,7 @@ from detectron2.config import CfgNode
 from sparsedet.errors import ConfigError
 from sparsedet.training.methods import METHODS, apply_method
 from sparsedet.training.settings import load_config, names, read_config
+from sparsedet.training.train import prepare_config
 
 
 def test_the_packaged_configurations_load() -> None:
@@ -39,6 +40,7 @@ def test_a_file_may_build_on_a_packaged_one(tmp_path: Path) -> None:
         (["SOLVER.STEPS", "(5, 7)"], "STEPS", (5, 7)),
         (["SOLVER.STEPS", "5"], "STEPS", (5,)),
         (["SOLVER.BASE_LR", "1e-2"], "BASE_LR", 0.01),
+        (["SOLVER.BASE_LR", "1"], "BASE_LR", 1.0),
         (["SOLVER.OPTIMIZER", "SGD"], "OPTIMIZER", "SGD"),
     ],
 )
@@ -69,6 +71,40 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
     (tmp_path / "broken.yaml").write_text("VERSION: 2\n" + text)
     with pytest.raises(ConfigError, match=message):
         load_config(str(tmp_path / "broken.yaml"))
+
+
+def test_a_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bomb.yaml").write_text('VERSION: 2\nX: !!python/object/apply:os.system ["touch boom"]\n')
+    for read in (lambda: load_config("bomb.yaml"), lambda: read_config(Path("bomb.yaml"))):
+        with pytest.raises(ConfigError, match=r"bomb\.yaml: not a usable configuration"):
+            read()
+    assert not Path("boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["SOLVER.MAX_ITER", "0"], "SOLVER.MAX_ITER is 0, expected at least 1"),
+        (["SOLVER.IMS_PER_BATCH", "0"], "expected at least 1"),
+        (["SOLVER.LR_SCHEDULER_NAME", "foo"], "WarmupCosineLR"),
+        (["SOLVER.OPTIMIZER", "Lion"], "SGD or AdamW"),
+        (["INPUT.FORMAT", "XYZ"], "RGB or BGR"),
+        (["INPUT.RANDOM_FLIP", "vertical"], "horizontal or none"),
+        (["INPUT.MIN_SIZE_TRAIN", "0"], "lengths in pixels"),
+        (["SPARSEDET.MINING.QUANTILE", "7"], "a share, 0 to 1"),
+        (["MODEL.BACKBONE.NAME", "nix"], "a backbone"),
+    ],
+)
+def test_values_are_checked_before_anything_runs(pairs: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare_config(load_config("lite0_fpn", pairs), method="plain", seed=1, classes=2)
+
+
+@pytest.mark.parametrize(("key", "decides"), [("SEED", "--seed"), ("OUTPUT_DIR", "-o")])
+def test_what_an_option_decides_is_no_key(key: str, decides: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: decided by {decides}"):
+        load_config("lite0_fpn", [key, "3"])
 
 
 def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:

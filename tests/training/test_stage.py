@@ -1,5 +1,6 @@
 """Training stages: they learn, stop cleanly and go on as if they had never stopped."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.training.conftest import Scenes, short_config
 
 
 class Recorder:
-    """Notes the losses; interrupts after a number of iterations."""
+    """Notes the losses; presses Ctrl-C after a number of iterations."""
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.losses: list[float] = []
@@ -27,7 +28,7 @@ class Recorder:
     def __call__(self, progress: StageProgress) -> None:
         self.losses.append(progress.losses["total_loss"])
         if len(self.losses) == self.interrupt_after:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def train(
@@ -104,3 +105,30 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(
     state = checkpoint.load(checkpoint_path(RunFolder(tmp_path), "only"))
     assert state["iteration"] == 6
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_an_interrupt_waits_for_the_end_of_the_iteration(
+    images: list[TrainingImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, optimiser, schedule and counter are saved as of one moment."""
+    real_step = torch.optim.AdamW.step
+
+    def interrupted_step(self: torch.optim.AdamW) -> None:
+        signal.raise_signal(signal.SIGINT)
+        real_step(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", interrupted_step)
+        with pytest.raises(KeyboardInterrupt):
+            train(images, tmp_path / "parts", Recorder(), "plain")
+    assert checkpoint.load(checkpoint_path(RunFolder(tmp_path / "parts"), "only"))["iteration"] == 1
+    resumed = train(images, tmp_path / "parts", Recorder(), "plain")
+    whole = train(images, tmp_path / "whole", Recorder(), "plain")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_ctrl_c_works_as_ever_after_a_training(images: list[TrainingImage], tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    train(images, tmp_path, Recorder(), "plain")
+    assert signal.getsignal(signal.SIGINT) is before

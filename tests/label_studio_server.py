@@ -8,7 +8,8 @@ import pytest
 
 from sparsedet.errors import SetupError
 from sparsedet.integrations.label_studio.server import LocalServer, running_server
-from sparsedet.integrations.label_studio.server_program import VENV_EXECUTABLE, find_executable
+from sparsedet.integrations.label_studio.server_program import find_executable
+from sparsedet.setup_check import VENV_EXECUTABLE
 
 REPOSITORY = Path(__file__).parent.parent
 

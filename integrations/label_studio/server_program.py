@@ -9,13 +9,10 @@ from tempfile import TemporaryDirectory
 
 from sparsedet.errors import SetupError
 from sparsedet.files import atomic_path
+from sparsedet.setup_check import EXECUTABLE_VARIABLE, find_label_studio
 from sparsedet.tool import Progress
 
 logger = logging.getLogger(__name__)
-
-EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
-VENV_EXECUTABLE = Path(".venv-label-studio/bin/label-studio")
-"""Where `make label-studio` installs it, relative to the repository."""
 
 START_SECONDS = 240.0
 """A start on a migrated database takes about 10 s on two cores, a start from nothing over 60 s."""
@@ -51,14 +48,10 @@ def find_executable(given: Path | None = None) -> Path:
         SetupError: with the commands that install it.
     """
     named = given or os.environ.get(EXECUTABLE_VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise SetupError(f"{named}: no such program (expected the label-studio executable)")
-        return Path(named).absolute()
-    if VENV_EXECUTABLE.is_file():
-        return VENV_EXECUTABLE.absolute()
-    if on_path := shutil.which("label-studio"):
-        return Path(on_path).absolute()
+    if named and not Path(named).is_file():
+        raise SetupError(f"{named}: no such program (expected the label-studio executable)")
+    if found := given or find_label_studio():
+        return found.absolute()
     raise SetupError(
         "Label Studio is not installed: run `make label-studio` in the repository, or "
         "`python3 -m venv .venv-label-studio && .venv-label-studio/bin/pip install label-studio`, "

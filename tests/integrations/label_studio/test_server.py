@@ -11,11 +11,8 @@ import pytest
 from sparsedet.errors import SetupError, ToolError
 from sparsedet.integrations.label_studio import server as server_module
 from sparsedet.integrations.label_studio.server import LocalServer, start_server
-from sparsedet.integrations.label_studio.server_program import (
-    EXECUTABLE_VARIABLE,
-    VENV_EXECUTABLE,
-    find_executable,
-)
+from sparsedet.integrations.label_studio.server_program import find_executable
+from sparsedet.setup_check import EXECUTABLE_VARIABLE, VENV_EXECUTABLE
 from tests.label_studio_server import REPOSITORY
 
 

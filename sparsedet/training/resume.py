@@ -7,6 +7,7 @@ from pathlib import Path
 from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, check_images, read_coco
+from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import RunError
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.settings import read_config
@@ -42,7 +43,8 @@ def check_same_run(
         differing.append(f"the run's method is {info.method}, not {method}")
     if seed is not None and seed != info.seed:
         differing.append(f"the run's seed is {info.seed}, not {seed}")
-    if dataset is not None and dataset != read_coco(run.training_data):
+    # As files: reading back rounds coordinates and fills in areas.
+    if dataset is not None and to_coco(dataset) != to_coco(read_coco(run.training_data)):
         differing.append("the training annotations are not those that the run started with")
     if cfg is not None:
         keys = list(_differing_keys(cfg, read_config(run.config)))

@@ -35,7 +35,7 @@ def demo(
     """
     from sparsedet.demo import Demo, DemoRule
     from sparsedet.tool import load_local_integration
-    from sparsedet.training.train import Listeners, choose_device
+    from sparsedet.training.train import choose_device
 
     from .training_progress import training_progress
 
@@ -48,7 +48,7 @@ def demo(
             result = steps.run(
                 local.tool,
                 _TOOL,
-                listeners=Listeners(on_progress=report.iteration, on_mining=report.mining),
+                listeners=report.listeners(),
                 progress=progress,
             )
         if json_output:

@@ -36,7 +36,7 @@ def evaluate(
     if json_output:
         emit_json(result)
     else:
-        show_evaluation(result)
+        show_evaluation(f"{folder.info().method} in {run}", result)
 
 
 def evaluate_source(run: "RunFolder", source: "DataSource", device: str) -> dict[str, Any]:
@@ -61,9 +61,10 @@ def evaluate_source(run: "RunFolder", source: "DataSource", device: str) -> dict
         ).as_json()
 
 
-def show_evaluation(result: dict[str, Any]) -> None:
-    """Print the figures of an evaluation as a table."""
+def show_evaluation(what: str, result: dict[str, Any]) -> None:
+    """Print the figures of an evaluation of `what` as a table."""
     rows = [(name, result[name]) for name in ("AP", "AP50", "AP75")]
     rows += [(f"AP {name}", value) for name, value in result["per_class"].items()]
     shown = [(name, "-" if value is None else f"{value:.1f}") for name, value in rows]
-    table(f"{result['images']} images, {result['annotations']} annotations", ("", "%"), shown)
+    data = f"{result['images']} images, {result['annotations']} annotations"
+    table(f"{what}, {data}", ("", "%"), shown)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import DataRoot, Device, Images, Json
-from .output import emit_json, progress_bar, table
+from .output import emit_json, progress_bar, say, table
 
 
 def mine(
@@ -78,3 +78,7 @@ def mine(
         ("class", "threshold", "mined"),
         [(name, f"{thresholds[name]:.2f}", counts[name]) for name in counts],
     )
+    if result.mined:
+        say(f"next: sparsedet push {output} --data {data}")
+    else:
+        say("nothing mined: --quantile lowers the thresholds (0.1, say)")

@@ -26,15 +26,15 @@ def say(text: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; all columns but the first are right-aligned."""
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
-    Console().print(drawn)
+    texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
+    typer.echo(title)
+    for row in texts:
+        cells = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo(("  " + "  ".join(cells)).rstrip())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Source, Workspace, enclosing
 
 from .options import Json, Url
-from .output import emit_json, progress_bar
+from .output import emit_json, progress_bar, say
 
 
 def push(
@@ -102,6 +102,7 @@ def push(
         f"{report.boxes} mined boxes on {report.images} images are up for review at {report.url} "
         f"(model version {version}; {report.created} images new or changed)"
     )
+    say(f"next: review them there, then: sparsedet review --ledger {record.path}")
 
 
 def _source(

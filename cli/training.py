@@ -8,14 +8,13 @@ from detectron2.config import CfgNode
 
 from sparsedet.annotations import check_images, read_coco
 from sparsedet.datasets import resolve
-from sparsedet.errors import ConfigError
+from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
 from sparsedet.training.settings import load_config
 from sparsedet.training.train import (
-    Listeners,
     choose_device,
     prepare_config,
     run_training,
@@ -62,6 +61,9 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         check_images(read_coco(val.annotations), val.images)
     if request.resume and run.info_file.exists():
         _check_resume(run, cfg, request)
+    elif request.resume and not request.published:
+        # The published commands carry --resume from their first start on.
+        raise RunError(f"{run.root}: no run here to go on with; leave --resume out to start one")
     else:
         _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device)
     info = run.info()
@@ -70,7 +72,7 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         run_training(
             run,
             device=device,
-            listeners=Listeners(on_progress=report.iteration, on_mining=report.mining),
+            listeners=report.listeners(),
         )
     evaluation = None
     if val is not None:
@@ -79,9 +81,10 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
     if json_output:
         emit_json({"run": str(run.root), "method": info.method, "evaluation": evaluation})
         return
-    typer.echo(f"model: {run.model}")
     if evaluation is not None:
-        show_evaluation(evaluation)
+        show_evaluation(f"{info.method} in {run.root}", evaluation)
+    typer.echo(f"model: {run.model}")
+    say(f"next: sparsedet mine {run.root} --data ... -o mined.json")
 
 
 def _start(run: RunFolder, cfg: CfgNode, request: TrainRequest, device: str) -> None:

@@ -1,7 +1,7 @@
 """The progress of a training on the terminal: losses, iterations, time left."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,7 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sparsedet.mining.mine import MiningResult
 from sparsedet.training.stage import LOG_PERIOD, StageProgress
+from sparsedet.training.train import Listeners
 
 from .output import say
 
@@ -27,45 +29,64 @@ _SHORT_NAMES = {
     "loss_rpn_loc": "rpn box",
     "distillation_loss": "self",
 }
-_LINE_PERIOD = 5 * LOG_PERIOD
+_WIDE = 120
+"""Columns of a terminal that has room for every loss."""
+_LINE_PERIOD = 2 * LOG_PERIOD
 """Iterations between two lines where there is no terminal to draw on."""
 
 
 @contextmanager
 def training_progress() -> Iterator["TrainingProgress"]:
     """Yield what draws the progress of a run; without a terminal it prints a line now and then."""
+    console = Console(stderr=True)
+    names = _SHORT_NAMES if console.width >= _WIDE else {"total_loss": "loss"}
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
-        console=Console(stderr=True),
+        console=console,
         disable=not sys.stderr.isatty(),
     ) as bars:
-        yield TrainingProgress(bars)
+        yield TrainingProgress(bars, names)
 
 
 class TrainingProgress:
     """Draws one bar per stage."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
+        """Draw on `bars`; `names` are the losses to show, and what to call them."""
         self._bars = bars
+        self._names = names
         self._tasks: dict[str, TaskID] = {}
+
+    def listeners(self) -> Listeners:
+        """Return the listeners that draw here."""
+        return Listeners(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""
         losses = "  ".join(
             f"{short} {progress.losses[name]:.3f}"
-            for name, short in _SHORT_NAMES.items()
+            for name, short in self._names.items()
             if name in progress.losses
         )
         self._draw(progress.stage, progress.iteration, progress.iterations, losses)
         at_end = progress.iteration == progress.iterations
         if self._bars.disable and (progress.iteration % _LINE_PERIOD == 0 or at_end):
             say(f"{progress.stage} {progress.iteration}/{progress.iterations}  {losses}")
+
+    def mined(self, result: MiningResult) -> None:
+        """Tell what the first stage found in the training images."""
+        say(
+            f"mined {len(result.labels)} boxes as labels for the second stage; "
+            f"{len(result.doubtful)} more are in doubt and will be ignored"
+        )
+        if not result.labels:
+            say("warning: without a mined label the second stage learns little new")
 
     def mining(self, done: int, total: int) -> None:
         """Show the mining between two stages."""

@@ -69,6 +69,8 @@ def enclosing(path: Path) -> Workspace | None:
 def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
     """Return annotation file and image folder of `data`: a COCO file or a workspace folder.
 
+    A file's images are in `images` beside it, or in the workspace that it lies in.
+
     Raises:
         SparseDetError: when there is no such file, or a COCO file comes without image folder.
     """
@@ -80,8 +82,10 @@ def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
             )
         return workspace.annotations, images or workspace.images
     if images is None:
-        nearby = data.parent / "images"
-        if not nearby.is_dir():
+        images = data.parent / "images"
+        around = enclosing(data)
+        if not images.is_dir() and around is not None:
+            images = around.images
+        if not images.is_dir():
             raise SparseDetError(f"{data}: where are its images? Give their folder with --images")
-        images = nearby
     return data, images

@@ -23,6 +23,15 @@ def test_a_workspace_folder_stands_for_its_files(tmp_path: Path) -> None:
     assert source.images == tmp_path / "images"
 
 
+def test_a_split_inside_a_workspace_uses_its_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "source.json").touch()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/train.json").touch()
+    images = resolve(str(tmp_path / "half/train.json")).images
+    assert images.resolve() == (tmp_path / "images").resolve()
+
+
 def test_published_names_lie_below_the_data_root(tmp_path: Path) -> None:
     assert len(PUBLISHED) == 17
     (tmp_path / "splits").mkdir()

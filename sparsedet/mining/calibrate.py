@@ -35,8 +35,9 @@ def thresholds(
     *,
     sure_quantile: float,
     doubtful_quantile: float,
+    max_threshold: float,
 ) -> Thresholds:
-    """Return the quantiles of the scores on human boxes, class by class.
+    """Return the quantiles of the scores on human boxes, class by class, capped.
 
     Human boxes that the model did not find at all have no score and are left out; where the model
     scores no human box at all, nothing is sure (threshold 1).
@@ -47,7 +48,7 @@ def thresholds(
     def quantile(category_id: int, share: float) -> float:
         own = scores[category_id]
         basis = own if len(own) >= MIN_BOXES else pooled
-        return float(np.quantile(basis, share)) if len(basis) else 1.0
+        return min(float(np.quantile(basis, share)), max_threshold) if len(basis) else 1.0
 
     ids = [category.id for category in dataset.categories]
     return Thresholds(

@@ -88,6 +88,7 @@ def select(
         dataset,
         sure_quantile=rule.QUANTILE,
         doubtful_quantile=rule.DOUBTFUL_QUANTILE,
+        max_threshold=rule.MAX_THRESHOLD,
     )
     mined: list[MinedBox] = []
     labels: list[Box] = []

@@ -45,6 +45,9 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.MINING = CfgNode()
     # A detection is mined above this quantile of the model's scores on human boxes of its class.
     cfg.SPARSEDET.MINING.QUANTILE = 0.3
+    # A threshold is never above this: on few images a model learns its boxes by heart and scores
+    # them all near 1, which no other object reaches.
+    cfg.SPARSEDET.MINING.MAX_THRESHOLD = 0.9
     # Between this quantile and the one above, a detection is in doubt: ignored by the retraining.
     cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
     # The class is sure when it has at least this share of the score of all classes together.

@@ -58,6 +58,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DATALOADER.NUM_WORKERS", lambda value: value >= 0, "0 or more"),
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
+    ("SPARSEDET.MINING.MAX_THRESHOLD", _share, "a score, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
     (
         "MODEL.BACKBONE.NAME",

@@ -15,7 +15,7 @@ from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import atomic_folder, write_json, write_text
-from sparsedet.mining.mine import mine, mined_meta
+from sparsedet.mining.mine import MiningResult, mine, mined_meta
 from sparsedet.mining.mined import write_mined
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder, RunInfo
@@ -34,6 +34,8 @@ class Listeners:
     """After every iteration."""
     on_mining: Callable[[int, int], None] = lambda done, total: None
     """After every mined image: `on_mining(done, total)`."""
+    on_mined: Callable[[MiningResult], None] = lambda result: None
+    """Between the stages."""
 
 
 def start_run(
@@ -137,6 +139,7 @@ def run_training(
         write_json(run.folds_file, {image.id: 0 for image in dataset.images})
     mined = mine(run, cfg, dataset, images, device=cfg.MODEL.DEVICE, on_image=listeners.on_mining)
     write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
+    listeners.on_mined(mined)
     model = train_stage(
         "stage2",
         training_images(

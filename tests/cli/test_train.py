@@ -173,6 +173,12 @@ def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -> None:
+    result = sparsedet(*arguments(data, tmp_path / "typo", "--resume"))
+    assert "no run here to go on with" in result.error()
+    assert not (tmp_path / "typo").exists()
+
+
 def test_an_output_that_is_a_file_is_one_line(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "not empty" in train_elsewhere(data, tmp_path / "file").error()

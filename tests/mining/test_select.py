@@ -11,7 +11,13 @@ from sparsedet.mining.calibrate import MIN_BOXES, thresholds
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
 
-RULE = SimpleNamespace(QUANTILE=0.3, DOUBTFUL_QUANTILE=0.05, CLASS_SHARE=0.8, EXPLAINED_IOU=0.5)
+RULE = SimpleNamespace(
+    QUANTILE=0.3,
+    DOUBTFUL_QUANTILE=0.05,
+    MAX_THRESHOLD=0.9,
+    CLASS_SHARE=0.8,
+    EXPLAINED_IOU=0.5,
+)
 CAT, DOG = 1, 2
 HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
 
@@ -54,6 +60,14 @@ def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
     assert limits.doubtful[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.05))
     # Nobody drew a dog: its threshold is that of all classes together.
     assert limits.sure[DOG] == limits.sure[CAT]
+
+
+def test_boxes_learned_by_heart_leave_room_for_others() -> None:
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(MIN_BOXES))
+    dataset = Dataset((Image(1, "a.png", 3000, 300),), human, (Category(CAT, "cat"),))
+    scored = [(box.xyxy, CAT, 0.999, 0.999) for box in human]
+    found = detections(1, *scored, (FREE, CAT, 0.95, 0.95))
+    assert len(select([found], dataset, RULE, run_id="r").mined) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,6 +153,12 @@ def test_rare_classes_share_a_threshold() -> None:
     found = [(box.xyxy, CAT, 0.9, 0.9) for box in cats] + [
         (box.xyxy, DOG, 0.1, 0.1) for box in dogs
     ]
-    limits = thresholds([detections(1, *found)], dataset, sure_quantile=0.5, doubtful_quantile=0.05)
+    limits = thresholds(
+        [detections(1, *found)],
+        dataset,
+        sure_quantile=0.5,
+        doubtful_quantile=0.05,
+        max_threshold=1.0,
+    )
     assert limits.sure[CAT] == pytest.approx(0.9)
     assert limits.sure[DOG] == pytest.approx(0.9)

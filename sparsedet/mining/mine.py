@@ -11,7 +11,7 @@ from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
 from sparsedet.mining.calibrate import Thresholds, thresholds
 from sparsedet.mining.detect import Detections, detect
-from sparsedet.mining.matching import covered_share, iou_matrix
+from sparsedet.mining.explain import unexplained
 from sparsedet.mining.mined import MinedBox, region_id
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
@@ -96,41 +96,14 @@ def select(
     for found in detections:
         if dataset.image_by_id[found.image_id].exhaustive:
             continue
-        unexplained = _unexplained(found, dataset, rule.EXPLAINED_IOU)
-        sure = _at_least(unexplained, limits.sure)
-        class_sure = unexplained.scores >= rule.CLASS_SHARE * unexplained.object_scores
-        in_doubt = _at_least(unexplained, limits.doubtful) & ~(sure & class_sure)
-        mined.extend(_mined_boxes(unexplained.select(sure), dataset, limits, run_id))
-        labels.extend(_boxes(unexplained.select(sure & class_sure)))
-        doubtful.extend(_boxes(unexplained.select(in_doubt)))
+        new = unexplained(found, dataset, iou=rule.EXPLAINED_IOU, nested_share=rule.NESTED_SHARE)
+        sure = _at_least(new, limits.sure)
+        class_sure = new.scores >= rule.CLASS_SHARE * new.object_scores
+        in_doubt = _at_least(new, limits.doubtful) & ~(sure & class_sure)
+        mined.extend(_mined_boxes(new.select(sure), dataset, limits, run_id))
+        labels.extend(_boxes(new.select(sure & class_sure)))
+        doubtful.extend(_boxes(new.select(in_doubt)))
     return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), limits)
-
-
-def _unexplained(found: Detections, dataset: Dataset, iou: float) -> Detections:
-    """Drop what an annotation explains, and all but the best of the detections of one object.
-
-    An annotation of any class explains what it overlaps; a crowd region, what lies in it; verified
-    background, what it overlaps of its class.
-    """
-    own = dataset.boxes_by_image[found.image_id]
-    people = np.array([box.xyxy for box in own if not box.iscrowd]).reshape(-1, 4)
-    crowds = np.array([box.xyxy for box in own if box.iscrowd]).reshape(-1, 4)
-    rejected = [box for box in dataset.background if box.image_id == found.image_id]
-    same_class = found.category_ids[:, None] == np.array([box.category_id for box in rejected])
-    explained = np.hstack(
-        [
-            iou_matrix(found.boxes, people),
-            covered_share(found.boxes, crowds),
-            iou_matrix(found.boxes, [box.xyxy for box in rejected]) * same_class,
-        ]
-    )
-    found = found.select(explained.max(axis=1, initial=0) < iou)
-    overlap = iou_matrix(found.boxes, found.boxes)
-    kept: list[int] = []
-    for index in np.argsort(-found.scores, kind="stable"):
-        if not (overlap[index, kept] >= iou).any():
-            kept.append(int(index))
-    return found.select(np.array(kept, dtype=np.int64))
 
 
 def _at_least(found: Detections, limits: Any) -> Any:

@@ -54,6 +54,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
     # An annotation explains a detection, whatever its class, from this IoU on.
     cfg.SPARSEDET.MINING.EXPLAINED_IOU = 0.5
+    # So does a box of its class when this share of the smaller of the two lies in the larger.
+    cfg.SPARSEDET.MINING.NESTED_SHARE = 0.7
 
     # Retraining with mined boxes (staged).
     cfg.SPARSEDET.STAGED = CfgNode()

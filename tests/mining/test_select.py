@@ -17,6 +17,7 @@ RULE = SimpleNamespace(
     MAX_THRESHOLD=0.9,
     CLASS_SHARE=0.8,
     EXPLAINED_IOU=0.5,
+    NESTED_SHARE=0.7,
 )
 CAT, DOG = 1, 2
 HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
@@ -95,6 +96,17 @@ def test_of_two_detections_of_one_object_the_better_is_mined() -> None:
     shifted = (FREE[0] + 4, FREE[1], FREE[2] + 4, FREE[3])
     result = mine((FREE, DOG, 0.8, 0.85), (shifted, CAT, 0.9, 0.95))
     assert [(box.category_id, box.xyxy) for box in result.mined] == [(CAT, shifted)]
+
+
+def test_a_part_of_an_object_is_no_object_of_its_class() -> None:
+    part = (FREE[0], FREE[1], FREE[0] + 20, FREE[3])
+    nested = (part, CAT, 0.8, 0.85)
+    assert [box.xyxy for box in mine((FREE, CAT, 0.9, 0.95), nested).mined] == [FREE]
+    assert [box.xyxy for box in mine(nested).mined] == [part]
+    assert len(mine((FREE, CAT, 0.9, 0.95), (part, DOG, 0.8, 0.85)).mined) == 2
+    inside_an_annotation = (3 * 100.0 + 5, 5.0, 3 * 100.0 + 25, 45.0)
+    assert not mine((inside_an_annotation, CAT, 0.9, 0.95)).mined
+    assert mine((inside_an_annotation, DOG, 0.9, 0.95)).mined
 
 
 def test_a_mined_box_knows_its_threshold_and_keeps_its_id() -> None:

@@ -39,7 +39,8 @@ _LINE_PERIOD = 2 * LOG_PERIOD
 def training_progress() -> Iterator["TrainingProgress"]:
     """Yield what draws the progress of a run; without a terminal it prints a line now and then."""
     console = Console(stderr=True)
-    names = _SHORT_NAMES if console.width >= _WIDE else {"total_loss": "loss"}
+    draws = sys.stderr.isatty()
+    names = {"total_loss": "loss"} if draws and console.width < _WIDE else _SHORT_NAMES
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
@@ -49,7 +50,7 @@ def training_progress() -> Iterator["TrainingProgress"]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
         console=console,
-        disable=not sys.stderr.isatty(),
+        disable=not draws,
     ) as bars:
         yield TrainingProgress(bars, names)
 

@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from torch import nn
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
@@ -105,6 +107,8 @@ def run_training(
         device: cpu or cuda; None: that of the configuration.
         listeners: who is told about the progress.
     """
+    if run.model.exists():
+        return
     listeners = listeners or Listeners()
     info = run.info()
     cfg = read_config(run.config)
@@ -112,49 +116,31 @@ def run_training(
         cfg.MODEL.DEVICE = device
     dataset = read_coco(run.training_data)
     images = Path(info.images)
-    keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-    if run.model.exists():
-        return
+    labelled = partial(
+        training_images,
+        dataset,
+        images,
+        keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+    )
+    train = partial(
+        train_stage, cfg=cfg, run=run, seed=info.seed, on_progress=listeners.on_progress
+    )
     if info.method != "staged":
-        model = train_stage(
-            info.method,
-            training_images(dataset, images, keep_unlabelled=keep),
-            cfg,
-            run,
-            seed=info.seed,
-            on_progress=listeners.on_progress,
-        )
-        checkpoint.save({"model": model.state_dict()}, run.model)
+        _save(train(info.method, labelled()), run.model)
         return
     if not run.folds_file.exists():
-        model = train_stage(
-            "stage1",
-            training_images(dataset, images, keep_unlabelled=keep),
-            cfg,
-            run,
-            seed=info.seed,
-            on_progress=listeners.on_progress,
-        )
-        checkpoint.save({"model": model.state_dict()}, run.fold_model(0))
+        _save(train("stage1", labelled()), run.fold_model(0))
         write_json(run.folds_file, {image.id: 0 for image in dataset.images})
     mined = mine(run, cfg, dataset, images, device=cfg.MODEL.DEVICE, on_image=listeners.on_mining)
     write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
     listeners.on_mined(mined)
-    model = train_stage(
-        "stage2",
-        training_images(
-            dataset,
-            images,
-            extra_labels=mined.labels,
-            ignored=mined.doubtful,
-            keep_unlabelled=keep,
-        ),
-        cfg,
-        run,
-        seed=info.seed,
-        on_progress=listeners.on_progress,
-    )
-    checkpoint.save({"model": model.state_dict()}, run.model)
+    retraining = labelled(extra_labels=mined.labels, ignored=mined.doubtful)
+    _save(train("stage2", retraining), run.model)
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    """Write a finished model as detectron2 does."""
+    checkpoint.save({"model": model.state_dict()}, path)
 
 
 def choose_device(wanted: str) -> str:

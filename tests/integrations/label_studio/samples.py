@@ -37,7 +37,7 @@ def scene() -> "np.ndarray[Any, np.dtype[np.uint8]]":
             continue
         left, top, right, bottom = (int(edge) for edge in box)
         (_orange if category == 1 else _parcel)(picture, left, top, right, bottom)
-    return cv2.GaussianBlur(picture, (3, 3), 0)  # type: ignore[return-value]
+    return np.asarray(cv2.GaussianBlur(picture, (3, 3), 0), dtype=np.uint8)
 
 
 def write_images(folder: Path, count: int = 1) -> Dataset:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sparsedet.annotations import XYXY, Dataset
 from sparsedet.errors import ToolError
@@ -25,12 +25,28 @@ def no_progress(what: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
+PushMode = Literal["review-project", "draft"]
+"""Where mined boxes are put up: in a review project beside the annotated one, for any number of
+reviewers; or as drafts on the annotations themselves, which only the account that pushes sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSummary:
+    """What a project is, at a glance."""
+
+    title: str
+    images: int
+    labels: tuple[str, ...]
+    has_complete_control: bool
+    """Whether people can vouch in it that every object of an image has a box."""
+
+
 @dataclass(frozen=True, slots=True)
 class PushReport:
     """What a push left in the annotation tool."""
 
     review_project: str
-    """The tool's id of the project in which people review."""
+    """The tool's id of the project in which people review; for drafts the annotated one itself."""
     url: str
     """Where a person opens it."""
     model_version: str
@@ -39,7 +55,29 @@ class PushReport:
     boxes: int
     """Mined boxes on them."""
     created: int
-    """Predictions that this call made; 0 when everything stood there already."""
+    """Images that this call put up or changed; 0 when everything stood there already."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Image tool id -> why its boxes could not be put up; the ledger does not record those."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushedImage:
+    """What has been put up for review on one image, as the ledger remembers it.
+
+    For drafts there is one of these for each version of the image's annotation.
+    """
+
+    tool_id: str
+    """The image's id in the source project, as `Image.tool_id` has it."""
+    version: str | None
+    """`Image.tool_version` when its boxes were pushed; for review projects that of the latest push,
+    or after the latest merge."""
+    region_ids: frozenset[str]
+    """Its mined boxes."""
+
+
+MOVED_PIXELS = 1.0
+"""A box counts as edited when an edge moved by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +89,8 @@ class ReviewedRegion:
     """The name of its category."""
     xyxy: XYXY
     """Absolute pixels of the upright image."""
+    unsure: bool = False
+    """The reviewer left it undecided, by a note that says `unsure`: it stays pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +107,35 @@ class ReviewedImage:
     reviewer: str | None
     seconds: float | None
     """Time that the reviewer spent on the image."""
+    complete: bool = False
+    """The reviewer vouched that every object of the image has a box."""
+
+
+MergeOutcome = Literal["changed", "same", "conflict"]
+
+
+@dataclass(frozen=True, slots=True)
+class MergedImage:
+    """What merging a review into the source annotations does, or would do, to one image."""
+
+    tool_id: str
+    """The image's id in the source project."""
+    outcome: MergeOutcome
+    """`same`: the source holds what the review says already; `conflict`: the source changed since
+    the review's boxes were pushed, and is left alone."""
+    added: int = 0
+    """Boxes that the source lacks."""
+    edited: int = 0
+    """Boxes of the source that the review moved or renamed."""
+    removed: int = 0
+    """Boxes of the source that the review deleted."""
+    marked_complete: bool = False
+    """The review vouches that every object has a box, and the source does not yet."""
+    version: str | None = None
+    """`Image.tool_version` of the source now; None for a conflict, and where nothing was written
+    because `write` was False."""
+    detail: str = ""
+    """Of a conflict: who changed the source, and when."""
 
 
 class AnnotationTool(Protocol):
@@ -77,11 +146,20 @@ class AnnotationTool(Protocol):
         """The tool's address, without credentials."""
         ...
 
+    def summary(self, project: str) -> ProjectSummary:
+        """Look at a project without reading its annotations.
+
+        Raises:
+            ToolError: when it does not exist, or boxes can't be pulled from it.
+        """
+        ...
+
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project's annotations, downloading its images into the folder `images`.
 
         Images that are there already are not downloaded again. `Image.tool_id` and `Box.tool_id`
-        carry the tool's own ids.
+        carry the tool's own ids; `Image.tool_version` changes whenever somebody saves the image's
+        annotations.
         """
         ...
 
@@ -92,13 +170,50 @@ class AnnotationTool(Protocol):
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        mode: PushMode = "review-project",
         progress: Progress = no_progress,
     ) -> PushReport:
         """Put mined boxes up for review beside the annotations; a second call changes nothing."""
         ...
 
-    def reviewed(self, review_project: str) -> Sequence[ReviewedImage]:
-        """Return every image of a review project that a person has submitted."""
+    def reviewed(
+        self,
+        review_project: str,
+        *,
+        mode: PushMode = "review-project",
+        pushed: Sequence[PushedImage] = (),
+    ) -> Sequence[ReviewedImage]:
+        """Return every image that a person has submitted.
+
+        Args:
+            review_project: as `PushReport` names it.
+            mode: how the boxes were pushed.
+            pushed: everything that was ever pushed there; needed for drafts, of which nothing is
+                left once a person has saved them.
+        """
+        ...
+
+    def merge(
+        self,
+        project: str,
+        review_project: str,
+        pushed: Sequence[PushedImage],
+        *,
+        write: bool,
+        progress: Progress = no_progress,
+    ) -> Sequence[MergedImage]:
+        """Bring the submitted reviews of a review project into the source annotations.
+
+        An image whose source annotation is no longer of the version in `pushed` is a conflict, and
+        left alone. Whatever else the source annotation holds stays. Unsure boxes are left out.
+
+        Args:
+            project: the annotated project.
+            review_project: the project in which people reviewed.
+            pushed: everything that was ever pushed there; reviews of other images are left out.
+            write: False only tells what would happen.
+            progress: called while it goes on.
+        """
         ...
 
 
@@ -135,9 +250,17 @@ class ScriptableTool(AnnotationTool, Protocol):
         ...
 
     def submit(
-        self, review: Any, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0
+        self,
+        review: Any,
+        regions: Sequence[ReviewedRegion],
+        *,
+        seconds: float = 0.0,
+        complete: bool = False,
     ) -> None:
-        """Submit the review of an image from `open_reviews`, in which `regions` remain."""
+        """Submit the review of an image from `open_reviews`, in which `regions` remain.
+
+        `complete` vouches that every object of the image has a box.
+        """
         ...
 
 
@@ -164,8 +287,14 @@ class LocalIntegration(Protocol):
 class Integration(Protocol):
     """What an entry point of the group `sparsedet.integrations` names."""
 
-    def __call__(self, url: str | None = None) -> AnnotationTool:
-        """Connect; address and key come from the tool's own environment variables or a prompt."""
+    def __call__(
+        self, url: str | None = None, *, complete_control: str | None = None
+    ) -> AnnotationTool:
+        """Connect; address and key come from the tool's own environment variables or a prompt.
+
+        `complete_control` names the control by which people vouch that every object of an image has
+        a box; None: `sparsedet_complete`.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ _THINNEST = 0.6 * 10**-DECIMALS
 _ROUNDING = 2 * 10**-DECIMALS
 """Pixels; a box may reach that far over the edge without a warning: corner and size are rounded."""
 
-_IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id"}
+_IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id", "tool_version"}
 _BOX_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "origin", "tool_id"}
 _CATEGORY_KEYS = {"id", "name"}
 _TOP_KEYS = {"images", "annotations", "categories", "background"}
@@ -80,11 +80,7 @@ def to_coco(dataset: Dataset) -> dict[str, Any]:
         ],
     }
     if dataset.background:
-        content["background"] = [
-            {"id": box.id, "image_id": box.image_id, "category_id": box.category_id, **box.extra}
-            | {"bbox": xywh(box.xyxy)}
-            for box in dataset.background
-        ]
+        content["background"] = [_background_entry(box) for box in dataset.background]
     return content
 
 
@@ -111,6 +107,8 @@ def _image_entry(image: Image) -> dict[str, Any]:
         entry["exhaustive"] = True
     if image.tool_id is not None:
         entry["tool_id"] = image.tool_id
+    if image.tool_version is not None:
+        entry["tool_version"] = image.tool_version
     return entry
 
 
@@ -130,6 +128,11 @@ def _box_entry(box: Box) -> dict[str, Any]:
     if box.tool_id is not None:
         entry["tool_id"] = box.tool_id
     return entry
+
+
+def _background_entry(box: Box) -> dict[str, Any]:
+    entry = _box_entry(box)
+    return {key: entry[key] for key in entry if key not in ("area", "iscrowd")}
 
 
 class _Reader:
@@ -177,6 +180,7 @@ class _Reader:
             height=entry["height"],
             exhaustive=entry.get("exhaustive") is True,
             tool_id=_optional_text(entry.get("tool_id")),
+            tool_version=_optional_text(entry.get("tool_version")),
             extra=_unknown(entry, _IMAGE_KEYS),
         )
 

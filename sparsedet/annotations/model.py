@@ -45,6 +45,9 @@ class Image:
     """A person vouched that every object in the image has a box."""
     tool_id: str | None = None
     """The annotation tool's id of the image (in Label Studio, the task)."""
+    tool_version: str | None = None
+    """The annotation tool's name for the state of the image's annotations when they were pulled;
+    None where there were none."""
     extra: Mapping[str, Any] = field(default_factory=_no_keys)
 
 

@@ -1,0 +1,65 @@
+"""The ledger as a table for spreadsheets and scripts."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from sparsedet.files import atomic_path
+from sparsedet.ledger.tables import LedgerBox
+
+PUSH_COLUMNS = ("tool", "url", "project", "review_project", "mode", "model_version")
+BOX_COLUMNS = (
+    "region_id",
+    "round",
+    "image_tool_id",
+    "file_name",
+    "category",
+    "left",
+    "top",
+    "right",
+    "bottom",
+    "score",
+    "threshold",
+    "source_version",
+    "outcome",
+    "final_category",
+    "final_left",
+    "final_top",
+    "final_right",
+    "final_bottom",
+    "reviewer",
+    "seconds",
+    "in_source",
+)
+
+_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_csv(boxes: Iterable[LedgerBox], path: Path) -> int:
+    """Write one row per mined box, with a header, as RFC 4180 has it (UTF-8, CRLF), atomically.
+
+    Coordinates are absolute pixels of the upright image. Text that a spreadsheet would run as a
+    formula gets an apostrophe in front.
+
+    Returns:
+        The number of boxes.
+    """
+    rows = [
+        [
+            *(_cell(getattr(box, name)) for name in BOX_COLUMNS),
+            *(_cell(getattr(box.push, name)) for name in PUSH_COLUMNS),
+        ]
+        for box in boxes
+    ]
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow((*BOX_COLUMNS, *PUSH_COLUMNS))
+        writer.writerows(rows)
+    return len(rows)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    # File names and labels come from a server: nothing there may become code in a spreadsheet.
+    return f"'{value}" if isinstance(value, str) and value.startswith(_STARTS_FORMULA) else value

@@ -1,0 +1,179 @@
+"""`sparsedet simulate`."""
+
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsedet.errors import SparseDetError, ToolError
+from sparsedet.workspace import Workspace
+
+from .options import Json
+from .output import emit_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sparsedet.ledger import Place
+    from sparsedet.simulation import Reviewer, SimulationReport
+    from sparsedet.tool import ScriptableTool
+
+
+def simulate(
+    truth: Annotated[
+        Path,
+        typer.Option(
+            "--truth",
+            help="The full annotations, a COCO file. Its images are found by file name, which may "
+            "have a prefix in the tool.",
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="WORKSPACE", help="Workspace whose mined boxes to review.")
+    ] = Path(),
+    neutral: Annotated[
+        Path | None,
+        typer.Option(
+            "--neutral",
+            help="Objects that the full annotations lack, a COCO results list: mined boxes that "
+            "fit one stay pending.",
+        ),
+    ] = None,
+    misses: Annotated[
+        float, typer.Option("--misses", help="Probability that a wrong box is overlooked.")
+    ] = 0.0,
+    wrong_clicks: Annotated[
+        float, typer.Option("--wrong-clicks", help="Probability that a right box is deleted.")
+    ] = 0.0,
+    jitter: Annotated[
+        float,
+        typer.Option(
+            "--jitter",
+            help="Standard deviation of the edges of a corrected box, as a share of its width or "
+            "height.",
+        ),
+    ] = 0.0,
+    seconds_per_image: Annotated[
+        float, typer.Option("--seconds-per-image", help="Time to look at an image.")
+    ] = 2.0,
+    seconds_per_action: Annotated[
+        float, typer.Option("--seconds-per-action", help="Time to correct or delete a box.")
+    ] = 1.5,
+    leave: Annotated[
+        int, typer.Option("--leave", help="Leave the last N open images for a person.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the reviewer's mistakes.")] = 1,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Review mined boxes by script, to see what rounds would do for data that you know completely.
+
+    Everything that is open in the workspace's review projects is submitted as a person would, in
+    the name of the API key's account: boxes that show an object are accepted, half right ones
+    corrected, others deleted, and an image is marked complete only where nothing is missing any
+    more.
+    """
+    from sparsedet.annotations import read_coco
+    from sparsedet.simulation import Behaviour, Reviewer, read_neutral
+
+    behaviour = Behaviour(misses, wrong_clicks, jitter, seconds_per_image, seconds_per_action)
+    workspace = Workspace(folder)
+    places = _review_projects(workspace)
+    full = read_coco(truth)
+    unlabelled = read_neutral(neutral, full) if neutral else ()
+    reviewer = Reviewer(full, unlabelled, behaviour, seed)
+    reports = _play(workspace, places, reviewer, leave, url)
+    if json_output:
+        emit_json({"review_projects": [_entry(*report) for report in reports]})
+        return
+    for place, report in reports:
+        typer.echo(f"review project {place.review_project}: {_told(report)}")
+    say(f"next: sparsedet round {'' if folder == Path() else folder}".rstrip())
+
+
+def _review_projects(workspace: Workspace) -> "Sequence[Place]":
+    """Return where mined boxes were pushed; refuse drafts, which there is no script for."""
+    from sparsedet.ledger import Ledger
+
+    with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
+        places = ledger.places()
+    if not places:
+        raise SparseDetError(
+            f"{workspace.ledger}: nothing has been pushed yet; see `sparsedet push`"
+        )
+    for place in places:
+        if place.mode != "review-project":
+            raise SparseDetError(
+                f"project {place.project}: its mined boxes were pushed as drafts, which only a "
+                "person reviews; `simulate` needs a workspace whose mode is review-project"
+            )
+    return places
+
+
+def _play(
+    workspace: Workspace,
+    places: "Sequence[Place]",
+    reviewer: "Reviewer",
+    leave: int,
+    url: str | None,
+) -> "list[tuple[Place, SimulationReport]]":
+    from sparsedet.annotations import read_coco
+    from sparsedet.simulation import simulate_reviews
+
+    pulled = read_coco(workspace.annotations)
+    control = workspace.settings().review.complete_control
+    tools = [_connect(place, url, control) for place in places]
+    reports = []
+    with progress_bar() as progress:
+        for place, tool in zip(places, tools, strict=True):
+            report = simulate_reviews(
+                tool,
+                place.review_project,
+                pulled,
+                reviewer,
+                leave=leave,
+                mark_complete=tool.summary(place.project).has_complete_control,
+                progress=progress,
+            )
+            reports.append((place, report))
+    return reports
+
+
+def _connect(place: "Place", url: str | None, complete_control: str) -> "ScriptableTool":
+    from sparsedet.tool import load_integration
+
+    tool: Any = load_integration(place.tool)(url or place.url, complete_control=complete_control)
+    if not hasattr(tool, "open_reviews"):
+        raise ToolError(
+            f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews "
+            "and submit"
+        )
+    scriptable: ScriptableTool = tool
+    return scriptable
+
+
+def _entry(place: "Place", report: "SimulationReport") -> dict[str, Any]:
+    return {
+        "tool": place.tool,
+        "url": place.url,
+        "project": place.project,
+        "review_project": place.review_project,
+        **asdict(report),
+    }
+
+
+def _told(report: "SimulationReport") -> str:
+    """Return what was done, for people."""
+    text = (
+        f"reviewed {report.reviewed} of {report.images} open images in {report.seconds:.0f} s of "
+        f"a reviewer's time; of {report.boxes} mined boxes {report.accepted} accepted, "
+        f"{report.edited} edited, {report.rejected} rejected"
+    )
+    if report.unsure:
+        text += f", {report.unsure} left undecided"
+    return f"{text}; {report.complete} images marked complete"

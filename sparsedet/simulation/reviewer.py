@@ -1,0 +1,151 @@
+"""The scripted reviewer: right by the truth, wrong as often as people are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.errors import SparseDetError
+from sparsedet.simulation.behaviour import FAULTLESS, Behaviour
+from sparsedet.simulation.truth import true_objects
+from sparsedet.simulation.verdicts import review_regions, shows_all
+from sparsedet.sparsify.ranking import stable_rank
+from sparsedet.tool import ReviewedRegion
+
+_MAX_DEVIATIONS = 2.0
+"""Edges that are off by more standard deviations than that are drawn again by any person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What the reviewer makes of one image."""
+
+    regions: tuple[ReviewedRegion, ...]
+    """The boxes that remain, in the order in which they were shown."""
+    complete: bool
+    """Every object of the image has a box."""
+    seconds: float
+    """The time that it took."""
+    accepted: int
+    """Mined boxes left as they are, the overlooked ones among them."""
+    edited: int
+    """Mined boxes that were moved."""
+    rejected: int
+    """Mined boxes that were deleted."""
+    unsure: int
+    """Mined boxes that were left undecided."""
+
+
+class Reviewer:
+    """A reviewer who knows the full annotations.
+
+    What becomes of a mined box depends on its image, the behaviour, the seed and its region id
+    alone, not on the order of images and boxes.
+
+    Args:
+        truth: the full annotations.
+        neutral: objects on the images of `truth` that its labels lack. Whether they count is not
+            the reviewer's to say: a mined box that fits one is left unsure, and an image is not
+            complete while one of them has no box.
+        behaviour: faults and speed.
+        seed: of the faults.
+    """
+
+    def __init__(
+        self,
+        truth: Dataset,
+        neutral: Sequence[Box] = (),
+        behaviour: Behaviour = FAULTLESS,
+        seed: int = 1,
+    ) -> None:
+        self.images: Mapping[str, Image] = {image.file_name: image for image in truth.images}
+        self.labels = frozenset(category.name for category in truth.categories)
+        self.behaviour = behaviour
+        self.seed = seed
+        self._objects = true_objects(truth)
+        self._neutral = true_objects(truth.with_boxes(neutral))
+
+    def review(
+        self, file_name: str, regions: Sequence[ReviewedRegion], scores: Mapping[str, float]
+    ) -> Review:
+        """Review an image.
+
+        Args:
+            file_name: the image's name in the full annotations.
+            regions: all boxes that are shown, people's and mined ones.
+            scores: region id -> score, of the mined ones.
+
+        Raises:
+            SparseDetError: when the full annotations don't have the image.
+        """
+        if file_name not in self.images:
+            raise SparseDetError(f"the full annotations have no image {file_name}")
+        image = self.images[file_name]
+        objects, neutral = self._objects[file_name], self._neutral[file_name]
+        faultless = {
+            region.region_id: region
+            for region in review_regions(regions, scores, objects, neutral)
+            if region.region_id in scores
+        }
+        kept: list[ReviewedRegion] = []
+        accepted = edited = rejected = unsure = 0
+        for region in regions:
+            if region.region_id not in scores:
+                kept.append(region)
+                continue
+            final = self._decide(region, faultless.get(region.region_id), image)
+            if final is None:
+                rejected += 1
+                continue
+            kept.append(final)
+            if final.unsure:
+                unsure += 1
+            elif final.xyxy != region.xyxy:
+                edited += 1
+            else:
+                accepted += 1
+        actions = edited + rejected
+        return Review(
+            regions=tuple(kept),
+            complete=shows_all(kept, [*objects, *neutral]),
+            seconds=self.behaviour.seconds_per_image + self.behaviour.seconds_per_action * actions,
+            accepted=accepted,
+            edited=edited,
+            rejected=rejected,
+            unsure=unsure,
+        )
+
+    def _decide(
+        self, shown: ReviewedRegion, faultless: ReviewedRegion | None, image: Image
+    ) -> ReviewedRegion | None:
+        """Return a mined box as the reviewer leaves it; None deletes it.
+
+        Args:
+            shown: the box as it was shown.
+            faultless: as it should be left; None where it should be deleted.
+            image: the image it is on.
+        """
+        draws = np.random.default_rng(stable_rank(self.seed, shown.region_id))
+        chance, shaking = draws.random(), draws.standard_normal(4)
+        if faultless is None:
+            overlooked = chance < self.behaviour.misses
+            return replace(shown, unsure=False) if overlooked else None
+        if faultless.unsure:
+            return faultless
+        if faultless.xyxy != shown.xyxy:
+            moves = np.clip(shaking, -_MAX_DEVIATIONS, _MAX_DEVIATIONS) * self.behaviour.jitter
+            return replace(faultless, xyxy=_shaken(faultless.xyxy, moves.tolist(), image))
+        return None if chance < self.behaviour.wrong_clicks else faultless
+
+
+def _shaken(xyxy: XYXY, moves: Sequence[float], image: Image) -> XYXY:
+    """Return a box with its edges moved by shares of its width or height, inside the image."""
+    left, top, right, bottom = xyxy
+    width, height = right - left, bottom - top
+    return (
+        max(left + moves[0] * width, 0.0),
+        max(top + moves[1] * height, 0.0),
+        min(right + moves[2] * width, float(image.width)),
+        min(bottom + moves[3] * height, float(image.height)),
+    )

@@ -1,0 +1,146 @@
+"""The reviewer's faults, speed and word that an image is complete."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.errors import SparseDetError
+from sparsedet.simulation import Behaviour, Reviewer
+from sparsedet.tool import ReviewedRegion
+
+RIGHT: XYXY = (0, 100, 100, 200)
+NEARLY: XYXY = (5, 100, 105, 200)
+HALF: XYXY = (45, 100, 145, 200)
+WRONG: XYXY = (400, 300, 500, 400)
+NEUTRAL: XYXY = (200, 100, 300, 200)
+
+TRUTH = Dataset(
+    images=(Image(1, "a.jpg", 640, 480), Image(2, "b.jpg", 640, 480)),
+    boxes=(Box(1, 1, 1, RIGHT), Box(2, 1, 1, (500, 0, 600, 90), iscrowd=True)),
+    categories=(Category(1, "cat"),),
+)
+MANY = 400
+
+
+def mined(xyxy: XYXY, count: int = MANY) -> Iterator[tuple[list[ReviewedRegion], dict[str, float]]]:
+    """Yield one image after the other, each with the same mined box under an id of its own."""
+    for number in range(count):
+        yield [ReviewedRegion(f"m{number}", "cat", xyxy)], {f"m{number}": 0.9}
+
+
+def test_every_box_is_judged_by_its_place() -> None:
+    places = {"right": NEARLY, "wrong": WRONG, "neutral": NEUTRAL}
+    regions = [ReviewedRegion(name, "cat", xyxy) for name, xyxy in places.items()]
+    human = ReviewedRegion("human", "cat", WRONG)
+    reviewer = Reviewer(TRUTH, [Box(1, 1, 1, NEUTRAL)])
+    review = reviewer.review("a.jpg", [*regions, human], dict.fromkeys(places, 0.9))
+    assert review.regions == (
+        regions[0],
+        ReviewedRegion("neutral", "cat", NEUTRAL, unsure=True),
+        human,
+    )
+    counts = (review.accepted, review.edited, review.rejected, review.unsure)
+    assert counts == (1, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "neutral", "boxes", "complete"),
+    [
+        pytest.param("a.jpg", False, [NEARLY], True, id="all objects shown, the crowd left out"),
+        pytest.param("a.jpg", False, [HALF], True, id="shown after a correction"),
+        pytest.param("a.jpg", False, [WRONG], False, id="an object without box"),
+        pytest.param("b.jpg", False, [], True, id="nothing there, nothing missing"),
+        pytest.param("b.jpg", True, [], False, id="a neutral object without box"),
+        pytest.param("b.jpg", True, [NEUTRAL], False, id="a neutral object with an unsure box"),
+    ],
+)
+def test_when_an_image_is_complete(
+    file_name: str, neutral: bool, boxes: list[XYXY], complete: bool
+) -> None:
+    unlabelled = [Box(1, 2, 1, NEUTRAL)] if neutral else []
+    regions = [ReviewedRegion(f"m{index}", "cat", xyxy) for index, xyxy in enumerate(boxes)]
+    scores = {region.region_id: 0.9 for region in regions}
+    review = Reviewer(TRUTH, unlabelled).review(file_name, regions, scores)
+    assert review.complete is complete
+
+
+def test_a_person_who_drew_the_neutral_object_makes_the_image_complete() -> None:
+    drawn = [ReviewedRegion("h", "cat", NEUTRAL)]
+    assert Reviewer(TRUTH, [Box(1, 2, 1, NEUTRAL)]).review("b.jpg", drawn, {}).complete
+
+
+def test_only_corrections_and_deletions_take_time() -> None:
+    behaviour = Behaviour(seconds_per_image=10, seconds_per_action=1)
+    reviewer = Reviewer(TRUTH, [Box(1, 1, 1, NEUTRAL)], behaviour)
+    seconds = {
+        name: reviewer.review("a.jpg", [ReviewedRegion("m", "cat", xyxy)], {"m": 0.9}).seconds
+        for name, xyxy in (("right", NEARLY), ("half", HALF), ("wrong", WRONG), ("not", NEUTRAL))
+    }
+    assert seconds == {"right": 10, "half": 11, "wrong": 11, "not": 10}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "xyxy", "field", "share"),
+    [
+        pytest.param(Behaviour(misses=0.3), WRONG, "accepted", 0.3, id="overlooked"),
+        pytest.param(Behaviour(misses=1.0), NEARLY, "accepted", 1.0, id="misses spare right ones"),
+        pytest.param(Behaviour(wrong_clicks=0.3), NEARLY, "rejected", 0.3, id="deleted"),
+        pytest.param(Behaviour(wrong_clicks=1.0), NEUTRAL, "unsure", 1.0, id="neutral stays"),
+    ],
+)
+def test_mistakes_are_as_frequent_as_asked_for(
+    behaviour: Behaviour, xyxy: XYXY, field: str, share: float
+) -> None:
+    reviewer = Reviewer(TRUTH, [Box(1, 1, 1, NEUTRAL)], behaviour)
+    found = [getattr(reviewer.review("a.jpg", *shown), field) for shown in mined(xyxy)]
+    assert np.mean(found) == pytest.approx(share, abs=0.07)
+
+
+def test_a_shaking_hand_moves_corrected_edges_within_the_image() -> None:
+    reviewer = Reviewer(TRUTH, behaviour=Behaviour(jitter=0.1))
+    edges = np.array([reviewer.review("a.jpg", *shown).regions[0].xyxy for shown in mined(HALF)])
+    moves = edges - np.array(RIGHT)
+    assert moves[:, 1:].std(axis=0) == pytest.approx(8.8, abs=1)  # 10 px, cut off at two of them
+    assert np.abs(moves).max() <= 20
+    assert edges[:, 0].min() == 0  # the object touches the image's edge
+    kept = [reviewer.review("a.jpg", *shown).regions[0].xyxy for shown in mined(NEARLY, 5)]
+    assert kept == [NEARLY] * 5
+
+
+def test_decisions_belong_to_seed_and_region_alone() -> None:
+    behaviour = Behaviour(misses=0.5, wrong_clicks=0.5, jitter=0.1)
+
+    def decisions(order: int, seed: int) -> dict[str, Any]:
+        reviewer = Reviewer(TRUTH, behaviour=behaviour, seed=seed)
+        shown = [*mined(WRONG, 50), *mined(HALF, 50)][::order]
+        return {
+            f"{regions[0].region_id} {regions[0].xyxy}": reviewer.review("a.jpg", regions, scores)
+            for regions, scores in shown
+        }
+
+    assert decisions(1, seed=3) == decisions(-1, seed=3)
+    assert decisions(1, seed=3) != decisions(1, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"misses": 1.1}, "misses is 1.1, expected a share from 0 to 1"),
+        ({"wrong_clicks": -0.1}, "wrong_clicks is -0.1, expected a share from 0 to 1"),
+        ({"jitter": 0.5}, "jitter is 0.5, expected a share from 0 to 0.2"),
+        ({"misses": float("nan")}, "misses is nan"),
+        ({"seconds_per_image": -1}, "seconds_per_image is -1, expected seconds"),
+        ({"seconds_per_action": float("inf")}, "seconds_per_action is inf, expected seconds"),
+    ],
+)
+def test_impossible_behaviour_is_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(SparseDetError, match=message):
+        Behaviour(**values)
+
+
+def test_an_unknown_image_is_refused() -> None:
+    with pytest.raises(SparseDetError, match=r"no image c\.jpg"):
+        Reviewer(TRUTH).review("c.jpg", [], {})

@@ -14,8 +14,9 @@ CONTROL_VARIABLE = "LABEL_STUDIO_CONTROL"
 """Names the RectangleLabels control to use where a project has several."""
 
 COMPLETE_CONTROL = "sparsedet_complete"
-"""A Choices control of this name marks images on which every object has a box. Its first choice
-says so; an image without the mark, submitted or not, counts as incomplete."""
+"""A Choices control of this name, unless another one is named, marks images on which every object
+has a box. Its first choice says so; an image without the mark, submitted or not, counts as
+incomplete."""
 
 _VARIABLE = re.compile(r"\$(\w+)")
 
@@ -28,6 +29,18 @@ class Label:
     """What people see; the category's name."""
     stored: str
     """What regions hold: the alias where there is one, else the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteMark:
+    """The choice by which people vouch that every object of an image has a box."""
+
+    control: str
+    """Name of the Choices control: `from_name` of its results."""
+    to_name: str
+    """Name of the object that it belongs to."""
+    choice: str
+    """What results hold: the alias of its first choice where there is one, else the value."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +56,8 @@ class LabelConfig:
     """The key of a task's data that holds the image's address."""
     labels: tuple[Label, ...]
     """In the order of the config."""
-    complete_choice: str | None
-    """The choice of `sparsedet_complete` that vouches for an image; None without the control."""
+    complete: CompleteMark | None
+    """None without such a control."""
 
     @cached_property
     def categories(self) -> tuple[Category, ...]:
@@ -64,7 +77,9 @@ class LabelConfig:
         return {label.value: label.stored for label in self.labels}
 
 
-def parse_config(xml: str, project: str, control: str | None = None) -> LabelConfig:
+def parse_config(
+    xml: str, project: str, control: str | None = None, complete_control: str | None = None
+) -> LabelConfig:
     """Read a labelling config.
 
     The SDK's own reader is not used: it gives a label's alias where the value is wanted.
@@ -73,6 +88,8 @@ def parse_config(xml: str, project: str, control: str | None = None) -> LabelCon
         xml: the labelling config.
         project: names the project in errors.
         control: which RectangleLabels control; None takes LABEL_STUDIO_CONTROL or the only one.
+        complete_control: the Choices control of the complete mark, which need not be there; None:
+            `sparsedet_complete`.
 
     Raises:
         ToolError: when there is not exactly one control to use, or it does not point to one image
@@ -90,7 +107,7 @@ def parse_config(xml: str, project: str, control: str | None = None) -> LabelCon
         image=image.attrib["name"],
         data_key=_data_key(image, project),
         labels=_labels_of(chosen, project),
-        complete_choice=_complete_choice(tags),
+        complete=_complete_mark(tags, complete_control or COMPLETE_CONTROL),
     )
 
 
@@ -161,12 +178,13 @@ def _labels_of(control: ElementTree.Element, project: str) -> tuple[Label, ...]:
     return labels
 
 
-def _complete_choice(tags: Sequence[ElementTree.Element]) -> str | None:
+def _complete_mark(tags: Sequence[ElementTree.Element], control: str) -> CompleteMark | None:
     for tag in tags:
-        if _is(tag, "Choices") and tag.attrib.get("name") == COMPLETE_CONTROL:
+        if _is(tag, "Choices") and tag.attrib.get("name") == control:
             for choice in tag.iter():
                 if _is(choice, "Choice") and choice.attrib.get("value"):
-                    return choice.attrib.get("alias") or choice.attrib["value"]
+                    stored = choice.attrib.get("alias") or choice.attrib["value"]
+                    return CompleteMark(control, tag.attrib.get("toName", ""), stored)
     return None
 
 

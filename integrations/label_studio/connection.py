@@ -78,6 +78,14 @@ class Connection:
         """POST JSON to a resource that the SDK has no call for; never repeated by itself."""
         return self._send("POST", path, what, json=body, request_options=WRITE)
 
+    def patch_json(self, path: str, body: object, what: str) -> Any:
+        """PATCH a resource that the SDK has no call for; never repeated by itself."""
+        return self._send("PATCH", path, what, json=body, request_options=WRITE)
+
+    def delete(self, path: str, what: str) -> None:
+        """DELETE a resource that the SDK has no call for."""
+        self._send("DELETE", path, what, request_options=WRITE)
+
     def post_files(
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str
     ) -> Any:

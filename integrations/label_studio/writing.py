@@ -15,9 +15,12 @@ from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import Progress, PushReport, no_progress
 
 from .connection import WRITE, Connection, project_number
+from .importing import CHUNK, NewPrediction, delete_predictions, import_predictions
 from .predictions import (
     ImagePredictions,
     build_predictions,
+    check_push,
+    check_tasks,
     same_result,
 )
 from .reading import read_config, task_data
@@ -32,9 +35,6 @@ from .review_tasks import (
     StoredPrediction,
     read_review_tasks,
 )
-
-CHUNK = 2000
-"""Items per request: a bulk import costs about 1 ms per task of the whole project."""
 
 
 def push_mined(
@@ -59,10 +59,7 @@ def push_mined(
             not take all of it.
     """
     source = project_number(project)
-    if not mined:
-        raise ToolError("there are no mined boxes to push")
-    if not model_version:
-        raise ToolError("the model version is empty; predictions without one can't be deleted")
+    check_push(mined, model_version)
     config = read_config(connection, source)
     wanted = build_predictions(dataset, mined, config)
     data = _source_data(connection, source, wanted)
@@ -79,7 +76,7 @@ def push_mined(
             raise ToolError(
                 f"review project {review}: the server took only some of the tasks; push again"
             )
-    _delete_predictions(connection, plan.outdated)
+    delete_predictions(connection, plan.outdated)
     _import_predictions(connection, review, plan.missing, model_version, progress)
     if plan.images:  # else no prediction may exist, and the server refuses an unknown version
         show_predictions(connection, review, model_version)
@@ -152,12 +149,7 @@ def _source_data(
     """Return the data of the annotated tasks that the pushed images come from, by task id."""
     ids = {prediction.source_task for prediction in wanted}
     data = {str(id): data for id, data in task_data(connection, source) if str(id) in ids}
-    if gone := ids - data.keys():
-        more = f" (and {len(gone) - 1} others)" if len(gone) > 1 else ""
-        raise ToolError(
-            f"project {source} has no task {min(gone)}{more}; was the data pulled from this "
-            "project? Pull again; nothing was pushed"
-        )
+    check_tasks(source, ids, data.keys())
     return data
 
 
@@ -184,12 +176,6 @@ def _import_tasks(
     progress("creating review tasks", len(wanted), len(wanted))
 
 
-def _delete_predictions(connection: Connection, predictions: Iterable[StoredPrediction]) -> None:
-    for prediction in predictions:
-        with connection.request(f"deleting the outdated prediction {prediction.id}"):
-            connection.client.predictions.delete(prediction.id)
-
-
 def _import_predictions(
     connection: Connection,
     review: int,
@@ -197,26 +183,8 @@ def _import_predictions(
     model_version: str,
     progress: Progress,
 ) -> None:
-    from label_studio_sdk.types.prediction_request import PredictionRequest
-
-    for start in range(0, len(missing), CHUNK):
-        progress("pushing mined boxes", start, len(missing))
-        requests = [
-            PredictionRequest(
-                task=item.task,
-                model_version=model_version,
-                score=item.prediction.score,
-                result=[dict(region) for region in item.prediction.result(left_out=item.shown)],
-            )
-            for item in missing[start : start + CHUNK]
-        ]
-        with connection.request(f"creating predictions in review project {review}"):
-            answer = connection.client.projects.import_predictions(
-                review, request=requests, request_options=WRITE
-            )
-        if answer.created != len(requests):
-            raise ToolError(
-                f"review project {review}: the server took {answer.created} of {len(requests)} "
-                "predictions without saying why; has its labelling config changed just now?"
-            )
-    progress("pushing mined boxes", len(missing), len(missing))
+    predictions = [
+        NewPrediction(item.task, item.prediction.score, item.prediction.result(item.shown))
+        for item in missing
+    ]
+    import_predictions(connection, review, predictions, model_version, progress)

@@ -1,92 +1,63 @@
 """A person reviews: in the real user interface, with mouse and keyboard."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page
 
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.reading import export_tasks
 from sparsedet.integrations.label_studio.seeding import seed_project
 from sparsedet.integrations.label_studio.server import LocalServer
 from tests.cli.command import sparsedet
+from tests.integrations.label_studio.browser import (
+    SUBMIT,
+    UPDATE,
+    finish,
+    log_in,
+    open_browser,
+    open_first_task,
+    reject_and_move,
+    take_screenshot,
+)
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     FOUND_BY_MODEL,
-    HEIGHT,
-    WIDTH,
     write_images,
     write_workspace_mined,
 )
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.browser]
 
-ARTIFACTS = Path(os.environ.get("SPARSEDET_ARTIFACTS", "artifacts"))
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000
+RIGHT, DOWN = 30.0, 20.0
+"""How far the person drags a box, in pixels of the picture."""
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium and no google-chrome on PATH", pytrace=False)
-        pytest.skip("needs chromium or google-chrome on PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(PATIENCE_MS)
+    with open_browser() as page:
         yield page
-        browser.close()
 
 
-def test_a_person_rejects_one_box_and_drags_another(
-    page: Page, label_studio: LocalServer, tool: LabelStudioTool, tmp_path: Path
-) -> None:
-    drawn = write_images(tmp_path / "source")
-    project = seed_project(tool.connection, "Table", drawn, tmp_path / "source")
-    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
-    workspace = tmp_path / "workspace"
+@pytest.fixture
+def env(label_studio: LocalServer) -> dict[str, str]:
+    return {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+
+
+def pull(tool: LabelStudioTool, title: str, folder: Path, env: dict[str, str]) -> tuple[str, Path]:
+    """Pull a fresh project of one image; return its number and the workspace, ready to push."""
+    drawn = write_images(folder / "source")
+    project = seed_project(tool.connection, title, drawn, folder / "source")
+    workspace = folder / "workspace"
     assert sparsedet("pull", "--project", project, "-o", workspace, env=env).status == 0
-    mined = write_workspace_mined(tool.pull(project, workspace / "images"), workspace)
-    pushed = sparsedet("push", mined, "--data", workspace, "--json", env=env).json()
+    write_workspace_mined(tool.pull(project, workspace / "images"), workspace)
+    return project, workspace
 
-    _log_in(page, label_studio)
-    page.goto(pushed["url"])
-    page.get_by_test_id("table-row").first.click()
-    _wait_for_editor(page)
-    regions = page.locator(".lsf-outliner-item")
-    scores = [f"{score:.2f}" for _, _, score in FOUND_BY_MODEL.values()]
-    expect(regions).to_have_count(len(DRAWN_BY_PEOPLE) + len(scores))
-    for score in scores:
-        expect(regions.filter(has_text=score)).to_have_count(1)
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "review.png")
 
-    wrong_score = f"{FOUND_BY_MODEL['mined-wrong'][2]:.2f}"
-    regions.filter(has_text=wrong_score).click()
-    page.keyboard.press("Backspace")
-    expect(regions.filter(has_text=wrong_score)).to_have_count(0)
-    left, top, right, bottom = FOUND_BY_MODEL["mined-moved"][1]
-    _drag(page, ((left + right) / 2, (top + bottom) / 2), by=(30.0, 20.0))
-    with page.expect_response(
-        lambda answer: answer.request.method == "POST" and "/annotations" in answer.url
-    ) as submitted:
-        page.get_by_test_id("bottombar-submit-button").click()
-    assert submitted.value.ok
-
+def check_outcomes(workspace: Path, env: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Check what the person's review came to; return the boxes by name."""
     outcomes = sparsedet("review", workspace, "--json", env=env).json()
     by_box = {box["region_id"].removesuffix("-1"): box for box in outcomes["boxes"]}
     assert {name: box["outcome"] for name, box in by_box.items()} == {
@@ -97,49 +68,67 @@ def test_a_person_rejects_one_box_and_drags_another(
     }
     counts = {name: outcomes[name] for name in ("accepted", "edited", "rejected", "pending")}
     assert counts == {"accepted": 2, "edited": 1, "rejected": 1, "pending": 0}
-    moved = by_box["mined-moved"]
-    assert moved["final_xyxy"] == pytest.approx(
-        [left + 30, top + 20, right + 30, bottom + 20], abs=3.0
+    left, top, right, bottom = FOUND_BY_MODEL["mined-moved"][1]
+    assert by_box["mined-moved"]["final_xyxy"] == pytest.approx(
+        [left + RIGHT, top + DOWN, right + RIGHT, bottom + DOWN], abs=3.0
     )
+    return by_box
+
+
+def test_a_person_rejects_one_box_and_drags_another(
+    page: Page,
+    label_studio: LocalServer,
+    tool: LabelStudioTool,
+    tmp_path: Path,
+    env: dict[str, str],
+) -> None:
+    _, workspace = pull(tool, "Table", tmp_path, env)
+    mined = workspace / "mined.json"
+    pushed = sparsedet("push", mined, "--data", workspace, "--json", env=env).json()
+
+    log_in(page, label_studio)
+    regions = open_first_task(page, pushed["url"], SUBMIT)
+    take_screenshot(page, "review.png")
+    reject_and_move(page, regions, (RIGHT, DOWN))
+    finish(page, SUBMIT, "POST")
+
+    moved = check_outcomes(workspace, env)["mined-moved"]
     assert moved["reviewer"] == label_studio.email
     assert moved["seconds"] > 0
 
 
-def _log_in(page: Page, server: LocalServer) -> None:
-    page.goto(f"{server.url}/user/login")
-    page.fill("input[name=email]", server.email)
-    page.fill("input[name=password]", server.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/user/login" not in url)
+def test_a_person_updates_an_annotation_with_a_draft(
+    page: Page,
+    label_studio: LocalServer,
+    tool: LabelStudioTool,
+    tmp_path: Path,
+    env: dict[str, str],
+) -> None:
+    project, workspace = pull(tool, "Table with a draft", tmp_path, env)
+    ((before,),) = [task["annotations"] for task in export_tasks(tool.connection, int(project))]
+    command = ("push", workspace / "mined.json", "--data", workspace, "--mode", "draft", "--json")
+    pushed = sparsedet(*command, env=env).json()
+    assert (pushed["review_project"], pushed["created"]) == (project, 1)
 
+    log_in(page, label_studio)
+    regions = open_first_task(page, pushed["url"], UPDATE)
+    take_screenshot(page, "draft.png")
+    reject_and_move(page, regions, (RIGHT, DOWN))
+    # The editor saves the draft by itself; from now on it is the person's, and left alone.
+    with page.expect_response(lambda answer: "/api/drafts/" in answer.url):
+        pass
+    again = sparsedet(*command, env=env).json()
+    assert (again["created"], len(again["skipped"])) == (0, 1)
+    finish(page, UPDATE, "PATCH")
 
-def _wait_for_editor(page: Page) -> None:
-    """Wait until the picture is shown and boxes can be taken hold of."""
-    page.locator(".konvajs-content canvas").first.wait_for()
-    page.get_by_test_id("bottombar-submit-button").wait_for()
-    page.wait_for_function(
-        "width => [...document.images].some(i => i.complete && i.naturalWidth === width)", arg=WIDTH
-    )
-
-
-def _drag(page: Page, point: tuple[float, float], by: tuple[float, float]) -> None:
-    """Drag with the mouse from a point of the picture, both in its pixels."""
-    shown = page.evaluate(
-        """width => {
-            const sizes = [...document.images].filter(i => i.naturalWidth === width)
-                .map(i => i.getBoundingClientRect());
-            const box = sizes.reduce((a, b) => a.width > b.width ? a : b);
-            return [box.x, box.y, box.width, box.height];
-        }""",
-        WIDTH,
-    )
-    left, top, width, height = shown
-
-    def screen(x: float, y: float) -> tuple[float, float]:
-        return left + x * width / WIDTH, top + y * height / HEIGHT
-
-    page.mouse.move(*screen(*point))
-    page.mouse.down()
-    page.mouse.move(*screen(point[0] + by[0] / 2, point[1] + by[1] / 2), steps=5)
-    page.mouse.move(*screen(point[0] + by[0], point[1] + by[1]), steps=5)
-    page.mouse.up()
+    moved = check_outcomes(workspace, env)["mined-moved"]
+    assert moved["reviewer"] == label_studio.email
+    # The same annotation was changed, and stays its annotator's.
+    (task,) = export_tasks(tool.connection, int(project))
+    (after,) = task["annotations"]
+    assert (after["id"], after["completed_by"]) == (before["id"], before["completed_by"])
+    assert {region["id"] for region in after["result"]} == {
+        *DRAWN_BY_PEOPLE,
+        *(f"{name}-1" for name in FOUND_BY_MODEL if name != "mined-wrong"),
+    }
+    assert task["drafts"] == []

@@ -4,7 +4,11 @@ import pytest
 
 from sparsedet.annotations import Category
 from sparsedet.errors import ToolError
-from sparsedet.integrations.label_studio.config import CONTROL_VARIABLE, parse_config
+from sparsedet.integrations.label_studio.config import (
+    CONTROL_VARIABLE,
+    CompleteMark,
+    parse_config,
+)
 from sparsedet.integrations.label_studio.seeding import COMPLETE_CHOICE, labelling_config
 
 IMAGE = '<Image name="photo" value="$picture"/>'
@@ -21,7 +25,7 @@ def test_reads_control_image_and_labels() -> None:
     config = parse_config(view(IMAGE, RECTANGLES), "7")
     assert (config.control, config.image, config.data_key) == ("box", "photo", "picture")
     assert config.categories == (Category(1, "cat"), Category(2, "dog"))
-    assert config.complete_choice is None
+    assert config.complete is None
 
 
 def test_regions_hold_the_alias_and_people_see_the_value() -> None:
@@ -40,7 +44,17 @@ def test_our_own_config_survives_awkward_labels() -> None:
     labels = ['say "hi"', "a < b & c", "größe"]
     config = parse_config(labelling_config(labels), "7")
     assert [category.name for category in config.categories] == labels
-    assert config.complete_choice == COMPLETE_CHOICE
+    assert config.complete == CompleteMark("sparsedet_complete", "image", COMPLETE_CHOICE)
+
+
+def test_the_complete_mark_can_have_another_name() -> None:
+    choices = '<Choice value="all found" alias="all"/><Choice value="some missing"/>'
+    mark = f'<Choices name="done" toName="photo">{choices}</Choices>'
+    xml = view(IMAGE, RECTANGLES, mark)
+    assert parse_config(xml, "7").complete is None
+    found = parse_config(xml, "7", complete_control="done")
+    assert found.complete == CompleteMark("done", "photo", "all")
+    assert parse_config(xml, "7", complete_control="ready").complete is None
 
 
 @pytest.mark.parametrize("by_variable", [False, True])

@@ -143,7 +143,8 @@ def test_odd_annotations_are_counted_in_one_warning(
         region(id="f", type="polygonlabels", from_name="polygon", value={"points": [[1, 2]]}),
         region(id="g", value={**PLACE, "x": 90, "rectanglelabels": ["dog"]}),
         region(id="h", value={**PLACE, "x": 40, "rotation": 45, "rectanglelabels": ["dog"]}),
-        region("dog", id="i"),
+        region("dog", id="i", meta={"text": ["unsure"]}),
+        region("dog", id="j", meta={"text": ["unsure"]}, origin="prediction-changed"),
     ]
     data = {"image": address}
     tasks = [{"data": data}, {"data": data, "annotations": [annotation(*odd)]}]
@@ -154,7 +155,8 @@ def test_odd_annotations_are_counted_in_one_warning(
     assert {box.image_id for box in dataset.boxes} == {second}
     assert [image.id for image in dataset.images] == [first, second]
     assert [record.getMessage() for record in caplog.records] == [
-        f"project {project}: regions not used as they stand: dropped 6 (1 no label, 1 no width, "
+        f"project {project}: regions not used as they stand: dropped 7 (1 marked unsure, "
+        "1 no label, 1 no width, "
         "1 polygon, 1 several labels, 1 unknown label, 1 x is no number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "
         f"the first in task {second}"
@@ -192,6 +194,30 @@ def test_which_annotation_of_a_task_counts(
     assert boxes == {(two_people, "new"), (vouched, "vouched")}
     assert [image.id for image in dataset.images if image.exhaustive] == [vouched]
     assert skipped in dataset.image_by_id
+
+
+def test_another_control_for_the_complete_mark(
+    label_studio: LocalServer, tool: LabelStudioTool, project: int, address: str, tmp_path: Path
+) -> None:
+    client = tool.connection.client
+    xml = client.projects.get(project).label_config or ""
+    client.projects.update(project, label_config=xml.replace("sparsedet_complete", "done"))
+    mark = {
+        "id": "m",
+        "from_name": "done",
+        "to_name": "image",
+        "type": "choices",
+        "value": {"choices": [COMPLETE_CHOICE]},
+    }
+    task = {"data": {"image": address}, "annotations": [annotation(mark)]}
+    import_tasks(tool.connection, project, [task])
+    named = LabelStudioTool(label_studio.url, api_key=label_studio.api_key, complete_control="done")
+    for reader, vouched in ((tool, False), (named, True)):
+        summary = reader.summary(str(project))
+        assert (summary.images, summary.labels) == (1, ("cat", "dog"))
+        assert summary.has_complete_control is vouched
+        (image,) = reader.pull(str(project), tmp_path / "images").images
+        assert image.exhaustive is vouched
 
 
 def test_local_files_with_awkward_names(

@@ -242,12 +242,10 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
     foreign = replace(
         pulled.dataset, images=tuple(replace(i, tool_id="999999") for i in pulled.dataset.images)
     )
-    human = replace(mined[0], region_id="human-orange")
     for dataset, boxes, version, message in [
         (pulled.dataset, [], "v", "there are no mined boxes"),
         (pulled.dataset, mined, "", "the model version is empty"),
         (pulled.dataset, [mined[0], mined[0]], "v", "is in the list twice"),
-        (pulled.dataset, [human], "v", "is among the annotations of image"),
         (renamed, mined, "v", r"has no label 'box' \(it has orange, parcel\)"),
         (no_ids, mined, "v", "has no tool_id: only data that was pulled"),
         (foreign, mined, "v", "has no task 999999; was the data pulled from this project"),
@@ -255,6 +253,15 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
         with pytest.raises(ToolError, match=message):
             tool.push(pulled.project, dataset, boxes, model_version=version)
     assert review_projects(tool, pulled) == []
+
+
+def test_a_box_that_has_become_an_annotation_is_not_put_up(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    mined = mined_boxes(pulled.dataset)[:2]
+    accepted = replace(mined[0], region_id="human-orange")
+    report = tool.push(pulled.project, pulled.dataset, [accepted, mined[1]], model_version="v")
+    assert (report.images, report.boxes) == (1, 1)
 
 
 def test_the_server_really_drops_unknown_labels_and_we_notice(

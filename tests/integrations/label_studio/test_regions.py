@@ -42,8 +42,43 @@ def read(*results: Any, **more: Any) -> tuple[list[Region], Oddities]:
 
 def test_a_rectangle_is_a_box() -> None:
     regions, oddities = read(rectangle(score=0.5))
-    assert regions == [Region("r1", 2, (20.0, 10.0, 60.0, 30.0), 0.5)]
+    assert regions == [Region("r1", 2, (20.0, 10.0, 60.0, 30.0), 0.5, predicted=True)]
     assert not oddities
+
+
+@pytest.mark.parametrize(
+    ("meta", "unsure"),
+    [
+        ({"text": ["unsure"]}, True),
+        ({"text": [" Unsure "]}, True),
+        ({"text": "UNSURE"}, True),
+        ({"text": ["half hidden", "unsure"]}, True),
+        ({"text": ["not unsure"]}, False),
+        ({"text": []}, False),
+        ({"text": [7]}, False),
+        ({"text": None}, False),
+        ("unsure", False),
+        (None, False),
+    ],
+)
+def test_a_note_leaves_a_box_undecided(meta: Any, unsure: bool) -> None:
+    (region,), oddities = read(rectangle(meta=meta))
+    assert region.unsure is unsure
+    assert not oddities
+
+
+@pytest.mark.parametrize(
+    ("more", "predicted"),
+    [
+        ({}, False),
+        ({"origin": "manual"}, False),
+        ({"score": 0.0}, True),
+        ({"origin": "prediction"}, True),
+        ({"origin": "prediction-changed"}, True),
+    ],
+)
+def test_score_and_origin_tell_a_models_boxes(more: dict[str, Any], predicted: bool) -> None:
+    assert read(rectangle(**more))[0][0].predicted is predicted
 
 
 def test_the_given_size_wins_over_the_regions_own() -> None:

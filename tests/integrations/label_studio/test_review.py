@@ -15,8 +15,10 @@ from sparsedet.integrations.label_studio.seeding import seed_project
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.ledger import Ledger
 from tests.cli.command import sparsedet
+from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import (
     FOUND_BY_MODEL,
+    mined_boxes,
     write_images,
     write_workspace_mined,
 )
@@ -41,6 +43,7 @@ def make_workspace(tool: LabelStudioTool, folder: Path, title: str, env: dict[st
         "images": 3,
         "exhaustive": 0,
         "boxes": 6,
+        "background": 0,
         "per_class": {"orange": 3, "parcel": 3},
         "workspace": str(workspace),
     }
@@ -137,6 +140,34 @@ def test_every_outcome(workspace: Path, tool: LabelStudioTool, env: dict[str, st
     assert moved["reviewer"] == "admin@example.com"
     assert by_name["mined-wrong"]["final_xyxy"] is None
     assert json.loads((workspace / "out.json").read_text()) == outcomes
+
+
+def test_what_a_review_leaves_open_and_what_it_vouches_for(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    mined = mined_boxes(pulled.dataset)
+    project = tool.push(pulled.project, pulled.dataset, mined, model_version="run-1").review_project
+    first, second, third = tool.open_reviews(project)
+    unsure = {"mined-orange-1", "mined-moved-1"}
+    regions = [replace(region, unsure=region.region_id in unsure) for region in first.regions]
+    moved = next(region for region in regions if region.region_id == "mined-moved-1")
+    regions[regions.index(moved)] = replace(moved, xyxy=(10.0, 10.0, 60.0, 60.0))
+    tool.submit(first, regions, complete=True)
+    # The editor lets a reviewer give a box a second label; no box can be made of it.
+    result = [dict(region) for region in second.prediction.result]
+    result[-1]["value"] = {**result[-1]["value"], "rectanglelabels": ["orange", "parcel"]}
+    tool.connection.client.annotations.create(
+        second.task.id, result=result, parent_prediction=second.prediction.id
+    )
+
+    vouched, other = tool.reviewed(project)
+    assert {region.region_id for region in vouched.regions if region.unsure} == unsure
+    assert len(vouched.regions) == len(first.regions)
+    assert (vouched.complete, other.complete) == (True, False)
+    doubtful = result[-1]["id"]
+    assert doubtful not in {region.region_id for region in other.regions} | other.shown
+    assert other.shown | {doubtful} == second.prediction.region_ids
+    assert tool.open_reviews(project) == [third]
 
 
 def test_a_withdrawn_review_withdraws_its_outcomes(

@@ -1,0 +1,129 @@
+"""Pulling a project folder."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sparsedet.errors import AnnotationError, SparseDetError, ToolError
+from sparsedet.integrations.files import FilesTool
+from tests.integrations.files.conftest import Pulled
+from tests.integrations.files.samples import PROJECT, read, write
+
+
+def test_what_is_pulled(pulled: Pulled) -> None:
+    dataset = pulled.dataset
+    assert [(i.id, i.tool_id, i.exhaustive) for i in dataset.images] == [
+        (4, "day/a.png", False),
+        (9, "night/b.png", False),
+        (2, "empty.png", True),
+    ]
+    assert [(b.tool_id, b.origin) for b in dataset.boxes] == [
+        ("11", "human"),
+        ("left", "human"),
+        ("30", "accepted"),
+    ]
+    assert dataset.boxes[0].extra == {"occluded": True}
+    assert [box.xyxy for box in dataset.background] == [(60, 10, 80, 30)]
+    summary = pulled.tool.summary("cars")
+    assert (summary.title, summary.images, summary.labels) == ("cars", 3, ("car", "bus"))
+
+
+def test_images_are_links_and_follow_the_project(pulled: Pulled) -> None:
+    source, copy = pulled.folder / "images" / "day/a.png", pulled.images / "day/a.png"
+    assert copy.samefile(source)
+    kept = (pulled.images / "night/b.png").stat().st_mtime_ns
+    source.unlink()
+    assert cv2.imwrite(str(source), np.full((80, 120, 3), 200, dtype=np.uint8))
+    pulled.tool.pull("cars", pulled.images)
+    assert copy.read_bytes() == source.read_bytes()
+    assert (pulled.images / "night/b.png").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(
+    ("image", "change", "changes"),
+    [
+        pytest.param(
+            "day/a.png", lambda c: c["annotations"][0].update(bbox=[11, 10, 20, 20]), True
+        ),
+        pytest.param("day/a.png", lambda c: c["annotations"][0].update(category_id=2), True),
+        pytest.param("day/a.png", lambda c: c["annotations"].pop(0), True),
+        pytest.param("day/a.png", lambda c: c["images"][0].update(exhaustive=True), True),
+        pytest.param("day/a.png", lambda c: c["annotations"].reverse(), False),
+        pytest.param("day/a.png", lambda c: c["annotations"].pop(2), False),
+        pytest.param("day/a.png", lambda c: c["categories"].reverse(), False),
+    ],
+)
+def test_a_version_changes_with_the_annotations_of_its_image(
+    pulled: Pulled, image: str, change: object, changes: bool
+) -> None:
+    content = read(pulled.annotations)
+    change(content)  # type: ignore[operator]
+    write(pulled.annotations, content)
+    again = pulled.tool.pull("cars", pulled.images)
+    before, after = (
+        {i.tool_id: i.tool_version for i in dataset.images}[image]
+        for dataset in (pulled.dataset, again)
+    )
+    assert (before != after) is changes
+
+
+def test_a_copied_box_gets_an_id_of_its_own(pulled: Pulled) -> None:
+    content = read(pulled.annotations)
+    content["annotations"].append({**content["annotations"][1], "id": 77, "origin": "mined"})
+    write(pulled.annotations, content)
+    boxes = pulled.tool.pull("cars", pulled.images).boxes
+    assert ["left-77", "accepted"] in [[box.tool_id, box.origin] for box in boxes]
+
+
+def test_a_project_is_named_in_many_ways(pulled: Pulled, tmp_path: Path) -> None:
+    other = FilesTool(str(tmp_path))
+    here = FilesTool(str(pulled.folder))
+    for tool, name in [
+        (here, "."),
+        (other, "projects/cars"),
+        (other, str(pulled.folder)),
+        (other, str(pulled.annotations)),
+    ]:
+        assert tool.pull(name, pulled.images) == pulled.dataset
+
+
+@pytest.mark.parametrize(
+    ("project", "message"),
+    [
+        ("../projects/cars", "leaves"),
+        ("cars/../../x", "leaves"),
+        ("", "is not the name"),
+        ("a\0b", "is not the name"),
+        ("boats", "no project here"),
+    ],
+)
+def test_names_of_no_project(pulled: Pulled, project: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        pulled.tool.pull(project, pulled.images)
+
+
+def test_broken_projects_name_what_is_broken(pulled: Pulled) -> None:
+    (pulled.folder / "images" / "empty.png").unlink()
+    with pytest.raises(AnnotationError, match=r"image id 2: .*empty\.png: no such image file"):
+        pulled.tool.pull("cars", pulled.images)
+    content = json.loads(json.dumps(PROJECT))
+    content["images"][1]["width"] = 110
+    write(pulled.annotations, {**content, "images": content["images"][:2]})
+    with pytest.raises(AnnotationError, match=r"image id 9: .* is 120 x 80 pixels upright"):
+        pulled.tool.pull("cars", pulled.images)
+    pulled.annotations.write_text("{", encoding="utf-8")
+    with pytest.raises(SparseDetError, match=r"annotations\.json: not valid JSON"):
+        pulled.tool.pull("cars", pulled.images)
+
+
+def test_a_pull_into_the_project_itself_is_refused(pulled: Pulled) -> None:
+    with pytest.raises(ToolError, match="is the project itself"):
+        pulled.tool.pull("cars", pulled.folder / "images")
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="no such folder"):
+        FilesTool(str(tmp_path / "nowhere"))

@@ -1,0 +1,116 @@
+"""Putting boxes up for review."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparsedet.annotations import read_coco
+from sparsedet.errors import ToolError
+from tests.integrations.files.conftest import Pulled
+from tests.integrations.files.samples import mined_boxes, read, strip, write
+
+
+def test_what_is_put_up(pulled: Pulled) -> None:
+    report = pulled.push()
+    path = pulled.version() / "to_review.json"
+    assert (report.review_project, report.url) == ("cars/review", str(path))
+    assert (report.images, report.boxes, report.created, report.skipped) == (2, 3, 2, {})
+    shown = read_coco(path)
+    assert [image.file_name for image in shown.images] == ["night/b.png", "day/a.png"]
+    assert [(box.tool_id, box.origin) for box in shown.boxes] == [
+        ("30", "accepted"),
+        ("near", "mined"),
+        ("11", "human"),
+        ("left", "human"),
+        ("good", "mined"),
+        ("wrong", "mined"),
+    ]
+    assert shown.boxes[1].extra == {"score": 0.95, "threshold": 0.5}
+    assert shown.boxes[1].xyxy == (70, 40, 100, 70)
+    assert len({box.id for box in shown.boxes}) == 6
+    assert shown.background == ()
+    assert "contributor" not in shown.extra["info"]
+    instructions = (pulled.version() / "README.txt").read_text(encoding="utf-8")
+    assert str(pulled.folder / "images") in instructions
+    assert "reviewed.json" in instructions
+
+
+def test_a_second_push_changes_nothing(pulled: Pulled) -> None:
+    pulled.push()
+    path = pulled.version() / "to_review.json"
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    report = pulled.push()
+    assert (report.images, report.boxes, report.created) == (2, 3, 0)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    # Neither does it after the review, when nothing of it is open any more.
+    write(pulled.version() / "reviewed.json", strip(read(path)))
+    report = pulled.push()
+    assert (report.images, report.boxes, report.created) == (0, 0, 0)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_a_mined_box_is_put_up_once(pulled: Pulled) -> None:
+    pulled.push()
+    review = read(pulled.version() / "to_review.json")
+    review["images"] = [i for i in review["images"] if i["file_name"] == "day/a.png"]
+    review["annotations"] = [
+        a for a in review["annotations"] if a["image_id"] == review["images"][0]["id"]
+    ]
+    write(pulled.version() / "reviewed.json", strip(review))
+    report = pulled.push("run-2")
+    assert (report.images, report.boxes, report.created) == (1, 1, 1)
+    shown = read_coco(pulled.version("run-2") / "to_review.json")
+    assert [image.file_name for image in shown.images] == ["night/b.png"]
+
+
+def test_what_has_been_put_up_is_not_changed(pulled: Pulled) -> None:
+    first = [box for box in mined_boxes(pulled.dataset) if box.region_id == "good"]
+    pulled.tool.push("cars", pulled.dataset, first, model_version="run-1")
+    before = read(pulled.version() / "to_review.json")
+    report = pulled.push()
+    after = read(pulled.version() / "to_review.json")
+    assert (report.images, report.boxes, report.created) == (1, 1, 1)
+    assert list(report.skipped) == ["day/a.png"]
+    assert "with other boxes" in report.skipped["day/a.png"]
+    assert after["images"][:1] == before["images"]
+    assert after["annotations"][: len(before["annotations"])] == before["annotations"]
+    assert after["images"][1]["file_name"] == "night/b.png"
+
+
+def test_annotations_that_changed_since_are_told(pulled: Pulled) -> None:
+    pulled.push()
+    content = read(pulled.annotations)
+    content["annotations"].pop(0)
+    write(pulled.annotations, content)
+    again = replace(pulled, dataset=pulled.tool.pull("cars", pulled.images))
+    report = again.push()
+    assert list(report.skipped) == ["day/a.png"]
+    assert (report.images, report.created) == (1, 0)
+
+
+@pytest.mark.parametrize("version", ["", "..", "../x", "a/b", ".hidden", "a b", "x" * 101])
+def test_a_version_that_is_no_folder_name(pulled: Pulled, version: str) -> None:
+    with pytest.raises(ToolError, match="can't be the name of a folder"):
+        pulled.push(version)
+    assert not (pulled.folder / "review").exists()
+
+
+def test_what_can_not_be_pushed(pulled: Pulled) -> None:
+    boxes = mined_boxes(pulled.dataset)
+    shared = [replace(boxes[0], region_id="left")]
+    strange = replace(
+        pulled.dataset,
+        images=tuple(replace(image, tool_id="x.png") for image in pulled.dataset.images),
+    )
+    for dataset, mined, message in [
+        (pulled.dataset, [], "no mined boxes"),
+        (pulled.dataset, [boxes[0], boxes[0]], "its region id is not its own"),
+        (pulled.dataset, [replace(boxes[0], score=float("nan"))], "score nan"),
+        (pulled.dataset, shared, "among the annotations of image id 4"),
+        (strange, boxes, "has no image 'x.png'"),
+    ]:
+        with pytest.raises(ToolError, match=message):
+            pulled.tool.push("cars", dataset, mined, model_version="run-1")
+    with pytest.raises(ToolError, match="files have no drafts"):
+        pulled.tool.push("cars", pulled.dataset, boxes, model_version="run-1", mode="draft")
+    assert not (pulled.folder / "review").exists()

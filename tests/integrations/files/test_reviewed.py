@@ -1,0 +1,141 @@
+"""What comes back from other tools."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.tool import ReviewedImage
+from tests.integrations.files.conftest import Pulled
+from tests.integrations.files.samples import read, strip, write
+
+
+@pytest.fixture
+def put_up(pulled: Pulled) -> Pulled:
+    pulled.push()
+    return pulled
+
+
+def edited(put_up: Pulled) -> Any:
+    """A review: `good` stays, `wrong` is deleted, `near` is moved and renamed, one box is drawn."""
+    content = read(put_up.version() / "to_review.json")
+    entries = {entry["tool_id"]: entry for entry in content["annotations"]}
+    content["annotations"].remove(entries["wrong"])
+    entries["near"] |= {"bbox": [75, 42, 30, 30], "category_id": 2}
+    drawn = {"id": 99, "image_id": entries["good"]["image_id"], "category_id": 2}
+    content["annotations"].append({**drawn, "bbox": [90, 5, 20, 10]})
+    return content
+
+
+def reviewed(put_up: Pulled, content: Any) -> dict[str, ReviewedImage]:
+    write(put_up.version() / "reviewed.json", content)
+    return {image.tool_id: image for image in put_up.tool.reviewed("cars/review")}
+
+
+@pytest.mark.parametrize("lose_keys", [False, True])
+def test_outcomes_by_id_and_by_place(put_up: Pulled, lose_keys: bool) -> None:
+    content = edited(put_up)
+    images = reviewed(put_up, strip(content) if lose_keys else content)
+    day = {region.region_id: region for region in images["day/a.png"].regions}
+    (drawn,) = (id for id in day if id.startswith("drawn-"))
+    assert set(day) == {"11", "left", "good", drawn}
+    assert (day[drawn].category, day[drawn].xyxy) == ("bus", (90, 5, 110, 15))
+    assert day["good"].xyxy == (40, 10, 60, 30)
+    assert images["day/a.png"].shown == {"good", "wrong"}
+    night = {region.region_id: region for region in images["night/b.png"].regions}
+    assert set(night) == {"30", "near"}
+    assert (night["near"].category, night["near"].xyxy) == ("bus", (75, 42, 105, 72))
+    again = {image.tool_id: image for image in put_up.tool.reviewed("cars/review")}
+    assert again == images
+
+
+def test_ids_and_notes_among_the_attributes(put_up: Pulled) -> None:
+    content = strip(edited(put_up))
+    entry = next(e for e in content["annotations"] if e["bbox"] == [40, 10, 20, 20])
+    entry |= {"bbox": [2, 60, 10, 10], "attributes": {"region_id": "good", "note": "Unsure"}}
+    regions = {r.region_id: r for r in reviewed(put_up, content)["day/a.png"].regions}
+    assert regions["good"].xyxy == (2, 60, 12, 70)
+    assert {id for id, region in regions.items() if region.unsure} == {"good"}
+
+
+def test_only_listed_images_are_reviewed_and_folders_may_change(
+    put_up: Pulled, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = strip(edited(put_up))
+    assert content["images"][0]["file_name"] == "day/a.png"
+    content["images"][0]["file_name"] = "task_7/a.png"
+    gone = content["images"].pop(1)["id"]
+    content["annotations"] = [e for e in content["annotations"] if e["image_id"] != gone]
+    size = {"width": 120, "height": 80}
+    for number, name in enumerate(["other.png", "task_7/b.png", "task_8/b.png"], start=70):
+        content["images"].append({"id": number, "file_name": name, **size})
+    assert set(reviewed(put_up, content)) == {"day/a.png"}
+    assert "3 images are not those of to_review.json" in caplog.text
+
+
+def test_what_reviewers_may_tell(put_up: Pulled) -> None:
+    content = edited(put_up)
+    content["info"]["contributor"] = "ann"
+    content["images"][0] |= {"seconds": 12.5, "reviewer": "bob", "exhaustive": True}
+    images = reviewed(put_up, content)
+    night, day = images["night/b.png"], images["day/a.png"]
+    assert (night.reviewer, night.seconds, night.complete) == ("bob", 12.5, True)
+    assert (day.reviewer, day.seconds, day.complete) == ("ann", None, False)
+
+
+def _category(content: Any) -> None:
+    content["categories"][1]["name"] = "coach"
+
+
+def _size(content: Any) -> None:
+    content["images"][0]["width"] = 240
+
+
+def _box(content: Any) -> None:
+    content["annotations"][0]["bbox"] = [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error", "message"),
+    [
+        (_category, ToolError, "annotations id 1: to_review.json has no category 'coach'"),
+        (_size, ToolError, "images id 1: night/b.png has 240 x 80 pixels there"),
+        (_box, AnnotationError, r"annotations id 1: bbox \[1, 2\] is not"),
+    ],
+)
+def test_broken_reviews_name_the_file(
+    put_up: Pulled, break_it: Any, error: type[Exception], message: str
+) -> None:
+    content = read(put_up.version() / "to_review.json")
+    content["categories"].reverse()  # so that the first annotation is of the last category
+    break_it(content)
+    with pytest.raises(error, match=message) as raised:
+        reviewed(put_up, content)
+    assert str(raised.value).startswith(str(put_up.version() / "reviewed.json"))
+
+
+def test_a_review_without_what_was_shown(put_up: Pulled) -> None:
+    write(put_up.version() / "reviewed.json", read(put_up.version() / "to_review.json"))
+    (put_up.version() / "to_review.json").unlink()
+    with pytest.raises(ToolError, match=r"to_review\.json is missing beside it"):
+        put_up.tool.reviewed("cars/review")
+
+
+def test_a_script_goes_on_with_a_review_that_another_tool_began(put_up: Pulled) -> None:
+    content = strip(edited(put_up))
+    content["images"] = content["images"][:1]
+    content["annotations"] = [e for e in content["annotations"] if e["image_id"] == 1]
+    write(put_up.version() / "reviewed.json", content)
+    (left,) = put_up.tool.open_reviews("cars/review")
+    assert left.tool_id == "night/b.png"
+    put_up.tool.submit(left, left.regions, seconds=3.0)
+    images = {image.tool_id: image for image in put_up.tool.reviewed("cars/review")}
+    assert {r.region_id for r in images["night/b.png"].regions} == {"30", "near"}
+    assert {r.region_id for r in images["day/a.png"].regions} >= {"11", "left", "good"}
+    assert put_up.tool.open_reviews("cars/review") == []
+
+
+def test_no_review_folder_yet(pulled: Pulled, tmp_path: Path) -> None:
+    assert pulled.tool.reviewed("cars/review") == []
+    assert pulled.tool.open_reviews("cars/review") == []

@@ -1,26 +1,34 @@
-"""Images with their boxes drawn in: what people drew, what mining found."""
+"""Images with their boxes drawn in: what people drew, what mining found, what became of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Dataset, read_upright
 from sparsedet.files import atomic_path
 from sparsedet.mining.mined import MinedBox
+from sparsedet.reporting.styles import HUMAN, MINED, BoxStyle, Colour
 
-HUMAN_COLOUR = (90, 200, 60)
-"""BGR, as all colours here: green."""
-MINED_COLOUR = (0, 140, 255)
-_INK = (255, 255, 255)
 _GAP = 8
 _SCALE = 2
 """Small images are enlarged by this, so that labels can be read."""
 _SMALL = 480
+_LINE = 2
+"""Pixels, as all lengths below."""
+_DASH = 6
+_FONT_SIZE = 13
+_PADDING = 2
+"""Around a label's text."""
+_INK = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +38,38 @@ class DrawnBox:
     xyxy: XYXY
     """Absolute pixels of the image."""
     text: str
-    colour: tuple[int, int, int]
+    style: BoxStyle
 
 
-def draw_boxes(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.uint8]:
-    """Return a copy of a BGR image, shape (H, W, 3), with boxes; small images come out enlarged."""
-    scale = _SCALE if max(image.shape[:2]) <= _SMALL else 1
-    size = (image.shape[1] * scale, image.shape[0] * scale)
-    canvas: Any = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-    for box in boxes:
-        left, top, right, bottom = (round(edge * scale) for edge in box.xyxy)
-        cv2.rectangle(canvas, (left, top), (right, bottom), box.colour, 2)
-        _write(canvas, box.text, (left, top), box.colour)
-    return np.asarray(canvas, dtype=np.uint8)
+def draw_boxes(
+    image: NDArray[np.uint8], boxes: Sequence[DrawnBox], *, max_width: int | None = None
+) -> NDArray[np.uint8]:
+    """Return a copy of a BGR image, shape (H, W, 3), with boxes; small images come out enlarged.
+
+    Lines and labels have the same size at every scale. Later boxes lie over earlier ones, labels
+    over all boxes.
+
+    Args:
+        image: what to draw on.
+        boxes: in pixels of `image`.
+        max_width: pixels; the picture is scaled down to it, keeping its proportions.
+    """
+    height, width = image.shape[:2]
+    scale: float = _SCALE if max(height, width) <= _SMALL else 1
+    if max_width is not None:
+        scale = min(scale, max_width / width)
+    size = (round(width * scale), max(1, round(height * scale)))
+    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    canvas: Any = cv2.resize(image, size, interpolation=smooth)
+    corners = [tuple(round(edge * scale) for edge in box.xyxy) for box in boxes]
+    for box, (left, top, right, bottom) in zip(boxes, corners, strict=True):
+        _outline(canvas, (left, top), (right, bottom), box.style)
+    labels = [
+        (" ".join(box.text.split()), corner[:2], box.style.colour)
+        for box, corner in zip(boxes, corners, strict=True)
+        if box.text
+    ]
+    return _with_labels(canvas, labels)
 
 
 def before_and_after(
@@ -61,11 +88,11 @@ def before_and_after(
     for image_id in chosen:
         pixels = read_upright(folder / dataset.image_by_id[image_id].file_name)
         human = [
-            DrawnBox(box.xyxy, names[box.category_id], HUMAN_COLOUR)
+            DrawnBox(box.xyxy, names[box.category_id], HUMAN)
             for box in dataset.boxes_by_image[image_id]
         ]
         found = [
-            DrawnBox(box.xyxy, f"{names[box.category_id]} {box.score:.2f}", MINED_COLOUR)
+            DrawnBox(box.xyxy, f"{names[box.category_id]} {box.score:.2f}", MINED)
             for box in by_image[image_id]
         ]
         before, after = draw_boxes(pixels, human), draw_boxes(pixels, [*human, *found])
@@ -80,14 +107,48 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def _write(canvas: Any, text: str, corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    """Write above the box's upper left corner, or inside where there is no room above."""
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-    (width, height), baseline = cv2.getTextSize(text, font, size, 1)
-    x = min(corner[0], canvas.shape[1] - width - 2)
-    bottom = corner[1] if corner[1] > height + baseline else corner[1] + height + baseline + 2
-    cv2.rectangle(canvas, (x, bottom - height - baseline), (x + width + 2, bottom), colour, -1)
-    cv2.putText(canvas, text, (x + 1, bottom - baseline + 1), font, size, _INK, 1, cv2.LINE_AA)
+def _outline(
+    canvas: Any, corner: tuple[int, int], opposite: tuple[int, int], style: BoxStyle
+) -> None:
+    (left, top), (right, bottom) = corner, opposite
+    if style.line != "dashed":
+        cv2.rectangle(canvas, corner, opposite, style.colour, _LINE)
+    if style.line == "crossed":
+        cv2.line(canvas, corner, opposite, style.colour, 1, cv2.LINE_AA)
+        cv2.line(canvas, (left, bottom), (right, top), style.colour, 1, cv2.LINE_AA)
+    if style.line == "dashed":
+        for x in range(left, right, 2 * _DASH):
+            for y in (top, bottom):
+                cv2.line(canvas, (x, y), (min(x + _DASH, right), y), style.colour, _LINE)
+        for y in range(top, bottom, 2 * _DASH):
+            for x in (left, right):
+                cv2.line(canvas, (x, y), (x, min(y + _DASH, bottom)), style.colour, _LINE)
+
+
+def _with_labels(
+    canvas: Any, labels: Sequence[tuple[str, tuple[int, ...], Colour]]
+) -> NDArray[np.uint8]:
+    """Write above each box's upper left corner, or inside where there is no room above."""
+    picture = PIL.Image.fromarray(np.ascontiguousarray(canvas[..., ::-1]))
+    pen, font = PIL.ImageDraw.Draw(picture), _font()
+    ascent, descent = font.getmetrics()
+    height = ascent + descent
+    for text, (left, top), colour in labels:
+        width = round(font.getlength(text)) + 2 * _PADDING
+        x = max(0, min(left - 1, picture.width - width))
+        y = top - height if top >= height else top
+        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour[::-1])
+        pen.text((x + _PADDING, y), text, font=font, fill=_INK)
+    return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8)[..., ::-1])
+
+
+@cache
+def _font() -> PIL.ImageFont.FreeTypeFont:
+    """The font that matplotlib carries: OpenCV's own knows ASCII only, class names don't stop."""
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return PIL.ImageFont.truetype(str(path), _FONT_SIZE)
 
 
 def _stack(pictures: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:

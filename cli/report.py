@@ -1,0 +1,48 @@
+"""`sparsedet report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.errors import SparseDetError
+from sparsedet.workspace import Workspace
+
+from .options import Json
+from .output import emit_json, say
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder.")] = Path(),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="HTML file to write. Default: report.html in the workspace."
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", help="Heading. Default: the workspace folder's name.")
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=0, help="Images to show of each round.")
+    ] = 6,
+    json_output: Json = False,
+) -> None:
+    """Write one HTML page about a workspace: its rounds in curves, tables and pictures.
+
+    The page holds everything it shows, so it can be mailed or archived; it names your classes and
+    image files and contains some of the images.
+    """
+    from sparsedet.reporting.report import write_report
+
+    path = output or folder / "report.html"
+    if path.is_dir():
+        raise SparseDetError(f"{path}: is a folder; name the HTML file to write with -o")
+    name = folder.resolve().name
+    write_report(
+        Workspace(folder), path, title=title or f"Annotation rounds: {name}", shown_images=pictures
+    )
+    if json_output:
+        emit_json({"report": str(path.resolve())})
+    else:
+        say(f"wrote {path}; open it in a browser: {path.resolve().as_uri()}")

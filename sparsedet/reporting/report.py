@@ -1,0 +1,146 @@
+"""The report of a workspace: one HTML page that holds everything it shows.
+
+Curves, tables and pictures are part of the file; nothing is loaded, nothing runs. The same
+workspace gives the same bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import jinja2
+
+from sparsedet import __version__
+from sparsedet.annotations import XYXY, Dataset, read_coco
+from sparsedet.errors import SparseDetError
+from sparsedet.files import write_text
+from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
+from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.reporting.curves import Curve, curves_svg
+from sparsedet.reporting.sections import round_sections
+from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES
+from sparsedet.status import RoundStatus, WorkspaceStatus, read_status
+from sparsedet.workspace import Workspace
+
+_UNKNOWN = "-"
+
+
+def write_report(
+    workspace: Workspace,
+    path: Path,
+    *,
+    title: str,
+    shown_images: int = 6,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the report of a workspace, atomically.
+
+    Args:
+        workspace: with annotations at least; rounds and ledger are shown where there are some.
+        path: the HTML file.
+        title: heading of the page, plain text.
+        shown_images: pictures per round; images with the most mined boxes come first.
+        notes: paragraphs of plain text, below the summary.
+
+    Raises:
+        SparseDetError: when there are no annotations yet, or an image can't be read.
+    """
+    if not workspace.annotations.exists():
+        raise SparseDetError(
+            f"{workspace.root}: no annotations.json in this folder; run `sparsedet pull` first"
+        )
+    dataset, mined = read_coco(workspace.annotations), _mined(workspace)
+    status = _status(workspace)
+    now = annotations_now(dataset, mined)
+    counted = [entry.annotations for entry in status.rounds if entry.annotations is not None]
+    page = _environment().get_template("report.html")
+    text = page.render(
+        title=title,
+        notes=notes,
+        status=status,
+        first=counted[0] if counted else len(dataset.boxes),
+        now=now,
+        images=len(dataset.images),
+        curves=_curves(status.rounds, now),
+        sections=round_sections(workspace, dataset, mined, shown_images),
+        legend=[HUMAN, *(OUTCOME_STYLES.values() if mined else ())],
+        version=__version__,
+    )
+    write_text(path, text)
+
+
+def annotations_now(dataset: Dataset, mined: Iterable[LedgerBox]) -> int:
+    """Return the number of annotations, with what reviewers approved since they were pulled.
+
+    An approved box is among the annotations already when one has its id, or its class and place:
+    not every tool keeps ids.
+    """
+    known = {box.tool_id for box in dataset.boxes}
+    images = {image.tool_id: image.id for image in dataset.images}
+    places: dict[tuple[int, str], list[XYXY]] = {}
+    for box in dataset.boxes:
+        category = dataset.category_by_id[box.category_id].name
+        places.setdefault((box.image_id, category), []).append(box.xyxy)
+    count = len(dataset.boxes)
+    for approved in mined:
+        image_id = images.get(approved.image_tool_id)
+        final, name = approved.final_xyxy, approved.final_category
+        if image_id is None or final is None or name is None or approved.region_id in known:
+            continue
+        same_class = places.get((image_id, name), [])
+        count += not (iou_matrix([final], same_class) >= SAME_OBJECT_IOU).any()
+    return count
+
+
+def _status(workspace: Workspace) -> WorkspaceStatus:
+    if workspace.all_rounds() or workspace.ledger.is_file():
+        return read_status(workspace)
+    return WorkspaceStatus(rounds=(), outcomes=OutcomeCounts())
+
+
+def _mined(workspace: Workspace) -> Sequence[LedgerBox]:
+    if not workspace.ledger.is_file():
+        return ()
+    with closing(Ledger(workspace.ledger)) as ledger:
+        return ledger.boxes()
+
+
+def _curves(rounds: Sequence[RoundStatus], now: int) -> str:
+    """Return annotations and, where it was measured, AP50 over the rounds; empty without rounds."""
+    counted = [entry for entry in rounds if entry.annotations is not None]
+    if not counted:
+        return ""
+    labels = [str(entry.round) for entry in counted]
+    annotations = [*(entry.annotations for entry in counted), now]
+    curves = [Curve("Annotations", [*labels, "now"], annotations, HUMAN.css_colour)]
+    ap50 = [entry.ap50 for entry in counted]
+    if any(value is not None for value in ap50):
+        title = "AP50 of the round's model"
+        curves.append(Curve(title, labels, ap50, ACCEPTED.css_colour, decimals=1, top=100))
+    return curves_svg(curves)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sparsedet.reporting", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, percent=_percent, clock=_clock)
+    return environment
+
+
+def _number(value: float | None, decimals: int = 0) -> str:
+    return _UNKNOWN if value is None else f"{value:,.{decimals}f}"
+
+
+def _percent(share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{100 * share:.1f} %"
+
+
+def _clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

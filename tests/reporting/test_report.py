@@ -1,0 +1,199 @@
+"""The report of a workspace."""
+
+import base64
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sparsedet.annotations import Box, read_coco, write_coco
+from sparsedet.errors import SparseDetError
+from sparsedet.reporting.report import write_report
+from sparsedet.reporting.styles import REJECTED
+from sparsedet.workspace import Workspace
+from tests.reporting.page import Page
+from tests.reporting.workspaces import HOSTILE, add_round, make_workspace, mined_boxes, review
+
+TITLE = "Cells & <others>"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Two rounds: 5 mined boxes of which 3 are accepted, 1 edited, 1 rejected; then 2 pending."""
+    workspace = make_workspace(tmp_path / "workspace", larger=[2])
+    first = read_coco(workspace.annotations)
+    mined = [*mined_boxes(1, 1, 3), *mined_boxes(1, 2, 2)]
+    reviews = [
+        review(1, mined, rejected="r1i1b2"),
+        review(2, mined, edited="r1i2b0"),
+    ]
+    add_round(workspace, 1, first, mined, reviews, ap50=41.25)
+    approved = [
+        Box(10 + number, box.image_id, box.category_id, box.xyxy, tool_id=box.region_id)
+        for number, box in enumerate(mined)
+        if box.region_id != "r1i1b2"
+    ]
+    second = replace(first, boxes=(*first.boxes, *approved))
+    add_round(workspace, 2, second, mined_boxes(2, 3, 2), reviews, ap50=62.5)
+    return workspace
+
+
+def report(workspace: Workspace, shown_images: int = 6, notes: tuple[str, ...] = ()) -> Page:
+    path = workspace.root / "report.html"
+    write_report(workspace, path, title=TITLE, shown_images=shown_images, notes=notes)
+    return Page(path)
+
+
+def test_tables_hold_the_figures(workspace: Workspace) -> None:
+    page = report(workspace)
+
+    assert page.tables["rounds"][1:] == [
+        ["1", "4", "5", "3", "1", "1", "0", "80.0 %", "0:03:00", "41.2"],
+        ["2", "8", "2", "0", "0", "0", "2", "-", "0:00:00", "62.5"],
+        ["now, in all", "8", "7", "3", "1", "1", "2", "80.0 %", "0:03:00", ""],
+    ]
+    assert page.tables["classes"][1:] == [
+        [HOSTILE, "3", "2", "0", "0", "1", "100.0 %"],
+        ["cell", "4", "1", "1", "1", "1", "66.7 %"],
+    ]
+    assert "4 annotations at first, 8 now, on 4 images · 80.0 %" in page.text.replace(" ,", ",")
+
+
+def test_now_counts_approved_boxes_that_are_not_pulled_yet(workspace: Workspace) -> None:
+    # The pull before the review: its annotations lack the four approved boxes.
+    workspace.annotations.write_bytes(workspace.round(1).annotations.read_bytes())
+
+    assert report(workspace).tables["rounds"][-1][1] == "8"
+
+
+def test_now_counts_no_object_twice_when_a_tool_renames_its_boxes(workspace: Workspace) -> None:
+    text = workspace.annotations.read_text()
+    workspace.annotations.write_text(re.sub('"tool_id": "r1', '"tool_id": "other', text))
+
+    assert report(workspace).tables["rounds"][-1][1] == "8"
+
+
+def test_now_counts_no_box_twice_that_was_moved_after_its_review(workspace: Workspace) -> None:
+    dataset = read_coco(workspace.annotations)
+    moved = [
+        replace(box, xyxy=(100.0, 5.0, 130.0, 25.0)) if box.tool_id == "r1i1b0" else box
+        for box in dataset.boxes
+    ]
+    write_coco(dataset.with_boxes(moved), workspace.annotations)
+
+    assert report(workspace).tables["rounds"][-1][1] == "8"
+
+
+def test_approved_boxes_are_no_human_boxes_of_their_own_round(workspace: Workspace) -> None:
+    # Only the newest annotations are left, which hold what the round's review approved.
+    workspace.round(1).annotations.unlink()
+
+    assert report(workspace).images[0]["alt"] == "1.png: 1 human, 2 accepted, 1 rejected"
+
+
+def test_what_comes_from_elsewhere_is_escaped(workspace: Workspace) -> None:
+    page = report(workspace, notes=("1 < 2 <b>bold</b>",))
+
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert "1 < 2 <b>bold</b>" in page.text
+    assert TITLE in page.text
+
+
+def test_every_round_has_its_pictures(workspace: Workspace) -> None:
+    page = report(workspace)
+
+    assert [image["alt"] for image in page.images] == [
+        "1.png: 1 human, 2 accepted, 1 rejected",
+        "2.png: 1 human, 1 accepted, 1 edited",
+        "3.png: 1 human, 2 pending",
+    ]
+    assert len(report(workspace, shown_images=1).images) == 2
+
+
+def test_pictures_are_part_of_the_page_and_small(workspace: Workspace) -> None:
+    for image in report(workspace).images:
+        head, data = image["src"].split(",")
+        assert head == "data:image/jpeg;base64"
+        pixels = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        assert pixels is not None
+        assert pixels.shape[:2] == (int(image["height"]), int(image["width"]))
+        assert pixels.shape[1] <= 640
+
+
+def test_boxes_are_drawn_in_the_colour_of_their_outcome(workspace: Workspace) -> None:
+    def has_red(image: dict[str, str]) -> bool:
+        data = np.frombuffer(base64.b64decode(image["src"].split(",")[1]), np.uint8)
+        pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=int)
+        return bool((abs(pixels - REJECTED.colour).max(axis=-1) < 25).any())
+
+    assert [has_red(image) for image in report(workspace).images] == [True, False, False]
+
+
+def test_nothing_is_loaded_from_elsewhere(workspace: Workspace) -> None:
+    page = report(workspace)
+    text = page.path.read_text()
+
+    namespaces = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"""https?://[^"'\s<]+""", text)) == namespaces
+    assert not {"link", "script", "iframe", "object"} & page.tags
+    assert "@import" not in text
+    assert "url(" not in re.sub(r"url\(#", "", text)
+
+
+def test_ids_are_unique(workspace: Workspace) -> None:
+    page = report(workspace)
+
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_same_workspace_gives_the_same_bytes(workspace: Workspace, tmp_path: Path) -> None:
+    write_report(workspace, tmp_path / "one.html", title=TITLE)
+    write_report(workspace, tmp_path / "two.html", title=TITLE)
+
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_annotations_alone_make_a_report(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+
+    page = report(workspace, shown_images=3)
+
+    assert "4 annotations on 4 images" in page.text
+    assert [image["alt"] for image in page.images] == [f"{n}.png: 1 human" for n in (1, 2, 3)]
+    assert page.tables == {}
+    assert "svg" not in page.tags
+    assert not workspace.ledger.exists()
+
+
+def test_a_round_that_has_pushed_nothing_yet_is_shown(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_round(workspace, 1, read_coco(workspace.annotations), mined_boxes(1, 1, 1))
+    (workspace.root / "rounds" / "002").mkdir()
+
+    page = report(workspace)
+
+    assert [row[:3] for row in page.tables["rounds"][1:3]] == [["1", "4", "1"], ["2", "-", "0"]]
+    assert "Round 2 Nothing has been put up for review yet." in page.text
+
+
+def test_many_rounds_keep_the_page_small(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    dataset = read_coco(workspace.annotations)
+    for number in range(1, 16):
+        add_round(workspace, number, dataset, mined_boxes(number, 1, 1))
+
+    page = report(workspace)
+
+    assert len(page.tables["rounds"]) == 1 + 15 + 1
+    assert len(page.images) == 8
+    assert "Of the newest 8 rounds." in page.text
+
+
+def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
+        write_report(Workspace(tmp_path), tmp_path / "report.html", title=TITLE)
+    assert not (tmp_path / "report.html").exists()

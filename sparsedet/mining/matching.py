@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
 
+SAME_OBJECT_IOU = 0.5
+"""Two boxes of a class show one object from this IoU on."""
+
 
 def iou_matrix(boxes: ArrayLike, others: ArrayLike) -> Floats:
     """Return the IoU of every pair: shape (N, M) for XYXY boxes of shapes (N, 4) and (M, 4)."""

@@ -62,6 +62,18 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # Anchors and proposals that overlap a doubtful box by this IoU are never background.
     cfg.SPARSEDET.STAGED.IGNORE_IOU = 0.3
 
+    # What reviewers said of mined boxes; False trains as if they had said nothing.
+    cfg.SPARSEDET.FEEDBACK = CfgNode()
+    # Boxes that were accepted or edited are labels like those that people drew.
+    cfg.SPARSEDET.FEEDBACK.ACCEPTED = True
+    # Rejected boxes are certain negatives of their class in every step of the ROI heads.
+    cfg.SPARSEDET.FEEDBACK.REJECTED = True
+    # The most of them per image and step; of more, these many are drawn.
+    cfg.SPARSEDET.FEEDBACK.MAX_NEGATIVES = 16
+    # In images that a person marked as exhaustive, all that has no label is background; they stay
+    # in training without any label, too.
+    cfg.SPARSEDET.FEEDBACK.EXHAUSTIVE = True
+
     # timm backbones (MODEL.BACKBONE.NAME build_timm_fpn_backbone).
     cfg.MODEL.TIMM = CfgNode()
     cfg.MODEL.TIMM.NAME = "efficientnet_lite0"
@@ -72,7 +84,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # Batch norm divides by sqrt(variance + this); 0: the timm model's own.
     cfg.MODEL.TIMM.BATCH_NORM_EPS = 0.0
 
-    # Only the images that have labels enter the RPN's loss (the images without stay in training).
+    # Only annotated images (with labels, or exhaustive) enter the RPN's loss; the others stay in
+    # training.
     cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = False
     # Memory layout of convolutions; on CPU channels_last is about 1.6 x as fast.
     cfg.MODEL.CHANNELS_LAST = False

@@ -13,6 +13,13 @@ from detectron2.layers import batched_nms, nms
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
+from sparsedet.modeling.targets import (
+    overlaps,
+    overlaps_same_class,
+    replace_labels,
+    split_targets,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PseudoPositiveRule:
@@ -24,6 +31,8 @@ class PseudoPositiveRule:
     """IoU with every label has to be at most this."""
     nms_thresh: float
     """IoU of the NMS that thins the pseudo-positives for the self-supervised loss."""
+    rejected_iou: float = 0.5
+    """From this IoU with a rejected box on, a proposal is background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +43,69 @@ class ConfidentDetectionRule:
     """The score has to exceed this."""
     nms_thresh: float
     """IoU of the class-wise NMS over labels and detections together."""
+    rejected_iou: float = 0.5
+    """From this IoU with a rejected box of its class on, a detection is wrong."""
 
 
 @torch.no_grad()
 def split_pseudo_positives(
-    proposals: Sequence[Instances], labels: Sequence[Instances], rule: PseudoPositiveRule
+    proposals: Sequence[Instances], targets: Sequence[Instances], rule: PseudoPositiveRule
 ) -> tuple[list[Instances], list[Boxes]]:
     """Part the proposals of each image into those for the ROI heads and the pseudo-positives.
 
+    An exhaustive image has no pseudo-positives: what has no label there is background.
+
     Args:
         proposals: per image, with `proposal_boxes` and `objectness_logits`.
-        labels: per image, with `gt_boxes`; an image without labels is judged by score alone.
+        targets: per image, its rows; without a label, proposals are judged by score alone.
+        rule: when a proposal is pseudo-positive.
 
     Returns:
         Per image the remaining proposals, and the pseudo-positive boxes after NMS in descending
         order of objectness.
     """
     remaining, pseudo_positives = [], []
-    for image_proposals, image_labels in zip(proposals, labels, strict=True):
-        logits = image_proposals.objectness_logits
+    for image_proposals, image_targets in zip(proposals, targets, strict=True):
+        parted = split_targets(image_targets)
+        boxes, logits = image_proposals.proposal_boxes, image_proposals.objectness_logits
         pseudo = logits.sigmoid() > rule.objectness_thresh
-        if len(image_labels):
-            overlap = pairwise_iou(image_proposals.proposal_boxes, image_labels.gt_boxes)
+        if len(parted.labels):
+            overlap = pairwise_iou(boxes, parted.labels.gt_boxes)
             pseudo &= overlap.max(dim=1).values <= rule.max_label_iou
-        boxes: Tensor = image_proposals.proposal_boxes.tensor[pseudo]
-        pseudo_positives.append(Boxes(boxes[nms(boxes, logits[pseudo], rule.nms_thresh)]))
+        pseudo &= ~overlaps(boxes, parted.rejected.gt_boxes, rule.rejected_iou)
+        if parted.exhaustive:
+            pseudo.fill_(False)
+        found: Tensor = boxes.tensor[pseudo]
+        pseudo_positives.append(Boxes(found[nms(found, logits[pseudo], rule.nms_thresh)]))
         remaining.append(image_proposals[~pseudo])
     return remaining, pseudo_positives
 
 
 @torch.no_grad()
 def merge_confident_detections(
-    labels: Instances, detections: Instances, rule: ConfidentDetectionRule
+    targets: Instances, detections: Instances, rule: ConfidentDetectionRule
 ) -> Instances:
-    """Return an image's labels with its confident detections, duplicates removed.
+    """Return an image's rows with its confident detections among the labels, duplicates removed.
 
     Labels come first and count as score 1, so that of a label and its detection the label stays.
+    Detections that a reviewer rejected are left out, and all of them on an exhaustive image.
 
     Args:
-        labels: with `gt_boxes` and `gt_classes`.
+        targets: the rows of an image.
         detections: with `pred_boxes`, `pred_classes` and `scores`, of the same image.
+        rule: which detections are confident.
 
     Returns:
-        Instances with `gt_boxes` (clipped to the image) and `gt_classes`, in descending score.
+        The rows; labels with `gt_boxes` (clipped to the image) in descending score.
     """
-    confident = detections[detections.scores > rule.score_thresh]
+    parted = split_targets(targets)
+    if parted.exhaustive:
+        return targets
+    labels = parted.labels
+    rejected = overlaps_same_class(
+        detections.pred_boxes, detections.pred_classes, parted.rejected, rule.rejected_iou
+    )
+    confident = detections[(detections.scores > rule.score_thresh) & ~rejected]
     boxes = Boxes.cat([labels.gt_boxes, confident.pred_boxes])
     boxes.clip(labels.image_size)
     classes = torch.cat([labels.gt_classes, confident.pred_classes])
@@ -87,4 +114,4 @@ def merge_confident_detections(
     merged = Instances(labels.image_size)
     merged.gt_boxes = boxes[keep]
     merged.gt_classes = classes[keep]
-    return merged
+    return replace_labels(targets, merged)

@@ -9,7 +9,7 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
-from sparsedet.modeling.ignored import overlaps, split_ignored
+from sparsedet.modeling.targets import overlaps, split_targets
 
 _IGNORE, _NEGATIVE = -1, 0
 
@@ -19,8 +19,8 @@ class SparseRPN(RPN):
     """detectron2's RPN, except that
 
     - anchors on boxes to ignore are neither positive nor negative;
-    - with `labelled_images_only`, images without labels give proposals but no loss, and the loss is
-      normalised by the number of the others.
+    - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
+      loss is normalised by the number of the others.
     """
 
     @configurable
@@ -51,14 +51,15 @@ class SparseRPN(RPN):
         all_anchors = Boxes.cat(anchors)
         gt_labels, matched_boxes = [], []
         for targets in gt_instances:
-            labels, ignored = split_ignored(targets)
+            parted = split_targets(targets)
+            labels, ignored = parted.labels, parted.ignored
             matches, anchor_labels = self.anchor_matcher(pairwise_iou(labels.gt_boxes, all_anchors))
             if len(labels):
                 matched_boxes.append(labels.gt_boxes.tensor[matches])
             else:
                 matched_boxes.append(torch.zeros_like(all_anchors.tensor))
-                if self.labelled_images_only:
-                    anchor_labels.fill_(_IGNORE)
+            if self.labelled_images_only and not parted.annotated:
+                anchor_labels.fill_(_IGNORE)
             if len(ignored):
                 on_ignored = overlaps(all_anchors, ignored, self.ignore_iou)
                 anchor_labels[on_ignored & (anchor_labels == _NEGATIVE)] = _IGNORE
@@ -73,13 +74,13 @@ class SparseRPN(RPN):
         pred_anchor_deltas: list[Tensor],
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
-        """Return the parent's losses; with `labelled_images_only` per labelled image."""
+        """Return the parent's losses; with `labelled_images_only` per annotated image."""
         losses: dict[str, Tensor] = super().losses(
             anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
         )
         if not self.labelled_images_only:
             return losses
         # The parent divides by all images of the batch.
-        labelled = sum(bool((labels != _IGNORE).any()) for labels in gt_labels)
-        scale = len(gt_labels) / max(labelled, 1)
+        annotated = sum(bool((labels != _IGNORE).any()) for labels in gt_labels)
+        scale = len(gt_labels) / max(annotated, 1)
         return {name: loss * scale for name, loss in losses.items()}

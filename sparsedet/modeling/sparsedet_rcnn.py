@@ -19,6 +19,7 @@ from sparsedet.modeling.pseudo_positives import (
     merge_confident_detections,
     split_pseudo_positives,
 )
+from sparsedet.modeling.targets import split_targets
 
 Features = dict[str, Tensor]
 Losses = dict[str, Tensor]
@@ -73,6 +74,7 @@ class SparseDetRCNN(GeneralizedRCNN):
         }
         pseudo, confident = cfg.SPARSEDET.PSEUDO_POSITIVES, cfg.SPARSEDET.CONFIDENT_DETECTIONS
         start = cfg.SOLVER.MAX_ITER // 2 if pseudo.START_ITER < 0 else pseudo.START_ITER
+        foreground_iou: float = cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS[-1]
         return {
             "backbone": backbone,
             "proposal_generator": build_proposal_generator(cfg, common_shapes),
@@ -82,10 +84,10 @@ class SparseDetRCNN(GeneralizedRCNN):
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "mining_start": start if pseudo.ENABLED else float("inf"),
             "pseudo_positive_rule": PseudoPositiveRule(
-                pseudo.OBJECTNESS_THRESH, pseudo.MAX_LABEL_IOU, pseudo.NMS_THRESH
+                pseudo.OBJECTNESS_THRESH, pseudo.MAX_LABEL_IOU, pseudo.NMS_THRESH, foreground_iou
             ),
             "confident_detection_rule": ConfidentDetectionRule(
-                confident.SCORE_THRESH, confident.NMS_THRESH
+                confident.SCORE_THRESH, confident.NMS_THRESH, foreground_iou
             ),
             "self_supervised_weight": pseudo.LOSS_WEIGHT,
         }
@@ -101,22 +103,22 @@ class SparseDetRCNN(GeneralizedRCNN):
         both_views = self.preprocess_image(
             batched_inputs + [{"image": item["image_augmented"]} for item in batched_inputs]
         )
-        labels = [item["instances"].to(self.device) for item in batched_inputs]
+        targets = [item["instances"].to(self.device) for item in batched_inputs]
         features: Features = self.backbone(both_views.tensor)
         original = {name: maps[:count] for name, maps in features.items()}
         augmented = {name: maps[count:] for name, maps in features.items()}
         images = ImageList(both_views.tensor[:count], both_views.image_sizes[:count])
-        proposals, losses = self.proposal_generator(images, _common(original, augmented), labels)
+        proposals, losses = self.proposal_generator(images, _common(original, augmented), targets)
 
         pseudo_positives: list[Boxes] = []
         if get_event_storage().iter > self.mining_start:
             proposals, pseudo_positives = split_pseudo_positives(
-                proposals, labels, self.pseudo_positive_rule
+                proposals, targets, self.pseudo_positive_rule
             )
-        losses.update(self._box_losses(original, augmented, proposals, labels))
-        any_labels = any(len(image) for image in labels)
+        losses.update(self._box_losses(original, augmented, proposals, targets))
+        any_annotated = any(split_targets(image).annotated for image in targets)
         losses["distillation_loss"] = self._self_supervised_loss(
-            features, pseudo_positives if any_labels else []
+            features, pseudo_positives if any_annotated else []
         )
         return losses
 
@@ -141,49 +143,35 @@ class SparseDetRCNN(GeneralizedRCNN):
         original: Features,
         augmented: Features,
         proposals: list[Instances],
-        labels: list[Instances],
+        targets: list[Instances],
     ) -> Losses:
         """Return the two views' ROI losses, averaged.
 
-        A view's losses cover the images that have labels for it. Where no image has labels of its
-        own, only the augmented view counts.
+        A view's losses cover the images that teach classes in it: by labels, which the augmented
+        view may have more of, by rejected boxes, or by being exhaustive. Where no image does so in
+        the original view, only the augmented one counts.
         """
         heads = self.roi_heads
-        sampled = heads.label_and_sample_proposals(proposals, labels)
+        sampled = heads.label_and_sample_proposals(proposals, targets)
         predictions = heads.predict(original, sampled)
         merged = [
             merge_confident_detections(own, detections, self.confident_detection_rule)
-            for own, detections in zip(labels, heads.detect(predictions, sampled), strict=True)
+            for own, detections in zip(targets, heads.detect(predictions, sampled), strict=True)
         ]
-        logits, deltas = predictions
-        rows = torch.cat(
-            [
-                torch.full((len(image),), bool(len(own)), device=self.device)
-                for image, own in zip(sampled, labels, strict=True)
-            ]
-        )
-        labelled = [index for index, own in enumerate(labels) if len(own)]
-        original_losses: Losses = (
-            heads.box_predictor.losses(
-                (logits[rows], deltas[rows]), [sampled[index] for index in labelled]
+        chosen = _teaching(merged)
+        if chosen:
+            sampled_augmented = heads.label_and_sample_proposals(
+                [proposals[index] for index in chosen], [merged[index] for index in chosen]
             )
-            if labelled
-            else _zero_losses(logits)
-        )
-
-        labelled_augmented = [index for index, own in enumerate(merged) if len(own)]
-        if not labelled_augmented:
-            augmented_losses = _zero_losses(logits)
+            features = {name: maps[chosen] for name, maps in augmented.items()}
+            augmented_losses: Losses = heads.box_predictor.losses(
+                heads.predict(features, sampled_augmented), sampled_augmented
+            )
         else:
-            sampled = heads.label_and_sample_proposals(
-                [proposals[index] for index in labelled_augmented],
-                [merged[index] for index in labelled_augmented],
-            )
-            chosen = {name: maps[labelled_augmented] for name, maps in augmented.items()}
-            augmented_losses = heads.box_predictor.losses(heads.predict(chosen, sampled), sampled)
-
-        if not labelled:
+            augmented_losses = _zero_losses(predictions[0])
+        if not _teaching(targets):
             return augmented_losses
+        original_losses: Losses = heads.box_predictor.losses(predictions, sampled)
         return {
             name: 0.5 * (loss + augmented_losses[name]) for name, loss in original_losses.items()
         }
@@ -205,6 +193,11 @@ class SparseDetRCNN(GeneralizedRCNN):
 def _common(original: Features, augmented: Features) -> Features:
     """Return the common RPN's input: both views' maps along the channels, the original first."""
     return {name: torch.cat([maps, augmented[name]], dim=1) for name, maps in original.items()}
+
+
+def _teaching(targets: list[Instances]) -> list[int]:
+    """Return the indices of the images that the ROI heads learn from."""
+    return [index for index, image in enumerate(targets) if split_targets(image).teaches_classes]
 
 
 def _zero_losses(logits: Tensor) -> Losses:

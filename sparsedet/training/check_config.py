@@ -56,6 +56,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("INPUT.MIN_SIZE_TEST", _positive, "a length in pixels"),
     ("INPUT.MAX_SIZE_TEST", _positive, "a length in pixels"),
     ("DATALOADER.NUM_WORKERS", lambda value: value >= 0, "0 or more"),
+    ("SPARSEDET.FEEDBACK.MAX_NEGATIVES", _positive, "at least 1"),
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.MAX_THRESHOLD", _share, "a score, 0 to 1"),

@@ -29,7 +29,7 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches of iterations `start` to `end` - 1.
 
-    Every input has `image`, `instances` (with `gt_ignored` where boxes are to be ignored) and
+    Every input has `image`, `instances` (with `gt_roles` where more than labels is known) and
     `image_id`; for `end-to-end` also `image_augmented`.
 
     Raises:
@@ -122,7 +122,7 @@ class _Batches(Dataset[Batch | SparseDetError]):
             "instances": _instances(image, boxes, size),
         }
         if self.second_view is not None:
-            view = augmented_view(pixels, boxes[~image.ignored], self.second_view, rng)
+            view = augmented_view(pixels, boxes[image.labels], self.second_view, rng)
             item["image_augmented"] = to_tensor(view, self.colour_order)
         return item
 
@@ -153,8 +153,8 @@ def _instances(image: TrainingImage, boxes: Any, size: tuple[int, int]) -> Insta
     instances = Instances(size)
     instances.gt_boxes = Boxes(torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)))
     instances.gt_classes = torch.from_numpy(image.classes)
-    if image.ignored.any():
-        instances.gt_ignored = torch.from_numpy(image.ignored)
+    if not image.labels.all():
+        instances.gt_roles = torch.from_numpy(image.roles)
     return instances
 
 

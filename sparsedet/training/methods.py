@@ -22,6 +22,7 @@ def apply_method(cfg: CfgNode, method: str) -> None:
     cfg.MODEL.META_ARCHITECTURE = "SparseDetRCNN" if two_views else "GeneralizedRCNN"
     cfg.MODEL.PROPOSAL_GENERATOR.NAME = "SparseRPN"
     cfg.MODEL.ROI_HEADS.NAME = "SparseROIHeads"
-    # Images without labels stay in training where nothing punishes what they show.
-    cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = two_views
+    # Nothing punishes what an image shows that nobody annotated. Two views learn from it
+    # nevertheless; the other methods only where reviewers rejected boxes on it.
+    cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = True
     cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = not two_views

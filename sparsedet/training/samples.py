@@ -1,5 +1,6 @@
-"""What a training stage learns from: images with labels and boxes to ignore."""
+"""What a training stage learns from: images, and what their boxes say."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import Box, Dataset, Image
+from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import TrainingError
+from sparsedet.modeling.targets import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,14 @@ class TrainingImage:
     boxes: NDArray[np.float32]
     """Shape (N, 4): XYXY, absolute pixels."""
     classes: NDArray[np.int64]
-    """Shape (N,): index into the run's list of classes; meaningless where ignored."""
-    ignored: NDArray[np.bool_]
-    """Shape (N,): true for boxes that are neither learned nor punished."""
+    """Shape (N,): index into the run's list of classes; see `Role` for what it means."""
+    roles: NDArray[np.int64]
+    """Shape (N,): the `Role` of every box."""
 
     @property
-    def has_labels(self) -> bool:
-        """Whether there is a box to learn from."""
-        return bool((~self.ignored).any())
+    def labels(self) -> NDArray[np.bool_]:
+        """Shape (N,): true for the boxes of objects."""
+        return np.equal(self.roles, Role.LABEL)
 
 
 def training_images(
@@ -42,41 +44,54 @@ def training_images(
     """Return the images to train on, in the dataset's order.
 
     Args:
-        dataset: its annotations are labels, crowd regions left out.
+        dataset: its annotations are labels, crowd regions left out; its verified background is
+            rejected.
         folder: where the image files are.
         extra_labels: further labels, such as sure mined boxes.
         ignored: boxes that training must neither learn nor punish.
-        keep_unlabelled: whether images without any label stay.
+        keep_unlabelled: whether images without any label stay; those of which something else is
+            known, by rejected boxes or because they are exhaustive, stay in any case.
 
     Raises:
         TrainingError: when nothing is left to train on.
     """
     class_index = {category.id: index for index, category in enumerate(dataset.categories)}
     human = [box for box in dataset.boxes if not box.iscrowd]
-    labels = _by_image([*human, *extra_labels])
-    in_doubt = _by_image(ignored)
+    boxes = {
+        Role.LABEL: _by_image([*human, *extra_labels]),
+        Role.IGNORED: _by_image(ignored),
+        Role.REJECTED: _by_image(dataset.background),
+    }
     images = []
     for image in dataset.images:
-        learned, skipped = labels.get(image.id, []), in_doubt.get(image.id, [])
-        if not learned and not keep_unlabelled:
-            continue
-        boxes = [*learned, *skipped]
-        images.append(
-            TrainingImage(
-                source=image,
-                folder=folder,
-                boxes=np.array([box.xyxy for box in boxes], dtype=np.float32).reshape(-1, 4),
-                classes=np.array([class_index[box.category_id] for box in boxes], dtype=np.int64),
-                ignored=np.array([False] * len(learned) + [True] * len(skipped), dtype=np.bool_),
-            )
-        )
-    if not any(image.has_labels for image in images):
+        rows = [
+            (role, box.xyxy, class_index[box.category_id])
+            for role, by_image in boxes.items()
+            for box in by_image[image.id]
+        ]
+        if image.exhaustive:
+            rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
+        if keep_unlabelled or any(role != Role.IGNORED for role, _, _ in rows):
+            images.append(_training_image(image, folder, rows))
+    if not any(image.labels.any() for image in images):
         raise TrainingError("nothing to train on: no image of the training data has an annotation")
     return images
 
 
+def _training_image(
+    image: Image, folder: Path, rows: Sequence[tuple[Role, XYXY, int]]
+) -> TrainingImage:
+    return TrainingImage(
+        source=image,
+        folder=folder,
+        boxes=np.array([xyxy for _, xyxy, _ in rows], dtype=np.float32).reshape(-1, 4),
+        classes=np.array([index for _, _, index in rows], dtype=np.int64),
+        roles=np.array([role for role, _, _ in rows], dtype=np.int64),
+    )
+
+
 def _by_image(boxes: Iterable[Box]) -> Mapping[int, Sequence[Box]]:
-    grouped: dict[int, list[Box]] = {}
+    grouped: dict[int, list[Box]] = defaultdict(list)
     for box in boxes:
-        grouped.setdefault(box.image_id, []).append(box)
+        grouped[box.image_id].append(box)
     return grouped

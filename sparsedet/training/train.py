@@ -22,10 +22,19 @@ from sparsedet.mining.mined import write_mined
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.check_config import check_config
+from sparsedet.training.feedback import usable_feedback
 from sparsedet.training.methods import apply_method
+from sparsedet.training.pseudo_labels import (
+    PseudoLabels,
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
 from sparsedet.training.samples import training_images
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, train_stage
+
+_PSEUDO_LABELS = "pseudo_labels.json"
+"""In the run's mining folder; there once the mining between the stages is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class Listeners:
     on_mining: Callable[[int, int], None] = lambda done, total: None
     """After every mined image: `on_mining(done, total)`."""
     on_mined: Callable[[MiningResult], None] = lambda result: None
-    """Between the stages."""
+    """Between the stages; a run that goes on with its second stage has told before."""
 
 
 def start_run(
@@ -63,7 +72,7 @@ def start_run(
     check_images(dataset, images)
     if not dataset.categories:
         raise ConfigError(f"{train}: no categories to train on")
-    training_images(dataset, images, keep_unlabelled=True)
+    training_images(usable_feedback(dataset, cfg), images, keep_unlabelled=True)
     cfg = prepare_config(cfg, method=method, seed=seed, classes=len(dataset.categories))
     cfg.MODEL.DEVICE = device
     cfg.OUTPUT_DIR = str(run.root)
@@ -100,7 +109,9 @@ def prepare_config(cfg: CfgNode, *, method: str, seed: int, classes: int) -> Cfg
 def run_training(
     run: RunFolder, *, device: str | None = None, listeners: Listeners | None = None
 ) -> None:
-    """Train what `start_run` prepared, or go on with it where it was interrupted.
+    """Train what `start_run` prepared, or go on with it where it was interrupted or killed.
+
+    Every step ends with a file that is written whole or not at all, and is not done again.
 
     Args:
         run: the run folder.
@@ -114,7 +125,8 @@ def run_training(
     cfg = read_config(run.config)
     if device is not None:
         cfg.MODEL.DEVICE = device
-    dataset = read_coco(run.training_data)
+    _remove_half_written(run)
+    dataset = usable_feedback(read_coco(run.training_data), cfg)
     images = Path(info.images)
     labelled = partial(
         training_images,
@@ -131,11 +143,29 @@ def run_training(
     if not run.folds_file.exists():
         _save(train("stage1", labelled()), run.fold_model(0))
         write_json(run.folds_file, {image.id: 0 for image in dataset.images})
-    mined = mine(run, cfg, dataset, images, device=cfg.MODEL.DEVICE, on_image=listeners.on_mining)
-    write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
-    listeners.on_mined(mined)
-    retraining = labelled(extra_labels=mined.labels, ignored=mined.doubtful)
+    pseudo_labels = _pseudo_labels(run, cfg, dataset, images, listeners)
+    retraining = labelled(extra_labels=pseudo_labels.labels, ignored=pseudo_labels.doubtful)
     _save(train("stage2", retraining), run.model)
+
+
+def _pseudo_labels(
+    run: RunFolder, cfg: CfgNode, dataset: Dataset, images: Path, listeners: Listeners
+) -> PseudoLabels:
+    """Mine the training images by the first stage's model, once."""
+    path = run.mining / _PSEUDO_LABELS
+    if not path.exists():
+        device = cfg.MODEL.DEVICE
+        mined = mine(run, cfg, dataset, images, device=device, on_image=listeners.on_mining)
+        write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
+        write_pseudo_labels(PseudoLabels(mined.labels, mined.doubtful), path)
+        listeners.on_mined(mined)
+    return read_pseudo_labels(path)
+
+
+def _remove_half_written(run: RunFolder) -> None:
+    """Remove the temporary files of a killed process; a checkpoint's takes much room."""
+    for path in run.root.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _save(model: nn.Module, path: Path) -> None:

@@ -123,8 +123,8 @@ def test_nothing_is_mined_where_a_person_vouched_for_the_image() -> None:
     assert not result.doubtful
 
 
-def select_one(xyxy: XYXY, category: int, **parts: Any) -> int:
-    """Mine one sure detection beside ten annotated cats and what `parts` adds to them."""
+def select_one(xyxy: XYXY, category: int, score: float = 0.95, **parts: Any) -> MiningResult:
+    """Mine one detection beside ten annotated cats and what `parts` adds to them."""
     human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(10))
     dataset = Dataset(
         (Image(1, "a.png", 3000, 300),),
@@ -133,21 +133,28 @@ def select_one(xyxy: XYXY, category: int, **parts: Any) -> int:
         parts.get("background", ()),
     )
     scored = [(column(k), CAT, float(HUMAN_SCORES[k]), 0.97) for k in range(10)]
-    found = detections(1, *scored, (xyxy, category, 0.95, 0.95))
-    return len(select([found], dataset, RULE, run_id="r").mined)
+    found = detections(1, *scored, (xyxy, category, score, score))
+    return select([found], dataset, RULE, run_id="r")
 
 
 def test_what_lies_in_a_crowd_region_is_explained() -> None:
     inside = (FREE[0] + 10, 10.0, FREE[0] + 20, 20.0)
     crowd = Box(99, 1, CAT, FREE, iscrowd=True)
-    assert select_one(inside, CAT) == 1
-    assert select_one(inside, CAT, boxes=(crowd,)) == 0
+    assert len(select_one(inside, CAT).mined) == 1
+    assert not select_one(inside, CAT, boxes=(crowd,)).mined
 
 
-def test_verified_background_is_not_mined_again_for_its_class() -> None:
-    rejected = Box(1, 1, CAT, FREE)
-    assert select_one(FREE, CAT, background=(rejected,)) == 0
-    assert select_one(FREE, DOG, background=(rejected,)) == 1
+@pytest.mark.parametrize(
+    ("category", "score", "mined", "doubtful"),
+    [(CAT, SURE, 0, 0), (CAT, DOUBT, 0, 0), (DOG, SURE, 1, 0), (DOG, DOUBT, 0, 1)],
+)
+def test_verified_background_is_neither_mined_nor_in_doubt_for_its_class(
+    category: int, score: float, mined: int, doubtful: int
+) -> None:
+    shifted = (FREE[0] + 4, *FREE[1:])
+    result = select_one(shifted, category, score, background=(Box(1, 1, CAT, FREE),))
+    assert (len(result.mined), len(result.labels)) == (mined, mined)
+    assert len(result.doubtful) == doubtful
 
 
 def test_without_a_scored_human_box_nothing_is_sure() -> None:

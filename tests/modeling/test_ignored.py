@@ -7,6 +7,7 @@ from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 
 from sparsedet.modeling.checkpoint import build
+from sparsedet.modeling.targets import Role
 from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
 
@@ -27,7 +28,7 @@ def targets(*, with_doubtful: bool) -> Instances:
     boxes = [LABEL, DOUBTFUL] if with_doubtful else [LABEL]
     instances.gt_boxes = Boxes(torch.tensor(boxes))
     instances.gt_classes = torch.zeros(len(boxes), dtype=torch.int64)
-    instances.gt_ignored = torch.tensor([False, True][: len(boxes)])
+    instances.gt_roles = torch.tensor([Role.LABEL, Role.IGNORED][: len(boxes)])
     return instances
 
 

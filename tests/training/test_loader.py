@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import Box
 from sparsedet.errors import AnnotationError
+from sparsedet.modeling.targets import Role
 from sparsedet.training.loader import Batch, batches
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
@@ -89,8 +90,9 @@ def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
     images = training_images(
         scenes.dataset, scenes.images, ignored=[doubtful], keep_unlabelled=True
     )
-    assert images[0].ignored.tolist() == [False] * (len(images[0].boxes) - 1) + [True]
-    assert images[0].has_labels
+    labels = len(images[0].boxes) - 1
+    assert images[0].roles.tolist() == [Role.LABEL] * labels + [Role.IGNORED]
+    assert images[0].labels.tolist() == [True] * labels + [False]
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

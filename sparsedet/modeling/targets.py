@@ -1,0 +1,105 @@
+"""What the boxes of a training image say, beyond where its objects are.
+
+detectron2's meta-architectures hand one `Instances` per image on to RPN and ROI heads, and nothing
+else. So everything that is known of an image travels there as rows, told apart by `gt_roles`;
+without that field every row is a label. All boxes are XYXY in absolute pixels of the network's
+input.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from torch import Tensor
+
+
+class Role(IntEnum):
+    """What a row of an image's `Instances` says."""
+
+    LABEL = 0
+    """Here is an object of the row's class."""
+    IGNORED = 1
+    """Here may be an object: training must neither learn nor punish it. The class means nothing."""
+    REJECTED = 2
+    """Verified background: no object of the row's class. One of another class may be here."""
+    EXHAUSTIVE = 3
+    """The image, whole: a person vouched that every object in it has a label. No class either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The rows of an image, parted by role."""
+
+    labels: Instances
+    """With `gt_boxes` and `gt_classes`, as detectron2 expects them."""
+    ignored: Boxes
+    rejected: Instances
+    """With `gt_boxes` and `gt_classes`."""
+    exhaustive: bool
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the image has labels, or is known to need none."""
+        return len(self.labels) > 0 or self.exhaustive
+
+    @property
+    def teaches_classes(self) -> bool:
+        """Whether the ROI heads learn from the image; without labels they may from rejections."""
+        return self.annotated or len(self.rejected) > 0
+
+
+def split_targets(instances: Instances) -> Targets:
+    """Part an image's rows by role."""
+    if not instances.has("gt_roles"):
+        none = instances[:0]
+        return Targets(instances, none.gt_boxes, none, exhaustive=False)
+    roles: Tensor = instances.gt_roles
+    return Targets(
+        labels=_rows(instances, roles == Role.LABEL),
+        ignored=instances.gt_boxes[roles == Role.IGNORED],
+        rejected=_rows(instances, roles == Role.REJECTED),
+        exhaustive=bool((roles == Role.EXHAUSTIVE).any()),
+    )
+
+
+def replace_labels(instances: Instances, labels: Instances) -> Instances:
+    """Return an image's rows with `labels` in place of its own; the other roles stay."""
+    if not instances.has("gt_roles"):
+        return labels
+    others = instances[instances.gt_roles != Role.LABEL]
+    replaced = Instances(instances.image_size)
+    replaced.gt_boxes = Boxes.cat([labels.gt_boxes, others.gt_boxes])
+    replaced.gt_classes = torch.cat([labels.gt_classes, others.gt_classes])
+    label_roles = others.gt_roles.new_full((len(labels),), Role.LABEL)
+    replaced.gt_roles = torch.cat([label_roles, others.gt_roles])
+    return replaced
+
+
+def overlaps(boxes: Boxes, others: Boxes, iou: float) -> Tensor:
+    """Return, shape (len(boxes),), which boxes overlap one of `others` by at least `iou`."""
+    if len(boxes) == 0 or len(others) == 0:
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.tensor.device)
+    covered: Tensor = pairwise_iou(boxes, others).max(dim=1).values >= iou
+    return covered
+
+
+def overlaps_same_class(boxes: Boxes, classes: Tensor, others: Instances, iou: float) -> Tensor:
+    """Return, shape (len(boxes),), which boxes overlap one of `others` of their class.
+
+    Args:
+        boxes: the boxes.
+        classes: their classes, shape (len(boxes),).
+        others: with `gt_boxes` and `gt_classes`.
+        iou: the least overlap.
+    """
+    same_class = classes[:, None] == others.gt_classes
+    covered: Tensor = ((pairwise_iou(boxes, others.gt_boxes) >= iou) & same_class).any(dim=1)
+    return covered
+
+
+def _rows(instances: Instances, chosen: Tensor) -> Instances:
+    rows = Instances(instances.image_size)
+    rows.gt_boxes = instances.gt_boxes[chosen]
+    rows.gt_classes = instances.gt_classes[chosen]
+    return rows

@@ -1,0 +1,60 @@
+"""What the second stage of `staged` adds to the annotations, kept between the stages.
+
+Mining takes minutes on a large dataset, and on a GPU it may not find the same to the last digit
+again: an interrupted second stage goes on with the boxes that it started with.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Box
+from sparsedet.errors import RunError
+from sparsedet.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """Mined boxes of the training images."""
+
+    labels: tuple[Box, ...]
+    """Object and class are sure."""
+    doubtful: tuple[Box, ...]
+    """Either is in doubt: to be ignored."""
+
+
+def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
+    """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
+    write_json(path, {"labels": _entries(boxes.labels), "doubtful": _entries(boxes.doubtful)})
+
+
+def read_pseudo_labels(path: Path) -> PseudoLabels:
+    """Read what `write_pseudo_labels` wrote.
+
+    Raises:
+        RunError: when the file is broken.
+    """
+    content = read_json(path)
+    try:
+        return PseudoLabels(_boxes(content["labels"]), _boxes(content["doubtful"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"
+        ) from error
+
+
+def _entries(boxes: Iterable[Box]) -> list[dict[str, Any]]:
+    return [
+        {"image_id": box.image_id, "category_id": box.category_id, "xyxy": box.xyxy}
+        for box in boxes
+    ]
+
+
+def _boxes(entries: list[dict[str, Any]]) -> tuple[Box, ...]:
+    boxes = []
+    for number, entry in enumerate(entries, start=1):
+        left, top, right, bottom = entry["xyxy"]
+        xyxy = (left, top, right, bottom)
+        boxes.append(Box(number, entry["image_id"], entry["category_id"], xyxy, origin="mined"))
+    return tuple(boxes)

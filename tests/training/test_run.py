@@ -1,0 +1,103 @@
+"""A whole run by `staged`: killed between any two of its steps, it goes on and ends the same."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import Box, write_coco
+from sparsedet.errors import RunError
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.pseudo_labels import (
+    PseudoLabels,
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
+from sparsedet.training.train import Listeners, run_training, start_run
+from tests.training.conftest import Scenes, short_config
+
+ITERATIONS = 4
+STEPS = (
+    ("checkpoints/stage1.pth",),
+    ("mining/fold0.pth",),
+    ("mining/folds.json",),
+    ("mining/mined.meta.json", "mining/mined.json"),
+    ("mining/pseudo_labels.json",),
+    ("checkpoints/stage2.pth",),
+    ("model.pth",),
+)
+"""The files that a run writes, in this order."""
+RESULT = ("model.pth", "mining/fold0.pth", "mining/mined.json", "mining/pseudo_labels.json")
+
+
+class Work:
+    """Counts what a run does."""
+
+    def __init__(self) -> None:
+        self.iterations: dict[str, int] = {}
+        self.mined = 0
+
+    def listeners(self) -> Listeners:
+        return Listeners(
+            on_progress=lambda progress: self.iterations.update(
+                {progress.stage: self.iterations.get(progress.stage, 0) + 1}
+            ),
+            on_mining=lambda done, total: setattr(self, "mined", done),
+        )
+
+
+@pytest.fixture(scope="module")
+def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("run") / "run"
+    # A part of the labels, and scores at which even this little training finds something.
+    sparse = scenes.dataset.with_boxes(box for box in scenes.dataset.boxes if box.id % 2)
+    data = root.with_name("train.json")
+    background = (replace(sparse.boxes[0], id=1, category_id=2),)
+    write_coco(replace(sparse, background=background), data)
+    cfg = short_config(
+        ITERATIONS,
+        *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
+        *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
+    )
+    start_run(cfg, RunFolder(root), data, scenes.images, method="staged", seed=1, device="cpu")
+    run_training(RunFolder(root))
+    return root
+
+
+@pytest.mark.parametrize("done", [1, 3, 4, 5, 6])
+def test_killed_between_two_steps_a_run_does_the_rest(
+    finished: Path, tmp_path: Path, done: int
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    for step in STEPS[done:]:
+        for name in step:
+            (root / name).unlink()
+    half_written = root / "checkpoints" / ".stage1.pth.1.tmp"
+    half_written.write_bytes(b"half")
+
+    work = Work()
+    run_training(RunFolder(root), listeners=work.listeners())
+
+    for name in RESULT:
+        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
+    assert "stage1" not in work.iterations
+    assert (work.mined > 0) == (done < 5)
+    assert work.iterations.get("stage2", 0) == (ITERATIONS if done < 6 else 0)
+    assert not half_written.exists()
+
+
+def test_the_second_stage_learns_from_what_was_mined(finished: Path) -> None:
+    boxes = read_pseudo_labels(finished / "mining/pseudo_labels.json")
+    assert boxes.labels
+
+
+def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
+    boxes = PseudoLabels((label,), (replace(label, category_id=1),))
+    write_pseudo_labels(boxes, tmp_path / "boxes.json")
+    assert read_pseudo_labels(tmp_path / "boxes.json") == boxes
+    (tmp_path / "boxes.json").write_text('{"labels": []}')
+    with pytest.raises(RunError, match=r"boxes\.json: unexpected content .*mined again"):
+        read_pseudo_labels(tmp_path / "boxes.json")

@@ -11,7 +11,22 @@ import typer
 from sparsedet import __version__
 from sparsedet.errors import SparseDetError
 
-from . import demo, doctor, evaluate, mine, pull, push, review, split, train
+from . import (
+    demo,
+    doctor,
+    evaluate,
+    init,
+    mine,
+    pull,
+    push,
+    report,
+    review,
+    round,
+    simulate,
+    split,
+    status,
+    train,
+)
 
 app = typer.Typer(
     name="sparsedet",
@@ -54,6 +69,10 @@ def _options(
     )
 
 
+app.command("init")(init.init)
+app.command("round")(round.run_round)
+app.command("status")(status.status)
+app.command("report")(report.report)
 app.command("pull")(pull.pull)
 app.command("split")(split.split)
 app.command("train")(train.train)
@@ -61,6 +80,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("mine")(mine.mine)
 app.command("push")(push.push)
 app.command("review")(review.review)
+app.command("simulate")(simulate.simulate)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -2,14 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import Device, Json
 from .output import emit_json, progress_bar, say, table
 
-_TOOL = "label-studio"
+if TYPE_CHECKING:
+    from sparsedet.demo import DemoReport
 
 
 def demo(
@@ -20,6 +21,13 @@ def demo(
         bool,
         typer.Option("--keep", help="Leave Label Studio running, to click around in the result."),
     ] = False,
+    tool: Annotated[
+        str,
+        typer.Option(
+            "--tool", help="label-studio, or files: the same loop with folders, without a server."
+        ),
+    ] = "label-studio",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
     iterations: Annotated[
         int, typer.Option("--iterations", min=1, help="Iterations of each training stage.")
     ] = 150,
@@ -27,9 +35,9 @@ def demo(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Show the whole loop on generated data.
+    """Show rounds of active annotation on generated data.
 
-    A local Label Studio, a training, mined boxes, a scripted review. Needs nothing but an installed
+    A local Label Studio, trainings, mined boxes, scripted reviews. Needs nothing but an installed
     Label Studio (`make label-studio`). Called again, it goes on where it stopped; a finished demo
     with --keep just starts the server.
     """
@@ -39,37 +47,45 @@ def demo(
 
     from .training_progress import training_progress
 
-    integration = load_local_integration(_TOOL)
-    rule = DemoRule(iterations=iterations, seed=seed)
+    integration = load_local_integration(tool)
+    rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
-    say(f"everything goes into {output}; starting Label Studio (the first time takes a minute)")
-    with integration.local(output / "label-studio", keep=keep) as local:
+    say(f"everything goes into {output}; the first start of Label Studio takes a minute")
+    with integration.local(output / tool, keep=keep) as local:
         with progress_bar() as progress, training_progress() as report:
-            result = steps.run(
-                local.tool,
-                _TOOL,
-                listeners=report.listeners(),
-                progress=progress,
-            )
+            result = steps.run(local.tool, tool, listeners=report.listeners(), progress=progress)
         if json_output:
-            emit_json(asdict(result))
+            emit_json({**asdict(result), "page": str(result.page), "picture": str(result.picture)})
         else:
-            outcomes = result.outcomes
-            table(
-                "One pass of the loop",
-                ("", "boxes"),
-                [
-                    ("pulled", result.pulled_boxes),
-                    ("missing before", result.missing_boxes),
-                    ("mined and pushed", result.mined),
-                    ("accepted", outcomes.accepted),
-                    ("edited", outcomes.edited),
-                    ("rejected", outcomes.rejected),
-                    ("left for you", outcomes.pending),
-                ],
-            )
-            typer.echo(f"review project: {result.push.url}")
-        if keep:
+            _show(result)
+        if keep and local.user:
             say(f"Label Studio runs on: log in as {local.user} with password {local.password}")
-        else:
+        elif local.user:
             say("Label Studio stops now; `sparsedet demo --keep` starts it again to look around")
+
+
+def _show(result: "DemoReport") -> None:
+    rows = [
+        (
+            figures.round,
+            figures.annotations,
+            figures.missing,
+            figures.outcomes.total,
+            figures.outcomes.accepted,
+            figures.outcomes.edited,
+            figures.outcomes.rejected,
+            figures.outcomes.pending,
+            "-" if figures.ap50 is None else f"{figures.ap50:.1f}",
+        )
+        for figures in result.rounds
+    ]
+    outcomes = ("accepted", "edited", "rejected", "pending")
+    columns = ("round", "boxes", "missing", "mined", *outcomes, "AP50")
+    table(f"Rounds on scenes with {result.objects} digits", columns, rows)
+    first, last = result.rounds[0], result.rounds[-1]
+    typer.echo(
+        f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
+        "review"
+    )
+    typer.echo(f"report: {result.page}")
+    typer.echo(f"review project: {result.url}")

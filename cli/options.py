@@ -1,9 +1,12 @@
 """Options that several commands share, declared once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
+
+from sparsedet.errors import SparseDetError
+from sparsedet.tool import PushMode
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, for machines.")
@@ -26,7 +29,23 @@ Device = Annotated[
 Tool = Annotated[
     str, typer.Option("--tool", help="The annotation tool's integration.", show_default=True)
 ]
+Mode = Annotated[
+    str,
+    typer.Option(
+        "--mode",
+        help="review-project: a project beside the annotated one, for any number of reviewers. "
+        "draft: drafts on the annotations themselves, which only your account sees.",
+    ),
+]
 Url = Annotated[
     str | None,
     typer.Option("--url", help="The tool's address. Default: LABEL_STUDIO_URL."),
 ]
+
+
+def push_mode(text: str) -> PushMode:
+    """Return the push mode that `--mode` names."""
+    for mode in get_args(PushMode):
+        if text == mode:
+            return mode  # type: ignore[no-any-return]
+    raise SparseDetError(f"--mode {text}: expected {' or '.join(get_args(PushMode))}")

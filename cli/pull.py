@@ -1,15 +1,23 @@
 """`sparsedet pull`."""
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Source, Workspace
+from sparsedet.workspace import Workspace
 
-from .options import Json, Tool, Url
+from .options import Json, Url
 from .output import emit_json, progress_bar, table
+
+if TYPE_CHECKING:
+    from sparsedet.annotations import Dataset
+    from sparsedet.settings import Settings
+    from sparsedet.tool import AnnotationTool
+
+_DEFAULT_TOOL = "label-studio"
 
 
 def pull(
@@ -24,7 +32,21 @@ def pull(
         ),
     ] = None,
     url: Url = None,
-    tool: Tool = "label-studio",
+    tool: Annotated[
+        str | None,
+        typer.Option(
+            "--tool",
+            help="The annotation tool's integration: label-studio or files. "
+            f"Default: the workspace's, else {_DEFAULT_TOOL}.",
+        ),
+    ] = None,
+    feedback: Annotated[
+        bool,
+        typer.Option(
+            help="Add what reviewers made of the boxes that were pushed from this workspace: "
+            "accepted and edited ones as annotations, rejected ones as verified background."
+        ),
+    ] = True,
     json_output: Json = False,
 ) -> None:
     """Copy a project's annotations and images into a workspace folder.
@@ -33,20 +55,31 @@ def pull(
     not downloaded again: an interrupted pull goes on, a repeated one refreshes the annotations.
     """
     from sparsedet.annotations import write_coco
+    from sparsedet.settings import Settings, Source
     from sparsedet.tool import load_integration
 
     workspace = Workspace(output)
-    known = workspace.source() if workspace.source_file.exists() else None
-    project = project or (known.project if known else None)
-    if project is None:
-        raise SparseDetError(f"which project? Give --project ({output} has not been pulled before)")
-    connection = load_integration(tool)(url or (known.url if known else None))
-    source = Source(tool=tool, url=connection.url, project=project)
-    _check_same_source(workspace, known, source)
-    with progress_bar() as progress:
-        dataset = connection.pull(project, workspace.images, progress)
-    write_coco(dataset, workspace.annotations)
-    workspace.write_source(source)
+    with workspace.lock():
+        known = workspace.settings() if workspace.settings_file.exists() else None
+        project = project or (known.source.project if known else None)
+        if project is None:
+            raise SparseDetError(
+                f"which project? Give --project ({output} has not been pulled before)"
+            )
+        tool = tool or (known.source.tool if known else _DEFAULT_TOOL)
+        connection = load_integration(tool)(
+            url or (known.source.url if known else None),
+            complete_control=known.review.complete_control if known else None,
+        )
+        source = Source(tool=tool, url=connection.url, project=project)
+        _check_same_source(workspace, known, source)
+        with progress_bar() as progress:
+            dataset = connection.pull(project, workspace.images, progress)
+        if feedback and workspace.ledger.exists():
+            dataset = _with_reviews(dataset, workspace, connection)
+        write_coco(dataset, workspace.annotations)
+        if known is None:
+            workspace.write_settings(Settings(source=source))
     counts = dataset.counts()
     if json_output:
         emit_json(
@@ -54,6 +87,7 @@ def pull(
                 "images": len(dataset.images),
                 "exhaustive": sum(image.exhaustive for image in dataset.images),
                 "boxes": len(dataset.boxes),
+                "background": len(dataset.background),
                 "per_class": counts,
                 "workspace": str(output),
             }
@@ -63,10 +97,21 @@ def pull(
     table(title, ("class", "boxes"), list(counts.items()))
 
 
-def _check_same_source(workspace: Workspace, known: Source | None, source: Source) -> None:
+def _with_reviews(
+    dataset: "Dataset", workspace: Workspace, connection: "AnnotationTool"
+) -> "Dataset":
+    from sparsedet.feedback import collect_reviews, with_feedback
+    from sparsedet.ledger import Ledger
+
+    with closing(Ledger(workspace.ledger)) as ledger:
+        reviews = collect_reviews(ledger, lambda place: connection)
+        return with_feedback(dataset, ledger.boxes(), reviews)
+
+
+def _check_same_source(workspace: Workspace, known: "Settings | None", source: object) -> None:
     """Refuse to mix two projects in one folder, where their task numbers would collide."""
-    if known is not None and known != source:
+    if known is not None and known.source != source:
         raise SparseDetError(
-            f"{workspace.root} holds project {known.project} of {known.url}; give project "
-            f"{source.project} of {source.url} a folder of its own"
+            f"{workspace.root} holds project {known.source.project} of {known.source.url}; give "
+            "another project, or another server's, a folder of its own"
         )

@@ -1,17 +1,22 @@
 """`sparsedet push`."""
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Source, Workspace, enclosing
+from sparsedet.workspace import Workspace, enclosing
 
-from .options import Json, Url
+from .options import Json, Url, push_mode
 from .output import emit_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from sparsedet.settings import Settings, Source
 
 
 def push(
@@ -41,6 +46,13 @@ def push(
             help="Name under which the boxes appear. Default: the id of the run that mined them.",
         ),
     ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            help="review-project or draft; see `sparsedet init`. Default: the workspace's.",
+        ),
+    ] = None,
     url: Url = None,
     tool: Annotated[
         str | None,
@@ -50,8 +62,9 @@ def push(
 ) -> None:
     """Put mined boxes up for review beside the human ones.
 
-    They go into a review project beside the annotated one, never into the annotations themselves.
-    Pushing the same boxes again changes nothing; an interrupted push is completed by repeating it.
+    They go into a review project beside the annotated one; with --mode draft onto the annotations,
+    as drafts that only you see. They never go into the annotations themselves. Pushing the same
+    boxes again changes nothing; an interrupted push is completed by repeating it.
     """
     from sparsedet.annotations import read_coco
     from sparsedet.ledger import Ledger, Push
@@ -59,42 +72,50 @@ def push(
     from sparsedet.tool import load_integration
 
     workspace = enclosing(data)
-    source = _source(workspace, tool, url, project)
+    settings = workspace.settings() if workspace else None
+    source = _source(settings, tool, url, project)
+    how = push_mode(mode or (settings.review.mode if settings else "review-project"))
     dataset = read_coco(Workspace(data).annotations if data.is_dir() else data)
     boxes = read_mined(mined, dataset)
     version = model_version or _default_version(mined, (box.region_id for box in boxes))
-    connection = load_integration(source.tool)(source.url or None)
-    # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
-    record = Ledger(ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite"))
-    with progress_bar() as progress:
-        report = connection.push(
-            source.project, dataset, boxes, model_version=version, progress=progress
-        )
-    # After the push, which finds what it made before: when only this step is cut off, the next
-    # push makes nothing and records everything.
-    new = record.record_push(
-        Push(
-            tool=source.tool,
-            url=connection.url,
-            project=source.project,
-            review_project=report.review_project,
-            model_version=version,
-        ),
-        boxes,
-        dataset,
+    connection = load_integration(source.tool)(
+        source.url or None, complete_control=settings.review.complete_control if settings else None
     )
-    record.close()
+    # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
+    file = ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite")
+    with closing(Ledger(file)) as record:
+        with progress_bar() as progress:
+            report = connection.push(
+                source.project, dataset, boxes, model_version=version, mode=how, progress=progress
+            )
+        # After the push, which finds what it made before: when only this step is cut off, the next
+        # push makes nothing and records everything.
+        new = record.record_push(
+            Push(
+                tool=source.tool,
+                url=connection.url,
+                project=source.project,
+                review_project=report.review_project,
+                model_version=version,
+                mode=how,
+            ),
+            boxes,
+            dataset,
+            frozenset(report.skipped),
+        )
     if json_output:
         emit_json(
             {
                 "review_project": report.review_project,
                 "url": report.url,
                 "model_version": version,
+                "mode": how,
                 "images": report.images,
                 "boxes": report.boxes,
                 "created": report.created,
+                "skipped": dict(report.skipped),
                 "new_in_ledger": new,
-                "ledger": str(record.path),
+                "ledger": str(file),
             }
         )
         return
@@ -102,14 +123,24 @@ def push(
         f"{report.boxes} mined boxes on {report.images} images are up for review at {report.url} "
         f"(model version {version}; {report.created} images new or changed)"
     )
-    say(f"next: review them there, then: sparsedet review --ledger {record.path}")
+    say_skipped(report.skipped)
+    say(f"next: review them there, then: sparsedet review --ledger {file}")
+
+
+def say_skipped(skipped: Mapping[str, str]) -> None:
+    """Tell why the boxes of some images were not put up, one line for each reason."""
+    for reason, count in Counter(skipped.values()).items():
+        first = next(image for image, why in skipped.items() if why == reason)
+        say(f"skipped {count} images (the first is {first}): {reason}")
 
 
 def _source(
-    workspace: Workspace | None, tool: str | None, url: str | None, project: str | None
-) -> Source:
+    settings: "Settings | None", tool: str | None, url: str | None, project: str | None
+) -> "Source":
     """Return where to push: the options, and the workspace's source where they are silent."""
-    known = workspace.source() if workspace else None
+    from sparsedet.settings import Source
+
+    known = settings.source if settings else None
     if known is None and project is None:
         raise SparseDetError(
             "which project? Give --project (the data does not lie in a pulled workspace)"

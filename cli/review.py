@@ -1,6 +1,7 @@
 """`sparsedet review`."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,21 +10,35 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Workspace
 
+from .merging import show_merge
 from .options import Json
-from .output import emit_json, table
+from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
-    from sparsedet.ledger import Ledger, LedgerBox, Push
-    from sparsedet.tool import AnnotationTool, ReviewedImage
+    from sparsedet.ledger import Ledger, LedgerBox, Place
+    from sparsedet.tool import AnnotationTool
+
+_OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
 
 def review(
     folder: Annotated[
-        Path, typer.Argument(help="Workspace folder whose ledger to settle.")
+        Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder whose ledger to settle.")
     ] = Path(),
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="Ledger file. Default: the workspace's.")
     ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="Bring the reviews into the source annotations. Without --write this only tells "
+            "what would happen.",
+        ),
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="With --merge: change the source annotations.")
+    ] = False,
     url: Annotated[
         str | None,
         typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
@@ -37,53 +52,88 @@ def review(
 
     Outcomes are accepted, edited, rejected and pending. A box is edited when its label changed or
     an edge moved by more than a pixel, and rejected when a submitted review was shown it and no
-    longer holds it.
+    longer holds it. A box with the note `unsure` stays pending.
+
+    --merge brings the reviews of a review project into the source annotations; an image whose
+    source changed since its boxes were pushed is a conflict, and left alone.
     """
+    from sparsedet.feedback import collect_reviews
     from sparsedet.files import write_json
     from sparsedet.ledger import Ledger
 
-    record = Ledger(ledger or Workspace(folder).ledger, must_exist=True)
-    pushes = record.pushes()
-    if not pushes:
-        raise SparseDetError(f"{record.path}: nothing has been pushed yet; see `sparsedet push`")
-    _settle(record, pushes, url)
-    outcomes = _outcomes(record, pushes)
-    record.close()
+    if write and not merge:
+        raise SparseDetError("--write needs --merge; without it nothing is ever written")
+    connect = _Connections(folder, url)
+    with closing(Ledger(ledger or Workspace(folder).ledger, must_exist=True)) as record:
+        if not record.pushes():
+            raise SparseDetError(
+                f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
+            )
+        collect_reviews(record, connect)
+        merged = _merge(record, connect, write=write) if merge else []
+        outcomes = _outcomes(record)
+    if merge:
+        outcomes["merge"] = {"written": write, "images": merged}
     if output:
         write_json(output, outcomes, indent=1)
     if json_output:
         emit_json(outcomes)
         return
-    names = ("accepted", "edited", "rejected", "pending")
-    rows = [(name, *(c[o] for o in names)) for name, c in sorted(outcomes["by_category"].items())]
-    total = ("all", *(outcomes[name] for name in names))
-    table(f"Mined boxes in {record.path}", ("class", *names), [*rows, total])
+    rows = [(name, *(c[o] for o in _OUTCOMES)) for name, c in outcomes["by_category"].items()]
+    total = ("all", *(outcomes[name] for name in _OUTCOMES))
+    table(f"Mined boxes in {record.path}", ("class", *_OUTCOMES), [*sorted(rows), total])
+    if merge:
+        show_merge(merged, written=write)
 
 
-def _settle(record: "Ledger", pushes: "Sequence[Push]", url: str | None) -> None:
-    """Read every review project once and settle all pushes that went there."""
-    from sparsedet.tool import load_integration
+class _Connections:
+    """Connects to each server once."""
 
-    connections: dict[tuple[str, str], AnnotationTool] = {}
-    reviews: dict[tuple[str, str, str], Sequence[ReviewedImage]] = {}
-    for push in pushes:
-        server = push.tool, url or push.url
-        place = *server, push.review_project
-        if place not in reviews:
-            if server not in connections:
-                connections[server] = load_integration(push.tool)(url or push.url)
-            reviews[place] = connections[server].reviewed(push.review_project)
-        record.record_review(push, reviews[place])
+    def __init__(self, folder: Path, url: str | None) -> None:
+        workspace = Workspace(folder)
+        known = workspace.settings() if workspace.settings_file.exists() else None
+        self._complete_control = known.review.complete_control if known else None
+        self._url = url
+        self._known: dict[tuple[str, str], AnnotationTool] = {}
+
+    def __call__(self, place: "Place") -> "AnnotationTool":
+        from sparsedet.tool import load_integration
+
+        server = place.tool, self._url or place.url
+        if server not in self._known:
+            self._known[server] = load_integration(server[0])(
+                server[1], complete_control=self._complete_control
+            )
+        return self._known[server]
 
 
-def _outcomes(record: "Ledger", pushes: "Sequence[Push]") -> dict[str, Any]:
+def _merge(record: "Ledger", connect: _Connections, *, write: bool) -> Sequence[dict[str, Any]]:
+    """Merge the reviews of every review project; return what became of each image."""
+    from dataclasses import asdict
+
+    merged = []
+    for place in record.places():
+        if place.mode == "draft":
+            continue  # saving a draft changes the source annotation itself
+        with progress_bar() as progress:
+            images = connect(place).merge(
+                place.project,
+                place.review_project,
+                record.pushed_images(place),
+                write=write,
+                progress=progress,
+            )
+        if write:
+            record.record_merge(place, images)
+        merged += [asdict(image) for image in images]
+    return merged
+
+
+def _outcomes(record: "Ledger") -> dict[str, Any]:
     counts = record.counts()
-    versions = {push.id: push.model_version for push in pushes}
+    versions = {push.id: push.model_version for push in record.pushes()}
     return {
-        "accepted": counts.accepted,
-        "edited": counts.edited,
-        "rejected": counts.rejected,
-        "pending": counts.pending,
+        **{name: getattr(counts, name) for name in _OUTCOMES},
         "by_category": counts.by_category,
         "boxes": [_entry(box, versions[box.push_id]) for box in record.boxes()],
     }
@@ -91,10 +141,10 @@ def _outcomes(record: "Ledger", pushes: "Sequence[Push]") -> dict[str, Any]:
 
 def _entry(box: "LedgerBox", model_version: str) -> dict[str, Any]:
     """Return a box for machines; coordinates are left, top, right, bottom in pixels."""
-    final = box.final_left, box.final_top, box.final_right, box.final_bottom
     return {
         "region_id": box.region_id,
         "outcome": box.outcome,
+        "round": box.round,
         "file_name": box.file_name,
         "image_tool_id": box.image_tool_id,
         "model_version": model_version,
@@ -102,7 +152,7 @@ def _entry(box: "LedgerBox", model_version: str) -> dict[str, Any]:
         "xyxy": list(box.xyxy),
         "score": box.score,
         "final_category": box.final_category,
-        "final_xyxy": None if box.final_left is None else list(final),
+        "final_xyxy": None if box.final_xyxy is None else list(box.final_xyxy),
         "reviewer": box.reviewer,
         "seconds": box.seconds,
     }

@@ -1,7 +1,6 @@
 """`sparsedet split`: a sparse split, or training and validation, from a fully annotated dataset."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,8 +138,9 @@ def _pull(
 ) -> "tuple[Dataset, dict[str, str]]":
     """Pull a project into the workspace `folder`, or its images into `images` where given."""
     from sparsedet.annotations import write_coco
+    from sparsedet.settings import Settings, Source
     from sparsedet.tool import load_integration
-    from sparsedet.workspace import Source, Workspace
+    from sparsedet.workspace import Workspace
 
     workspace = Workspace(folder)
     connection = load_integration(tool)(url)
@@ -148,8 +148,8 @@ def _pull(
         dataset = connection.pull(project, images or workspace.images, progress)
     source = Source(tool=tool, url=connection.url, project=project)
     write_coco(dataset, workspace.annotations)
-    workspace.write_source(source)
-    return dataset, asdict(source)
+    workspace.write_settings(Settings(source=source))
+    return dataset, source.model_dump()
 
 
 def _show(output: Path, record: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from sparsedet.files import write_json
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
+from sparsedet.training.samples import read_training_data
 from sparsedet.training.settings import load_config
 from sparsedet.training.train import (
     choose_device,
@@ -108,7 +109,7 @@ def _check_resume(run: RunFolder, cfg: CfgNode | None, request: TrainRequest) ->
     dataset = None
     if request.train is not None:
         source = resolve(request.train, request.images, request.data_root)
-        dataset = read_coco(source.annotations)
+        dataset = read_training_data(source.annotations)
     if cfg is not None:
         cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
     check_same_run(run, method=request.method, seed=request.seed, dataset=dataset, cfg=cfg)

@@ -1,38 +1,37 @@
-"""One pass of the whole loop on generated data, against a real annotation tool.
+"""The whole loop on generated data, against a real annotation tool, with a scripted reviewer.
 
 Digit scenes are labelled completely, most boxes are taken away, the rest becomes a project of the
-tool. From there on nothing is known that a real project would not give: pull, train, mine, push. A
-scripted reviewer who does know the whole truth then reviews what was pushed.
+tool. From there on nothing is known that a real project would not give: rounds of pull, train, mine
+and push. The reviewer is scripted, and knows the whole truth.
 
 Every step leaves its result in the demo's folder and is skipped when it is there already.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.errors import RunError
 from sparsedet.files import read_json, write_json
-from sparsedet.ledger import Ledger, OutcomeCounts, Push
-from sparsedet.mining.mine import mine, mined_meta
-from sparsedet.mining.mined import MinedBox, read_mined, write_mined
+from sparsedet.mining.mined import MinedBox, read_mined
+from sparsedet.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.reporting.pictures import before_and_after, write_picture
-from sparsedet.run_folder import RunFolder
+from sparsedet.reporting.report import write_report
+from sparsedet.rounds import Rounds
 from sparsedet.scenes import make_scenes
-from sparsedet.simulation import review_regions, true_objects
+from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.tool import Progress, PushReport, ScriptableTool, no_progress
-from sparsedet.training.evaluation import Evaluation, evaluate_run
-from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.train import Listeners, run_training, start_run
-from sparsedet.workspace import Source, Workspace
+from sparsedet.tool import Progress, ScriptableTool, no_progress
+from sparsedet.training.train import Listeners
+from sparsedet.workspace import Workspace
 
 TITLE = "Handwritten digits"
 SHOWN_IMAGES = 3
 """Images in the demo's picture."""
 LEFT_FOR_YOU = 5
-"""Images that the scripted reviewer leaves for a person to try."""
+"""Images of the last round that the scripted reviewer leaves for a person to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class DemoRule:
     """Share of the boxes that the annotators "missed"."""
     iterations: int = 150
     """Of each training stage."""
+    rounds: int = 3
     seed: int = 1
 
 
@@ -52,14 +52,15 @@ class DemoRule:
 class DemoReport:
     """What came out."""
 
-    pulled_images: int
-    pulled_boxes: int
-    missing_boxes: int
-    """Objects without a box, before the review."""
-    evaluation: Evaluation
-    mined: int
-    push: PushReport
-    outcomes: OutcomeCounts
+    objects: int
+    """Digits in the scenes."""
+    rounds: Sequence[RehearsedRound]
+    url: str | None
+    """Where the last round is reviewed."""
+    page: Path
+    """The HTML report."""
+    picture: Path
+    """What people drew, and what the first round mined."""
 
 
 class Demo:
@@ -73,7 +74,6 @@ class Demo:
         self.device = device
         self.say = say
         self.workspace = Workspace(root / "workspace")
-        self.run_folder = RunFolder(root / "run")
 
     def run(
         self,
@@ -83,10 +83,10 @@ class Demo:
         listeners: Listeners | None = None,
         progress: Progress = no_progress,
     ) -> DemoReport:
-        """Run the loop against `tool`, going on where an earlier call stopped."""
+        """Run the rounds against `tool`, going on where an earlier call stopped."""
         self._remember_rule()
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
-        test = self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
+        self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
         recipe = load_recipe("random").with_drop(self.rule.drop)
         sparse, removed = remove_boxes(full, recipe, self.rule.seed)
         self.say(
@@ -94,31 +94,20 @@ class Demo:
             f"missed {len(removed.boxes)} of them"
         )
         project = self._project(tool, sparse, progress)
-        pulled = self._pull(tool, tool_name, project, progress)
-        self.say(
-            f"pulled project {project}: {len(pulled.boxes)} boxes on {len(pulled.images)} images"
-        )
-        self._train(listeners or Listeners())
-        evaluation = self._evaluate(test)
-        self.say(
-            f"trained a detector: AP50 {evaluation.ap50:.1f} on {len(test.images)} test scenes"
-        )
-        mined = self._mine(pulled, progress)
-        self.say(f"mined {len(mined)} boxes that no annotation explains")
-        self._picture(pulled, mined)
-        push = tool.push(
-            project, pulled, mined, model_version=self.run_folder.info().run_id, progress=progress
-        )
-        self.say(f"pushed them for review: {push.created} images new, {push.url}")
-        outcomes = self._review(tool, tool_name, project, pulled, mined, push, full)
+        with self.workspace.lock():
+            self._connect(tool, tool_name, project)
+            rounds = Rounds(
+                self.workspace, tool, say=self.say, listeners=listeners, progress=progress
+            )
+            reviewer = Reviewer(full, behaviour=Behaviour(), seed=self.rule.seed)
+            rehearsal = Rehearsal(rounds, tool, full, reviewer)
+            figures = rehearsal.run(self.rule.rounds, leave_last=LEFT_FOR_YOU, progress=progress)
         return DemoReport(
-            pulled_images=len(pulled.images),
-            pulled_boxes=len(pulled.boxes),
-            missing_boxes=len(removed.boxes),
-            evaluation=evaluation,
-            mined=len(mined),
-            push=push,
-            outcomes=outcomes,
+            objects=len(full.boxes),
+            rounds=figures,
+            url=read_json(self.workspace.round(self.rule.rounds).push)["url"],
+            page=self._page(figures, len(full.boxes)),
+            picture=self._picture(),
         )
 
     def _remember_rule(self) -> None:
@@ -148,90 +137,42 @@ class Demo:
             write_json(file, {"project": project})
         return str(read_json(file)["project"])
 
-    def _pull(
-        self, tool: ScriptableTool, tool_name: str, project: str, progress: Progress
-    ) -> Dataset:
-        if not self.workspace.source_file.exists():
-            dataset = tool.pull(project, self.workspace.images, progress)
-            write_coco(dataset, self.workspace.annotations)
-            self.workspace.write_source(Source(tool_name, tool.url, project))
-        return read_coco(self.workspace.annotations)
-
-    def _train(self, listeners: Listeners) -> None:
-        if not self.run_folder.info_file.exists():
-            keys = ["SOLVER.MAX_ITER", str(self.rule.iterations)]
-            start_run(
-                load_config("lite0_fpn", keys),
-                self.run_folder,
-                self.workspace.annotations,
-                self.workspace.images,
-                method="staged",
-                seed=self.rule.seed,
-                device=self.device,
+    def _connect(self, tool: ScriptableTool, tool_name: str, project: str) -> None:
+        """Make the workspace; a server that was started again has another address."""
+        scenes = Path("..") / "scenes"
+        self.workspace.write_settings(
+            Settings(
+                source=Source(tool=tool_name, url=tool.url, project=project),
+                training=TrainingSettings(
+                    seed=self.rule.seed,
+                    device=self.device,  # type: ignore[arg-type]
+                    keys={"SOLVER.MAX_ITER": self.rule.iterations},
+                ),
+                validation=ValidationSettings(
+                    data=str(scenes / "test.json"), images=str(scenes / "test")
+                ),
             )
-        run_training(self.run_folder, device=self.device, listeners=listeners)
-
-    def _evaluate(self, test: Dataset) -> Evaluation:
-        file = self.root / "evaluation.json"
-        if not file.exists():
-            cfg = read_config(self.run_folder.config)
-            folder = self._scene_folder("test")
-            result = evaluate_run(self.run_folder, cfg, test, folder, device=self.device)
-            write_json(file, asdict(result))
-        return Evaluation(**read_json(file))
-
-    def _mine(self, pulled: Dataset, progress: Progress) -> tuple[MinedBox, ...]:
-        file = self.root / "mined.json"
-        if not file.exists():
-            cfg = read_config(self.run_folder.config)
-            result = mine(
-                self.run_folder,
-                cfg,
-                pulled,
-                self.workspace.images,
-                device=self.device,
-                on_image=lambda done, total: progress("mining", done, total),
-            )
-            write_mined(result.mined, mined_meta(self.run_folder, cfg, pulled, result), file)
-        return read_mined(file, pulled)
-
-    def _picture(self, pulled: Dataset, mined: tuple[MinedBox, ...]) -> None:
-        if mined:
-            picture = before_and_after(pulled, mined, self.workspace.images, SHOWN_IMAGES)
-            write_picture(picture, self.root / "picture.jpg")
-            self.say(f"some of them, orange beside the annotations: {self.root / 'picture.jpg'}")
-
-    def _review(
-        self,
-        tool: ScriptableTool,
-        tool_name: str,
-        project: str,
-        pulled: Dataset,
-        mined: tuple[MinedBox, ...],
-        push: PushReport,
-        full: Dataset,
-    ) -> OutcomeCounts:
-        record = Push(
-            tool=tool_name,
-            url=tool.url,
-            project=project,
-            review_project=push.review_project,
-            model_version=push.model_version,
         )
-        ledger = Ledger(self.workspace.ledger)
-        ledger.record_push(record, mined, pulled)
-        objects = true_objects(full)
-        names = {image.tool_id: _scene_name(image.file_name) for image in pulled.images}
-        for review in list(tool.open_reviews(push.review_project))[:-LEFT_FOR_YOU]:
-            truth = objects[names[review.tool_id]]
-            tool.submit(review, review_regions(review.regions, review.scores, truth), seconds=4.0)
-        for known in ledger.pushes():
-            ledger.record_review(known, tool.reviewed(known.review_project))
-        counts = ledger.counts()
-        ledger.close()
-        return counts
 
+    def _page(self, figures: Sequence[RehearsedRound], objects: int) -> Path:
+        first, last = figures[0], figures[-1]
+        page = self.root / "report.html"
+        write_report(
+            self.workspace,
+            page,
+            title=TITLE,
+            notes=[
+                f"The scenes hold {objects} digits. The annotators missed {first.missing} of them; "
+                f"{last.missing_after} are still missing after {len(figures)} rounds of review."
+            ],
+        )
+        return page
 
-def _scene_name(file_name: str) -> str:
-    """Return the name under which a scene was uploaded; tools put prefixes before it."""
-    return "scene_" + file_name.rsplit("scene_", 1)[-1]
+    def _picture(self) -> Path:
+        folder = self.workspace.round(1)
+        dataset = read_coco(folder.annotations)
+        mined: tuple[MinedBox, ...] = read_mined(folder.mined, dataset)
+        file = self.root / "picture.jpg"
+        picture = before_and_after(dataset, mined, self.workspace.images, SHOWN_IMAGES)
+        write_picture(picture, file)
+        return file

@@ -1,22 +1,18 @@
-"""A project folder on disk: what a pull leaves and what later commands find there."""
+"""A project folder on disk: its settings, image cache, ledger and rounds."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparsedet.errors import SparseDetError
-from sparsedet.files import read_json, write_json
+from sparsedet.round_folder import RoundFolder
 
-_MAX_DEPTH = 3
+if TYPE_CHECKING:
+    from sparsedet.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a workspace's annotations were pulled from. Holds no credentials."""
-
-    tool: str
-    """Name of the integration."""
-    url: str
-    project: str
+_MAX_DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +22,13 @@ class Workspace:
     root: Path
 
     @property
+    def settings_file(self) -> Path:
+        """Where the annotations come from, and how rounds are run; makes a folder a workspace."""
+        return self.root / "sparsedet.toml"
+
+    @property
     def annotations(self) -> Path:
-        """The pulled annotations, a COCO file."""
+        """The annotations of the newest pull, with what reviewers said since: a COCO file."""
         return self.root / "annotations.json"
 
     @property
@@ -41,27 +42,59 @@ class Workspace:
         return self.root / "ledger.sqlite"
 
     @property
-    def source_file(self) -> Path:
-        """Where the annotations come from."""
-        return self.root / "source.json"
+    def rounds(self) -> Path:
+        """The folder of all rounds."""
+        return self.root / "rounds"
 
-    def write_source(self, source: Source) -> None:
-        """Remember where the annotations come from."""
-        write_json(self.source_file, asdict(source), indent=2)
+    def round(self, number: int) -> RoundFolder:
+        """Return the folder of round `number`, counted from 1."""
+        return RoundFolder(self.rounds / f"{number:03d}", number)
 
-    def source(self) -> Source:
-        """Return where the annotations were pulled from."""
+    def all_rounds(self) -> list[RoundFolder]:
+        """Return the rounds that were begun, oldest first."""
+        found = self.rounds.iterdir() if self.rounds.is_dir() else ()
+        numbers = sorted(int(path.name) for path in found if path.name.isdigit() and path.is_dir())
+        return [self.round(number) for number in numbers]
+
+    def settings(self) -> "Settings":
+        """Read `sparsedet.toml`; see `read_settings`."""
+        from sparsedet.settings import read_settings
+
+        return read_settings(self.settings_file)
+
+    def write_settings(self, settings: "Settings") -> None:
+        """Write `sparsedet.toml`."""
+        from sparsedet.settings import write_settings
+
+        write_settings(settings, self.settings_file)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other sparsedet processes from changing the workspace during the block.
+
+        The operating system ends the lock with the process, however it ends.
+
+        Raises:
+            SparseDetError: when another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
-            return Source(**read_json(self.source_file))
-        except TypeError as error:
-            raise SparseDetError(f"{self.source_file}: unexpected content ({error})") from error
+            with FileLock(self.root / ".sparsedet.lock", timeout=0):
+                yield
+        except Timeout:
+            raise SparseDetError(
+                f"{self.root}: another sparsedet process is working in this workspace; wait for it "
+                "to end, or end it"
+            ) from None
 
 
 def enclosing(path: Path) -> Workspace | None:
-    """Return the workspace that `path` is, or lies in at most three folders deep; else None."""
+    """Return the workspace that `path` is, or lies in at most five folders deep; else None."""
     absolute = path.resolve()
     for folder in (absolute, *absolute.parents[:_MAX_DEPTH]):
-        if Workspace(folder).source_file.is_file():
+        if Workspace(folder).settings_file.is_file():
             return Workspace(folder)
     return None
 

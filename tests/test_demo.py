@@ -1,4 +1,4 @@
-"""The demo's loop against a real Label Studio, small."""
+"""The demo's rounds against a real Label Studio, small."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from sparsedet.annotations import read_upright
 from sparsedet.demo import LEFT_FOR_YOU, Demo, DemoRule
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.status import read_status
 
 
 @pytest.mark.label_studio
@@ -15,20 +16,26 @@ def test_the_demo_goes_round_and_a_second_call_changes_nothing(
     label_studio: LocalServer, tmp_path: Path
 ) -> None:
     tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
-    rule = DemoRule(scenes=40, test_scenes=4, drop=0.5, iterations=90)
+    rule = DemoRule(scenes=30, test_scenes=4, drop=0.5, iterations=70, rounds=2)
     said: list[str] = []
 
     report = Demo(tmp_path, rule, device="cpu", say=said.append).run(tool, "label-studio")
-    outcomes = report.outcomes
-    assert report.pulled_images == 40
-    assert report.mined == report.push.boxes > 0
-    settled = outcomes.accepted + outcomes.edited + outcomes.rejected
-    assert settled + outcomes.pending == report.mined
-    assert outcomes.accepted > 0
-    assert 0 < outcomes.pending < report.mined
-    assert report.push.images >= LEFT_FOR_YOU
-    assert read_upright(tmp_path / "picture.jpg").shape[2] == 3
+    first, second = report.rounds
+    assert first.outcomes.accepted > 0
+    assert first.outcomes.pending == 0
+    assert second.annotations == first.annotations + first.outcomes.accepted + first.outcomes.edited
+    assert second.missing < first.missing
+    assert second.missing == first.missing_after
+    assert second.missing_after <= second.missing
+    assert second.outcomes.pending > 0, f"{LEFT_FOR_YOU} images are left for a person"
+    assert report.url
+    assert report.url.startswith(label_studio.url)
+    assert read_upright(report.picture).shape[2] == 3
+    page = report.page.read_text()
+    assert page.count("data:image/jpeg;base64,") >= 2
+    assert f"{second.missing_after} are still missing" in page
+    status = read_status(Demo(tmp_path, rule, device="cpu", say=said.append).workspace)
+    assert [entry.round for entry in status.rounds] == [1, 2]
 
     again = Demo(tmp_path, rule, device="cpu", say=said.append).run(tool, "label-studio")
-    assert again.push.created == 0
-    assert again.mined == report.mined
+    assert again == report

@@ -1,5 +1,6 @@
 """The README's commands, run as they stand there; only the trainings are cut short."""
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.mining.matching import iou_matrix, match
 from sparsedet.mining.mined import MinedBox, read_mined
 from sparsedet.scenes import make_scenes
+from sparsedet.settings import read_settings, write_settings
+from sparsedet.simulation import Reviewer, simulate_reviews
 from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
 
@@ -28,6 +31,11 @@ def commands(name: str) -> list[list[str]]:
     lines = [shlex.split(line, comments=True) for line in block[1].splitlines()]
     assert all(words[0] == "sparsedet" for words in lines)
     return [words[1:] for words in lines]
+
+
+def for_project(lines: list[list[str]], project: str) -> list[list[str]]:
+    """Put a project's number where the README has 7."""
+    return [[project if word == "7" else word for word in words] for words in lines]
 
 
 def one_class(scenes: Dataset) -> Dataset:
@@ -62,32 +70,85 @@ def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
     assert not re.search(r"FIGURES|TODO|XXX", README.read_text())
 
 
+def shorten_rounds(workspace: Path, iterations: int) -> None:
+    """Cut a workspace's trainings short, as a user does who edits sparsedet.toml."""
+    settings = read_settings(workspace / "sparsedet.toml")
+    keys = {"SOLVER.MAX_ITER": iterations, "SOLVER.WARMUP_ITERS": 5}
+    training = settings.training.model_copy(update={"keys": keys})
+    write_settings(settings.model_copy(update={"training": training}), workspace / "sparsedet.toml")
+
+
 @pytest.mark.label_studio
-def test_the_loop_against_a_label_studio_project(label_studio: LocalServer, tmp_path: Path) -> None:
-    full = one_class(make_scenes(40, tmp_path / "scenes", seed=3))
+def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_path: Path) -> None:
+    full = one_class(make_scenes(24, tmp_path / "scenes", seed=3))
     sparse, removed = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
     tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
     project = tool.fill("Digits of the README", sparse, tmp_path / "scenes")
     env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
-    lines = [[project if word == "7" else word for word in words] for words in commands("loop")]
-    assert [words[0] for words in lines] == ["doctor", "pull", "train", "mine", "push", "review"]
+    first = for_project(commands("first round"), project)
+    run_all(first[:2], tmp_path, env)
+    cells = tmp_path / "cells"
+    shorten_rounds(cells, 60)
+    run_all(first[2:], tmp_path, env)
 
-    run_all(lines, tmp_path, env)
-
-    mined = read_mined(
-        tmp_path / "cells/mined.json", read_coco(tmp_path / "cells/annotations.json")
-    )
-    assert found(mined, removed, tool.pull(project, tmp_path / "cells/images")) > 0.3
+    pulled = read_coco(cells / "annotations.json")
+    mined = read_mined(cells / "rounds/001/mined.json", pulled)
+    assert found(mined, removed, pulled) > 0.3
+    run = cells / "rounds/001/run"
     # Without mined labels the second stage would repeat the first to the letter.
-    run = tmp_path / "cells/run"
     assert (run / "model.pth").read_bytes() != (run / "mining/fold0.pth").read_bytes()
-    again = {**env, "COLUMNS": "80"}
-    pushed = sparsedet(*lines[4], "--json", cwd=tmp_path, env=again).json()
-    assert (pushed["created"], pushed["boxes"]) == (0, len(mined))
-    reviewed = sparsedet(*lines[5], "--json", cwd=tmp_path, env=again).json()
-    assert reviewed["pending"] == len(mined)
+    place = json.loads((cells / "rounds/001/push.json").read_text())["review_project"]
+    played = simulate_reviews(tool, place, pulled, Reviewer(full))
+    shorten_rounds(cells, 10)
+
+    results = run_all(commands("next round"), tmp_path, env)
+    second = read_coco(cells / "rounds/002/annotations.json")
+    assert len(second.boxes) == len(pulled.boxes) + played.accepted + played.edited
+    assert f"{played.accepted}" in results["status"].out
+    assert "<svg" in (cells / "report.html").read_text()
+
+    run_all(commands("merge"), tmp_path, env)
+    merged = tool.pull(project, cells / "images")
+    assert len(merged.boxes) == len(second.boxes)
+    again = sparsedet("review", "cells", "--merge", "--json", cwd=tmp_path, env=env).json()
+    assert {image["outcome"] for image in again["merge"]["images"]} == {"same"}
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or label_studio.api_key.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.label_studio
+def test_step_by_step(label_studio: LocalServer, tmp_path: Path) -> None:
+    full = one_class(make_scenes(16, tmp_path / "scenes", seed=3))
+    sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
+    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
+    project = tool.fill("Digits, step by step", sparse, tmp_path / "scenes")
+    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+    lines = for_project(commands("loop"), project)
+    names = ["pull", "train", "mine", "push", "review", "pull"]
+    assert [words[0] for words in lines] == names
+    run_all(lines, tmp_path, env)
+    mined = json.loads((tmp_path / "single/mined.json").read_text())
+    pushed = sparsedet(*lines[3], "--json", cwd=tmp_path, env=env).json()
+    assert (pushed["created"], pushed["boxes"]) == (0, len(mined))
+    reviewed = sparsedet(*lines[4], "--json", cwd=tmp_path, env=env).json()
+    assert reviewed["pending"] == len(mined) > 0
+
+
+def test_rounds_without_a_server(tmp_path: Path) -> None:
+    full = one_class(make_scenes(16, tmp_path / "cards/images", seed=5))
+    sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
+    write_coco(sparse, tmp_path / "cards/annotations.json")
+    write_coco(full, tmp_path / "full.json")
+    lines = commands("files")
+    run_all(lines[:1], tmp_path, {})
+    shorten_rounds(tmp_path / "cards-loop", 30)
+    run_all(lines[1:], tmp_path, {})
+    assert len((tmp_path / "boxes.csv").read_text().splitlines()) > 1
+
+    shorten_rounds(tmp_path / "cards-loop", 5)
+    results = run_all(commands("rehearsal"), tmp_path, {})
+    assert "accepted" in results["simulate"].out
+    assert (tmp_path / "cards-loop/rounds/002/push.json").is_file()
 
 
 def test_the_proof_on_complete_data(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """The files of a project folder, and how commands find them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Source, Workspace, enclosing, locate
+from sparsedet.settings import Settings, Source
+from sparsedet.workspace import Workspace, enclosing, locate
 
-SOURCE = Source("label-studio", "http://localhost:8080", "7")
+SETTINGS = Settings(source=Source(tool="label-studio", url="http://localhost:8080", project="7"))
 
 
 @pytest.fixture
@@ -15,18 +18,8 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace(tmp_path / "cells")
     workspace.images.mkdir(parents=True)
     workspace.annotations.write_text("{}")
-    workspace.write_source(SOURCE)
+    workspace.write_settings(SETTINGS)
     return workspace
-
-
-def test_the_source_is_remembered(workspace: Workspace) -> None:
-    assert workspace.source() == SOURCE
-
-
-def test_a_source_of_another_shape_is_one_clear_error(workspace: Workspace) -> None:
-    workspace.source_file.write_text('{"tool": "x", "color": "red"}')
-    with pytest.raises(SparseDetError, match=r"source\.json: unexpected content"):
-        workspace.source()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +28,7 @@ def test_a_source_of_another_shape_is_one_clear_error(workspace: Workspace) -> N
         (".", True),
         ("train.json", True),
         ("splits/half/train.json", True),
-        ("a/b/c/d/train.json", False),
+        ("a/b/c/d/e/f/train.json", False),
         ("..", False),
     ],
 )
@@ -58,3 +51,36 @@ def test_what_locate_can_not_find(tmp_path: Path) -> None:
         locate(tmp_path, None)
     with pytest.raises(SparseDetError, match="where are its images"):
         locate(tmp_path / "train.json", None)
+
+
+def test_rounds_are_found_in_order(workspace: Workspace) -> None:
+    assert workspace.all_rounds() == []
+    for name in ("010", "002", "notes", "001"):
+        (workspace.rounds / name).mkdir(parents=True)
+    assert [folder.number for folder in workspace.all_rounds()] == [1, 2, 10]
+    assert workspace.round(2).root == workspace.rounds / "002"
+
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from sparsedet.workspace import Workspace
+with Workspace(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_and_a_killed_one_leaves_no_lock(workspace: Workspace) -> None:
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(workspace.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(SparseDetError, match="another sparsedet process is working"),
+            workspace.lock(),
+        ):
+            pass
+        other.kill()
+    with workspace.lock():
+        pass

@@ -106,3 +106,26 @@ def divide(dataset: Dataset, val: float, seed: int) -> tuple[Dataset, Dataset]:
         dataset.with_images(image for image in dataset.images if image.id not in chosen),
         dataset.with_images(image for image in dataset.images if image.id in chosen),
     )
+
+
+def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Divide the images into training and validation, each image by itself.
+
+    Unlike `divide` the share is met on average only, but an image stays on its side for good,
+    however many others come or go: what for rounds on a growing project counts.
+
+    Raises:
+        SparseDetError: when one side stays empty.
+    """
+    held_out = {
+        image.id for image in dataset.images if stable_rank(seed, image.file_name) < share * 2**64
+    }
+    if not 0 < len(held_out) < len(dataset.images):
+        raise SparseDetError(
+            f"a validation share of {share} leaves one side of {len(dataset.images)} images empty; "
+            "choose another share, or measure on a file of its own"
+        )
+    return (
+        dataset.with_images(image for image in dataset.images if image.id not in held_out),
+        dataset.with_images(image for image in dataset.images if image.id in held_out),
+    )

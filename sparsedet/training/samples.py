@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.annotations import XYXY, Box, Dataset, Image, read_coco
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
 
@@ -31,6 +31,16 @@ class TrainingImage:
     def labels(self) -> NDArray[np.bool_]:
         """Shape (N,): true for the boxes of objects."""
         return np.equal(self.roles, Role.LABEL)
+
+
+def read_training_data(path: Path) -> Dataset:
+    """Read annotations to train on.
+
+    The annotation tool's versions are left out: the same boxes, saved again, make the same run.
+    """
+    dataset = read_coco(path)
+    images = tuple(replace(image, tool_version=None) for image in dataset.images)
+    return replace(dataset, images=images)
 
 
 def training_images(

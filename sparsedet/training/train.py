@@ -29,7 +29,7 @@ from sparsedet.training.pseudo_labels import (
     read_pseudo_labels,
     write_pseudo_labels,
 )
-from sparsedet.training.samples import training_images
+from sparsedet.training.samples import read_training_data, training_images
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, train_stage
 
@@ -68,7 +68,7 @@ def start_run(
     if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
         hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
-    dataset = read_coco(train)
+    dataset = read_training_data(train)
     check_images(dataset, images)
     if not dataset.categories:
         raise ConfigError(f"{train}: no categories to train on")

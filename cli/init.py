@@ -1,0 +1,96 @@
+"""`sparsedet init`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.errors import SparseDetError
+from sparsedet.workspace import Workspace
+
+from .options import Json, Mode, Url, push_mode
+from .output import emit_json, say
+
+_DEFAULT_TOOL = "label-studio"
+_USUAL_ADDRESS = {"label-studio": "http://localhost:8080"}
+_DEFAULT_CONTROL = "sparsedet_complete"
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="WORKSPACE", help="Folder to make; it may exist.")
+    ] = Path(),
+    tool: Annotated[
+        str | None,
+        typer.Option("--tool", help="The annotation tool's integration: label-studio or files."),
+    ] = None,
+    url: Url = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="The project's number in the annotation tool.")
+    ] = None,
+    complete_control: Annotated[
+        str | None,
+        typer.Option(
+            "--complete-control",
+            help="The control by which people vouch that every object of an image has a box. "
+            f"Default: {_DEFAULT_CONTROL}.",
+        ),
+    ] = None,
+    mode: Mode = "review-project",
+    json_output: Json = False,
+) -> None:
+    """Connect a folder with a project, for rounds of active annotation.
+
+    Asks for what is not given, tries the connection, and writes sparsedet.toml. The API key comes
+    from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
+    """
+    from sparsedet.settings import ReviewSettings, Settings, Source
+    from sparsedet.tool import load_integration
+
+    workspace = Workspace(folder)
+    how = push_mode(mode)
+    with workspace.lock():
+        if workspace.settings_file.exists():
+            raise SparseDetError(
+                f"{workspace.settings_file}: exists already; edit it, or choose another folder"
+            )
+        asks = sys.stdin.isatty() and not json_output
+        tool = tool or (_ask("Annotation tool", _DEFAULT_TOOL) if asks else _DEFAULT_TOOL)
+        integration = load_integration(tool)
+        if url is None and asks and not os.environ.get("LABEL_STUDIO_URL"):
+            url = _ask("Its address", _USUAL_ADDRESS.get(tool, "."))
+        if project is None and not asks:
+            raise SparseDetError("which project? Give --project")
+        project = project or _ask("Number of the project", None)
+        if complete_control is None and asks:
+            complete_control = _ask(
+                "Control that says every object of an image has a box", _DEFAULT_CONTROL
+            )
+        control = complete_control or _DEFAULT_CONTROL
+        connection = integration(url, complete_control=control)
+        summary = connection.summary(project)
+        settings = Settings(
+            source=Source(tool=tool, url=connection.url, project=project),
+            review=ReviewSettings(mode=how, complete_control=control),
+        )
+        workspace.write_settings(settings)
+    if json_output:
+        emit_json({"settings": str(workspace.settings_file), "title": summary.title})
+        return
+    typer.echo(
+        f"{workspace.settings_file}: project {project} ({summary.title}), {summary.images} images, "
+        f"labels {', '.join(summary.labels)}"
+    )
+    if not summary.has_complete_control:
+        say(
+            f"note: the project has no Choices control named {control}; without one no image can "
+            "be marked as completely labelled"
+        )
+    say(f"next: sparsedet round {'' if folder == Path() else folder}".rstrip())
+
+
+def _ask(question: str, default: str | None) -> str:
+    answer: str = typer.prompt(question, default=default, err=True)
+    return answer

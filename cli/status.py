@@ -1,0 +1,122 @@
+"""`sparsedet status`."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsedet.workspace import Workspace
+
+from .options import Json
+from .output import emit_json, say, table
+
+if TYPE_CHECKING:
+    from sparsedet.ledger import OutcomeCounts
+    from sparsedet.status import WorkspaceStatus
+
+_OUTCOMES = ("accepted", "edited", "rejected", "pending")
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="Workspace folder.")] = Path(),
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write every mined box and its outcome to this CSV file."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Show the rounds of a workspace in numbers.
+
+    What reviewers did since the last `sparsedet review` or `sparsedet round` is not in it.
+    """
+    from sparsedet.ledger import Ledger
+    from sparsedet.ledger.export import write_csv
+    from sparsedet.status import read_status
+
+    workspace = Workspace(folder)
+    found = read_status(workspace)
+    if csv:
+        with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
+            written = write_csv(ledger.boxes(), csv)
+        say(f"{written} mined boxes written to {csv}")
+    if json_output:
+        emit_json(_as_json(found))
+        return
+    table(
+        f"Rounds in {folder}",
+        ("round", "annotations", "mined", *_OUTCOMES, "precision %", "review time", "AP50"),
+        _round_rows(found),
+    )
+    if found.outcomes.total:
+        table(
+            "Mined boxes by class",
+            ("class", "mined", *_OUTCOMES, "precision %"),
+            [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
+        )
+
+
+def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = [
+        (
+            _or_dash(entry.round),
+            _or_dash(entry.annotations),
+            *_figures(entry.outcomes),
+            _clock(entry.seconds),
+            "-" if entry.ap50 is None else f"{entry.ap50:.1f}",
+        )
+        for entry in found.rounds
+    ]
+    return [*rows, ("all", "", *_figures(found.outcomes), _clock(found.seconds), "")]
+
+
+def _figures(counts: "OutcomeCounts") -> tuple[object, ...]:
+    """Return the cells: mined, each outcome, precision in percent."""
+    outcomes = (getattr(counts, name) for name in _OUTCOMES)
+    precision = "-" if counts.precision is None else f"{100 * counts.precision:.1f}"
+    return counts.total, *outcomes, precision
+
+
+def _or_dash(value: int | None) -> int | str:
+    return "-" if value is None else value
+
+
+def _clock(seconds: float) -> str:
+    """Return h:mm:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}"
+
+
+def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
+    """Return the status for machines; precision is a share from 0 to 1, AP50 is 0 to 100."""
+    return {
+        "rounds": [
+            {
+                "round": entry.round,
+                "annotations": entry.annotations,
+                **_outcomes_json(entry.outcomes),
+                "reviewed_images": entry.reviewed_images,
+                "seconds": entry.seconds,
+                "AP50": entry.ap50,
+            }
+            for entry in found.rounds
+        ],
+        "all": {
+            **_outcomes_json(found.outcomes),
+            "reviewed_images": found.reviewed_images,
+            "seconds": found.seconds,
+        },
+    }
+
+
+def _outcomes_json(counts: "OutcomeCounts") -> dict[str, Any]:
+    return {
+        **_flat(counts),
+        "by_category": {name: _flat(entry) for name, entry in counts.categories().items()},
+    }
+
+
+def _flat(counts: "OutcomeCounts") -> dict[str, Any]:
+    outcomes = {name: getattr(counts, name) for name in _OUTCOMES}
+    return {"mined": counts.total, **outcomes, "precision": counts.precision}

@@ -50,7 +50,8 @@ def demo(
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
-    say(f"everything goes into {output}; the first start of Label Studio takes a minute")
+    first = "; Label Studio's first start takes a minute" if tool == "label-studio" else ""
+    say(f"everything goes into {output}{first}")
     with integration.local(output / tool, keep=keep) as local:
         with progress_bar() as progress, training_progress() as report:
             result = steps.run(local.tool, tool, listeners=report.listeners(), progress=progress)

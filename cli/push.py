@@ -1,8 +1,7 @@
 """`sparsedet push`."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,15 +122,9 @@ def push(
         f"{report.boxes} mined boxes on {report.images} images are up for review at {report.url} "
         f"(model version {version}; {report.created} images new or changed)"
     )
-    say_skipped(report.skipped)
+    for line in report.skipped_lines():
+        say(line)
     say(f"next: review them there, then: sparsedet review --ledger {file}")
-
-
-def say_skipped(skipped: Mapping[str, str]) -> None:
-    """Tell why the boxes of some images were not put up, one line for each reason."""
-    for reason, count in Counter(skipped.values()).items():
-        first = next(image for image, why in skipped.items() if why == reason)
-        say(f"skipped {count} images (the first is {first}): {reason}")
 
 
 def _source(

@@ -235,6 +235,8 @@ class Rounds:
                     mode=mode,
                     round=folder.number,
                 )
+                for line in report.skipped_lines():
+                    self.say(line)
                 ledger.record_push(push, boxes, dataset, frozenset(report.skipped))
                 record |= asdict(report)
         write_json(folder.push, record, indent=1)

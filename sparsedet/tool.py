@@ -59,6 +59,16 @@ class PushReport:
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Image tool id -> why its boxes could not be put up; the ledger does not record those."""
 
+    def skipped_lines(self) -> list[str]:
+        """Return one line for each reason."""
+        images: dict[str, list[str]] = {}
+        for image, reason in self.skipped.items():
+            images.setdefault(reason, []).append(image)
+        return [
+            f"skipped {len(found)} images (the first is {found[0]}): {reason}"
+            for reason, found in images.items()
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class PushedImage:

@@ -1,116 +1,112 @@
 """`sparsedet simulate`: the scripted reviewer on whatever a workspace has pushed."""
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 from PIL import Image as Picture
 
-from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
+from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
 from sparsedet.cli.app import app
+from sparsedet.cli.simulate import simulate
+from sparsedet.errors import ToolError
+from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.ledger import Ledger, Push
 from sparsedet.mining.mined import MinedBox
 from sparsedet.settings import ReviewSettings, Settings, Source
 from sparsedet.simulation import Behaviour
-from sparsedet.tool import PushMode
+from sparsedet.tool import PushMode, ReviewedImage
 from sparsedet.workspace import Workspace
 from tests.cli.command import Result, sparsedet
-from tests.simulation.review_folder import make_review_project, reviews_in
-
-REPOSITORY = Path(__file__).parent.parent.parent
 
 RIGHT = (100.0, 100.0, 200.0, 200.0)
 WRONG = (400.0, 300.0, 500.0, 400.0)
 CATEGORIES = (Category(1, "cat"),)
-PULLED = Dataset(
-    tuple(Image(id, f"{id}-0a1b2c3d-{name}.jpg", 640, 480, tool_id=str(id))
-          for id, name in ((11, "a"), (12, "b"))),
-    (),
-    CATEGORIES,
-)  # fmt: skip
 TRUTH = Dataset(
     (Image(1, "a.jpg", 640, 480), Image(2, "b.jpg", 640, 480)), (Box(1, 1, 1, RIGHT),), CATEGORIES
 )
 MINED = [MinedBox("right", 11, 1, RIGHT, 0.9, 0.5), MinedBox("wrong", 12, 1, WRONG, 0.8, 0.5)]
+A, B = "11-0a1b2c3d-a.jpg", "12-0a1b2c3d-b.jpg"
+"""The images in the project, with names that another tool has made of those in the truth."""
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A workspace whose settings name the control `done`; `full.json` beside it."""
-    workspace = Workspace(tmp_path / "cells")
-    workspace.root.mkdir()
-    write_coco(PULLED, workspace.annotations)
+    """A workspace of the project `cells` in the same folder; `full.json` beside it."""
+    drawn = Dataset((Image(11, A, 640, 480), Image(12, B, 640, 480)), (), CATEGORIES)
+    for image in drawn.images:
+        Picture.new("L", (image.width, image.height)).save(tmp_path / image.file_name)
+    tool = FilesTool(str(tmp_path))
+    project = tool.fill("Cells", drawn, tmp_path)
+    workspace = Workspace(tmp_path / "work")
+    write_coco(tool.pull(project, workspace.images), workspace.annotations)
     write_coco(TRUTH, tmp_path / "full.json")
-    source = Source(tool="review-folder", url="folder:", project="7")
+    source = Source(tool="files", url=tool.url, project=project)
     workspace.write_settings(
         Settings(source=source, review=ReviewSettings(complete_control="done"))
     )
     return workspace
 
 
-def push(
-    workspace: Workspace, tool: str = "review-folder", mode: PushMode = "review-project"
-) -> Path:
-    """Put the mined boxes into a review project; return its folder."""
-    folder = workspace.root / "review"
-    make_review_project(
-        folder,
-        {str(box.image_id): [(box.region_id, "cat", box.xyxy, box.score)] for box in MINED},
-    )
+def files_tool(workspace: Workspace) -> FilesTool:
+    return FilesTool(workspace.settings().source.url)
+
+
+def push(workspace: Workspace, mode: PushMode = "review-project") -> None:
+    """Put the mined boxes up for review; the ledger remembers that as `mode`."""
+    source = workspace.settings().source
+    pulled = read_coco(workspace.annotations)
+    report = files_tool(workspace).push(source.project, pulled, MINED, model_version="run")
     entry = Push(
-        tool=tool, url="folder:", project="7", review_project=str(folder), model_version="run",
-        mode=mode,
+        tool=source.tool, url=source.url, project=source.project,
+        review_project=report.review_project, model_version="run", mode=mode,
     )  # fmt: skip
     with closing(Ledger(workspace.ledger)) as ledger:
-        ledger.record_push(entry, MINED, PULLED)
-    return folder
+        ledger.record_push(entry, MINED, pulled)
 
 
-def simulate(workspace: Workspace, *arguments: str | Path) -> Result:
-    """Run the command, with the tools of `tests.simulation.review_folder` installed."""
-    plugin = workspace.root.parent / "plugin"
-    info = plugin / "review_folder-1.0.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    info.joinpath("METADATA").write_text(
-        "Metadata-Version: 2.1\nName: review-folder\nVersion: 1.0\n", encoding="utf-8"
-    )
-    module = "tests.simulation.review_folder"
-    info.joinpath("entry_points.txt").write_text(
-        "[sparsedet.integrations]\n"
-        f"review-folder = {module}:ReviewFolder\n"
-        f"read-only = {module}:ReadOnlyFolder\n",
-        encoding="utf-8",
-    )
+def play(workspace: Workspace, *arguments: str | Path) -> Result:
+    """Run the command as somebody does who stands beside the workspace."""
     return sparsedet(
-        "simulate", *arguments, "--truth", "full.json",
-        cwd=workspace.root.parent, env={"PYTHONPATH": f"{plugin}:{REPOSITORY}"},
-    )  # fmt: skip
+        "simulate", "work", *arguments, "--truth", "full.json", cwd=workspace.root.parent
+    )
+
+
+def reviewed(workspace: Workspace) -> Mapping[str, ReviewedImage]:
+    """Return the submitted reviews, by file name."""
+    reviews = files_tool(workspace).reviewed("cells/review")
+    return {image.tool_id: image for image in reviews}
 
 
 def test_open_reviews_are_played_and_reported(workspace: Workspace) -> None:
-    review = push(workspace)
-    result = simulate(workspace, "cells", "--json", "--seconds-per-image", "10", "--leave", "1")
+    push(workspace)
+    result = play(workspace, "--json", "--seconds-per-image", "10", "--leave", "1")
     assert result.status == 0, result.err
     (report,) = result.json()["review_projects"]
     assert report == {
-        "tool": "review-folder", "url": "folder:", "project": "7", "review_project": str(review),
-        "images": 2, "reviewed": 1, "boxes": 1, "accepted": 1, "edited": 0, "rejected": 0,
-        "unsure": 0, "complete": 1, "seconds": 10.0,
+        "tool": "files", "url": str(workspace.root.parent.resolve()), "project": "cells",
+        "review_project": "cells/review", "images": 2, "reviewed": 1, "boxes": 1, "accepted": 1,
+        "edited": 0, "rejected": 0, "unsure": 0, "complete": 1, "seconds": 10.0,
     }  # fmt: skip
-    (submitted,) = reviews_in(review).values()
-    assert submitted["complete"] == "done"
+    submitted = reviewed(workspace)
+    assert set(submitted) == {A}
+    assert [region.region_id for region in submitted[A].regions] == ["right"]
+    assert (submitted[A].seconds, submitted[A].complete) == (10.0, True)
 
-    rest = simulate(workspace, "cells")
+    rest = play(workspace)
     assert rest.status == 0, rest.err
     assert "reviewed 1 of 1 open images" in rest.out
     assert "1 mined boxes 0 accepted, 0 edited, 1 rejected" in rest.out
-    assert "next: sparsedet round cells" in rest.err
-    assert set(reviews_in(review)) == {"11", "12"}
+    assert "next: sparsedet round work" in rest.err
+    submitted = reviewed(workspace)
+    assert {id: len(image.regions) for id, image in submitted.items()} == {A: 1, B: 0}
 
 
 def test_faults_and_neutral_objects_are_passed_on(workspace: Workspace) -> None:
@@ -119,37 +115,50 @@ def test_faults_and_neutral_objects_are_passed_on(workspace: Workspace) -> None:
     neutral.write_text(
         json.dumps([{"image_id": 2, "category_id": 1, "bbox": [400, 300, 100, 100], "score": 0.6}])
     )
-    result = simulate(workspace, "cells", "--wrong-clicks", "1", "--neutral", neutral, "--json")
+    result = play(workspace, "--wrong-clicks", "1", "--neutral", neutral, "--json")
     assert result.status == 0, result.err
     (report,) = result.json()["review_projects"]
     counts = {name: report[name] for name in ("accepted", "rejected", "unsure", "complete")}
     assert counts == {"accepted": 0, "rejected": 1, "unsure": 1, "complete": 0}
+    assert [region.unsure for region in reviewed(workspace)[B].regions] == [True]
 
 
 @pytest.mark.parametrize(
-    ("tool", "mode", "arguments", "message"),
+    ("mode", "arguments", "message"),
     [
-        (None, "review-project", [], "`sparsedet push` makes it"),
-        ("review-folder", "draft", [], "pushed as drafts"),
-        (
-            "read-only",
-            "review-project",
-            [],
-            "integration 'read-only' can't be reviewed by a script",
-        ),
-        ("review-folder", "review-project", ["--misses", "2"], "misses is 2.0, expected a share"),
-        ("review-folder", "review-project", ["--leave", "-1"], "leave is -1"),
-        ("review-folder", "review-project", ["--neutral", "no.json"], "no.json: no such file"),
+        (None, [], "`sparsedet push` makes it"),
+        ("draft", [], "pushed as drafts"),
+        ("review-project", ["--misses", "2"], "misses is 2.0, expected a share"),
+        ("review-project", ["--leave", "-1"], "leave is -1"),
+        ("review-project", ["--neutral", "no.json"], "no.json: no such file"),
     ],
 )
 def test_what_can_not_be_played_is_one_clear_line(
-    tool: str | None, mode: PushMode, arguments: list[str], message: str, workspace: Workspace
+    mode: PushMode | None, arguments: list[str], message: str, workspace: Workspace
 ) -> None:
-    if tool is not None:
-        push(workspace, tool, mode)
-    refused = simulate(workspace, "cells", *arguments)
+    if mode is not None:
+        push(workspace, mode)
+    refused = play(workspace, *arguments)
     assert message in refused.error()
-    assert not list(workspace.root.glob("review/review-*.json"))
+    assert reviewed(workspace) == {}
+
+
+def test_a_tool_that_no_script_can_review_in_is_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(workspace)
+    connections: list[tuple[str | None, str | None]] = []
+
+    def integration(url: str | None = None, *, complete_control: str | None = None) -> Any:
+        connections.append((url, complete_control))
+        return object()
+
+    monkeypatch.setattr("sparsedet.tool.load_integration", lambda name: integration)
+    with pytest.raises(ToolError, match="'files' can't be reviewed by a script; it lacks open_rev"):
+        simulate(workspace.root.parent / "full.json", workspace.root)
+    # The one place where the settings' control is seen: files have none.
+    assert connections == [(workspace.settings().source.url, "done")]
+    assert reviewed(workspace) == {}
 
 
 @pytest.mark.label_studio

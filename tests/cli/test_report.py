@@ -1,0 +1,55 @@
+"""`sparsedet report`: one HTML page about a workspace."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import write_coco
+from sparsedet.integrations.files import FilesTool
+from sparsedet.workspace import Workspace
+from tests.cli.command import sparsedet
+from tests.integrations.files.samples import write_project
+from tests.reporting.page import Page
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A project's three images and three annotations, pulled into `work`."""
+    write_project(tmp_path / "cars")
+    workspace = Workspace(tmp_path / "work")
+    pulled = FilesTool(str(tmp_path)).pull("cars", workspace.images)
+    write_coco(pulled, workspace.annotations)
+    return workspace
+
+
+def test_a_page_is_written_into_the_workspace_or_elsewhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    result = sparsedet("report", "work", cwd=tmp_path)
+    assert result.status == 0, result.err
+    path = workspace.root / "report.html"
+    assert f"wrote work/report.html; open it in a browser: {path.resolve().as_uri()}" in result.err
+    page = Page(path)
+    assert "Annotation rounds: work" in page.text
+    assert "3 annotations on 3 images" in page.text
+    assert [image["alt"] for image in page.images] == ["day/a.png: 2 human", "night/b.png: 1 human"]
+
+    words = ("--json", "-o", "pages/cars.html", "--title", "Cars", "--pictures", "1")
+    result = sparsedet("report", "work", *words, cwd=tmp_path)
+    assert result.status == 0, result.err
+    assert result.json() == {"report": str((tmp_path / "pages/cars.html").resolve())}
+    page = Page(tmp_path / "pages/cars.html")
+    assert "Cars" in page.text
+    assert "Annotation rounds" not in page.text
+    assert len(page.images) == 1
+
+
+def test_what_can_not_be_reported_is_one_clear_line(workspace: Workspace, tmp_path: Path) -> None:
+    assert sparsedet("report", "nowhere", cwd=tmp_path).error() == (
+        "nowhere: no annotations.json in this folder; run `sparsedet pull` first"
+    )
+    assert not (tmp_path / "nowhere").exists()
+    assert "is a folder; name the HTML file" in (
+        sparsedet("report", "work", "-o", "work", cwd=tmp_path).error()
+    )
+    assert not (workspace.root / "report.html").exists()

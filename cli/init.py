@@ -11,10 +11,10 @@ from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Workspace
 
 from .options import Json, Mode, Url, push_mode
-from .output import emit_json, say
+from .output import command, emit_json, say
 
 _DEFAULT_TOOL = "label-studio"
-_USUAL_ADDRESS = {"label-studio": "http://localhost:8080"}
+_USUAL_SERVER = "http://localhost:8080"
 _DEFAULT_CONTROL = "sparsedet_complete"
 
 
@@ -51,30 +51,36 @@ def init(
 
     workspace = Workspace(folder)
     how = push_mode(mode)
-    with workspace.lock():
-        if workspace.settings_file.exists():
-            raise SparseDetError(
-                f"{workspace.settings_file}: exists already; edit it, or choose another folder"
-            )
-        asks = sys.stdin.isatty() and not json_output
-        tool = tool or (_ask("Annotation tool", _DEFAULT_TOOL) if asks else _DEFAULT_TOOL)
-        integration = load_integration(tool)
-        if url is None and asks and not os.environ.get("LABEL_STUDIO_URL"):
-            url = _ask("Its address", _USUAL_ADDRESS.get(tool, "."))
-        if project is None and not asks:
-            raise SparseDetError("which project? Give --project")
-        project = project or _ask("Number of the project", None)
-        if complete_control is None and asks:
-            complete_control = _ask(
-                "Control that says every object of an image has a box", _DEFAULT_CONTROL
-            )
-        control = complete_control or _DEFAULT_CONTROL
-        connection = integration(url, complete_control=control)
-        summary = connection.summary(project)
-        settings = Settings(
-            source=Source(tool=tool, url=connection.url, project=project),
-            review=ReviewSettings(mode=how, complete_control=control),
+    if workspace.settings_file.exists():
+        raise SparseDetError(
+            f"{workspace.settings_file}: exists already; edit it, or choose another folder"
         )
+    asks = sys.stdin.isatty() and not json_output
+    tool = tool or (_ask("Annotation tool", _DEFAULT_TOOL) if asks else _DEFAULT_TOOL)
+    integration = load_integration(tool)
+    server = tool == _DEFAULT_TOOL
+    if url is None and asks and not (server and os.environ.get("LABEL_STUDIO_URL")):
+        url = _ask("Its address" if server else "Folder", _USUAL_SERVER if server else ".")
+    if project is None and not asks:
+        raise SparseDetError("which project? Give --project")
+    project = project or _ask(
+        "Project: the number in its address, .../projects/NUMBER" if server else "Project's folder",
+        None,
+    )
+    if complete_control is None and asks:
+        complete_control = _ask(
+            "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
+        )
+    control = complete_control or _DEFAULT_CONTROL
+    connection = integration(url, complete_control=control)
+    if how not in connection.push_modes:
+        raise SparseDetError(f"--mode {how}: {tool} can't; use {connection.push_modes[0]}")
+    summary = connection.summary(project)
+    settings = Settings(
+        source=Source(tool=tool, url=connection.url, project=project),
+        review=ReviewSettings(mode=how, complete_control=control),
+    )
+    with workspace.lock():
         workspace.write_settings(settings)
     if json_output:
         emit_json({"settings": str(workspace.settings_file), "title": summary.title})
@@ -88,7 +94,7 @@ def init(
             f"note: the project has no Choices control named {control}; without one no image can "
             "be marked as completely labelled"
         )
-    say(f"next: sparsedet round {'' if folder == Path() else folder}".rstrip())
+    say(f"next: {command('round', folder)}")
 
 
 def _ask(question: str, default: str | None) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 from .output import say, table
 
 
-def show_merge(images: Sequence[Mapping[str, Any]], *, written: bool) -> None:
-    """Print what a merge did, or would do, and every conflict."""
+def show_merge(images: Sequence[Mapping[str, Any]], command: str, *, written: bool) -> None:
+    """Print what a merge did, or would do, and every conflict; `command` would write it."""
     changed = [image for image in images if image["outcome"] == "changed"]
     conflicts = [image for image in images if image["outcome"] == "conflict"]
     table(
@@ -27,4 +27,4 @@ def show_merge(images: Sequence[Mapping[str, Any]], *, written: bool) -> None:
     for image in conflicts:
         say(f"conflict: image {image['tool_id']}: {image['detail']}; left as it is")
     if not written and changed:
-        say("nothing was written; to write it: sparsedet review --merge --write")
+        say(f"nothing was written; to write it: {command}")

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -22,6 +23,12 @@ def emit_json(value: Mapping[str, Any]) -> None:
 def say(text: str) -> None:
     """Tell a person something; on stderr, so that stdout stays for results."""
     typer.echo(text, err=True)
+
+
+def command(name: str, folder: Path, options: str = "") -> str:
+    """Return a command to type next; the current folder needs no name."""
+    words = ["sparsedet", name, "" if folder == Path() else str(folder), options]
+    return " ".join(word for word in words if word)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

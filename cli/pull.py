@@ -76,7 +76,9 @@ def pull(
         with progress_bar() as progress:
             dataset = connection.pull(project, workspace.images, progress)
         if feedback and workspace.ledger.exists():
-            dataset = _with_reviews(dataset, workspace, connection)
+            dataset = _with_reviews(
+                dataset, workspace, known or Settings(source=source), connection
+            )
         write_coco(dataset, workspace.annotations)
         if known is None:
             workspace.write_settings(Settings(source=source))
@@ -98,13 +100,14 @@ def pull(
 
 
 def _with_reviews(
-    dataset: "Dataset", workspace: Workspace, connection: "AnnotationTool"
+    dataset: "Dataset", workspace: Workspace, settings: "Settings", connection: "AnnotationTool"
 ) -> "Dataset":
+    from sparsedet.connections import Connections
     from sparsedet.feedback import collect_reviews, with_feedback
     from sparsedet.ledger import Ledger
 
     with closing(Ledger(workspace.ledger)) as ledger:
-        reviews = collect_reviews(ledger, lambda place: connection)
+        reviews = collect_reviews(ledger, Connections(settings, connection))
         return with_feedback(dataset, ledger.boxes(), reviews)
 
 

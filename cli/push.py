@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Workspace, enclosing
 
 from .options import Json, Url, push_mode
-from .output import emit_json, progress_bar, say
+from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from sparsedet.settings import Settings, Source
@@ -82,7 +82,7 @@ def push(
     )
     # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
     file = ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite")
-    with closing(Ledger(file)) as record:
+    with workspace.lock() if workspace else nullcontext(), closing(Ledger(file)) as record:
         with progress_bar() as progress:
             report = connection.push(
                 source.project, dataset, boxes, model_version=version, mode=how, progress=progress
@@ -124,7 +124,12 @@ def push(
     )
     for line in report.skipped_lines():
         say(line)
-    say(f"next: review them there, then: sparsedet review --ledger {file}")
+    settled_by = (
+        command("review", data)
+        if data.is_dir() and not ledger
+        else command("review", Path(), f"--ledger {file}")
+    )
+    say(f"next: review them there, then: {settled_by}")
 
 
 def _source(

@@ -1,7 +1,7 @@
 """`sparsedet review`."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +12,11 @@ from sparsedet.workspace import Workspace
 
 from .merging import show_merge
 from .options import Json
-from .output import emit_json, progress_bar, table
+from .output import command, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from sparsedet.ledger import Ledger, LedgerBox, Place
-    from sparsedet.tool import AnnotationTool
+    from sparsedet.connections import Connections
+    from sparsedet.ledger import Ledger, LedgerBox
 
 _OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
@@ -57,14 +57,20 @@ def review(
     --merge brings the reviews of a review project into the source annotations; an image whose
     source changed since its boxes were pushed is a conflict, and left alone.
     """
+    from sparsedet.connections import Connections
     from sparsedet.feedback import collect_reviews
     from sparsedet.files import write_json
     from sparsedet.ledger import Ledger
 
     if write and not merge:
         raise SparseDetError("--write needs --merge; without it nothing is ever written")
-    connect = _Connections(folder, url)
-    with closing(Ledger(ledger or Workspace(folder).ledger, must_exist=True)) as record:
+    workspace = Workspace(folder)
+    known = workspace.settings() if workspace.settings_file.exists() else None
+    connect = Connections(known, url=url)
+    with (
+        workspace.lock() if known else nullcontext(),
+        closing(Ledger(ledger or workspace.ledger, must_exist=True)) as record,
+    ):
         if not record.pushes():
             raise SparseDetError(
                 f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
@@ -83,38 +89,18 @@ def review(
     total = ("all", *(outcomes[name] for name in _OUTCOMES))
     table(f"Mined boxes in {record.path}", ("class", *_OUTCOMES), [*sorted(rows), total])
     if merge:
-        show_merge(merged, written=write)
+        show_merge(merged, command("review", folder, "--merge --write"), written=write)
 
 
-class _Connections:
-    """Connects to each server once."""
-
-    def __init__(self, folder: Path, url: str | None) -> None:
-        workspace = Workspace(folder)
-        known = workspace.settings() if workspace.settings_file.exists() else None
-        self._complete_control = known.review.complete_control if known else None
-        self._url = url
-        self._known: dict[tuple[str, str], AnnotationTool] = {}
-
-    def __call__(self, place: "Place") -> "AnnotationTool":
-        from sparsedet.tool import load_integration
-
-        server = place.tool, self._url or place.url
-        if server not in self._known:
-            self._known[server] = load_integration(server[0])(
-                server[1], complete_control=self._complete_control
-            )
-        return self._known[server]
-
-
-def _merge(record: "Ledger", connect: _Connections, *, write: bool) -> Sequence[dict[str, Any]]:
+def _merge(record: "Ledger", connect: "Connections", *, write: bool) -> Sequence[dict[str, Any]]:
     """Merge the reviews of every review project; return what became of each image."""
     from dataclasses import asdict
 
     merged = []
     for place in record.places():
         if place.mode == "draft":
-            continue  # saving a draft changes the source annotation itself
+            say(f"project {place.project}: drafts need no merge, saving one changes the annotation")
+            continue
         with progress_bar() as progress:
             images = connect(place).merge(
                 place.project,

@@ -8,8 +8,8 @@ import typer
 
 from sparsedet.workspace import Workspace
 
-from .options import Json, Url
-from .output import emit_json, progress_bar, say
+from .options import Json
+from .output import command, emit_json, progress_bar, say
 
 
 def run_round(
@@ -19,7 +19,10 @@ def run_round(
     force: Annotated[
         bool, typer.Option("--next", help="Begin the next round even if nobody reviewed anything.")
     ] = False,
-    url: Url = None,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Begin the unfinished round anew, with a fresh pull."),
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Run a round: pull, split, train, mine, push; then it is the reviewers' turn.
@@ -33,7 +36,7 @@ def run_round(
     settings = workspace.settings()
     with workspace.lock():
         connection = load_integration(settings.source.tool)(
-            url or settings.source.url, complete_control=settings.review.complete_control
+            settings.source.url, complete_control=settings.review.complete_control
         )
         from sparsedet.rounds import Rounds
 
@@ -43,22 +46,24 @@ def run_round(
             rounds = Rounds(
                 workspace, connection, say=say, listeners=report.listeners(), progress=progress
             )
-            result = rounds.advance(force=force)
+            result = rounds.advance(force=force, restart=restart)
     if json_output:
         emit_json(asdict(result))
         return
+    again = command("round", folder)
     if result.url is None:
         typer.echo(f"round {result.round}: nothing was mined, so nothing is up for review")
         say(
-            "lower the thresholds in sparsedet.toml ([training.keys] SPARSEDET.MINING.QUANTILE), "
-            "or label more; then: sparsedet round --next"
+            "train longer, lower `quantile` below [mining] in sparsedet.toml, or label more "
+            f"images; then: {again} --next"
         )
     elif result.state == "waiting":
         typer.echo(f"round {result.round}: nobody has reviewed anything yet at {result.url}")
-        say("--next begins the next round all the same")
+        say(f"next: review there, then: {again} (--next begins the next round all the same)")
     else:
+        older = result.up_for_review - result.mined
         typer.echo(
-            f"round {result.round}: {result.mined} mined boxes; {result.up_for_review} are up for "
-            f"review at {result.url}"
+            f"round {result.round}: {result.up_for_review} mined boxes are up for review at "
+            f"{result.url}" + (f" ({older} of them from earlier rounds)" if older > 0 else "")
         )
-        say("next: review them there, then: sparsedet round")
+        say(f"next: review them there, then: {again}")

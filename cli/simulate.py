@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.workspace import Workspace
 
 from .options import Json
-from .output import emit_json, progress_bar, say
+from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,13 +87,14 @@ def simulate(
     full = read_coco(truth)
     unlabelled = read_neutral(neutral, full) if neutral else ()
     reviewer = Reviewer(full, unlabelled, behaviour, seed)
-    reports = _play(workspace, places, reviewer, leave, url)
+    with workspace.lock():
+        reports = _play(workspace, places, reviewer, leave, url)
     if json_output:
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
     for place, report in reports:
         typer.echo(f"review project {place.review_project}: {_told(report)}")
-    say(f"next: sparsedet round {'' if folder == Path() else folder}".rstrip())
+    say(f"next: {command('round', folder)}")
 
 
 def _review_projects(workspace: Workspace) -> "Sequence[Place]":

@@ -9,7 +9,7 @@ import typer
 from sparsedet.workspace import Workspace
 
 from .options import Json
-from .output import emit_json, say, table
+from .output import command, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
@@ -48,6 +48,12 @@ def status(
         ("round", "annotations", "mined", *_OUTCOMES, "precision %", "review time", "AP50"),
         _round_rows(found),
     )
+    for entry in found.rounds:
+        if entry.next_step:
+            say(
+                f"round {entry.round} is not finished (next step: {entry.next_step}); "
+                f"{command('round', folder)} goes on with it"
+            )
     if found.outcomes.total:
         table(
             "Mined boxes by class",
@@ -99,6 +105,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
                 "reviewed_images": entry.reviewed_images,
                 "seconds": entry.seconds,
                 "AP50": entry.ap50,
+                "next_step": entry.next_step,
             }
             for entry in found.rounds
         ],

@@ -16,6 +16,23 @@ class RoundFolder:
     number: int
 
     @property
+    def next_step(self) -> str | None:
+        """The first step that is not done; None when the round waits for its reviewers."""
+        steps = {
+            "pull": self.annotations,
+            "split": self.train,
+            "train": self.run.model,
+            "mine": self.mined,
+            "push": self.push,
+        }
+        return next((name for name, result in steps.items() if not result.exists()), None)
+
+    @property
+    def known(self) -> Path:
+        """Which mined boxes reviewers had judged when the round was pulled."""
+        return self.root / "known.json"
+
+    @property
     def annotations(self) -> Path:
         """What was pulled, with what reviewers said until then: a COCO file."""
         return self.root / "annotations.json"

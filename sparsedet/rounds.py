@@ -5,29 +5,44 @@ is there. So a round that was cut off anywhere goes on at the step that was cut 
 the files of a round that was not.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from detectron2.config import CfgNode
+
 from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.connections import Connections, note_address
+from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.feedback import collect_reviews, with_feedback
 from sparsedet.files import read_json, write_json
-from sparsedet.ledger import Ledger, OutcomeCounts, Place, Push
+from sparsedet.ledger import Ledger, Push
 from sparsedet.mining.mine import mine, mined_meta
-from sparsedet.mining.mined import read_mined, write_mined
+from sparsedet.mining.mined import MinedBox, read_mined, write_mined
 from sparsedet.mining.pending import without_pending
 from sparsedet.round_folder import RoundFolder
 from sparsedet.settings import Settings
 from sparsedet.sparsify.split import hold_out
-from sparsedet.tool import AnnotationTool, Progress, load_integration, no_progress
+from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
 from sparsedet.training.evaluation import evaluate_run
+from sparsedet.training.resume import check_same_run
 from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.train import Listeners, choose_device, run_training, start_run
+from sparsedet.training.train import (
+    Listeners,
+    choose_device,
+    prepare_config,
+    run_training,
+    start_run,
+)
 from sparsedet.workspace import Workspace, locate
 
 Say = Callable[[str], None]
+
+_MANY = 3
+"""Mined boxes per annotation; a model that finds more is guessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class RoundReport:
     mined: int
     """Boxes that the round's model found missing."""
     up_for_review: int
-    """With those of earlier rounds that nobody has looked at yet."""
+    """With those of earlier rounds that nobody has judged yet."""
     url: str | None
     """Where a person reviews them; None when nothing is up."""
 
@@ -76,12 +91,26 @@ class Rounds:
         self.listeners = listeners or Listeners()
         self.progress = progress
         self.device = choose_device(self.settings.training.device)
+        self._connections = Connections(self.settings, tool)
+        mode = self.settings.review.mode
+        if mode not in tool.push_modes:
+            raise SparseDetError(
+                f"{workspace.settings_file}: review.mode is {mode}, which "
+                f"{self.settings.source.tool} can't; use {' or '.join(tool.push_modes)}"
+            )
+        # What is wrong in the settings shall not show itself after hours of training.
+        training = self.settings.training
+        load_config(training.config, training.overrides())
+        if self.settings.validation.data:
+            read_coco(self._own_evaluation_data()[0])
+        note_address(workspace, self.settings, tool)
 
-    def advance(self, *, force: bool = False) -> RoundReport:
+    def advance(self, *, force: bool = False, restart: bool = False) -> RoundReport:
         """Finish the round that is under way; or collect its reviews and run the next one.
 
         Args:
             force: start the next round even if nobody has reviewed anything.
+            restart: begin the round that is under way anew, with a fresh pull.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
@@ -89,6 +118,8 @@ class Rounds:
             if not self.collect(current) and not force:
                 return _report(current, "waiting")
             current = self.workspace.round(current.number + 1)
+        elif restart:
+            shutil.rmtree(current.root, ignore_errors=True)
         for name, result, step in (
             ("pull", current.annotations, self._pull),
             ("split", current.train, self._split),
@@ -102,36 +133,35 @@ class Rounds:
                 step(current)
         return _report(current, "pushed")
 
-    def collect(self, folder: RoundFolder) -> int:
-        """Collect what reviewers did; return how many boxes are settled since the round's push."""
+    def collect(self, folder: RoundFolder) -> bool:
+        """Collect what reviewers did; tell whether any box was settled since the round's pull."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            collect_reviews(ledger, self._connect)
-            counts = ledger.counts()
-        write_json(folder.review, asdict(counts), indent=1)
-        return _settled(counts) - int(read_json(folder.push)["settled_before"])
+            collect_reviews(ledger, self._connections)
+            write_json(folder.review, asdict(ledger.counts()), indent=1)
+            return bool(_settled(ledger) - set(read_json(folder.known)["settled"]))
 
     def refresh(self) -> Path:
         """Pull, and add what reviewers said until now; return the workspace's annotation file."""
         write_coco(self._pulled(), self.workspace.annotations)
         return self.workspace.annotations
 
-    def _connect(self, place: Place) -> AnnotationTool:
-        """Return the connection to a place that was pushed to; the source may have moved since."""
-        if (place.tool, place.url) == (self.settings.source.tool, self.tool.url):
-            return self.tool
-        return load_integration(place.tool)(
-            place.url, complete_control=self.settings.review.complete_control
-        )
-
     def _pull(self, folder: RoundFolder) -> None:
         dataset = self._pulled()
+        if all(box.iscrowd for box in dataset.boxes):
+            # Before anything is written: the next call shall look again.
+            raise TrainingError(
+                f"project {self.settings.source.project} has no boxes yet, so there is nothing to "
+                "train on; label some images, then call this again"
+            )
+        with closing(Ledger(self.workspace.ledger)) as ledger:
+            write_json(folder.known, {"settled": sorted(_settled(ledger))})
         write_coco(dataset, self.workspace.annotations)
         write_coco(dataset, folder.annotations)
 
     def _pulled(self) -> Dataset:
         pulled = self.tool.pull(self.settings.source.project, self.workspace.images, self.progress)
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            reviews = collect_reviews(ledger, self._connect)
+            reviews = collect_reviews(ledger, self._connections)
             dataset = with_feedback(pulled, ledger.boxes(), reviews)
         self.say(
             f"{len(dataset.boxes)} annotations on {len(dataset.images)} images, "
@@ -149,9 +179,12 @@ class Rounds:
 
     def _train(self, folder: RoundFolder) -> None:
         training = self.settings.training
-        if not folder.run.info_file.exists():
+        cfg = load_config(training.config, training.overrides())
+        if folder.run.info_file.exists():
+            self._tell_changed_settings(folder, cfg)
+        else:
             start_run(
-                load_config(training.config, training.overrides()),
+                cfg,
                 folder.run,
                 folder.train,
                 self.workspace.images,
@@ -160,6 +193,19 @@ class Rounds:
                 device=self.device,
             )
         run_training(folder.run, device=self.device, listeners=self.listeners)
+
+    def _tell_changed_settings(self, folder: RoundFolder, cfg: CfgNode) -> None:
+        training, info = self.settings.training, folder.run.info()
+        cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
+        try:
+            check_same_run(
+                folder.run, method=training.method, seed=training.seed, dataset=None, cfg=cfg
+            )
+        except RunError as error:
+            self.say(
+                f"sparsedet.toml has changed ({error}); the round goes on as it began, --restart "
+                "begins it anew"
+            )
 
     def _evaluate(self, folder: RoundFolder) -> None:
         source = self._evaluation_data(folder)
@@ -181,11 +227,14 @@ class Rounds:
 
         None where there is neither.
         """
-        validation = self.settings.validation
-        if validation.data:
-            images = self.workspace.root / validation.images if validation.images else None
-            return locate(self.workspace.root / validation.data, images)
+        if self.settings.validation.data:
+            return self._own_evaluation_data()
         return (folder.val, self.workspace.images) if folder.val.exists() else None
+
+    def _own_evaluation_data(self) -> tuple[Path, Path]:
+        validation = self.settings.validation
+        images = self.workspace.root / validation.images if validation.images else None
+        return locate(self.workspace.root / validation.data, images)
 
     def _mine(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
@@ -206,44 +255,62 @@ class Rounds:
         meta = mined_meta(folder.run, cfg, dataset, replace(result, mined=new))
         write_mined(new, meta, folder.mined)
         self.say(f"mined {len(new)} boxes that no annotation explains")
+        if len(new) > _MANY * len(dataset.boxes):
+            self.say(
+                "warning: that is many for so few annotations, and most will be wrong: the model "
+                "may need a longer training (SOLVER.MAX_ITER), or [mining] quantile a higher value"
+            )
 
     def _push(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
         new = read_mined(folder.mined, dataset)
         record: dict[str, Any] = {"mined": len(new), "boxes": 0, "url": None}
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            record["settled_before"] = _settled(ledger.counts())
             ids = {box.region_id for box in new}
             # After a push that was cut off the new boxes may be in the ledger already.
             pending = [box for box in ledger.pending(dataset) if box.region_id not in ids]
             if boxes := [*new, *pending]:
-                source, mode = self.settings.source, self.settings.review.mode
-                report = self.tool.push(
-                    source.project,
-                    dataset,
-                    boxes,
-                    model_version=folder.run.info().run_id,
-                    mode=mode,
-                    progress=self.progress,
-                )
+                source = self.settings.source
+                report = self._put_up(folder, dataset, boxes)
                 push = Push(
                     tool=source.tool,
                     url=self.tool.url,
                     project=source.project,
                     review_project=report.review_project,
                     model_version=report.model_version,
-                    mode=mode,
+                    mode=self.settings.review.mode,
                     round=folder.number,
                 )
                 for line in report.skipped_lines():
                     self.say(line)
                 ledger.record_push(push, boxes, dataset, frozenset(report.skipped))
                 record |= asdict(report)
+                # What this very call had to do depends on where an earlier one was cut off.
+                del record["created"]
         write_json(folder.push, record, indent=1)
 
+    def _put_up(
+        self, folder: RoundFolder, dataset: Dataset, boxes: Sequence[MinedBox]
+    ) -> PushReport:
+        try:
+            return self.tool.push(
+                self.settings.source.project,
+                dataset,
+                boxes,
+                model_version=folder.run.info().run_id,
+                mode=self.settings.review.mode,
+                progress=self.progress,
+            )
+        except ToolError as error:
+            raise ToolError(
+                f"{error} (if the project changed while the round ran: `sparsedet round --restart` "
+                "begins it anew)"
+            ) from error
 
-def _settled(counts: OutcomeCounts) -> int:
-    return counts.accepted + counts.edited + counts.rejected
+
+def _settled(ledger: Ledger) -> set[str]:
+    """Return the ids of the boxes that reviewers have judged."""
+    return {box.region_id for box in ledger.boxes() if box.outcome != "pending"}
 
 
 def _report(folder: RoundFolder, state: Literal["pushed", "waiting"]) -> RoundReport:

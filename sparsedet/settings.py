@@ -1,11 +1,12 @@
 """`sparsedet.toml`: what a workspace is connected to, and how its rounds are run."""
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sparsedet.errors import SparseDetError
 from sparsedet.files import write_text
@@ -54,7 +55,8 @@ images = ""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A project's number may stand without quotes.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class Source(_Section):
@@ -82,6 +84,12 @@ class TrainingSettings(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {}
     """Configuration keys that differ from the configuration's."""
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _flatten(cls, value: Any) -> Any:
+        """Take `SOLVER.MAX_ITER = 800` without quotes, which TOML reads as a table in a table."""
+        return dict(_flat(value)) if isinstance(value, dict) else value
 
     def overrides(self) -> list[str]:
         """Return the keys as the `KEY VALUE` words of `sparsedet train`."""
@@ -144,6 +152,14 @@ def write_settings(settings: Settings, path: Path) -> None:
             else:
                 table[key] = value
     write_text(path, tomlkit.dumps(document))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -27,6 +27,8 @@ class RoundStatus:
     """Time that reviewers spent on these images."""
     ap50: float | None
     """Of its model, 0 to 100; None where it was not measured."""
+    next_step: str | None = None
+    """What an unfinished round goes on with; None once its boxes are up for review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     folders = {folder.number: folder for folder in workspace.all_rounds()}
     if not folders and not workspace.ledger.is_file():
         raise SparseDetError(
-            f"{workspace.root}: neither rounds nor a ledger here; `sparsedet round` starts the "
-            "first round"
+            f"{workspace.root}: neither rounds nor a ledger here; `sparsedet init` makes a "
+            "workspace, `sparsedet round` starts its first round"
         )
     outcomes = OutcomeCounts()
     counts: dict[int | None, RoundCounts] = {}
@@ -86,6 +88,7 @@ def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatu
         reviewed_images=counts.reviewed_images,
         seconds=counts.seconds,
         ap50=_ap50(folder.evaluation) if folder else None,
+        next_step=folder.next_step if folder else None,
     )
 
 

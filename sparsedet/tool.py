@@ -84,6 +84,8 @@ class PushedImage:
     or after the latest merge."""
     region_ids: frozenset[str]
     """Its mined boxes."""
+    merged: bool = False
+    """Reviews of it were merged into the source."""
 
 
 MOVED_PIXELS = 1.0
@@ -112,13 +114,16 @@ class ReviewedImage:
     regions: tuple[ReviewedRegion, ...]
     """Every box that the submitted review holds."""
     shown: frozenset[str]
-    """Ids of the regions that the reviewer was shown. A mined box that is among them but not among
-    `regions` was rejected; one that is in neither was not judged."""
+    """Ids of the regions that the reviewer was shown, people's boxes and mined ones. A mined box
+    that is among them but not among `regions` was rejected; one that is in neither was not judged.
+    What is among `regions` only was drawn by the reviewer."""
     reviewer: str | None
     seconds: float | None
     """Time that the reviewer spent on the image."""
     complete: bool = False
     """The reviewer vouched that every object of the image has a box."""
+    review_id: str | None = None
+    """The tool's own id of the review; None where it has none."""
 
 
 MergeOutcome = Literal["changed", "same", "conflict"]
@@ -154,6 +159,11 @@ class AnnotationTool(Protocol):
     @property
     def url(self) -> str:
         """The tool's address, without credentials."""
+        ...
+
+    @property
+    def push_modes(self) -> tuple[PushMode, ...]:
+        """The ways in which it can put up boxes."""
         ...
 
     def summary(self, project: str) -> ProjectSummary:
@@ -193,7 +203,7 @@ class AnnotationTool(Protocol):
         mode: PushMode = "review-project",
         pushed: Sequence[PushedImage] = (),
     ) -> Sequence[ReviewedImage]:
-        """Return every image that a person has submitted.
+        """Return every image that a person has submitted, several reviews of one oldest first.
 
         Args:
             review_project: as `PushReport` names it.

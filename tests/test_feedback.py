@@ -6,16 +6,19 @@ from dataclasses import replace
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
-from sparsedet.feedback import with_feedback
-from sparsedet.ledger import LedgerBox
-from sparsedet.tool import ReviewedImage, ReviewedRegion
+from sparsedet.feedback import PlaceReviews, with_feedback
+from sparsedet.ledger import LedgerBox, Place
+from sparsedet.tool import PushedImage, ReviewedImage, ReviewedRegion
 
 DRAWN: XYXY = (10, 10, 30, 30)
 MINED: XYXY = (50, 50, 80, 80)
 MOVED: XYXY = (55, 50, 85, 80)
 ELSEWHERE: XYXY = (60, 10, 90, 30)
 PULLED = Dataset(
-    (Image(1, "a.jpg", 100, 100, tool_id="11"), Image(2, "b.jpg", 100, 100, tool_id="12")),
+    (
+        Image(1, "a.jpg", 100, 100, tool_id="11", tool_version="v1"),
+        Image(2, "b.jpg", 100, 100, tool_id="12"),
+    ),
     (Box(4, 1, 1, DRAWN, origin="human", tool_id="own"),),
     (Category(1, "cat"), Category(2, "dog")),
 )
@@ -47,10 +50,21 @@ def mined(outcome: str, *, image: str = "11", in_source: bool = False) -> Ledger
     )
 
 
+PLACE = Place("label-studio", "http://localhost:8080", "7", "8", "review-project")
+
+
 def review(
     *regions: ReviewedRegion, shown: str = "m1 own", complete: bool = False
 ) -> ReviewedImage:
     return ReviewedImage("11", regions, frozenset(shown.split()), None, None, complete=complete)
+
+
+def reviews(
+    *reviewed: ReviewedImage, version: str | None = "v1", merged: bool = False, place: Place = PLACE
+) -> list[PlaceReviews]:
+    """Reviews of the image 11, whose boxes were pushed when it had this version."""
+    pushed = PushedImage("11", version, frozenset({"m1"}), merged)
+    return [PlaceReviews(place, [pushed], reviewed)]
 
 
 def added(dataset: Dataset) -> list[tuple[int, XYXY, str | None, str | None]]:
@@ -92,21 +106,57 @@ def test_what_was_deleted_in_the_source_after_a_merge_stays_deleted() -> None:
     assert added(with_feedback(PULLED, [mined("accepted", in_source=True)], [])) == []
 
 
+OWN = ReviewedRegion("own", "cat", DRAWN)
+NEW = ReviewedRegion("new", "dog", ELSEWHERE)
+
+
 def test_boxes_drawn_in_a_review_are_annotations() -> None:
-    drawn = ReviewedRegion("new", "dog", ELSEWHERE)
-    deleted_in_source = ReviewedRegion("gone", "dog", ELSEWHERE)
-    unsure = replace(drawn, region_id="maybe", unsure=True)
-    own = ReviewedRegion("own", "cat", DRAWN)
-    result = with_feedback(PULLED, [], [review(own, drawn, unsure)])
-    assert added(result) == [(2, ELSEWHERE, "human", "new")]
-    shown = review(deleted_in_source, shown="own gone")
-    assert added(with_feedback(PULLED, [], [shown])) == []
+    unsure = ReviewedRegion("maybe", "dog", MOVED, unsure=True)
+    drawn = with_feedback(PULLED, [], reviews(review(OWN, NEW, unsure)))
+    assert added(drawn) == [(2, ELSEWHERE, "human", "new")]
+    # Shown, so it was in the source once, where somebody has deleted it since.
+    gone = with_feedback(PULLED, [], reviews(review(OWN, NEW, shown="own new"), version="v0"))
+    assert added(gone) == []
 
 
-def test_only_a_mark_makes_an_image_exhaustive() -> None:
-    assert not any(image.exhaustive for image in with_feedback(PULLED, [], [review()]).images)
-    marked = with_feedback(PULLED, [], [review(complete=True)])
-    assert [image.exhaustive for image in marked.images] == [True, False]
+def test_a_later_review_overrules_an_earlier_one() -> None:
+    first = review(OWN, NEW)
+    deleted = review(OWN, shown="own new")
+    assert added(with_feedback(PULLED, [], reviews(first, deleted))) == []
+    moved = review(OWN, replace(NEW, xyxy=MINED), shown="own new")
+    assert added(with_feedback(PULLED, [], reviews(first, moved))) == [(2, MINED, "human", "new")]
+
+
+def test_what_a_reviewer_did_to_boxes_of_the_source_counts() -> None:
+    renamed = with_feedback(PULLED, [], reviews(review(replace(OWN, category="dog"))))
+    assert [(b.category_id, b.xyxy, b.tool_id) for b in renamed.boxes] == [(2, DRAWN, "own")]
+    half_a_pixel = replace(OWN, xyxy=(10.5, 10, 30, 30))
+    assert with_feedback(PULLED, [], reviews(review(half_a_pixel))).boxes == PULLED.boxes
+    assert with_feedback(PULLED, [], reviews(review())).boxes == ()
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_source_that_changed_since_comes_first(merged: bool) -> None:
+    found = reviews(review(NEW, complete=True), version="v0", merged=merged)
+    result = with_feedback(PULLED, [], found)
+    assert result.boxes[0] == PULLED.boxes[0]
+    # After a merge the source held the drawn box; somebody has deleted it since.
+    assert added(result) == ([] if merged else [(2, ELSEWHERE, "human", "new")])
+    assert not result.images[0].exhaustive
+
+
+def test_only_the_mark_of_the_last_review_makes_an_image_exhaustive() -> None:
+    marked, unmarked = review(OWN, complete=True), review(OWN)
+    for last, expected in [(unmarked, False), (marked, True)]:
+        for first in (marked, unmarked):
+            result = with_feedback(PULLED, [], reviews(first, last))
+            assert [image.exhaustive for image in result.images] == [expected, False]
+
+
+def test_a_saved_draft_is_the_source_itself() -> None:
+    drafts = replace(PLACE, mode="draft")
+    saved = reviews(review(NEW, complete=True), place=drafts)
+    assert with_feedback(PULLED, [], saved) == PULLED
 
 
 def test_reviews_of_images_and_labels_that_are_gone_are_left_out(

@@ -8,6 +8,7 @@ from typing import Any
 from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.annotations.coco import DECIMALS, xywh
 from sparsedet.errors import ToolError
+from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.tool import ReviewedRegion
 
 from .verdicts import Verdict, differs
@@ -32,10 +33,15 @@ class Changes:
 def changes_to(source: Dataset, image: Image, verdict: Verdict) -> Changes:
     """Return what brings an image of `source` to the verdict, boxes known by their tool ids."""
     boxes = {box.tool_id: box for box in source.boxes_by_image[image.id]}
+    added: list[tuple[ReviewedRegion, str]] = []
+    standing = [region for id, region in verdict.kept.items() if id in boxes]
+    for id, region in verdict.kept.items():
+        # Two reviewers may have drawn the same object.
+        if id not in boxes and not _is_among(region, standing):
+            added.append((region, verdict.origins[id]))
+            standing.append(region)
     return Changes(
-        added=[
-            (region, verdict.origins[id]) for id, region in verdict.kept.items() if id not in boxes
-        ],
+        added=added,
         edited={
             boxes[id].id: region
             for id, region in verdict.kept.items()
@@ -113,6 +119,12 @@ def apply_changes(
 
 def _regions(changes: Changes) -> list[ReviewedRegion]:
     return [*changes.edited.values(), *(region for region, _ in changes.added)]
+
+
+def _is_among(region: ReviewedRegion, others: Sequence[ReviewedRegion]) -> bool:
+    """Whether one of the others shows the same object."""
+    alike = [other.xyxy for other in others if other.category == region.category]
+    return bool((iou_matrix([region.xyxy], alike) >= SAME_OBJECT_IOU).any())
 
 
 def _differs(source: Dataset, region: ReviewedRegion, box: Box) -> bool:

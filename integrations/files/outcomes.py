@@ -24,10 +24,11 @@ def read_reviewed(version: ReviewVersion) -> Mapping[str, ReviewedImage]:
         tool_id: ReviewedImage(
             tool_id=tool_id,
             regions=recognise(version.offers[tool_id], _found(version, image)),
-            shown=frozenset(version.offers[tool_id].mined),
+            shown=frozenset({*version.offers[tool_id].human, *version.offers[tool_id].mined}),
             reviewer=_reviewer(version, image),
             seconds=_seconds(image),
             complete=image.exhaustive,
+            review_id=f"{version.name}/{tool_id}",
         )
         for tool_id, image in version.reviewed_images.items()
     }

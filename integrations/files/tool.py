@@ -54,6 +54,11 @@ class FilesTool:
         """The folder's absolute path."""
         return str(self._root)
 
+    @property
+    def push_modes(self) -> tuple[PushMode, ...]:
+        """Files have no drafts."""
+        return ("review-project",)
+
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project; see `project.summarise`."""
         return summarise(open_project(self._root, project))

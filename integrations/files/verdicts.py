@@ -65,7 +65,7 @@ def _verdict(rounds: Sequence[tuple[Offer, ReviewedImage | None]]) -> Verdict:
     for offer, review in rounds:
         if review is None or offer.image.tool_version != version:
             continue
-        complete = complete or review.complete
+        complete = review.complete
         regions = {region.region_id: region for region in review.regions}
         for id, before in {**offer.human, **offer.mined}.items():
             if id not in regions:

@@ -1,7 +1,7 @@
 """`review`: what people made of the predictions in a review project."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparsedet.tool import ReviewedImage, ReviewedRegion
@@ -9,7 +9,7 @@ from sparsedet.tool import ReviewedImage, ReviewedRegion
 from .config import LabelConfig
 from .connection import Connection, project_number
 from .reading import read_config
-from .regions import Oddities, is_complete, read_regions
+from .regions import Oddities, Region, is_complete, read_regions
 from .review_tasks import ReviewTask, read_review_tasks
 
 logger = logging.getLogger(__name__)
@@ -54,11 +54,22 @@ def _reviewed_image(
             ReviewedRegion(region.id or "", by_id[region.category_id], region.xyxy, region.unsure)
             for region in regions
         ),
-        shown=task.shown_ids - unreadable,
+        shown=_shown(task, regions) - unreadable,
         reviewer=saved_by(review, names),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
         complete=is_complete(results, config),
+        review_id=f"{task.id}/{review.get('id')}",
     )
+
+
+def _shown(task: ReviewTask, regions: Sequence[Region]) -> frozenset[str]:
+    """Return the ids of what the reviewer was shown: the prediction, not what was drawn beside it.
+
+    Where the prediction is gone, mined boxes that are left are known to come from one.
+    """
+    mined = frozenset(region.id for region in regions if region.predicted and region.id)
+    started_from = task.reviewed_prediction
+    return mined | started_from.region_ids if started_from else mined
 
 
 def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | None:

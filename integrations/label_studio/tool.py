@@ -65,6 +65,11 @@ class LabelStudioTool:
         """The connection, for what lies beyond the port (filling a demo server)."""
         return self._connection
 
+    @property
+    def push_modes(self) -> tuple[PushMode, ...]:
+        """Both."""
+        return ("review-project", "draft")
+
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project; see `reading.project_summary`."""
         return project_summary(self._connection, project, complete_control=self._complete_control)

@@ -119,11 +119,12 @@ def apply(verdicts: Verdicts, results: Sequence[Result], config: LabelConfig, ta
     gone = verdicts.removed & boxes.keys()
     ids = {index: id for id, (index, _) in boxes.items()}
     unseen = [region for index, region in placed if ids.get(index) not in verdicts.shown]
-    new = [
-        wanted
-        for id, wanted in verdicts.wanted.items()
-        if id not in boxes and not _is_among(wanted.region, unseen)
-    ]
+    new: list[WantedBox] = []
+    for region_id, wanted in verdicts.wanted.items():
+        # Two reviewers may have drawn the same object.
+        others = [*unseen, *(box.region for box in new)]
+        if region_id not in boxes and not _is_among(wanted.region, others):
+            new.append(wanted)
     after: list[Result] = []
     for index, result in enumerate(results):
         id = ids.get(index) or _id(result)

@@ -72,24 +72,40 @@ def count_rounds(boxes: Iterable[LedgerBox]) -> list[RoundCounts]:
     by_round: dict[int | None, list[LedgerBox]] = {}
     for box in boxes:
         by_round.setdefault(box.round, []).append(box)
+    reviews = _reviews(box for boxes in by_round.values() for box in boxes)
     numbers = sorted(number for number in by_round if number is not None)
     return [
-        _count_round(number, by_round[number])
+        RoundCounts(
+            round=number,
+            outcomes=count_outcomes(by_round[number]),
+            reviewed_images=len({r.image for r in reviews if r.round == number}),
+            seconds=sum((r.seconds for r in reviews if r.round == number), 0.0),
+        )
         for number in (*numbers, *([None] if None in by_round else []))
     ]
 
 
-def _count_round(number: int | None, boxes: list[LedgerBox]) -> RoundCounts:
-    # A review's time stands at each box of its image, and grows when the reviewer comes back.
-    spent: dict[tuple[int, str, str | None], float] = {}
+@dataclass(frozen=True, slots=True)
+class _Review:
+    """A review of an image, which may have settled boxes of several rounds."""
+
+    image: str
+    round: int | None
+    """The newest of them: that in which it was made."""
+    seconds: float
+
+
+def _reviews(boxes: Iterable[LedgerBox]) -> list[_Review]:
+    """Return the reviews that settled `boxes`, each once: its time stands at all of its boxes."""
+    found: dict[tuple[str, str | None, object], _Review] = {}
     for box in boxes:
         # A reviewed box is pending still when the reviewer was unsure.
-        if box.outcome != "pending" or box.reviewer is not None or box.seconds is not None:
-            review = box.push_id, box.image_tool_id, box.reviewer
-            spent[review] = max(spent.get(review, 0.0), box.seconds or 0.0)
-    return RoundCounts(
-        round=number,
-        outcomes=count_outcomes(boxes),
-        reviewed_images=len({image for _, image, _ in spent}),
-        seconds=sum(spent.values(), 0.0),
-    )
+        if box.outcome == "pending" and box.reviewer is None and box.seconds is None:
+            continue
+        key = box.image_tool_id, box.reviewer, box.review_id or box.push_id
+        known = found.get(key)
+        rounds = (box.round, known.round if known else None)
+        newest = max((number for number in rounds if number is not None), default=None)
+        seconds = max(box.seconds or 0.0, known.seconds if known else 0.0)
+        found[key] = _Review(box.image_tool_id, newest, seconds)
+    return list(found.values())

@@ -28,6 +28,7 @@ BOX_COLUMNS = (
     "final_right",
     "final_bottom",
     "reviewer",
+    "review_id",
     "seconds",
     "in_source",
 )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Engine, and_, select
+from sqlalchemy import ColumnElement, Engine, and_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -129,12 +129,33 @@ class Ledger:
                 return _by_version(boxes)
             for box in boxes:
                 region_ids.setdefault(box.image_tool_id, set()).add(box.region_id)
-            sources = session.scalars(select(SourceImage).where(_is_at(SourceImage, place)))
-            versions = {source.image_tool_id: source.version for source in sources}
+            rows = session.scalars(select(SourceImage).where(_is_at(SourceImage, place)))
+            sources = {source.image_tool_id: source for source in rows}
         return [
-            PushedImage(tool_id, versions.get(tool_id), frozenset(ids))
+            PushedImage(
+                tool_id,
+                sources[tool_id].version if tool_id in sources else None,
+                frozenset(ids),
+                merged=tool_id in sources and sources[tool_id].merged_at is not None,
+            )
             for tool_id, ids in region_ids.items()
         ]
+
+    def relocate(self, tool: str, project: str, url: str) -> None:
+        """Take note that the server of a project has another address now.
+
+        Args:
+            tool: name of the integration.
+            project: the annotated project.
+            url: its server's present address.
+        """
+        with self._writing() as session:
+            for table in (Push, SourceImage):
+                moved = and_(table.tool == tool, table.project == project, table.url != url)
+                # An image may be known by both addresses; one row remains.
+                session.execute(
+                    update(table).where(moved).values(url=url).prefix_with("OR REPLACE")
+                )
 
     def record_reviews(self, place: Place, reviewed: Sequence[ReviewedImage]) -> None:
         """Settle the outcome of every box at `place` from the reviews as they stand now.

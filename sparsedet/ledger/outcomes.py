@@ -44,6 +44,7 @@ def settle(box: LedgerBox, reviews: Sequence[ReviewedImage], *, in_source: bool)
     edges = kept.xyxy if kept else (None, None, None, None)
     box.final_left, box.final_top, box.final_right, box.final_bottom = edges
     box.reviewer = review.reviewer if review else None
+    box.review_id = review.review_id if review else None
     box.seconds = review.seconds if review else None
     if box.outcome == "pending":
         box.in_source = False

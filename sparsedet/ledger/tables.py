@@ -85,6 +85,8 @@ class LedgerBox(Base):
     final_right: Mapped[float | None]
     final_bottom: Mapped[float | None]
     reviewer: Mapped[str | None]
+    review_id: Mapped[str | None]
+    """The tool's id of the review that settled the box."""
     seconds: Mapped[float | None]
     """Time that the reviewer spent on the whole image: the same at each of its boxes."""
     in_source: Mapped[bool] = mapped_column(default=False, server_default=text("0"))

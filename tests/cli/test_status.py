@@ -79,6 +79,7 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
         "reviewed_images": 2,
         "seconds": 3725.4,
         "AP50": 61.27,
+        "next_step": "split",
     }
     assert (second["round"], second["precision"], second["AP50"]) == (2, None, None)
     assert (by_hand["round"], by_hand["annotations"], by_hand["mined"]) == (None, None, 1)

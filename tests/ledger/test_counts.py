@@ -71,3 +71,13 @@ def test_reviews_without_a_measured_time_are_reviews(ledger: Ledger) -> None:
     ledger.record_reviews(PLACE, [review(reviewer=None, seconds=None)])
     (counts,) = ledger.rounds()
     assert (counts.reviewed_images, counts.seconds) == (1, 0.0)
+
+
+def test_a_review_of_boxes_of_two_rounds_counts_once(ledger: Ledger) -> None:
+    ledger.record_push(new_push(round=1), MINED[:1], dataset())
+    ledger.record_push(new_push("run-2", round=2), MINED[:2], dataset())
+    both = review(kept("a1"), kept("a2", "dog"), shown="a1 a2", seconds=100.0, review_id="r1")
+    ledger.record_reviews(new_push().place, [both])
+    first, second = ledger.rounds()
+    assert (first.seconds, second.seconds) == (0.0, 100.0)
+    assert (first.reviewed_images, second.reviewed_images) == (0, 1)

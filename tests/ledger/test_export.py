@@ -26,7 +26,8 @@ def test_every_column_of_every_box(ledger: Ledger, tmp_path: Path) -> None:
         "category": "cat", "left": "10.0", "top": "10.0", "right": "50.0", "bottom": "50.0",
         "score": "0.9", "threshold": "0.5", "source_version": "v1", "outcome": "edited",
         "final_category": "dog", "final_left": "10.0", "final_top": "10.0", "final_right": "50.0",
-        "final_bottom": "50.0", "reviewer": "ann@example.com", "seconds": "4.0", "in_source": "0",
+        "final_bottom": "50.0", "reviewer": "ann@example.com", "review_id": "", "seconds": "4.0",
+        "in_source": "0",
         "tool": "label-studio", "url": "http://localhost:8080", "project": "7",
         "review_project": "8", "mode": "review-project", "model_version": "run-1",
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """Reviews settle outcomes, and merges bring them into the source."""
 
+from dataclasses import replace
+
 import pytest
 
 from sparsedet.ledger import Ledger, judge
@@ -133,3 +135,29 @@ def test_a_review_that_changed_after_its_merge_is_not_in_the_source(ledger: Ledg
     assert _in_source(ledger) == {"a2"}
     ledger.record_reviews(PLACE, [])
     assert _in_source(ledger) == set()
+
+
+def test_the_last_review_that_was_shown_a_box_decides(ledger: Ledger) -> None:
+    first = review(kept("a1"), shown="a1 a2", seconds=5.0)
+    deleted = review(shown="a1", reviewer="bob@example.com")
+    ledger.record_reviews(PLACE, [first, deleted])
+    assert outcomes(ledger) == {"a1": "rejected", "a2": "rejected", "b1": "pending"}
+    # Who only leaves a box as it is does not take the credit for it.
+    left = review(kept("a1"), shown="a1", reviewer="bob@example.com", seconds=9.0)
+    ledger.record_reviews(PLACE, [first, left])
+    accepted = ledger.boxes()[0]
+    assert (accepted.outcome, accepted.reviewer) == ("accepted", "ann@example.com")
+    assert accepted.seconds == 5.0
+
+
+def test_a_server_that_moved_keeps_its_projects(ledger: Ledger) -> None:
+    ledger.relocate("label-studio", "9", "http://elsewhere")
+    assert ledger.places() == [PLACE]
+    ledger.relocate("label-studio", "7", "http://elsewhere")
+    (place,) = ledger.places()
+    assert place == replace(PLACE, url="http://elsewhere")
+    assert {image.version for image in ledger.pushed_images(place)} == {"v1"}
+    # Pushed to again under its old address, an image is known by both.
+    ledger.record_push(new_push("run-2"), MINED, dataset("v2"))
+    ledger.relocate("label-studio", "7", "http://elsewhere")
+    assert [image.tool_id for image in ledger.pushed_images(place)] == ["11", "12"]

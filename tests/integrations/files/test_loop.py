@@ -36,7 +36,7 @@ def test_the_whole_loop(tmp_path: Path) -> None:
         (reviewed,) = tool.reviewed(push.review_project)
         assert (reviewed.tool_id, reviewed.seconds) == ("day/a.png", 4.0)
         assert {region.region_id for region in reviewed.regions} == {"11", "left", "good"}
-        assert reviewed.shown == {"good", "wrong"}
+        assert reviewed.shown == {"11", "left", "good", "wrong"}
     assert (tmp_path / "server" / project / "annotations.json").is_file()
 
 

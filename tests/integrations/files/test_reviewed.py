@@ -42,7 +42,7 @@ def test_outcomes_by_id_and_by_place(put_up: Pulled, lose_keys: bool) -> None:
     assert set(day) == {"11", "left", "good", drawn}
     assert (day[drawn].category, day[drawn].xyxy) == ("bus", (90, 5, 110, 15))
     assert day["good"].xyxy == (40, 10, 60, 30)
-    assert images["day/a.png"].shown == {"good", "wrong"}
+    assert images["day/a.png"].shown == {"11", "left", "good", "wrong"}
     night = {region.region_id: region for region in images["night/b.png"].regions}
     assert set(night) == {"30", "near"}
     assert (night["near"].category, night["near"].xyxy) == ("bus", (75, 42, 105, 72))

@@ -14,6 +14,7 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.seeding import seed_project
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.ledger import Ledger
+from sparsedet.tool import ReviewedRegion
 from tests.cli.command import sparsedet
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import (
@@ -251,3 +252,27 @@ def test_for_people_there_is_a_table(untouched: Path, env: dict[str, str]) -> No
     assert result.status == 0
     for word in ("accepted", "rejected", "orange", "parcel", "all"):
         assert word in result.out
+
+
+def test_what_a_reviewer_draws_is_an_annotation_of_the_next_pull(
+    workspace: Path, tool: LabelStudioTool, env: dict[str, str]
+) -> None:
+    image = tool.open_reviews(review_project(workspace))[0]
+    drawn = ReviewedRegion("drawn-by-ann", "parcel", (300.0, 300.0, 360.0, 340.0))
+    human = next(region for region in image.regions if region.region_id == "human-orange")
+    left = [region for region in image.regions if region.region_id != "human-parcel"]
+    moved = replace(human, xyxy=(70.0, 230.0, 170.0, 330.0))
+    regions = [moved if region is human else region for region in left]
+    tool.submit(image, [*regions, drawn], complete=True)
+    pulled = run("pull", "-o", workspace, env=env)
+    # Two human boxes on each image, one of them deleted, one drawn, the mined ones accepted.
+    assert pulled["boxes"] == 6 - 1 + 1 + PER_IMAGE
+    assert pulled["exhaustive"] == 1
+    dataset = read_coco(workspace / "annotations.json")
+    boxes = {box.tool_id: box for box in dataset.boxes_by_image[int(image.tool_id)]}
+    assert "human-parcel" not in boxes
+    assert boxes["human-orange"].xyxy == pytest.approx(moved.xyxy, abs=1e-3)
+    assert boxes["drawn-by-ann"].xyxy == pytest.approx(drawn.xyxy, abs=1e-3)
+    assert boxes["drawn-by-ann"].origin == "human"
+    without = run("pull", "-o", workspace, "--no-feedback", env=env)
+    assert (without["boxes"], without["exhaustive"]) == (6, 0)

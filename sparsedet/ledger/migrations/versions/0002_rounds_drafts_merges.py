@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.add_column("pushes", sa.Column("round", sa.Integer()))
     op.add_column("boxes", sa.Column("round", sa.Integer()))
     op.add_column("boxes", sa.Column("source_version", sa.String()))
+    op.add_column("boxes", sa.Column("review_id", sa.String()))
     op.add_column(
         "boxes",
         sa.Column("in_source", sa.Boolean(), nullable=False, server_default=sa.text("0")),

@@ -21,7 +21,9 @@ from pathlib import Path
 from sparsedet.annotations import read_coco
 from sparsedet.files import read_json, write_json, write_text
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.mining.mined import read_mined
 from sparsedet.rehearsal import Rehearsal, RehearsedRound
+from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
 from sparsedet.rounds import Rounds
 from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSettings
@@ -61,6 +63,12 @@ def main() -> None:
         {arm: [asdict(figure) for figure in rounds] for arm, rounds in figures.items()},
         indent=1,
     )
+    first = Workspace(work / "with").round(1)
+    annotations = read_coco(first.annotations)
+    picture = before_and_after(
+        annotations, read_mined(first.mined, annotations), Workspace(work / "with").images, 3
+    )
+    write_picture(picture, options.results / f"{name}.jpg")
     write_report(
         Workspace(work / "with"),
         options.results / f"{name}.html",

@@ -21,7 +21,7 @@ from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
 
 README = Path(__file__).parent.parent / "README.md"
-SHORT = ["SOLVER.MAX_ITER", "60", "SOLVER.WARMUP_ITERS", "10"]
+SHORT = ["SOLVER.MAX_ITER", "40", "SOLVER.WARMUP_ITERS", "5"]
 
 
 def commands(name: str) -> list[list[str]]:
@@ -81,7 +81,7 @@ def test_every_picture_of_the_readme_is_there() -> None:
 def shorten_rounds(workspace: Path, iterations: int) -> None:
     """Cut a workspace's trainings short, as a user does who edits sparsedet.toml."""
     settings = read_settings(workspace / "sparsedet.toml")
-    keys = {"SOLVER.MAX_ITER": iterations, "SOLVER.WARMUP_ITERS": 5}
+    keys = {"SOLVER.MAX_ITER": iterations, "SOLVER.WARMUP_ITERS": min(5, iterations - 1)}
     training = settings.training.model_copy(update={"keys": keys})
     write_settings(settings.model_copy(update={"training": training}), workspace / "sparsedet.toml")
 
@@ -96,7 +96,7 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     first = for_project(commands("first round"), project)
     run_all(first[:2], tmp_path, env)
     cells = tmp_path / "cells"
-    shorten_rounds(cells, 60)
+    shorten_rounds(cells, 50)
     run_all(first[2:], tmp_path, env)
 
     pulled = read_coco(cells / "annotations.json")
@@ -107,7 +107,7 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     assert (run / "model.pth").read_bytes() != (run / "mining/fold0.pth").read_bytes()
     place = json.loads((cells / "rounds/001/push.json").read_text())["review_project"]
     played = simulate_reviews(tool, place, pulled, Reviewer(full))
-    shorten_rounds(cells, 10)
+    shorten_rounds(cells, 5)
 
     results = run_all(commands("next round"), tmp_path, env)
     second = read_coco(cells / "rounds/002/annotations.json")
@@ -159,7 +159,7 @@ def test_rounds_without_a_server(tmp_path: Path) -> None:
 
 
 def test_the_proof_on_complete_data(tmp_path: Path) -> None:
-    scenes = one_class(make_scenes(30, tmp_path / "images", seed=4))
+    scenes = one_class(make_scenes(24, tmp_path / "images", seed=4))
     crowd = Box(9999, scenes.images[0].id, 1, (0, 0, 30, 30), iscrowd=True)
     write_coco(scenes.with_boxes([*scenes.boxes, crowd]), tmp_path / "full.json")
     results = run_all(commands("proof"), tmp_path, {})

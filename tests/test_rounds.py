@@ -29,6 +29,7 @@ KEYS: dict[str, Any] = {
     "SOLVER.MAX_ITER": 30,
     "SOLVER.WARMUP_ITERS": 5,
     "SOLVER.CHECKPOINT_PERIOD": 10,
+    "SOLVER.IMS_PER_BATCH": 2,
 }
 STEPS = ("pull", "split", "train", "evaluate", "mine", "push")
 

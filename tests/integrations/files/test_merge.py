@@ -189,6 +189,20 @@ def test_reviews_of_two_versions_add_up(judged: Pulled) -> None:
     assert after["left"][1] == [82, 40, 20, 30]
 
 
+def test_what_was_drawn_and_mined_as_well_is_added_once(judged: Pulled) -> None:
+    drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15))
+    twice = MinedBox("twice", 4, 2, (91, 5, 111, 15), 0.9, 0.5)
+    pushed = [*judged.pushed()]
+    judged.tool.push("cars", judged.dataset, [twice], model_version="run-2")
+    (again,) = judged.tool.open_reviews("cars/review")
+    assert drawn.region_id not in again.scores
+    judged.tool.submit(again, again.regions)
+    merge(judged, pushed, write=True)
+    buses = [box for box in boxes_of(judged.annotations, DAY).values() if box[0] == "bus"]
+    assert [box[1] for box in buses] == [[82, 40, 20, 30], [90, 5, 20, 10]]
+    assert merge(judged, pushed, write=True)[DAY].outcome == "same"
+
+
 def test_a_category_that_is_gone(judged: Pulled) -> None:
     pushed = judged.pushed()
     content = read(judged.annotations)

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.seeding import seed_project
 from sparsedet.integrations.label_studio.server import LocalServer
 from tests.integrations.label_studio.samples import write_images
@@ -29,6 +31,28 @@ class Pulled:
 @pytest.fixture
 def pulled(tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest) -> Pulled:
     drawn = write_images(tmp_path / "source", count=3)
+    title = request.node.name[:40]
+    project = seed_project(tool.connection, title, drawn, tmp_path / "source")
+    return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def colleague(label_studio: LocalServer) -> Connection:
+    """A second account on the server."""
+    with httpx.Client(base_url=label_studio.url, follow_redirects=True) as browser:
+        browser.get("/user/signup/")
+        form = {"email": "colleague@example.com", "password": "long-enough-1"}
+        form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
+        browser.post("/user/signup/", data=form).raise_for_status()
+        token = browser.get("/api/current-user/token").json()["token"]
+    return Connection(label_studio.url, token)
+
+
+@pytest.fixture
+def half_annotated(tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest) -> Pulled:
+    """Two images, the second of which nobody has annotated."""
+    drawn = write_images(tmp_path / "source", count=2)
+    drawn = drawn.with_boxes(box for box in drawn.boxes if box.image_id == 1)
     title = request.node.name[:40]
     project = seed_project(tool.connection, title, drawn, tmp_path / "source")
     return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)

@@ -1,158 +1,36 @@
-"""Draft mode against a real server: what stands there after a push, and what reviews tell."""
+"""Draft mode against a real server: what stands there after a push."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.draft_outcomes import read_reviewed_drafts
-from sparsedet.integrations.label_studio.draft_tasks import MARK, is_signed, signed
-from sparsedet.integrations.label_studio.drafts import VIEW_TITLE, push_drafts
-from sparsedet.integrations.label_studio.reading import export_tasks
-from sparsedet.integrations.label_studio.seeding import seed_project
-from sparsedet.integrations.label_studio.server import LocalServer
-from sparsedet.ledger import judge
+from sparsedet.integrations.label_studio.drafts import VIEW_TITLE
 from sparsedet.mining.mined import MinedBox
-from sparsedet.tool import PushedImage, PushReport, ReviewedImage
 from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.draft_helpers import (
+    BOXES,
+    CHANGED,
+    COMPLETE,
+    IMAGES,
+    POLYGON,
+    add_draft,
+    by_editor,
+    drafts,
+    predictions,
+    pull_again,
+    push,
+    save,
+    tasks,
+)
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     FOUND_BY_MODEL,
     mined_boxes,
-    write_images,
 )
 
 pytestmark = pytest.mark.label_studio
-
-IMAGES = 3
-BOXES = IMAGES * len(FOUND_BY_MODEL)
-CHANGED = "annotated since the pull; pull and mine again"
-POLYGON = {
-    "id": "polygon",
-    "type": "polygonlabels",
-    "from_name": "outline",
-    "to_name": "image",
-    "value": {"points": [[1, 2], [3.25, 4], [5, 1]], "closed": True, "polygonlabels": ["leaf"]},
-}
-COMPLETE = {
-    "id": "mark",
-    "type": "choices",
-    "from_name": "sparsedet_complete",
-    "to_name": "image",
-    "value": {"choices": ["Every object has a box"]},
-}
-
-
-@pytest.fixture(scope="module")
-def colleague(label_studio: LocalServer) -> Connection:
-    """A second account on the server."""
-    with httpx.Client(base_url=label_studio.url, follow_redirects=True) as browser:
-        browser.get("/user/signup/")
-        form = {"email": "colleague@example.com", "password": "long-enough-1"}
-        form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
-        browser.post("/user/signup/", data=form).raise_for_status()
-        token = browser.get("/api/current-user/token").json()["token"]
-    return Connection(label_studio.url, token)
-
-
-@pytest.fixture
-def half_annotated(tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest) -> Pulled:
-    """Two images, the second of which nobody has annotated."""
-    drawn = write_images(tmp_path / "source", count=2)
-    drawn = drawn.with_boxes(box for box in drawn.boxes if box.image_id == 1)
-    title = request.node.name[:40]
-    project = seed_project(tool.connection, title, drawn, tmp_path / "source")
-    return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)
-
-
-def push(
-    tool: LabelStudioTool,
-    pulled: Pulled,
-    mined: Sequence[MinedBox] | None = None,
-    version: str = "run-1",
-    **options: Any,
-) -> PushReport:
-    boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    return push_drafts(
-        tool.connection, pulled.project, pulled.dataset, boxes, model_version=version, **options
-    )
-
-
-def pull_again(tool: LabelStudioTool, pulled: Pulled) -> Pulled:
-    dataset = tool.pull(pulled.project, pulled.folder / "images")
-    return replace(pulled, dataset=dataset)
-
-
-def tasks(tool: LabelStudioTool, pulled: Pulled) -> list[dict[str, Any]]:
-    found = export_tasks(tool.connection, int(pulled.project))
-    return sorted((dict(task) for task in found), key=lambda task: int(task["id"]))
-
-
-def drafts(tool: LabelStudioTool, pulled: Pulled) -> list[dict[str, Any]]:
-    """All drafts of the project, in the order of their tasks."""
-    return [
-        {key: value for key, value in draft.items() if key != "created_ago"}
-        for task in tasks(tool, pulled)
-        for draft in task["drafts"]
-    ]
-
-
-def predictions(tool: LabelStudioTool, pulled: Pulled) -> list[dict[str, Any]]:
-    where: Any = tool.connection.get_json(
-        "api/predictions/", {"project": pulled.project}, "counting"
-    )
-    return list(where)
-
-
-def by_editor(result: Sequence[Mapping[str, Any]], **moves: float) -> list[dict[str, Any]]:
-    """A `result` as the editor sends it: without keys it does not know, boxes moved to `x`."""
-    regions = [{k: v for k, v in region.items() if k != MARK} for region in result]
-    for region in regions:
-        name = str(region["id"]).replace("-", "_")
-        if name in moves:
-            region["value"] = {**region["value"], "x": moves[name]}
-            region["origin"] = "prediction-changed"
-    return regions
-
-
-def without(result: Sequence[Mapping[str, Any]], *ids: str) -> list[dict[str, Any]]:
-    return [dict(region) for region in result if region["id"] not in ids]
-
-
-def save(connection: Connection, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
-    """Press Update."""
-    connection.client.annotations.update(annotation, result=[dict(region) for region in result])
-
-
-def add_draft(
-    connection: Connection, task: Mapping[str, Any], result: Sequence[Mapping[str, Any]]
-) -> None:
-    path = f"api/tasks/{task['id']}/annotations/{task['annotations'][0]['id']}/drafts"
-    connection.post_json(path, {"result": result, "lead_time": 3.5}, "drawing")
-
-
-def pushed_images(pulled: Pulled, mined: Sequence[MinedBox] | None = None) -> list[PushedImage]:
-    boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    return [
-        PushedImage(
-            image.tool_id or "",
-            image.tool_version,
-            frozenset(box.region_id for box in boxes if box.image_id == image.id),
-        )
-        for image in pulled.dataset.images
-    ]
-
-
-def reviewed(
-    tool: LabelStudioTool, pulled: Pulled, pushed: Sequence[PushedImage] | None = None
-) -> list[ReviewedImage]:
-    images = pushed_images(pulled) if pushed is None else pushed
-    return read_reviewed_drafts(tool.connection, pulled.project, images)
 
 
 def test_a_draft_holds_the_annotation_as_it_is_and_the_mined_boxes(
@@ -357,123 +235,3 @@ def test_the_report_leads_to_a_view_of_what_waits(
     assert waiting() == [bare["id"]]
     tool.connection.client.annotations.create(bare["id"], result=[POLYGON])
     assert waiting() == []
-
-
-def test_a_saved_draft_tells_accepted_edited_and_rejected(
-    tool: LabelStudioTool, pulled: Pulled, label_studio: LocalServer
-) -> None:
-    first = tasks(tool, pulled)[0]["annotations"][0]
-    save(tool.connection, first["id"], [*first["result"], POLYGON])
-    pulled = pull_again(tool, pulled)
-    push(tool, pulled)
-    assert reviewed(tool, pulled) == []  # the drafts wait
-    draft = drafts(tool, pulled)[0]
-    changed = without(by_editor(draft["result"], mined_moved_1=50.0), "mined-wrong-1")
-    save(tool.connection, first["id"], [*changed, COMPLETE])
-
-    (image,) = reviewed(tool, pulled)
-    assert image.tool_id == str(draft["task"])
-    assert image.shown == {f"{name}-1" for name in FOUND_BY_MODEL}
-    assert (image.reviewer, image.seconds, image.complete) == (label_studio.email, None, True)
-    final = {region.region_id: region for region in image.regions}
-    outcomes = {
-        name: judge("orange" if category == 1 else "parcel", xyxy, final.get(f"{name}-1"))
-        for name, (category, xyxy, _) in FOUND_BY_MODEL.items()
-    }
-    assert outcomes == {
-        "mined-orange": "accepted",
-        "mined-parcel": "accepted",
-        "mined-moved": "edited",
-        "mined-wrong": "rejected",
-    }
-    (annotation,) = tasks(tool, pulled)[0]["annotations"]
-    assert annotation["id"] == first["id"]
-    assert POLYGON in annotation["result"]
-
-
-def test_a_discarded_draft_is_pending(tool: LabelStudioTool, pulled: Pulled) -> None:
-    push(tool, pulled)
-    for draft in drafts(tool, pulled):
-        tool.connection.delete(f"api/drafts/{draft['id']}/", "discarding")
-    assert reviewed(tool, pulled) == []
-    assert push(tool, pulled).created == IMAGES
-
-
-def test_only_the_account_that_saw_the_draft_can_reject(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    push(tool, pulled)
-    first, second, third = tasks(tool, pulled)
-    # A colleague saves the annotation: the server throws the draft away with it.
-    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"])
-    # The draft is saved, and a colleague changes the annotation later.
-    kept = without(by_editor(second["drafts"][0]["result"]), "mined-wrong-2")
-    save(tool.connection, second["annotations"][0]["id"], kept)
-    save(colleague, second["annotations"][0]["id"], kept)
-    # The annotation is deleted, and another of the same account is the newest again.
-    older = third["annotations"][0]
-    newer = tool.connection.client.annotations.create(third["id"], result=older["result"])
-    pushed = pushed_images(pull_again(tool, pulled))
-    assert newer.id is not None
-    tool.connection.client.annotations.delete(newer.id)
-    tool.connection.delete(f"api/drafts/{third['drafts'][0]['id']}/", "discarding")
-
-    (image,) = reviewed(tool, pulled, [*pushed_images(pulled)[:2], pushed[2]])
-    assert image.tool_id == str(second["id"])
-    assert image.shown == {"mined-orange-2", "mined-parcel-2", "mined-moved-2"}
-    assert image.reviewer == "colleague@example.com"
-
-
-def test_an_annotation_judges_the_prediction_that_it_started_from(
-    tool: LabelStudioTool, half_annotated: Pulled, colleague: Connection
-) -> None:
-    push(tool, half_annotated)
-    (prediction,) = predictions(tool, half_annotated)
-    bare = tasks(tool, half_annotated)[1]["id"]
-    scratch = colleague.client.annotations.create(bare, result=[POLYGON])
-    assert reviewed(tool, half_annotated) == []
-    assert scratch.id is not None
-    colleague.client.annotations.delete(scratch.id)
-    colleague.client.annotations.create(
-        bare,
-        result=without(by_editor(prediction["result"]), "mined-wrong-2"),
-        parent_prediction=prediction["id"],
-        lead_time=7.5,
-    )
-    (image,) = reviewed(tool, half_annotated)
-    assert image.shown == {f"{name}-2" for name in FOUND_BY_MODEL}
-    assert {r.region_id for r in image.regions} == image.shown - {"mined-wrong-2"}
-    assert (image.reviewer, image.seconds) == ("colleague@example.com", 7.5)
-
-
-def test_an_earlier_review_is_known_while_a_later_draft_waits(
-    tool: LabelStudioTool, pulled: Pulled
-) -> None:
-    push(tool, pulled)
-    task = tasks(tool, pulled)[0]
-    rejected = [f"{name}-1" for name in FOUND_BY_MODEL]
-    kept = without(by_editor(task["drafts"][0]["result"]), *rejected)
-    save(tool.connection, task["annotations"][0]["id"], kept)
-    later = pull_again(tool, pulled)
-    new = [MinedBox("new", later.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)]
-    assert push(tool, later, new).created == 1
-    both = [pushed_images(pulled)[0], pushed_images(later, new)[0]]
-    (image,) = reviewed(tool, pulled, both)
-    assert image.shown == set(rejected)
-    draft = drafts(tool, pulled)[0]
-    save(tool.connection, task["annotations"][0]["id"], by_editor(draft["result"]))
-    assert [image.shown for image in reviewed(tool, pulled, both)] == [set(rejected), {"new"}]
-
-
-def test_the_mark_tells_our_lists_from_changed_ones() -> None:
-    mined = [{"id": "a", "value": {"x": 12.5}}, {"id": "b", "value": {"x": 1e-7}}]
-    ours = signed([POLYGON, "not a region"], mined)
-    assert is_signed(ours)
-    assert ours[:2] == [POLYGON, "not a region"]
-    assert not is_signed(ours[:-1])
-    assert not is_signed([*ours[:-1], {**ours[-1], "value": {"x": 2e-7}}])
-    assert not is_signed([POLYGON])
-    assert not is_signed([])
-    assert not is_signed(None)
-    # An annotation that holds a marked region, for whatever reason, can carry a draft again.
-    assert is_signed(signed(ours, [{"id": "c"}]))

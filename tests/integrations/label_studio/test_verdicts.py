@@ -95,6 +95,16 @@ def test_a_box_is_not_doubled_where_one_is_that_nobody_was_shown() -> None:
     assert merge(source, beside).added == 1
 
 
+def test_what_two_reviewers_drew_is_added_once() -> None:
+    first = review([box("h")], box("h"), box("d1", 60.0))
+    second = review([box("h")], box("h"), box("d2", 61.0), box("d3", 61.0, "dog"))
+    assert merge([box("h")], first, second).results == (
+        box("h"),
+        box("d1", 60.0),
+        box("d3", 61.0, "dog"),
+    )
+
+
 def test_a_later_review_overrules_an_earlier_one() -> None:
     first = review([box("h"), mined("m1")], box("h", 30.0), mined("m1"), box("drawn", 75.0))
     second = review([box("h"), box("m1", 50.0), mined("m2", 0.0)], box("h"), mined("m2", 0.0))

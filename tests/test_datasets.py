@@ -25,7 +25,7 @@ def test_a_workspace_folder_stands_for_its_files(tmp_path: Path) -> None:
 
 def test_a_split_inside_a_workspace_uses_its_images(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    (tmp_path / "source.json").touch()
+    (tmp_path / "sparsedet.toml").touch()
     (tmp_path / "half").mkdir()
     (tmp_path / "half/train.json").touch()
     images = resolve(str(tmp_path / "half/train.json")).images

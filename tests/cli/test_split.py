@@ -9,7 +9,8 @@ from PIL import Image as Picture
 
 import sparsedet as package
 from sparsedet.annotations import read_coco, write_coco
-from sparsedet.workspace import Source, Workspace
+from sparsedet.settings import Source
+from sparsedet.workspace import Workspace
 from tests.cli.command import sparsedet
 from tests.sparsify.datasets import grid
 
@@ -141,7 +142,7 @@ def test_project_is_pulled_first(full: Path, tmp_path: Path, images: str | None)
     assert len(read_coco(out / "train.json").boxes) == 10
     pulled = Workspace(out / "pulled")
     assert len(read_coco(pulled.annotations).boxes) == 60
-    assert pulled.source() == Source(tool="folder", url="folder:", project=str(full))
+    assert pulled.settings().source == Source(tool="folder", url="folder:", project=str(full))
     cache = tmp_path / images if images else pulled.images
     assert len(list(cache.glob("*.jpg"))) == 10
     assert pulled.images.exists() == (images is None)

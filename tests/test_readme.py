@@ -11,6 +11,7 @@ import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.reading import export_tasks
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.mining.matching import iou_matrix, match
 from sparsedet.mining.mined import MinedBox, read_mined
@@ -67,7 +68,7 @@ def found(mined: Sequence[MinedBox], removed: Dataset, pulled: Dataset) -> float
 
 
 def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
-    text = re.sub(r"`[^`]*`", "", re.sub(r"```.*?```", "", README.read_text(), flags=re.DOTALL))
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", README.read_text(), flags=re.DOTALL)
     assert not re.search(r"TODO|XXX|[A-Z]+_[A-Z]+", text)
 
 
@@ -122,6 +123,24 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     assert {image["outcome"] for image in again["merge"]["images"]} == {"same"}
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or label_studio.api_key.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.label_studio
+def test_a_round_of_drafts(label_studio: LocalServer, tmp_path: Path) -> None:
+    scenes = one_class(make_scenes(6, tmp_path / "scenes", seed=3))
+    sparse, _ = remove_boxes(scenes, load_recipe("random").with_drop(0.5), seed=1)
+    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
+    project = tool.fill("Digits of my own", sparse, tmp_path / "scenes")
+    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+    first, second = for_project(commands("draft"), project)
+    run_all([first], tmp_path, env)
+    shorten_rounds(tmp_path / "mine", 25)
+    run_all([second], tmp_path, env)
+    push = json.loads((tmp_path / "mine/rounds/001/push.json").read_text())
+    assert push["boxes"] > 0
+    assert push["review_project"] == project
+    tasks = export_tasks(tool.connection, int(project))
+    assert sum(bool(task["drafts"]) for task in tasks) == push["images"]
 
 
 @pytest.mark.label_studio

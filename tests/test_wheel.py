@@ -83,7 +83,7 @@ def test_no_file_is_forgotten(wheel: Path) -> None:
         f"{target}/{path.relative_to(ROOT / folder)}"
         for folder, target in INSTALLED_AS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".yaml", ".typed")
+        if path.suffix in (".py", ".yaml", ".html", ".typed")
     }
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert found == expected

@@ -164,8 +164,8 @@ class Rounds:
             reviews = collect_reviews(ledger, self._connections)
             dataset = with_feedback(pulled, ledger.boxes(), reviews)
         self.say(
-            f"{len(dataset.boxes)} annotations on {len(dataset.images)} images, "
-            f"{len(dataset.boxes) - len(pulled.boxes)} of them from reviews; "
+            f"{len(dataset.boxes)} annotations on {len(dataset.images)} images "
+            f"({len(pulled.boxes)} in the project itself); "
             f"{len(dataset.background)} boxes that reviewers rejected"
         )
         return dataset

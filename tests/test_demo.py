@@ -12,9 +12,7 @@ from sparsedet.status import read_status
 
 
 @pytest.mark.label_studio
-def test_the_demo_goes_round_and_a_second_call_changes_nothing(
-    label_studio: LocalServer, tmp_path: Path
-) -> None:
+def test_the_demo_goes_round(label_studio: LocalServer, tmp_path: Path) -> None:
     tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
     rule = DemoRule(scenes=30, test_scenes=4, drop=0.5, iterations=70, rounds=2)
     said: list[str] = []
@@ -36,6 +34,3 @@ def test_the_demo_goes_round_and_a_second_call_changes_nothing(
     assert f"{second.missing_after} are still missing" in page
     status = read_status(Demo(tmp_path, rule, device="cpu", say=said.append).workspace)
     assert [entry.round for entry in status.rounds] == [1, 2]
-
-    again = Demo(tmp_path, rule, device="cpu", say=said.append).run(tool, "label-studio")
-    assert again == report

@@ -77,11 +77,11 @@ def before_and_after(
 ) -> NDArray[np.uint8]:
     """Return one picture: above what people drew, below it with the mined boxes.
 
-    The images shown are those with the most mined boxes.
+    The images shown are those with the most mined boxes, of which there may be none.
     """
-    by_image: dict[int, list[MinedBox]] = {}
+    by_image: dict[int, list[MinedBox]] = {image.id: [] for image in dataset.images}
     for box in mined:
-        by_image.setdefault(box.image_id, []).append(box)
+        by_image[box.image_id].append(box)
     chosen = sorted(by_image, key=lambda image_id: (-len(by_image[image_id]), image_id))[:count]
     names = {category.id: category.name for category in dataset.categories}
     columns = []

@@ -1,11 +1,14 @@
 """Boxes drawn into images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparsedet.reporting.pictures import DrawnBox, draw_boxes
+from sparsedet.reporting.pictures import DrawnBox, before_and_after, draw_boxes
 from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES, PENDING, REJECTED, BoxStyle
+from sparsedet.scenes import make_scenes
 
 
 def drawn(style: BoxStyle, text: str = "") -> NDArray[np.bool_]:
@@ -56,3 +59,13 @@ def test_any_class_name_can_be_written(name: str) -> None:
 
 def test_names_beyond_ascii_are_told_apart() -> None:
     assert (drawn(HUMAN, "äää") != drawn(HUMAN, "ööö")).any()
+
+
+def test_a_round_that_mined_nothing_has_a_picture_too(tmp_path: Path) -> None:
+    scenes = make_scenes(2, tmp_path, seed=1)
+    height, width = scenes.images[0].height, scenes.images[0].width
+
+    picture = before_and_after(scenes, [], tmp_path, 2)
+
+    assert picture.shape[0] > 2 * height
+    assert picture.shape[1] > 2 * width

@@ -68,8 +68,11 @@ def with_feedback(
         if unchanged and verdict.complete:
             exhaustive.add(pushed.tool_id)
         if unchanged or not pushed.merged:
-            drawn += [(image_id, verdict.kept[region]) for region in sorted(verdict.drawn)]
-    for box in mined:
+            drawn += [(image_id, verdict.kept[region]) for region in verdict.drawn]
+    # By place and not by id, which depends on what the tool calls the images: the order of boxes
+    # decides what training draws.
+    drawn.sort(key=lambda entry: (entry[0], entry[1].category, entry[1].xyxy))
+    for box in sorted(mined, key=lambda box: (box.category, box.xyxy)):
         image = by_tool_id.get(box.image_tool_id)
         if image is None:
             continue

@@ -88,6 +88,16 @@ def test_accepted_and_edited_boxes_are_annotations(outcome: str, expected: objec
     assert len({box.id for box in result.boxes}) == len(result.boxes)
 
 
+def test_the_order_of_boxes_does_not_depend_on_their_ids() -> None:
+    here, there = mined("accepted"), mined("accepted")
+    there.final_left, there.final_right, there.left, there.right = 10.0, 40.0, 10.0, 40.0
+    for first, second in [("a", "b"), ("b", "a")]:
+        here.region_id, there.region_id = first, second
+        ordered = sorted([here, there], key=lambda box: box.region_id)
+        result = with_feedback(PULLED, ordered, [])
+        assert [place[1][0] for place in added(result)] == [10.0, 50.0]
+
+
 def test_rejected_boxes_are_verified_background_of_their_class() -> None:
     (box,) = with_feedback(PULLED, [mined("rejected")], []).background
     assert (box.image_id, box.category_id, box.xyxy, box.tool_id) == (1, 1, MINED, "m1")

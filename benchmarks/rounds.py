@@ -29,6 +29,7 @@ from sparsedet.rounds import Rounds
 from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.simulation import Behaviour, Reviewer, read_neutral
 from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.tool import ScriptableTool
 from sparsedet.workspace import Workspace
 
 ARMS = {"with": True, "without": False}
@@ -53,7 +54,7 @@ def main() -> None:
     figures = {}
     with LabelStudioTool.local(work / "label-studio") as local:
         for arm in ARMS:
-            figures[arm] = rehearse(arm, work, options, local.tool)  # type: ignore[arg-type]
+            figures[arm] = rehearse(arm, work, options, local.tool)
     objects = len(read_coco(options.data / "train.json").boxes)
     text = summary(name, options, objects, figures)
     print(text)
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def rehearse(
-    arm: str, work: Path, options: argparse.Namespace, tool: LabelStudioTool
+    arm: str, work: Path, options: argparse.Namespace, tool: ScriptableTool
 ) -> Sequence[RehearsedRound]:
     """Run, or go on with, the rounds of one arm."""
     data = options.data.resolve()

@@ -45,7 +45,8 @@ Url = Annotated[
 
 def push_mode(text: str) -> PushMode:
     """Return the push mode that `--mode` names."""
-    for mode in get_args(PushMode):
+    modes: tuple[PushMode, ...] = get_args(PushMode)
+    for mode in modes:
         if text == mode:
-            return mode  # type: ignore[no-any-return]
-    raise SparseDetError(f"--mode {text}: expected {' or '.join(get_args(PushMode))}")
+            return mode
+    raise SparseDetError(f"--mode {text}: expected {' or '.join(modes)}")

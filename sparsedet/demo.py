@@ -143,10 +143,12 @@ class Demo:
         self.workspace.write_settings(
             Settings(
                 source=Source(tool=tool_name, url=tool.url, project=project),
-                training=TrainingSettings(
-                    seed=self.rule.seed,
-                    device=self.device,  # type: ignore[arg-type]
-                    keys={"SOLVER.MAX_ITER": self.rule.iterations},
+                training=TrainingSettings.model_validate(
+                    {
+                        "seed": self.rule.seed,
+                        "device": self.device,
+                        "keys": {"SOLVER.MAX_ITER": self.rule.iterations},
+                    }
                 ),
                 validation=ValidationSettings(
                     data=str(scenes / "test.json"), images=str(scenes / "test")

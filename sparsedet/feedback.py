@@ -59,12 +59,12 @@ def with_feedback(
     """
     by_tool_id = {image.tool_id: image for image in pulled.images if image.tool_id is not None}
     outcomes = {box.region_id: box.outcome for box in mined}
-    verdicts, exhaustive = _Annotations(pulled, outcomes), set[str]()
+    annotations, exhaustive = _Annotations(pulled, outcomes), set[str]()
     drawn: list[tuple[int, ReviewedRegion]] = []
     for image_id, pushed, verdict in _verdicts(by_tool_id, collected):
         unchanged = by_tool_id[pushed.tool_id].tool_version == pushed.version
         if unchanged:
-            verdicts.apply(image_id, verdict)
+            annotations.apply(image_id, verdict)
         if unchanged and verdict.complete:
             exhaustive.add(pushed.tool_id)
         if unchanged or not pushed.merged:
@@ -77,21 +77,23 @@ def with_feedback(
         if image is None:
             continue
         if box.outcome == "rejected":
-            verdicts.add_background(image.id, box)
+            annotations.add_background(image.id, box)
         elif box.outcome in ("accepted", "edited") and not box.in_source:
-            verdicts.add(image.id, box.final_category, box.final_xyxy, box.outcome, box.region_id)
+            annotations.add(
+                image.id, box.final_category, box.final_xyxy, box.outcome, box.region_id
+            )
     for image_id, region in drawn:
         if region.region_id not in outcomes:
-            verdicts.add(image_id, region.category, region.xyxy, "human", region.region_id)
-    verdicts.warn()
+            annotations.add(image_id, region.category, region.xyxy, "human", region.region_id)
+    annotations.warn()
     return replace(
         pulled,
         images=tuple(
             replace(image, exhaustive=image.exhaustive or image.tool_id in exhaustive)
             for image in pulled.images
         ),
-        boxes=verdicts.boxes(),
-        background=pulled.background + tuple(verdicts.background),
+        boxes=annotations.boxes(),
+        background=pulled.background + tuple(annotations.background),
     )
 
 

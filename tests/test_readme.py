@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,27 @@ def test_every_picture_of_the_readme_is_there() -> None:
     assert all((README.parent / file).is_file() for file in files), files
 
 
+@dataclass(frozen=True)
+class HalfLabelled:
+    """A project of digit scenes, half of whose boxes are missing."""
+
+    tool: LabelStudioTool
+    number: str
+    full: Dataset
+    removed: Dataset
+    env: dict[str, str]
+    """Address and key, for the commands."""
+
+
+def half_labelled(server: LocalServer, folder: Path, scenes: int, title: str) -> HalfLabelled:
+    """Make a project on the server."""
+    full = one_class(make_scenes(scenes, folder, seed=3))
+    sparse, removed = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
+    tool = LabelStudioTool(server.url, api_key=server.api_key)
+    env = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.api_key}
+    return HalfLabelled(tool, tool.fill(title, sparse, folder), full, removed, env)
+
+
 def shorten_rounds(workspace: Path, iterations: int) -> None:
     """Cut a workspace's trainings short, as a user does who edits sparsedet.toml."""
     settings = read_settings(workspace / "sparsedet.toml")
@@ -89,37 +110,33 @@ def shorten_rounds(workspace: Path, iterations: int) -> None:
 
 @pytest.mark.label_studio
 def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_path: Path) -> None:
-    full = one_class(make_scenes(24, tmp_path / "scenes", seed=3))
-    sparse, removed = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
-    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
-    project = tool.fill("Digits of the README", sparse, tmp_path / "scenes")
-    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
-    first = for_project(commands("first round"), project)
-    run_all(first[:2], tmp_path, env)
+    made = half_labelled(label_studio, tmp_path / "scenes", 24, "Digits of the README")
+    first = for_project(commands("first round"), made.number)
+    run_all(first[:2], tmp_path, made.env)
     cells = tmp_path / "cells"
     shorten_rounds(cells, 50)
-    run_all(first[2:], tmp_path, env)
+    run_all(first[2:], tmp_path, made.env)
 
     pulled = read_coco(cells / "annotations.json")
     mined = read_mined(cells / "rounds/001/mined.json", pulled)
-    assert found(mined, removed, pulled) > 0.3
+    assert found(mined, made.removed, pulled) > 0.3
     run = cells / "rounds/001/run"
     # Without mined labels the second stage would repeat the first to the letter.
     assert (run / "model.pth").read_bytes() != (run / "mining/fold0.pth").read_bytes()
     place = json.loads((cells / "rounds/001/push.json").read_text())["review_project"]
-    played = simulate_reviews(tool, place, pulled, Reviewer(full))
+    played = simulate_reviews(made.tool, place, pulled, Reviewer(made.full))
     shorten_rounds(cells, 5)
 
-    results = run_all(commands("next round"), tmp_path, env)
+    results = run_all(commands("next round"), tmp_path, made.env)
     second = read_coco(cells / "rounds/002/annotations.json")
     assert len(second.boxes) == len(pulled.boxes) + played.accepted + played.edited
     assert f"{played.accepted}" in results["status"].out
     assert "<svg" in (cells / "report.html").read_text()
 
-    run_all(commands("merge"), tmp_path, env)
-    merged = tool.pull(project, cells / "images")
+    run_all(commands("merge"), tmp_path, made.env)
+    merged = made.tool.pull(made.number, cells / "images")
     assert len(merged.boxes) == len(second.boxes)
-    again = sparsedet("review", "cells", "--merge", "--json", cwd=tmp_path, env=env).json()
+    again = sparsedet("review", "cells", "--merge", "--json", cwd=tmp_path, env=made.env).json()
     assert {image["outcome"] for image in again["merge"]["images"]} == {"same"}
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or label_studio.api_key.encode() not in file.read_bytes(), file
@@ -127,36 +144,28 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
 
 @pytest.mark.label_studio
 def test_a_round_of_drafts(label_studio: LocalServer, tmp_path: Path) -> None:
-    scenes = one_class(make_scenes(6, tmp_path / "scenes", seed=3))
-    sparse, _ = remove_boxes(scenes, load_recipe("random").with_drop(0.5), seed=1)
-    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
-    project = tool.fill("Digits of my own", sparse, tmp_path / "scenes")
-    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
-    first, second = for_project(commands("draft"), project)
-    run_all([first], tmp_path, env)
+    made = half_labelled(label_studio, tmp_path / "scenes", 6, "Digits of my own")
+    first, second = for_project(commands("draft"), made.number)
+    run_all([first], tmp_path, made.env)
     shorten_rounds(tmp_path / "mine", 25)
-    run_all([second], tmp_path, env)
+    run_all([second], tmp_path, made.env)
     push = json.loads((tmp_path / "mine/rounds/001/push.json").read_text())
     assert push["boxes"] > 0
-    assert push["review_project"] == project
-    tasks = export_tasks(tool.connection, int(project))
+    assert push["review_project"] == made.number
+    tasks = export_tasks(made.tool.connection, int(made.number))
     assert sum(bool(task["drafts"]) for task in tasks) == push["images"]
 
 
 @pytest.mark.label_studio
 def test_step_by_step(label_studio: LocalServer, tmp_path: Path) -> None:
-    full = one_class(make_scenes(16, tmp_path / "scenes", seed=3))
-    sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
-    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
-    project = tool.fill("Digits, step by step", sparse, tmp_path / "scenes")
-    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+    made = half_labelled(label_studio, tmp_path / "scenes", 16, "Digits, step by step")
     lines = commands("loop")
     assert [words[0] for words in lines] == ["pull", "train", "mine", "push", "review"]
-    run_all([["init", "cells", "--project", project], *lines], tmp_path, env)
+    run_all([["init", "cells", "--project", made.number], *lines], tmp_path, made.env)
     mined = json.loads((tmp_path / "cells/mined.json").read_text())
-    pushed = sparsedet(*lines[3], "--json", cwd=tmp_path, env=env).json()
+    pushed = sparsedet(*lines[3], "--json", cwd=tmp_path, env=made.env).json()
     assert (pushed["created"], pushed["boxes"]) == (0, len(mined))
-    reviewed = sparsedet(*lines[4], "--json", cwd=tmp_path, env=env).json()
+    reviewed = sparsedet(*lines[4], "--json", cwd=tmp_path, env=made.env).json()
     assert reviewed["pending"] == len(mined) > 0
 
 

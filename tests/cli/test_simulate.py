@@ -200,7 +200,8 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
 
 
 def test_the_defaults_are_those_of_a_reviewer_without_faults() -> None:
-    command = typer.main.get_command(app).commands["simulate"]  # type: ignore[attr-defined]
+    group: Any = typer.main.get_command(app)
+    command = group.commands["simulate"]
     defaults = {parameter.name: parameter.default for parameter in command.params}
     behaviour = Behaviour()
     for name in Behaviour.__dataclass_fields__:

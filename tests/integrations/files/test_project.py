@@ -1,7 +1,9 @@
 """Pulling a project folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,10 +59,10 @@ def test_images_are_links_and_follow_the_project(pulled: Pulled) -> None:
     ],
 )
 def test_a_version_changes_with_the_annotations_of_its_image(
-    pulled: Pulled, image: str, change: object, changes: bool
+    pulled: Pulled, image: str, change: Callable[[Any], object], changes: bool
 ) -> None:
     content = read(pulled.annotations)
-    change(content)  # type: ignore[operator]
+    change(content)
     write(pulled.annotations, content)
     again = pulled.tool.pull("cars", pulled.images)
     before, after = (

@@ -1,6 +1,7 @@
 """Writing files so that a crash leaves either the old content or the new, never half of it."""
 
 import filecmp
+import gc
 import json
 import os
 import shutil
@@ -65,6 +66,12 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write `data`, atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     """Write `value` as UTF-8 JSON, atomically."""
     write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
@@ -72,8 +79,15 @@ def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; raise `SparseDetError` with the path, and the place of a syntax error."""
+    import orjson
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            # Python's own parser takes NaN and numbers of any length, and says more in errors.
+            return json.loads(data.decode("utf-8"))
     except FileNotFoundError:
         raise SparseDetError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -85,6 +99,21 @@ def read_json(path: Path) -> Any:
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
             "is the file complete?"
         ) from error
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep the garbage collector from running.
+
+    A million new objects set it off again and again, and while a file is read none is garbage.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _is_empty_folder(path: Path) -> bool:

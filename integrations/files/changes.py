@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image
-from sparsedet.annotations.coco import DECIMALS, xywh
+from sparsedet.annotations.entries import DECIMALS, xywh
 from sparsedet.errors import ToolError
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.tool import ReviewedRegion

@@ -5,7 +5,12 @@ input file, the platform and the library versions can't change it, and adding an
 ranks of all others as they were.
 """
 
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparsedet.annotations.table import RankArray
 
 _RANK_BYTES = 8
 
@@ -17,6 +22,35 @@ def stable_rank(seed: int, *identity: str | int) -> int:
         seed: The split's seed.
         identity: What is ranked: an image's file name, or a box's file name and id.
     """
+    return int.from_bytes(_digest(seed, *identity), "big")
+
+
+def image_ranks(seed: int, names: Sequence[str]) -> "RankArray":
+    """Return the ranks of images by their file names; shape (I,)."""
+    return _join(_digest(seed, name) for name in names)
+
+
+def box_ranks(
+    seed: int, names: Sequence[str], owners: Sequence[int], ids: Sequence[int]
+) -> "RankArray":
+    """Return the ranks of boxes by the file names of their images and by their ids.
+
+    Args:
+        seed: The split's seed.
+        names: File names of the images.
+        owners: For each of N boxes the row of its image in `names`.
+        ids: The ids of the N boxes.
+    """
+    return _join(_digest(seed, names[owner], id) for owner, id in zip(owners, ids, strict=True))
+
+
+def _digest(*identity: str | int) -> bytes:
     # NUL can't occur in a file name, so two identities never run into the same text.
-    text = "\0".join(str(part) for part in (seed, *identity))
-    return int.from_bytes(blake2b(text.encode(), digest_size=_RANK_BYTES).digest(), "big")
+    text = "\0".join(map(str, identity))
+    return blake2b(text.encode(), digest_size=_RANK_BYTES).digest()
+
+
+def _join(digests: Iterable[bytes]) -> "RankArray":
+    import numpy as np
+
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)

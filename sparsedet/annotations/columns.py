@@ -1,0 +1,118 @@
+"""The annotations of a COCO file, all at once: a million entries in about a second.
+
+Columns tell whether every entry is in order; they don't say what is wrong with one. For that the
+entries are read one by one (see `entries`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
+from typing import Any
+
+import numpy as np
+
+from sparsedet.annotations.entries import ROUNDING, THINNEST, xywh
+from sparsedet.annotations.table import BoxTable, FloatArray, IntArray
+
+_NUMBERS = {int, float}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The annotations of a file, all in order."""
+
+    table: BoxTable
+    clipped: list[int]
+    """Ids of the boxes that reached over the edge of their image."""
+    empty: list[int]
+    """Ids of the annotations that have no area by their own account, and were left out."""
+
+
+def read_columns(
+    entries: Sequence[Any], sizes: Mapping[int, tuple[int, int]], category_ids: set[int]
+) -> Columns | None:
+    """Return the boxes of COCO entries, or None where one of them needs a closer look.
+
+    Args:
+        entries: What a file holds under `annotations`.
+        sizes: Width and height of its images by id.
+        category_ids: The ids of its categories.
+    """
+    if set(map(type, entries)) != {dict}:
+        return None
+    ids = _integers([entry.get("id") for entry in entries])
+    image_ids = _integers([entry.get("image_id") for entry in entries])
+    categories = _integers([entry.get("category_id") for entry in entries])
+    xywhs = _boxes([entry.get("bbox") for entry in entries])
+    areas = _areas([entry.get("area") for entry in entries])
+    crowd = [entry.get("iscrowd", 0) for entry in entries]
+    if ids is None or image_ids is None or categories is None or xywhs is None or areas is None:
+        return None
+    if len(np.unique(ids)) != len(ids) or not set(categories.tolist()) <= category_ids:
+        return None
+    edges = _edges(image_ids, sizes)
+    if edges is None or set(map(type, crowd)) != {int} or not set(crowd) <= {0, 1}:
+        return None
+
+    empty = (areas == 0) & (xywhs[:, 2:].min(axis=1) == 0)
+    right_bottom = xywhs[:, :2] + xywhs[:, 2:]
+    xyxy = np.concatenate((np.maximum(xywhs[:, :2], 0.0), np.minimum(right_bottom, edges)), axis=1)
+    thinnest = np.minimum(xywhs[:, 2:], xyxy[:, 2:] - xyxy[:, :2]).min(axis=1)
+    if (thinnest[~empty] < THINNEST).any():
+        return None
+    over = np.maximum(xyxy[:, :2] - xywhs[:, :2], right_bottom - xyxy[:, 2:]).max(axis=1)
+    clipped = (over > ROUNDING) & ~empty
+    sources = list(entries)
+    for row in np.flatnonzero(clipped).tolist():
+        left, top, right, bottom = xyxy[row].tolist()
+        sources[row] = {**sources[row], "bbox": xywh((left, top, right, bottom))}
+    table = BoxTable(ids, image_ids, categories, xyxy, np.array(crowd, dtype=np.bool_), sources)
+    return Columns(
+        table=table.select(~empty) if empty.any() else table,
+        clipped=list(compress(ids.tolist(), clipped.tolist())),
+        empty=list(compress(ids.tolist(), empty.tolist())),
+    )
+
+
+def _integers(values: list[Any]) -> IntArray | None:
+    if set(map(type, values)) != {int}:
+        return None
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        return None
+
+
+def _boxes(values: list[Any]) -> FloatArray | None:
+    """Return an array of shape (N, 4)."""
+    if set(map(type, values)) != {list} or set(map(len, values)) != {4}:
+        return None
+    flat = list(chain.from_iterable(values))
+    if not set(map(type, flat)) <= _NUMBERS:
+        return None
+    boxes = np.array(flat, dtype=np.float64).reshape(-1, 4)
+    return boxes if np.isfinite(boxes).all() else None
+
+
+def _areas(values: list[Any]) -> FloatArray | None:
+    """Return an array of shape (N,); NaN where an entry has no area."""
+    if not set(map(type, values)) <= {*_NUMBERS, type(None)}:
+        return None
+    given = np.array([value for value in values if value is not None], dtype=np.float64)
+    if not np.isfinite(given).all() or (given < 0).any():
+        return None
+    return np.array(values, dtype=np.float64)
+
+
+def _edges(image_ids: IntArray, sizes: Mapping[int, tuple[int, int]]) -> FloatArray | None:
+    """Return the width and height of each box's image, shape (N, 2)."""
+    if not sizes:
+        return None
+    known = np.fromiter(sizes, dtype=np.int64, count=len(sizes))
+    order = np.argsort(known)
+    places = np.minimum(np.searchsorted(known[order], image_ids), len(known) - 1)
+    rows = order[places]
+    if not (known[rows] == image_ids).all():
+        return None
+    edges: FloatArray = np.array(list(sizes.values()), dtype=np.float64)[rows]
+    return edges

@@ -1,0 +1,254 @@
+"""Entries of a COCO file, one by one: what each must hold, and what an error says about it."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, TypeGuard, TypeVar
+
+from sparsedet.annotations.model import XYXY, Box, Category, Image
+from sparsedet.errors import AnnotationError
+
+DECIMALS = 4
+"""Coordinates are written with this many decimals: 1e-4 pixel, without float noise in files."""
+
+THINNEST = 0.6 * 10**-DECIMALS
+"""Pixels; rounding would leave nothing of a thinner box when it is written."""
+ROUNDING = 2 * 10**-DECIMALS
+"""Pixels; a box may reach that far over the edge without a warning: corner and size are rounded."""
+
+_IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id", "tool_version"}
+_BOX_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "origin", "tool_id"}
+_CATEGORY_KEYS = {"id", "name"}
+
+Item = TypeVar("Item", Image, Box, Category)
+
+
+def xywh(xyxy: XYXY) -> list[float]:
+    """Return `[x, y, width, height]` of an XYXY box, rounded to `DECIMALS`."""
+    left, top, right, bottom = xyxy
+    return [round(value, DECIMALS) for value in (left, top, right - left, bottom - top)]
+
+
+def image_entry(image: Image) -> dict[str, Any]:
+    """Return an image as an entry of a COCO file."""
+    entry: dict[str, Any] = {
+        "id": image.id,
+        "file_name": image.file_name,
+        "width": image.width,
+        "height": image.height,
+        **image.extra,
+    }
+    if image.exhaustive:
+        entry["exhaustive"] = True
+    if image.tool_id is not None:
+        entry["tool_id"] = image.tool_id
+    if image.tool_version is not None:
+        entry["tool_version"] = image.tool_version
+    return entry
+
+
+def box_entry(box: Box) -> dict[str, Any]:
+    """Return a box as an entry of a COCO file."""
+    entry: dict[str, Any] = {
+        "id": box.id,
+        "image_id": box.image_id,
+        "category_id": box.category_id,
+        "bbox": xywh(box.xyxy),
+        "area": round(_area(box), DECIMALS),
+        "iscrowd": int(box.iscrowd),
+        **box.extra,
+    }
+    if box.origin is not None:
+        entry["origin"] = box.origin
+    if box.tool_id is not None:
+        entry["tool_id"] = box.tool_id
+    return entry
+
+
+def box_of_entry(entry: Mapping[str, Any], xyxy: XYXY, iscrowd: bool) -> Box:
+    """Return the box of an entry that has been checked."""
+    area = entry.get("area")
+    return Box(
+        id=entry["id"],
+        image_id=entry["image_id"],
+        category_id=entry["category_id"],
+        xyxy=xyxy,
+        iscrowd=iscrowd,
+        area=None if area is None else float(area),
+        origin=_optional_text(entry.get("origin")),
+        tool_id=_optional_text(entry.get("tool_id")),
+        extra=_unknown(entry, _BOX_KEYS),
+    )
+
+
+def is_empty(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry declares that it has no area, and its bbox has none either.
+
+    COCO's train2017 holds two of those. A bbox without area is an error anywhere else.
+    """
+    bbox = entry["bbox"]
+    return entry.get("area") == 0 and min(bbox[2:]) == 0
+
+
+class EntryReader:
+    """Reads the entries of one file; knows what an error message needs."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sizes: Mapping[int, tuple[int, int]] = {}
+        """Width and height of the images by id; needed before boxes are read."""
+        self.category_ids: set[int] = set()
+        self.clipped: list[str] = []
+        """Key and id of the boxes that reached over the edge of their image."""
+        self.empty: list[str] = []
+        """Key and id of those that have no area by their own account, and were left out."""
+
+    def read_all(
+        self,
+        entries: Any,
+        key: str,
+        read: Callable[[str, Mapping[str, Any]], Item | None],
+    ) -> tuple[Item, ...]:
+        """Read the list under `key`, refusing entries without an integer id and repeated ids."""
+        if not isinstance(entries, list):
+            raise AnnotationError(f"{self.source}: {key} is not a list")
+        items: dict[int, Item | None] = {}
+        for index, entry in enumerate(entries):
+            if not isinstance(entry, dict) or not _is_int(entry.get("id")):
+                raise AnnotationError(f"{self.source}: {key}[{index}] has no integer id")
+            where = f"{self.source}: {key} id {entry['id']}"
+            if entry["id"] in items:
+                raise AnnotationError(f"{where}: the id is used twice")
+            items[entry["id"]] = read(where, entry)
+        return tuple(item for item in items.values() if item is not None)
+
+    def image(self, where: str, entry: Mapping[str, Any]) -> Image:
+        """Return the image of an entry."""
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise AnnotationError(f"{where}: file_name {name!r} is not the name of a file")
+        name = name.replace("\\", "/")
+        if _leaves_folder(name):
+            raise AnnotationError(f"{where}: file_name {name!r} leaves the image folder")
+        for key in ("width", "height"):
+            if not _is_int(entry.get(key)) or entry[key] <= 0:
+                raise AnnotationError(
+                    f"{where}: {key} is {entry.get(key)!r}, expected a positive integer"
+                )
+        return Image(
+            id=entry["id"],
+            file_name=name,
+            width=entry["width"],
+            height=entry["height"],
+            exhaustive=entry.get("exhaustive") is True,
+            tool_id=_optional_text(entry.get("tool_id")),
+            tool_version=_optional_text(entry.get("tool_version")),
+            extra=_unknown(entry, _IMAGE_KEYS),
+        )
+
+    def category(self, where: str, entry: Mapping[str, Any]) -> Category:
+        """Return the category of an entry."""
+        if not isinstance(entry.get("name"), str) or not entry["name"]:
+            raise AnnotationError(f"{where}: no name")
+        return Category(entry["id"], entry["name"], _unknown(entry, _CATEGORY_KEYS))
+
+    def check_names(self, images: Iterable[Image], categories: Iterable[Category]) -> None:
+        """Refuse two images of one file and two categories of one name."""
+        files: dict[str, int] = {}
+        for image in images:
+            if (first := files.setdefault(image.file_name, image.id)) != image.id:
+                raise AnnotationError(
+                    f"{self.source}: images id {image.id}: file_name {image.file_name!r} is "
+                    f"already that of image id {first}"
+                )
+        names: dict[str, int] = {}
+        for category in categories:
+            if (first := names.setdefault(category.name, category.id)) != category.id:
+                raise AnnotationError(
+                    f"{self.source}: categories id {category.id}: name {category.name!r} is "
+                    f"already that of category id {first}"
+                )
+
+    def box(self, where: str, entry: Mapping[str, Any]) -> Box | None:
+        """Return the box of an entry; None for one that is empty."""
+        image_id, category_id = entry.get("image_id"), entry.get("category_id")
+        if not _is_int(image_id) or image_id not in self.sizes:
+            raise AnnotationError(f"{where}: image_id {image_id!r} is not among the images")
+        if not _is_int(category_id) or category_id not in self.category_ids:
+            raise AnnotationError(
+                f"{where}: category_id {category_id!r} is not among the categories"
+            )
+        iscrowd = entry.get("iscrowd", 0)
+        if iscrowd not in (0, 1):
+            raise AnnotationError(f"{where}: iscrowd is {iscrowd!r}, expected 0 or 1")
+        area = entry.get("area")
+        if area is not None and not (_is_number(area) and math.isfinite(area) and area >= 0):
+            raise AnnotationError(f"{where}: area {area!r} is not a number of square pixels")
+        bbox = _numbers(where, entry.get("bbox"))
+        if is_empty(entry):
+            self.empty.append(self._within(where))
+            return None
+        xyxy, is_clipped = _clip(where, bbox, self.sizes[image_id])
+        if is_clipped:
+            self.clipped.append(self._within(where))
+        return box_of_entry(entry, xyxy, iscrowd == 1)
+
+    def _within(self, where: str) -> str:
+        return where.removeprefix(f"{self.source}: ")
+
+
+def _numbers(where: str, bbox: Any) -> Sequence[float]:
+    if (
+        not isinstance(bbox, list)
+        or len(bbox) != 4
+        or not all(_is_number(value) and math.isfinite(value) for value in bbox)
+    ):
+        raise AnnotationError(f"{where}: bbox {bbox!r} is not [x, y, width, height]")
+    return bbox
+
+
+def _clip(where: str, bbox: Sequence[float], size: tuple[int, int]) -> tuple[XYXY, bool]:
+    """Return the XYXY box of a COCO bbox inside its image, and whether it reached over the edge.
+
+    Raises:
+        AnnotationError: when nothing of the box lies inside.
+    """
+    x, y, width, height = (float(value) for value in bbox)
+    if min(width, height) < THINNEST:
+        raise AnnotationError(f"{where}: bbox {bbox} has no area")
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + width, float(size[0])), min(y + height, float(size[1]))
+    if min(right - left, bottom - top) < THINNEST:
+        raise AnnotationError(
+            f"{where}: bbox {bbox} lies outside its image of {size[0]} x {size[1]}"
+        )
+    over = max(left - x, top - y, x + width - right, y + height - bottom)
+    return (left, top, right, bottom), over > ROUNDING
+
+
+def _area(box: Box) -> float:
+    return box.width * box.height if box.area is None else box.area
+
+
+def _unknown(entry: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in known}
+
+
+def _leaves_folder(name: str) -> bool:
+    """Tell whether a file name is more than a way down from the image folder, on any system."""
+    if ".." not in name and ":" not in name and name[0] not in "/\\":
+        return False  # almost every name, without the cost of two path objects
+    drive = PureWindowsPath(name).drive
+    return bool(drive) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _is_int(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

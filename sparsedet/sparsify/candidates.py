@@ -1,0 +1,78 @@
+"""The boxes that a removal rule chooses from, in columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.model import Image
+from sparsedet.annotations.table import BoolArray, FloatArray, IntArray, RankArray
+from sparsedet.sparsify.ranking import box_ranks, image_ranks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The boxes that a rule may remove, and their images. Crowd regions are not among them.
+
+    N boxes on I images; `image` and `category` are rows of `images` and of the categories, not ids.
+    """
+
+    images: Sequence[Image]
+    image: IntArray
+    """Shape (N,), 0 to I - 1."""
+    category: IntArray
+    """Shape (N,), 0 to the number of categories - 1."""
+    xyxy: FloatArray
+    """Shape (N, 4), absolute pixels."""
+    image_size: FloatArray
+    """Shape (I, 2): width and height in pixels."""
+    rank: RankArray
+    """Shape (N,): the random order of the boxes, see `ranking`."""
+    image_rank: RankArray
+    """Shape (I,): the random order of the images."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int) -> "Candidates":
+        """Return the boxes of a dataset in the random order of `seed`; N is in file order."""
+        table = dataset.table
+        countable = ~table.iscrowd
+        image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
+        category_ids = np.array([category.id for category in dataset.categories], dtype=np.int64)
+        names = [image.file_name for image in dataset.images]
+        image = rows_of(table.image_ids[countable], image_ids)
+        return cls(
+            images=dataset.images,
+            image=image,
+            category=rows_of(table.category_ids[countable], category_ids),
+            xyxy=table.xyxy[countable],
+            image_size=np.array(
+                [(image.width, image.height) for image in dataset.images], dtype=np.float64
+            ).reshape(-1, 2),
+            rank=box_ranks(seed, names, image.tolist(), table.ids[countable].tolist()),
+            image_rank=image_ranks(seed, names),
+        )
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def select(self, chosen: BoolArray) -> "Candidates":
+        """Return the boxes where `chosen` (shape (N,)) is true, on all images."""
+        return replace(
+            self,
+            image=self.image[chosen],
+            category=self.category[chosen],
+            xyxy=self.xyxy[chosen],
+            rank=self.rank[chosen],
+        )
+
+    def ranked(self, rank: RankArray, image_rank: RankArray) -> "Candidates":
+        """Return the same boxes in another random order."""
+        return replace(self, rank=rank, image_rank=image_rank)
+
+
+def rows_of(values: IntArray, ids: IntArray) -> IntArray:
+    """Return for each of `values` its row in `ids`, which are unique and hold all of them."""
+    order = np.argsort(ids)
+    rows: IntArray = order[np.searchsorted(ids[order], values)]
+    return rows

@@ -154,15 +154,15 @@ def _pull(
 
 def _show(output: Path, record: Mapping[str, Any]) -> None:
     """Print the table for people: boxes per class and part."""
+    from sparsedet.sparsify.recipe import describe_rule
+
     parts = list(record["boxes"])
     rows = [[name, *counts.values()] for name, counts in record["classes"].items()]
     rows.append(["all classes", *record["boxes"].values()])
     rows.append(["images", *(record["images"].get(part, "") for part in parts)])
     if recipe := record["recipe"]:
-        parameters = ", ".join(f"{name} {value}" for name, value in recipe["parameters"].items())
-        title = (
-            f"{output}: boxes after recipe {recipe['name']} ({parameters}), seed {record['seed']}"
-        )
+        rules = ", ".join(describe_rule(**rule) for rule in recipe["rules"])
+        title = f"{output}: boxes after recipe {recipe['name']} ({rules}), seed {record['seed']}"
     else:
         title = f"{output}: boxes, seed {record['seed']}"
     table(title, ["class", *parts], rows)

@@ -35,13 +35,7 @@ def describe_split(
         "sparsedet": __version__,
         "source": source,
         "seed": seed,
-        "recipe": recipe
-        and {
-            "name": recipe.name,
-            "rule": recipe.rule,
-            "parameters": recipe.parameters,
-            "source": recipe.source,
-        },
+        "recipe": recipe and recipe.as_json(),
         "val": val,
         "images": {
             name: len(part.images) for name, part in split.parts().items() if name != "removed"

@@ -44,6 +44,19 @@ def box_ranks(
     return _join(_digest(seed, names[owner], id) for owner, id in zip(owners, ids, strict=True))
 
 
+def remixed(ranks: "RankArray") -> "RankArray":
+    """Return other ranks that look independent of these: the finaliser of SplitMix64.
+
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
+    """
+    import numpy as np
+
+    mixed = ranks + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
 def _digest(*identity: str | int) -> bytes:
     # NUL can't occur in a file name, so two identities never run into the same text.
     text = "\0".join(map(str, identity))

@@ -1,11 +1,11 @@
 """Sparse splits: boxes removed by a recipe, images divided into training and validation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations import Dataset
 from sparsedet.sparsify.division import divide, hold_out
-from sparsedet.sparsify.ranking import stable_rank
 from sparsedet.sparsify.recipe import Recipe
+from sparsedet.sparsify.removal import remove_boxes
 
 __all__ = ["Split", "divide", "hold_out", "make_split", "remove_boxes"]
 
@@ -45,38 +45,3 @@ def make_split(dataset: Dataset, recipe: Recipe | None, val: float | None, seed:
         return Split(train, None, held_out)
     kept, removed = remove_boxes(train, recipe, seed)
     return Split(kept, removed, held_out)
-
-
-def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, Dataset]:
-    """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
-
-    The two partition the boxes, in file order. Crowd regions and verified background always stay,
-    as does every image. The result depends on the seed, the file names and the box ids alone, not
-    on the order of images and boxes.
-
-    An image that lost a box is no longer `exhaustive`.
-    """
-    names = {image.id: image.file_name for image in dataset.images}
-
-    def rank(box: Box) -> tuple[int, int]:
-        return stable_rank(seed, names[box.image_id], box.id), box.id
-
-    ranked = sorted((box for box in dataset.boxes if not box.iscrowd), key=rank)
-    gone = list(recipe.removal.removed(ranked))
-    gone_ids = {box.id for box in gone}
-    incomplete = {box.image_id for box in gone}
-    kept = replace(
-        dataset,
-        images=tuple(
-            replace(image, exhaustive=image.exhaustive and image.id not in incomplete)
-            for image in dataset.images
-        ),
-        boxes=tuple(box for box in dataset.boxes if box.id not in gone_ids),
-    )
-    removed = replace(
-        dataset,
-        images=tuple(replace(image, exhaustive=False) for image in dataset.images),
-        boxes=tuple(box for box in dataset.boxes if box.id in gone_ids),
-        background=(),
-    )
-    return kept, removed

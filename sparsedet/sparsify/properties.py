@@ -1,0 +1,112 @@
+"""What people go by when they skip boxes: size, crowding, distance to the border, repetition."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsedet.annotations.table import FloatArray, IntArray
+from sparsedet.sparsify.candidates import Candidates
+
+REACH = 2.0
+"""Boxes are neighbours when one, enlarged by this factor, touches the other."""
+_PAIRS = 4_000_000
+"""Pairs of boxes that are looked at together: bounds the memory on large datasets."""
+
+
+def relative_area(boxes: Candidates) -> FloatArray:
+    """Return the share of its image that every box covers; shape (N,), 0 to 1."""
+    size = boxes.image_size[boxes.image]
+    width, height = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).T
+    area: FloatArray = (width * height) / (size[:, 0] * size[:, 1])
+    return area
+
+
+def border_distance(boxes: Candidates) -> FloatArray:
+    """Return how far every box is from the nearest edge of its image, as a share of the image.
+
+    Shape (N,): 0 where a box touches an edge, up to 0.5.
+    """
+    size = boxes.image_size[boxes.image]
+    from_start = boxes.xyxy[:, :2] / size
+    to_end = (size - boxes.xyxy[:, 2:]) / size
+    distance: FloatArray = np.minimum(from_start, to_end).min(axis=1)
+    return distance
+
+
+def neighbours(boxes: Candidates) -> IntArray:
+    """Return how many boxes of the same image are close to every box; shape (N,).
+
+    Close: a box that is enlarged `REACH` times about its centre touches the other, or the other,
+    enlarged, touches it.
+    """
+    order, starts, sizes = _by_image(boxes)
+    centre = (boxes.xyxy[order, :2] + boxes.xyxy[order, 2:]) / 2
+    half = (boxes.xyxy[order, 2:] - boxes.xyxy[order, :2]) / 2
+    counted = np.zeros(len(order), dtype=np.int64)
+    # Images of the same number of boxes are computed together, as a block of all their pairs.
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        rows = starts[sizes == size][:, None] + np.arange(size)
+        for block in np.array_split(rows, max(1, len(rows) * size * size // _PAIRS)):
+            distance = np.abs(centre[block][:, :, None] - centre[block][:, None])
+            first, second = half[block][:, :, None], half[block][:, None]
+            reach = np.maximum(REACH * first + second, first + REACH * second)
+            counted[block] = (distance <= reach).all(axis=-1).sum(axis=-1) - 1
+    result = np.empty_like(counted)
+    result[order] = counted
+    return result
+
+
+def row_number(boxes: Candidates) -> IntArray:
+    """Return the number of every box among those of its class and image, from left to right.
+
+    Shape (N,), from 0; boxes with the same centre are told apart by their random rank.
+    """
+    group = class_in_image(boxes)
+    across = boxes.xyxy[:, 0] + boxes.xyxy[:, 2]
+    down = boxes.xyxy[:, 1] + boxes.xyxy[:, 3]
+    return numbered(group, np.lexsort((boxes.rank, down, across)))
+
+
+def boxes_in_image(boxes: Candidates) -> IntArray:
+    """Return the number of boxes of every box's image; shape (N,)."""
+    counts: IntArray = np.bincount(boxes.image, minlength=len(boxes.images))[boxes.image]
+    return counts
+
+
+def class_in_image(boxes: Candidates) -> IntArray:
+    """Return a number for the image and class of every box; shape (N,), the same for equals."""
+    classes = int(boxes.category.max(initial=-1)) + 1
+    group: IntArray = boxes.image * classes + boxes.category
+    return group
+
+
+def numbered(group: IntArray, order: npt.NDArray[np.intp]) -> IntArray:
+    """Return the position of every item within its group, from 0, when visited in `order`.
+
+    Args:
+        group: Shape (N,), any integers.
+        order: Shape (N,), a permutation of the items: the first to be visited first.
+    """
+    visited = group[order]
+    # Stable: within a group the items stay in their order.
+    by_group = np.argsort(visited, kind="stable")
+    _, starts, sizes = np.unique(visited[by_group], return_index=True, return_counts=True)
+    positions = np.empty(len(group), dtype=np.int64)
+    positions[order[by_group]] = np.arange(len(group)) - np.repeat(starts, sizes)
+    return positions
+
+
+def quantile(values: npt.NDArray[Any]) -> FloatArray:
+    """Return the share of values below every value, equals counted half; shape (N,), 0 to 1."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts
+    result: FloatArray = ((below + counts / 2) / max(len(values), 1))[inverse]
+    return result
+
+
+def _by_image(boxes: Candidates) -> tuple[npt.NDArray[np.intp], IntArray, IntArray]:
+    """Return the rows of boxes sorted by image, and where each image's start and how many."""
+    order = np.argsort(boxes.image, kind="stable")
+    sizes = np.bincount(boxes.image, minlength=len(boxes.images))
+    return order, np.cumsum(sizes) - sizes, sizes

@@ -1,0 +1,193 @@
+"""One Pascal VOC xml file: an image, and its objects with their boxes.
+
+VOC counts pixels from 1, and its box holds the pixels at both ends: the development kit says that
+the top left pixel of an image has the coordinates (1, 1). `xmin=1, xmax=W` is the whole width, so
+that a box here is XYXY = (xmin - 1, ymin - 1, xmax, ymax). detectron2 reads VOC in the same way;
+torchvision hands the numbers on as they are.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from sparsedet.annotations import XYXY
+from sparsedet.annotations.entries import DECIMALS
+from sparsedet.errors import AnnotationError
+
+from .xml_values import add_keys, is_text, read_keys, writable_keys
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
+"""VOC's own keys of an object, which its evaluators ask for."""
+
+_OFFSETS = (1, 1, 0, 0)
+_OBJECT = frozenset({"name", "bndbox"})
+_OBJECT_RESERVED = frozenset(
+    {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "origin", "tool_id"}
+    | {"segmentation", "keypoints", "num_keypoints"}
+)
+_IMAGE = frozenset({"filename", "size", "object"})
+_IMAGE_RESERVED = frozenset(
+    {"id", "file_name", "width", "height", "depth", "exhaustive", "tool_id", "tool_version"}
+)
+_USUAL_DEPTH = 3
+
+
+def parse_xml(data: bytes, path: Path) -> ET.Element:
+    """Return the root element of an xml file.
+
+    Raises:
+        AnnotationError: when it is no VOC annotation, or declares entities or a document type.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root: ET.Element = fromstring(data, forbid_dtd=True)
+    except ET.ParseError as error:
+        line, column = error.position
+        raise AnnotationError(
+            f"{path}: not valid XML at line {line}, column {column + 1}; is the file complete?"
+        ) from error
+    except DefusedXmlException as error:
+        raise AnnotationError(
+            f"{path}: declares a document type or entities, which no annotation needs; remove them"
+        ) from error
+    except (LookupError, ValueError) as error:
+        raise AnnotationError(f"{path}: can't be decoded ({error})") from error
+    if root.tag != "annotation":
+        raise AnnotationError(f"{path}: the root is <{root.tag}>, expected <annotation>")
+    return root
+
+
+def read_size(root: ET.Element, path: Path) -> tuple[int, int] | None:
+    """Return the (width, height) that a file gives; None where it gives none, or zeros."""
+    texts = [(root.findtext(f"size/{key}") or "").strip() for key in ("width", "height")]
+    if not any(text.strip("0") for text in texts):
+        return None
+    try:
+        width, height = (int(float(text)) for text in texts)
+    except (ValueError, OverflowError):
+        width = height = 0
+    if width <= 0 or height <= 0:
+        raise AnnotationError(f"{path}: <size> is {' x '.join(texts)}, expected pixels")
+    return width, height
+
+
+def read_image_keys(root: ET.Element) -> dict[str, Any]:
+    """Return what a file says about its image beside name, size and objects."""
+    depth = (root.findtext("size/depth") or "").strip()
+    keys = read_keys(root, structure=_IMAGE, reserved=_IMAGE_RESERVED)
+    return keys | ({"depth": int(depth)} if depth.isdecimal() else {})
+
+
+def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, Any]]:
+    """Return class name, XYXY box and other keys of an object.
+
+    Raises:
+        AnnotationError: when it has no name, or no box of four numbers.
+    """
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise AnnotationError(f"{where}: no <name>")
+    box = element.find("bndbox")
+    if box is None:
+        raise AnnotationError(f"{where} ({name}): no <bndbox>")
+    corners = []
+    for corner, offset in zip(CORNERS, _OFFSETS, strict=True):
+        text = (box.findtext(corner) or "").strip()
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise AnnotationError(f"{where} ({name}): {corner} is {text!r}, expected a number")
+        corners.append(value - offset)
+    left, top, right, bottom = corners
+    if right <= left or bottom <= top:
+        raise AnnotationError(
+            f"{where} ({name}): the box has no area ({_shown(box)}; min has to come before max)"
+        )
+    keys = read_keys(element, structure=_OBJECT, reserved=_OBJECT_RESERVED)
+    return name, (left, top, right, bottom), keys
+
+
+def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element:
+    """Return an `<object>`; keys that VOC can't hold are left out.
+
+    Raises:
+        AnnotationError: when the class name can't be written in XML.
+    """
+    if not is_text(name):
+        raise AnnotationError(f"class name {name!r} can't be written in XML; rename the class")
+    element = ET.Element("object")
+    others = {**DEFAULTS, **writable_object_keys(keys)}
+    add_keys(element, {"name": name, **{key: others.pop(key) for key in DEFAULTS}})
+    box = ET.SubElement(element, "bndbox")
+    for corner, text in corner_texts(xyxy).items():
+        ET.SubElement(box, corner).text = text
+    add_keys(element, others)
+    return element
+
+
+def image_element(
+    file_name: str, size: tuple[int, int], keys: Mapping[str, Any], folder: str
+) -> ET.Element:
+    """Return an `<annotation>` without objects; keys that VOC can't hold are left out.
+
+    Args:
+        file_name: relative to the image folder.
+        size: (width, height), upright.
+        keys: of the image.
+        folder: the image folder's name, where `keys` has none.
+    """
+    if not is_text(file_name):
+        raise AnnotationError(f"file name {file_name!r} can't be written in XML; rename the file")
+    root = ET.Element("annotation")
+    others = {"folder": folder, **writable_image_keys(keys)}
+    depth = keys.get("depth")
+    depth = depth if holds_image_key("depth", depth) else _USUAL_DEPTH
+    width, height = size
+    first = {"folder": others.pop("folder"), "filename": file_name.rsplit("/", 1)[-1]}
+    add_keys(root, first | others)
+    add_keys(root, {"size": {"width": width, "height": height, "depth": depth}})
+    return root
+
+
+def corner_texts(xyxy: XYXY) -> dict[str, str]:
+    """Return the content of a `<bndbox>`: whole numbers where they are, else up to 4 decimals."""
+    pairs = zip(CORNERS, xyxy, _OFFSETS, strict=True)
+    values = {corner: round(value + offset, DECIMALS) for corner, value, offset in pairs}
+    return {corner: _number(value) for corner, value in values.items()}
+
+
+def writable_object_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a box that VOC can hold, by their names there."""
+    return writable_keys(keys, structure=_OBJECT, reserved=_OBJECT_RESERVED)
+
+
+def writable_image_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of an image that VOC can hold, by their names there, without `depth`."""
+    return writable_keys(keys, structure=_IMAGE, reserved=_IMAGE_RESERVED)
+
+
+def holds_object_key(key: str, value: Any) -> bool:
+    """Whether VOC can hold a key of a box."""
+    return bool(writable_object_keys({key: value}))
+
+
+def holds_image_key(key: str, value: Any) -> bool:
+    """Whether VOC can hold a key of an image."""
+    if key == "depth":
+        return isinstance(value, int) and value >= 0
+    return bool(writable_image_keys({key: value}))
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.{DECIMALS}f}".rstrip("0")
+
+
+def _shown(box: ET.Element) -> str:
+    return ", ".join(f"{corner} {(box.findtext(corner) or '').strip()}" for corner in CORNERS)

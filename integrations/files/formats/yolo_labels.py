@@ -1,0 +1,164 @@
+"""The lines of a YOLO file of labels.
+
+A box is `class cx cy width height`, an object's outline `class x1 y1 x2 y2 x3 y3 ...`; everything
+but the class is a share of the upright image's width or height.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsedet.annotations import XYXY
+from sparsedet.annotations.entries import DECIMALS
+from sparsedet.errors import AnnotationError
+
+Polygon = Sequence[float]
+"""x1, y1, x2, y2, ... in absolute pixels, as in COCO's `segmentation`."""
+
+_ROUNDING = 1e-4
+"""Shares; so far may a coordinate lie outside of 0 to 1."""
+_BOX_COLUMNS = 5
+_POLYGON_COLUMNS = 7
+"""The fewest: a class and three points."""
+_DIGITS = 10
+"""Decimals of shares: 1e-5 pixel on an image of 100,000 pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class YoloLabel:
+    """One line."""
+
+    index: int
+    """Of the class."""
+    xyxy: XYXY
+    """Absolute pixels; may reach a little over the edge."""
+    polygon: Polygon | None
+    """None for a box, and for an outline that is nothing but the box's corners."""
+
+
+def read_labels(path: Path, names: Mapping[int, str], size: tuple[int, int]) -> list[YoloLabel]:
+    """Read a file of labels; none where it does not exist.
+
+    Args:
+        path: the file.
+        names: the class indices that there are.
+        size: (width, height) of the image.
+
+    Raises:
+        AnnotationError: naming file and line.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    return [
+        parse_label(line, f"{path}:{number}", names, size)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
+    ]
+
+
+def parse_label(
+    line: str, where: str, names: Mapping[int, str], size: tuple[int, int]
+) -> YoloLabel:
+    """Return what a line says; `where` names it in errors."""
+    columns = line.split()
+    count = len(columns)
+    if count != _BOX_COLUMNS and (count < _POLYGON_COLUMNS or count % 2 == 0):
+        raise AnnotationError(
+            f"{where}: {count} columns; a box has 5 (class cx cy width height), an outline 7, 9, "
+            "11, ... (class x y x y x y ...)"
+        )
+    values = [_number(text, where) for text in columns]
+    index = int(values[0])
+    if index != values[0] or index not in names:
+        raise AnnotationError(
+            f"{where}: class {columns[0]} is not among the {len(names)} classes, which are "
+            f"numbered from {min(names)} to {max(names)}"
+        )
+    for text, value in zip(columns[1:], values[1:], strict=True):
+        if not -_ROUNDING <= value <= 1 + _ROUNDING:
+            raise AnnotationError(
+                f"{where}: coordinate {text} is not within 0 and 1; are these pixels?"
+            )
+    if count == _BOX_COLUMNS:
+        return YoloLabel(index, _box(values[1:], size), None)
+    width, height = size
+    xs = [min(max(x, 0.0), 1.0) * width for x in values[1::2]]
+    ys = [min(max(y, 0.0), 1.0) * height for y in values[2::2]]
+    polygon = [round(v, DECIMALS) for point in zip(xs, ys, strict=True) for v in point]
+    box = (min(xs), min(ys), max(xs), max(ys))
+    return YoloLabel(index, box, None if is_rectangle(polygon) else polygon)
+
+
+def format_box(index: int, xyxy: XYXY, size: tuple[int, int]) -> str:
+    """Return the line of a box."""
+    left, top, right, bottom = xyxy
+    width, height = size
+    shares = (
+        (left + right) / 2 / width,
+        (top + bottom) / 2 / height,
+        (right - left) / width,
+        (bottom - top) / height,
+    )
+    return " ".join([str(index), *map(_share, shares)])
+
+
+def format_polygon(index: int, polygon: Polygon, size: tuple[int, int]) -> str:
+    """Return the line of an outline."""
+    shares = (value / size[place % 2] for place, value in enumerate(polygon))
+    return " ".join([str(index), *map(_share, shares)])
+
+
+def corners(xyxy: XYXY) -> Polygon:
+    """Return a box as an outline.
+
+    Ultralytics takes every line of a file for an outline as soon as one of them is one.
+    """
+    left, top, right, bottom = xyxy
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def is_rectangle(polygon: Polygon) -> bool:
+    """Whether an outline is nothing but the corners of a box."""
+    points = set(zip(polygon[::2], polygon[1::2], strict=True))
+    xs, ys = {x for x, _ in points}, {y for _, y in points}
+    sides = len(polygon) == 8 and len(points) == 4 and len(xs) == 2 and len(ys) == 2
+    # One after the other, so that a bow tie is none.
+    return sides and all(
+        polygon[i] == polygon[i - 2] or polygon[i + 1] == polygon[i - 1] for i in (0, 2, 4, 6)
+    )
+
+
+def polygon_area(polygon: Polygon) -> float:
+    """Return the area of an outline in square pixels."""
+    xs, ys = polygon[::2], polygon[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
+
+
+def _box(values: Sequence[float], size: tuple[int, int]) -> XYXY:
+    cx, cy, w, h = values
+    width, height = size
+    return (
+        (cx - w / 2) * width,
+        (cy - h / 2) * height,
+        (cx + w / 2) * width,
+        (cy + h / 2) * height,
+    )
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise AnnotationError(f"{where}: {text!r} is not a number")
+    return value
+
+
+def _share(value: float) -> str:
+    return f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")

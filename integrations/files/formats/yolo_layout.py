@@ -1,0 +1,200 @@
+"""Where the files of a YOLO folder are: `data.yaml` or `classes.txt`, images, and their labels."""
+
+import logging
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sparsedet.errors import AnnotationError
+
+from .folders import IMAGE_SUFFIXES, list_files, stem
+from .yolo_names import read_classes, read_names
+
+logger = logging.getLogger(__name__)
+
+DATA = "data.yaml"
+IMAGES, LABELS = "images", "labels"
+SPLITS = ("train", "val", "test")
+
+_CLASSES = "classes.txt"
+_DATA_FILES = (DATA, "data.yml", "dataset.yaml", "dataset.yml")
+_YAML = frozenset({".yaml", ".yml"})
+
+
+@dataclass(frozen=True, slots=True)
+class YoloFolder:
+    """A YOLO folder: which images it has, and the file of labels of each."""
+
+    root: Path
+    names: Mapping[int, str]
+    """Class index -> class name."""
+    images: Path
+    """The image folder: `images/` where that holds all images, else the folder itself."""
+    labels: Mapping[str, Path]
+    """Image, relative to `images` -> its file of labels, which need not exist."""
+    splits: Mapping[str, frozenset[str]]
+    """Split -> its images."""
+
+
+def is_yolo(path: Path) -> bool:
+    """Tell whether a folder or yaml file looks like a YOLO dataset."""
+    return _data_file(path) is not None or (
+        path.is_dir() and (path / _CLASSES).is_file() and (path / LABELS).is_dir()
+    )
+
+
+def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
+    """Return where the files of a YOLO dataset are.
+
+    Labels are found as Ultralytics finds them: the last folder `images` in the path of an image is
+    `labels` in that of its labels. What `data.yaml` says never leads out of its folder.
+
+    Args:
+        path: a folder, or its yaml file.
+        images: the image folder, where it is not the usual one; labels are in `labels/` then.
+
+    Raises:
+        AnnotationError: naming the file and what is wrong in it.
+    """
+    data = _data_file(path)
+    root = path if path.is_dir() else path.parent
+    if data is not None:
+        content, names = read_names(data)
+    elif (root / _CLASSES).is_file():
+        content, names = {}, read_classes(root / _CLASSES)
+    else:
+        raise AnnotationError(f"{path}: neither {DATA} nor {_CLASSES} here, which name the classes")
+    if images is not None:
+        found = {name: root / LABELS / f"{stem(name)}.txt" for name in _images(images)}
+        return YoloFolder(root, names, images, found, {})
+    splits = _read_splits(root, data, content) if data else {}
+    everything = sorted(set().union(*splits.values()) if splits else _below(root, IMAGES))
+    if not everything:
+        raise AnnotationError(f"{data or root}: no images in {root / IMAGES}")
+    base = IMAGES if all(name.startswith(f"{IMAGES}/") for name in everything) else "."
+    return YoloFolder(
+        root,
+        names,
+        root / base,
+        {posixpath.relpath(name, base): root / label_file(name) for name in everything},
+        {
+            split: frozenset(posixpath.relpath(name, base) for name in members)
+            for split, members in splits.items()
+        },
+    )
+
+
+def label_file(image: str) -> str:
+    """Return the file of labels of an image; both are relative to the dataset's folder."""
+    parts = list(PurePosixPath(stem(image)).parts)
+    folders = [index for index, part in enumerate(parts[:-1]) if part == IMAGES]
+    if folders:
+        parts[folders[-1]] = LABELS
+    return "/".join(parts) + ".txt"
+
+
+def _data_file(path: Path) -> Path | None:
+    """Return the yaml file of a dataset, which may have any name where it is the only one."""
+    if path.is_file():
+        return path if path.suffix.lower() in _YAML else None
+    for name in _DATA_FILES:
+        if (path / name).is_file():
+            return path / name
+    if not (path / IMAGES).is_dir():
+        return None
+    files = [file for file in path.iterdir() if file.suffix.lower() in _YAML]
+    return (
+        files[0] if len(files) == 1 and "names" in files[0].read_text("utf-8", "replace") else None
+    )
+
+
+def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return the images of every split, relative to `root`."""
+    base = _base(root, content.get("path"))
+    splits: dict[str, frozenset[str]] = {}
+    missing: dict[str, str] = {}
+    for split in SPLITS:
+        # Ultralytics takes `validation` for `val`.
+        value = content.get(split) or (content.get("validation") if split == "val" else None)
+        if not value:
+            continue
+        found: set[str] = set()
+        for entry in value if isinstance(value, list) else [value]:
+            if not isinstance(entry, str):
+                raise AnnotationError(f"{data}: {split} is {entry!r}, expected a path")
+            place = _find(root, base, entry)
+            if place is None:
+                missing[split] = entry
+            elif place.endswith(".txt"):
+                found |= _read_list(root, base, place)
+            else:
+                found |= set(_below(root, place))
+        splits[split] = frozenset(found)
+    for split, entry in missing.items():
+        logger.warning("%s: %s is %s, which is not in %s; left out", data, split, entry, root)
+    return {split: found for split, found in splits.items() if found or split not in missing}
+
+
+def _base(root: Path, path: object) -> str:
+    """Return the folder that a yaml's `path` names, relative to `root`.
+
+    It is often the place of the dataset on another machine; then it is `root` itself.
+    """
+    inside = _inside(root, ".", path) if isinstance(path, str) else None
+    return inside if inside is not None and (root / inside).is_dir() else "."
+
+
+def _find(root: Path, base: str, entry: str) -> str | None:
+    """Return the place of a file or folder that a yaml or list names, relative to `root`.
+
+    Roboflow writes `../train/images` and means `train/images`.
+    """
+    inner = entry.replace("\\", "/")
+    while inner.startswith(("../", "./")):
+        inner = inner.split("/", 1)[1]
+    for start, text in ((base, entry), (".", entry), (base, inner), (".", inner)):
+        place = _inside(root, start, text)
+        if place is not None and (root / place).exists():
+            return place
+    return None
+
+
+def _inside(root: Path, start: str, text: str) -> str | None:
+    """Return `text`, seen from `start`, relative to `root`; None where that leads out of it."""
+    plain = text.replace("\\", "/")
+    whole = str(root.absolute()).replace("\\", "/")
+    place = posixpath.normpath(posixpath.join(whole, start, plain))
+    if place != whole and not place.startswith(whole.rstrip("/") + "/"):
+        return None
+    return posixpath.relpath(place, whole)
+
+
+def _read_list(root: Path, base: str, place: str) -> set[str]:
+    """Return the images that a file lists; `./` in it stands for the file's own folder."""
+    found = set()
+    path = root / place
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+        if not (text := line.strip()):
+            continue
+        start = posixpath.dirname(place) or "." if text.startswith("./") else base
+        image = _find(root, start, text)
+        if image is None:
+            raise AnnotationError(f"{path}:{number}: no image {text!r} below {root}")
+        found.add(image)
+    return found
+
+
+def _below(root: Path, place: str) -> list[str]:
+    """Return the images below a folder, relative to `root`."""
+    folder = root / place
+    if not folder.is_dir():
+        return []
+    return [posixpath.normpath(f"{place}/{name}") for name in list_files(folder, IMAGE_SUFFIXES)]
+
+
+def _images(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise AnnotationError(f"{folder}: no such image folder (--images)")
+    return list_files(folder, IMAGE_SUFFIXES)

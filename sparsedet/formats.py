@@ -1,0 +1,161 @@
+"""File formats of annotated images: COCO, and whatever installed packages add to it.
+
+Formats live in `integrations/` or in other people's packages, and are found through the entry point
+group `sparsedet.formats`; the core never imports one.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from sparsedet.annotations import Dataset
+from sparsedet.errors import AnnotationError
+from sparsedet.tool import Progress, no_progress
+
+ENTRY_POINTS = "sparsedet.formats"
+
+
+class Loaded(NamedTuple):
+    """What was read."""
+
+    dataset: Dataset
+    images: Path | None
+    """The folder that file names are relative to; None where there is none."""
+
+
+class DatasetFormat(Protocol):
+    """What an entry point of the group `sparsedet.formats` makes when it is called."""
+
+    @property
+    def title(self) -> str:
+        """Its name as people write it."""
+        ...
+
+    @property
+    def layout(self) -> str:
+        """What makes a folder one of this format, in a few words."""
+        ...
+
+    def detect(self, path: Path) -> bool:
+        """Tell whether a file or folder looks like this format, without reading all of it."""
+        ...
+
+    def read(
+        self,
+        path: Path,
+        *,
+        images: Path | None = None,
+        split: str | None = None,
+        progress: Progress = no_progress,
+    ) -> Loaded:
+        """Read a file or folder.
+
+        Args:
+            path: the file or folder.
+            images: the image folder, where it is not the usual one.
+            split: read this split of the format's own only; ids are those of the whole.
+            progress: called while it goes on.
+
+        Raises:
+            AnnotationError: naming the file and the place of what is broken.
+        """
+        ...
+
+    def losses(self, dataset: Dataset) -> Sequence[str]:
+        """Return what of a dataset this format can't hold, counted, one phrase for each kind."""
+        ...
+
+    def write(
+        self,
+        dataset: Dataset,
+        folder: Path,
+        *,
+        images: Path | None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write a dataset into an empty folder; what the format can't hold is left out.
+
+        Args:
+            dataset: what to write.
+            folder: exists, and is empty.
+            images: the folder of its images, which are linked or copied; None leaves them out.
+            progress: called while it goes on.
+
+        Raises:
+            AnnotationError: when a file or class name can't be written in this format.
+        """
+        ...
+
+
+def format_names() -> list[str]:
+    """Return the names of all installed formats."""
+    return sorted(_points())
+
+
+def load_format(name: str) -> DatasetFormat:
+    """Return the format that a package registered under `name`.
+
+    Raises:
+        AnnotationError: listing the names that are installed.
+    """
+    points = _points()
+    if name not in points:
+        raise AnnotationError(
+            f"no format named {name!r} is installed (found: {', '.join(sorted(points)) or '-'})"
+        )
+    made: DatasetFormat = points[name].load()()
+    return made
+
+
+def detect_format(path: Path) -> str:
+    """Return the name of the format of a file or folder.
+
+    Raises:
+        AnnotationError: when nothing is there, no format looks like it, or several do.
+    """
+    if not path.exists():
+        raise AnnotationError(f"{path}: no such file or folder")
+    formats = {name: load_format(name) for name in format_names()}
+    found = [name for name, candidate in formats.items() if candidate.detect(path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise AnnotationError(
+            f"{path}: could be {' or '.join(found)}; say which (--from), or name the file"
+        )
+    expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
+    raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
+
+
+def read_dataset(
+    path: Path,
+    *,
+    format: str | None = None,
+    images: Path | None = None,
+    split: str | None = None,
+    progress: Progress = no_progress,
+) -> Loaded:
+    """Read annotated images: a COCO file, a workspace, or a folder of any installed format.
+
+    Args:
+        path: the file or folder.
+        format: its format's name; None looks for it.
+        images: the image folder, where it is not the usual one.
+        split: read this split of the format's own only.
+        progress: called while it goes on.
+
+    Returns:
+        The dataset, and the folder that its file names are relative to (None where there is none).
+
+    Raises:
+        AnnotationError: see `detect_format` and `DatasetFormat.read`.
+    """
+    if not path.exists():
+        raise AnnotationError(f"{path}: no such file or folder")
+    name = format or detect_format(path)
+    return load_format(name).read(path, images=images, split=split, progress=progress)
+
+
+def _points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

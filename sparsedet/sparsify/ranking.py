@@ -22,12 +22,12 @@ def stable_rank(seed: int, *identity: str | int) -> int:
         seed: The split's seed.
         identity: What is ranked: an image's file name, or a box's file name and id.
     """
-    return int.from_bytes(_digest(seed, *identity), "big")
+    return int.from_bytes(_digest(_text(seed, *identity)), "big")
 
 
 def image_ranks(seed: int, names: Sequence[str]) -> "RankArray":
     """Return the ranks of images by their file names; shape (I,)."""
-    return _join(_digest(seed, name) for name in names)
+    return _join([_digest(_text(seed, name)) for name in names])
 
 
 def box_ranks(
@@ -41,7 +41,10 @@ def box_ranks(
         owners: For each of N boxes the row of its image in `names`.
         ids: The ids of the N boxes.
     """
-    return _join(_digest(seed, names[owner], id) for owner, id in zip(owners, ids, strict=True))
+    heads = [_text(seed, name, "") for name in names]
+    return _join(
+        [_digest(b"%b%d" % (heads[owner], id)) for owner, id in zip(owners, ids, strict=True)]
+    )
 
 
 def remixed(ranks: "RankArray") -> "RankArray":
@@ -57,10 +60,13 @@ def remixed(ranks: "RankArray") -> "RankArray":
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _digest(*identity: str | int) -> bytes:
+def _text(*identity: str | int) -> bytes:
     # NUL can't occur in a file name, so two identities never run into the same text.
-    text = "\0".join(map(str, identity))
-    return blake2b(text.encode(), digest_size=_RANK_BYTES).digest()
+    return "\0".join(map(str, identity)).encode()
+
+
+def _digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=_RANK_BYTES).digest()
 
 
 def _join(digests: Iterable[bytes]) -> "RankArray":

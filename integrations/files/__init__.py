@@ -1,4 +1,4 @@
-"""Files: COCO in, mined boxes out, reviewed COCO in; the loop without any server."""
+"""Files: annotations in, mined boxes out, reviewed COCO in; the loop without any server."""
 
 from .tool import FilesTool
 

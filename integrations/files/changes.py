@@ -1,4 +1,4 @@
-"""What has to change in `annotations.json` so that it says what the reviews say."""
+"""What has to change in a project's annotations so that they say what the reviews say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,10 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.edited or self.removed or self.marks_complete)
+
+    def regions(self) -> list[ReviewedRegion]:
+        """Return the boxes that will stand where they do not stand now."""
+        return [*self.edited.values(), *(region for region, _ in self.added)]
 
 
 def changes_to(source: Dataset, image: Image, verdict: Verdict) -> Changes:
@@ -83,7 +87,7 @@ def apply_changes(
         ToolError: when the file lacks a category.
     """
     ids = {category.name: category.id for category in source.categories}
-    used = {region.category for change in changes.values() for region in _regions(change)}
+    used = {region.category for change in changes.values() for region in change.regions()}
     if missing := used - ids.keys():
         raise ToolError(
             f"{path}: has no category {min(missing)!r}, which a review uses; add it to the file's "
@@ -115,10 +119,6 @@ def apply_changes(
     for entry in content["images"]:
         if entry["id"] in changes and changes[entry["id"]].marks_complete:
             entry["exhaustive"] = True
-
-
-def _regions(changes: Changes) -> list[ReviewedRegion]:
-    return [*changes.edited.values(), *(region for region, _ in changes.added)]
 
 
 def _is_among(region: ReviewedRegion, others: Sequence[ReviewedRegion]) -> bool:

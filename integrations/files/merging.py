@@ -1,17 +1,20 @@
 """`merge`: bringing reviews into the annotations of a project."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.coco import from_coco
-from sparsedet.files import read_json, write_json
 from sparsedet.tool import MergedImage, MergeOutcome, Progress, PushedImage, no_progress
 
-from .changes import Changes, apply_changes, changes_to, holds_already
-from .project import Project, identify
+from .annotation_files import AnnotationFiles
+from .changes import Changes, changes_to, holds_already
+from .project import Project
 from .review_files import ReviewVersion
 from .verdicts import Verdict, read_verdicts
+
+logger = logging.getLogger(__name__)
 
 _NOTHING = Changes([], {}, frozenset(), marks_complete=False)
 
@@ -24,35 +27,33 @@ def merge_reviews(
     write: bool,
     progress: Progress = no_progress,
 ) -> list[MergedImage]:
-    """Bring the reviews of `versions` into a project's annotations, in one atomic write.
+    """Bring the reviews of `versions` into a project's annotations.
 
-    Ids of boxes that stay, images that nobody reviewed, and keys that sparsedet does not know are
-    left as they are. Boxes are taken for those of the review by their tool ids as long as the
-    image's version is that of `pushed`; they are not where the image holds what the review says
-    already.
+    A COCO file is written in one go, VOC and YOLO files one by one, each atomically; a merge that
+    was cut off between them goes on when it is called again. Ids of boxes that stay, images that
+    nobody reviewed, and keys that sparsedet does not know are left as they are. Boxes are taken for
+    those of the review by their tool ids as long as the image's version is that of `pushed`; they
+    are not where the image holds what the review says already.
 
     Raises:
         SparseDetError: naming the broken file, and the id of what is broken in it.
         ToolError: when a review can't be read (see `outcomes.read_reviewed`), or uses a category
             that the project has no longer.
     """
-    path = project.annotations
-    verdicts = read_verdicts(versions)
-    content = read_json(path)
-    source = identify(from_coco(content, source=str(path)))
+    files = project.read()
+    source = files.dataset
     ids = {image.file_name: image.id for image in source.images}
+    verdicts = read_verdicts(versions)
     wanted = [image for image in pushed if image.tool_id in verdicts]
+    if not files.holds_complete:
+        verdicts = _without_marks(verdicts, project)
     outcomes: dict[str, tuple[MergeOutcome, Changes]] = {}
     for done, image in enumerate(wanted, start=1):
         verdict = verdicts[image.tool_id]
         outcomes[image.tool_id] = _judge(source, ids.get(image.tool_id), verdict, image)
         progress("comparing reviews with annotations", done, len(wanted))
     changes = {ids[tool_id]: change for tool_id, (_, change) in outcomes.items() if change}
-    after = source
-    if write and changes:
-        apply_changes(content, source, changes, str(path))
-        after = identify(from_coco(content, source=str(path)))
-        write_json(path, content)
+    after = files.apply(changes) if write and changes else source
     versions_after = {i.file_name: i.tool_version for i in after.images} if write else {}
     return [
         MergedImage(
@@ -63,7 +64,9 @@ def merge_reviews(
             removed=len(change.removed),
             marked_complete=change.marks_complete,
             version=None if outcome == "conflict" else versions_after.get(tool_id),
-            detail=_conflict(project, ids.get(tool_id)) if outcome == "conflict" else "",
+            detail=(
+                _conflict(files, tool_id, gone=tool_id not in ids) if outcome == "conflict" else ""
+            ),
         )
         for tool_id, (outcome, change) in outcomes.items()
     ]
@@ -85,10 +88,29 @@ def _judge(
     return "changed", changes
 
 
-def _conflict(project: Project, image_id: int | None) -> str:
+def _without_marks(verdicts: Mapping[str, Verdict], project: Project) -> dict[str, Verdict]:
+    """Return verdicts without the mark of complete images, which the project's format can't hold.
+
+    Nothing is lost to the rounds: they read it in the reviews.
+    """
+    if marks := sum(verdict.complete for verdict in verdicts.values()):
+        logger.warning(
+            "%s: the format can't hold that %d reviewed images are completely labelled; the marks "
+            "stay in %s, where rounds find them",
+            project.annotations,
+            marks,
+            project.review,
+        )
+    return {tool_id: replace(verdict, complete=False) for tool_id, verdict in verdicts.items()}
+
+
+def _conflict(files: AnnotationFiles, tool_id: str, *, gone: bool) -> str:
     """Return what is known of a conflict: files don't tell who changed them."""
-    saved = datetime.fromtimestamp(project.annotations.stat().st_mtime).astimezone()
-    when = saved.isoformat(sep=" ", timespec="minutes")
-    if image_id is None:
-        return f"{project.annotations} no longer has the image (saved {when})"
-    return f"its annotations in {project.annotations} changed since the push (saved {when})"
+    path = files.file_of(tool_id)
+    saved = ""
+    if path.exists():
+        time = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        saved = f" (saved {time.isoformat(sep=' ', timespec='minutes')})"
+    if gone:
+        return f"{path} no longer has the image{saved}"
+    return f"its annotations in {path} changed since the push{saved}"

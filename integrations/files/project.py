@@ -1,22 +1,28 @@
-"""A project: a folder that holds `annotations.json` (COCO) and `images/`."""
+"""A project: a folder with annotations and images, as COCO, Pascal VOC or YOLO."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from sparsedet.annotations import Box, Dataset, Image, check_images, read_coco
-from sparsedet.annotations.coco import xywh
-from sparsedet.errors import ToolError
+from sparsedet.annotations import Dataset, check_images
+from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.tool import Progress, ProjectSummary, no_progress
 
+from .annotation_files import AnnotationFiles, CocoFiles
+from .formats.voc_layout import find_voc
+from .formats.yolo_layout import is_yolo
 from .images import link_images
+from .voc_files import VocFiles
+from .yolo_files import YoloFiles
 
 ANNOTATIONS = "annotations.json"
 
-MINED = "mined"
-"""`origin` of a box that is up for review; no origin of an annotation."""
+_FILES: Mapping[str, Callable[[Path], AnnotationFiles]] = {
+    "coco": CocoFiles,
+    "voc": VocFiles,
+    "yolo": YoloFiles,
+}
+_USUAL_NAMES = frozenset({ANNOTATIONS, "data.yaml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +30,55 @@ class Project:
     """The files of a project."""
 
     annotations: Path
-    """What people have drawn, a COCO file."""
+    """What people have drawn: a COCO file, a VOC or YOLO folder, or the yaml file of the latter."""
+    format: str = "coco"
+    """A name of the entry point group `sparsedet.formats`."""
 
     @property
-    def images(self) -> Path:
-        """The image folder."""
-        return self.annotations.parent / "images"
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self.annotations if self.annotations.is_dir() else self.annotations.parent
 
     @property
     def review(self) -> Path:
         """What is up for review, a folder for each model version."""
-        stem = self.annotations.stem
-        # Several COCO files may share a folder and its images, but not their reviews.
-        name = "review" if self.annotations.name == ANNOTATIONS else f"{stem}-review"
-        return self.annotations.parent / name
+        # Several files may share a folder and its images, but not their reviews.
+        own = self.annotations == self.folder or self.annotations.name in _USUAL_NAMES
+        return self.folder / ("review" if own else f"{self.annotations.stem}-review")
+
+    def read(self) -> AnnotationFiles:
+        """Read the annotations.
+
+        Raises:
+            AnnotationError: naming the file and the place of what is broken.
+        """
+        return _FILES[self.format](self.annotations)
 
 
 def open_project(root: Path, name: str) -> Project:
-    """Return the project `name`: a folder or COCO file below `root`, or an absolute path of one.
+    """Return the project `name`: a folder or file below `root`, or an absolute path of one.
 
     Raises:
         ToolError: when there is none.
     """
     path = resolve_below(root, name)
-    project = Project(path / ANNOTATIONS if path.is_dir() else path)
-    if not project.annotations.is_file():
+    if path.is_file():
+        return Project(path, "yolo" if is_yolo(path) else "coco")
+    if (path / ANNOTATIONS).is_file():
+        return Project(path / ANNOTATIONS)
+    found = [
+        format
+        for format, here in (("voc", find_voc(path) is not None), ("yolo", is_yolo(path)))
+        if path.is_dir() and here
+    ]
+    if not found:
         raise ToolError(
             f"{path}: no project here; a project is a folder that holds {ANNOTATIONS} (COCO) and "
-            "images/"
+            "images/, or a Pascal VOC or YOLO folder"
         )
-    return project
+    if len(found) > 1:
+        raise ToolError(f"{path}: holds both Pascal VOC and YOLO annotations; name the yaml file")
+    return Project(path, found[0])
 
 
 def resolve_below(root: Path, name: str) -> Path:
@@ -81,12 +106,12 @@ def summarise(project: Project) -> ProjectSummary:
     Raises:
         AnnotationError: naming the file and the id of what is broken.
     """
-    dataset = read_coco(project.annotations)
+    dataset = project.read().dataset
     return ProjectSummary(
-        title=project.annotations.parent.name,
+        title=project.folder.name,
         images=len(dataset.images),
         labels=tuple(category.name for category in dataset.categories),
-        has_complete_control=True,  # any file can carry `exhaustive`
+        has_complete_control=True,  # any review can carry `exhaustive`
     )
 
 
@@ -97,65 +122,19 @@ def pull_project(project: Project, images: Path, progress: Progress = no_progres
     background and the keys that sparsedet does not know stay too.
 
     Raises:
-        AnnotationError: naming the file and the id of what is broken, or the image that is missing
-            or of another size.
+        AnnotationError: naming the file and the place of what is broken, or the image that is
+            missing or of another size.
         ToolError: when `images` is the project's own folder, whose annotations a pull into it would
             overwrite.
     """
-    if images.resolve() == project.images.resolve():
-        raise ToolError(
-            f"{project.annotations.parent} is the project itself; pull into a folder of its own"
-        )
     progress("reading annotations", 0, 1)
-    dataset = identify(read_coco(project.annotations))
-    check_images(dataset, project.images)
+    files = project.read()
+    if files.images is None:
+        raise AnnotationError(f"{project.folder}: has no image folder")
+    if images.resolve() == files.images.resolve():
+        raise ToolError(f"{project.folder} is the project itself; pull into a folder of its own")
+    check_images(files.dataset, files.images)
     progress("reading annotations", 1, 1)
-    link_images((image.file_name for image in dataset.images), project.images, images, progress)
-    return dataset
-
-
-def identify(dataset: Dataset) -> Dataset:
-    """Return the annotations of a project with their tool ids, versions and origins.
-
-    An image is known by its file name, the one id that every annotation tool keeps; a box by its
-    own `tool_id`, or by its COCO id where it has none. The version of an image is a digest of its
-    annotations and of its `exhaustive` mark.
-    """
-    boxes: dict[int, list[Box]] = {image.id: [] for image in dataset.images}
-    taken: set[tuple[int, str]] = set()
-    for box in dataset.boxes:
-        tool_id = box.tool_id or str(box.id)
-        if (box.image_id, tool_id) in taken:  # copying a box copies the key in some tools
-            tool_id = f"{tool_id}-{box.id}"
-        taken.add((box.image_id, tool_id))
-        boxes[box.image_id].append(replace(box, tool_id=tool_id, origin=annotation_origin(box)))
-    names = {category.id: category.name for category in dataset.categories}
-    return replace(
-        dataset,
-        images=tuple(
-            replace(
-                image,
-                tool_id=image.file_name,
-                tool_version=_version(image, boxes[image.id], names),
-            )
-            for image in dataset.images
-        ),
-        boxes=tuple(box for group in boxes.values() for box in group),
-    )
-
-
-def annotation_origin(box: Box) -> str:
-    """Return the origin of an annotation; a mined box that somebody made one has been accepted."""
-    if box.origin == MINED:
-        return "accepted"
-    return box.origin or "human"
-
-
-def _version(image: Image, boxes: Iterable[Box], names: Mapping[int, str]) -> str:
-    entries = [
-        [box.tool_id, names[box.category_id], xywh(box.xyxy), box.iscrowd, dict(box.extra)]
-        for box in boxes
-    ]
-    # Neither the order of the boxes nor that of their keys is a change.
-    texts = sorted(json.dumps(entry, sort_keys=True) for entry in entries)
-    return hashlib.sha256("\n".join([str(image.exhaustive), *texts]).encode()).hexdigest()[:16]
+    names = (image.file_name for image in files.dataset.images)
+    link_images(names, files.images, images, progress)
+    return files.dataset

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from sparsedet.annotations import Box, Dataset, Image, read_coco, write_coco
+from sparsedet.annotations import Box, Dataset, Image, write_coco
 from sparsedet.errors import ToolError
 from sparsedet.files import write_text
 from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import PushReport
 
+from .annotation_files import AnnotationFiles
+from .identity import MINED, annotation_origin
 from .instructions import instructions
-from .project import MINED, Project, annotation_origin
+from .project import Project
 from .review_files import (
     CREATED_KEY,
     INSTRUCTIONS,
@@ -55,13 +57,14 @@ def push_mined(
     """
     folder = version_folder(project.review, model_version)
     wanted = _by_image(dataset, mined)
-    _check_images(project, wanted.keys(), dataset)
+    files = project.read()
+    _check_images(project, files, wanted.keys(), dataset)
     versions = read_versions(project.review)
     own = next((version for version in versions if version.name == model_version), None)
     plan = _plan(dataset, wanted, own, _judged(versions))
     if plan.new:
         _check_new(dataset, plan.new, own)
-        write_text(folder / INSTRUCTIONS, instructions(project.images))
+        write_text(folder / INSTRUCTIONS, instructions(files.images or project.folder))
         # Last: with this file the version exists.
         write_coco(_to_review(dataset, plan.new, own, model_version), folder / TO_REVIEW)
     written = bool(plan.new) or own is not None
@@ -110,8 +113,10 @@ def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[Min
     return dict(sorted(by_image.items(), key=lambda item: (-item[1][0].score, names[item[0]])))
 
 
-def _check_images(project: Project, image_ids: Iterable[int], dataset: Dataset) -> None:
-    known = {image.file_name for image in read_coco(project.annotations).images}
+def _check_images(
+    project: Project, files: AnnotationFiles, image_ids: Iterable[int], dataset: Dataset
+) -> None:
+    known = {image.file_name for image in files.dataset.images}
     for image in (dataset.image_by_id[id] for id in image_ids):
         if image.tool_id not in known:
             raise ToolError(

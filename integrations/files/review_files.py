@@ -16,7 +16,7 @@ from sparsedet.annotations import Box, Dataset, Image, read_coco
 from sparsedet.errors import ToolError
 from sparsedet.tool import ReviewedRegion
 
-from .project import MINED
+from .identity import MINED
 
 logger = logging.getLogger(__name__)
 

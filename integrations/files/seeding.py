@@ -10,7 +10,7 @@ from sparsedet.files import atomic_folder
 from sparsedet.tool import Progress, no_progress
 
 from .images import link_images
-from .project import ANNOTATIONS, Project
+from .project import ANNOTATIONS
 
 _MAX_NAME = 50
 
@@ -29,9 +29,9 @@ def seed_project(
     check_images(dataset, images)
     name = _free_name(root, title)
     with atomic_folder(root / name) as folder:
-        project = Project(folder / ANNOTATIONS)
-        link_images((image.file_name for image in dataset.images), images, project.images, progress)
-        write_coco(dataset, project.annotations)
+        names = (image.file_name for image in dataset.images)
+        link_images(names, images, folder / "images", progress)
+        write_coco(dataset, folder / ANNOTATIONS)
     return name
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.annotations.coco import from_coco, to_coco
+from sparsedet.annotations.entries import THINNEST
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.files import read_json, write_json
 from sparsedet.tool import ReviewedRegion
 
-from .project import MINED
+from .identity import MINED
 from .recognition import UNSURE
 from .review_files import REVIEWED, Offer, ReviewVersion
 
@@ -122,6 +123,9 @@ def _reviewed(
     for number, region in enumerate(regions, start=first_box):
         if region.category not in ids:
             raise ToolError(f"reviewed box {region.region_id}: no category {region.category!r}")
+        left, top, right, bottom = region.xyxy
+        if min(right - left, bottom - top) < THINNEST:
+            raise ToolError(f"reviewed box {region.region_id}: {list(region.xyxy)} has no area")
         score = review.scores.get(region.region_id)
         boxes.append(
             Box(

@@ -32,9 +32,11 @@ from .submitting import OpenReview, open_reviews, submit_review
 class FilesTool:
     """An `AnnotationTool` on a folder of projects, for any tool that reads and writes COCO.
 
-    A project is a folder with `annotations.json` and `images/`, named by its path below `url`
-    (`.` for `url` itself) or by its absolute path. Boxes go up for review as
-    `review/MODEL_VERSION/to_review.json` in it, and come back as `reviewed.json` beside that.
+    A project is a folder with `annotations.json` and `images/`, or a Pascal VOC or YOLO folder,
+    named by its path below `url` (`.` for `url` itself) or by its absolute path. Boxes go up for
+    review as `review/MODEL_VERSION/to_review.json` (COCO) in it, and come back as `reviewed.json`
+    beside that. VOC and YOLO files have no place for `exhaustive`, `origin` and ids: merges leave
+    them out, and boxes are known by class and place.
 
     Args:
         url: the folder; None takes the current one.
@@ -112,7 +114,7 @@ class FilesTool:
         write: bool,
         progress: Progress = no_progress,
     ) -> Sequence[MergedImage]:
-        """Bring reviews into `annotations.json`; see `merging.merge_reviews`."""
+        """Bring reviews into the project's files; see `merging.merge_reviews`."""
         opened = open_project(self._root, project)
         versions = self._versions(review_project)
         return merge_reviews(opened, versions, pushed, write=write, progress=progress)

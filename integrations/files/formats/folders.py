@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from sparsedet.annotations import upright_size
 from sparsedet.errors import AnnotationError
 from sparsedet.tool import Progress
+from sparsedet.workspace import Workspace
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """In lower case."""
@@ -15,7 +16,8 @@ IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Return the files below a folder, with forward slashes, sorted.
 
-    Hidden files are left out, and so are links to folders, which could lead in a circle.
+    Hidden files are left out, links to folders, which could lead in a circle, and workspaces, whose
+    images are copies.
 
     Args:
         folder: where to look.
@@ -70,7 +72,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[str]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+                if not Workspace(Path(entry.path)).settings_file.exists():
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
             elif entry.is_file():
                 yield prefix + entry.name
 

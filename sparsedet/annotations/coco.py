@@ -55,7 +55,24 @@ def from_coco(content: Any, *, source: str) -> Dataset:
 
 
 def to_coco(dataset: Dataset) -> dict[str, Any]:
-    """Return the dataset as the content of a COCO file: XYWH boxes, unknown keys as they came."""
+    """Return the dataset as the content of a COCO file: XYWH boxes, unknown keys as they came.
+
+    The entries are the caller's own: pycocotools, for one, writes into them.
+    """
+    content = _content(dataset)
+    return {**content, "annotations": [dict(entry) for entry in content["annotations"]]}
+
+
+def write_coco(dataset: Dataset, path: Path) -> None:
+    """Write the dataset as a COCO file, atomically."""
+    import orjson
+
+    with without_collector():
+        write_bytes(path, orjson.dumps(_content(dataset), option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _content(dataset: Dataset) -> dict[str, Any]:
+    """Return the content of a COCO file; its annotations may be those of the file it came from."""
     content: dict[str, Any] = {
         **dataset.extra,
         "images": [image_entry(image) for image in dataset.images],
@@ -68,14 +85,6 @@ def to_coco(dataset: Dataset) -> dict[str, Any]:
     if dataset.background:
         content["background"] = [_background_entry(box) for box in dataset.background]
     return content
-
-
-def write_coco(dataset: Dataset, path: Path) -> None:
-    """Write the dataset as a COCO file, atomically."""
-    import orjson
-
-    with without_collector():
-        write_bytes(path, orjson.dumps(to_coco(dataset), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _read_boxes(reader: EntryReader, entries: Any) -> Sequence[Box]:

@@ -246,3 +246,10 @@ def test_rounding_at_the_edge_is_no_reason_to_warn(caplog: pytest.LogCaptureFixt
         dataset = from_coco(content, source="full.json")
     assert dataset.boxes[0].xyxy == (40.0001, 20.0, 50.0, 30.0)
     assert not caplog.records
+
+
+def test_what_others_write_into_the_content_stays_theirs() -> None:
+    dataset = from_coco(deepcopy(FULL), source="full.json")
+    before = to_coco(dataset)
+    to_coco(dataset)["annotations"][0]["id"] = 4711
+    assert to_coco(dataset) == before

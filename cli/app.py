@@ -12,6 +12,7 @@ from sparsedet import __version__
 from sparsedet.errors import SparseDetError
 
 from . import (
+    convert,
     demo,
     doctor,
     evaluate,
@@ -74,6 +75,7 @@ app.command("round")(round.run_round)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("pull")(pull.pull)
+app.command("convert")(convert.convert)
 app.command("split")(split.split)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)

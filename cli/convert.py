@@ -1,0 +1,115 @@
+"""`sparsedet convert`: annotated images from one format into another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparsedet.errors import SparseDetError
+
+from .options import Json
+from .output import emit_json, progress_bar, say, table
+
+if TYPE_CHECKING:
+    from sparsedet.formats import Loaded
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A COCO file, a workspace or project folder, a Pascal VOC folder, or a YOLO "
+            "folder or its yaml file.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="Folder to make; never overwritten.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="The format to write: coco, voc or yolo.", show_default=False),
+    ],
+    from_format: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="The format of SOURCE: coco, voc or yolo. Default: what it looks like."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            help="Convert this split only: a name in ImageSets/Main (VOC), or train, val or test "
+            "of data.yaml (YOLO). Default: all images.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Image folder of SOURCE, where it is not the usual one."),
+    ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images/--no-images",
+            help="Link the images into OUTPUT (copied where links can't be made), or leave them "
+            "out.",
+        ),
+    ] = True,
+    json_output: Json = False,
+) -> None:
+    """Convert annotated images between COCO, Pascal VOC and YOLO.
+
+    Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
+    place for crowd regions, verified background, exhaustive images and ids. OUTPUT holds
+    annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
+    and labels/ (yolo).
+    """
+    from sparsedet.annotations import check_images
+    from sparsedet.files import atomic_folder
+    from sparsedet.formats import detect_format, load_format, read_dataset
+
+    target = load_format(to)
+    if output.resolve() == source.resolve():
+        raise SparseDetError(f"{output}: is the source itself; choose another folder")
+    with progress_bar() as progress:
+        name = from_format or detect_format(source)
+        loaded = read_dataset(source, format=name, images=images, split=split, progress=progress)
+        lost = target.losses(loaded.dataset)
+        folder = _images(loaded, source) if with_images else None
+        with atomic_folder(output) as temporary:
+            if folder is not None:
+                check_images(loaded.dataset, folder)
+            target.write(loaded.dataset, temporary, images=folder, progress=progress)
+    counts = loaded.dataset.counts()
+    if json_output:
+        emit_json(
+            {
+                "output": str(output),
+                "from": name,
+                "to": to,
+                "images": len(loaded.dataset.images),
+                "boxes": sum(counts.values()),
+                "per_class": counts,
+                "lost": list(lost),
+            }
+        )
+        return
+    title = f"{output}: {len(loaded.dataset.images)} images, from {name} to {to}"
+    table(title, ("class", "boxes"), [*counts.items(), ("all classes", sum(counts.values()))])
+    if lost:
+        say(f"{target.title} can't hold: {'; '.join(lost)}")
+
+
+def _images(loaded: "Loaded", source: Path) -> Path:
+    """Return the image folder of what was read."""
+    if loaded.images is None:
+        raise SparseDetError(
+            f"{source}: where are its images? Give their folder with --images, or leave them out "
+            "with --no-images"
+        )
+    return loaded.images

@@ -1,9 +1,14 @@
 """Where annotations and images are: COCO files, workspace folders, and the published names."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from sparsedet.errors import SparseDetError
+from sparsedet.recipe_files import PACKAGE, PAPER
 from sparsedet.workspace import locate
 
 
@@ -23,13 +28,35 @@ class _Layout:
     images: str
 
 
-_COCO = [f"split{group}_{dropped}p" for group in (1, 2, 3) for dropped in (30, 50, 70)]
-_VOC = [f"split4_{rule}" for rule in ("easy", "hard", "extreme")]
-_VOC += [f"split5_{dropped}p" for dropped in (30, 40, 50)]
+@dataclass(frozen=True, slots=True)
+class ReleasedSplit:
+    """A sparse training set that was released as a file."""
+
+    name: str
+    dataset: str
+    """What it was made from, as people write it."""
+    dropped: str
+    """What its name says about the boxes that are gone; no measurement."""
+    layout: _Layout
+
+
+_PAPER: dict[str, Any] = yaml.safe_load(
+    files(PACKAGE).joinpath(f"{PAPER}.yaml").read_text(encoding="utf-8")
+)
+
+RELEASED: dict[str, ReleasedSplit] = {
+    name: ReleasedSplit(
+        name,
+        _PAPER["datasets"][entry["dataset"]]["title"],
+        entry["dropped"],
+        _Layout(f"splits/{name}.json", _PAPER["datasets"][entry["dataset"]]["images"]),
+    )
+    for name, entry in _PAPER["files"].items()
+}
+"""The released sparse splits by name, as `splits/paper.yaml` lists them."""
 
 PUBLISHED: dict[str, _Layout] = {
-    **{name: _Layout(f"splits/{name}.json", "coco/train2017") for name in _COCO},
-    **{name: _Layout(f"splits/{name}.json", "voc") for name in _VOC},
+    **{name: split.layout for name, split in RELEASED.items()},
     "coco_val": _Layout("coco/annotations/instances_val2017.json", "coco/val2017"),
     "voc_test": _Layout("splits/voc_test.json", "voc"),
 }
@@ -50,6 +77,27 @@ def resolve(data: str, images: Path | None = None, data_root: Path | None = None
             f"{data}: neither a file or folder nor a registered name ({', '.join(PUBLISHED)})"
         )
     return DataSource(*locate(path, images))
+
+
+def released_file(released: str, data_root: Path | None) -> Path:
+    """Return the path of a released sparse split: a file, or one of `RELEASED` by name.
+
+    Raises:
+        SparseDetError: when nothing is there, saying where it was looked for.
+    """
+    path = Path(released)
+    if released in RELEASED and not path.exists():
+        return _published(released, None, data_root).annotations
+    if not path.is_file():
+        raise SparseDetError(
+            f"{released}: neither a file nor the name of a released split ({', '.join(RELEASED)})"
+        )
+    return path
+
+
+def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
+    """Tell whether the file of a released split lies below the data root."""
+    return data_root is not None and (data_root / split.layout.annotations).is_file()
 
 
 def _published(name: str, images: Path | None, data_root: Path | None) -> DataSource:

@@ -1,1 +1,4 @@
-"""Removal recipes as package data; `sparsedet.sparsify.recipe` finds them by name."""
+"""Removal recipes and the published split files, as package data.
+
+`sparsedet.sparsify.recipe` finds recipes by name; `sparsedet.datasets` reads `paper.yaml`.
+"""

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.model import Image
+from sparsedet.annotations.model import Category, Image
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray, RankArray
-from sparsedet.sparsify.ranking import box_ranks, image_ranks
+from sparsedet.sparsify.ranking import box_ranks, image_ranks, remixed
+
+_STRIDE = 0xD1B54A32D192ED03
+"""An odd number with its bits well mixed: its multiples tell random orders apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +34,8 @@ class Candidates:
     """Shape (N,): the random order of the boxes, see `ranking`."""
     image_rank: RankArray
     """Shape (I,): the random order of the images."""
+    categories: Sequence[Category] = ()
+    """For errors, which name classes; `category` is a row of them."""
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> "Candidates":
@@ -51,6 +56,7 @@ class Candidates:
             ).reshape(-1, 2),
             rank=box_ranks(seed, names, image.tolist(), table.ids[countable].tolist()),
             image_rank=image_ranks(seed, names),
+            categories=dataset.categories,
         )
 
     def __len__(self) -> int:
@@ -69,6 +75,13 @@ class Candidates:
     def ranked(self, rank: RankArray, image_rank: RankArray) -> "Candidates":
         """Return the same boxes in another random order."""
         return replace(self, rank=rank, image_rank=image_rank)
+
+    def reordered(self, number: int) -> "Candidates":
+        """Return the same boxes in random order `number`; 0 is the order they are in."""
+        if number == 0:
+            return self
+        salt = np.uint64(number * _STRIDE % 2**64)
+        return self.ranked(remixed(self.rank ^ salt), remixed(self.image_rank ^ salt))
 
 
 def rows_of(values: IntArray, ids: IntArray) -> IntArray:

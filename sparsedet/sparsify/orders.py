@@ -22,7 +22,7 @@ Order = Literal[
 - `small`, `large`: by the share of the image that they cover.
 - `crowded`: those with many neighbours.
 - `border`: those close to an edge of the image.
-- `repeated`: those far down in a row of boxes of one class, counted from left to right.
+- `repeated`: those late among the boxes of one class in an image, counted from left to right.
 - `smallest-of-each-image`: visits the images in a random order, again and again, and takes the
   smallest box that is left at each visit.
 
@@ -37,10 +37,12 @@ TENDENCIES: tuple[Order, ...] = ("small", "large", "crowded", "border", "repeate
 def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArray[np.intp]:
     """Return the boxes (rows) in the order in which they are removed; shape (N,).
 
-    For tendencies every box has the score `strength * q + u`, the highest first: q, from 0 to 1, is
-    the share of boxes that have less of the property, and u, from 0 to 1, is the box's own random
-    number. With strength 0 chance alone decides, with infinity the property alone. Sums and
-    products, unlike logarithms, are the same to the last bit on every platform.
+    For tendencies every box has the score `u - strength * q`, the lowest first: q, from 0 to 1, is
+    the share of boxes that have less of the property, and u, from 0 to 1, is the box's place in the
+    random order. With strength 0 chance alone decides and the order is the random one, with
+    infinity the property alone does. With strength 1 and half of the boxes dropped a box goes with
+    probability q. Sums and products, unlike logarithms, are the same to the last bit on every
+    platform.
     """
     keys: tuple[npt.NDArray[Any], ...]  # the last decides, the others in case of equals
     if order == "random":
@@ -50,10 +52,10 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
         visit = properties.numbered(boxes.image, by_size)
         keys = (boxes.rank, boxes.image_rank[boxes.image], visit)
     else:
-        score = propensity(boxes, order)
+        score = -propensity(boxes, order)
         if strength < np.inf:
-            score = strength * score + boxes.rank * 2.0**-64
-        keys = (boxes.rank, -score)
+            score = boxes.rank.astype(np.float64) * 2.0**-64 + strength * score
+        keys = (boxes.rank, score)
     rows: npt.NDArray[np.intp] = np.lexsort(keys)
     return rows
 

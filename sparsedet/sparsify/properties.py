@@ -44,14 +44,16 @@ def neighbours(boxes: Candidates) -> IntArray:
     centre = (boxes.xyxy[order, :2] + boxes.xyxy[order, 2:]) / 2
     half = (boxes.xyxy[order, 2:] - boxes.xyxy[order, :2]) / 2
     counted = np.zeros(len(order), dtype=np.int64)
-    # Images of the same number of boxes are computed together, as a block of all their pairs.
+    # Images of the same number of boxes are computed together, as a block of all their pairs;
+    # those of very many boxes in several parts.
     for size in np.unique(sizes[sizes > 1]).tolist():
         rows = starts[sizes == size][:, None] + np.arange(size)
         for block in np.array_split(rows, max(1, len(rows) * size * size // _PAIRS)):
-            distance = np.abs(centre[block][:, :, None] - centre[block][:, None])
-            first, second = half[block][:, :, None], half[block][:, None]
-            reach = np.maximum(REACH * first + second, first + REACH * second)
-            counted[block] = (distance <= reach).all(axis=-1).sum(axis=-1) - 1
+            for part in np.array_split(block, max(1, size * size // _PAIRS), axis=1):
+                distance = np.abs(centre[part][:, :, None] - centre[block][:, None])
+                first, second = half[part][:, :, None], half[block][:, None]
+                reach = np.maximum(REACH * first + second, first + REACH * second)
+                counted[part] = (distance <= reach).all(axis=-1).sum(axis=-1) - 1
     result = np.empty_like(counted)
     result[order] = counted
     return result

@@ -4,10 +4,9 @@ A recipe says what is removed. It never stands for one of the published split fi
 lists of boxes, and are loaded as they are.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import yaml
 
 from sparsedet.annotations.table import BoolArray
 from sparsedet.errors import RecipeError
+from sparsedet.recipe_files import PAPER, recipe_files
 from sparsedet.sparsify.candidates import Candidates
+from sparsedet.sparsify.orders import TENDENCIES
 from sparsedet.sparsify.rules import RULES, KeepAtLeast, Removal, Rule
 
-_PACKAGE = "sparsedet.splits"
 _SUFFIXES = (".yaml", ".yml")
 _RULE_KEYS = ("rule", "parameters")
 
@@ -46,11 +46,16 @@ class Recipe:
             RecipeError: when the rules can't be met on these boxes.
         """
         minimums = [rule for rule in self.rules if isinstance(rule, KeepAtLeast)]
+        removals = [rule for rule in self.rules if isinstance(rule, Removal)]
         removed = np.zeros(len(boxes), dtype=np.bool_)
-        for rule in self.rules:
-            if isinstance(rule, Removal):
-                left = ~removed
-                removed[left] = rule.removed(boxes.select(left), minimums)
+        for number, rule in enumerate(removals):
+            left = ~removed
+            # Each removal draws anew: what an earlier one left is no longer random in its order.
+            candidates = boxes.select(left).reordered(number)
+            try:
+                removed[left] = rule.removed(candidates, minimums)
+            except RecipeError as error:
+                raise RecipeError(f"recipe {self.name}: {error}") from error
         return removed
 
     def with_drop(self, drop: float) -> "Recipe":
@@ -71,20 +76,30 @@ class Recipe:
         return replace(self, rules=tuple(rules))
 
     def with_parameter(self, name: str, value: object) -> "Recipe":
-        """Return the recipe with another value of the parameter that one of its rules has.
+        """Return the recipe with another value of a parameter.
+
+        Args:
+            name: The parameter's name, or `RULE.NAME` where several rules have it.
+            value: Its new value.
 
         Raises:
-            RecipeError: when none or several have it, or the value is wrong.
+            RecipeError: when no rule or several rules have it, or the value is wrong.
         """
-        found = [n for n, rule in enumerate(self.rules) if name in asdict(rule)]
+        wanted, _, parameter = name.rpartition(".")
+        found = [
+            n
+            for n, rule in enumerate(self.rules)
+            if parameter in asdict(rule) and wanted in ("", _name(rule))
+        ]
         if len(found) != 1:
-            has = "several rules with" if found else "no"
+            has = "several rules with" if found else "no rule with"
+            advice = f" (name one, as in {_name(self.rules[found[0]])}.{name})" if found else ""
             raise RecipeError(
-                f"recipe {self.name} has {has} the parameter {name}: its rules are "
+                f"recipe {self.name} has {has} the parameter {name}{advice}: its rules are "
                 f"{' and '.join(self.describe_rules())}"
             )
         rules = list(self.rules)
-        rules[found[0]] = _with(rules[found[0]], name, value)
+        rules[found[0]] = _with(rules[found[0]], parameter, value)
         return replace(self, rules=tuple(rules))
 
     def describe_rules(self) -> list[str]:
@@ -93,8 +108,7 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `split.json` says about the recipe."""
-        names = {kind: name for name, kind in RULES.items()}
-        rules = [{"rule": names[type(rule)], "parameters": asdict(rule)} for rule in self.rules]
+        rules = [{"rule": _name(rule), "parameters": _parameters(rule)} for rule in self.rules]
         return {"name": self.name, "rules": rules, "source": self.source}
 
 
@@ -105,7 +119,7 @@ def describe_rule(rule: str, parameters: Mapping[str, object]) -> str:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with sparsedet."""
-    return sorted(_packaged())
+    return list(recipe_files())
 
 
 def load_recipe(name: str) -> Recipe:
@@ -118,11 +132,20 @@ def load_recipe(name: str) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise RecipeError(f"{path}: no such recipe file")
-        return parse_recipe(path.stem, path.read_text(encoding="utf-8"), where=str(path))
-    packaged = _packaged()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        return parse_recipe(path.stem, text, where=str(path))
+    if name == PAPER:
+        raise RecipeError(
+            f"{name} is no recipe but a list of published files, whose rules are not known; "
+            "use one of them as it is with --released"
+        )
+    packaged = recipe_files()
     if name not in packaged:
         raise RecipeError(
-            f"no recipe named {name!r}; there are {_list(sorted(packaged))}, "
+            f"no recipe named {name!r}; there are {_list(packaged)}, "
             "or give the path of a YAML file"
         )
     return parse_recipe(name, packaged[name].read_text(encoding="utf-8"), where=f"recipe {name}")
@@ -136,24 +159,27 @@ def parse_recipe(name: str, text: str, *, where: str) -> Recipe:
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         place = getattr(error, "problem_mark", None)
         line = f" at line {place.line + 1}" if place else ""
         raise RecipeError(f"{where}: not valid YAML{line}") from error
     several = isinstance(content, dict) and "rules" in content
     needed = ("description", "source", *(("rules",) if several else _RULE_KEYS))
     _check_keys(where, "key", content, needed, optional=("picture",))
+    for key in ("description", "source", "picture"):
+        if key in content and not (isinstance(content[key], str) and content[key].strip()):
+            raise RecipeError(f"{where}: {key} is {content[key]!r}, expected text")
     entries = content["rules"] if several else [{key: content[key] for key in _RULE_KEYS}]
     if not isinstance(entries, list):
-        raise RecipeError(f"{where}: rules is not a list")
+        raise RecipeError(f"{where}: rules is {entries!r}, expected a list")
     rules = tuple(_parse_rule(where, entry) for entry in entries)
     if not any(isinstance(rule, Removal) for rule in rules):
         raise RecipeError(f"{where}: none of its rules removes anything")
     return Recipe(
         name=name,
         rules=rules,
-        description=str(content["description"]),
-        source=str(content["source"]),
+        description=" ".join(content["description"].split()),
+        source=" ".join(content["source"].split()),
         picture=content.get("picture"),
     )
 
@@ -173,17 +199,23 @@ def _parse_rule(where: str, entry: Any) -> Rule:
         raise RecipeError(f"{where}: rule {name}: {error}") from error
 
 
+def _name(rule: Rule) -> str:
+    return next(name for name, kind in RULES.items() if kind is type(rule))
+
+
+def _parameters(rule: Rule) -> dict[str, object]:
+    """Return the parameters that matter, as JSON has them: it knows no infinity."""
+    parameters = asdict(rule)
+    if parameters.get("order") not in TENDENCIES:
+        parameters.pop("strength", None)
+    elif parameters["strength"] == math.inf:
+        parameters["strength"] = "inf"
+    return parameters
+
+
 def _with(rule: Rule, name: str, value: object) -> Rule:
     changed: Rule = replace(rule, **{name: value})
     return changed
-
-
-def _packaged() -> Mapping[str, Traversable]:
-    return {
-        entry.name.removesuffix(".yaml"): entry
-        for entry in files(_PACKAGE).iterdir()
-        if entry.name.endswith(".yaml")
-    }
 
 
 def _check_keys(

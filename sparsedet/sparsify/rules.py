@@ -19,6 +19,8 @@ from sparsedet.sparsify.ranking import remixed
 Group = Literal["dataset", "class", "image", "class-in-image"]
 """What a share or a number of boxes is taken of."""
 
+_NARROWEST_FIRST: tuple[Group, ...] = ("class-in-image", "image", "class", "dataset")
+
 _NAMED = 3
 """Images that an error names."""
 
@@ -82,11 +84,27 @@ class DropFraction(Removal):
         is_large = self.per in ("dataset", "class")
         rounding = np.full(len(sizes), 0.5) if is_large else _random_rounding(boxes, group)
         quota: FloatArray = self.drop * sizes.astype(np.float64)
-        position = _positions_of_spare(group, order, spare)
-        removed: BoolArray = spare & (position + rounding[group] < quota[group])
         if is_large:
-            _check_met(boxes, group, quota, removed, spare)
+            self._check_spare(boxes, group, np.ceil(quota - 0.5).astype(np.int64), spare)
+        position = numbered(group, _spare_first(order, spare))
+        removed: BoolArray = spare & (position + rounding[group] < quota[group])
         return removed
+
+    def _check_spare(
+        self, boxes: Candidates, group: IntArray, wanted: IntArray, spare: BoolArray
+    ) -> None:
+        """Refuse a share for which minimums leave too few boxes in a group."""
+        left = np.bincount(group[spare], minlength=len(wanted))
+        short = np.flatnonzero(left < wanted)
+        if len(short) == 0:
+            return
+        among = group == short[0]
+        what = "boxes"
+        if self.per == "class" and boxes.categories:
+            what += f" of class {boxes.categories[boxes.category[among][0]].name}"
+        raise RecipeError(
+            f"can't drop {wanted[short[0]]} of {among.sum()} {what}: {_held(boxes, among & ~spare)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +120,17 @@ class DropCount(Removal):
         """Return the first `count` boxes of every group; shape (N,)."""
         order = removal_order(boxes, self.order, self.strength)
         spare = _spare(boxes, order, minimums)
-        position = _positions_of_spare(_groups(boxes, self.per), order, spare)
+        position = numbered(_groups(boxes, self.per), _spare_first(order, spare))
         removed: BoolArray = spare & (position < self.count)
         return removed
 
 
 @dataclass(frozen=True, slots=True)
 class KeepCount(Removal):
-    """Keep a number of boxes of every group; a group that has no more loses none."""
+    """Keep a number of boxes of every group, no more; a group of so few or fewer loses none.
+
+    The boxes that minimums hold are the first to be kept.
+    """
 
     keep: Count
     per: Group = "image"
@@ -119,24 +140,38 @@ class KeepCount(Removal):
     def removed(self, boxes: Candidates, minimums: Sequence[KeepAtLeast] = ()) -> BoolArray:
         """Return all but the last `keep` boxes of every group; shape (N,)."""
         order = removal_order(boxes, self.order, self.strength)
-        from_the_end = numbered(_groups(boxes, self.per), order[::-1])
-        removed: BoolArray = _spare(boxes, order, minimums) & (from_the_end >= self.keep)
+        spare = _spare(boxes, order, minimums)
+        group = _groups(boxes, self.per)
+        removed: BoolArray = numbered(group, _spare_first(order, spare)[::-1]) >= self.keep
+        if (too_many := removed & ~spare).any():
+            held = np.isin(group, group[too_many]) & ~spare
+            each = "in all" if self.per == "dataset" else f"of every {self.per}"
+            raise RecipeError(f"can't keep only {self.keep} boxes {each}: {_held(boxes, held)}")
         return removed
 
 
 @dataclass(frozen=True, slots=True)
 class DropImages(Removal):
-    """Drop all boxes of a share of the images that have any."""
+    """Drop all boxes of a share of the images that have any.
+
+    Images on which minimums hold boxes stay as they are, and others go for them.
+    """
 
     share: Share
 
     def removed(self, boxes: Candidates, minimums: Sequence[KeepAtLeast] = ()) -> BoolArray:
         """Return the boxes of the first images in random order; shape (N,)."""
+        order = np.lexsort((boxes.rank, boxes.image_rank[boxes.image]))
+        held = ~_spare(boxes, order, minimums)
         annotated = np.unique(boxes.image)
-        by_rank = annotated[np.argsort(boxes.image_rank[annotated])]
-        chosen = by_rank[np.arange(len(by_rank)) + 0.5 < self.share * len(by_rank)]
-        spare = _spare(boxes, np.argsort(boxes.rank), minimums)
-        removed: BoolArray = spare & np.isin(boxes.image, chosen)
+        free = np.setdiff1d(annotated, boxes.image[held])
+        wanted = np.arange(len(annotated)) + 0.5 < self.share * len(annotated)
+        if (count := int(wanted.sum())) > len(free):
+            raise RecipeError(
+                f"can't drop all boxes of {count} of {len(annotated)} images: {_held(boxes, held)}"
+            )
+        by_rank = free[np.argsort(boxes.image_rank[free])]
+        removed: BoolArray = np.isin(boxes.image, by_rank[:count])
         return removed
 
 
@@ -163,42 +198,37 @@ def _spare(
 ) -> BoolArray:
     """Return which boxes no minimum protects; shape (N,)."""
     spare = np.ones(len(boxes), dtype=np.bool_)
-    for minimum in minimums:
-        spare &= ~minimum.protected(boxes, order)
+    # Boxes that a narrow group keeps count for the wider ones around it.
+    for minimum in sorted(minimums, key=lambda rule: _NARROWEST_FIRST.index(rule.per)):
+        spare &= ~minimum.protected(boxes, _spare_first(order, spare))
     return spare
 
 
-def _positions_of_spare(group: IntArray, order: npt.NDArray[np.intp], spare: BoolArray) -> IntArray:
-    """Return the position in its group's removal order of every spare box; shape (N,).
+def _spare_first(order: npt.NDArray[np.intp], spare: BoolArray) -> npt.NDArray[np.intp]:
+    """Return the removal order with the boxes that have to stay behind all others.
 
-    Boxes that are not spare get numbers that mean nothing.
+    There they take no place in the order away from those that may go.
     """
-    # Behind all others, protected boxes take no place in the order away from them.
-    spare_first = np.concatenate((order[spare[order]], order[~spare[order]]))
-    return numbered(group, spare_first)
+    return np.concatenate((order[spare[order]], order[~spare[order]]))
 
 
 def _random_rounding(boxes: Candidates, group: IntArray) -> FloatArray:
     """Return a random number from 0 to 1 for every group, the same for every drop."""
     lowest = np.full(int(group.max(initial=-1)) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, group, boxes.rank)
-    rounding: FloatArray = remixed(lowest).astype(np.float64) * 2.0**-64
+    # Of 32 bits, so that sums with positions are exact and never reach the next whole number.
+    bits = remixed(~lowest) >> np.uint64(32)
+    rounding: FloatArray = bits.astype(np.float64) * 2.0**-32
     return rounding
 
 
-def _check_met(
-    boxes: Candidates, group: IntArray, quota: FloatArray, removed: BoolArray, spare: BoolArray
-) -> None:
-    """Refuse a share that minimums leave too few boxes for; say on which images."""
-    wanted = np.ceil(quota - 0.5).sum()
-    if removed.sum() >= wanted:
-        return
-    left = np.bincount(boxes.image[spare], minlength=len(boxes.images))
-    owned = np.bincount(boxes.image, minlength=len(boxes.images))
-    bare = np.flatnonzero((owned > 0) & (left == 0)).tolist()
-    names = ", ".join(boxes.images[row].file_name for row in bare[:_NAMED])
-    more = ", ..." if len(bare) > _NAMED else ""
-    raise RecipeError(
-        f"can't drop {int(wanted)} of {len(boxes)} boxes: the minimum to keep leaves only "
-        f"{int(removed.sum())} that may go; {len(bare)} images have none to spare ({names}{more})"
+def _held(boxes: Candidates, held: BoolArray) -> str:
+    """Return the reason of a rule that can't be met: how many boxes minimums hold, and where."""
+    images = np.unique(boxes.image[held])
+    names = sorted(boxes.images[row].file_name for row in images.tolist())
+    if len(names) > _NAMED:
+        names[_NAMED:] = ["..."]
+    return (
+        f"keep-at-least holds {held.sum()} boxes on {len(images)} images ({', '.join(names)}); "
+        "drop less, or hold fewer"
     )

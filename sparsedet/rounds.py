@@ -25,7 +25,7 @@ from sparsedet.mining.mined import MinedBox, read_mined, write_mined
 from sparsedet.mining.pending import without_pending
 from sparsedet.round_folder import RoundFolder
 from sparsedet.settings import Settings
-from sparsedet.sparsify.split import hold_out
+from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
 from sparsedet.training.evaluation import evaluate_run
 from sparsedet.training.resume import check_same_run
@@ -172,8 +172,11 @@ class Rounds:
 
     def _split(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
-        if share := self.settings.validation.share:
-            dataset, val = hold_out(dataset, share, self.settings.training.seed)
+        validation = self.settings.validation
+        if validation.share:
+            dataset, val = hold_out(
+                dataset, validation.share, self.settings.training.seed, validation.grouping()
+            )
             write_coco(val, folder.val)
         write_coco(dataset, folder.train)
 

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sparsedet.errors import SparseDetError
 from sparsedet.files import write_text
 from sparsedet.tool import PushMode
+
+if TYPE_CHECKING:
+    from sparsedet.sparsify import GroupBy
 
 _TEMPLATE = """\
 # A sparsedet workspace. Change what you like; the next round reads it.
@@ -48,6 +51,9 @@ quantile = 0.0
 [validation]
 # Share of the images that no round trains on; their boxes are mined all the same.
 share = 0.0
+# Images of one group stay on one side: folder, key:NAME (of the images' entries) or regex:PATTERN
+# (on file names, such as "regex:(patient[0-9]+)_").
+group_by = ""
 # A fully annotated COCO file to measure every round on instead, and its image folder.
 data = ""
 images = ""
@@ -107,10 +113,22 @@ class ValidationSettings(_Section):
     """What every round is measured on; nothing by default."""
 
     share: float = Field(default=0.0, ge=0, lt=1)
+    group_by: str = ""
+    """What images of one group have in common; empty: each image is by itself."""
     data: str = ""
     """A COCO file; relative to the workspace."""
     images: str = ""
     """Its image folder; empty: `images` beside it."""
+
+    @field_validator("group_by")
+    @classmethod
+    def _check_group_by(cls, value: str) -> str:
+        _parse_group_by(value)
+        return value
+
+    def grouping(self) -> "GroupBy | None":
+        """Return what images of one group have in common, if anything."""
+        return _parse_group_by(self.group_by)
 
 
 class Settings(_Section):
@@ -154,6 +172,19 @@ def write_settings(settings: Settings, path: Path) -> None:
     write_text(path, tomlkit.dumps(document))
 
 
+def _parse_group_by(text: str) -> "GroupBy | None":
+    # Imported here because it brings numpy along, which `--help` can do without.
+    from sparsedet.sparsify.grouping import GroupBy
+
+    if not text:
+        return None
+    try:
+        return GroupBy.parse(text)
+    except SparseDetError as error:
+        # The one kind that pydantic takes for a wrong value.
+        raise ValueError(str(error)) from error
+
+
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, dict):
@@ -169,4 +200,6 @@ def _first_problem(error: ValidationError) -> str:
         return f"there is no setting {key}"
     if problem["type"] == "missing":
         return f"the setting {key} is missing"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
     return f"{key} = {problem['input']!r}: {problem['msg'].lower()}"

@@ -1,56 +1,153 @@
-"""Images divided into training and validation."""
+"""Images divided into training and validation, so that the figures mean something.
 
-from sparsedet.annotations import Dataset
+What shows the same thing stays on one side (groups, near duplicates), every class has its share of
+boxes on either side, and images whose labels are known to be complete go to validation first: a
+figure measured on missing labels says little, and training copes with them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.sparsify.grouping import GroupBy, joined, sets_of
+from sparsedet.sparsify.near_duplicates import NearDuplicates
 from sparsedet.sparsify.ranking import stable_rank
+from sparsedet.sparsify.stratification import Units, choose
 
 
-def divide(dataset: Dataset, val: float, seed: int) -> tuple[Dataset, Dataset]:
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Which images are held out."""
+
+    share: float
+    """Share of the images, between 0 and 1."""
+    group_by: GroupBy | None = None
+    """Images of one group stay on one side."""
+    near_duplicates: NearDuplicates | None = None
+    """Near duplicates stay on one side; None where nobody looked for them."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise SparseDetError(
+                f"--val is {self.share}, expected a share of the images between 0 and 1"
+            )
+
+
+def divide(dataset: Dataset, validation: Validation, seed: int) -> tuple[Dataset, Dataset]:
     """Divide the images into training and validation; return both, in file order.
+
+    Without groups and near duplicates the number of validation images is the rounded share, at
+    least one on either side. Otherwise it comes as near to that as whole sets allow. See
+    `stratification.choose` for how they are chosen.
 
     Args:
         dataset: The images to divide, with their boxes.
-        val: Share of the images for validation, between 0 and 1; at least one image goes to
-            either side.
-        seed: Which images; the choice does not depend on their order in the file.
+        validation: What is held out.
+        seed: Which images; the choice does not depend on the order of images and boxes.
 
     Raises:
-        SparseDetError: when `val` is out of range or there are fewer than two images.
+        SparseDetError: when an image has no group, or there are fewer than two images, or sets of
+            images that belong together.
     """
-    if not 0 < val < 1:
-        raise SparseDetError(f"--val is {val}, expected a share of the images between 0 and 1")
-    total = len(dataset.images)
-    if total < 2:
+    if len(dataset.images) < 2:
         raise SparseDetError(
-            f"{total} image(s) can't be divided into training and validation; at least 2 are needed"
+            f"{len(dataset.images)} image(s) can't be divided into training and validation; at "
+            "least 2 are needed"
         )
-    held_out = min(max(round(val * total), 1), total - 1)
-    ranked = sorted(dataset.images, key=lambda image: stable_rank(seed, image.file_name))
-    chosen = {image.id for image in ranked[:held_out]}
+    units = sets_that_stay_together(dataset.images, validation)
+    if len(units) < 2:
+        raise SparseDetError(
+            f"{len(dataset.images)} images can't be divided into training and validation: all of "
+            f"them belong together by {_reasons(validation)}"
+        )
+    units.sort(key=lambda unit: (stable_rank(seed, unit[0]), unit[0]))
+    chosen = choose(_units(dataset, units), validation.share)
+    held_out = {
+        name for unit, is_chosen in zip(units, chosen, strict=True) if is_chosen for name in unit
+    }
     return (
-        dataset.with_images(image for image in dataset.images if image.id not in chosen),
-        dataset.with_images(image for image in dataset.images if image.id in chosen),
+        dataset.with_images(image for image in dataset.images if image.file_name not in held_out),
+        dataset.with_images(image for image in dataset.images if image.file_name in held_out),
     )
 
 
-def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Divide the images into training and validation, each image by itself.
+def sets_that_stay_together(images: Sequence[Image], validation: Validation) -> list[list[str]]:
+    """Return the sets of images that stay on one side, as file names in order.
+
+    A near duplicate joins its group with that of the other image.
+
+    Raises:
+        SparseDetError: when an image has no group.
+    """
+    names = [image.file_name for image in images]
+    together: list[Sequence[str]] = []
+    if validation.group_by:
+        groups = validation.group_by.names(images)
+        together += sets_of({image.file_name: groups[image.id] for image in images})
+    if validation.near_duplicates:
+        together += validation.near_duplicates.sets
+    return sets_of(joined(names, together)) if together else [[name] for name in names]
+
+
+def hold_out(
+    dataset: Dataset, share: float, seed: int, group_by: GroupBy | None = None
+) -> tuple[Dataset, Dataset]:
+    """Divide the images into training and validation, each image or group by itself.
 
     Unlike `divide` the share is met on average only, but an image stays on its side for good,
     however many others come or go: what for rounds on a growing project counts.
 
     Raises:
-        SparseDetError: when one side stays empty.
+        SparseDetError: when one side stays empty, or an image has no group.
     """
+    groups = group_by.names(dataset.images) if group_by else {}
     held_out = {
-        image.id for image in dataset.images if stable_rank(seed, image.file_name) < share * 2**64
+        image.id
+        for image in dataset.images
+        if stable_rank(seed, groups.get(image.id, image.file_name)) < share * 2**64
     }
     if not 0 < len(held_out) < len(dataset.images):
+        among = f" in {len(set(groups.values()))} groups" if groups else ""
         raise SparseDetError(
-            f"a validation share of {share} leaves one side of {len(dataset.images)} images empty; "
-            "choose another share, or measure on a file of its own"
+            f"a validation share of {share} leaves one side of {len(dataset.images)} images"
+            f"{among} empty; choose another share, or measure on a file of its own"
         )
     return (
         dataset.with_images(image for image in dataset.images if image.id not in held_out),
         dataset.with_images(image for image in dataset.images if image.id in held_out),
     )
+
+
+def _units(dataset: Dataset, sets: Sequence[Sequence[str]]) -> Units:
+    """Return images and boxes of each set; crowd regions are not counted."""
+    place = {name: index for index, names in enumerate(sets) for name in names}
+    unit_of = np.array([place[image.file_name] for image in dataset.images])
+    exhaustive = np.array([image.exhaustive for image in dataset.images])
+    ids = np.array([image.id for image in dataset.images])
+    order = np.argsort(ids)
+    table = dataset.table
+    counted = ~table.iscrowd
+    image_of = order[np.searchsorted(ids[order], table.image_ids[counted])]
+    categories, columns = np.unique(table.category_ids[counted], return_inverse=True)
+    empty = np.ones(len(ids), dtype=np.bool_)
+    empty[image_of] = False
+    width = len(categories) + 1
+    cells, counts = np.unique(
+        np.append(unit_of[image_of] * width + columns, unit_of[empty] * width + width - 1),
+        return_counts=True,
+    )
+    return Units(
+        images=np.bincount(unit_of),
+        exhaustive=np.bincount(unit_of, exhaustive).astype(np.int64),
+        units=cells // width,
+        columns=cells % width,
+        counts=counts,
+    )
+
+
+def _reasons(validation: Validation) -> str:
+    reasons = (validation.group_by, validation.near_duplicates and "near duplicates")
+    return " and ".join(str(reason) for reason in reasons if reason)

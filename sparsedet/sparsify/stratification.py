@@ -1,0 +1,224 @@
+"""Stratified choice of validation images: every class at its share, sets of images kept whole.
+
+The order is that of iterative stratification (Sechidis, Tsoumakas, Vlahavas: "On the Stratification
+of Multi-Label Data", ECML PKDD 2011): the rarest class chooses first, because later choices could
+not make up for it. Here sets of images with boxes stand for examples with labels, and where the
+sets are few, exchanges between the sides follow.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_FILLERS = 500
+"""Sets among which one is looked for that fills up the number of images."""
+_EXCHANGEABLE = 1500
+"""Sets up to which exchanges are tried: more of them balance out by their number."""
+_EXCHANGES = 200
+_MARGIN = 0.25
+"""Boxes of each class that the smaller side gets beyond its share."""
+_SCALE = 2**16
+"""Makes weighted counts whole: such sums are exact in any order, so all platforms choose alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Sets of images that stay on one side, in the order in which they are drawn.
+
+    The boxes are a sparse table: set `units[i]` holds `counts[i]` boxes of column `columns[i]`.
+    """
+
+    images: IntArray
+    """Images in each set, shape (U,)."""
+    exhaustive: IntArray
+    """Those of them that are exhaustive, shape (U,)."""
+    units: IntArray
+    """Shape (M,)."""
+    columns: IntArray
+    """Shape (M,): the classes, from 0. Images without boxes count as a class of their own, so that
+    every set holds something."""
+    counts: IntArray
+    """Shape (M,), 1 or more."""
+
+
+def choose(units: Units, share: float) -> BoolArray:
+    """Choose the sets for validation; shape (U,).
+
+    At least one set is on either side. The number of images comes close to the share, then the
+    boxes of every class; those of a class that several sets hold go to both sides, what a single
+    set holds stays in training. Exhaustive images go first. All this as far as the sets allow, and
+    as far as one set after the other finds it.
+
+    Args:
+        units: Two sets or more.
+        share: Of the images, and of the boxes of each class, between 0 and 1.
+    """
+    choice = _Choice(units, share)
+    choice.draw()
+    choice.fill()
+    if len(units.images) <= _EXCHANGEABLE:
+        choice.exchange()
+    return choice.chosen
+
+
+def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, IntArray]:
+    """Return what validation shall have of each column, and what there is.
+
+    The last two are the numbers of exhaustive images and of all images.
+    """
+    totals = np.bincount(units.columns, units.counts).astype(np.int64)
+    beyond = int(totals.sum()) + 1
+    least = np.full(len(totals), beyond)
+    np.minimum.at(least, units.columns, units.counts)
+    # A set with a class of its own stays in training, so validation does not count on it.
+    common = ~np.isin(units.units, units.units[spread[units.columns] == 1])
+    available = np.full(len(totals), beyond)
+    np.minimum.at(available, units.columns[common], units.counts[common])
+    # Something for either side of every column; nothing of what one set holds alone.
+    wanted = np.minimum(np.maximum(np.rint(share * totals), available), totals - least)
+    # One box too many is better than the last one missing, which a class can't be measured without.
+    wanted += np.where(wanted > 0, _MARGIN * np.sign(totals - 2 * wanted), 0)
+    exhaustive, images = int(units.exhaustive.sum()), int(units.images.sum())
+    held_out = min(max(round(share * images), 1), images - 1)
+    return (
+        np.append(wanted, [min(held_out, exhaustive), held_out]),
+        np.append(totals, [exhaustive, images]),
+    )
+
+
+class _Choice:
+    """The sets that are chosen so far, and what validation still needs.
+
+    The numbers of exhaustive images and of all images are two more columns, the last ones.
+    """
+
+    def __init__(self, units: Units, share: float) -> None:
+        self.units = units
+        self.chosen: BoolArray = np.zeros(len(units.images), dtype=np.bool_)
+        self.spread: IntArray = np.bincount(units.columns)
+        """Sets that hold a column."""
+        targets, totals = _targets(units, self.spread, share)
+        # The numbers of images count as much as all classes together.
+        emphasis = np.ones(len(targets))
+        emphasis[-2:] = len(self.spread)
+        # Deviations are relative to the smaller side, where they matter more; those of exhaustive
+        # images to what is wanted, because training may well have none.
+        sides = np.minimum(targets, totals - targets)
+        sides[-2] = targets[-2]
+        self.weights: FloatArray = emphasis / np.maximum(sides, 1) ** 2
+        self.weight_list: list[float] = self.weights.tolist()
+        self.targets = targets
+        self.missing: list[float] = targets.tolist()
+        """What validation still needs of each column; below 0 it has too much."""
+        self.left = len(units.images)
+        """Sets that are left for training."""
+        self.held: list[list[tuple[int, int]]] = [[] for _ in range(len(units.images))]
+        """Columns and counts of each set; its images come last."""
+        for unit, column, count in zip(
+            units.units.tolist(), units.columns.tolist(), units.counts.tolist(), strict=True
+        ):
+            self.held[unit].append((column, count))
+        for held, marked, size in zip(
+            self.held, units.exhaustive.tolist(), units.images.tolist(), strict=True
+        ):
+            held += [(len(self.spread), marked), (len(self.spread) + 1, size)]
+
+    def draw(self) -> None:
+        """Let every class, the rarest first, choose among the sets that hold none rarer."""
+        units = self.units
+        rarity = np.empty_like(self.spread)
+        rarity[np.argsort(self.spread, kind="stable")] = np.arange(len(rarity))
+        rarest = np.full(len(self.chosen), len(rarity))
+        np.minimum.at(rarest, units.units, rarity[units.columns])
+        by_rarity = np.argsort(rarity)
+        for unit in self._exhaustive_first(rarest):
+            column = int(by_rarity[rarest[unit]])
+            count = next(count for held, count in self.held[unit] if held == column)
+            if self._nears(column, count) and self._fits(unit) and self._change(unit) < 0:
+                self._choose(unit)
+
+    def fill(self) -> None:
+        """Fill up the number of images, at the least cost to the classes."""
+        waiting = [unit for unit in self._exhaustive_first() if not self.chosen[unit]]
+        while candidates := list(islice(filter(self._fits, waiting), _FILLERS)):
+            best = min(candidates, key=self._change)
+            self._choose(best)
+            waiting.remove(best)
+        if not self.chosen.any():
+            # Every set has too many images: the one that is nearest to what is wanted.
+            self._choose(min(waiting, key=self._change))
+
+    def exchange(self) -> None:
+        """Move and exchange sets between the sides as long as that brings the shares nearer."""
+        nowhere = len(self.chosen)
+        """Stands for "no set" on either side; a move is an exchange with it."""
+        amounts = self._amounts()
+        overlap = amounts @ amounts.T
+        images = np.append(self.units.images, 0)
+        slack = int(self.units.images.sum()) // nowhere // 2
+        goal = np.rint(_SCALE * self.targets * np.sqrt(self.weights))
+        for _ in range(_EXCHANGES):
+            held = np.flatnonzero(self.chosen)
+            others = np.flatnonzero(~self.chosen)
+            lacking = goal - amounts[held].sum(axis=0)
+            # A side's last set can only be exchanged.
+            leaving = np.append(held, nowhere) if len(others) > 1 else held
+            coming = np.append(others, nowhere) if len(held) > 1 else others
+            change = (
+                (overlap[leaving, leaving] + 2 * amounts[leaving] @ lacking)[:, None]
+                + (overlap[coming, coming] - 2 * amounts[coming] @ lacking)[None]
+                - 2 * overlap[np.ix_(leaving, coming)]
+            )
+            off = abs(self.missing[-1])
+            missing = self.missing[-1] + images[leaving][:, None] - images[coming][None]
+            change[np.abs(missing) > max(off, slack)] = np.inf
+            row, column = np.unravel_index(np.argmin(change), change.shape)
+            if change[row, column] >= 0:
+                return
+            if leaving[row] != nowhere:
+                self._choose(int(leaving[row]), back=True)
+            if coming[column] != nowhere:
+                self._choose(int(coming[column]))
+
+    def _amounts(self) -> FloatArray:
+        """Return what each set holds, weighted, as whole numbers; the last row is nothing."""
+        amounts = np.zeros((len(self.chosen) + 1, len(self.missing)))
+        amounts[self.units.units, self.units.columns] = self.units.counts
+        amounts[:-1, -2] = self.units.exhaustive
+        amounts[:-1, -1] = self.units.images
+        return np.asarray(np.rint(_SCALE * amounts * np.sqrt(self.weights)))
+
+    def _exhaustive_first(self, before: IntArray | None = None) -> list[int]:
+        """Return the sets in the order of `before`, then of their share of exhaustive images."""
+        share = self.units.exhaustive / self.units.images
+        keys = (-share,) if before is None else (-share, before)
+        order: list[int] = np.lexsort(keys).tolist()
+        return order
+
+    def _fits(self, unit: int) -> bool:
+        """Whether the set brings the number of images nearer, and leaves one for training."""
+        return self._nears(*self.held[unit][-1]) and self.left > 1
+
+    def _nears(self, column: int, count: int) -> bool:
+        return count < 2 * self.missing[column]
+
+    def _change(self, unit: int) -> float:
+        """Return how the sum of squared relative deviations changes with the set."""
+        return sum(
+            self.weight_list[column] * count * (count - 2 * self.missing[column])
+            for column, count in self.held[unit]
+        )
+
+    def _choose(self, unit: int, *, back: bool = False) -> None:
+        """Give the set to validation, or back to training."""
+        sign = -1 if back else 1
+        self.chosen[unit] = not back
+        self.left -= sign
+        for column, count in self.held[unit]:
+            self.missing[column] -= sign * count

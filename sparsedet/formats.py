@@ -5,6 +5,7 @@ group `sparsedet.formats`; the core never imports one.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -157,5 +158,6 @@ def read_dataset(
     return load_format(name).read(path, images=images, split=split, progress=progress)
 
 
+@cache
 def _points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -24,27 +24,28 @@ def common_losses(
     boxes = [box for box in dataset.boxes if not box.iscrowd]
     crowds = len(dataset.boxes) - len(boxes)
     lost = [
-        _counted(crowds, "crowd region", "(left out)"),
-        _counted(len(dataset.background), "verified background box", "(left out)"),
-        _counted(sum(image.exhaustive for image in dataset.images), "mark of exhaustive images"),
-        _counted(sum(box.origin is not None for box in boxes), "origin of boxes"),
-        _counted(_tool_ids(dataset, boxes), "tool id"),
+        counted("crowd regions, left out", crowds),
+        counted("verified background, left out", len(dataset.background)),
+        counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
+        counted("origins of boxes", sum(box.origin is not None for box in boxes)),
+        counted("tool ids", _tool_ids(dataset, boxes)),
         _keys("boxes", (box.extra for box in boxes), box_keys),
         _keys("images", (image.extra for image in dataset.images), image_keys),
         _keys("classes", (category.extra for category in dataset.categories), _none),
         _keys("the file", [dataset.extra], _none),
-        _counted(_new_ids(dataset, boxes, class_ids), "id", "(numbered anew)"),
+        counted("ids, numbered anew", _new_ids(dataset, boxes, class_ids)),
     ]
     return [text for text in lost if text]
 
 
-def _counted(number: int, what: str, note: str = "") -> str:
-    """Return a phrase like `3 crowd regions (left out)`; empty for none."""
-    if not number:
-        return ""
-    first, *rest = what.split(" of ")
-    plural = first if number == 1 else first + ("es" if first.endswith("x") else "s")
-    return " ".join(word for word in (str(number), " of ".join([plural, *rest]), note) if word)
+def counted(what: str, number: int) -> str:
+    """Return a phrase like `tool ids (3)`; empty for none."""
+    return f"{what} ({number})" if number else ""
+
+
+def has_own_area(box: Box) -> bool:
+    """Whether a box has another area than that of its rectangle: the area of a mask."""
+    return box.area is not None and abs(box.area - box.width * box.height) > max(box.area, 1) / 1000
 
 
 def _keys(owner: str, extras: Iterable[Mapping[str, Any]], holds: Holds) -> str:

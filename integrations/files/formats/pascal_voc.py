@@ -15,7 +15,7 @@ from sparsedet.tool import Progress, no_progress
 from ..images import link_images
 from .folders import check_stems, read_sizes, stem
 from .labelled import Clipper, LabelledBox, LabelledImage, to_dataset, with_split
-from .losses import common_losses
+from .losses import common_losses, counted, has_own_area
 from .voc_layout import ANNOTATIONS, IMAGE_SETS, IMAGES, VocFolder, find_voc
 from .voc_xml import (
     holds_image_key,
@@ -92,16 +92,16 @@ class PascalVocFormat:
             dataset, box_keys=holds_object_key, image_keys=holds_image_key, class_ids=ids
         )
         crowds = sum(box.iscrowd for box in dataset.boxes)
-        if thin := len(dataset.boxes) - crowds - len(kept.boxes):
-            lost.append(f"{thin} boxes thinner than a pixel (left out)")
-        if masks := sum(
-            box.area is not None and not _is_own_area(box.area, box.width * box.height)
-            for box in kept.boxes
-        ):
-            lost.append(f"{masks} areas of masks")
-        if unused := [c.name for c in dataset.categories if c.id not in used]:
-            lost.append(f"{len(unused)} classes without boxes ({', '.join(unused)})")
-        return lost
+        unused = [category.name for category in dataset.categories if category.id not in used]
+        lost += [
+            counted(
+                "boxes thinner than a pixel, left out",
+                len(dataset.boxes) - crowds - len(kept.boxes),
+            ),
+            counted("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
+            counted(f"classes without boxes: {', '.join(unused)}", len(unused)),
+        ]
+        return [text for text in lost if text]
 
     def write(
         self,
@@ -230,7 +230,3 @@ def _writable(dataset: Dataset) -> Dataset:
         for box in dataset.boxes
         if not box.iscrowd and min(box.width, box.height) > _THINNEST - 1e-6
     )
-
-
-def _is_own_area(area: float, own: float) -> bool:
-    return abs(area - own) <= 1e-3 * max(own, 1.0)

@@ -13,7 +13,8 @@ from sparsedet.tool import Progress, no_progress
 from ..images import link_images
 from .folders import check_stems, read_sizes
 from .labelled import Clipper, LabelledBox, LabelledImage, to_dataset, with_split
-from .losses import common_losses
+from .losses import common_losses, counted, has_own_area
+from .voc_xml import DEFAULTS
 from .yolo_labels import (
     Polygon,
     corners,
@@ -72,23 +73,19 @@ class YoloFormat:
         indices = class_indices(dataset)
         lost = common_losses(
             dataset,
-            box_keys=lambda key, value: key == _SEGMENTATION,
+            # What VOC files say of an object when they have nothing to say is no loss.
+            box_keys=lambda key, value: key == _SEGMENTATION or (key, value) in DEFAULTS.items(),
             image_keys=lambda key, value: False,
             class_ids={id: index + 1 for id, index in indices.items()},
         )
         boxes = [box for box in dataset.boxes if not box.iscrowd]
         masks = sum(bool(box.extra.get(_SEGMENTATION)) and outline(box) is None for box in boxes)
-        if masks:
-            lost.append(f"{masks} masks that are no single outline of their box (the box is kept)")
-        areas = sum(
-            box.area is not None
-            and outline(box) is None
-            and abs(box.area - box.width * box.height) > 1e-3 * max(box.area, 1.0)
-            for box in boxes
-        )
-        if areas:
-            lost.append(f"{areas} areas of masks")
-        return lost
+        areas = sum(has_own_area(box) and outline(box) is None for box in boxes)
+        lost += [
+            counted("masks that are no single outline, their boxes stay", masks),
+            counted("areas of masks", areas),
+        ]
+        return [text for text in lost if text]
 
     def write(
         self,

@@ -1,6 +1,7 @@
 """`sparsedet split`: a sparse split, or training and validation, from a fully annotated dataset."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,27 +9,31 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
-from .options import Json, Tool, Url
+from .options import DataRoot, Json, Tool, Url
 from .output import emit_json, progress_bar, say, table
+from .recipes import RECIPE_HELP, choose_recipe, refuse_with_released, show_recipes
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
-    from sparsedet.sparsify import Recipe
+    from sparsedet.sparsify import Validation
 
 DEFAULT_VAL = 0.2
 """Share of the images held out when neither a recipe nor a share is asked for."""
 
 
 def split(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to make; never overwritten.")
-    ],
     data: Annotated[
         Path | None,
         typer.Argument(
             metavar="FULL.json|WORKSPACE",
             help="A COCO file with all annotations, or a folder that `sparsedet pull` made.",
             show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder to make; never overwritten.", show_default=False
         ),
     ] = None,
     project: Annotated[
@@ -53,8 +58,7 @@ def split(
         str | None,
         typer.Option(
             "--recipe",
-            help="Which boxes to remove: random, easy, hard, extreme, keep1, or the path of a YAML "
-            "file. Without it, images are only divided into training and validation.",
+            help=RECIPE_HELP,
         ),
     ] = None,
     drop: Annotated[
@@ -65,6 +69,29 @@ def split(
             "Default: the recipe's.",
         ),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another parameter of the recipe, as in strength=2; RULE.NAME=VALUE where several "
+            "rules have it. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    recipes: Annotated[
+        bool, typer.Option("--recipes", help="List recipes and published split files, and exit.")
+    ] = False,
+    released: Annotated[
+        str | None,
+        typer.Option(
+            "--released",
+            metavar="FILE.json|NAME",
+            help="Use a released sparse file as it is instead of a recipe: a path, or a published "
+            "name below --data-root. Every box has to be one of FULL.json's.",
+        ),
+    ] = None,
+    data_root: DataRoot = None,
     val: Annotated[
         float | None,
         typer.Option(
@@ -73,41 +100,104 @@ def split(
             f"Default: none with a recipe, {DEFAULT_VAL} without.",
         ),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by",
+            metavar="folder|key:NAME|regex:PATTERN",
+            help="Keep images of one group on one side: of one folder, with one value of a key of "
+            "their entries (key:video_id), or with one name by a regular expression on file names "
+            "(regex:(patient[0-9]+)_).",
+        ),
+    ] = None,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Keep images that look the same on one side, where the image folder is known.",
+        ),
+    ] = True,
+    near_duplicate_distance: Annotated[
+        int | None,
+        typer.Option(
+            "--near-duplicate-distance",
+            help="Bits of 144 in which their perceptual hashes differ at most, 0 to 17. "
+            "Default: 16.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same split.")] = 1,
     json_output: Json = False,
 ) -> None:
     """Make a sparse split, or divide into training and validation.
 
-    Writes train.json, removed.json (with --recipe), val.json (with --val or without --recipe) and
-    split.json, which says how they were made, into the folder OUTPUT.
+    Writes train.json, removed.json (with --recipe or --released), val.json (with --val, or where
+    nothing is removed) and split.json, which says how they were made, into the folder OUTPUT.
     """
-    from sparsedet.files import atomic_folder
+    if recipes:
+        show_recipes(data_root, json_output=json_output)
+        return
+    if output is None:
+        raise SparseDetError("give the folder to make, as in: --output half")
+    from sparsedet.datasets import released_file
+    from sparsedet.files import atomic_folder, without_collector
     from sparsedet.sparsify import make_split
     from sparsedet.sparsify.folder import describe_split, write_split
+    from sparsedet.sparsify.released import read_released, write_released
 
-    chosen = _recipe(recipe, drop)
-    if chosen is None and val is None:
-        val = DEFAULT_VAL
-    with atomic_folder(output) as folder:
-        dataset, source = _source(data, project, url, tool, images, folder / "pulled")
-        made = make_split(dataset, chosen, val, seed)
-        record = describe_split(made, source=source, recipe=chosen, val=val, seed=seed)
-        write_split(made, record, folder)
+    if released is not None:
+        given = {"--recipe": recipe, "--drop": drop, "--set": set_ or None, "--val": val}
+        refuse_with_released({**given, "--group-by": group_by})
+    file = None if released is None else released_file(released, data_root)
+    chosen = choose_recipe(recipe, drop, set_ or ())
+    validation = _validation(val, group_by, needed=chosen is None and file is None)
+    with without_collector(), atomic_folder(output) as folder:
+        dataset, source, cache = _source(data, project, url, tool, images, folder / "pulled")
+        if file is not None:
+            record = write_released(read_released(file, dataset), folder, source=source)
+        else:
+            if validation and near_duplicates and cache:
+                validation = _with_near_duplicates(
+                    validation, dataset, cache, near_duplicate_distance
+                )
+            made = make_split(dataset, chosen, validation, seed)
+            record = describe_split(
+                made, dataset, source=source, recipe=chosen, val=validation, seed=seed
+            )
+            write_split(made, record, folder)
     if json_output:
         emit_json({"output": str(output), **record})
     else:
         _show(output, record)
 
 
-def _recipe(name: str | None, drop: float | None) -> "Recipe | None":
-    from sparsedet.sparsify import load_recipe
+def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "Validation | None":
+    from sparsedet.sparsify import GroupBy, Validation
 
-    if name is None:
-        if drop is not None:
-            raise SparseDetError("--drop needs a recipe, as in: --recipe random --drop 0.5")
+    groups = GroupBy.parse(group_by) if group_by else None
+    if share is None and needed:
+        share = DEFAULT_VAL
+    if share is None:
+        if groups:
+            raise SparseDetError(
+                f"--group-by needs a share for validation, as in: --val {DEFAULT_VAL} "
+                f"--group-by {groups}"
+            )
         return None
-    found = load_recipe(name)
-    return found if drop is None else found.with_drop(drop)
+    return Validation(share, groups)
+
+
+def _with_near_duplicates(
+    validation: "Validation", dataset: "Dataset", images: Path, distance: int | None
+) -> "Validation":
+    from sparsedet.sparsify import find_near_duplicates
+    from sparsedet.sparsify.near_duplicates import DISTANCE
+
+    with progress_bar() as progress:
+        found = find_near_duplicates(
+            dataset, images, distance=DISTANCE if distance is None else distance, progress=progress
+        )
+    return replace(validation, near_duplicates=found)
 
 
 def _source(
@@ -117,8 +207,8 @@ def _source(
     tool: str,
     images: Path | None,
     pulled: Path,
-) -> "tuple[Dataset, str | dict[str, str]]":
-    """Return the full dataset and what `split.json` says about its origin."""
+) -> "tuple[Dataset, str | dict[str, str], Path | None]":
+    """Return the full dataset, what `split.json` says about its origin, and its image folder."""
     from sparsedet.annotations import check_images, read_coco
     from sparsedet.workspace import locate
 
@@ -127,7 +217,7 @@ def _source(
         dataset = read_coco(file)
         if folder is not None:
             check_images(dataset, folder)
-        return dataset, str(file)
+        return dataset, str(file), folder
     if project is not None and data is None:
         return _pull(project, url, tool, images, pulled)
     raise SparseDetError("give either an annotation file (or a workspace folder) or --project")
@@ -135,7 +225,7 @@ def _source(
 
 def _pull(
     project: str, url: str | None, tool: str, images: Path | None, folder: Path
-) -> "tuple[Dataset, dict[str, str]]":
+) -> "tuple[Dataset, dict[str, str], Path]":
     """Pull a project into the workspace `folder`, or its images into `images` where given."""
     from sparsedet.annotations import write_coco
     from sparsedet.settings import Settings, Source
@@ -145,11 +235,12 @@ def _pull(
     workspace = Workspace(folder)
     connection = load_integration(tool)(url)
     with progress_bar() as progress:
-        dataset = connection.pull(project, images or workspace.images, progress)
+        cache = images or workspace.images
+        dataset = connection.pull(project, cache, progress)
     source = Source(tool=tool, url=connection.url, project=project)
     write_coco(dataset, workspace.annotations)
     workspace.write_settings(Settings(source=source))
-    return dataset, source.model_dump()
+    return dataset, source.model_dump(), cache
 
 
 def _show(output: Path, record: Mapping[str, Any]) -> None:
@@ -163,8 +254,32 @@ def _show(output: Path, record: Mapping[str, Any]) -> None:
     if recipe := record["recipe"]:
         rules = ", ".join(describe_rule(**rule) for rule in recipe["rules"])
         title = f"{output}: boxes after recipe {recipe['name']} ({rules}), seed {record['seed']}"
+    elif released := record.get("released"):
+        matched = released["matched"]
+        title = (
+            f"{output}: boxes of the released file {released['name']}, all found in the full file "
+            f"({matched['by_id']} by id, {matched['by_place']} by place)"
+        )
     else:
         title = f"{output}: boxes, seed {record['seed']}"
     table(title, ["class", *parts], rows)
     if recipe and record["val"]:
         say("Validation images keep all their boxes; the recipe applies to training images.")
+    if validation := record["validation"]:
+        _tell_validation(validation, record["images"]["val"])
+
+
+def _tell_validation(validation: Mapping[str, Any], images: int) -> None:
+    """Say how images were held out, and what to know about it."""
+    if groups := validation["groups"]:
+        say(f"Validation has {groups['validation']} of {groups['total']} groups by {groups['by']}.")
+    if found := validation["near_duplicates"]:
+        say(f"Near duplicates: {found['images']} images in {found['sets']} sets, each on one side.")
+    else:
+        say("Near duplicates were not looked for; that takes the image folder (--images).")
+    if exhaustive := validation["exhaustive"]:
+        say(f"{exhaustive} of {images} validation images are marked exhaustive.")
+    if unmeasured := validation["unmeasured"]:
+        say(f"Validation has no boxes of {', '.join(unmeasured)}.")
+    for warning in validation["warnings"]:
+        say(f"warning: {warning}")

@@ -5,29 +5,33 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet import __version__
-from sparsedet.annotations import write_coco
+from sparsedet.annotations import Dataset, write_coco
 from sparsedet.files import write_json
+from sparsedet.sparsify.division import Validation
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.split import Split
+from sparsedet.sparsify.validation_record import describe_validation
 
 RECORD = "split.json"
 
 
 def describe_split(
     split: Split,
+    full: Dataset,
     *,
     source: str | Mapping[str, str],
     recipe: Recipe | None,
-    val: float | None,
+    val: Validation | None,
     seed: int,
 ) -> dict[str, Any]:
     """Return the content of `split.json`: everything needed to make the split again.
 
     Args:
         split: What was made.
+        full: The dataset that it was made from.
         source: The file it was made from, or tool and project.
         recipe: The recipe that removed boxes, if one did.
-        val: Share of the images held out for validation, if any were.
+        val: Which images were held out for validation, if any were.
         seed: The seed of both.
     """
     counts = split.counts()
@@ -36,7 +40,8 @@ def describe_split(
         "source": source,
         "seed": seed,
         "recipe": recipe and recipe.as_json(),
-        "val": val,
+        "val": val and val.share,
+        "validation": val and split.val and describe_validation(full, split.val, val),
         "images": {
             name: len(part.images) for name, part in split.parts().items() if name != "removed"
         },

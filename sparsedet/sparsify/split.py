@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from sparsedet.annotations import Dataset
-from sparsedet.sparsify.division import divide, hold_out
+from sparsedet.sparsify.division import Validation, divide
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.removal import remove_boxes
-
-__all__ = ["Split", "divide", "hold_out", "make_split", "remove_boxes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,8 @@ class Split:
         }
 
 
-def make_split(dataset: Dataset, recipe: Recipe | None, val: float | None, seed: int) -> Split:
-    """Hold out a share `val` of the images, then remove boxes from the others by `recipe`.
+def make_split(dataset: Dataset, recipe: Recipe | None, val: Validation | None, seed: int) -> Split:
+    """Hold out images as `val` says, then remove boxes from the others by `recipe`.
 
     Validation images keep all their boxes: a figure measured on missing labels says little.
     """

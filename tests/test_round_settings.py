@@ -90,6 +90,23 @@ def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> N
     assert "MAX_ITER: 3" in folder.run.config.read_text()
 
 
+def test_groups_stay_on_one_side_of_a_round(tmp_path: Path) -> None:
+    def stop(progress: object) -> None:
+        raise Stop
+
+    training = {"keys": SHORT, "device": "cpu", "method": "plain", "seed": 0}
+    sides: dict[str, list[str]] = {}
+    # One name for scenes 1 and 2, another for scene 3.
+    for group_by in ("", "regex:_000(?=[12])|_0003"):
+        validation = {"share": 0.5, "group_by": group_by}
+        workspace = make_workspace(tmp_path, training=training, validation=validation)
+        with pytest.raises(Stop):
+            rounds(workspace, listeners=Listeners(on_progress=stop)).advance(restart=True)
+        val = read_coco(workspace.round(1).val)
+        sides[group_by] = [image.file_name for image in val.images]
+    assert list(sides.values()) == [["scene_0002.png"], ["scene_0001.png", "scene_0002.png"]]
+
+
 def _with_one_box_less(file: Path) -> Dataset:
     dataset = read_coco(file)
     dataset = dataset.with_boxes(dataset.boxes[1:])

@@ -31,7 +31,9 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
                 keys={"SOLVER.MAX_ITER": 800, "INPUT.MIN_SIZE_TRAIN": [320, 400], "X.Y": True},
             ),
             mining=MiningSettings(quantile=0.3),
-            validation=ValidationSettings(share=0.2, data="test.json"),
+            validation=ValidationSettings(
+                share=0.2, group_by=r"regex:(patient\d+)_", data="test.json"
+            ),
         ),
     ],
 )
@@ -55,6 +57,11 @@ def test_keys_become_words_of_the_command_line() -> None:
         ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
         ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),
         ("@\n[training]\nspeed = 3", "there is no setting training.speed"),
+        (
+            "@\n[validation]\ngroup_by = 'video'",
+            "group_by: can't group images by 'video': expected",
+        ),
+        ("@\n[validation]\ngroup_by = 'regex:('", "validation.group_by: can't group images by"),
         ("@\n[validation]\nshare = 1.5", "validation.share = 1.5: input should be less than 1"),
     ],
 )

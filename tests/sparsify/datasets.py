@@ -40,3 +40,38 @@ def grid(images: int, boxes_per_image: int) -> Dataset:
         for j in range(boxes_per_image)
     )
     return Dataset(names, boxes, CATEGORIES)
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> Dataset:
+    """Draw up to 5 images of different sizes with up to 9 boxes each, anywhere and of any size."""
+    sizes = draw(st.lists(st.tuples(_SIDES, _SIDES), min_size=1, max_size=5))
+    images = tuple(
+        Image(number, f"{number}.jpg", width, height)
+        for number, (width, height) in enumerate(sizes, start=1)
+    )
+    owners = draw(st.lists(st.sampled_from(images), max_size=9 * len(images)))
+    boxes = tuple(
+        Box(
+            number,
+            image.id,
+            draw(st.sampled_from(CATEGORIES)).id,
+            draw(_edges(image.width, image.height)),
+            iscrowd=draw(st.sampled_from([False, False, False, False, True])),
+        )
+        for number, image in enumerate(owners, start=1)
+    )
+    return Dataset(images, boxes, CATEGORIES)
+
+
+_SIDES = st.integers(8, 200)
+
+
+def _edges(width: int, height: int) -> st.SearchStrategy[tuple[int, int, int, int]]:
+    across, down = (
+        st.lists(st.integers(0, side), min_size=2, max_size=2, unique=True).map(sorted)
+        for side in (width, height)
+    )
+    return st.tuples(across, down).map(
+        lambda sides: (sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+    )

@@ -37,7 +37,7 @@ def xml_file(folder: Path, encoding: str = "utf-8", end: str = "\n") -> Path:
 
 def edited(path: Path, **changes: object) -> str:
     wanted = {"removed": (), "edited": {}, "added": (), **changes}
-    return edit_xml(path, [DOG, CAT], **wanted).decode("utf-8")  # type: ignore[arg-type] # any
+    return edit_xml(path, [DOG, CAT], **wanted).decode("utf-8")
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_lines_of_labels(changes: dict[str, object], expected: list[str], tmp_pa
     path = tmp_path / "a.txt"
     path.write_bytes(f"{BOX}\r\n\r\n{OUTLINE}".encode())
     wanted = {"removed": (), "edited": {}, "added": (), **changes}
-    text = edit_labels(path, [BOX_KNOWN, OUTLINE_KNOWN], (100, 100), **wanted)  # type: ignore[arg-type] # any
+    text = edit_labels(path, [BOX_KNOWN, OUTLINE_KNOWN], (100, 100), **wanted)
     assert text == "".join(line + "\r\n" for line in expected)
 
 

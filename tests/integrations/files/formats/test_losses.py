@@ -21,12 +21,12 @@ PLAIN = Dataset(
 def changed(number: int = 0, **changes: object) -> Dataset:
     """Return `PLAIN` with a box changed."""
     boxes = list(PLAIN.boxes)
-    boxes[number] = replace(boxes[number], **changes)  # type: ignore[arg-type] # any field
+    boxes[number] = replace(boxes[number], **changes)
     return PLAIN.with_boxes(boxes)
 
 
 def first_image(**changes: object) -> Dataset:
-    first = replace(PLAIN.images[0], **changes)  # type: ignore[arg-type] # any field
+    first = replace(PLAIN.images[0], **changes)
     return replace(PLAIN, images=(first, PLAIN.images[1]))
 
 

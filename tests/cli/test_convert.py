@@ -1,0 +1,130 @@
+"""`sparsedet convert`: between COCO, Pascal VOC and YOLO, as people call it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
+from tests.cli.command import sparsedet
+from tests.integrations.files.formats.datasets import objects, write_image, write_images
+
+DATASET = Dataset(
+    images=(Image(4, "day/a.png", 120, 80, exhaustive=True), Image(9, "b.jpg", 120, 80)),
+    boxes=(
+        Box(1, 4, 1, (10.5, 10, 20, 20), extra={"difficult": 1}),
+        Box(2, 4, 3, (0, 0, 120, 80), iscrowd=True),
+        Box(3, 9, 3, (5, 5, 30, 30.25)),
+    ),
+    categories=(Category(1, "dog"), Category(3, "cat")),
+)
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """A COCO file with its images beside it."""
+    write_images(DATASET, tmp_path / "source/images")
+    write_coco(DATASET, tmp_path / "source/train.json")
+    return tmp_path / "source/train.json"
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
+    voc, yolo, back = tmp_path / "voc", tmp_path / "yolo", tmp_path / "back"
+    result = sparsedet("convert", coco, voc, "--to", "voc")
+    assert result.status == 0, result.err
+    assert result.out == (
+        f"{voc}: 2 images, from coco to voc\n"
+        "  class        boxes\n"
+        "  dog              1\n"
+        "  cat              1\n"
+        "  all classes      2\n"
+    )
+    assert result.err == (
+        "Pascal VOC can't hold: crowd regions, left out (1); marks of exhaustive images (1); "
+        "ids, numbered anew (6)\n"
+    )
+    assert files(voc) == {
+        "Annotations/b.xml",
+        "Annotations/day/a.xml",
+        "ImageSets/Main/trainval.txt",
+        "JPEGImages/b.jpg",
+        "JPEGImages/day/a.png",
+    }
+    result = sparsedet("convert", voc, yolo, "--to", "yolo", "--json")
+    assert result.json() == {
+        "output": str(yolo),
+        "from": "voc",
+        "to": "yolo",
+        "images": 2,
+        "boxes": 2,
+        "per_class": {"cat": 1, "dog": 1},
+        "lost": ["keys of boxes: difficult (1)", "keys of images: depth (2), folder (2)"],
+    }
+    result = sparsedet("convert", yolo / "data.yaml", back, "--to", "coco")
+    assert result.status == 0, result.err
+    assert result.err == ""
+    assert objects(read_coco(back / "annotations.json")) == {
+        "b.jpg": [("cat", pytest.approx((5, 5, 30, 30.25), abs=1e-4))],
+        "day/a.png": [("dog", pytest.approx((10.5, 10, 20, 20), abs=1e-4))],
+    }
+    assert (back / "images/day/a.png").samefile(coco.parent / "images/day/a.png")
+
+
+def test_nothing_is_overwritten(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):  # the same once more is no change
+        assert sparsedet("convert", coco, out, "--to", "yolo").status == 0
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    assert "exists already with other content" in (
+        sparsedet("convert", coco, out, "--to", "voc").error()
+    )
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+    assert "is the source itself" in sparsedet("convert", out, out, "--to", "voc").error()
+
+
+def test_images_elsewhere_or_left_out(coco: Path, tmp_path: Path) -> None:
+    (coco.parent / "images").rename(tmp_path / "pictures")
+    error = sparsedet("convert", coco, tmp_path / "out", "--to", "voc").error()
+    assert "where are its images?" in error
+    assert "--no-images" in error
+    result = sparsedet("convert", coco, tmp_path / "bare", "--to", "voc", "--no-images")
+    assert result.status == 0, result.err
+    assert not (tmp_path / "bare/JPEGImages").exists()
+    result = sparsedet(
+        "convert", coco, tmp_path / "out", "--to", "voc", "--images", tmp_path / "pictures"
+    )
+    assert result.status == 0, result.err
+    assert (tmp_path / "out/JPEGImages/b.jpg").is_file()
+
+
+def test_a_split_alone(coco: Path, tmp_path: Path) -> None:
+    names = ("train/a.jpg", "val/b.jpg")
+    images = tuple(replace(i, file_name=n) for i, n in zip(DATASET.images, names, strict=True))
+    write_images(replace(DATASET, images=images), tmp_path / "source/images")
+    write_coco(replace(DATASET, images=images), coco)
+    assert sparsedet("convert", coco, tmp_path / "yolo", "--to", "yolo").status == 0
+    result = sparsedet(
+        "convert", tmp_path / "yolo", tmp_path / "val", "--to", "coco", "--split", "val", "--json"
+    )
+    assert result.json()["images"] == 1
+    content = json.loads((tmp_path / "val/annotations.json").read_text(encoding="utf-8"))
+    assert [(image["id"], image["file_name"]) for image in content["images"]] == [(2, "val/b.jpg")]
+    assert files(tmp_path / "val") == {"annotations.json", "images/val/b.jpg"}
+
+
+def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "no format named 'tfrecord'" in (
+        sparsedet("convert", coco, out, "--to", "tfrecord").error()
+    )
+    assert "not a Pascal VOC folder" in (
+        sparsedet("convert", coco, out, "--to", "coco", "--from", "voc").error()
+    )
+    write_image(coco.parent / "images/b.jpg", 50, 50)
+    assert "is 50 x 50 pixels upright" in sparsedet("convert", coco, out, "--to", "voc").error()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]

@@ -66,8 +66,9 @@ class Removal(Rule, ABC):
 class DropFraction(Removal):
     """Drop a share of the boxes of every group.
 
-    A share of the dataset or of a class is met to the nearest box. Of an image it is met as far as
-    minimums allow, and rounded up or down at random, so that over many images it is met as well.
+    A share of the dataset or of a class is met to the nearest box, halves to the even number. Of an
+    image it is met as far as minimums allow, and rounded up or down at random, so that over many
+    images it is met as well.
     """
 
     drop: Share
@@ -81,13 +82,14 @@ class DropFraction(Removal):
         spare = _spare(boxes, order, minimums)
         group = _groups(boxes, self.per)
         _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
-        is_large = self.per in ("dataset", "class")
-        rounding = np.full(len(sizes), 0.5) if is_large else _random_rounding(boxes, group)
-        quota: FloatArray = self.drop * sizes.astype(np.float64)
-        if is_large:
-            self._check_spare(boxes, group, np.ceil(quota - 0.5).astype(np.int64), spare)
+        limit: FloatArray = self.drop * sizes.astype(np.float64)
+        if self.per in ("dataset", "class"):
+            limit = np.rint(limit)
+            self._check_spare(boxes, group, limit.astype(np.int64), spare)
+        else:
+            limit -= _random_rounding(boxes, group)
         position = numbered(group, _spare_first(order, spare))
-        removed: BoolArray = spare & (position + rounding[group] < quota[group])
+        removed: BoolArray = spare & (position < limit[group])
         return removed
 
     def _check_spare(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.datasets import PUBLISHED, resolve
+from sparsedet.datasets import PUBLISHED, RELEASED, is_at_hand, released_file, resolve
 from sparsedet.errors import SparseDetError
 
 
@@ -58,3 +58,44 @@ def test_what_is_not_there_is_named(
     Path("lonely.json").touch()
     with pytest.raises(SparseDetError, match=message):
         resolve(data, data_root=tmp_path if root else None)
+
+
+def test_released_splits_are_the_published_ones() -> None:
+    names = [f"split{number}_{share}p" for number in (1, 2, 3) for share in (30, 50, 70)]
+    names += [f"split4_{name}" for name in ("easy", "hard", "extreme")]
+    names += [f"split5_{share}p" for share in (30, 40, 50)]
+    assert list(RELEASED) == names
+    assert set(PUBLISHED) == {*names, "coco_val", "voc_test"}
+    for split in RELEASED.values():
+        assert split.dataset.startswith("COCO" if split.name < "split4" else "VOC")
+        assert split.layout.images == ("coco/train2017" if split.name < "split4" else "voc")
+        assert split.dropped.replace(" %", "p") == split.name.split("_")[1]
+
+
+def test_released_file_by_path_or_name(tmp_path: Path) -> None:
+    (tmp_path / "splits").mkdir()
+    file = tmp_path / "splits/split1_30p.json"
+    assert not is_at_hand(RELEASED["split1_30p"], tmp_path)
+    file.touch()
+    assert is_at_hand(RELEASED["split1_30p"], tmp_path)
+    assert not is_at_hand(RELEASED["split1_30p"], None)
+    assert released_file("split1_30p", tmp_path) == released_file(str(file), None) == file
+
+
+@pytest.mark.parametrize(
+    ("released", "message"),
+    [
+        ("split1_30p", r"split1_30p: give the folder of the datasets \(--data-root\)"),
+        ("split1_40p", "neither a file nor the name of a released split .split1_30p, split1_50p"),
+        ("coco_val", "neither a file nor the name of a released split"),
+        (".", "neither a file nor the name"),
+    ],
+)
+def test_a_released_file_that_is_not_there(
+    released: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SparseDetError, match=message):
+        released_file(released, None)
+    with pytest.raises(SparseDetError, match=r"split1_30p\.json is missing"):
+        released_file("split1_30p", tmp_path)

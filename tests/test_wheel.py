@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from sparsedet.sparsify import recipe_names
+
 ROOT = Path(__file__).parents[1]
 INSTALLED_AS = {
     "sparsedet": "sparsedet",
@@ -106,13 +108,17 @@ from importlib.resources import files
 import sparsedet
 from sparsedet.sparsify import load_recipe, recipe_names
 
+from sparsedet.datasets import RELEASED
+
 print(json.dumps({
     "place": sparsedet.__file__,
     "configs": [entry.name for entry in files("sparsedet.configs").iterdir()],
     "recipes": [load_recipe(name).name for name in recipe_names()],
+    "released": list(RELEASED),
 }))
 """
     found = json.loads(_run(python, "-c", code, cwd=tmp_path))
     assert Path(found["place"]).is_relative_to(python.parents[1])
     assert "lite0_fpn.yaml" in found["configs"]
-    assert found["recipes"] == ["easy", "extreme", "hard", "keep1", "random"]
+    assert found["recipes"] == recipe_names()
+    assert len(found["released"]) == 15

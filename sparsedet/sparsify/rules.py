@@ -103,7 +103,7 @@ class DropFraction(Removal):
         among = group == short[0]
         what = "boxes"
         if self.per == "class" and boxes.categories:
-            what += f" of class {boxes.categories[boxes.category[among][0]].name}"
+            what += f" of class {boxes.categories[boxes.category[among][0]].name!r}"
         raise RecipeError(
             f"can't drop {wanted[short[0]]} of {among.sum()} {what}: {_held(boxes, among & ~spare)}"
         )

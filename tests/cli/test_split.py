@@ -66,7 +66,12 @@ def test_recipe_writes_train_removed_and_record(full: Path, tmp_path: Path) -> N
     assert record["source"] == str(full)
     assert record["seed"] == 7
     assert record["recipe"]["name"] == "random"
-    assert record["recipe"]["parameters"] == {"drop": 0.25}
+    assert record["recipe"]["rules"] == [
+        {
+            "rule": "drop-fraction",
+            "parameters": {"drop": 0.25, "per": "dataset", "order": "random"},
+        }
+    ]
     assert record["boxes"] == {"train": 45, "removed": 15}
     assert record["images"] == {"train": 10}
     assert {name: row["train"] for name, row in record["classes"].items()} == train.counts()
@@ -178,7 +183,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["FULL", "--recipe", "soft"], "there are easy, extreme, hard, keep1, random"),
+        (["FULL", "--recipe", "soft"], "there are easy, extreme, hard, images-x-boxes, keep1"),
         (["FULL", "--recipe", "random", "--drop", "1.5"], "drop is 1.5, expected a share"),
         (["FULL", "--recipe", "random", "--drop", "nan"], "drop is nan, expected a share"),
         (["FULL", "--recipe", "easy", "--drop", "0.5"], "recipe easy takes no drop rate"),

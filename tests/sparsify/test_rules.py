@@ -154,7 +154,7 @@ def test_a_second_rule_draws_anew() -> None:
         ),
         (
             (KeepAtLeast(5, "class"), DropFraction(0.9, "class")),
-            "can't drop 5 of 6 boxes of class class 1: keep-at-least holds 5 boxes on ",
+            "can't drop 5 of 6 boxes of class 'class 1': keep-at-least holds 5 boxes on ",
         ),
         (
             (KeepCount(1, "image"), KeepAtLeast(1, "class-in-image")),

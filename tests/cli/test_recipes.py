@@ -1,0 +1,169 @@
+"""`sparsedet split`: recipes and their parameters, the list of them, and released files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import read_coco, write_coco
+from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
+from tests.cli.command import sparsedet
+from tests.sparsify.datasets import grid
+
+OWN = """
+description: Half of every class, but one per image at least.
+source: Our annotators.
+rules:
+- rule: drop-fraction
+  parameters: {drop: 0.5, per: class}
+- rule: keep-at-least
+  parameters: {count: 1, per: image}
+"""
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """A COCO file of 10 images with 6 boxes each."""
+    write_coco(grid(10, 6), tmp_path / "full.json")
+    return tmp_path / "full.json"
+
+
+@pytest.mark.parametrize("name", ["skip-crowded", "images-x-boxes", "smallest-first", "per-class"])
+def test_named_recipes(name: str, full: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = sparsedet("split", full, "--recipe", name, "-o", out, "--json")
+    assert result.status == 0, result.err
+    expected, _ = remove_boxes(grid(10, 6), load_recipe(name), seed=1)
+    assert [box.id for box in read_coco(out / "train.json").boxes] == [
+        box.id for box in expected.boxes
+    ]
+    assert result.json()["recipe"] == load_recipe(name).as_json()
+
+
+def test_parameters_are_set(full: Path, tmp_path: Path) -> None:
+    result = sparsedet(
+        "split", full, "--recipe", "skip-small", "--drop", "0.2", "--set", "strength=inf",
+        "--set", "per=class", "-o", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    parameters = {"drop": 0.2, "per": "class", "order": "small", "strength": "inf"}
+    assert result.json()["recipe"]["rules"][0]["parameters"] == parameters
+    assert result.json()["boxes"] == {"train": 48, "removed": 12}
+
+
+def test_own_recipe_with_rules_composed(full: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
+    out = tmp_path / "out"
+    result = sparsedet("split", full, "--recipe", tmp_path / "ours.yaml", "-o", out)
+    assert result.status == 0, result.err
+    assert (
+        "after recipe ours (drop-fraction (drop 0.5, per class, order random), "
+        "keep-at-least (count 1, per image)), seed 1" in result.out
+    )
+    train = read_coco(out / "train.json")
+    assert set(train.counts().values()) == {10}
+    assert all(train.boxes_by_image.values())
+
+
+def test_the_list_of_recipes(tmp_path: Path) -> None:
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/split4_hard.json").touch()
+    result = sparsedet("split", "--recipes", "--data-root", tmp_path)
+    assert result.status == 0, result.err
+    lines = {line.split()[0]: line for line in result.out.splitlines() if line.startswith("  ")}
+    assert set(recipe_names()) < set(lines)
+    assert "one box" not in lines["keep1"]
+    assert lines["keep1"].split(maxsplit=1)[1] == "Keeps 1 box of every class in every image"
+    assert all(len(lines[name]) <= 120 for name in recipe_names())
+    assert lines["split4_hard"].split()[-2:] == ["hard", "yes"]
+    assert lines["split4_easy"].split()[-1] == "easy"
+    assert sum(name.startswith("split") for name in lines) == 15
+
+
+def test_the_list_of_recipes_for_machines() -> None:
+    listed = sparsedet("split", "--recipes", "--json").json()
+    assert [recipe["name"] for recipe in listed["recipes"]] == recipe_names()
+    assert all(recipe["description"] and recipe["source"] for recipe in listed["recipes"])
+    assert len(listed["paper"]) == 15
+    assert listed["paper"][0] == {
+        "name": "split1_30p",
+        "dataset": "COCO train2017",
+        "dropped": "30 %",
+        "at_hand": False,
+    }
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_released_file_is_used_as_it_is(by_name: bool, full: Path, tmp_path: Path) -> None:
+    sparse, removed = remove_boxes(read_coco(full), load_recipe("hard"), seed=9)
+    file = tmp_path / "splits/split1_50p.json"
+    write_coco(sparse, file)
+    out = tmp_path / "out"
+    released = ["split1_50p", "--data-root", tmp_path] if by_name else [file]
+    result = sparsedet("split", full, "--released", *released, "-o", out, "--json")
+    assert result.status == 0, result.err
+    assert (out / "train.json").read_bytes() == file.read_bytes()
+    assert list(read_coco(out / "removed.json").boxes) == list(removed.boxes)
+    record = json.loads((out / "split.json").read_text(encoding="utf-8"))
+    assert record["released"]["name"] == "split1_50p"
+    assert record["recipe"] is None
+    assert result.json() == {"output": str(out), **record}
+    again = sparsedet("split", full, "--released", *released, "-o", out)
+    assert again.status == 0, again.err
+    assert (
+        "boxes of the released file split1_50p, all found in the full file (30 by id, 0 by place)"
+        in again.out
+    )
+
+
+def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Path) -> None:
+    write_coco(grid(11, 6), tmp_path / "other.json")
+    refused = sparsedet("split", full, "--released", tmp_path / "other.json", "-o", tmp_path / "o")
+    assert "1 of 11 images are not in the full file (first: 0010.jpg)" in refused.error()
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "paper"], "paper is no recipe but a list of published files"),
+        (["--recipe", "gone.yaml"], "gone.yaml: no such recipe file"),
+        (["--recipe", "ours.yaml", "--drop", "0.95"], "can't drop 19 of 20 boxes of class 'class"),
+        (["--recipe", "ours.yaml", "--drop", "0.95"], ".jpg, ...); drop less, or hold fewer"),
+        (["--recipe", "broken.yaml"], "unknown parameter dorp; valid are drop, per, order, stre"),
+        (["--recipe", "easy", "--set", "count=2"], "several rules with the parameter count"),
+        (["--recipe", "easy", "--set", "strength"], "--set strength: expected NAME=VALUE"),
+        (["--recipe", "easy", "--set", "=2"], "--set =2: expected NAME=VALUE"),
+        (["--recipe", "easy", "--set", "per=day"], "several rules with the parameter per"),
+        (["--recipe", "random", "--set", "per=day"], "per is 'day', expected one of dataset,"),
+        (["--recipe", "random", "--set", "drop=nan"], "drop is nan, expected a share"),
+        (["--set", "per=day"], "--set needs a recipe"),
+        (["--released", "full.json", "--recipe", "easy"], "leave out --recipe"),
+        (
+            ["--released", "full.json", "--drop", "0", "--set", "a=b", "--val", "0"],
+            "--released uses the file as it is; leave out --drop and --set and --val",
+        ),
+        (["--released", "split1_50p"], "split1_50p: give the folder of the datasets (--data-root)"),
+        (["--released", "split9"], "neither a file nor the name of a released split (split1_30p"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    arguments: list[str], message: str, full: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
+    (tmp_path / "broken.yaml").write_text(OWN.replace("drop:", "dorp:"), encoding="utf-8")
+    refused = sparsedet("split", full, *arguments, "-o", "out", cwd=tmp_path)
+    assert message in refused.error()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_to_make_is_asked_for(full: Path) -> None:
+    assert "--output" in sparsedet("split", full, "--recipe", "random").error()
+
+
+def test_images_that_are_there_twice_are_named(full: Path, tmp_path: Path) -> None:
+    content = json.loads(full.read_text(encoding="utf-8"))
+    content["images"].append({**content["images"][3], "id": 99})
+    full.write_text(json.dumps(content), encoding="utf-8")
+    refused = sparsedet("split", full, "--recipe", "random", "-o", tmp_path / "out")
+    assert "images id 99: file_name '0003.jpg' is already that of image id 3" in refused.error()

@@ -12,6 +12,7 @@ from sparsedet import __version__
 from sparsedet.errors import SparseDetError
 
 from . import (
+    compare,
     convert,
     demo,
     doctor,
@@ -77,6 +78,7 @@ app.command("report")(report.report)
 app.command("pull")(pull.pull)
 app.command("convert")(convert.convert)
 app.command("split")(split.split)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("mine")(mine.mine)

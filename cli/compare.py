@@ -1,0 +1,138 @@
+"""`sparsedet compare`: what a sparse file lacks against its full file, and what explains it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from sparsedet.errors import SparseDetError
+
+from .options import Json
+from .output import emit_json, say, table
+
+if TYPE_CHECKING:
+    from sparsedet.sparsify.comparison import Boxes, Comparison, Section
+
+_SHOWN = 20
+"""Rows of a table that are printed; the page and --json hold all."""
+_PRINTED = ("class", "boxes_per_image", "size", "border", "place", "neighbours", "number_in_row")
+
+
+def compare(
+    full: Annotated[
+        Path, typer.Argument(metavar="FULL.json", help="A COCO file with all annotations.")
+    ],
+    sparse: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPARSE.json", help="A COCO file with some of them, on the same images."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="HTML page to write, with all tables and plots."),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            help="Test this recipe: a name, or the path of a YAML file. Give it again for several. "
+            "Default: all that come with sparsedet.",
+        ),
+    ] = None,
+    absent_images: Annotated[
+        str,
+        typer.Option(
+            "--absent-images",
+            help="What is made of images that SPARSE lacks: removed (all their boxes are gone), "
+            "left-out, or auto: left out where SPARSE holds other images without boxes.",
+        ),
+    ] = "auto",
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the plays of recipes that the file is compared with.")
+    ] = 1,
+    json_output: Json = False,
+) -> None:
+    """Compare a sparse file with its full file.
+
+    Tells what was removed: by class, boxes per image, size, place and neighbourhood. Tells which
+    recipes explain it and which it rules out, each with a p-value. Images are known by their file
+    names, classes by their names; crowd regions are left out.
+    """
+    from sparsedet.sparsify import load_recipe, recipe_names
+    from sparsedet.sparsify.comparison import AbsentImages, compare
+
+    absent = next((mode for mode in get_args(AbsentImages) if mode == absent_images), None)
+    if absent is None:
+        raise SparseDetError(
+            f"--absent-images {absent_images}: expected {', '.join(get_args(AbsentImages))}"
+        )
+    if output is not None and output.is_dir():
+        raise SparseDetError(f"{output}: is a folder; name the HTML file to write with -o")
+    recipes = [load_recipe(name) for name in recipe or recipe_names()]
+    found = compare(_boxes(full), _boxes(sparse), recipes, seed=seed, absent=absent)
+    if output is not None:
+        from sparsedet.sparsify.comparison.page import write_page
+
+        write_page(found, output, title=f"{sparse.name} against {full.name}")
+    if json_output:
+        page = str(output.resolve()) if output else None
+        emit_json({"full": str(full), "sparse": str(sparse), "page": page, **found.as_json()})
+        return
+    _show(found)
+    if output is not None:
+        say(f"wrote {output}; open it in a browser: {output.resolve().as_uri()}")
+
+
+def _boxes(path: Path) -> "Boxes":
+    """Read a file's boxes; its entries, which take most of the memory, are let go."""
+    from sparsedet.annotations import read_coco
+    from sparsedet.sparsify.comparison import Boxes
+
+    return Boxes.of(read_coco(path))
+
+
+def _show(found: "Comparison") -> None:
+    total = found.total
+    typer.echo(
+        f"{total.removed} of {total.boxes} boxes removed ({100 * total.share:.1f} %) on "
+        f"{found.images} images: {found.untouched} lost none, {found.bare} lost all"
+    )
+    for note in found.notes:
+        typer.echo(note)
+    for section in found.sections:
+        if section.name in _PRINTED:
+            typer.echo()
+            _show_section(section)
+    if not found.verdicts:
+        return
+    typer.echo()
+    rows = [[one.recipe, one.judgement, one.p_text, one.parameters_text] for one in found.verdicts]
+    table("recipes", ["recipe", "verdict", "p", "parameters"], rows)
+    for one in found.verdicts:
+        if one.reason:
+            typer.echo(f"  {one.recipe}: {one.reason}")
+    typer.echo()
+    typer.echo(found.conclusion)
+
+
+def _show_section(section: "Section") -> None:
+    """Print a table; of many classes those with the most boxes."""
+    rows = sorted(section.rows, key=lambda row: -row.boxes)[:_SHOWN]
+    shown = [row for row in section.rows if row in rows]
+    table(
+        f"removed {section.title}",
+        ["", "boxes", "removed", "share", "95 % interval"],
+        [
+            [
+                row.label,
+                row.boxes,
+                row.removed,
+                f"{100 * row.share:.1f} %",
+                f"{100 * row.low:.1f}-{100 * row.high:.1f} %",
+            ]
+            for row in shown
+        ],
+    )
+    if len(section.rows) > len(shown):
+        typer.echo(f"  and {len(section.rows) - len(shown)} more with fewer boxes (-o, --json)")

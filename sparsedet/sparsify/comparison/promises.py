@@ -1,0 +1,250 @@
+"""What a recipe promises of every single image, class or group, whatever chance decides.
+
+One broken promise rules a recipe out with certainty, on a million boxes as on ten. Where minimums
+of several kinds protect boxes, only bounds are known; what lies inside them breaks nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
+from sparsedet.sparsify.candidates import Candidates
+from sparsedet.sparsify.properties import class_in_image
+from sparsedet.sparsify.recipe import Recipe
+from sparsedet.sparsify.rules import (
+    DropCount,
+    DropFraction,
+    DropImages,
+    Group,
+    KeepAtLeast,
+    KeepCount,
+    Removal,
+)
+
+_PARTS: dict[Group, tuple[Group, ...]] = {
+    "dataset": ("dataset", "class", "image", "class-in-image"),
+    "class": ("class", "class-in-image"),
+    "image": ("image", "class-in-image"),
+    "class-in-image": ("class-in-image",),
+}
+"""Group -> groups that it is made up of."""
+_ROUNDING = 1e-9
+"""Shares are compared up to the rounding of floating-point numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What happened to N boxes, and the names of images and classes for messages."""
+
+    boxes: Candidates
+    classes: Sequence[str]
+    removed: BoolArray
+    """Shape (N,)."""
+    is_whole: bool
+    """False where boxes of some images are left out: sums over classes then say nothing."""
+    _grouped: dict[Group, "Groups"] = field(default_factory=dict)
+
+    def grouped(self, per: Group) -> "Groups":
+        """Return the boxes in groups; computed once, as most recipes ask for the same ones."""
+        if per not in self._grouped:
+            self._grouped[per] = _grouped(self.boxes, self.removed, per)
+        return self._grouped[per]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """N boxes in G groups."""
+
+    per: Group
+    of_box: IntArray
+    """Shape (N,): the group of every box."""
+    first: npt.NDArray[np.intp]
+    """Shape (G,): a box of every group."""
+    sizes: IntArray
+    """Shape (G,)."""
+    removed: IntArray
+    """Shape (G,)."""
+
+
+def broken_promise(recipe: Recipe, seen: Observation) -> str | None:
+    """Return how an observation breaks what a recipe promises, in words; None if it does not.
+
+    Promises are known for minimums, for a single removal, and for one after whole images. Others
+    are left to the test by chance.
+    """
+    minimums = [rule for rule in recipe.rules if isinstance(rule, KeepAtLeast)]
+    removals = [rule for rule in recipe.rules if isinstance(rule, Removal)]
+    if len(minimums) and (broken := _minimums(minimums, seen)):
+        return broken
+    rest = removals[1:] if isinstance(removals[0], DropImages) else removals
+    excused = len(rest) < len(removals)
+    if not rest:
+        return _whole_images(minimums, seen)
+    if len(rest) > 1:
+        return None
+    rule = rest[0]
+    if not isinstance(rule, DropFraction | DropCount | KeepCount):
+        return None
+    if rule.per in ("dataset", "class") and (excused or not seen.is_whole):
+        return None
+    groups = seen.grouped(rule.per)
+    low, high = _spare(groups, minimums, seen)
+    bare = np.zeros(len(groups.sizes), dtype=np.bool_)
+    if excused:
+        owned = np.bincount(seen.boxes.image, minlength=len(seen.boxes.images))
+        gone = np.bincount(seen.boxes.image[seen.removed], minlength=len(owned))
+        bare = (gone == owned)[seen.boxes.image[groups.first]]
+    if isinstance(rule, DropFraction):
+        return _share(rule, groups, low, ~bare, seen)
+    return _count(rule, groups, low, high, ~bare, minimums, seen)
+
+
+def _minimums(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
+    for minimum in minimums:
+        if minimum.per in ("dataset", "class") and not seen.is_whole:
+            continue
+        groups = seen.grouped(minimum.per)
+        kept = groups.sizes - groups.removed
+        broken = kept < np.minimum(minimum.count, groups.sizes)
+        if broken.any():
+            return _told(groups, broken, seen, partial(_too_few, groups, minimum.count))
+    return None
+
+
+def _too_few(groups: Groups, count: int, row: int) -> str:
+    kept = groups.sizes[row] - groups.removed[row]
+    return f"kept {kept} of {groups.sizes[row]} boxes; at least {count} must stay"
+
+
+def _whole_images(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
+    groups = seen.grouped("image")
+    low, _ = _spare(groups, minimums, seen)
+    broken = (groups.removed > 0) & (groups.removed < low)
+    return _told(
+        groups,
+        broken,
+        seen,
+        lambda row: f"lost {groups.removed[row]} of {groups.sizes[row]} boxes; it is all or none",
+    )
+
+
+def _count(
+    rule: DropCount | KeepCount,
+    groups: Groups,
+    low: IntArray,
+    high: IntArray,
+    bound: BoolArray,
+    minimums: Sequence[KeepAtLeast],
+    seen: Observation,
+) -> str | None:
+    """Check the number of boxes that every group loses; `low` to `high` of them are spare."""
+    if isinstance(rule, DropCount):
+        least, most = np.minimum(rule.count, low), np.minimum(rule.count, high)
+        words = f"drops {rule.count}"
+    else:
+        kept = np.minimum(rule.keep, groups.sizes)
+        most = np.minimum(groups.sizes - kept, high)
+        alike = all(minimum.per == rule.per for minimum in minimums)
+        # Boxes that are kept by count and by a minimum may be the same ones or others.
+        least = most if alike else np.maximum(low - kept, 0)
+        words = f"keeps {rule.keep}"
+    broken = bound & ((groups.removed < least) | (groups.removed > most))
+
+    def told(row: int) -> str:
+        expected = f"{least[row]}" if least[row] == most[row] else f"{least[row]} to {most[row]}"
+        return (
+            f"lost {groups.removed[row]} of {groups.sizes[row]} boxes; "
+            f"the rule {words}, so that it loses {expected}"
+        )
+
+    return _told(groups, broken, seen, told)
+
+
+def _share(
+    rule: DropFraction, groups: Groups, low: IntArray, bound: BoolArray, seen: Observation
+) -> str | None:
+    """Check whether one share, rounded, explains what every group lost.
+
+    Of a class the rule removes the nearest number to drop x n, of an image that rounded up or down;
+    a group that has lost all it can spare tells no upper limit.
+    """
+    if rule.per == "dataset":
+        return None
+    rounding = 0.5 if rule.per == "class" else 1.0
+    least: FloatArray = np.where(groups.removed > 0, groups.removed - rounding, -1.0) / groups.sizes
+    most: FloatArray = np.where(
+        groups.removed < low, (groups.removed + rounding) / groups.sizes, np.inf
+    )
+    least[~bound], most[~bound] = -1.0, np.inf
+    highest, lowest = int(least.argmax()), int(most.argmin())
+    if least[highest] < most[lowest] + _ROUNDING:
+        return None
+    texts = [
+        f"{_name(groups, row, seen)} lost {groups.removed[row]} of {groups.sizes[row]} boxes"
+        for row in (highest, lowest)
+    ]
+    return f"{texts[0]}, but {texts[1]}; no one share gives both"
+
+
+def _grouped(boxes: Candidates, gone: BoolArray, per: Group) -> Groups:
+    if per == "dataset":
+        keys: IntArray = np.zeros(len(boxes), dtype=np.int64)
+    elif per == "class":
+        keys = boxes.category
+    else:
+        keys = boxes.image if per == "image" else class_in_image(boxes)
+    _, first, of_box, sizes = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    removed = np.bincount(of_box[gone], minlength=len(sizes))
+    return Groups(per, of_box, first, sizes, removed)
+
+
+def _spare(
+    groups: Groups, minimums: Sequence[KeepAtLeast], seen: Observation
+) -> tuple[IntArray, IntArray]:
+    """Return how many boxes of every group minimums leave free to go, at least and at most."""
+    surest: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
+    possible: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
+    for minimum in minimums:
+        inner = seen.grouped(minimum.per)
+        protected = np.minimum(minimum.count, inner.sizes)
+        if minimum.per in _PARTS[groups.per]:
+            owner = groups.of_box[inner.first]
+            sums = np.bincount(owner, weights=protected, minlength=len(surest)).astype(np.int64)
+            surest, possible = np.maximum(surest, sums), possible + sums
+        else:
+            # Of a larger group: which of its parts hold the protected boxes is left to chance.
+            around = inner.of_box[groups.first]
+            others = inner.sizes[around] - groups.sizes
+            surest = np.maximum(surest, protected[around] - others)
+            possible = possible + np.minimum(protected[around], groups.sizes)
+    return groups.sizes - np.minimum(possible, groups.sizes), groups.sizes - surest
+
+
+def _told(
+    groups: Groups, broken: BoolArray, seen: Observation, told: Callable[[int], str]
+) -> str | None:
+    """Say of the first broken group what is wrong, and of how many others something is."""
+    found = np.flatnonzero(broken)
+    if not len(found):
+        return None
+    # The one whose image ranks first: the order of the file must not matter.
+    row = int(found[seen.boxes.image_rank[seen.boxes.image[groups.first[found]]].argmin()])
+    others = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
+    return f"{_name(groups, row, seen)} {told(row)}{others}"
+
+
+def _name(groups: Groups, row: int, seen: Observation) -> str:
+    box = groups.first[row]
+    image = seen.boxes.images[int(seen.boxes.image[box])].file_name
+    category = seen.classes[int(seen.boxes.category[box])]
+    if groups.per == "image":
+        return f"image {image}"
+    if groups.per == "class":
+        return f"class {category}"
+    return "the dataset" if groups.per == "dataset" else f"class {category} in image {image}"

@@ -24,7 +24,7 @@ INSTALLED_AS = {
 """Folders of the repository and where they stand in the wheel."""
 
 # What a person may do with little installed: the help and the recipes.
-LIGHT = ("typer", "PyYAML")
+LIGHT = ("typer", "PyYAML", "numpy")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Classes have their share of boxes in validation, and exhaustive images go there first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,25 @@ def test_rare_classes_are_trained_and_measured(share: float) -> None:
             assert 0 < held[f"class {number}"] < 1
 
 
+@pytest.mark.parametrize(
+    ("classes", "share"),
+    [([[1, 2], [1, 2], [1, 3], [2, 3]], 0.375), ([[1, 1], [1, 2], [2, 3]], 0.5)],
+)
+def test_a_box_too_many_is_better_than_none(classes: list[list[int]], share: float) -> None:
+    for seed in range(10):
+        _, val = divide(dataset_of([[]] * 8 + classes), Validation(share), seed)
+        for number in (1, 2):
+            assert val.counts()[f"class {number}"] > 0
+
+
+def test_crowd_regions_do_not_count() -> None:
+    full = dataset_of([[1]] * 40)
+    crowd = full.with_boxes(replace(box, iscrowd=box.id < 20) for box in full.boxes)
+    for seed in range(5):
+        _, val = divide(crowd, Validation(0.2), seed)
+        assert val.counts()["class 1"] == 4
+
+
 def test_groups_come_nearer_to_the_shares_than_by_chance() -> None:
     rng = np.random.default_rng(0)
     names = [f"video{rng.integers(40)}/{i}.jpg" for i in range(400)]
@@ -115,6 +135,21 @@ def test_a_giant_group_is_left_to_training() -> None:
         assert not any(image.file_name.startswith("big") for image in val.images)
 
 
+def test_the_number_of_images_counts_as_much_as_all_classes() -> None:
+    # Ten classes would have their very share with the 4 images of the first group.
+    every = list(range(1, 11))
+    classes = [every] * 4 + [[]] * 18 + [every] * 2 + [every] * 14 + [[]] * 62
+    names = [f"{(i >= 4) + (i >= 24)}/{i}" for i in range(100)]
+    _, val = divide(dataset_of(classes, names=names), Validation(0.2, GroupBy("folder")), seed=1)
+    assert len(val.images) == 24
+
+
+def test_of_two_groups_one_is_left_to_training() -> None:
+    full = dataset_of([[1]] * 20, names=[f"{i % 2}/{i}" for i in range(20)])
+    train, val = divide(full, Validation(0.9, GroupBy("folder")), seed=1)
+    assert len(train.images) == len(val.images) == 10
+
+
 def test_groups_larger_than_the_share_leave_the_nearest_one() -> None:
     names = [f"{'a' if i < 40 else 'b'}/{i}" for i in range(100)]
     full = dataset_of([[1]] * 100, names=names)
@@ -133,8 +168,9 @@ def test_exhaustive_images_are_preferred(marked: int, images: int) -> None:
     assert all(abs(share - 0.2) < 0.025 for share in shares(train, val).values())
 
 
-def test_classes_count_more_than_exhaustive_images() -> None:
+@pytest.mark.parametrize("marked", [18, 50])
+def test_classes_count_more_than_exhaustive_images(marked: int) -> None:
     # Class 2 is never exhaustive; without it validation could not measure it.
-    full = dataset_of([[1]] * 50 + [[2]] * 50, [True] * 50 + [False] * 50)
+    full = dataset_of([[1]] * 50 + [[2]] * 50, [i < marked for i in range(100)])
     train, val = divide(full, Validation(0.2), seed=1)
     assert shares(train, val)["class 2"] > 0.1

@@ -50,6 +50,8 @@ def test_without_either_there_is_nothing_to_tell() -> None:
     found = record(grid(20, 3), Validation(0.2))
     assert (found["groups"], found["near_duplicates"], found["warnings"]) == (None, None, [])
     assert found["exhaustive"] == 4
+    # One of three is as near to a tenth as images come.
+    assert record(grid(3, 3), Validation(0.1))["warnings"] == []
 
 
 def test_long_lists_are_cut() -> None:

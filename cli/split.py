@@ -274,9 +274,9 @@ def _tell_validation(validation: Mapping[str, Any], images: int) -> None:
     if groups := validation["groups"]:
         say(f"Validation has {groups['validation']} of {groups['total']} groups by {groups['by']}.")
     if found := validation["near_duplicates"]:
-        say(f"Near duplicates: {found['images']} images in {found['sets']} sets, each on one side.")
+        say(f"Near duplicates: {found['images']} images, {found['sets']} set(s), each on one side.")
     else:
-        say("Near duplicates were not looked for; that takes the image folder (--images).")
+        say("Near duplicates were not looked for: without --images, or by --no-near-duplicates.")
     if exhaustive := validation["exhaustive"]:
         say(f"{exhaustive} of {images} validation images are marked exhaustive.")
     if unmeasured := validation["unmeasured"]:

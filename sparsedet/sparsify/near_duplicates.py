@@ -25,9 +25,10 @@ from sparsedet.tool import Progress, no_progress
 HASH = "phash 12 x 12"
 DISTANCE = 16
 """Bits of 144 in which near duplicates differ at most. On photographs of blood cells and playing
-cards, pictures of one scene differed in up to 12 bits, different ones in 32 and more."""
+cards (`benchmarks/near_duplicates.py`), pictures of one scene differed in up to 12 bits, different
+ones in 30 and more."""
 MAX_DISTANCE = 17
-"""Two hashes that differ in more bits may differ in two bits or more of every band."""
+"""Beyond that two hashes may differ in two bits of every band, where the search does not look."""
 
 Codes = npt.NDArray[np.uint16]
 """Hashes of N images in bands of 16 bits, shape (N, 9)."""

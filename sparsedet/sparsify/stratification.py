@@ -80,6 +80,7 @@ def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, 
     common = ~np.isin(units.units, units.units[spread[units.columns] == 1])
     available = np.full(len(totals), beyond)
     np.minimum.at(available, units.columns[common], units.counts[common])
+    available[available == beyond] = 0
     # Something for either side of every column; nothing of what one set holds alone.
     wanted = np.minimum(np.maximum(np.rint(share * totals), available), totals - least)
     # One box too many is better than the last one missing, which a class can't be measured without.

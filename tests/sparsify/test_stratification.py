@@ -71,6 +71,13 @@ def test_a_class_of_one_image_stays_in_training() -> None:
         assert val.counts()["class 2"] == 1
 
 
+def test_images_with_classes_of_their_own_stay_in_training() -> None:
+    full = dataset_of([[1, number] for number in range(2, 12)] + [[]] * 30)
+    for seed in range(5):
+        _, val = divide(full, Validation(0.2), seed)
+        assert (len(val.images), len(val.boxes)) == (8, 0)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
 def test_rare_classes_are_trained_and_measured(share: float) -> None:
     for seed in range(10):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations.entries import EntryReader, box_entry, image_entry, xywh
-from sparsedet.annotations.model import Box, Dataset
+from sparsedet.annotations.model import Box, Dataset, Image
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.files import read_json, without_collector, write_bytes
 
@@ -41,7 +41,7 @@ def from_coco(content: Any, *, source: str) -> Dataset:
             f"{source}: not a COCO annotation file (needs the keys images, annotations, categories)"
         )
     reader = EntryReader(source)
-    images = reader.read_all(content["images"], "images", reader.image)
+    images = _read_images(reader, content["images"])
     categories = reader.read_all(content["categories"], "categories", reader.category)
     reader.check_names(images, categories)
     reader.sizes = {image.id: (image.width, image.height) for image in images}
@@ -85,6 +85,14 @@ def _content(dataset: Dataset) -> dict[str, Any]:
     if dataset.background:
         content["background"] = [_background_entry(box) for box in dataset.background]
     return content
+
+
+def _read_images(reader: EntryReader, entries: Any) -> tuple[Image, ...]:
+    """Read images all at once where all are in order, else one by one."""
+    from sparsedet.annotations.columns import read_images
+
+    images = read_images(entries) if isinstance(entries, list) else None
+    return reader.read_all(entries, "images", reader.image) if images is None else images
 
 
 def _read_boxes(reader: EntryReader, entries: Any) -> Sequence[Box]:

@@ -16,7 +16,8 @@ THINNEST = 0.6 * 10**-DECIMALS
 ROUNDING = 2 * 10**-DECIMALS
 """Pixels; a box may reach that far over the edge without a warning: corner and size are rounded."""
 
-_IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id", "tool_version"}
+IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id", "tool_version"}
+"""What sparsedet reads of an image's entry; it keeps the rest as it is."""
 _BOX_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "origin", "tool_id"}
 _CATEGORY_KEYS = {"id", "name"}
 
@@ -90,6 +91,11 @@ def is_empty(entry: Mapping[str, Any]) -> bool:
     return entry.get("area") == 0 and min(bbox[2:]) == 0
 
 
+def may_leave_folder(name: str) -> bool:
+    """Tell whether a file name needs a closer look; few do, and a look takes two path objects."""
+    return not name or name[0] == "/" or any(sign in name for sign in ("\\", "\0", ":", ".."))
+
+
 class EntryReader:
     """Reads the entries of one file; knows what an error message needs."""
 
@@ -143,7 +149,7 @@ class EntryReader:
             exhaustive=entry.get("exhaustive") is True,
             tool_id=_optional_text(entry.get("tool_id")),
             tool_version=_optional_text(entry.get("tool_version")),
-            extra=_unknown(entry, _IMAGE_KEYS),
+            extra=_unknown(entry, IMAGE_KEYS),
         )
 
     def category(self, where: str, entry: Mapping[str, Any]) -> Category:
@@ -236,8 +242,6 @@ def _unknown(entry: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
 
 def _leaves_folder(name: str) -> bool:
     """Tell whether a file name is more than a way down from the image folder, on any system."""
-    if ".." not in name and ":" not in name and name[0] not in "/\\":
-        return False  # almost every name, without the cost of two path objects
     drive = PureWindowsPath(name).drive
     return bool(drive) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
 

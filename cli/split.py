@@ -25,8 +25,9 @@ def split(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FULL.json|WORKSPACE",
-            help="A COCO file with all annotations, or a folder that `sparsedet pull` made.",
+            metavar="FULL.json|FOLDER",
+            help="A COCO file with all annotations, a folder that `sparsedet pull` made, or one of "
+            "Pascal VOC or YOLO.",
             show_default=False,
         ),
     ] = None,
@@ -210,9 +211,13 @@ def _source(
 ) -> "tuple[Dataset, str | dict[str, str], Path | None]":
     """Return the full dataset, what `split.json` says about its origin, and its image folder."""
     from sparsedet.annotations import check_images, read_coco
+    from sparsedet.formats import detect_format, read_dataset
     from sparsedet.workspace import locate
 
     if data is not None and project is None:
+        if data.is_dir() and detect_format(data) != "coco":
+            dataset, folder = read_dataset(data, images=images)
+            return dataset, str(data), folder
         file, folder = locate(data, images) if data.is_dir() else (data, images)
         dataset = read_coco(file)
         if folder is not None:

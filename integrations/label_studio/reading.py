@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image, upright_size
+from sparsedet.annotations.entries import IMAGE_KEYS
 from sparsedet.errors import ToolError
 from sparsedet.tool import Progress, ProjectSummary, no_progress
 
@@ -61,6 +62,7 @@ def pull_project(
                 exhaustive=is_complete(results, config),
                 tool_id=str(id),
                 tool_version=annotation_version(annotation) if annotation else None,
+                extra=_task_keys(task, config),
             )
         )
         # Percentages refer to the image as the browser shows it: upright, as in the file.
@@ -158,3 +160,17 @@ def _image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
             f"{type(address).__name__}); the labelling config takes the image from there"
         )
     return address
+
+
+def _task_keys(task: Mapping[str, Any], config: LabelConfig) -> dict[str, Any]:
+    """Return what else is known of a task's image, such as its patient or video.
+
+    Addresses stay behind: a signed one is a key to somebody's storage.
+    """
+    return {
+        key: value
+        for key, value in task["data"].items()
+        if isinstance(value, str | int | float)
+        and key not in (config.data_key, *IMAGE_KEYS)
+        and "://" not in str(value)
+    }

@@ -191,7 +191,10 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
         (["FULL", "--val", "0"], "--val is 0.0, expected a share of the images"),
         (["FULL", "--images", "nowhere"], "nowhere: no such image folder"),
         (["gone.json"], "gone.json: no such file"),
-        (["."], "no annotations.json in this folder"),
+        (
+            ["."],
+            "not a format that sparsedet reads (coco: a .json file, or a folder with annotations.json",
+        ),
         ([], "give either an annotation file"),
         (["FULL", "--project", "3"], "give either an annotation file"),
         (["--project", "3", "--tool", "paper"], "no integration named 'paper'"),
@@ -204,3 +207,19 @@ def test_wrong_use_is_one_clear_line(
     refused = sparsedet("split", *words, "-o", tmp_path / "out", cwd=tmp_path)
     assert message in refused.error()
     assert not (tmp_path / "out").exists()
+
+
+def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None:
+    for name in ("voc", "yolo"):
+        folder = tmp_path / name
+        made = sparsedet("convert", full, folder, "--to", name, "--images", full.parent / "images")
+        assert made.status == 0, made.err
+        result = sparsedet("split", folder, "--recipe", "easy", "-o", tmp_path / f"{name}-easy")
+        assert result.status == 0, result.err
+        split = read_coco(tmp_path / f"{name}-easy/train.json")
+        assert len(split.images) == len(read_coco(full).images)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused = sparsedet("split", empty, "--recipe", "easy", "-o", tmp_path / "no")
+    assert refused.status == 1
+    assert "not a format that sparsedet reads" in refused.err

@@ -196,6 +196,16 @@ def test_which_annotation_of_a_task_counts(
     assert skipped in dataset.image_by_id
 
 
+def test_what_a_task_says_of_its_image_is_kept(
+    tool: LabelStudioTool, project: int, address: str, tmp_path: Path
+) -> None:
+    keys = {"patient": "p7", "frame": 12}
+    left_out = {"mask": "https://storage.example.com/mask?signature=1", "id": 5, "tags": ["a"]}
+    import_tasks(tool.connection, project, [{"data": {"image": address, **keys, **left_out}}])
+    dataset = tool.pull(str(project), tmp_path / "images")
+    assert [image.extra for image in dataset.images] == [keys]
+
+
 def test_another_control_for_the_complete_mark(
     label_studio: LocalServer, tool: LabelStudioTool, project: int, address: str, tmp_path: Path
 ) -> None:

@@ -193,7 +193,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
         (["gone.json"], "gone.json: no such file"),
         (
             ["."],
-            "not a format that sparsedet reads (coco: a .json file, or a folder with annotations.json",
+            "not a format that sparsedet reads (coco: a .json file, or a folder with",
         ),
         ([], "give either an annotation file"),
         (["FULL", "--project", "3"], "give either an annotation file"),

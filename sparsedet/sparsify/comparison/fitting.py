@@ -139,11 +139,20 @@ def _fit_drop(recipe: Recipe, sample: Sample) -> Recipe:
     if drop > _NEARLY_ALL and own < drop and measured(1.0) - target <= close:
         # All that may go is gone: minimums alone decide, and the share nothing.
         return recipe
-    if getattr(recipe.rules[last], "per", "dataset") in ("image", "class-in-image"):
-        # Half of the images, about, have a box that is rounded up or down; so have they in plays.
-        deviation = 0.5 * np.sqrt(0.5 * (1 + 1 / _PLAYS) * len(sample.boxes.images)) / boxes
-        drop = _roundest(drop, own, _WITHIN * deviation)
-    return _with(recipe, last, "drop", drop)
+    return _with(recipe, last, "drop", _roundest(drop, own, _tolerance(recipe, last, sample)))
+
+
+def _tolerance(recipe: Recipe, row: int, sample: Sample) -> float:
+    """Return how far from its fitted value the share of a rule may be, by its rounding alone."""
+    per = getattr(recipe.rules[row], "per", "dataset")
+    if per == "dataset":
+        return 0.0
+    if per == "class":
+        # Each class is rounded by half a box at most.
+        return float(np.sqrt(len(np.unique(sample.boxes.category)))) / len(sample.boxes)
+    # Half of the images, about, have a box that is rounded up or down; so have they in plays.
+    rounded = 0.5 * (1 + 1 / _PLAYS) * len(sample.boxes.images)
+    return _WITHIN * 0.5 * float(np.sqrt(rounded)) / len(sample.boxes)
 
 
 def _roundest(value: float, own: float, within: float) -> float:

@@ -32,8 +32,8 @@ _PARTS: dict[Group, tuple[Group, ...]] = {
     "class-in-image": ("class-in-image",),
 }
 """Group -> groups that it is made up of."""
-_ROUNDING = 1e-9
-"""Shares are compared up to the rounding of floating-point numbers."""
+_ROUNDING = 1e-12
+"""Of shares as floating-point numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,10 @@ def _share(
     )
     least[~bound], most[~bound] = -1.0, np.inf
     highest, lowest = int(least.argmax()), int(most.argmin())
-    if least[highest] < most[lowest] + _ROUNDING:
+    # Halves are rounded to the even number: a class may be just half a box away from its share. An
+    # image never is a whole one away.
+    slack = _ROUNDING if rule.per == "class" else -_ROUNDING
+    if least[highest] < most[lowest] + slack:
         return None
     texts = [
         f"{_name(groups, row, seen)} lost {groups.removed[row]} of {groups.sizes[row]} boxes"

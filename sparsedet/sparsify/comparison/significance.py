@@ -29,7 +29,7 @@ class TableTest:
     """By how many standard deviations; negative where less was removed than in plays."""
 
 
-def test_table(
+def compare_table(
     observed: FloatArray,
     plays: FloatArray,
     removed: FloatArray,

@@ -18,7 +18,7 @@ from sparsedet.sparsify.comparison.plays import (
     play,
 )
 from sparsedet.sparsify.comparison.promises import Observation, broken_promise
-from sparsedet.sparsify.comparison.significance import TableTest, evenness_p, test_table
+from sparsedet.sparsify.comparison.significance import TableTest, compare_table, evenness_p
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction
 
@@ -165,7 +165,7 @@ def _compared(
                 continue
             compared = given_classes(sample, table, value[None], observed[0][None])[0]
             others = given_classes(sample, table, played, plays[0])
-        found = test_table(compared, others, value, played.mean(axis=0), size)
+        found = compare_table(compared, others, value, played.mean(axis=0), size)
         if found is None:
             continue
         tests += 1

@@ -1,0 +1,95 @@
+"""`sparsedet compare`: tables and verdicts on stdout, a page, JSON, and one line for mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import read_coco, write_coco
+from sparsedet.sparsify import recipe_names
+from tests.cli.command import sparsedet
+from tests.sparsify.comparison.data import coco_like, small, sparse
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A full file and what `skip-small` leaves of it."""
+    full = coco_like(300)
+    write_coco(full, tmp_path / "full.json")
+    write_coco(sparse(full, "skip-small"), tmp_path / "sparse.json")
+    return tmp_path / "full.json", tmp_path / "sparse.json"
+
+
+def test_tables_verdicts_and_conclusion_are_printed(files: tuple[Path, Path]) -> None:
+    result = sparsedet("compare", *files)
+    assert result.status == 0, result.err
+    assert result.err == ""
+    lines = result.out.splitlines()
+    assert " boxes removed (50.0 %) on " in lines[0]
+    for title in ("by class", "by boxes per image", "by size", "by place", "by number of neighb"):
+        assert any(line.startswith(f"removed {title}") for line in lines), title
+    start = lines.index("recipes")
+    judged = {line.split()[0]: line for line in lines[start + 2 : start + 2 + len(recipe_names())]}
+    assert set(judged) == set(recipe_names())
+    assert " fits " in judged["skip-small"]
+    assert " ruled out " in judged["random"]
+    assert any(line.startswith("  random: ") for line in lines)
+    assert lines[-1].startswith("Of these recipes only skip-small fits.")
+
+
+def test_json_holds_everything_and_the_page_is_written(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    page = tmp_path / "out" / "page.html"
+    result = sparsedet(
+        "compare", *files, "--recipe", "random", "--recipe", "skip-small", "-o", page, "--json"
+    )
+    assert result.status == 0, result.err
+    found = result.json()
+    full, left = (read_coco(file) for file in files)
+    assert found["total"]["removed"] == len(full.boxes) - len(left.boxes)
+    classes = next(section for section in found["sections"] if section["name"] == "class")
+    counts = {row["label"]: row["boxes"] for row in classes["rows"]}
+    assert counts == {name: count for name, count in full.counts().items() if count}
+    assert [verdict["recipe"] for verdict in found["verdicts"]] == ["skip-small", "random"]
+    assert found["verdicts"][0]["judgement"] == "fits"
+    assert found["page"] == str(page.resolve())
+    assert found["conclusion"] in page.read_text(encoding="utf-8")
+
+
+def test_own_recipes_are_tested(files: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "{description: x, source: y, rule: drop-fraction, parameters: {drop: 0.5, order: small}}",
+        encoding="utf-8",
+    )
+    result = sparsedet("compare", *files, "--recipe", recipe, "--json")
+    assert result.json()["verdicts"][0]["recipe"] == "mine"
+    assert result.json()["verdicts"][0]["judgement"] == "fits"
+
+
+def test_swapped_files_are_refused(files: tuple[Path, Path]) -> None:
+    assert "are the two swapped?" in sparsedet("compare", *reversed(files)).error()
+
+
+def test_files_of_other_images_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    write_coco(small(), tmp_path / "other.json")
+    error = sparsedet("compare", files[0], tmp_path / "other.json").error()
+    assert error.startswith("the two files have no image in common")
+
+
+def test_wrong_options_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    assert "no recipe named 'none'" in sparsedet("compare", *files, "--recipe", "none").error()
+    error = sparsedet("compare", *files, "--absent-images", "no").error()
+    assert error == "--absent-images no: expected auto, removed, left-out"
+    assert "is a folder" in sparsedet("compare", *files, "-o", tmp_path).error()
+    assert "no such file" in sparsedet("compare", tmp_path / "x.json", files[1]).error()
+
+
+def test_absent_images_can_be_left_out(tmp_path: Path) -> None:
+    full = small(boxes=3, images=3)
+    write_coco(full, tmp_path / "full.json")
+    write_coco(full.with_images(full.images[:2]), tmp_path / "sparse.json")
+    paths = tmp_path / "full.json", tmp_path / "sparse.json"
+    assert sparsedet("compare", *paths, "--json").json()["total"]["removed"] == 3
+    found = sparsedet("compare", *paths, "--absent-images", "left-out", "--json").json()
+    assert found["total"]["removed"] == 0

@@ -1,0 +1,90 @@
+"""Free parameters are found again in what a recipe made; the others stay."""
+
+import numpy as np
+import pytest
+
+from sparsedet.sparsify import Recipe, load_recipe
+from sparsedet.sparsify.comparison.boxes import candidates
+from sparsedet.sparsify.comparison.fitting import fit
+from sparsedet.sparsify.comparison.plays import Sample, make_sample
+from sparsedet.sparsify.comparison.tables import make_tables
+from sparsedet.sparsify.recipe import parse_recipe
+from tests.sparsify.comparison.data import boxes_of, coco_like
+
+
+def _sample(recipe: Recipe) -> Sample:
+    """Return a sample of what a recipe removed."""
+    boxes = boxes_of(coco_like(800))
+    full = candidates(boxes, 1)
+    removed = recipe.removed(full.reordered(77))
+    return make_sample(full, removed, make_tables(full, boxes.classes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "close"),
+    [
+        ("random", {"drop": 0.33}, {"drop": 0.001}),
+        ("per-class", {"drop": 0.71}, {"drop": 0.005}),
+        ("per-image", {"drop": 0.4}, {"drop": 1e-9}),
+        ("hard", {"drop": 0.7}, {"drop": 1e-9}),
+        ("smallest-first", {"drop": 0.2}, {"drop": 0.001}),
+        ("skip-small", {"drop": 0.3, "strength": 2.5}, {"drop": 0.001, "strength": 0.4}),
+        ("skip-crowded", {"strength": 0.5}, {"drop": 0.001, "strength": 0.15}),
+        ("images-x-boxes", {"share": 0.3, "drop": 0.6}, {"share": 0.03, "drop": 1e-9}),
+    ],
+)
+def test_parameters_are_found_again(
+    name: str, changes: dict[str, float], close: dict[str, float]
+) -> None:
+    recipe = load_recipe(name)
+    for parameter, value in changes.items():
+        recipe = recipe.with_parameter(parameter, value)
+    found = fit(load_recipe(name), _sample(recipe)).parameters
+    assert set(found) == set(close)
+    for parameter, distance in close.items():
+        true = changes.get(parameter, 0.5)
+        assert found[parameter] == pytest.approx(true, abs=distance), parameter
+
+
+@pytest.mark.parametrize("name", ["easy", "extreme", "keep1"])
+def test_numbers_of_boxes_stay(name: str) -> None:
+    recipe = load_recipe(name)
+    found = fit(recipe, _sample(load_recipe("random")))
+    assert found.recipe == recipe
+    assert found.parameters == {}
+
+
+def test_a_tendency_that_does_not_show_keeps_its_strength() -> None:
+    found = fit(load_recipe("skip-small"), _sample(load_recipe("random")))
+    assert found.parameters["strength"] == 1
+
+
+def test_a_strict_order_has_no_strength_to_fit() -> None:
+    text = (
+        "{description: x, source: y, rule: drop-fraction, "
+        "parameters: {drop: 0.5, order: small, strength: .inf}}"
+    )
+    recipe = parse_recipe("strict", text, where="test")
+    found = fit(recipe, _sample(recipe.with_drop(0.3)))
+    assert set(found.parameters) == {"drop"}
+    assert found.parameters["drop"] == pytest.approx(0.3, abs=0.001)
+
+
+def test_a_share_that_decides_nothing_stays() -> None:
+    """All that minimums spare is gone: any high share would do, so the recipe's own is kept."""
+    found = fit(load_recipe("hard"), _sample(load_recipe("keep1")))
+    assert found.parameters["drop"] == 0.5
+
+
+def test_fits_do_not_depend_on_the_order_of_boxes() -> None:
+    sample = _sample(load_recipe("skip-small"))
+    backwards = np.arange(len(sample.boxes))[::-1]
+    turned = Sample(
+        boxes=sample.boxes.select(backwards),  # type: ignore[arg-type]  # rows work as well
+        removed=sample.removed[backwards],
+        tables=sample.tables,
+        is_all=True,
+        image_bins=sample.image_bins,
+    )
+    recipe = load_recipe("skip-small")
+    assert fit(recipe, turned).parameters == pytest.approx(fit(recipe, sample).parameters, abs=1e-9)

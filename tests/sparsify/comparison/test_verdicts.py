@@ -1,0 +1,138 @@
+"""Which recipes are ruled out: every recipe's output asked about every recipe."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import Dataset
+from sparsedet.sparsify import load_recipe, recipe_names
+from sparsedet.sparsify.comparison import Comparison, Verdict, compare
+from tests.sparsify.comparison.data import boxes_of, coco_like, small, sparse
+
+RECIPES = recipe_names()
+
+
+def _compare(full: Dataset, left: Dataset, *names: str, seed: int = 1) -> Comparison:
+    recipes = [load_recipe(name) for name in names or RECIPES]
+    return compare(boxes_of(full), boxes_of(left), recipes, seed=seed)
+
+
+def _by_name(found: Comparison) -> dict[str, Verdict]:
+    return {verdict.recipe: verdict for verdict in found.verdicts}
+
+
+@pytest.mark.parametrize("applied", RECIPES)
+def test_the_true_rule_fits_and_all_others_are_ruled_out(applied: str) -> None:
+    full = coco_like(1200)
+    found = _compare(full, sparse(full, applied))
+    judged = {verdict.recipe: verdict.judgement for verdict in found.verdicts}
+    assert judged == {name: "fits" if name == applied else "ruled out" for name in RECIPES}, [
+        (verdict.recipe, verdict.p, verdict.reason) for verdict in found.verdicts
+    ]
+    assert f"only {applied} fits" in found.conclusion
+    assert "does not prove" in found.conclusion
+    for verdict in found.verdicts:
+        assert bool(verdict.reason) == (verdict.judgement == "ruled out")
+
+
+@pytest.mark.parametrize("applied", RECIPES)
+def test_the_true_rule_is_seldom_ruled_out(applied: str) -> None:
+    full = coco_like(150)
+    judged = [
+        _compare(full, sparse(full, applied, seed), applied, seed=seed).verdicts[0].judgement
+        for seed in range(12)
+    ]
+    # At a level of 1 % more than 2 of 12 are ruled out once in five thousand times.
+    assert judged.count("ruled out") <= 2
+
+
+def test_fitted_parameters_are_told() -> None:
+    full = coco_like(1200)
+    left = sparse(full, "skip-small")
+    parameters = _by_name(_compare(full, left, "skip-small"))["skip-small"].parameters
+    assert parameters["drop"] == pytest.approx(0.5, abs=0.001)
+    assert parameters["strength"] == pytest.approx(1, abs=0.2)
+
+
+def test_a_recipe_with_another_number_of_boxes_is_ruled_out(tmp_path: Path) -> None:
+    text = "{{description: x, source: y, rule: keep-count, parameters: {{keep: {}, per: image}}}}"
+    for keep in (1, 2):
+        (tmp_path / f"keep-{keep}.yaml").write_text(text.format(keep), encoding="utf-8")
+    names = [str(tmp_path / f"keep-{keep}.yaml") for keep in (1, 2)]
+    full = coco_like(150)
+    found = _by_name(_compare(full, sparse(full, names[1]), *names))
+    assert found["keep-1"].judgement == "ruled out"
+    assert found["keep-1"].p == 0
+    assert found["keep-2"].judgement == "fits"
+
+
+def test_counts_over_all_images_are_played_on_all_images(tmp_path: Path) -> None:
+    file = tmp_path / "some.yaml"
+    file.write_text(
+        "{description: x, source: y, rule: drop-count, parameters: {count: 40, per: class}}",
+        encoding="utf-8",
+    )
+    full = coco_like(3000)  # more boxes than a sample has
+    found = _by_name(_compare(full, sparse(full, str(file)), str(file), "per-class", "random"))
+    assert {name: verdict.judgement for name, verdict in found.items()} == {
+        "some": "fits",
+        "per-class": "ruled out",
+        "random": "ruled out",
+    }
+
+
+def test_even_classes_tell_a_sample_per_class_from_random() -> None:
+    """A sample's classes say nothing about that; only all boxes together do."""
+    full = coco_like(4000)
+    found = _by_name(_compare(full, sparse(full, "per-class"), "per-class", "random"))
+    assert found["per-class"].judgement == "fits"
+    assert found["random"].judgement == "ruled out"
+    assert "same share" in found["random"].reason
+
+
+def test_little_data_is_no_proof() -> None:
+    full = coco_like(10)
+    found = _compare(full, sparse(full, "random"), "random", "skip-border", "skip-crowded")
+    judged = {verdict.recipe: verdict.judgement for verdict in found.verdicts}
+    assert judged["random"] != "ruled out"
+    few = small(boxes=4, images=5)
+    found = _compare(few, sparse(few, "random"))
+    assert _by_name(found)["random"].judgement == "can't tell"
+    assert "fits" not in {verdict.judgement for verdict in found.verdicts}
+    assert "neither in nor out" in found.conclusion
+
+
+def test_broken_promises_are_certain_on_little_data() -> None:
+    full = small(boxes=4, images=3)
+    found = _by_name(_compare(full, sparse(full, "extreme")))
+    assert found["keep1"].judgement == found["easy"].judgement == "ruled out"
+    assert found["extreme"].judgement == "can't tell"
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(0, "all boxes were removed"), (8, "no box was")])
+def test_nothing_or_everything_removed_tells_nothing(kept: int, reason: str) -> None:
+    full = small()
+    found = _compare(full, full.with_boxes(full.boxes[:kept]))
+    assert {verdict.judgement for verdict in found.verdicts} == {"can't tell"}
+    assert all(reason in verdict.reason and verdict.p is None for verdict in found.verdicts)
+
+
+def test_what_no_recipe_explains_is_said() -> None:
+    full = coco_like(400)
+    cats = {category.id for category in full.categories[:40]}
+    left = full.with_boxes(box for box in full.boxes if box.category_id in cats)
+    found = _compare(full, left)
+    assert {verdict.judgement for verdict in found.verdicts} == {"ruled out"}
+    assert found.conclusion == "None of these recipes explains what was removed."
+
+
+def test_recipes_that_can_not_be_told_apart_are_all_named(tmp_path: Path) -> None:
+    file = tmp_path / "again.yaml"
+    file.write_text(
+        "{description: x, source: y, rule: drop-fraction, parameters: {drop: 0.1}}",
+        encoding="utf-8",
+    )
+    full = coco_like(150)
+    found = _compare(full, sparse(full, "random"), "random", str(file), "extreme")
+    assert found.conclusion.startswith("The data can't tell these apart: ")
+    assert {"again", "random"} <= set(found.conclusion[33:-1].split(", "))

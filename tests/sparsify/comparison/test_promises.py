@@ -1,6 +1,6 @@
 """What recipes promise of every image, class or group, and files that break it."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ RULES = st.one_of(
     st.builds("{{rule: drop-fraction, parameters: {{drop: {}, per: {}}}}}".format, SHARES, GROUPS),
     st.builds("{{rule: drop-images, parameters: {{share: {}}}}}".format, SHARES),
 )
+NO_SHARE = "no one share gives both"
 MINIMUMS = st.builds(
     "{{rule: keep-at-least, parameters: {{count: {}, per: {}}}}}".format, COUNTS, GROUPS
 )
@@ -89,13 +90,32 @@ def test_broken_promises_are_named(recipe: str, kept: set[int], broken: str | No
         assert broken in found
 
 
-def test_whole_images_go_or_stay(tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text(
-        "{description: x, source: y, rule: drop-images, parameters: {share: 0.5}}",
-        encoding="utf-8",
+def test_a_class_may_be_half_a_box_away_from_its_share() -> None:
+    """Half of 1 box is none, half of 11 are 6: halves are rounded to the even number."""
+    full = small(boxes=12, images=1)
+    full = full.with_boxes(replace(box, category_id=1 if box.id == 10 else 2) for box in full.boxes)
+    recipe = load_recipe("per-class")
+    assert broken_promise(recipe, _observed(full, set(range(10, 16)))) is None
+    found = broken_promise(recipe, _observed(full, set(range(10, 15))))
+    assert found == "class dog lost 7 of 11 boxes, but class cat lost 0 of 1 boxes; " + NO_SHARE
+
+
+@pytest.mark.parametrize(("kept", "holds"), [(2, True), (3, True), (4, False)])
+def test_boxes_kept_by_number_and_by_minimum_may_be_others(kept: int, holds: bool) -> None:
+    """The two that are kept may be cats, and the dog that has to stay is a third one then."""
+    text = (
+        "{description: x, source: y, rules: ["
+        "{rule: keep-count, parameters: {keep: 2, per: image}}, "
+        "{rule: keep-at-least, parameters: {count: 1, per: class-in-image}}]}"
     )
-    recipe = load_recipe(str(file))
+    seen = _observed(small(boxes=4, images=1), set(range(10, 10 + kept)))
+    found = broken_promise(parse_recipe("two", text, where="test"), seen)
+    assert (found is None) == holds
+
+
+def test_whole_images_go_or_stay() -> None:
+    text = "{description: x, source: y, rule: drop-images, parameters: {share: 0.5}}"
+    recipe = parse_recipe("images", text, where="test")
     assert broken_promise(recipe, _observed(small(), {10, 11, 12, 13})) is None
     found = broken_promise(recipe, _observed(small(), {10, 11, 12, 13, 20}))
     assert found == "image 2.jpg lost 3 of 4 boxes; it is all or none"

@@ -12,7 +12,7 @@ from tests.sparsify.comparison.data import CATEGORIES, boxes_of, coco_like, spar
 BOXES = (
     Box(1, 1, 1, (0, 0, 20, 20)),  # small, in the corner; 1st cat
     Box(2, 1, 1, (500, 450, 550, 500)),  # medium, in the centre; 2nd cat
-    Box(3, 1, 2, (700, 700, 900, 980)),  # large, near the lower edge; dog
+    Box(3, 1, 2, (400, 700, 600, 980)),  # large, near the lower edge; dog
     Box(4, 1, 1, (560, 460, 600, 500)),  # medium, beside the second; 3rd cat
     Box(5, 2, 2, (10, 10, 30, 30)),
 )
@@ -41,7 +41,7 @@ DATASET = Dataset(
                 "30 % and more": (2, 1),
             },
         ),
-        ("place", {"top left": (1, 1), "centre": (3, 2), "bottom right": (1, 0)}),
+        ("place", {"top left": (1, 1), "centre": (3, 2), "bottom centre": (1, 0)}),
         ("neighbours", {"0": (3, 2), "1": (2, 1)}),
         ("same_class", {"1": (2, 1), "3-4": (3, 2)}),
         ("number_in_row", {"1st": (3, 2), "2nd": (1, 0), "3rd to 4th": (1, 1)}),

@@ -54,22 +54,52 @@ _EMPTY = st.fixed_dictionaries(
         "area": st.sampled_from([0, 0.0]),
     }
 )
-_WRONG = [None, True, False, "1", 1.0, 2.5, -1, 0, 10**30, float("nan"), float("inf"), [], {}, [1]]
-_WRONG += [[1, 2, 3], [1, 2, 3, True], [1, 2, "3", 4], [1, 2, float("nan"), 4], [1, 2, 10**30, 4]]
+_OVER = st.fixed_dictionaries(
+    {
+        "image_id": st.just(7),
+        "category_id": st.just(1),
+        "bbox": st.tuples(
+            st.sampled_from([-3, -0.5, -2e-4, -1e-4, 0, 50]),
+            st.sampled_from([-2, 0, 20.00015, 20.5]),
+            st.floats(5, 20),
+            st.floats(19.9999, 25),
+        ).map(list),
+    }
+)
+_ANY = [None, True, "1", 1.0, 10**30, float("nan"), float("inf"), [], {}, "missing"]
+_WRONG: dict[str, list[Any]] = {
+    "id": [*_ANY, 1, -1],
+    "image_id": [*_ANY, 3, 8, 100, -1],
+    "category_id": [*_ANY, 2],
+    "bbox": [
+        *_ANY,
+        [1, 2, 3],
+        [1, 2, 3, True],
+        [1, 2, "3", 4],
+        [1, 2, float("nan"), 4],
+        [float("inf"), 2, 3, 4],
+        [1, 2, 10**30, 4],
+        [1, 2, 0, 4],
+        [1, 2, 3, -4],
+        [1, 2, 0.5e-4, 3],
+        [99, 2, 3, 4],
+    ],
+    "iscrowd": [*_ANY, 2, -1, False],
+    "area": [*_ANY, 0, -1, -0.5],
+}
 _BREAKS = st.tuples(
     st.integers(0, 20),
-    st.sampled_from(["id", "image_id", "category_id", "bbox", "iscrowd", "area"]),
-    st.one_of(st.sampled_from(_WRONG), st.just("missing"), st.integers(0, 99)),
+    st.sampled_from([(key, value) for key, values in _WRONG.items() for value in values]),
 )
 
 
 @st.composite
 def contents(draw: st.DrawFn) -> list[Any]:
     """Draw annotations of which most are in order, and none or a few are broken."""
-    entries: list[Any] = draw(st.lists(_GOOD | _EMPTY, max_size=8))
+    entries: list[Any] = draw(st.lists(_GOOD | _EMPTY | _OVER, max_size=8))
     ids = draw(st.permutations(range(1, len(entries) + 1)))
     entries = [{"id": id, **entry} for id, entry in zip(ids, entries, strict=True)]
-    for row, key, value in draw(st.lists(_BREAKS, max_size=2)):
+    for row, (key, value) in draw(st.lists(_BREAKS, max_size=2)):
         if entries and value == "missing":
             entries[row % len(entries)].pop(key, None)
         elif entries:
@@ -99,6 +129,28 @@ def test_both_ways_agree_or_columns_give_up(entries: list[Any]) -> None:
     _agrees_with_rows(columns.table)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in _WRONG.items() for value in values]
+)
+def test_each_broken_value_is_seen_by_both(key: str, value: object) -> None:
+    entries: list[dict[str, Any]] = [
+        {"id": id, "image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 5, "iscrowd": 0}
+        for id in (1, 2)
+    ]
+    entries[1][key] = value
+    if value == "missing":
+        del entries[1][key]
+    columns = read_columns(entries, SIZES, CATEGORIES)
+    try:
+        boxes, reader = _one_by_one(entries)
+    except AnnotationError:
+        assert columns is None
+        return
+    if columns is not None:
+        assert columns.table.rows == boxes
+        assert [f"annotations id {id}" for id in columns.clipped] == reader.clipped
+
+
 @given(contents())
 def test_broken_entries_are_never_taken_at_once(entries: list[Any]) -> None:
     try:
@@ -107,7 +159,7 @@ def test_broken_entries_are_never_taken_at_once(entries: list[Any]) -> None:
         assert read_columns(entries, SIZES, CATEGORIES) is None
 
 
-@given(st.lists(_GOOD | _EMPTY, min_size=1, max_size=8))
+@given(st.lists(_GOOD | _EMPTY | _OVER, min_size=1, max_size=8))
 def test_columns_take_what_is_in_order(drawn: list[Any]) -> None:
     """Without this the other tests would hold for columns that always give up."""
     entries = [{"id": number, **entry} for number, entry in enumerate(drawn)]
@@ -124,6 +176,24 @@ def test_ids_beyond_64_bits_need_a_closer_look(key: str) -> None:
     assert read_columns([entry], SIZES, CATEGORIES) is not None
     assert read_columns([{**entry, key: 2**63}], SIZES, CATEGORIES) is None
     assert read_columns([{**entry, key: -(2**63) - 1}], SIZES, CATEGORIES) is None
+
+
+@pytest.mark.parametrize(
+    ("bbox", "clipped"),
+    [
+        ([-1e-4, 0, 9, 9], []),
+        ([50, 30.0001, 10, 10], []),
+        ([-3e-4, 0, 9, 9], [1]),
+        ([50, 30, 10.5, 10], [1]),
+    ],
+)
+def test_only_what_rounding_does_not_explain_counts_as_clipped(
+    bbox: list[float], clipped: list[int]
+) -> None:
+    entry = {"id": 1, "image_id": 7, "category_id": 1, "bbox": bbox}
+    columns = read_columns([entry], SIZES, CATEGORIES)
+    assert columns is not None
+    assert columns.clipped == clipped
 
 
 def test_one_broken_entry_among_many_is_found() -> None:

@@ -98,6 +98,9 @@ def test_two_boxes_are_never_the_same_full_one(tmp_path: Path) -> None:
     twice = sparse.with_boxes([*sparse.boxes, replace(sparse.boxes[0], id=77)])
     with pytest.raises(AnnotationError, match=r"1 of 25 boxes are not in the full file.*id 77"):
         _released(tmp_path / "split9.json", twice)
+    renumbered = twice.with_boxes(replace(box, id=-box.id - 1) for box in twice.boxes)
+    with pytest.raises(AnnotationError, match="1 of 25 boxes are not in the full file"):
+        _released(tmp_path / "split9.json", renumbered)
 
 
 def test_the_closest_full_box_is_taken(tmp_path: Path) -> None:
@@ -170,6 +173,11 @@ def test_folders_may_differ_only_where_names_stay_unique(tmp_path: Path) -> None
     )
     with pytest.raises(AnnotationError, match="6 of 6 images"):
         _released(tmp_path / "s.json", sparse, full)
+    one = full.with_images(full.images[:1])
+    two = replace(one, images=sparse.images[:2])
+    assert [image.file_name for image in two.images] == ["x0/0.jpg", "x1/0.jpg"]
+    with pytest.raises(AnnotationError, match="2 of 2 images"):
+        _released(tmp_path / "s.json", two, one)
 
 
 def test_images_may_be_left_out(tmp_path: Path) -> None:

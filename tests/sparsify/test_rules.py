@@ -95,6 +95,29 @@ def test_images_on_which_a_minimum_holds_boxes_are_not_emptied() -> None:
     assert set(sizes(kept, "class")) == {1, 2, 3, 4}
 
 
+def test_a_minimum_holds_boxes_on_the_images_that_would_go_last() -> None:
+    """So it changes nothing where enough other images are there."""
+    dataset = grid(10, 1)
+    removed = [
+        list(remove_boxes(dataset, recipe_of(*rules), seed)[1].boxes)
+        for seed in range(5)
+        for rules in ((DropImages(0.5),), (DropImages(0.5), KeepAtLeast(3, "class")))
+    ]
+    assert removed[::2] == removed[1::2]
+
+
+def test_the_order_of_minimums_does_not_matter() -> None:
+    """Of three boxes of one class and one of another, one of each makes two for the image."""
+    image = Image(1, "1.jpg", 20, 20)
+    boxes = tuple(Box(i, 1, 1 if i else 2, (i, 0, i + 1, 1)) for i in range(4))
+    dataset = Dataset((image,), boxes, (Category(1, "many"), Category(2, "one")))
+    minimums = KeepAtLeast(2, "image"), KeepAtLeast(1, "class-in-image")
+    for seed in range(10):
+        for rules in (minimums, minimums[::-1]):
+            kept, _ = remove_boxes(dataset, recipe_of(DropCount(4), *rules), seed)
+            assert sizes(kept, "class") == {1: 1, 2: 1}
+
+
 @pytest.mark.parametrize(
     ("boxes", "drop", "expected"),
     [

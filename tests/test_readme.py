@@ -25,11 +25,16 @@ README = Path(__file__).parent.parent / "README.md"
 SHORT = ["SOLVER.MAX_ITER", "40", "SOLVER.WARMUP_ITERS", "5"]
 
 
+def block(name: str, language: str) -> str:
+    """Return the content of the block that the README marks `name`."""
+    found = re.search(rf"<!-- {name} -->\n```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found, f"the README has no block {name}"
+    return found[1]
+
+
 def commands(name: str) -> list[list[str]]:
     """Return the words of each `sparsedet` command in the block that the README marks `name`."""
-    block = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", README.read_text(), re.DOTALL)
-    assert block, f"the README has no block {name}"
-    lines = [shlex.split(line, comments=True) for line in block[1].splitlines()]
+    lines = [shlex.split(line, comments=True) for line in block(name, "sh").splitlines()]
     assert all(words[0] == "sparsedet" for words in lines)
     return [words[1:] for words in lines]
 
@@ -195,3 +200,29 @@ def test_the_proof_on_complete_data(tmp_path: Path) -> None:
     figures = sparsedet(*commands("proof")[-1], "--json", cwd=tmp_path).json()
     assert figures["AP50"] > 20
     assert (tmp_path / "half/staged/mining/folds.json").is_file()
+
+
+def test_splits_and_what_becomes_of_them(tmp_path: Path) -> None:
+    scenes = make_scenes(20, tmp_path / "scenes", seed=6)
+    (tmp_path / "images").mkdir()
+    cameras = []
+    for number, image in enumerate(scenes.images):
+        cameras.append(replace(image, file_name=f"camera{number % 4}-{number}.png"))
+        (tmp_path / "scenes" / image.file_name).rename(tmp_path / "images" / cameras[-1].file_name)
+    write_coco(replace(scenes, images=tuple(cameras)), tmp_path / "full.json")
+    (tmp_path / "ours.yaml").write_text(block("recipe", "yaml"))
+
+    results = run_all([*commands("splits"), *commands("compare")], tmp_path, {})
+    ours = read_coco(tmp_path / "ours/train.json")
+    assert all(ours.boxes_by_image.values())
+    assert len(ours.boxes) == pytest.approx(0.6 * len(scenes.boxes), abs=5)
+    sides = [read_coco(tmp_path / f"grouped/{side}.json") for side in ("train", "val")]
+    train, val = ({image.file_name.split("-")[0] for image in side.images} for side in sides)
+    assert train | val == {f"camera{number}" for number in range(4)}
+    assert not train & val
+    assert "skip-small" in results["compare"].out
+    assert "<svg" in (tmp_path / "compare.html").read_text()
+
+    run_all(commands("formats"), tmp_path, {})
+    assert len(list((tmp_path / "pets-voc/Annotations").iterdir())) == 20
+    assert (tmp_path / "pets-hard/removed.json").is_file()

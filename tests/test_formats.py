@@ -1,5 +1,6 @@
 """Formats are found by what a path looks like, and added by any package."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,8 @@ def test_coco_files_and_workspaces(tmp_path: Path) -> None:
         assert (dataset.images, objects(dataset)) == (DATASET.images, objects(DATASET))
         assert folder == images
     assert read_dataset(tmp_path / "alone.json", images=tmp_path).images == tmp_path
+    shutil.rmtree(workspace.images)
+    assert read_dataset(workspace.root).images is None
     workspace.annotations.unlink()
     with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
         read_dataset(workspace.root)

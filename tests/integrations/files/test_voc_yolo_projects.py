@@ -155,6 +155,9 @@ def test_one_box_twice_has_two_ids(project: Project) -> None:
     dataset = project.tool.pull("cars", project.images)
     ids = [box.tool_id for box in dataset.boxes]
     assert len(ids) == len(set(ids)) == 4
+    project.labels(DAY).unlink()  # numbers all boxes anew
+    again = project.tool.pull("cars", project.images)
+    assert [box.tool_id for box in again.boxes] == ids[2:]
 
 
 def test_a_merge_tells_first_and_then_writes(

@@ -139,6 +139,12 @@ def test_names_that_xml_can_not_hold_are_refused(tmp_path: Path) -> None:
             "train: images/train\nval: images/val\n",
             ["train/a.txt", "val/b.txt"],
         ),
+        (
+            ["train/images/a.jpg", "b.jpg"],
+            "train: images\nval: images\n",
+            # Where Ultralytics looks for the labels of `images/train/images/a.jpg`.
+            ["../images/train/labels/a.txt", "b.txt"],
+        ),
         (["test/a.jpg", "b.jpg"], "train: images\nval: images\n", ["test/a.txt", "b.txt"]),
     ],
 )
@@ -166,12 +172,15 @@ def test_a_roboflow_layout_stays_one(tmp_path: Path) -> None:
 
 
 def test_the_voc_layout(tmp_path: Path) -> None:
-    dataset = first_image(file_name="day/a.jpg")
+    dataset = replace(
+        changed(extra={"occluded": True}), images=first_image(file_name="day/a.jpg").images
+    )
     load_format("voc").write(dataset, tmp_path, images=write_images(dataset, tmp_path / "source"))
     listed = (tmp_path / "ImageSets/Main/trainval.txt").read_text(encoding="utf-8")
     assert listed == "b\nday/a\n"
     xml = (tmp_path / "Annotations/day/a.xml").read_text(encoding="utf-8")
     assert "<filename>a.jpg</filename>" in xml
+    assert "<occluded>1</occluded>" in xml
     assert "<xmin>11</xmin>" in xml  # pixels count from 1,
     assert "<xmax>20</xmax>" in xml  # and the last one belongs to the box
     # What VOC's evaluators ask for.

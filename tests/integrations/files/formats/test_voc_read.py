@@ -112,6 +112,27 @@ def test_layouts(layout: tuple[str, str], image_folder: str, tmp_path: Path) -> 
     assert objects(dataset) == {name: [("dog", (0, 0, 9, 9))], "no-xml.png": []}
 
 
+def test_numbers_follow_names(tmp_path: Path) -> None:
+    """Those of images by file name, with or without an xml file; those of classes by name."""
+    words = ["d", "b", "e", "a", "c"]
+    names = [f"<object><name>{word}</name>{BOX}</object>" for word in words]
+    write(tmp_path, "Annotations/b.xml", annotation("".join(names)))
+    for name in ("c.jpg", "a.jpg", "b.jpg", "._b.jpg"):
+        write_image(tmp_path / "JPEGImages" / name)
+    dataset = read_dataset(tmp_path).dataset
+    assert [(c.id, c.name) for c in dataset.categories] == list(enumerate(sorted(words), start=1))
+    found = [(image.id, image.file_name) for image in dataset.images]
+    assert found == [(1, "a.jpg"), (2, "b.jpg"), (3, "c.jpg")]
+
+
+def test_a_workspace_beside_the_images_is_no_part_of_them(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "loop/images"):
+        write_image(folder / "a.jpg")
+    write(tmp_path, "a.xml", annotation(box("1", "1", "9", "9")))
+    write(tmp_path, "loop/sparsedet.toml", "")
+    assert list(objects(read_dataset(tmp_path).dataset)) == ["a.jpg"]
+
+
 @pytest.mark.parametrize(
     ("filename", "files", "expected"),
     [

@@ -143,7 +143,8 @@ def test_random_rounding_meets_the_share_over_many_images() -> None:
     dataset = grid(2000, 3)
     for drop in (0.1, 0.5, 0.75):
         _, removed = remove_boxes(dataset, load_recipe("per-image").with_drop(drop), seed=1)
-        dropped = [sizes(removed, "image")[image.id] for image in dataset.images]
+        by_image = sizes(removed, "image")
+        dropped = [by_image[image.id] for image in dataset.images]
         assert set(dropped) <= {int(3 * drop), int(3 * drop) + 1}
         # The standard deviation of the mean is 0.011 at most.
         assert abs(mean(dropped) - 3 * drop) < 0.05

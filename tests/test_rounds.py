@@ -122,7 +122,7 @@ def content(folder: Path) -> dict[str, Any]:
             found[name] = {key: value.sum().item() for key, value in weights.items()}
         elif path.suffix in (".json", ".yaml") and "metrics" not in name:
             text = path.read_text().replace(str(folder), "")
-            found[name] = re.sub(r'"date_created": "[^"]*"', "", text)
+            found[name] = re.sub(r'"date_created": ?"[^"]*"', "", text)
         else:
             found[name] = None
     with sqlite3.connect(root / "ledger.sqlite") as ledger:

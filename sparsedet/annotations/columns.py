@@ -16,6 +16,8 @@ from sparsedet.annotations.model import Image
 from sparsedet.annotations.table import BoxTable, FloatArray, IntArray
 
 _NUMBERS = {int, float}
+_BEYOND = 2.0**63
+"""Numbers from here on need a closer look, whether they are integers or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ def read_images(entries: Sequence[Any]) -> tuple[Image, ...] | None:
     names = [entry.get("file_name") for entry in entries]
     widths = [entry.get("width") for entry in entries]
     heights = [entry.get("height") for entry in entries]
-    if set(map(type, chain(ids, widths, heights))) != {int} or min(min(widths), min(heights)) <= 0:
+    if any(_integers(column) is None for column in (ids, widths, heights)):
+        return None
+    if min(min(widths), min(heights)) <= 0:
         return None
     if set(map(type, names)) != {str} or any(map(may_leave_folder, names)):
         return None
@@ -127,18 +131,27 @@ def _boxes(values: list[Any]) -> FloatArray | None:
     flat = list(chain.from_iterable(values))
     if not set(map(type, flat)) <= _NUMBERS:
         return None
-    boxes = np.array(flat, dtype=np.float64).reshape(-1, 4)
-    return boxes if np.isfinite(boxes).all() else None
+    boxes = _floats(flat)
+    return None if boxes is None else boxes.reshape(-1, 4)
 
 
 def _areas(values: list[Any]) -> FloatArray | None:
     """Return an array of shape (N,); NaN where an entry has no area."""
     if not set(map(type, values)) <= {*_NUMBERS, type(None)}:
         return None
-    given = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not np.isfinite(given).all() or (given < 0).any():
+    given = _floats([value for value in values if value is not None])
+    if given is None or (given < 0).any():
         return None
     return np.array(values, dtype=np.float64)
+
+
+def _floats(values: list[Any]) -> FloatArray | None:
+    try:
+        floats = np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
+    # The comparison is false for NaN, too.
+    return floats if (np.abs(floats) < _BEYOND).all() else None
 
 
 def _edges(image_ids: IntArray, sizes: Mapping[int, tuple[int, int]]) -> FloatArray | None:

@@ -188,7 +188,7 @@ class EntryReader:
         if iscrowd not in (0, 1):
             raise AnnotationError(f"{where}: iscrowd is {iscrowd!r}, expected 0 or 1")
         area = entry.get("area")
-        if area is not None and not (_is_number(area) and math.isfinite(area) and area >= 0):
+        if area is not None and not (_is_finite(area) and area >= 0):
             raise AnnotationError(f"{where}: area {area!r} is not a number of square pixels")
         bbox = _numbers(where, entry.get("bbox"))
         if is_empty(entry):
@@ -204,11 +204,7 @@ class EntryReader:
 
 
 def _numbers(where: str, bbox: Any) -> Sequence[float]:
-    if (
-        not isinstance(bbox, list)
-        or len(bbox) != 4
-        or not all(_is_number(value) and math.isfinite(value) for value in bbox)
-    ):
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
         raise AnnotationError(f"{where}: bbox {bbox!r} is not [x, y, width, height]")
     return bbox
 
@@ -251,8 +247,9 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _is_int(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_finite(value: Any) -> bool:
+    # Python's integers have no end; beyond 64 bits nothing else takes them for numbers.
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))

@@ -253,3 +253,21 @@ def test_what_others_write_into_the_content_stays_theirs() -> None:
     before = to_coco(dataset)
     to_coco(dataset)["annotations"][0]["id"] = 4711
     assert to_coco(dataset) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "message"),
+    [
+        ("annotations", {"id": 2**63}, "annotations[0] has no integer id"),
+        ("annotations", {"bbox": [0, 0, 10**400, 5]}, "is not [x, y, width, height]"),
+        ("annotations", {"area": 10**400}, "is not a number of square pixels"),
+        ("images", {"id": -(2**63) - 1}, "images[0] has no integer id"),
+        ("images", {"width": 2**64}, "expected a positive integer"),
+    ],
+)
+def test_numbers_that_no_computer_takes(key: str, entry: dict[str, Any], message: str) -> None:
+    content = deepcopy(FULL)
+    content[key][0] |= entry
+    with pytest.raises(AnnotationError) as error:
+        from_coco(content, source="full.json")
+    assert message in str(error.value)

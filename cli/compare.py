@@ -87,9 +87,12 @@ def compare(
 def _boxes(path: Path) -> "Boxes":
     """Read a file's boxes; its entries, which take most of the memory, are let go."""
     from sparsedet.annotations import read_coco
+    from sparsedet.files import without_collector
     from sparsedet.sparsify.comparison import Boxes
 
-    return Boxes.of(read_coco(path))
+    # Until they are gone the collector would look through all entries, in vain.
+    with without_collector():
+        return Boxes.of(read_coco(path))
 
 
 def _show(found: "Comparison") -> None:

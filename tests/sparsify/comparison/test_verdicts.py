@@ -35,15 +35,18 @@ def test_the_true_rule_fits_and_all_others_are_ruled_out(applied: str) -> None:
         assert bool(verdict.reason) == (verdict.judgement == "ruled out")
 
 
-@pytest.mark.parametrize("applied", RECIPES)
-def test_the_true_rule_is_seldom_ruled_out(applied: str) -> None:
+def test_the_true_rule_is_seldom_ruled_out() -> None:
     full = coco_like(150)
-    judged = [
-        _compare(full, sparse(full, applied, seed), applied, seed=seed).verdicts[0].judgement
-        for seed in range(12)
-    ]
-    # At a level of 1 % more than 2 of 12 are ruled out once in five thousand times.
-    assert judged.count("ruled out") <= 2
+    rejected = {
+        applied: [
+            _compare(full, sparse(full, applied, seed), applied, seed=seed).verdicts[0].judgement
+            for seed in range(12)
+        ].count("ruled out")
+        for applied in RECIPES
+    }
+    # At a level of 1 % these are 1 or 2 of 156; more than 6 once in a thousand times.
+    assert sum(rejected.values()) <= 6, rejected
+    assert max(rejected.values()) <= 2, rejected
 
 
 def test_fitted_parameters_are_told() -> None:

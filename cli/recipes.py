@@ -34,6 +34,8 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
     from sparsedet.sparsify import load_recipe
 
     recipe = load_recipe(name)
+    if drop is not None and any(setting.startswith("drop=") for setting in settings):
+        raise SparseDetError("--drop and --set drop=... say the same; give one of them")
     for setting in settings:
         parameter, equals, value = setting.partition("=")
         if not (parameter and equals and value):
@@ -95,6 +97,7 @@ def _first_sentence(recipe: "Recipe") -> str:
 
 
 def _number_or_word(text: str) -> int | float | str:
+    text = text.replace(".inf", "inf")  # as YAML has it
     for kind in (int, float):
         try:
             return kind(text)

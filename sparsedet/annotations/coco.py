@@ -1,5 +1,6 @@
 """COCO JSON in and out, with clear errors and without losing keys that others wrote."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,14 @@ def write_coco(dataset: Dataset, path: Path) -> None:
     import orjson
 
     with without_collector():
-        write_bytes(path, orjson.dumps(_content(dataset), option=orjson.OPT_APPEND_NEWLINE))
+        content = _content(dataset)
+        try:
+            data = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:
+            # Keys of others may hold what only Python's own parser took: half surrogate pairs,
+            # numbers beyond 64 bits.
+            data = f"{json.dumps(content)}\n".encode()
+        write_bytes(path, data)
 
 
 def _content(dataset: Dataset) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def is_empty(entry: Mapping[str, Any]) -> bool:
 
 def may_leave_folder(name: str) -> bool:
     """Tell whether a file name needs a closer look; few do, and a look takes two path objects."""
-    return not name or name[0] == "/" or any(sign in name for sign in ("\\", "\0", ":", ".."))
+    if not name or name[0] == "/" or not _is_text(name):
+        return True
+    return any(sign in name for sign in ("\\", "\0", ":", ".."))
 
 
 class EntryReader:
@@ -121,7 +123,9 @@ class EntryReader:
         items: dict[int, Item | None] = {}
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict) or not _is_int(entry.get("id")):
-                raise AnnotationError(f"{self.source}: {key}[{index}] has no integer id")
+                raise AnnotationError(
+                    f"{self.source}: {key}[{index}] has no integer id (of 64 bits at most)"
+                )
             where = f"{self.source}: {key} id {entry['id']}"
             if entry["id"] in items:
                 raise AnnotationError(f"{where}: the id is used twice")
@@ -131,7 +135,7 @@ class EntryReader:
     def image(self, where: str, entry: Mapping[str, Any]) -> Image:
         """Return the image of an entry."""
         name = entry.get("file_name")
-        if not isinstance(name, str) or not name or "\0" in name:
+        if not _is_text(name) or not name or "\0" in name:
             raise AnnotationError(f"{where}: file_name {name!r} is not the name of a file")
         name = name.replace("\\", "/")
         if _leaves_folder(name):
@@ -154,7 +158,7 @@ class EntryReader:
 
     def category(self, where: str, entry: Mapping[str, Any]) -> Category:
         """Return the category of an entry."""
-        if not isinstance(entry.get("name"), str) or not entry["name"]:
+        if not _is_text(entry.get("name")) or not entry["name"]:
             raise AnnotationError(f"{where}: no name")
         return Category(entry["id"], entry["name"], _unknown(entry, _CATEGORY_KEYS))
 
@@ -244,6 +248,14 @@ def _leaves_folder(name: str) -> bool:
 
 def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Tell whether a value is text that can be written; half a surrogate pair can't."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

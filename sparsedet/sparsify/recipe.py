@@ -1,27 +1,21 @@
-"""Recipes: removal rules with a name, parameters and a source, read from YAML files.
+"""Recipes: removal rules with a name, parameters and a source.
 
 A recipe says what is removed. It never stands for one of the published split files: those are fixed
 lists of boxes, and are loaded as they are.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from sparsedet.annotations.table import BoolArray
 from sparsedet.errors import RecipeError
-from sparsedet.recipe_files import PAPER, recipe_files
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import TENDENCIES
 from sparsedet.sparsify.rules import RULES, KeepAtLeast, Removal, Rule
-
-_SUFFIXES = (".yaml", ".yml")
-_RULE_KEYS = ("rule", "parameters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,88 +111,6 @@ def describe_rule(rule: str, parameters: Mapping[str, object]) -> str:
     return f"{rule} ({_list(f'{name} {value}' for name, value in parameters.items())})"
 
 
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with sparsedet."""
-    return list(recipe_files())
-
-
-def load_recipe(name: str) -> Recipe:
-    """Return a packaged recipe by its name, or one of your own by the path of its YAML file.
-
-    Raises:
-        RecipeError: listing the names, rules or keys that are valid.
-    """
-    if name.endswith(_SUFFIXES) or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise RecipeError(f"{path}: no such recipe file")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from None
-        return parse_recipe(path.stem, text, where=str(path))
-    if name == PAPER:
-        raise RecipeError(
-            f"{name} is no recipe but a list of published files, whose rules are not known; "
-            "use one of them as it is with --released"
-        )
-    packaged = recipe_files()
-    if name not in packaged:
-        raise RecipeError(
-            f"no recipe named {name!r}; there are {_list(packaged)}, "
-            "or give the path of a YAML file"
-        )
-    return parse_recipe(name, packaged[name].read_text(encoding="utf-8"), where=f"recipe {name}")
-
-
-def parse_recipe(name: str, text: str, *, where: str) -> Recipe:
-    """Read a recipe from YAML text; `where` names it in errors.
-
-    A recipe has a `description`, a `source`, and either one `rule` with its `parameters`, or
-    `rules`, a list of them.
-    """
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
-        place = getattr(error, "problem_mark", None)
-        line = f" at line {place.line + 1}" if place else ""
-        raise RecipeError(f"{where}: not valid YAML{line}") from error
-    several = isinstance(content, dict) and "rules" in content
-    needed = ("description", "source", *(("rules",) if several else _RULE_KEYS))
-    _check_keys(where, "key", content, needed, optional=("picture",))
-    for key in ("description", "source", "picture"):
-        if key in content and not (isinstance(content[key], str) and content[key].strip()):
-            raise RecipeError(f"{where}: {key} is {content[key]!r}, expected text")
-    entries = content["rules"] if several else [{key: content[key] for key in _RULE_KEYS}]
-    if not isinstance(entries, list):
-        raise RecipeError(f"{where}: rules is {entries!r}, expected a list")
-    rules = tuple(_parse_rule(where, entry) for entry in entries)
-    if not any(isinstance(rule, Removal) for rule in rules):
-        raise RecipeError(f"{where}: none of its rules removes anything")
-    return Recipe(
-        name=name,
-        rules=rules,
-        description=" ".join(content["description"].split()),
-        source=" ".join(content["source"].split()),
-        picture=content.get("picture"),
-    )
-
-
-def _parse_rule(where: str, entry: Any) -> Rule:
-    _check_keys(f"{where}: rules", "key", entry, _RULE_KEYS)
-    name, parameters = entry["rule"], entry["parameters"]
-    if not isinstance(name, str) or name not in RULES:
-        raise RecipeError(f"{where}: no rule named {name!r}; there are {_list(RULES)}")
-    kind = RULES[name]
-    needed = [field.name for field in fields(kind) if field.default is MISSING]
-    optional = [field.name for field in fields(kind) if field.default is not MISSING]
-    _check_keys(f"{where}: rule {name}", "parameter", parameters, needed, optional=optional)
-    try:
-        return kind(**parameters)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: rule {name}: {error}") from error
-
-
 def _name(rule: Rule) -> str:
     return next(name for name, kind in RULES.items() if kind is type(rule))
 
@@ -216,24 +128,6 @@ def _parameters(rule: Rule) -> dict[str, object]:
 def _with(rule: Rule, name: str, value: object) -> Rule:
     changed: Rule = replace(rule, **{name: value})
     return changed
-
-
-def _check_keys(
-    where: str,
-    what: str,
-    found: Any,
-    needed: Collection[str],
-    *,
-    optional: Collection[str] = (),
-) -> None:
-    """Refuse anything but a mapping with the `needed` and at most the `optional` keys."""
-    valid = [*needed, *optional]
-    if not isinstance(found, dict):
-        raise RecipeError(f"{where}: expected a mapping with the {what}s {_list(valid)}")
-    if unknown := [str(key) for key in found if key not in valid]:
-        raise RecipeError(f"{where}: unknown {what} {_list(unknown)}; valid are {_list(valid)}")
-    if missing := [key for key in needed if key not in found]:
-        raise RecipeError(f"{where}: the {what} {_list(missing)} is missing")
 
 
 def _list(items: Iterable[str]) -> str:

@@ -167,8 +167,7 @@ class DropImages(Removal):
         held = ~_spare(boxes, order, minimums)
         annotated = np.unique(boxes.image)
         free = np.setdiff1d(annotated, boxes.image[held])
-        wanted = np.arange(len(annotated)) + 0.5 < self.share * len(annotated)
-        if (count := int(wanted.sum())) > len(free):
+        if (count := int(np.rint(self.share * len(annotated)))) > len(free):
             raise RecipeError(
                 f"can't drop all boxes of {count} of {len(annotated)} images: {_held(boxes, held)}"
             )

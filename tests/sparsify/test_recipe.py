@@ -10,7 +10,7 @@ from sparsedet.errors import RecipeError
 from sparsedet.recipe_files import PACKAGE, PAPER, recipe_files
 from sparsedet.sparsify import load_recipe, recipe_names
 from sparsedet.sparsify.orders import ORDERS
-from sparsedet.sparsify.recipe import parse_recipe
+from sparsedet.sparsify.recipe_yaml import parse_recipe
 from sparsedet.sparsify.rules import DropCount, DropFraction, DropImages, KeepAtLeast, KeepCount
 
 SPLITS = Path(__file__).parents[2] / "splits"
@@ -127,12 +127,13 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (ONE, "- 1", "ours: expected a mapping with the keys description, source, rule"),
-        (ONE, "", "ours: expected a mapping with the keys description, source, rule"),
+        (ONE, "- 1", "ours: expected a mapping with the keys rule, parameters, description"),
+        (ONE, "", "ours: expected a mapping with the keys rule, parameters, description"),
         (ONE, "a: [1\nb: 2", "ours: not valid YAML at line 2"),
         (ONE, "description: 2026-13-45", "ours: not valid YAML"),
-        ("source:", "sources:", "ours: unknown key sources; valid are description, source, rule"),
-        ("source: Our annotators.", "", "ours: the key source is missing"),
+        ("source:", "sources:", "ours: unknown key sources; valid are rule, parameters, desc"),
+        (ONE, "a: " + "[" * 5000, "ours: not valid YAML"),
+        ("per: image", "per: image\n  per: class", "ours: the key per stands twice at line 8"),
         ("Our annotators.", "", "ours: source is None, expected text"),
         ("Our annotators.", "[a, b]", "ours: source is ['a', 'b'], expected text"),
         ("Drops a third.", "''", "ours: description is '', expected text"),
@@ -159,7 +160,7 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         ("per: image", "order: tall", "order is 'tall', expected one of random, small, large"),
         ("per: image", "strength: -1", "strength is -1, expected a number from 0"),
         ("per: image", "strength: .nan", "strength is nan, expected a number from 0"),
-        ("rule:", "rules: []\nrule:", "ours: unknown key rule, parameters; valid are description"),
+        ("rule:", "rules: []\nrule:", "ours: unknown key rule, parameters; valid are rules, desc"),
     ],
 )
 def test_broken_recipe_says_what_is_wrong(old: str, new: str, message: str) -> None:

@@ -190,7 +190,7 @@ def test_a_second_rule_draws_anew() -> None:
         ),
         (
             (DropImages(0.5), KeepAtLeast(1, "image")),
-            "can't drop all boxes of 1 of 3 images: keep-at-least holds 3 boxes on 3 images",
+            "can't drop all boxes of 2 of 3 images: keep-at-least holds 3 boxes on 3 images",
         ),
         (
             (DropCount(3, "image"), DropFraction(0.9), KeepAtLeast(2, "image")),

@@ -8,7 +8,7 @@ from sparsedet.sparsify.comparison.boxes import candidates
 from sparsedet.sparsify.comparison.fitting import fit
 from sparsedet.sparsify.comparison.plays import Sample, make_sample
 from sparsedet.sparsify.comparison.tables import make_tables
-from sparsedet.sparsify.recipe import parse_recipe
+from sparsedet.sparsify.recipe_yaml import parse_recipe
 from tests.sparsify.comparison.data import boxes_of, coco_like
 
 

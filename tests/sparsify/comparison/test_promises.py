@@ -12,7 +12,7 @@ from sparsedet.errors import RecipeError
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 from sparsedet.sparsify.comparison.boxes import candidates
 from sparsedet.sparsify.comparison.promises import Observation, broken_promise
-from sparsedet.sparsify.recipe import parse_recipe
+from sparsedet.sparsify.recipe_yaml import parse_recipe
 from tests.sparsify.comparison.data import boxes_of, small
 from tests.sparsify.datasets import datasets
 

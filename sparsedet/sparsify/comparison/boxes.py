@@ -9,6 +9,10 @@ from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.sparsify.candidates import Candidates, rows_of
 from sparsedet.sparsify.ranking import image_ranks, remixed
 
+_OWN_ORDER = np.uint64(0xA0761D6478BD642F)
+"""Tells the order of comparisons from that of splits, whose seed is often the same: images that
+come first in a split's order are those that it dropped or visited first."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
@@ -51,9 +55,11 @@ class Boxes:
 def candidates(boxes: Boxes, seed: int) -> Candidates:
     """Return boxes as a recipe sees them, in a random order that belongs to `seed`.
 
-    The order comes from file names and box ids, so that the order of the file does not matter.
+    The order comes from file names and box ids, so that the order of the file does not matter. It
+    has nothing in common with the order in which a split of the same seed removes boxes.
     """
-    image_rank = image_ranks(seed, [image.file_name for image in boxes.images])
+    names = [image.file_name for image in boxes.images]
+    image_rank = remixed(image_ranks(seed, names) ^ _OWN_ORDER)
     size = [(image.width, image.height) for image in boxes.images]
     return Candidates(
         images=boxes.images,

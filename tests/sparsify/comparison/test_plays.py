@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.sparsify import load_recipe
@@ -15,7 +16,7 @@ from sparsedet.sparsify.comparison.plays import (
     play,
 )
 from sparsedet.sparsify.comparison.tables import make_tables
-from tests.sparsify.comparison.data import boxes_of, coco_like, small
+from tests.sparsify.comparison.data import boxes_of, coco_like, small, sparse
 
 
 def _sample(dataset: Dataset, size: int, every: int = 2) -> Sample:
@@ -46,6 +47,17 @@ def test_a_sample_does_not_depend_on_the_order_of_the_file() -> None:
     assert names[0] == names[1]
     for first, second in zip(one.counts(one.removed), other.counts(other.removed), strict=True):
         assert first.tolist() == second.tolist()
+
+
+def test_a_sample_is_no_part_of_a_split_of_the_same_seed() -> None:
+    """Both orders come from file names and the seed; a sample has to lose as much as all images."""
+    full = coco_like(3000)  # more boxes than a sample has
+    left = {box.id for box in sparse(full, "images-x-boxes", seed=1).boxes}
+    boxes = boxes_of(full)
+    gone = np.array([number not in left for number in boxes.id.tolist()])
+    columns = candidates(boxes, 1)
+    sample = make_sample(columns, gone, make_tables(columns, boxes.classes), 5000)
+    assert sample.removed.mean() == pytest.approx(gone.mean(), abs=0.06)
 
 
 def test_small_data_is_taken_as_a_whole() -> None:

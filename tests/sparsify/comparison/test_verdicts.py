@@ -57,6 +57,16 @@ def test_fitted_parameters_are_told() -> None:
     assert parameters["strength"] == pytest.approx(1, abs=0.2)
 
 
+def test_parameters_are_those_of_all_images_where_seeds_are_equal() -> None:
+    """More boxes than a sample has, and the split's seed is that of the comparison."""
+    full = coco_like(4000)
+    found = _compare(full, sparse(full, "images-x-boxes", seed=1), "images-x-boxes", seed=1)
+    verdict = found.verdicts[0]
+    assert verdict.judgement == "fits"
+    assert verdict.parameters["share"] == pytest.approx(0.5, abs=0.04)
+    assert verdict.parameters["drop"] == pytest.approx(0.5)
+
+
 def test_a_recipe_with_another_number_of_boxes_is_ruled_out(tmp_path: Path) -> None:
     text = "{{description: x, source: y, rule: keep-count, parameters: {{keep: {}, per: image}}}}"
     for keep in (1, 2):

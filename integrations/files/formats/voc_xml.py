@@ -16,19 +16,23 @@ from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
 from sparsedet.errors import AnnotationError
 
-from .xml_values import add_keys, is_text, read_keys, writable_keys
+from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
 """VOC's own keys of an object, which its evaluators ask for."""
 
 _OFFSETS = (1, 1, 0, 0)
-_OBJECT = frozenset({"name", "bndbox"})
+_OBJECT: Structure = {"name": {}, "bndbox": {corner: {} for corner in CORNERS}}
 _OBJECT_RESERVED = frozenset(
     {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "origin", "tool_id"}
     | {"segmentation", "keypoints", "num_keypoints"}
 )
-_IMAGE = frozenset({"filename", "size", "object"})
+_IMAGE: Structure = {
+    "filename": {},
+    "size": {"width": {}, "height": {}, "depth": {}},
+    "object": None,
+}
 _IMAGE_RESERVED = frozenset(
     {"id", "file_name", "width", "height", "depth", "exhaustive", "tool_id", "tool_version"}
 )
@@ -128,7 +132,7 @@ def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element
     box = ET.SubElement(element, "bndbox")
     for corner, text in corner_texts(xyxy).items():
         ET.SubElement(box, corner).text = text
-    add_keys(element, others)
+    add_keys(element, others, _OBJECT)
     return element
 
 
@@ -150,9 +154,11 @@ def image_element(
     depth = keys.get("depth")
     depth = depth if holds_image_key("depth", depth) else _USUAL_DEPTH
     width, height = size
+    beside = {key: others.pop(key) for key in _IMAGE if key in others}
     first = {"folder": others.pop("folder"), "filename": file_name.rsplit("/", 1)[-1]}
     add_keys(root, first | others)
     add_keys(root, {"size": {"width": width, "height": height, "depth": depth}})
+    add_keys(root, beside, _IMAGE)
     return root
 
 

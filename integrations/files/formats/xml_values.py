@@ -1,14 +1,17 @@
 """XML elements as the values of JSON keys, so that COCO files can carry what VOC files hold.
 
 `<pose>Left</pose>` is `"pose": "Left"`, repeated elements are a list, elements with children are an
-object, and an attribute is the key `@name` of one. Text that is written like a number is one.
+object, and an attribute is the key `@name`. Text that is written like a number is one.
 """
 
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from xml.etree import ElementTree as ET
+
+Structure: TypeAlias = Mapping[str, "Structure | None"]
+"""Children whose text is no key, and those in them; None where nothing in one becomes a key."""
 
 _INTEGER = re.compile(r"-?[1-9][0-9]{0,17}|0")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(e[+-]?[0-9]+)?")
@@ -20,36 +23,50 @@ _PREFIX = "voc_"
 
 
 def read_keys(
-    element: ET.Element, *, structure: Iterable[str], reserved: Iterable[str]
+    element: ET.Element, *, structure: Structure, reserved: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the children of an element as keys.
+    """Return the attributes and children of an element as keys.
 
     Args:
         element: read from a file.
-        structure: children to leave out.
+        structure: children of which only their attributes and other children are keys.
         reserved: keys that mean something else in COCO; such children get a prefix.
     """
-    values = _children(child for child in element if child.tag not in set(structure))
+    values = _beside(element, structure)
     taken = set(reserved)
     return {_PREFIX + key if key in taken else key: value for key, value in values.items()}
 
 
-def add_keys(element: ET.Element, keys: Mapping[str, Any]) -> None:
-    """Append keys to an element as children; all of them have to be writable."""
+def add_keys(
+    element: ET.Element, keys: Mapping[str, Any], structure: Structure | None = None
+) -> None:
+    """Add keys to an element as attributes and children; all of them have to be writable.
+
+    Args:
+        element: has the children of the structure that `keys` names.
+        keys: attributes and children.
+        structure: children to which is added what their key holds.
+    """
     for key, value in keys.items():
-        for item in value if isinstance(value, list) else [value]:
-            _fill(ET.SubElement(element, key), item)
+        part = element.find(key) if structure and key in structure else None
+        if key.startswith("@"):
+            element.set(key[1:], value)
+        elif structure and part is not None:
+            add_keys(part, value, structure[key])
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                _fill(ET.SubElement(element, key), item)
 
 
 def writable_keys(
-    keys: Mapping[str, Any], *, structure: Iterable[str], reserved: Iterable[str]
+    keys: Mapping[str, Any], *, structure: Structure, reserved: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the keys that can be written as children of an element, by their names there."""
+    """Return the keys that `add_keys` can add to an element, by their names there."""
     names = {key: _element_name(key, frozenset(reserved)) for key in keys}
     return {
         name: keys[key]
         for key, name in names.items()
-        if name is not None and name not in structure and _is_writable(keys[key])
+        if name is not None and _is_writable_beside(name, keys[key], structure)
     }
 
 
@@ -60,8 +77,24 @@ def is_text(text: str) -> bool:
 
 def _element_name(key: str, reserved: frozenset[str]) -> str | None:
     bare = key.removeprefix(_PREFIX)
-    name = bare if bare in reserved else key
-    return name if key not in reserved and _NAME.fullmatch(name) else None
+    if key in reserved:
+        return None
+    return bare if bare in reserved else key
+
+
+def _beside(element: ET.Element, structure: Structure) -> dict[str, Any]:
+    """Return what an element holds beside the structure."""
+    values = _attributes(element)
+    values |= _children(child for child in element if child.tag not in structure)
+    for tag, inner in structure.items():
+        part = element.find(tag) if inner is not None else None
+        if part is not None and inner is not None and (beside := _beside(part, inner)):
+            values[tag] = beside
+    return values
+
+
+def _attributes(element: ET.Element) -> dict[str, Any]:
+    return {f"@{name}": value for name, value in element.attrib.items()}
 
 
 def _children(elements: Iterable[ET.Element]) -> dict[str, Any]:
@@ -81,7 +114,7 @@ def _children(elements: Iterable[ET.Element]) -> dict[str, Any]:
 
 def _value(element: ET.Element) -> Any:
     text = (element.text or "").strip()
-    inner = {f"@{name}": value for name, value in element.attrib.items()} | _children(element)
+    inner = _attributes(element) | _children(element)
     if not inner:
         return _scalar(text)
     return inner | ({_TEXT: text} if text else {})
@@ -100,9 +133,7 @@ def _fill(element: ET.Element, value: Any) -> None:
         element.text = _text(value)
         return
     for key, item in value.items():
-        if key.startswith("@"):
-            element.set(key[1:], item)
-        elif key == _TEXT:
+        if key == _TEXT:
             element.text = item
         else:
             add_keys(element, {key: item})
@@ -132,9 +163,23 @@ def _is_writable(value: Any, *, listed: bool = False) -> bool:
 
 
 def _is_writable_inside(key: Any, value: Any) -> bool:
+    if key == _TEXT:
+        return isinstance(value, str) and bool(value) and is_text(value)
+    return _is_writable_beside(key, value, {})
+
+
+def _is_writable_beside(key: Any, value: Any, structure: Structure) -> bool:
+    """Whether `_beside` makes the same of what `add_keys` adds."""
     if not isinstance(key, str):
         return False
-    if key == _TEXT or key.startswith("@"):
-        named = key == _TEXT or bool(_NAME.fullmatch(key[1:]))
-        return named and isinstance(value, str) and bool(value) and is_text(value)
-    return bool(_NAME.fullmatch(key)) and _is_writable(value)
+    if key.startswith("@"):
+        return bool(_NAME.fullmatch(key[1:])) and isinstance(value, str) and is_text(value)
+    if key not in structure:
+        return bool(_NAME.fullmatch(key)) and _is_writable(value)
+    inner = structure[key]
+    return (
+        inner is not None
+        and isinstance(value, Mapping)
+        and bool(value)
+        and all(_is_writable_beside(k, v, inner) for k, v in value.items())
+    )

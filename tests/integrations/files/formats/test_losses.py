@@ -56,6 +56,16 @@ def first_image(**changes: object) -> Dataset:
         (first_image(extra={"license": 3}), [], ["keys of images: license (1)"]),
         (changed(extra={"note": None}), ["keys of boxes: note (1)"], ["keys of boxes: note (1)"]),
         (
+            changed(extra={"bndbox": {"xmin": 3}, "name": "x", "@a b": "1", "@c": 1}),
+            ["keys of boxes: @a b (1), @c (1), bndbox (1), name (1)"],
+            ["keys of boxes: @a b (1), @c (1), bndbox (1), name (1)"],
+        ),
+        (
+            first_image(extra={"object": {"kind": "x"}, "size": 3, "filename": {"#text": "b"}}),
+            ["keys of images: filename (1), object (1), size (1)"],
+            ["keys of images: filename (1), object (1), size (1)"],
+        ),
+        (
             replace(PLAIN, extra={"info": {}}),
             ["keys of the file: info (1)"],
             ["keys of the file: info (1)"],

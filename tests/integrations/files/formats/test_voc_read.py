@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import AnnotationError
-from sparsedet.formats import detect_format, read_dataset
+from sparsedet.formats import detect_format, load_format, read_dataset
 from tests.integrations.files.formats.datasets import objects, sizes, write_image
 
 VOCDEVKIT = """<annotation>
@@ -123,6 +123,59 @@ def test_numbers_follow_names(tmp_path: Path) -> None:
     assert [(c.id, c.name) for c in dataset.categories] == list(enumerate(sorted(words), start=1))
     found = [(image.id, image.file_name) for image in dataset.images]
     assert found == [(1, "a.jpg"), (2, "b.jpg"), (3, "c.jpg")]
+
+
+ANNOTATED = """<annotation verified="yes">
+	<folder>JPEGImages</folder>
+	<filename origin="camera">a.jpg</filename>
+	<size unit="px">
+		<width>120</width>
+		<height>80</height>
+		<depth>3</depth>
+		<bits>8</bits>
+	</size>
+	<object custom="1">
+		<name lang="en">dog</name>
+		<pose>Unspecified</pose>
+		<truncated>0</truncated>
+		<difficult>0</difficult>
+		<bndbox by="hand">
+			<xmin guessed="">1</xmin>
+			<ymin>1</ymin>
+			<xmax>9</xmax>
+			<ymax>9</ymax>
+			<angle>0.5</angle>
+		</bndbox>
+	</object>
+</annotation>
+"""
+
+
+def test_attributes_and_what_stands_beside_the_corners_are_kept(tmp_path: Path) -> None:
+    """LabelImg marks files as verified, other tools give the angles of boxes."""
+    write(tmp_path, "Annotations/a.xml", ANNOTATED)
+    write_image(tmp_path / "JPEGImages/a.jpg")
+    dataset, images = read_dataset(tmp_path)
+    assert dataset.images[0].extra == {
+        "@verified": "yes",
+        "folder": "JPEGImages",
+        "filename": {"@origin": "camera"},
+        "size": {"@unit": "px", "bits": 8},
+        "depth": 3,
+    }
+    assert dataset.boxes[0].extra == {
+        "@custom": "1",
+        "name": {"@lang": "en"},
+        **{"pose": "Unspecified", "truncated": 0, "difficult": 0},
+        "bndbox": {"@by": "hand", "angle": 0.5, "xmin": {"@guessed": ""}},
+    }
+    assert load_format("voc").losses(dataset) == []
+    (tmp_path / "made").mkdir()
+    load_format("voc").write(dataset, tmp_path / "made", images=images)
+    assert (tmp_path / "made/Annotations/a.xml").read_text(encoding="utf-8") == ANNOTATED
+    lost = load_format("yolo").losses(dataset)
+    assert "keys of boxes: @custom (1), bndbox (1), name (1)" in lost
+    assert any("@verified (1)" in text for text in lost)
 
 
 def test_a_workspace_beside_the_images_is_no_part_of_them(tmp_path: Path) -> None:

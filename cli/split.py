@@ -12,6 +12,7 @@ from sparsedet.errors import SparseDetError
 from .options import DataRoot, Json, Tool, Url
 from .output import emit_json, progress_bar, say, table
 from .recipes import RECIPE_HELP, choose_recipe, refuse_with_released, show_recipes
+from .split_source import read_source
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
@@ -144,23 +145,32 @@ def split(
     from sparsedet.files import atomic_folder, without_collector
     from sparsedet.sparsify import make_split
     from sparsedet.sparsify.folder import describe_split, write_split
+    from sparsedet.sparsify.near_duplicates import DISTANCE, check_distance
     from sparsedet.sparsify.released import read_released, write_released
 
     if released is not None:
-        given = {"--recipe": recipe, "--drop": drop, "--set": set_ or None, "--val": val}
-        refuse_with_released({**given, "--group-by": group_by})
+        refuse_with_released(
+            {
+                "--recipe": recipe,
+                "--drop": drop,
+                "--set": set_ or None,
+                "--val": val,
+                "--group-by": group_by,
+                "--near-duplicate-distance": near_duplicate_distance,
+            }
+        )
     file = None if released is None else released_file(released, data_root)
     chosen = choose_recipe(recipe, drop, set_ or ())
     validation = _validation(val, group_by, needed=chosen is None and file is None)
+    distance = DISTANCE if near_duplicate_distance is None else near_duplicate_distance
+    check_distance(distance)
     with without_collector(), atomic_folder(output) as folder:
-        dataset, source, cache = _source(data, project, url, tool, images, folder / "pulled")
+        dataset, source, cache = read_source(data, project, url, tool, images, folder / "pulled")
         if file is not None:
             record = write_released(read_released(file, dataset), folder, source=source)
         else:
             if validation and near_duplicates and cache:
-                validation = _with_near_duplicates(
-                    validation, dataset, cache, near_duplicate_distance
-                )
+                validation = _with_near_duplicates(validation, dataset, cache, distance)
             made = make_split(dataset, chosen, validation, seed)
             record = describe_split(
                 made, dataset, source=source, recipe=chosen, val=validation, seed=seed
@@ -170,6 +180,9 @@ def split(
         emit_json({"output": str(output), **record})
     else:
         _show(output, record)
+        if record["validation"] and not record["validation"]["near_duplicates"]:
+            why = "that takes the images (--images)" if near_duplicates else "--no-near-duplicates"
+            say(f"Near duplicates were not looked for: {why}.")
 
 
 def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "Validation | None":
@@ -189,63 +202,13 @@ def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "
 
 
 def _with_near_duplicates(
-    validation: "Validation", dataset: "Dataset", images: Path, distance: int | None
+    validation: "Validation", dataset: "Dataset", images: Path, distance: int
 ) -> "Validation":
     from sparsedet.sparsify import find_near_duplicates
-    from sparsedet.sparsify.near_duplicates import DISTANCE
 
     with progress_bar() as progress:
-        found = find_near_duplicates(
-            dataset, images, distance=DISTANCE if distance is None else distance, progress=progress
-        )
+        found = find_near_duplicates(dataset, images, distance=distance, progress=progress)
     return replace(validation, near_duplicates=found)
-
-
-def _source(
-    data: Path | None,
-    project: str | None,
-    url: str | None,
-    tool: str,
-    images: Path | None,
-    pulled: Path,
-) -> "tuple[Dataset, str | dict[str, str], Path | None]":
-    """Return the full dataset, what `split.json` says about its origin, and its image folder."""
-    from sparsedet.annotations import check_images, read_coco
-    from sparsedet.formats import detect_format, read_dataset
-    from sparsedet.workspace import locate
-
-    if data is not None and project is None:
-        if data.is_dir() and detect_format(data) != "coco":
-            dataset, folder = read_dataset(data, images=images)
-            return dataset, str(data), folder
-        file, folder = locate(data, images) if data.is_dir() else (data, images)
-        dataset = read_coco(file)
-        if folder is not None:
-            check_images(dataset, folder)
-        return dataset, str(file), folder
-    if project is not None and data is None:
-        return _pull(project, url, tool, images, pulled)
-    raise SparseDetError("give either an annotation file (or a workspace folder) or --project")
-
-
-def _pull(
-    project: str, url: str | None, tool: str, images: Path | None, folder: Path
-) -> "tuple[Dataset, dict[str, str], Path]":
-    """Pull a project into the workspace `folder`, or its images into `images` where given."""
-    from sparsedet.annotations import write_coco
-    from sparsedet.settings import Settings, Source
-    from sparsedet.tool import load_integration
-    from sparsedet.workspace import Workspace
-
-    workspace = Workspace(folder)
-    connection = load_integration(tool)(url)
-    with progress_bar() as progress:
-        cache = images or workspace.images
-        dataset = connection.pull(project, cache, progress)
-    source = Source(tool=tool, url=connection.url, project=project)
-    write_coco(dataset, workspace.annotations)
-    workspace.write_settings(Settings(source=source))
-    return dataset, source.model_dump(), cache
 
 
 def _show(output: Path, record: Mapping[str, Any]) -> None:
@@ -263,11 +226,14 @@ def _show(output: Path, record: Mapping[str, Any]) -> None:
         matched = released["matched"]
         title = (
             f"{output}: boxes of the released file {released['name']}, all found in the full file "
-            f"({matched['by_id']} by id, {matched['by_place']} by place)"
+            f"({matched['by_id']} by id, {matched['by_place']} by place; edges differ by up to "
+            f"{released['offset']} px)"
         )
     else:
         title = f"{output}: boxes, seed {record['seed']}"
     table(title, ["class", *parts], rows)
+    if not record["boxes"]["train"]:
+        say("warning: no box is left to train on")
     if recipe and record["val"]:
         say("Validation images keep all their boxes; the recipe applies to training images.")
     if validation := record["validation"]:
@@ -279,9 +245,8 @@ def _tell_validation(validation: Mapping[str, Any], images: int) -> None:
     if groups := validation["groups"]:
         say(f"Validation has {groups['validation']} of {groups['total']} groups by {groups['by']}.")
     if found := validation["near_duplicates"]:
-        say(f"Near duplicates: {found['images']} images, {found['sets']} set(s), each on one side.")
-    else:
-        say("Near duplicates were not looked for: without --images, or by --no-near-duplicates.")
+        sets = "1 set" if found["sets"] == 1 else f"{found['sets']} sets, each"
+        say(f"Near duplicates: {found['images']} images in {sets} on one side.")
     if exhaustive := validation["exhaustive"]:
         say(f"{exhaustive} of {images} validation images are marked exhaustive.")
     if unmeasured := validation["unmeasured"]:

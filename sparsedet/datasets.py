@@ -80,14 +80,15 @@ def resolve(data: str, images: Path | None = None, data_root: Path | None = None
 
 
 def released_file(released: str, data_root: Path | None) -> Path:
-    """Return the path of a released sparse split: a file, or one of `RELEASED` by name.
+    """Return the path of a released sparse split: a file, or one of `RELEASED` by (file) name.
 
     Raises:
         SparseDetError: when nothing is there, saying where it was looked for.
     """
     path = Path(released)
-    if released in RELEASED and not path.exists():
-        return _published(released, None, data_root).annotations
+    name = released.removesuffix(".json")
+    if name in RELEASED and not path.exists():
+        return _published(name, None, data_root).annotations
     if not path.is_file():
         raise SparseDetError(
             f"{released}: neither a file nor the name of a released split ({', '.join(RELEASED)})"

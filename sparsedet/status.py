@@ -59,6 +59,8 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     """
     folders = {folder.number: folder for folder in workspace.all_rounds()}
     if not folders and not workspace.ledger.is_file():
+        if workspace.settings_file.is_file():
+            raise SparseDetError(f"{workspace.root}: no round yet; `sparsedet round` starts one")
         raise SparseDetError(
             f"{workspace.root}: neither rounds nor a ledger here; `sparsedet init` makes a "
             "workspace, `sparsedet round` starts its first round"

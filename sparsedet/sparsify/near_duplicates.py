@@ -76,10 +76,7 @@ def find_near_duplicates(
         AnnotationError: naming the image's id, when it can't be read.
         SparseDetError: when `distance` is out of range.
     """
-    if not 0 <= distance <= MAX_DISTANCE:
-        raise SparseDetError(
-            f"a distance of {distance} between near duplicates: expected 0 to {MAX_DISTANCE} bits"
-        )
+    check_distance(distance)
     names: list[str] = []
     codes: list[Codes] = []
     for image, code in _codes(dataset.images, folder, progress):
@@ -95,6 +92,18 @@ def find_near_duplicates(
     )
     sets = sets_of(joined(names, pairs))
     return NearDuplicates(tuple(tuple(found) for found in sets if len(found) > 1), distance)
+
+
+def check_distance(distance: int) -> None:
+    """Refuse a distance that the search can't keep to.
+
+    Raises:
+        SparseDetError: saying what is possible.
+    """
+    if not 0 <= distance <= MAX_DISTANCE:
+        raise SparseDetError(
+            f"a distance of {distance} between near duplicates: expected 0 to {MAX_DISTANCE} bits"
+        )
 
 
 def image_hash(image: Image, folder: Path) -> Codes | None:

@@ -50,7 +50,7 @@ def test_groups_and_near_duplicates_stay_on_one_side(full: Path, tmp_path: Path)
         ["scene_0001.png", "scene_0012.png"]
     ]
     assert "Validation has 2 of 4 groups by key:patient." in result.err
-    assert "Near duplicates: 2 images, 1 set(s), each on one side." in result.err
+    assert "Near duplicates: 2 images in 1 set on one side." in result.err
     assert sparsedet(*command, "--json").json() == {"output": str(out), **record}
 
 
@@ -60,7 +60,9 @@ def test_near_duplicates_can_be_left_alone(full: Path, tmp_path: Path) -> None:
         result = sparsedet("split", full, *options, "-o", tmp_path / name, "--json")
         assert result.json()["validation"]["near_duplicates"] is None
     told = sparsedet("split", full, "-o", tmp_path / "told").err
-    assert "Near duplicates were not looked for: without --images" in told
+    assert "Near duplicates were not looked for: that takes the images (--images)." in told
+    refused = sparsedet("split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far")
+    assert "a distance of 18 between near duplicates: expected 0 to 17 bits" in refused.error()
     exact = ("--near-duplicate-distance", "0")
     result = sparsedet("split", full, *images, *exact, "-o", tmp_path / "exact", "--json")
     assert result.json()["validation"]["near_duplicates"]["distance"] == 0

@@ -2,9 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Never
 
 import typer
 
@@ -89,8 +90,14 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
 
+def _end(number: int, frame: object) -> Never:
+    """End as after Ctrl-C: what a command has half written is removed on the way out."""
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command line; turn errors that the user can mend into one line and status 1."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except SystemExit as end:

@@ -1,7 +1,12 @@
 """`sparsedet split`: from a file, a workspace or a project to a folder with a sparse split."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -223,3 +228,18 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
     refused = sparsedet("split", empty, "--recipe", "easy", "-o", tmp_path / "no")
     assert refused.status == 1
     assert "not a format that sparsedet reads" in refused.err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_split_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+    pipe = tmp_path / "full.json"
+    os.mkfifo(pipe)  # nobody writes into it: the command waits there
+    command = [sys.executable, "-m", "sparsedet", "split", pipe, "--recipe", "easy", "-o", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob(".out.*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(30) == status
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -145,7 +145,10 @@ def read_voc(voc: VocFolder, progress: Progress = no_progress) -> VocContent:
     files: dict[str, Path] = {}
     for done, xml in enumerate(voc.xml_files, start=1):
         path = voc.annotations / xml
-        image = reader.image(xml, path, sizes)
+        try:
+            image = reader.image(xml, path, sizes)
+        except RecursionError as error:
+            raise AnnotationError(f"{path}: not a VOC annotation (nested too deep)") from error
         if image.file_name in files:
             raise AnnotationError(
                 f"{path}: its image {image.file_name} is already that of {files[image.file_name]}"

@@ -19,6 +19,8 @@ def read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
         content = yaml.safe_load(path.read_text("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path}: not valid YAML ({error})") from error
+    except RecursionError as error:
+        raise AnnotationError(f"{path}: not valid YAML for a dataset (nested too deep)") from error
     if not isinstance(content, dict) or not content.get("names"):
         raise AnnotationError(f"{path}: has no `names` of classes")
     if "kpt_shape" in content:

@@ -287,6 +287,10 @@ BOMB = '<!DOCTYPE b [<!ENTITY x "aaaa"><!ENTITY y "&x;&x;&x;">]>'
         ("<annotation><object>", r"a\.xml: not valid XML at line 1, column 21"),
         (BOMB + "<annotation>&y;</annotation>", r"a\.xml: declares a document type or entities"),
         ("<annotation-list/>", r"a\.xml: the root is <annotation-list>, expected <annotation>"),
+        (
+            annotation("<a>" * 5000 + "</a>" * 5000),
+            r"a\.xml: not a VOC annotation .*nested too deep",
+        ),
         (annotation(f"<object>{BOX}</object>"), r"a\.xml: object 1: no <name>"),
         (
             annotation(box("1", "1", "9", "9") + "<object><name>cat</name></object>"),

@@ -191,6 +191,7 @@ def test_lines_that_are_refused(lines: str, message: str, tmp_path: Path) -> Non
     ("data", "message"),
     [
         ("names: [", r"data\.yaml: not valid YAML"),
+        ("a: " + "[" * 5000 + "]" * 5000, r"data\.yaml: not valid YAML .*nested too deep"),
         ("train: images\n", "has no `names`"),
         ("names: dog\n", "expected a list"),
         ("names: [no, yes]\n", "which is no text; put it in quotes"),

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations.entries import EntryReader, box_entry, image_entry, xywh
-from sparsedet.annotations.model import Box, Dataset, Image
+from sparsedet.annotations.dataset import Dataset
+from sparsedet.annotations.entries import EntryReader, box_entry, image_entry
+from sparsedet.annotations.model import Box, Image
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.files import read_json, without_collector, write_bytes
-
-__all__ = ["from_coco", "read_coco", "to_coco", "write_coco", "xywh"]
 
 logger = logging.getLogger(__name__)
 

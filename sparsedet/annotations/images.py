@@ -6,7 +6,8 @@ numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` lo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations.model import Dataset, Image
+from sparsedet.annotations.dataset import Dataset
+from sparsedet.annotations.model import Image
 from sparsedet.errors import AnnotationError
 
 if TYPE_CHECKING:

@@ -1,25 +1,21 @@
-"""The one type that runs through the whole tool: images, boxes and categories.
+"""What a dataset consists of: images, boxes and categories.
 
 Boxes are XYXY, absolute pixels of the EXIF-upright image, floats. Other conventions (COCO's XYWH,
 Label Studio's percentages) exist only where files and servers are read and written.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sparsedet.annotations.table import BoxTable
+from typing import Any
 
 XYXY = tuple[float, float, float, float]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
-def _no_keys() -> Mapping[str, Any]:
+def no_keys() -> Mapping[str, Any]:
+    """Return the `extra` of what has no keys that sparsedet does not know."""
     # A factory, because dataclasses refuse the (unhashable) mapping itself as a default.
     return _EMPTY
 
@@ -30,7 +26,7 @@ class Category:
 
     id: int
     name: str
-    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
     """Keys of the source file that sparsedet does not know, kept for writing."""
 
 
@@ -52,7 +48,7 @@ class Image:
     tool_version: str | None = None
     """The annotation tool's name for the state of the image's annotations when they were pulled;
     None where there were none."""
-    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ class Box:
     """Where the box comes from: `human`, `accepted`, `edited`; None where a file does not say."""
     tool_id: str | None = None
     """The annotation tool's id of the region."""
-    extra: Mapping[str, Any] = field(default_factory=_no_keys)
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
 
     @property
     def width(self) -> float:
@@ -83,63 +79,3 @@ class Box:
     def height(self) -> float:
         """Height in pixels."""
         return self.xyxy[3] - self.xyxy[1]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images with their annotations. Immutable: every change makes a new one."""
-
-    images: tuple[Image, ...]
-    boxes: Sequence[Box]
-    """A tuple, or the `BoxTable` that a file was read into; never changed in place."""
-    categories: tuple[Category, ...]
-    background: tuple[Box, ...] = ()
-    """Verified background: boxes that a reviewer rejected for their class."""
-    extra: Mapping[str, Any] = field(default_factory=_no_keys)
-    """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
-
-    @cached_property
-    def image_by_id(self) -> Mapping[int, Image]:
-        """Images by id."""
-        return {image.id: image for image in self.images}
-
-    @cached_property
-    def category_by_id(self) -> Mapping[int, Category]:
-        """Categories by id."""
-        return {category.id: category for category in self.categories}
-
-    @cached_property
-    def boxes_by_image(self) -> Mapping[int, tuple[Box, ...]]:
-        """Annotations of every image id, in file order; an image without any has an empty tuple."""
-        grouped: dict[int, list[Box]] = {image.id: [] for image in self.images}
-        for box in self.boxes:
-            grouped[box.image_id].append(box)
-        return {image_id: tuple(boxes) for image_id, boxes in grouped.items()}
-
-    @cached_property
-    def table(self) -> "BoxTable":
-        """The annotations in columns."""
-        # Imported here because numpy costs a tenth of a second, which `--help` can do without.
-        from sparsedet.annotations.table import BoxTable
-
-        return BoxTable.of(self.boxes)
-
-    def with_boxes(self, boxes: Iterable[Box]) -> "Dataset":
-        """Return the same images and categories with other annotations."""
-        return replace(self, boxes=tuple(boxes))
-
-    def with_images(self, images: Iterable[Image]) -> "Dataset":
-        """Return the part of the dataset on `images`: their annotations and verified background."""
-        kept = tuple(images)
-        ids = {image.id for image in kept}
-        return replace(
-            self,
-            images=kept,
-            boxes=self.table.on_images(ids),
-            background=tuple(box for box in self.background if box.image_id in ids),
-        )
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of annotations of each category name, crowd regions left out."""
-        counted = Counter(self.table.category_ids[~self.table.iscrowd].tolist())
-        return {category.name: counted[category.id] for category in self.categories}

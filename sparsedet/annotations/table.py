@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from sparsedet.annotations.entries import box_of_entry
 from sparsedet.annotations.model import Box
 
 IntArray = npt.NDArray[np.int64]
@@ -72,8 +73,6 @@ class BoxTable(Sequence[Box]):
     @cached_property
     def rows(self) -> tuple[Box, ...]:
         """The boxes as objects."""
-        from sparsedet.annotations.entries import box_of_entry
-
         columns = zip(self.sources, self.xyxy.tolist(), self.iscrowd.tolist(), strict=True)
         return tuple(
             source if isinstance(source, Box) else box_of_entry(source, tuple(xyxy), iscrowd)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations import XYXY, Dataset
-from sparsedet.annotations.coco import xywh
+from sparsedet.annotations.entries import xywh
 from sparsedet.errors import AnnotationError
 from sparsedet.files import read_json, write_json
 

@@ -12,7 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.coco import to_coco, xywh
+from sparsedet.annotations.coco import to_coco
+from sparsedet.annotations.entries import xywh
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import Detections, OnImage, detect
 from sparsedet.modeling.checkpoint import build_for_inference

@@ -85,6 +85,11 @@ def convert(
             if folder is not None:
                 check_images(loaded.dataset, folder)
             target.write(loaded.dataset, temporary, images=folder, progress=progress)
+    if folder is None and target.needs_images:
+        say(
+            f"{target.title} can't be read without images: give their folder with --images "
+            f"wherever {output} is read, or leave out --no-images"
+        )
     counts = loaded.dataset.counts()
     if json_output:
         emit_json(

@@ -38,6 +38,11 @@ class DatasetFormat(Protocol):
         """What makes a folder one of this format, in a few words."""
         ...
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether annotations can't be read without the images, whose sizes they lack."""
+        ...
+
     def detect(self, path: Path) -> bool:
         """Tell whether a file or folder looks like this format, without reading all of it."""
         ...

@@ -95,11 +95,31 @@ def test_images_elsewhere_or_left_out(coco: Path, tmp_path: Path) -> None:
     result = sparsedet("convert", coco, tmp_path / "bare", "--to", "voc", "--no-images")
     assert result.status == 0, result.err
     assert not (tmp_path / "bare/JPEGImages").exists()
+    assert "can't be read" not in result.err
     result = sparsedet(
         "convert", coco, tmp_path / "out", "--to", "voc", "--images", tmp_path / "pictures"
     )
     assert result.status == 0, result.err
     assert (tmp_path / "out/JPEGImages/b.jpg").is_file()
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_yolo_without_images_is_told_of(coco: Path, tmp_path: Path, more: list[str]) -> None:
+    """It has no sizes of images, so that nothing could read it alone."""
+    bare, back = tmp_path / "bare", tmp_path / "back"
+    result = sparsedet("convert", coco, bare, "--to", "yolo", "--no-images", *more)
+    assert result.status == 0, result.err
+    said = (
+        "YOLO can't be read without images: give their folder with --images wherever "
+        f"{bare} is read, or leave out --no-images"
+    )
+    assert said in result.err.splitlines()
+    result = sparsedet("convert", bare, back, "--to", "coco")
+    assert result.status == 1
+    assert f"no images in {bare / 'images'}; put them there" in result.err
+    result = sparsedet("convert", bare, back, "--to", "coco", "--images", coco.parent / "images")
+    assert result.status == 0, result.err
+    assert sorted(objects(read_coco(back / "annotations.json"))) == ["b.jpg", "day/a.png"]
 
 
 def test_a_split_alone(coco: Path, tmp_path: Path) -> None:

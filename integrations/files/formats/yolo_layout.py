@@ -72,7 +72,10 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     splits = _read_splits(root, data, content) if data else {}
     everything = sorted(set().union(*splits.values()) if splits else _below(root, IMAGES))
     if not everything:
-        raise AnnotationError(f"{data or root}: no images in {root / IMAGES}")
+        raise AnnotationError(
+            f"{data or root}: no images in {root / IMAGES}; put them there, or give their folder "
+            "with --images"
+        )
     base = IMAGES if all(name.startswith(f"{IMAGES}/") for name in everything) else "."
     return YoloFolder(
         root,

@@ -69,7 +69,6 @@ def convert(
     annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
     and labels/ (yolo).
     """
-    from sparsedet.annotations import check_images
     from sparsedet.files import atomic_folder
     from sparsedet.formats import detect_format, load_format, read_dataset
 
@@ -82,8 +81,6 @@ def convert(
         lost = target.losses(loaded.dataset)
         folder = _images(loaded, source) if with_images else None
         with atomic_folder(output) as temporary:
-            if folder is not None:
-                check_images(loaded.dataset, folder)
             target.write(loaded.dataset, temporary, images=folder, progress=progress)
     if folder is None and target.needs_images:
         say(
@@ -111,10 +108,19 @@ def convert(
 
 
 def _images(loaded: "Loaded", source: Path) -> Path:
-    """Return the image folder of what was read."""
-    if loaded.images is None:
+    """Return the image folder of what was read, in which all images are as annotated."""
+    from sparsedet.annotations import check_images
+
+    advice = "give their folder with --images, or leave images out with --no-images"
+    folder = loaded.images
+    if folder is None:
+        raise SparseDetError(f"{source}: where are its images? {advice.capitalize()}")
+    names = [image.file_name for image in loaded.dataset.images]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing and folder.is_dir():
         raise SparseDetError(
-            f"{source}: where are its images? Give their folder with --images, or leave them out "
-            "with --no-images"
+            f"{folder}: {len(missing)} of {len(names)} images are not there (first: {missing[0]}); "
+            f"{advice}"
         )
-    return loaded.images
+    check_images(loaded.dataset, folder)
+    return folder

@@ -147,4 +147,21 @@ def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> No
     )
     write_image(coco.parent / "images/b.jpg", 50, 50)
     assert "is 50 x 50 pixels upright" in sparsedet("convert", coco, out, "--to", "voc").error()
+    (coco.parent / "images/b.jpg").unlink()
+    for target in ("coco", "voc", "yolo"):
+        assert sparsedet("convert", coco, out / "deep", "--to", target).error() == (
+            f"{coco.parent / 'images'}: 1 of 2 images are not there (first: b.jpg); give their "
+            "folder with --images, or leave images out with --no-images"
+        )
+    assert "nowhere: no such image folder" in (
+        sparsedet("convert", coco, out, "--to", "voc", "--images", "nowhere").error()
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_what_fails_while_it_is_written_leaves_nothing(coco: Path, tmp_path: Path) -> None:
+    """The file of the first image is there by the time that the second can't be written."""
+    write_coco(replace(DATASET, categories=(Category(1, "dog"), Category(3, "c\x01at"))), coco)
+    error = sparsedet("convert", coco, tmp_path / "out", "--to", "voc").error()
+    assert "can't be written in XML; rename the class" in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]

@@ -1,5 +1,6 @@
 """`sparsedet compare`: what a sparse file lacks against its full file, and what explains it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -8,29 +9,40 @@ import typer
 from sparsedet.errors import SparseDetError
 
 from .options import Json
-from .output import emit_json, say, table
+from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.sparsify.comparison import Boxes, Comparison, Section
 
 _SHOWN = 20
 """Rows of a table that are printed; the page and --json hold all."""
+_OTHER_SUFFIXES = (".yaml", ".yml")
+"""Of files that stand for a folder of another format than COCO."""
 _PRINTED = ("class", "boxes_per_image", "size", "border", "place", "neighbours", "number_in_row")
 
 
 def compare(
     full: Annotated[
-        Path, typer.Argument(metavar="FULL.json", help="A COCO file with all annotations.")
+        Path,
+        typer.Argument(
+            metavar="FULL",
+            help="All annotations: a COCO file, a folder that `sparsedet pull` made, or one of "
+            "Pascal VOC or YOLO.",
+        ),
     ],
     sparse: Annotated[
         Path,
         typer.Argument(
-            metavar="SPARSE.json", help="A COCO file with some of them, on the same images."
+            metavar="SPARSE", help="Some of them, on the same images: a file or folder likewise."
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="HTML page to write, with all tables and plots."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="HTML page to write, with all tables and plots; only replaces an older one.",
+        ),
     ] = None,
     recipe: Annotated[
         list[str] | None,
@@ -45,7 +57,8 @@ def compare(
         typer.Option(
             "--absent-images",
             help="What is made of images that SPARSE lacks: removed (all their boxes are gone), "
-            "left-out, or auto: left out where SPARSE holds other images without boxes.",
+            "left-out, or auto: left out where val.json beside SPARSE holds them, or where SPARSE "
+            "holds other images without boxes; else recipes are tested both ways.",
         ),
     ] = "auto",
     seed: Annotated[
@@ -57,7 +70,8 @@ def compare(
 
     Tells what was removed: by class, boxes per image, size, place and neighbourhood. Tells which
     recipes explain it and which it rules out, each with a p-value. Images are known by their file
-    names, classes by their names; crowd regions are left out.
+    names, or the last part of these where folders differ; classes by their names. Crowd regions are
+    left out.
     """
     from sparsedet.sparsify import load_recipe, recipe_names
     from sparsedet.sparsify.comparison import AbsentImages, compare
@@ -67,10 +81,17 @@ def compare(
         raise SparseDetError(
             f"--absent-images {absent_images}: expected {', '.join(get_args(AbsentImages))}"
         )
-    if output is not None and output.is_dir():
-        raise SparseDetError(f"{output}: is a folder; name the HTML file to write with -o")
+    if output is not None:
+        _check_output(output, (full, sparse))
     recipes = [load_recipe(name) for name in recipe or recipe_names()]
-    found = compare(_boxes(full), _boxes(sparse), recipes, seed=seed, absent=absent)
+    found = compare(
+        _boxes(full),
+        _boxes(sparse),
+        recipes,
+        seed=seed,
+        absent=absent,
+        validation=_validation(sparse) if absent == "auto" else (),
+    )
     if output is not None:
         from sparsedet.sparsify.comparison.page import write_page
 
@@ -84,15 +105,58 @@ def compare(
         say(f"wrote {output}; open it in a browser: {output.resolve().as_uri()}")
 
 
+def _check_output(output: Path, inputs: Collection[Path]) -> None:
+    """Refuse to write over anything but an older page.
+
+    Raises:
+        SparseDetError: saying what is there.
+    """
+    from sparsedet.sparsify.comparison.page import is_page
+
+    if output.is_dir():
+        raise SparseDetError(f"{output}: is a folder; name the HTML file to write with -o")
+    if not output.exists():
+        return
+    if any(path.exists() and output.samefile(path) for path in inputs):
+        raise SparseDetError(f"{output}: is one of the files to compare; name another one with -o")
+    if not is_page(output):
+        raise SparseDetError(
+            f"{output}: exists already and is no page of sparsedet compare; it is left as it is, "
+            "name another one with -o"
+        )
+
+
 def _boxes(path: Path) -> "Boxes":
-    """Read a file's boxes; its entries, which take most of the memory, are let go."""
+    """Read the boxes of a file or folder; its entries, which take most of the memory, are let go.
+
+    Raises:
+        AnnotationError: naming the file and the place of what is broken.
+    """
     from sparsedet.annotations import read_coco
     from sparsedet.files import without_collector
+    from sparsedet.formats import read_dataset
     from sparsedet.sparsify.comparison import Boxes
 
     # Until they are gone the collector would look through all entries, in vain.
     with without_collector():
+        if path.is_dir() or path.suffix.lower() in _OTHER_SUFFIXES:
+            with progress_bar() as progress:
+                return Boxes.of(read_dataset(path, progress=progress).dataset)
         return Boxes.of(read_coco(path))
+
+
+def _validation(sparse: Path) -> list[str]:
+    """Return the file names of the validation images that `sparsedet split` put beside a file.
+
+    Raises:
+        AnnotationError: when there is a `val.json` that is no COCO file.
+    """
+    from sparsedet.annotations import read_coco
+
+    file = sparse.with_name("val.json")
+    if sparse.is_dir() or sparse.name == file.name or not file.is_file():
+        return []
+    return [image.file_name for image in read_coco(file).images]
 
 
 def _show(found: "Comparison") -> None:

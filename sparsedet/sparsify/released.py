@@ -6,7 +6,7 @@ A released file is a fixed list of boxes. No recipe stands for it, so it is chec
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
@@ -19,6 +19,7 @@ from sparsedet.annotations.table import BoolArray, BoxTable, IntArray
 from sparsedet.errors import AnnotationError
 from sparsedet.files import write_json
 from sparsedet.sparsify.folder import RECORD
+from sparsedet.sparsify.image_names import same_images
 
 SAME_PLACE = 1.01
 """Pixels that an edge may be off: Pascal VOC counts pixels from 1, and converters disagree on it.
@@ -60,8 +61,8 @@ def read_released(file: Path, full: Dataset) -> Released:
     """Read a released sparse split and find each of its boxes in the full dataset.
 
     A box is found by its id where image, class and place agree, else by image, class and place.
-    Images are told by their file names, or the last parts of these where folders differ; classes by
-    their names; places may differ by `SAME_PLACE`.
+    Images are told by their file names (see `same_images`), classes by their names; places may
+    differ by `SAME_PLACE`.
 
     Args:
         file: A COCO file.
@@ -204,15 +205,10 @@ def _same_images(file: Path, sparse: Sequence[Image], full: Sequence[Image]) -> 
     Raises:
         AnnotationError: when there are images that the full file lacks.
     """
-    by_name = {image.file_name: image.id for image in full}
-    by_last_part = _unique({image.id: PurePosixPath(image.file_name).name for image in full})
-    taken = _unique({image.id: PurePosixPath(image.file_name).name for image in sparse})
-    same = {}
-    for image in sparse:
-        last = PurePosixPath(image.file_name).name
-        there = by_name.get(image.file_name, by_last_part.get(last) if last in taken else None)
-        if there is not None:
-            same[image.id] = there
+    rows = same_images([image.file_name for image in sparse], [image.file_name for image in full])
+    same = {
+        image.id: full[row].id for image, row in zip(sparse, rows, strict=True) if row is not None
+    }
     if missing := [image.file_name for image in sparse if image.id not in same]:
         raise AnnotationError(
             f"{file}: {len(missing)} of {len(sparse)} images are not in the full file "
@@ -229,16 +225,6 @@ def _same_classes(file: Path, sparse: Dataset, full: Dataset) -> dict[int, int]:
             f"(first: {missing[0]}); is it the file that the split was made from?"
         )
     return {category.id: by_name[category.name] for category in sparse.categories}
-
-
-def _unique(names: dict[int, str]) -> dict[str, int]:
-    """Return ids by name, without names that several have."""
-    ids: dict[str, int] = {}
-    repeated = set()
-    for id, name in names.items():
-        if ids.setdefault(name, id) != id:
-            repeated.add(name)
-    return {name: id for name, id in ids.items() if name not in repeated}
 
 
 def _translated(ids: IntArray, others: dict[int, int]) -> IntArray:

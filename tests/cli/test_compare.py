@@ -1,5 +1,6 @@
 """`sparsedet compare`: tables and verdicts on stdout, a page, JSON, and one line for mistakes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.sparsify import recipe_names
 from tests.cli.command import sparsedet
+from tests.integrations.files.formats.datasets import write_images
 from tests.sparsify.comparison.data import coco_like, small, sparse
 
 
@@ -83,6 +85,76 @@ def test_wrong_options_are_refused(files: tuple[Path, Path], tmp_path: Path) -> 
     assert error == "--absent-images no: expected auto, removed, left-out"
     assert "is a folder" in sparsedet("compare", *files, "-o", tmp_path).error()
     assert "no such file" in sparsedet("compare", tmp_path / "x.json", files[1]).error()
+
+
+def test_nothing_but_an_older_page_is_replaced(files: tuple[Path, Path], tmp_path: Path) -> None:
+    full, left = files
+    before = full.read_bytes(), left.read_bytes()
+    (tmp_path / "link.html").symlink_to(left)
+    other = tmp_path / "notes.html"
+    other.write_text("<!doctype html><p>mine</p>", encoding="utf-8")
+    for output in (full, left, tmp_path / "link.html", tmp_path / "x" / ".." / full.name):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        error = sparsedet("compare", full, left, "-o", output).error()
+        assert error == f"{output}: is one of the files to compare; name another one with -o"
+    assert "is no page of sparsedet compare" in sparsedet("compare", *files, "-o", other).error()
+    assert other.read_text(encoding="utf-8") == "<!doctype html><p>mine</p>"
+    assert (full.read_bytes(), left.read_bytes()) == before
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        assert sparsedet("compare", *files, "--recipe", "easy", "-o", page).status == 0
+
+
+def test_folders_of_any_format_are_compared(files: tuple[Path, Path], tmp_path: Path) -> None:
+    full = small(boxes=3, images=3)
+    write_images(full, tmp_path / "images")
+    write_coco(full, tmp_path / "all.json")
+    voc = tmp_path / "voc"
+    result = sparsedet("convert", tmp_path / "all.json", voc, "--to", "voc")
+    assert result.status == 0, result.err
+    workspace = tmp_path / "workspace"
+    kept = full.with_boxes(box for box in full.boxes if box.id % 10)
+    write_coco(kept, workspace / "annotations.json")
+    write_images(full, workspace / "images")
+    (workspace / "sparsedet.toml").write_text("", encoding="utf-8")
+    for one, other in ((voc, workspace), (tmp_path / "all.json", workspace)):
+        found = sparsedet("compare", one, other, "--recipe", "random", "--json")
+        assert found.status == 0, found.err
+        total = found.json()["total"]
+        assert (total["boxes"], total["removed"]) == (9, 3)
+
+
+def test_images_are_known_by_the_last_part_of_their_names(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    left = read_coco(files[1])
+    renamed = replace(
+        left, images=tuple(replace(one, file_name=f"images/{one.file_name}") for one in left.images)
+    )
+    write_coco(renamed, tmp_path / "renamed.json")
+    one, other = (
+        sparsedet("compare", files[0], file, "--recipe", "easy", "--json").json()["sections"]
+        for file in (files[1], tmp_path / "renamed.json")
+    )
+    assert one == other
+
+
+def test_validation_images_beside_the_file_are_left_out(tmp_path: Path) -> None:
+    full = coco_like(300)
+    write_coco(full, tmp_path / "full.json")
+    made = sparsedet(
+        *("split", tmp_path / "full.json", "--recipe", "per-class"),
+        *("--val", "0.2", "-o", tmp_path / "split"),
+    )
+    assert made.status == 0, made.err
+    paths = tmp_path / "full.json", tmp_path / "split" / "train.json"
+    found = sparsedet("compare", *paths, "--recipe", "per-class", "--json").json()
+    assert "they are validation images, and left out" in found["notes"][0]
+    assert found["verdicts"][0]["judgement"] == "fits"
+    assert found["verdicts"][0]["parameters"]["drop"] == pytest.approx(0.5, abs=0.01)
+    options = ("--recipe", "per-class", "--absent-images", "removed", "--json")
+    found = sparsedet("compare", *paths, *options).json()
+    assert found["verdicts"][0]["judgement"] == "ruled out"
 
 
 def test_absent_images_can_be_left_out(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
@@ -72,10 +73,19 @@ def candidates(boxes: Boxes, seed: int) -> Candidates:
     )
 
 
-def on_images(boxes: Candidates, chosen: BoolArray) -> Candidates:
-    """Return the boxes on the images where `chosen` (shape (I,)) is true, and only those images."""
+def on_images(
+    boxes: Candidates, chosen: BoolArray, inside: npt.NDArray[np.intp] | None = None
+) -> Candidates:
+    """Return the boxes on the images where `chosen` (shape (I,)) is true, and only those images.
+
+    Args:
+        boxes: N boxes on I images.
+        chosen: Which images.
+        inside: The rows of their boxes, in another order than that of `boxes`.
+    """
     row = np.cumsum(chosen) - 1
-    inside = chosen[boxes.image]
+    if inside is None:
+        inside = np.flatnonzero(chosen[boxes.image])
     return Candidates(
         images=[boxes.images[index] for index in np.flatnonzero(chosen).tolist()],
         image=row[boxes.image[inside]],

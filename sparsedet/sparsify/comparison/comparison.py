@@ -1,23 +1,28 @@
 """The comparison of a sparse file with its full file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from sparsedet.annotations.table import BoolArray
 from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.comparison.boxes import Boxes, candidates, on_images
 from sparsedet.sparsify.comparison.pairing import Pairing, pair
 from sparsedet.sparsify.comparison.plays import make_sample
 from sparsedet.sparsify.comparison.promises import Observation
+from sparsedet.sparsify.comparison.readings import AbsentImages, readings
 from sparsedet.sparsify.comparison.tables import Row, Table, make_row, make_tables, rows
-from sparsedet.sparsify.comparison.verdicts import Verdict, conclusion, judge
+from sparsedet.sparsify.comparison.verdicts import (
+    Verdict,
+    conclusion,
+    either,
+    judge,
+    sorted_verdicts,
+)
+from sparsedet.sparsify.image_names import same_images
 from sparsedet.sparsify.recipe import Recipe
-
-AbsentImages = Literal["auto", "removed", "left-out"]
-"""What is made of images that the sparse file lacks: their boxes count as removed, or the images
-are left out; `auto` leaves them out where the sparse file holds other images without boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def compare(
     *,
     seed: int = 1,
     absent: AbsentImages = "auto",
+    validation: Collection[str] = (),
 ) -> Comparison:
     """Say what a sparse file lacks against its full file, and which recipes explain it.
 
@@ -69,64 +75,82 @@ def compare(
         recipes: Which of them may have made the sparse file.
         seed: Of the plays that recipes are compared with.
         absent: What is made of images that the sparse file lacks.
+        validation: File names of images known to be held out for validation.
 
     Raises:
         AnnotationError: when the two don't belong together.
     """
     pairing = pair(full, sparse)
-    boxes, removed = candidates(full, seed), ~pairing.kept
     notes, changed = _notes(pairing), pairing.changed
     owned = np.bincount(full.image, minlength=len(full.images)) > 0
-    if absent_count := int((owned & ~pairing.present).sum()):
-        leave_out = absent == "left-out" or (absent == "auto" and pairing.keeps_empty_images)
-        notes.append(_absent_note(absent_count, leave_out, absent))
-        if leave_out:
-            removed = removed[pairing.present[boxes.image]]
-            boxes, changed = on_images(boxes, pairing.present), changed[pairing.present]
+    ways, told = readings(
+        owned & ~pairing.present,
+        _named(full, validation),
+        keeps_empty=pairing.keeps_empty_images,
+        absent=absent,
+    )
+    notes += [told] if told else []
+    every, counted = candidates(full, seed), ~ways[0].left_out
+    boxes, removed = on_images(every, counted), ~pairing.kept[counted[full.image]]
     if not len(boxes):
         raise AnnotationError("the images that both files hold have no boxes in the full file")
     tables = make_tables(boxes, full.classes)
-    sections = tuple(
-        Section(table.name, table.title, tuple(rows(table, removed))) for table in tables
-    )
-    per_image = np.bincount(boxes.image, minlength=len(boxes.images))
-    gone = np.bincount(boxes.image[removed], minlength=len(boxes.images))
-    total = make_row("all boxes", len(boxes), int(removed.sum()))
     if changed.any():
-        # What a rule removed there can't be told from what people changed.
-        sound = ~changed[boxes.image]
-        tables, removed = [table.select(sound) for table in tables], removed[sound]
-        boxes = on_images(boxes, ~changed)
         notes.append(
             f"The tables count {int(changed.sum())} images with such boxes; recipes are tested "
             "without them."
         )
-    seen = Observation(boxes, full.classes, removed, is_whole=not changed.any())
-    verdicts = _verdicts(recipes, seen, tables)
+    verdicts: dict[str, Sequence[Verdict]] = {}
+    for way in ways:
+        # What a rule removed from images that people changed can't be told from their changes.
+        tested = ~way.left_out & ~changed
+        inside = tested[full.image]
+        verdicts[way.absent] = _verdicts(
+            recipes,
+            Observation(
+                on_images(every, tested),
+                full.classes,
+                ~pairing.kept[inside],
+                is_whole=way.is_whole and not changed.any(),
+            ),
+            [table.select(inside[counted[full.image]]) for table in tables],
+        )
+    judged = sorted_verdicts(either(verdicts))
+    per_image = np.bincount(boxes.image, minlength=len(boxes.images))
+    gone = np.bincount(boxes.image[removed], minlength=len(boxes.images))
     return Comparison(
-        total=total,
+        total=make_row("all boxes", len(boxes), int(removed.sum())),
         images=int((per_image > 0).sum()),
         untouched=int(((per_image > 0) & (gone == 0)).sum()),
         bare=int(((per_image > 0) & (gone == per_image)).sum()),
-        sections=sections,
-        verdicts=verdicts,
-        conclusion=conclusion(verdicts),
+        sections=tuple(
+            Section(table.name, table.title, tuple(rows(table, removed))) for table in tables
+        ),
+        verdicts=judged,
+        conclusion=conclusion(judged),
         notes=tuple(notes),
     )
 
 
+def _named(full: Boxes, names: Collection[str]) -> BoolArray:
+    """Return which images of the full file have these names; shape (I,)."""
+    found = np.zeros(len(full.images), dtype=np.bool_)
+    # In order: whichever of two names an image has must not depend on the collection's.
+    same = same_images(sorted(names), [image.file_name for image in full.images])
+    found[[row for row in same if row is not None]] = True
+    return found
+
+
 def _verdicts(
     recipes: Sequence[Recipe], seen: Observation, tables: Sequence[Table]
-) -> tuple[Verdict, ...]:
-    sample = make_sample(seen.boxes, seen.removed, tables)
+) -> list[Verdict]:
+    sample = make_sample(seen.boxes, seen.removed, tables, is_whole=seen.is_whole)
     whole = sample
-    if not sample.is_all:
-        whole = make_sample(seen.boxes, seen.removed, tables, size=len(seen.boxes))
-    verdicts = [judge(recipe, seen, sample, whole) for recipe in recipes]
-    order = {"fits": 0, "can't tell": 1, "ruled out": 2}
-    return tuple(
-        sorted(verdicts, key=lambda one: (order[one.judgement], -(one.p or 0.0), one.recipe))
-    )
+    if len(sample.boxes) < len(seen.boxes):
+        whole = make_sample(
+            seen.boxes, seen.removed, tables, size=len(seen.boxes), is_whole=seen.is_whole
+        )
+    return [judge(recipe, seen, sample, whole) for recipe in recipes]
 
 
 def _notes(pairing: Pairing) -> list[str]:
@@ -137,14 +161,3 @@ def _notes(pairing: Pairing) -> list[str]:
         (pairing.foreign_images, "images of the sparse file are not in the full file"),
     ]
     return [f"{count} {what}." for count, what in found if count]
-
-
-def _absent_note(count: int, left_out: bool, absent: AbsentImages) -> str:
-    lacks, why = f"{count} images with boxes are not in the sparse file", ""
-    if left_out:
-        if absent == "auto":
-            why = ", which holds other images without boxes"
-        return f"{lacks}{why}; they are left out."
-    if absent == "auto":
-        why = ", which holds no image without boxes: whoever wrote it may have left such images out"
-    return f"{lacks}{why}. Their boxes count as removed."

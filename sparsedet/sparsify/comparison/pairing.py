@@ -9,6 +9,7 @@ from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.sparsify.comparison.boxes import Boxes
+from sparsedet.sparsify.image_names import same_images
 from sparsedet.sparsify.properties import numbered
 from sparsedet.sparsify.ranking import remixed
 
@@ -44,16 +45,18 @@ class Pairing:
 def pair(full: Boxes, sparse: Boxes) -> Pairing:
     """Find the counterparts of a full file's boxes in a sparse file.
 
-    Images are known by their file names and classes by their names. A box is found by its id, where
-    image, class and place agree, else by image, class and place; what is left then is looked for
-    as moved or renamed.
+    Images are known by their file names (see `same_images`) and classes by their names. A box is
+    found by its id, where image, class and place agree, else by image, class and place; what is
+    left then is looked for as moved or renamed.
 
     Raises:
         AnnotationError: when the two files don't belong together, or are swapped.
     """
     _check_sizes(full, sparse)
-    rows = {image.file_name: row for row, image in enumerate(full.images)}
-    image = np.array([rows.get(one.file_name, _ABSENT) for one in sparse.images], dtype=np.int64)
+    same = same_images(
+        [image.file_name for image in sparse.images], [image.file_name for image in full.images]
+    )
+    image = np.array([_ABSENT if row is None else row for row in same], dtype=np.int64)
     classes = {name: row for row, name in enumerate(full.classes)}
     category = np.array([classes.get(name, _ABSENT) for name in sparse.classes], dtype=np.int64)
     _check_names(full, sparse, image)

@@ -30,7 +30,7 @@ class Sample:
     """Shape (N,)."""
     tables: tuple[Table, ...]
     is_all: bool
-    """The images are all that there are."""
+    """The images are all that a recipe was applied to."""
     image_bins: IntArray
     """Shape (I,): the bin of the number of boxes; negative for images of fewer than 2."""
 
@@ -58,23 +58,38 @@ IMAGE_LABELS = tuple(
 
 
 def make_sample(
-    boxes: Candidates, removed: BoolArray, tables: Sequence[Table], size: int = SAMPLE
+    boxes: Candidates,
+    removed: BoolArray,
+    tables: Sequence[Table],
+    size: int = SAMPLE,
+    *,
+    is_whole: bool = True,
 ) -> Sample:
-    """Return the images that come first in random order, until they have `size` boxes."""
+    """Return the images that come first in random order, until they have `size` boxes.
+
+    Args:
+        boxes: N boxes on some images.
+        removed: What happened to them; shape (N,).
+        tables: Of the same boxes.
+        size: How many boxes, about.
+        is_whole: The boxes are all that a recipe was applied to.
+    """
     owned = np.bincount(boxes.image, minlength=len(boxes.images))
     order = np.argsort(boxes.image_rank)
     before = np.cumsum(owned[order]) - owned[order]
     chosen = np.zeros(len(owned), dtype=np.bool_)
     chosen[order[before < size]] = True
     chosen &= owned > 0
-    inside = chosen[boxes.image]
+    inside = np.flatnonzero(chosen[boxes.image])
+    # Always in one order, so that sums of floats are the same for every order of the file.
+    inside = inside[np.lexsort((boxes.rank[inside], boxes.image_rank[boxes.image[inside]]))]
     owned = owned[chosen]
     bins = np.searchsorted(np.asarray(COUNTS[1:]), owned, side="right")
     return Sample(
-        boxes=on_images(boxes, chosen),
+        boxes=on_images(boxes, chosen, inside),
         removed=removed[inside],
         tables=tuple(table.select(inside) for table in tables),
-        is_all=bool(inside.all()),
+        is_all=is_whole and len(inside) == len(boxes),
         image_bins=np.where(owned >= 2, bins, -1),
     )
 

@@ -37,8 +37,8 @@ class Table:
     bins: npt.NDArray[np.int16]
     """Shape (N,): the bin of every box, a row of `labels`."""
 
-    def select(self, chosen: BoolArray) -> "Table":
-        """Return the table of the boxes where `chosen` (shape (N,)) is true."""
+    def select(self, chosen: BoolArray | npt.NDArray[np.intp]) -> "Table":
+        """Return the table of the boxes where `chosen` (shape (N,)) is true, or of these rows."""
         return Table(self.name, self.title, self.labels, self.bins[chosen])
 
     def counts(self, chosen: BoolArray | None = None) -> IntArray:

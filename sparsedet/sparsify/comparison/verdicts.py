@@ -1,7 +1,7 @@
 """Which recipes explain what was removed, and which it rules out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -47,9 +47,12 @@ class Verdict:
     """The chance that the recipe itself makes a file that differs from its other files as much as
     this one, corrected for the number of tests; 0 where it can't; None where it was not tested."""
     reason: str
-    """What differs most, or why there is no telling; empty for recipes that fit."""
+    """What differs most, why there is no telling, or on what condition a recipe fits; else empty.
+    """
     parameters: dict[str, float] = field(default_factory=dict)
     """Those fitted to the data."""
+    absent: Literal["removed", "left-out"] | None = None
+    """What was made of absent images; None where that makes no difference to the judgement."""
 
     @property
     def p_text(self) -> str:
@@ -68,6 +71,8 @@ class Verdict:
         return ", ".join(f"{name} {value:.3g}" for name, value in self.parameters.items())
 
 
+_ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
+_WAYS = {"removed": "counted as removed", "left-out": "left out"}
 _EVEN = "by class: all classes lost the same share, more exactly than by chance"
 
 
@@ -92,7 +97,11 @@ def judge(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) -> V
         return Verdict(recipe.name, "can't tell", None, what)
     if (broken := broken_promise(recipe, seen)) is not None:
         return Verdict(recipe.name, "ruled out", 0.0, broken)
-    sample = whole if _counts_over_images(recipe) else sample
+    if _counts_over_images(recipe):
+        if not seen.is_whole:
+            what = "it counts boxes over several images, some of which are left out"
+            return Verdict(recipe.name, "can't tell", None, what)
+        sample = whole
     try:
         fitted = fit(recipe, sample)
         parameters = _of_all(fitted.parameters, recipe, seen, sample)
@@ -115,6 +124,32 @@ def judge(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) -> V
     return Verdict(recipe.name, "fits", finding.p, "", parameters)
 
 
+def sorted_verdicts(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return the fitting recipes first, then those that can't be told, then those ruled out."""
+    return tuple(sorted(verdicts, key=lambda one: (*_order(one), one.recipe)))
+
+
+def either(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
+    """Return the verdicts of several ways to take absent images as one: what fits one way, fits.
+
+    Args:
+        verdicts: Way (`removed`, `left-out`) -> a verdict for every recipe.
+    """
+    merged = []
+    for of_one in zip(*verdicts.values(), strict=True):
+        best = min(of_one, key=_order)
+        if len({verdict.judgement for verdict in of_one}) > 1:
+            absent = next(way for way, one in zip(verdicts, of_one, strict=True) if one is best)
+            condition = f"only with absent images {_WAYS[absent]}"
+            best = replace(
+                best,
+                absent="removed" if absent == "removed" else "left-out",
+                reason="; ".join(part for part in (condition, best.reason) if part),
+            )
+        merged.append(best)
+    return merged
+
+
 def conclusion(verdicts: Sequence[Verdict]) -> str:
     """Return what the verdicts come to, in a sentence."""
     fitting = [verdict.recipe for verdict in verdicts if verdict.judgement == "fits"]
@@ -130,6 +165,10 @@ def conclusion(verdicts: Sequence[Verdict]) -> str:
         f"Of these recipes only {fitting[0]} fits{others}. That does not prove that it made the "
         "file: a rule that is not listed may fit as well."
     )
+
+
+def _order(verdict: Verdict) -> tuple[int, float]:
+    return _ORDER[verdict.judgement], -(verdict.p or 0.0)
 
 
 def _chance(recipe: Recipe, sample: Sample) -> _Finding:

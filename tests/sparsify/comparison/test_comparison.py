@@ -3,9 +3,12 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from sparsedet.annotations import Box
 from sparsedet.sparsify import load_recipe
-from sparsedet.sparsify.comparison import Comparison, compare
+from sparsedet.sparsify.comparison import compare
+from sparsedet.sparsify.ranking import stable_rank
 from tests.sparsify.comparison.data import boxes_of, coco_like, small, sparse
 
 RANDOM = [load_recipe("random")]
@@ -39,32 +42,6 @@ def test_the_seed_changes_the_plays_and_nothing_else() -> None:
     assert one.verdicts != other.verdicts
 
 
-def _absent(keeps_empty: bool, **options: str) -> Comparison:
-    """Compare with a file that lacks the last of three images, and may hold an empty second one."""
-    full = small(boxes=2, images=3)
-    kept = {1} if keeps_empty else {1, 2}
-    left = full.with_images(full.images[:2])
-    left = left.with_boxes(box for box in left.boxes if box.image_id in kept)
-    return compare(boxes_of(full), boxes_of(left), [], **options)  # type: ignore[arg-type]
-
-
-def test_absent_images_count_as_removed_where_no_empty_image_is_kept() -> None:
-    found = _absent(keeps_empty=False)
-    assert (found.total.boxes, found.total.removed) == (6, 2)
-    assert "1 images with boxes are not in the sparse file, which holds no image" in found.notes[0]
-
-
-def test_absent_images_are_left_out_where_empty_ones_are_kept() -> None:
-    found = _absent(keeps_empty=True)
-    assert (found.total.boxes, found.total.removed) == (4, 2)
-    assert found.notes[0].endswith("which holds other images without boxes; they are left out.")
-
-
-def test_what_absent_images_mean_can_be_said() -> None:
-    assert _absent(keeps_empty=True, absent="removed").total.boxes == 6
-    assert _absent(keeps_empty=False, absent="left-out").total.boxes == 4
-
-
 def test_images_that_people_changed_do_not_rule_recipes_out() -> None:
     full = coco_like(150)
     left = sparse(full, "extreme")
@@ -78,6 +55,34 @@ def test_images_that_people_changed_do_not_rule_recipes_out() -> None:
         "The tables count 1 images with such boxes; recipes are tested without them.",
     )
     assert found.total.boxes == len(boxes_of(full))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_moved_boxes_do_not_rule_out_shares_of_classes(seed: int) -> None:
+    """Images with moved boxes are left out, and the classes of the others are no longer exact."""
+    full = coco_like(300)
+    left = sparse(full, "per-class", seed)
+
+    def moved(box: Box) -> Box:
+        x, y = 0.3 * box.width, 0.3 * box.height
+        left, top, right, bottom = box.xyxy
+        return replace(box, xyxy=(left + x, top + y, right + x, bottom + y))
+
+    changed = left.with_boxes(
+        moved(box) if stable_rank(seed, box.id) < 0.05 * 2**64 else box for box in left.boxes
+    )
+    found = compare(boxes_of(full), boxes_of(changed), [load_recipe("per-class")], seed=seed)
+    assert "boxes have another place" in found.notes[0]
+    assert found.verdicts[0].judgement == "fits", found.verdicts
+
+
+def test_where_people_changed_every_image_nothing_is_told() -> None:
+    full = small(boxes=3, images=2)
+    left = full.with_boxes(box for box in full.boxes if box.id % 10)
+    extra = [Box(90 + i, i, 1, (70, 60, 95, 90)) for i in (1, 2)]
+    found = compare(boxes_of(full), boxes_of(left.with_boxes([*left.boxes, *extra])), RANDOM)
+    assert found.verdicts[0].judgement == "can't tell"
+    assert found.total.removed == 2
 
 
 def test_everything_can_be_written_as_json() -> None:

@@ -32,6 +32,8 @@ class Boxes:
     """Shape (N,), rows of `classes`."""
     xyxy: FloatArray
     """Shape (N, 4), absolute pixels."""
+    is_empty: BoolArray
+    """Shape (I,): the image has no annotation, not even a crowd region."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Boxes":
@@ -47,6 +49,7 @@ class Boxes:
             image=rows_of(table.image_ids[countable], image_ids),
             category=rows_of(table.category_ids[countable], category_ids),
             xyxy=table.xyxy[countable],
+            is_empty=~np.isin(image_ids, table.image_ids),
         )
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ How much a recipe drops, and how strong its tendency is, belongs to a file; whic
 it keeps or drops per image belongs to the recipe, and stays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sparsedet.annotations.table import BoolArray, FloatArray
 from sparsedet.errors import RecipeError
+from sparsedet.sparsify.comparison.likelihood import likeliest
 from sparsedet.sparsify.comparison.plays import FIT, Sample, play
 from sparsedet.sparsify.orders import TENDENCIES, propensity
 from sparsedet.sparsify.recipe import Recipe
@@ -24,8 +25,6 @@ _CLOSE = 0.1
 """Standard deviations; closer than that, a fit is as good as chance lets it be."""
 _STRONGEST = 0.99
 """Strength 99, on the scale that the search uses: strength / (1 + strength)."""
-_WITHIN = 3.5
-"""Standard deviations within which a round number is taken for the share of an image's boxes."""
 _NEARLY_ALL = 0.9
 """A fitted share from which on it is looked at whether anything is left that may go."""
 _CLEAR = 2.33
@@ -39,6 +38,8 @@ class Fit:
     recipe: Recipe
     parameters: dict[str, float]
     """The fitted ones, by name."""
+    hidden: tuple[str, ...] = ()
+    """Those that don't show in the data, which has no more of them than chance brings about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,48 +79,78 @@ class _Trait:
 def fit(recipe: Recipe, sample: Sample) -> Fit:
     """Fit the shares and strengths of a recipe so that it removes as much, and as typically.
 
-    `drop` is fitted to the number of boxes removed, `share` of images to the number of images that
-    lost all, `strength` to how small, crowded, ... the removed boxes are. A share of images or a
-    strength that does not show clearly stays as the recipe has it: without it, the recipe would be
-    another one.
+    `drop` is fitted to what every image lost where it is a share of images, else to the number of
+    boxes removed; `share` of images to those that lost all, `strength` to how small, crowded, ...
+    the removed boxes are. What does not show clearly is hidden.
 
     Raises:
         RecipeError: when the recipe can't be met on these boxes.
     """
-    traits = _traits(recipe, sample)
     parameters: dict[str, float] = {}
-    for trait in traits:
-        recipe = _fit_trait(recipe, trait, sample)
-        parameters[trait.field] = getattr(recipe.rules[trait.rule], trait.field)
-    recipe = _fit_drop(recipe, sample)
-    if (last := _dropping(recipe)) is not None:
+    hidden: list[str] = []
+    known = likeliest(recipe, sample)
+    last = _dropping(recipe)
+    if known is not None and last is not None:
+        recipe = _with(recipe, last, "drop", known.drop)
+        hidden += ["drop"] if known.is_open else []
+    for trait in _traits(recipe, sample):
+        if known is not None and trait.weights is None:
+            recipe, deviation = (
+                _with(recipe, trait.rule, trait.field, known.images),
+                known.deviation,
+            )
+        else:
+            recipe, deviation = _fit_trait(recipe, trait, sample, is_known=known is not None)
+        if deviation < _CLEAR:
+            hidden.append(trait.field)
+        else:
+            parameters[trait.field] = _parameter(recipe, trait.rule, trait.field)
+    if known is None:
+        recipe, is_open = _fit_drop(recipe, sample)
+        hidden += ["drop"] if is_open else []
+    if last is not None and "drop" not in hidden:
         parameters = {"drop": _parameter(recipe, last, "drop"), **parameters}
-    return Fit(recipe, parameters)
+    return Fit(recipe, parameters, tuple(hidden))
 
 
-def _fit_trait(recipe: Recipe, trait: _Trait, sample: Sample) -> Recipe:
+def without(recipe: Recipe, hidden: Collection[str]) -> Recipe:
+    """Return a recipe with tendencies and shares of images that are `hidden` at 0."""
+    for name in set(hidden) & {"strength", "share"}:
+        for row, rule in enumerate(recipe.rules):
+            if 0 < getattr(rule, name, 0.0) < np.inf:
+                recipe = _with(recipe, row, name, 0.0)
+    return recipe
+
+
+def _fit_trait(
+    recipe: Recipe, trait: _Trait, sample: Sample, *, is_known: bool
+) -> tuple[Recipe, float]:
+    """Fit a trait, with its drop where that `is_known` not yet; return how much it shows as well,
+    in standard deviations."""
     target = trait.measure(sample, sample.removed)
     close = trait.deviation(sample)
 
     def fitted(position: float) -> Recipe:
-        return _fit_drop(_with(recipe, trait.rule, trait.field, trait.value(position)), sample)
+        changed = _with(recipe, trait.rule, trait.field, trait.value(position))
+        return changed if is_known else _fit_drop(changed, sample)[0]
 
     def measured(position: float) -> float:
         return _mean(lambda removed: trait.measure(sample, removed), fitted(position), sample)
 
-    without = measured(0.0)
-    if target - without < _CLEAR * close:
-        return recipe
+    least = measured(0.0)
     start = trait.position(_parameter(recipe, trait.rule, trait.field))
-    position = _solve(measured, target, (0.0, without), trait.last, start, _CLOSE * close)
-    return _with(recipe, trait.rule, trait.field, trait.value(position))
+    position = _solve(measured, target, (0.0, least), trait.last, start, _CLOSE * close)
+    # A mean of few plays is uncertain as well.
+    deviation = (target - least) / (close * np.sqrt(1 + 1 / _PLAYS))
+    return _with(recipe, trait.rule, trait.field, trait.value(position)), float(deviation)
 
 
-def _fit_drop(recipe: Recipe, sample: Sample) -> Recipe:
-    """Fit the share that the last removal drops to the share of boxes removed."""
+def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
+    """Fit the share that the last removal drops to the share of boxes removed; tell whether any
+    higher share does as well."""
     last = _dropping(recipe)
     if last is None:
-        return recipe
+        return recipe, False
     # After whole images are gone, their sizes, which chance decides, say nothing about the share.
     partly = any(isinstance(rule, DropImages) for rule in recipe.rules)
     boxes = len(sample.boxes)
@@ -136,35 +167,26 @@ def _fit_drop(recipe: Recipe, sample: Sample) -> Recipe:
     close = max(_CLOSE * float(np.sqrt(target * (1 - target) / boxes)), 0.5 / boxes)
     drop = _solve(measured, target, (0.0, 0.0), 1.0, target, close)
     own = _parameter(recipe, last, "drop")
-    if drop > _NEARLY_ALL and own < drop and measured(1.0) - target <= close:
-        # All that may go is gone: minimums alone decide, and the share nothing.
-        return recipe
-    return _with(recipe, last, "drop", _roundest(drop, own, _tolerance(recipe, last, sample)))
+    # All that may go is gone: minimums alone decide, and the share nothing.
+    is_open = drop > _NEARLY_ALL and own < drop < 1 and measured(1.0) - target <= close
+    return _with(recipe, last, "drop", _roundest(drop, own, recipe, last, sample)), is_open
 
 
-def _tolerance(recipe: Recipe, row: int, sample: Sample) -> float:
-    """Return how far from its fitted value the share of a rule may be, by its rounding alone."""
-    per = getattr(recipe.rules[row], "per", "dataset")
-    if per == "dataset":
-        return 0.0
-    if per == "class":
-        # Each class is rounded by half a box at most.
-        return float(np.sqrt(len(np.unique(sample.boxes.category)))) / len(sample.boxes)
-    # Half of the images, about, have a box that is rounded up or down; so have they in plays.
-    rounded = 0.5 * (1 + 1 / _PLAYS) * len(sample.boxes.images)
-    return _WITHIN * 0.5 * float(np.sqrt(rounded)) / len(sample.boxes)
+def _roundest(drop: float, own: float, recipe: Recipe, row: int, sample: Sample) -> float:
+    """Return a recipe's own share, or the roundest one, that gives every class what it lost.
 
-
-def _roundest(value: float, own: float, within: float) -> float:
-    """Return a recipe's own value or the roundest number that lies `within` so much of a value.
-
-    Whether 3 of 6 boxes are exactly what a rule drops, or what it often drops, depends on the last
-    digit of its share; and people choose round ones.
+    Which way a class is rounded depends on the last digit of the share; and people choose round
+    ones. The share of a dataset needs no such care.
     """
-    for number in (own, *(round(value, digits) for digits in range(1, 5))):
-        if abs(number - value) <= within:
+    rule = recipe.rules[row]
+    if getattr(rule, "per", "dataset") != "class" or not sample.is_all:
+        return drop
+    sizes = np.bincount(sample.boxes.category)
+    removed = np.bincount(sample.boxes.category[sample.removed], minlength=len(sizes))
+    for number in (own, *(round(drop, digits) for digits in range(1, 6))):
+        if (np.rint(number * sizes) == removed).all():
             return float(number)
-    return value
+    return drop
 
 
 def _bare(sample: Sample, removed: BoolArray) -> BoolArray:

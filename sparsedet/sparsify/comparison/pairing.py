@@ -39,7 +39,7 @@ class Pairing:
     foreign_images: int
     """Images of the sparse file that the full file lacks."""
     keeps_empty_images: bool
-    """The sparse file holds images that have no box in it."""
+    """The sparse file holds images that have no annotation in it."""
 
 
 def pair(full: Boxes, sparse: Boxes) -> Pairing:
@@ -85,7 +85,7 @@ def pair(full: Boxes, sparse: Boxes) -> Pairing:
         renamed=matcher.renamed,
         added=len(sparse) - found,
         foreign_images=int((image < 0).sum()),
-        keeps_empty_images=len(np.unique(sparse.image)) < len(sparse.images),
+        keeps_empty_images=bool(sparse.is_empty.any()),
     )
 
 

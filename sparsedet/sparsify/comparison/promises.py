@@ -92,7 +92,7 @@ def broken_promise(recipe: Recipe, seen: Observation) -> str | None:
     if rule.per in ("dataset", "class") and (excused or not seen.is_whole):
         return None
     groups = seen.grouped(rule.per)
-    low, high = _spare(groups, minimums, seen)
+    low, high = spare_boxes(groups, minimums, seen)
     bare = np.zeros(len(groups.sizes), dtype=np.bool_)
     if excused:
         owned = np.bincount(seen.boxes.image, minlength=len(seen.boxes.images))
@@ -122,7 +122,7 @@ def _too_few(groups: Groups, count: int, row: int) -> str:
 
 def _whole_images(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
     groups = seen.grouped("image")
-    low, _ = _spare(groups, minimums, seen)
+    low, _ = spare_boxes(groups, minimums, seen)
     broken = (groups.removed > 0) & (groups.removed < low)
     return _told(
         groups,
@@ -207,7 +207,7 @@ def _grouped(boxes: Candidates, gone: BoolArray, per: Group) -> Groups:
     return Groups(per, of_box, first, sizes, removed)
 
 
-def _spare(
+def spare_boxes(
     groups: Groups, minimums: Sequence[KeepAtLeast], seen: Observation
 ) -> tuple[IntArray, IntArray]:
     """Return how many boxes of every group minimums leave free to go, at least and at most."""

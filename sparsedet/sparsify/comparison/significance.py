@@ -1,9 +1,11 @@
 """Whether counts look like one more play of a recipe: a chi-square per table.
 
 How much counts vary is measured on the plays, not assumed: recipes that promise numbers per image
-vary less than independent draws, others more.
+vary less than independent draws, others more. Small counts are not normal, so a chi-square that
+speaks against a recipe has to be larger than those of nearly all plays as well.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,9 @@ from sparsedet.annotations.table import BoolArray, FloatArray
 
 _LEAST = 5.0
 """Bins where fewer are expected are counted together."""
+_SETTLED = 1.0
+"""Bins where fewer are expected to go, or to stay, are settled: something else in a large one tells
+more than a small difference in others."""
 _FLOOR = 1.0
 """Least variance of a bin, boxes squared: some plays that agree don't exclude another one."""
 
@@ -29,45 +34,79 @@ class TableTest:
     """By how many standard deviations; negative where less was removed than in plays."""
 
 
-def compare_table(
-    observed: FloatArray,
-    plays: FloatArray,
-    removed: FloatArray,
-    expected: FloatArray,
-    sizes: FloatArray,
-) -> TableTest | None:
-    """Test whether counts look like another play; None where too little is counted.
+@dataclass(frozen=True, slots=True, eq=False)
+class TableCounts:
+    """What a table counts, in bins that are large enough."""
+
+    observed: FloatArray
+    """Shape (bins,)."""
+    plays: FloatArray
+    """The same of every play; shape (plays, bins)."""
+    rows: tuple[int, ...]
+    """The table's bins that these are; one of small ones together is named by the largest."""
+
+    @property
+    def degrees(self) -> int:
+        """Bins that are independent: the share that was fitted fixes the sum, or nearly so."""
+        return max(len(self.rows) - 1, 1)
+
+
+def large_bins(
+    observed: FloatArray, plays: FloatArray, expected: FloatArray, sizes: FloatArray
+) -> TableCounts | None:
+    """Count small bins together; None where too little is counted.
+
+    Plays alone tell which are small: what is observed must not choose the bins that it is tested
+    by.
 
     Args:
         observed: What is compared; shape (bins,).
         plays: The same of every play; shape (plays, bins).
-        removed: Plain counts that tell which bins are too small; shape (bins,).
-        expected: Their mean over plays; shape (bins,).
+        expected: The mean of plain counts over plays; shape (bins,).
         sizes: What they were counted among; shape (bins,).
     """
-    middle = (removed + expected) / 2
-    is_large = np.minimum(middle, sizes - middle) >= _LEAST
+    least = np.minimum(expected, sizes - expected)
+    is_large = (least >= _LEAST) | ((least < _SETTLED) & (sizes >= 2 * _LEAST))
     bins = np.flatnonzero(is_large).tolist()
-    columns = [plays[:, bins]]
-    values = [observed[bins]]
+    columns, values = [plays[:, bins]], [observed[bins]]
     rest = ~is_large
-    if min(middle[rest].sum(), (sizes - middle)[rest].sum()) >= _LEAST:
+    if min(expected[rest].sum(), (sizes - expected)[rest].sum()) >= _LEAST:
         columns.append(plays[:, rest].sum(axis=1, keepdims=True))
         values.append(observed[rest].sum(keepdims=True))
-        # Named by the largest of them.
         bins.append(int(np.flatnonzero(rest)[sizes[rest].argmax()]))
     if not bins:
         return None
-    played, value = np.concatenate(columns, axis=1), np.concatenate(values)
-    count = len(played)
-    variance = np.maximum(played.var(axis=0, ddof=1), _FLOOR) * (1 + 1 / count)
-    z = (value - played.mean(axis=0)) / np.sqrt(variance)
-    # The share that was fitted fixes the sum over all bins, or nearly so.
-    degrees = max(len(bins) - 1, 1)
-    statistic = float((z * z).sum()) * degrees / len(bins)
+    return TableCounts(np.concatenate(values), np.concatenate(columns, axis=1), tuple(bins))
+
+
+def compare_table(table: TableCounts) -> TableTest:
+    """Test whether a table's counts look like another play."""
+    count, bins = table.plays.shape
+    variance = np.maximum(table.plays.var(axis=0, ddof=1), _FLOOR) * (1 + 1 / count)
+    z = (table.observed - table.plays.mean(axis=0)) / np.sqrt(variance)
+    statistic = float((z * z).sum()) * table.degrees / bins
     worst = int(np.abs(z).argmax())
-    p = chi_square_p(statistic, degrees, count - 1)
-    return TableTest(p, bins[worst], float(z[worst]))
+    p = chi_square_p(statistic, table.degrees, count - 1)
+    return TableTest(p, table.rows[worst], float(z[worst]))
+
+
+def plays_as_far_off(tables: Sequence[TableCounts]) -> int:
+    """Return in how many plays the table that is farthest off is as far off as the observed one.
+
+    Observed counts and plays are treated alike, each as one among all; so the rank of the observed
+    ones is uniform if they are one more play, however counts are distributed.
+    """
+    farthest: list[FloatArray] = []
+    for table in tables:
+        counts = np.concatenate((table.observed[None], table.plays))
+        variance = np.maximum(counts.var(axis=0, ddof=1), _FLOOR)
+        statistic = ((counts - counts.mean(axis=0)) ** 2 / variance).sum(axis=1)
+        # On one scale for tables of many bins and of few; a plain p would end at 0.
+        farthest.append(
+            -_log_chi_square_p(statistic * table.degrees / len(table.rows), table.degrees)
+        )
+    extreme = np.max(farthest, axis=0)
+    return int((extreme[1:] >= extreme[0]).sum())
 
 
 def chi_square_p(statistic: float, degrees: int, known: int) -> float:
@@ -82,6 +121,14 @@ def chi_square_p(statistic: float, degrees: int, known: int) -> float:
     """
     p: float = special.fdtrc(degrees, known, statistic / degrees)
     return p
+
+
+def _log_chi_square_p(statistic: FloatArray, degrees: int) -> FloatArray:
+    """Return the logarithm of the chi-square's upper tail, by Wilson and Hilferty's cube root."""
+    root = (statistic / degrees) ** (1 / 3)
+    spread = 2 / (9 * degrees)
+    logarithm: FloatArray = special.log_ndtr(-(root - (1 - spread)) / np.sqrt(spread))
+    return logarithm
 
 
 def evenness_p(observed: FloatArray, plays: FloatArray, sizes: FloatArray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsedet.annotations.table import FloatArray, IntArray
 from sparsedet.errors import RecipeError
-from sparsedet.sparsify.comparison.fitting import fit
+from sparsedet.sparsify.comparison.fitting import fit, without
 from sparsedet.sparsify.comparison.plays import (
     IMAGE_LABELS,
     TEST,
@@ -18,7 +18,14 @@ from sparsedet.sparsify.comparison.plays import (
     play,
 )
 from sparsedet.sparsify.comparison.promises import Observation, broken_promise
-from sparsedet.sparsify.comparison.significance import TableTest, compare_table, evenness_p
+from sparsedet.sparsify.comparison.significance import (
+    TableCounts,
+    TableTest,
+    compare_table,
+    evenness_p,
+    large_bins,
+    plays_as_far_off,
+)
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction
 
@@ -26,10 +33,12 @@ Judgement = Literal["fits", "ruled out", "can't tell"]
 
 LEVEL = 0.01
 """A recipe is ruled out below this p-value."""
-_PLAYS = 40
-_FIRST_PLAYS = 8
-_HOPELESS = 1e-6
-"""With a p-value below this after the first plays, the others are not played."""
+_PLAYS = ((8, 1e-6), (40, 1e-9), (100, 0.0), (300, 0.0))
+"""How many plays a recipe is compared with, step by step; and the p-value below which there is no
+need for more."""
+_ENOUGH = 3
+"""With so many plays that are as far off as the file, more of them won't rule the recipe out."""
+_EVEN_PLAYS = 40
 _WHOLE_PLAYS = 3
 _EXTRAPOLATED = 0.0001
 _INFORMATION = 16.0
@@ -73,6 +82,11 @@ class Verdict:
 
 _ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
 _WAYS = {"removed": "counted as removed", "left-out": "left out"}
+_HIDDEN = {
+    "drop": "all that its rules let go is gone; any higher drop does the same",
+    "share": "that all boxes of some images went does not show; it can't be told from share 0",
+    "strength": "its tendency does not show; it can't be told from strength 0",
+}
 _EVEN = "by class: all classes lost the same share, more exactly than by chance"
 
 
@@ -107,12 +121,15 @@ def judge(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) -> V
         parameters = _of_all(fitted.parameters, recipe, seen, sample)
         finding = _chance(fitted.recipe, sample)
         if finding.p >= LEVEL:
-            even = _evenness(fitted.recipe, whole)
+            even = _evenness(without(fitted.recipe, fitted.hidden), whole)
             finding = min(finding, even, key=lambda one: one.p)
     except RecipeError as error:
         return Verdict(recipe.name, "can't tell", None, str(error))
     if finding.p < LEVEL:
         return Verdict(recipe.name, "ruled out", finding.p, finding.reason, parameters)
+    if fitted.hidden:
+        reason = "; ".join(_HIDDEN[name] for name in fitted.hidden)
+        return Verdict(recipe.name, "can't tell", finding.p, reason, parameters)
     if removed * (boxes - removed) / boxes < _INFORMATION:
         return Verdict(
             recipe.name,
@@ -138,7 +155,10 @@ def either(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
     merged = []
     for of_one in zip(*verdicts.values(), strict=True):
         best = min(of_one, key=_order)
-        if len({verdict.judgement for verdict in of_one}) > 1:
+        if len({verdict.judgement for verdict in of_one}) == 1:
+            # With the parameters that belong to the tables.
+            best = best if best.judgement == "ruled out" else of_one[0]
+        else:
             absent = next(way for way, one in zip(verdicts, of_one, strict=True) if one is best)
             condition = f"only with absent images {_WAYS[absent]}"
             best = replace(
@@ -176,12 +196,20 @@ def _chance(recipe: Recipe, sample: Sample) -> _Finding:
     observed, sizes = _floats(sample.counts(sample.removed)), _floats(sample.sizes())
     played: list[list[FloatArray]] = []
     finding = _Finding(1.0, "")
-    for count in (_FIRST_PLAYS, _PLAYS):
+    for count, hopeless in _PLAYS:
         while len(played) < count:
             played.append(_floats(sample.counts(play(recipe, sample, TEST + len(played)))))
         plays = [np.stack(table) for table in zip(*played, strict=True)]
-        finding = _compared(recipe, sample, observed, plays, sizes)
-        if finding.p < _HOPELESS:
+        finding, tables = _compared(recipe, sample, observed, plays, sizes)
+        if finding.p < hopeless:
+            break
+        if count < _PLAYS[1][0]:
+            continue
+        as_far_off = plays_as_far_off(tables) if tables else 0
+        is_likely = finding.p >= LEVEL or as_far_off >= _ENOUGH
+        if as_far_off:
+            finding = replace(finding, p=max(finding.p, (as_far_off + 1) / (count + 1)))
+        if is_likely:
             break
     return finding
 
@@ -192,10 +220,11 @@ def _compared(
     observed: list[FloatArray],
     plays: list[FloatArray],
     sizes: list[FloatArray],
-) -> _Finding:
+) -> tuple[_Finding, list[TableCounts]]:
+    """Test every table; return what the one that is farthest off says, and all of them."""
     by_class = _shares_classes(recipe) and not sample.is_all
     best: tuple[int, TableTest] | None = None
-    tests = 0
+    tables = []
     for row, (value, played, size) in enumerate(zip(observed, plays, sizes, strict=True)):
         table = sample.tables[row] if row < len(sample.tables) else None
         compared, others = value, played
@@ -204,17 +233,18 @@ def _compared(
                 continue
             compared = given_classes(sample, table, value[None], observed[0][None])[0]
             others = given_classes(sample, table, played, plays[0])
-        found = compare_table(compared, others, value, played.mean(axis=0), size)
-        if found is None:
+        counted = large_bins(compared, others, played.mean(axis=0), size)
+        if counted is None:
             continue
-        tests += 1
+        tables.append(counted)
+        found = compare_table(counted)
         if best is None or found.p < best[1].p:
             best = row, found
     if best is None:
-        return _Finding(1.0, "")
+        return _Finding(1.0, ""), tables
     row, found = best
     reason = _described(sample, row, found, observed[row], plays[row], sizes[row])
-    return _Finding(min(1.0, found.p * tests), reason)
+    return _Finding(min(1.0, found.p * len(tables)), reason), tables
 
 
 def _described(
@@ -241,10 +271,13 @@ def _described(
 
 def _evenness(recipe: Recipe, whole: Sample) -> _Finding:
     """Test whether classes lost more equal shares than the recipe's chance lets them."""
-    is_random = all(getattr(rule, "order", "random") == "random" for rule in recipe.rules)
+    is_random = all(
+        getattr(rule, "order", "random") == "random" or getattr(rule, "strength", 1.0) == 0
+        for rule in recipe.rules
+    )
     if _shares_classes(recipe) or not is_random:
         return _Finding(1.0, "")
-    count = _PLAYS if len(whole.boxes) < 20_000 else _WHOLE_PLAYS
+    count = _EVEN_PLAYS if len(whole.boxes) < 20_000 else _WHOLE_PLAYS
     table = whole.tables[0]
     played = np.stack(
         _floats([table.counts(play(recipe, whole, WHOLE + number)) for number in range(count)])

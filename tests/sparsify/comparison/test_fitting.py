@@ -5,7 +5,7 @@ import pytest
 
 from sparsedet.sparsify import Recipe, load_recipe
 from sparsedet.sparsify.comparison.boxes import candidates
-from sparsedet.sparsify.comparison.fitting import fit
+from sparsedet.sparsify.comparison.fitting import fit, without
 from sparsedet.sparsify.comparison.plays import Sample, make_sample
 from sparsedet.sparsify.comparison.tables import make_tables
 from sparsedet.sparsify.recipe_yaml import parse_recipe
@@ -54,9 +54,42 @@ def test_numbers_of_boxes_stay(name: str) -> None:
     assert found.parameters == {}
 
 
-def test_a_tendency_that_does_not_show_keeps_its_strength() -> None:
+def test_a_tendency_that_does_not_show_is_hidden() -> None:
     found = fit(load_recipe("skip-small"), _sample(load_recipe("random")))
-    assert found.parameters["strength"] == 1
+    assert found.hidden == ("strength",)
+    assert set(found.parameters) == {"drop"}
+    strength = getattr(without(found.recipe, found.hidden).rules[0], "strength", None)
+    assert strength == 0
+
+
+def test_whole_images_that_do_not_show_are_hidden() -> None:
+    found = fit(load_recipe("images-x-boxes"), _sample(load_recipe("per-image")))
+    assert found.hidden == ("share",)
+    assert found.parameters == {"drop": 0.5}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_are_found_on_images_of_few_boxes(seed: int) -> None:
+    """There, images lose all of their boxes by the second rule as well."""
+    full = coco_like(800)
+    few = full.with_images(
+        image for image in full.images if 1 <= len(full.boxes_by_image[image.id]) <= 3
+    )
+    boxes = boxes_of(few)
+    columns = candidates(boxes, seed)
+    removed = load_recipe("images-x-boxes").removed(columns.reordered(77))
+    sample = make_sample(columns, removed, make_tables(columns, boxes.classes))
+    found = fit(load_recipe("images-x-boxes").with_drop(0.8), sample).parameters
+    assert found["drop"] == 0.5
+    assert found["share"] == pytest.approx(0.5, abs=0.08)
+
+
+def test_round_shares_are_taken_only_where_they_explain_as_much() -> None:
+    recipe = load_recipe("per-image")
+    assert fit(recipe, _sample(recipe.with_drop(0.5))).parameters["drop"] == 0.5
+    assert fit(recipe, _sample(recipe.with_drop(0.53))).parameters["drop"] == pytest.approx(
+        0.53, abs=0.005
+    )
 
 
 def test_a_strict_order_has_no_strength_to_fit() -> None:
@@ -70,10 +103,11 @@ def test_a_strict_order_has_no_strength_to_fit() -> None:
     assert found.parameters["drop"] == pytest.approx(0.3, abs=0.001)
 
 
-def test_a_share_that_decides_nothing_stays() -> None:
-    """All that minimums spare is gone: any high share would do, so the recipe's own is kept."""
+def test_a_share_that_decides_nothing_is_hidden() -> None:
+    """All that minimums spare is gone: any high share would do."""
     found = fit(load_recipe("hard"), _sample(load_recipe("keep1")))
-    assert found.parameters["drop"] == 0.5
+    assert found.hidden == ("drop",)
+    assert found.parameters == {}
 
 
 def test_fits_do_not_depend_on_the_order_of_boxes() -> None:

@@ -123,6 +123,13 @@ def test_missing_images_are_told_from_empty_ones() -> None:
     assert _pair(full, replace(full, boxes=full.boxes[:4])).keeps_empty_images
 
 
+def test_images_with_crowd_regions_alone_are_not_empty() -> None:
+    """A tool that leaves out empty images keeps them."""
+    full = small()
+    left = full.with_boxes(replace(box, iscrowd=box.image_id == 2) for box in full.boxes)
+    assert not _pair(full, left).keeps_empty_images
+
+
 def test_images_that_the_full_file_lacks_are_counted() -> None:
     full = small()
     other = replace(full, images=(*full.images, Image(9, "9.jpg", 10, 10)))

@@ -82,10 +82,10 @@ def test_the_recipe_of_a_split_with_validation_fits(name: str, is_known: bool) -
 
 def test_boxes_of_absent_images_may_have_been_removed() -> None:
     """A tool that writes no images without boxes."""
-    full = coco_like(300)
-    left = sparse(full, "random")
+    full = coco_like(1200)
+    left = sparse(full, "images-x-boxes")
     left = left.with_images(image for image in left.images if left.boxes_by_image[image.id])
-    recipes = [load_recipe(name) for name in ("random", "easy")]
+    recipes = [load_recipe(name) for name in ("images-x-boxes", "easy")]
     verdicts = compare(boxes_of(full), boxes_of(left), recipes).verdicts
     assert [one.judgement for one in verdicts] == ["fits", "ruled out"]
     assert verdicts[0].absent == "removed"

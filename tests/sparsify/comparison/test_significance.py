@@ -5,7 +5,14 @@ import pytest
 from scipy import special
 
 from benchmarks.coco_sized import Numbers
-from sparsedet.sparsify.comparison.significance import chi_square_p, compare_table, evenness_p
+from sparsedet.sparsify.comparison.significance import (
+    TableTest,
+    chi_square_p,
+    compare_table,
+    evenness_p,
+    large_bins,
+    plays_as_far_off,
+)
 
 SIZES = np.array([400.0, 300.0, 200.0, 100.0, 50.0, 8.0])
 CLASSES = np.full(40, 100.0)
@@ -19,9 +26,13 @@ def _plays(seed: int, plays: int, sizes: np.ndarray = SIZES) -> np.ndarray:
 
 
 def _p(observed: np.ndarray, plays: np.ndarray) -> float:
-    found = compare_table(observed, plays, observed, plays.mean(axis=0), SIZES)
-    assert found is not None
-    return found.p
+    return _test(observed, plays).p
+
+
+def _test(observed: np.ndarray, plays: np.ndarray, sizes: np.ndarray = SIZES) -> TableTest:
+    counted = large_bins(observed, plays, plays.mean(axis=0), sizes)
+    assert counted is not None
+    return compare_table(counted)
 
 
 def test_one_more_play_is_rejected_as_rarely_as_it_should() -> None:
@@ -39,8 +50,7 @@ def test_the_bin_that_differs_is_found() -> None:
     plays = _plays(1, 21)
     observed = plays[0].copy()
     observed[2] += 60
-    found = compare_table(observed, plays[1:], observed, plays[1:].mean(axis=0), SIZES)
-    assert found is not None
+    found = _test(observed, plays[1:])
     assert found.worst == 2
     assert found.z > 4
     assert found.p < 1e-3
@@ -57,10 +67,47 @@ def test_small_bins_are_counted_together() -> None:
     sizes = np.full(30, 4.0)
     plays = np.tile([1.0, 2.0, 3.0], (20, 10))
     observed = np.full(30, 0.0)
-    found = compare_table(observed, plays, observed, plays.mean(axis=0), sizes)
-    assert found is not None
-    assert found.p < 1e-6
-    assert compare_table(observed[:2], plays[:, :2], observed[:2], plays[0, :2], sizes[:2]) is None
+    counted = large_bins(observed, plays, plays.mean(axis=0), sizes)
+    assert counted is not None
+    assert len(counted.rows) == 1
+    assert compare_table(counted).p < 1e-6
+    assert large_bins(observed[:2], plays[:, :2], plays[0, :2], sizes[:2]) is None
+
+
+def test_what_is_observed_does_not_choose_its_bins() -> None:
+    plays = _plays(1, 40)
+    rows = [
+        counted.rows
+        for observed in (np.zeros(6), SIZES, plays[0])
+        if (counted := large_bins(observed, plays, plays.mean(axis=0), SIZES))
+    ]
+    assert len(set(rows)) == 1
+
+
+def test_large_bins_of_which_nothing_should_go_are_tested() -> None:
+    """Small ones are counted together, where what went from one may stand for another."""
+    plays = np.tile([0.0, 400.0], (20, 1))
+    sizes = np.array([400.0, 400.0])
+    assert _test(np.array([200.0, 200.0]), plays, sizes).p < 1e-6
+    assert _test(np.array([1.0, 399.0]), plays, sizes).p > 0.1
+
+
+def test_ranks_among_plays_are_right_for_counts_that_are_not_normal() -> None:
+    """Bins that lose many boxes or none, at a chance of 4 %."""
+    sizes = np.full(20, 300.0)
+    ranks = []
+    for seed in range(200):
+        counts = 60.0 * (Numbers(seed).uniform(100 * 20).reshape(100, 20) < 0.04)
+        counted = large_bins(counts[0], counts[1:], counts[1:].mean(axis=0), sizes)
+        assert counted is not None
+        ranks.append(plays_as_far_off([counted]))
+    as_far = np.array(ranks)
+    assert (as_far < 5).mean() <= 0.1
+    assert (as_far < 50).mean() >= 0.25
+    outlier = counts[1:].mean(axis=0) + 100.0
+    counted = large_bins(outlier, counts[1:], counts[1:].mean(axis=0), sizes)
+    assert counted is not None
+    assert plays_as_far_off([counted]) == 0
 
 
 @pytest.mark.parametrize("statistic", [0.5, 3.0, 12.0])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Dataset
-from sparsedet.sparsify import load_recipe, recipe_names
+from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 from sparsedet.sparsify.comparison import Comparison, Verdict, compare
 from tests.sparsify.comparison.data import boxes_of, coco_like, small, sparse
 
@@ -21,31 +21,93 @@ def _by_name(found: Comparison) -> dict[str, Verdict]:
     return {verdict.recipe: verdict for verdict in found.verdicts}
 
 
+SPECIAL_CASES = {
+    "random": {"skip-border", "skip-crowded", "skip-repeated", "skip-small"},
+    "per-image": {"images-x-boxes"},
+    "keep1": {"hard"},
+}
+"""Recipe -> recipes that do the same with a strength or share of 0, or with the highest drop."""
+
+
 @pytest.mark.parametrize("applied", RECIPES)
 def test_the_true_rule_fits_and_all_others_are_ruled_out(applied: str) -> None:
-    full = coco_like(1200)
+    full = coco_like(800)
     found = _compare(full, sparse(full, applied))
     judged = {verdict.recipe: verdict.judgement for verdict in found.verdicts}
-    assert judged == {name: "fits" if name == applied else "ruled out" for name in RECIPES}, [
+    expected = dict.fromkeys(RECIPES, "ruled out")
+    expected |= dict.fromkeys(SPECIAL_CASES.get(applied, ()), "can't tell")
+    assert judged == {**expected, applied: "fits"}, [
         (verdict.recipe, verdict.p, verdict.reason) for verdict in found.verdicts
     ]
     assert f"only {applied} fits" in found.conclusion
     assert "does not prove" in found.conclusion
     for verdict in found.verdicts:
-        assert bool(verdict.reason) == (verdict.judgement == "ruled out")
+        assert bool(verdict.reason) == (verdict.judgement != "fits")
 
 
-def test_the_true_rule_is_seldom_ruled_out() -> None:
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [("skip-small", "strength", 0.15), ("images-x-boxes", "share", 0.04)],
+)
+def test_a_weak_tendency_is_not_ruled_out(name: str, parameter: str, value: float) -> None:
+    full, recipe = coco_like(100), load_recipe(name).with_parameter(parameter, value)
+    judged = []
+    for seed in range(12):
+        left = remove_boxes(full, recipe, seed)[0]
+        verdict = _compare(full, left, name, seed=seed).verdicts[0]
+        judged.append(verdict.judgement)
+        assert (parameter in verdict.parameters) == (verdict.judgement == "fits")
+        if verdict.judgement == "can't tell":
+            assert "does not show" in verdict.reason
+    assert "ruled out" not in judged
+    # Four images that lost all are clear; a slight preference for small boxes is not.
+    assert ("can't tell" in judged) == (parameter == "strength")
+
+
+def test_images_of_few_boxes_do_not_rule_out_the_true_rule() -> None:
+    full = coco_like(1000)
+    few = full.with_images(
+        image for image in full.images if 1 <= len(full.boxes_by_image[image.id]) <= 3
+    )
+    assert len(few.images) > 250
+    judged = [
+        _compare(few, sparse(few, "images-x-boxes", seed), "images-x-boxes").verdicts[0].judgement
+        for seed in range(20)
+    ]
+    assert judged.count("ruled out") <= 1
+
+
+@pytest.mark.parametrize("drop", [0.05, 0.95])
+@pytest.mark.parametrize("images", [40, 100])
+def test_the_true_rule_is_seldom_ruled_out(images: int, drop: float) -> None:
+    full = coco_like(images)
+    rejected = {}
+    for applied in ("random", "per-image", "per-class", "images-x-boxes", "skip-small"):
+        recipe = load_recipe(applied).with_drop(drop)
+        judged = [
+            compare(
+                boxes_of(full), boxes_of(remove_boxes(full, recipe, seed)[0]), [recipe], seed=seed
+            )
+            .verdicts[0]
+            .judgement
+            for seed in range(12)
+        ]
+        rejected[applied] = judged.count("ruled out")
+    # At a level of 1 % these are 0 or 1 of 60; more than 4 once in a thousand times.
+    assert sum(rejected.values()) <= 4, rejected
+
+
+def test_every_recipe_is_seldom_ruled_out() -> None:
     full = coco_like(150)
     rejected = {
         applied: [
             _compare(full, sparse(full, applied, seed), applied, seed=seed).verdicts[0].judgement
-            for seed in range(12)
+            for seed in range(6)
         ].count("ruled out")
         for applied in RECIPES
     }
-    # At a level of 1 % these are 1 or 2 of 156; more than 6 once in a thousand times.
-    assert sum(rejected.values()) <= 6, rejected
+    # At a level of 1 % these are 0 or 1 of 78; more than 4 once in a thousand times.
+    assert sum(rejected.values()) <= 4, rejected
     assert max(rejected.values()) <= 2, rejected
 
 

@@ -110,8 +110,9 @@ def train(run: RunFolder, labels: Path, options: argparse.Namespace, method: str
         start_run(
             cfg,
             run,
-            labels,
+            read_coco(labels),
             options.data / "images",
+            source=labels,
             method=method,
             seed=options.seed,
             device="cpu",

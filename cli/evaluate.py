@@ -5,19 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DataRoot, Device, Images, Json
+from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
-    from sparsedet.datasets import DataSource
+    from sparsedet.datasets import Data
     from sparsedet.run_folder import RunFolder
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
-    data: Annotated[
-        str, typer.Option("--data", help="COCO file, workspace folder, or registered name.")
-    ],
+    data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     images: Images = None,
     data_root: DataRoot = None,
     device: Device = "auto",
@@ -27,24 +25,24 @@ def evaluate(
 
     Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools.
     """
-    from sparsedet.datasets import resolve
+    from sparsedet.datasets import read_data
     from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.info()
-    result = evaluate_source(folder, resolve(data, images, data_root), device)
+    result = evaluate_data(folder, read_data(data, images, data_root), device)
     if json_output:
         emit_json(result)
     else:
         show_evaluation(f"{folder.info().method} in {run}", result)
 
 
-def evaluate_source(run: "RunFolder", source: "DataSource", device: str) -> dict[str, Any]:
+def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:
     """Evaluate a run's finished model; return the figures under their usual names."""
-    from sparsedet.annotations import check_images, read_coco
+    from sparsedet.annotations import check_images
 
-    dataset = read_coco(source.annotations)
-    check_images(dataset, source.images)
+    dataset = data.with_classes(name for _, name in run.info().classes)
+    check_images(dataset, data.images)
 
     from sparsedet.training.evaluation import evaluate_run
     from sparsedet.training.settings import read_config
@@ -55,7 +53,7 @@ def evaluate_source(run: "RunFolder", source: "DataSource", device: str) -> dict
             run,
             read_config(run.config),
             dataset,
-            source.images,
+            data.images,
             device=choose_device(device),
             on_image=lambda done, total: report("evaluating", done, total),
         ).as_json()

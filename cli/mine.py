@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from .options import DataRoot, Device, Images, Json
+from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, say, table
 
 
 def mine(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
-    data: Annotated[
-        str, typer.Option("--data", help="COCO file, workspace folder, or registered name.")
-    ],
+    data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the mined boxes.")],
     images: Images = None,
     data_root: DataRoot = None,
@@ -35,14 +33,14 @@ def mine(
     They are the detections that no annotation explains and whose score is high enough. Every class
     has a threshold of its own: a low quantile of the model's scores on the boxes that people drew.
     """
-    from sparsedet.annotations import check_images, read_coco
-    from sparsedet.datasets import resolve
+    from sparsedet.annotations import check_images
+    from sparsedet.datasets import read_data
     from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
-    folder.info()
-    source = resolve(data, images, data_root)
-    dataset = read_coco(source.annotations)
+    info = folder.info()
+    source = read_data(data, images, data_root)
+    dataset = source.with_classes(name for _, name in info.classes)
     check_images(dataset, source.images)
 
     from sparsedet.mining.mine import mine as mine_dataset
@@ -78,7 +76,12 @@ def mine(
         ("class", "threshold", "mined"),
         [(name, f"{thresholds[name]:.2f}", counts[name]) for name in counts],
     )
-    if result.mined:
-        say(f"next: sparsedet push {output} --data {data}")
-    else:
+    if not result.mined:
         say("nothing mined: --quantile lowers the thresholds (0.1, say)")
+    elif source.format != "coco":
+        say(
+            "boxes for review are mined on a pull: sparsedet init WORK --tool files --url . "
+            f"--project {data}, then sparsedet round WORK"
+        )
+    else:
+        say(f"next: sparsedet push {output} --data {data}")

@@ -8,6 +8,8 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.tool import PushMode
 
+DATA_HELP = "COCO file, folder (workspace, Pascal VOC or YOLO), or registered name."
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, for machines.")
 ]

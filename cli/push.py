@@ -72,9 +72,10 @@ def push(
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None
+    annotations = _annotations(data)
     source = _source(settings, tool, url, project)
     how = push_mode(mode or (settings.review.mode if settings else "review-project"))
-    dataset = read_coco(Workspace(data).annotations if data.is_dir() else data)
+    dataset = read_coco(annotations)
     boxes = read_mined(mined, dataset)
     version = model_version or _default_version(mined, (box.region_id for box in boxes))
     connection = load_integration(source.tool)(
@@ -130,6 +131,17 @@ def push(
         else command("review", Path(), f"--ledger {file}")
     )
     say(f"next: review them there, then: {settled_by}")
+
+
+def _annotations(data: Path) -> Path:
+    """Return the COCO file that a push needs: only it holds the ids of the annotation tool."""
+    file = Workspace(data).annotations if data.is_dir() else data
+    if data.is_dir() and not file.is_file():
+        raise SparseDetError(
+            f"{data}: no annotations.json in this folder; boxes are pushed by ids that come with a "
+            "pull: make a workspace (`sparsedet init`, `sparsedet pull`), mine and push that"
+        )
+    return file
 
 
 def _source(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataRoot, Device, Images, Json
+from .options import DATA_HELP, DataRoot, Device, Images, Json
 
 
 def train(
@@ -21,13 +21,13 @@ def train(
         str | None,
         typer.Option(
             "--train",
-            help="COCO file, workspace folder, or registered name of the training annotations.",
+            help=f"The training annotations. {DATA_HELP}",
         ),
     ] = None,
     images: Images = None,
     val: Annotated[
         str | None,
-        typer.Option("--val", help="COCO file or registered name to evaluate on at the end."),
+        typer.Option("--val", help=f"What to evaluate on at the end. {DATA_HELP}"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder to make.")

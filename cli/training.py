@@ -6,14 +6,14 @@ from pathlib import Path
 import typer
 from detectron2.config import CfgNode
 
-from sparsedet.annotations import check_images, read_coco
-from sparsedet.datasets import resolve
+from sparsedet.annotations import check_images
+from sparsedet.datasets import read_data
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
-from sparsedet.training.samples import read_training_data
+from sparsedet.training.samples import without_versions
 from sparsedet.training.settings import load_config
 from sparsedet.training.train import (
     choose_device,
@@ -22,7 +22,7 @@ from sparsedet.training.train import (
     start_run,
 )
 
-from .evaluate import evaluate_source, show_evaluation
+from .evaluate import evaluate_data, show_evaluation
 from .output import emit_json, say
 from .training_progress import training_progress
 
@@ -57,9 +57,9 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
     run = RunFolder(request.output)
     device = choose_device(request.device)
     # Before the training: a typo here shall not show itself hours later.
-    val = resolve(request.val, request.images, request.data_root) if request.val else None
+    val = read_data(request.val, request.images, request.data_root) if request.val else None
     if val is not None:
-        check_images(read_coco(val.annotations), val.images)
+        check_images(val.dataset, val.images)
     if request.resume and run.info_file.exists():
         _check_resume(run, cfg, request)
     elif request.resume and not request.published:
@@ -77,7 +77,7 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         )
     evaluation = None
     if val is not None:
-        evaluation = evaluate_source(run, val, device)
+        evaluation = evaluate_data(run, val, device)
         write_json(run.root / _EVALUATION, evaluation, indent=2)
     if json_output:
         emit_json({"run": str(run.root), "method": info.method, "evaluation": evaluation})
@@ -91,12 +91,13 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
 def _start(run: RunFolder, cfg: CfgNode, request: TrainRequest, device: str) -> None:
     if request.train is None:
         raise ConfigError("what should be trained on? Give annotations with --train")
-    source = resolve(request.train, request.images, request.data_root)
+    data = read_data(request.train, request.images, request.data_root)
     start_run(
         cfg,
         run,
-        source.annotations,
-        source.images,
+        data.dataset,
+        data.images,
+        source=data.source,
         method=request.method or cfg.SPARSEDET.METHOD,
         seed=_DEFAULT_SEED if request.seed is None else request.seed,
         device=device,
@@ -108,8 +109,8 @@ def _check_resume(run: RunFolder, cfg: CfgNode | None, request: TrainRequest) ->
     info = run.info()
     dataset = None
     if request.train is not None:
-        source = resolve(request.train, request.images, request.data_root)
-        dataset = read_training_data(source.annotations)
+        data = read_data(request.train, request.images, request.data_root)
+        dataset = without_versions(data.dataset)
     if cfg is not None:
         cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
     check_same_run(run, method=request.method, seed=request.seed, dataset=dataset, cfg=cfg)

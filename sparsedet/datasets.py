@@ -1,23 +1,46 @@
-"""Where annotations and images are: COCO files, workspace folders, and the published names."""
+"""Annotations by what a command is given: files, folders, and the published names."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.errors import SparseDetError
+from sparsedet.formats import detect_format, format_names, load_format, read_dataset
 from sparsedet.recipe_files import PACKAGE, PAPER
-from sparsedet.workspace import locate
+from sparsedet.workspace import Workspace, locate
 
 
 @dataclass(frozen=True, slots=True)
-class DataSource:
-    """An annotation file and the folder that its file names are relative to."""
+class Data:
+    """Annotations that were read, and the images that they are of."""
 
-    annotations: Path
+    dataset: Dataset
     images: Path
+    """The folder that file names are relative to."""
+    source: Path
+    """The file or folder that was read."""
+    format: str = "coco"
+    """A name of the entry point group `sparsedet.formats`."""
+
+    def with_classes(self, names: Iterable[str]) -> Dataset:
+        """Return the dataset with classes that its format can't name: VOC knows only its boxes'.
+
+        Args:
+            names: all classes that there may be.
+        """
+        categories = self.dataset.categories
+        if load_format(self.format).lists_classes:
+            return self.dataset
+        known = {category.name for category in categories}
+        first = max((category.id for category in categories), default=0) + 1
+        missing = [name for name in names if name not in known]
+        further = (Category(id, name) for id, name in enumerate(missing, start=first))
+        return replace(self.dataset, categories=(*categories, *further))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +86,39 @@ PUBLISHED: dict[str, _Layout] = {
 """The dataset names of the published commands: 15 sparse splits and two test sets."""
 
 
-def resolve(data: str, images: Path | None = None, data_root: Path | None = None) -> DataSource:
-    """Return annotations and images of a COCO file, a workspace folder or a published name.
+def read_data(data: str, images: Path | None = None, data_root: Path | None = None) -> Data:
+    """Read a file or folder, or a published name; see `read_path`.
 
     Raises:
-        SparseDetError: when nothing is there, saying where it was looked for.
+        SparseDetError: when nothing is there, saying where it was looked for, or it can't be read.
     """
     path = Path(data)
-    if data in PUBLISHED and not path.exists():
-        return _published(data, images, data_root)
+    if path.exists():
+        return read_path(path, images)
+    if data in PUBLISHED:
+        file, folder = _published(data, images, data_root)
+        return Data(read_coco(file), folder, file)
+    raise SparseDetError(
+        f"{data}: neither a file or folder nor a registered name ({', '.join(PUBLISHED)})"
+    )
+
+
+def read_path(path: Path, images: Path | None = None) -> Data:
+    """Read a COCO file, a workspace, or a folder of any installed format, with its image folder.
+
+    Raises:
+        SparseDetError: when nothing is there, it can't be read, or there are no images.
+    """
     if not path.exists():
-        raise SparseDetError(
-            f"{data}: neither a file or folder nor a registered name ({', '.join(PUBLISHED)})"
-        )
-    return DataSource(*locate(path, images))
+        raise SparseDetError(f"{path}: no such file or folder")
+    name = _format(path)
+    if name == "coco":
+        file, folder = locate(path, images)
+        return Data(read_coco(file), folder, file)
+    loaded = read_dataset(path, format=name, images=images)
+    if loaded.images is None:
+        raise SparseDetError(f"{path}: where are its images? Give their folder with --images")
+    return Data(loaded.dataset, loaded.images, path, name)
 
 
 def released_file(released: str, data_root: Path | None) -> Path:
@@ -88,7 +130,7 @@ def released_file(released: str, data_root: Path | None) -> Path:
     path = Path(released)
     name = released.removesuffix(".json")
     if name in RELEASED and not path.exists():
-        return _published(name, None, data_root).annotations
+        return _published(name, None, data_root)[0]
     if not path.is_file():
         raise SparseDetError(
             f"{released}: neither a file nor the name of a released split ({', '.join(RELEASED)})"
@@ -101,11 +143,20 @@ def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
     return data_root is not None and (data_root / split.layout.annotations).is_file()
 
 
-def _published(name: str, images: Path | None, data_root: Path | None) -> DataSource:
+def _format(path: Path) -> str:
+    """Return the format to read in; what looks like none and is no folder is taken for COCO."""
+    if path.is_dir():
+        # In a project of COCO, other tools may have left files of their own.
+        return "coco" if Workspace(path).annotations.is_file() else detect_format(path)
+    return next((name for name in format_names() if load_format(name).detect(path)), "coco")
+
+
+def _published(name: str, images: Path | None, data_root: Path | None) -> tuple[Path, Path]:
+    """Return annotation file and image folder."""
     if data_root is None:
         raise SparseDetError(f"{name}: give the folder of the datasets (--data-root)")
     layout = PUBLISHED[name]
-    source = DataSource(data_root / layout.annotations, images or data_root / layout.images)
-    if not source.annotations.is_file():
-        raise SparseDetError(f"{name}: {source.annotations} is missing")
-    return source
+    file = data_root / layout.annotations
+    if not file.is_file():
+        raise SparseDetError(f"{name}: {file} is missing")
+    return file, images or data_root / layout.images

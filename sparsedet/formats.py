@@ -43,6 +43,11 @@ class DatasetFormat(Protocol):
         """Whether annotations can't be read without the images, whose sizes they lack."""
         ...
 
+    @property
+    def lists_classes(self) -> bool:
+        """Whether classes are known that no box has."""
+        ...
+
     def detect(self, path: Path) -> bool:
         """Tell whether a file or folder looks like this format, without reading all of it."""
         ...
@@ -128,7 +133,8 @@ def detect_format(path: Path) -> str:
         return found[0]
     if found:
         raise AnnotationError(
-            f"{path}: could be {' or '.join(found)}; say which (--from), or name the file"
+            f"{path}: could be {' or '.join(found)}; name its json or yaml file, or `sparsedet "
+            "convert` it with --from"
         )
     expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")

@@ -16,6 +16,7 @@ from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.connections import Connections, note_address
+from sparsedet.datasets import Data, read_path
 from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.feedback import collect_reviews, with_feedback
 from sparsedet.files import read_json, write_json
@@ -37,7 +38,7 @@ from sparsedet.training.train import (
     run_training,
     start_run,
 )
-from sparsedet.workspace import Workspace, locate
+from sparsedet.workspace import Workspace
 
 Say = Callable[[str], None]
 
@@ -102,7 +103,7 @@ class Rounds:
         training = self.settings.training
         load_config(training.config, training.overrides())
         if self.settings.validation.data:
-            read_coco(self._own_evaluation_data()[0])
+            self._own_evaluation_data()
         note_address(workspace, self.settings, tool)
 
     def advance(self, *, force: bool = False, restart: bool = False) -> RoundReport:
@@ -128,7 +129,7 @@ class Rounds:
             ("mine", current.mined, self._mine),
             ("push", current.push, self._push),
         ):
-            if not result.exists() and (name != "evaluate" or self._evaluation_data(current)):
+            if not result.exists() and (name != "evaluate" or self._is_evaluated(current)):
                 self.say(f"round {current.number}: {name}")
                 step(current)
         return _report(current, "pushed")
@@ -189,8 +190,9 @@ class Rounds:
             start_run(
                 cfg,
                 folder.run,
-                folder.train,
+                read_coco(folder.train),
                 self.workspace.images,
+                source=folder.train,
                 method=training.method,
                 seed=training.seed,
                 device=self.device,
@@ -211,33 +213,33 @@ class Rounds:
             )
 
     def _evaluate(self, folder: RoundFolder) -> None:
-        source = self._evaluation_data(folder)
-        if source is None:
+        if not self._is_evaluated(folder):
             return
+        data = self._evaluation_data(folder)
         result = evaluate_run(
             folder.run,
             read_config(folder.run.config),
-            read_coco(source[0]),
-            source[1],
+            data.with_classes(name for _, name in folder.run.info().classes),
+            data.images,
             device=self.device,
             on_image=lambda done, total: self.progress("evaluating", done, total),
         )
         write_json(folder.evaluation, result.as_json(), indent=2)
         self.say(f"AP50 {result.ap50:.1f} on {result.images} images")
 
-    def _evaluation_data(self, folder: RoundFolder) -> tuple[Path, Path] | None:
-        """Return COCO file and image folder to measure on: the user's own, else what is held out.
+    def _is_evaluated(self, folder: RoundFolder) -> bool:
+        return bool(self.settings.validation.data) or folder.val.exists()
 
-        None where there is neither.
-        """
+    def _evaluation_data(self, folder: RoundFolder) -> Data:
+        """Return what to measure on: the user's own data, else what is held out."""
         if self.settings.validation.data:
             return self._own_evaluation_data()
-        return (folder.val, self.workspace.images) if folder.val.exists() else None
+        return Data(read_coco(folder.val), self.workspace.images, folder.val)
 
-    def _own_evaluation_data(self) -> tuple[Path, Path]:
+    def _own_evaluation_data(self) -> Data:
         validation = self.settings.validation
         images = self.workspace.root / validation.images if validation.images else None
-        return locate(self.workspace.root / validation.data, images)
+        return read_path(self.workspace.root / validation.data, images)
 
     def _mine(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)

@@ -54,7 +54,8 @@ share = 0.0
 # Images of one group stay on one side: folder, key:NAME (of the images' entries) or regex:PATTERN
 # (on file names, such as "regex:(patient[0-9]+)_").
 group_by = ""
-# A fully annotated COCO file to measure every round on instead, and its image folder.
+# Fully annotated data to measure every round on instead (a COCO file, or a folder of Pascal VOC
+# or YOLO), and its image folder.
 data = ""
 images = ""
 """
@@ -116,7 +117,7 @@ class ValidationSettings(_Section):
     group_by: str = ""
     """What images of one group have in common; empty: each image is by itself."""
     data: str = ""
-    """A COCO file; relative to the workspace."""
+    """A COCO file, or a folder of Pascal VOC or YOLO; relative to the workspace."""
     images: str = ""
     """Its image folder; empty: `images` beside it."""
 

@@ -110,9 +110,12 @@ def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
     if data.is_dir():
         workspace = Workspace(data)
         if not workspace.annotations.exists():
-            raise SparseDetError(
-                f"{data}: no annotations.json in this folder; run `sparsedet pull` first"
+            advice = (
+                "run `sparsedet pull` first"
+                if workspace.settings_file.exists()
+                else "name the annotation file itself"
             )
+            raise SparseDetError(f"{data}: no annotations.json in this folder; {advice}")
         return workspace.annotations, images or workspace.images
     if images is None:
         images = data.parent / "images"

@@ -1,44 +1,96 @@
-"""Finding annotations and images: files, workspace folders, published names."""
+"""Reading annotations by what a command is given: files, folders, published names."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from sparsedet.datasets import PUBLISHED, RELEASED, is_at_hand, released_file, resolve
+from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
+from sparsedet.datasets import PUBLISHED, RELEASED, is_at_hand, read_data, released_file
 from sparsedet.errors import SparseDetError
+from sparsedet.formats import load_format
+from tests.integrations.files.formats.datasets import objects, write_images
+
+DATASET = Dataset(
+    images=(Image(1, "a.png", 120, 80), Image(2, "b.png", 120, 80)),
+    boxes=(Box(1, 1, 2, (1, 2, 30, 40)), Box(2, 2, 1, (5, 5, 60, 60))),
+    categories=(Category(1, "ape"), Category(2, "bee"), Category(3, "cat")),
+)
+
+
+def written(folder: Path, name: str) -> Path:
+    """Write `DATASET` in a format, images included."""
+    images = write_images(DATASET, folder / "source")
+    (folder / name).mkdir()
+    load_format(name).write(DATASET, folder / name, images=images)
+    return folder / name
 
 
 def test_a_file_has_its_images_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "train.json").touch()
-    assert resolve(str(tmp_path / "train.json")).images == tmp_path / "images"
-    other = tmp_path / "elsewhere"
-    assert resolve(str(tmp_path / "train.json"), other).images == other
+    file = written(tmp_path, "coco") / "annotations.json"
+    data = read_data(str(file))
+    assert (data.source, data.images, data.format) == (file, file.parent / "images", "coco")
+    assert objects(data.dataset) == objects(DATASET)
+    assert read_data(str(file), tmp_path / "elsewhere").images == tmp_path / "elsewhere"
+    # Written by a shell's pipe, say.
+    file = file.rename(file.with_suffix(".out"))
+    assert objects(read_data(str(file)).dataset) == objects(DATASET)
 
 
 def test_a_workspace_folder_stands_for_its_files(tmp_path: Path) -> None:
-    (tmp_path / "annotations.json").touch()
-    source = resolve(str(tmp_path))
-    assert source.annotations == tmp_path / "annotations.json"
-    assert source.images == tmp_path / "images"
+    folder = written(tmp_path, "coco")
+    (folder / "names.yaml").write_text("names: [dog]\n")  # beside images/ that looks like YOLO
+    data = read_data(str(folder))
+    assert (data.source, data.images) == (folder / "annotations.json", folder / "images")
 
 
 def test_a_split_inside_a_workspace_uses_its_images(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "sparsedet.toml").touch()
-    (tmp_path / "half").mkdir()
-    (tmp_path / "half/train.json").touch()
-    images = resolve(str(tmp_path / "half/train.json")).images
-    assert images.resolve() == (tmp_path / "images").resolve()
+    folder = written(tmp_path, "coco")
+    (folder / "sparsedet.toml").touch()
+    write_coco(DATASET, folder / "half/train.json")
+    images = read_data(str(folder / "half/train.json")).images
+    assert images.resolve() == (folder / "images").resolve()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "images"),
+    [("voc", ".", "JPEGImages"), ("yolo", ".", "images"), ("yolo", "data.yaml", "images")],
+)
+def test_other_formats_are_read_as_well(name: str, place: str, images: str, tmp_path: Path) -> None:
+    path = written(tmp_path, name) / place
+    data = read_data(str(path))
+    assert (data.source, data.format) == (path, name)
+    assert data.images == tmp_path / name / images
+    assert objects(data.dataset) == {
+        file: [(category, pytest.approx(xyxy)) for category, xyxy in boxes]
+        for file, boxes in objects(DATASET).items()
+    }
+    shutil.rmtree(data.images)
+    message = {"voc": "where are its images", "yolo": "no images in"}[name]
+    with pytest.raises(SparseDetError, match=rf"{message}.*--images"):
+        read_data(str(path))
+    assert read_data(str(path), tmp_path / "source").images == tmp_path / "source"
+
+
+def test_classes_that_a_folder_of_voc_has_no_box_of(tmp_path: Path) -> None:
+    names = ["cat", "ape", "bee"]
+    voc = read_data(str(written(tmp_path, "voc")))
+    assert [category.name for category in voc.dataset.categories] == ["ape", "bee"]
+    found = [(category.id, category.name) for category in voc.with_classes(names).categories]
+    assert found == [(1, "ape"), (2, "bee"), (3, "cat")]
+    assert list(voc.with_classes(names).boxes) == list(voc.dataset.boxes)
+    for name in ("coco", "yolo"):  # name all of theirs, so that another one is a mistake
+        data = read_data(str(written(tmp_path, name)))
+        assert data.with_classes([*names, "dog"]) is data.dataset
 
 
 def test_published_names_lie_below_the_data_root(tmp_path: Path) -> None:
     assert len(PUBLISHED) == 17
-    (tmp_path / "splits").mkdir()
-    (tmp_path / "splits/split4_hard.json").touch()
-    source = resolve("split4_hard", data_root=tmp_path)
-    assert source.annotations == tmp_path / "splits/split4_hard.json"
-    assert source.images == tmp_path / "voc"
+    write_coco(DATASET, tmp_path / "splits/split4_hard.json")
+    data = read_data("split4_hard", data_root=tmp_path)
+    assert data.source == tmp_path / "splits/split4_hard.json"
+    assert data.images == tmp_path / "voc"
+    assert objects(data.dataset) == objects(DATASET)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +100,7 @@ def test_published_names_lie_below_the_data_root(tmp_path: Path) -> None:
         ("coco_val", False, "--data-root"),
         ("coco_val", True, "instances_val2017.json is missing"),
         ("lonely.json", False, "--images"),
-        (".", False, "sparsedet pull"),
+        (".", False, "not a format that sparsedet reads"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -57,7 +109,7 @@ def test_what_is_not_there_is_named(
     monkeypatch.chdir(tmp_path)
     Path("lonely.json").touch()
     with pytest.raises(SparseDetError, match=message):
-        resolve(data, data_root=tmp_path if root else None)
+        read_data(data, data_root=tmp_path if root else None)
 
 
 def test_released_splits_are_the_published_ones() -> None:

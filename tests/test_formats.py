@@ -102,7 +102,7 @@ def test_what_is_not_read(tmp_path: Path) -> None:
 def test_a_folder_of_two_formats_is_not_guessed(tmp_path: Path) -> None:
     folder = written(tmp_path, "voc")
     (folder / "data.yaml").write_text("names: [dog]\n", encoding="utf-8")
-    with pytest.raises(AnnotationError, match=r"could be voc or yolo; say which \(--from\)"):
+    with pytest.raises(AnnotationError, match="could be voc or yolo; name its json or yaml file"):
         read_dataset(folder)
     assert len(read_dataset(folder, format="voc").dataset.boxes) == 1
 

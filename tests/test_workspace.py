@@ -46,8 +46,11 @@ def test_locate_takes_a_workspace_or_a_file(workspace: Workspace, tmp_path: Path
     assert locate(file, elsewhere) == (file, elsewhere)
 
 
-def test_what_locate_can_not_find(tmp_path: Path) -> None:
+def test_what_locate_can_not_find(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.annotations.unlink()
     with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
+        locate(workspace.root, None)
+    with pytest.raises(SparseDetError, match="name the annotation file itself"):
         locate(tmp_path, None)
     with pytest.raises(SparseDetError, match="where are its images"):
         locate(tmp_path / "train.json", None)

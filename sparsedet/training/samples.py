@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import XYXY, Box, Dataset, Image, read_coco
+from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
 
@@ -33,12 +33,11 @@ class TrainingImage:
         return np.equal(self.roles, Role.LABEL)
 
 
-def read_training_data(path: Path) -> Dataset:
-    """Read annotations to train on.
+def without_versions(dataset: Dataset) -> Dataset:
+    """Return annotations as a run keeps them.
 
     The annotation tool's versions are left out: the same boxes, saved again, make the same run.
     """
-    dataset = read_coco(path)
     images = tuple(replace(image, tool_version=None) for image in dataset.images)
     return replace(dataset, images=images)
 

@@ -29,7 +29,7 @@ from sparsedet.training.pseudo_labels import (
     read_pseudo_labels,
     write_pseudo_labels,
 )
-from sparsedet.training.samples import read_training_data, training_images
+from sparsedet.training.samples import training_images, without_versions
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, train_stage
 
@@ -52,26 +52,37 @@ class Listeners:
 def start_run(
     cfg: CfgNode,
     run: RunFolder,
-    train: Path,
+    dataset: Dataset,
     images: Path,
     *,
+    source: Path,
     method: str,
     seed: int,
     device: str,
 ) -> None:
     """Prepare a run folder: configuration, what the run is, and a copy of the training data.
 
+    Args:
+        cfg: the configuration.
+        run: the folder, which has to be empty where it exists.
+        dataset: what to train on.
+        images: the folder of its images.
+        source: where `dataset` was read, by which the run and errors name it.
+        method: the training method.
+        seed: of everything that is drawn.
+        device: cpu or cuda.
+
     Raises:
         RunError: when the folder holds anything already.
-        AnnotationError: when the training data is broken.
+        AnnotationError: when an image is missing, or not as the annotations say.
     """
     if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
         hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
-    dataset = read_training_data(train)
+    dataset = without_versions(dataset)
     check_images(dataset, images)
     if not dataset.categories:
-        raise ConfigError(f"{train}: no categories to train on")
+        raise ConfigError(f"{source}: no categories to train on")
     training_images(usable_feedback(dataset, cfg), images, keep_unlabelled=True)
     cfg = prepare_config(cfg, method=method, seed=seed, classes=len(dataset.categories))
     cfg.MODEL.DEVICE = device
@@ -80,7 +91,7 @@ def start_run(
         run_id=_run_id(cfg, dataset, seed),
         method=method,
         seed=seed,
-        train=str(train),
+        train=str(source),
         images=str(images.resolve()),
         classes=[(category.id, category.name) for category in dataset.categories],
         version=__version__,

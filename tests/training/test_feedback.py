@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
-from sparsedet.annotations import Box, Dataset, read_image, write_coco
+from sparsedet.annotations import Box, Dataset, read_coco, read_image, write_coco
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.inputs import inference_input
@@ -180,8 +180,9 @@ def test_a_run_with_every_key_off_is_that_of_the_data_without_feedback(
         start_run(
             short_config(3, *keys),
             run,
-            tmp_path / f"{name}.json",
+            read_coco(tmp_path / f"{name}.json"),
             scenes.images,
+            source=tmp_path / f"{name}.json",
             method="plain",
             seed=1,
             device="cpu",

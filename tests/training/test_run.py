@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.annotations import Box, write_coco
+from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.errors import RunError
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.pseudo_labels import (
@@ -60,7 +60,16 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
     )
-    start_run(cfg, RunFolder(root), data, scenes.images, method="staged", seed=1, device="cpu")
+    start_run(
+        cfg,
+        RunFolder(root),
+        read_coco(data),
+        scenes.images,
+        source=data,
+        method="staged",
+        seed=1,
+        device="cpu",
+    )
     run_training(RunFolder(root))
     return root
 

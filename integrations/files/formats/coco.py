@@ -21,6 +21,7 @@ class CocoFormat:
     title = "COCO"
     layout = "a .json file, or a folder with annotations.json and images/"
     needs_images = False
+    lists_classes = True
 
     def detect(self, path: Path) -> bool:
         """Tell whether this is a JSON file, a workspace, or a folder with `annotations.json`."""

@@ -56,6 +56,7 @@ class PascalVocFormat:
     title = "Pascal VOC"
     layout = "a folder with Annotations/*.xml and JPEGImages/, or xml files beside their images"
     needs_images = False
+    lists_classes = False
 
     def detect(self, path: Path) -> bool:
         """Tell whether a folder holds VOC annotations."""

@@ -43,6 +43,7 @@ class YoloFormat:
     title = "YOLO"
     layout = "a folder with data.yaml or classes.txt, images/ and labels/, or the yaml file"
     needs_images = True
+    lists_classes = True
 
     def detect(self, path: Path) -> bool:
         """Tell whether this is a YOLO folder or its yaml file."""

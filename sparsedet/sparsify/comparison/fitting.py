@@ -16,7 +16,7 @@ from sparsedet.sparsify.comparison.likelihood import likeliest
 from sparsedet.sparsify.comparison.plays import FIT, Sample, play
 from sparsedet.sparsify.orders import TENDENCIES, propensity
 from sparsedet.sparsify.recipe import Recipe
-from sparsedet.sparsify.rules import DropFraction, DropImages, Removal
+from sparsedet.sparsify.rules import DropFraction, DropImages, Rule
 
 _PLAYS = 2
 """Plays whose mean is compared with what was removed."""
@@ -114,11 +114,15 @@ def fit(recipe: Recipe, sample: Sample) -> Fit:
 
 
 def without(recipe: Recipe, hidden: Collection[str]) -> Recipe:
-    """Return a recipe with tendencies and shares of images that are `hidden` at 0."""
-    for name in set(hidden) & {"strength", "share"}:
+    """Return a recipe without the tendencies and shares of images that are `hidden`."""
+    if "share" in hidden:
+        rules = tuple(rule for rule in recipe.rules if not isinstance(rule, DropImages))
+        recipe = replace(recipe, rules=rules)
+    if "strength" in hidden:
         for row, rule in enumerate(recipe.rules):
-            if 0 < getattr(rule, name, 0.0) < np.inf:
-                recipe = _with(recipe, row, name, 0.0)
+            if _has_tendency(rule):
+                # The same as strength 0, and faster.
+                recipe = _with(_with(recipe, row, "order", "random"), row, "strength", 1.0)
     return recipe
 
 
@@ -256,10 +260,16 @@ def _traits(recipe: Recipe, sample: Sample) -> list[_Trait]:
     for row, rule in enumerate(recipe.rules):
         if isinstance(rule, DropImages):
             traits.append(_Trait(row, "share", None))
-        order, strength = getattr(rule, "order", None), getattr(rule, "strength", 0.0)
-        if isinstance(rule, Removal) and order in TENDENCIES and 0 < strength < np.inf:
-            traits.append(_Trait(row, "strength", propensity(sample.boxes, order)))
+        if _has_tendency(rule):
+            weights = propensity(sample.boxes, getattr(rule, "order", "random"))
+            traits.append(_Trait(row, "strength", weights))
     return traits
+
+
+def _has_tendency(rule: Rule) -> bool:
+    """Tell whether a rule has a strength that can be fitted."""
+    strength = getattr(rule, "strength", 0.0)
+    return getattr(rule, "order", None) in TENDENCIES and 0 < strength < np.inf
 
 
 def _dropping(recipe: Recipe) -> int | None:
@@ -272,7 +282,7 @@ def _parameter(recipe: Recipe, row: int, name: str) -> float:
     return float(getattr(recipe.rules[row], name))
 
 
-def _with(recipe: Recipe, row: int, name: str, value: float) -> Recipe:
+def _with(recipe: Recipe, row: int, name: str, value: float | str) -> Recipe:
     rules = list(recipe.rules)
     changed: Any = replace(rules[row], **{name: value})
     rules[row] = changed

@@ -1,7 +1,7 @@
 """A recipe played again and again, and counted: what it leaves to chance, and how far that goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.comparison.boxes import on_images
 from sparsedet.sparsify.comparison.tables import COUNT_LABELS, COUNTS, Table
 from sparsedet.sparsify.recipe import Recipe
+from sparsedet.sparsify.rules import Rule
 
 SAMPLE = 20_000
 """Boxes that recipes are played on, about; all of them where there are no more."""
@@ -33,6 +34,8 @@ class Sample:
     """The images are all that a recipe was applied to."""
     image_bins: IntArray
     """Shape (I,): the bin of the number of boxes; negative for images of fewer than 2."""
+    evenness: dict[tuple[Rule, ...], float] = field(default_factory=dict)
+    """Rules -> p-value of the test of evenness: several recipes come down to the same rules."""
 
     def counts(self, removed: BoolArray) -> list[IntArray]:
         """Return the removed boxes in every table's bins; last, the images by what they lost."""

@@ -271,21 +271,19 @@ def _described(
 
 def _evenness(recipe: Recipe, whole: Sample) -> _Finding:
     """Test whether classes lost more equal shares than the recipe's chance lets them."""
-    is_random = all(
-        getattr(rule, "order", "random") == "random" or getattr(rule, "strength", 1.0) == 0
-        for rule in recipe.rules
-    )
+    is_random = all(getattr(rule, "order", "random") == "random" for rule in recipe.rules)
     if _shares_classes(recipe) or not is_random:
         return _Finding(1.0, "")
-    count = _EVEN_PLAYS if len(whole.boxes) < 20_000 else _WHOLE_PLAYS
-    table = whole.tables[0]
-    played = np.stack(
-        _floats([table.counts(play(recipe, whole, WHOLE + number)) for number in range(count)])
-    )
-    observed = table.counts(whole.removed).astype(np.float64)
-    p = evenness_p(observed, played, table.counts().astype(np.float64))
-    tests = len(whole.tables) + 2
-    return _Finding(min(1.0, tests * p), _EVEN)
+    if recipe.rules not in whole.evenness:
+        count = _EVEN_PLAYS if len(whole.boxes) < 20_000 else _WHOLE_PLAYS
+        table = whole.tables[0]
+        played = np.stack(
+            _floats([table.counts(play(recipe, whole, WHOLE + number)) for number in range(count)])
+        )
+        observed = table.counts(whole.removed).astype(np.float64)
+        p = evenness_p(observed, played, table.counts().astype(np.float64))
+        whole.evenness[recipe.rules] = min(1.0, (len(whole.tables) + 2) * p)
+    return _Finding(whole.evenness[recipe.rules], _EVEN)
 
 
 def _of_all(

@@ -260,16 +260,15 @@ def _traits(recipe: Recipe, sample: Sample) -> list[_Trait]:
     for row, rule in enumerate(recipe.rules):
         if isinstance(rule, DropImages):
             traits.append(_Trait(row, "share", None))
-        if _has_tendency(rule):
+        if _has_tendency(rule) and getattr(rule, "strength", 0.0) > 0:
             weights = propensity(sample.boxes, getattr(rule, "order", "random"))
             traits.append(_Trait(row, "strength", weights))
     return traits
 
 
 def _has_tendency(rule: Rule) -> bool:
-    """Tell whether a rule has a strength that can be fitted."""
-    strength = getattr(rule, "strength", 0.0)
-    return getattr(rule, "order", None) in TENDENCIES and 0 < strength < np.inf
+    """Tell whether a rule has a strength that can be fitted, or was fitted to 0."""
+    return getattr(rule, "order", None) in TENDENCIES and getattr(rule, "strength", 0.0) < np.inf
 
 
 def _dropping(recipe: Recipe) -> int | None:

@@ -62,6 +62,13 @@ def test_a_tendency_that_does_not_show_is_hidden() -> None:
     assert without(found.recipe, found.hidden).rules == (DropFraction(drop=0.5),)
 
 
+@pytest.mark.parametrize("strength", [0, 0.02])
+def test_a_hidden_tendency_comes_down_to_chance(strength: float) -> None:
+    recipe = load_recipe("skip-small").with_parameter("strength", strength)
+    assert without(recipe, ("strength",)).rules == load_recipe("random").rules
+    assert without(recipe, ()) == recipe
+
+
 def test_whole_images_that_do_not_show_are_hidden() -> None:
     found = fit(load_recipe("images-x-boxes"), _sample(load_recipe("per-image")))
     assert found.hidden == ("share",)

@@ -165,6 +165,13 @@ def test_even_classes_tell_a_sample_per_class_from_random() -> None:
     assert "same share" in found["random"].reason
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_even_classes_rule_out_hidden_tendencies_as_well(seed: int) -> None:
+    full, names = coco_like(800), ("random", "skip-small", "skip-repeated", "skip-crowded")
+    found = _compare(full, sparse(full, "per-class", seed), *names)
+    assert {verdict.judgement for verdict in found.verdicts} == {"ruled out"}
+
+
 def test_little_data_is_no_proof() -> None:
     full = coco_like(10)
     found = _compare(full, sparse(full, "random"), "random", "skip-border", "skip-crowded")

@@ -56,8 +56,8 @@ def convert(
         bool,
         typer.Option(
             "--with-images/--no-images",
-            help="Link the images into OUTPUT (copied where links can't be made), or leave them "
-            "out.",
+            help="Put the images into OUTPUT (hard links where the file system can, else copies), "
+            "or leave them out.",
         ),
     ] = True,
     json_output: Json = False,

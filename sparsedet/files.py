@@ -94,6 +94,8 @@ def read_json(path: Path) -> Any:
         raise SparseDetError(f"{path}: is a folder, expected a JSON file") from None
     except UnicodeDecodeError as error:
         raise SparseDetError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except RecursionError:
+        raise SparseDetError(f"{path}: nested too deeply for a file of annotations") from None
     except json.JSONDecodeError as error:
         raise SparseDetError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "

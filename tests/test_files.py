@@ -1,5 +1,6 @@
 """Writing: the old content or the new, never half of it and never something else's."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,18 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SparseDetError, match="can't be created"):
         _make_folder(tmp_path / "out" / "below", "a.txt")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_nested_thousands_deep_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(SparseDetError, match=r"deep\.json: nested too deeply"):
+        read_json(path)
+
+
+def test_what_only_python_reads_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(f'{{"nan": NaN, "long": {10**30}}}')
+    content = read_json(path)
+    assert math.isnan(content["nan"])
+    assert content["long"] == 10**30

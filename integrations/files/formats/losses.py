@@ -28,18 +28,20 @@ def common_losses(
         counted("verified background, left out", len(dataset.background)),
         counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
         counted("origins of boxes", sum(box.origin is not None for box in boxes)),
-        counted("tool ids", _tool_ids(dataset, boxes)),
+        counted("tool ids of images and boxes", _tool_ids(dataset, boxes)),
         _keys("boxes", (box.extra for box in boxes), box_keys),
         _keys("images", (image.extra for image in dataset.images), image_keys),
         _keys("classes", (category.extra for category in dataset.categories), _none),
         _keys("the file", [dataset.extra], _none),
-        counted("ids, numbered anew", _new_ids(dataset, boxes, class_ids)),
+        counted(
+            "ids of images, boxes and classes, numbered anew", _new_ids(dataset, boxes, class_ids)
+        ),
     ]
     return [text for text in lost if text]
 
 
 def counted(what: str, number: int) -> str:
-    """Return a phrase like `tool ids (3)`; empty for none."""
+    """Return a phrase like `crowd regions (3)`; empty for none."""
     return f"{what} ({number})" if number else ""
 
 

@@ -194,7 +194,9 @@ def _data_text(dataset: Dataset, names: Sequence[str], base: str) -> str:
             index: dataset.category_by_id[id].name for id, index in class_indices(dataset).items()
         },
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    # Trainers refuse a file without `val`.
+    note = "" if "val" in places else "# val: no images were held out; these are those of train\n"
+    return note + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def _has_own_folder(name: str) -> bool:

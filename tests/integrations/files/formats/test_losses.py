@@ -40,7 +40,11 @@ def first_image(**changes: object) -> Dataset:
             ["crowd regions, left out (1)"],
         ),
         (changed(origin="accepted"), ["origins of boxes (1)"], ["origins of boxes (1)"]),
-        (changed(tool_id="x"), ["tool ids (1)"], ["tool ids (1)"]),
+        (
+            changed(tool_id="x"),
+            ["tool ids of images and boxes (1)"],
+            ["tool ids of images and boxes (1)"],
+        ),
         (
             first_image(exhaustive=True),
             ["marks of exhaustive images (1)"],
@@ -91,7 +95,11 @@ def first_image(**changes: object) -> Dataset:
             [],
         ),
         (PLAIN.with_boxes(PLAIN.boxes[:1]), ["classes without boxes: zebra (1)"], []),
-        (first_image(file_name="c.jpg"), ["ids, numbered anew (4)"], ["ids, numbered anew (4)"]),
+        (
+            first_image(file_name="c.jpg"),
+            ["ids of images, boxes and classes, numbered anew (4)"],
+            ["ids of images, boxes and classes, numbered anew (4)"],
+        ),
     ],
 )
 def test_losses_are_counted(dataset: Dataset, voc: list[str], yolo: list[str]) -> None:
@@ -163,7 +171,8 @@ def test_the_yolo_layout(names: list[str], data: str, labels: list[str], tmp_pat
     dataset = replace(PLAIN, images=images)
     load_format("yolo").write(dataset, tmp_path, images=write_images(dataset, tmp_path / "images"))
     written = (tmp_path / "data.yaml").read_text(encoding="utf-8")
-    assert written == f"{data}names:\n  0: ape\n  1: zebra\n"
+    note = "# val: no images were held out; these are those of train\n"
+    assert written == f"{note * ('images/val' not in data)}{data}names:\n  0: ape\n  1: zebra\n"
     for label in labels:
         assert (tmp_path / "labels" / label).is_file()
     assert sorted(objects(read_dataset(tmp_path).dataset)) == sorted(names)

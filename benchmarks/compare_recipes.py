@@ -71,8 +71,10 @@ def _as_markdown(options: argparse.Namespace, found: dict[str, Comparison]) -> s
         "",
         "Generated annotations with COCO's statistics (`benchmarks/compare_recipes.py`, seed "
         f"{options.seed}). One row for each recipe that removed boxes, one column for each that "
-        "was asked about; each cell is the p-value, **bold** where the recipe fits. A recipe is "
-        "ruled out below 0.01; 0: it breaks a promise that holds for every image or class.",
+        "was asked about; each cell is the p-value, **bold** where the recipe fits, with a "
+        "question mark where there is no telling: a strength or share that does not show can't be "
+        "told from none. A recipe is ruled out below 0.01; 0: it breaks a promise that holds for "
+        "every image or class.",
         "",
         f"| removed by | {' | '.join(names)} |",
         f"| --- |{' ---: |' * len(names)}",

@@ -13,14 +13,9 @@ from sparsedet.sparsify.comparison.pairing import Pairing, pair
 from sparsedet.sparsify.comparison.plays import make_sample
 from sparsedet.sparsify.comparison.promises import Observation
 from sparsedet.sparsify.comparison.readings import AbsentImages, readings
+from sparsedet.sparsify.comparison.summary import conclusion, either, sorted_verdicts
 from sparsedet.sparsify.comparison.tables import Row, Table, make_row, make_tables, rows
-from sparsedet.sparsify.comparison.verdicts import (
-    Verdict,
-    conclusion,
-    either,
-    judge,
-    sorted_verdicts,
-)
+from sparsedet.sparsify.comparison.verdicts import Verdict, judge
 from sparsedet.sparsify.image_names import same_images
 from sparsedet.sparsify.recipe import Recipe
 

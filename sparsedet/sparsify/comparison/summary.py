@@ -7,11 +7,6 @@ from sparsedet.sparsify.comparison.verdicts import Judgement, Verdict
 
 _ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
 _WAYS = {"removed": "counted as removed", "left-out": "left out"}
-_HIDDEN = {
-    "drop": "all that its rules let go is gone; any higher drop does the same",
-    "share": "that all boxes of some images went does not show; it can't be told from share 0",
-    "strength": "its tendency does not show; it can't be told from strength 0",
-}
 
 
 def sorted_verdicts(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

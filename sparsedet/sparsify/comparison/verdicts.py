@@ -80,8 +80,6 @@ class Verdict:
         return ", ".join(f"{name} {value:.3g}" for name, value in self.parameters.items())
 
 
-_ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
-_WAYS = {"removed": "counted as removed", "left-out": "left out"}
 _HIDDEN = {
     "drop": "all that its rules let go is gone; any higher drop does the same",
     "share": "that all boxes of some images went does not show; it can't be told from share 0",

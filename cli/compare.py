@@ -18,7 +18,6 @@ _SHOWN = 20
 """Rows of a table that are printed; the page and --json hold all."""
 _OTHER_SUFFIXES = (".yaml", ".yml")
 """Of files that stand for a folder of another format than COCO."""
-_PRINTED = ("class", "boxes_per_image", "size", "border", "place", "neighbours", "number_in_row")
 
 
 def compare(
@@ -95,7 +94,7 @@ def compare(
     if output is not None:
         from sparsedet.sparsify.comparison.page import write_page
 
-        write_page(found, output, title=f"{sparse.name} against {full.name}")
+        write_page(found, output, title=f"{sparse} against {full}")
     if json_output:
         page = str(output.resolve()) if output else None
         emit_json({"full": str(full), "sparse": str(sparse), "page": page, **found.as_json()})
@@ -168,17 +167,23 @@ def _show(found: "Comparison") -> None:
     for note in found.notes:
         typer.echo(note)
     for section in found.sections:
-        if section.name in _PRINTED:
-            typer.echo()
-            _show_section(section)
+        typer.echo()
+        _show_section(section)
     if not found.verdicts:
         return
     typer.echo()
+    reasons: dict[str, list[str]] = {}
+    for one in found.verdicts:
+        reasons.setdefault(one.reason, []).append(one.recipe)
+    judgements = {one.judgement for one in found.verdicts}
+    if len(reasons) == len(judgements) == 1 < len(found.verdicts) and all(reasons):
+        typer.echo(f"{found.verdicts[0].judgement} which recipe: {found.verdicts[0].reason}")
+        return
     rows = [[one.recipe, one.judgement, one.p_text, one.parameters_text] for one in found.verdicts]
     table("recipes", ["recipe", "verdict", "p", "parameters"], rows)
-    for one in found.verdicts:
-        if one.reason:
-            typer.echo(f"  {one.recipe}: {one.reason}")
+    for reason, names in reasons.items():
+        if reason:
+            typer.echo(f"  {', '.join(names)}: {reason}")
     typer.echo()
     typer.echo(found.conclusion)
 

@@ -43,7 +43,7 @@ def read_images(entries: Sequence[Any]) -> tuple[Image, ...] | None:
         return None
     if min(min(widths), min(heights)) <= 0:
         return None
-    if set(map(type, names)) != {str} or any(map(may_leave_folder, names)):
+    if set(map(type, names)) != {str} or may_leave_folder(names):
         return None
     if not len(entries) == len(set(ids)) == len(set(names)):
         return None

@@ -91,11 +91,11 @@ def is_empty(entry: Mapping[str, Any]) -> bool:
     return entry.get("area") == 0 and min(bbox[2:]) == 0
 
 
-def may_leave_folder(name: str) -> bool:
-    """Tell whether a file name needs a closer look; few do, and a look takes two path objects."""
-    if not name or name[0] == "/" or not _is_text(name):
-        return True
-    return any(sign in name for sign in ("\\", "\0", ":", ".."))
+def may_leave_folder(names: Sequence[str]) -> bool:
+    """Tell whether one of the file names needs a closer look, which takes two path objects each."""
+    text = "\n".join(["", *names, ""])
+    signs = ("\\", "\0", ":", "..", "\n/", "\n\n")
+    return not _is_text(text) or any(sign in text for sign in signs)
 
 
 class EntryReader:

@@ -1,7 +1,7 @@
 """The boxes that a removal rule chooses from, in columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Candidates:
     """Shape (I,): the random order of the images."""
     categories: Sequence[Category] = ()
     """For errors, which name classes; `category` is a row of them."""
+    known: dict[str, FloatArray] = field(default_factory=dict)
+    """What was computed of the boxes' places, and holds in every random order; see `orders`."""
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> "Candidates":
@@ -64,8 +66,11 @@ class Candidates:
 
     def select(self, chosen: BoolArray) -> "Candidates":
         """Return the boxes where `chosen` (shape (N,)) is true, on all images."""
+        if chosen.all():
+            return self
         return replace(
             self,
+            known={},
             image=self.image[chosen],
             category=self.category[chosen],
             xyxy=self.xyxy[chosen],

@@ -62,6 +62,15 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
 
 def propensity(boxes: Candidates, order: Order) -> FloatArray:
     """Return the share of boxes that have less of a tendency's property; shape (N,), 0 to 1."""
+    if order == "repeated":  # not known for good: boxes of one place are told apart by chance
+        return properties.quantile(properties.row_number(boxes))
+    if order not in boxes.known:
+        boxes.known[order] = _of_places(boxes, order)
+    return boxes.known[order]
+
+
+def _of_places(boxes: Candidates, order: Order) -> FloatArray:
+    """Return `propensity` for a property that depends on the boxes' places alone."""
     if order == "small":
         return properties.quantile(-properties.relative_area(boxes))
     if order == "large":
@@ -70,6 +79,4 @@ def propensity(boxes: Candidates, order: Order) -> FloatArray:
         return properties.quantile(properties.neighbours(boxes))
     if order == "border":
         return properties.quantile(-properties.border_distance(boxes))
-    if order == "repeated":
-        return properties.quantile(properties.row_number(boxes))
     raise ValueError(f"{order} is no tendency")

@@ -1,5 +1,4 @@
-"""What to make of images that the sparse file lacks: were their boxes removed, or the images held
-out?"""
+"""Images that the sparse file lacks: they lost all boxes, or were held out."""
 
 from dataclasses import dataclass
 from typing import Literal

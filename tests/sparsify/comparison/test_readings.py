@@ -1,6 +1,7 @@
 """What is made of images that the sparse file lacks: removed, held out, or either."""
 
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ def _absent(keeps_empty: bool, validation: tuple[str, ...] = (), **options: str)
     kept = {1} if keeps_empty else {1, 2}
     left = full.with_images(full.images[:2])
     left = left.with_boxes(box for box in left.boxes if box.image_id in kept)
-    chosen = {"validation": validation, **options}
-    return compare(boxes_of(full), boxes_of(left), [], **chosen)  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {"validation": validation, **options}
+    return compare(boxes_of(full), boxes_of(left), [], **chosen)
 
 
 def test_absent_images_count_as_removed_where_no_empty_image_is_kept() -> None:

@@ -230,8 +230,7 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
     assert "not a format that sparsedet reads" in refused.err
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_split_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
     pipe = tmp_path / "full.json"
     os.mkfifo(pipe)  # nobody writes into it: the command waits there
     command = [sys.executable, "-m", "sparsedet", "split", pipe, "--recipe", "easy", "-o", "out"]
@@ -240,6 +239,6 @@ def test_a_stopped_split_leaves_nothing(tmp_path: Path, number: int, status: int
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(0.2)
-        process.send_signal(number)
-        assert process.wait(30) == status
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == [pipe]

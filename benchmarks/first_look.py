@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="default: artifacts/first_look/<name of DIR>")
-    parser.add_argument("--iterations", type=int, default=400, help="per stage")
+    parser.add_argument("--iterations", type=int, default=800, help="of each training")
     parser.add_argument("--drop", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> None:
     print(
         f"{options.data.resolve().name}: {len(full.images)} training images, {len(full.boxes)} "
         f"boxes, {len(removed.boxes)} removed; {len(test.images)} test images; "
-        f"{options.iterations} iterations per stage, seed {options.seed}"
+        f"{options.iterations} iterations each, seed {options.seed}"
     )
     figures: dict[str, Any] = {}
     for labels, method in SETTINGS:

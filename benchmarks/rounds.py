@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--drop", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--iterations", type=int, default=400, help="per training stage")
+    parser.add_argument("--iterations", type=int, default=800, help="of each training")
     options = parser.parse_args()
     name = options.data.resolve().name
     work = options.work or Path("artifacts/rounds") / name
@@ -126,7 +126,7 @@ def summary(
         f"# {name}: rounds of active annotation",
         "",
         f"{objects} objects, {options.drop:.0%} of their boxes removed, seed {options.seed}, "
-        f"{options.iterations} iterations per stage; AP on the test images, labels as published.",
+        f"{options.iterations} iterations per round; AP on the test images, labels as published.",
         "",
         "| rejected boxes | round | boxes | missing | mined | accepted | edited | rejected "
         "| pending | precision | missing after | AP | AP50 |",

@@ -29,8 +29,8 @@ def demo(
     ] = "label-studio",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
     iterations: Annotated[
-        int, typer.Option("--iterations", min=1, help="Iterations of each training stage.")
-    ] = 150,
+        int, typer.Option("--iterations", min=1, help="Iterations of each training.")
+    ] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")] = 1,
     device: Device = "auto",
     json_output: Json = False,

@@ -64,8 +64,8 @@ def train(
 ) -> None:
     """Train a detector on sparse annotations.
 
-    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (train, mine,
-    retrain; the default). The result is a run folder for eval, mine and push.
+    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (mine on the way
+    and go on with what was found; the default). The result is a run folder for eval, mine and push.
     """
     from .training import TrainRequest, run_train
 

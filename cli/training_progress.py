@@ -56,7 +56,7 @@ def training_progress() -> Iterator["TrainingProgress"]:
 
 
 class TrainingProgress:
-    """Draws one bar per stage."""
+    """Draws a bar for the training and one for every mining."""
 
     def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
         """Draw on `bars`; `names` are the losses to show, and what to call them."""
@@ -75,22 +75,24 @@ class TrainingProgress:
             for name, short in self._names.items()
             if name in progress.losses
         )
-        self._draw(progress.stage, progress.iteration, progress.iterations, losses)
-        at_end = progress.iteration == progress.iterations
+        self._draw("training", progress.iteration, progress.iterations, losses)
+        at_end = progress.iteration == progress.end
         if self._bars.disable and (progress.iteration % _LINE_PERIOD == 0 or at_end):
             say(f"{progress.stage} {progress.iteration}/{progress.iterations}  {losses}")
 
     def mined(self, result: MiningResult) -> None:
-        """Tell what the first stage found in the training images."""
+        """Tell what a stage found in the training images."""
         say(
-            f"mined {len(result.labels)} boxes as labels for the second stage; "
-            f"{len(result.doubtful)} more are in doubt and will be ignored"
+            f"mined {len(result.labels)} boxes as labels, {len(result.objects)} as objects of "
+            f"unsure class; {len(result.doubtful)} are in doubt and ignored"
         )
-        if not result.labels:
-            say("warning: without a mined label the second stage learns little new")
+        if not result.labels and not result.objects:
+            say("warning: without a mined box the next stage learns little new")
 
     def mining(self, done: int, total: int) -> None:
         """Show the mining between two stages."""
+        if done == 1:
+            self._tasks.pop("mining", None)
         self._draw("mining", done, total, "")
 
     def _draw(self, what: str, done: int, total: int, losses: str) -> None:

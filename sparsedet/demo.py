@@ -42,7 +42,7 @@ class DemoRule:
     test_scenes: int = 40
     drop: float = 0.7
     """Share of the boxes that the annotators "missed"."""
-    iterations: int = 150
+    iterations: int = 300
     """Of each training stage."""
     rounds: int = 3
     seed: int = 1

@@ -82,6 +82,11 @@ class RunFolder:
         """Return the path of a model that mines."""
         return self.mining / f"fold{fold}.pth"
 
+    @property
+    def calibration(self) -> Path:
+        """How the mining model scores objects that it did not train on."""
+        return self.mining / "calibration.json"
+
     def write_info(self, info: RunInfo) -> None:
         """Write what the run is."""
         write_json(self.info_file, asdict(info), indent=2)

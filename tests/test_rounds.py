@@ -26,7 +26,7 @@ from sparsedet.workspace import Workspace
 from tests.cli.command import sparsedet
 
 KEYS: dict[str, Any] = {
-    "SOLVER.MAX_ITER": 30,
+    "SOLVER.MAX_ITER": 40,
     "SOLVER.WARMUP_ITERS": 5,
     "SOLVER.CHECKPOINT_PERIOD": 10,
     "SOLVER.IMS_PER_BATCH": 2,
@@ -104,8 +104,8 @@ class Killed:
 def finished_steps(folder: Path) -> dict[str, int]:
     """Return the result files of the finished steps and when they were written."""
     root = folder / "work/rounds/001"
-    names = ("annotations.json", "train.json", "run/mining/fold0.pth", "run/model.pth")
-    names += ("evaluation.json", "mined.json", "push.json")
+    names = ("annotations.json", "train.json", "run/mining/stage1.json", "run/mining/stage2.json")
+    names += ("run/model.pth", "evaluation.json", "mined.json", "push.json")
     return {name: (root / name).stat().st_mtime_ns for name in names if (root / name).exists()}
 
 
@@ -137,7 +137,7 @@ def test_a_round_killed_at_every_step_ends_in_the_same_files(
     make_workspace(tmp_path)
     done: dict[str, int] = {}
     moments = [f"round 1: {step}" for step in STEPS]
-    moments[3:3] = ["stage1 30/30", "mined", "stage2 30/30"]
+    moments[3:3] = ["stage1 15/40", "mined", "stage2 28/40", "mined", "stage3 40/40"]
     for moment in moments:
         said = Killed(tmp_path).kill_after(moment)
         now = finished_steps(tmp_path)

@@ -1,76 +1,174 @@
-"""Per-class score thresholds, read off the boxes that people drew.
+"""Score thresholds, read off how a model scores boxes that people drew.
 
 How high a model scores depends on the data, the class and how sparse the labels are: a fixed
-threshold finds nothing on one dataset and everything on another. The scores that the model gives to
-human boxes say what a real object of the class looks like to it.
+threshold finds nothing on one dataset and everything on another. The scores of annotated objects
+say what an object of the class looks like to the model. A model flatters the boxes that it trained
+on, so the best measure are boxes that were held out of its training, as in split conformal
+prediction (Papadopoulos et al., "Inductive confidence machines for regression", 2002).
+
+That there is an object can be sure while its class is not: the two have thresholds of their own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import Dataset
+from sparsedet.annotations import Box, Category, Dataset
+from sparsedet.errors import RunError
+from sparsedet.files import read_json, write_json
 from sparsedet.mining.detect import Detections
-from sparsedet.mining.matching import iou_matrix
+from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 
-MATCH_IOU = 0.5
-"""A detection with the class and this IoU scores a human box."""
 MIN_BOXES = 10
-"""Classes with fewer scored human boxes share a threshold with the others."""
+"""Classes with fewer scored boxes share thresholds with the others."""
+NEVER = 1.01
+"""A threshold that no score reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBox:
+    """An annotated object that the model found, and its best detection there, of any class."""
+
+    class_name: str
+    score: float
+    """The detection's, for its own class."""
+    object_score: float
+    """The probability of an object of any class, at least the score."""
+    right: bool
+    """Whether the detection's class is the object's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """What thresholds are read off scored boxes."""
+
+    quantile: float
+    """This share of the annotated objects scores below the threshold of sure ones."""
+    doubtful_quantile: float
+    """And this share below that of doubtful ones."""
+    max_threshold: float
+    """No threshold is above this."""
+    min_doubtful: float
+    """And none of doubtful ones below this."""
+    class_precision: float
+    """A detection's class is sure from the score on where this share of the classes is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Per category id: from which score a detection is sure, and from which it is in doubt."""
+    """From which score on a detection is what; by category id where it depends on the class."""
 
     sure: Mapping[int, float]
+    """Score: an object of its class, to be shown to people."""
+    sure_object: Mapping[int, float]
+    """Object score: an object."""
     doubtful: Mapping[int, float]
+    """Object score: perhaps an object."""
+    sure_class: float
+    """Score: of this class, if it is an object."""
+
+
+def scored_boxes(
+    detections: Sequence[Detections], dataset: Dataset, boxes: Sequence[Box]
+) -> list[ScoredBox]:
+    """Return how the model scores those of `boxes` that it found.
+
+    Args:
+        detections: of the dataset's images.
+        dataset: the images and categories.
+        boxes: annotated objects of the dataset; crowd regions are left out.
+    """
+    by_image: dict[int, list[Box]] = {}
+    for box in boxes:
+        if not box.iscrowd:
+            by_image.setdefault(box.image_id, []).append(box)
+    scored = []
+    for found in detections:
+        own = by_image.get(found.image_id, [])
+        overlap = iou_matrix(found.boxes, [box.xyxy for box in own])
+        for box, ious in zip(own, overlap.T, strict=True):
+            on_box = np.flatnonzero(ious >= SAME_OBJECT_IOU)
+            if len(on_box):
+                best = on_box[found.scores[on_box].argmax()]
+                scored.append(
+                    ScoredBox(
+                        class_name=dataset.category_by_id[box.category_id].name,
+                        score=float(found.scores[best]),
+                        object_score=float(found.object_scores[best]),
+                        right=bool(found.category_ids[best] == box.category_id),
+                    )
+                )
+    return scored
 
 
 def thresholds(
-    detections: Sequence[Detections],
-    dataset: Dataset,
-    *,
-    sure_quantile: float,
-    doubtful_quantile: float,
-    max_threshold: float,
+    scored: Sequence[ScoredBox], categories: Sequence[Category], rule: ThresholdRule
 ) -> Thresholds:
-    """Return the quantiles of the scores on human boxes, class by class, capped.
+    """Return thresholds for each of `categories`.
 
-    Human boxes that the model did not find at all have no score and are left out; where the model
-    scores no human box at all, nothing is sure (threshold 1).
+    Objects that the model did not find have no score and are left out; where it found none at all,
+    nothing is sure.
     """
-    scores = human_box_scores(detections, dataset)
-    pooled = np.concatenate([np.zeros(0), *scores.values()])
+    names = np.array([box.class_name for box in scored])
+    scores = np.array([box.score for box in scored])
+    object_scores = np.array([box.object_score for box in scored])
+    right = np.array([box.right for box in scored], dtype=bool)
 
-    def quantile(category_id: int, share: float) -> float:
-        own = scores[category_id]
-        basis = own if len(own) >= MIN_BOXES else pooled
-        return min(float(np.quantile(basis, share)), max_threshold) if len(basis) else 1.0
+    def quantiles(
+        values: NDArray[np.float64],
+        counts: NDArray[np.bool_],
+        share: float,
+        least: float = 0.0,
+    ) -> dict[int, float]:
+        result = {}
+        for category in categories:
+            own = values[counts & (names == category.name)]
+            basis = own if len(own) >= MIN_BOXES else values[counts]
+            result[category.id] = (
+                float(np.clip(np.quantile(basis, share), least, rule.max_threshold))
+                if len(basis)
+                else NEVER
+            )
+        return result
 
-    ids = [category.id for category in dataset.categories]
+    every = np.ones(len(scored), dtype=bool)
     return Thresholds(
-        sure={number: quantile(number, sure_quantile) for number in ids},
-        doubtful={number: quantile(number, doubtful_quantile) for number in ids},
+        sure=quantiles(scores, right, rule.quantile),
+        sure_object=quantiles(object_scores, every, rule.quantile),
+        doubtful=quantiles(object_scores, every, rule.doubtful_quantile, rule.min_doubtful),
+        sure_class=_least_score(scores, right, rule.class_precision),
     )
 
 
-def human_box_scores(
-    detections: Sequence[Detections], dataset: Dataset
-) -> dict[int, NDArray[np.float64]]:
-    """Return, per category id, the best score that the model gives to each human box it finds."""
-    scores: dict[int, list[float]] = {category.id: [] for category in dataset.categories}
-    for found in detections:
-        boxes = [box for box in dataset.boxes_by_image[found.image_id] if not box.iscrowd]
-        if not boxes or not len(found.scores):
-            continue
-        overlap = iou_matrix(found.boxes, [box.xyxy for box in boxes])
-        classes = np.array([box.category_id for box in boxes])
-        matches = (overlap >= MATCH_IOU) & (found.category_ids[:, None] == classes)
-        best = np.where(matches, found.scores[:, None], 0).max(axis=0)
-        for box, score in zip(boxes, best, strict=True):
-            if score > 0:
-                scores[box.category_id].append(float(score))
-    return {number: np.array(values) for number, values in scores.items()}
+def _least_score(scores: NDArray[np.float64], right: NDArray[np.bool_], precision: float) -> float:
+    """Return the least score from which on the classes are right with the wanted precision.
+
+    The precision is estimated by Laplace's rule of succession: few boxes prove little.
+    """
+    candidates = [
+        score
+        for score in np.unique(scores)
+        if (right[scores >= score].sum() + 1) / ((scores >= score).sum() + 2) >= precision
+    ]
+    return float(candidates[0]) if candidates else NEVER
+
+
+def write_calibration(scored: Sequence[ScoredBox], path: Path) -> None:
+    """Write scored boxes."""
+    write_json(path, [asdict(box) for box in scored])
+
+
+def read_calibration(path: Path) -> list[ScoredBox]:
+    """Read what `write_calibration` wrote.
+
+    Raises:
+        RunError: when the file is broken.
+    """
+    content = read_json(path)
+    try:
+        return [ScoredBox(**entry) for entry in content]
+    except TypeError as error:
+        raise RunError(f"{path}: unexpected content ({error!r})") from error

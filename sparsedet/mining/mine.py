@@ -1,15 +1,24 @@
 """Mining: detections that no annotation explains, sure enough to show or to train on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
-from sparsedet.mining.calibrate import Thresholds, thresholds
+from sparsedet.mining.calibrate import (
+    MIN_BOXES,
+    ScoredBox,
+    ThresholdRule,
+    Thresholds,
+    read_calibration,
+    scored_boxes,
+    thresholds,
+)
 from sparsedet.mining.detect import Detections, detect
 from sparsedet.mining.explain import unexplained
 from sparsedet.mining.mined import MinedBox, region_id
@@ -26,10 +35,14 @@ class MiningResult:
     mined: tuple[MinedBox, ...]
     """Boxes above their class's threshold, to be shown to people; best first within an image."""
     labels: tuple[Box, ...]
-    """The part of them whose class is sure too: labels for a retraining."""
+    """Object and class are sure: labels for the training that goes on."""
+    objects: tuple[Box, ...]
+    """The object is sure, its class is not."""
     doubtful: tuple[Box, ...]
-    """Boxes whose object or class is in doubt: to be ignored by a retraining."""
+    """There may be an object: to be ignored by the training."""
     thresholds: Thresholds
+    calibration: tuple[ScoredBox, ...]
+    """What the thresholds were read off."""
 
 
 def mine(
@@ -39,12 +52,23 @@ def mine(
     images: Path,
     *,
     device: str,
+    held_out: Sequence[Box] = (),
     on_image: OnMining = lambda done, total: None,
 ) -> MiningResult:
     """Detect on the dataset's images and keep what no annotation explains.
 
     Every image is judged by the model of its fold; where mining has no models of its own, by the
-    finished model.
+    finished model. Thresholds are read off `held_out`; else off what the run's own mining left, and
+    where that is too little, off the dataset's boxes.
+
+    Args:
+        run: the run whose model mines.
+        cfg: its configuration.
+        dataset: the images, and what is known of them.
+        images: the folder of their files.
+        device: cpu or cuda.
+        held_out: annotations of the dataset that the model did not train on.
+        on_image: told after every image.
     """
     info = run.info()
     ids = class_ids(info, dataset)
@@ -57,7 +81,13 @@ def mine(
             detections[found.image_id] = found
             on_image(len(detections), len(dataset.images))
     in_order = [detections[image.id] for image in dataset.images]
-    return select(in_order, dataset, cfg.SPARSEDET.MINING, run_id=info.run_id)
+    if held_out:
+        scored = scored_boxes(in_order, dataset, held_out)
+    else:
+        scored = read_calibration(run.calibration) if run.calibration.is_file() else []
+    if len(scored) < MIN_BOXES:
+        scored = scored_boxes(in_order, dataset, dataset.boxes)
+    return select(in_order, dataset, cfg.SPARSEDET.MINING, scored, run_id=info.run_id)
 
 
 def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
@@ -77,37 +107,69 @@ def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult)
 
 
 def select(
-    detections: Sequence[Detections], dataset: Dataset, rule: Any, *, run_id: str
+    detections: Sequence[Detections],
+    dataset: Dataset,
+    rule: Any,
+    calibration: Sequence[ScoredBox],
+    *,
+    run_id: str,
 ) -> MiningResult:
-    """Part detections by threshold; `rule` is the configuration node SPARSEDET.MINING.
+    """Part detections by threshold.
 
     Nothing is mined from an exhaustive image.
+
+    Args:
+        detections: of the dataset's images.
+        dataset: what is known of them.
+        rule: the configuration node SPARSEDET.MINING.
+        calibration: how the model scores annotated objects.
+        run_id: of the run that mines.
     """
     limits = thresholds(
-        detections,
-        dataset,
-        sure_quantile=rule.QUANTILE,
-        doubtful_quantile=rule.DOUBTFUL_QUANTILE,
-        max_threshold=rule.MAX_THRESHOLD,
+        calibration,
+        dataset.categories,
+        ThresholdRule(
+            quantile=rule.QUANTILE,
+            doubtful_quantile=rule.DOUBTFUL_QUANTILE,
+            max_threshold=rule.MAX_THRESHOLD,
+            min_doubtful=rule.MIN_DOUBTFUL,
+            class_precision=rule.CLASS_PRECISION,
+        ),
     )
     mined: list[MinedBox] = []
     labels: list[Box] = []
+    objects: list[Box] = []
     doubtful: list[Box] = []
     for found in detections:
         if dataset.image_by_id[found.image_id].exhaustive:
             continue
         new = unexplained(found, dataset, iou=rule.EXPLAINED_IOU, nested_share=rule.NESTED_SHARE)
-        sure = _at_least(new, limits.sure)
-        class_sure = new.scores >= rule.CLASS_SHARE * new.object_scores
-        in_doubt = _at_least(new, limits.doubtful) & ~(sure & class_sure)
-        mined.extend(_mined_boxes(new.select(sure), dataset, limits, run_id))
-        labels.extend(_boxes(new.select(sure & class_sure)))
+        shown = new.scores >= _of_class(new, limits.sure)
+        is_object = new.object_scores >= _of_class(new, limits.sure_object)
+        named = (
+            shown
+            & (new.scores >= limits.sure_class)
+            & (new.scores >= rule.CLASS_SHARE * new.object_scores)
+        )
+        unnamed = is_object & ~named
+        in_doubt = ~named & ~unnamed & (new.object_scores >= _of_class(new, limits.doubtful))
+        mined.extend(_mined_boxes(new.select(shown), dataset, limits, run_id))
+        labels.extend(_boxes(new.select(named)))
+        objects.extend(_boxes(new.select(unnamed)))
         doubtful.extend(_boxes(new.select(in_doubt)))
-    return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), limits)
+    return MiningResult(
+        tuple(mined),
+        _numbered(labels),
+        _numbered(objects),
+        _numbered(doubtful),
+        limits,
+        tuple(calibration),
+    )
 
 
-def _at_least(found: Detections, limits: Any) -> Any:
-    return found.scores >= np.array([limits[int(number)] for number in found.category_ids])
+def _of_class(found: Detections, limits: Mapping[int, float]) -> NDArray[np.float64]:
+    """Return the threshold of each detection's class, shape (N,)."""
+    return np.array([limits[int(number)] for number in found.category_ids], dtype=np.float64)
 
 
 def _mined_boxes(

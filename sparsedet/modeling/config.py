@@ -41,25 +41,39 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.AUGMENTED_VIEW.ERASE_AREA = (0.4, 0.7)
     cfg.SPARSEDET.AUGMENTED_VIEW.ERASE_ASPECT = (0.3, 3.3)
 
-    # Mining after training (`sparsedet mine`, and between the stages of `staged`).
+    # Mining (`sparsedet mine`, and between the stages of `staged`).
     cfg.SPARSEDET.MINING = CfgNode()
     # A detection is mined above this quantile of the model's scores on human boxes of its class.
     cfg.SPARSEDET.MINING.QUANTILE = 0.3
     # A threshold is never above this: on few images a model learns its boxes by heart and scores
     # them all near 1, which no other object reaches.
     cfg.SPARSEDET.MINING.MAX_THRESHOLD = 0.9
-    # Between this quantile and the one above, a detection is in doubt: ignored by the retraining.
+    # Between this quantile and the one above, a detection is in doubt: ignored by the training ...
     cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
-    # The class is sure when it has at least this share of the score of all classes together.
+    # ... but never below this score: ignoring all that the model hardly sees costs background.
+    cfg.SPARSEDET.MINING.MIN_DOUBTFUL = 0.3
+    # The class is sure when it has at least this share of the score of all classes together ...
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
+    # ... and such scores name the classes of human boxes with this precision.
+    cfg.SPARSEDET.MINING.CLASS_PRECISION = 0.9
     # An annotation explains a detection, whatever its class, from this IoU on.
     cfg.SPARSEDET.MINING.EXPLAINED_IOU = 0.5
     # So does a box of its class when this share of the smaller of the two lies in the larger.
     cfg.SPARSEDET.MINING.NESTED_SHARE = 0.7
 
-    # Retraining with mined boxes (staged).
+    # Training that mines on its way (staged).
     cfg.SPARSEDET.STAGED = CfgNode()
-    # Anchors and proposals that overlap a doubtful box by this IoU are never background.
+    # After these shares of SOLVER.MAX_ITER the training images are mined.
+    cfg.SPARSEDET.STAGED.MINE_AT = (0.375, 0.6875)
+    # Share of the human boxes that is ignored until the last mining, to read thresholds off them.
+    cfg.SPARSEDET.STAGED.HELD_OUT = 0.0
+    # What a mined box is to the training that goes on. Object and class are sure: a label.
+    cfg.SPARSEDET.STAGED.LABELS = True
+    # Only the object is sure: an object of some class. False: as if it were in doubt.
+    cfg.SPARSEDET.STAGED.OBJECTS = False
+    # In doubt: ignored. False: background like anything else.
+    cfg.SPARSEDET.STAGED.IGNORED = True
+    # Anchors and proposals that overlap an ignored box by this IoU are never background.
     cfg.SPARSEDET.STAGED.IGNORE_IOU = 0.3
 
     # What reviewers said of mined boxes; False trains as if they had said nothing.
@@ -94,6 +108,9 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SOLVER.OPTIMIZER = "SGD"
     # AdamW: the pretrained backbone learns at this share of the rate of the new layers.
     cfg.SOLVER.BODY_LR_FACTOR = 1.0
+    # Mine by, and end with, a moving average of the weights that keeps this share of itself in
+    # every iteration; 0: none.
+    cfg.SOLVER.EMA_DECAY = 0.0
     # Save a checkpoint after this many seconds, whatever CHECKPOINT_PERIOD says.
     cfg.SOLVER.CHECKPOINT_SECONDS = 600
     # Bound of the memory for decoded images, in MiB; 0 decodes every time.

@@ -6,6 +6,7 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import NO_CLASS, not_class_loss, rejected_classes
+from sparsedet.modeling.unnamed_objects import ANY_CLASS, object_loss
 
 NO_VERDICT = -1
 """As `gt_classes` of a sampled proposal: nobody knows what it shows, it stays out of the losses."""
@@ -17,36 +18,44 @@ Predictions = tuple[Tensor, Tensor]
 class SparseOutputLayers(FastRCNNOutputLayers):
     """detectron2's output layers, except that
 
-    - proposals without a verdict stay out of the losses, and certain negatives have their own;
+    - proposals without a verdict stay out of the losses; certain negatives and objects of unknown
+      class have their own;
     - detections also tell how sure it is that there is an object: that may be sure while its class
       is not.
     """
 
     def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
-        """Return the parent's losses: means over all rows that count, certain negatives included.
+        """Return the parent's losses: means over all rows that count, special ones included.
 
         Args:
             predictions: of the proposals.
-            proposals: per image; `gt_classes` may be `NO_VERDICT`, `rejected_classes` may be there.
+            proposals: per image; `gt_classes` may be `NO_VERDICT` or `ANY_CLASS`,
+                `rejected_classes` may be there.
         """
         logits, deltas = predictions
         rejected = rejected_classes(proposals)
-        certain = rejected != NO_CLASS
         classes = torch.cat([image.gt_classes for image in proposals])
-        ordinary = (classes != NO_VERDICT) & ~certain
+        certain = rejected != NO_CLASS
+        unnamed = (classes == ANY_CLASS) & ~certain
+        ordinary = (classes != NO_VERDICT) & ~certain & ~unnamed
         rows = torch.split(ordinary, [len(image) for image in proposals])
         losses: dict[str, Tensor] = super().losses(
             (logits[ordinary], deltas[ordinary]),
             [image[chosen] for image, chosen in zip(proposals, rows, strict=True)],
         )
-        negatives = int(certain.sum())
-        if negatives == 0:
+        special = torch.cat(
+            [
+                not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce),
+                object_loss(logits[unnamed], sigmoid=self.use_sigmoid_ce),
+            ]
+        )
+        if len(special) == 0:
             return losses
-        count = int(ordinary.sum()) + negatives
-        losses = {name: loss * (1 - negatives / count) for name, loss in losses.items()}
-        not_class = not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce)
+        # The parent's are means over the ordinary rows.
+        count = int(ordinary.sum()) + len(special)
+        losses = {name: loss * (1 - len(special) / count) for name, loss in losses.items()}
         weight = self.loss_weight.get("loss_cls", 1.0)
-        losses["loss_cls"] = losses["loss_cls"] + weight * not_class.sum() / count
+        losses["loss_cls"] = losses["loss_cls"] + weight * special.sum() / count
         return losses
 
     def inference(

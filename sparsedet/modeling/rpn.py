@@ -18,7 +18,8 @@ _IGNORE, _NEGATIVE = -1, 0
 class SparseRPN(RPN):
     """detectron2's RPN, except that
 
-    - anchors on boxes to ignore are neither positive nor negative;
+    - anchors on boxes to ignore are neither positive nor negative; objects of unknown class are
+      objects like any other;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others.
     """
@@ -52,10 +53,11 @@ class SparseRPN(RPN):
         gt_labels, matched_boxes = [], []
         for targets in gt_instances:
             parted = split_targets(targets)
-            labels, ignored = parted.labels, parted.ignored
-            matches, anchor_labels = self.anchor_matcher(pairwise_iou(labels.gt_boxes, all_anchors))
-            if len(labels):
-                matched_boxes.append(labels.gt_boxes.tensor[matches])
+            objects = Boxes.cat([parted.labels.gt_boxes, parted.objects])
+            ignored = parted.ignored
+            matches, anchor_labels = self.anchor_matcher(pairwise_iou(objects, all_anchors))
+            if len(objects):
+                matched_boxes.append(objects.tensor[matches])
             else:
                 matched_boxes.append(torch.zeros_like(all_anchors.tensor))
             if self.labelled_images_only and not parted.annotated:

@@ -25,6 +25,8 @@ class Role(IntEnum):
     """Verified background: no object of the row's class. One of another class may be here."""
     EXHAUSTIVE = 3
     """The image, whole: a person vouched that every object in it has a label. No class either."""
+    OBJECT = 4
+    """Here is an object, of which class nobody knows. The class means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Targets:
     ignored: Boxes
     rejected: Instances
     """With `gt_boxes` and `gt_classes`."""
+    objects: Boxes
+    """Of unknown class."""
     exhaustive: bool
 
     @property
     def annotated(self) -> bool:
-        """Whether the image has labels, or is known to need none."""
-        return len(self.labels) > 0 or self.exhaustive
+        """Whether objects of the image are known, or it is known to have none."""
+        return len(self.labels) > 0 or len(self.objects) > 0 or self.exhaustive
 
     @property
     def teaches_classes(self) -> bool:
@@ -53,12 +57,13 @@ def split_targets(instances: Instances) -> Targets:
     """Part an image's rows by role."""
     if not instances.has("gt_roles"):
         none = instances[:0]
-        return Targets(instances, none.gt_boxes, none, exhaustive=False)
+        return Targets(instances, none.gt_boxes, none, none.gt_boxes, exhaustive=False)
     roles: Tensor = instances.gt_roles
     return Targets(
         labels=_rows(instances, roles == Role.LABEL),
         ignored=instances.gt_boxes[roles == Role.IGNORED],
         rejected=_rows(instances, roles == Role.REJECTED),
+        objects=instances.gt_boxes[roles == Role.OBJECT],
         exhaustive=bool((roles == Role.EXHAUSTIVE).any()),
     )
 

@@ -35,6 +35,14 @@ def _share(value: Any) -> bool:
     return bool(0 <= value <= 1)
 
 
+def _share_below_1(value: Any) -> bool:
+    return bool(0 <= value < 1)
+
+
+def _shares_inside(values: Sequence[Any]) -> bool:
+    return all(0 < value < 1 for value in values)
+
+
 def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in names), " or ".join(names)
 
@@ -60,7 +68,12 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.MAX_THRESHOLD", _share, "a score, 0 to 1"),
+    ("SPARSEDET.MINING.MIN_DOUBTFUL", _share, "a score, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
+    ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
+    ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
+    ("SPARSEDET.STAGED.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
+    ("SOLVER.EMA_DECAY", _share_below_1, "a share, 0 to less than 1"),
     (
         "MODEL.BACKBONE.NAME",
         lambda value: value in BACKBONE_REGISTRY,

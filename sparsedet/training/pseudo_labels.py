@@ -1,7 +1,7 @@
-"""What the second stage of `staged` adds to the annotations, kept between the stages.
+"""What a stage of `staged` adds to the annotations, kept between the stages.
 
 Mining takes minutes on a large dataset, and on a GPU it may not find the same to the last digit
-again: an interrupted second stage goes on with the boxes that it started with.
+again: an interrupted stage goes on with the boxes that it started with.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,30 @@ class PseudoLabels:
 
     labels: tuple[Box, ...]
     """Object and class are sure."""
+    objects: tuple[Box, ...]
+    """That there is an object is sure, its class is not."""
     doubtful: tuple[Box, ...]
-    """Either is in doubt: to be ignored."""
+    """There may be an object: to be ignored."""
+
+
+NOTHING = PseudoLabels((), (), ())
+"""Before anything was mined."""
+
+
+def usable(found: PseudoLabels, rule: Any) -> PseudoLabels:
+    """Return what training may use; `rule` is the configuration node SPARSEDET.STAGED."""
+    labels, objects, doubtful = found.labels, found.objects, found.doubtful
+    if not rule.LABELS:
+        labels, objects = (), labels + objects
+    if not rule.OBJECTS:
+        objects, doubtful = (), objects + doubtful
+    return PseudoLabels(labels, objects, doubtful if rule.IGNORED else ())
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
-    write_json(path, {"labels": _entries(boxes.labels), "doubtful": _entries(boxes.doubtful)})
+    kinds = {"labels": boxes.labels, "objects": boxes.objects, "doubtful": boxes.doubtful}
+    write_json(path, {kind: _entries(found) for kind, found in kinds.items()})
 
 
 def read_pseudo_labels(path: Path) -> PseudoLabels:
@@ -37,7 +54,11 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
     """
     content = read_json(path)
     try:
-        return PseudoLabels(_boxes(content["labels"]), _boxes(content["doubtful"]))
+        return PseudoLabels(
+            labels=_boxes(content["labels"]),
+            objects=_boxes(content["objects"]),
+            doubtful=_boxes(content["doubtful"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"

@@ -47,6 +47,7 @@ def training_images(
     folder: Path,
     *,
     extra_labels: Iterable[Box] = (),
+    objects: Iterable[Box] = (),
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
 ) -> list[TrainingImage]:
@@ -57,6 +58,7 @@ def training_images(
             rejected.
         folder: where the image files are.
         extra_labels: further labels, such as sure mined boxes.
+        objects: boxes that show an object, whose class training must not learn.
         ignored: boxes that training must neither learn nor punish.
         keep_unlabelled: whether images without any label stay; those of which something else is
             known, by rejected boxes or because they are exhaustive, stay in any case.
@@ -68,6 +70,7 @@ def training_images(
     human = [box for box in dataset.boxes if not box.iscrowd]
     boxes = {
         Role.LABEL: _by_image([*human, *extra_labels]),
+        Role.OBJECT: _by_image(objects),
         Role.IGNORED: _by_image(ignored),
         Role.REJECTED: _by_image(dataset.background),
     }

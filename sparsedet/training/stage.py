@@ -1,4 +1,4 @@
-"""One training stage: from images to weights, resumable at its last checkpoint."""
+"""One training stage: a part of a run's iterations on the same images, resumable."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
@@ -19,6 +19,7 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.training.interrupts import deferred_interrupt
 from sparsedet.training.loader import Batch, batches
 from sparsedet.training.metrics import MetricsLog
+from sparsedet.training.moving_average import MovingAverage
 from sparsedet.training.optimizer import optimizer_and_schedule
 from sparsedet.training.samples import TrainingImage
 
@@ -27,72 +28,84 @@ LOG_PERIOD = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a run's iterations."""
+
+    name: str
+    start: int
+    """The first iteration, counted from 0."""
+    end: int
+    """Behind the last iteration."""
+    previous: str | None = None
+    """The stage whose state this one goes on from; None: initial weights."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageProgress:
-    """Where a stage stands, told after every iteration."""
+    """Where a run stands, told after every iteration."""
 
     stage: str
     iteration: int
-    """Iterations done."""
+    """Iterations of the run that are done, those of earlier stages included."""
+    end: int
+    """Iterations at the end of the stage."""
     iterations: int
-    """Iterations in all."""
+    """Iterations of the run in all."""
     losses: dict[str, float]
     """Of this iteration, by name; `total_loss` is their sum."""
 
 
+Weights = dict[str, Tensor]
+"""A model's state, by name."""
 OnProgress = Callable[[StageProgress], None]
 
 
 def train_stage(
-    name: str,
+    stage: Stage,
     images: Sequence[TrainingImage],
     cfg: CfgNode,
     run: RunFolder,
     *,
     seed: int,
     on_progress: OnProgress,
-) -> nn.Module:
+) -> Weights:
     """Train cfg's model on `images`, going on from the stage's checkpoint where there is one.
 
     Interrupted by Ctrl-C or SIGTERM, the stage finishes its iteration and saves its state.
 
+    Returns:
+        The weights: with SOLVER.EMA_DECAY their moving average.
+
     Raises:
         TrainingError: when a loss is not finite, naming the batch's images.
     """
-    stage = _Stage(name, images, cfg, run, seed)
-    stage.load()
-    with deferred_interrupt() as interrupted, closing(stage.log):
-        for batch in batches(
-            images, cfg, seed=seed, start=stage.iteration, end=cfg.SOLVER.MAX_ITER
-        ):
-            on_progress(stage.step(batch))
+    training = _Training(stage, cfg, run, seed)
+    training.load()
+    with deferred_interrupt() as interrupted, closing(training.log):
+        for batch in batches(images, cfg, seed=seed, start=training.iteration, end=stage.end):
+            on_progress(training.step(batch))
             if interrupted():
-                stage.save()
+                training.save()
                 raise KeyboardInterrupt
-    stage.save()
-    return stage.model
+    training.save()
+    return training.weights()
 
 
 def checkpoint_path(run: RunFolder, stage: str) -> Path:
-    """Return the file that holds a stage's training state."""
+    """Return the file that holds the training state of a stage."""
     return run.checkpoints / f"{stage}.pth"
 
 
-class _Stage:
-    """The state of a stage that is being trained."""
+class _Training:
+    """The state of a run in one of its stages."""
 
-    def __init__(
-        self,
-        name: str,
-        images: Sequence[TrainingImage],
-        cfg: CfgNode,
-        run: RunFolder,
-        seed: int,
-    ) -> None:
-        self.name = name
+    def __init__(self, stage: Stage, cfg: CfgNode, run: RunFolder, seed: int) -> None:
+        self.stage = stage
         self.cfg = cfg
         self.seed = seed
-        self.path = checkpoint_path(run, name)
-        self.iteration = 0
+        self.run = run
+        self.path = checkpoint_path(run, stage.name)
+        self.iteration = stage.start
         torch.manual_seed(seed)
         self.model = checkpoint.build(cfg).train()
         self.optimizer, self.schedule = optimizer_and_schedule(cfg, self.model)
@@ -101,24 +114,37 @@ class _Stage:
         self.scaler = torch.amp.GradScaler(
             enabled=self.mixed_precision and self.device.type == "cuda"
         )
-        self.run = run
+        self.average: MovingAverage | None = None
         self.log: MetricsLog
         self.sums: dict[str, float] = {}
         self.last_log = self.last_save = time.monotonic()
 
     def load(self) -> None:
-        """Go on from the checkpoint, or start from the initial weights."""
+        """Go on from the checkpoint, or the previous stage's, or start with initial weights."""
+        state = None
         if self.path.exists():
             state = checkpoint.load(self.path)
+        elif self.stage.previous is not None:
+            state = checkpoint.load(checkpoint_path(self.run, self.stage.previous))
+        if state is None:
+            load_initial_weights(self.model, self.cfg)
+        else:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.scaler.load_state_dict(state["scaler"])
             self.sums = state["sums"]
             self.iteration = state["iteration"]
-        else:
-            load_initial_weights(self.model, self.cfg)
-        self.log = MetricsLog(self.run.metrics, self.run.tensorboard, self.name, self.iteration)
+        if self.cfg.SOLVER.EMA_DECAY > 0:
+            self.average = MovingAverage(self.model, self.cfg.SOLVER.EMA_DECAY)
+            if state is not None:
+                self.average.load_state_dict(state["average"])
+        name = self.stage.name
+        self.log = MetricsLog(self.run.metrics, self.run.tensorboard, name, self.iteration)
+
+    def weights(self) -> Weights:
+        """Return the weights to detect with."""
+        return self.model.state_dict() if self.average is None else self.average.model_state()
 
     def save(self) -> None:
         """Write the training state, atomically."""
@@ -128,6 +154,7 @@ class _Stage:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "scaler": self.scaler.state_dict(),
+                "average": {} if self.average is None else self.average.state_dict(),
                 "sums": self.sums,
                 "iteration": self.iteration,
             },
@@ -153,15 +180,19 @@ class _Stage:
         self.scaler.update()
         rate = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
+        if self.average is not None:
+            self.average.update(self.iteration)
         self.iteration += 1
         self._record(values, rate)
-        return StageProgress(self.name, self.iteration, self.cfg.SOLVER.MAX_ITER, values)
+        return StageProgress(
+            self.stage.name, self.iteration, self.stage.end, self.cfg.SOLVER.MAX_ITER, values
+        )
 
     def _record(self, values: dict[str, float], rate: float) -> None:
         for key, value in values.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
-        if self.iteration % LOG_PERIOD == 0 or self.iteration == self.cfg.SOLVER.MAX_ITER:
-            count = (self.iteration - 1) % LOG_PERIOD + 1
+        if self.iteration % LOG_PERIOD == 0 or self.iteration == self.stage.end:
+            count = min((self.iteration - 1) % LOG_PERIOD + 1, self.iteration - self.stage.start)
             now = time.monotonic()
             entry = {key: value / count for key, value in self.sums.items()}
             entry |= {"lr": rate, "seconds_per_iteration": (now - self.last_log) / count}

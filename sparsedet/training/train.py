@@ -1,22 +1,21 @@
-"""A training run: one stage, or for `staged` two with mining in between; every step resumes."""
+"""A training run: one stage, or for `staged` several with mining in between; each step resumes."""
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from torch import nn
 
 from sparsedet import __version__
-from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
+from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import atomic_folder, write_json, write_text
+from sparsedet.mining.calibrate import write_calibration
 from sparsedet.mining.mine import MiningResult, mine, mined_meta
 from sparsedet.mining.mined import write_mined
 from sparsedet.modeling import checkpoint
@@ -25,16 +24,16 @@ from sparsedet.training.check_config import check_config
 from sparsedet.training.feedback import usable_feedback
 from sparsedet.training.methods import apply_method
 from sparsedet.training.pseudo_labels import (
+    NOTHING,
     PseudoLabels,
     read_pseudo_labels,
+    usable,
     write_pseudo_labels,
 )
 from sparsedet.training.samples import training_images, without_versions
 from sparsedet.training.settings import read_config
-from sparsedet.training.stage import OnProgress, train_stage
-
-_PSEUDO_LABELS = "pseudo_labels.json"
-"""In the run's mining folder; there once the mining between the stages is done."""
+from sparsedet.training.stage import OnProgress, Stage, Weights, train_stage
+from sparsedet.training.stages import hold_out, stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Listeners:
     on_mining: Callable[[int, int], None] = lambda done, total: None
     """After every mined image: `on_mining(done, total)`."""
     on_mined: Callable[[MiningResult], None] = lambda result: None
-    """Between the stages; a run that goes on with its second stage has told before."""
+    """After every mining between two stages; a run that goes on behind one has told before."""
 
 
 def start_run(
@@ -138,39 +137,78 @@ def run_training(
         cfg.MODEL.DEVICE = device
     _remove_half_written(run)
     dataset = usable_feedback(read_coco(run.training_data), cfg)
-    images = Path(info.images)
-    labelled = partial(
-        training_images,
-        dataset,
-        images,
-        keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-    )
-    train = partial(
-        train_stage, cfg=cfg, run=run, seed=info.seed, on_progress=listeners.on_progress
-    )
-    if info.method != "staged":
-        _save(train(info.method, labelled()), run.model)
-        return
-    if not run.folds_file.exists():
-        _save(train("stage1", labelled()), run.fold_model(0))
-        write_json(run.folds_file, {image.id: 0 for image in dataset.images})
-    pseudo_labels = _pseudo_labels(run, cfg, dataset, images, listeners)
-    retraining = labelled(extra_labels=pseudo_labels.labels, ignored=pseudo_labels.doubtful)
-    _save(train("stage2", retraining), run.model)
+    work = _Work(run, cfg, info.seed, dataset, Path(info.images), listeners)
+    if info.method == "staged":
+        weights = work.train_in_stages()
+    else:
+        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER), dataset)
+    _save(weights, run.model)
 
 
-def _pseudo_labels(
-    run: RunFolder, cfg: CfgNode, dataset: Dataset, images: Path, listeners: Listeners
-) -> PseudoLabels:
-    """Mine the training images by the first stage's model, once."""
-    path = run.mining / _PSEUDO_LABELS
-    if not path.exists():
-        device = cfg.MODEL.DEVICE
-        mined = mine(run, cfg, dataset, images, device=device, on_image=listeners.on_mining)
-        write_mined(mined.mined, mined_meta(run, cfg, dataset, mined), run.mining / "mined.json")
-        write_pseudo_labels(PseudoLabels(mined.labels, mined.doubtful), path)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the parts of a run need."""
+
+    run: RunFolder
+    cfg: CfgNode
+    seed: int
+    dataset: Dataset
+    images: Path
+    listeners: Listeners
+
+    def train(self, stage: Stage, labels: Dataset, found: PseudoLabels = NOTHING) -> Weights:
+        """Train one stage on annotations and on what earlier stages found."""
+        images = training_images(
+            labels,
+            self.images,
+            extra_labels=found.labels,
+            objects=found.objects,
+            ignored=found.doubtful,
+            keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        )
+        return train_stage(
+            stage,
+            images,
+            self.cfg,
+            self.run,
+            seed=self.seed,
+            on_progress=self.listeners.on_progress,
+        )
+
+    def train_in_stages(self) -> Weights:
+        """Train, mine, go on with what was found, as often as the configuration says."""
+        *mining, last = stages(self.cfg)
+        share = self.cfg.SPARSEDET.STAGED.HELD_OUT
+        labels, held_out = hold_out(self.dataset, share, self.seed)
+        found = NOTHING
+        for stage in mining:
+            path = self.run.mining / f"{stage.name}.json"
+            if not path.exists():
+                hidden = replace(found, doubtful=(*found.doubtful, *held_out))
+                self._mine(self.train(stage, labels, hidden), held_out, path)
+            found = read_pseudo_labels(path)
+        return self.train(last, self.dataset, found)
+
+    def _mine(self, weights: Weights, held_out: Sequence[Box], path: Path) -> None:
+        """Mine the training images; `path`, written last, says that it is done."""
+        run, listeners = self.run, self.listeners
+        _save(weights, run.fold_model(0))
+        write_json(run.folds_file, {image.id: 0 for image in self.dataset.images})
+        mined = mine(
+            run,
+            self.cfg,
+            self.dataset,
+            self.images,
+            device=self.cfg.MODEL.DEVICE,
+            held_out=held_out,
+            on_image=listeners.on_mining,
+        )
+        write_calibration(mined.calibration, run.calibration)
+        meta = mined_meta(run, self.cfg, self.dataset, mined)
+        write_mined(mined.mined, meta, run.mining / "mined.json")
+        found = PseudoLabels(mined.labels, mined.objects, mined.doubtful)
+        write_pseudo_labels(usable(found, self.cfg.SPARSEDET.STAGED), path)
         listeners.on_mined(mined)
-    return read_pseudo_labels(path)
 
 
 def _remove_half_written(run: RunFolder) -> None:
@@ -179,9 +217,9 @@ def _remove_half_written(run: RunFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _save(model: nn.Module, path: Path) -> None:
+def _save(weights: Weights, path: Path) -> None:
     """Write a finished model as detectron2 does."""
-    checkpoint.save({"model": model.state_dict()}, path)
+    checkpoint.save({"model": weights}, path)
 
 
 def choose_device(wanted: str) -> str:

@@ -140,7 +140,7 @@ def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None
     assert meta.keys() == {"run", "run_id", "seed", "quantile", "thresholds", "version"}
     assert len(meta["thresholds"]) == 10
     stages = {json.loads(line)["stage"] for line in (run / "metrics.json").read_text().splitlines()}
-    assert stages == {"stage1", "stage2"}
+    assert stages == {"stage1", "stage2", "stage3"}
     # What the run learned from is kept: its training file may be gone by the time it is resumed.
     assert json.loads((run / "train.json").read_text())["images"]
 

@@ -1,5 +1,6 @@
 """From detections to mined boxes: thresholds from human boxes, what explains a detection."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,17 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
-from sparsedet.mining.calibrate import MIN_BOXES, thresholds
+from sparsedet.errors import RunError
+from sparsedet.mining.calibrate import (
+    MIN_BOXES,
+    NEVER,
+    ScoredBox,
+    ThresholdRule,
+    read_calibration,
+    scored_boxes,
+    thresholds,
+    write_calibration,
+)
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
 
@@ -15,7 +26,9 @@ RULE = SimpleNamespace(
     QUANTILE=0.3,
     DOUBTFUL_QUANTILE=0.05,
     MAX_THRESHOLD=0.9,
+    MIN_DOUBTFUL=0.3,
     CLASS_SHARE=0.8,
+    CLASS_PRECISION=0.9,
     EXPLAINED_IOU=0.5,
     NESTED_SHARE=0.7,
 )
@@ -47,8 +60,14 @@ def mine(*found: tuple[XYXY, int, float, float], **image: Any) -> MiningResult:
         human,
         (Category(CAT, "cat"), Category(DOG, "dog")),
     )
-    scored = [(column(k), CAT, float(HUMAN_SCORES[k]), 0.97) for k in range(10)]
-    return select([detections(1, *scored, *found)], dataset, RULE, run_id="r")
+    scored = [(column(k), CAT, *(float(HUMAN_SCORES[k]),) * 2) for k in range(10)]
+    return judged(detections(1, *scored, *found), dataset)
+
+
+def judged(found: Detections, dataset: Dataset) -> MiningResult:
+    """Mine an image by thresholds off its own annotations."""
+    calibration = scored_boxes([found], dataset, dataset.boxes)
+    return select([found], dataset, RULE, calibration, run_id="r")
 
 
 SURE, DOUBT, NOISE = 0.7, 0.55, 0.2
@@ -58,6 +77,7 @@ FREE = column(15)
 def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
     limits = mine((FREE, CAT, 0.9, 0.9)).thresholds
     assert limits.sure[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
+    assert limits.sure_object[CAT] == limits.sure[CAT]
     assert limits.doubtful[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.05))
     # Nobody drew a dog: its threshold is that of all classes together.
     assert limits.sure[DOG] == limits.sure[CAT]
@@ -68,28 +88,26 @@ def test_boxes_learned_by_heart_leave_room_for_others() -> None:
     dataset = Dataset((Image(1, "a.png", 3000, 300),), human, (Category(CAT, "cat"),))
     scored = [(box.xyxy, CAT, 0.999, 0.999) for box in human]
     found = detections(1, *scored, (FREE, CAT, 0.95, 0.95))
-    assert len(select([found], dataset, RULE, run_id="r").mined) == 1
+    assert len(judged(found, dataset).mined) == 1
 
 
 @pytest.mark.parametrize(
-    ("detection", "mined", "labels", "doubtful"),
+    ("detection", "mined", "labels", "objects", "doubtful"),
     [
-        pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, id="sure"),
-        pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, id="an object, but which class?"),
-        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 1, id="in doubt"),
-        pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, id="noise"),
-        pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, id="explained by another class"),
+        pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, 0, id="sure"),
+        pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, 0, id="an object, but which class?"),
+        pytest.param((FREE, CAT, DOUBT, 0.95), 0, 0, 1, 0, id="not even sure enough to show"),
+        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 0, 1, id="in doubt"),
+        pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, 0, id="noise"),
+        pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, 0, id="explained by another class"),
     ],
 )
 def test_what_becomes_of_a_detection(
-    detection: tuple[XYXY, int, float, float], mined: int, labels: int, doubtful: int
+    detection: tuple[XYXY, int, float, float], mined: int, labels: int, objects: int, doubtful: int
 ) -> None:
     result = mine(detection)
-    assert (len(result.mined), len(result.labels), len(result.doubtful)) == (
-        mined,
-        labels,
-        doubtful,
-    )
+    found = (result.mined, result.labels, result.objects, result.doubtful)
+    assert tuple(map(len, found)) == (mined, labels, objects, doubtful)
 
 
 def test_of_two_detections_of_one_object_the_better_is_mined() -> None:
@@ -132,9 +150,8 @@ def select_one(xyxy: XYXY, category: int, score: float = 0.95, **parts: Any) -> 
         (Category(CAT, "cat"), Category(DOG, "dog")),
         parts.get("background", ()),
     )
-    scored = [(column(k), CAT, float(HUMAN_SCORES[k]), 0.97) for k in range(10)]
-    found = detections(1, *scored, (xyxy, category, score, score))
-    return select([found], dataset, RULE, run_id="r")
+    scored = [(column(k), CAT, *(float(HUMAN_SCORES[k]),) * 2) for k in range(10)]
+    return judged(detections(1, *scored, (xyxy, category, score, score)), dataset)
 
 
 def test_what_lies_in_a_crowd_region_is_explained() -> None:
@@ -160,24 +177,67 @@ def test_verified_background_is_neither_mined_nor_in_doubt_for_its_class(
 def test_without_a_scored_human_box_nothing_is_sure() -> None:
     dataset = Dataset((Image(1, "a.png", 100, 100),), (), (Category(CAT, "cat"),))
     found = detections(1, ((0, 0, 50, 50), CAT, 0.99, 0.99))
-    assert not select([found], dataset, RULE, run_id="r").mined
+    assert not judged(found, dataset).mined
+
+
+CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
+LIMITS = ThresholdRule(
+    quantile=0.5,
+    doubtful_quantile=0.05,
+    max_threshold=1.0,
+    min_doubtful=0.0,
+    class_precision=0.9,
+)
 
 
 def test_rare_classes_share_a_threshold() -> None:
-    few = MIN_BOXES - 1
-    images = (Image(1, "a.png", 3000, 300),)
-    cats = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(MIN_BOXES))
-    dogs = tuple(Box(100 + k, 1, DOG, column(MIN_BOXES + k)) for k in range(few))
-    dataset = Dataset(images, cats + dogs, (Category(CAT, "cat"), Category(DOG, "dog")))
-    found = [(box.xyxy, CAT, 0.9, 0.9) for box in cats] + [
-        (box.xyxy, DOG, 0.1, 0.1) for box in dogs
-    ]
-    limits = thresholds(
-        [detections(1, *found)],
-        dataset,
-        sure_quantile=0.5,
-        doubtful_quantile=0.05,
-        max_threshold=1.0,
+    cats = [ScoredBox("cat", 0.9, 0.9, True)] * MIN_BOXES
+    dogs = [ScoredBox("dog", 0.1, 0.1, True)] * (MIN_BOXES - 1)
+    limits = thresholds(cats + dogs, CATEGORIES, LIMITS)
+    assert limits.sure == {CAT: pytest.approx(0.9), DOG: pytest.approx(0.9)}
+    enough = thresholds([*cats, *dogs, dogs[0]], CATEGORIES, LIMITS)
+    assert enough.sure == {CAT: pytest.approx(0.9), DOG: pytest.approx(0.1)}
+
+
+def test_thresholds_of_classes_ignore_objects_taken_for_another_class() -> None:
+    scored = [ScoredBox("cat", 0.8, 0.95, True)] * 12 + [ScoredBox("cat", 0.2, 0.5, False)] * 12
+    limits = thresholds(scored, CATEGORIES, LIMITS)
+    assert limits.sure[CAT] == pytest.approx(0.8)
+    assert limits.sure_object[CAT] == pytest.approx((0.95 + 0.5) / 2)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "least"),
+    [
+        # Laplace: (18 + 1) / (18 + 2) = 0.95 reaches 0.9, two wrong ones further down do not.
+        (18, 2, 0.8),
+        (18, 0, 0.8),
+        # (7 + 1) / (7 + 2) < 0.9: seven boxes prove too little.
+        (7, 0, NEVER),
+    ],
+)
+def test_a_class_is_sure_where_most_annotated_ones_are_right(
+    right: int, wrong: int, least: float
+) -> None:
+    scored = [ScoredBox("cat", 0.8, 0.9, True)] * right
+    scored += [ScoredBox("cat", 0.4, 0.9, False)] * wrong
+    assert thresholds(scored, CATEGORIES, LIMITS).sure_class == pytest.approx(least)
+
+
+def test_the_best_detection_on_an_annotated_object_scores_it() -> None:
+    dataset = Dataset(
+        (Image(1, "a.png", 3000, 300),),
+        (Box(1, 1, CAT, FREE), Box(2, 1, CAT, column(3))),
+        CATEGORIES,
     )
-    assert limits.sure[CAT] == pytest.approx(0.9)
-    assert limits.sure[DOG] == pytest.approx(0.9)
+    found = detections(1, (FREE, DOG, 0.6, 0.9), (FREE, CAT, 0.3, 0.9), (column(5), CAT, 0.9, 0.9))
+    assert scored_boxes([found], dataset, dataset.boxes) == [ScoredBox("cat", 0.6, 0.9, False)]
+
+
+def test_a_calibration_is_read_back(tmp_path: Path) -> None:
+    scored = [ScoredBox("cat", 1 / 3, 0.9, True), ScoredBox("dog", 0.2, 0.4, False)]
+    write_calibration(scored, tmp_path / "calibration.json")
+    assert read_calibration(tmp_path / "calibration.json") == scored
+    (tmp_path / "calibration.json").write_text('[{"score": 1}]')
+    with pytest.raises(RunError, match=r"calibration\.json: unexpected content"):
+        read_calibration(tmp_path / "calibration.json")

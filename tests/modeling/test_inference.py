@@ -8,7 +8,7 @@ from sparsedet.training.settings import load_config
 
 
 def test_mining_starts_at_half_of_the_iterations_unless_told() -> None:
-    for start, expected in ((-1, 200), (30, 30)):
+    for start, expected in ((-1, 400), (30, 30)):
         keys = ["MODEL.WEIGHTS", "", "SPARSEDET.PSEUDO_POSITIVES.START_ITER", str(start)]
         cfg = load_config("lite0_fpn", keys)
         apply_method(cfg, "end-to-end")

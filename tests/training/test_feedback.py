@@ -20,7 +20,7 @@ from sparsedet.training.feedback import usable_feedback
 from sparsedet.training.loader import batches
 from sparsedet.training.methods import METHODS, apply_method
 from sparsedet.training.samples import training_images
-from sparsedet.training.stage import train_stage
+from sparsedet.training.stage import Stage, train_stage
 from sparsedet.training.train import run_training, start_run
 from tests.modeling.boxes import boxes_of, proposals
 from tests.training.conftest import Scenes, short_config
@@ -142,7 +142,12 @@ def test_training_lowers_the_rejected_class_where_it_was_rejected(
             keep_unlabelled=True,
         )
         run = RunFolder(tmp_path / "-".join(("run", *off)))
-        model = train_stage("only", images, cfg, run, seed=1, on_progress=lambda progress: None)
+        model = build(cfg)
+        model.load_state_dict(
+            train_stage(
+                Stage("only", 0, 12), images, cfg, run, seed=1, on_progress=lambda progress: None
+            )
+        )
         found.append(probability(model, scenes, cfg, rejected))
     assert found[0] < 0.5 * found[1]
 

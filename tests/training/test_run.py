@@ -17,18 +17,28 @@ from sparsedet.training.pseudo_labels import (
 from sparsedet.training.train import Listeners, run_training, start_run
 from tests.training.conftest import Scenes, short_config
 
-ITERATIONS = 4
+ITERATIONS = 6
 STEPS = (
     ("checkpoints/stage1.pth",),
     ("mining/fold0.pth",),
     ("mining/folds.json",),
+    ("mining/calibration.json",),
     ("mining/mined.meta.json", "mining/mined.json"),
-    ("mining/pseudo_labels.json",),
+    ("mining/stage1.json",),
     ("checkpoints/stage2.pth",),
+    ("mining/stage2.json",),
+    ("checkpoints/stage3.pth",),
     ("model.pth",),
 )
-"""The files that a run writes, in this order."""
-RESULT = ("model.pth", "mining/fold0.pth", "mining/mined.json", "mining/pseudo_labels.json")
+"""The files that a run writes, in this order; the second mining writes the first one's anew."""
+RESULT = (
+    "model.pth",
+    "mining/fold0.pth",
+    "mining/calibration.json",
+    "mining/mined.json",
+    "mining/stage1.json",
+    "mining/stage2.json",
+)
 
 
 class Work:
@@ -59,6 +69,9 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ITERATIONS,
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
+        *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
+        *("SPARSEDET.STAGED.HELD_OUT", "0.2"),
+        *("SOLVER.EMA_DECAY", "0.5"),
     )
     start_run(
         cfg,
@@ -74,7 +87,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("done", [1, 3, 4, 5, 6])
+@pytest.mark.parametrize("done", range(1, len(STEPS)))
 def test_killed_between_two_steps_a_run_does_the_rest(
     finished: Path, tmp_path: Path, done: int
 ) -> None:
@@ -91,20 +104,22 @@ def test_killed_between_two_steps_a_run_does_the_rest(
 
     for name in RESULT:
         assert (root / name).read_bytes() == (finished / name).read_bytes(), name
-    assert "stage1" not in work.iterations
-    assert (work.mined > 0) == (done < 5)
-    assert work.iterations.get("stage2", 0) == (ITERATIONS if done < 6 else 0)
+    trained = {stage for stage in ("stage1", "stage2", "stage3") if work.iterations.get(stage)}
+    lost = {name for step in STEPS[done:] for name in step}
+    assert trained == {f"stage{k}" for k in (1, 2, 3) if f"checkpoints/stage{k}.pth" in lost}
+    assert (work.mined > 0) == ("mining/stage2.json" in lost)
     assert not half_written.exists()
 
 
-def test_the_second_stage_learns_from_what_was_mined(finished: Path) -> None:
-    boxes = read_pseudo_labels(finished / "mining/pseudo_labels.json")
-    assert boxes.labels
+def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
+    for name in ("stage1", "stage2"):
+        boxes = read_pseudo_labels(finished / f"mining/{name}.json")
+        assert boxes.labels, name
 
 
 def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
     label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
-    boxes = PseudoLabels((label,), (replace(label, category_id=1),))
+    boxes = PseudoLabels((label,), (replace(label, image_id=4),), (replace(label, category_id=1),))
     write_pseudo_labels(boxes, tmp_path / "boxes.json")
     assert read_pseudo_labels(tmp_path / "boxes.json") == boxes
     (tmp_path / "boxes.json").write_text('{"labels": []}')

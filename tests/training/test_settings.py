@@ -23,7 +23,7 @@ def test_the_default_is_the_measured_one() -> None:
     assert cfg.MODEL.ANCHOR_GENERATOR.SIZES == [[22], [48], [96]]
     assert cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[0.67, 1.0, 1.5]]
     assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((240,), 320)
-    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER) == ("AdamW", 1e-3, 400)
+    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER) == ("AdamW", 1e-3, 800)
 
 
 def test_a_file_may_build_on_a_packaged_one(tmp_path: Path) -> None:

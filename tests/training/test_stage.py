@@ -13,8 +13,9 @@ from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.methods import apply_method
 from sparsedet.training.metrics import read_metrics
+from sparsedet.training.moving_average import MovingAverage
 from sparsedet.training.samples import TrainingImage, training_images
-from sparsedet.training.stage import StageProgress, checkpoint_path, train_stage
+from sparsedet.training.stage import Stage, StageProgress, Weights, checkpoint_path, train_stage
 from tests.training.conftest import Scenes, short_config
 
 
@@ -33,12 +34,19 @@ class Recorder:
 
 def train(
     images: list[TrainingImage], root: Path, recorder: Recorder, method: str, *overrides: str
-) -> torch.nn.Module:
+) -> Weights:
     cfg = short_config(6, *overrides)
     apply_method(cfg, method)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     cfg.MODEL.DEVICE = "cpu"
-    return train_stage("only", images, cfg, RunFolder(root), seed=1, on_progress=recorder)
+    return train_stage(
+        Stage("only", 0, cfg.SOLVER.MAX_ITER),
+        images,
+        cfg,
+        RunFolder(root),
+        seed=1,
+        on_progress=recorder,
+    )
 
 
 @pytest.fixture
@@ -57,8 +65,8 @@ def test_an_interrupted_stage_goes_on_with_the_same_losses(
     resumed = train(images, tmp_path / "parts", second, method)
 
     assert first.losses + second.losses == whole.losses
-    for name, value in expected.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    for name, value in expected.items():
+        assert torch.equal(value, resumed[name]), name
     logged = [read_metrics(RunFolder(tmp_path / name).metrics) for name in ("whole", "parts")]
     assert [line["total_loss"] for line in logged[0]] == [line["total_loss"] for line in logged[1]]
 
@@ -66,7 +74,7 @@ def test_an_interrupted_stage_goes_on_with_the_same_losses(
 def test_frozen_layers_stay_and_the_others_learn(
     images: list[TrainingImage], tmp_path: Path
 ) -> None:
-    model = train(images, tmp_path, Recorder(), "plain")
+    weights = train(images, tmp_path, Recorder(), "plain")
     cfg = short_config(6)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     apply_method(cfg, "plain")
@@ -77,9 +85,9 @@ def test_frozen_layers_stay_and_the_others_learn(
     load_initial_weights(start, cfg)
     before = dict(start.named_parameters())
     body = "backbone.bottom_up.model."
-    for name, parameter in model.named_parameters():
+    for name in before:
         if name.startswith(body):
-            changed = not torch.equal(parameter, before[name])
+            changed = not torch.equal(weights[name], before[name])
             stage = name.removeprefix(body)
             assert changed == stage.startswith(("blocks.3", "blocks.4", "blocks.5", "blocks.6"))
 
@@ -124,11 +132,59 @@ def test_an_interrupt_waits_for_the_end_of_the_iteration(
     assert checkpoint.load(checkpoint_path(RunFolder(tmp_path / "parts"), "only"))["iteration"] == 1
     resumed = train(images, tmp_path / "parts", Recorder(), "plain")
     whole = train(images, tmp_path / "whole", Recorder(), "plain")
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
 
 
 def test_ctrl_c_works_as_ever_after_a_training(images: list[TrainingImage], tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     train(images, tmp_path, Recorder(), "plain")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_stage_goes_on_where_the_previous_one_ended(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    """Two stages on the same images are one: weights, schedule, average and draws go on."""
+    cfg = short_config(6)
+    apply_method(cfg, "plain")
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    cfg.MODEL.DEVICE = "cpu"
+    whole, parts = Recorder(), Recorder()
+
+    def run(name: str, recorder: Recorder, *stages: Stage) -> Weights:
+        folder = RunFolder(tmp_path / name)
+        weights = [
+            train_stage(stage, images, cfg, folder, seed=1, on_progress=recorder)
+            for stage in stages
+        ]
+        return weights[-1]
+
+    expected = run("whole", whole, Stage("only", 0, 6))
+    first, second = Stage("stage1", 0, 4), Stage("stage2", 4, 6, previous="stage1")
+    found = run("parts", parts, first, second)
+
+    assert parts.losses == whole.losses
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    logged = read_metrics(RunFolder(tmp_path / "parts").metrics)
+    assert [(line["stage"], line["iteration"]) for line in logged] == [("stage1", 4), ("stage2", 6)]
+
+
+def test_the_moving_average_is_what_a_stage_ends_with() -> None:
+    model = torch.nn.Linear(1, 1)
+    frozen, learned = model.weight, model.bias
+    frozen.requires_grad = False
+    with torch.no_grad():
+        frozen.fill_(2.0)
+        learned.fill_(0.0)
+        average = MovingAverage(model, decay=0.75)
+        learned.fill_(1.0)
+        average.update(0)  # Early on: keeps (1 + 0) / (10 + 0) = 0.1 of itself.
+        assert average.state_dict()["bias"].item() == pytest.approx(0.9)
+        learned.fill_(3.0)
+        average.update(1000)
+    assert average.state_dict()["bias"].item() == pytest.approx(0.75 * 0.9 + 0.25 * 3)
+    assert average.model_state()["weight"].item() == 2.0
+    resumed = MovingAverage(model, decay=0.75)
+    resumed.load_state_dict(average.state_dict())
+    assert torch.equal(resumed.state_dict()["bias"], average.state_dict()["bias"])

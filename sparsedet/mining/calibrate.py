@@ -51,8 +51,8 @@ class ThresholdRule:
     """And this share below that of doubtful ones."""
     max_threshold: float
     """No threshold is above this."""
-    min_doubtful: float
-    """And none of doubtful ones below this."""
+    doubtful_range: tuple[float, float]
+    """And none of doubtful ones outside this."""
     class_precision: float
     """A detection's class is sure from the score on where this share of the classes is right."""
 
@@ -121,24 +121,23 @@ def thresholds(
         values: NDArray[np.float64],
         counts: NDArray[np.bool_],
         share: float,
-        least: float = 0.0,
+        least: float,
+        most: float,
     ) -> dict[int, float]:
         result = {}
         for category in categories:
             own = values[counts & (names == category.name)]
             basis = own if len(own) >= MIN_BOXES else values[counts]
             result[category.id] = (
-                float(np.clip(np.quantile(basis, share), least, rule.max_threshold))
-                if len(basis)
-                else NEVER
+                float(np.clip(np.quantile(basis, share), least, most)) if len(basis) else NEVER
             )
         return result
 
     every = np.ones(len(scored), dtype=bool)
     return Thresholds(
-        sure=quantiles(scores, right, rule.quantile),
-        sure_object=quantiles(object_scores, every, rule.quantile),
-        doubtful=quantiles(object_scores, every, rule.doubtful_quantile, rule.min_doubtful),
+        sure=quantiles(scores, right, rule.quantile, 0, rule.max_threshold),
+        sure_object=quantiles(object_scores, every, rule.quantile, 0, rule.max_threshold),
+        doubtful=quantiles(object_scores, every, rule.doubtful_quantile, *rule.doubtful_range),
         sure_class=_least_score(scores, right, rule.class_precision),
     )
 

@@ -52,14 +52,13 @@ def mine(
     images: Path,
     *,
     device: str,
-    held_out: Sequence[Box] = (),
+    calibrate_on: Sequence[Box] | None = None,
     on_image: OnMining = lambda done, total: None,
 ) -> MiningResult:
     """Detect on the dataset's images and keep what no annotation explains.
 
     Every image is judged by the model of its fold; where mining has no models of its own, by the
-    finished model. Thresholds are read off `held_out`; else off what the run's own mining left, and
-    where that is too little, off the dataset's boxes.
+    finished model.
 
     Args:
         run: the run whose model mines.
@@ -67,7 +66,9 @@ def mine(
         dataset: the images, and what is known of them.
         images: the folder of their files.
         device: cpu or cuda.
-        held_out: annotations of the dataset that the model did not train on.
+        calibrate_on: the annotations whose scores give the thresholds, best those that the model
+            did not train on; None: the scores that the run kept of its own mining. Where too few
+            are known, all annotations of the dataset.
         on_image: told after every image.
     """
     info = run.info()
@@ -81,8 +82,8 @@ def mine(
             detections[found.image_id] = found
             on_image(len(detections), len(dataset.images))
     in_order = [detections[image.id] for image in dataset.images]
-    if held_out:
-        scored = scored_boxes(in_order, dataset, held_out)
+    if calibrate_on is not None:
+        scored = scored_boxes(in_order, dataset, calibrate_on)
     else:
         scored = read_calibration(run.calibration) if run.calibration.is_file() else []
     if len(scored) < MIN_BOXES:
@@ -132,7 +133,7 @@ def select(
             quantile=rule.QUANTILE,
             doubtful_quantile=rule.DOUBTFUL_QUANTILE,
             max_threshold=rule.MAX_THRESHOLD,
-            min_doubtful=rule.MIN_DOUBTFUL,
+            doubtful_range=tuple(rule.DOUBTFUL_RANGE),
             class_precision=rule.CLASS_PRECISION,
         ),
     )

@@ -48,10 +48,11 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # A threshold is never above this: on few images a model learns its boxes by heart and scores
     # them all near 1, which no other object reaches.
     cfg.SPARSEDET.MINING.MAX_THRESHOLD = 0.9
-    # Between this quantile and the one above, a detection is in doubt: ignored by the training ...
+    # Between this quantile and the one above, a detection is in doubt: ignored by the training.
     cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
-    # ... but never below this score: ignoring all that the model hardly sees costs background.
-    cfg.SPARSEDET.MINING.MIN_DOUBTFUL = 0.3
+    # The score from which on one is in doubt lies in this range: what is an object more likely than
+    # not must not be punished, and ignoring all that the model hardly sees costs background.
+    cfg.SPARSEDET.MINING.DOUBTFUL_RANGE = (0.3, 0.5)
     # The class is sure when it has at least this share of the score of all classes together ...
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
     # ... and such scores name the classes of human boxes with this precision.

@@ -27,8 +27,10 @@ def resize(image: UInt8Image, height: int, width: int) -> UInt8Image:
 
 def to_tensor(image: UInt8Image, colour_order: str) -> Tensor:
     """Return a BGR image as uint8 tensor of shape (3, H, W) in `colour_order` (RGB or BGR)."""
-    ordered = image[:, :, ::-1] if colour_order == "RGB" else image
-    return torch.from_numpy(np.ascontiguousarray(ordered.transpose(2, 0, 1)))
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    ordered = planes[::-1] if colour_order == "RGB" else planes
+    cv2.split(image, list(ordered))
+    return torch.from_numpy(planes)
 
 
 def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:

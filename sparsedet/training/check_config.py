@@ -43,6 +43,10 @@ def _shares_inside(values: Sequence[Any]) -> bool:
     return all(0 < value < 1 for value in values)
 
 
+def _range(value: Any) -> bool:
+    return len(value) == 2 and bool(0 <= value[0] <= value[1] <= 1)
+
+
 def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in names), " or ".join(names)
 
@@ -68,7 +72,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.MAX_THRESHOLD", _share, "a score, 0 to 1"),
-    ("SPARSEDET.MINING.MIN_DOUBTFUL", _share, "a score, 0 to 1"),
+    ("SPARSEDET.MINING.DOUBTFUL_RANGE", _range, "two scores, 0 to 1, the lower one first"),
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),

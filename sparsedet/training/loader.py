@@ -7,6 +7,7 @@ whatever the number of loader processes.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode
@@ -113,7 +114,7 @@ class _Batches(Dataset[Batch | SparseDetError]):
         scale = (size[1] / image.source.width, size[0] / image.source.height)
         boxes = image.boxes * np.array(scale * 2, dtype=np.float32)
         if self.flip and rng.random() < 0.5:
-            pixels = np.ascontiguousarray(pixels[:, ::-1])
+            pixels = np.asarray(cv2.flip(pixels, 1), dtype=np.uint8)
             boxes = boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (size[1], 0, size[1], 0)
             boxes = boxes.astype(np.float32)
         item = {

@@ -2,8 +2,8 @@
 
 - `plain`: Faster R-CNN on the labels as they are.
 - `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
-- `staged`: train plain, mine the training images, retrain with sure boxes as labels and doubtful
-  ones ignored.
+- `staged`: plain at first; the training stops twice to mine its own images, and goes on with sure
+  boxes as labels and doubtful ones ignored.
 """
 
 from detectron2.config import CfgNode

@@ -200,7 +200,7 @@ class _Work:
             self.dataset,
             self.images,
             device=self.cfg.MODEL.DEVICE,
-            held_out=held_out,
+            calibrate_on=held_out,
             on_image=listeners.on_mining,
         )
         write_calibration(mined.calibration, run.calibration)

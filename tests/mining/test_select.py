@@ -1,5 +1,6 @@
 """From detections to mined boxes: thresholds from human boxes, what explains a detection."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,7 @@ RULE = SimpleNamespace(
     QUANTILE=0.3,
     DOUBTFUL_QUANTILE=0.05,
     MAX_THRESHOLD=0.9,
-    MIN_DOUBTFUL=0.3,
+    DOUBTFUL_RANGE=(0.3, 0.6),
     CLASS_SHARE=0.8,
     CLASS_PRECISION=0.9,
     EXPLAINED_IOU=0.5,
@@ -185,7 +186,7 @@ LIMITS = ThresholdRule(
     quantile=0.5,
     doubtful_quantile=0.05,
     max_threshold=1.0,
-    min_doubtful=0.0,
+    doubtful_range=(0.0, 1.0),
     class_precision=0.9,
 )
 
@@ -204,6 +205,15 @@ def test_thresholds_of_classes_ignore_objects_taken_for_another_class() -> None:
     limits = thresholds(scored, CATEGORIES, LIMITS)
     assert limits.sure[CAT] == pytest.approx(0.8)
     assert limits.sure_object[CAT] == pytest.approx((0.95 + 0.5) / 2)
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.1, 0.3), (0.45, 0.45), (0.99, 0.5)])
+def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float) -> None:
+    """A model that is sure of all that it learned must not take the rest for background."""
+    rule = replace(LIMITS, doubtful_range=(0.3, 0.5))
+    limits = thresholds([ScoredBox("cat", score, score, True)] * 12, CATEGORIES, rule)
+    assert limits.doubtful[CAT] == pytest.approx(expected)
+    assert limits.sure_object[CAT] == pytest.approx(score)
 
 
 @pytest.mark.parametrize(

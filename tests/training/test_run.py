@@ -8,12 +8,17 @@ import pytest
 
 from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.errors import RunError
+from sparsedet.files import read_json
+from sparsedet.mining.calibrate import read_calibration
+from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
     read_pseudo_labels,
     write_pseudo_labels,
 )
+from sparsedet.training.settings import read_config
+from sparsedet.training.stages import hold_out
 from sparsedet.training.train import Listeners, run_training, start_run
 from tests.training.conftest import Scenes, short_config
 
@@ -71,6 +76,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
         *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
         *("SPARSEDET.STAGED.HELD_OUT", "0.2"),
+        *("SPARSEDET.STAGED.OBJECTS", "True"),
         *("SOLVER.EMA_DECAY", "0.5"),
     )
     start_run(
@@ -114,7 +120,34 @@ def test_killed_between_two_steps_a_run_does_the_rest(
 def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
     for name in ("stage1", "stage2"):
         boxes = read_pseudo_labels(finished / f"mining/{name}.json")
-        assert boxes.labels, name
+        assert boxes.labels or boxes.objects, name
+
+
+def test_mining_again_uses_the_scores_that_the_run_kept(finished: Path) -> None:
+    """Not those of the images mined now, on which nobody may have drawn anything."""
+    run = RunFolder(finished)
+    cfg = read_config(run.config)
+    dataset = read_coco(run.training_data)
+    images = Path(run.info().images)
+    during = read_json(run.mining / "mined.meta.json")["thresholds"]
+    again = mine(run, cfg, dataset, images, device="cpu")
+    assert mined_meta(run, cfg, dataset, again)["thresholds"] == during
+    empty = mine(run, cfg, dataset.with_boxes([]), images, device="cpu")
+    assert empty.thresholds == again.thresholds
+    assert len(empty.mined) > len(again.mined)
+    own = mine(run, cfg, dataset.with_boxes([]), images, device="cpu", calibrate_on=[])
+    assert not own.mined
+
+
+def test_every_mining_reads_its_thresholds_off_its_own_model(finished: Path) -> None:
+    run = RunFolder(finished)
+    cfg = read_config(run.config)
+    dataset = read_coco(run.training_data)
+    images = Path(run.info().images)
+    _, held_out = hold_out(dataset, cfg.SPARSEDET.STAGED.HELD_OUT, run.info().seed)
+    assert held_out
+    last = mine(run, cfg, dataset, images, device="cpu", calibrate_on=held_out)
+    assert last.calibration == tuple(read_calibration(run.calibration))
 
 
 def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:

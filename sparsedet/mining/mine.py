@@ -149,7 +149,7 @@ def select(
         is_object = new.object_scores >= _of_class(new, limits.sure_object)
         named = (
             shown
-            & (new.scores >= limits.sure_class)
+            & (new.scores >= max(limits.sure_class, rule.MIN_LABEL_SCORE))
             & (new.scores >= rule.CLASS_SHARE * new.object_scores)
         )
         unnamed = is_object & ~named

@@ -53,7 +53,10 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # The score from which on one is in doubt lies in this range: what is an object more likely than
     # not must not be punished, and ignoring all that the model hardly sees costs background.
     cfg.SPARSEDET.MINING.DOUBTFUL_RANGE = (0.3, 0.5)
-    # The class is sure when it has at least this share of the score of all classes together ...
+    # A mined box becomes a label from this score on: it is more likely right than wrong. A model
+    # that has seen little scores human boxes low, too.
+    cfg.SPARSEDET.MINING.MIN_LABEL_SCORE = 0.5
+    # Its class is sure when it has at least this share of the score of all classes together ...
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
     # ... and such scores name the classes of human boxes with this precision.
     cfg.SPARSEDET.MINING.CLASS_PRECISION = 0.9

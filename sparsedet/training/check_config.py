@@ -73,6 +73,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.MAX_THRESHOLD", _share, "a score, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_RANGE", _range, "two scores, 0 to 1, the lower one first"),
+    ("SPARSEDET.MINING.MIN_LABEL_SCORE", _share, "a score, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),

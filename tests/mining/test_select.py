@@ -28,12 +28,14 @@ RULE = SimpleNamespace(
     DOUBTFUL_QUANTILE=0.05,
     MAX_THRESHOLD=0.9,
     DOUBTFUL_RANGE=(0.3, 0.6),
+    MIN_LABEL_SCORE=0.5,
     CLASS_SHARE=0.8,
     CLASS_PRECISION=0.9,
     EXPLAINED_IOU=0.5,
     NESTED_SHARE=0.7,
 )
 CAT, DOG = 1, 2
+CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
 HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
 
 
@@ -111,6 +113,16 @@ def test_what_becomes_of_a_detection(
     assert tuple(map(len, found)) == (mined, labels, objects, doubtful)
 
 
+def test_what_is_rather_wrong_than_right_is_no_label() -> None:
+    """Whatever the threshold: a model that has seen little scores human boxes low, too."""
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(10))
+    dataset = Dataset((Image(1, "a.png", 3000, 300),), human, CATEGORIES)
+    scored = [(column(k), CAT, 0.4, 0.4) for k in range(10)]
+    for score, labels in ((0.45, 0), (0.55, 1)):
+        result = judged(detections(1, *scored, (FREE, CAT, score, score)), dataset)
+        assert (len(result.mined), len(result.labels)) == (1, labels)
+
+
 def test_of_two_detections_of_one_object_the_better_is_mined() -> None:
     shifted = (FREE[0] + 4, FREE[1], FREE[2] + 4, FREE[3])
     result = mine((FREE, DOG, 0.8, 0.85), (shifted, CAT, 0.9, 0.95))
@@ -181,7 +193,6 @@ def test_without_a_scored_human_box_nothing_is_sure() -> None:
     assert not judged(found, dataset).mined
 
 
-CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
 LIMITS = ThresholdRule(
     quantile=0.5,
     doubtful_quantile=0.05,

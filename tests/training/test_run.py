@@ -73,6 +73,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cfg = short_config(
         ITERATIONS,
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
+        *("SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
         *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
         *("SPARSEDET.STAGED.HELD_OUT", "0.2"),

@@ -1,0 +1,196 @@
+"""The command line."""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sparsedet.errors import SparseDetError, TrainingError
+from sparsedet.training.stage import StageProgress
+
+from .cell import Cell
+from .data import DIGITS, FullData, digit_scenes, read_folder
+from .fingerprint import code_hash, fingerprint
+from .plan import PLANS, Plan, cells
+from .record import read_record, read_records, write_record
+from .report import write_report
+from .staleness import stale
+from .training import train_cell
+
+_RESULTS = Path(__file__).parents[1] / "results"
+_LOCK = ".lock"
+
+
+def main(description: str | None = None, arguments: Sequence[str] | None = None) -> None:
+    """Train the cells that are missing, and write the tables."""
+    options = _options(description, arguments)
+    try:
+        data = _data(options)
+        plan = _plan(data.name, options)
+        planned = cells(data.name, plan, iterations=options.iterations, config=options.config)
+        work = _Work(options, data, planned)
+        if options.list:
+            work.list_cells()
+            return
+        with _one_at_a_time(work.cells):
+            failed = work.train()
+    except SparseDetError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; call it again to go on")
+    if failed:
+        sys.exit(f"error: {failed} cells could not be trained")
+
+
+class _Work:
+    """The cells of a dataset: what is done, and what is left."""
+
+    def __init__(
+        self, options: argparse.Namespace, data: FullData, planned: Sequence[Cell]
+    ) -> None:
+        self.data = data
+        self.planned = planned
+        self.results: Path = options.results
+        self.cells = self.results / "cells"
+        self.scratch: Path = options.work
+        self.keep: bool = options.keep
+        self.time_limit: float = options.time_limit
+        self.chosen = [cell for cell in planned if options.only in cell.key]
+        if not self.chosen:
+            raise SparseDetError(f"--only {options.only}: no cell's key contains that; see --list")
+        # Of the code that is loaded now, whatever is edited while trainings run.
+        self.code = code_hash()
+        # All of them at once: a wrong key shall not come to light after hours.
+        self.made_from = {cell.key: fingerprint(cell, data, self.code) for cell in self.chosen}
+
+    def list_cells(self) -> None:
+        """Print what is done, stale and missing."""
+        for cell in self.chosen:
+            print(f"{self._state(cell):<10} {cell.key}")
+
+    def train(self) -> int:
+        """Train what is missing or stale, in order; return the number of cells that failed."""
+        start = time.monotonic()
+        failed = 0
+        left = [cell for cell in self.chosen if self._state(cell) != "done"]
+        print(f"{self.data.name}: {len(self.chosen)} cells, {len(left)} to train", flush=True)
+        self._write_report()
+        for number, cell in enumerate(left, start=1):
+            if time.monotonic() - start >= 60 * self.time_limit:
+                print(f"time limit: {len(left) - number + 1} cells are left")
+                break
+            try:
+                self._train(cell, f"{number}/{len(left)}")
+            except TrainingError as error:
+                failed += 1
+                print(f"{cell.key}: {error}", file=sys.stderr, flush=True)
+            self._write_report()
+        return failed
+
+    def _train(self, cell: Cell, place: str) -> None:
+        folder = self.scratch / cell.key
+        record = train_cell(cell, self.data, self.made_from[cell.key], folder, _show)
+        write_record(record, self.cells)
+        if not self.keep:
+            shutil.rmtree(folder)
+        figures = record.figures
+        print(
+            f"[{place}] {cell.key}  AP {figures.AP:.1f}  AP50 {figures.AP50:.1f}  "
+            f"({record.seconds:.0f} s)",
+            flush=True,
+        )
+
+    def _state(self, cell: Cell) -> str:
+        record = read_record(self.cells, cell)
+        if record is None:
+            return "under way" if (self.scratch / cell.key).exists() else "missing"
+        return "stale" if record.fingerprint.differences(self.made_from[cell.key]) else "done"
+
+    def _write_report(self) -> None:
+        records = read_records(self.cells)
+        outdated = stale(records, self.code, self.data)
+        write_report(records, outdated, self.planned, self.results)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep other calls from training; the operating system ends the lock with the process.
+
+    Raises:
+        SparseDetError: when another one trains already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise SparseDetError(
+            f"{folder}: another call trains cells; wait for it to end, or end it"
+        ) from None
+
+
+def _data(options: argparse.Namespace) -> FullData:
+    if options.data == Path(DIGITS) and not options.data.exists():
+        return digit_scenes(options.work / "scenes")
+    return read_folder(options.data)
+
+
+def _plan(name: str, options: argparse.Namespace) -> Plan:
+    plan = PLANS.get(name, Plan())
+    given = {"drops": options.drops, "seeds": options.seeds}
+    return replace(plan, **{key: value for key, value in given.items() if value is not None})
+
+
+def _options(description: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="accuracy.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help=f"a folder, or {DIGITS}")
+    parser.add_argument("--list", action="store_true", help="what is done and missing; no training")
+    parser.add_argument("--only", default="", help="only cells whose key contains this")
+    parser.add_argument(
+        "--time-limit", type=float, default=float("inf"), help="minutes; no cell begins later"
+    )
+    parser.add_argument("--iterations", type=int, default=800, help="of every run, in all")
+    parser.add_argument("--config", default="lite0_fpn")
+    parser.add_argument(
+        "--drops", type=_shares, help="shares to remove, in place of the plan's, as in 0,0.5"
+    )
+    parser.add_argument("--seeds", type=_numbers, help="in place of the plan's, as in 1,2")
+    parser.add_argument("--results", type=Path, default=_RESULTS)
+    parser.add_argument("--work", type=Path, default=Path("artifacts/accuracy"))
+    parser.add_argument("--keep", action="store_true", help="keep the runs' folders in --work")
+    return parser.parse_args(arguments)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected shares, as in 0,0.5") from None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers, as in 1,2") from None
+
+
+def _show(progress: StageProgress) -> None:
+    if sys.stderr.isatty():
+        loss = progress.losses["total_loss"]
+        end = "\n" if progress.iteration == progress.iterations else "\r"
+        print(
+            f"{progress.stage} {progress.iteration}/{progress.iterations} loss {loss:.3f} ",
+            end=end,
+            file=sys.stderr,
+        )

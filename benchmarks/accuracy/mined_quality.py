@@ -1,0 +1,89 @@
+"""How good the boxes are that a training mined for itself."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sparsedet.annotations import Box, Dataset
+from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.pseudo_labels import PseudoLabels, read_pseudo_labels
+from sparsedet.training.settings import read_config
+from sparsedet.training.stages import stages
+
+
+class MinedQuality(BaseModel):
+    """Mined boxes of one kind, against the boxes that were removed; IoU 0.5, one to one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    boxes: int
+    on_removed: int
+    """On a removed box, of whichever class."""
+    right_class: int
+    """On a removed box of their class."""
+    on_unlabelled: int | None
+    """Of the others: on an object of their class that the published labels lack; None: none is
+    known."""
+
+
+def mined_quality(
+    run: RunFolder, removed: Dataset, unlabelled: Sequence[Box]
+) -> dict[str, MinedQuality]:
+    """Return the quality of what the last mining of a run found, by kind; empty without mining."""
+    *mining, _ = stages(read_config(run.config))
+    if run.info().method != "staged" or not mining:
+        return {}
+    found = read_pseudo_labels(run.mining / f"{mining[-1].name}.json")
+    kinds = [kind.name for kind in fields(PseudoLabels)]
+    return {kind: quality(getattr(found, kind), removed.boxes, unlabelled) for kind in kinds}
+
+
+def quality(
+    mined: Sequence[Box], removed: Sequence[Box], unlabelled: Sequence[Box]
+) -> MinedQuality:
+    """Compare mined boxes with removed ones, and the rest of them with unlabelled objects."""
+    right = _matches(mined, removed, same_class=True)
+    taken = set(right.tolist())
+    others = [box for box, index in zip(mined, right, strict=True) if index < 0]
+    free = [box for index, box in enumerate(removed) if index not in taken]
+    wrong_class = _matches(others, free, same_class=False)
+    rest = [box for box, index in zip(others, wrong_class, strict=True) if index < 0]
+    return MinedQuality(
+        boxes=len(mined),
+        on_removed=_count(right) + _count(wrong_class),
+        right_class=_count(right),
+        on_unlabelled=_count(_matches(rest, unlabelled, same_class=True)) if unlabelled else None,
+    )
+
+
+def _count(matches: NDArray[np.int64]) -> int:
+    return int((matches >= 0).sum())
+
+
+def _matches(boxes: Sequence[Box], others: Sequence[Box], *, same_class: bool) -> NDArray[np.int64]:
+    """Return the index of the other box that each box lies on, -1 for none; shape (N,)."""
+
+    def group(box: Box) -> Any:
+        return (box.image_id, box.category_id if same_class else None)
+
+    rows: dict[Any, list[int]] = defaultdict(list)
+    columns: dict[Any, list[int]] = defaultdict(list)
+    for number, box in enumerate(boxes):
+        rows[group(box)].append(number)
+    for number, box in enumerate(others):
+        columns[group(box)].append(number)
+    matches = np.full(len(boxes), -1, dtype=np.int64)
+    for key in rows.keys() & columns.keys():
+        overlap = iou_matrix(
+            [boxes[row].xyxy for row in rows[key]], [others[column].xyxy for column in columns[key]]
+        )
+        chosen = match(overlap, SAME_OBJECT_IOU)
+        index = np.array(columns[key])[chosen]
+        matches[rows[key]] = np.where(chosen >= 0, index, -1)
+    return matches

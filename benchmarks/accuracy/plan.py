@@ -1,0 +1,128 @@
+"""Which cells there are, in the order in which they are trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sparsedet.errors import SparseDetError
+
+from .cell import Cell
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """`staged` with another choice in one place."""
+
+    name: str
+    overrides: tuple[str, ...]
+    """KEY VALUE pairs."""
+    says: str
+    """What `staged` does there instead."""
+
+
+ABLATIONS = (
+    Ablation(
+        "mined once",
+        ("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),
+        "mining again, with the better model that the first mined boxes made",
+    ),
+    Ablation(
+        "no mined labels",
+        ("SPARSEDET.STAGED.LABELS", "False"),
+        "a mined box of sure object and class is a label, instead of less",
+    ),
+    Ablation(
+        "unnamed objects",
+        ("SPARSEDET.STAGED.OBJECTS", "True"),
+        "a mined box of sure object and unsure class is ignored, not an object of some class",
+    ),
+    Ablation(
+        "nothing ignored",
+        ("SPARSEDET.STAGED.IGNORED", "False"),
+        "a mined box in doubt is ignored, not background",
+    ),
+    Ablation(
+        "boxes held out",
+        ("SPARSEDET.STAGED.HELD_OUT", "0.2"),
+        "thresholds are read off all boxes, none is kept from the first stages for that",
+    ),
+    Ablation(
+        "without moving average",
+        ("SOLVER.EMA_DECAY", "0.0"),
+        "a moving average of the weights mines and is the result",
+    ),
+)
+
+
+def as_planned(cell: Cell) -> Cell:
+    """Return a cell of former days with the overrides that its ablation has now.
+
+    Raises:
+        SparseDetError: when there is no such ablation any more.
+    """
+    if not cell.variant:
+        return cell
+    known = {ablation.name: ablation.overrides for ablation in ABLATIONS}
+    if cell.variant not in known:
+        raise SparseDetError(f"no ablation {cell.variant!r}")
+    return cell.model_copy(update={"overrides": known[cell.variant]})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one dataset."""
+
+    drops: tuple[float, ...] = (0.0, 0.5)
+    """Shares of the boxes that the recipe `random` removes."""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    """For `plain` and `staged`; whatever takes less takes the first of them."""
+    end_to_end_seeds: int = 1
+    extreme_seeds: int = 0
+    """Of `plain` and `staged` on what the recipe `extreme` leaves, one box of each image."""
+    ablation_drop: float | None = None
+    """None: no ablations."""
+    ablation_seeds: int = 2
+
+
+PLANS = {
+    "bccd": Plan(drops=(0.0, 0.5, 0.7, 0.9), extreme_seeds=1, ablation_drop=0.7),
+    "cards": Plan(drops=(0.0, 0.5), ablation_drop=0.5),
+    "digits": Plan(drops=(0.7,)),
+}
+"""By name of the dataset; others have `Plan()`."""
+
+
+def cells(data: str, plan: Plan, *, iterations: int, config: str) -> list[Cell]:
+    """Return the cells of the dataset named `data`, the most telling ones first."""
+    common: dict[str, Any] = {"data": data, "iterations": iterations, "config": config}
+    return [Cell(**common, **choice) for choice in _choices(plan)]
+
+
+def _choices(plan: Plan) -> Iterator[dict[str, Any]]:
+    paired = ("plain", "staged")
+    first, *others = plan.seeds
+    for drop in plan.drops:
+        for method in paired:
+            yield {"recipe": "random", "drop": drop, "method": method, "seed": first}
+    for seed in plan.seeds[: plan.end_to_end_seeds]:
+        for drop in plan.drops:
+            yield {"recipe": "random", "drop": drop, "method": "end-to-end", "seed": seed}
+    for seed in others:
+        for drop in plan.drops:
+            for method in paired:
+                yield {"recipe": "random", "drop": drop, "method": method, "seed": seed}
+    for seed in plan.seeds[: plan.extreme_seeds]:
+        for method in paired:
+            yield {"recipe": "extreme", "drop": None, "method": method, "seed": seed}
+    if plan.ablation_drop is None:
+        return
+    for seed in plan.seeds[: plan.ablation_seeds]:
+        for ablation in ABLATIONS:
+            yield {
+                "recipe": "random",
+                "drop": plan.ablation_drop,
+                "method": "staged",
+                "variant": ablation.name,
+                "overrides": ablation.overrides,
+                "seed": seed,
+            }

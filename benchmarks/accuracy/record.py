@@ -1,0 +1,90 @@
+"""The file of a finished cell."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sparsedet.errors import SparseDetError
+from sparsedet.files import read_json, write_json
+
+from .cell import Cell
+from .fingerprint import Fingerprint
+from .mined_quality import MinedQuality
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figures(_Part):
+    """COCO metrics, 0 to 100."""
+
+    AP: float
+    AP50: float
+    AP75: float
+    per_class: dict[str, float | None]
+    """AP by category name; None: no annotation to find."""
+    images: int
+    annotations: int
+
+
+class Record(_Part):
+    """What came out of a cell."""
+
+    cell: Cell
+    fingerprint: Fingerprint
+    training_boxes: int
+    removed_boxes: int
+    figures: Figures
+    """Against the labels as published."""
+    unlabelled_ignored: Figures | None
+    """With detections on objects that the published labels lack left out; None: none is known."""
+    mined: dict[str, MinedQuality]
+    """What `staged` trained on besides the annotations at the end, by kind."""
+    seconds: float
+    """Of training, mining included."""
+    cpu_seconds: float
+    """The same as processor time, which other programs on the machine hardly change."""
+    versions: dict[str, str]
+    date: str
+    """ISO 8601, UTC."""
+
+    @property
+    def removed_share(self) -> float:
+        """Share of the boxes that were removed, 0 to 1."""
+        return self.removed_boxes / max(self.removed_boxes + self.training_boxes, 1)
+
+
+def record_file(folder: Path, cell: Cell) -> Path:
+    """Return where a cell's record is kept, `folder` being that of all cells."""
+    return folder / f"{cell.key}.json"
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write a record, atomically."""
+    write_json(record_file(folder, record.cell), record.model_dump(), indent=1)
+
+
+def read_record(folder: Path, cell: Cell) -> Record | None:
+    """Return the record of a cell, None where there is none."""
+    path = record_file(folder, cell)
+    return _read(path) if path.exists() else None
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Return all records, in the order of their files."""
+    return [_read(path) for path in sorted(folder.glob("*/*.json"))]
+
+
+def _read(path: Path) -> Record:
+    content: Any = read_json(path)
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
+        raise SparseDetError(
+            f"{path}: not the record of a cell ({place}: {first['msg']}); remove it, and the cell "
+            "is trained again"
+        ) from error

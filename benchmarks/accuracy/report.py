@@ -1,0 +1,53 @@
+"""Writing tables and plot of all cells."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sparsedet.files import write_bytes, write_json, write_text
+
+from .cell import Cell
+from .plan import PLANS, cells
+from .plot import plot
+from .record import Record
+from .summary import Setting, sections
+from .tables import markdown
+
+NAME = "accuracy"
+
+
+def write_report(
+    records: Sequence[Record],
+    stale: Mapping[str, Sequence[str]],
+    planned: Sequence[Cell],
+    results: Path,
+) -> None:
+    """Write `accuracy.md`, `.json` and `.png`.
+
+    Args:
+        records: all of them.
+        stale: what has changed since, by the key of every stale cell: they enter no table.
+        planned: the cells that there shall be of the dataset at hand; of others that have cells,
+            those of their plans shall be.
+        results: where to write.
+    """
+    known = {Setting.of(cell) for cell in planned}
+    wanted = list(planned)
+    for setting in sorted({Setting.of(record.cell) for record in records} - known, key=str):
+        plan = PLANS.get(setting.data)
+        if plan is not None:
+            wanted += cells(
+                setting.data, plan, iterations=setting.iterations, config=setting.config
+            )
+    current = [record for record in records if record.cell.key not in stale]
+    shown = sorted(sections(current, wanted), key=lambda section: str(section.setting))
+    write_text(results / f"{NAME}.md", markdown(shown, stale))
+    write_json(
+        results / f"{NAME}.json",
+        {"sections": [section.as_json() for section in shown], "stale": dict(stale)},
+        indent=1,
+    )
+    picture = plot(shown)
+    if picture is None:
+        (results / f"{NAME}.png").unlink(missing_ok=True)
+    else:
+        write_bytes(results / f"{NAME}.png", picture)

@@ -1,0 +1,137 @@
+"""The cells as Markdown."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .record import Record
+from .summary import FIGURES, Chosen, Section, as_published, unlabelled_ignored
+
+_INTRODUCTION = """\
+# Accuracy on sparse labels
+
+Made by `benchmarks/accuracy.py`. Boxes are removed from the training annotations alone. Every
+method trains for the same number of iterations in all: `plain` on the labels as they are; `staged`,
+the default; `end-to-end`, SparseDet as published. AP is the mean over IoU 0.50 to 0.95, in percent.
+Figures are means ± sample standard deviations (number of seeds). A seed decides which boxes are
+removed and how training goes; the difference is that of `staged` to `plain`, seed by seed. A dash:
+not trained yet.
+"""
+_SHOWN = {"labels": "labels", "objects": "objects of unsure class", "doubtful": "ignored"}
+"""Kinds of mined boxes, in words."""
+
+
+def markdown(sections: Sequence[Section], stale: Mapping[str, Sequence[str]]) -> str:
+    """Return the report.
+
+    Args:
+        sections: of cells that are current.
+        stale: what has changed since, by the key of every stale cell.
+    """
+    lines = [_INTRODUCTION, *(line for section in sections for line in _section(section))]
+    if stale:
+        lines += ["## Stale cells", "", "Not in the tables; what has changed since:", ""]
+        lines += [f"- `{key}`: {', '.join(reasons)}" for key, reasons in sorted(stale.items())]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _section(section: Section) -> Iterator[str]:
+    setting = section.setting
+    yield f"## {setting.data}"
+    yield ""
+    yield f"{setting.iterations} iterations, configuration `{setting.config}`.{_counts(section)}"
+    yield ""
+    yield from _methods(section, as_published)
+    if any(record.unlabelled_ignored for record in section.records):
+        yield (
+            "The published test labels are incomplete. With detections on objects that they lack "
+            "(`unlabelled_test.json`) ignored:"
+        )
+        yield ""
+        yield from _methods(section, unlabelled_ignored)
+    if section.comparisons:
+        yield from _comparisons(section)
+    if any(record.mined for record in section.records):
+        yield from _mined(section)
+
+
+def _counts(section: Section) -> str:
+    for record in section.records:
+        figures, boxes = record.figures, record.training_boxes + record.removed_boxes
+        return (
+            f" {boxes:,} boxes on the training images before the removal; {figures.images:,} test "
+            f"images with {figures.annotations:,} boxes."
+        )
+    return ""
+
+
+def _methods(section: Section, chosen: Chosen) -> Iterator[str]:
+    heads = ("plain", "staged", "difference", "end-to-end")
+    yield from _head("removed", *(f"{name} {head}" for name in FIGURES for head in heads))
+    for row in section.rows:
+        texts = [row.label]
+        for name in FIGURES:
+            texts += [row.spread(method, name, chosen).text() for method in ("plain", "staged")]
+            texts.append(row.difference(name, chosen).text(signed=True))
+            texts.append(row.spread("end-to-end", name, chosen).text())
+        yield _line(*texts)
+    yield ""
+
+
+def _comparisons(section: Section) -> Iterator[str]:
+    removed = ", ".join(dict.fromkeys(one.row.label for one in section.comparisons))
+    yield (
+        f"What the parts of `staged` are worth at {removed} removed: its figures minus those of "
+        "each variant, seed by seed, labels as published. The cost is the processor time of "
+        "training as a ratio to that of the variant."
+    )
+    yield ""
+    yield from _head("variant", "what `staged` does instead", "worth AP", "worth AP50", "cost")
+    for one in section.comparisons:
+        worth = [one.worth(name).text(signed=True) for name in FIGURES]
+        cost = "-" if one.cost is None else f"{one.cost:.2f} x"
+        yield _line(one.ablation.name, one.ablation.says, *worth, cost)
+    yield ""
+
+
+def _mined(section: Section) -> Iterator[str]:
+    yield (
+        "What `staged` trained on besides the annotations, as its last mining found it (means over "
+        "the seeds): how many of these boxes lie on a removed one (IoU 0.5, one to one), how many "
+        "have its class too, and how many others lie on an object that the published labels lack."
+    )
+    yield ""
+    yield from _head(
+        "removed",
+        "boxes removed",
+        "mined as",
+        "mined",
+        "on a removed box",
+        "of its class",
+        "on an unlabelled object",
+    )
+    for row in section.rows:
+        records = [record for record in row.records["staged"] if record.mined]
+        for kind in dict.fromkeys(kind for record in records for kind in record.mined):
+            yield _line(row.label, *_mined_texts(records, kind))
+    yield ""
+
+
+def _mined_texts(records: Sequence[Record], kind: str) -> Iterator[str]:
+    found = [record.mined[kind] for record in records if kind in record.mined]
+    boxes = sum(one.boxes for one in found)
+    yield f"{sum(record.removed_boxes for record in records) / len(records):,.0f}"
+    yield _SHOWN.get(kind, kind)
+    yield f"{boxes / len(found):,.0f}"
+    for name in ("on_removed", "right_class", "on_unlabelled"):
+        counts = [getattr(one, name) for one in found]
+        known = boxes > 0 and None not in counts
+        yield f"{100 * sum(counts) / boxes:.0f} %" if known else "-"
+
+
+def _head(*names: str) -> Iterator[str]:
+    yield _line(*names)
+    yield f"|{'---|' * len(names)}"
+
+
+def _line(*texts: str) -> str:
+    return f"| {' | '.join(texts)} |"

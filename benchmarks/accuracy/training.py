@@ -1,0 +1,133 @@
+"""Training and evaluating a cell."""
+
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from sparsedet import __version__
+from sparsedet.files import read_json, write_json
+from sparsedet.mining.detect import detect
+from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.training.evaluation import Evaluation, evaluate
+from sparsedet.training.settings import read_config
+from sparsedet.training.stage import OnProgress, StageProgress
+from sparsedet.training.train import Listeners, run_training, start_run
+
+from .cell import Cell
+from .data import FullData
+from .fingerprint import Fingerprint, configuration
+from .ignoring import evaluate_ignoring
+from .mined_quality import mined_quality
+from .record import Figures, Record
+
+_SAVE_PERIOD = 20
+"""Iterations between two savings of the time, which a killed process loses."""
+
+
+def train_cell(
+    cell: Cell,
+    data: FullData,
+    made_from: Fingerprint,
+    scratch: Path,
+    on_progress: OnProgress = lambda progress: None,
+) -> Record:
+    """Train and evaluate a cell, going on with what is in its scratch folder.
+
+    Args:
+        cell: what to train.
+        data: the dataset that the cell names.
+        made_from: the cell's fingerprint; a training that began with another is begun anew.
+        scratch: the cell's folder, which stays; empty or not there at first.
+        on_progress: told after every iteration.
+    """
+    note = scratch / "fingerprint.json"
+    if not note.exists() or read_json(note) != made_from.model_dump():
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_json(note, made_from.model_dump())
+    run = RunFolder(scratch / "run")
+    sparse, removed = data.sparse(cell)
+    if not run.info_file.exists():
+        start_run(
+            configuration(cell),
+            run,
+            sparse,
+            data.train_images,
+            source=data.source,
+            method=cell.method,
+            seed=cell.seed,
+            device="cpu",
+        )
+    with _Clock(scratch / "seconds.json") as clock:
+
+        def tell(progress: StageProgress) -> None:
+            if progress.iteration % _SAVE_PERIOD == 0:
+                clock.save()
+            on_progress(progress)
+
+        run_training(run, listeners=Listeners(on_progress=tell))
+    raw, ignoring = _evaluations(run, data)
+    return Record(
+        cell=cell,
+        fingerprint=made_from,
+        training_boxes=len(sparse.boxes),
+        removed_boxes=len(removed.boxes),
+        figures=Figures(**raw.as_json()),
+        unlabelled_ignored=None if ignoring is None else Figures(**ignoring.as_json()),
+        mined=mined_quality(run, removed, data.unlabelled_train),
+        seconds=round(clock.seconds, 1),
+        cpu_seconds=round(clock.cpu_seconds, 1),
+        versions={"sparsedet": __version__, "torch": torch.__version__},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation | None]:
+    """Return the figures on the test images, and those that ignore unlabelled objects."""
+    cfg = read_config(run.config)
+    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    ids = class_ids(run.info(), data.test)
+    detections = list(detect(model, cfg, data.test.images, data.test_images, ids))
+    raw = evaluate(detections, data.test)
+    if not data.unlabelled_test:
+        return raw, None
+    return raw, evaluate_ignoring(detections, data.test, data.unlabelled_test)
+
+
+class _Clock:
+    """The time that a training took, over interruptions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        known = read_json(path) if path.exists() else {"seconds": 0.0, "cpu_seconds": 0.0}
+        self.seconds: float = known["seconds"]
+        self.cpu_seconds: float = known["cpu_seconds"]
+        self._last = self._now()
+
+    def __enter__(self) -> "_Clock":
+        self._last = self._now()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.save()
+
+    def save(self) -> None:
+        """Write the time so far."""
+        now = self._now()
+        self.seconds += now[0] - self._last[0]
+        self.cpu_seconds += now[1] - self._last[1]
+        self._last = now
+        write_json(self._path, {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds})
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.monotonic(), time.process_time()

@@ -22,7 +22,7 @@ from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
 
 README = Path(__file__).parent.parent / "README.md"
-SHORT = ["SOLVER.MAX_ITER", "40", "SOLVER.WARMUP_ITERS", "5"]
+SHORT = ["SOLVER.MAX_ITER", "60", "SOLVER.WARMUP_ITERS", "5", "SPARSEDET.STAGED.MIN_ITER", "0"]
 
 
 def block(name: str, language: str) -> str:

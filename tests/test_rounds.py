@@ -27,6 +27,7 @@ from tests.cli.command import sparsedet
 
 KEYS: dict[str, Any] = {
     "SOLVER.MAX_ITER": 40,
+    "SPARSEDET.STAGED.MIN_ITER": 0,
     "SOLVER.WARMUP_ITERS": 5,
     "SOLVER.CHECKPOINT_PERIOD": 10,
     "SOLVER.IMS_PER_BATCH": 2,

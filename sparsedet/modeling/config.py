@@ -69,6 +69,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED = CfgNode()
     # After these shares of SOLVER.MAX_ITER the training images are mined.
     cfg.SPARSEDET.STAGED.MINE_AT = (0.375, 0.6875)
+    # But never before this iteration: a model that has seen little takes much for objects.
+    cfg.SPARSEDET.STAGED.MIN_ITER = 100
     # Share of the human boxes that is ignored until the last mining, to read thresholds off them.
     cfg.SPARSEDET.STAGED.HELD_OUT = 0.0
     # What a mined box is to the training that goes on. Object and class are sure: a label.

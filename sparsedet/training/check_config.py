@@ -77,6 +77,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
+    ("SPARSEDET.STAGED.MIN_ITER", lambda value: value >= 0, "0 or more"),
     ("SPARSEDET.STAGED.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
     ("SOLVER.EMA_DECAY", _share_below_1, "a share, 0 to less than 1"),
     (

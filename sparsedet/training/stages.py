@@ -16,8 +16,11 @@ _STREAM = "held out"
 def stages(cfg: Any) -> list[Stage]:
     """Return the stages of `staged`: one run on one schedule, with a mining between two stages."""
     total: int = cfg.SOLVER.MAX_ITER
-    inner = {round(share * total) for share in cfg.SPARSEDET.STAGED.MINE_AT}
-    bounds = sorted({0, total} | {bound for bound in inner if 0 < bound < total})
+    rule = cfg.SPARSEDET.STAGED
+    inner = {round(share * total) for share in rule.MINE_AT}
+    bounds = sorted(
+        {0, total} | {bound for bound in inner if max(1, rule.MIN_ITER) <= bound < total}
+    )
     parts = list(pairwise(bounds))
     return [
         Stage(f"stage{number}", start, end, f"stage{number - 1}" if number > 1 else None)

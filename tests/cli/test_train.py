@@ -16,6 +16,7 @@ from tests.cli.command import Result, sparsedet
 
 SHORT = [
     *("SOLVER.MAX_ITER", "12"),
+    *("SPARSEDET.STAGED.MIN_ITER", "0"),
     *("SOLVER.IMS_PER_BATCH", "2"),
     *("SOLVER.WARMUP_ITERS", "2"),
     *("SOLVER.CHECKPOINT_PERIOD", "2"),

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sparsedet.mining.mine import MiningResult
+from sparsedet.training.pseudo_labels import PseudoLabels
 from sparsedet.training.stage import LOG_PERIOD, StageProgress
 from sparsedet.training.train import Listeners
 
@@ -80,13 +80,14 @@ class TrainingProgress:
         if self._bars.disable and (progress.iteration % _LINE_PERIOD == 0 or at_end):
             say(f"{progress.stage} {progress.iteration}/{progress.iterations}  {losses}")
 
-    def mined(self, result: MiningResult) -> None:
-        """Tell what a stage found in the training images."""
+    def mined(self, found: PseudoLabels) -> None:
+        """Tell what a stage found in the training images, and what becomes of it."""
+        objects = f", {len(found.objects)} as objects of some class" if found.objects else ""
         say(
-            f"mined {len(result.labels)} boxes as labels, {len(result.objects)} as objects of "
-            f"unsure class; {len(result.doubtful)} are in doubt and ignored"
+            f"mined {len(found.labels)} boxes as labels{objects}; {len(found.doubtful)} more are "
+            "in doubt and ignored"
         )
-        if not result.labels and not result.objects:
+        if not found.labels and not found.objects:
             say("warning: without a mined box the next stage learns little new")
 
     def mining(self, done: int, total: int) -> None:

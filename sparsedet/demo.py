@@ -43,7 +43,7 @@ class DemoRule:
     drop: float = 0.7
     """Share of the boxes that the annotators "missed"."""
     iterations: int = 300
-    """Of each training stage."""
+    """Of each training."""
     rounds: int = 3
     seed: int = 1
 

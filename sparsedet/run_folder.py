@@ -84,7 +84,7 @@ class RunFolder:
 
     @property
     def calibration(self) -> Path:
-        """How the mining model scores objects that it did not train on."""
+        """How the mining model scores annotated objects: what its thresholds were read off."""
         return self.mining / "calibration.json"
 
     def write_info(self, info: RunInfo) -> None:

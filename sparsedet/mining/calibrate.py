@@ -2,9 +2,12 @@
 
 How high a model scores depends on the data, the class and how sparse the labels are: a fixed
 threshold finds nothing on one dataset and everything on another. The scores of annotated objects
-say what an object of the class looks like to the model. A model flatters the boxes that it trained
-on, so the best measure are boxes that were held out of its training, as in split conformal
-prediction (Papadopoulos et al., "Inductive confidence machines for regression", 2002).
+say what an object of the class looks like to the model.
+
+A model flatters the boxes that it trained on: thresholds read off these are high, and find less.
+An unbiased measure are boxes held out of its training, as in split conformal prediction
+(Papadopoulos et al., "Inductive confidence machines for regression", 2002); it costs the labels
+that are held out.
 
 That there is an object can be sure while its class is not: the two have thresholds of their own.
 """
@@ -48,11 +51,13 @@ class ThresholdRule:
     quantile: float
     """This share of the annotated objects scores below the threshold of sure ones."""
     doubtful_quantile: float
-    """And this share below that of doubtful ones."""
+    """And this share of their object scores below that of doubtful ones."""
     max_threshold: float
     """No threshold is above this."""
+    min_sure_object: float
+    """None of sure objects is below this."""
     doubtful_range: tuple[float, float]
-    """And none of doubtful ones outside this."""
+    """None of doubtful objects is outside this."""
     class_precision: float
     """A detection's class is sure from the score on where this share of the classes is right."""
 
@@ -136,7 +141,9 @@ def thresholds(
     every = np.ones(len(scored), dtype=bool)
     return Thresholds(
         sure=quantiles(scores, right, rule.quantile, 0, rule.max_threshold),
-        sure_object=quantiles(object_scores, every, rule.quantile, 0, rule.max_threshold),
+        sure_object=quantiles(
+            object_scores, every, rule.quantile, rule.min_sure_object, rule.max_threshold
+        ),
         doubtful=quantiles(object_scores, every, rule.doubtful_quantile, *rule.doubtful_range),
         sure_class=_least_score(scores, right, rule.class_precision),
     )
@@ -147,12 +154,13 @@ def _least_score(scores: NDArray[np.float64], right: NDArray[np.bool_], precisio
 
     The precision is estimated by Laplace's rule of succession: few boxes prove little.
     """
-    candidates = [
-        score
-        for score in np.unique(scores)
-        if (right[scores >= score].sum() + 1) / ((scores >= score).sum() + 2) >= precision
-    ]
-    return float(candidates[0]) if candidates else NEVER
+    order = np.argsort(-scores, kind="stable")
+    counts = np.arange(1, len(scores) + 1)
+    estimates = (np.cumsum(right[order]) + 1) / (counts + 2)
+    # Equal scores are above a threshold together.
+    last_of_equal = np.append(np.diff(scores[order]) != 0, True)[: len(scores)]
+    reached = np.flatnonzero(last_of_equal & (estimates >= precision))
+    return float(scores[order][reached[-1]]) if len(reached) else NEVER
 
 
 def write_calibration(scored: Sequence[ScoredBox], path: Path) -> None:

@@ -35,9 +35,9 @@ class MiningResult:
     mined: tuple[MinedBox, ...]
     """Boxes above their class's threshold, to be shown to people; best first within an image."""
     labels: tuple[Box, ...]
-    """Object and class are sure: labels for the training that goes on."""
+    """Of those shown, boxes whose class is sure: labels for the training that goes on."""
     objects: tuple[Box, ...]
-    """The object is sure, its class is not."""
+    """Further boxes that surely show an object, of whatever class."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored by the training."""
     thresholds: Thresholds
@@ -67,8 +67,8 @@ def mine(
         images: the folder of their files.
         device: cpu or cuda.
         calibrate_on: the annotations whose scores give the thresholds, best those that the model
-            did not train on; None: the scores that the run kept of its own mining. Where too few
-            are known, all annotations of the dataset.
+            did not train on; None, and where these are too few: the dataset's, but for a run that
+            held annotations out, whose scores it kept.
         on_image: told after every image.
     """
     info = run.info()
@@ -82,13 +82,20 @@ def mine(
             detections[found.image_id] = found
             on_image(len(detections), len(dataset.images))
     in_order = [detections[image.id] for image in dataset.images]
+    scored = scored_boxes(in_order, dataset, dataset.boxes)
     if calibrate_on is not None:
-        scored = scored_boxes(in_order, dataset, calibrate_on)
-    else:
-        scored = read_calibration(run.calibration) if run.calibration.is_file() else []
-    if len(scored) < MIN_BOXES:
-        scored = scored_boxes(in_order, dataset, dataset.boxes)
+        scored = _first_with_enough(scored_boxes(in_order, dataset, calibrate_on), scored)
+    elif run.calibration.is_file():
+        kept = read_calibration(run.calibration)
+        unseen = cfg.SPARSEDET.STAGED.HELD_OUT > 0
+        scored = _first_with_enough(*((kept, scored) if unseen else (scored, kept)))
     return select(in_order, dataset, cfg.SPARSEDET.MINING, scored, run_id=info.run_id)
+
+
+def _first_with_enough(*choices: list[ScoredBox]) -> list[ScoredBox]:
+    """Return the first list of scores that is long enough, else the longest."""
+    enough = [scored for scored in choices if len(scored) >= MIN_BOXES]
+    return enough[0] if enough else max(choices, key=len)
 
 
 def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
@@ -133,6 +140,7 @@ def select(
             quantile=rule.QUANTILE,
             doubtful_quantile=rule.DOUBTFUL_QUANTILE,
             max_threshold=rule.MAX_THRESHOLD,
+            min_sure_object=rule.MIN_LABEL_SCORE,
             doubtful_range=tuple(rule.DOUBTFUL_RANGE),
             class_precision=rule.CLASS_PRECISION,
         ),

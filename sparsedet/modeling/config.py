@@ -48,13 +48,14 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # A threshold is never above this: on few images a model learns its boxes by heart and scores
     # them all near 1, which no other object reaches.
     cfg.SPARSEDET.MINING.MAX_THRESHOLD = 0.9
-    # Between this quantile and the one above, a detection is in doubt: ignored by the training.
+    # A detection that is not surely an object is in doubt, and ignored by the training, from this
+    # quantile of the object scores (of all classes together) on human boxes on ...
     cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
-    # The score from which on one is in doubt lies in this range: what is an object more likely than
-    # not must not be punished, and ignoring all that the model hardly sees costs background.
+    # ... which is taken into this range: what is an object more likely than not must not be
+    # punished, and ignoring all that the model hardly sees costs background.
     cfg.SPARSEDET.MINING.DOUBTFUL_RANGE = (0.3, 0.5)
-    # A mined box becomes a label from this score on: it is more likely right than wrong. A model
-    # that has seen little scores human boxes low, too.
+    # A mined box is never a label below this score, nor a sure object below this object score: it
+    # is more likely right than wrong. A model that has seen little scores human boxes low, too.
     cfg.SPARSEDET.MINING.MIN_LABEL_SCORE = 0.5
     # Its class is sure when it has at least this share of the score of all classes together ...
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
@@ -71,7 +72,8 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.MINE_AT = (0.375, 0.6875)
     # But never before this iteration: a model that has seen little takes much for objects.
     cfg.SPARSEDET.STAGED.MIN_ITER = 100
-    # Share of the human boxes that is ignored until the last mining, to read thresholds off them.
+    # Share of the human boxes that is ignored until the last mining, to read thresholds off them;
+    # 0: thresholds are read off boxes that the model trained on.
     cfg.SPARSEDET.STAGED.HELD_OUT = 0.0
     # What a mined box is to the training that goes on. Object and class are sure: a label.
     cfg.SPARSEDET.STAGED.LABELS = True

@@ -65,5 +65,12 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         detections, rows = super().inference(predictions, proposals)
         probabilities = self.predict_probs(predictions, proposals)
         for image, image_probabilities, kept in zip(detections, probabilities, rows, strict=True):
-            image.object_scores = 1 - image_probabilities[kept, -1]
+            image.object_scores = self._object_scores(image_probabilities[kept])
         return detections, rows
+
+    def _object_scores(self, probabilities: Tensor) -> Tensor:
+        """Return the probability of an object, shape (N,); given shape (N, classes + 1)."""
+        if self.use_sigmoid_ce:
+            # Classes are independent of each other, and nothing trains the background's column.
+            return 1 - (1 - probabilities[:, :-1]).prod(dim=1)
+        return 1 - probabilities[:, -1]

@@ -45,6 +45,7 @@ def object_loss(logits: Tensor, *, sigmoid: bool) -> Tensor:
     if sigmoid:
         # No object: none of the independent classes is there.
         log_none = -torch.nn.functional.softplus(logits[:, :-1]).sum(dim=1)
+        log_none = log_none.clamp(max=-torch.finfo(log_none.dtype).tiny)
         return -torch.log(-torch.expm1(log_none))
     background = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.int64)
     return not_class_loss(logits, background, sigmoid=False)

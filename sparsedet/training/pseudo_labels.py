@@ -19,9 +19,9 @@ class PseudoLabels:
     """Mined boxes of the training images."""
 
     labels: tuple[Box, ...]
-    """Object and class are sure."""
+    """Boxes whose class is sure."""
     objects: tuple[Box, ...]
-    """That there is an object is sure, its class is not."""
+    """Boxes that surely show an object, whose class is not sure."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored."""
 

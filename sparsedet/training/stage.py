@@ -12,7 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 from torch import Tensor
 
-from sparsedet.errors import TrainingError
+from sparsedet.errors import RunError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.pretrained import load_initial_weights
 from sparsedet.run_folder import RunFolder
@@ -129,10 +129,13 @@ class _Training:
         if state is None:
             load_initial_weights(self.model, self.cfg)
         else:
+            _check_state(state, self.stage, self.run)
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
-            self.scaler.load_state_dict(state["scaler"])
+            if state["scaler"]:
+                # A run that began on a CPU has none.
+                self.scaler.load_state_dict(state["scaler"])
             self.sums = state["sums"]
             self.iteration = state["iteration"]
         if self.cfg.SOLVER.EMA_DECAY > 0:
@@ -201,6 +204,15 @@ class _Training:
         due = time.monotonic() - self.last_save > self.cfg.SOLVER.CHECKPOINT_SECONDS
         if due or self.iteration % self.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
             self.save()
+
+
+def _check_state(state: dict[str, Any], stage: Stage, run: RunFolder) -> None:
+    """Refuse what a former version saved under the same name, with stages of its own."""
+    if "average" not in state or not stage.start <= state["iteration"] <= stage.end:
+        raise RunError(
+            f"{run.root}: begun by another version of sparsedet, whose training can't be gone on "
+            "with; start another run with another -o"
+        )
 
 
 def _not_finite(iteration: int, values: dict[str, float], batch: Batch) -> str:

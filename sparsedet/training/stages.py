@@ -1,4 +1,4 @@
-"""The stages of a run, and the annotations that its first stages don't see."""
+"""The stages of a run, and annotations that can be held out of its first ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequen
     """Part a random share of the boxes from a dataset.
 
     A model flatters boxes that it trained on. Held-out boxes tell how it scores objects that nobody
-    annotated: they are chosen at random, the images stay.
+    annotated: they are chosen at random, the images stay. None are where none would be left.
 
     Args:
         dataset: the annotations; crowd regions stay.
@@ -51,4 +51,6 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequen
     }
     held_out = [box for box in dataset.boxes if box.id in chosen]
     kept = tuple(box for box in dataset.boxes if box.id not in chosen)
+    if not held_out or all(box.iscrowd for box in kept):
+        return dataset, []
     return replace(dataset, boxes=kept), held_out

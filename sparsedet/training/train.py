@@ -16,7 +16,7 @@ from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import atomic_folder, write_json, write_text
 from sparsedet.mining.calibrate import write_calibration
-from sparsedet.mining.mine import MiningResult, mine, mined_meta
+from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import write_mined
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder, RunInfo
@@ -44,8 +44,8 @@ class Listeners:
     """After every iteration."""
     on_mining: Callable[[int, int], None] = lambda done, total: None
     """After every mined image: `on_mining(done, total)`."""
-    on_mined: Callable[[MiningResult], None] = lambda result: None
-    """After every mining between two stages; a run that goes on behind one has told before."""
+    on_mined: Callable[[PseudoLabels], None] = lambda found: None
+    """After every mining between two stages; a run that goes on behind one does not tell again."""
 
 
 def start_run(
@@ -207,8 +207,9 @@ class _Work:
         meta = mined_meta(run, self.cfg, self.dataset, mined)
         write_mined(mined.mined, meta, run.mining / "mined.json")
         found = PseudoLabels(mined.labels, mined.objects, mined.doubtful)
-        write_pseudo_labels(usable(found, self.cfg.SPARSEDET.STAGED), path)
-        listeners.on_mined(mined)
+        found = usable(found, self.cfg.SPARSEDET.STAGED)
+        write_pseudo_labels(found, path)
+        listeners.on_mined(found)
 
 
 def _remove_half_written(run: RunFolder) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,18 +21,9 @@ from sparsedet.mining.calibrate import (
 )
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
+from sparsedet.training.settings import load_config
 
-RULE = SimpleNamespace(
-    QUANTILE=0.3,
-    DOUBTFUL_QUANTILE=0.05,
-    MAX_THRESHOLD=0.9,
-    DOUBTFUL_RANGE=(0.3, 0.6),
-    MIN_LABEL_SCORE=0.5,
-    CLASS_SHARE=0.8,
-    CLASS_PRECISION=0.9,
-    EXPLAINED_IOU=0.5,
-    NESTED_SHARE=0.7,
-)
+RULE = load_config("lite0_fpn", []).SPARSEDET.MINING
 CAT, DOG = 1, 2
 CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
 HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
@@ -81,7 +71,7 @@ def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
     limits = mine((FREE, CAT, 0.9, 0.9)).thresholds
     assert limits.sure[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
     assert limits.sure_object[CAT] == limits.sure[CAT]
-    assert limits.doubtful[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.05))
+    assert limits.doubtful[CAT] == 0.5
     # Nobody drew a dog: its threshold is that of all classes together.
     assert limits.sure[DOG] == limits.sure[CAT]
 
@@ -197,6 +187,7 @@ LIMITS = ThresholdRule(
     quantile=0.5,
     doubtful_quantile=0.05,
     max_threshold=1.0,
+    min_sure_object=0.0,
     doubtful_range=(0.0, 1.0),
     class_precision=0.9,
 )
@@ -218,6 +209,17 @@ def test_thresholds_of_classes_ignore_objects_taken_for_another_class() -> None:
     assert limits.sure_object[CAT] == pytest.approx((0.95 + 0.5) / 2)
 
 
+def test_what_a_weak_model_hardly_sees_is_background() -> None:
+    """It scores human boxes low, so that thresholds off them alone would let everything in."""
+    scored = [ScoredBox("cat", score, score, True) for score in np.linspace(0.08, 0.4, 12)]
+    dataset = Dataset((Image(1, "a.png", 3000, 300),), (), CATEGORIES)
+    for score, doubtful in ((0.25, 0), (0.35, 1), (0.49, 1)):
+        found = detections(1, (FREE, CAT, score, score))
+        result = select([found], dataset, RULE, scored, run_id="r")
+        counts = [len(boxes) for boxes in (result.labels, result.objects, result.doubtful)]
+        assert counts == [0, 0, doubtful], score
+
+
 @pytest.mark.parametrize(("score", "expected"), [(0.1, 0.3), (0.45, 0.45), (0.99, 0.5)])
 def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float) -> None:
     """A model that is sure of all that it learned must not take the rest for background."""
@@ -235,6 +237,8 @@ def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float
         (18, 0, 0.8),
         # (7 + 1) / (7 + 2) < 0.9: seven boxes prove too little.
         (7, 0, NEVER),
+        # With all of 40 at the top right, the two below don't matter: 41 / 44 > 0.9.
+        (40, 2, 0.4),
     ],
 )
 def test_a_class_is_sure_where_most_annotated_ones_are_right(

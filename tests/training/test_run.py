@@ -1,16 +1,20 @@
 """A whole run by `staged`: killed between any two of its steps, it goes on and ends the same."""
 
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from sparsedet.annotations import Box, read_coco, write_coco
+from sparsedet.annotations import Box, Dataset, read_coco, write_coco
 from sparsedet.errors import RunError
 from sparsedet.files import read_json
-from sparsedet.mining.calibrate import read_calibration
+from sparsedet.mining.calibrate import ScoredBox, read_calibration, write_calibration
 from sparsedet.mining.mine import mine, mined_meta
+from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
@@ -18,6 +22,7 @@ from sparsedet.training.pseudo_labels import (
     write_pseudo_labels,
 )
 from sparsedet.training.settings import read_config
+from sparsedet.training.stage import StageProgress
 from sparsedet.training.stages import hold_out
 from sparsedet.training.train import Listeners, run_training, start_run
 from tests.training.conftest import Scenes, short_config
@@ -95,6 +100,12 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def parts(root: Path) -> tuple[RunFolder, Any, Dataset, Path]:
+    """A run's folder, configuration, annotations and images."""
+    run = RunFolder(root)
+    return run, read_config(run.config), read_coco(run.training_data), Path(run.info().images)
+
+
 @pytest.mark.parametrize("done", range(1, len(STEPS)))
 def test_killed_between_two_steps_a_run_does_the_rest(
     finished: Path, tmp_path: Path, done: int
@@ -119,33 +130,104 @@ def test_killed_between_two_steps_a_run_does_the_rest(
     assert not half_written.exists()
 
 
+def test_killed_within_the_second_mining_a_run_does_it_again(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Its model has replaced that of the first mining, whose scores are still there."""
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    for name in ("mining/stage2.json", "checkpoints/stage3.pth", "model.pth"):
+        (root / name).unlink()
+    write_calibration([ScoredBox("one", 0.1, 0.1, True)] * 20, root / "mining/calibration.json")
+    run_training(RunFolder(root))
+    for name in RESULT:
+        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 5])
+def test_interrupted_within_a_stage_a_run_goes_on_the_same(
+    finished: Path, tmp_path: Path, killed_at: int
+) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    for name in ("config.yaml", "run.json", "train.json"):
+        shutil.copy(finished / name, root)
+
+    def press(progress: StageProgress) -> None:
+        if progress.iteration == killed_at:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(RunFolder(root), listeners=Listeners(on_progress=press))
+    run_training(RunFolder(root))
+    for name in RESULT:
+        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_a_run_ends_with_and_mines_by_the_moving_average(finished: Path) -> None:
+    for stage, result in (("stage2", "mining/fold0.pth"), ("stage3", "model.pth")):
+        state = checkpoint.load(finished / f"checkpoints/{stage}.pth")
+        weights = checkpoint.load(finished / result)["model"]
+        assert state["average"]
+        for name, value in state["average"].items():
+            assert torch.equal(weights[name], value), name
+        assert any(not torch.equal(state["model"][name], weights[name]) for name in weights)
+
+
+def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    (root / "model.pth").unlink()
+    (root / "checkpoints/stage3.pth").unlink()
+    state = checkpoint.load(root / "checkpoints/stage2.pth")
+    checkpoint.save(state | {"iteration": 400}, root / "checkpoints/stage2.pth")
+    with pytest.raises(RunError, match="begun by another version of sparsedet"):
+        run_training(RunFolder(root))
+
+
 def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
     for name in ("stage1", "stage2"):
         boxes = read_pseudo_labels(finished / f"mining/{name}.json")
         assert boxes.labels or boxes.objects, name
 
 
-def test_mining_again_uses_the_scores_that_the_run_kept(finished: Path) -> None:
-    """Not those of the images mined now, on which nobody may have drawn anything."""
-    run = RunFolder(finished)
-    cfg = read_config(run.config)
-    dataset = read_coco(run.training_data)
-    images = Path(run.info().images)
+def test_scores_of_held_out_boxes_serve_every_later_mining(finished: Path) -> None:
+    run, cfg, dataset, images = parts(finished)
     during = read_json(run.mining / "mined.meta.json")["thresholds"]
     again = mine(run, cfg, dataset, images, device="cpu")
     assert mined_meta(run, cfg, dataset, again)["thresholds"] == during
-    empty = mine(run, cfg, dataset.with_boxes([]), images, device="cpu")
-    assert empty.thresholds == again.thresholds
-    assert len(empty.mined) > len(again.mined)
-    own = mine(run, cfg, dataset.with_boxes([]), images, device="cpu", calibrate_on=[])
-    assert not own.mined
+    # Also where nobody has drawn anything, or where classes are numbered in another way.
+    bare = mine(run, cfg, dataset.with_boxes([]), images, device="cpu")
+    assert bare.thresholds == again.thresholds
+    assert len(bare.mined) > len(again.mined)
+    renamed = replace(
+        dataset.with_boxes([]),
+        categories=tuple(replace(category, id=category.id + 50) for category in dataset.categories),
+        background=(),
+    )
+    other = mine(run, cfg, renamed, images, device="cpu")
+    assert {number - 50: limit for number, limit in other.thresholds.sure.items()} == (
+        bare.thresholds.sure
+    )
+
+
+@pytest.mark.parametrize("held_out", [0.2, 0.0])
+def test_without_held_out_boxes_the_dataset_s_own_come_first(
+    finished: Path, tmp_path: Path, held_out: float
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    run, cfg, dataset, images = parts(tmp_path / "run")
+    cfg.SPARSEDET.STAGED.HELD_OUT = held_out
+    kept = [ScoredBox("one", 0.5, 0.5, True)] * 12
+    write_calibration(kept, run.calibration)
+    own = mine(run, cfg, dataset, images, device="cpu").calibration
+    assert (list(own) == kept) == (held_out > 0)
+    bare = mine(run, cfg, dataset.with_boxes([]), images, device="cpu").calibration
+    assert list(bare) == kept
 
 
 def test_every_mining_reads_its_thresholds_off_its_own_model(finished: Path) -> None:
-    run = RunFolder(finished)
-    cfg = read_config(run.config)
-    dataset = read_coco(run.training_data)
-    images = Path(run.info().images)
+    run, cfg, dataset, images = parts(finished)
     _, held_out = hold_out(dataset, cfg.SPARSEDET.STAGED.HELD_OUT, run.info().seed)
     assert held_out
     last = mine(run, cfg, dataset, images, device="cpu", calibrate_on=held_out)

@@ -170,7 +170,7 @@ def test_a_stage_goes_on_where_the_previous_one_ended(
     assert [(line["stage"], line["iteration"]) for line in logged] == [("stage1", 4), ("stage2", 6)]
 
 
-def test_the_moving_average_is_what_a_stage_ends_with() -> None:
+def test_the_moving_average_follows_the_weights() -> None:
     model = torch.nn.Linear(1, 1)
     frozen, learned = model.weight, model.bias
     frozen.requires_grad = False

@@ -59,6 +59,14 @@ def test_what_a_split_leaves_is_held_out_like_anything_else() -> None:
     assert 0.14 < len(held_out) / len(sparse.boxes) < 0.26
 
 
+def test_no_box_is_held_out_where_none_would_be_left() -> None:
+    few = DATASET.with_boxes(BOXES[:2])
+    for seed in range(20):
+        kept, held_out = hold_out(few, 0.9, seed)
+        assert kept.boxes
+        assert len(kept.boxes) + len(held_out) == 2
+
+
 def test_crowd_regions_are_not_held_out() -> None:
     crowds = tuple(replace(box, iscrowd=True) for box in BOXES)
     assert hold_out(replace(DATASET, boxes=crowds), 0.9, seed=1)[1] == []

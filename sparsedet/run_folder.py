@@ -1,6 +1,5 @@
 """A run folder on disk: what training leaves for evaluation, mining and export."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,22 +69,8 @@ class RunFolder:
 
     @property
     def mining(self) -> Path:
-        """Models of mining's own, where it has some, and what they found in the training images."""
+        """What was mined between the stages of the training."""
         return self.root / "mining"
-
-    @property
-    def folds_file(self) -> Path:
-        """Image id -> the fold whose model did not train on it; a single fold: all images."""
-        return self.mining / "folds.json"
-
-    def fold_model(self, fold: int) -> Path:
-        """Return the path of a model that mines."""
-        return self.mining / f"fold{fold}.pth"
-
-    @property
-    def calibration(self) -> Path:
-        """How the mining model scores annotated objects: what its thresholds were read off."""
-        return self.mining / "calibration.json"
 
     def write_info(self, info: RunInfo) -> None:
         """Write what the run is."""
@@ -118,26 +103,6 @@ class RunFolder:
                 f"-o {self.root}`"
             )
         return self.model
-
-    def models_for_mining(self) -> dict[int, Path]:
-        """Return the models that mine, by fold; a run without models of its own mines by its model.
-
-        A retrained model's scores saturate, and a model flatters boxes that it trained on, so
-        mining and thresholds read `mining/` where it exists.
-        """
-        if not self.folds_file.is_file():
-            return {0: self.finished_model()}
-        return {fold: self.fold_model(fold) for fold in sorted({0, *self.folds().values()})}
-
-    def folds(self) -> Mapping[int, int]:
-        """Return image id -> fold; empty for a single fold."""
-        if not self.folds_file.is_file():
-            return {}
-        content = read_json(self.folds_file)
-        try:
-            return {int(image): int(fold) for image, fold in content.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise RunError(f"{self.folds_file}: unexpected content ({error})") from error
 
 
 def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:

@@ -13,15 +13,12 @@ That there is an object can be sure while its class is not: the two have thresho
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Category, Dataset
-from sparsedet.errors import RunError
-from sparsedet.files import read_json, write_json
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 
@@ -161,21 +158,3 @@ def _least_score(scores: NDArray[np.float64], right: NDArray[np.bool_], precisio
     last_of_equal = np.append(np.diff(scores[order]) != 0, True)[: len(scores)]
     reached = np.flatnonzero(last_of_equal & (estimates >= precision))
     return float(scores[order][reached[-1]]) if len(reached) else NEVER
-
-
-def write_calibration(scored: Sequence[ScoredBox], path: Path) -> None:
-    """Write scored boxes."""
-    write_json(path, [asdict(box) for box in scored])
-
-
-def read_calibration(path: Path) -> list[ScoredBox]:
-    """Read what `write_calibration` wrote.
-
-    Raises:
-        RunError: when the file is broken.
-    """
-    content = read_json(path)
-    try:
-        return [ScoredBox(**entry) for entry in content]
-    except TypeError as error:
-        raise RunError(f"{path}: unexpected content ({error!r})") from error

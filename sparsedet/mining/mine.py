@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
@@ -15,7 +16,6 @@ from sparsedet.mining.calibrate import (
     ScoredBox,
     ThresholdRule,
     Thresholds,
-    read_calibration,
     scored_boxes,
     thresholds,
 )
@@ -23,7 +23,7 @@ from sparsedet.mining.detect import Detections, detect
 from sparsedet.mining.explain import unexplained
 from sparsedet.mining.mined import MinedBox, region_id
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.run_folder import RunFolder, RunInfo, class_ids
 
 OnMining = Callable[[int, int], None]
 
@@ -41,8 +41,6 @@ class MiningResult:
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored by the training."""
     thresholds: Thresholds
-    calibration: tuple[ScoredBox, ...]
-    """What the thresholds were read off."""
 
 
 def mine(
@@ -52,50 +50,51 @@ def mine(
     images: Path,
     *,
     device: str,
-    calibrate_on: Sequence[Box] | None = None,
     on_image: OnMining = lambda done, total: None,
 ) -> MiningResult:
-    """Detect on the dataset's images and keep what no annotation explains.
-
-    Every image is judged by the model of its fold; where mining has no models of its own, by the
-    finished model.
+    """Mine by a run's finished model.
 
     Args:
-        run: the run whose model mines.
+        run: the run.
         cfg: its configuration.
         dataset: the images, and what is known of them.
         images: the folder of their files.
         device: cpu or cuda.
-        calibrate_on: the annotations whose scores give the thresholds, best those that the model
-            did not train on; None, and where these are too few: the dataset's, but for a run that
-            held annotations out, whose scores it kept.
         on_image: told after every image.
     """
     info = run.info()
+    model = build_for_inference(cfg, run.finished_model(), device)
+    return mine_by(model, cfg, dataset, images, info, on_image=on_image)
+
+
+def mine_by(
+    model: nn.Module,
+    cfg: Any,
+    dataset: Dataset,
+    images: Path,
+    info: RunInfo,
+    *,
+    held_out: Sequence[Box] = (),
+    on_image: OnMining = lambda done, total: None,
+) -> MiningResult:
+    """Detect on the dataset's images and keep what no annotation explains.
+
+    Args:
+        model: in evaluation mode.
+        cfg: its configuration.
+        dataset: the images, and what is known of them.
+        images: the folder of their files.
+        info: of the run that trained the model.
+        held_out: annotations that the model did not train on; where it finds enough of them, the
+            thresholds are read off these, otherwise off all annotations.
+        on_image: told after every image.
+    """
     ids = class_ids(info, dataset)
-    folds = run.folds()
-    detections: dict[int, Detections] = {}
-    for fold, weights in run.models_for_mining().items():
-        model = build_for_inference(cfg, weights, device)
-        chosen = [image for image in dataset.images if folds.get(image.id, 0) == fold]
-        for found in detect(model, cfg, chosen, images, ids):
-            detections[found.image_id] = found
-            on_image(len(detections), len(dataset.images))
-    in_order = [detections[image.id] for image in dataset.images]
-    scored = scored_boxes(in_order, dataset, dataset.boxes)
-    if calibrate_on is not None:
-        scored = _first_with_enough(scored_boxes(in_order, dataset, calibrate_on), scored)
-    elif run.calibration.is_file():
-        kept = read_calibration(run.calibration)
-        unseen = cfg.SPARSEDET.STAGED.HELD_OUT > 0
-        scored = _first_with_enough(*((kept, scored) if unseen else (scored, kept)))
-    return select(in_order, dataset, cfg.SPARSEDET.MINING, scored, run_id=info.run_id)
-
-
-def _first_with_enough(*choices: list[ScoredBox]) -> list[ScoredBox]:
-    """Return the first list of scores that is long enough, else the longest."""
-    enough = [scored for scored in choices if len(scored) >= MIN_BOXES]
-    return enough[0] if enough else max(choices, key=len)
+    detections = list(detect(model, cfg, dataset.images, images, ids, on_image))
+    scored = scored_boxes(detections, dataset, held_out)
+    if len(scored) < MIN_BOXES:
+        scored = scored_boxes(detections, dataset, dataset.boxes)
+    return select(detections, dataset, cfg.SPARSEDET.MINING, scored, run_id=info.run_id)
 
 
 def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def select(
     detections: Sequence[Detections],
     dataset: Dataset,
     rule: Any,
-    calibration: Sequence[ScoredBox],
+    scored: Sequence[ScoredBox],
     *,
     run_id: str,
 ) -> MiningResult:
@@ -130,11 +129,11 @@ def select(
         detections: of the dataset's images.
         dataset: what is known of them.
         rule: the configuration node SPARSEDET.MINING.
-        calibration: how the model scores annotated objects.
+        scored: how the model scores annotated objects.
         run_id: of the run that mines.
     """
     limits = thresholds(
-        calibration,
+        scored,
         dataset.categories,
         ThresholdRule(
             quantile=rule.QUANTILE,
@@ -172,7 +171,6 @@ def select(
         _numbered(objects),
         _numbered(doubtful),
         limits,
-        tuple(calibration),
     )
 
 

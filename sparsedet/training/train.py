@@ -14,10 +14,8 @@ from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.files import atomic_folder, write_json, write_text
-from sparsedet.mining.calibrate import write_calibration
-from sparsedet.mining.mine import mine, mined_meta
-from sparsedet.mining.mined import write_mined
+from sparsedet.files import atomic_folder, write_text
+from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.check_config import check_config
@@ -190,26 +188,22 @@ class _Work:
         return self.train(last, self.dataset, found)
 
     def _mine(self, weights: Weights, held_out: Sequence[Box], path: Path) -> None:
-        """Mine the training images; `path`, written last, says that it is done."""
-        run, listeners = self.run, self.listeners
-        _save(weights, run.fold_model(0))
-        write_json(run.folds_file, {image.id: 0 for image in self.dataset.images})
-        mined = mine(
-            run,
+        """Mine the training images, and write `path`."""
+        model = checkpoint.build(self.cfg)
+        model.load_state_dict(weights)
+        mined = mine_by(
+            model.eval(),
             self.cfg,
             self.dataset,
             self.images,
-            device=self.cfg.MODEL.DEVICE,
-            calibrate_on=held_out,
-            on_image=listeners.on_mining,
+            self.run.info(),
+            held_out=held_out,
+            on_image=self.listeners.on_mining,
         )
-        write_calibration(mined.calibration, run.calibration)
-        meta = mined_meta(run, self.cfg, self.dataset, mined)
-        write_mined(mined.mined, meta, run.mining / "mined.json")
         found = PseudoLabels(mined.labels, mined.objects, mined.doubtful)
         found = usable(found, self.cfg.SPARSEDET.STAGED)
         write_pseudo_labels(found, path)
-        listeners.on_mined(found)
+        self.listeners.on_mined(found)
 
 
 def _remove_half_written(run: RunFolder) -> None:

@@ -1,23 +1,19 @@
 """From detections to mined boxes: thresholds from human boxes, what explains a detection."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
-from sparsedet.errors import RunError
 from sparsedet.mining.calibrate import (
     MIN_BOXES,
     NEVER,
     ScoredBox,
     ThresholdRule,
-    read_calibration,
     scored_boxes,
     thresholds,
-    write_calibration,
 )
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
@@ -59,8 +55,8 @@ def mine(*found: tuple[XYXY, int, float, float], **image: Any) -> MiningResult:
 
 def judged(found: Detections, dataset: Dataset) -> MiningResult:
     """Mine an image by thresholds off its own annotations."""
-    calibration = scored_boxes([found], dataset, dataset.boxes)
-    return select([found], dataset, RULE, calibration, run_id="r")
+    scored = scored_boxes([found], dataset, dataset.boxes)
+    return select([found], dataset, RULE, scored, run_id="r")
 
 
 SURE, DOUBT, NOISE = 0.7, 0.55, 0.2
@@ -257,12 +253,3 @@ def test_the_best_detection_on_an_annotated_object_scores_it() -> None:
     )
     found = detections(1, (FREE, DOG, 0.6, 0.9), (FREE, CAT, 0.3, 0.9), (column(5), CAT, 0.9, 0.9))
     assert scored_boxes([found], dataset, dataset.boxes) == [ScoredBox("cat", 0.6, 0.9, False)]
-
-
-def test_a_calibration_is_read_back(tmp_path: Path) -> None:
-    scored = [ScoredBox("cat", 1 / 3, 0.9, True), ScoredBox("dog", 0.2, 0.4, False)]
-    write_calibration(scored, tmp_path / "calibration.json")
-    assert read_calibration(tmp_path / "calibration.json") == scored
-    (tmp_path / "calibration.json").write_text('[{"score": 1}]')
-    with pytest.raises(RunError, match=r"calibration\.json: unexpected content"):
-        read_calibration(tmp_path / "calibration.json")

@@ -1,5 +1,6 @@
 """Batches: reproducible from seed and iteration alone, boxes where the objects are."""
 
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Box
 from sparsedet.errors import AnnotationError
 from sparsedet.modeling.targets import Role
-from sparsedet.training.loader import Batch, batches
+from sparsedet.training import resources
+from sparsedet.training.loader import Batch, _Batches, _cached_bytes, batches
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
 from sparsedet.training.views import AugmentedViewRule, augmented_view
@@ -45,9 +47,35 @@ def test_a_resumed_run_sees_the_same_batches(scenes: Scenes) -> None:
     assert not same(whole[0], whole[1])
 
 
-def test_worker_processes_change_nothing(scenes: Scenes) -> None:
-    alone, shared = load(scenes, 0, 4), load(scenes, 0, 4, "DATALOADER.NUM_WORKERS", "2")
+@pytest.mark.parametrize("workers", ["1", "2", "-1"])
+def test_worker_processes_change_nothing(scenes: Scenes, workers: str) -> None:
+    keys = ["DATALOADER.NUM_WORKERS", workers, "DATALOADER.CACHE_MIB", "0"]
+    alone, shared = load(scenes, 0, 4), load(scenes, 0, 4, *keys)
     assert all(same(a, b) for a, b in zip(alone, shared, strict=True))
+
+
+@pytest.mark.parametrize(("cache", "processes"), [("2048", 0), ("0", 1)])
+def test_processes_load_what_is_too_much_for_the_cache(
+    scenes: Scenes, monkeypatch: pytest.MonkeyPatch, cache: str, processes: int
+) -> None:
+    monkeypatch.setattr(resources, "usable_cores", lambda: 2)
+    cfg = short_config(8, "DATALOADER.NUM_WORKERS", "-1", "DATALOADER.CACHE_MIB", cache)
+    cfg.MODEL.DEVICE = "cpu"
+    apply_method(cfg, "plain")
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    loader = batches(images, cfg, seed=3, start=0, end=4)
+    next(loader)
+    assert len(multiprocessing.active_children()) == processes
+
+
+@pytest.mark.parametrize("short_sides", ["(240,)", "(120, 240)"])
+def test_the_cache_takes_what_was_reckoned(scenes: Scenes, short_sides: str) -> None:
+    cfg = short_config(8, "INPUT.MIN_SIZE_TRAIN", short_sides)
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    dataset = _Batches(images, cfg, 3, 2**30)
+    for iteration in range(dataset.batches_per_epoch):
+        dataset[iteration]
+    assert dataset.pixels.bytes == _cached_bytes(images, cfg) > 0
 
 
 def test_an_epoch_shows_every_image_once(scenes: Scenes) -> None:
@@ -138,3 +166,29 @@ def test_views_depend_on_the_generator_alone() -> None:
     boxes = np.array([[5, 5, 35, 35]], dtype=np.float32)
     views = [augmented_view(image, boxes, RULE, np.random.default_rng(7)) for _ in range(2)]
     assert np.array_equal(*views)
+
+
+def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float64]:
+    """The published jitter, one step after the other, of a BGR image."""
+    contrast, brightness, saturation = rng.uniform(0.5, 1.5, size=3)
+    spread = rng.normal(0, 1.2, size=3) * (0.2175, 0.0188, 0.0045)
+    view = image.astype(np.float64)
+    view = view.mean() + contrast * (view - view.mean())
+    view = brightness * view
+    grey = (view * (0.114, 0.587, 0.299)).sum(axis=-1, keepdims=True)
+    view = grey + saturation * (view - grey)
+    axes = np.array(
+        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+    )
+    return np.asarray((view + 255 * (axes @ spread)[::-1]).clip(0, 255))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_matrix_jitters_as_the_steps_do(seed: int) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    rule = AugmentedViewRule(RULE.jitter, RULE.lighting, False, RULE.erase_area, RULE.erase_aspect)
+    no_boxes = np.zeros((0, 4), dtype=np.float32)
+    view = augmented_view(image, no_boxes, rule, np.random.default_rng(seed))
+    expected = jittered(image, np.random.default_rng(seed))
+    # Fractions are cut off.
+    assert ((expected - view > -0.01) & (expected - view < 1.01)).all()

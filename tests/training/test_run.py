@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ import torch
 
 from sparsedet.annotations import Box, Dataset, read_coco, write_coco
 from sparsedet.errors import RunError
-from sparsedet.files import read_json
-from sparsedet.mining.calibrate import ScoredBox, read_calibration, write_calibration
-from sparsedet.mining.mine import mine, mined_meta
+from sparsedet.mining.mine import mine, mine_by
 from sparsedet.modeling import checkpoint
+from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
@@ -30,25 +30,14 @@ from tests.training.conftest import Scenes, short_config
 ITERATIONS = 6
 STEPS = (
     ("checkpoints/stage1.pth",),
-    ("mining/fold0.pth",),
-    ("mining/folds.json",),
-    ("mining/calibration.json",),
-    ("mining/mined.meta.json", "mining/mined.json"),
     ("mining/stage1.json",),
     ("checkpoints/stage2.pth",),
     ("mining/stage2.json",),
     ("checkpoints/stage3.pth",),
     ("model.pth",),
 )
-"""The files that a run writes, in this order; the second mining writes the first one's anew."""
-RESULT = (
-    "model.pth",
-    "mining/fold0.pth",
-    "mining/calibration.json",
-    "mining/mined.json",
-    "mining/stage1.json",
-    "mining/stage2.json",
-)
+"""The files that a run writes, in this order."""
+RESULT = ("model.pth", "mining/stage1.json", "mining/stage2.json")
 
 
 class Work:
@@ -130,20 +119,6 @@ def test_killed_between_two_steps_a_run_does_the_rest(
     assert not half_written.exists()
 
 
-def test_killed_within_the_second_mining_a_run_does_it_again(
-    finished: Path, tmp_path: Path
-) -> None:
-    """Its model has replaced that of the first mining, whose scores are still there."""
-    root = tmp_path / "run"
-    shutil.copytree(finished, root)
-    for name in ("mining/stage2.json", "checkpoints/stage3.pth", "model.pth"):
-        (root / name).unlink()
-    write_calibration([ScoredBox("one", 0.1, 0.1, True)] * 20, root / "mining/calibration.json")
-    run_training(RunFolder(root))
-    for name in RESULT:
-        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
-
-
 @pytest.mark.parametrize("killed_at", [1, 3, 5])
 def test_interrupted_within_a_stage_a_run_goes_on_the_same(
     finished: Path, tmp_path: Path, killed_at: int
@@ -165,13 +140,20 @@ def test_interrupted_within_a_stage_a_run_goes_on_the_same(
 
 
 def test_a_run_ends_with_and_mines_by_the_moving_average(finished: Path) -> None:
-    for stage, result in (("stage2", "mining/fold0.pth"), ("stage3", "model.pth")):
-        state = checkpoint.load(finished / f"checkpoints/{stage}.pth")
-        weights = checkpoint.load(finished / result)["model"]
-        assert state["average"]
-        for name, value in state["average"].items():
-            assert torch.equal(weights[name], value), name
-        assert any(not torch.equal(state["model"][name], weights[name]) for name in weights)
+    state = checkpoint.load(finished / "checkpoints/stage3.pth")
+    weights = checkpoint.load(finished / "model.pth")["model"]
+    assert state["average"]
+    for name, value in state["average"].items():
+        assert torch.equal(weights[name], value), name
+    assert any(not torch.equal(state["model"][name], weights[name]) for name in weights)
+
+    run, cfg, dataset, images = parts(finished)
+    state = checkpoint.load(finished / "checkpoints/stage2.pth")
+    model = checkpoint.build(cfg).eval()
+    model.load_state_dict(state["model"] | state["average"])
+    _, held_out = hold_out(dataset, cfg.SPARSEDET.STAGED.HELD_OUT, run.info().seed)
+    found = mine_by(model, cfg, dataset, images, run.info(), held_out=held_out)
+    assert read_pseudo_labels(finished / "mining/stage2.json").labels == found.labels
 
 
 def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) -> None:
@@ -191,47 +173,38 @@ def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
         assert boxes.labels or boxes.objects, name
 
 
-def test_scores_of_held_out_boxes_serve_every_later_mining(finished: Path) -> None:
+def test_thresholds_are_read_off_what_the_model_did_not_train_on(finished: Path) -> None:
     run, cfg, dataset, images = parts(finished)
-    during = read_json(run.mining / "mined.meta.json")["thresholds"]
-    again = mine(run, cfg, dataset, images, device="cpu")
-    assert mined_meta(run, cfg, dataset, again)["thresholds"] == during
-    # Also where nobody has drawn anything, or where classes are numbered in another way.
-    bare = mine(run, cfg, dataset.with_boxes([]), images, device="cpu")
-    assert bare.thresholds == again.thresholds
-    assert len(bare.mined) > len(again.mined)
-    renamed = replace(
-        dataset.with_boxes([]),
+    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    strange = [replace(box, category_id=box.category_id % 10 + 1) for box in dataset.boxes]
+
+    def sure(held_out: list[Box]) -> Mapping[int, float]:
+        found = mine_by(model, cfg, dataset, images, run.info(), held_out=held_out)
+        return found.thresholds.sure
+
+    assert sure(strange) != sure(list(dataset.boxes)) == sure([])
+    # Fewer than ten tell nothing.
+    assert sure(strange[:9]) == sure([])
+
+
+def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
+    run, cfg, dataset, images = parts(finished)
+    found = mine(run, cfg, dataset, images, device="cpu")
+    assert found.mined
+
+    def moved(boxes: Sequence[Box]) -> tuple[Box, ...]:
+        return tuple(replace(box, category_id=box.category_id + 50) for box in boxes)
+
+    other = replace(
+        dataset,
         categories=tuple(replace(category, id=category.id + 50) for category in dataset.categories),
-        background=(),
+        boxes=moved(dataset.boxes),
+        background=moved(dataset.background),
     )
-    other = mine(run, cfg, renamed, images, device="cpu")
-    assert {number - 50: limit for number, limit in other.thresholds.sure.items()} == (
-        bare.thresholds.sure
-    )
-
-
-@pytest.mark.parametrize("held_out", [0.2, 0.0])
-def test_without_held_out_boxes_the_dataset_s_own_come_first(
-    finished: Path, tmp_path: Path, held_out: float
-) -> None:
-    shutil.copytree(finished, tmp_path / "run")
-    run, cfg, dataset, images = parts(tmp_path / "run")
-    cfg.SPARSEDET.STAGED.HELD_OUT = held_out
-    kept = [ScoredBox("one", 0.5, 0.5, True)] * 12
-    write_calibration(kept, run.calibration)
-    own = mine(run, cfg, dataset, images, device="cpu").calibration
-    assert (list(own) == kept) == (held_out > 0)
-    bare = mine(run, cfg, dataset.with_boxes([]), images, device="cpu").calibration
-    assert list(bare) == kept
-
-
-def test_every_mining_reads_its_thresholds_off_its_own_model(finished: Path) -> None:
-    run, cfg, dataset, images = parts(finished)
-    _, held_out = hold_out(dataset, cfg.SPARSEDET.STAGED.HELD_OUT, run.info().seed)
-    assert held_out
-    last = mine(run, cfg, dataset, images, device="cpu", calibrate_on=held_out)
-    assert last.calibration == tuple(read_calibration(run.calibration))
+    renumbered = mine(run, cfg, other, images, device="cpu")
+    assert [box.category_id - 50 for box in renumbered.mined] == [
+        box.category_id for box in found.mined
+    ]
 
 
 def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.training.stage import StageProgress
 
 from .cell import Cell
-from .data import DIGITS, FullData, digit_scenes, read_folder
+from .data import DIGITS, FullData, digit_scenes, inner, read_folder
 from .fingerprint import code_hash, fingerprint
 from .plan import PLANS, Plan, cells
 from .record import read_record, read_records, write_record
@@ -137,8 +137,10 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 def _data(options: argparse.Namespace) -> FullData:
     if options.data == Path(DIGITS) and not options.data.exists():
-        return digit_scenes(options.work / "scenes")
-    return read_folder(options.data)
+        data = digit_scenes(options.work / "scenes")
+    else:
+        data = read_folder(options.data)
+    return inner(data) if options.inner else data
 
 
 def _plan(name: str, options: argparse.Namespace) -> Plan:
@@ -155,6 +157,11 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     )
     parser.add_argument("--data", type=Path, required=True, help=f"a folder, or {DIGITS}")
     parser.add_argument("--list", action="store_true", help="what is done and missing; no training")
+    parser.add_argument(
+        "--inner",
+        action="store_true",
+        help="a quarter of the training images in place of the test images, to choose settings on",
+    )
     parser.add_argument("--only", default="", help="only cells whose key contains this")
     parser.add_argument(
         "--time-limit", type=float, default=float("inf"), help="minutes; no cell begins later"

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from benchmarks.accuracy.cell import Cell
 from benchmarks.accuracy.command import main
-from benchmarks.accuracy.data import FullData, digit_scenes, read_folder
+from benchmarks.accuracy.data import FullData, digit_scenes, inner, read_folder
 from benchmarks.accuracy.fingerprint import (
     Fingerprint,
     code_hash,
@@ -384,6 +384,22 @@ def test_records_are_read_as_they_were_written_or_refused(tmp_path: Path) -> Non
     path.write_text('{"cell": 1}')
     with pytest.raises(SparseDetError, match="not the record of a cell"):
         read_records(tmp_path)
+
+
+def test_settings_are_chosen_on_training_images_alone(digits: FullData) -> None:
+    chosen = inner(digits)
+    train, test = (
+        {image.file_name for image in part.images} for part in (chosen.train, chosen.test)
+    )
+    assert train | test == {image.file_name for image in digits.train.images}
+    assert not train & test
+    assert len(test) == len(digits.train.images) // 4
+    assert len(chosen.train.boxes) + len(chosen.test.boxes) == len(digits.train.boxes)
+    assert (chosen.name, chosen.test_images) == ("digits-inner", digits.train_images)
+    sparse, removed = chosen.sparse(cell())
+    assert {
+        box.image_id for box in (*sparse.boxes, *removed.boxes)
+    } <= chosen.train.image_by_id.keys()
 
 
 # Trainings.

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.layers import batched_nms, nms
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers
+from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
+from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.targets import (
     overlaps,
     overlaps_same_class,
@@ -79,6 +82,40 @@ def split_pseudo_positives(
         pseudo_positives.append(Boxes(found[nms(found, logits[pseudo], rule.nms_thresh)]))
         remaining.append(image_proposals[~pseudo])
     return remaining, pseudo_positives
+
+
+@torch.no_grad()
+def confident_detections(
+    predictor: FastRCNNOutputLayers,
+    predictions: Predictions,
+    proposals: list[Instances],
+    rule: ConfidentDetectionRule,
+) -> list[Instances]:
+    """Return what detectron2's box inference finds above the rule's score, image by image.
+
+    A box loses its place in the NMS, or among the best, only to boxes of a higher score. So the
+    others can go first, and most are of a low score.
+
+    Args:
+        predictor: what made the predictions.
+        predictions: of the proposals.
+        proposals: per image, with `proposal_boxes`.
+        rule: from which score on a detection is confident.
+
+    Returns:
+        Per image, with `pred_boxes`, `pred_classes` and `scores`.
+    """
+    boxes = predictor.predict_boxes(predictions, proposals)
+    scores = predictor.predict_probs(predictions, proposals)
+    detections: list[Instances] = fast_rcnn_inference(
+        boxes,
+        scores,
+        [image.image_size for image in proposals],
+        max(rule.score_thresh, predictor.test_score_thresh),
+        predictor.test_nms_thresh,
+        predictor.test_topk_per_image,
+    )[0]
+    return detections
 
 
 @torch.no_grad()

@@ -12,10 +12,13 @@ from detectron2.modeling.roi_heads import build_roi_heads
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
+from torch.func import functional_call
 
+from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
     PseudoPositiveRule,
+    confident_detections,
     merge_confident_detections,
     split_pseudo_positives,
 )
@@ -104,22 +107,16 @@ class SparseDetRCNN(GeneralizedRCNN):
             batched_inputs + [{"image": item["image_augmented"]} for item in batched_inputs]
         )
         targets = [item["instances"].to(self.device) for item in batched_inputs]
-        features: Features = self.backbone(both_views.tensor)
-        original = {name: maps[:count] for name, maps in features.items()}
-        augmented = {name: maps[count:] for name, maps in features.items()}
+        original, augmented = _views(self.backbone(both_views.tensor))
         images = ImageList(both_views.tensor[:count], both_views.image_sizes[:count])
         proposals, losses = self.proposal_generator(images, _common(original, augmented), targets)
 
-        pseudo_positives: list[Boxes] = []
+        pseudo_positives = [Boxes(image.proposal_boxes.tensor[:0]) for image in proposals]
         if get_event_storage().iter > self.mining_start:
-            proposals, pseudo_positives = split_pseudo_positives(
-                proposals, targets, self.pseudo_positive_rule
-            )
-        losses.update(self._box_losses(original, augmented, proposals, targets))
-        any_annotated = any(split_targets(image).annotated for image in targets)
-        losses["distillation_loss"] = self._self_supervised_loss(
-            features, pseudo_positives if any_annotated else []
-        )
+            proposals, mined = split_pseudo_positives(proposals, targets, self.pseudo_positive_rule)
+            if any(split_targets(image).annotated for image in targets):
+                pseudo_positives = mined
+        losses.update(self._box_losses(original, augmented, proposals, pseudo_positives, targets))
         return losses
 
     def inference(
@@ -132,74 +129,97 @@ class SparseDetRCNN(GeneralizedRCNN):
         assert detected_instances is None, "SparseDet has no heads for given boxes"
         images = self.preprocess_image(batched_inputs)
         features: Features = self.backbone(images.tensor)
-        proposals, _ = self.proposal_generator(images, _common(features, features), None)
+        proposals, _ = functional_call(
+            self.proposal_generator, self._weights_for_one_view(), (images, features, None)
+        )
         detections, _ = self.roi_heads(images, features, proposals, None)
         if do_postprocess:
             return self._postprocess(detections, batched_inputs, images.image_sizes)
         return detections
+
+    def _weights_for_one_view(self) -> dict[str, Tensor]:
+        """Return the common RPN's weights for maps that stand in both halves of its input.
+
+        Its first convolution is linear: the sum of the weights for both halves, on one of them,
+        gives the same at half the cost.
+        """
+        name, weight = next(self.proposal_generator.rpn_head.conv.named_parameters())
+        first, second = weight.chunk(2, dim=1)
+        return {f"rpn_head.conv.{name}": first + second}
 
     def _box_losses(
         self,
         original: Features,
         augmented: Features,
         proposals: list[Instances],
+        pseudo_positives: list[Boxes],
         targets: list[Instances],
     ) -> Losses:
-        """Return the two views' ROI losses, averaged.
+        """Return the two views' ROI losses, averaged, and the self-supervised loss between them.
 
         A view's losses cover the images that teach classes in it: by labels, which the augmented
-        view may have more of, by rejected boxes, or by being exhaustive. Where no image does so in
-        the original view, only the augmented one counts.
+        view may have more of, by rejected boxes, or by being exhaustive; the samples of others are
+        without a verdict. Where no image does so in the original view, only the augmented one
+        counts.
         """
         heads = self.roi_heads
         sampled = heads.label_and_sample_proposals(proposals, targets)
-        predictions = heads.predict(original, sampled)
+        predictions, in_original = self._predict(original, sampled, pseudo_positives)
+        detections = confident_detections(
+            heads.box_predictor, predictions, sampled, self.confident_detection_rule
+        )
         merged = [
-            merge_confident_detections(own, detections, self.confident_detection_rule)
-            for own, detections in zip(targets, heads.detect(predictions, sampled), strict=True)
+            merge_confident_detections(own, found, self.confident_detection_rule)
+            for own, found in zip(targets, detections, strict=True)
         ]
-        chosen = _teaching(merged)
-        if chosen:
-            sampled_augmented = heads.label_and_sample_proposals(
-                [proposals[index] for index in chosen], [merged[index] for index in chosen]
-            )
-            features = {name: maps[chosen] for name, maps in augmented.items()}
-            augmented_losses: Losses = heads.box_predictor.losses(
-                heads.predict(features, sampled_augmented), sampled_augmented
-            )
-        else:
-            augmented_losses = _zero_losses(predictions[0])
-        if not _teaching(targets):
-            return augmented_losses
-        original_losses: Losses = heads.box_predictor.losses(predictions, sampled)
-        return {
-            name: 0.5 * (loss + augmented_losses[name]) for name, loss in original_losses.items()
-        }
+        sampled_augmented = heads.label_and_sample_proposals(proposals, merged)
+        predictions_augmented, in_augmented = self._predict(
+            augmented, sampled_augmented, pseudo_positives
+        )
+        losses: Losses = heads.box_predictor.losses(predictions_augmented, sampled_augmented)
+        if any(split_targets(image).teaches_classes for image in targets):
+            original_losses: Losses = heads.box_predictor.losses(predictions, sampled)
+            losses = {name: 0.5 * (original_losses[name] + loss) for name, loss in losses.items()}
+        losses["distillation_loss"] = self._self_supervised_loss(in_original, in_augmented)
+        return losses
 
-    def _self_supervised_loss(self, features: Features, pseudo_positives: list[Boxes]) -> Tensor:
+    def _predict(
+        self, view: Features, sampled: list[Instances], pseudo_positives: list[Boxes]
+    ) -> tuple[Predictions, Tensor]:
+        """Return a view's predictions of its sample, and its box features of the pseudo-positives.
+
+        Both are pooled in one go: the gradient of a pooling is as large as the feature maps.
+        """
+        boxes = [
+            Boxes.cat([image.proposal_boxes, pseudo])
+            for image, pseudo in zip(sampled, pseudo_positives, strict=True)
+        ]
+        sizes = [len(part) for pair in zip(sampled, pseudo_positives, strict=True) for part in pair]
+        parts = self.roi_heads.box_features(view, boxes).split(sizes)
+        predictions: Predictions = self.roi_heads.box_predictor(torch.cat(parts[::2]))
+        return predictions, torch.cat(parts[1::2])
+
+    def _self_supervised_loss(self, in_original: Tensor, in_augmented: Tensor) -> Tensor:
         """Return the mean squared difference of the pseudo-positives' box features in both views.
 
         Args:
-            features: of the original views, then of the augmented ones.
-            pseudo_positives: boxes of each image; [] before mining.
+            in_original: shape (N, FC_DIM); no row before mining.
+            in_augmented: of the same boxes in the other view.
         """
-        if sum(len(boxes) for boxes in pseudo_positives) == 0:
-            return next(iter(features.values())).new_zeros(())
-        box_features = self.roi_heads.box_features(features, pseudo_positives * 2)
-        in_original, in_augmented = box_features.chunk(2)
+        if len(in_original) == 0:
+            return in_original.new_zeros(())
         return F.mse_loss(in_original, in_augmented) * self.self_supervised_weight
+
+
+def _views(features: Features) -> tuple[Features, Features]:
+    """Part the maps of the original views from those of the augmented ones, which follow them."""
+    halves = {name: maps.chunk(2) for name, maps in features.items()}
+    return (
+        {name: original for name, (original, _) in halves.items()},
+        {name: augmented for name, (_, augmented) in halves.items()},
+    )
 
 
 def _common(original: Features, augmented: Features) -> Features:
     """Return the common RPN's input: both views' maps along the channels, the original first."""
     return {name: torch.cat([maps, augmented[name]], dim=1) for name, maps in original.items()}
-
-
-def _teaching(targets: list[Instances]) -> list[int]:
-    """Return the indices of the images that the ROI heads learn from."""
-    return [index for index, image in enumerate(targets) if split_targets(image).teaches_classes]
-
-
-def _zero_losses(logits: Tensor) -> Losses:
-    """Return zero ROI losses that still hang in the graph."""
-    return {"loss_cls": logits.sum() * 0, "loss_box_reg": logits.sum() * 0}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from sparsedet.modeling.inputs import UInt8Image
@@ -37,6 +38,18 @@ class AugmentedViewRule:
     """Range of the erased rectangle's width / height."""
 
 
+def augmented_view_rule(cfg: CfgNode) -> AugmentedViewRule:
+    """Return the rule that SPARSEDET.AUGMENTED_VIEW sets."""
+    rule = cfg.SPARSEDET.AUGMENTED_VIEW
+    return AugmentedViewRule(
+        tuple(rule.JITTER),
+        rule.LIGHTING,
+        rule.ERASE,
+        tuple(rule.ERASE_AREA),
+        tuple(rule.ERASE_ASPECT),
+    )
+
+
 def augmented_view(
     image: UInt8Image, boxes: NDArray[np.float32], rule: AugmentedViewRule, rng: np.random.Generator
 ) -> UInt8Image:
@@ -56,7 +69,7 @@ def _jitter_colours(
     """
     contrast, brightness, saturation = rng.uniform(*rule.jitter, size=3)
     lighting = _COLOUR_AXES @ (rng.normal(0, rule.lighting, size=3) * _COLOUR_SPREAD) * 255
-    mean = np.mean(cv2.mean(image)[:3])
+    mean = np.asarray(cv2.mean(image))[:3].mean()
     mix = saturation * np.eye(3) + (1 - saturation) * _BGR_LUMA
     shift = brightness * (1 - contrast) * mean + lighting[::-1]
     affine = np.column_stack([brightness * contrast * mix, shift])

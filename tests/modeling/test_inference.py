@@ -1,10 +1,15 @@
-"""Inference of the end-to-end method: repeatable, one backbone pass."""
+"""Inference of the end-to-end method: repeatable, one backbone pass, nothing in vain."""
+
+from typing import Any
 
 import torch
 
 from sparsedet.modeling.checkpoint import build
+from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, confident_detections
 from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
+from tests.modeling.boxes import proposals
+from tests.modeling.steps import build_model, image
 
 
 def test_mining_starts_at_half_of_the_iterations_unless_told() -> None:
@@ -40,3 +45,40 @@ def test_inference_is_deterministic_with_one_backbone_pass() -> None:
     assert torch.equal(results[0].scores, results[1].scores)
     assert results[0].pred_boxes.tensor[:, 2].max() > 160
     assert (results[0].object_scores >= results[0].scores - 1e-6).all()
+
+
+def test_one_half_of_the_common_rpn_stands_for_both() -> None:
+    model = build_model("end-to-end").eval()
+    head = model.proposal_generator.rpn_head
+    channels: list[int] = []
+    outputs: list[Any] = []
+    head.conv.register_forward_pre_hook(lambda _, inputs: channels.append(inputs[0].shape[1]))
+    head.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with torch.inference_mode():
+        model([{"image": image()}])
+        features = model.backbone(model.preprocess_image([{"image": image()}]).tensor)
+        head([torch.cat([features[name]] * 2, dim=1) for name in ("p3", "p4", "p5")])
+    assert channels == [64] * 3 + [128] * 3
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def test_confident_detections_are_those_of_the_whole_inference() -> None:
+    model = build_model("end-to-end")
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(200, 2, generator=generator) * 150
+    boxes = torch.cat([corners, corners + 60], dim=1).tolist()
+    sampled = [proposals(boxes[:120]), proposals(boxes[120:])]
+    predictions = (
+        torch.randn(200, 4, generator=generator) * 4,
+        torch.randn(200, 12, generator=generator) * 0.1,
+    )
+    heads = model.roi_heads
+    rule = ConfidentDetectionRule(score_thresh=0.9, nms_thresh=0.5)
+    found = confident_detections(heads.box_predictor, predictions, sampled, rule)
+    everything = heads.box_predictor.inference(predictions, sampled)[0]
+    for image_found, detections in zip(found, everything, strict=True):
+        expected = detections[detections.scores > 0.9]
+        assert 3 < len(expected) < len(detections)
+        assert torch.equal(image_found.pred_boxes.tensor, expected.pred_boxes.tensor)
+        assert torch.equal(image_found.pred_classes, expected.pred_classes)
+        assert torch.equal(image_found.scores, expected.scores)

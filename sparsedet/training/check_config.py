@@ -67,7 +67,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("INPUT.MAX_SIZE_TRAIN", _positive, "a length in pixels"),
     ("INPUT.MIN_SIZE_TEST", _positive, "a length in pixels"),
     ("INPUT.MAX_SIZE_TEST", _positive, "a length in pixels"),
-    ("DATALOADER.NUM_WORKERS", lambda value: value >= 0, "0 or more"),
+    ("DATALOADER.NUM_WORKERS", lambda value: value >= -1, "0 or more, or -1 for as many as help"),
     ("SPARSEDET.FEEDBACK.MAX_NEGATIVES", _positive, "at least 1"),
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),

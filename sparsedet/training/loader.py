@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from sparsedet.annotations import read_image
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
+from sparsedet.training.resources import choose_workers
 from sparsedet.training.samples import TrainingImage
-from sparsedet.training.views import AugmentedViewRule, augmented_view
+from sparsedet.training.views import augmented_view, augmented_view_rule
 
 Batch = list[dict[str, Any]]
 
@@ -36,9 +37,16 @@ def batches(
     Raises:
         AnnotationError: naming an image that can't be decoded.
     """
-    workers = cfg.DATALOADER.NUM_WORKERS
+    cache: int = cfg.DATALOADER.CACHE_MIB * 2**20
+    workers: int = cfg.DATALOADER.NUM_WORKERS
+    if workers < 0:
+        workers = choose_workers(_cached_bytes(images, cfg), cache, device=cfg.MODEL.DEVICE)
+    if workers:
+        # Processes for threads. Also, OpenCV's threads are lost in a forked process, which then
+        # waits for them without end: there must be none before.
+        cv2.setNumThreads(1)
     loader: DataLoader[Batch | SparseDetError] = DataLoader(
-        _Batches(images, cfg, seed),
+        _Batches(images, cfg, seed, cache // max(1, workers)),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
@@ -50,10 +58,21 @@ def batches(
         yield batch
 
 
+def _cached_bytes(images: Sequence[TrainingImage], cfg: CfgNode) -> int:
+    """Return what all images take in a cache without bound."""
+    sizes = [(image.source.height, image.source.width) for image in images]
+    if len(cfg.INPUT.MIN_SIZE_TRAIN) == 1:
+        (short_side,) = cfg.INPUT.MIN_SIZE_TRAIN
+        sizes = [network_size(*size, short_side, cfg.INPUT.MAX_SIZE_TRAIN) for size in sizes]
+    return sum(3 * height * width for height, width in sizes)
+
+
 class _Batches(Dataset[Batch | SparseDetError]):
     """The batch of an iteration, by its number."""
 
-    def __init__(self, images: Sequence[TrainingImage], cfg: CfgNode, seed: int) -> None:
+    def __init__(
+        self, images: Sequence[TrainingImage], cfg: CfgNode, seed: int, cache_bytes: int
+    ) -> None:
         self.images = images
         self.seed = seed
         self.batch_size: int = cfg.SOLVER.IMS_PER_BATCH
@@ -61,11 +80,9 @@ class _Batches(Dataset[Batch | SparseDetError]):
         self.short_sides: tuple[int, ...] = tuple(cfg.INPUT.MIN_SIZE_TRAIN)
         self.max_size: int = cfg.INPUT.MAX_SIZE_TRAIN
         self.flip = cfg.INPUT.RANDOM_FLIP == "horizontal"
-        self.second_view = _second_view(cfg)
-        self.pixels = _ImageCache(
-            cfg.DATALOADER.CACHE_MIB * 2**20 // max(1, cfg.DATALOADER.NUM_WORKERS),
-            keep_resized=len(self.short_sides) == 1,
-        )
+        two_views = cfg.SPARSEDET.METHOD == "end-to-end"
+        self.second_view = augmented_view_rule(cfg) if two_views else None
+        self.pixels = _ImageCache(cache_bytes, keep_resized=len(self.short_sides) == 1)
         groups = (
             [
                 [
@@ -157,16 +174,3 @@ def _instances(image: TrainingImage, boxes: Any, size: tuple[int, int]) -> Insta
     if not image.labels.all():
         instances.gt_roles = torch.from_numpy(image.roles)
     return instances
-
-
-def _second_view(cfg: CfgNode) -> AugmentedViewRule | None:
-    if cfg.SPARSEDET.METHOD != "end-to-end":
-        return None
-    rule = cfg.SPARSEDET.AUGMENTED_VIEW
-    return AugmentedViewRule(
-        tuple(rule.JITTER),
-        rule.LIGHTING,
-        rule.ERASE,
-        tuple(rule.ERASE_AREA),
-        tuple(rule.ERASE_ASPECT),
-    )

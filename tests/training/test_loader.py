@@ -58,7 +58,7 @@ def test_worker_processes_change_nothing(scenes: Scenes, workers: str) -> None:
 def test_processes_load_what_is_too_much_for_the_cache(
     scenes: Scenes, monkeypatch: pytest.MonkeyPatch, cache: str, processes: int
 ) -> None:
-    monkeypatch.setattr(resources, "usable_cores", lambda: 2)
+    monkeypatch.setattr(resources, "usable_cores", lambda: 4)
     cfg = short_config(8, "DATALOADER.NUM_WORKERS", "-1", "DATALOADER.CACHE_MIB", cache)
     cfg.MODEL.DEVICE = "cpu"
     apply_method(cfg, "plain")
@@ -68,7 +68,7 @@ def test_processes_load_what_is_too_much_for_the_cache(
     assert len(multiprocessing.active_children()) == processes
 
 
-@pytest.mark.parametrize("short_sides", ["(240,)", "(120, 240)"])
+@pytest.mark.parametrize("short_sides", ["(120,)", "(120, 240)"])
 def test_the_cache_takes_what_was_reckoned(scenes: Scenes, short_sides: str) -> None:
     cfg = short_config(8, "INPUT.MIN_SIZE_TRAIN", short_sides)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)

@@ -1,11 +1,10 @@
-"""Threads and loader processes: by the cores, and by what other processes leave of them."""
+"""Threads and loader processes: by the cores that a process may use."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,50 +22,35 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, cores)
 
 
-def spin() -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        pass
-
-
 @pytest.mark.usefixtures("one_core")
 def test_the_affinity_counts() -> None:
     assert resources.usable_cores() == 1
-    assert resources.free_cores() == 1
-
-
-@pytest.mark.usefixtures("one_core")
-def test_a_busy_process_takes_a_core() -> None:
-    others = multiprocessing.get_context("spawn").Process(target=spin)
-    others.start()
-    try:
-        deadline = time.monotonic() + 30
-        while (busy := resources._busy_cores()) < resources._TAKEN and time.monotonic() < deadline:
-            pass
-        assert busy == pytest.approx(1, abs=0.25)
-    finally:
-        others.kill()
-        others.join()
 
 
 @pytest.mark.parametrize(
-    ("busy", "free"), [(0.0, 4), (0.7, 4), (0.8, 3), (1.7, 3), (3.9, 1), (64.0, 1)]
+    ("content", "cores"),
+    [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 4), ("6400000 100000", 4), ("", 4)],
 )
-def test_a_core_is_taken_when_it_is_mostly_busy(
-    monkeypatch: pytest.MonkeyPatch, busy: float, free: int
+def test_a_container_s_quota_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, cores: int
 ) -> None:
-    monkeypatch.setattr(resources, "usable_cores", lambda: 4)
-    monkeypatch.setattr(resources, "_busy_cores", lambda: busy)
-    assert resources.free_cores() == free
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    monkeypatch.setattr(resources, "_CPU_MAX", tmp_path / "cpu.max")
+    assert resources.usable_cores() == 4
+    (tmp_path / "cpu.max").write_text(content + "\n")
+    assert resources.usable_cores() == cores
 
 
 SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-CHOICE = """
+LIMIT = """
 import torch
+torch.set_num_threads(4)
 from sparsedet.training import resources
-resources.free_cores = lambda: 1
+resources.usable_cores = lambda: 1
 {change}
-print(resources.choose_threads())
+resources.limit_threads()
+resources.limit_threads()
+print(torch.get_num_threads())
 """
 
 
@@ -74,15 +58,16 @@ print(resources.choose_threads())
     ("environment", "change", "expected"),
     [
         ({}, "", 1),
-        ({"OMP_NUM_THREADS": "2"}, "", 2),
-        ({"MKL_NUM_THREADS": "2"}, "", 2),
+        ({}, "resources.usable_cores = lambda: 64", 4),
+        ({"OMP_NUM_THREADS": "2"}, "", 4),
+        ({"MKL_NUM_THREADS": "2"}, "", 4),
         ({}, "torch.set_num_threads(5)", 5),
     ],
 )
 def test_what_the_user_set_stays(environment: dict[str, str], change: str, expected: int) -> None:
     others = {name: value for name, value in os.environ.items() if name not in SET_BY_USERS}
     printed = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHOICE.format(change=change)],
+        [sys.executable, "-W", "ignore", "-c", LIMIT.format(change=change)],
         env=others | environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -96,8 +81,9 @@ def test_what_the_user_set_stays(environment: dict[str, str], change: str, expec
     [
         (8, 2 * GIB, "cpu", 0),
         (8, 2 * GIB, "cuda", 0),
-        (8, 3 * GIB, "cpu", 1),
-        (1, 3 * GIB, "cpu", 0),
+        (8, 3 * GIB, "cpu", 2),
+        (64, 3 * GIB, "cpu", 8),
+        (2, 3 * GIB, "cpu", 0),
         (4, 3 * GIB, "cuda", 4),
         (64, 3 * GIB, "cuda", 8),
     ],

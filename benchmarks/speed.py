@@ -1,0 +1,23 @@
+"""What the training methods cost, as ratios to a plain Faster R-CNN: time, inference, memory.
+
+    python benchmarks/speed.py --data DIR
+
+DIR holds `train.json`, `test.json` (COCO files with all boxes) and `images/`. Half of the boxes are
+removed; where a later stage of `staged` learns from mined boxes, removed ones stand for them. The
+models are trained for some iterations first, so that `end-to-end` has something to mine.
+
+Steps of all methods take turns in one process, in changing order, so that whatever else the machine
+does hits all alike: a ratio is the median of paired ratios, with its quartiles. Memory is measured
+on short runs, each in a process of its own. Writes `benchmarks/results/speed/speed.json` and
+`speed.md`; takes a few minutes on two CPU cores.
+"""
+
+import warnings
+
+if __name__ == "__main__":
+    # Deprecations inside torch and detectron2, some of them told on import, say nothing about the
+    # figures.
+    warnings.filterwarnings("ignore", module=r"torch|detectron2")
+    from speed.command import main
+
+    main(__doc__)

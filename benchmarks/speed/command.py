@@ -1,0 +1,156 @@
+"""The command line."""
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from sparsedet.errors import SparseDetError
+from sparsedet.files import write_json, write_text
+from sparsedet.modeling import checkpoint
+from sparsedet.training.methods import METHODS
+from sparsedet.training.resources import limit_threads, usable_cores
+
+from .data import SpeedData, read_data
+from .inference import inference_model, inference_times, mining_seconds
+from .loading import loading_times
+from .memory import memory_of, print_memory
+from .report import (
+    inference_rows,
+    loading_rows,
+    memory_rows,
+    step_rows,
+    table,
+    total_rows,
+)
+from .total import total_seconds
+from .training import BEFORE_MINING, CONTIGUOUS, LATER_STAGE, PLAIN, Training
+
+_RESULTS = Path(__file__).parents[1] / "results" / "speed"
+
+
+def main(description: str | None = None, arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write the table."""
+    options = _options(description, arguments)
+    try:
+        data = read_data(options.data)
+        limit_threads()
+        if options.memory_of:
+            print_memory(options.memory_of, data, options.weights, options.memory_iterations)
+        else:
+            _measure(options, data)
+    except SparseDetError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+def _measure(options: argparse.Namespace, data: SpeedData) -> None:
+    start = time.monotonic()
+    training = Training(data, options.warm_up, _say)
+    steps = training.measure(options.rounds, _say)
+    plain, end_to_end = training.trainers[PLAIN], training.trainers[BEFORE_MINING]
+    staged = training.trainers[LATER_STAGE]
+    models = {
+        PLAIN: inference_model(plain),
+        "staged": inference_model(staged),
+        "end-to-end": inference_model(end_to_end),
+        CONTIGUOUS: inference_model(plain, CHANNELS_LAST=False),
+    }
+    inference = inference_times(models, data, options.test_images, _say)
+    mining = mining_seconds(*models["staged"], data, options.test_images)
+    loading = loading_times(data, options.rounds)
+    with TemporaryDirectory() as folder:
+        weights = _weights(training, Path(folder))
+        memory = {}
+        for method, file in weights.items():
+            _say(f"memory of {method}")
+            memory[method] = memory_of(method, options.data, file, options.memory_iterations)
+    totals = total_seconds(steps.seconds, staged.cfg, images=len(data.train.images), mining=mining)
+    rows = [
+        *step_rows(steps),
+        *total_rows(totals, staged.cfg.SOLVER.MAX_ITER),
+        *inference_rows(inference),
+        *memory_rows(memory),
+        *loading_rows(loading),
+    ]
+    machine = {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    title = (
+        f"{data.name}: {machine['threads']} threads on {machine['cores']} cores, "
+        f"{options.rounds} rounds, torch {machine['torch']}"
+    )
+    text = table(rows, title)
+    _say("")
+    print(text)
+    write_text(options.results / "speed.md", text)
+    figures = {
+        "machine": machine,
+        "seconds": {
+            "all": time.monotonic() - start,
+            "step": steps.seconds,
+            "training": totals,
+            "inference": inference.seconds,
+            "mining an image": mining,
+            "loading a batch": loading,
+        },
+        "detections per image": inference.detections,
+        "memory": {method: asdict(one) for method, one in memory.items()},
+        "rows": [asdict(row) for row in rows],
+    }
+    write_json(options.results / "speed.json", figures, indent=1)
+
+
+def _options(description: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--warm-up", type=int, default=60, help="steps before anything is timed")
+    parser.add_argument("--rounds", type=int, default=30, help="timed steps of each kind")
+    parser.add_argument("--test-images", type=int, default=40, help="to detect on")
+    parser.add_argument("--memory-iterations", type=int, default=24)
+    parser.add_argument("--results", type=Path, default=_RESULTS)
+    # The script calls itself with these.
+    parser.add_argument("--memory-of", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def _weights(training: Training, folder: Path) -> dict[str, Path]:
+    """Write what the methods' runs start from, so that there is something to mine; by method."""
+    files = {}
+    for method, variant in {
+        "plain": PLAIN,
+        "staged": PLAIN,
+        "end-to-end": BEFORE_MINING,
+    }.items():
+        files[method] = folder / f"{method}.pth"
+        state = training.trainers[variant].model.state_dict()
+        checkpoint.save({"model": state}, files[method])
+    return files
+
+
+def _processor() -> str:
+    """Return the processor's name, where Linux tells it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def _say(text: str) -> None:
+    """Show what is being done, in place of what was shown before."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,56 @@
+"""What is trained on: half of a dataset's boxes, the others as what mining would find."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.errors import SparseDetError
+from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.training.samples import TrainingImage, training_images
+
+_DROP = 0.5
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class SpeedData:
+    """A dataset with half of its boxes."""
+
+    name: str
+    train: Dataset
+    """With half of the boxes."""
+    removed: tuple[Box, ...]
+    test: Dataset
+    images: Path
+
+    def training_images(self, *, mined: bool = False, keep_unlabelled: bool) -> list[TrainingImage]:
+        """Return the images to train on.
+
+        Args:
+            mined: whether the removed boxes come along, as mining might have them: half as labels,
+                a quarter as objects of unknown class, a quarter as boxes to ignore.
+            keep_unlabelled: whether images without any label stay.
+        """
+        found = self.removed if mined else ()
+        return training_images(
+            self.train,
+            self.images,
+            extra_labels=[box for number, box in enumerate(found) if number % 4 < 2],
+            objects=found[2::4],
+            ignored=found[3::4],
+            keep_unlabelled=keep_unlabelled,
+        )
+
+
+def read_data(folder: Path) -> SpeedData:
+    """Read `train.json`, `test.json` and `images/` of a folder.
+
+    Raises:
+        SparseDetError: when one of them is missing or broken.
+    """
+    images = folder / "images"
+    if not images.is_dir():
+        raise SparseDetError(f"--data {folder}: no folder images/ in it")
+    full, test = read_coco(folder / "train.json"), read_coco(folder / "test.json")
+    train, removed = remove_boxes(full, load_recipe("random").with_drop(_DROP), _SEED)
+    return SpeedData(folder.resolve().name, train, tuple(removed.boxes), test, images)

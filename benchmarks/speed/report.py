@@ -1,0 +1,127 @@
+"""The figures as rows of a table, each with its target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from .inference import InferenceTimes
+from .loading import CACHED, DECODED
+from .memory import Memory
+from .ratio import paired_ratio
+from .training import (
+    ALL_TRAINED,
+    BEFORE_MINING,
+    CONTIGUOUS,
+    LATER_STAGE,
+    MINING,
+    PLAIN,
+    STAGE_1,
+    StepTimes,
+)
+
+STEP_TARGETS = {STAGE_1: 1.15, LATER_STAGE: 1.15, BEFORE_MINING: 1.9, MINING: 1.9}
+INFERENCE_TARGETS = {"staged": 1.05, "end-to-end": 1.05}
+MEMORY_TARGETS = {"staged": 1.2, "end-to-end": 1.9}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    target: str = ""
+    met: bool | None = None
+    """None: there is no target."""
+
+
+def step_rows(times: StepTimes) -> list[Row]:
+    """Return what steps take, and what the choices that make them cheap are worth."""
+    seconds, rounds = times.seconds, len(times.seconds[PLAIN])
+    rows = _ratio_rows("step", seconds, STEP_TARGETS)
+    rows.append(Row("steps while mining that mined something", f"{times.mining_steps} of {rounds}"))
+    rows += _gain_rows("step", seconds, PLAIN, [CONTIGUOUS, ALL_TRAINED])
+    gradients = times.frozen_gradients
+    measured = f"{gradients} of {times.frozen_parameters}"
+    rows.append(Row("frozen parameters with a gradient", measured, "0", gradients == 0))
+    return rows
+
+
+def total_rows(totals: Mapping[str, float], iterations: int) -> list[Row]:
+    """Return what whole trainings take."""
+    plain = totals[PLAIN]
+    return [
+        Row(
+            f"{iterations} iterations, mining included: {method}",
+            f"{seconds / plain:.2f} ({seconds:.0f} s)",
+        )
+        for method, seconds in totals.items()
+    ]
+
+
+def inference_rows(times: InferenceTimes) -> list[Row]:
+    """Return what detecting takes, and whether it repeats itself."""
+    rows = _ratio_rows("inference", times.seconds, INFERENCE_TARGETS)
+    rows += _gain_rows("inference", times.seconds, PLAIN, [CONTIGUOUS])
+    rows += [
+        Row(f"inference twice, equal to the last bit: {name}", _yes(equal), "yes", equal)
+        for name, equal in times.repeatable.items()
+        if name in (PLAIN, *INFERENCE_TARGETS)
+    ]
+    return rows
+
+
+def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
+    """Return what trainings take of memory, beyond the process with its model."""
+    base = memories[PLAIN].above
+    rows = [Row(f"memory: {PLAIN}", f"{base:.0f} MiB")]
+    for method, target in MEMORY_TARGETS.items():
+        above = memories[method].above
+        ratio = above / base
+        rows.append(
+            Row(f"memory: {method}", f"{ratio:.2f} ({above:.0f} MiB)", f"{target}", ratio <= target)
+        )
+    return rows
+
+
+def loading_rows(seconds: Mapping[str, list[float]]) -> list[Row]:
+    """Return what loading a batch takes."""
+    return [
+        Row(f"loading: {CACHED}", f"{1000 * median(seconds[CACHED]):.1f} ms per batch"),
+        *_gain_rows("loading", seconds, CACHED, [DECODED]),
+    ]
+
+
+def table(rows: Sequence[Row], title: str) -> str:
+    """Return the rows as Markdown."""
+    lines = [f"# {title}", "", "| | measured | at most | met |", "|---|---|---|---|"]
+    for row in rows:
+        met = "" if row.met is None else _yes(row.met)
+        lines.append(f"| {row.what} | {row.measured} | {row.target} | {met} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ratio_rows(
+    kind: str, seconds: Mapping[str, list[float]], targets: Mapping[str, float]
+) -> list[Row]:
+    """Return a base's time, and for each target how many times as long its variant takes."""
+    rows = [Row(f"{kind}: {PLAIN}", f"{1000 * median(seconds[PLAIN]):.0f} ms")]
+    for name, target in targets.items():
+        ratio = paired_ratio(seconds[name], seconds[PLAIN])
+        rows.append(Row(f"{kind}: {name}", str(ratio), str(target), ratio.median <= target))
+    return rows
+
+
+def _gain_rows(
+    kind: str, seconds: Mapping[str, list[float]], base: str, others: Sequence[str]
+) -> list[Row]:
+    """Return how many times as long it takes without something."""
+    rows = []
+    for name in others:
+        ratio = paired_ratio(seconds[name], seconds[base])
+        rows.append(Row(f"{kind}: {name}", str(ratio), "more than 1", ratio.median > 1))
+    return rows
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,226 @@
+"""What methods cost: the arithmetic, and one pass of each script on a handful of scenes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import two_views
+from benchmarks.speed.command import main
+from benchmarks.speed.data import read_data
+from benchmarks.speed.inference import InferenceTimes
+from benchmarks.speed.memory import Memory
+from benchmarks.speed.ratio import paired_ratio, turns
+from benchmarks.speed.report import Row, inference_rows, memory_rows, step_rows, table
+from benchmarks.speed.total import total_seconds
+from benchmarks.speed.training import (
+    ALL_TRAINED,
+    BEFORE_MINING,
+    CONTIGUOUS,
+    LATER_STAGE,
+    MINING,
+    PLAIN,
+    STAGE_1,
+    StepTimes,
+)
+from sparsedet.annotations import read_image, write_coco
+from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.modeling.inputs import inference_input
+from sparsedet.modeling.targets import Role
+from sparsedet.run_folder import RunFolder
+from sparsedet.scenes import make_scenes
+from sparsedet.training.settings import load_config, read_config
+from sparsedet.training.train import run_training, start_run
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+SECONDS = {
+    PLAIN: [1.0, 2.0, 4.0],
+    STAGE_1: [1.1, 2.2, 4.4],
+    LATER_STAGE: [1.2, 2.0, 4.8],
+    BEFORE_MINING: [1.8, 3.6, 8.0],
+    MINING: [1.9, 4.0, 8.4],
+    CONTIGUOUS: [1.5, 1.0, 6.0],
+    ALL_TRAINED: [0.5, 1.0, 6.0],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    dataset = make_scenes(8, folder / "images", seed=1)
+    for name in ("train", "test"):
+        write_coco(dataset, folder / f"{name}.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def end_to_end_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    run = RunFolder(tmp_path_factory.mktemp("run") / "run")
+    source = data / "train.json"
+    cfg = load_config("lite0_fpn", ["SOLVER.MAX_ITER", "2", "SOLVER.IMS_PER_BATCH", "2"])
+    full = read_data(data).test
+    start_run(
+        cfg, run, full, data / "images", source=source, method="end-to-end", seed=1, device="cpu"
+    )
+    run_training(run)
+    return run
+
+
+def test_a_ratio_is_of_pairs() -> None:
+    ratio = paired_ratio([2.0, 30.0, 4.0, 5.0, 12.0], [1.0, 10.0, 1.0, 1.0, 2.0])
+    assert (ratio.low, ratio.median, ratio.high) == (3.0, 4.0, 5.0)
+    assert str(ratio) == "4.00 (3.00 to 5.00)"
+
+
+def test_each_takes_every_turn_and_follows_every_other() -> None:
+    names = ["a", "b", "c"]
+    rounds = [turns(names, number) for number in range(6)]
+    assert all(sorted(order) == names for order in rounds)
+    for place in range(3):
+        assert {order[place] for order in rounds} == set(names)
+    followed = {pair for order in rounds for pair in pairwise(order)}
+    assert len(followed) == 6
+
+
+def test_steps_are_held_against_their_targets() -> None:
+    rows = {row.what: row for row in step_rows(StepTimes(SECONDS, 2, 15, 1))}
+    assert rows["step: plain"].measured == "2000 ms"
+    assert rows[f"step: {STAGE_1}"] == Row(
+        f"step: {STAGE_1}", "1.10 (1.10 to 1.10)", "1.15", met=True
+    )
+    assert rows[f"step: {LATER_STAGE}"].met is False
+    assert rows[f"step: {BEFORE_MINING}"].met is True
+    assert rows[f"step: {MINING}"].met is False
+    assert rows[f"step: {CONTIGUOUS}"].met is True
+    assert rows[f"step: {ALL_TRAINED}"].met is False
+    assert rows["steps while mining that mined something"].measured == "2 of 3"
+    assert rows["frozen parameters with a gradient"].met is False
+
+
+def test_inference_that_does_not_repeat_itself_is_told() -> None:
+    seconds = {name: [1.0, 1.0] for name in (PLAIN, "staged", "end-to-end", CONTIGUOUS)}
+    repeatable = {PLAIN: True, "staged": True, "end-to-end": False}
+    rows = inference_rows(InferenceTimes(seconds, repeatable, {}))
+    assert [row.what for row in rows if row.met is False] == [
+        f"inference: {CONTIGUOUS}",
+        "inference twice, equal to the last bit: end-to-end",
+    ]
+
+
+def test_memory_counts_beyond_the_model() -> None:
+    memory = {
+        PLAIN: Memory(800, 1000, 0),
+        "staged": Memory(810, 1060, 2),
+        "end-to-end": Memory(800, 1160, 0),
+    }
+    assert [(row.measured, row.met) for row in memory_rows(memory)] == [
+        ("200 MiB", None),
+        ("1.25 (250 MiB)", False),
+        ("1.80 (360 MiB)", True),
+    ]
+
+
+def test_mining_is_part_of_the_total() -> None:
+    keys = ["SOLVER.MAX_ITER", "1000", "SPARSEDET.STAGED.MINE_AT", "(0.5, 0.75)"]
+    totals = total_seconds(SECONDS, load_config("lite0_fpn", keys), images=30, mining=0.1)
+    assert totals["plain"] == pytest.approx(1000 * 2.0)
+    assert totals["staged"] == pytest.approx(500 * 2.2 + 500 * 2.0 + 2 * 30 * 0.1)
+    assert totals["end-to-end"] == pytest.approx(500 * 3.6 + 500 * 4.0)
+
+
+def test_a_table_says_what_is_met() -> None:
+    lines = table([Row("a", "1.2", "1.15", met=False), Row("b", "3 ms")], "Title").splitlines()
+    assert lines[-2:] == ["| a | 1.2 | 1.15 | no |", "| b | 3 ms |  |  |"]
+
+
+def test_later_stages_have_every_role_that_mining_gives(data: Path) -> None:
+    read = read_data(data)
+    assert len(read.removed) == pytest.approx(len(read.test.boxes) / 2, abs=1)
+    images = read.training_images(mined=True, keep_unlabelled=True)
+    counts = np.bincount(np.concatenate([image.roles for image in images]))
+    quarter = len(read.removed) / 4
+    assert counts[Role.LABEL] == pytest.approx(len(read.train.boxes) + 2 * quarter, abs=2)
+    assert counts[Role.OBJECT] == pytest.approx(quarter, abs=1)
+    assert counts[Role.IGNORED] == pytest.approx(quarter, abs=1)
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """Keep what a script sets from the tests that follow."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_one_run_measures_everything(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"warm-up": 1, "rounds": 2, "test-images": 2, "memory-iterations": 4}
+    options = [part for name, value in few.items() for part in (f"--{name}", str(value))]
+    main(arguments=["--data", str(data), "--results", str(tmp_path), *options])
+    text = (tmp_path / "speed.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    figures = json.loads((tmp_path / "speed.json").read_text())
+    assert text.count("\n| ") == len(figures["rows"]) + 1
+    assert {len(values) for values in figures["seconds"]["step"].values()} == {2}
+    # Twice each.
+    assert {len(values) for values in figures["seconds"]["inference"].values()} == {4}
+    for memory in figures["memory"].values():
+        assert memory["peak"] > memory["built"] + 20
+    exact = [
+        row for row in figures["rows"] if "last bit" in row["what"] or "gradient" in row["what"]
+    ]
+    assert len(exact) == 4
+    assert all(row["met"] for row in exact)
+
+
+def test_two_views_of_one_look_give_what_one_view_gives(
+    data: Path, end_to_end_run: RunFolder
+) -> None:
+    cfg = read_config(end_to_end_run.config)
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 0.0
+    model = build_for_inference(cfg, end_to_end_run.finished_model(), "cpu")
+    test = read_data(data).test
+    item = inference_input(read_image(test.images[0], data / "images"), cfg)
+
+    def detections(seed: int) -> torch.Tensor:
+        with torch.inference_mode():
+            found = two_views.TwoViews(model, cfg, seed)([item])[0]["instances"]
+        return torch.as_tensor(found.pred_boxes.tensor)
+
+    assert not torch.equal(detections(1), detections(2))
+    assert torch.equal(detections(1), detections(1))
+    cfg.SPARSEDET.AUGMENTED_VIEW.JITTER = (1.0, 1.0)
+    cfg.SPARSEDET.AUGMENTED_VIEW.LIGHTING = 0.0
+    with torch.inference_mode():
+        one = model([item])[0]["instances"].pred_boxes.tensor
+    torch.testing.assert_close(detections(1)[:20], one[:20], rtol=0, atol=0.1)
+
+
+def test_two_views_are_compared_with_one(
+    data: Path, end_to_end_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(data), "--results", str(tmp_path), "--draws", "2"]
+    two_views.main([str(end_to_end_run.root), *options])
+    text = (tmp_path / "two_views.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    figures = json.loads((tmp_path / "two_views.json").read_text())
+    assert len(figures["two views"]) == 2
+    assert all(draw["seconds"] > 0 for draw in (figures["one view"], *figures["two views"]))
+
+
+@pytest.mark.parametrize("script", ["speed.py", "two_views.py"])
+def test_missing_data_are_told_in_one_line(tmp_path: Path, script: str) -> None:
+    run = [str(tmp_path)] if script == "two_views.py" else []
+    command = [sys.executable, "-W", "ignore", str(SCRIPTS / script), *run, "--data", str(tmp_path)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

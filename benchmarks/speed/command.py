@@ -14,8 +14,8 @@ import torch
 from sparsedet.errors import SparseDetError
 from sparsedet.files import write_json, write_text
 from sparsedet.modeling import checkpoint
+from sparsedet.resources import limit_threads, usable_cores
 from sparsedet.training.methods import METHODS
-from sparsedet.training.resources import limit_threads, usable_cores
 
 from .data import SpeedData, read_data
 from .inference import inference_model, inference_times, mining_seconds

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsedet.errors import RunError
 from sparsedet.files import atomic_path
+from sparsedet.resources import limit_threads
 
 _NAMED_IN_ERRORS = 3
 """How many of the differing parameter names an error lists."""
@@ -61,6 +62,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def build(cfg: CfgNode) -> nn.Module:
     """Build the configured model with random weights on cfg.MODEL.DEVICE."""
+    limit_threads()
     model: nn.Module = build_model(cfg)
     if cfg.MODEL.CHANNELS_LAST:
         # Convolutions hand the layout of their weights on to their output.

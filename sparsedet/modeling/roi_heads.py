@@ -11,7 +11,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
-from sparsedet.modeling.output_layers import NO_VERDICT, Predictions, SparseOutputLayers
+from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
 from sparsedet.modeling.targets import overlaps, split_targets
 from sparsedet.modeling.unnamed_objects import ANY_CLASS, labels_and_objects
 
@@ -25,7 +25,7 @@ class SparseROIHeads(StandardROIHeads):
     - rejected boxes are certain negatives of every step, beside the sample;
     - proposals of an image that nobody annotated are without a verdict;
     - detections carry `object_scores`;
-    - pooling, prediction and loss can be called apart, for training on two views.
+    - pooling can be called apart, for training on two views.
     """
 
     @configurable
@@ -91,18 +91,3 @@ class SparseROIHeads(StandardROIHeads):
         pooled = self.box_pooler([features[name] for name in self.box_in_features], boxes)
         result: Tensor = self.box_head(pooled)
         return result
-
-    def predict(self, features: dict[str, Tensor], proposals: Sequence[Instances]) -> Predictions:
-        """Return class logits and box deltas of the images' proposals, in their order."""
-        box_features = self.box_features(features, [image.proposal_boxes for image in proposals])
-        predictions: Predictions = self.box_predictor(box_features)
-        return predictions
-
-    @torch.no_grad()
-    def detect(self, predictions: Predictions, proposals: list[Instances]) -> list[Instances]:
-        """Return detectron2's detections for predictions that exist already, without gradients."""
-        logits, deltas = predictions
-        detections: list[Instances] = self.box_predictor.inference(
-            (logits.detach(), deltas.detach()), proposals
-        )[0]
-        return detections

@@ -81,14 +81,17 @@ class TimmBackbone(Backbone):
 
     def _freeze(self, info: Any, last: int) -> None:
         """Stop gradients up to the stage of level `last`; modules stand in order of execution."""
-        last_module = info.module_name()[last] + "."
+        # timm writes the modules of some models with underscores: `stages_1` is its `stages.1`.
+        name = info.module_name()[last]
+        last_module = (f"{name}.", f"{name.replace('.', '_')}.")
         reached = False
-        for name, parameter in self.model.named_parameters():
-            inside = name.startswith(last_module)
+        for parameter_name, parameter in self.model.named_parameters():
+            inside = parameter_name.startswith(last_module)
             if reached and not inside:
                 return
             reached = reached or inside
             parameter.requires_grad = False
+        assert reached, f"the timm model has no parameters in its stage {name}"
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the feature maps of an image batch, shape (N, 3, H, W), by level."""

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from sparsedet.annotations import read_image
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
-from sparsedet.training.resources import choose_workers
+from sparsedet.resources import choose_workers
 from sparsedet.training.samples import TrainingImage
 from sparsedet.training.views import augmented_view, augmented_view_rule
 

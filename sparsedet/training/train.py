@@ -28,7 +28,6 @@ from sparsedet.training.pseudo_labels import (
     usable,
     write_pseudo_labels,
 )
-from sparsedet.training.resources import limit_threads
 from sparsedet.training.samples import training_images, without_versions
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, Stage, Weights, train_stage
@@ -129,7 +128,6 @@ def run_training(
     """
     if run.model.exists():
         return
-    limit_threads()
     listeners = listeners or Listeners()
     info = run.info()
     cfg = read_config(run.config)

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import timm
 import torch
 from detectron2.config import CfgNode
@@ -80,3 +81,22 @@ def test_any_timm_backbone_by_name() -> None:
         "p4": (4, 6),
         "p5": (2, 3),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "out_indices", "frozen", "trained"),
+    [
+        ("resnet18", (2, 3, 4), "layer2", "layer3"),
+        # timm calls these stages `stages.1` and `stages.2`.
+        ("convnext_atto", (1, 2, 3), "stages_1", "stages_2"),
+    ],
+)
+def test_stages_behind_the_frozen_ones_are_trained(
+    name: str, out_indices: tuple[int, ...], frozen: str, trained: str
+) -> None:
+    model = timm.create_model(name, features_only=True, out_indices=out_indices)
+    body = TimmBackbone(model, ["c3", "c4", "c5"], freeze_through="c3")
+    learns = {key: value.requires_grad for key, value in body.model.named_parameters()}
+    assert not any(learned for key, learned in learns.items() if key.startswith(frozen + "."))
+    assert all(learned for key, learned in learns.items() if key.startswith(trained + "."))
+    assert any(key.startswith(trained + ".") for key in learns)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sparsedet import resources
 from sparsedet.annotations import Box
 from sparsedet.errors import AnnotationError
 from sparsedet.modeling.targets import Role
-from sparsedet.training import resources
 from sparsedet.training.loader import Batch, _Batches, _cached_bytes, batches
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images

@@ -1,4 +1,4 @@
-"""How many threads and loader processes a training takes, by the cores that it may use.
+"""How many threads and loader processes a model takes, by the cores that it may use.
 
 How busy they are does not count. The number of threads changes losses in their last digits:
 convolutions choose their algorithm, and sums their order, by it; and the same seed shall give the

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.training import resources
+from sparsedet import resources
 
 GIB = 2**30
 
@@ -45,7 +45,7 @@ SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 LIMIT = """
 import torch
 torch.set_num_threads(4)
-from sparsedet.training import resources
+from sparsedet import resources
 resources.usable_cores = lambda: 1
 {change}
 resources.limit_threads()

@@ -39,6 +39,17 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
     return Spread({seed: getattr(one, name) for seed, one in figures.items() if one is not None})
 
 
+def cost_ratio(records: Iterable[Record], others: Iterable[Record]) -> float | None:
+    """Return the processor time of training as a ratio to that of others, seed by seed."""
+    seconds = {one.cell.seed: one.cpu_seconds for one in records}
+    ratios = [
+        seconds[one.cell.seed] / one.cpu_seconds
+        for one in others
+        if one.cell.seed in seconds and one.cpu_seconds > 0
+    ]
+    return mean(ratios) if ratios else None
+
+
 @dataclass(frozen=True)
 class Setting:
     """What figures have to share to be compared."""
@@ -79,11 +90,17 @@ class Row:
         """Return by how much `staged` is above `plain`, seed by seed."""
         return self.spread("staged", name, chosen) - self.spread("plain", name, chosen)
 
+    @property
+    def cost(self) -> float | None:
+        """Processor time of training `staged`, mining included, as a ratio to that of `plain`."""
+        return cost_ratio(self.records["staged"], self.records["plain"])
+
     def as_json(self) -> dict[str, Any]:
         """Return all figures; what is missing is None."""
         return {
             "recipe": self.recipe,
             "drop": self.drop,
+            "cost": None if self.cost is None else round(self.cost, 3),
             **{
                 key: {
                     name: {
@@ -113,13 +130,7 @@ class Comparison:
     @property
     def cost(self) -> float | None:
         """Processor time of training, as a ratio to that of the variant."""
-        seconds = {one.cell.seed: one.cpu_seconds for one in self.row.records["staged"]}
-        ratios = [
-            seconds[one.cell.seed] / one.cpu_seconds
-            for one in self.variant
-            if one.cell.seed in seconds and one.cpu_seconds > 0
-        ]
-        return mean(ratios) if ratios else None
+        return cost_ratio(self.row.records["staged"], self.variant)
 
     def as_json(self) -> dict[str, Any]:
         """Return all figures; what is missing is None."""

@@ -316,7 +316,10 @@ def table(text: str, head: str) -> list[list[str]]:
 def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path) -> None:
     mined = {"labels": MinedQuality(boxes=20, on_removed=16, right_class=15, on_unlabelled=1)}
     records = [
-        *(record(cell("plain", seed), 50 + seed, ignoring=60 + seed) for seed in (1, 2, 3)),
+        *(
+            record(cell("plain", seed), 50 + seed, ignoring=60 + seed, cpu_seconds=80.0)
+            for seed in (1, 2, 3)
+        ),
         record(cell("staged", 1), 53, ignoring=64, mined=mined),
         record(cell("staged", 2), 58, ignoring=66, mined=mined),
         edited(record(cell("staged", 3), 99), code="former"),
@@ -330,15 +333,15 @@ def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path)
     write_report(records, found, planned, tmp_path)
     text = (tmp_path / "accuracy.md").read_text()
 
-    nothing = ["-"] * 8
+    nothing = ["-"] * 9
     published, ignoring = text.split("The published test labels are incomplete.")
     assert table(published, "| removed | AP plain") == [
         ["0 %", *nothing],
         [
             *("50 %", "52.0 ± 1.0 (3)", "55.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
-            *("82.0 ± 1.0 (3)", "85.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
+            *("82.0 ± 1.0 (3)", "85.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-", "1.25 x"),
         ],
-        ["70 %, `extreme`", "20.0 (1)", "-", "-", "-", "50.0 (1)", "-", "-", "-"],
+        ["70 %, `extreme`", "20.0 (1)", "-", "-", "-", "50.0 (1)", "-", "-", "-", "-"],
     ]
     assert table(ignoring, "| removed | AP plain")[1][1:4] == [
         *("62.0 ± 1.0 (3)", "65.0 ± 1.4 (2)", "+3.5 ± 0.7 (2)"),
@@ -469,7 +472,7 @@ def test_the_script_trains_a_cell_once(
     main(arguments=[*arguments, "--time-limit", "0"])
     assert "1 cells are left" in capsys.readouterr().out
     text = (results / "accuracy.md").read_text()
-    assert table(text, "| removed | AP plain") == [["50 %", *["-"] * 8]]
+    assert table(text, "| removed | AP plain") == [["50 %", *["-"] * 9]]
     assert f"- `{first.cell.key}`: code" in text
     main(arguments=arguments)
     assert read_records(results / "cells")[0].fingerprint == first.fingerprint

@@ -20,6 +20,14 @@ from .data import FullData
 
 _CODE = ("mining", "modeling", "training")
 """Packages of `sparsedet` whose code decides about figures."""
+_KEYS_AND_DEFAULTS = Path("modeling/config.py")
+"""Of these, the file whose values all are in the configuration's hash."""
+_UNREAD = {
+    "plain": ("STAGED", "MINING", "PSEUDO_POSITIVES", "CONFIDENT_DETECTIONS", "AUGMENTED_VIEW"),
+    "end-to-end": ("STAGED", "MINING"),
+    "staged": ("PSEUDO_POSITIVES", "CONFIDENT_DETECTIONS"),
+}
+"""Groups of keys below SPARSEDET that a method does not read: they decide about no figure of it."""
 
 
 class Fingerprint(BaseModel):
@@ -28,7 +36,7 @@ class Fingerprint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     configuration: str
-    """Of every key, with method, seed and iterations."""
+    """Of every key that the method reads, with method, seed and iterations."""
     training_data: str
     """Of the annotations that are left."""
     test_data: str
@@ -62,9 +70,11 @@ def configuration(cell: Cell) -> CfgNode:
 
 
 def configuration_hash(cell: Cell, classes: int) -> str:
-    """Return the hash of the configuration of a cell's run on so many classes."""
+    """Return the hash of what a cell's method reads of its configuration, on so many classes."""
     cfg = prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
     cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
+    for group in _UNREAD[cell.method]:
+        del cfg.SPARSEDET[group]
     return _short(cfg.dump().encode())
 
 
@@ -86,7 +96,8 @@ def code_hash(package: Path | None = None) -> str:
     """
     package = package or Path(sparsedet.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(path for part in _CODE for path in (package / part).rglob("*.py")):
+    files = {path for part in _CODE for path in (package / part).rglob("*.py")}
+    for path in sorted(files - {package / _KEYS_AND_DEFAULTS}):
         content = _statements(path)
         digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
         digest.update(content)

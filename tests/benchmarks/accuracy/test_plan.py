@@ -1,0 +1,50 @@
+"""Which cells there are."""
+
+import pytest
+
+from benchmarks.accuracy.fingerprint import (
+    configuration,
+    configuration_hash,
+)
+from benchmarks.accuracy.plan import ABLATIONS, PLANS, Ablation, cells
+from tests.benchmarks.accuracy.records import PLAN, cell, variant
+
+
+def test_the_most_telling_cells_come_first() -> None:
+    planned = cells("cells", PLAN, iterations=8, config="lite0_fpn")
+    told = [(one.recipe, one.drop, one.method, one.variant != "", one.seed) for one in planned]
+    assert told[:6] == [
+        ("random", 0.0, "plain", False, 1),
+        ("random", 0.0, "staged", False, 1),
+        ("random", 0.5, "plain", False, 1),
+        ("random", 0.5, "staged", False, 1),
+        ("random", 0.0, "end-to-end", False, 1),
+        ("random", 0.5, "end-to-end", False, 1),
+    ]
+    assert [seed for *_, seed in told[6:14]] == [2] * 4 + [3] * 4
+    assert told[14:16] == [
+        ("extreme", None, "plain", False, 1),
+        ("extreme", None, "staged", False, 1),
+    ]
+    ablations = told[16:]
+    assert ablations == [
+        ("random", 0.5, "staged", True, seed) for seed in (1, 2) for _ in ABLATIONS
+    ]
+    assert len({one.key for one in planned}) == len(planned)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_planned_cell_has_its_counterparts(name: str) -> None:
+    planned = cells(name, PLANS[name], iterations=8, config="lite0_fpn")
+    assert {configuration(one).SOLVER.MAX_ITER for one in planned} == {8}
+    staged = [one for one in planned if one.method == "staged"]
+    for one in staged:
+        as_it_is = one.model_copy(update={"variant": "", "overrides": ()})
+        assert as_it_is in planned
+        assert as_it_is.model_copy(update={"method": "plain"}) in planned
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
+def test_every_ablation_changes_the_configuration(ablation: Ablation) -> None:
+    changed, as_it_is = variant(ablation.name, 1), cell("staged")
+    assert configuration_hash(changed, classes=3) != configuration_hash(as_it_is, classes=3)

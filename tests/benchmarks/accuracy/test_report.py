@@ -1,0 +1,104 @@
+"""What the figures say over seeds, and what of them is shown."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy.mined_quality import MinedQuality
+from benchmarks.accuracy.plan import ABLATIONS, cells
+from benchmarks.accuracy.record import read_records, write_record
+from benchmarks.accuracy.report import write_report
+from benchmarks.accuracy.spread import Spread
+from benchmarks.accuracy.staleness import stale
+from sparsedet.errors import SparseDetError
+from tests.benchmarks.accuracy.records import PLAN, cell, edited, record, table, variant
+
+
+def test_mean_sample_deviation_and_paired_differences() -> None:
+    plain, staged = Spread({1: 50, 2: 52, 3: 57}), Spread({1: 51, 2: 55, 4: 90})
+    # Squares 9, 1 and 16 of the distances to the mean, over 3 - 1.
+    assert (plain.mean, plain.deviation) == (53, pytest.approx(np.sqrt(26 / 2)))
+    assert plain.text() == "53.0 ± 3.6 (3)"
+    assert (staged - plain).values == {1: 1, 2: 3}
+    assert (staged - plain).text(signed=True) == "+2.0 ± 1.4 (2)"
+    assert Spread({2: 48.25}).text() == "48.2 (1)"
+    assert Spread({}).text() == "-"
+    assert Spread({2: 48.25}).as_json() == {"mean": 48.25, "deviation": None, "seeds": {"2": 48.25}}
+
+
+def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path) -> None:
+    mined = {"labels": MinedQuality(boxes=20, on_removed=16, right_class=15, on_unlabelled=1)}
+    records = [
+        *(
+            record(cell("plain", seed), 50 + seed, ignoring=60 + seed, cpu_seconds=80.0)
+            for seed in (1, 2, 3)
+        ),
+        record(cell("staged", 1), 53, ignoring=64, mined=mined),
+        record(cell("staged", 2), 58, ignoring=66, mined=mined),
+        edited(record(cell("staged", 3), 99), code="former"),
+        edited(record(cell("end-to-end", 1), 98), code="former"),
+        record(variant("mined once", 1), 52, cpu_seconds=80.0),
+        record(variant("mined once", 2), 55, cpu_seconds=100.0),
+        record(cell("plain", drop=None, recipe="extreme"), 20),
+    ]
+    found = stale(records, "code", None)
+    planned = cells("cells", PLAN, iterations=8, config="lite0_fpn")
+    write_report(records, found, planned, tmp_path)
+    text = (tmp_path / "accuracy.md").read_text()
+
+    nothing = ["-"] * 9
+    published, ignoring = text.split("The published test labels are incomplete.")
+    assert table(published, "| removed | AP plain") == [
+        ["0 %", *nothing],
+        [
+            *("50 %", "52.0 ± 1.0 (3)", "55.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
+            *("82.0 ± 1.0 (3)", "85.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-", "1.25 x"),
+        ],
+        ["70 %, `extreme`", "20.0 (1)", "-", "-", "-", "50.0 (1)", "-", "-", "-", "-"],
+    ]
+    assert table(ignoring, "| removed | AP plain")[1][1:4] == [
+        *("62.0 ± 1.0 (3)", "65.0 ± 1.4 (2)", "+3.5 ± 0.7 (2)"),
+    ]
+    compared = table(text, "| variant")
+    # Staged minus variant: 1 and 3; 100 seconds as a ratio to 80 and to 100.
+    assert [compared[0][0], *compared[0][2:]] == [
+        *("mined once", "+2.0 ± 1.4 (2)", "+2.0 ± 1.4 (2)", "1.12 x"),
+    ]
+    assert [row[2:] for row in compared[1:]] == [["-", "-", "-"]] * (len(ABLATIONS) - 1)
+    assert table(text, "| removed | boxes") == [
+        ["50 %", "70", "labels", "20", "80 %", "75 %", "5 %"]
+    ]
+    assert text[text.index("## Stale cells") :].splitlines()[-2:] == [
+        "- `cells/random-0.5-end-to-end-s1-8it-lite0_fpn`: code",
+        "- `cells/random-0.5-staged-s3-8it-lite0_fpn`: code",
+    ]
+    content = json.loads((tmp_path / "accuracy.json").read_text())
+    assert set(content["stale"]) == set(found)
+    row = content["sections"][0]["rows"][1]
+    assert row["as_published"]["AP"]["staged"] == {
+        "mean": 55.5,
+        "deviation": 3.54,
+        "seeds": {"1": 53.0, "2": 58.0},
+    }
+    assert row["as_published"]["AP"]["end-to-end"] is None
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_of_other_settings_stand_apart(tmp_path: Path) -> None:
+    records = [record(cell(), 50), record(cell(iterations=16), 60)]
+    write_report(records, {}, [], tmp_path)
+    sections = json.loads((tmp_path / "accuracy.json").read_text())["sections"]
+    means = [one["rows"][0]["as_published"]["AP"]["plain"]["mean"] for one in sections]
+    assert sorted(means) == [50, 60]
+
+
+def test_records_are_read_as_they_were_written_or_refused(tmp_path: Path) -> None:
+    one = record(variant("mined once", 1), 50, ignoring=60)
+    write_record(one, tmp_path)
+    assert read_records(tmp_path) == [one]
+    path = next(tmp_path.glob("*/*.json"))
+    path.write_text('{"cell": 1}')
+    with pytest.raises(SparseDetError, match="not the record of a cell"):
+        read_records(tmp_path)

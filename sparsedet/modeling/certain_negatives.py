@@ -59,6 +59,8 @@ def append_certain_negatives(sampled: Instances, rejected: Instances, background
     if sampled.has("gt_boxes"):
         # A placeholder: background has no box to be moved to.
         rows.gt_boxes = rejected.gt_boxes
+    if sampled.has("gt_mined"):
+        rows.gt_mined = torch.zeros_like(rejected.gt_classes, dtype=torch.bool)
     rows.rejected_classes = rejected.gt_classes
     sampled.rejected_classes = torch.full_like(sampled.gt_classes, NO_CLASS)
     return Instances.cat([sampled, rows])

@@ -77,12 +77,17 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.HELD_OUT = 0.0
     # What a mined box is to the training that goes on. Object and class are sure: a label.
     cfg.SPARSEDET.STAGED.LABELS = True
+    # Whether the box head learns the box of such a label as well, instead of its class alone.
+    cfg.SPARSEDET.STAGED.REGRESS_MINED = False
     # Only the object is sure: an object of some class. False: as if it were in doubt.
     cfg.SPARSEDET.STAGED.OBJECTS = False
     # In doubt: ignored. False: background like anything else.
     cfg.SPARSEDET.STAGED.IGNORED = True
     # Anchors and proposals that overlap an ignored box by this IoU are never background.
     cfg.SPARSEDET.STAGED.IGNORE_IOU = 0.3
+    # Share of the images that the training sees zoomed once it has mined, and the factor's range.
+    cfg.SPARSEDET.STAGED.ZOOM_SHARE = 0.5
+    cfg.SPARSEDET.STAGED.ZOOM = (0.7, 1.4)
 
     # What reviewers said of mined boxes; False trains as if they had said nothing.
     cfg.SPARSEDET.FEEDBACK = CfgNode()

@@ -1,11 +1,16 @@
 """The last layers of the box head: their loss on sparse labels, and what they detect."""
 
+from typing import Any
+
 import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import NO_CLASS, not_class_loss, rejected_classes
+from sparsedet.modeling.mined_labels import mined_rows
 from sparsedet.modeling.unnamed_objects import ANY_CLASS, object_loss
 
 NO_VERDICT = -1
@@ -20,9 +25,25 @@ class SparseOutputLayers(FastRCNNOutputLayers):
 
     - proposals without a verdict stay out of the losses; certain negatives and objects of unknown
       class have their own;
+    - without `regress_mined`, boxes are learned from people alone, not from mined labels;
     - detections also tell how sure it is that there is an object: that may be sure while its class
       is not.
     """
+
+    @configurable
+    def __init__(
+        self, input_shape: ShapeSpec, *, regress_mined: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(input_shape, **kwargs)
+        self.regress_mined = regress_mined
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().from_config(cfg, input_shape),
+            "regress_mined": cfg.SPARSEDET.STAGED.REGRESS_MINED,
+        }
 
     def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
         """Return the parent's losses: means over all rows that count, special ones included.
@@ -39,10 +60,10 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         unnamed = (classes == ANY_CLASS) & ~certain
         ordinary = (classes != NO_VERDICT) & ~certain & ~unnamed
         rows = torch.split(ordinary, [len(image) for image in proposals])
-        losses: dict[str, Tensor] = super().losses(
-            (logits[ordinary], deltas[ordinary]),
-            [image[chosen] for image, chosen in zip(proposals, rows, strict=True)],
-        )
+        chosen = [image[mask] for image, mask in zip(proposals, rows, strict=True)]
+        losses: dict[str, Tensor] = super().losses((logits[ordinary], deltas[ordinary]), chosen)
+        if not self.regress_mined and mined_rows(chosen).any():
+            losses["loss_box_reg"] = self._loss_of_exact_boxes(deltas[ordinary], chosen)
         special = torch.cat(
             [
                 not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce),
@@ -57,6 +78,24 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         weight = self.loss_weight.get("loss_cls", 1.0)
         losses["loss_cls"] = losses["loss_cls"] + weight * special.sum() / count
         return losses
+
+    def _loss_of_exact_boxes(self, deltas: Tensor, proposals: list[Instances]) -> Tensor:
+        """Return the parent's `loss_box_reg` without proposals on mined labels.
+
+        They count as background does, which has no box: what people drew weighs as before.
+        """
+        classes = torch.cat([image.gt_classes for image in proposals])
+        boxes = [
+            image.gt_boxes if image.has("gt_boxes") else image.proposal_boxes for image in proposals
+        ]
+        loss: Tensor = self.box_reg_loss(
+            Boxes.cat([image.proposal_boxes for image in proposals]).tensor,
+            Boxes.cat(boxes).tensor,
+            deltas,
+            classes.masked_fill(mined_rows(proposals), self.num_classes),
+        )
+        weight: float = self.loss_weight.get("loss_box_reg", 1.0)
+        return loss * weight
 
     def inference(
         self, predictions: Predictions, proposals: list[Instances]

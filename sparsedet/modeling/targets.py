@@ -27,6 +27,8 @@ class Role(IntEnum):
     """The image, whole: a person vouched that every object in it has a label. No class either."""
     OBJECT = 4
     """Here is an object, of which class nobody knows. The class means nothing."""
+    MINED = 5
+    """Here is an object of the row's class, as a model says: its box is not as exact as a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,11 @@ def split_targets(instances: Instances) -> Targets:
         none = instances[:0]
         return Targets(instances, none.gt_boxes, none, none.gt_boxes, exhaustive=False)
     roles: Tensor = instances.gt_roles
+    named = (roles == Role.LABEL) | (roles == Role.MINED)
+    labels = _rows(instances, named)
+    labels.gt_mined = roles[named] == Role.MINED
     return Targets(
-        labels=_rows(instances, roles == Role.LABEL),
+        labels=labels,
         ignored=instances.gt_boxes[roles == Role.IGNORED],
         rejected=_rows(instances, roles == Role.REJECTED),
         objects=instances.gt_boxes[roles == Role.OBJECT],

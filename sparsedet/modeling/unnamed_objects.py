@@ -30,6 +30,7 @@ def labels_and_objects(targets: Targets, unnamed: int) -> Instances:
     rows.gt_boxes = Boxes.cat([labels.gt_boxes, objects])
     unknown = labels.gt_classes.new_full((len(objects),), unnamed)
     rows.gt_classes = torch.cat([labels.gt_classes, unknown])
+    rows.gt_mined = torch.cat([labels.gt_mined, torch.ones_like(unknown, dtype=torch.bool)])
     return rows
 
 

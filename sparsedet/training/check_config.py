@@ -47,6 +47,10 @@ def _range(value: Any) -> bool:
     return len(value) == 2 and bool(0 <= value[0] <= value[1] <= 1)
 
 
+def _scales(value: Any) -> bool:
+    return len(value) == 2 and bool(0 < value[0] <= value[1])
+
+
 def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in names), " or ".join(names)
 
@@ -82,6 +86,8 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
     ("SPARSEDET.STAGED.MIN_ITER", lambda value: value >= 0, "0 or more"),
     ("SPARSEDET.STAGED.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
+    ("SPARSEDET.STAGED.ZOOM_SHARE", _share, "a share, 0 to 1"),
+    ("SPARSEDET.STAGED.ZOOM", _scales, "two factors above 0, the lower one first"),
     ("SOLVER.EMA_DECAY", _share_below_1, "a share, 0 to less than 1"),
     (
         "MODEL.BACKBONE.NAME",

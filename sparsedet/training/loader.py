@@ -5,6 +5,7 @@ whatever the number of loader processes.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -17,9 +18,11 @@ from torch.utils.data import DataLoader, Dataset
 from sparsedet.annotations import read_image
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
+from sparsedet.modeling.targets import Role
 from sparsedet.resources import choose_workers
 from sparsedet.training.samples import TrainingImage
 from sparsedet.training.views import augmented_view, augmented_view_rule
+from sparsedet.training.zoom import clip, zoom, zoom_rule
 
 Batch = list[dict[str, Any]]
 
@@ -27,12 +30,19 @@ _ORDER_STREAM, _AUGMENTATION_STREAM = 0, 1
 
 
 def batches(
-    images: Sequence[TrainingImage], cfg: CfgNode, *, seed: int, start: int, end: int
+    images: Sequence[TrainingImage],
+    cfg: CfgNode,
+    *,
+    seed: int,
+    start: int,
+    end: int,
+    zoomed: bool = False,
 ) -> Iterator[Batch]:
     """Yield the batches of iterations `start` to `end` - 1.
 
     Every input has `image`, `instances` (with `gt_roles` where more than labels is known) and
-    `image_id`; for `end-to-end` also `image_augmented`.
+    `image_id`; for `end-to-end` also `image_augmented`. With `zoomed`, some of the images are seen
+    from nearer or farther.
 
     Raises:
         AnnotationError: naming an image that can't be decoded.
@@ -46,7 +56,7 @@ def batches(
         # waits for them without end: there must be none before.
         cv2.setNumThreads(1)
     loader: DataLoader[Batch | SparseDetError] = DataLoader(
-        _Batches(images, cfg, seed, cache // max(1, workers)),
+        _Batches(images, cfg, seed, cache // max(1, workers), zoomed=zoomed),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
@@ -71,7 +81,13 @@ class _Batches(Dataset[Batch | SparseDetError]):
     """The batch of an iteration, by its number."""
 
     def __init__(
-        self, images: Sequence[TrainingImage], cfg: CfgNode, seed: int, cache_bytes: int
+        self,
+        images: Sequence[TrainingImage],
+        cfg: CfgNode,
+        seed: int,
+        cache_bytes: int,
+        *,
+        zoomed: bool = False,
     ) -> None:
         self.images = images
         self.seed = seed
@@ -82,6 +98,8 @@ class _Batches(Dataset[Batch | SparseDetError]):
         self.flip = cfg.INPUT.RANDOM_FLIP == "horizontal"
         two_views = cfg.SPARSEDET.METHOD == "end-to-end"
         self.second_view = augmented_view_rule(cfg) if two_views else None
+        # Without a share nothing is drawn either: flips stay what they would be.
+        self.zoom = zoom_rule(cfg) if zoomed and cfg.SPARSEDET.STAGED.ZOOM_SHARE > 0 else None
         self.pixels = _ImageCache(cache_bytes, keep_resized=len(self.short_sides) == 1)
         groups = (
             [
@@ -134,6 +152,11 @@ class _Batches(Dataset[Batch | SparseDetError]):
             pixels = np.asarray(cv2.flip(pixels, 1), dtype=np.uint8)
             boxes = boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (size[1], 0, size[1], 0)
             boxes = boxes.astype(np.float32)
+        if self.zoom is not None and rng.random() < self.zoom.share:
+            pixels, boxes = zoom(pixels, boxes, self.zoom, rng)
+            boxes, roles, stays = clip(boxes, image.roles, size)
+            boxes, classes = boxes[stays], image.classes[stays]
+            image = replace(image, boxes=boxes, classes=classes, roles=roles[stays])
         item = {
             "image_id": image.source.id,
             "image": to_tensor(pixels, self.colour_order),
@@ -171,6 +194,6 @@ def _instances(image: TrainingImage, boxes: Any, size: tuple[int, int]) -> Insta
     instances = Instances(size)
     instances.gt_boxes = Boxes(torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)))
     instances.gt_classes = torch.from_numpy(image.classes)
-    if not image.labels.all():
+    if (image.roles != Role.LABEL).any():
         instances.gt_roles = torch.from_numpy(image.roles)
     return instances

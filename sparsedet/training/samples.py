@@ -30,7 +30,7 @@ class TrainingImage:
     @property
     def labels(self) -> NDArray[np.bool_]:
         """Shape (N,): true for the boxes of objects."""
-        return np.equal(self.roles, Role.LABEL)
+        return np.isin(self.roles, (Role.LABEL, Role.MINED))
 
 
 def without_versions(dataset: Dataset) -> Dataset:
@@ -69,7 +69,8 @@ def training_images(
     class_index = {category.id: index for index, category in enumerate(dataset.categories)}
     human = [box for box in dataset.boxes if not box.iscrowd]
     boxes = {
-        Role.LABEL: _by_image([*human, *extra_labels]),
+        Role.LABEL: _by_image(human),
+        Role.MINED: _by_image(extra_labels),
         Role.OBJECT: _by_image(objects),
         Role.IGNORED: _by_image(ignored),
         Role.REJECTED: _by_image(dataset.background),

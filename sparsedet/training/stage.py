@@ -82,7 +82,15 @@ def train_stage(
     training = _Training(stage, cfg, run, seed)
     training.load()
     with deferred_interrupt() as interrupted, closing(training.log):
-        for batch in batches(images, cfg, seed=seed, start=training.iteration, end=stage.end):
+        for batch in batches(
+            images,
+            cfg,
+            seed=seed,
+            start=training.iteration,
+            end=stage.end,
+            # Behind the first mining, which is that of images as they are.
+            zoomed=stage.previous is not None,
+        ):
             on_progress(training.step(batch))
             if interrupted():
                 training.save()

@@ -192,3 +192,28 @@ def test_one_matrix_jitters_as_the_steps_do(seed: int) -> None:
     expected = jittered(image, np.random.default_rng(seed))
     # Fractions are cut off.
     assert ((expected - view > -0.01) & (expected - view < 1.01)).all()
+
+
+def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -> None:
+    cfg = short_config(8)
+    apply_method(cfg, "staged")
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+
+    def load_zoomed(share: str, *, zoomed: bool = True) -> list[Batch]:
+        cfg.SPARSEDET.STAGED.ZOOM_SHARE = float(share)
+        return list(batches(images, cfg, seed=3, start=0, end=8, zoomed=zoomed))
+
+    plain, some, none = load(scenes, 0, 8), load_zoomed("0.5"), load_zoomed("0", zoomed=False)
+    assert all(same(a, b) for a, b in zip(plain, none, strict=True))
+    kinds = {
+        torch.equal(a["image"], b["image"])
+        for first, second in zip(plain, some, strict=True)
+        for a, b in zip(first, second, strict=True)
+    }
+    assert kinds == {True, False}
+    for item in (item for batch in some for item in batch):
+        height, width = item["image"].shape[1:]
+        boxes = item["instances"].gt_boxes.tensor
+        assert boxes.min() >= 0
+        assert (boxes[:, 2] <= width).all()
+        assert (boxes[:, 3] <= height).all()

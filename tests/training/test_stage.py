@@ -145,12 +145,15 @@ def test_ctrl_c_works_as_ever_after_a_training(images: list[TrainingImage], tmp_
 def test_a_stage_goes_on_where_the_previous_one_ended(
     images: list[TrainingImage], tmp_path: Path
 ) -> None:
-    """Two stages on the same images are one: weights, schedule, average and draws go on."""
-    cfg = short_config(6)
+    """Two stages on the same images are one: weights, schedule, average and draws go on.
+
+    Only that the second one, by default, zooms some of its images.
+    """
+    cfg = short_config(6, "SPARSEDET.STAGED.ZOOM_SHARE", "0.0")
     apply_method(cfg, "plain")
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     cfg.MODEL.DEVICE = "cpu"
-    whole, parts = Recorder(), Recorder()
+    whole, parts, zoomed = Recorder(), Recorder(), Recorder()
 
     def run(name: str, recorder: Recorder, *stages: Stage) -> Weights:
         folder = RunFolder(tmp_path / name)
@@ -168,6 +171,11 @@ def test_a_stage_goes_on_where_the_previous_one_ended(
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     logged = read_metrics(RunFolder(tmp_path / "parts").metrics)
     assert [(line["stage"], line["iteration"]) for line in logged] == [("stage1", 4), ("stage2", 6)]
+
+    cfg.SPARSEDET.STAGED.ZOOM_SHARE = 1.0
+    run("zoomed", zoomed, first, second)
+    assert zoomed.losses[:4] == whole.losses[:4]
+    assert zoomed.losses[4] != whole.losses[4]
 
 
 def test_the_moving_average_follows_the_weights() -> None:

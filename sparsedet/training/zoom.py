@@ -1,0 +1,99 @@
+"""Zooming: a training image from nearer or farther, at another place in its frame.
+
+What a model mined on the images as they are, the training that goes on sees changed: otherwise it
+would learn from itself what it knows already. Strongly changed inputs for targets from unchanged
+ones: Sohn et al., "FixMatch" (NeurIPS 2020); scale jitter of this kind: Ghiasi et al., "Simple
+Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021).
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from detectron2.config import CfgNode
+from numpy.typing import NDArray
+
+from sparsedet.modeling.inputs import UInt8Image
+from sparsedet.modeling.targets import Role
+
+_LEAST_VISIBLE = 0.6
+"""Share of a box; of objects that are cut further nobody knows where the rest would end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoomRule:
+    """How often and how far images are zoomed."""
+
+    share: float
+    """Of the images, 0 to 1; the others stay as they are."""
+    scales: tuple[float, float]
+    """Range of the factor; below 1 the image shrinks inside of its frame."""
+    fill: tuple[float, float, float]
+    """BGR colour of the frame around a shrunken image."""
+
+
+def zoom_rule(cfg: CfgNode) -> ZoomRule:
+    """Return the rule that SPARSEDET.STAGED sets."""
+    mean = tuple(cfg.MODEL.PIXEL_MEAN)
+    rule = cfg.SPARSEDET.STAGED
+    return ZoomRule(
+        share=rule.ZOOM_SHARE,
+        scales=tuple(rule.ZOOM),
+        fill=mean[::-1] if cfg.INPUT.FORMAT == "RGB" else mean,
+    )
+
+
+def zoom(
+    image: UInt8Image, boxes: NDArray[np.float32], rule: ZoomRule, rng: np.random.Generator
+) -> tuple[UInt8Image, NDArray[np.float32]]:
+    """Return an image of the same size that shows a part of `image`, or all of it smaller.
+
+    Args:
+        image: the image.
+        boxes: shape (N, 4), XYXY in its pixels.
+        rule: how far.
+        rng: draws scale and place.
+
+    Returns:
+        The image, and where the boxes are now, which may be outside of it.
+    """
+    height, width = image.shape[:2]
+    least, most = (math.log(scale) for scale in rule.scales)
+    scale = math.exp(rng.uniform(least, most))
+    # A small image lies anywhere in the frame, the frame anywhere in a large one.
+    x, y = (rng.random() * side * (1 - scale) for side in (width, height))
+    # OpenCV counts from the middle of a pixel, boxes from its edge.
+    middle = (scale - 1) / 2
+    matrix = np.array([[scale, 0, x + middle], [0, scale, y + middle]])
+    zoomed = cv2.warpAffine(image, matrix, (width, height), borderValue=rule.fill)
+    moved = boxes * scale + np.array([x, y, x, y])
+    return np.asarray(zoomed, dtype=np.uint8), moved.astype(np.float32)
+
+
+def clip(
+    boxes: NDArray[np.float32], roles: NDArray[np.int64], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+    """Clip boxes to the image, and ignore objects of which too little is left.
+
+    Args:
+        boxes: shape (N, 4), XYXY in pixels.
+        roles: shape (N,), the `Role` of every box.
+        size: height and width of the image.
+
+    Returns:
+        The clipped boxes, their roles, and which of them stay, shape (N,): a rest of a rejected box
+        says nothing, and of other boxes nothing has to be left.
+    """
+    height, width = size
+    clipped = boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
+    visible = _areas(clipped) / np.maximum(_areas(boxes), np.finfo(np.float32).tiny)
+    whole_image = roles == Role.EXHAUSTIVE
+    cut = (visible < _LEAST_VISIBLE) & ~whole_image
+    stays = whole_image | np.where(roles == Role.REJECTED, ~cut, visible > 0)
+    return clipped, np.where(cut, Role.IGNORED, roles), stays
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(sides.prod(axis=1))

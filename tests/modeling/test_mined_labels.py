@@ -1,0 +1,96 @@
+"""Mined labels: their class is learned like a person's, their box is not."""
+
+from typing import Any
+
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.utils.events import EventStorage
+
+from sparsedet.modeling.targets import Role
+from tests.modeling.boxes import SIZE, XYXY, boxes_of, proposals, rows
+from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
+
+REGRESSES = ("SPARSEDET.STAGED.REGRESS_MINED", "True")
+FREE = (0.0, 150.0, 60.0, 220.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return build_model("staged")
+
+
+def shifted(box: XYXY) -> XYXY:
+    left, top, right, bottom = box
+    return (left + 5, top + 5, right + 5, bottom + 5)
+
+
+def sample(model: Any, *targets: Instances) -> list[Instances]:
+    """Sample proposals near both boxes and elsewhere."""
+    torch.manual_seed(0)
+    near = [shifted(LABEL), shifted(ELSEWHERE), FREE]
+    with EventStorage():
+        sampled: list[Instances] = model.roi_heads.label_and_sample_proposals(
+            [proposals(near) for _ in targets], list(targets)
+        )
+    return sampled
+
+
+def gradients(model: Any, sampled: list[Instances]) -> tuple[torch.Tensor, torch.Tensor]:
+    """By how much the loss of a sample moves class logits and box deltas, row by row."""
+    count, classes = sum(len(image) for image in sampled), model.roi_heads.num_classes
+    logits = torch.zeros(count, classes + 1, requires_grad=True)
+    deltas = torch.zeros(count, 4 * classes, requires_grad=True)
+    with EventStorage():
+        losses = model.roi_heads.box_predictor.losses((logits, deltas), sampled)
+    torch.stack(list(losses.values())).sum().backward()
+    assert logits.grad is not None
+    assert deltas.grad is not None
+    return logits.grad, deltas.grad
+
+
+def on(sampled: Instances, box: XYXY) -> torch.Tensor:
+    """Which rows of a sample lie on a box; not the box itself, whose deltas are 0 anyway."""
+    overlap = pairwise_iou(sampled.proposal_boxes, boxes_of([box]))[:, 0]
+    return (overlap > 0.5) & (overlap < 0.99)
+
+
+def test_people_teach_class_and_box_and_mining_the_class_alone(model: Any) -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
+    (sampled,) = sample(model, target)
+    human, mined = on(sampled, LABEL), on(sampled, ELSEWHERE)
+    assert (human.sum(), mined.sum()) == (1, 1)
+    assert sampled.gt_classes[human].tolist() == [DOG]
+    assert sampled.gt_classes[mined].tolist() == [CAT]
+    logits, deltas = gradients(model, [sampled])
+    assert logits[mined][0, CAT] < 0 < logits[mined][0, DOG]
+    assert not deltas[mined].any()
+    assert deltas[human].any()
+
+    exact = sample(model, rows((Role.LABEL, LABEL, DOG), (Role.LABEL, ELSEWHERE, CAT)))
+    logits_of_labels, deltas_of_labels = gradients(model, exact)
+    assert torch.equal(logits, logits_of_labels)
+    assert torch.equal(deltas[human], deltas_of_labels[human])
+    assert deltas_of_labels[mined].any()
+
+
+def test_boxes_are_learned_from_mining_where_the_configuration_says_so(model: Any) -> None:
+    learns = build_model("staged", *REGRESSES)
+    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
+    (sampled,) = sample(learns, target)
+    assert gradients(learns, [sampled])[1][on(sampled, ELSEWHERE)].any()
+
+
+def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> None:
+    """Rejected boxes stand behind their sample, and other images of the batch have no mined one."""
+    first = rows(
+        (Role.MINED, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT), (Role.OBJECT, FREE, CAT)
+    )
+    alone = Instances(SIZE)
+    alone.gt_boxes, alone.gt_classes = Boxes(torch.tensor([LABEL])), torch.tensor([CAT])
+    sampled = sample(model, first, alone)
+    _, deltas = gradients(model, sampled)
+    assert not deltas[: len(sampled[0])].any()
+    assert deltas[len(sampled[0]) :].any()
+    losses = step(model, first, alone, rows((Role.EXHAUSTIVE, (0.0, 0.0, 320.0, 240.0), 0)))
+    assert all(torch.isfinite(loss) for loss in losses.values())

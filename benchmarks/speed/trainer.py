@@ -33,7 +33,9 @@ def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> C
 class Trainer:
     """What a stage of a run does in every iteration, but for the log and the checkpoints."""
 
-    def __init__(self, cfg: CfgNode, images: Sequence[TrainingImage]) -> None:
+    def __init__(
+        self, cfg: CfgNode, images: Sequence[TrainingImage], *, zoomed: bool = False
+    ) -> None:
         self.cfg = cfg
         torch.manual_seed(SEED)
         self.model = checkpoint.build(cfg).train()
@@ -42,7 +44,9 @@ class Trainer:
         decay = cfg.SOLVER.EMA_DECAY
         self.average = MovingAverage(self.model, decay) if decay > 0 else None
         self.images = images
-        self.batches: Iterator[Batch] = batches(images, cfg, seed=SEED, start=0, end=_ENDLESS)
+        self.batches: Iterator[Batch] = batches(
+            images, cfg, seed=SEED, start=0, end=_ENDLESS, zoomed=zoomed
+        )
         self.steps = 0
         self.losses: dict[str, float] = {}
         """Of the last step, by name."""

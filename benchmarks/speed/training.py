@@ -42,7 +42,8 @@ class Training:
         def trainer(method: str, *overrides: str, mined: bool = False) -> Trainer:
             cfg = configuration(method, classes, overrides)
             keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-            return Trainer(cfg, data.training_images(mined=mined, keep_unlabelled=keep))
+            images = data.training_images(mined=mined, keep_unlabelled=keep)
+            return Trainer(cfg, images, zoomed=mined)
 
         self.plain, self.end_to_end = trainer("plain"), trainer("end-to-end")
         for number in range(warm_up):

@@ -94,3 +94,11 @@ def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> No
     assert deltas[len(sampled[0]) :].any()
     losses = step(model, first, alone, rows((Role.EXHAUSTIVE, (0.0, 0.0, 320.0, 240.0), 0)))
     assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+@pytest.mark.parametrize("rest", [(), ((Role.IGNORED, LABEL, CAT),)])
+def test_a_batch_that_zooming_left_no_label_teaches_nothing(model: Any, rest: Any) -> None:
+    losses = step(model, rows(*rest), rows())
+    total = torch.stack(list(losses.values())).sum()
+    assert total.item() == 0
+    total.backward()

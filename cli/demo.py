@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparsedet.seeds import MAX_SEED
+
 from .options import Device, Json
 from .output import emit_json, progress_bar, say, table
 
@@ -31,7 +33,9 @@ def demo(
     iterations: Annotated[
         int, typer.Option("--iterations", min=1, help="Iterations of each training.")
     ] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of everything that is drawn.")
+    ] = 1,
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:

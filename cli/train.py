@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sparsedet.seeds import MAX_SEED
+
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 
 
@@ -46,7 +48,9 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, help="Seed of everything that is drawn. Default: 1."),
+        typer.Option(
+            "--seed", min=0, max=MAX_SEED, help="Seed of everything that is drawn. Default: 1."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in the run folder.")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sparsedet.errors import SparseDetError
 from sparsedet.files import write_text
+from sparsedet.seeds import MAX_SEED
 from sparsedet.tool import PushMode
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class TrainingSettings(_Section):
 
     config: str = "lite0_fpn"
     method: Literal["plain", "end-to-end", "staged"] = "staged"
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, le=MAX_SEED)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {}
     """Configuration keys that differ from the configuration's."""

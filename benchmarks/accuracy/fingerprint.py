@@ -90,7 +90,7 @@ def test_hash(data: FullData) -> str:
 
 
 def code_hash(package: Path | None = None) -> str:
-    """Return the hash of the code that trains, mines and evaluates; None: of `sparsedet` here.
+    """Return the hash of the code that trains and mines; None: of `sparsedet` here.
 
     Comments, docstrings and layout don't count: they decide about no figure.
     """

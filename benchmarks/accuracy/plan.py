@@ -29,7 +29,7 @@ ABLATIONS = (
     Ablation(
         "no mined labels",
         ("SPARSEDET.STAGED.LABELS", "False"),
-        "a mined box of sure object and class is a label, instead of less",
+        "a mined box of sure object and class is a label, instead of being ignored",
     ),
     Ablation(
         "mined boxes learned",

@@ -13,10 +13,10 @@ method trains for the same number of iterations in all: `plain` on the labels as
 the default; `end-to-end`, the method and mining settings of SparseDet as published. Optimiser,
 image size and the moving average of the weights are those of the configuration, the same for all
 three. `staged` alone sees zoomed images, once it has mined: `plain` might gain by them, too. What
-they are worth stands among the parts of `staged`. AP is the mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard
-deviations (number of seeds). A seed decides which boxes are removed and how training goes; the
-difference is that of `staged` to `plain`, seed by seed. Settings were chosen on training images
-only. A dash: not trained yet.
+they are worth stands among the parts of `staged`. AP is the mean over IoU 0.50 to 0.95, in percent.
+Figures are means ± sample standard deviations (number of seeds). A seed decides which boxes are
+removed and how training goes; the difference is that of `staged` to `plain`, seed by seed. Settings
+were chosen on training images only. A dash: not trained yet.
 """
 _SHOWN = {"labels": "labels", "objects": "objects of unsure class", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""

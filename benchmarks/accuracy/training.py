@@ -9,6 +9,7 @@ from types import TracebackType
 import torch
 
 from sparsedet import __version__
+from sparsedet.errors import SparseDetError
 from sparsedet.files import read_json, write_json
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
@@ -20,7 +21,7 @@ from sparsedet.training.train import Listeners, run_training, start_run
 
 from .cell import Cell
 from .data import FullData
-from .fingerprint import Fingerprint, configuration
+from .fingerprint import Fingerprint, configuration, configuration_hash
 from .ignoring import evaluate_ignoring
 from .mined_quality import mined_quality
 from .record import Figures, Record
@@ -44,6 +45,9 @@ def train_cell(
         made_from: the cell's fingerprint; a training that began with another is begun anew.
         scratch: the cell's folder, which stays; empty or not there at first.
         on_progress: told after every iteration.
+
+    Raises:
+        SparseDetError: when the cell's configuration is no longer that of its fingerprint.
     """
     note = scratch / "fingerprint.json"
     if not note.exists() or read_json(note) != made_from.model_dump():
@@ -52,6 +56,8 @@ def train_cell(
     run = RunFolder(scratch / "run")
     sparse, removed = data.sparse(cell)
     if not run.info_file.exists():
+        if configuration_hash(cell, len(data.train.categories)) != made_from.configuration:
+            raise SparseDetError(f"{cell.config}: changed since the call began; call it again")
         start_run(
             configuration(cell),
             run,

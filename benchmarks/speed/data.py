@@ -28,16 +28,15 @@ class SpeedData:
 
         Args:
             mined: whether the removed boxes come along, as mining might have them: half as labels,
-                a quarter as objects of unknown class, a quarter as boxes to ignore.
+                half as boxes to ignore.
             keep_unlabelled: whether images without any label stay.
         """
         found = self.removed if mined else ()
         return training_images(
             self.train,
             self.images,
-            extra_labels=[box for number, box in enumerate(found) if number % 4 < 2],
-            objects=found[2::4],
-            ignored=found[3::4],
+            extra_labels=found[::2],
+            ignored=found[1::2],
             keep_unlabelled=keep_unlabelled,
         )
 

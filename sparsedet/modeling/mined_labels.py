@@ -1,8 +1,9 @@
-"""Mined labels: objects whose class is as sure as a person's label, and whose box is less exact.
+"""Mined labels: objects whose class is sure, to a model, and whose box is less exact than a label.
 
 A model that learns boxes from its own ones repeats their faults, which their scores don't tell. So
-the box head takes the class from a mined label and its box only from people, as Liu et al.,
-"Unbiased Teacher for Semi-Supervised Object Detection" (ICLR 2021), do with pseudo-labels.
+the box head takes classes from mined labels, too, but boxes from people alone, as Liu et al.,
+"Unbiased Teacher for Semi-Supervised Object Detection" (ICLR 2021), do with pseudo-labels. The RPN,
+whose boxes are rough anyway, learns from both.
 """
 
 import torch

@@ -25,7 +25,7 @@ class SparseOutputLayers(FastRCNNOutputLayers):
 
     - proposals without a verdict stay out of the losses; certain negatives and objects of unknown
       class have their own;
-    - without `regress_mined`, boxes are learned from people alone, not from mined labels;
+    - without `regress_mined`, their boxes are learned from people alone, not from mined labels;
     - detections also tell how sure it is that there is an object: that may be sure while its class
       is not.
     """

@@ -36,7 +36,8 @@ class Targets:
     """The rows of an image, parted by role."""
 
     labels: Instances
-    """With `gt_boxes` and `gt_classes`, as detectron2 expects them."""
+    """With `gt_boxes` and `gt_classes`, as detectron2 expects them; where the image has roles, also
+    `gt_mined`, shape (N,): which of them a model found."""
     ignored: Boxes
     rejected: Instances
     """With `gt_boxes` and `gt_classes`."""

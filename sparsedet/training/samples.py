@@ -29,7 +29,7 @@ class TrainingImage:
 
     @property
     def labels(self) -> NDArray[np.bool_]:
-        """Shape (N,): true for the boxes of objects."""
+        """Shape (N,): true for labels, mined ones among them."""
         return np.isin(self.roles, (Role.LABEL, Role.MINED))
 
 
@@ -57,7 +57,7 @@ def training_images(
         dataset: its annotations are labels, crowd regions left out; its verified background is
             rejected.
         folder: where the image files are.
-        extra_labels: further labels, such as sure mined boxes.
+        extra_labels: mined labels.
         objects: boxes that show an object, whose class training must not learn.
         ignored: boxes that training must neither learn nor punish.
         keep_unlabelled: whether images without any label stay; those of which something else is

@@ -88,7 +88,7 @@ def train_stage(
             seed=seed,
             start=training.iteration,
             end=stage.end,
-            # Behind the first mining, which is that of images as they are.
+            # Mining is of images as they are; what it found is learned on changed ones, too.
             zoomed=stage.previous is not None,
         ):
             on_progress(training.step(batch))

@@ -162,6 +162,13 @@ def test_errors_are_one_line_and_leave_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_seed_that_is_too_large_is_refused_at_once(data: Path, tmp_path: Path) -> None:
+    result = train_elsewhere(data, tmp_path / "run", "--seed", str(2**32))
+    assert result.status == 2
+    assert "--seed" in result.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     assert "not empty" in train_elsewhere(data, tmp_path).error()

@@ -194,6 +194,12 @@ def test_one_matrix_jitters_as_the_steps_do(seed: int) -> None:
     assert ((expected - view > -0.01) & (expected - view < 1.01)).all()
 
 
+def shape(boxes: torch.Tensor) -> torch.Tensor:
+    """Return width / height of boxes, shape (N,)."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return sides[:, 0] / sides[:, 1]
+
+
 def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -> None:
     cfg = short_config(8)
     apply_method(cfg, "staged")
@@ -211,9 +217,21 @@ def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -
         for a, b in zip(first, second, strict=True)
     }
     assert kinds == {True, False}
-    for item in (item for batch in some for item in batch):
-        height, width = item["image"].shape[1:]
-        boxes = item["instances"].gt_boxes.tensor
-        assert boxes.min() >= 0
-        assert (boxes[:, 2] <= width).all()
-        assert (boxes[:, 3] <= height).all()
+    uncut = 0
+    for first, second in zip(plain, some, strict=True):
+        for before, item in zip(first, second, strict=True):
+            height, width = item["image"].shape[1:]
+            boxes = item["instances"].gt_boxes.tensor
+            assert boxes.min() >= 0
+            assert (boxes[:, 2] <= width).all()
+            assert (boxes[:, 3] <= height).all()
+            # Zooming and flipping leave the shape of a box, by which its class is found again.
+            shapes = shape(before["instances"].gt_boxes.tensor)
+            whole = (boxes[:, :2] > 0).all(dim=1) & (boxes[:, 2] < width) & (boxes[:, 3] < height)
+            for ratio, number in zip(
+                shape(boxes[whole]), item["instances"].gt_classes[whole], strict=True
+            ):
+                alike = (shapes - ratio).abs() < 1e-4
+                assert number in before["instances"].gt_classes[alike]
+                uncut += 1
+    assert uncut > 50

@@ -17,7 +17,6 @@ from sparsedet.modeling import checkpoint
 from sparsedet.resources import limit_threads, usable_cores
 from sparsedet.training.methods import METHODS
 
-from ..accuracy.fingerprint import code_hash
 from .data import SpeedData, read_data
 from .inference import inference_model, inference_times, mining_seconds
 from .loading import loading_times
@@ -97,7 +96,6 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
     write_text(options.results / "speed.md", text)
     figures = {
         "machine": machine,
-        "code": code_hash(),
         "seconds": {
             "all": time.monotonic() - start,
             "step": steps.seconds,

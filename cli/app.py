@@ -11,6 +11,7 @@ import typer
 
 from sparsedet import __version__
 from sparsedet.errors import SparseDetError
+from sparsedet.launched import is_first_launched, is_launched, speaks_of_the_end
 
 from . import (
     compare,
@@ -65,11 +66,17 @@ def _options(
     if not debug:
         # Deprecations inside torch and detectron2 are nothing that a user can mend.
         warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
+    if is_launched():
+        # Else every process tells on stderr how torch could be a little faster.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    quiet = logging.WARNING if is_first_launched() else logging.ERROR
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
+        level=logging.DEBUG if debug else quiet,
         format="%(levelname)s: %(message)s",
         stream=sys.stderr,
     )
+    # Of files that only one process has to do with, no other one can tell.
+    logging.getLogger("sparsedet.unreadable").setLevel(logging.WARNING)
 
 
 app.command("init")(init.init)
@@ -101,7 +108,7 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == _ENDED_BY_INTERRUPT:
+        if end.code == _ENDED_BY_INTERRUPT and speaks_of_the_end():
             typer.echo("interrupted; call it again to go on (train: with --resume)", err=True)
         raise
     except ModuleNotFoundError as error:

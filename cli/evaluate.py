@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from sparsedet.run_folder import RunFolder
 
 
+_ROWS = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "VOC07_AP50": "VOC AP50 (11 recalls)",
+    "VOC12_AP50": "VOC AP50 (area)",
+}
+"""Figure -> its name for people."""
+
+
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
@@ -23,14 +33,23 @@ def evaluate(
 ) -> None:
     """Measure a trained model.
 
-    Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools.
+    Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and beside them
+    Pascal VOC's AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
+    torchrun every process takes its share of the images.
     """
     from sparsedet.datasets import read_data
     from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.info()
-    result = evaluate_data(folder, read_data(data, images, data_root), device)
+
+    from sparsedet.processes import first_does, process_group
+    from sparsedet.training.train import choose_device
+
+    device = choose_device(device)
+    with process_group(device):
+        source = first_does(lambda: read_data(data, images, data_root))
+        result = evaluate_data(folder, source, device)
     if json_output:
         emit_json(result)
     else:
@@ -46,7 +65,6 @@ def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]
 
     from sparsedet.training.evaluation import evaluate_run
     from sparsedet.training.settings import read_config
-    from sparsedet.training.train import choose_device
 
     with progress_bar() as report:
         return evaluate_run(
@@ -54,14 +72,14 @@ def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]
             read_config(run.config),
             dataset,
             data.images,
-            device=choose_device(device),
+            device=device,
             on_image=lambda done, total: report("evaluating", done, total),
         ).as_json()
 
 
 def show_evaluation(what: str, result: dict[str, Any]) -> None:
     """Print the figures of an evaluation of `what` as a table."""
-    rows = [(name, result[name]) for name in ("AP", "AP50", "AP75")]
+    rows = [(shown, result[name]) for name, shown in _ROWS.items()]
     rows += [(f"AP {name}", value) for name, value in result["per_class"].items()]
     shown = [(name, "-" if value is None else f"{value:.1f}") for name, value in rows]
     data = f"{result['images']} images, {result['annotations']} annotations"

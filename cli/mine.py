@@ -1,12 +1,16 @@
 """`sparsedet mine`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, say, table
+
+if TYPE_CHECKING:
+    from sparsedet.annotations import Dataset
+    from sparsedet.datasets import Data
 
 
 def mine(
@@ -32,6 +36,7 @@ def mine(
 
     They are the detections that no annotation explains and whose score is high enough. Every class
     has a threshold of its own: a low quantile of the model's scores on the boxes that people drew.
+    Under torchrun every process takes its share of the images.
     """
     from sparsedet.annotations import check_images
     from sparsedet.datasets import read_data
@@ -39,30 +44,37 @@ def mine(
 
     folder = RunFolder(run)
     info = folder.info()
-    source = read_data(data, images, data_root)
-    dataset = source.with_classes(name for _, name in info.classes)
-    check_images(dataset, source.images)
+
+    def read() -> tuple["Data", "Dataset"]:
+        source = read_data(data, images, data_root)
+        dataset = source.with_classes(name for _, name in info.classes)
+        check_images(dataset, source.images)
+        return source, dataset
 
     from sparsedet.mining.mine import mine as mine_dataset
     from sparsedet.mining.mine import mined_meta
     from sparsedet.mining.mined import write_mined
+    from sparsedet.processes import first_does, is_first, process_group
     from sparsedet.training.settings import read_config
     from sparsedet.training.train import choose_device
 
+    device = choose_device(device)
     cfg = read_config(folder.config)
     if quantile is not None:
         cfg.SPARSEDET.MINING.QUANTILE = quantile
-    with progress_bar() as report:
+    with process_group(device), progress_bar() as report:
+        source, dataset = first_does(read)
         result = mine_dataset(
             folder,
             cfg,
             dataset,
             source.images,
-            device=choose_device(device),
+            device=device,
             on_image=lambda done, total: report("mining", done, total),
         )
-    meta = {**mined_meta(folder, cfg, dataset, result), "data": data}
-    write_mined(result.mined, meta, output)
+        meta = {**mined_meta(folder, cfg, dataset, result), "data": data}
+        if is_first():
+            write_mined(result.mined, meta, output)
     names = {category.id: category.name for category in dataset.categories}
     thresholds = meta["thresholds"]
     counts = dict.fromkeys(names.values(), 0)

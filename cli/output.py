@@ -12,17 +12,29 @@ from typing import Any
 
 import typer
 
+from sparsedet.launched import is_first_launched
 from sparsedet.tool import Progress
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a `--json` call."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    echo(json.dumps(value, ensure_ascii=False))
 
 
 def say(text: str) -> None:
     """Tell a person something; on stderr, so that stdout stays for results."""
-    typer.echo(text, err=True)
+    echo(text, err=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line; of several processes that work on one command only the first does."""
+    if is_first_launched():
+        typer.echo(text, err=err)
+
+
+def draws() -> bool:
+    """Tell whether there is a terminal to draw progress on."""
+    return sys.stderr.isatty() and is_first_launched()
 
 
 def command(name: str, folder: Path, options: str = "") -> str:
@@ -35,13 +47,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     """Print a table on stdout; all columns but the first are right-aligned."""
     texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
-    typer.echo(title)
+    echo(title)
     for row in texts:
         cells = [
             cell.rjust(width) if column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        typer.echo(("  " + "  ".join(cells)).rstrip())
+        echo(("  " + "  ".join(cells)).rstrip())
 
 
 @contextmanager
@@ -57,7 +69,7 @@ def progress_bar() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=not draws(),
     ) as bars:
         tasks: dict[str, Any] = {}
 

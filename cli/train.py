@@ -7,6 +7,7 @@ import typer
 
 from sparsedet.seeds import MAX_SEED
 
+from .launch import Launch, launch
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 
 
@@ -64,6 +65,26 @@ def train(
             help="KEY VALUE pairs are those of the published SparseDet commands, as they are.",
         ),
     ] = False,
+    num_gpus: Annotated[
+        int,
+        typer.Option(
+            "--num-gpus",
+            min=1,
+            help="Processes on this machine, each on a GPU, or with --device cpu on cores.",
+        ),
+    ] = 1,
+    num_machines: Annotated[int, typer.Option("--num-machines", min=1, help="Machines.")] = 1,
+    machine_rank: Annotated[
+        int,
+        typer.Option("--machine-rank", min=0, help="This machine's number; the first one is 0."),
+    ] = 0,
+    dist_url: Annotated[
+        str,
+        typer.Option(
+            "--dist-url",
+            help="tcp://HOST:PORT of the first machine, where there are several.",
+        ),
+    ] = "auto",
     json_output: Json = False,
 ) -> None:
     """Train a detector on sparse annotations.
@@ -71,6 +92,11 @@ def train(
     Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (mine on the way
     and go on with what was found; the default). The result is a run folder for eval, mine and push.
     """
+    start = Launch(num_gpus, num_machines, machine_rank, dist_url)
+    if start.is_wanted:
+        launch(start)
+        return
+
     from .training import TrainRequest, run_train
 
     run_train(

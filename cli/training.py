@@ -3,14 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
 from detectron2.config import CfgNode
 
-from sparsedet.annotations import check_images
-from sparsedet.datasets import read_data
+from sparsedet import processes
+from sparsedet.annotations import Dataset, check_images, read_coco
+from sparsedet.datasets import Data, read_data
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
-from sparsedet.run_folder import RunFolder
+from sparsedet.run_folder import RunFolder, RunInfo
+from sparsedet.training.best import ValidationData
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
 from sparsedet.training.samples import without_versions
@@ -23,7 +24,7 @@ from sparsedet.training.train import (
 )
 
 from .evaluate import evaluate_data, show_evaluation
-from .output import emit_json, say
+from .output import echo, emit_json, say
 from .training_progress import training_progress
 
 _DEFAULT_CONFIG = "lite0_fpn"
@@ -50,45 +51,72 @@ class TrainRequest:
 
 
 def run_train(request: TrainRequest, *, json_output: bool) -> None:
-    """Start or resume a run, train it, and evaluate it where validation data is given."""
+    """Start or resume a run, train it, and evaluate it where validation data is given.
+
+    In a launcher's processes all of this is done together; the first one writes and speaks.
+    """
+    device = choose_device(request.device)
+    with processes.process_group(device):
+        # A typo in what is measured on shall not show itself hours later.
+        prepared = processes.first_does(lambda: _prepare(request, device))
+        info = prepared.run.info()
+        _tell_start(info, prepared.run, device)
+        with training_progress() as report:
+            run_training(prepared.run, device=device, listeners=report.listeners())
+        evaluation = None
+        if prepared.validation is not None:
+            evaluation = evaluate_data(prepared.run, prepared.validation, device)
+            if processes.is_first():
+                write_json(prepared.run.root / _EVALUATION, evaluation, indent=2)
+    if json_output:
+        emit_json({"run": str(prepared.run.root), "method": info.method, "evaluation": evaluation})
+        return
+    if evaluation is not None:
+        show_evaluation(f"{info.method} in {prepared.run.root}", evaluation)
+    echo(f"model: {prepared.run.model}")
+    say(f"next: sparsedet mine {prepared.run.root} --data ... -o mined.json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A run that can be trained."""
+
+    run: RunFolder
+    validation: Data | None
+
+
+def _prepare(request: TrainRequest, device: str) -> _Prepared:
+    """Start the run that is asked for, or check that it can be gone on with."""
     cfg, request = _settings(request)
     if request.output is None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
-    device = choose_device(request.device)
-    # Before the training: a typo here shall not show itself hours later.
-    val = read_data(request.val, request.images, request.data_root) if request.val else None
-    if val is not None:
-        check_images(val.dataset, val.images)
+    validation = read_data(request.val, request.images, request.data_root) if request.val else None
+    if validation is not None:
+        check_images(validation.dataset, validation.images)
     if request.resume and run.info_file.exists():
-        _check_resume(run, cfg, request)
+        _check_resume(run, cfg, request, validation)
     elif request.resume and not request.published:
         # The published commands carry --resume from their first start on.
         raise RunError(f"{run.root}: no run here to go on with; leave --resume out to start one")
     else:
-        _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device)
-    info = run.info()
-    say(f"training by {info.method!r} on {device}, seed {info.seed}, into {run.root}")
-    with training_progress() as report:
-        run_training(
-            run,
-            device=device,
-            listeners=report.listeners(),
-        )
-    evaluation = None
-    if val is not None:
-        evaluation = evaluate_data(run, val, device)
-        write_json(run.root / _EVALUATION, evaluation, indent=2)
-    if json_output:
-        emit_json({"run": str(run.root), "method": info.method, "evaluation": evaluation})
-        return
-    if evaluation is not None:
-        show_evaluation(f"{info.method} in {run.root}", evaluation)
-    typer.echo(f"model: {run.model}")
-    say(f"next: sparsedet mine {run.root} --data ... -o mined.json")
+        _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device, validation)
+    return _Prepared(run, validation)
 
 
-def _start(run: RunFolder, cfg: CfgNode, request: TrainRequest, device: str) -> None:
+def _tell_start(info: RunInfo, run: RunFolder, device: str) -> None:
+    ranks = processes.ranks()
+    together = f" in {ranks} processes" if ranks > 1 else ""
+    say(f"training by {info.method!r} on {device}{together}, seed {info.seed}, into {run.root}")
+
+
+def _start(
+    run: RunFolder,
+    cfg: CfgNode,
+    request: TrainRequest,
+    device: str,
+    validation: Data | None,
+) -> None:
     if request.train is None:
         raise ConfigError("what should be trained on? Give annotations with --train")
     data = read_data(request.train, request.images, request.data_root)
@@ -101,10 +129,19 @@ def _start(run: RunFolder, cfg: CfgNode, request: TrainRequest, device: str) -> 
         method=request.method or cfg.SPARSEDET.METHOD,
         seed=_DEFAULT_SEED if request.seed is None else request.seed,
         device=device,
+        validation=None if validation is None else _validation_data(validation, data.dataset),
     )
 
 
-def _check_resume(run: RunFolder, cfg: CfgNode | None, request: TrainRequest) -> None:
+def _validation_data(data: Data, training: Dataset) -> ValidationData:
+    """Return validation data with all classes that are trained."""
+    dataset = data.with_classes(category.name for category in training.categories)
+    return ValidationData(dataset, data.images)
+
+
+def _check_resume(
+    run: RunFolder, cfg: CfgNode | None, request: TrainRequest, validation: Data | None
+) -> None:
     """Check that what is given again is what the run has; images may have moved."""
     info = run.info()
     dataset = None
@@ -113,7 +150,17 @@ def _check_resume(run: RunFolder, cfg: CfgNode | None, request: TrainRequest) ->
         dataset = without_versions(data.dataset)
     if cfg is not None:
         cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
-    check_same_run(run, method=request.method, seed=request.seed, dataset=dataset, cfg=cfg)
+    measured_on = None
+    if validation is not None:
+        measured_on = _validation_data(validation, read_coco(run.training_data)).dataset
+    check_same_run(
+        run,
+        method=request.method,
+        seed=request.seed,
+        dataset=dataset,
+        cfg=cfg,
+        validation=measured_on,
+    )
     if request.images is not None:
         use_images(run, request.images)
 

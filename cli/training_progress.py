@@ -1,25 +1,26 @@
-"""The progress of a training on the terminal: losses, iterations, time left."""
+"""The progress of a training on the terminal: iterations, time left, losses, speed, memory."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from sparsedet.training.pseudo_labels import PseudoLabels
 from sparsedet.training.stage import LOG_PERIOD, StageProgress
 from sparsedet.training.train import Listeners
 
-from .output import say
+from .output import draws, say
+from .time_left import TimeLeft, shown
 
 _SHORT_NAMES = {
     "total_loss": "loss",
@@ -29,40 +30,61 @@ _SHORT_NAMES = {
     "loss_rpn_loc": "rpn box",
     "distillation_loss": "self",
 }
-_WIDE = 120
+_WIDE = 165
 """Columns of a terminal that has room for every loss."""
+_NARROW = 105
+"""Columns of a terminal that has none for the bar."""
 _LINE_PERIOD = 2 * LOG_PERIOD
 """Iterations between two lines where there is no terminal to draw on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a line of progress holds."""
+
+    names: Mapping[str, str]
+    """The losses to show, and what to call them."""
+    gap: str
+    """Between two figures."""
+    columns: tuple[ProgressColumn, ...]
+
+    @classmethod
+    def of(cls, width: int) -> "Layout":
+        """Return what has room in a line of so many characters."""
+        has_bar = width >= _NARROW
+        return cls(
+            names=_SHORT_NAMES if width >= _WIDE else {"total_loss": "loss"},
+            gap="  " if has_bar else " ",
+            columns=(
+                TextColumn("{task.description}"),
+                *([BarColumn(bar_width=12)] if has_bar else []),
+                MofNCompleteColumn(),
+                *([TimeElapsedColumn()] if has_bar else []),
+                TextColumn("left {task.fields[left]}"),
+                TextColumn("{task.fields[figures]}"),
+            ),
+        )
 
 
 @contextmanager
 def training_progress() -> Iterator["TrainingProgress"]:
     """Yield what draws the progress of a run; without a terminal it prints a line now and then."""
     console = Console(stderr=True)
-    draws = sys.stderr.isatty()
-    names = {"total_loss": "loss"} if draws and console.width < _WIDE else _SHORT_NAMES
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=12),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[losses]}"),
-        console=console,
-        disable=not draws,
-    ) as bars:
-        yield TrainingProgress(bars, names)
+    drawn = draws()
+    layout = Layout.of(console.width if drawn else _WIDE)
+    with Progress(*layout.columns, console=console, disable=not drawn) as bars:
+        yield TrainingProgress(bars, layout)
 
 
 class TrainingProgress:
     """Draws a bar for the training and one for every mining."""
 
-    def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
-        """Draw on `bars`; `names` are the losses to show, and what to call them."""
+    def __init__(self, bars: Progress, layout: Layout) -> None:
+        """Draw on `bars`, which have the columns of the layout."""
         self._bars = bars
-        self._names = names
+        self._layout = layout
         self._tasks: dict[str, TaskID] = {}
+        self._times: dict[str, TimeLeft] = {}
 
     def listeners(self) -> Listeners:
         """Return the listeners that draw here."""
@@ -70,15 +92,22 @@ class TrainingProgress:
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""
-        losses = "  ".join(
+        losses = [
             f"{short} {progress.losses[name]:.3f}"
-            for name, short in self._names.items()
+            for name, short in self._layout.names.items()
             if name in progress.losses
-        )
-        self._draw("training", progress.iteration, progress.iterations, losses)
+        ]
+        others = [
+            f"lr {progress.learning_rate:.2g}",
+            f"{progress.images_per_second:.1f} img/s",
+            f"{progress.memory_bytes / 2**30:.1f} GiB",
+        ]
+        figures = self._layout.gap.join(losses + others)
+        left = self._draw("training", progress.iteration, progress.iterations, figures)
         at_end = progress.iteration == progress.end
         if self._bars.disable and (progress.iteration % _LINE_PERIOD == 0 or at_end):
-            say(f"{progress.stage} {progress.iteration}/{progress.iterations}  {losses}")
+            done = f"{progress.stage} {progress.iteration}/{progress.iterations}"
+            say(f"{done}  left {left}  {figures}")
 
     def mined(self, found: PseudoLabels) -> None:
         """Tell what a stage found in the training images, and what becomes of it."""
@@ -96,7 +125,10 @@ class TrainingProgress:
             self._tasks.pop("mining", None)
         self._draw("mining", done, total, "")
 
-    def _draw(self, what: str, done: int, total: int, losses: str) -> None:
+    def _draw(self, what: str, done: int, total: int, figures: str) -> str:
+        """Draw a bar; return the time left."""
+        left = shown(self._times.setdefault(what, TimeLeft()).after(done, total))
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total, losses="")
-        self._bars.update(self._tasks[what], completed=done, losses=losses)
+            self._tasks[what] = self._bars.add_task(what, total=total, left=left, figures=figures)
+        self._bars.update(self._tasks[what], completed=done, left=left, figures=figures)
+        return left

@@ -1,19 +1,25 @@
-"""How many threads and loader processes a model takes, by the cores that it may use.
+"""How many threads and loader processes a model takes, and how much memory it took.
 
-How busy they are does not count. The number of threads changes losses in their last digits:
-convolutions choose their algorithm, and sums their order, by it; and the same seed shall give the
-same losses. Threads that wait sleep (see `sparsedet/__init__.py`), so that two trainings share the
-cores without standing in each other's way.
+Threads and processes go by the cores that may be used; how busy they are does not count. The number
+of threads changes losses in their last digits: convolutions choose their algorithm, and sums their
+order, by it; and the same seed shall give the same losses. Threads that wait sleep (see
+`sparsedet/__init__.py`): two trainings share the cores without standing in each other's way.
 """
 
 import os
+import re
+import resource
+import sys
 from pathlib import Path
 
 import torch
 
+from sparsedet.launched import local_processes
+
 MAX_WORKERS = 8
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+_PROCESS_STATUS = Path("/proc/self/status")
 _BY_ENVIRONMENT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _threads_at_import = torch.get_num_threads()
 
@@ -54,5 +60,23 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
     """
     if image_bytes <= cache_bytes:
         return 0
-    cores = usable_cores()
+    cores = usable_cores() // local_processes()
     return min(MAX_WORKERS, cores // 4 if device == "cpu" else cores)
+
+
+def peak_memory(device: torch.device | str) -> int:
+    """Return the most memory that this process has taken so far, in bytes.
+
+    On a GPU, of its memory what tensors took; elsewhere all resident memory of the process.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        peak = re.search(r"^VmHWM:\s*(\d+) kB$", _PROCESS_STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        peak = None
+    if peak is not None:
+        return int(peak.group(1)) * 2**10
+    # Not asked for first: on Linux it begins with the memory of the process that started this one.
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 2**10

@@ -24,6 +24,8 @@ class RunInfo:
     """(category id, name) in the order of the model's outputs."""
     version: str
     """Of sparsedet."""
+    validation_images: str | None = None
+    """The image folder of the validation data, absolute; None: none was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,24 @@ class RunFolder:
         return self.root / "metrics.json"
 
     @property
+    def curves(self) -> Path:
+        """The metrics as a picture."""
+        return self.root / "curves.png"
+
+    @property
     def checkpoints(self) -> Path:
         """The training states that `--resume` goes on from."""
         return self.root / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The weights that validation found best, where there is any."""
+        return self.checkpoints / "best.pth"
+
+    @property
+    def validation_data(self) -> Path:
+        """What the training is measured on, where it was given; a copy."""
+        return self.root / "validation.json"
 
     @property
     def tensorboard(self) -> Path:

@@ -84,12 +84,21 @@ def test_classes_that_a_folder_of_voc_has_no_box_of(tmp_path: Path) -> None:
         assert data.with_classes([*names, "dog"]) is data.dataset
 
 
-def test_published_names_lie_below_the_data_root(tmp_path: Path) -> None:
-    assert len(PUBLISHED) == 17
-    write_coco(DATASET, tmp_path / "splits/split4_hard.json")
-    data = read_data("split4_hard", data_root=tmp_path)
-    assert data.source == tmp_path / "splits/split4_hard.json"
-    assert data.images == tmp_path / "voc"
+@pytest.mark.parametrize(
+    ("name", "file", "images"),
+    [
+        *((name, f"splits/{name}.json", "coco/train2017") for name in RELEASED if name < "split4"),
+        *((name, f"splits/{name}.json", "voc") for name in RELEASED if name > "split4"),
+        ("coco_val", "coco/annotations/instances_val2017.json", "coco/val2017"),
+        ("voc_test", "splits/voc_test.json", "voc"),
+    ],
+)
+def test_published_names_lie_below_the_data_root(
+    name: str, file: str, images: str, tmp_path: Path
+) -> None:
+    write_coco(DATASET, tmp_path / file)
+    data = read_data(name, data_root=tmp_path)
+    assert (data.source, data.images) == (tmp_path / file, tmp_path / images)
     assert objects(data.dataset) == objects(DATASET)
 
 

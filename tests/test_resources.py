@@ -1,12 +1,15 @@
 """Threads and loader processes: by the cores that a process may use."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from sparsedet import resources
 
@@ -39,6 +42,24 @@ def test_a_container_s_quota_counts(
     assert resources.usable_cores() == 4
     (tmp_path / "cpu.max").write_text(content + "\n")
     assert resources.usable_cores() == cores
+
+
+def test_the_peak_of_memory_stays_when_memory_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    size = 200 * 2**20
+    taken = int(re.findall(r"VmRSS:\s*(\d+)", Path("/proc/self/status").read_text())[0]) * 2**10
+    block = np.ones(size, dtype=np.uint8)
+    peak = resources.peak_memory("cpu")
+    assert peak > taken + 0.9 * block.nbytes
+    del block
+    # The kernel counts in portions.
+    assert resources.peak_memory("cpu") >= 0.99 * peak
+    # What is asked on systems without such a file.
+    monkeypatch.setattr(resources, "_PROCESS_STATUS", tmp_path / "nothing")
+    assert resources.peak_memory("cpu") >= 0.9 * peak
+    (tmp_path / "nothing").write_text("VmHWM:\t  2048 kB\n")
+    assert resources.peak_memory(torch.device("cpu")) == 2 * 2**20
 
 
 SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

@@ -94,7 +94,9 @@ def test_groups_stay_on_one_side_of_a_round(tmp_path: Path) -> None:
     def stop(progress: object) -> None:
         raise Stop
 
-    training = {"keys": SHORT, "device": "cpu", "method": "plain", "seed": 0}
+    # One of the rounds trains on one image.
+    keys = {**SHORT, "SOLVER.IMS_PER_BATCH": 1}
+    training = {"keys": keys, "device": "cpu", "method": "plain", "seed": 0}
     sides: dict[str, list[str]] = {}
     # One name for scenes 1 and 2, another for scene 3.
     for group_by in ("", "regex:_000(?=[12])|_0003"):

@@ -60,7 +60,11 @@ def read_image(image: Image, folder: Path) -> "np.ndarray[Any, np.dtype[np.uint8
 
 
 def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Decode an image, EXIF orientation applied; uint8 of shape (H, W, 3), BGR."""
+    """Decode an image, EXIF orientation applied; uint8 of shape (H, W, 3), BGR.
+
+    Raises:
+        AnnotationError: naming the file, when it can't be read or decoded.
+    """
     import cv2
     import numpy as np
 
@@ -68,10 +72,16 @@ def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: can't be read ({error.strerror})") from error
     if data[8:12].tobytes() in _LEFT_TO_PILLOW:
         return _read_with_pillow(path)
     # IMREAD_COLOR applies the EXIF orientation itself, in the other formats that have one.
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:
+        # More pixels than OpenCV decodes, for one.
+        raise AnnotationError(f"{path}: can't be decoded as an image ({error.err})") from error
     if image is None:
         raise AnnotationError(f"{path}: can't be decoded as an image; is the file complete?")
     return np.asarray(image, dtype=np.uint8)

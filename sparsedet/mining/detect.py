@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sparsedet.annotations import Image, read_image
-from sparsedet.modeling.inputs import inference_input
+from sparsedet.annotations import Image
+from sparsedet.errors import AnnotationError
+from sparsedet.modeling.inputs import inference_size, resized_input
+from sparsedet.pixel_cache import PixelCache
+from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""
@@ -49,8 +52,11 @@ def detect(
     folder: Path,
     category_ids: Sequence[int],
     on_image: OnImage = lambda done, total: None,
+    *,
+    cache: PixelCache | None = None,
+    on_unreadable: OnUnreadable = warn_unreadable,
 ) -> Iterator[Detections]:
-    """Yield the detections of each image, in order.
+    """Yield the detections of each image, in order; none of an image that can't be decoded.
 
     Images go through the network one by one, so that a result never depends on its neighbours.
 
@@ -61,17 +67,39 @@ def detect(
         folder: where their files are.
         category_ids: the dataset's category id of each class of the model.
         on_image: told after every image.
+        cache: of decoded images; None: every image is decoded.
+        on_unreadable: told about every image that can't be decoded.
+
+    Raises:
+        AnnotationError: when more images than DATALOADER.MAX_UNREADABLE can't be decoded, or none
+            can.
     """
     ids = np.array(category_ids, dtype=np.int64)
+    if cache is None:
+        cache = PixelCache(0)
+    unreadable = UnreadableImages(cfg.DATALOADER.MAX_UNREADABLE, len(images), on_unreadable)
     for done, image in enumerate(images, start=1):
-        pixels = read_image(image, folder)
-        with torch.inference_mode():
-            found = model([inference_input(pixels, cfg)])[0]["instances"].to("cpu")
+        height, width = image.height, image.width
+        try:
+            pixels = cache.read(image, folder, inference_size(height, width, cfg))
+        except AnnotationError as error:
+            unreadable.skip(folder / image.file_name, str(error))
+            detections = _nothing(image)
+        else:
+            with torch.inference_mode():
+                given = resized_input(pixels, height, width, cfg)
+                found = model([given])[0]["instances"].to("cpu")
+            detections = Detections(
+                image_id=image.id,
+                boxes=found.pred_boxes.tensor.numpy().astype(np.float64),
+                scores=found.scores.numpy().astype(np.float64),
+                category_ids=ids[found.pred_classes.numpy()],
+                object_scores=found.object_scores.numpy().astype(np.float64),
+            )
         on_image(done, len(images))
-        yield Detections(
-            image_id=image.id,
-            boxes=found.pred_boxes.tensor.numpy().astype(np.float64),
-            scores=found.scores.numpy().astype(np.float64),
-            category_ids=ids[found.pred_classes.numpy()],
-            object_scores=found.object_scores.numpy().astype(np.float64),
-        )
+        yield detections
+
+
+def _nothing(image: Image) -> Detections:
+    scores = np.zeros(0)
+    return Detections(image.id, np.zeros((0, 4)), scores, np.zeros(0, dtype=np.int64), scores)

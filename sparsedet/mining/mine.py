@@ -19,11 +19,14 @@ from sparsedet.mining.calibrate import (
     scored_boxes,
     thresholds,
 )
-from sparsedet.mining.detect import Detections, detect
+from sparsedet.mining.detect import Detections
 from sparsedet.mining.explain import unexplained
 from sparsedet.mining.mined import MinedBox, region_id
+from sparsedet.mining.sharded import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo, class_ids
+from sparsedet.unreadable import OnUnreadable, warn_unreadable
 
 OnMining = Callable[[int, int], None]
 
@@ -76,6 +79,8 @@ def mine_by(
     *,
     held_out: Sequence[Box] = (),
     on_image: OnMining = lambda done, total: None,
+    cache: PixelCache | None = None,
+    on_unreadable: OnUnreadable = warn_unreadable,
 ) -> MiningResult:
     """Detect on the dataset's images and keep what no annotation explains.
 
@@ -88,9 +93,20 @@ def mine_by(
         held_out: annotations that the model did not train on; where it finds enough of them, the
             thresholds are read off these, otherwise off all annotations.
         on_image: told after every image.
+        cache: of decoded images; None: every image is decoded.
+        on_unreadable: told about every image that can't be decoded; nothing is mined there.
     """
     ids = class_ids(info, dataset)
-    detections = list(detect(model, cfg, dataset.images, images, ids, on_image))
+    detections = detect_all(
+        model,
+        cfg,
+        dataset.images,
+        images,
+        ids,
+        on_image,
+        cache=cache,
+        on_unreadable=on_unreadable,
+    )
     scored = scored_boxes(detections, dataset, held_out)
     if len(scored) < MIN_BOXES:
         scored = scored_boxes(detections, dataset, dataset.boxes)

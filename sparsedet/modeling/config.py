@@ -103,12 +103,13 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
 
     # timm backbones (MODEL.BACKBONE.NAME build_timm_fpn_backbone).
     cfg.MODEL.TIMM = CfgNode()
+    # Of timm.list_models(); with `.TAG` behind it, MODEL.WEIGHTS timm takes these weights of it.
     cfg.MODEL.TIMM.NAME = "efficientnet_lite0"
     # Feature levels by stride: c3 has stride 8, c5 stride 32.
     cfg.MODEL.TIMM.OUT_FEATURES = ["c3", "c4", "c5"]
     # The stages up to this level are not trained; "" trains all of them.
     cfg.MODEL.TIMM.FREEZE_THROUGH = "c3"
-    # Batch norm divides by sqrt(variance + this); 0: the timm model's own.
+    # Batch norm divides by sqrt(variance + this); 0: the timm model's own. Follows MODEL.WEIGHTS.
     cfg.MODEL.TIMM.BATCH_NORM_EPS = 0.0
 
     # Only annotated images (with labels, or exhaustive) enter the RPN's loss; the others stay in
@@ -126,5 +127,24 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SOLVER.EMA_DECAY = 0.0
     # Save a checkpoint after this many seconds, whatever CHECKPOINT_PERIOD says.
     cfg.SOLVER.CHECKPOINT_SECONDS = 600
+    # How many states of a stage are kept: the newest, and some before it.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 2
+    # A batch goes through the model in so many parts, one after the other: less memory, more time.
+    # Their losses are averaged; each is normalised by its own proposals.
+    cfg.SOLVER.ACCUMULATION = 1
+    # With SOLVER.AMP.ENABLED: bf16, fp16, or auto (bf16 where the device has it).
+    cfg.SOLVER.AMP.PRECISION = "auto"
+
+    # Measuring on the way, every TEST.EVAL_PERIOD iterations (0: never).
+    cfg.SPARSEDET.VALIDATION = CfgNode()
+    # Without validation data of its own, a run sets this share of its exhaustive images aside, or
+    # where there are fewer than two, hides this share of its annotations from the training.
+    cfg.SPARSEDET.VALIDATION.HELD_OUT = 0.1
+    # Recall counts so many detections of an image.
+    cfg.SPARSEDET.VALIDATION.DETECTIONS = 100
+    # End the run once so many measurements in a row brought nothing better; 0: never.
+    cfg.SPARSEDET.VALIDATION.PATIENCE = 0
     # Bound of the memory for decoded images, in MiB; 0 decodes every time.
     cfg.DATALOADER.CACHE_MIB = 2048
+    # Images that can't be decoded are skipped, and listed; more of them than this are an error.
+    cfg.DATALOADER.MAX_UNREADABLE = 10

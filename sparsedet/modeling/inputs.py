@@ -33,12 +33,17 @@ def to_tensor(image: UInt8Image, colour_order: str) -> Tensor:
     return torch.from_numpy(planes)
 
 
+def inference_size(height: int, width: int, cfg: Any) -> tuple[int, int]:
+    """Return (height, width) at which an image goes through the network at test."""
+    return network_size(height, width, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
+
+
 def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:
     """Return detectron2's input for one BGR image; detections come back in its own pixels."""
     height, width = image.shape[:2]
-    size = network_size(height, width, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
-    return {
-        "image": to_tensor(resize(image, *size), cfg.INPUT.FORMAT),
-        "height": height,
-        "width": width,
-    }
+    return resized_input(resize(image, *inference_size(height, width, cfg)), height, width, cfg)
+
+
+def resized_input(resized: UInt8Image, height: int, width: int, cfg: Any) -> dict[str, Any]:
+    """Return the input for a BGR image of `height` and `width` that has been resized already."""
+    return {"image": to_tensor(resized, cfg.INPUT.FORMAT), "height": height, "width": width}

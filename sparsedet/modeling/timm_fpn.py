@@ -1,62 +1,21 @@
-"""Any timm backbone under a feature pyramid, batch norm frozen into the convolutions."""
+"""Any timm backbone under a feature pyramid, its batch norms frozen."""
 
-from itertools import pairwise
 from typing import Any
 
-import timm
-import torch
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, Backbone
+from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from torch import Tensor, nn
 
+from sparsedet.errors import ConfigError
+from sparsedet.modeling.frozen_norms import fold_frozen_norms
+from sparsedet.modeling.timm_models import create_features, is_channels_last, timm_features
 
-class FrozenNormConv(nn.Module):
-    """A convolution with the frozen batch norm that follows it folded in: conv(x, w * scale, b).
-
-    The weights stay in the convolution's own scale, so that training changes them as it would with
-    a frozen norm behind, at no cost of memory traffic.
-    """
-
-    scale: Tensor
-    bias: Tensor
-
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        assert conv.bias is None, f"a normalised convolution has no bias: {conv}"
-        assert isinstance(conv.padding, tuple), conv.padding
-        self.stride, self.padding = conv.stride, conv.padding
-        self.dilation, self.groups = conv.dilation, conv.groups
-        self.weight = conv.weight
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
-        scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
-        self.register_buffer("scale", scale.view(-1, 1, 1, 1))
-        self.register_buffer("bias", norm.bias.detach() - norm.running_mean * scale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve, scale and shift; shapes as `torch.nn.Conv2d`."""
-        return nn.functional.conv2d(
-            x,
-            self.weight * self.scale,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
-
-
-def fold_frozen_norms(module: nn.Module) -> None:
-    """Replace every convolution directly followed by a batch norm; the norm's activation stays."""
-    children = list(module.named_children())
-    for (name, child), (next_name, following) in pairwise(children):
-        if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-            setattr(module, name, FrozenNormConv(child, following))
-            # timm's norms carry the activation.
-            setattr(module, next_name, getattr(following, "act", nn.Identity()))
-    for child in module.children():
-        fold_frozen_norms(child)
+BUILDER = "build_timm_fpn_backbone"
+"""The MODEL.BACKBONE.NAME of these backbones."""
+_WRAPPERS = ("", "model.", "body.")
+"""What timm puts before the names of a model's modules when it gives feature maps."""
 
 
 class TimmBackbone(Backbone):
@@ -74,28 +33,37 @@ class TimmBackbone(Backbone):
         self._out_features = out_features
         self._out_feature_channels = dict(zip(out_features, info.channels(), strict=True))
         self._out_feature_strides = dict(zip(out_features, info.reduction(), strict=True))
+        self._is_channels_last = is_channels_last(model)
         fold_frozen_norms(model)
         self.model = model
         if freeze_through:
-            self._freeze(info, out_features.index(freeze_through))
+            self._freeze(info.module_name()[out_features.index(freeze_through)])
 
-    def _freeze(self, info: Any, last: int) -> None:
-        """Stop gradients up to the stage of level `last`; modules stand in order of execution."""
+    def _freeze(self, stage: str) -> None:
+        """Stop gradients up to `stage`; modules stand in order of execution."""
         # timm writes the modules of some models with underscores: `stages_1` is its `stages.1`.
-        name = info.module_name()[last]
-        last_module = (f"{name}.", f"{name.replace('.', '_')}.")
-        reached = False
-        for parameter_name, parameter in self.model.named_parameters():
-            inside = parameter_name.startswith(last_module)
-            if reached and not inside:
-                return
-            reached = reached or inside
-            parameter.requires_grad = False
-        assert reached, f"the timm model has no parameters in its stage {name}"
+        names = [f"{wrapper}{stage}.".replace(".", "_") for wrapper in _WRAPPERS]
+        modules = list(self.model.named_modules())
+        ends = [
+            index
+            for index, (name, _) in enumerate(modules)
+            if f"{name}.".replace(".", "_").startswith(tuple(names))
+        ]
+        if not ends:
+            raise ConfigError(
+                f"MODEL.TIMM.FREEZE_THROUGH: where the stage {stage} of this timm model ends can't "
+                'be told; train all of it with ""'
+            )
+        for _, module in modules[: ends[-1] + 1]:
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad = False
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the feature maps of an image batch, shape (N, 3, H, W), by level."""
-        return dict(zip(self._out_features, self.model(x), strict=True))
+        maps = self.model(x)
+        if self._is_channels_last:
+            maps = [found.permute(0, 3, 1, 2).contiguous() for found in maps]
+        return dict(zip(self._out_features, maps, strict=True))
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Return channels and stride of each level."""
@@ -107,33 +75,57 @@ class TimmBackbone(Backbone):
         }
 
 
-def create_timm(name: str, batch_norm_eps: float, **options: Any) -> nn.Module:
-    """Return a timm model with random weights; a `batch_norm_eps` of 0 keeps the model's own."""
-    model: nn.Module = timm.create_model(name, **options)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and batch_norm_eps > 0:
-            module.eps = batch_norm_eps
-    return model
+def check_timm(cfg: CfgNode) -> None:
+    """Check cfg.MODEL.TIMM, and MODEL.FPN.IN_FEATURES, against what the timm model offers.
+
+    Raises:
+        ConfigError: naming the key, its value and what is expected.
+    """
+    name = cfg.MODEL.TIMM.NAME
+    offered = list(timm_features(name).levels)
+    levels = list(cfg.MODEL.TIMM.OUT_FEATURES)
+    if not levels or levels != [level for level in offered if level in levels]:
+        raise ConfigError(
+            f"MODEL.TIMM.OUT_FEATURES {levels}: {name} has the levels {', '.join(offered)}; "
+            "name some of them, in this order"
+        )
+    frozen = cfg.MODEL.TIMM.FREEZE_THROUGH
+    if frozen and frozen not in levels:
+        raise ConfigError(
+            f"MODEL.TIMM.FREEZE_THROUGH {frozen}: expected one of MODEL.TIMM.OUT_FEATURES "
+            f'({", ".join(levels)}), or "" to train all'
+        )
+    pyramid = list(cfg.MODEL.FPN.IN_FEATURES)
+    first = levels.index(pyramid[0]) if pyramid and pyramid[0] in levels else None
+    if first is None or pyramid != levels[first : first + len(pyramid)] or not _is_gapless(pyramid):
+        raise ConfigError(
+            f"MODEL.FPN.IN_FEATURES {pyramid}: expected neighbouring levels of "
+            f"MODEL.TIMM.OUT_FEATURES ({', '.join(levels)})"
+        )
+
+
+def _is_gapless(levels: list[str]) -> bool:
+    numbers = [int(level.removeprefix("c")) for level in levels]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 @BACKBONE_REGISTRY.register()
 def build_timm_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
-    """Build a timm backbone with FPN from cfg.MODEL.TIMM and cfg.MODEL.FPN, weights random."""
-    levels = [int(name.removeprefix("c")) for name in cfg.MODEL.TIMM.OUT_FEATURES]
-    model = create_timm(
-        cfg.MODEL.TIMM.NAME,
-        cfg.MODEL.TIMM.BATCH_NORM_EPS,
-        features_only=True,
-        out_indices=[level - 1 for level in levels],
-        in_chans=input_shape.channels,
-    )
-    bottom_up = TimmBackbone(
-        model, list(cfg.MODEL.TIMM.OUT_FEATURES), cfg.MODEL.TIMM.FREEZE_THROUGH
+    """Build a timm backbone with FPN from cfg.MODEL.TIMM and cfg.MODEL.FPN, weights random.
+
+    Raises:
+        ConfigError: when the timm model is unknown, or does not offer what is asked of it.
+    """
+    check_timm(cfg)
+    levels = list(cfg.MODEL.TIMM.OUT_FEATURES)
+    model = create_features(
+        cfg.MODEL.TIMM.NAME, levels, cfg.MODEL.TIMM.BATCH_NORM_EPS, input_shape.channels
     )
     return FPN(
-        bottom_up=bottom_up,
+        bottom_up=TimmBackbone(model, levels, cfg.MODEL.TIMM.FREEZE_THROUGH),
         in_features=cfg.MODEL.FPN.IN_FEATURES,
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
         norm=cfg.MODEL.FPN.NORM,
+        top_block=LastLevelMaxPool() if "p6" in cfg.MODEL.RPN.IN_FEATURES else None,
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
     )

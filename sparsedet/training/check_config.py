@@ -1,12 +1,15 @@
 """Values that would only fail, or silently mean something else, once a training runs."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY
 
 from sparsedet.errors import ConfigError
+from sparsedet.modeling.timm_fpn import BUILDER, check_timm
+from sparsedet.training.batch_order import CLASS_BALANCED
 
 
 def check_config(cfg: CfgNode) -> None:
@@ -21,10 +24,53 @@ def check_config(cfg: CfgNode) -> None:
             value = value[name]
         if not allowed(value):
             raise ConfigError(f"configuration key {key} is {value!r}, expected {expected}")
+    if cfg.MODEL.BACKBONE.NAME == BUILDER:
+        check_timm(cfg)
+
+
+def check_batch_size(cfg: CfgNode, images: int, source: Path) -> None:
+    """Check that a dataset has the images of a batch.
+
+    Of those that a stage learns from, the annotated ones, there may be fewer: its batches repeat
+    some.
+
+    Raises:
+        ConfigError: naming the key, and how many images the dataset has.
+    """
+    batch_size: int = cfg.SOLVER.IMS_PER_BATCH
+    if batch_size > images:
+        raise ConfigError(
+            f"configuration key SOLVER.IMS_PER_BATCH is {batch_size}, more than {source} has "
+            f"images ({images}); set it to at most {images}, or add images"
+        )
+
+
+def check_shares(cfg: CfgNode, ranks: int) -> None:
+    """Check that so many processes can share a batch, and part their shares.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    batch_size: int = cfg.SOLVER.IMS_PER_BATCH
+    if batch_size % ranks:
+        raise ConfigError(
+            f"configuration key SOLVER.IMS_PER_BATCH is {batch_size}, which {ranks} processes "
+            f"can't share evenly; set it to a multiple of {ranks}"
+        )
+    share, parts = batch_size // ranks, cfg.SOLVER.ACCUMULATION
+    if share % parts:
+        raise ConfigError(
+            f"configuration key SOLVER.ACCUMULATION is {parts}, which can't part the {share} "
+            f"images of a process evenly; set it to a divisor of {share}"
+        )
 
 
 def _positive(value: Any) -> bool:
     return bool(value > 0)
+
+
+def _not_negative(value: Any) -> bool:
+    return bool(value >= 0)
 
 
 def _all_positive(values: Sequence[Any]) -> bool:
@@ -60,6 +106,15 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SOLVER.IMS_PER_BATCH", _positive, "at least 1"),
     ("SOLVER.BASE_LR", _positive, "more than 0"),
     ("SOLVER.CHECKPOINT_PERIOD", _positive, "at least 1"),
+    ("SOLVER.CHECKPOINTS_KEPT", _positive, "at least 1"),
+    ("SOLVER.ACCUMULATION", _positive, "at least 1"),
+    ("SOLVER.CHECKPOINT_SECONDS", _positive, "more than 0"),
+    ("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", *_one_of("value", "norm")),
+    ("SOLVER.AMP.PRECISION", *_one_of("auto", "bf16", "fp16")),
+    ("TEST.EVAL_PERIOD", _not_negative, "a number of iterations, or 0 for never"),
+    ("SPARSEDET.VALIDATION.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
+    ("SPARSEDET.VALIDATION.DETECTIONS", _positive, "at least 1"),
+    ("SPARSEDET.VALIDATION.PATIENCE", _not_negative, "a number of measurements, or 0 for no end"),
     ("SOLVER.OPTIMIZER", *_one_of("SGD", "AdamW")),
     (
         "SOLVER.LR_SCHEDULER_NAME",
@@ -72,6 +127,10 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("INPUT.MIN_SIZE_TEST", _positive, "a length in pixels"),
     ("INPUT.MAX_SIZE_TEST", _positive, "a length in pixels"),
     ("DATALOADER.NUM_WORKERS", lambda value: value >= -1, "0 or more, or -1 for as many as help"),
+    ("DATALOADER.SAMPLER_TRAIN", *_one_of("TrainingSampler", CLASS_BALANCED)),
+    ("DATALOADER.REPEAT_THRESHOLD", _share, "a share of the images, 0 to 1"),
+    ("DATALOADER.CACHE_MIB", _not_negative, "0 or more"),
+    ("DATALOADER.MAX_UNREADABLE", _not_negative, "0 or more"),
     ("SPARSEDET.FEEDBACK.MAX_NEGATIVES", _positive, "at least 1"),
     ("SPARSEDET.MINING.QUANTILE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.DOUBTFUL_QUANTILE", _share, "a share, 0 to 1"),
@@ -84,7 +143,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.CLASS_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
-    ("SPARSEDET.STAGED.MIN_ITER", lambda value: value >= 0, "0 or more"),
+    ("SPARSEDET.STAGED.MIN_ITER", _not_negative, "0 or more"),
     ("SPARSEDET.STAGED.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
     ("SPARSEDET.STAGED.ZOOM_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.ZOOM", _scales, "two factors above 0, the lower one first"),

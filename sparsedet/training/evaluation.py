@@ -1,4 +1,4 @@
-"""Average precision, by pycocotools."""
+"""Average precision: COCO's, by pycocotools, and Pascal VOC's."""
 
 import contextlib
 import io
@@ -15,21 +15,27 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.coco import to_coco
 from sparsedet.annotations.entries import xywh
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detect import Detections, OnImage, detect
+from sparsedet.mining.detect import Detections, OnImage
+from sparsedet.mining.sharded import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.training.voc_ap import voc_ap
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """COCO metrics, 0 to 100; nan where there is no annotation to find."""
+    """COCO and Pascal VOC metrics, 0 to 100; nan where there is no annotation to find."""
 
     ap: float
     """Mean over IoU 0.50 to 0.95 and the classes."""
     ap50: float
     ap75: float
     per_class: dict[str, float]
-    """AP by category name."""
+    """COCO's AP by category name."""
+    voc_ap50_11point: float
+    """Pascal VOC's AP at IoU 0.5 as in VOC2007, mean over the classes; see `voc_ap`."""
+    voc_ap50_area: float
+    """The same as from VOC2010 on."""
     images: int
     annotations: int
 
@@ -39,6 +45,8 @@ class Evaluation:
             "AP": _rounded(self.ap),
             "AP50": _rounded(self.ap50),
             "AP75": _rounded(self.ap75),
+            "VOC07_AP50": _rounded(self.voc_ap50_11point),
+            "VOC12_AP50": _rounded(self.voc_ap50_area),
             "per_class": {name: _rounded(value) for name, value in self.per_class.items()},
             "images": self.images,
             "annotations": self.annotations,
@@ -57,12 +65,12 @@ def evaluate_run(
     """Evaluate the run's finished model on a dataset."""
     ids = class_ids(run.info(), dataset)
     model = build_for_inference(cfg, run.finished_model(), device)
-    found = list(detect(model, cfg, dataset.images, images, ids, on_image))
+    found = detect_all(model, cfg, dataset.images, images, ids, on_image)
     return evaluate(found, dataset)
 
 
 def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
-    """Return the COCO metrics of detections against a dataset's annotations.
+    """Return the metrics of detections against a dataset's annotations.
 
     Raises:
         AnnotationError: when there is nothing to evaluate against.
@@ -86,6 +94,7 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
     # Axes: IoU threshold, recall, class, area range (all first), detections per image (100 last).
     precision = evaluator.eval["precision"][:, :, :, 0, -1]
     class_order = evaluator.params.catIds
+    voc = voc_ap(detections, dataset)
     return Evaluation(
         ap=_mean(precision),
         ap50=_mean(precision[0]),
@@ -94,6 +103,8 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
             category.name: _mean(precision[:, :, class_order.index(category.id)])
             for category in dataset.categories
         },
+        voc_ap50_11point=voc.mean_eleven_point,
+        voc_ap50_area=voc.mean_area,
         images=len(dataset.images),
         annotations=sum(not box.iscrowd for box in dataset.boxes),
     )

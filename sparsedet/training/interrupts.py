@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sparsedet.launched import is_launched
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -14,8 +16,9 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Hold Ctrl-C and SIGTERM back; yield a function that tells whether one has come.
 
     An interrupt in the midst of an iteration would leave weights, optimiser and counter apart. A
-    second one is not held back. Outside the main thread, where Python delivers no signals, nothing
-    is held back.
+    second one is not held back, but in a launcher's processes: there the launcher passes on what
+    the terminal has sent them already. Outside the main thread, where Python delivers no signals,
+    nothing is held back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -29,7 +32,8 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
     def note(_number: int, _frame: FrameType | None) -> None:
         came.set()
-        restore()
+        if not is_launched():
+            restore()
 
     for number in _SIGNALS:
         signal.signal(number, note)

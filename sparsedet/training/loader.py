@@ -1,32 +1,38 @@
 """Batches for every iteration, each reproducible from the seed and the iteration alone.
 
 So training resumed at any iteration sees exactly what an uninterrupted run would have seen,
-whatever the number of loader processes.
+whatever the number of loader processes; and of several processes that share a training each sees
+its part of what one would see.
 """
 
+import gc
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from detectron2.config import CfgNode
-from detectron2.structures import Boxes, Instances
 from torch.utils.data import DataLoader, Dataset
 
-from sparsedet.annotations import read_image
-from sparsedet.errors import SparseDetError
-from sparsedet.modeling.inputs import UInt8Image, network_size, resize, to_tensor
-from sparsedet.modeling.targets import Role
+from sparsedet.errors import AnnotationError, SparseDetError, TrainingError
+from sparsedet.modeling.inputs import network_size
+from sparsedet.pixel_cache import PixelCache
 from sparsedet.resources import choose_workers
-from sparsedet.training.samples import TrainingImage
-from sparsedet.training.views import augmented_view, augmented_view_rule
-from sparsedet.training.zoom import clip, zoom, zoom_rule
+from sparsedet.training.batch_order import BatchOrder
+from sparsedet.training.check_config import check_shares
+from sparsedet.training.packed import PackedImages, TrainingImage
+from sparsedet.training.plans import Plan, apply_plan, draw_plan, plan_rule
+from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
+
+logger = logging.getLogger(__name__)
 
 Batch = list[dict[str, Any]]
 
-_ORDER_STREAM, _AUGMENTATION_STREAM = 0, 1
+_AUGMENTATION_STREAM, _REPLACEMENT_STREAM = 1, 2
 
 
 def batches(
@@ -37,163 +43,179 @@ def batches(
     start: int,
     end: int,
     zoomed: bool = False,
+    rank: int = 0,
+    ranks: int = 1,
+    cache: PixelCache | None = None,
+    on_unreadable: OnUnreadable = warn_unreadable,
 ) -> Iterator[Batch]:
-    """Yield the batches of iterations `start` to `end` - 1.
+    """Return the batches of iterations `start` to `end` - 1.
 
     Every input has `image`, `instances` (with `gt_roles` where more than labels is known) and
-    `image_id`; for `end-to-end` also `image_augmented`. With `zoomed`, some of the images are seen
-    from nearer or farther.
+    `image_id`; for `end-to-end` also `image_augmented`. An image that can't be decoded is replaced
+    by another, drawn at random; the rest of the batch stays what it would be.
+
+    Args:
+        images: the images; where they are fewer than a batch has, it repeats some of them.
+        cfg: the configuration; SOLVER.IMS_PER_BATCH counts the images of all ranks together.
+        seed: of everything that is drawn.
+        start: the first iteration.
+        end: behind the last iteration.
+        zoomed: whether some of the images are seen from nearer or farther.
+        rank: which part of every batch to return, 0 to `ranks` - 1.
+        ranks: into how many parts batches are parted.
+        cache: where decoded images are kept; None: in one of DATALOADER.CACHE_MIB. Loader processes
+            share the room, but not the images: it is emptied where there are any.
+        on_unreadable: told about every image that can't be decoded, once. Images of other ranks are
+            theirs to tell.
 
     Raises:
-        AnnotationError: naming an image that can't be decoded.
+        ConfigError: when batches can't be parted evenly.
+        TrainingError: when there are no images.
+        AnnotationError: from the iterator, when more images than DATALOADER.MAX_UNREADABLE can't be
+            decoded, naming some.
     """
-    cache: int = cfg.DATALOADER.CACHE_MIB * 2**20
+    packed = PackedImages.of(images)
+    check_shares(cfg, ranks)
+    part = _part(cfg.SOLVER.IMS_PER_BATCH, rank, ranks)
+    _check_count(len(packed), cfg.SOLVER.IMS_PER_BATCH, rank)
+    if cache is None:
+        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20)
     workers: int = cfg.DATALOADER.NUM_WORKERS
     if workers < 0:
-        workers = choose_workers(_cached_bytes(images, cfg), cache, device=cfg.MODEL.DEVICE)
+        workers = choose_workers(_cached_bytes(packed, cfg), cache.limit, device=cfg.MODEL.DEVICE)
     if workers:
         # Processes for threads. Also, OpenCV's threads are lost in a forked process, which then
         # waits for them without end: there must be none before.
         cv2.setNumThreads(1)
-    loader: DataLoader[Batch | SparseDetError] = DataLoader(
-        _Batches(images, cfg, seed, cache // max(1, workers), zoomed=zoomed),
+        cache.clear()
+        cache = PixelCache(cache.limit // workers)
+    loader: DataLoader[_Loaded | SparseDetError] = DataLoader(
+        _Batches(packed, cfg, seed, part, cache, zoomed=zoomed),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
         persistent_workers=False,
+        worker_init_fn=_keep_memory_shared,
     )
-    for batch in loader:
-        if isinstance(batch, SparseDetError):
-            raise batch
-        yield batch
+    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    return _told(loader, UnreadableImages(limit, len(packed), on_unreadable))
 
 
-def _cached_bytes(images: Sequence[TrainingImage], cfg: CfgNode) -> int:
+def _part(batch_size: int, rank: int, ranks: int) -> range:
+    """Return the places in a batch that are a rank's."""
+    share = batch_size // ranks
+    return range(rank * share, (rank + 1) * share)
+
+
+def _check_count(images: int, batch_size: int, rank: int) -> None:
+    if not images:
+        raise TrainingError("nothing to train on: no images")
+    if images < batch_size and rank == 0:
+        logger.warning(
+            "batches repeat images: SOLVER.IMS_PER_BATCH is %d, but there are only %d images to "
+            "learn from",
+            batch_size,
+            images,
+        )
+
+
+def _told(
+    loader: "DataLoader[_Loaded | SparseDetError]", unreadable: UnreadableImages
+) -> Iterator[Batch]:
+    for loaded in loader:
+        if isinstance(loaded, SparseDetError):
+            raise loaded
+        for path, reason in loaded.unreadable.items():
+            unreadable.skip(path, reason)
+        yield loaded.batch
+
+
+def _cached_bytes(images: PackedImages, cfg: CfgNode) -> int:
     """Return what all images take in a cache without bound."""
-    sizes = [(image.source.height, image.source.width) for image in images]
+    sizes = images.sizes.tolist()
     if len(cfg.INPUT.MIN_SIZE_TRAIN) == 1:
         (short_side,) = cfg.INPUT.MIN_SIZE_TRAIN
-        sizes = [network_size(*size, short_side, cfg.INPUT.MAX_SIZE_TRAIN) for size in sizes]
+        max_size: int = cfg.INPUT.MAX_SIZE_TRAIN
+        sizes = [network_size(height, width, short_side, max_size) for height, width in sizes]
     return sum(3 * height * width for height, width in sizes)
 
 
-class _Batches(Dataset[Batch | SparseDetError]):
-    """The batch of an iteration, by its number."""
+def _keep_memory_shared(worker: int) -> None:
+    """Keep the garbage collector from what a loader process has inherited.
+
+    It would write to all of it, which makes a copy of the memory.
+    """
+    gc.freeze()
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A rank's part of a batch."""
+
+    batch: Batch
+    unreadable: dict[Path, str]
+    """Why which of the files that belong to it can't be decoded."""
+
+
+class _Batches(Dataset[_Loaded | SparseDetError]):
+    """A rank's part of the batch of an iteration, by its number."""
 
     def __init__(
         self,
-        images: Sequence[TrainingImage],
+        images: PackedImages,
         cfg: CfgNode,
         seed: int,
-        cache_bytes: int,
+        part: range,
+        cache: PixelCache,
         *,
-        zoomed: bool = False,
+        zoomed: bool,
     ) -> None:
         self.images = images
         self.seed = seed
-        self.batch_size: int = cfg.SOLVER.IMS_PER_BATCH
+        self.part = part
+        self.cache = cache
+        self.order = BatchOrder(images, cfg, seed)
+        self.rule = plan_rule(cfg, zoomed=zoomed)
         self.colour_order: str = cfg.INPUT.FORMAT
-        self.short_sides: tuple[int, ...] = tuple(cfg.INPUT.MIN_SIZE_TRAIN)
-        self.max_size: int = cfg.INPUT.MAX_SIZE_TRAIN
-        self.flip = cfg.INPUT.RANDOM_FLIP == "horizontal"
-        two_views = cfg.SPARSEDET.METHOD == "end-to-end"
-        self.second_view = augmented_view_rule(cfg) if two_views else None
-        # Without a share nothing is drawn either: flips stay what they would be.
-        self.zoom = zoom_rule(cfg) if zoomed and cfg.SPARSEDET.STAGED.ZOOM_SHARE > 0 else None
-        self.pixels = _ImageCache(cache_bytes, keep_resized=len(self.short_sides) == 1)
-        groups = (
-            [
-                [
-                    index
-                    for index, image in enumerate(images)
-                    if image.source.width >= image.source.height
-                ],
-                [
-                    index
-                    for index, image in enumerate(images)
-                    if image.source.width < image.source.height
-                ],
-            ]
-            if cfg.DATALOADER.ASPECT_RATIO_GROUPING
-            else [list(range(len(images)))]
-        )
-        # Images of one orientation share a batch: little of it is padding.
-        self.groups = [np.array(group) for group in groups if group]
-        self.batches_per_epoch = sum(-(-len(group) // self.batch_size) for group in self.groups)
+        self.max_unreadable: int = cfg.DATALOADER.MAX_UNREADABLE
 
-    def __getitem__(self, iteration: int) -> Batch | SparseDetError:
+    def __getitem__(self, iteration: int) -> _Loaded | SparseDetError:
         rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
+        # One generator draws for all the batch: those before this part have to be drawn, too.
+        plans = [
+            draw_plan(self.images[index], self.rule, rng)
+            for index in self.order.batch(iteration)[: self.part.stop]
+        ]
+        unreadable = UnreadableImages(self.max_unreadable, len(self.images))
         try:
-            return [self._input(self.images[index], rng) for index in self._indices(iteration)]
+            batch = [self._input(plans[place], iteration, place, unreadable) for place in self.part]
         except SparseDetError as error:
             # Raised in a worker process, it would arrive with the worker's traceback in it.
             return error
+        return _Loaded(batch, unreadable.reasons)
 
-    def _indices(self, iteration: int) -> Sequence[int]:
-        """Return the images of a batch; every epoch shuffles images, and batches of the groups."""
-        epoch, place = divmod(iteration, self.batches_per_epoch)
-        rng = np.random.default_rng((self.seed, _ORDER_STREAM, epoch))
-        epoch_batches: list[Any] = []
-        for group in self.groups:
-            count = -(-len(group) // self.batch_size)
-            # The last batch is filled up with images from the epoch's beginning.
-            order = np.resize(rng.permutation(group), count * self.batch_size)
-            epoch_batches.extend(order.reshape(count, self.batch_size))
-        chosen: Sequence[int] = epoch_batches[rng.permutation(len(epoch_batches))[place]]
-        return chosen
+    def _input(
+        self, plan: Plan, iteration: int, place: int, unreadable: UnreadableImages
+    ) -> dict[str, Any]:
+        """Return the input of a plan, or where it can't be decoded of another in its place."""
+        candidates = chain([plan], self._replacements(iteration, place))
+        keep_resized = len(self.rule.short_sides) == 1
+        while True:
+            plan = next(candidates)
+            source, folder = plan.image.source, plan.image.folder
+            try:
+                pixels = self.cache.read(source, folder, plan.size, keep_resized=keep_resized)
+            except AnnotationError as error:
+                # Here the loop ends when no image can be decoded.
+                unreadable.skip(folder / source.file_name, str(error))
+            else:
+                return apply_plan(plan, pixels, self.colour_order)
 
-    def _input(self, image: TrainingImage, rng: np.random.Generator) -> dict[str, Any]:
-        short_side = self.short_sides[rng.integers(len(self.short_sides))]
-        size = network_size(image.source.height, image.source.width, short_side, self.max_size)
-        pixels = self.pixels.read(image, size)
-        scale = (size[1] / image.source.width, size[0] / image.source.height)
-        boxes = image.boxes * np.array(scale * 2, dtype=np.float32)
-        if self.flip and rng.random() < 0.5:
-            pixels = np.asarray(cv2.flip(pixels, 1), dtype=np.uint8)
-            boxes = boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (size[1], 0, size[1], 0)
-            boxes = boxes.astype(np.float32)
-        if self.zoom is not None and rng.random() < self.zoom.share:
-            pixels, boxes = zoom(pixels, boxes, self.zoom, rng)
-            boxes, roles, stays = clip(boxes, image.roles, size)
-            boxes, classes = boxes[stays], image.classes[stays]
-            image = replace(image, boxes=boxes, classes=classes, roles=roles[stays])
-        item = {
-            "image_id": image.source.id,
-            "image": to_tensor(pixels, self.colour_order),
-            "instances": _instances(image, boxes, size),
-        }
-        if self.second_view is not None:
-            view = augmented_view(pixels, boxes[image.labels], self.second_view, rng)
-            item["image_augmented"] = to_tensor(view, self.colour_order)
-        return item
+    def _replacements(self, iteration: int, place: int) -> Iterator[Plan]:
+        """Yield plans for a place of a batch, of all images.
 
-
-class _ImageCache:
-    """Decoded images up to a bound of memory; those beyond it are decoded each time."""
-
-    def __init__(self, limit: int, *, keep_resized: bool) -> None:
-        self.limit = limit
-        self.keep_resized = keep_resized
-        self.images: dict[int, UInt8Image] = {}
-        self.bytes = 0
-
-    def read(self, image: TrainingImage, size: tuple[int, int]) -> UInt8Image:
-        """Return the BGR pixels of an image at `size` (height, width)."""
-        pixels = self.images.get(image.source.id)
-        if pixels is None:
-            pixels = read_image(image.source, image.folder)
-            if self.keep_resized:
-                pixels = resize(pixels, *size)
-            if self.bytes + pixels.nbytes <= self.limit:
-                self.images[image.source.id] = pixels
-                self.bytes += pixels.nbytes
-        return pixels if pixels.shape[:2] == size else resize(pixels, *size)
-
-
-def _instances(image: TrainingImage, boxes: Any, size: tuple[int, int]) -> Instances:
-    instances = Instances(size)
-    instances.gt_boxes = Boxes(torch.from_numpy(np.ascontiguousarray(boxes, dtype=np.float32)))
-    instances.gt_classes = torch.from_numpy(image.classes)
-    if (image.roles != Role.LABEL).any():
-        instances.gt_roles = torch.from_numpy(image.roles)
-    return instances
+        They depend on nothing else that was drawn, or could not be decoded: other ranks don't know.
+        """
+        rng = np.random.default_rng((self.seed, _REPLACEMENT_STREAM, iteration, place))
+        for index in rng.permutation(len(self.images)):
+            yield draw_plan(self.images[index], self.rule, rng)

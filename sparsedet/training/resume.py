@@ -24,6 +24,7 @@ def check_same_run(
     seed: int | None,
     dataset: Dataset | None,
     cfg: CfgNode | None,
+    validation: Dataset | None = None,
 ) -> None:
     """Check what a resuming call says again against the run; None was not said.
 
@@ -33,6 +34,7 @@ def check_same_run(
         seed: the seed.
         dataset: the training annotations.
         cfg: the configuration that `prepare_config` makes of what was given.
+        validation: the validation annotations.
 
     Raises:
         RunError: naming what differs.
@@ -46,6 +48,10 @@ def check_same_run(
     # As files: reading back rounds coordinates and fills in areas.
     if dataset is not None and to_coco(dataset) != to_coco(read_coco(run.training_data)):
         differing.append("the training annotations are not those that the run started with")
+    if validation is not None and read_config(run.config).TEST.EVAL_PERIOD > 0:
+        known = read_coco(run.validation_data) if run.validation_data.exists() else None
+        if known is None or to_coco(validation) != to_coco(known):
+            differing.append("the run is not measured on the validation annotations on its way")
     if cfg is not None:
         keys = list(_differing_keys(cfg, read_config(run.config)))
         if keys:
@@ -61,7 +67,11 @@ def check_same_run(
 def use_images(run: RunFolder, images: Path) -> None:
     """Go on with images that were moved to another folder."""
     check_images(read_coco(run.training_data), images)
-    run.write_info(replace(run.info(), images=str(images.resolve())))
+    info, place = run.info(), str(images.resolve())
+    moved = info.validation_images is not None and not Path(info.validation_images).is_dir()
+    run.write_info(
+        replace(info, images=place, validation_images=place if moved else info.validation_images)
+    )
 
 
 def _differing_keys(first: CfgNode, second: CfgNode, prefix: str = "") -> Iterator[str]:

@@ -1,36 +1,18 @@
 """What a training stage learns from: images, and what their boxes say."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
+from sparsedet.training.packed import PackedImages, TrainingImage
 
-
-@dataclass(frozen=True, slots=True)
-class TrainingImage:
-    """An image and what training may assume about it."""
-
-    source: Image
-    folder: Path
-    """Where its file is."""
-    boxes: NDArray[np.float32]
-    """Shape (N, 4): XYXY, absolute pixels."""
-    classes: NDArray[np.int64]
-    """Shape (N,): index into the run's list of classes; see `Role` for what it means."""
-    roles: NDArray[np.int64]
-    """Shape (N,): the `Role` of every box."""
-
-    @property
-    def labels(self) -> NDArray[np.bool_]:
-        """Shape (N,): true for labels, mined ones among them."""
-        return np.isin(self.roles, (Role.LABEL, Role.MINED))
+__all__ = ["TrainingImage", "training_images", "without_versions"]
 
 
 def without_versions(dataset: Dataset) -> Dataset:
@@ -50,7 +32,7 @@ def training_images(
     objects: Iterable[Box] = (),
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
-) -> list[TrainingImage]:
+) -> PackedImages:
     """Return the images to train on, in the dataset's order.
 
     Args:
@@ -75,18 +57,22 @@ def training_images(
         Role.IGNORED: _by_image(ignored),
         Role.REJECTED: _by_image(dataset.background),
     }
-    images = []
-    for image in dataset.images:
-        rows = [
-            (role, box.xyxy, class_index[box.category_id])
-            for role, by_image in boxes.items()
-            for box in by_image[image.id]
-        ]
-        if image.exhaustive:
-            rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
-        if keep_unlabelled or any(role != Role.IGNORED for role, _, _ in rows):
-            images.append(_training_image(image, folder, rows))
-    if not any(image.labels.any() for image in images):
+
+    def kept() -> Iterator[TrainingImage]:
+        for image in dataset.images:
+            rows = [
+                (role, box.xyxy, class_index[box.category_id])
+                for role, by_image in boxes.items()
+                for box in by_image[image.id]
+            ]
+            if image.exhaustive:
+                rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
+            if keep_unlabelled or any(role != Role.IGNORED for role, _, _ in rows):
+                yield _training_image(image, folder, rows)
+
+    images = PackedImages(kept())
+    owners, _ = images.labels()
+    if not len(owners):
         raise TrainingError("nothing to train on: no image of the training data has an annotation")
     return images
 

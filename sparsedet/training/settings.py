@@ -11,6 +11,7 @@ from detectron2.config import CfgNode, get_cfg
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling import add_sparsedet_config
+from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
 
 _PACKAGE = "sparsedet.configs"
 _MAX_DETAIL = 300
@@ -55,6 +56,8 @@ def names() -> list[str]:
 def load_config(name: str, overrides: Sequence[str] = ()) -> CfgNode:
     """Return the configuration `name` (of the package, or a YAML file) with `KEY VALUE` pairs set.
 
+    Colour order and normalisation follow MODEL.WEIGHTS where the pairs don't set them.
+
     Raises:
         ConfigError: naming the configuration, key or value that is wrong.
     """
@@ -68,7 +71,9 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> CfgNode:
         raise ConfigError(
             f"no configuration {name!r}: neither a file nor one of {', '.join(names())}"
         )
+    former = needed_values(cfg)
     merge_pairs(cfg, overrides)
+    follow_weights(cfg, former=former, given=overrides[::2])
     return cfg
 
 

@@ -10,16 +10,22 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 
-from sparsedet import __version__
+from sparsedet import __version__, processes
 from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import atomic_folder, write_text
 from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
+from sparsedet.modeling.pretrained import fetch_weights
+from sparsedet.modeling.weights.normalisation import follow_weights
+from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo
-from sparsedet.training.check_config import check_config
+from sparsedet.training.best import ValidationData, Validator, check_validation
+from sparsedet.training.check_config import check_batch_size, check_config, check_shares
+from sparsedet.training.curves import write_curves
 from sparsedet.training.feedback import usable_feedback
+from sparsedet.training.held_out import hold_out, part_validation
 from sparsedet.training.methods import apply_method
 from sparsedet.training.pseudo_labels import (
     NOTHING,
@@ -30,8 +36,10 @@ from sparsedet.training.pseudo_labels import (
 )
 from sparsedet.training.samples import training_images, without_versions
 from sparsedet.training.settings import read_config
-from sparsedet.training.stage import OnProgress, Stage, Weights, train_stage
-from sparsedet.training.stages import hold_out, stages
+from sparsedet.training.stage import OnProgress, Stage, train_stage
+from sparsedet.training.stages import stages
+from sparsedet.training.trainer import Weights
+from sparsedet.unreadable import OnUnreadable, warn_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class Listeners:
     """After every mined image: `on_mining(done, total)`."""
     on_mined: Callable[[PseudoLabels], None] = lambda found: None
     """After every mining between two stages; a run that goes on behind one does not tell again."""
+    on_unreadable: OnUnreadable = warn_unreadable
+    """About every image that is skipped because it can't be decoded, by each stage and mining."""
 
 
 def start_run(
@@ -56,6 +66,7 @@ def start_run(
     method: str,
     seed: int,
     device: str,
+    validation: ValidationData | None = None,
 ) -> None:
     """Prepare a run folder: configuration, what the run is, and a copy of the training data.
 
@@ -68,10 +79,12 @@ def start_run(
         method: the training method.
         seed: of everything that is drawn.
         device: cpu or cuda.
+        validation: what to measure the training on, with TEST.EVAL_PERIOD.
 
     Raises:
         RunError: when the folder holds anything already.
         AnnotationError: when an image is missing, or not as the annotations say.
+        ConfigError: when a value of the configuration is not usable, alone or with this dataset.
     """
     if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
         hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
@@ -80,8 +93,14 @@ def start_run(
     check_images(dataset, images)
     if not dataset.categories:
         raise ConfigError(f"{source}: no categories to train on")
+    check_batch_size(cfg, len(dataset.images), source)
+    check_shares(cfg, processes.ranks())
+    if validation is not None and cfg.TEST.EVAL_PERIOD > 0:
+        check_validation(validation)
     training_images(usable_feedback(dataset, cfg), images, keep_unlabelled=True)
     cfg = prepare_config(cfg, method=method, seed=seed, classes=len(dataset.categories))
+    # Before there is a folder: what can't be downloaded leaves nothing behind.
+    fetch_weights(cfg)
     cfg.MODEL.DEVICE = device
     cfg.OUTPUT_DIR = str(run.root)
     info = RunInfo(
@@ -92,10 +111,13 @@ def start_run(
         images=str(images.resolve()),
         classes=[(category.id, category.name) for category in dataset.categories],
         version=__version__,
+        validation_images=None if validation is None else str(validation.images.resolve()),
     )
     with atomic_folder(run.root) as temporary:
         prepared = RunFolder(temporary)
         write_coco(dataset, prepared.training_data)
+        if validation is not None:
+            write_coco(validation.dataset, prepared.validation_data)
         write_text(prepared.config, cfg.dump())
         prepared.write_info(info)
 
@@ -110,6 +132,7 @@ def prepare_config(cfg: CfgNode, *, method: str, seed: int, classes: int) -> Cfg
     apply_method(cfg, method)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = classes
     cfg.SEED = seed
+    follow_weights(cfg)
     check_config(cfg)
     return cfg
 
@@ -133,14 +156,18 @@ def run_training(
     cfg = read_config(run.config)
     if device is not None:
         cfg.MODEL.DEVICE = device
-    _remove_half_written(run)
+    # A run may go on in another number of processes than it was started in.
+    processes.first_does(lambda: check_shares(cfg, processes.ranks()))
+    processes.first_does(lambda: _remove_half_written(run))
     dataset = usable_feedback(read_coco(run.training_data), cfg)
-    work = _Work(run, cfg, info.seed, dataset, Path(info.images), listeners)
+    work = _Work.of(run, cfg, info, dataset, listeners)
     if info.method == "staged":
         weights = work.train_in_stages()
     else:
-        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER), dataset)
-    _save(weights, run.model)
+        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER), work.labels)
+    if work.validator is not None:
+        weights = work.validator.best_weights()
+    processes.first_does(lambda: _finish(run, weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +178,45 @@ class _Work:
     cfg: CfgNode
     seed: int
     dataset: Dataset
+    """All annotations."""
+    labels: Dataset
+    """Those to learn from."""
+    hidden: Sequence[Box]
+    """Those to measure on, on images that are trained on."""
     images: Path
     listeners: Listeners
+    validator: Validator | None
+    cache: PixelCache
+    """What one stage or mining has decoded is there for the others."""
+
+    @classmethod
+    def of(
+        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, listeners: Listeners
+    ) -> "_Work":
+        """Part the annotations into those to learn from and those to measure on."""
+        images = Path(info.images)
+        labels, data = dataset, None
+        hidden: Sequence[Box] = ()
+        if cfg.TEST.EVAL_PERIOD > 0:
+            if info.validation_images is not None:
+                data = ValidationData(read_coco(run.validation_data), Path(info.validation_images))
+            elif held_out := part_validation(dataset, cfg.SPARSEDET.VALIDATION.HELD_OUT, info.seed):
+                labels, hidden = held_out.training, held_out.hidden
+                data = ValidationData(held_out.validation, images)
+        # The bound is of a machine.
+        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20 // processes.local_ranks())
+        return cls(
+            run,
+            cfg,
+            info.seed,
+            dataset,
+            labels,
+            hidden,
+            images,
+            listeners,
+            validator=None if data is None else Validator(cfg, run, data, cache),
+            cache=cache,
+        )
 
     def train(self, stage: Stage, labels: Dataset, found: PseudoLabels = NOTHING) -> Weights:
         """Train one stage on annotations and on what earlier stages found."""
@@ -161,23 +225,29 @@ class _Work:
             self.images,
             extra_labels=found.labels,
             objects=found.objects,
-            ignored=found.doubtful,
+            ignored=(*found.doubtful, *self.hidden),
             keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
         )
-        return train_stage(
+        weights = train_stage(
             stage,
             images,
             self.cfg,
             self.run,
             seed=self.seed,
             on_progress=self.listeners.on_progress,
+            validator=self.validator,
+            cache=self.cache,
+            on_unreadable=self.listeners.on_unreadable,
         )
+        # The next step reads what the first process has written.
+        processes.barrier()
+        return weights
 
     def train_in_stages(self) -> Weights:
         """Train, mine, go on with what was found, as often as the configuration says."""
         *mining, last = stages(self.cfg)
         share = self.cfg.SPARSEDET.STAGED.HELD_OUT
-        labels, held_out = hold_out(self.dataset, share, self.seed)
+        labels, held_out = hold_out(self.labels, share, self.seed)
         found = NOTHING
         for stage in mining:
             path = self.run.mining / f"{stage.name}.json"
@@ -185,7 +255,7 @@ class _Work:
                 hidden = replace(found, doubtful=(*found.doubtful, *held_out))
                 self._mine(self.train(stage, labels, hidden), held_out, path)
             found = read_pseudo_labels(path)
-        return self.train(last, self.dataset, found)
+        return self.train(last, self.labels, found)
 
     def _mine(self, weights: Weights, held_out: Sequence[Box], path: Path) -> None:
         """Mine the training images, and write `path`."""
@@ -194,15 +264,18 @@ class _Work:
         mined = mine_by(
             model.eval(),
             self.cfg,
-            self.dataset,
+            # Hidden annotations explain detections as well as others; images set aside stay so.
+            self.dataset.with_images(self.labels.images),
             self.images,
             self.run.info(),
             held_out=held_out,
             on_image=self.listeners.on_mining,
+            cache=self.cache,
+            on_unreadable=self.listeners.on_unreadable,
         )
         found = PseudoLabels(mined.labels, mined.objects, mined.doubtful)
         found = usable(found, self.cfg.SPARSEDET.STAGED)
-        write_pseudo_labels(found, path)
+        processes.first_does(lambda: write_pseudo_labels(found, path))
         self.listeners.on_mined(found)
 
 
@@ -212,9 +285,10 @@ def _remove_half_written(run: RunFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _save(weights: Weights, path: Path) -> None:
-    """Write a finished model as detectron2 does."""
-    checkpoint.save({"model": weights}, path)
+def _finish(run: RunFolder, weights: Weights) -> None:
+    """Write the finished model as detectron2 does, and the picture of how it came about."""
+    write_curves(run)
+    checkpoint.save({"model": weights}, run.model)
 
 
 def choose_device(wanted: str) -> str:

@@ -50,41 +50,59 @@ def augmented_view_rule(cfg: CfgNode) -> AugmentedViewRule:
     )
 
 
-def augmented_view(
-    image: UInt8Image, boxes: NDArray[np.float32], rule: AugmentedViewRule, rng: np.random.Generator
-) -> UInt8Image:
-    """Return a jittered copy of a BGR image; one of `boxes` (N, 4), XYXY, loses a rectangle."""
-    view = _jitter_colours(image, rule, rng)
+@dataclass(frozen=True, slots=True)
+class AugmentedView:
+    """What was drawn for one augmented view."""
+
+    contrast: float
+    brightness: float
+    saturation: float
+    """Factors; 1 changes nothing."""
+    lighting: NDArray[np.float64]
+    """Shape (3,): RGB, added to values of 0 to 255."""
+    erased: tuple[int, int, int, int] | None
+    """XYXY in whole pixels; None: nothing."""
+
+
+def draw_view(
+    boxes: NDArray[np.float32], rule: AugmentedViewRule, rng: np.random.Generator
+) -> AugmentedView:
+    """Draw an augmented view of an image; one of its `boxes` (N, 4), XYXY, loses a rectangle."""
+    contrast, brightness, saturation = rng.uniform(*rule.jitter, size=3)
+    lighting = _COLOUR_AXES @ (rng.normal(0, rule.lighting, size=3) * _COLOUR_SPREAD) * 255
+    erased = None
     if rule.erase and len(boxes):
-        _erase(view, boxes[rng.integers(len(boxes))], rule, rng)
-    return view
+        erased = _draw_rectangle(boxes[rng.integers(len(boxes))], rule, rng)
+    return AugmentedView(contrast, brightness, saturation, lighting, erased)
 
 
-def _jitter_colours(
-    image: UInt8Image, rule: AugmentedViewRule, rng: np.random.Generator
-) -> UInt8Image:
+def augmented_view(image: UInt8Image, view: AugmentedView) -> UInt8Image:
+    """Return a copy of a BGR image as drawn: jittered, and blackened in a rectangle."""
+    changed = _jitter_colours(image, view)
+    if view.erased is not None:
+        left, top, right, bottom = view.erased
+        changed[top:bottom, left:right] = 0
+    return changed
+
+
+def _jitter_colours(image: UInt8Image, view: AugmentedView) -> UInt8Image:
     """Change contrast, brightness, saturation and lighting, in this order.
 
     Each maps colours linearly, so one matrix does all four in a single pass.
     """
-    contrast, brightness, saturation = rng.uniform(*rule.jitter, size=3)
-    lighting = _COLOUR_AXES @ (rng.normal(0, rule.lighting, size=3) * _COLOUR_SPREAD) * 255
     mean = np.asarray(cv2.mean(image))[:3].mean()
-    mix = saturation * np.eye(3) + (1 - saturation) * _BGR_LUMA
-    shift = brightness * (1 - contrast) * mean + lighting[::-1]
-    affine = np.column_stack([brightness * contrast * mix, shift])
+    mix = view.saturation * np.eye(3) + (1 - view.saturation) * _BGR_LUMA
+    shift = view.brightness * (1 - view.contrast) * mean + view.lighting[::-1]
+    affine = np.column_stack([view.brightness * view.contrast * mix, shift])
     # In float32: on uint8 OpenCV would calculate with 10 bits.
-    view = cv2.transform(image.astype(np.float32), affine)
-    return np.asarray(np.clip(view, 0, 255, out=view), dtype=np.uint8)
+    changed = cv2.transform(image.astype(np.float32), affine)
+    return np.asarray(np.clip(changed, 0, 255, out=changed), dtype=np.uint8)
 
 
-def _erase(
-    image: UInt8Image,
-    box: NDArray[np.float32],
-    rule: AugmentedViewRule,
-    rng: np.random.Generator,
-) -> None:
-    """Blacken a rectangle inside `box`; where none of the drawn ones fits, nothing is erased."""
+def _draw_rectangle(
+    box: NDArray[np.float32], rule: AugmentedViewRule, rng: np.random.Generator
+) -> tuple[int, int, int, int] | None:
+    """Draw a rectangle inside `box`; None where none of the drawn ones fits."""
     left, top, right, bottom = (float(edge) for edge in box)
     width, height = right - left, bottom - top
     for _ in range(_ERASE_ATTEMPTS):
@@ -94,5 +112,5 @@ def _erase(
         if erased_width <= width and erased_height <= height:
             x = left + rng.uniform(0, width - erased_width)
             y = top + rng.uniform(0, height - erased_height)
-            image[round(y) : round(y + erased_height), round(x) : round(x + erased_width)] = 0
-            return
+            return round(x), round(y), round(x + erased_width), round(y + erased_height)
+    return None

@@ -44,31 +44,40 @@ def zoom_rule(cfg: CfgNode) -> ZoomRule:
     )
 
 
-def zoom(
-    image: UInt8Image, boxes: NDArray[np.float32], rule: ZoomRule, rng: np.random.Generator
-) -> tuple[UInt8Image, NDArray[np.float32]]:
-    """Return an image of the same size that shows a part of `image`, or all of it smaller.
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """From where one image is seen; its size stays."""
 
-    Args:
-        image: the image.
-        boxes: shape (N, 4), XYXY in its pixels.
-        rule: how far.
-        rng: draws scale and place.
+    scale: float
+    x: float
+    y: float
+    """Where the image's left top corner comes to lie, in pixels; negative: outside of the frame."""
+    fill: tuple[float, float, float]
+    """BGR colour of the frame around a shrunken image."""
 
-    Returns:
-        The image, and where the boxes are now, which may be outside of it.
-    """
-    height, width = image.shape[:2]
+    def of_pixels(self, image: UInt8Image) -> UInt8Image:
+        """Return an image of the same size that shows a part of `image`, or all of it smaller."""
+        height, width = image.shape[:2]
+        # OpenCV counts from the middle of a pixel, boxes from its edge.
+        middle = (self.scale - 1) / 2
+        matrix = np.array([[self.scale, 0, self.x + middle], [0, self.scale, self.y + middle]])
+        zoomed = cv2.warpAffine(image, matrix, (width, height), borderValue=self.fill)
+        return np.asarray(zoomed, dtype=np.uint8)
+
+    def of_boxes(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return where boxes (N, 4), XYXY, are now, which may be outside of the image."""
+        moved = boxes * self.scale + np.array([self.x, self.y, self.x, self.y])
+        return np.asarray(moved, dtype=np.float32)
+
+
+def draw_zoom(size: tuple[int, int], rule: ZoomRule, rng: np.random.Generator) -> Zoom:
+    """Draw scale and place for an image of `size` (height, width)."""
+    height, width = size
     least, most = (math.log(scale) for scale in rule.scales)
     scale = math.exp(rng.uniform(least, most))
     # A small image lies anywhere in the frame, the frame anywhere in a large one.
     x, y = (rng.random() * side * (1 - scale) for side in (width, height))
-    # OpenCV counts from the middle of a pixel, boxes from its edge.
-    middle = (scale - 1) / 2
-    matrix = np.array([[scale, 0, x + middle], [0, scale, y + middle]])
-    zoomed = cv2.warpAffine(image, matrix, (width, height), borderValue=rule.fill)
-    moved = boxes * scale + np.array([x, y, x, y])
-    return np.asarray(zoomed, dtype=np.uint8), moved.astype(np.float32)
+    return Zoom(scale, x, y, rule.fill)
 
 
 def clip(

@@ -1,5 +1,7 @@
 """Image files: upright sizes, pixels, and disagreement with the annotations."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,24 @@ def test_truncated_webp_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.webp")
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(AnnotationError, match=r"a\.webp: can't be decoded"):
+        read_upright(path)
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(AnnotationError, match=r"a\.png: can't be read \(Is a directory\)"):
+        read_upright(tmp_path / "a.png")
+
+
+def test_more_pixels_than_opencv_decodes_are_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        sealed = kind + content
+        return struct.pack(">I", len(content)) + sealed + struct.pack(">I", zlib.crc32(sealed))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+    with pytest.raises(AnnotationError, match=r"a\.png: can't be decoded as an image \([^\n]*\)$"):
         read_upright(path)
 
 

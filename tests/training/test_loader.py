@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from sparsedet import resources
 from sparsedet.annotations import Box
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling.targets import Role
-from sparsedet.training.loader import Batch, _Batches, _cached_bytes, batches
+from sparsedet.pixel_cache import PixelCache
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.loader import Batch, _cached_bytes, batches
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
-from sparsedet.training.views import AugmentedViewRule, augmented_view
+from sparsedet.training.train import start_run
+from sparsedet.training.views import AugmentedViewRule, augmented_view, draw_view
 from tests.training.conftest import Scenes, short_config
 
 RULE = AugmentedViewRule((0.5, 1.5), 1.2, True, (0.4, 0.7), (0.3, 3.3))
@@ -72,10 +75,9 @@ def test_processes_load_what_is_too_much_for_the_cache(
 def test_the_cache_takes_what_was_reckoned(scenes: Scenes, short_sides: str) -> None:
     cfg = short_config(8, "INPUT.MIN_SIZE_TRAIN", short_sides)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
-    dataset = _Batches(images, cfg, 3, 2**30)
-    for iteration in range(dataset.batches_per_epoch):
-        dataset[iteration]
-    assert dataset.pixels.bytes == _cached_bytes(images, cfg) > 0
+    cache = PixelCache(2**30)
+    list(batches(images, cfg, seed=3, start=0, end=6, cache=cache))
+    assert cache.bytes == _cached_bytes(images, cfg) > 0
 
 
 def test_an_epoch_shows_every_image_once(scenes: Scenes) -> None:
@@ -123,23 +125,99 @@ def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
     assert images[0].labels.tolist() == [True] * labels + [False]
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_an_image_that_cannot_be_decoded_is_named(
-    scenes: Scenes, tmp_path: Path, workers: str
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("zoomed", [False, True])
+@pytest.mark.parametrize("method", ["plain", "end-to-end"])
+def test_the_parts_of_all_ranks_are_the_batch_of_one(
+    scenes: Scenes, method: str, zoomed: bool, ranks: int
 ) -> None:
-    for image in scenes.dataset.images:
-        whole = (scenes.images / image.file_name).read_bytes()
-        (tmp_path / image.file_name).write_bytes(
-            whole[: len(whole) // 2] if image.id == 3 else whole
+    keys = ["SOLVER.IMS_PER_BATCH", "4", "INPUT.MIN_SIZE_TRAIN", "(120, 160, 200)"]
+    cfg = short_config(8, *keys)
+    apply_method(cfg, method)
+    images = training_images(
+        scenes.dataset, scenes.images, ignored=scenes.dataset.boxes[::5], keep_unlabelled=True
+    )
+
+    def part(rank: int, ranks: int) -> list[Batch]:
+        loader = batches(images, cfg, seed=3, start=2, end=5, zoomed=zoomed, rank=rank, ranks=ranks)
+        return list(loader)
+
+    parts = [part(rank, ranks) for rank in range(ranks)]
+    assert all(len(batch) == 4 // ranks for batches_of_rank in parts for batch in batches_of_rank)
+    for whole, *shares in zip(part(0, 1), *parts, strict=True):
+        for expected, found in zip(
+            whole, [item for share in shares for item in share], strict=True
+        ):
+            assert expected["image_id"] == found["image_id"]
+            for key in expected.keys() & {"image", "image_augmented"}:
+                assert torch.equal(expected[key], found[key]), key
+            assert torch.equal(
+                expected["instances"].gt_boxes.tensor, found["instances"].gt_boxes.tensor
+            )
+            for key in ("gt_classes", "gt_roles"):
+                assert expected["instances"].has(key) == found["instances"].has(key)
+                if expected["instances"].has(key):
+                    assert torch.equal(expected["instances"].get(key), found["instances"].get(key))
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(scenes: Scenes) -> None:
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    with pytest.raises(
+        ConfigError, match=r"IMS_PER_BATCH is 2, which 3 processes .* multiple of 3"
+    ):
+        batches(images, short_config(8), seed=3, start=0, end=1, ranks=3)
+
+
+def test_a_batch_larger_than_the_dataset_is_refused(scenes: Scenes, tmp_path: Path) -> None:
+    cfg = short_config(8, "SOLVER.IMS_PER_BATCH", "13")
+    with pytest.raises(
+        ConfigError,
+        match=r"IMS_PER_BATCH is 13, more than .*\.json has images \(12\); set it to at most 12",
+    ):
+        start_run(
+            cfg,
+            RunFolder(tmp_path / "run"),
+            scenes.dataset,
+            scenes.images,
+            source=scenes.annotations,
+            method="plain",
+            seed=1,
+            device="cpu",
         )
-    broken = Scenes(scenes.dataset, tmp_path, scenes.annotations)
-    with pytest.raises(AnnotationError, match=r"^image id 3: .*scene_0003\.png"):
-        load(broken, 0, 6, "DATALOADER.NUM_WORKERS", workers)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_images_than_a_batch_are_repeated(
+    scenes: Scenes, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)[:3]
+    cfg = short_config(8, "SOLVER.IMS_PER_BATCH", "4")
+    (batch,) = batches(images, cfg, seed=3, start=0, end=1)
+    assert {item["image_id"] for item in batch} == {1, 2, 3}
+    assert "IMS_PER_BATCH is 4, but there are only 3 images" in caplog.text
+    with pytest.raises(TrainingError, match="no images"):
+        batches([], cfg, seed=3, start=0, end=1)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_training_does_not_change_the_images(scenes: Scenes, workers: str) -> None:
+    """Tensors of a batch are its own, whoever writes to them."""
+    cfg = short_config(8, "INPUT.RANDOM_FLIP", "none", "DATALOADER.NUM_WORKERS", workers)
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    first, again = [], []
+    for seen in (first, again):
+        for batch in batches(images, cfg, seed=3, start=0, end=2):
+            for item in batch:
+                fields = item["instances"]
+                seen.append((fields.gt_classes.tolist(), fields.gt_boxes.tensor.tolist()))
+                fields.gt_classes += 1
+                fields.gt_boxes.scale(2, 2)
+    assert first == again
 
 
 def erased_share(image: NDArray[np.uint8], box: tuple[int, int, int, int], rng: Any) -> float:
     rule = AugmentedViewRule((1.0, 1.0), 0.0, True, RULE.erase_area, RULE.erase_aspect)
-    view = augmented_view(image, np.array([box], dtype=np.float32), rule, rng)
+    view = augmented_view(image, draw_view(np.array([box], dtype=np.float32), rule, rng))
     left, top, right, bottom = box
     outside = view.copy()
     outside[top:bottom, left:right] = image[top:bottom, left:right]
@@ -164,7 +242,9 @@ def test_where_no_rectangle_fits_nothing_is_erased() -> None:
 def test_views_depend_on_the_generator_alone() -> None:
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     boxes = np.array([[5, 5, 35, 35]], dtype=np.float32)
-    views = [augmented_view(image, boxes, RULE, np.random.default_rng(7)) for _ in range(2)]
+    views = [
+        augmented_view(image, draw_view(boxes, RULE, np.random.default_rng(7))) for _ in range(2)
+    ]
     assert np.array_equal(*views)
 
 
@@ -188,7 +268,7 @@ def test_one_matrix_jitters_as_the_steps_do(seed: int) -> None:
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     rule = AugmentedViewRule(RULE.jitter, RULE.lighting, False, RULE.erase_area, RULE.erase_aspect)
     no_boxes = np.zeros((0, 4), dtype=np.float32)
-    view = augmented_view(image, no_boxes, rule, np.random.default_rng(seed))
+    view = augmented_view(image, draw_view(no_boxes, rule, np.random.default_rng(seed)))
     expected = jittered(image, np.random.default_rng(seed))
     # Fractions are cut off.
     assert ((expected - view > -0.01) & (expected - view < 1.01)).all()

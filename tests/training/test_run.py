@@ -16,6 +16,7 @@ from sparsedet.mining.mine import mine, mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.held_out import hold_out
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
     read_pseudo_labels,
@@ -23,7 +24,6 @@ from sparsedet.training.pseudo_labels import (
 )
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import StageProgress
-from sparsedet.training.stages import hold_out
 from sparsedet.training.train import Listeners, run_training, start_run
 from tests.training.conftest import Scenes, short_config
 

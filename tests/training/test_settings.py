@@ -1,19 +1,28 @@
 """Configurations: found by name or file, keys checked, methods in nothing but the method."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
+from sparsedet.modeling.checkpoint import build
 from sparsedet.training.methods import METHODS, apply_method
 from sparsedet.training.settings import load_config, names, read_config
 from sparsedet.training.train import prepare_config
 
 
 def test_the_packaged_configurations_load() -> None:
-    assert names() == ["lite0_fpn", "sparsedet_r101_fpn_coco", "sparsedet_r101_fpn_voc"]
+    assert names() == [
+        "lite0_fpn",
+        "r101_fpn",
+        "r50_fpn",
+        "sparsedet_r101_fpn_coco",
+        "sparsedet_r101_fpn_voc",
+        "timm_fpn",
+    ]
     for name in names():
         load_config(name)
 
@@ -89,12 +98,19 @@ def test_a_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (["SOLVER.IMS_PER_BATCH", "0"], "expected at least 1"),
         (["SOLVER.LR_SCHEDULER_NAME", "foo"], "WarmupCosineLR"),
         (["SOLVER.OPTIMIZER", "Lion"], "SGD or AdamW"),
-        (["INPUT.FORMAT", "XYZ"], "RGB or BGR"),
+        (["INPUT.FORMAT", "XYZ", "MODEL.WEIGHTS", ""], "RGB or BGR"),
         (["INPUT.RANDOM_FLIP", "vertical"], "horizontal or none"),
         (["INPUT.MIN_SIZE_TRAIN", "0"], "lengths in pixels"),
         (["SPARSEDET.FEEDBACK.MAX_NEGATIVES", "0"], "expected at least 1"),
         (["SPARSEDET.MINING.QUANTILE", "7"], "a share, 0 to 1"),
         (["MODEL.BACKBONE.NAME", "nix"], "a backbone"),
+        (
+            ["DATALOADER.SAMPLER_TRAIN", "RandomSubsetTrainingSampler"],
+            "expected TrainingSampler or RepeatFactorTrainingSampler",
+        ),
+        (["DATALOADER.REPEAT_THRESHOLD", "2.0"], "a share of the images, 0 to 1"),
+        (["DATALOADER.CACHE_MIB", "-1"], "0 or more"),
+        (["DATALOADER.MAX_UNREADABLE", "-1"], "0 or more"),
     ],
 )
 def test_values_are_checked_before_anything_runs(pairs: list[str], message: str) -> None:
@@ -132,6 +148,16 @@ def different(first: CfgNode, second: CfgNode, prefix: str = "") -> set[str]:
         elif value != second[key]:
             keys.add(prefix + key)
     return keys
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_configuration_is_usable(name: str) -> None:
+    cfg = prepare_config(load_config(name), method="plain", seed=1, classes=2)
+    cfg.MODEL.DEVICE = "cpu"
+    model: Any = build(cfg)
+    assert model.input_format == cfg.INPUT.FORMAT
+    levels = model.backbone.output_shape()
+    assert set(cfg.MODEL.RPN.IN_FEATURES) <= levels.keys()
 
 
 def test_methods_differ_in_nothing_but_the_method() -> None:

@@ -1,6 +1,7 @@
 """Training stages: they learn, stop cleanly and go on as if they had never stopped."""
 
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from sparsedet.errors import TrainingError
+from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.check_config import check_shares
 from sparsedet.training.methods import apply_method
 from sparsedet.training.metrics import read_metrics
 from sparsedet.training.moving_average import MovingAverage
+from sparsedet.training.precision import autocast_type
 from sparsedet.training.samples import TrainingImage, training_images
-from sparsedet.training.stage import Stage, StageProgress, Weights, checkpoint_path, train_stage
+from sparsedet.training.stage import Stage, StageProgress, train_stage
+from sparsedet.training.trainer import Weights
 from tests.training.conftest import Scenes, short_config
 
 
@@ -33,9 +37,14 @@ class Recorder:
 
 
 def train(
-    images: list[TrainingImage], root: Path, recorder: Recorder, method: str, *overrides: str
+    images: list[TrainingImage],
+    root: Path,
+    recorder: Recorder,
+    method: str,
+    *overrides: str,
+    iterations: int = 6,
 ) -> Weights:
-    cfg = short_config(6, *overrides)
+    cfg = short_config(iterations, *overrides)
     apply_method(cfg, method)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     cfg.MODEL.DEVICE = "cpu"
@@ -100,17 +109,34 @@ def test_a_loss_that_is_not_finite_names_the_images(
         train(broken, tmp_path, Recorder(), "plain")
 
 
-def test_mixed_precision_trains(images: list[TrainingImage], tmp_path: Path) -> None:
-    recorder = Recorder()
-    train(images, tmp_path, recorder, "end-to-end", "SOLVER.AMP.ENABLED", "True")
-    assert all(np.isfinite(recorder.losses))
+def test_progress_and_metrics_tell_rate_speed_and_memory(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    told: list[StageProgress] = []
+    cfg = short_config(3)
+    apply_method(cfg, "plain")
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    cfg.MODEL.DEVICE = "cpu"
+    run = RunFolder(tmp_path)
+    began = time.monotonic()
+    train_stage(Stage("only", 0, 3), images, cfg, run, seed=1, on_progress=told.append)
+    seconds = time.monotonic() - began
+    # It warms up: two iterations below the full rate.
+    assert 0 < told[0].learning_rate < told[1].learning_rate < told[2].learning_rate
+    (line,) = read_metrics(run.metrics)
+    assert line["lr"] == told[2].learning_rate
+    assert line["images_per_second"] == told[2].images_per_second
+    # Two images in each of three iterations, and what the whole call took is an upper bound.
+    assert told[2].images_per_second > 2 * 3 / seconds
+    # A process with torch and a model takes some hundreds of MiB.
+    assert 100 < told[0].memory_bytes / 2**20 <= line["memory_mib"]
 
 
 def test_a_checkpoint_holds_tensors_and_plain_values_only(
     images: list[TrainingImage], tmp_path: Path
 ) -> None:
     train(images, tmp_path, Recorder(), "plain")
-    state = checkpoint.load(checkpoint_path(RunFolder(tmp_path), "only"))
+    state = checkpoint.load(RunFolder(tmp_path).checkpoints / "only.pth")
     assert state["iteration"] == 6
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -129,7 +155,7 @@ def test_an_interrupt_waits_for_the_end_of_the_iteration(
         patched.setattr(torch.optim.AdamW, "step", interrupted_step)
         with pytest.raises(KeyboardInterrupt):
             train(images, tmp_path / "parts", Recorder(), "plain")
-    assert checkpoint.load(checkpoint_path(RunFolder(tmp_path / "parts"), "only"))["iteration"] == 1
+    assert checkpoint.load(RunFolder(tmp_path / "parts").checkpoints / "only.pth")["iteration"] == 1
     resumed = train(images, tmp_path / "parts", Recorder(), "plain")
     whole = train(images, tmp_path / "whole", Recorder(), "plain")
     for name, value in whole.items():
@@ -196,3 +222,89 @@ def test_the_moving_average_follows_the_weights() -> None:
     resumed = MovingAverage(model, decay=0.75)
     resumed.load_state_dict(average.state_dict())
     assert torch.equal(resumed.state_dict()["bias"], average.state_dict()["bias"])
+
+
+SMALL = ("INPUT.MIN_SIZE_TRAIN", "96", "INPUT.MAX_SIZE_TRAIN", "128")
+
+
+def test_a_batch_in_parts_learns_about_the_same(
+    images: list[TrainingImage], tmp_path: Path
+) -> None:
+    whole, parts = Recorder(), Recorder()
+    keys = (*SMALL, "SOLVER.IMS_PER_BATCH", "4", "MODEL.RPN.BATCH_SIZE_PER_IMAGE", "100000")
+    train(images, tmp_path / "whole", whole, "plain", *keys)
+    train(images, tmp_path / "parts", parts, "plain", *keys, "SOLVER.ACCUMULATION", "2")
+    # Of each part the mean over its own proposals counts.
+    assert parts.losses[0] == pytest.approx(whole.losses[0], rel=0.05)
+    assert parts.losses[0] != whole.losses[0]
+    assert parts.losses[-1] < parts.losses[0]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_trains(
+    images: list[TrainingImage], tmp_path: Path, precision: str
+) -> None:
+    exact, mixed = Recorder(), Recorder()
+    keys = (*SMALL, "MODEL.RPN.POST_NMS_TOPK_TRAIN", "30")
+    train(images, tmp_path / "exact", exact, "end-to-end", *keys, iterations=2)
+    keys += ("SOLVER.AMP.ENABLED", "True", "SOLVER.AMP.PRECISION", precision)
+    train(images, tmp_path / "mixed", mixed, "end-to-end", *keys, iterations=2)
+    assert mixed.losses != exact.losses
+    assert mixed.losses == pytest.approx(exact.losses, rel=0.1)
+    scaler = checkpoint.load(RunFolder(tmp_path / "mixed").checkpoints / "only.pth")["scaler"]
+    assert bool(scaler) == (precision == "fp16")
+
+
+def test_precision_is_chosen_by_the_device() -> None:
+    cfg = short_config(1)
+    cfg.MODEL.DEVICE = "cpu"
+    assert autocast_type(cfg) is None
+    cfg.SOLVER.AMP.ENABLED = True
+    assert autocast_type(cfg) is torch.bfloat16
+
+
+def test_gradients_that_are_not_finite_never_get_into_the_weights(
+    images: list[TrainingImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finite loss can have such gradients, and its iteration's state would be saved."""
+    backward = torch.autograd.backward
+
+    def break_one(total: torch.Tensor) -> None:
+        backward(total)
+        optimized = next(iter(broken)).param_groups[0]["params"][0]
+        optimized.grad.fill_(float("inf"))
+
+    broken: list[torch.optim.Optimizer] = []
+    real_init = torch.optim.AdamW.__init__
+
+    def note(self: torch.optim.AdamW, *args: object, **kwargs: object) -> None:
+        real_init(self, *args, **kwargs)
+        broken.append(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "__init__", note)
+    monkeypatch.setattr(torch.autograd, "backward", break_one)
+    with pytest.raises(
+        TrainingError, match=r"not finite at iteration 0 .*gradients nan; image ids"
+    ):
+        train(images, tmp_path, Recorder(), "plain", "SOLVER.CHECKPOINT_PERIOD", "1", *SMALL)
+    assert not (RunFolder(tmp_path).checkpoints / "only.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("ranks", "keys", "message"),
+    [
+        (3, [], "IMS_PER_BATCH is 4, which 3 processes can't share evenly"),
+        (2, ["SOLVER.ACCUMULATION", "4"], "can't part the 2 images of a process evenly"),
+        (2, ["SOLVER.ACCUMULATION", "2"], None),
+        (1, ["SOLVER.ACCUMULATION", "4"], None),
+    ],
+)
+def test_batches_are_parted_evenly_or_not_at_all(
+    ranks: int, keys: list[str], message: str | None
+) -> None:
+    cfg = short_config(1, "SOLVER.IMS_PER_BATCH", "4", *keys)
+    if message is None:
+        check_shares(cfg, ranks)
+        return
+    with pytest.raises(ConfigError, match=message):
+        check_shares(cfg, ranks)

@@ -6,9 +6,10 @@ import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.training.held_out import hold_out
 from sparsedet.training.pseudo_labels import PseudoLabels, usable
 from sparsedet.training.settings import load_config
-from sparsedet.training.stages import hold_out, stages
+from sparsedet.training.stages import stages
 
 IMAGES = tuple(Image(number, f"{number}.png", 100, 100) for number in range(1, 101))
 BOXES = tuple(

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from sparsedet.modeling.targets import Role
 from sparsedet.training.settings import load_config
-from sparsedet.training.zoom import ZoomRule, clip, zoom, zoom_rule
+from sparsedet.training.zoom import ZoomRule, clip, draw_zoom, zoom_rule
 
 SIZE = (120, 160)
 BOX = (60.0, 40.0, 100.0, 80.0)
@@ -25,7 +25,8 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
     boxes = np.array([BOX], dtype=np.float32)
     errors = []
     for seed in range(40):
-        view, (moved,) = zoom(scene(), boxes, rule, np.random.default_rng(seed))
+        zoom = draw_zoom(SIZE, rule, np.random.default_rng(seed))
+        view, (moved,) = zoom.of_pixels(scene()), zoom.of_boxes(boxes)
         assert view.shape == (*SIZE, 3)
         (left, top, right, bottom) = moved
         scale = (right - left) / 40
@@ -73,10 +74,10 @@ def test_what_is_cut_off_is_neither_learned_nor_punished(
 
 def test_the_frame_has_the_colour_of_nothing() -> None:
     """As BGR, in whatever order the network wants its colours."""
-    mean = ["MODEL.PIXEL_MEAN", "[1.0, 2.0, 3.0]"]
+    mean = ["MODEL.PIXEL_MEAN", "[1.0, 2.0, 3.0]", "MODEL.WEIGHTS", ""]
     assert zoom_rule(load_config("lite0_fpn", mean)).fill == (3.0, 2.0, 1.0)
     bgr = load_config("lite0_fpn", [*mean, "INPUT.FORMAT", "BGR"])
     assert zoom_rule(bgr).fill == (1.0, 2.0, 3.0)
     rule = ZoomRule(1.0, (0.5, 0.5), (3.0, 2.0, 1.0))
-    view, _ = zoom(scene(), np.zeros((0, 4), np.float32), rule, np.random.default_rng(0))
+    view = draw_zoom(SIZE, rule, np.random.default_rng(0)).of_pixels(scene())
     assert ((view == (3, 2, 1)).all(axis=-1)).sum() > SIZE[0] * SIZE[1] / 2

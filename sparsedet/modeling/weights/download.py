@@ -1,0 +1,143 @@
+"""From a URL or a path to a file whose hash is checked; a file in the cache is always whole."""
+
+import hashlib
+import logging
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import torch
+from detectron2.utils.file_io import Detectron2Handler, PathManager
+from filelock import FileLock
+from iopath.common.file_io import get_cache_dir
+
+from sparsedet.errors import ConfigError
+from sparsedet.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+_HASH = "#sha256="
+_HASH_FORM = re.compile(r"[0-9a-f]{8,64}")
+_TORCH_HOST = "download.pytorch.org"
+_TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+
+
+def fetch(source: str) -> Path:
+    """Return a local file of a URL or path, downloaded where it is not in the cache.
+
+    Args:
+        source: a path, a URL by http(s), or one that detectron2 knows (`detectron2://`); with
+            `#sha256=HEX` behind it, all digits or the first ones (8 at least), it is checked.
+
+    Raises:
+        ConfigError: when it can't be found or downloaded, or has another hash.
+    """
+    place, _, digits = source.partition(_HASH)
+    digits = digits.lower()
+    if _HASH in source and not _HASH_FORM.fullmatch(digits):
+        raise ConfigError(
+            f"MODEL.WEIGHTS {source}: expected 8 to 64 hexadecimal digits behind {_HASH}"
+        )
+    url = place.replace(Detectron2Handler.PREFIX, Detectron2Handler.S3_DETECTRON2_PREFIX, 1)
+    if urlsplit(url).scheme not in ("http", "https"):
+        path = _local(source, place)
+        if not _has_hash(path, digits):
+            raise ConfigError(
+                f"MODEL.WEIGHTS {place}: its sha256 is {_sha256(path)}, expected {digits}; "
+                "is it the right file, and whole?"
+            )
+        return path
+    path = cache_path(place)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Of the processes of one training, one downloads.
+        with FileLock(f"{path}.lock"):
+            if not path.is_file() or not _has_hash(path, digits):
+                _download(url, path, digits)
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, _NotFetchedError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise cant_be_fetched(source, reason) from error
+    return path
+
+
+def cache_path(url: str) -> Path:
+    """Return where a download is kept: where torch and detectron2 look for theirs, too."""
+    if url.startswith(Detectron2Handler.PREFIX):
+        return Path(get_cache_dir()) / "detectron2" / url.removeprefix(Detectron2Handler.PREFIX)
+    parts = urlsplit(url)
+    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+    *folders, name = [
+        part for part in PurePosixPath(unquote(parts.path)).parts if part not in ("/", "..")
+    ] or ["weights"]
+    if parts.hostname == _TORCH_HOST:
+        return checkpoints / name
+    if parts.query:
+        # The same path may be another file under another query.
+        name = f"{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}-{name}"
+    return checkpoints.joinpath(parts.netloc.rpartition("@")[2].replace(":", "_"), *folders, name)
+
+
+def remove_download(source: str) -> None:
+    """Remove a download from the cache that turned out to be no weights; paths stay."""
+    place = source.partition(_HASH)[0]
+    if urlsplit(place).scheme in ("http", "https", "detectron2"):
+        cache_path(place).unlink(missing_ok=True)
+
+
+def has_sha256(path: Path, digits: str) -> bool:
+    """Tell whether a file's sha256 begins with these digits."""
+    return _sha256(path).startswith(digits)
+
+
+def cant_be_fetched(source: str, reason: str) -> ConfigError:
+    """Return the error that says so, and what to do."""
+    return ConfigError(
+        f"MODEL.WEIGHTS {source}: can't be fetched ({reason}); try again, download it and give its "
+        'path, or train from random weights with MODEL.WEIGHTS ""'
+    )
+
+
+class _NotFetchedError(Exception):
+    """The message says why."""
+
+
+def _local(source: str, place: str) -> Path:
+    try:
+        path = Path(PathManager.get_local_path(place))
+    except Exception as error:
+        # iopath lets every kind of error through.
+        raise cant_be_fetched(source, " ".join(str(error).split())) from error
+    if not path.is_file():
+        raise ConfigError(f"MODEL.WEIGHTS {place}: no such file")
+    return path
+
+
+def _has_hash(path: Path, digits: str) -> bool:
+    return not digits or has_sha256(path, digits)
+
+
+def _download(url: str, target: Path, digits: str) -> None:
+    logger.info("downloading %s to %s", url, target)
+    # A compressed answer would not be the file that is hashed.
+    headers = {"Accept-Encoding": "identity"}
+    with (
+        httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client,
+        client.stream("GET", url, headers=headers) as response,
+        atomic_path(target) as temporary,
+    ):
+        if not response.is_success:
+            raise _NotFetchedError(f"the server answered with status {response.status_code}")
+        with temporary.open("wb") as file:
+            # httpx checks that as much arrives as the server announced.
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+        if temporary.stat().st_size == 0:
+            raise _NotFetchedError("the server sent an empty file")
+        if not _has_hash(temporary, digits):
+            raise _NotFetchedError(f"its sha256 is {_sha256(temporary)}, expected {digits}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""Annotations that a training does not learn from, to tell by them how good it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sparsedet.annotations import Box, Dataset
+from sparsedet.sparsify.ranking import stable_rank
+
+THRESHOLDS, VALIDATION = "held out", "validation"
+"""Splits draw by seed, image and box as well; the choices must not depend on each other."""
+_FEWEST_EXHAUSTIVE = 2
+"""One is left to train on."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Training annotations, parted."""
+
+    training: Dataset
+    hidden: Sequence[Box]
+    """Boxes on training images, to be neither learned nor punished."""
+    validation: Dataset
+    """What to measure on."""
+
+
+def part_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
+    """Part what to measure a training on from its own annotations.
+
+    Of exhaustive images with objects a share, at least one, is set aside whole. Where there are
+    fewer than two, the share of all annotations is hidden; they can only tell how many of them are
+    found, since other detections may be right, too.
+
+    Returns:
+        None where nothing can be held out.
+    """
+    annotated = {box.image_id for box in dataset.boxes if not box.iscrowd}
+    exhaustive = [image for image in dataset.images if image.exhaustive and image.id in annotated]
+    if share > 0 and len(exhaustive) >= _FEWEST_EXHAUSTIVE:
+        ranked = sorted(
+            exhaustive, key=lambda image: stable_rank(seed, VALIDATION, image.file_name, 0)
+        )
+        chosen = {image.id for image in ranked[: max(1, round(share * len(exhaustive)))]}
+        aside = [image for image in dataset.images if image.id in chosen]
+        others = [image for image in dataset.images if image.id not in chosen]
+        return HeldOut(dataset.with_images(others), [], dataset.with_images(aside))
+    training, hidden = hold_out(dataset, share, seed, stream=VALIDATION)
+    if not hidden:
+        return None
+    # Of the images' other objects nothing is told any more.
+    images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+    return HeldOut(training, hidden, replace(dataset, images=images, boxes=tuple(hidden)))
+
+
+def hold_out(
+    dataset: Dataset, share: float, seed: int, *, stream: str = THRESHOLDS
+) -> tuple[Dataset, Sequence[Box]]:
+    """Part a random share of the boxes from a dataset.
+
+    A model flatters boxes that it trained on. Held-out boxes tell how it scores objects that nobody
+    annotated: they are chosen at random, the images stay. None are where none would be left.
+
+    Args:
+        dataset: the annotations; crowd regions stay.
+        share: of each box's chance to be held out, 0 to 1.
+        seed: the same seed chooses the same boxes, whatever their order.
+        stream: what they are for; two choices don't depend on each other.
+
+    Returns:
+        The dataset without the held-out boxes, and these.
+    """
+    limit = share * 2**64
+    chosen = {
+        box.id
+        for box in dataset.boxes
+        if not box.iscrowd
+        and stable_rank(seed, stream, dataset.image_by_id[box.image_id].file_name, box.id) < limit
+    }
+    held_out = [box for box in dataset.boxes if box.id in chosen]
+    kept = tuple(box for box in dataset.boxes if box.id not in chosen)
+    if not held_out or all(box.iscrowd for box in kept):
+        return dataset, []
+    return replace(dataset, boxes=kept), held_out

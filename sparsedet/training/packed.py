@@ -1,0 +1,128 @@
+"""A training image, and many of them in a few arrays instead of a million Python objects.
+
+A process that loads images is a copy of the one that trains, and shares its memory until one of
+the two writes to it. Reading a Python object writes to it: the count of its references. So a list
+of images, read in every process, soon is there as many times as there are processes, while arrays
+stay shared. (The idea is detectron2's, of its lists of serialised dictionaries.)
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Image
+from sparsedet.modeling.targets import Role
+
+_LABELS = (Role.LABEL, Role.MINED)
+_NAMES = ("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """An image and what training may assume about it."""
+
+    source: Image
+    folder: Path
+    """Where its file is."""
+    boxes: NDArray[np.float32]
+    """Shape (N, 4): XYXY, absolute pixels."""
+    classes: NDArray[np.int64]
+    """Shape (N,): index into the run's list of classes; see `Role` for what it means."""
+    roles: NDArray[np.int64]
+    """Shape (N,): the `Role` of every box."""
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """Shape (N,): true for labels, mined ones among them."""
+        return np.isin(self.roles, _LABELS)
+
+
+class PackedImages(Sequence[TrainingImage]):
+    """An immutable sequence of training images.
+
+    Of `TrainingImage.source` it keeps what training needs: `id`, `file_name`, `width`, `height` and
+    `exhaustive`. The arrays of its images are read-only views.
+    """
+
+    def __init__(self, images: Iterable[TrainingImage]) -> None:
+        """Pack images; of an iterator, no more than one is there at a time."""
+        folders: dict[Path, int] = {}
+        rows: list[tuple[int, int, int, bool, int]] = []
+        names, boxes, classes, roles = bytearray(), bytearray(), bytearray(), bytearray()
+        name_lengths, box_counts = [], []
+        for image in images:
+            source = image.source
+            folder = folders.setdefault(image.folder, len(folders))
+            rows.append((source.id, source.height, source.width, source.exhaustive, folder))
+            name = source.file_name.encode(*_NAMES)
+            names += name
+            name_lengths.append(len(name))
+            boxes += image.boxes.astype(np.float32).tobytes()
+            classes += image.classes.astype(np.int64).tobytes()
+            roles += image.roles.astype(np.int64).tobytes()
+            box_counts.append(len(image.boxes))
+        self._folders = tuple(folders)
+        self._rows = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        self._names = _column(names, np.uint8)
+        self._name_starts = _starts(name_lengths)
+        self._boxes = _column(boxes, np.float32).reshape(-1, 4)
+        self._classes = _column(classes, np.int64)
+        self._roles = _column(roles, np.int64)
+        self._box_starts = _starts(box_counts)
+
+    @classmethod
+    def of(cls, images: Sequence[TrainingImage]) -> "PackedImages":
+        """Return images packed; packed ones as they are."""
+        return images if isinstance(images, PackedImages) else cls(images)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingImage: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PackedImages": ...
+    def __getitem__(self, index: int | slice) -> "TrainingImage | PackedImages":
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return PackedImages(map(self._image, places))
+        return self._image(places)
+
+    def _image(self, index: int) -> TrainingImage:
+        id, height, width, exhaustive, folder = self._rows[index].tolist()
+        start, end = self._name_starts[index : index + 2]
+        name = self._names[start:end].tobytes().decode(*_NAMES)
+        own = slice(*self._box_starts[index : index + 2])
+        return TrainingImage(
+            source=Image(id, name, width, height, bool(exhaustive)),
+            folder=self._folders[folder],
+            boxes=self._boxes[own],
+            classes=self._classes[own],
+            roles=self._roles[own],
+        )
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Height and width of every image, shape (len, 2)."""
+        return self._rows[:, 1:3]
+
+    def labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return of every label, mined ones among them, the image's place and the class; (N,)."""
+        places = np.repeat(np.arange(len(self)), np.diff(self._box_starts))
+        chosen = np.isin(self._roles, _LABELS)
+        return places[chosen], self._classes[chosen]
+
+
+def _starts(lengths: Iterable[int]) -> NDArray[np.int64]:
+    """Return where each of consecutive parts starts, and where the last one ends."""
+    return np.array([0, *accumulate(lengths)], dtype=np.int64)
+
+
+def _column(data: bytearray, dtype: Any) -> NDArray[Any]:
+    # Of bytes, the array is read-only.
+    return np.frombuffer(bytes(data), dtype=dtype)

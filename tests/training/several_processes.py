@@ -1,0 +1,94 @@
+"""What `test_processes.py` runs, alone and in two processes: trainings and evaluation."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparsedet import processes
+from sparsedet.annotations import Dataset, read_coco
+from sparsedet.files import write_json
+from sparsedet.mining.sharded import detect_all
+from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.training.evaluation import evaluate_run, results
+from sparsedet.training.metrics import read_metrics
+from sparsedet.training.settings import read_config
+from sparsedet.training.stage import StageProgress
+from sparsedet.training.train import Listeners, run_training, start_run
+from tests.training.conftest import short_config
+
+ITERATIONS = 5
+KEYS = (
+    *("SOLVER.IMS_PER_BATCH", "4"),
+    *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160"),
+    # Everything is sampled: processes draw apart from each other.
+    *("MODEL.RPN.BATCH_SIZE_PER_IMAGE", "100000", "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", "10000"),
+    *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "50", "SOLVER.BASE_LR", "0.0003"),
+    # Something is mined by models that have seen next to nothing.
+    *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", "SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
+    *("SPARSEDET.MINING.CLASS_SHARE", "0.0", "SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
+    *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MINE_AT", "(0.4,)"),
+    *("SPARSEDET.PSEUDO_POSITIVES.START_ITER", "1"),
+    *("SPARSEDET.PSEUDO_POSITIVES.OBJECTNESS_THRESH", "0.02"),
+)
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "plain": ("plain", ()),
+    "end-to-end": ("end-to-end", ()),
+    "staged": ("staged", ()),
+    "measured": ("plain", ("TEST.EVAL_PERIOD", "2", "SOLVER.CLIP_GRADIENTS.ENABLED", "True")),
+}
+"""Method and further keys by name."""
+
+
+def half_annotated(dataset: Dataset) -> Dataset:
+    """Leave every second image without boxes: then some process has none in its share."""
+    return dataset.with_boxes(box for box in dataset.boxes if box.image_id % 2)
+
+
+def train(root: Path, data: Path, images: Path, method: str, keys: tuple[str, ...]) -> Any:
+    """Train a run and return its losses, iteration by iteration, and its measurements."""
+    run = RunFolder(root)
+    cfg = short_config(ITERATIONS, *KEYS, *keys)
+    processes.first_does(
+        lambda: start_run(
+            cfg, run, half_annotated(read_coco(data)), images,
+            source=data, method=method, seed=1, device="cpu",
+        )
+    )  # fmt: skip
+    losses: list[dict[str, float]] = []
+
+    def note(progress: StageProgress) -> None:
+        losses.append(progress.losses)
+
+    run_training(run, listeners=Listeners(on_progress=note))
+    measured = [line["value"] for line in read_metrics(run.metrics) if "value" in line]
+    return {"losses": losses, "measured": measured}
+
+
+def detect(run: RunFolder, data: Path, images: Path, output: Path) -> None:
+    """Detect as mining does, and evaluate, by a finished run."""
+    dataset, cfg = read_coco(data), read_config(run.config)
+    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    ids = class_ids(run.info(), dataset)
+    found = detect_all(model, cfg, dataset.images, images, ids)
+    evaluation = evaluate_run(run, cfg, dataset, images, device="cpu")
+    if processes.is_first():
+        write_json(output / "detections.json", results(found))
+        write_json(output / "evaluation.json", evaluation.as_json())
+
+
+def main(output: Path, data: Path, images: Path, finished: Path) -> None:
+    """Do all of it, into `output`; detect and evaluate by the run `finished`."""
+    with processes.process_group("cpu"):
+        trained = {
+            name: train(output / name, data, images, method, keys)
+            for name, (method, keys) in CASES.items()
+        }
+        detect(RunFolder(finished), data, images, output)
+        ranks = processes.gather(processes.rank())
+        if processes.is_first():
+            write_json(output / "results.json", {"ranks": ranks, "cases": trained})
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""Two processes do what one does: the same losses, the same mined boxes, the same figures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sparsedet.files import read_json
+from tests.training import several_processes
+from tests.training.conftest import Scenes
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.fixture(scope="module")
+def alone(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("alone")
+    several_processes.main(output, scenes.annotations, scenes.images, output / "plain")
+    return output
+
+
+@pytest.fixture(scope="module")
+def together(alone: Path, scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("together")
+    arguments = [output, scenes.annotations, scenes.images, alone / "plain"]
+    subprocess.run(
+        [sys.executable, *TORCHRUN, "-m", several_processes.__name__, *map(str, arguments)],
+        cwd=ROOT,
+        # The launcher would leave each process one thread, and the number changes the last digits.
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        check=True,
+        timeout=300,
+    )
+    return output
+
+
+def cases(folder: Path) -> Any:
+    return read_json(folder / "results.json")["cases"]
+
+
+def test_two_processes_have_worked_together(alone: Path, together: Path) -> None:
+    assert read_json(alone / "results.json")["ranks"] == [0]
+    assert read_json(together / "results.json")["ranks"] == [0, 1]
+
+
+@pytest.mark.parametrize("case", several_processes.CASES)
+def test_the_losses_are_those_of_one_process_with_the_whole_batch(
+    alone: Path, together: Path, case: str
+) -> None:
+    expected, found = cases(alone)[case]["losses"], cases(together)[case]["losses"]
+    assert len(found) == len(expected) == several_processes.ITERATIONS
+    for one, two in zip(expected, found, strict=True):
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-6)
+    assert expected[0] != expected[-1]
+    if case == "end-to-end":
+        assert expected[-1]["distillation_loss"] > 0
+
+
+def test_the_measurements_on_the_way_are_the_same(alone: Path, together: Path) -> None:
+    expected = cases(alone)["measured"]["measured"]
+    assert len(expected) == 3
+    assert cases(together)["measured"]["measured"] == pytest.approx(expected, abs=0.5)
+
+
+def test_mining_between_the_stages_finds_the_same(alone: Path, together: Path) -> None:
+    one, two = (read_json(root / "staged/mining/stage1.json") for root in (alone, together))
+    assert sum(map(len, one.values())) > 0
+    for kind, boxes in one.items():
+        assert len(two[kind]) == pytest.approx(len(boxes), abs=1), kind
+
+
+@pytest.mark.parametrize("name", ["detections.json", "evaluation.json"])
+def test_detections_and_figures_are_the_same_to_the_last_digit(
+    alone: Path, together: Path, name: str
+) -> None:
+    assert (together / name).read_bytes() == (alone / name).read_bytes()
+    assert read_json(alone / name)
+
+
+def test_one_process_writes_the_numbers(together: Path) -> None:
+    lines = (together / "plain/metrics.json").read_text().splitlines()
+    assert len(lines) == 1

@@ -15,7 +15,7 @@ SERVER_INSTALLED := $(SERVER_VENV)/.installed
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install label-studio environments lint test demo clean
+.PHONY: help install label-studio environments lint test demo gpu-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -54,6 +54,9 @@ test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments
 
 demo: environments ## Run the loop once on generated data with a local Label Studio.
 	$(BIN)/sparsedet demo $(ARGS)
+
+gpu-check: install ## Compare training on this machine's GPU with the CPU; needs CUDA.
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 clean: ## Remove both environments, caches and build leftovers.
 	rm -rf $(VENV) $(SERVER_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -10,7 +10,8 @@ figures are then given without and with those of the test images ignored.
 Which trainings there are is a plan by the folder's name (see `accuracy/plan.py`). Each is a *cell*:
 boxes are removed from the training annotations, a model is trained and evaluated, and the figures
 are kept in `benchmarks/results/cells/`. Cells that are there already are not trained again, unless
-the code, the configuration or the data have changed since. An interrupted training goes on where it
+the code, the configuration or the data have changed since; `same_code.py` tells where a change of
+the code changes nothing. An interrupted training goes on where it
 stopped. Tables and plot of all cells go to `benchmarks/results/accuracy.md`, `.json` and `.png`;
 `--time-limit 0` writes them without training.
 """

@@ -40,7 +40,7 @@ from sparsedet.modeling.inputs import to_tensor
 from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.evaluation import evaluate
 from sparsedet.training.settings import read_config
-from sparsedet.training.views import augmented_view, augmented_view_rule
+from sparsedet.training.views import augmented_view, augmented_view_rule, draw_view
 
 RESULTS = Path(__file__).parent / "results" / "speed"
 
@@ -98,7 +98,7 @@ class TwoViews(nn.Module):
         planes = image.flip(0) if self.colour_order == "RGB" else image
         pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
         no_labels = np.zeros((0, 4), dtype=np.float32)
-        view = augmented_view(pixels, no_labels, self.rule, self.rng)
+        view = augmented_view(pixels, draw_view(no_labels, self.rule, self.rng))
         return to_tensor(view, self.colour_order)
 
 

@@ -20,6 +20,7 @@ from .fingerprint import code_hash, fingerprint
 from .plan import PLANS, Plan, cells
 from .record import read_record, read_records, write_record
 from .report import write_report
+from .same_code import carried_over, read_proofs
 from .staleness import stale
 from .training import train_cell
 
@@ -64,6 +65,7 @@ class _Work:
         self.chosen = [cell for cell in planned if options.only in cell.key]
         if not self.chosen:
             raise SparseDetError(f"--only {options.only}: no cell's key contains that; see --list")
+        self.proofs = read_proofs(self.results)
         # Of the code that is loaded now, whatever is edited while trainings run.
         self.code = code_hash()
         # All of them at once: a wrong key shall not come to light after hours.
@@ -110,10 +112,12 @@ class _Work:
         record = read_record(self.cells, cell)
         if record is None:
             return "under way" if (self.scratch / cell.key).exists() else "missing"
+        record = carried_over(record, self.code, self.proofs)
         return "stale" if record.fingerprint.differences(self.made_from[cell.key]) else "done"
 
     def _write_report(self) -> None:
-        records = read_records(self.cells)
+        kept = read_records(self.cells)
+        records = [carried_over(record, self.code, self.proofs) for record in kept]
         outdated = stale(records, self.code, self.data)
         write_report(records, outdated, self.planned, self.results)
 

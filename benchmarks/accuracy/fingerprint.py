@@ -4,6 +4,8 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 from detectron2.config import CfgNode
@@ -28,6 +30,17 @@ _UNREAD = {
     "staged": ("PSEUDO_POSITIVES", "CONFIDENT_DETECTIONS"),
 }
 """Groups of keys below SPARSEDET that a method does not read: they decide about no figure of it."""
+_ADDED = {
+    "SOLVER.ACCUMULATION": 1,
+    "SOLVER.AMP.PRECISION": "auto",
+    "SOLVER.CHECKPOINTS_KEPT": 2,
+    "SPARSEDET.VALIDATION.HELD_OUT": 0.1,
+    "SPARSEDET.VALIDATION.DETECTIONS": 100,
+    "SPARSEDET.VALIDATION.PATIENCE": 0,
+    "DATALOADER.MAX_UNREADABLE": 10,
+}
+"""Keys that came after the first cells, with the values that mean what was without them: with these
+they don't count."""
 
 
 class Fingerprint(BaseModel):
@@ -75,6 +88,13 @@ def configuration_hash(cell: Cell, classes: int) -> str:
     cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
     for group in _UNREAD[cell.method]:
         del cfg.SPARSEDET[group]
+    for key, before in _ADDED.items():
+        *parents, leaf = key.split(".")
+        node = reduce(getitem, parents, cfg)
+        if node[leaf] == before:
+            del node[leaf]
+    if not cfg.SPARSEDET.VALIDATION:
+        del cfg.SPARSEDET["VALIDATION"]
     return _short(cfg.dump().encode())
 
 

@@ -20,6 +20,9 @@ def evaluate_ignoring(
     """
     # pycocotools ignores what is beyond the range of areas that it evaluates. Crowd regions would
     # not do: they take any number of detections, and any small one that lies inside of them.
-    ignored = [replace(box, area=math.inf) for box in unlabelled]
+    # Pascal VOC's own word for it is difficult.
+    ignored = [
+        replace(box, area=math.inf, extra={**box.extra, "difficult": 1}) for box in unlabelled
+    ]
     evaluation = evaluate(detections, dataset.with_boxes([*dataset.boxes, *ignored]))
     return replace(evaluation, annotations=evaluation.annotations - len(ignored))

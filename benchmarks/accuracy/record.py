@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparsedet.errors import SparseDetError
 from sparsedet.files import read_json, write_json
+from sparsedet.training.evaluation import Evaluation
 
 from .cell import Cell
 from .fingerprint import Fingerprint
@@ -27,6 +28,12 @@ class Figures(_Part):
     """AP by category name; None: no annotation to find."""
     images: int
     annotations: int
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> "Figures":
+        """Return those of an evaluation's figures that cells are compared by."""
+        figures = evaluation.as_json()
+        return cls(**{name: figures[name] for name in cls.model_fields})
 
 
 class Record(_Part):

@@ -25,10 +25,12 @@ from .report import (
     inference_rows,
     loading_rows,
     memory_rows,
+    scaling_rows,
     step_rows,
     table,
     total_rows,
 )
+from .scaling import LAYOUTS, as_json, print_steps, step_seconds
 from .total import total_seconds
 from .training import BEFORE_MINING, CONTIGUOUS, LATER_STAGE, PLAIN, Training
 
@@ -43,6 +45,8 @@ def main(description: str | None = None, arguments: Sequence[str] | None = None)
         limit_threads()
         if options.memory_of:
             print_memory(options.memory_of, data, options.weights, options.memory_iterations)
+        elif options.threads:
+            print_steps(data, options.threads, options.rounds, options.scaling_warm_up)
         else:
             _measure(options, data)
     except SparseDetError as error:
@@ -73,12 +77,17 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
             _say(f"memory of {method}")
             memory[method] = memory_of(method, options.data, file, options.memory_iterations)
     totals = total_seconds(steps.seconds, staged.cfg, images=len(data.train.images), mining=mining)
+    scaled = {}
+    for layout in LAYOUTS:
+        _say(f"steps in {layout}")
+        scaled[layout] = step_seconds(layout, options.data, options.rounds)
     rows = [
         *step_rows(steps),
         *total_rows(totals, staged.cfg.SOLVER.MAX_ITER),
         *inference_rows(inference),
         *memory_rows(memory),
-        *loading_rows(loading),
+        *loading_rows(loading, steps.seconds[PLAIN]),
+        *scaling_rows(scaled),
     ]
     machine = {
         "processor": _processor(),
@@ -103,6 +112,7 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
             "inference": inference.seconds,
             "mining an image": mining,
             "loading a batch": loading,
+            "step by processes and threads": as_json(scaled),
         },
         "detections per image": inference.detections,
         "memory": {method: asdict(one) for method, one in memory.items()},
@@ -124,6 +134,8 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     # The script calls itself with these.
     parser.add_argument("--memory-of", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--scaling-warm-up", type=int, default=10, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 

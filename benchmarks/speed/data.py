@@ -6,7 +6,8 @@ from pathlib import Path
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.samples import TrainingImage, training_images
+from sparsedet.training.packed import PackedImages
+from sparsedet.training.samples import training_images
 
 _DROP = 0.5
 _SEED = 1
@@ -23,7 +24,7 @@ class SpeedData:
     test: Dataset
     images: Path
 
-    def training_images(self, *, mined: bool = False, keep_unlabelled: bool) -> list[TrainingImage]:
+    def training_images(self, *, mined: bool = False, keep_unlabelled: bool) -> PackedImages:
         """Return the images to train on.
 
         Args:

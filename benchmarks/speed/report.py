@@ -8,6 +8,7 @@ from .inference import InferenceTimes
 from .loading import CACHED, DECODED
 from .memory import Memory
 from .ratio import paired_ratio
+from .scaling import ONE_CORE, Layout
 from .training import (
     ALL_TRAINED,
     BEFORE_MINING,
@@ -84,11 +85,23 @@ def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
     return rows
 
 
-def loading_rows(seconds: Mapping[str, list[float]]) -> list[Row]:
-    """Return what loading a batch takes."""
+def loading_rows(seconds: Mapping[str, list[float]], steps: Sequence[float]) -> list[Row]:
+    """Return what loading a batch takes, and which share of the steps that is."""
+    share = 100 * median(seconds[CACHED]) / median(steps)
     return [
         Row(f"loading: {CACHED}", f"{1000 * median(seconds[CACHED]):.1f} ms per batch"),
+        Row("loading: its share of a step", f"{share:.1f} %"),
         *_gain_rows("loading", seconds, CACHED, [DECODED]),
+    ]
+
+
+def scaling_rows(seconds: Mapping[Layout, float]) -> list[Row]:
+    """Return how many times as many steps a second core makes, as a thread or as a process."""
+    base = seconds[ONE_CORE]
+    return [Row(f"step: {ONE_CORE}", f"{1000 * base:.0f} ms")] + [
+        Row(f"steps per second: {layout}", f"{base / value:.2f} ({1000 * value:.0f} ms)")
+        for layout, value in seconds.items()
+        if layout != ONE_CORE
     ]
 
 

@@ -47,6 +47,15 @@ def test_detections_on_unlabelled_objects_do_not_count(
     assert result.annotations == 1
 
 
+def test_nor_do_they_in_pascal_voc_s_figures() -> None:
+    boxes, scores = np.array([UNLABELLED, FIRST], dtype=float), np.array([0.95, 0.9])
+    dataset = Dataset((Image(1, "a.png", 640, 480),), (Box(1, 1, 1, FIRST),), (Category(1, "cat"),))
+    detections = [Detections(1, boxes, scores, np.array([1, 1]), scores)]
+    assert evaluate(detections, dataset).voc_ap50_area == pytest.approx(50)
+    result = evaluate_ignoring(detections, dataset, [Box(1, 1, 1, UNLABELLED)])
+    assert result.voc_ap50_area == pytest.approx(100)
+
+
 def test_a_label_goes_before_an_unlabelled_object() -> None:
     dataset = Dataset((Image(1, "a.png", 640, 480),), (Box(1, 1, 1, LOOSE),), (Category(1, "cat"),))
     score = np.array([0.9])

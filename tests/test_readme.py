@@ -1,13 +1,17 @@
 """The README's commands, run as they stand there; only the trainings are cut short."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.integrations.label_studio import LabelStudioTool
@@ -197,6 +201,36 @@ def test_the_proof_on_complete_data(tmp_path: Path) -> None:
     figures = sparsedet(*commands("proof")[-1], "--json", cwd=tmp_path).json()
     assert figures["AP50"] > 20
     assert (tmp_path / "half/staged/mining/stage1.json").is_file()
+
+    for line in block("processes", "sh").splitlines():
+        words = shlex.split(line)
+        more = ["SOLVER.MAX_ITER", "2"] if "train" in words else []
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            [*words, *more],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        assert "train" not in words or "in 2 processes" in done.stderr
+    assert (tmp_path / "half/mined.json").is_file()
+    models = [(tmp_path / "half" / run / "model.pth").read_bytes() for run in ("two", "again")]
+    assert models[0] == models[1]
+
+
+def test_cluster_starts_are_the_command_that_is_run_here() -> None:
+    first = block("processes", "sh").splitlines()[0]
+    training = first[first.index("-m sparsedet") :]
+    script = block("slurm", "sh")
+    assert script.replace("\\\n    ", "").rstrip().endswith(training)
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    job = yaml.safe_load(block("kubernetes", "yaml"))
+    for replica in job["spec"]["pytorchReplicaSpecs"].values():
+        (container,) = replica["template"]["spec"]["containers"]
+        assert [*container["command"], *container["args"]] == ["torchrun", *training.split()]
 
 
 def test_splits_and_what_becomes_of_them(tmp_path: Path) -> None:

@@ -1,11 +1,35 @@
-"""Fixtures that tests in several folders share."""
+"""Fixtures that tests in several folders share, and how the tests share the cores."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from sparsedet.integrations.label_studio.server import LocalServer
 from tests.label_studio_server import server_for_tests
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave every worker one core, and what it starts: torch, not imported yet, would take all."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to one worker what shares a server, and the tests of a file, which share fixtures.
+
+    Those of the server come first: they take longest.
+    """
+    items.sort(key=lambda item: not _needs_server(item))
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("server" if _needs_server(item) else file))
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    fixtures: Sequence[str] = getattr(item, "fixturenames", ())
+    return "label_studio" in fixtures
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,12 @@ import typer
 
 from sparsedet import __version__
 from sparsedet.errors import SparseDetError
-from sparsedet.launched import is_first_launched, is_launched, speaks_of_the_end
+from sparsedet.launched import (
+    is_first_launched,
+    is_launched,
+    speaks_of_errors,
+    speaks_of_the_end,
+)
 
 from . import (
     compare,
@@ -119,5 +124,6 @@ def main() -> None:
     except (SparseDetError, OSError) as error:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        if speaks_of_errors():
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

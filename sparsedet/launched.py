@@ -3,6 +3,7 @@
 import os
 
 _BY_US = "SPARSEDET_LAUNCHER"
+_speaks_of_errors: bool | None = None
 
 
 def is_launched() -> bool:
@@ -23,6 +24,20 @@ def local_processes() -> int:
 def note_launch() -> None:
     """Tell the processes that this one starts that it will speak for them in the end."""
     os.environ[_BY_US] = "1"
+
+
+def note_speaker(speaks: bool) -> None:
+    """Tell which of the processes that an error ends is the one that says so."""
+    global _speaks_of_errors
+    _speaks_of_errors = speaks
+
+
+def speaks_of_errors() -> bool:
+    """Tell whether this process tells people about the error that ends it.
+
+    Before the processes have met, all of them come upon the same ones.
+    """
+    return is_first_launched() if _speaks_of_errors is None else _speaks_of_errors
 
 
 def speaks_of_the_end() -> bool:

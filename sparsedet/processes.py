@@ -8,21 +8,26 @@ import inspect
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from sparsedet.errors import SparseDetError, TrainingError
-from sparsedet.launched import is_launched, local_processes
+from sparsedet.launched import is_launched, local_processes, note_speaker
 
 _TIMEOUT = timedelta(hours=2)
-"""How long a process waits for the others: while the first one mines or evaluates, say."""
+"""How long a process waits for the others: while the first one downloads weights, say."""
+_TO_SPEAK = 1.0
+"""Seconds that a process whose end was told leaves the one that tells it: the launcher ends all
+processes as soon as one has ended."""
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 Value = TypeVar("Value")
@@ -31,6 +36,8 @@ Value = TypeVar("Value")
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
     """Join the other processes of the launch, if there is one; leave them at the end.
+
+    An error of one process, or of all of them, ends them all; the first that it ends speaks of it.
 
     Args:
         device: cpu or cuda; on cuda every process of a machine takes a device of its own.
@@ -42,28 +49,50 @@ def process_group(device: str) -> Iterator[None]:
         yield
         return
     if device == "cuda":
-        local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-        if local >= devices:
+        devices = torch.cuda.device_count()
+        if local_processes() > devices:
+            # In all of them: none shall wait for the others.
             raise TrainingError(
                 f"{local_processes()} processes for {devices} CUDA devices; "
                 "start as many as there are devices"
             )
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # torch tells on stderr that a process group begins and ends, in every process.
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    backend = "nccl" if device == "cuda" else "gloo"
+    store: Any = None
     try:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT)
+        store, own, count = next(rendezvous("env://", timeout=_TIMEOUT))
+        dist.init_process_group(backend, store=store, rank=own, world_size=count, timeout=_TIMEOUT)
         yield
+    except (SparseDetError, OSError):
+        _leave_speaking_to_one(store)
+        raise
     except RuntimeError as error:
         if not _is_lost_peer(error):
             raise
-        raise TrainingError(
-            "another process of this run has ended, or can't be reached; its own message, if there "
-            "is one, tells why"
-        ) from error
+        _leave_speaking_to_one(store)
+        raise TrainingError("another process of this run has ended, or can't be reached") from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _leave_speaking_to_one(store: Any) -> None:
+    """Let the process that comes here first tell people about the error that ends it.
+
+    Args:
+        store: what the processes share besides the group, which fails with one of them; None: they
+            have not met yet.
+    """
+    try:
+        speaks = store is None or store.add("sparsedet/ended", 1) == 1
+    except RuntimeError:
+        # Whoever kept the store is gone.
+        speaks = True
+    note_speaker(speaks)
+    if not speaks:
+        time.sleep(_TO_SPEAK)
 
 
 def rank() -> int:
@@ -149,7 +178,7 @@ def parallel(model: nn.Module) -> DistributedDataParallel:
 def first_does(action: Callable[[], Value]) -> Value:
     """Let the first process do something alone; the others wait, and return what it returned.
 
-    An error that a user can mend is raised in the first process; the others end without a word.
+    An error that a user can mend is raised in the first process; the others end with status 1.
     """
     if ranks() == 1:
         return action()
@@ -164,19 +193,10 @@ def first_does(action: Callable[[], Value]) -> Value:
     if error is not None:
         raise error
     if not outcome[1]:
+        time.sleep(_TO_SPEAK)
         sys.exit(1)
     value: Value = outcome[0]
     return value
-
-
-def fail(error: Exception) -> NoReturn:
-    """Raise an error that all processes came upon together: in the first alone.
-
-    The others end without a word, so that a person reads it once.
-    """
-    if not is_first():
-        sys.exit(1)
-    raise error
 
 
 def _is_lost_peer(error: RuntimeError) -> bool:

@@ -6,6 +6,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
@@ -22,7 +23,9 @@ class SparseRPN(RPN):
     - anchors on boxes to ignore are neither positive nor negative; objects of unknown class are
       objects like any other;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
-      loss is normalised by the number of the others.
+      loss is normalised by the number of the others;
+    - proposals that are not finite are left out in training, too: the losses tell that it diverges,
+      with the images and in all processes alike.
     """
 
     @configurable
@@ -68,6 +71,27 @@ class SparseRPN(RPN):
                 anchor_labels[on_ignored & (anchor_labels == _NEGATIVE)] = _IGNORE
             gt_labels.append(self._subsample_labels(anchor_labels))
         return gt_labels, matched_boxes
+
+    @torch.no_grad()
+    def predict_proposals(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """Return each image's best proposals after NMS, in descending order of objectness."""
+        proposals: list[Instances] = find_top_rpn_proposals(
+            self._decode_proposals(anchors, pred_anchor_deltas),
+            pred_objectness_logits,
+            image_sizes,
+            self.nms_thresh,
+            self.pre_nms_topk[self.training],
+            self.post_nms_topk[self.training],
+            self.min_box_size,
+            training=False,
+        )
+        return proposals
 
     def losses(
         self,

@@ -145,11 +145,9 @@ class _StageTraining:
             self.sums = state["sums"]
         self.trainer.start(state, stage.start)
         if len(set(processes.gather(self.trainer.iteration))) > 1:
-            processes.fail(
-                RunError(
-                    f"{run.root}: the processes see different states of the run; it has to be on a "
-                    "disk that all of them see alike; try again with --resume"
-                )
+            raise RunError(
+                f"{run.root}: the processes see different states of the run; it has to be on a "
+                "disk that all of them see alike; try again with --resume"
             )
         self.log = MetricsLog(run.metrics, run.tensorboard, stage.name, self.trainer.iteration)
         self.last_save = time.monotonic()

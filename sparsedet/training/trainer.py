@@ -102,8 +102,19 @@ class Trainer:
             The losses by name, means over the processes; `total_loss` is their sum.
 
         Raises:
-            TrainingError: when a loss is not finite, naming the batch's images.
+            TrainingError: when a loss is not finite, naming the batch's images, or when the GPU's
+                memory does not suffice.
         """
+        try:
+            return self._step(batch)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the GPU's memory does not suffice at iteration {self.iteration}; "
+                "SOLVER.ACCUMULATION 2, a smaller SOLVER.IMS_PER_BATCH or INPUT.MIN_SIZE_TRAIN, or "
+                "SOLVER.AMP.ENABLED True need less"
+            ) from error
+
+    def _step(self, batch: Batch) -> dict[str, float]:
         torch.manual_seed(
             self.seed * _SEED_STRIDE + self.iteration + processes.rank() * _RANK_STRIDE
         )
@@ -162,13 +173,7 @@ class Trainer:
                 self.device.type, dtype=self._precision, enabled=self._precision is not None
             ),
         ):
-            try:
-                losses: dict[str, Tensor] = model(part)
-            except FloatingPointError as error:
-                # detectron2's RPN, of its own predictions.
-                raise TrainingError(
-                    self._not_finite(str(error).strip(), [item["image_id"] for item in part])
-                ) from error
+            losses: dict[str, Tensor] = model(part)
             total = torch.stack(list(losses.values())).sum()
         torch.autograd.backward(self._scaler.scale(total / parts))
         return {name: loss.item() for name, loss in losses.items()} | {"total_loss": total.item()}
@@ -179,10 +184,7 @@ class Trainer:
         ids: list[Any] = [] if finite else [item["image_id"] for item in batch]
         suspects = [number for found in processes.gather(ids) for number in found]
         shown = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-        processes.fail(TrainingError(self._not_finite(shown, suspects)))
-
-    def _not_finite(self, shown: str, image_ids: Sequence[Any]) -> str:
-        return (
+        raise TrainingError(
             f"a loss is not finite at iteration {self.iteration} ({shown}; image ids "
-            f"{', '.join(map(str, image_ids))}); a lower SOLVER.BASE_LR usually helps"
+            f"{', '.join(map(str, suspects))}); a lower SOLVER.BASE_LR usually helps"
         )

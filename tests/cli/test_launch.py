@@ -1,6 +1,8 @@
 """`sparsedet train --num-gpus 2`: two processes, one voice, one error line, and a resume."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from sparsedet.annotations import write_coco
 from sparsedet.files import read_json
 from sparsedet.scenes import make_scenes
 from sparsedet.training.metrics import read_metrics
-from tests.cli.command import sparsedet
+from tests.cli.command import Result, sparsedet
 
 TWO = ("--device", "cpu", "--num-gpus", "2", "--method", "plain")
 KEYS = (
@@ -69,7 +71,6 @@ def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_pat
             ["--num-machines", "2", "--machine-rank", "2", "--dist-url", "tcp://host:1"],
             "the machines are 0 to 1",
         ),
-        (["--num-gpus", "2", "--device", "cpu", "--train", "none.json"], "none.json: neither"),
         (
             ["--num-gpus", "2", "--device", "cpu", "SOLVER.IMS_PER_BATCH", "3"],
             "SOLVER.IMS_PER_BATCH is 3, which 2 processes can't share evenly",
@@ -79,12 +80,32 @@ def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_pat
 def test_a_wrong_start_is_one_line(
     data: Path, tmp_path: Path, options: list[str], said: str
 ) -> None:
-    given = ["train", "-o", tmp_path / "run"]
-    if "--train" not in options:
-        given += ["--train", data / "train.json"]
-    result = sparsedet(*given, *options)
-    assert result.status == 1
+    result = sparsedet("train", "-o", tmp_path / "run", "--train", data / "train.json", *options)
+    assert said in one_error(result)
+
+
+def one_error(result: Result) -> str:
+    """Return the one line that all the processes of a failed command say of it."""
+    assert result.status == 1, result.err
+    assert "Traceback" not in result.err
     errors = [line for line in result.err.splitlines() if "error" in line]
     assert len(errors) == 1, result.err
-    assert said in errors[0]
-    assert "Traceback" not in result.err
+    return errors[0]
+
+
+def test_a_rate_that_diverges_is_one_line_about_all_processes(data: Path, tmp_path: Path) -> None:
+    keys = ["SOLVER.BASE_LR", "1e12", "SOLVER.WARMUP_ITERS", "0"]
+    train = ["train", "-o", tmp_path / "run", "--train", data / "train.json"]
+    said = one_error(sparsedet(*train, *TWO, *KEYS, *keys))
+    assert re.search(r"not finite at iteration \d+ \(.*loss_cls .*image ids \d+, \d+\)", said)
+
+
+def test_what_ends_one_process_is_told_by_that_one(data: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(data / "images", images)
+    broken = sorted(images.iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:200])
+    train = ["train", "-o", tmp_path / "run", "--train", data / "train.json", "--images", images]
+    said = one_error(sparsedet(*train, *TWO, *KEYS, "DATALOADER.MAX_UNREADABLE", "0"))
+    assert broken.name in said
+    assert "can't be decoded" in said

@@ -59,17 +59,18 @@ def evaluate(
 def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:
     """Evaluate a run's finished model; return the figures under their usual names."""
     from sparsedet.annotations import check_images
-
-    dataset = data.with_classes(name for _, name in run.info().classes)
-    check_images(dataset, data.images)
-
     from sparsedet.training.evaluation import evaluate_run
     from sparsedet.training.settings import read_config
+    from sparsedet.unreadable import UnreadableImages
 
+    cfg = read_config(run.config)
+    dataset = data.with_classes(name for _, name in run.info().classes)
+    limit = cfg.DATALOADER.MAX_UNREADABLE
+    check_images(dataset, data.images, UnreadableImages(limit, len(dataset.images)))
     with progress_bar() as report:
         return evaluate_run(
             run,
-            read_config(run.config),
+            cfg,
             dataset,
             data.images,
             device=device,

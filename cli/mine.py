@@ -48,7 +48,8 @@ def mine(
     def read() -> tuple["Data", "Dataset"]:
         source = read_data(data, images, data_root)
         dataset = source.with_classes(name for _, name in info.classes)
-        check_images(dataset, source.images)
+        limit = cfg.DATALOADER.MAX_UNREADABLE
+        check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
         return source, dataset
 
     from sparsedet.mining.mine import mine as mine_dataset
@@ -57,6 +58,7 @@ def mine(
     from sparsedet.processes import first_does, is_first, process_group
     from sparsedet.training.settings import read_config
     from sparsedet.training.train import choose_device
+    from sparsedet.unreadable import UnreadableImages
 
     device = choose_device(device)
     cfg = read_config(folder.config)

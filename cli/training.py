@@ -15,13 +15,14 @@ from sparsedet.training.best import ValidationData
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
 from sparsedet.training.samples import without_versions
-from sparsedet.training.settings import load_config
+from sparsedet.training.settings import load_config, read_config
 from sparsedet.training.train import (
     choose_device,
     prepare_config,
     run_training,
     start_run,
 )
+from sparsedet.unreadable import UnreadableImages
 
 from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say
@@ -91,10 +92,14 @@ def _prepare(request: TrainRequest, device: str) -> _Prepared:
     if request.output is None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
+    goes_on = request.resume and run.info_file.exists()
     validation = read_data(request.val, request.images, request.data_root) if request.val else None
     if validation is not None:
-        check_images(validation.dataset, validation.images)
-    if request.resume and run.info_file.exists():
+        used = cfg or (read_config(run.config) if goes_on else load_config(_DEFAULT_CONFIG))
+        limit: int = used.DATALOADER.MAX_UNREADABLE
+        images = UnreadableImages(limit, len(validation.dataset.images))
+        check_images(validation.dataset, validation.images, images)
+    if goes_on:
         _check_resume(run, cfg, request, validation)
     elif request.resume and not request.published:
         # The published commands carry --resume from their first start on.

@@ -13,6 +13,10 @@ class AnnotationError(SparseDetError):
     """An annotation file, or an image that belongs to it, is broken."""
 
 
+class UnreadableImageError(AnnotationError):
+    """A file is there, but no image that can be read."""
+
+
 class RecipeError(SparseDetError):
     """A removal recipe is unknown, malformed, or can't be met."""
 

@@ -3,12 +3,15 @@
 numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` loads this module.
 """
 
+import io
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.model import Image
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, UnreadableImageError
+from sparsedet.unreadable import UnreadableImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,9 @@ _LEFT_TO_PILLOW = {b"WEBP", b"avif"}
 """Marks in a file's header of formats whose orientation OpenCV ignores or applies differently."""
 _UPRIGHT_IN_PILLOW = {"TIFF"}
 """Formats whose orientation Pillow has applied to `size` already."""
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CHECKSUM = 4
+"""Bytes behind the content of each chunk."""
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -31,13 +37,27 @@ def upright_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             transposed = (
                 image.format not in _UPRIGHT_IN_PILLOW
+                # Where a PNG has none, Pillow decodes all of it to find out.
+                and (image.format != "PNG" or _has_exif_chunk(path))
                 and image.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED
             )
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise AnnotationError(f"{path}: can't be read as an image ({error})") from error
+        raise UnreadableImageError(f"{path}: can't be read as an image ({error})") from error
     return (height, width) if transposed else (width, height)
+
+
+def _has_exif_chunk(png: Path) -> bool:
+    """Tell whether a PNG file has EXIF data, before its pixels or behind them."""
+    with png.open("rb") as file:
+        file.seek(len(_PNG_SIGNATURE))
+        while len(head := file.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return True
+            file.seek(size + _PNG_CHECKSUM, io.SEEK_CUR)
+    return False
 
 
 def read_image(image: Image, folder: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
@@ -100,8 +120,15 @@ def _read_with_pillow(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def check_images(dataset: Dataset, folder: Path) -> None:
+def check_images(
+    dataset: Dataset, folder: Path, unreadable: UnreadableImages | None = None
+) -> None:
     """Check that every image exists below `folder` with the size that the annotations give.
+
+    Args:
+        dataset: the images.
+        folder: where their files are.
+        unreadable: takes note of files that are no images; None: they are errors.
 
     Raises:
         AnnotationError: naming the image's id and file.
@@ -112,6 +139,11 @@ def check_images(dataset: Dataset, folder: Path) -> None:
         path = folder / image.file_name
         try:
             size = upright_size(path)
+        except UnreadableImageError as error:
+            if unreadable is None:
+                raise AnnotationError(f"image id {image.id}: {error}") from error
+            unreadable.skip(path, f"image id {image.id}: {error}")
+            continue
         except AnnotationError as error:
             raise AnnotationError(f"image id {image.id}: {error}") from error
         if size != (image.width, image.height):

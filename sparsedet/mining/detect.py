@@ -14,7 +14,7 @@ from sparsedet.annotations import Image
 from sparsedet.errors import AnnotationError
 from sparsedet.modeling.inputs import inference_size, resized_input
 from sparsedet.pixel_cache import PixelCache
-from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
+from sparsedet.unreadable import UnreadableImages, warn_unreadable
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""
@@ -54,7 +54,7 @@ def detect(
     on_image: OnImage = lambda done, total: None,
     *,
     cache: PixelCache | None = None,
-    on_unreadable: OnUnreadable = warn_unreadable,
+    unreadable: UnreadableImages | None = None,
 ) -> Iterator[Detections]:
     """Yield the detections of each image, in order; none of an image that can't be decoded.
 
@@ -68,16 +68,18 @@ def detect(
         category_ids: the dataset's category id of each class of the model.
         on_image: told after every image.
         cache: of decoded images; None: every image is decoded.
-        on_unreadable: told about every image that can't be decoded.
+        unreadable: takes note of images that can't be decoded; None: so many as
+            DATALOADER.MAX_UNREADABLE are warned about.
 
     Raises:
-        AnnotationError: when more images than DATALOADER.MAX_UNREADABLE can't be decoded, or none
-            can.
+        AnnotationError: when more images can't be decoded than is allowed, or none can.
     """
     ids = np.array(category_ids, dtype=np.int64)
     if cache is None:
         cache = PixelCache(0)
-    unreadable = UnreadableImages(cfg.DATALOADER.MAX_UNREADABLE, len(images), on_unreadable)
+    if unreadable is None:
+        limit: int = cfg.DATALOADER.MAX_UNREADABLE
+        unreadable = UnreadableImages(limit, len(images), warn_unreadable)
     for done, image in enumerate(images, start=1):
         height, width = image.height, image.width
         try:

@@ -10,7 +10,7 @@ from sparsedet import processes
 from sparsedet.annotations import Image
 from sparsedet.mining.detect import Detections, OnImage, detect
 from sparsedet.pixel_cache import PixelCache
-from sparsedet.unreadable import OnUnreadable, warn_unreadable
+from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
 
 def detect_all(
@@ -28,9 +28,19 @@ def detect_all(
 
     Every process returns the same. As images go through the network one by one, their number
     changes nothing.
+
+    Args:
+        on_unreadable: told about every image that can't be decoded, by the process that met it.
     """
     rank, ranks = processes.rank(), processes.ranks()
     own = images[rank::ranks]
+    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    # The bound is of all images: a process that knows only its own does not stop alone.
+    met = (
+        UnreadableImages(limit, len(images), on_unreadable)
+        if ranks == 1
+        else UnreadableImages(len(images), len(images) + 1, on_unreadable)
+    )
     found = detect(
         model,
         cfg,
@@ -39,9 +49,13 @@ def detect_all(
         category_ids,
         lambda done, _: on_image(min(done * ranks, len(images)), len(images)),
         cache=cache,
-        on_unreadable=on_unreadable,
+        unreadable=met,
     )
     shares = processes.gather(list(found))
+    all_met = UnreadableImages(limit, len(images))
+    for reasons in processes.gather(met.reasons):
+        for path, reason in reasons.items():
+            all_met.skip(path, reason)
     result: list[Detections | None] = [None] * len(images)
     for first, share in enumerate(shares):
         result[first::ranks] = share

@@ -11,6 +11,7 @@ from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import RunError
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.settings import read_config
+from sparsedet.unreadable import UnreadableImages
 
 _PLACE_KEYS = {"MODEL.DEVICE", "OUTPUT_DIR"}
 """Where a run happens does not change its result."""
@@ -66,7 +67,9 @@ def check_same_run(
 
 def use_images(run: RunFolder, images: Path) -> None:
     """Go on with images that were moved to another folder."""
-    check_images(read_coco(run.training_data), images)
+    dataset = read_coco(run.training_data)
+    limit: int = read_config(run.config).DATALOADER.MAX_UNREADABLE
+    check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
     info, place = run.info(), str(images.resolve())
     moved = info.validation_images is not None and not Path(info.validation_images).is_dir()
     run.write_info(

@@ -39,7 +39,7 @@ from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, Stage, train_stage
 from sparsedet.training.stages import stages
 from sparsedet.training.trainer import Weights
-from sparsedet.unreadable import OnUnreadable, warn_unreadable
+from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def start_run(
         hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
     dataset = without_versions(dataset)
-    check_images(dataset, images)
+    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
     if not dataset.categories:
         raise ConfigError(f"{source}: no categories to train on")
     check_batch_size(cfg, len(dataset.images), source)

@@ -17,6 +17,7 @@ from sparsedet.annotations import (
     upright_size,
 )
 from sparsedet.errors import AnnotationError
+from sparsedet.unreadable import UnreadableImages
 
 ORIENTATION = 0x0112
 
@@ -78,6 +79,44 @@ def test_unreadable_file_is_named(
         read(path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
+
+
+def test_only_the_header_of_a_png_is_read_for_its_size(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.png")
+    # The signature, the chunk of the size, and a part of the pixels.
+    path.write_bytes(path.read_bytes()[:50])
+    assert upright_size(path) == (40, 20)
+    with pytest.raises(AnnotationError, match="can't be decoded"):
+        read_upright(path)
+
+
+def test_a_png_may_say_how_it_is_turned_behind_its_pixels(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.png", orientation=6)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    exif, end = data[start : start + size + 12], len(data) - 12
+    path.write_bytes(data[:start] + data[start + len(exif) : end] + exif + data[end:])
+    assert upright_size(path) == (20, 40)
+    assert read_upright(path).shape == (40, 20, 3)
+
+
+def test_files_that_are_no_images_can_be_left_to_a_bound(tmp_path: Path) -> None:
+    _save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"")
+    entries = (Image(1, "good.png", 40, 20), Image(2, "bad.png", 40, 20))
+    dataset = Dataset(entries, (), ())
+    with pytest.raises(AnnotationError, match=r"image id 2: .*bad\.png: can't be read"):
+        check_images(dataset, tmp_path)
+    allowed = UnreadableImages(1, 2)
+    check_images(dataset, tmp_path, allowed)
+    assert list(allowed.reasons) == [tmp_path / "bad.png"]
+    with pytest.raises(AnnotationError, match=r"1 of 2 images can't be read, .* allows 0"):
+        check_images(dataset, tmp_path, UnreadableImages(0, 2))
+    # A file that is missing is a mistake, however many may be broken.
+    (tmp_path / "bad.png").unlink()
+    with pytest.raises(AnnotationError, match="no such image file"):
+        check_images(dataset, tmp_path, UnreadableImages(1, 2))
 
 
 def test_truncated_webp_is_refused(tmp_path: Path) -> None:

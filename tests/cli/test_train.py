@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,25 @@ def test_a_rate_that_diverges_is_one_line_and_keeps_what_was_saved(
     assert "a lower SOLVER.BASE_LR usually helps" in said
     assert (run / "checkpoints/plain.pth").exists()
     assert not (run / "model.pth").exists()
+
+
+def test_broken_images_are_named_and_skipped_up_to_a_bound(data: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(data / "images", images)
+    empty, half, *_ = sorted(images.iterdir())
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    empty.write_bytes(b"")
+    command = [
+        *("train", "--train", data / "train.json", "--val", data / "train.json"),
+        *("--images", images, "--method", "plain", *SHORT),
+    ]
+    result = sparsedet(*command, "-o", tmp_path / "run")
+    assert result.status == 0, result.err
+    for broken in (empty, half):
+        assert re.search(rf"WARNING: .*{broken.name}.*the image is skipped", result.err)
+    refused = sparsedet(*command, "-o", tmp_path / "other", "DATALOADER.MAX_UNREADABLE", "0")
+    assert f"{empty.name}: can't be read" in refused.error()
+    assert not (tmp_path / "other").exists()
 
 
 def test_nothing_to_train_on_is_one_line(data: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sparsedet import processes
 from sparsedet.annotations import Dataset, read_coco
+from sparsedet.errors import AnnotationError
 from sparsedet.files import write_json
 from sparsedet.mining.sharded import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
@@ -18,9 +19,10 @@ from sparsedet.training.train import Listeners, run_training, start_run
 from tests.training.conftest import short_config
 
 ITERATIONS = 5
+BROKEN = "broken images"
+"""A folder beside the finished run: of its second image only the beginning is there."""
 KEYS = (
     *("SOLVER.IMS_PER_BATCH", "4"),
-    *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160"),
     # Everything is sampled: processes draw apart from each other.
     *("MODEL.RPN.BATCH_SIZE_PER_IMAGE", "100000", "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", "10000"),
     *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "50", "SOLVER.BASE_LR", "0.0003"),
@@ -77,6 +79,23 @@ def detect(run: RunFolder, data: Path, images: Path, output: Path) -> None:
         write_json(output / "evaluation.json", evaluation.as_json())
 
 
+def detect_with_a_broken_image(run: RunFolder, data: Path, images: Path) -> list[str]:
+    """Return the message where one image more can't be decoded than is allowed, if there is one."""
+    dataset, cfg = read_coco(data), read_config(run.config)
+    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    ids = class_ids(run.info(), dataset)
+    said = []
+    for allowed in (1, 0):
+        cfg.DATALOADER.MAX_UNREADABLE = allowed
+        try:
+            found = detect_all(model, cfg, dataset.images[:2], images, ids)
+        except AnnotationError as error:
+            said.append(str(error))
+        else:
+            said.append(f"{[len(one.scores) > 0 for one in found]}")
+    return said
+
+
 def main(output: Path, data: Path, images: Path, finished: Path) -> None:
     """Do all of it, into `output`; detect and evaluate by the run `finished`."""
     with processes.process_group("cpu"):
@@ -85,9 +104,11 @@ def main(output: Path, data: Path, images: Path, finished: Path) -> None:
             for name, (method, keys) in CASES.items()
         }
         detect(RunFolder(finished), data, images, output)
+        broken = detect_with_a_broken_image(RunFolder(finished), data, finished.parent / BROKEN)
         ranks = processes.gather(processes.rank())
         if processes.is_first():
-            write_json(output / "results.json", {"ranks": ranks, "cases": trained})
+            told = {"ranks": ranks, "cases": trained, "broken": broken}
+            write_json(output / "results.json", told)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Two processes do what one does: the same losses, the same mined boxes, the same figures."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 @pytest.fixture(scope="module")
 def alone(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("alone")
+    broken = output / several_processes.BROKEN
+    shutil.copytree(scenes.images, broken)
+    second = broken / scenes.dataset.images[1].file_name
+    second.write_bytes(second.read_bytes()[:200])
     several_processes.main(output, scenes.annotations, scenes.images, output / "plain")
     return output
 
@@ -80,6 +85,13 @@ def test_detections_and_figures_are_the_same_to_the_last_digit(
 ) -> None:
     assert (together / name).read_bytes() == (alone / name).read_bytes()
     assert read_json(alone / name)
+
+
+def test_images_that_cannot_be_decoded_are_counted_together(alone: Path, together: Path) -> None:
+    expected = read_json(alone / "results.json")["broken"]
+    assert expected[0] == "[True, False]"
+    assert "1 of 2 images can't be read" in expected[1]
+    assert read_json(together / "results.json")["broken"] == expected
 
 
 def test_one_process_writes_the_numbers(together: Path) -> None:

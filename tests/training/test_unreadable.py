@@ -11,7 +11,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect
 from sparsedet.training.loader import Batch, batches
 from sparsedet.training.samples import training_images
-from sparsedet.unreadable import warn_unreadable
+from sparsedet.unreadable import UnreadableImages, warn_unreadable
 from tests.training.conftest import Scenes, short_config, untrained_model
 
 Break = Callable[..., Scenes]
@@ -149,7 +149,7 @@ def test_detection_finds_nothing_there_and_goes_on(scenes: Scenes, broken: Break
             scenes.images,
             range(1, 11),
             lambda count, total: done.append((count, total)),
-            on_unreadable=told,
+            unreadable=UnreadableImages(1, 3, told),
         )
     )
     assert [one.image_id for one in found] == [1, 2, 3]

@@ -32,7 +32,10 @@ class BatchOrder:
             if cfg.DATALOADER.ASPECT_RATIO_GROUPING
             else [np.arange(len(images))]
         )
-        self._groups = [group for group in groups if len(group)]
+        if any(len(group) < self._batch_size for group in groups):
+            # Too few to fill a batch of their own: it would show one image many times.
+            groups = [np.arange(len(images))]
+        self._groups = groups
         self._counts = [
             math.ceil(self._factors[group].sum() / self._batch_size) for group in self._groups
         ]

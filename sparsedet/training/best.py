@@ -51,7 +51,8 @@ class Validator:
         check_validation(data)
         self._best: dict[str, Any] | None = None
         if run.best.exists():
-            self._best = checkpoint.load(run.best)
+            kept = checkpoint.load(run.best)
+            self._best = {key: value for key, value in kept.items() if key != "model"}
 
     def is_due(self, iteration: int) -> bool:
         """Tell whether to measure after so many iterations."""

@@ -122,7 +122,19 @@ def _check_count(images: int, batch_size: int, rank: int) -> None:
 def _told(
     loader: "DataLoader[_Loaded | SparseDetError]", unreadable: UnreadableImages
 ) -> Iterator[Batch]:
-    for loaded in loader:
+    loading = iter(loader)
+    while True:
+        try:
+            loaded = next(loading, None)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                "a process that loads images has ended, most likely for want of memory, or of room "
+                "in /dev/shm; a lower DATALOADER.NUM_WORKERS takes less"
+            ) from error
+        if loaded is None:
+            return
         if isinstance(loaded, SparseDetError):
             raise loaded
         for path, reason in loaded.unreadable.items():

@@ -24,7 +24,7 @@ class MetricsLog:
         if path.exists():
             kept = [line for line in _lines(path) if not self._is_beyond(line, start)]
             write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._tensorboard = SummaryWriter(str(tensorboard / stage), purge_step=start)
+        self._tensorboard = SummaryWriter(str(tensorboard / stage), purge_step=start + 1)
 
     def write(self, iteration: int, values: Mapping[str, Any]) -> None:
         """Append the numbers of an iteration (the number of iterations done)."""

@@ -16,7 +16,9 @@ def autocast_type(cfg: CfgNode) -> torch.dtype | None:
     name: str = cfg.SOLVER.AMP.PRECISION
     if name == "auto":
         on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
-        name = "fp16" if on_gpu and not torch.cuda.is_bf16_supported() else "bf16"
+        # What a GPU only emulates is slower than full precision.
+        supported = not on_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+        name = "bf16" if supported else "fp16"
     return _TYPES[name]
 
 

@@ -42,6 +42,15 @@ def balanced(threshold: float = 0.5) -> CfgNode:
     )
 
 
+def test_a_single_image_of_its_orientation_is_not_repeated() -> None:
+    wide = images(*[[COMMON]] * 9)
+    mixed = PackedImages([*(wide[place] for place in range(9)), images([COMMON], width=120)[0]])
+    order = BatchOrder(mixed, short_config(8, "SOLVER.IMS_PER_BATCH", "5"), seed=1)
+    assert order.batches_per_epoch == 2
+    seen = Counter(int(place) for batch in range(2) for place in order.batch(batch))
+    assert seen == dict.fromkeys(range(10), 1)
+
+
 @pytest.mark.parametrize(
     ("threshold", "root", "expected"),
     [

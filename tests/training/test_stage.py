@@ -19,7 +19,7 @@ from sparsedet.training.moving_average import MovingAverage
 from sparsedet.training.precision import autocast_type
 from sparsedet.training.samples import TrainingImage, training_images
 from sparsedet.training.stage import Stage, StageProgress, train_stage
-from sparsedet.training.trainer import Weights
+from sparsedet.training.trainer import Trainer, Weights
 from tests.training.conftest import Scenes, short_config
 
 
@@ -261,6 +261,30 @@ def test_precision_is_chosen_by_the_device() -> None:
     assert autocast_type(cfg) is None
     cfg.SOLVER.AMP.ENABLED = True
     assert autocast_type(cfg) is torch.bfloat16
+
+
+@pytest.mark.parametrize(("in_hardware", "expected"), [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_that_only_emulates_bf16_takes_fp16(
+    monkeypatch: pytest.MonkeyPatch, in_hardware: bool, expected: str
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return in_hardware or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    cfg = short_config(1, "SOLVER.AMP.ENABLED", "True")
+    cfg.MODEL.DEVICE = "cuda"
+    assert autocast_type(cfg) is getattr(torch, expected)
+
+
+def test_too_little_memory_says_what_needs_less(
+    images: list[TrainingImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(*inputs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Trainer, "_losses", losses)
+    with pytest.raises(TrainingError, match=r"memory .* at iteration 0; SOLVER\.ACCUMULATION 2"):
+        train(images, tmp_path, Recorder(), "plain")
 
 
 def test_gradients_that_are_not_finite_never_get_into_the_weights(

@@ -14,6 +14,10 @@ from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
 
 
+FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
+"""The scenes as large as they are, which is the size that models detect on."""
+
+
 @dataclass(frozen=True)
 class Scenes:
     dataset: Dataset
@@ -30,8 +34,11 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
 
 
 def short_config(iterations: int, *overrides: str) -> CfgNode:
-    """The default configuration, for a few iterations on two images each."""
-    keys = ["SOLVER.MAX_ITER", iterations, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.WARMUP_ITERS", 2]
+    """The default configuration, for a few iterations on two images each, half as large."""
+    keys = [
+        *("SOLVER.MAX_ITER", iterations, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.WARMUP_ITERS", 2),
+        *("INPUT.MIN_SIZE_TRAIN", 120, "INPUT.MAX_SIZE_TRAIN", 160),
+    ]
     return load_config("lite0_fpn", [*map(str, keys), *overrides])
 
 

@@ -23,13 +23,14 @@ from sparsedet.training.samples import training_images
 from sparsedet.training.stage import Stage, train_stage
 from sparsedet.training.train import run_training, start_run
 from tests.modeling.boxes import boxes_of, proposals
-from tests.training.conftest import Scenes, short_config
+from tests.training.conftest import FULL_SIZE, Scenes, short_config
 
 KEYS = {name: f"SPARSEDET.FEEDBACK.{name}" for name in ("ACCEPTED", "REJECTED", "EXHAUSTIVE")}
 
 
 def config(method: str = "plain", *off: str, iterations: int = 8) -> CfgNode:
-    cfg = short_config(iterations, *(word for key in off for word in (KEYS[key], "False")))
+    keys = (word for key in off for word in (KEYS[key], "False"))
+    cfg = short_config(iterations, *FULL_SIZE, *keys)
     apply_method(cfg, method)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     cfg.MODEL.DEVICE = "cpu"

@@ -23,7 +23,6 @@ def start(scenes: Scenes, root: Path) -> RunFolder:
     run = RunFolder(root)
     cfg = short_config(
         ITERATIONS,
-        *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160"),
         *("SOLVER.CHECKPOINT_PERIOD", "4", "TEST.EVAL_PERIOD", "6"),
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", "SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0", "SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
@@ -84,7 +83,6 @@ def test_a_training_ends_early_where_nothing_gets_better(
     run = RunFolder(tmp_path / "run")
     cfg = short_config(
         8,
-        *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160"),
         *("SOLVER.BASE_LR", "1e-12", "SOLVER.BASE_LR_END", "0", "TEST.EVAL_PERIOD", "2"),
         *("SPARSEDET.VALIDATION.PATIENCE", str(patience)),
     )

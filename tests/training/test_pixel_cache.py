@@ -15,7 +15,7 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.training.loader import batches
 from sparsedet.training.samples import training_images
 from sparsedet.training.train import Listeners, run_training, start_run
-from tests.training.conftest import Scenes, short_config, untrained_model
+from tests.training.conftest import FULL_SIZE, Scenes, short_config, untrained_model
 
 
 @pytest.mark.parametrize("keep_resized", [True, False])
@@ -69,7 +69,7 @@ def test_what_a_stage_has_decoded_is_decoded_no_more(scenes: Scenes, tmp_path: P
     """Shown by removing the files."""
     folder = tmp_path / "images"
     shutil.copytree(scenes.images, folder)
-    model, cfg = untrained_model()
+    model, cfg = untrained_model(*FULL_SIZE)
     cache = PixelCache(2**30)
     images = training_images(scenes.dataset, folder, keep_unlabelled=True)
     first = list(batches(images, cfg, seed=3, start=0, end=6, cache=cache))
@@ -114,6 +114,7 @@ def test_the_stages_and_minings_of_a_run_share_one(scenes: Scenes, tmp_path: Pat
     some = scenes.dataset.with_images(scenes.dataset.images[:4])
     cfg = short_config(
         2,
+        *FULL_SIZE,
         *("SOLVER.IMS_PER_BATCH", "4"),
         *("SPARSEDET.STAGED.MIN_ITER", "0"),
         *("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),

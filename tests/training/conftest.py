@@ -13,7 +13,6 @@ from sparsedet.scenes import make_scenes
 from sparsedet.training.methods import apply_method
 from sparsedet.training.settings import load_config
 
-
 FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
 """The scenes as large as they are, which is the size that models detect on."""
 

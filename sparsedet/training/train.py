@@ -23,7 +23,6 @@ from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.best import ValidationData, Validator, check_validation
 from sparsedet.training.check_config import check_batch_size, check_config, check_shares
-from sparsedet.training.curves import write_curves
 from sparsedet.training.feedback import usable_feedback
 from sparsedet.training.held_out import hold_out, part_validation
 from sparsedet.training.methods import apply_method
@@ -288,6 +287,9 @@ def _remove_half_written(run: RunFolder) -> None:
 
 def _finish(run: RunFolder, weights: Weights) -> None:
     """Write the finished model as detectron2 does, and the picture of how it came about."""
+    # Not before: matplotlib takes a second to import.
+    from sparsedet.training.curves import write_curves
+
     write_curves(run)
     checkpoint.save({"model": weights}, run.model)
 

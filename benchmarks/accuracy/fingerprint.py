@@ -41,6 +41,9 @@ _ADDED = {
 }
 """Keys that came after the first cells, with the values that mean what was without them: with these
 they don't count."""
+_STAGED_BEFORE = {"HELD_OUT": 0.0}
+"""Keys below SPARSEDET.STAGED that only the first cells had, with the values that mean what is
+without them."""
 
 
 class Fingerprint(BaseModel):
@@ -86,6 +89,7 @@ def configuration_hash(cell: Cell, classes: int) -> str:
     """Return the hash of what a cell's method reads of its configuration, on so many classes."""
     cfg = prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
     cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
+    cfg.SPARSEDET.STAGED.update(_STAGED_BEFORE)
     for group in _UNREAD[cell.method]:
         del cfg.SPARSEDET[group]
     for key, before in _ADDED.items():

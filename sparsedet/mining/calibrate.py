@@ -5,9 +5,6 @@ threshold finds nothing on one dataset and everything on another. The scores of 
 say what an object of the class looks like to the model.
 
 A model flatters the boxes that it trained on: thresholds read off these are high, and find less.
-An unbiased measure are boxes held out of its training, as in split conformal prediction
-(Papadopoulos et al., "Inductive confidence machines for regression", 2002); it costs the labels
-that are held out.
 
 That there is an object can be sure while its class is not: the two have thresholds of their own.
 """
@@ -18,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import Box, Category, Dataset
+from sparsedet.annotations import Category, Dataset
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 
@@ -73,23 +70,16 @@ class Thresholds:
     """Score: of this class, if it is an object."""
 
 
-def scored_boxes(
-    detections: Sequence[Detections], dataset: Dataset, boxes: Sequence[Box]
-) -> list[ScoredBox]:
-    """Return how the model scores those of `boxes` that it found.
+def scored_boxes(detections: Sequence[Detections], dataset: Dataset) -> list[ScoredBox]:
+    """Return how the model scores those of the annotated objects that it found.
 
     Args:
         detections: of the dataset's images.
-        dataset: the images and categories.
-        boxes: annotated objects of the dataset; crowd regions are left out.
+        dataset: its annotations; crowd regions are left out.
     """
-    by_image: dict[int, list[Box]] = {}
-    for box in boxes:
-        if not box.iscrowd:
-            by_image.setdefault(box.image_id, []).append(box)
     scored = []
     for found in detections:
-        own = by_image.get(found.image_id, [])
+        own = [box for box in dataset.boxes_by_image[found.image_id] if not box.iscrowd]
         overlap = iou_matrix(found.boxes, [box.xyxy for box in own])
         for box, ious in zip(own, overlap.T, strict=True):
             on_box = np.flatnonzero(ious >= SAME_OBJECT_IOU)

@@ -11,14 +11,7 @@ from torch import nn
 
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
-from sparsedet.mining.calibrate import (
-    MIN_BOXES,
-    ScoredBox,
-    ThresholdRule,
-    Thresholds,
-    scored_boxes,
-    thresholds,
-)
+from sparsedet.mining.calibrate import ThresholdRule, Thresholds, scored_boxes, thresholds
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.explain import unexplained
 from sparsedet.mining.mined import MinedBox, region_id
@@ -77,7 +70,6 @@ def mine_by(
     images: Path,
     info: RunInfo,
     *,
-    held_out: Sequence[Box] = (),
     on_image: OnMining = lambda done, total: None,
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
@@ -90,8 +82,6 @@ def mine_by(
         dataset: the images, and what is known of them.
         images: the folder of their files.
         info: of the run that trained the model.
-        held_out: annotations that the model did not train on; where it finds enough of them, the
-            thresholds are read off these, otherwise off all annotations.
         on_image: told after every image.
         cache: of decoded images; None: every image is decoded.
         on_unreadable: told about every image that can't be decoded; nothing is mined there.
@@ -107,10 +97,7 @@ def mine_by(
         cache=cache,
         on_unreadable=on_unreadable,
     )
-    scored = scored_boxes(detections, dataset, held_out)
-    if len(scored) < MIN_BOXES:
-        scored = scored_boxes(detections, dataset, dataset.boxes)
-    return select(detections, dataset, cfg.SPARSEDET.MINING, scored, run_id=info.run_id)
+    return select(detections, dataset, cfg.SPARSEDET.MINING, run_id=info.run_id)
 
 
 def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
@@ -130,14 +117,9 @@ def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult)
 
 
 def select(
-    detections: Sequence[Detections],
-    dataset: Dataset,
-    rule: Any,
-    scored: Sequence[ScoredBox],
-    *,
-    run_id: str,
+    detections: Sequence[Detections], dataset: Dataset, rule: Any, *, run_id: str
 ) -> MiningResult:
-    """Part detections by threshold.
+    """Part detections by thresholds, read off those of annotated objects among them.
 
     Nothing is mined from an exhaustive image.
 
@@ -145,11 +127,10 @@ def select(
         detections: of the dataset's images.
         dataset: what is known of them.
         rule: the configuration node SPARSEDET.MINING.
-        scored: how the model scores annotated objects.
         run_id: of the run that mines.
     """
     limits = thresholds(
-        scored,
+        scored_boxes(detections, dataset),
         dataset.categories,
         ThresholdRule(
             quantile=rule.QUANTILE,

@@ -72,9 +72,6 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.MINE_AT = (0.375, 0.6875)
     # But never before this iteration: a model that has seen little takes much for objects.
     cfg.SPARSEDET.STAGED.MIN_ITER = 100
-    # Share of the human boxes that is ignored until the last mining, to read thresholds off them;
-    # 0: thresholds are read off boxes that the model trained on.
-    cfg.SPARSEDET.STAGED.HELD_OUT = 0.0
     # What a mined box is to the training that goes on. Object and class are sure: a label.
     cfg.SPARSEDET.STAGED.LABELS = True
     # Whether the box head learns the box of such a label as well, instead of its class alone.

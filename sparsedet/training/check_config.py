@@ -144,7 +144,6 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
     ("SPARSEDET.STAGED.MIN_ITER", _not_negative, "0 or more"),
-    ("SPARSEDET.STAGED.HELD_OUT", _share_below_1, "a share, 0 to less than 1"),
     ("SPARSEDET.STAGED.ZOOM_SHARE", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.ZOOM", _scales, "two factors above 0, the lower one first"),
     ("SOLVER.EMA_DECAY", _share_below_1, "a share, 0 to less than 1"),

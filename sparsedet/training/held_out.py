@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sparsedet.annotations import Box, Dataset
 from sparsedet.sparsify.ranking import stable_rank
 
-THRESHOLDS, VALIDATION = "held out", "validation"
+_STREAM = "validation"
 """Splits draw by seed, image and box as well; the choices must not depend on each other."""
 _FEWEST_EXHAUSTIVE = 2
 """One is left to train on."""
@@ -37,13 +37,13 @@ def part_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None
     exhaustive = [image for image in dataset.images if image.exhaustive and image.id in annotated]
     if share > 0 and len(exhaustive) >= _FEWEST_EXHAUSTIVE:
         ranked = sorted(
-            exhaustive, key=lambda image: stable_rank(seed, VALIDATION, image.file_name, 0)
+            exhaustive, key=lambda image: stable_rank(seed, _STREAM, image.file_name, 0)
         )
         chosen = {image.id for image in ranked[: max(1, round(share * len(exhaustive)))]}
         aside = [image for image in dataset.images if image.id in chosen]
         others = [image for image in dataset.images if image.id not in chosen]
         return HeldOut(dataset.with_images(others), [], dataset.with_images(aside))
-    training, hidden = hold_out(dataset, share, seed, stream=VALIDATION)
+    training, hidden = _hide(dataset, share, seed)
     if not hidden:
         return None
     # Of the images' other objects nothing is told any more.
@@ -51,32 +51,26 @@ def part_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None
     return HeldOut(training, hidden, replace(dataset, images=images, boxes=tuple(hidden)))
 
 
-def hold_out(
-    dataset: Dataset, share: float, seed: int, *, stream: str = THRESHOLDS
-) -> tuple[Dataset, Sequence[Box]]:
-    """Part a random share of the boxes from a dataset.
-
-    A model flatters boxes that it trained on. Held-out boxes tell how it scores objects that nobody
-    annotated: they are chosen at random, the images stay. None are where none would be left.
+def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[Box]]:
+    """Part a random share of the boxes from a dataset; none where none would be left.
 
     Args:
         dataset: the annotations; crowd regions stay.
-        share: of each box's chance to be held out, 0 to 1.
+        share: each box's chance to be hidden, 0 to 1.
         seed: the same seed chooses the same boxes, whatever their order.
-        stream: what they are for; two choices don't depend on each other.
 
     Returns:
-        The dataset without the held-out boxes, and these.
+        The dataset without the hidden boxes, and these.
     """
     limit = share * 2**64
     chosen = {
         box.id
         for box in dataset.boxes
         if not box.iscrowd
-        and stable_rank(seed, stream, dataset.image_by_id[box.image_id].file_name, box.id) < limit
+        and stable_rank(seed, _STREAM, dataset.image_by_id[box.image_id].file_name, box.id) < limit
     }
-    held_out = [box for box in dataset.boxes if box.id in chosen]
+    hidden = [box for box in dataset.boxes if box.id in chosen]
     kept = tuple(box for box in dataset.boxes if box.id not in chosen)
-    if not held_out or all(box.iscrowd for box in kept):
+    if not hidden or all(box.iscrowd for box in kept):
         return dataset, []
-    return replace(dataset, boxes=kept), held_out
+    return replace(dataset, boxes=kept), hidden

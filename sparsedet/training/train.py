@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.best import ValidationData, Validator, check_validation
 from sparsedet.training.check_config import check_batch_size, check_config, check_shares
 from sparsedet.training.feedback import usable_feedback
-from sparsedet.training.held_out import hold_out, part_validation
+from sparsedet.training.held_out import part_validation
 from sparsedet.training.methods import apply_method
 from sparsedet.training.pseudo_labels import (
     NOTHING,
@@ -164,7 +164,7 @@ def run_training(
     if info.method == "staged":
         weights = work.train_in_stages()
     else:
-        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER), work.labels)
+        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER))
     if work.validator is not None:
         weights = work.validator.best_weights()
     processes.first_does(lambda: _finish(run, weights))
@@ -218,10 +218,10 @@ class _Work:
             cache=cache,
         )
 
-    def train(self, stage: Stage, labels: Dataset, found: PseudoLabels = NOTHING) -> Weights:
-        """Train one stage on annotations and on what earlier stages found."""
+    def train(self, stage: Stage, found: PseudoLabels = NOTHING) -> Weights:
+        """Train one stage on the annotations and on what earlier stages found."""
         images = training_images(
-            labels,
+            self.labels,
             self.images,
             extra_labels=found.labels,
             objects=found.objects,
@@ -246,18 +246,15 @@ class _Work:
     def train_in_stages(self) -> Weights:
         """Train, mine, go on with what was found, as often as the configuration says."""
         *mining, last = stages(self.cfg)
-        share = self.cfg.SPARSEDET.STAGED.HELD_OUT
-        labels, held_out = hold_out(self.labels, share, self.seed)
         found = NOTHING
         for stage in mining:
             path = self.run.mining / f"{stage.name}.json"
             if not path.exists():
-                hidden = replace(found, doubtful=(*found.doubtful, *held_out))
-                self._mine(self.train(stage, labels, hidden), held_out, path)
+                self._mine(self.train(stage, found), path)
             found = read_pseudo_labels(path)
-        return self.train(last, self.labels, found)
+        return self.train(last, found)
 
-    def _mine(self, weights: Weights, held_out: Sequence[Box], path: Path) -> None:
+    def _mine(self, weights: Weights, path: Path) -> None:
         """Mine the training images, and write `path`."""
         model = checkpoint.build(self.cfg)
         model.load_state_dict(weights)
@@ -268,7 +265,6 @@ class _Work:
             self.dataset.with_images(self.labels.images),
             self.images,
             self.run.info(),
-            held_out=held_out,
             on_image=self.listeners.on_mining,
             cache=self.cache,
             on_unreadable=self.listeners.on_unreadable,

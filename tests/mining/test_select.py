@@ -55,8 +55,7 @@ def mine(*found: tuple[XYXY, int, float, float], **image: Any) -> MiningResult:
 
 def judged(found: Detections, dataset: Dataset) -> MiningResult:
     """Mine an image by thresholds off its own annotations."""
-    scored = scored_boxes([found], dataset, dataset.boxes)
-    return select([found], dataset, RULE, scored, run_id="r")
+    return select([found], dataset, RULE, run_id="r")
 
 
 SURE, DOUBT, NOISE = 0.7, 0.55, 0.2
@@ -207,11 +206,11 @@ def test_thresholds_of_classes_ignore_objects_taken_for_another_class() -> None:
 
 def test_what_a_weak_model_hardly_sees_is_background() -> None:
     """It scores human boxes low, so that thresholds off them alone would let everything in."""
-    scored = [ScoredBox("cat", score, score, True) for score in np.linspace(0.08, 0.4, 12)]
-    dataset = Dataset((Image(1, "a.png", 3000, 300),), (), CATEGORIES)
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(12))
+    dataset = Dataset((Image(1, "a.png", 3000, 300),), human, CATEGORIES)
+    scored = [(column(k), CAT, score, score) for k, score in enumerate(np.linspace(0.08, 0.4, 12))]
     for score, doubtful in ((0.25, 0), (0.35, 1), (0.49, 1)):
-        found = detections(1, (FREE, CAT, score, score))
-        result = select([found], dataset, RULE, scored, run_id="r")
+        result = judged(detections(1, *scored, (FREE, CAT, score, score)), dataset)
         counts = [len(boxes) for boxes in (result.labels, result.objects, result.doubtful)]
         assert counts == [0, 0, doubtful], score
 
@@ -252,4 +251,4 @@ def test_the_best_detection_on_an_annotated_object_scores_it() -> None:
         CATEGORIES,
     )
     found = detections(1, (FREE, DOG, 0.6, 0.9), (FREE, CAT, 0.3, 0.9), (column(5), CAT, 0.9, 0.9))
-    assert scored_boxes([found], dataset, dataset.boxes) == [ScoredBox("cat", 0.6, 0.9, False)]
+    assert scored_boxes([found], dataset) == [ScoredBox("cat", 0.6, 0.9, False)]

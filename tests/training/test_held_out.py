@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
-from sparsedet.training.held_out import VALIDATION, hold_out, part_validation
+from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.training.held_out import part_validation
 
 IMAGES = tuple(Image(number, f"{number}.png", 100, 100) for number in range(1, 41))
 BOXES = tuple(
@@ -50,10 +51,32 @@ def test_the_same_seed_hides_the_same() -> None:
     first, again, other = (part_validation(DATASET, 0.1, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-    # And others than those that thresholds are read off.
+    backwards = part_validation(replace(DATASET, boxes=BOXES[::-1]), 0.1, seed=1)
     assert first is not None
-    assert list(hold_out(DATASET, 0.1, 1)[1]) != list(first.hidden)
-    assert list(hold_out(DATASET, 0.1, 1, stream=VALIDATION)[1]) == list(first.hidden)
+    assert backwards is not None
+    assert backwards.hidden == first.hidden[::-1]
+
+
+def test_what_a_split_leaves_is_hidden_like_anything_else() -> None:
+    """Both draw by seed, image and box; the same seed must not make the same choice."""
+    sparse, _ = remove_boxes(DATASET, load_recipe("random").with_drop(0.5), 1)
+    parts = part_validation(sparse, 0.4, seed=1)
+    assert parts is not None
+    assert 0.25 < len(parts.hidden) / len(sparse.boxes) < 0.55
+
+
+def test_no_box_is_hidden_where_none_would_be_left() -> None:
+    found = [part_validation(DATASET.with_boxes(BOXES[:2]), 0.9, seed) for seed in range(20)]
+    assert None in found
+    for parts in filter(None, found):
+        assert (len(parts.training.boxes), len(parts.hidden)) == (1, 1)
+
+
+def test_crowd_regions_are_not_hidden() -> None:
+    mixed = tuple(replace(box, iscrowd=box.id % 2 == 0) for box in BOXES)
+    parts = part_validation(replace(DATASET, boxes=mixed), 0.5, seed=1)
+    assert parts is not None
+    assert not any(box.iscrowd for box in parts.hidden)
 
 
 @pytest.mark.parametrize(("boxes", "share"), [(BOXES, 0.0), ((), 0.0), ((), 0.5)])

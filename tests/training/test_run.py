@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,7 @@ from sparsedet.annotations import Box, Dataset, read_coco, write_coco
 from sparsedet.errors import RunError
 from sparsedet.mining.mine import mine, mine_by
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder
-from sparsedet.training.held_out import hold_out
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
     read_pseudo_labels,
@@ -71,7 +69,6 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
         *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
         *("SPARSEDET.STAGED.MIN_ITER", "0"),
-        *("SPARSEDET.STAGED.HELD_OUT", "0.2"),
         *("SPARSEDET.STAGED.OBJECTS", "True"),
         *("SOLVER.EMA_DECAY", "0.5"),
     )
@@ -151,8 +148,7 @@ def test_a_run_ends_with_and_mines_by_the_moving_average(finished: Path) -> None
     state = checkpoint.load(finished / "checkpoints/stage2.pth")
     model = checkpoint.build(cfg).eval()
     model.load_state_dict(state["model"] | state["average"])
-    _, held_out = hold_out(dataset, cfg.SPARSEDET.STAGED.HELD_OUT, run.info().seed)
-    found = mine_by(model, cfg, dataset, images, run.info(), held_out=held_out)
+    found = mine_by(model, cfg, dataset, images, run.info())
     assert read_pseudo_labels(finished / "mining/stage2.json").labels == found.labels
 
 
@@ -171,20 +167,6 @@ def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
     for name in ("stage1", "stage2"):
         boxes = read_pseudo_labels(finished / f"mining/{name}.json")
         assert boxes.labels or boxes.objects, name
-
-
-def test_thresholds_are_read_off_what_the_model_did_not_train_on(finished: Path) -> None:
-    run, cfg, dataset, images = parts(finished)
-    model = build_for_inference(cfg, run.finished_model(), "cpu")
-    strange = [replace(box, category_id=box.category_id % 10 + 1) for box in dataset.boxes]
-
-    def sure(held_out: list[Box]) -> Mapping[int, float]:
-        found = mine_by(model, cfg, dataset, images, run.info(), held_out=held_out)
-        return found.thresholds.sure
-
-    assert sure(strange) != sure(list(dataset.boxes)) == sure([])
-    # Fewer than ten tell nothing.
-    assert sure(strange[:9]) == sure([])
 
 
 def test_the_finished_model_mines_by_class_names(finished: Path) -> None:

@@ -10,6 +10,7 @@ final weights are all the same, and something was mined where the variant mines,
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from accuracy.data import read_folder
 from accuracy.fingerprint import code_hash
@@ -124,13 +126,18 @@ def _difference(one: RunFolder, other: RunFolder) -> str | int:
         return "minings"
     count = 0
     for name in files[0]:
-        found = [read_json(run.mining / name) for run in (one, other)]
+        found = [_mined(run.mining / name) for run in (one, other)]
         if found[0] != found[1]:
             return f"mining/{name}"
         count += sum(map(len, found[0].values()))
     if one.model.read_bytes() != other.model.read_bytes():
         return "weights"
     return count
+
+
+def _mined(path: Path) -> dict[str, list[Any]]:
+    """Return mined boxes by kind: versions may differ in their order, and in kinds without any."""
+    return {kind: sorted(boxes, key=json.dumps) for kind, boxes in read_json(path).items() if boxes}
 
 
 def _write_half(folder: Path, target: Path) -> None:

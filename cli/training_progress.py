@@ -111,12 +111,11 @@ class TrainingProgress:
 
     def mined(self, found: PseudoLabels) -> None:
         """Tell what a stage found in the training images, and what becomes of it."""
-        objects = f", {len(found.objects)} as objects of some class" if found.objects else ""
         say(
-            f"mined {len(found.labels)} boxes as labels{objects}; {len(found.doubtful)} more are "
-            "in doubt and ignored"
+            f"mined {len(found.labels)} boxes as labels; {len(found.doubtful)} more are in doubt "
+            "and ignored"
         )
-        if not found.labels and not found.objects:
+        if not found.labels:
             say("warning: without a mined box the next stage learns little new")
 
     def mining(self, done: int, total: int) -> None:

@@ -41,7 +41,7 @@ _ADDED = {
 }
 """Keys that came after the first cells, with the values that mean what was without them: with these
 they don't count."""
-_STAGED_BEFORE = {"HELD_OUT": 0.0}
+_STAGED_BEFORE = {"HELD_OUT": 0.0, "OBJECTS": False}
 """Keys below SPARSEDET.STAGED that only the first cells had, with the values that mean what is
 without them."""
 

@@ -18,7 +18,7 @@ Figures are means ± sample standard deviations (number of seeds). A seed decide
 removed and how training goes; the difference is that of `staged` to `plain`, seed by seed. Settings
 were chosen on training images only. A dash: not trained yet.
 """
-_SHOWN = {"labels": "labels", "objects": "objects of unsure class", "doubtful": "ignored"}
+_SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""
 
 

@@ -6,7 +6,7 @@ say what an object of the class looks like to the model.
 
 A model flatters the boxes that it trained on: thresholds read off these are high, and find less.
 
-That there is an object can be sure while its class is not: the two have thresholds of their own.
+That there is an object can be likely while its class is not: the two have thresholds of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,9 +47,7 @@ class ThresholdRule:
     doubtful_quantile: float
     """And this share of their object scores below that of doubtful ones."""
     max_threshold: float
-    """No threshold is above this."""
-    min_sure_object: float
-    """None of sure objects is below this."""
+    """No threshold of sure ones is above this."""
     doubtful_range: tuple[float, float]
     """None of doubtful objects is outside this."""
     class_precision: float
@@ -62,8 +60,6 @@ class Thresholds:
 
     sure: Mapping[int, float]
     """Score: an object of its class, to be shown to people."""
-    sure_object: Mapping[int, float]
-    """Object score: an object."""
     doubtful: Mapping[int, float]
     """Object score: perhaps an object."""
     sure_class: float
@@ -128,9 +124,6 @@ def thresholds(
     every = np.ones(len(scored), dtype=bool)
     return Thresholds(
         sure=quantiles(scores, right, rule.quantile, 0, rule.max_threshold),
-        sure_object=quantiles(
-            object_scores, every, rule.quantile, rule.min_sure_object, rule.max_threshold
-        ),
         doubtful=quantiles(object_scores, every, rule.doubtful_quantile, *rule.doubtful_range),
         sure_class=_least_score(scores, right, rule.class_precision),
     )

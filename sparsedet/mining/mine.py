@@ -32,8 +32,6 @@ class MiningResult:
     """Boxes above their class's threshold, to be shown to people; best first within an image."""
     labels: tuple[Box, ...]
     """Of those shown, boxes whose class is sure: labels for the training that goes on."""
-    objects: tuple[Box, ...]
-    """Further boxes that surely show an object, of whatever class."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored by the training."""
     thresholds: Thresholds
@@ -136,39 +134,28 @@ def select(
             quantile=rule.QUANTILE,
             doubtful_quantile=rule.DOUBTFUL_QUANTILE,
             max_threshold=rule.MAX_THRESHOLD,
-            min_sure_object=rule.MIN_LABEL_SCORE,
             doubtful_range=tuple(rule.DOUBTFUL_RANGE),
             class_precision=rule.CLASS_PRECISION,
         ),
     )
     mined: list[MinedBox] = []
     labels: list[Box] = []
-    objects: list[Box] = []
     doubtful: list[Box] = []
     for found in detections:
         if dataset.image_by_id[found.image_id].exhaustive:
             continue
         new = unexplained(found, dataset, iou=rule.EXPLAINED_IOU, nested_share=rule.NESTED_SHARE)
         shown = new.scores >= _of_class(new, limits.sure)
-        is_object = new.object_scores >= _of_class(new, limits.sure_object)
-        named = (
+        is_label = (
             shown
             & (new.scores >= max(limits.sure_class, rule.MIN_LABEL_SCORE))
             & (new.scores >= rule.CLASS_SHARE * new.object_scores)
         )
-        unnamed = is_object & ~named
-        in_doubt = ~named & ~unnamed & (new.object_scores >= _of_class(new, limits.doubtful))
+        in_doubt = ~is_label & (new.object_scores >= _of_class(new, limits.doubtful))
         mined.extend(_mined_boxes(new.select(shown), dataset, limits, run_id))
-        labels.extend(_boxes(new.select(named)))
-        objects.extend(_boxes(new.select(unnamed)))
+        labels.extend(_boxes(new.select(is_label)))
         doubtful.extend(_boxes(new.select(in_doubt)))
-    return MiningResult(
-        tuple(mined),
-        _numbered(labels),
-        _numbered(objects),
-        _numbered(doubtful),
-        limits,
-    )
+    return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), limits)
 
 
 def _of_class(found: Detections, limits: Mapping[int, float]) -> NDArray[np.float64]:

@@ -48,14 +48,14 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # A threshold is never above this: on few images a model learns its boxes by heart and scores
     # them all near 1, which no other object reaches.
     cfg.SPARSEDET.MINING.MAX_THRESHOLD = 0.9
-    # A detection that is not surely an object is in doubt, and ignored by the training, from this
-    # quantile of the object scores (of all classes together) on human boxes on ...
+    # A detection that is no label is in doubt, and ignored by the training, from this quantile of
+    # the object scores (of all classes together) on human boxes on ...
     cfg.SPARSEDET.MINING.DOUBTFUL_QUANTILE = 0.05
     # ... which is taken into this range: what is an object more likely than not must not be
     # punished, and ignoring all that the model hardly sees costs background.
     cfg.SPARSEDET.MINING.DOUBTFUL_RANGE = (0.3, 0.5)
-    # A mined box is never a label below this score, nor a sure object below this object score: it
-    # is more likely right than wrong. A model that has seen little scores human boxes low, too.
+    # A mined box is never a label below this score: it is more likely right than wrong. A model
+    # that has seen little scores human boxes low, too.
     cfg.SPARSEDET.MINING.MIN_LABEL_SCORE = 0.5
     # Its class is sure when it has at least this share of the score of all classes together ...
     cfg.SPARSEDET.MINING.CLASS_SHARE = 0.8
@@ -76,8 +76,6 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.LABELS = True
     # Whether the box head learns the box of such a label as well, instead of its class alone.
     cfg.SPARSEDET.STAGED.REGRESS_MINED = False
-    # Only the object is sure: an object of some class. False: as if it were in doubt.
-    cfg.SPARSEDET.STAGED.OBJECTS = False
     # In doubt: ignored. False: background like anything else.
     cfg.SPARSEDET.STAGED.IGNORED = True
     # Anchors and proposals that overlap an ignored box by this IoU are never background.

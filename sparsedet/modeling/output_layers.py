@@ -12,7 +12,6 @@ from torch import Tensor
 from sparsedet import processes
 from sparsedet.modeling.certain_negatives import NO_CLASS, not_class_loss, rejected_classes
 from sparsedet.modeling.mined_labels import mined_rows
-from sparsedet.modeling.unnamed_objects import ANY_CLASS, object_loss
 
 NO_VERDICT = -1
 """As `gt_classes` of a sampled proposal: nobody knows what it shows, it stays out of the losses."""
@@ -24,8 +23,7 @@ Predictions = tuple[Tensor, Tensor]
 class SparseOutputLayers(FastRCNNOutputLayers):
     """detectron2's output layers, except that
 
-    - proposals without a verdict stay out of the losses; certain negatives and objects of unknown
-      class have their own;
+    - proposals without a verdict stay out of the losses, and certain negatives have their own;
     - without `regress_mined`, their boxes are learned from people alone, not from mined labels;
     - detections also tell how sure it is that there is an object: that may be sure while its class
       is not.
@@ -47,36 +45,29 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         }
 
     def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
-        """Return the parent's losses: means over all rows that count, special ones included.
+        """Return the parent's losses: means over all rows that count, certain negatives included.
 
         Args:
             predictions: of the proposals.
-            proposals: per image; `gt_classes` may be `NO_VERDICT` or `ANY_CLASS`,
-                `rejected_classes` may be there.
+            proposals: per image; `gt_classes` may be `NO_VERDICT`, `rejected_classes` may be there.
         """
         logits, deltas = predictions
         rejected = rejected_classes(proposals)
         classes = torch.cat([image.gt_classes for image in proposals])
         certain = rejected != NO_CLASS
-        unnamed = (classes == ANY_CLASS) & ~certain
-        ordinary = (classes != NO_VERDICT) & ~certain & ~unnamed
+        ordinary = (classes != NO_VERDICT) & ~certain
         rows = torch.split(ordinary, [len(image) for image in proposals])
         chosen = [image[mask] for image, mask in zip(proposals, rows, strict=True)]
         losses: dict[str, Tensor] = super().losses((logits[ordinary], deltas[ordinary]), chosen)
         if not self.regress_mined and mined_rows(chosen).any():
             losses["loss_box_reg"] = self._loss_of_exact_boxes(deltas[ordinary], chosen)
-        special = torch.cat(
-            [
-                not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce),
-                object_loss(logits[unnamed], sigmoid=self.use_sigmoid_ce),
-            ]
-        )
-        count = int(ordinary.sum()) + len(special)
-        if len(special):
+        negatives = not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce)
+        count = int(ordinary.sum()) + len(negatives)
+        if len(negatives):
             # The parent's are means over the ordinary rows.
-            losses = {name: loss * (1 - len(special) / count) for name, loss in losses.items()}
+            losses = {name: loss * (1 - len(negatives) / count) for name, loss in losses.items()}
             weight = self.loss_weight.get("loss_cls", 1.0)
-            losses["loss_cls"] = losses["loss_cls"] + weight * special.sum() / count
+            losses["loss_cls"] = losses["loss_cls"] + weight * negatives.sum() / count
         if processes.ranks() > 1:
             share = processes.share(count, logits.device)
             losses = {name: loss * share for name, loss in losses.items()}

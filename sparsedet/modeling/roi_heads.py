@@ -13,7 +13,6 @@ from torch import Tensor
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
 from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
 from sparsedet.modeling.targets import overlaps, split_targets
-from sparsedet.modeling.unnamed_objects import ANY_CLASS, labels_and_objects
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -21,7 +20,6 @@ class SparseROIHeads(StandardROIHeads):
     """detectron2's ROI heads, except that
 
     - proposals on boxes to ignore are never sampled as background;
-    - proposals on objects of unknown class are sampled as foreground, and marked as such;
     - rejected boxes are certain negatives of every step, beside the sample;
     - proposals of an image that nobody annotated are without a verdict;
     - detections carry `object_scores`;
@@ -58,26 +56,20 @@ class SparseROIHeads(StandardROIHeads):
 
         Returns:
             As the parent's, and behind each image's sample its certain negatives. `gt_classes` is
-            `ANY_CLASS` on objects of unknown class, and `NO_VERDICT` throughout the sample of an
-            image that nobody annotated.
+            `NO_VERDICT` throughout the sample of an image that nobody annotated.
         """
         parted = [split_targets(image) for image in targets]
         kept = []
         for image_proposals, image in zip(proposals, parted, strict=True):
             if len(image.ignored):
                 boxes = image_proposals.proposal_boxes
-                objects = Boxes.cat([image.labels.gt_boxes, image.objects])
-                foreground = overlaps(boxes, objects, self._foreground_iou)
+                foreground = overlaps(boxes, image.labels.gt_boxes, self._foreground_iou)
                 drop = overlaps(boxes, image.ignored, self.ignore_iou) & ~foreground
                 image_proposals = image_proposals[~drop]
             kept.append(image_proposals)
-        # The parent takes any other class than background for foreground.
-        unnamed = self.num_classes + 1
-        known = [labels_and_objects(image, unnamed) for image in parted]
-        samples = super().label_and_sample_proposals(kept, known)
+        samples = super().label_and_sample_proposals(kept, [image.labels for image in parted])
         result = []
         for sample, image in zip(samples, parted, strict=True):
-            sample.gt_classes[sample.gt_classes == unnamed] = ANY_CLASS
             if not image.annotated:
                 sample.gt_classes.fill_(NO_VERDICT)
             rejected = certain_negatives(

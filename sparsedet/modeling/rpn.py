@@ -20,8 +20,7 @@ _IGNORE, _NEGATIVE = -1, 0
 class SparseRPN(RPN):
     """detectron2's RPN, except that
 
-    - anchors on boxes to ignore are neither positive nor negative; objects of unknown class are
-      objects like any other;
+    - anchors on boxes to ignore are neither positive nor negative;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others;
     - proposals that are not finite are left out in training, too: the losses tell that it diverges,
@@ -57,8 +56,7 @@ class SparseRPN(RPN):
         gt_labels, matched_boxes = [], []
         for targets in gt_instances:
             parted = split_targets(targets)
-            objects = Boxes.cat([parted.labels.gt_boxes, parted.objects])
-            ignored = parted.ignored
+            objects, ignored = parted.labels.gt_boxes, parted.ignored
             matches, anchor_labels = self.anchor_matcher(pairwise_iou(objects, all_anchors))
             if len(objects):
                 matched_boxes.append(objects.tensor[matches])

@@ -25,9 +25,7 @@ class Role(IntEnum):
     """Verified background: no object of the row's class. One of another class may be here."""
     EXHAUSTIVE = 3
     """The image, whole: a person vouched that every object in it has a label. No class either."""
-    OBJECT = 4
-    """Here is an object, of which class nobody knows. The class means nothing."""
-    MINED = 5
+    MINED = 4
     """Here is an object of the row's class, as a model says: its box is not as exact as a label."""
 
 
@@ -41,14 +39,12 @@ class Targets:
     ignored: Boxes
     rejected: Instances
     """With `gt_boxes` and `gt_classes`."""
-    objects: Boxes
-    """Of unknown class."""
     exhaustive: bool
 
     @property
     def annotated(self) -> bool:
         """Whether objects of the image are known, or it is known to have none."""
-        return len(self.labels) > 0 or len(self.objects) > 0 or self.exhaustive
+        return len(self.labels) > 0 or self.exhaustive
 
     @property
     def teaches_classes(self) -> bool:
@@ -60,7 +56,7 @@ def split_targets(instances: Instances) -> Targets:
     """Part an image's rows by role."""
     if not instances.has("gt_roles"):
         none = instances[:0]
-        return Targets(instances, none.gt_boxes, none, none.gt_boxes, exhaustive=False)
+        return Targets(instances, none.gt_boxes, none, exhaustive=False)
     roles: Tensor = instances.gt_roles
     named = (roles == Role.LABEL) | (roles == Role.MINED)
     labels = _rows(instances, named)
@@ -69,7 +65,6 @@ def split_targets(instances: Instances) -> Targets:
         labels=labels,
         ignored=instances.gt_boxes[roles == Role.IGNORED],
         rejected=_rows(instances, roles == Role.REJECTED),
-        objects=instances.gt_boxes[roles == Role.OBJECT],
         exhaustive=bool((roles == Role.EXHAUSTIVE).any()),
     )
 

@@ -19,31 +19,27 @@ class PseudoLabels:
     """Mined boxes of the training images."""
 
     labels: tuple[Box, ...]
-    """Boxes whose class is sure."""
-    objects: tuple[Box, ...]
-    """Boxes that surely show an object, whose class is not sure."""
+    """Boxes whose object and class are sure."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored."""
 
 
-NOTHING = PseudoLabels((), (), ())
+NOTHING = PseudoLabels((), ())
 """Before anything was mined."""
 
 
 def usable(found: PseudoLabels, rule: Any) -> PseudoLabels:
     """Return what training may use; `rule` is the configuration node SPARSEDET.STAGED."""
-    labels, objects, doubtful = found.labels, found.objects, found.doubtful
+    labels, doubtful = found.labels, found.doubtful
     if not rule.LABELS:
-        labels, objects = (), labels + objects
-    if not rule.OBJECTS:
-        objects, doubtful = (), objects + doubtful
-    return PseudoLabels(labels, objects, doubtful if rule.IGNORED else ())
+        labels, doubtful = (), labels + doubtful
+    return PseudoLabels(labels, doubtful if rule.IGNORED else ())
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
-    kinds = {"labels": boxes.labels, "objects": boxes.objects, "doubtful": boxes.doubtful}
-    write_json(path, {kind: _entries(found) for kind, found in kinds.items()})
+    content = {"labels": _entries(boxes.labels), "doubtful": _entries(boxes.doubtful)}
+    write_json(path, content)
 
 
 def read_pseudo_labels(path: Path) -> PseudoLabels:
@@ -54,11 +50,7 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
     """
     content = read_json(path)
     try:
-        return PseudoLabels(
-            labels=_boxes(content["labels"]),
-            objects=_boxes(content["objects"]),
-            doubtful=_boxes(content["doubtful"]),
-        )
+        return PseudoLabels(labels=_boxes(content["labels"]), doubtful=_boxes(content["doubtful"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"

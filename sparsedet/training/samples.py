@@ -29,7 +29,6 @@ def training_images(
     folder: Path,
     *,
     extra_labels: Iterable[Box] = (),
-    objects: Iterable[Box] = (),
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
 ) -> PackedImages:
@@ -40,7 +39,6 @@ def training_images(
             rejected.
         folder: where the image files are.
         extra_labels: mined labels.
-        objects: boxes that show an object, whose class training must not learn.
         ignored: boxes that training must neither learn nor punish.
         keep_unlabelled: whether images without any label stay; those of which something else is
             known, by rejected boxes or because they are exhaustive, stay in any case.
@@ -53,7 +51,6 @@ def training_images(
     boxes = {
         Role.LABEL: _by_image(human),
         Role.MINED: _by_image(extra_labels),
-        Role.OBJECT: _by_image(objects),
         Role.IGNORED: _by_image(ignored),
         Role.REJECTED: _by_image(dataset.background),
     }

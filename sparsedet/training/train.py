@@ -224,7 +224,6 @@ class _Work:
             self.labels,
             self.images,
             extra_labels=found.labels,
-            objects=found.objects,
             ignored=(*found.doubtful, *self.hidden),
             keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
         )
@@ -269,7 +268,7 @@ class _Work:
             cache=self.cache,
             on_unreadable=self.listeners.on_unreadable,
         )
-        found = PseudoLabels(mined.labels, mined.objects, mined.doubtful)
+        found = PseudoLabels(mined.labels, mined.doubtful)
         found = usable(found, self.cfg.SPARSEDET.STAGED)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.listeners.on_mined(found)

@@ -65,7 +65,6 @@ FREE = column(15)
 def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
     limits = mine((FREE, CAT, 0.9, 0.9)).thresholds
     assert limits.sure[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
-    assert limits.sure_object[CAT] == limits.sure[CAT]
     assert limits.doubtful[CAT] == 0.5
     # Nobody drew a dog: its threshold is that of all classes together.
     assert limits.sure[DOG] == limits.sure[CAT]
@@ -80,22 +79,22 @@ def test_boxes_learned_by_heart_leave_room_for_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detection", "mined", "labels", "objects", "doubtful"),
+    ("detection", "mined", "labels", "doubtful"),
     [
-        pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, 0, id="sure"),
-        pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, 0, id="an object, but which class?"),
-        pytest.param((FREE, CAT, DOUBT, 0.95), 0, 0, 1, 0, id="not even sure enough to show"),
-        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 0, 1, id="in doubt"),
-        pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, 0, id="noise"),
-        pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, 0, id="explained by another class"),
+        pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, id="sure"),
+        pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, id="an object, but which class?"),
+        pytest.param((FREE, CAT, DOUBT, 0.95), 0, 0, 1, id="not even sure enough to show"),
+        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 1, id="in doubt"),
+        pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, id="noise"),
+        pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, id="explained by another class"),
     ],
 )
 def test_what_becomes_of_a_detection(
-    detection: tuple[XYXY, int, float, float], mined: int, labels: int, objects: int, doubtful: int
+    detection: tuple[XYXY, int, float, float], mined: int, labels: int, doubtful: int
 ) -> None:
     result = mine(detection)
-    found = (result.mined, result.labels, result.objects, result.doubtful)
-    assert tuple(map(len, found)) == (mined, labels, objects, doubtful)
+    found = (result.mined, result.labels, result.doubtful)
+    assert tuple(map(len, found)) == (mined, labels, doubtful)
 
 
 def test_what_is_rather_wrong_than_right_is_no_label() -> None:
@@ -182,7 +181,6 @@ LIMITS = ThresholdRule(
     quantile=0.5,
     doubtful_quantile=0.05,
     max_threshold=1.0,
-    min_sure_object=0.0,
     doubtful_range=(0.0, 1.0),
     class_precision=0.9,
 )
@@ -197,11 +195,11 @@ def test_rare_classes_share_a_threshold() -> None:
     assert enough.sure == {CAT: pytest.approx(0.9), DOG: pytest.approx(0.1)}
 
 
-def test_thresholds_of_classes_ignore_objects_taken_for_another_class() -> None:
+def test_objects_taken_for_another_class_tell_of_objects_alone() -> None:
     scored = [ScoredBox("cat", 0.8, 0.95, True)] * 12 + [ScoredBox("cat", 0.2, 0.5, False)] * 12
     limits = thresholds(scored, CATEGORIES, LIMITS)
     assert limits.sure[CAT] == pytest.approx(0.8)
-    assert limits.sure_object[CAT] == pytest.approx((0.95 + 0.5) / 2)
+    assert limits.doubtful[CAT] == pytest.approx(0.5)
 
 
 def test_what_a_weak_model_hardly_sees_is_background() -> None:
@@ -211,8 +209,7 @@ def test_what_a_weak_model_hardly_sees_is_background() -> None:
     scored = [(column(k), CAT, score, score) for k, score in enumerate(np.linspace(0.08, 0.4, 12))]
     for score, doubtful in ((0.25, 0), (0.35, 1), (0.49, 1)):
         result = judged(detections(1, *scored, (FREE, CAT, score, score)), dataset)
-        counts = [len(boxes) for boxes in (result.labels, result.objects, result.doubtful)]
-        assert counts == [0, 0, doubtful], score
+        assert (len(result.labels), len(result.doubtful)) == (0, doubtful), score
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.1, 0.3), (0.45, 0.45), (0.99, 0.5)])
@@ -221,7 +218,6 @@ def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float
     rule = replace(LIMITS, doubtful_range=(0.3, 0.5))
     limits = thresholds([ScoredBox("cat", score, score, True)] * 12, CATEGORIES, rule)
     assert limits.doubtful[CAT] == pytest.approx(expected)
-    assert limits.sure_object[CAT] == pytest.approx(score)
 
 
 @pytest.mark.parametrize(

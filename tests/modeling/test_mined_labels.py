@@ -84,7 +84,7 @@ def test_boxes_are_learned_from_mining_where_the_configuration_says_so(model: An
 def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> None:
     """Rejected boxes stand behind their sample, and other images of the batch have no mined one."""
     first = rows(
-        (Role.MINED, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT), (Role.OBJECT, FREE, CAT)
+        (Role.MINED, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT), (Role.IGNORED, FREE, CAT)
     )
     alone = Instances(SIZE)
     alone.gt_boxes, alone.gt_classes = Boxes(torch.tensor([LABEL])), torch.tensor([CAT])

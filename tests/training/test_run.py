@@ -57,8 +57,10 @@ class Work:
 @pytest.fixture(scope="module")
 def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("run") / "run"
-    # A part of the labels, and scores at which even this little training finds something.
-    sparse = scenes.dataset.with_boxes(box for box in scenes.dataset.boxes if box.id % 2)
+    # A part of the labels, all of one class, and scores at which even this little training is sure.
+    sparse = scenes.dataset.with_boxes(
+        replace(box, category_id=1) for box in scenes.dataset.boxes if box.id % 2
+    )
     data = root.with_name("train.json")
     background = (replace(sparse.boxes[0], id=1, category_id=2),)
     write_coco(replace(sparse, background=background), data)
@@ -69,7 +71,6 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
         *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
         *("SPARSEDET.STAGED.MIN_ITER", "0"),
-        *("SPARSEDET.STAGED.OBJECTS", "True"),
         *("SOLVER.EMA_DECAY", "0.5"),
     )
     start_run(
@@ -149,7 +150,8 @@ def test_a_run_ends_with_and_mines_by_the_moving_average(finished: Path) -> None
     model = checkpoint.build(cfg).eval()
     model.load_state_dict(state["model"] | state["average"])
     found = mine_by(model, cfg, dataset, images, run.info())
-    assert read_pseudo_labels(finished / "mining/stage2.json").labels == found.labels
+    kept = read_pseudo_labels(finished / "mining/stage2.json")
+    assert kept == PseudoLabels(found.labels, found.doubtful)
 
 
 def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) -> None:
@@ -164,9 +166,12 @@ def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) ->
 
 
 def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
-    for name in ("stage1", "stage2"):
-        boxes = read_pseudo_labels(finished / f"mining/{name}.json")
-        assert boxes.labels or boxes.objects, name
+    first, second = (
+        read_pseudo_labels(finished / f"mining/{name}.json") for name in ("stage1", "stage2")
+    )
+    assert first.doubtful
+    assert second.labels
+    assert second.doubtful
 
 
 def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
@@ -191,7 +196,7 @@ def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
 
 def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
     label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
-    boxes = PseudoLabels((label,), (replace(label, image_id=4),), (replace(label, category_id=1),))
+    boxes = PseudoLabels((label,), (replace(label, image_id=4, category_id=1),))
     write_pseudo_labels(boxes, tmp_path / "boxes.json")
     assert read_pseudo_labels(tmp_path / "boxes.json") == boxes
     (tmp_path / "boxes.json").write_text('{"labels": []}')

@@ -53,7 +53,6 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
         pytest.param((10, 10, 20, 20), Role.LABEL, Role.LABEL, id="inside"),
         pytest.param((-4, 10, 6, 20), Role.LABEL, Role.LABEL, id="60 % left"),
         pytest.param((-5, 10, 5, 20), Role.MINED, Role.IGNORED, id="50 % left"),
-        pytest.param((-5, 10, 5, 20), Role.OBJECT, Role.IGNORED, id="half of an unnamed object"),
         pytest.param((-5, 10, 5, 20), Role.REJECTED, None, id="half of a rejected box"),
         pytest.param((-4, 10, 6, 20), Role.REJECTED, Role.REJECTED, id="most of a rejected box"),
         pytest.param((-30, 10, -10, 20), Role.LABEL, None, id="outside"),

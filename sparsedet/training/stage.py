@@ -38,6 +38,8 @@ class Stage:
     """Behind the last iteration."""
     previous: str | None = None
     """The stage whose state this one goes on from; None: initial weights."""
+    zoomed: bool = False
+    """Whether some of the images are seen from nearer or farther."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,7 @@ def train_stage(
             seed=seed,
             start=trainer.iteration,
             end=stage.end,
-            # Mining is of images as they are; what it found is learned on changed ones, too.
-            zoomed=stage.previous is not None,
+            zoomed=stage.zoomed,
             rank=processes.rank(),
             ranks=processes.ranks(),
             cache=cache,

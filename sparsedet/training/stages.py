@@ -16,6 +16,13 @@ def stages(cfg: Any) -> list[Stage]:
     )
     parts = list(pairwise(bounds))
     return [
-        Stage(f"stage{number}", start, end, f"stage{number - 1}" if number > 1 else None)
+        Stage(
+            f"stage{number}",
+            start,
+            end,
+            previous=f"stage{number - 1}" if number > 1 else None,
+            # Mining is of images as they are; what it found is learned on changed ones, too.
+            zoomed=number > 1,
+        )
         for number, (start, end) in enumerate(parts, start=1)
     ]

@@ -58,9 +58,9 @@ def split_targets(instances: Instances) -> Targets:
         none = instances[:0]
         return Targets(instances, none.gt_boxes, none, exhaustive=False)
     roles: Tensor = instances.gt_roles
-    named = (roles == Role.LABEL) | (roles == Role.MINED)
-    labels = _rows(instances, named)
-    labels.gt_mined = roles[named] == Role.MINED
+    labelled = _are_labels(roles)
+    labels = _rows(instances, labelled)
+    labels.gt_mined = roles[labelled] == Role.MINED
     return Targets(
         labels=labels,
         ignored=instances.gt_boxes[roles == Role.IGNORED],
@@ -70,10 +70,10 @@ def split_targets(instances: Instances) -> Targets:
 
 
 def replace_labels(instances: Instances, labels: Instances) -> Instances:
-    """Return an image's rows with `labels` in place of its own; the other roles stay."""
+    """Return an image's rows with `labels` in place of its own, mined ones too; the others stay."""
     if not instances.has("gt_roles"):
         return labels
-    others = instances[instances.gt_roles != Role.LABEL]
+    others = instances[~_are_labels(instances.gt_roles)]
     replaced = Instances(instances.image_size)
     replaced.gt_boxes = Boxes.cat([labels.gt_boxes, others.gt_boxes])
     replaced.gt_classes = torch.cat([labels.gt_classes, others.gt_classes])
@@ -102,6 +102,11 @@ def overlaps_same_class(boxes: Boxes, classes: Tensor, others: Instances, iou: f
     same_class = classes[:, None] == others.gt_classes
     covered: Tensor = ((pairwise_iou(boxes, others.gt_boxes) >= iou) & same_class).any(dim=1)
     return covered
+
+
+def _are_labels(roles: Tensor) -> Tensor:
+    """Return, shape (N,), which of N rows are labels, mined ones included."""
+    return (roles == Role.LABEL) | (roles == Role.MINED)
 
 
 def _rows(instances: Instances, chosen: Tensor) -> Instances:

@@ -7,8 +7,9 @@ import torch
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 
-from sparsedet.modeling.targets import Role
-from tests.modeling.boxes import SIZE, XYXY, boxes_of, proposals, rows
+from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, merge_confident_detections
+from sparsedet.modeling.targets import Role, split_targets
+from tests.modeling.boxes import SIZE, XYXY, boxes_of, detections, proposals, rows
 from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
 
 REGRESSES = ("SPARSEDET.STAGED.REGRESS_MINED", "True")
@@ -94,6 +95,14 @@ def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> No
     assert deltas[len(sampled[0]) :].any()
     losses = step(model, first, alone, rows((Role.EXHAUSTIVE, (0.0, 0.0, 320.0, 240.0), 0)))
     assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_labels_that_detections_join_are_there_once() -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT), (Role.IGNORED, FREE, CAT))
+    rule = ConfidentDetectionRule(score_thresh=0.9, nms_thresh=0.5)
+    merged = split_targets(merge_confident_detections(target, detections((FREE, CAT, 0.95)), rule))
+    assert merged.labels.gt_boxes.tensor.tolist() == [list(box) for box in (LABEL, ELSEWHERE, FREE)]
+    assert merged.ignored.tensor.tolist() == [list(FREE)]
 
 
 @pytest.mark.parametrize("rest", [(), ((Role.IGNORED, LABEL, CAT),)])

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, cross_entropy
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
@@ -56,11 +56,12 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         classes = torch.cat([image.gt_classes for image in proposals])
         certain = rejected != NO_CLASS
         ordinary = (classes != NO_VERDICT) & ~certain
-        rows = torch.split(ordinary, [len(image) for image in proposals])
-        chosen = [image[mask] for image, mask in zip(proposals, rows, strict=True)]
-        losses: dict[str, Tensor] = super().losses((logits[ordinary], deltas[ordinary]), chosen)
-        if not self.regress_mined and mined_rows(chosen).any():
-            losses["loss_box_reg"] = self._loss_of_exact_boxes(deltas[ordinary], chosen)
+        class_loss = self.sigmoid_cross_entropy_loss if self.use_sigmoid_ce else cross_entropy
+        losses: dict[str, Tensor] = {
+            "loss_cls": class_loss(logits[ordinary], classes[ordinary]),
+            "loss_box_reg": self._box_loss(deltas, classes, proposals, ordinary),
+        }
+        losses = {name: loss * self.loss_weight.get(name, 1.0) for name, loss in losses.items()}
         negatives = not_class_loss(logits[certain], rejected[certain], sigmoid=self.use_sigmoid_ce)
         count = int(ordinary.sum()) + len(negatives)
         if len(negatives):
@@ -73,23 +74,26 @@ class SparseOutputLayers(FastRCNNOutputLayers):
             losses = {name: loss * share for name, loss in losses.items()}
         return losses
 
-    def _loss_of_exact_boxes(self, deltas: Tensor, proposals: list[Instances]) -> Tensor:
-        """Return the parent's `loss_box_reg` without proposals on mined labels.
+    def _box_loss(
+        self, deltas: Tensor, classes: Tensor, proposals: list[Instances], rows: Tensor
+    ) -> Tensor:
+        """Return the parent's loss of boxes over `rows`, shape (R,), of R proposals.
 
-        They count as background does, which has no box: what people drew weighs as before.
+        Without `regress_mined` those on mined labels count as background does, which has no box:
+        what people drew weighs as before.
         """
-        classes = torch.cat([image.gt_classes for image in proposals])
-        boxes = [
-            image.gt_boxes if image.has("gt_boxes") else image.proposal_boxes for image in proposals
-        ]
+        if not self.regress_mined:
+            classes = classes.masked_fill(mined_rows(proposals), self.num_classes)
+        boxes = [image.proposal_boxes for image in proposals]
+        # Images without a label have no box to be moved to.
+        targets = [image.get_fields().get("gt_boxes", image.proposal_boxes) for image in proposals]
         loss: Tensor = self.box_reg_loss(
-            Boxes.cat([image.proposal_boxes for image in proposals]).tensor,
-            Boxes.cat(boxes).tensor,
-            deltas,
-            classes.masked_fill(mined_rows(proposals), self.num_classes),
+            Boxes.cat(boxes).tensor[rows],
+            Boxes.cat(targets).tensor[rows],
+            deltas[rows],
+            classes[rows],
         )
-        weight: float = self.loss_weight.get("loss_box_reg", 1.0)
-        return loss * weight
+        return loss
 
     def inference(
         self, predictions: Predictions, proposals: list[Instances]

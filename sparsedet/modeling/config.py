@@ -143,3 +143,7 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.DATALOADER.CACHE_MIB = 2048
     # Images that can't be decoded are skipped, and listed; more of them than this are an error.
     cfg.DATALOADER.MAX_UNREADABLE = 10
+
+    # Of former versions, whose run folders still name them.
+    for key in ("SPARSEDET.STAGED.HELD_OUT", "SPARSEDET.STAGED.OBJECTS"):
+        cfg.register_deprecated_key(key)

@@ -136,6 +136,7 @@ def test_the_configuration_of_an_older_run_reads_with_todays_defaults(tmp_path: 
     cfg = load_config("lite0_fpn")
     older = yaml.safe_load(cfg.dump())
     del older["SPARSEDET"]["FEEDBACK"]
+    older["SPARSEDET"]["STAGED"]["OBJECTS"] = False
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
     assert read_config(tmp_path / "config.yaml").SPARSEDET.FEEDBACK == cfg.SPARSEDET.FEEDBACK
 

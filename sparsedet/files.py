@@ -103,6 +103,15 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what a killed process was about to write below `folder`; nobody may be at it now."""
+    for path in folder.rglob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def without_collector() -> Iterator[None]:
     """Keep the garbage collector from running.

@@ -19,7 +19,7 @@ from sparsedet.connections import Connections, note_address
 from sparsedet.datasets import Data, read_path
 from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.feedback import collect_reviews, with_feedback
-from sparsedet.files import read_json, write_json
+from sparsedet.files import read_json, remove_half_written, write_json
 from sparsedet.ledger import Ledger, Push
 from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import MinedBox, read_mined, write_mined
@@ -121,6 +121,7 @@ class Rounds:
             current = self.workspace.round(current.number + 1)
         elif restart:
             shutil.rmtree(current.root, ignore_errors=True)
+        remove_half_written(current.root)
         for name, result, step in (
             ("pull", current.annotations, self._pull),
             ("split", current.train, self._split),

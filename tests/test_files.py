@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import SparseDetError
-from sparsedet.files import atomic_folder, read_json, write_json, write_text
+from sparsedet.files import (
+    atomic_folder,
+    read_json,
+    remove_half_written,
+    write_json,
+    write_text,
+)
 
 
 def _make_folder(target: Path, *names: str, crash: bool = False) -> None:
@@ -77,6 +83,18 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SparseDetError, match="can't be created"):
         _make_folder(tmp_path / "out" / "below", "a.txt")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".model.pth.123.tmp").touch()
+    (tmp_path / ".half.123.tmp").mkdir()
+    (tmp_path / ".half.123.tmp" / "file").touch()
+    (tmp_path / "run" / "model.tmp").touch()
+    remove_half_written(tmp_path)
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert sorted(left) == ["model.tmp", "run"]
+    remove_half_written(tmp_path / "nothing here")
 
 
 def test_a_file_nested_thousands_deep_is_one_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sparsedet import __version__, processes
 from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.files import atomic_folder, write_text
+from sparsedet.files import atomic_folder, remove_half_written, write_text
 from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.pretrained import fetch_weights
@@ -158,7 +158,8 @@ def run_training(
         cfg.MODEL.DEVICE = device
     # A run may go on in another number of processes than it was started in.
     processes.first_does(lambda: check_shares(cfg, processes.ranks()))
-    processes.first_does(lambda: _remove_half_written(run))
+    # A checkpoint's takes much room.
+    processes.first_does(lambda: remove_half_written(run.root))
     dataset = usable_feedback(read_coco(run.training_data), cfg)
     work = _Work.of(run, cfg, info, dataset, listeners)
     if info.method == "staged":
@@ -272,12 +273,6 @@ class _Work:
         found = usable(found, self.cfg.SPARSEDET.STAGED)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.listeners.on_mined(found)
-
-
-def _remove_half_written(run: RunFolder) -> None:
-    """Remove the temporary files of a killed process; a checkpoint's takes much room."""
-    for path in run.root.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def _finish(run: RunFolder, weights: Weights) -> None:

@@ -1,13 +1,19 @@
 """Runs the command line as people do: in a process of its own."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from sparsedet.cli.app import main
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,26 @@ class Result:
         assert len(lines) == 1, self.err
         assert lines[0].startswith("error: ")
         return lines[0].removeprefix("error: ")
+
+
+def sparsedet_here(*arguments: str | Path) -> Result:
+    """Run `sparsedet` in this process, which need not import torch again: for what is refused."""
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    handler = signal.getsignal(signal.SIGTERM)
+    with (
+        patch.dict(os.environ),
+        patch.object(sys, "argv", ["sparsedet", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    return Result(status, out.getvalue(), err.getvalue())
 
 
 def sparsedet(

@@ -14,7 +14,7 @@ import pytest
 
 from sparsedet.annotations import write_coco
 from sparsedet.scenes import make_scenes
-from tests.cli.command import Result, sparsedet
+from tests.cli.command import Result, sparsedet, sparsedet_here
 
 SHORT = [
     *("SOLVER.MAX_ITER", "12"),
@@ -106,7 +106,13 @@ def test_going_on_with_another_run_than_asked_for_is_refused(
     write_coco(other.with_boxes(other.boxes[1:]), tmp_path / "other.json")
     words = [word.format(other=tmp_path / "other.json") for word in given]
     images = ["--images", data / "images"]
-    assert message in sparsedet(*resume(finished), *words, *images).error()
+    assert message in sparsedet_here(*resume(finished), *words, *images).error()
+
+
+def test_going_on_with_what_says_the_same_is_no_other_run(
+    data: Path, finished: Path, tmp_path: Path
+) -> None:
+    images = ["--images", data / "images"]
     bare = json.loads((data / "train.json").read_text())
     for box in bare["annotations"]:
         del box["area"]
@@ -133,7 +139,7 @@ def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None
 
 
 def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
-    return sparsedet("train", "--train", data / "train.json", "-o", run, *changes)
+    return sparsedet_here("train", "--train", data / "train.json", "-o", run, *changes)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +167,8 @@ def test_a_rate_that_diverges_is_one_line_and_keeps_what_was_saved(
     data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    keys = [*SHORT, "SOLVER.BASE_LR", "1e9", "SOLVER.CHECKPOINT_PERIOD", "1"]
-    result = train_elsewhere(data, run, "--method", "plain", *keys)
+    keys = ["SOLVER.BASE_LR", "1e9", "SOLVER.CHECKPOINT_PERIOD", "1"]
+    result = sparsedet(*arguments(data, run, "--method", "plain"), *keys)
     assert result.status == 1
     (said,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert re.search(r"a loss is not finite at iteration \d+ \(.*image ids \d+, \d+\)", said)
@@ -201,7 +207,7 @@ def test_nothing_to_train_on_is_one_line(data: Path, tmp_path: Path) -> None:
         "-o",
         tmp_path / "run",
     ]
-    assert "nothing to train on" in sparsedet("train", *given).error()
+    assert "nothing to train on" in sparsedet_here("train", *given).error()
     assert not (tmp_path / "run").exists()
 
 
@@ -219,7 +225,7 @@ def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path
 
 
 def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -> None:
-    result = sparsedet(*arguments(data, tmp_path / "typo", "--resume"))
+    result = sparsedet_here(*arguments(data, tmp_path / "typo", "--resume"))
     assert "no run here to go on with" in result.error()
     assert not (tmp_path / "typo").exists()
 
@@ -233,4 +239,5 @@ def test_an_output_that_is_a_file_is_one_line(data: Path, tmp_path: Path) -> Non
 
 def test_evaluating_or_mining_what_is_no_run(data: Path, tmp_path: Path) -> None:
     for command in (["eval", tmp_path], ["mine", tmp_path, "-o", tmp_path / "mined.json"]):
-        assert "run.json is missing" in sparsedet(*command, "--data", data / "train.json").error()
+        result = sparsedet_here(*command, "--data", data / "train.json")
+        assert "run.json is missing" in result.error()

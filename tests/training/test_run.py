@@ -23,7 +23,7 @@ from sparsedet.training.pseudo_labels import (
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import StageProgress
 from sparsedet.training.train import Listeners, run_training, start_run
-from tests.training.conftest import Scenes, short_config
+from tests.training.conftest import FULL_SIZE, Scenes, short_config
 
 ITERATIONS = 6
 STEPS = (
@@ -66,6 +66,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_coco(replace(sparse, background=background), data)
     cfg = short_config(
         ITERATIONS,
+        *FULL_SIZE,
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
         *("SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),

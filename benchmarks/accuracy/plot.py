@@ -9,18 +9,10 @@ import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sparsedet.training.curves import PLOT_STYLE
+
 from .summary import METHODS, Section
 
-_STYLE: dict[str, Any] = {
-    "axes.edgecolor": "#444444",
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "font.size": 10,
-    "legend.frameon": False,
-}
 _LOOKS: dict[str, dict[str, Any]] = {
     "plain": {"color": "#6b7280", "marker": "s"},
     "staged": {"color": "#e07b00", "marker": "o"},
@@ -37,7 +29,7 @@ def plot(sections: Sequence[Section]) -> bytes | None:
     shown = [section for section in sections if _points(section)]
     if not shown:
         return None
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", PLOT_STYLE]):
         width, height = _PANEL_SIZE
         figure = Figure(figsize=(width * len(shown), height), layout="constrained")
         panels = figure.subplots(1, len(shown), squeeze=False)[0]

@@ -21,7 +21,7 @@ Lines = Sequence[Mapping[str, Any]]
 """Lines of `metrics.json`."""
 
 TOTAL = "total_loss"
-_STYLE: dict[str, Any] = {
+PLOT_STYLE: dict[str, Any] = {
     "axes.edgecolor": "#444444",
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -31,6 +31,7 @@ _STYLE: dict[str, Any] = {
     "font.size": 10,
     "legend.frameon": False,
 }
+"""Settings of matplotlib, beside its defaults."""
 _LOOKS = (
     ("#000000", "o"),
     ("#0072b2", "s"),
@@ -76,7 +77,7 @@ def curves_figure(lines: Lines) -> Figure | None:
         return None
     names = dict.fromkeys(line["validation"] for line in lines if "validation" in line)
     heights = [_LOSSES_HEIGHT, *[_PANEL_HEIGHT] * (1 + len(names))]
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", PLOT_STYLE]):
         figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
         losses, rate, *validations = figure.subplots(
             len(heights), 1, sharex=True, squeeze=False, height_ratios=heights

@@ -171,7 +171,7 @@ def parallel(model: nn.Module) -> DistributedDataParallel:
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {name: False}
-    # Some layers get no gradient in some processes: those of labels, where none is.
+    # A backbone may have layers that its features don't come from: they get no gradient.
     return DistributedDataParallel(model, find_unused_parameters=True, **options)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from sparsedet import processes
+from sparsedet.errors import TrainingError
 from sparsedet.files import read_json
 from sparsedet.training.metrics import read_metrics
 from tests.training import several_processes
@@ -95,6 +97,21 @@ def test_images_that_cannot_be_decoded_are_counted_together(alone: Path, togethe
     assert expected[0] == "[True, False]"
     assert "1 of 2 images can't be read" in expected[1]
     assert read_json(together / "results.json")["broken"] == expected
+
+
+@pytest.mark.parametrize("local", ["0", "2"])
+def test_more_processes_than_gpus_end_all_of_them_at_once(
+    monkeypatch: pytest.MonkeyPatch, local: str
+) -> None:
+    launched = {"RANK": local, "WORLD_SIZE": "3", "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": "3"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(TrainingError, match="3 processes for 2 CUDA devices"),
+        processes.process_group("cuda"),
+    ):
+        pass
 
 
 def test_one_process_writes_the_numbers(together: Path) -> None:

@@ -56,6 +56,8 @@ class Record(_Part):
     versions: dict[str, str]
     date: str
     """ISO 8601, UTC."""
+    threads: int | None = None
+    """Of torch; None: nobody noted it."""
 
     @property
     def removed_share(self) -> float:

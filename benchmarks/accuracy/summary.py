@@ -40,12 +40,15 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
 
 
 def cost_ratio(records: Iterable[Record], others: Iterable[Record]) -> float | None:
-    """Return the processor time of training as a ratio to that of others, seed by seed."""
-    seconds = {one.cell.seed: one.cpu_seconds for one in records}
+    """Return the processor time of training as a ratio to that of others, seed by seed.
+
+    Threads that wait for each other take time, too: only trainings with as many are compared.
+    """
+    seconds = {(one.cell.seed, one.threads): one.cpu_seconds for one in records}
     ratios = [
-        seconds[one.cell.seed] / one.cpu_seconds
+        seconds[one.cell.seed, one.threads] / one.cpu_seconds
         for one in others
-        if one.cell.seed in seconds and one.cpu_seconds > 0
+        if (one.cell.seed, one.threads) in seconds and one.cpu_seconds > 0
     ]
     return mean(ratios) if ratios else None
 

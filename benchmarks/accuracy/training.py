@@ -88,6 +88,7 @@ def train_cell(
         seconds=round(clock.seconds, 1),
         cpu_seconds=round(clock.cpu_seconds, 1),
         versions={"sparsedet": __version__, "torch": torch.__version__},
+        threads=torch.get_num_threads(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

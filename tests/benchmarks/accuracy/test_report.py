@@ -40,6 +40,7 @@ def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path)
         edited(record(cell("staged", 3), 99), code="former"),
         edited(record(cell("end-to-end", 1), 98), code="former"),
         record(variant("mined once", 1), 52, cpu_seconds=80.0),
+        record(variant("no mined labels", 1), 52, cpu_seconds=80.0, threads=1),
         record(variant("mined once", 2), 55, cpu_seconds=100.0),
         record(cell("plain", drop=None, recipe="extreme"), 20),
     ]
@@ -66,7 +67,9 @@ def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path)
     assert [compared[0][0], *compared[0][2:]] == [
         *("mined once", "+2.0 ± 1.4 (2)", "+2.0 ± 1.4 (2)", "1.12 x"),
     ]
-    assert [row[2:] for row in compared[1:]] == [["-", "-", "-"]] * (len(ABLATIONS) - 1)
+    # Another number of threads: no cost.
+    assert compared[1][2:] == ["+1.0 (1)", "+1.0 (1)", "-"]
+    assert [row[2:] for row in compared[2:]] == [["-", "-", "-"]] * (len(ABLATIONS) - 2)
     assert table(text, "| removed | boxes") == [
         ["50 %", "70", "labels", "20", "80 %", "75 %", "5 %"]
     ]

@@ -50,7 +50,8 @@ lint: install ## Check style and types.
 
 test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments to pytest.
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+		--no-loadscope-reorder $(ARGS)
 
 demo: environments ## Run the loop once on generated data with a local Label Studio.
 	$(BIN)/sparsedet demo $(ARGS)

@@ -35,9 +35,11 @@ def note_speaker(speaks: bool) -> None:
 def speaks_of_errors() -> bool:
     """Tell whether this process tells people about the error that ends it.
 
-    Before the processes have met, all of them come upon the same ones.
+    Before the processes have met, those of a machine come upon the same ones.
     """
-    return is_first_launched() if _speaks_of_errors is None else _speaks_of_errors
+    if _speaks_of_errors is not None:
+        return _speaks_of_errors
+    return not is_launched() or os.environ.get("LOCAL_RANK", os.environ["RANK"]) == "0"
 
 
 def speaks_of_the_end() -> bool:

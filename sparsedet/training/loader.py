@@ -8,6 +8,7 @@ its part of what one would see.
 import gc
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -101,6 +102,26 @@ def batches(
     return _told(loader, UnreadableImages(limit, len(packed), on_unreadable))
 
 
+@contextmanager
+def lost_loaders_told() -> Iterator[None]:
+    """Turn the end of a loader process into an error that people can mend.
+
+    torch raises its own wherever the training happens to be, which this has to surround.
+
+    Raises:
+        TrainingError: when a loader process was killed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            "a process that loads images has ended, most likely for want of memory, or of room in "
+            "/dev/shm; a lower DATALOADER.NUM_WORKERS takes less"
+        ) from error
+
+
 def _part(batch_size: int, rank: int, ranks: int) -> range:
     """Return the places in a batch that are a rank's."""
     share = batch_size // ranks
@@ -122,19 +143,7 @@ def _check_count(images: int, batch_size: int, rank: int) -> None:
 def _told(
     loader: "DataLoader[_Loaded | SparseDetError]", unreadable: UnreadableImages
 ) -> Iterator[Batch]:
-    loading = iter(loader)
-    while True:
-        try:
-            loaded = next(loading, None)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise TrainingError(
-                "a process that loads images has ended, most likely for want of memory, or of room "
-                "in /dev/shm; a lower DATALOADER.NUM_WORKERS takes less"
-            ) from error
-        if loaded is None:
-            return
+    for loaded in loader:
         if isinstance(loaded, SparseDetError):
             raise loaded
         for path, reason in loaded.unreadable.items():

@@ -130,6 +130,8 @@ def read_config(path: Path) -> CfgNode:
 def _merge_file(cfg: CfgNode, path: Path) -> None:
     # yacs logs what it merges.
     logging.getLogger("detectron2").setLevel(logging.WARNING)
+    # And what it passes over, of which a user can mend nothing.
+    logging.getLogger("yacs.config").setLevel(logging.ERROR)
     try:
         # detectron2's default would let a file call any Python function.
         cfg.merge_from_file(str(path), allow_unsafe=False)

@@ -15,7 +15,7 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.training.best import Validator
 from sparsedet.training.checkpoints import StageCheckpoints, State
 from sparsedet.training.interrupts import deferred_interrupt
-from sparsedet.training.loader import Batch, batches
+from sparsedet.training.loader import Batch, batches, lost_loaders_told
 from sparsedet.training.metrics import MetricsLog
 from sparsedet.training.samples import TrainingImage
 from sparsedet.training.throughput import Throughput
@@ -101,7 +101,7 @@ def train_stage(
     training = _StageTraining(stage, cfg, run, seed)
     trainer = training.trainer
     at_end = stage.end == cfg.SOLVER.MAX_ITER
-    with deferred_interrupt() as interrupted, closing(training.log):
+    with lost_loaders_told(), deferred_interrupt() as interrupted, closing(training.log):
         for batch in batches(
             images,
             cfg,

@@ -1,7 +1,8 @@
-"""Runs the command line as people do: in a process of its own."""
+"""Runs the command line as people do, in a process of its own; or here, for what is refused."""
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -43,7 +44,11 @@ def sparsedet_here(*arguments: str | Path) -> Result:
     out, err = io.StringIO(), io.StringIO()
     status = 0
     handler = signal.getsignal(signal.SIGTERM)
+    root = logging.getLogger()
+    level = root.level
     with (
+        # pytest's own would keep the command from making one.
+        patch.object(root, "handlers", []),
         patch.dict(os.environ),
         patch.object(sys, "argv", ["sparsedet", *map(str, arguments)]),
         redirect_stdout(out),
@@ -55,6 +60,7 @@ def sparsedet_here(*arguments: str | Path) -> Result:
             status = int(end.code or 0)
         finally:
             signal.signal(signal.SIGTERM, handler)
+            root.setLevel(level)
     return Result(status, out.getvalue(), err.getvalue())
 
 

@@ -1,6 +1,9 @@
 """Batches: reproducible from seed and iteration alone, boxes where the objects are."""
 
 import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 from sparsedet import resources
 from sparsedet.annotations import Box
@@ -15,7 +19,7 @@ from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling.targets import Role
 from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder
-from sparsedet.training.loader import Batch, _cached_bytes, batches
+from sparsedet.training.loader import Batch, _cached_bytes, batches, lost_loaders_told
 from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
 from sparsedet.training.train import start_run
@@ -315,3 +319,28 @@ def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -
                 assert number in before["instances"].gt_classes[alike]
                 uncut += 1
     assert uncut > 50
+
+
+class Deadly(Dataset[int]):
+    """Of two items the second kills the process that loads it."""
+
+    def __getitem__(self, number: int) -> int:
+        if number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+
+def train_busily(loader: DataLoader[int]) -> None:
+    with lost_loaders_told():
+        for _ in loader:
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                """Be somewhere else than in the loader."""
+
+
+def test_a_loader_process_that_is_killed_is_told_of_wherever_the_training_is() -> None:
+    loader = DataLoader(Deadly(), batch_size=None, sampler=range(2), num_workers=1)
+    with pytest.raises(TrainingError, match=r"a lower DATALOADER\.NUM_WORKERS takes less"):
+        train_busily(loader)
+    with pytest.raises(RuntimeError, match="another error"), lost_loaders_told():
+        raise RuntimeError("another error")

@@ -13,6 +13,7 @@ import torch
 from sparsedet import processes
 from sparsedet.errors import TrainingError
 from sparsedet.files import read_json
+from sparsedet.launched import speaks_of_errors
 from sparsedet.training.metrics import read_metrics
 from tests.training import several_processes
 from tests.training.conftest import Scenes
@@ -97,6 +98,24 @@ def test_images_that_cannot_be_decoded_are_counted_together(alone: Path, togethe
     assert expected[0] == "[True, False]"
     assert "1 of 2 images can't be read" in expected[1]
     assert read_json(together / "results.json")["broken"] == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "speaks"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, False),
+        # The first one of another machine, where something else may be missing.
+        ({"RANK": "2", "LOCAL_RANK": "0"}, True),
+    ],
+)
+def test_before_the_processes_have_met_one_of_each_machine_speaks(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], speaks: bool
+) -> None:
+    for name, value in (environment | {"WORLD_SIZE": "4"} if environment else {}).items():
+        monkeypatch.setenv(name, value)
+    assert speaks_of_errors() is speaks
 
 
 @pytest.mark.parametrize("local", ["0", "2"])

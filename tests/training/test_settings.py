@@ -132,13 +132,16 @@ def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:
     assert yaml.safe_load(again.dump()) == yaml.safe_load(cfg.dump())
 
 
-def test_the_configuration_of_an_older_run_reads_with_todays_defaults(tmp_path: Path) -> None:
+def test_the_configuration_of_an_older_run_reads_with_todays_defaults(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cfg = load_config("lite0_fpn")
     older = yaml.safe_load(cfg.dump())
     del older["SPARSEDET"]["FEEDBACK"]
     older["SPARSEDET"]["STAGED"]["OBJECTS"] = False
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
     assert read_config(tmp_path / "config.yaml").SPARSEDET.FEEDBACK == cfg.SPARSEDET.FEEDBACK
+    assert not caplog.messages
 
 
 def different(first: CfgNode, second: CfgNode, prefix: str = "") -> set[str]:

@@ -48,10 +48,11 @@ lint: install ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sparsedet cli integrations
 
+# A thread for each worker: torch would take all cores in every one of them.
 test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments to pytest.
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
-		--no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+		--dist loadgroup --no-loadscope-reorder $(ARGS)
 
 demo: environments ## Run the loop once on generated data with a local Label Studio.
 	$(BIN)/sparsedet demo $(ARGS)

@@ -1,18 +1,11 @@
-"""Fixtures that tests in several folders share, and how the tests share the cores."""
+"""Fixtures that tests in several folders share, and which tests go to the same worker."""
 
-import os
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from sparsedet.integrations.label_studio.server import LocalServer
 from tests.label_studio_server import server_for_tests
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Leave every worker one core, and what it starts: torch, not imported yet, would take all."""
-    if hasattr(config, "workerinput"):
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)

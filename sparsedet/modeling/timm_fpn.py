@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.frozen_norms import fold_frozen_norms
+from sparsedet.modeling.in_parts import run_frozen_in_parts
 from sparsedet.modeling.timm_models import create_features, is_channels_last, timm_features
 
 BUILDER = "build_timm_fpn_backbone"
@@ -57,6 +58,7 @@ class TimmBackbone(Backbone):
         for _, module in modules[: ends[-1] + 1]:
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad = False
+        run_frozen_in_parts(self.model)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the feature maps of an image batch, shape (N, 3, H, W), by level."""

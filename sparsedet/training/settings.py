@@ -1,7 +1,7 @@
 """Reading training configurations: by name from the package, or from a file, plus KEY VALUE."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,24 @@ def read_config(path: Path) -> CfgNode:
     cfg = default_config()
     _merge_file(cfg, path)
     return cfg
+
+
+def younger_keys(path: Path) -> list[str]:
+    """Return the dotted keys that the configuration of a run folder lacks: it is older than they.
+
+    Raises:
+        ConfigError: when the file is broken.
+    """
+    read_config(path)
+    return list(_missing(default_config(), yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+def _missing(expected: CfgNode, found: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in expected.items():
+        if key not in found:
+            yield prefix + key
+        elif isinstance(value, CfgNode):
+            yield from _missing(value, found[key], f"{prefix}{key}.")
 
 
 def _merge_file(cfg: CfgNode, path: Path) -> None:

@@ -18,6 +18,7 @@ from sparsedet.training.interrupts import deferred_interrupt
 from sparsedet.training.loader import Batch, batches, lost_loaders_told
 from sparsedet.training.metrics import MetricsLog
 from sparsedet.training.samples import TrainingImage
+from sparsedet.training.settings import younger_keys
 from sparsedet.training.throughput import Throughput
 from sparsedet.training.trainer import Trainer, Weights
 from sparsedet.unreadable import OnUnreadable, warn_unreadable
@@ -212,8 +213,10 @@ class _StageTraining:
 
 
 def _check_state(state: State, stage: Stage, run: RunFolder) -> None:
-    """Refuse what a former version saved under the same name, with stages of its own."""
-    if "average" not in state or not stage.start <= state["iteration"] <= stage.end:
+    """Refuse what a former version saved, under the same name, with stages or keys of its own."""
+    fits = "average" in state and stage.start <= state["iteration"] <= stage.end
+    # What this version alone knows of, and its defaults, would change the training on its way.
+    if not fits or younger_keys(run.config):
         raise RunError(
             f"{run.root}: begun by another version of sparsedet, whose training can't be gone on "
             "with; start another run with another -o"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from sparsedet.annotations import Box, Dataset, read_coco, write_coco
 from sparsedet.errors import RunError
@@ -164,6 +165,28 @@ def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) ->
     checkpoint.save(state | {"iteration": 400}, root / "checkpoints/stage2.pth")
     with pytest.raises(RunError, match="begun by another version of sparsedet"):
         run_training(RunFolder(root))
+
+
+def test_a_run_is_not_gone_on_with_by_keys_that_it_did_not_know(
+    finished: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    (root / "model.pth").unlink()
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    del config["SPARSEDET"]["STAGED"]["ZOOM_SHARE"]
+    (root / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(RunError, match="begun by another version of sparsedet"):
+        run_training(RunFolder(root))
+    # What has not begun begins as it would today.
+    shutil.rmtree(root / "checkpoints")
+    shutil.rmtree(root / "mining")
+
+    def stop(_: StageProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(RunFolder(root), listeners=Listeners(on_progress=stop))
 
 
 def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:

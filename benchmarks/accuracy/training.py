@@ -1,10 +1,8 @@
 """Training and evaluating a cell."""
 
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 import torch
 
@@ -20,14 +18,12 @@ from sparsedet.training.stage import OnProgress, StageProgress
 from sparsedet.training.train import Listeners, run_training, start_run
 
 from .cell import Cell
+from .clock import Clock
 from .data import FullData
 from .fingerprint import Fingerprint, configuration, configuration_hash
 from .ignoring import evaluate_ignoring
 from .mined_quality import mined_quality
 from .record import Figures, Record
-
-_SAVE_PERIOD = 20
-"""Iterations between two savings of the time, which a killed process loses."""
 
 
 def train_cell(
@@ -68,11 +64,10 @@ def train_cell(
             seed=cell.seed,
             device="cpu",
         )
-    with _Clock(scratch / "seconds.json") as clock:
+    with Clock(scratch / "seconds.json") as clock:
 
         def tell(progress: StageProgress) -> None:
-            if progress.iteration % _SAVE_PERIOD == 0:
-                clock.save()
+            clock.tick(progress.iteration)
             on_progress(progress)
 
         run_training(run, listeners=Listeners(on_progress=tell))
@@ -103,38 +98,3 @@ def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation
     if not data.unlabelled_test:
         return raw, None
     return raw, evaluate_ignoring(detections, data.test, data.unlabelled_test)
-
-
-class _Clock:
-    """The time that a training took, over interruptions."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        known = read_json(path) if path.exists() else {"seconds": 0.0, "cpu_seconds": 0.0}
-        self.seconds: float = known["seconds"]
-        self.cpu_seconds: float = known["cpu_seconds"]
-        self._last = self._now()
-
-    def __enter__(self) -> "_Clock":
-        self._last = self._now()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.save()
-
-    def save(self) -> None:
-        """Write the time so far."""
-        now = self._now()
-        self.seconds += now[0] - self._last[0]
-        self.cpu_seconds += now[1] - self._last[1]
-        self._last = now
-        write_json(self._path, {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds})
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.monotonic(), time.process_time()

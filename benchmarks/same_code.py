@@ -5,7 +5,8 @@ cells of the other, though the hash of the code has changed.
 
 Trains a short run of each variant with the code of COMMIT, in a checkout of its own, and with the
 code here, on half of the boxes of DIR (as for `accuracy.py`). Only where losses, mined boxes and
-final weights are all the same, and something was mined where the variant mines, it is noted in
+final weights are all the same, and something was mined where the variant mines (of `end-to-end`:
+lines of `metrics.json` with a self-supervised loss are counted), it is noted in
 `benchmarks/results/same_code.json`. A name of an ablation is a variant, too.
 """
 
@@ -88,11 +89,15 @@ def _compare(
         if subprocess.run(command, env=environment, check=False).returncode:
             raise SparseDetError(f"{variant}: the training with the code in {tree} failed")
         runs.append(run)
+    if (code_hash(other / "sparsedet"), code_hash(ROOT / "sparsedet")) != codes:
+        raise SparseDetError(f"{variant}: the code was changed while it trained; call again")
     mined = _difference(*runs)
     if isinstance(mined, str):
         print(f"{variant}: not the same: {mined}")
         return
-    if method == "staged" and mined == 0:
+    if method == "end-to-end":
+        mined = sum(line.get("distillation_loss", 0) > 0 for line in read_metrics(runs[0].metrics))
+    if method != "plain" and mined == 0:
         print(f"{variant}: the same, but nothing was mined, which proves too little")
         return
     add_proof(
@@ -107,7 +112,8 @@ def _compare(
         ),
         options.results,
     )
-    print(f"{variant}: the same, {mined} boxes mined")
+    counted = "lines with a self-supervised loss" if method == "end-to-end" else "boxes mined"
+    print(f"{variant}: the same, {mined} {counted}")
 
 
 def _difference(one: RunFolder, other: RunFolder) -> str | int:

@@ -84,7 +84,7 @@ class Demo:
         progress: Progress = no_progress,
     ) -> DemoReport:
         """Run the rounds against `tool`, going on where an earlier call stopped."""
-        self._remember_rule()
+        self._remember_rule(tool_name)
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
         self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
         recipe = load_recipe("random").with_drop(self.rule.drop)
@@ -110,9 +110,9 @@ class Demo:
             picture=self._picture(),
         )
 
-    def _remember_rule(self) -> None:
-        """Refuse to go on with a demo of another size or seed: its parts would not fit together."""
-        file, rule = self.root / "demo.json", asdict(self.rule)
+    def _remember_rule(self, tool_name: str) -> None:
+        """Refuse to go on with a demo of another kind: its parts would not fit together."""
+        file, rule = self.root / "demo.json", {"tool": tool_name, **asdict(self.rule)}
         if not file.exists():
             write_json(file, rule)
         elif (known := read_json(file)) != rule:

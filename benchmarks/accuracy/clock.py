@@ -39,8 +39,7 @@ class Clock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._add()
-        self._save()
+        self.save()
 
     def tick(self, iteration: int) -> None:
         """Note that an iteration is done, counted from 1."""
@@ -50,7 +49,14 @@ class Clock:
             self._goes_on = False
         self._iteration = iteration
         if iteration % _SAVE_PERIOD == 0:
-            self._save()
+            self.save()
+
+    def save(self) -> None:
+        """Keep the time that was spent up to now with the last iteration."""
+        self._add()
+        earlier = [mark for mark in self._marks if mark[0] < self._iteration]
+        self._marks = [*earlier, (self._iteration, self.seconds, self.cpu_seconds)]
+        write_json(self._path, self._marks)
 
     def _go_back(self, iteration: int) -> None:
         """Take off what was spent behind `iteration` before this process began."""
@@ -64,11 +70,6 @@ class Clock:
         self.seconds += now[0] - self._last[0]
         self.cpu_seconds += now[1] - self._last[1]
         self._last = now
-
-    def _save(self) -> None:
-        earlier = [mark for mark in self._marks if mark[0] < self._iteration]
-        self._marks = [*earlier, (self._iteration, self.seconds, self.cpu_seconds)]
-        write_json(self._path, self._marks)
 
 
 def _now() -> tuple[float, float]:

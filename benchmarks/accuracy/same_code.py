@@ -33,7 +33,8 @@ class Proof(BaseModel):
     data: str
     iterations: int
     mined: int
-    """Boxes that both have mined between the stages."""
+    """Boxes that both have mined between the stages; of `end-to-end` the lines of `metrics.json`
+    with a self-supervised loss."""
     date: str
     """ISO 8601, UTC."""
 

@@ -70,7 +70,11 @@ def train_cell(
             clock.tick(progress.iteration)
             on_progress(progress)
 
-        run_training(run, listeners=Listeners(on_progress=tell))
+        run_training(
+            run,
+            # What was mined is not mined again: its time stays with the iterations before it.
+            listeners=Listeners(on_progress=tell, on_mined=lambda found: clock.save()),
+        )
     raw, ignoring = _evaluations(run, data)
     return Record(
         cell=cell,

@@ -18,7 +18,7 @@ from sparsedet.modeling.inputs import inference_input
 
 from .data import SpeedData
 from .ratio import turns
-from .trainer import Trainer
+from .trainer import TimedTraining
 
 _UNCOUNTED = 3
 
@@ -34,7 +34,7 @@ class InferenceTimes:
     """Per image."""
 
 
-def inference_model(trainer: Trainer, **keys: Any) -> tuple[nn.Module, CfgNode]:
+def inference_model(trainer: TimedTraining, **keys: Any) -> tuple[nn.Module, CfgNode]:
     """Return a copy of what was trained, ready to detect, with `MODEL` keys changed."""
     cfg = trainer.cfg.clone()
     cfg.MODEL.update(keys)

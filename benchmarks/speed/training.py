@@ -9,7 +9,7 @@ from sparsedet.modeling.timm_fpn import TimmBackbone
 
 from .data import SpeedData
 from .ratio import turns
-from .trainer import Trainer, configuration
+from .trainer import TimedTraining, configuration
 
 PLAIN = "plain"
 STAGE_1 = "staged, stage 1"
@@ -39,11 +39,11 @@ class Training:
     def __init__(self, data: SpeedData, warm_up: int, say: Callable[[str], None]) -> None:
         classes = len(data.train.categories)
 
-        def trainer(method: str, *overrides: str, mined: bool = False) -> Trainer:
+        def trainer(method: str, *overrides: str, mined: bool = False) -> TimedTraining:
             cfg = configuration(method, classes, overrides)
             keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
             images = data.training_images(mined=mined, keep_unlabelled=keep)
-            return Trainer(cfg, images, zoomed=mined)
+            return TimedTraining(cfg, images, zoomed=mined)
 
         self.plain, self.end_to_end = trainer("plain"), trainer("end-to-end")
         for number in range(warm_up):
@@ -89,7 +89,7 @@ class Training:
         )
 
 
-def _bottom_up(trainer: Trainer) -> nn.Module:
+def _bottom_up(trainer: TimedTraining) -> nn.Module:
     bottom_up = trainer.model.get_submodule("backbone.bottom_up")
     assert isinstance(bottom_up, TimmBackbone)
     return bottom_up

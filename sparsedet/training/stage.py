@@ -219,5 +219,5 @@ def _check_state(state: State, stage: Stage, run: RunFolder) -> None:
     if not fits or younger_keys(run.config):
         raise RunError(
             f"{run.root}: begun by another version of sparsedet, whose training can't be gone on "
-            "with; start another run with another -o"
+            "with; start another run with another -o (a round: `sparsedet round --restart`)"
         )

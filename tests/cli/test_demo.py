@@ -1,7 +1,10 @@
 """`sparsedet demo`, as it is typed; called again it goes on, also where the tool has moved."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+from sparsedet.demo import DemoRule
 from tests.cli.command import sparsedet
 
 WORDS = ("--tool", "files", "--iterations", "3", "--rounds", "1", "--json")
@@ -18,3 +21,13 @@ def test_a_second_call_finds_everything_at_the_tools_new_address(tmp_path: Path)
     assert "round 1:" not in again.err
     assert again.json()["rounds"] == first.json()["rounds"]
     assert (tmp_path / "moved/report.html").is_file()
+
+
+def test_a_demo_of_another_tool_is_not_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    rule = asdict(DemoRule(iterations=3, rounds=1))
+    (tmp_path / "demo/demo.json").write_text(json.dumps({"tool": "label-studio", **rule}))
+    refused = sparsedet("demo", "-o", "demo", *WORDS, cwd=tmp_path)
+    assert refused.status == 1
+    assert "demo: holds a demo with other settings" in refused.err
+    assert "choose another with -o" in refused.err

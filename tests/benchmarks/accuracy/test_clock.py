@@ -42,6 +42,22 @@ def test_iterations_that_are_trained_again_count_once(
     assert clock.seconds == 25 + 70 + 7
 
 
+def test_time_that_is_saved_between_iterations_stays_with_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = _Time(monkeypatch)
+    path = tmp_path / "seconds.json"
+    clock = Clock(path)
+    time.train(clock, 1, 30)
+    time.seconds += 9
+    clock.save()
+    # Killed at 45; the mining behind 30, and what was trained from there to 40, is not the same.
+    time.train(clock, 31, 45)
+    with Clock(path) as clock:
+        time.train(clock, 31, 50)
+    assert clock.seconds == 50 + 9
+
+
 def test_a_finished_training_takes_no_more_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,9 @@ import yaml
 
 from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.config import CompleteMark, parse_config
 from sparsedet.integrations.label_studio.reading import export_tasks
+from sparsedet.integrations.label_studio.seeding import labelling_config
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.mining.matching import iou_matrix, match
 from sparsedet.mining.mined import MinedBox, read_mined
@@ -257,3 +259,14 @@ def test_splits_and_what_becomes_of_them(tmp_path: Path) -> None:
     run_all(commands("formats"), tmp_path, {})
     assert len(list((tmp_path / "pets-voc/Annotations").iterdir())) == 20
     assert (tmp_path / "pets-hard/removed.json").is_file()
+
+
+def test_the_mark_of_complete_images_is_read() -> None:
+    text = re.search(r"<!-- complete -->\n\s*```xml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert text
+    config = labelling_config(["card"]).replace("sparsedet_complete", "another")
+    assert parse_config(config, "7").complete is None
+    added = config.replace("</View>", text[1] + "</View>")
+    assert parse_config(added, "7").complete == CompleteMark(
+        "sparsedet_complete", "image", "complete"
+    )

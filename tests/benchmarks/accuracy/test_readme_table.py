@@ -7,31 +7,47 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 SEEDS = 3
-HEAD = "| boxes removed | plain | staged | difference in AP (seeds) |"
+HEAD = "| boxes removed | plain | staged | difference in AP (seeds) | end-to-end (one seed) |"
+PARTS = "| what `staged` does |"
 
 
-def shown() -> dict[str, list[str]]:
-    """The rows of the README's table, by what was removed of which data."""
+REPORT = json.loads((ROOT / "benchmarks/results/accuracy.json").read_text())
+
+
+def shown(head: str) -> dict[str, list[str]]:
+    """The rows of the README's table with this head, by their first column."""
     text = (ROOT / "README.md").read_text()
-    lines = text[text.index(HEAD) :].split("\n\n")[0].splitlines()[2:]
+    lines = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
     rows = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
     return {name: figures for name, *figures in rows}
 
 
 def test_the_readme_shows_the_figures_of_the_report() -> None:
-    report = json.loads((ROOT / "benchmarks/results/accuracy.json").read_text())
     finished = {
         (section["data"], row["drop"]): row
-        for section in report["sections"]
+        for section in REPORT["sections"]
         for row in section["rows"]
         if row["recipe"] == "random" and len(seeds_of(row)) == SEEDS
     }
     assert finished
-    rows = {place(name): figures for name, figures in shown().items()}
+    rows = {place(name): figures for name, figures in shown(HEAD).items()}
     assert rows == {
-        where: [means(row, "plain"), means(row, "staged"), difference(row)]
+        where: [
+            *(means(row, "plain"), means(row, "staged")),
+            difference(row["as_published"]["AP"]["staged - plain"]),
+            means(row, "end-to-end"),
+        ]
         for where, row in finished.items()
     }
+
+
+def test_the_readme_shows_what_the_parts_are_worth() -> None:
+    worth = [
+        [difference(part["as_published"]["AP"]["worth"]) for part in section["comparisons"]]
+        for section in REPORT["sections"]
+        if section["comparisons"]
+    ]
+    assert list(shown(PARTS).values()) == [list(parts) for parts in zip(*worth, strict=True)]
 
 
 def place(name: str) -> tuple[str, float]:
@@ -52,6 +68,5 @@ def means(row: Any, method: str) -> str:
     return f"{ap:.1f} / {ap50:.1f}"
 
 
-def difference(row: Any) -> str:
-    ap = row["as_published"]["AP"]["staged - plain"]
-    return f"{ap['mean']:+.1f} ± {ap['deviation']:.1f} ({len(ap['seeds'])})"
+def difference(figure: Any) -> str:
+    return f"{figure['mean']:+.1f} ± {figure['deviation']:.1f} ({len(figure['seeds'])})"

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-_DIGITS = 4
-"""Of figures in a file: rounded to one for a table, they are what the exact ones would be."""
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -48,9 +45,7 @@ class Spread:
             return None
         deviation = self.deviation
         return {
-            "mean": round(self.mean, _DIGITS),
-            "deviation": None if deviation is None else round(deviation, _DIGITS),
-            "seeds": {
-                str(seed): round(value, _DIGITS) for seed, value in sorted(self.values.items())
-            },
+            "mean": round(self.mean, 2),
+            "deviation": None if deviation is None else round(deviation, 2),
+            "seeds": {str(seed): round(value, 2) for seed, value in sorted(self.values.items())},
         }

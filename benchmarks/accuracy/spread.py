@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+_DIGITS = 2
+"""Of every figure, as in the records: tables and files then round the same one."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -23,12 +26,14 @@ class Spread:
     @property
     def mean(self) -> float:
         """The mean; there has to be a value."""
-        return mean(self.values.values())
+        return round(mean(self.values.values()), _DIGITS)
 
     @property
     def deviation(self) -> float | None:
         """The sample standard deviation; None for a single seed, which says nothing of it."""
-        return stdev(self.values.values()) if len(self.values) > 1 else None
+        if len(self.values) < 2:
+            return None
+        return round(stdev(self.values.values()), _DIGITS)
 
     def text(self, *, signed: bool = False) -> str:
         """Return mean, deviation and number of seeds; a dash where there are none."""
@@ -43,9 +48,10 @@ class Spread:
         """Return the same for a file, None where there is nothing."""
         if not self:
             return None
-        deviation = self.deviation
         return {
-            "mean": round(self.mean, 2),
-            "deviation": None if deviation is None else round(deviation, 2),
-            "seeds": {str(seed): round(value, 2) for seed, value in sorted(self.values.items())},
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "seeds": {
+                str(seed): round(value, _DIGITS) for seed, value in sorted(self.values.items())
+            },
         }

@@ -18,7 +18,8 @@ Figures are means ± sample standard deviations (number of seeds): with three se
 of the mean is 2.5 times as wide. A seed decides which boxes are removed and how training goes; the
 difference is that of `staged` to `plain`, seed by seed. Times are processor times of training with
 mining, means over the seeds of which both trainings had as many threads. Settings were chosen on
-training images, and on digit scenes. A dash: not trained yet.
+training images, and on digit scenes. A dash: not trained yet, of times also: with other numbers of
+threads.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""

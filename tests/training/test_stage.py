@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError, TrainingError
+from sparsedet.files import write_text
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.check_config import check_shares
@@ -52,10 +54,17 @@ def train(
         Stage("only", 0, cfg.SOLVER.MAX_ITER),
         images,
         cfg,
-        RunFolder(root),
+        run_of(cfg, root),
         seed=1,
         on_progress=recorder,
     )
+
+
+def run_of(cfg: CfgNode, root: Path) -> RunFolder:
+    """A run folder with its configuration, by which a stage tells whether it may go on."""
+    run = RunFolder(root)
+    write_text(run.config, cfg.dump())
+    return run
 
 
 @pytest.fixture
@@ -182,7 +191,7 @@ def test_a_stage_goes_on_where_the_previous_one_ended(
     whole, parts, zoomed = Recorder(), Recorder(), Recorder()
 
     def run(name: str, recorder: Recorder, *stages: Stage) -> Weights:
-        folder = RunFolder(tmp_path / name)
+        folder = run_of(cfg, tmp_path / name)
         weights = [
             train_stage(stage, images, cfg, folder, seed=1, on_progress=recorder)
             for stage in stages

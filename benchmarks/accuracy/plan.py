@@ -22,6 +22,11 @@ class Ablation:
 
 ABLATIONS = (
     Ablation(
+        "nothing mined",
+        ("SPARSEDET.STAGED.MINE_AT", "()"),
+        "mining on the way; without it, only pasting and zooming are left",
+    ),
+    Ablation(
         "mined once",
         ("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),
         "mining again, with the better model that the first mined boxes made",
@@ -32,24 +37,19 @@ ABLATIONS = (
         "a mined box of sure object and class is a label, instead of being ignored",
     ),
     Ablation(
-        "mined boxes learned",
-        ("SPARSEDET.STAGED.REGRESS_MINED", "True"),
-        "the box head learns the class of a mined label, and boxes from people alone",
-    ),
-    Ablation(
         "nothing ignored",
         ("SPARSEDET.STAGED.IGNORED", "False"),
         "a mined box in doubt is ignored, not background",
     ),
     Ablation(
-        "without zoom",
-        ("SPARSEDET.STAGED.ZOOM_SHARE", "0.0"),
-        "half of the images are seen from nearer or farther once mining has begun",
+        "without pasting",
+        ("SPARSEDET.STAGED.PASTES", "0"),
+        "labelled objects are pasted into other images, above all into those with few labels",
     ),
     Ablation(
-        "without moving average",
-        ("SOLVER.EMA_DECAY", "0.0"),
-        "a moving average of the weights mines and is the result",
+        "without zoom",
+        ("SPARSEDET.STAGED.ZOOM_SHARE", "0.0"),
+        "half of the images are seen from nearer or farther",
     ),
 )
 

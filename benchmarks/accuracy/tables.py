@@ -12,14 +12,14 @@ Made by `benchmarks/accuracy.py`. Boxes are removed from the training annotation
 method trains for the same number of iterations in all: `plain` on the labels as they are; `staged`,
 the default; `end-to-end`, the method and mining settings of SparseDet as published. Optimiser,
 image size and the moving average of the weights are those of the configuration, the same for all
-three. `staged` alone sees zoomed images, once it has mined: `plain` might gain by them, too. What
-they are worth stands among the parts of `staged`. AP is the mean over IoU 0.50 to 0.95, in percent.
-Figures are means ± sample standard deviations (number of seeds): with three seeds a 95 % interval
-of the mean is 2.5 times as wide. A seed decides which boxes are removed and how training goes; the
-difference is that of `staged` to `plain`, seed by seed. Times are processor times of training with
-mining, means over the seeds of which both trainings had as many threads. Settings were chosen on
-training images, and on digit scenes. A dash: not trained yet, of times also: with other numbers of
-threads.
+three. `staged` alone pastes labelled objects into other images and zooms: `plain` might gain by
+that, too. What it is worth, and what the mining is, stands among the parts of `staged`. AP is the
+mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard deviations (number of
+seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide. A seed decides which
+boxes are removed and how training goes; the difference is that of `staged` to `plain`, seed by
+seed. Times are processor times of training with mining, means over the seeds of which both
+trainings had as many threads. Settings were chosen on training images, and on digit scenes. A dash:
+not trained yet, of times also: with other numbers of threads.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""

@@ -28,16 +28,12 @@ def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> C
 class TimedTraining:
     """What a stage of a run does in every iteration, but for the log and the checkpoints."""
 
-    def __init__(
-        self, cfg: CfgNode, images: Sequence[TrainingImage], *, zoomed: bool = False
-    ) -> None:
+    def __init__(self, cfg: CfgNode, images: Sequence[TrainingImage]) -> None:
         self.cfg = cfg
         self.images = images
         self._trainer = Trainer(cfg, SEED)
         self._trainer.start(None, 0)
-        self._batches: Iterator[Batch] = batches(
-            images, cfg, seed=SEED, start=0, end=_ENDLESS, zoomed=zoomed
-        )
+        self._batches: Iterator[Batch] = batches(images, cfg, seed=SEED, start=0, end=_ENDLESS)
         self.losses: dict[str, float] = {}
         """Of the last step, by name."""
 

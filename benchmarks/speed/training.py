@@ -43,7 +43,7 @@ class Training:
             cfg = configuration(method, classes, overrides)
             keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
             images = data.training_images(mined=mined, keep_unlabelled=keep)
-            return TimedTraining(cfg, images, zoomed=mined)
+            return TimedTraining(cfg, images)
 
         self.plain, self.end_to_end = trainer("plain"), trainer("end-to-end")
         for number in range(warm_up):

@@ -20,12 +20,13 @@ from detectron2.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
 from sparsedet.errors import AnnotationError, SparseDetError, TrainingError
-from sparsedet.modeling.inputs import network_size
+from sparsedet.modeling.inputs import UInt8Image, network_size
 from sparsedet.pixel_cache import PixelCache
 from sparsedet.resources import choose_workers
 from sparsedet.training.batch_order import BatchOrder
 from sparsedet.training.check_config import check_shares
 from sparsedet.training.packed import PackedImages, TrainingImage
+from sparsedet.training.pasting import Donors
 from sparsedet.training.plans import Plan, apply_plan, draw_plan, plan_rule
 from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
@@ -43,7 +44,6 @@ def batches(
     seed: int,
     start: int,
     end: int,
-    zoomed: bool = False,
     rank: int = 0,
     ranks: int = 1,
     cache: PixelCache | None = None,
@@ -61,7 +61,6 @@ def batches(
         seed: of everything that is drawn.
         start: the first iteration.
         end: behind the last iteration.
-        zoomed: whether some of the images are seen from nearer or farther.
         rank: which part of every batch to return, 0 to `ranks` - 1.
         ranks: into how many parts batches are parted.
         cache: where decoded images are kept; None: in one of DATALOADER.CACHE_MIB. Loader processes
@@ -91,7 +90,7 @@ def batches(
         cache.clear()
         cache = PixelCache(cache.limit // workers)
     loader: DataLoader[_Loaded | SparseDetError] = DataLoader(
-        _Batches(packed, cfg, seed, part, cache, zoomed=zoomed),
+        _Batches(packed, cfg, seed, part, cache),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
@@ -188,15 +187,14 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         seed: int,
         part: range,
         cache: PixelCache,
-        *,
-        zoomed: bool,
     ) -> None:
         self.images = images
         self.seed = seed
         self.part = part
         self.cache = cache
         self.order = BatchOrder(images, cfg, seed)
-        self.rule = plan_rule(cfg, zoomed=zoomed)
+        self.rule = plan_rule(cfg)
+        self.donors = Donors(images) if self.rule.paste else None
         self.colour_order: str = cfg.INPUT.FORMAT
         self.max_unreadable: int = cfg.DATALOADER.MAX_UNREADABLE
 
@@ -204,7 +202,7 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
         # One generator draws for all the batch: those before this part have to be drawn, too.
         plans = [
-            draw_plan(self.images[index], self.rule, rng)
+            draw_plan(self.images[index], self.rule, rng, self.donors)
             for index in self.order.batch(iteration)[: self.part.stop]
         ]
         unreadable = UnreadableImages(self.max_unreadable, len(self.images))
@@ -220,17 +218,24 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
     ) -> dict[str, Any]:
         """Return the input of a plan, or where it can't be decoded of another in its place."""
         candidates = chain([plan], self._replacements(iteration, place))
-        keep_resized = len(self.rule.short_sides) == 1
         while True:
             plan = next(candidates)
-            source, folder = plan.image.source, plan.image.folder
-            try:
-                pixels = self.cache.read(source, folder, plan.size, keep_resized=keep_resized)
-            except AnnotationError as error:
-                # Here the loop ends when no image can be decoded.
-                unreadable.skip(folder / source.file_name, str(error))
-            else:
+            # Here the loop ends when no image can be decoded.
+            pixels = self._pixels(plan, unreadable)
+            if pixels is not None:
                 return apply_plan(plan, pixels, self.colour_order)
+
+    def _pixels(self, plan: Plan, unreadable: UnreadableImages) -> list[UInt8Image] | None:
+        """Return the pixels that a plan needs; None where one image can't be decoded."""
+        keep_resized = len(self.rule.short_sides) == 1
+        pixels = []
+        for source, folder, size in plan.sources:
+            try:
+                pixels.append(self.cache.read(source, folder, size, keep_resized=keep_resized))
+            except AnnotationError as error:
+                unreadable.skip(folder / source.file_name, str(error))
+                return None
+        return pixels
 
     def _replacements(self, iteration: int, place: int) -> Iterator[Plan]:
         """Yield plans for a place of a batch, of all images.
@@ -239,4 +244,5 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         """
         rng = np.random.default_rng((self.seed, _REPLACEMENT_STREAM, iteration, place))
         for index in rng.permutation(len(self.images)):
+            # Without other images: of those, one may be what can't be decoded.
             yield draw_plan(self.images[index], self.rule, rng)

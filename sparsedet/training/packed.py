@@ -113,9 +113,16 @@ class PackedImages(Sequence[TrainingImage]):
 
     def labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return of every label, mined ones among them, the image's place and the class; (N,)."""
-        places = np.repeat(np.arange(len(self)), np.diff(self._box_starts))
-        chosen = np.isin(self._roles, _LABELS)
-        return places[chosen], self._classes[chosen]
+        places, _, classes = self.rows(*_LABELS)
+        return places, classes
+
+    def rows(self, *roles: Role) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return of every box of these roles its image's place, its own there, and its class."""
+        counts = np.diff(self._box_starts)
+        places = np.repeat(np.arange(len(self)), counts)
+        own = np.arange(len(places)) - np.repeat(self._box_starts[:-1], counts)
+        chosen = np.isin(self._roles, roles)
+        return places[chosen], own[chosen], self._classes[chosen]
 
 
 def _starts(lengths: Iterable[int]) -> NDArray[np.int64]:

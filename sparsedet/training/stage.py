@@ -39,8 +39,6 @@ class Stage:
     """Behind the last iteration."""
     previous: str | None = None
     """The stage whose state this one goes on from; None: initial weights."""
-    zoomed: bool = False
-    """Whether some of the images are seen from nearer or farther."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,6 @@ def train_stage(
             seed=seed,
             start=trainer.iteration,
             end=stage.end,
-            zoomed=stage.zoomed,
             rank=processes.rank(),
             ranks=processes.ranks(),
             cache=cache,

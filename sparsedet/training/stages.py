@@ -21,8 +21,6 @@ def stages(cfg: Any) -> list[Stage]:
             start,
             end,
             previous=f"stage{number - 1}" if number > 1 else None,
-            # Mining is of images as they are; what it found is learned on changed ones, too.
-            zoomed=number > 1,
         )
         for number, (start, end) in enumerate(parts, start=1)
     ]

@@ -1,9 +1,10 @@
 """Zooming: a training image from nearer or farther, at another place in its frame.
 
-What a model mined on the images as they are, the training that goes on sees changed: otherwise it
-would learn from itself what it knows already. Strongly changed inputs for targets from unchanged
-ones: Sohn et al., "FixMatch" (NeurIPS 2020); scale jitter of this kind: Ghiasi et al., "Simple
-Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021).
+Few labels are seen at few sizes; and what a model mined on the images as they are, the training
+sees changed: otherwise it would learn from itself what it knows already. Strongly changed inputs
+for targets from unchanged ones: Sohn et al., "FixMatch" (NeurIPS 2020); scale jitter of this kind:
+Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation"
+(CVPR 2021).
 """
 
 import math

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,9 @@ def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-@pytest.mark.parametrize("zoomed", [False, True])
-@pytest.mark.parametrize("method", ["plain", "end-to-end"])
+@pytest.mark.parametrize("method", ["plain", "end-to-end", "staged"])
 def test_the_parts_of_all_ranks_are_the_batch_of_one(
-    scenes: Scenes, method: str, zoomed: bool, ranks: int
+    scenes: Scenes, method: str, ranks: int
 ) -> None:
     keys = ["SOLVER.IMS_PER_BATCH", "4", "INPUT.MIN_SIZE_TRAIN", "(120, 160, 200)"]
     cfg = short_config(8, *keys)
@@ -143,8 +143,7 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(
     )
 
     def part(rank: int, ranks: int) -> list[Batch]:
-        loader = batches(images, cfg, seed=3, start=2, end=5, zoomed=zoomed, rank=rank, ranks=ranks)
-        return list(loader)
+        return list(batches(images, cfg, seed=3, start=2, end=5, rank=rank, ranks=ranks))
 
     parts = [part(rank, ranks) for rank in range(ranks)]
     assert all(len(batch) == 4 // ranks for batches_of_rank in parts for batch in batches_of_rank)
@@ -284,17 +283,17 @@ def shape(boxes: torch.Tensor) -> torch.Tensor:
     return sides[:, 0] / sides[:, 1]
 
 
-def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -> None:
-    cfg = short_config(8)
-    apply_method(cfg, "staged")
-    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+STAGED_AS_PLAIN = (
+    *("SPARSEDET.STAGED.PASTES", "0"),
+    *("SPARSEDET.STAGED.ZOOM_SHARE", "0.0"),
+)
 
-    def load_zoomed(share: str, *, zoomed: bool = True) -> list[Batch]:
-        cfg.SPARSEDET.STAGED.ZOOM_SHARE = float(share)
-        return list(batches(images, cfg, seed=3, start=0, end=8, zoomed=zoomed))
 
-    plain, some, none = load(scenes, 0, 8), load_zoomed("0.5"), load_zoomed("0", zoomed=False)
+def test_some_images_are_zoomed_by_the_method_that_does_so(scenes: Scenes) -> None:
+    plain, none = load(scenes, 0, 8), load(scenes, 0, 8, *STAGED_AS_PLAIN, method="staged")
     assert all(same(a, b) for a, b in zip(plain, none, strict=True))
+    zooms = (*STAGED_AS_PLAIN, "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
+    some = load(scenes, 0, 8, *zooms, method="staged")
     kinds = {
         torch.equal(a["image"], b["image"])
         for first, second in zip(plain, some, strict=True)
@@ -319,6 +318,28 @@ def test_some_images_are_zoomed_where_the_training_asks_for_it(scenes: Scenes) -
                 assert number in before["instances"].gt_classes[alike]
                 uncut += 1
     assert uncut > 50
+
+
+def test_objects_of_others_are_pasted_into_some_images(scenes: Scenes) -> None:
+    """What was there stays: its boxes, and the pixels apart from those around pasted objects."""
+    pastes = (*STAGED_AS_PLAIN, "SPARSEDET.STAGED.PASTES", "3", "INPUT.RANDOM_FLIP", "none")
+    plain = load(scenes, 0, 8, "INPUT.RANDOM_FLIP", "none")
+    some = load(scenes, 0, 8, *pastes, method="staged")
+    added = []
+    for before, item in zip(chain(*plain), chain(*some), strict=True):
+        own, boxes = before["instances"], item["instances"].gt_boxes.tensor
+        assert torch.equal(boxes[: len(own)], own.gt_boxes.tensor)
+        assert torch.equal(item["instances"].gt_classes[: len(own)], own.gt_classes)
+        added.append(len(boxes) - len(own))
+        changed = (item["image"] != before["image"]).any(dim=0)
+        for left, top, right, bottom in boxes[len(own) :].round().int().tolist():
+            assert changed[top:bottom, left:right].any()
+            margin = 1 + max(right - left, bottom - top) // 4
+            x, y = max(left - margin, 0), max(top - margin, 0)
+            changed[y : bottom + margin, x : right + margin] = False
+        assert not changed.any()
+    assert set(added) >= {0, 1, 2}
+    assert max(added) <= 3
 
 
 class Deadly(Dataset[int]):

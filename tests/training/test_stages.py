@@ -29,7 +29,6 @@ def test_stages_part_the_iterations(
     assert [(stage.start, stage.end) for stage in parts] == expected
     assert [stage.name for stage in parts] == [f"stage{k + 1}" for k in range(len(expected))]
     assert [stage.previous for stage in parts] == [None, *(stage.name for stage in parts[:-1])]
-    assert [stage.zoomed for stage in parts] == [start > 0 for start, _ in expected]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect
 from sparsedet.training.loader import Batch, batches
+from sparsedet.training.methods import apply_method
 from sparsedet.training.samples import training_images
 from sparsedet.unreadable import UnreadableImages, warn_unreadable
 from tests.training.conftest import Scenes, short_config, untrained_model
@@ -48,15 +49,18 @@ def load(
     scenes: Scenes,
     told: Told,
     *overrides: str,
+    method: str = "plain",
     start: int = 0,
     rank: int = 0,
     ranks: int = 1,
 ) -> list[Batch]:
     keys = ["SOLVER.IMS_PER_BATCH", "4", "INPUT.MIN_SIZE_TRAIN", "(100, 120)", *overrides]
+    cfg = short_config(9, *keys)
+    apply_method(cfg, method)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
     loader = batches(
         images,
-        short_config(9, *keys),
+        cfg,
         seed=3,
         start=start,
         end=9,
@@ -94,15 +98,36 @@ def test_the_rest_of_the_batch_stays(scenes: Scenes, broken: Break) -> None:
     assert "scene_0003.png: can't be decoded as an image" in told.files["scene_0003.png"]
 
 
-def test_the_replacement_is_the_same_everywhere(broken: Break) -> None:
+def test_what_would_show_an_object_of_a_broken_image_is_replaced(
+    scenes: Scenes, broken: Break
+) -> None:
+    """The loader pastes objects of other images; a replacement shows none."""
+    told = Told()
+    kept = replaced = 0
+    whole = load(scenes, Told(), method="staged")
+    for before, found in zip(whole, load(broken(3), told, method="staged"), strict=True):
+        for expected, item in zip(contents(before), contents(found), strict=True):
+            assert item[0] != 3
+            kept += item == expected
+            replaced += item != expected and expected[0] != 3
+    assert replaced > 2
+    assert kept > replaced
+    assert list(told.files) == ["scene_0003.png"]
+    assert told.times == 1
+
+
+@pytest.mark.parametrize("method", ["plain", "staged"])
+def test_the_replacement_is_the_same_everywhere(broken: Break, method: str) -> None:
     scenes = broken(3, 8)
     told = Told()
-    expected = [contents(batch) for batch in load(scenes, Told())]
-    workers = load(scenes, told, "DATALOADER.NUM_WORKERS", "2")
+    expected = [contents(batch) for batch in load(scenes, Told(), method=method)]
+    workers = load(scenes, told, "DATALOADER.NUM_WORKERS", "2", method=method)
     assert [contents(batch) for batch in workers] == expected
     assert set(told.files) == {"scene_0003.png", "scene_0008.png"}
-    assert [contents(batch) for batch in load(scenes, Told(), start=4)] == expected[4:]
-    ranks = zip(*(load(scenes, Told(), rank=rank, ranks=2) for rank in range(2)), strict=True)
+    later = load(scenes, Told(), start=4, method=method)
+    assert [contents(batch) for batch in later] == expected[4:]
+    parts = (load(scenes, Told(), rank=rank, ranks=2, method=method) for rank in range(2))
+    ranks = zip(*parts, strict=True)
     assert [contents(one + two) for one, two in ranks] == expected
 
 

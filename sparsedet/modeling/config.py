@@ -81,11 +81,11 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # Anchors and proposals that overlap an ignored box by this IoU are never background.
     cfg.SPARSEDET.STAGED.IGNORE_IOU = 0.3
     # The most labelled objects of other images that are pasted into an image; 0: none. For each,
-    # one has to be decoded where they don't all fit in DATALOADER.CACHE_MIB.
+    # another image is decoded where they don't all fit in DATALOADER.CACHE_MIB.
     cfg.SPARSEDET.STAGED.PASTES = 3
-    # An image of so many labels or fewer always takes some, one of twice as many every second time.
+    # Annotated images with so many labels or fewer take some, with twice as many every second time.
     cfg.SPARSEDET.STAGED.PASTE_LABELS = 6
-    # Range of the factor by which they grow.
+    # Range of the factor of their size.
     cfg.SPARSEDET.STAGED.PASTE_SCALE = (0.7, 1.4)
     # Share of the images that are seen from nearer or farther, and the range of the factor.
     cfg.SPARSEDET.STAGED.ZOOM_SHARE = 0.5

@@ -53,7 +53,8 @@ def batches(
 
     Every input has `image`, `instances` (with `gt_roles` where more than labels is known) and
     `image_id`; for `end-to-end` also `image_augmented`. An image that can't be decoded is replaced
-    by another, drawn at random; the rest of the batch stays what it would be.
+    by another, drawn at random; where it has an object to paste, the other image stays without it.
+    The rest of the batch stays what it would be.
 
     Args:
         images: the images; where they are fewer than a batch has, it repeats some of them.
@@ -238,11 +239,11 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         return pixels
 
     def _replacements(self, iteration: int, place: int) -> Iterator[Plan]:
-        """Yield plans for a place of a batch, of all images.
+        """Yield plans for a place of a batch: of its own image, and then of all others.
 
-        They depend on nothing else that was drawn, or could not be decoded: other ranks don't know.
+        Nothing is pasted into them: it may be an image to paste from that can't be decoded. They
+        depend on nothing else that was drawn, or could not be decoded: other ranks don't know.
         """
         rng = np.random.default_rng((self.seed, _REPLACEMENT_STREAM, iteration, place))
-        for index in rng.permutation(len(self.images)):
-            # Without other images: of those, one may be what can't be decoded.
+        for index in (self.order.batch(iteration)[place], *rng.permutation(len(self.images))):
             yield draw_plan(self.images[index], self.rule, rng)

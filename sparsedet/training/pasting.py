@@ -9,14 +9,15 @@ Dwibedi, Misra and Hebert, "Cut, Paste and Learn: Surprisingly Easy Synthesis fo
 Detection" (ICCV 2017), who also blend the edges, lest these give pasted objects away; at random
 places and sizes: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for
 Instance Segmentation" (CVPR 2021). Both cut along the outlines of objects. Here there are boxes
-alone: what surrounds an object comes along, and fades out in a margin around its box.
+alone: what surrounds an object comes along, and fades out in a margin around its box. What is known
+there of other objects is ignored, as they are mostly cut.
 
 All boxes are XYXY in absolute pixels.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,12 @@ _MARGIN = 0.15
 _MOST_HIDDEN = 0.1
 """Share of a box that a pasted object, with its margin, may hide."""
 _LEAST_SIDE = 4
-"""Pixels; of what is cut out smaller nothing can be seen."""
+"""Pixels; of smaller crops nothing can be seen."""
 _ATTEMPTS = 10
 """To find a place that hides nothing; then an object is left out."""
+
+_OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORED)
+"""Roles of boxes that show an object, or may do so."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -48,9 +52,9 @@ class PasteRule:
     most: int
     """One to so many objects are pasted into an image."""
     labels: int
-    """An image of so many labels or fewer always takes objects, one of more in proportion less."""
+    """Images with so many labels or fewer take objects; the more they have, the less often."""
     scales: tuple[float, float]
-    """Range of the factor by which an object is larger than in its own image."""
+    """Range of the factor of an object's size in its own image."""
     mirrored: bool
     """Whether half of the objects are mirrored."""
 
@@ -83,6 +87,8 @@ class Paste:
     box: NDArray[np.float32]
     """Shape (4,): the object's box in the other image."""
     class_index: int
+    others: NDArray[np.float32]
+    """Shape (M, 4): boxes there of whatever else is known of the crop."""
 
     def onto(self, image: UInt8Image, donor: UInt8Image) -> None:
         """Paste the object into `image`; `donor` has the size `donor_size`."""
@@ -123,7 +129,7 @@ class Donors:
 
 
 def draw_pastes(
-    boxes: NDArray[np.float32],
+    image: TrainingImage,
     size: Size,
     donors: Donors,
     rule: PasteRule,
@@ -133,8 +139,8 @@ def draw_pastes(
     """Draw what is pasted into an image that takes objects.
 
     Args:
-        boxes: shape (N, 4): of all that is known of the image; none of them is hidden.
-        size: height and width of the image.
+        image: its boxes in pixels of the resized image; none of them is hidden.
+        size: height and width of the resized image.
         donors: the objects to draw from, at least one.
         rule: how many, and how they are changed.
         rng: draws.
@@ -146,7 +152,9 @@ def draw_pastes(
     pastes: list[Paste] = []
     for _ in range(int(rng.integers(1, rule.most + 1))):
         donor, row = donors.draw(rng)
-        taken = np.concatenate([boxes, *(paste.box[None] for paste in pastes)])
+        if donor.source.id == image.source.id:
+            continue
+        taken = np.concatenate([image.boxes, *(paste.box[None] for paste in pastes)])
         paste = _draw_paste(donor, row, taken, size, rule, rng, resized)
         if paste is not None:
             pastes.append(paste)
@@ -167,15 +175,16 @@ def takes_objects(image: TrainingImage, rule: PasteRule, rng: np.random.Generato
 
 
 def with_pasted(image: TrainingImage, pastes: Sequence[Paste]) -> TrainingImage:
-    """Return an image's rows with those of pasted objects, which are labels, behind them."""
+    """Return an image's rows; behind them the pasted objects, as labels, and what is ignored."""
     if not pastes:
         return image
-    return TrainingImage(
-        source=image.source,
-        folder=image.folder,
-        boxes=np.concatenate([image.boxes, [paste.box for paste in pastes]]),
-        classes=np.append(image.classes, [paste.class_index for paste in pastes]),
-        roles=np.append(image.roles, [Role.LABEL] * len(pastes)),
+    others = np.concatenate([paste.others for paste in pastes])
+    classes = [paste.class_index for paste in pastes]
+    return replace(
+        image,
+        boxes=np.concatenate([image.boxes, [paste.box for paste in pastes], others]),
+        classes=np.concatenate([image.classes, classes, np.zeros(len(others), dtype=np.int64)]),
+        roles=np.append(image.roles, [Role.LABEL] * len(pastes) + [Role.IGNORED] * len(others)),
     )
 
 
@@ -192,33 +201,48 @@ def _draw_paste(
     source = donor.source
     donor_size = resized(source.height, source.width)
     shrink = np.array([donor_size[1] / source.width, donor_size[0] / source.height] * 2)
-    box = donor.boxes[row] * shrink
-    crop = _with_margin(box, donor_size)
+    boxes = donor.boxes * shrink
+    crop = _with_margin(boxes[row], donor_size)
     least, most = (math.log(scale) for scale in rule.scales)
     scale = math.exp(rng.uniform(least, most))
     mirrored = rule.mirrored and rng.random() < 0.5
     sides = crop[2:] - crop[:2]
-    width, height = (max(1, round(side * scale)) for side in sides.tolist())
-    if sides.min() < _LEAST_SIDE or width > size[1] or height > size[0]:
+    width, height = (round(side * scale) for side in sides.tolist())
+    if min(width, height) < _LEAST_SIDE or width > size[1] or height > size[0]:
         return None
-    inside = (box - np.tile(crop[:2], 2)) * np.tile([width, height] / sides, 2)
+    corner = _free_place(width, height, taken, size, rng)
+    if corner is None:
+        return None
+    left, top = corner
+    boxes = (boxes - np.tile(crop[:2], 2)) * np.tile([width, height] / sides, 2)
     if mirrored:
-        inside[[0, 2]] = width - inside[[2, 0]]
+        boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    others = boxes[np.isin(donor.roles, _OBJECTS) & (np.arange(len(boxes)) != row)]
+    others = others.clip(0, [width, height] * 2)
+    others = others[(others[:, 2:] > others[:, :2]).all(axis=1)]
+    move = np.array([left, top] * 2)
+    return Paste(
+        donor=source,
+        folder=donor.folder,
+        donor_size=donor_size,
+        crop=tuple(crop.tolist()),
+        place=(left, top, left + width, top + height),
+        mirrored=mirrored,
+        box=(boxes[row] + move).astype(np.float32),
+        class_index=int(donor.classes[row]),
+        others=(others + move).astype(np.float32),
+    )
+
+
+def _free_place(
+    width: int, height: int, taken: NDArray[np.float32], size: Size, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Draw where something hides none of the boxes `taken`; None where no place is found."""
     for _ in range(_ATTEMPTS):
         left = int(rng.integers(size[1] - width + 1))
         top = int(rng.integers(size[0] - height + 1))
-        place = (left, top, left + width, top + height)
-        if not _hides(place, taken):
-            return Paste(
-                donor=source,
-                folder=donor.folder,
-                donor_size=donor_size,
-                crop=tuple(crop.tolist()),
-                place=place,
-                mirrored=mirrored,
-                box=(inside + np.array([left, top] * 2)).astype(np.float32),
-                class_index=int(donor.classes[row]),
-            )
+        if not _hides((left, top, left + width, top + height), taken):
+            return left, top
     return None
 
 

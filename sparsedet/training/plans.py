@@ -108,7 +108,7 @@ def draw_plan(
     image = replace(image, boxes=boxes)
     pastes: Sequence[Paste] = ()
     if rule.paste and donors and takes_objects(image, rule.paste, rng):
-        pastes = draw_pastes(image.boxes, size, donors, rule.paste, rng, resized)
+        pastes = draw_pastes(image, size, donors, rule.paste, rng, resized)
         image = with_pasted(image, pastes)
     zoom = None
     if rule.zoom and rng.random() < rule.zoom.share:

@@ -24,38 +24,54 @@ from sparsedet.training.settings import load_config
 
 SIZE = (120, 160)
 BOX = (60.0, 40.0, 100.0, 70.0)
-BLACK, GREY, WHITE = 0, 50, 250
+AT_THE_LEFT, IN_THE_CORNER = (1.0, 40.0, 41.0, 70.0), (118.0, 88.0, 158.0, 118.0)
+BLACK, GREY, DARKER, WHITE = 0, 50, 150, 250
 RULE = PasteRule(most=3, labels=6, scales=(0.7, 1.4), mirrored=True)
 
+Row = tuple[Role, tuple[float, ...], int]
 
-def training_image(*rows: tuple[Role, tuple[float, ...], int], id: int = 1) -> TrainingImage:
+
+def training_image(*rows: Row, id: int = 1, shrunk: tuple[int, int] = (1, 1)) -> TrainingImage:
+    """An image that is `shrunk` (height, width) times as large as it is trained on."""
+    rows_before, columns_before = shrunk
+    scale = np.array([columns_before, rows_before] * 2, dtype=np.float32)
     return TrainingImage(
-        source=Image(id, f"{id}.jpg", SIZE[1], SIZE[0]),
+        source=Image(id, f"{id}.jpg", SIZE[1] * columns_before, SIZE[0] * rows_before),
         folder=Path("images"),
-        boxes=np.array([box for _, box, _ in rows], dtype=np.float32).reshape(-1, 4),
+        boxes=np.array([box for _, box, _ in rows], dtype=np.float32).reshape(-1, 4) * scale,
         classes=np.array([number for _, _, number in rows], dtype=np.int64),
         roles=np.array([role for role, _, _ in rows], dtype=np.int64),
     )
 
 
-def scene() -> NDArray[np.uint8]:
+def donors_of(*rows: Row, **kwargs: Any) -> Donors:
+    return Donors(PackedImages([training_image(*rows, id=2, **kwargs)]))
+
+
+def scene(box: tuple[float, ...] = BOX) -> NDArray[np.uint8]:
     """An object on grey ground: white, its left half darker."""
+    left, top, right, bottom = map(int, box)
     image = np.full((*SIZE, 3), GREY, dtype=np.uint8)
-    image[40:70, 60:100] = WHITE
-    image[40:70, 60:80] = 150
+    image[top:bottom, left:right] = WHITE
+    image[top:bottom, left : (left + right) // 2] = DARKER
     return image
 
 
 def draw(
-    seed: int, *boxes: tuple[float, ...], donors: Donors | None = None, rule: PasteRule = RULE
+    seed: int,
+    *boxes: tuple[float, ...],
+    donors: Donors | None = None,
+    rule: PasteRule = RULE,
+    id: int = 1,
 ) -> list[Paste]:
+    """Draw what is pasted into an image with these boxes."""
     return draw_pastes(
-        np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        training_image(*((Role.LABEL, box, 0) for box in boxes), id=id),
         SIZE,
-        donors or Donors(PackedImages([training_image((Role.LABEL, BOX, 7))])),
+        donors or donors_of((Role.LABEL, BOX, 7)),
         rule,
         np.random.default_rng(seed),
-        lambda height, width: (height, width),
+        lambda height, width: SIZE,
     )
 
 
@@ -64,32 +80,70 @@ def one_object(**changes: Any) -> PasteRule:
     return PasteRule(**{**rule, **changes})
 
 
+@pytest.mark.parametrize("box", [BOX, AT_THE_LEFT, IN_THE_CORNER])
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.4])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_an_object_lies_where_its_box_says(scale: float, mirrored: bool) -> None:
+def test_an_object_lies_where_its_box_says(
+    box: tuple[float, ...], scale: float, mirrored: bool
+) -> None:
+    donors = donors_of((Role.LABEL, box, 7), shrunk=(3, 2))
     seen = set()
     for seed in range(20):
-        (paste,) = draw(seed, rule=one_object(scales=(scale, scale), mirrored=mirrored))
+        rule = one_object(scales=(scale, scale), mirrored=mirrored)
+        (paste,) = draw(seed, donors=donors, rule=rule)
+        assert paste.donor_size == SIZE
         image = np.full((*SIZE, 3), BLACK, dtype=np.uint8)
-        paste.onto(image, scene())
+        paste.onto(image, scene(box))
         left, top, right, bottom = paste.box
         assert (right - left, bottom - top) == pytest.approx((40 * scale, 30 * scale), abs=1.5)
         inside = image[round(top) + 2 : round(bottom) - 2, round(left) + 2 : round(right) - 2, 0]
-        assert inside.min() > 140
+        assert inside.min() > DARKER - 10
         halves = inside[:, :10].mean(), inside[:, -10:].mean()
-        assert halves == pytest.approx((WHITE, 150) if paste.mirrored else (150, WHITE), abs=5)
+        expected = (WHITE, DARKER) if paste.mirrored else (DARKER, WHITE)
+        assert halves == pytest.approx(expected, abs=5)
         # Around the box the donor's ground fades out; farther away nothing is changed.
-        row = image[round((top + bottom) / 2), :, 0].astype(int)
-        margin = row[round(left) - 5 : round(left) - 1]
-        assert (np.diff(margin) >= 0).all()
-        assert margin.max() <= GREY + 10
-        away = np.ones(SIZE, dtype=bool)
+        object_seen = (image[..., 0] > GREY + 50).nonzero()
+        for edges, (low, high) in zip(object_seen, ((top, bottom), (left, right)), strict=True):
+            assert (edges.min(), edges.max() + 1) == pytest.approx((low, high), abs=1.5)
         x0, y0, x1, y1 = paste.place
+        away = np.ones(SIZE, dtype=bool)
         away[y0:y1, x0:x1] = False
         assert (image[away] == BLACK).all()
         seen.add((paste.mirrored, paste.place))
     assert {flag for flag, _ in seen} == ({False, True} if mirrored else {False})
     assert len({place for _, place in seen}) > 10
+
+
+def test_the_surroundings_of_an_object_fade_out() -> None:
+    (paste,) = draw(1, rule=one_object())
+    image = np.full((*SIZE, 3), BLACK, dtype=np.uint8)
+    paste.onto(image, scene())
+    left, top, _, bottom = paste.box.round().astype(int)
+    margin = image[(top + bottom) // 2, paste.place[0] : left, 0].astype(int)
+    assert len(margin) == 6
+    assert (np.diff(margin) > 0).all()
+    assert 0 < margin[0] < 10
+    assert GREY - 10 < margin[-1] < GREY
+
+
+def test_what_else_is_known_of_a_crop_comes_to_be_ignored() -> None:
+    near = (102.0, 50.0, 130.0, 60.0)
+    rows = [
+        (Role.LABEL, BOX, 7),
+        (Role.MINED, near, 3),
+        (Role.REJECTED, (70.0, 45.0, 80.0, 55.0), 3),
+        (Role.IGNORED, (110.0, 80.0, 120.0, 90.0), 0),
+    ]
+    # Of the neighbour, four columns of pixels are in the margin of the object.
+    donors, rule = donors_of(*rows), one_object(mirrored=True)
+    both = [draw(seed, donors=donors, rule=rule) for seed in range(9)]
+    for (paste,) in both:
+        x = paste.box[0] - 6 if paste.mirrored else paste.box[2] + 2
+        assert paste.others.tolist() == [[x, paste.box[1] + 10, x + 4, paste.box[1] + 20]]
+    assert {paste.mirrored for (paste,) in both} == {False, True}
+    result = with_pasted(training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1)), [paste])
+    assert result.roles.tolist() == [Role.LABEL, Role.LABEL, Role.IGNORED]
+    assert result.boxes[2].tolist() == paste.others[0].tolist()
 
 
 def test_objects_hide_nothing_that_is_known_of_the_image() -> None:
@@ -117,17 +171,21 @@ def test_where_there_is_no_room_nothing_is_pasted() -> None:
     assert draw(1, rule=one_object(scales=(5.0, 5.0))) == []
 
 
+@pytest.mark.parametrize("box", [(50.0, 50.0, 51.0, 51.0), (50.0, 50.0, 50.0, 60.0)])
+def test_what_is_too_small_to_be_seen_is_not_pasted(box: tuple[float, ...]) -> None:
+    assert draw(1, donors=donors_of((Role.LABEL, box, 7)), rule=one_object()) == []
+
+
+def test_an_image_takes_no_objects_of_its_own() -> None:
+    assert draw(1, id=1) != []
+    assert draw(1, id=2) == []
+
+
 def test_rare_classes_are_pasted_as_often_and_mined_objects_never() -> None:
     common = [(Role.LABEL, (10.0 * k, 0.0, 10.0 * k + 9, 9.0), 0) for k in range(9)]
     other = [(Role.MINED, BOX, 2), (Role.IGNORED, BOX, 3), (Role.REJECTED, BOX, 4)]
-    donors = Donors(
-        PackedImages(
-            [
-                training_image(*common, id=1),
-                training_image(*other, (Role.LABEL, BOX, 5), id=2),
-            ]
-        )
-    )
+    last = training_image(*other, (Role.LABEL, BOX, 5), id=2)
+    donors = Donors(PackedImages([training_image(*common, id=1), last]))
     assert len(donors) == 10
     rng = np.random.default_rng(0)
     drawn = [donors.draw(rng) for _ in range(400)]

@@ -37,12 +37,13 @@ from sparsedet.modeling.pretrained import load_initial_weights
 from sparsedet.resources import peak_memory
 from sparsedet.run_folder import RunFolder
 from sparsedet.scenes import make_scenes
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.loader import batches
 from sparsedet.training.pseudo_labels import PseudoLabels
 from sparsedet.training.samples import training_images
 from sparsedet.training.settings import load_config, read_config
 from sparsedet.training.stage import StageProgress
-from sparsedet.training.train import Listeners, prepare_config, run_training, start_run
+from sparsedet.training.train import prepare_config, run_training, start_run
 
 SEED = 1
 SCENES = 16

@@ -24,7 +24,7 @@ from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSet
 from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.tool import Progress, ScriptableTool, no_progress
-from sparsedet.training.train import Listeners
+from sparsedet.training.listeners import Listeners
 from sparsedet.workspace import Workspace
 
 TITLE = "Handwritten digits"

@@ -29,15 +29,10 @@ from sparsedet.settings import Settings
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
 from sparsedet.training.evaluation import evaluate_run
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.resume import check_same_run
 from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.train import (
-    Listeners,
-    choose_device,
-    prepare_config,
-    run_training,
-    start_run,
-)
+from sparsedet.training.train import choose_device, prepare_config, run_training, start_run
 from sparsedet.workspace import Workspace
 
 Say = Callable[[str], None]

@@ -11,7 +11,7 @@ from sparsedet.integrations.files import FilesTool
 from sparsedet.rounds import Rounds
 from sparsedet.scenes import make_scenes
 from sparsedet.settings import Settings, Source
-from sparsedet.training.train import Listeners
+from sparsedet.training.listeners import Listeners
 from sparsedet.workspace import Workspace
 
 SHORT = {"SOLVER.MAX_ITER": 2, "SOLVER.WARMUP_ITERS": 1, "SOLVER.IMS_PER_BATCH": 2}

@@ -13,9 +13,10 @@ from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.evaluation import Evaluation, evaluate
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import OnProgress, StageProgress
-from sparsedet.training.train import Listeners, run_training, start_run
+from sparsedet.training.train import run_training, start_run
 
 from .cell import Cell
 from .clock import Clock

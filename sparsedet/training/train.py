@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +9,25 @@ import torch
 from detectron2.config import CfgNode
 
 from sparsedet import __version__, processes
-from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
+from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import atomic_folder, remove_half_written, write_text
-from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.pretrained import fetch_weights
 from sparsedet.modeling.weights.normalisation import follow_weights
-from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo
-from sparsedet.training.best import ValidationData, Validator, check_validation
+from sparsedet.training.best import ValidationData, check_validation
 from sparsedet.training.check_config import check_batch_size, check_config, check_shares
 from sparsedet.training.feedback import usable_feedback
-from sparsedet.training.held_out import part_validation
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.methods import apply_method
-from sparsedet.training.pseudo_labels import (
-    NOTHING,
-    PseudoLabels,
-    read_pseudo_labels,
-    usable,
-    write_pseudo_labels,
-)
 from sparsedet.training.samples import training_images, without_versions
 from sparsedet.training.settings import read_config
-from sparsedet.training.stage import OnProgress, Stage, train_stage
-from sparsedet.training.stages import stages
+from sparsedet.training.stage import Stage
+from sparsedet.training.steps import Steps
 from sparsedet.training.trainer import Weights
-from sparsedet.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who is told how a run goes on."""
-
-    on_progress: OnProgress = lambda progress: None
-    """After every iteration."""
-    on_mining: Callable[[int, int], None] = lambda done, total: None
-    """After every mined image: `on_mining(done, total)`."""
-    on_mined: Callable[[PseudoLabels], None] = lambda found: None
-    """After every mining between two stages; a run that goes on behind one does not tell again."""
-    on_unreadable: OnUnreadable = warn_unreadable
-    """About every image that is skipped because it can't be decoded, by each stage and mining."""
+from sparsedet.unreadable import UnreadableImages
 
 
 def start_run(
@@ -161,118 +136,14 @@ def run_training(
     # A checkpoint's takes much room.
     processes.first_does(lambda: remove_half_written(run.root))
     dataset = usable_feedback(read_coco(run.training_data), cfg)
-    work = _Work.of(run, cfg, info, dataset, listeners)
+    steps = Steps.of(run, cfg, info, dataset, listeners)
     if info.method == "staged":
-        weights = work.train_in_stages()
+        weights = steps.train_in_stages()
     else:
-        weights = work.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER))
-    if work.validator is not None:
-        weights = work.validator.best_weights()
+        weights = steps.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER))
+    if steps.validator is not None:
+        weights = steps.validator.best_weights()
     processes.first_does(lambda: _finish(run, weights))
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What the parts of a run need."""
-
-    run: RunFolder
-    cfg: CfgNode
-    seed: int
-    dataset: Dataset
-    """All annotations."""
-    labels: Dataset
-    """Those to learn from."""
-    hidden: Sequence[Box]
-    """Those to measure on, on images that are trained on."""
-    images: Path
-    listeners: Listeners
-    validator: Validator | None
-    cache: PixelCache
-    """What one stage or mining has decoded is there for the others."""
-
-    @classmethod
-    def of(
-        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, listeners: Listeners
-    ) -> "_Work":
-        """Part the annotations into those to learn from and those to measure on."""
-        images = Path(info.images)
-        labels, data = dataset, None
-        hidden: Sequence[Box] = ()
-        if cfg.TEST.EVAL_PERIOD > 0:
-            if info.validation_images is not None:
-                data = ValidationData(read_coco(run.validation_data), Path(info.validation_images))
-            elif held_out := part_validation(dataset, cfg.SPARSEDET.VALIDATION.HELD_OUT, info.seed):
-                labels, hidden = held_out.training, held_out.hidden
-                data = ValidationData(held_out.validation, images)
-        # The bound is of a machine.
-        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20 // processes.local_ranks())
-        return cls(
-            run,
-            cfg,
-            info.seed,
-            dataset,
-            labels,
-            hidden,
-            images,
-            listeners,
-            validator=None if data is None else Validator(cfg, run, data, cache),
-            cache=cache,
-        )
-
-    def train(self, stage: Stage, found: PseudoLabels = NOTHING) -> Weights:
-        """Train one stage on the annotations and on what earlier stages found."""
-        images = training_images(
-            self.labels,
-            self.images,
-            extra_labels=found.labels,
-            ignored=(*found.doubtful, *self.hidden),
-            keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-        )
-        weights = train_stage(
-            stage,
-            images,
-            self.cfg,
-            self.run,
-            seed=self.seed,
-            on_progress=self.listeners.on_progress,
-            validator=self.validator,
-            cache=self.cache,
-            on_unreadable=self.listeners.on_unreadable,
-        )
-        # The next step reads what the first process has written.
-        processes.barrier()
-        return weights
-
-    def train_in_stages(self) -> Weights:
-        """Train, mine, go on with what was found, as often as the configuration says."""
-        *mining, last = stages(self.cfg)
-        found = NOTHING
-        for stage in mining:
-            path = self.run.mining / f"{stage.name}.json"
-            if not path.exists():
-                self._mine(self.train(stage, found), path)
-            found = read_pseudo_labels(path)
-        return self.train(last, found)
-
-    def _mine(self, weights: Weights, path: Path) -> None:
-        """Mine the training images, and write `path`."""
-        model = checkpoint.build(self.cfg)
-        model.load_state_dict(weights)
-        mined = mine_by(
-            model.eval(),
-            self.cfg,
-            # Hidden annotations explain detections as well as others; images set aside stay so.
-            self.dataset.with_images(self.labels.images),
-            self.images,
-            self.run.info(),
-            on_image=self.listeners.on_mining,
-            cache=self.cache,
-            on_unreadable=self.listeners.on_unreadable,
-        )
-        found = PseudoLabels(mined.labels, mined.doubtful)
-        found = usable(found, self.cfg.SPARSEDET.STAGED)
-        processes.first_does(lambda: write_pseudo_labels(found, path))
-        self.listeners.on_mined(found)
 
 
 def _finish(run: RunFolder, weights: Weights) -> None:

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.stage import StageProgress
-from sparsedet.training.train import Listeners, run_training
+from sparsedet.training.train import run_training
 
 
 def tell(progress: StageProgress) -> None:

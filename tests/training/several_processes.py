@@ -12,10 +12,11 @@ from sparsedet.mining.sharded import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.evaluation import evaluate_run, results
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.metrics import read_metrics
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import StageProgress
-from sparsedet.training.train import Listeners, run_training, start_run
+from sparsedet.training.train import run_training, start_run
 from tests.training.conftest import short_config
 
 ITERATIONS = 5

@@ -12,9 +12,10 @@ from sparsedet.mining.detect import Detections, detect
 from sparsedet.modeling.inputs import resize
 from sparsedet.pixel_cache import PixelCache
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.loader import batches
 from sparsedet.training.samples import training_images
-from sparsedet.training.train import Listeners, run_training, start_run
+from sparsedet.training.train import run_training, start_run
 from tests.training.conftest import FULL_SIZE, Scenes, short_config, untrained_model
 
 

@@ -16,6 +16,7 @@ from sparsedet.errors import RunError
 from sparsedet.mining.mine import mine, mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.listeners import Listeners
 from sparsedet.training.pseudo_labels import (
     PseudoLabels,
     read_pseudo_labels,
@@ -23,7 +24,7 @@ from sparsedet.training.pseudo_labels import (
 )
 from sparsedet.training.settings import read_config
 from sparsedet.training.stage import StageProgress
-from sparsedet.training.train import Listeners, run_training, start_run
+from sparsedet.training.train import run_training, start_run
 from tests.training.conftest import FULL_SIZE, Scenes, short_config
 
 ITERATIONS = 6

@@ -52,7 +52,7 @@ class Record(_Part):
     seconds: float
     """Of training, mining included."""
     cpu_seconds: float
-    """The same as processor time, which other programs on the machine hardly change."""
+    """The same as processor time: without waiting, but longer where programs share the memory."""
     versions: dict[str, str]
     date: str
     """ISO 8601, UTC."""

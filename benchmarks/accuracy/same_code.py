@@ -5,6 +5,7 @@ the same seed gives the same losses, so that this can be seen: `benchmarks/same_
 short runs with two versions, and notes what came out the same.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparsedet.errors import SparseDetError
 from sparsedet.files import read_json, write_json
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.metrics import read_metrics
 
 from .cell import Cell
 from .record import Record
 
 NAME = "same_code.json"
+_SPEED = {"seconds_per_iteration", "images_per_second", "memory_mib"}
+"""What lines of `metrics.json` say of the machine."""
 
 
 class Proof(BaseModel):
@@ -80,3 +85,33 @@ def carried_over(record: Record, code: str, proofs: Sequence[Proof]) -> Record:
         return record
     fingerprint = record.fingerprint.model_copy(update={"code": code})
     return record.model_copy(update={"fingerprint": fingerprint})
+
+
+def difference(one: RunFolder, other: RunFolder) -> str | int:
+    """Return what differs between two finished runs; else how many boxes both have mined."""
+    losses = [
+        [
+            {name: value for name, value in line.items() if name not in _SPEED}
+            for line in read_metrics(run.metrics)
+        ]
+        for run in (one, other)
+    ]
+    if losses[0] != losses[1]:
+        return "losses"
+    files = [sorted(path.name for path in run.mining.glob("*.json")) for run in (one, other)]
+    if files[0] != files[1]:
+        return "minings"
+    count = 0
+    for name in files[0]:
+        found = [_mined(run.mining / name) for run in (one, other)]
+        if found[0] != found[1]:
+            return f"mining/{name}"
+        count += sum(map(len, found[0].values()))
+    if one.model.read_bytes() != other.model.read_bytes():
+        return "weights"
+    return count
+
+
+def _mined(path: Path) -> dict[str, list[Any]]:
+    """Return mined boxes by kind: versions may differ in their order, and in kinds without any."""
+    return {kind: sorted(boxes, key=json.dumps) for kind, boxes in read_json(path).items() if boxes}

@@ -42,9 +42,10 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
 def cost_ratio(records: Iterable[Record], others: Iterable[Record]) -> float | None:
     """Return the processor time of training as a ratio to that of others, seed by seed.
 
-    Threads that wait for each other take time, too: only trainings with as many are compared.
+    Threads that wait for each other take time, too: only trainings of which both are known to have
+    had as many are compared.
     """
-    seconds = {(one.cell.seed, one.threads): one.cpu_seconds for one in records}
+    seconds = {(one.cell.seed, one.threads): one.cpu_seconds for one in records if one.threads}
     ratios = [
         seconds[one.cell.seed, one.threads] / one.cpu_seconds
         for one in others
@@ -93,17 +94,11 @@ class Row:
         """Return by how much `staged` is above `plain`, seed by seed."""
         return self.spread("staged", name, chosen) - self.spread("plain", name, chosen)
 
-    @property
-    def cost(self) -> float | None:
-        """Processor time of training `staged`, mining included, as a ratio to that of `plain`."""
-        return cost_ratio(self.records["staged"], self.records["plain"])
-
     def as_json(self) -> dict[str, Any]:
         """Return all figures; what is missing is None."""
         return {
             "recipe": self.recipe,
             "drop": self.drop,
-            "cost": None if self.cost is None else round(self.cost, 3),
             **{
                 key: {
                     name: {

@@ -13,13 +13,11 @@ method trains for the same number of iterations in all: `plain` on the labels as
 the default; `end-to-end`, the method and mining settings of SparseDet as published. Optimiser,
 image size and the moving average of the weights are those of the configuration, the same for all
 three. `staged` alone pastes labelled objects into other images and zooms: `plain` might gain by
-that, too. What it is worth, and what the mining is, stands among the parts of `staged`. AP is the
-mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard deviations (number of
-seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide. A seed decides which
-boxes are removed and how training goes; the difference is that of `staged` to `plain`, seed by
-seed. Times are processor times of training with mining, means over the seeds of which both
-trainings had as many threads. Settings were chosen on training images, and on digit scenes. A dash:
-not trained yet, of times also: with other numbers of threads.
+that, too. AP is the mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard
+deviations (number of seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide. A
+seed decides which boxes are removed and how training goes; the difference is that of `staged` to
+`plain`, seed by seed. A dash: not trained yet. What the methods cost is measured by
+`benchmarks/speed.py`.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""
@@ -73,14 +71,14 @@ def _counts(section: Section) -> str:
 def _methods(section: Section, chosen: Chosen) -> Iterator[str]:
     heads = ("plain", "staged", "difference", "end-to-end")
     figures = (f"{name} {head}" for name in FIGURES for head in heads)
-    yield from _head("removed", *figures, "time of staged / plain")
+    yield from _head("removed", *figures)
     for row in section.rows:
         texts = [row.label]
         for name in FIGURES:
             texts += [row.spread(method, name, chosen).text() for method in ("plain", "staged")]
             texts.append(row.difference(name, chosen).text(signed=True))
             texts.append(row.spread("end-to-end", name, chosen).text())
-        yield _line(*texts, _ratio(row.cost))
+        yield _line(*texts)
     yield ""
 
 
@@ -89,7 +87,8 @@ def _comparisons(section: Section) -> Iterator[str]:
     yield (
         f"What the parts of `staged` are worth at {removed} removed: its figures minus those of "
         "each variant, seed by seed, labels as published. The cost is the processor time of "
-        "training as a ratio to that of the variant."
+        "training, mining included, as a ratio to that of the variant; a dash: not trained yet, or "
+        "with another number of threads."
     )
     yield ""
     yield from _head("variant", "what `staged` does instead", "worth AP", "worth AP50", "cost")

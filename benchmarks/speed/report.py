@@ -82,6 +82,7 @@ def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
         rows.append(
             Row(f"memory: {method}", f"{ratio:.2f} ({above:.0f} MiB)", f"{target}", ratio <= target)
         )
+    rows.append(Row("minings of staged in that run", f"{memories['staged'].minings}"))
     return rows
 
 

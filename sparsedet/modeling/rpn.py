@@ -20,7 +20,7 @@ _IGNORE, _NEGATIVE = -1, 0
 class SparseRPN(RPN):
     """detectron2's RPN, except that
 
-    - anchors on boxes to ignore are neither positive nor negative;
+    - anchors on boxes to ignore are not negative, and in no sample unless they are positive;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others;
     - proposals that are not finite are left out in training, too: the losses tell that it diverges,

@@ -1,8 +1,8 @@
-"""The training methods: what each one changes in a configuration, which names none of them.
+"""The training methods: what each one changes in a configuration.
 
 - `plain`: Faster R-CNN on the labels as they are.
 - `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
-- `staged`: the training stops twice to mine its own images, and goes on with sure boxes as labels
+- `staged`: the training pauses twice to mine its own images, and goes on with sure boxes as labels
   and doubtful ones ignored. Images that a person did not annotate count as annotated once something
   is mined on them. From the start labelled objects are pasted into other images, and some images
   are zoomed.

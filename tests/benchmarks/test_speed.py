@@ -28,6 +28,7 @@ from benchmarks.speed.training import (
     PLAIN,
     STAGE_1,
     StepTimes,
+    Training,
 )
 from sparsedet.annotations import read_image, write_coco
 from sparsedet.modeling.checkpoint import build_for_inference
@@ -123,6 +124,7 @@ def test_memory_counts_beyond_the_model() -> None:
         ("200 MiB", None),
         ("1.25 (250 MiB)", False),
         ("1.80 (360 MiB)", True),
+        ("2", None),
     ]
 
 
@@ -147,6 +149,10 @@ def test_later_stages_have_what_mining_gives(data: Path) -> None:
     assert counts[Role.LABEL] == len(read.train.boxes)
     assert counts[Role.MINED] == pytest.approx(len(read.removed) / 2, abs=1)
     assert counts[Role.IGNORED] == pytest.approx(len(read.removed) / 2, abs=1)
+    trainers = Training(read, 0, lambda text: None).trainers
+    learned = np.concatenate([image.roles for image in trainers[LATER_STAGE].images])
+    assert np.array_equal(np.bincount(learned), counts)
+    assert trainers[LATER_STAGE].cfg.SPARSEDET.METHOD == "staged"
 
 
 @pytest.fixture
@@ -173,6 +179,7 @@ def test_one_run_measures_everything(
     assert {len(values) for values in figures["seconds"]["inference"].values()} == {4}
     for memory in figures["memory"].values():
         assert memory["peak"] > memory["built"] + 20
+    assert figures["memory"]["staged"]["minings"] == 2
     exact = [
         row for row in figures["rows"] if "last bit" in row["what"] or "gradient" in row["what"]
     ]

@@ -1,11 +1,18 @@
 """What `staged` does to images: zoomed and with pasted objects, boxes stay on their objects."""
 
 from itertools import chain
+from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 
+from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.modeling.targets import split_targets
-from tests.training.conftest import Scenes
+from sparsedet.training.loader import batches
+from sparsedet.training.methods import apply_method
+from sparsedet.training.samples import training_images
+from tests.training.conftest import Scenes, short_config
 from tests.training.test_loader import load, same
 
 
@@ -73,3 +80,43 @@ def test_objects_of_others_are_pasted_into_some_images(scenes: Scenes) -> None:
         assert not changed.any()
     assert set(added) >= {0, 1, 2}
     assert max(added) <= 3
+
+
+COLOURS = {1: (250, 20, 20), 2: (20, 250, 20), 3: (20, 20, 250), 4: (240, 240, 20)}
+"""RGB, by class."""
+SIZES = [(240, 320), (300, 220), (150, 400), (200, 200)]
+"""Height and width."""
+
+
+def coloured_objects(folder: Path) -> Dataset:
+    """Images of several sizes, each with two objects of one colour, a class for each image."""
+    images, boxes = [], []
+    for number, (height, width) in enumerate(SIZES, start=1):
+        pixels = np.zeros((height, width, 3), dtype=np.uint8)
+        for place, (x, y) in enumerate([(0.1, 0.15), (0.5, 0.6)]):
+            left, top = round(x * width), round(y * height)
+            right, bottom = left + width // 5, top + height // 4
+            pixels[top:bottom, left:right] = COLOURS[number][::-1]
+            boxes.append(Box(10 * number + place, number, number, (left, top, right, bottom)))
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+        images.append(Image(number, f"{number}.png", width, height))
+    categories = tuple(Category(number, f"colour {number}") for number in COLOURS)
+    return Dataset(tuple(images), tuple(boxes), categories)
+
+
+def test_whatever_is_done_to_an_image_boxes_have_the_colour_of_their_class(tmp_path: Path) -> None:
+    dataset = coloured_objects(tmp_path)
+    cfg = short_config(40, "SPARSEDET.STAGED.PASTES", "3", "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
+    apply_method(cfg, "staged")
+    images = training_images(dataset, tmp_path, keep_unlabelled=True)
+    number_of_labels = []
+    for item in chain(*batches(images, cfg, seed=3, start=0, end=40)):
+        labels = split_targets(item["instances"]).labels
+        number_of_labels.append(len(labels))
+        for box, number in zip(labels.gt_boxes.tensor, labels.gt_classes, strict=True):
+            left, top, right, bottom = box.round().int().tolist()
+            inside = item["image"][:, top:bottom, left:right].flatten(1).float()
+            expected = torch.tensor(COLOURS[int(number) + 1], dtype=torch.float32)
+            # Most of the pixels: at its edges an object fades into what is under it.
+            torch.testing.assert_close(inside.median(dim=1).values, expected, rtol=0, atol=6)
+    assert max(number_of_labels) >= 4

@@ -1,11 +1,21 @@
 """Cells are carried over where a chain of proofs leads to the code of now, and nowhere else."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.accuracy.same_code import NAME, Proof, add_proof, carried_over, read_proofs
+from benchmarks.accuracy.same_code import (
+    NAME,
+    Proof,
+    add_proof,
+    carried_over,
+    difference,
+    read_proofs,
+)
 from sparsedet.errors import SparseDetError
+from sparsedet.run_folder import RunFolder
 from tests.benchmarks.accuracy.records import cell, edited, record, variant
 
 
@@ -63,3 +73,44 @@ def test_proofs_are_kept_one_for_two_codes(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("[3]")
     with pytest.raises(SparseDetError, match="not a list of proofs"):
         read_proofs(tmp_path)
+
+
+def finished_run(folder: Path, **changes: Any) -> RunFolder:
+    """What a finished run leaves; by default one that has mined three boxes."""
+    known = {
+        "losses": [0.5, 0.25],
+        "seconds": 1.0,
+        "minings": {"stage1": {"labels": [[1, 2], [3, 4]], "doubtful": [[5, 6]]}},
+        "weights": b"weights",
+    } | changes
+    run = RunFolder(folder)
+    run.mining.mkdir(parents=True)
+    lines = [
+        {"iteration": number, "total_loss": loss, "seconds_per_iteration": known["seconds"]}
+        for number, loss in enumerate(known["losses"])
+    ]
+    run.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for name, boxes in known["minings"].items():
+        (run.mining / f"{name}.json").write_text(json.dumps(boxes))
+    run.model.write_bytes(known["weights"])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, 3),
+        ({"seconds": 2.0}, 3),
+        ({"minings": {"stage1": {"doubtful": [[5, 6]], "labels": [[3, 4], [1, 2]], "new": []}}}, 3),
+        ({"losses": [0.5, 0.26]}, "losses"),
+        ({"losses": [0.5]}, "losses"),
+        ({"minings": {}}, "minings"),
+        ({"minings": {"stage1": {"labels": [[1, 2], [3, 4]]}}}, "mining/stage1.json"),
+        ({"weights": b"others"}, "weights"),
+    ],
+)
+def test_runs_are_the_same_where_all_but_their_speed_is(
+    tmp_path: Path, changes: dict[str, Any], found: str | int
+) -> None:
+    one, other = finished_run(tmp_path / "one"), finished_run(tmp_path / "other", **changes)
+    assert difference(one, other) == found

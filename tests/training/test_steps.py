@@ -1,0 +1,104 @@
+"""What the stages of a run learn from: annotations, what was mined, and nothing that is hidden."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsedet.annotations import Box
+from sparsedet.modeling.targets import Role
+from sparsedet.run_folder import RunFolder
+from sparsedet.training import steps
+from sparsedet.training.pseudo_labels import NOTHING, PseudoLabels, write_pseudo_labels
+from sparsedet.training.samples import TrainingImage
+from sparsedet.training.stage import Stage
+from sparsedet.training.train import run_training, start_run
+from tests.training.conftest import Scenes, short_config
+
+
+class Ended(Exception):
+    """The last stage is reached: there are no weights to go on with."""
+
+
+def rows_by_stage(
+    scenes: Scenes,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mined: dict[str, PseudoLabels],
+    *overrides: str,
+) -> dict[str, dict[Role, list[tuple[int, list[float]]]]]:
+    """Start a run of `staged` that mines what it is told to; return what its stages learn from.
+
+    Of every stage, by role: the images' ids and the boxes, without those of labels.
+    """
+    run = RunFolder(folder / "run")
+    cfg = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *overrides)
+    arguments: dict[str, Any] = {"method": "staged", "seed": 1, "device": "cpu"}
+    start_run(cfg, run, scenes.dataset, scenes.images, source=scenes.annotations, **arguments)
+    seen: dict[str, dict[Role, list[tuple[int, list[float]]]]] = {}
+
+    def train_stage(
+        stage: Stage, images: Sequence[TrainingImage], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        seen[stage.name] = {
+            role: [
+                (image.source.id, row.tolist())
+                for image in images
+                for row in image.boxes[image.roles == role]
+            ]
+            for role in (Role.LABEL, Role.MINED, Role.IGNORED)
+        }
+        if stage.end == cfg.SOLVER.MAX_ITER:
+            raise Ended
+        return {}
+
+    def mine(self: steps.Steps, weights: Any, path: Path) -> None:
+        write_pseudo_labels(mined[path.stem], path)
+
+    monkeypatch.setattr(steps, "train_stage", train_stage)
+    monkeypatch.setattr(steps.Steps, "_mine", mine)
+    with pytest.raises(Ended):
+        run_training(run)
+    return seen
+
+
+def mined_box(image: int, left: float) -> Box:
+    return Box(1, image, 1, (left, 2.0, left + 8, 14.0))
+
+
+def rows(boxes: Sequence[Box]) -> list[tuple[int, list[float]]]:
+    return [(box.image_id, list(np.array(box.xyxy, dtype=np.float32).tolist())) for box in boxes]
+
+
+def test_every_stage_learns_from_what_the_last_mining_found(
+    scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (image.id for image in scenes.dataset.images[:2])
+    found = {
+        "stage1": PseudoLabels((mined_box(first, 3),), (mined_box(second, 5),)),
+        "stage2": PseudoLabels((mined_box(first, 4), mined_box(second, 6)), ()),
+    }
+    seen = rows_by_stage(scenes, tmp_path, monkeypatch, found)
+    assert list(seen) == ["stage1", "stage2", "stage3"]
+    assert seen["stage1"][Role.MINED] == seen["stage1"][Role.IGNORED] == []
+    assert seen["stage2"][Role.MINED] == rows(found["stage1"].labels)
+    assert seen["stage2"][Role.IGNORED] == rows(found["stage1"].doubtful)
+    assert seen["stage3"][Role.MINED] == rows(found["stage2"].labels)
+    assert seen["stage3"][Role.IGNORED] == []
+    for stage in seen.values():
+        assert len(stage[Role.LABEL]) == len(scenes.dataset.boxes)
+
+
+def test_what_is_hidden_to_measure_on_is_ignored_and_no_background(
+    scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = dict.fromkeys(("stage1", "stage2"), NOTHING)
+    seen = rows_by_stage(scenes, tmp_path, monkeypatch, nothing, "TEST.EVAL_PERIOD", "50")
+    for stage in seen.values():
+        assert stage[Role.IGNORED]
+        assert not {str(row) for row in stage[Role.IGNORED]} & {
+            str(row) for row in stage[Role.LABEL]
+        }
+        assert len(stage[Role.LABEL]) + len(stage[Role.IGNORED]) == len(scenes.dataset.boxes)

@@ -10,6 +10,7 @@ from sparsedet.errors import SparseDetError
 
 from .options import Json
 from .output import emit_json, progress_bar, say, table
+from .replacing import COMPARISON, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.sparsify.comparison import Boxes, Comparison, Section
@@ -110,19 +111,9 @@ def _check_output(output: Path, inputs: Collection[Path]) -> None:
     Raises:
         SparseDetError: saying what is there.
     """
-    from sparsedet.sparsify.comparison.page import is_page
-
-    if output.is_dir():
-        raise SparseDetError(f"{output}: is a folder; name the HTML file to write with -o")
-    if not output.exists():
-        return
-    if any(path.exists() and output.samefile(path) for path in inputs):
+    if output.is_file() and any(path.exists() and output.samefile(path) for path in inputs):
         raise SparseDetError(f"{output}: is one of the files to compare; name another one with -o")
-    if not is_page(output):
-        raise SparseDetError(
-            f"{output}: exists already and is no page of sparsedet compare; it is left as it is, "
-            "name another one with -o"
-        )
+    check_replaceable(output, COMPARISON)
 
 
 def _boxes(path: Path) -> "Boxes":

@@ -28,7 +28,11 @@ def init(
     ] = None,
     url: Url = None,
     project: Annotated[
-        str | None, typer.Option("--project", help="The project's number in the annotation tool.")
+        str | None,
+        typer.Option(
+            "--project",
+            help="The project's number in the annotation tool; with --tool files, its folder.",
+        ),
     ] = None,
     complete_control: Annotated[
         str | None,
@@ -75,6 +79,10 @@ def init(
     connection = integration(url, complete_control=control)
     if how not in connection.push_modes:
         raise SparseDetError(f"--mode {how}: {tool} can't; use {connection.push_modes[0]}")
+    if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
+        raise SparseDetError(
+            f"{folder} is the project itself; name another folder, in which the rounds are kept"
+        )
     summary = connection.summary(project)
     settings = Settings(
         source=Source(tool=tool, url=connection.url, project=project),

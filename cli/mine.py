@@ -7,6 +7,7 @@ import typer
 
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, say, table
+from .replacing import MINED, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 def mine(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File for the mined boxes.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File for the mined boxes; only replaces an older one."
+        ),
+    ],
     images: Images = None,
     data_root: DataRoot = None,
     quantile: Annotated[
@@ -42,6 +48,7 @@ def mine(
     from sparsedet.datasets import read_data
     from sparsedet.run_folder import RunFolder
 
+    check_replaceable(output, MINED)
     folder = RunFolder(run)
     info = folder.info()
 

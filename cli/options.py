@@ -41,7 +41,11 @@ Mode = Annotated[
 ]
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="The tool's address. Default: LABEL_STUDIO_URL."),
+    typer.Option(
+        "--url",
+        help="The tool's address; with --tool files, the folder of the projects. Default: "
+        "LABEL_STUDIO_URL, or this folder.",
+    ),
 ]
 
 

@@ -28,7 +28,8 @@ def pull(
         str | None,
         typer.Option(
             "--project",
-            help="The project's number in the annotation tool. Default: the workspace's.",
+            help="The project's number in the annotation tool; with --tool files, its folder. "
+            "Default: the workspace's.",
         ),
     ] = None,
     url: Url = None,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.errors import SparseDetError
 from sparsedet.workspace import Workspace
 
 from .options import Json
 from .output import emit_json, say
+from .replacing import REPORT, check_replaceable
 
 
 def report(
@@ -17,7 +17,10 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="HTML file to write. Default: report.html in the workspace."
+            "--output",
+            "-o",
+            help="HTML file to write; only replaces an older page. Default: report.html in the "
+            "workspace.",
         ),
     ] = None,
     title: Annotated[
@@ -36,8 +39,8 @@ def report(
     from sparsedet.reporting.report import write_report
 
     path = output or folder / "report.html"
-    if path.is_dir():
-        raise SparseDetError(f"{path}: is a folder; name the HTML file to write with -o")
+    if output is not None:
+        check_replaceable(output, REPORT)
     name = folder.resolve().name
     write_report(
         Workspace(folder), path, title=title or f"Annotation rounds: {name}", shown_images=pictures

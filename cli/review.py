@@ -13,6 +13,7 @@ from sparsedet.workspace import Workspace
 from .merging import show_merge
 from .options import Json
 from .output import command, emit_json, progress_bar, say, table
+from .replacing import OUTCOMES, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.connections import Connections
@@ -44,7 +45,12 @@ def review(
         typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the outcomes to this JSON file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the outcomes to this JSON file; only replaces an older one.",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -64,6 +70,8 @@ def review(
 
     if write and not merge:
         raise SparseDetError("--write needs --merge; without it nothing is ever written")
+    if output is not None:
+        check_replaceable(output, OUTCOMES)
     workspace = Workspace(folder)
     known = workspace.settings() if workspace.settings_file.exists() else None
     connect = Connections(known, url=url)

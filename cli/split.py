@@ -234,6 +234,8 @@ def _show(output: Path, record: Mapping[str, Any]) -> None:
     table(title, ["class", *parts], rows)
     if not record["boxes"]["train"]:
         say("warning: no box is left to train on")
+    if recipe and not record["boxes"]["removed"]:
+        say("warning: nothing was removed: a training on this is one on all labels")
     if recipe and record["val"]:
         say("Validation images keep all their boxes; the recipe applies to training images.")
     if validation := record["validation"]:

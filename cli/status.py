@@ -10,6 +10,7 @@ from sparsedet.workspace import Workspace
 
 from .options import Json
 from .output import command, emit_json, say, table
+from .replacing import CSV, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
@@ -22,7 +23,11 @@ def status(
     folder: Annotated[Path, typer.Argument(help="Workspace folder.")] = Path(),
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", help="Write every mined box and its outcome to this CSV file."),
+        typer.Option(
+            "--csv",
+            help="Write every mined box and its outcome to this CSV file; only replaces an older "
+            "one.",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -34,6 +39,8 @@ def status(
     from sparsedet.ledger.export import write_csv
     from sparsedet.status import read_status
 
+    if csv is not None:
+        check_replaceable(csv, CSV, "--csv")
     workspace = Workspace(folder)
     found = read_status(workspace)
     if csv:

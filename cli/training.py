@@ -10,7 +10,7 @@ from sparsedet.annotations import Dataset, check_images, read_coco
 from sparsedet.datasets import Data, read_data
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.files import write_json
-from sparsedet.run_folder import RunFolder, RunInfo
+from sparsedet.run_folder import RunFolder, RunInfo, check_classes
 from sparsedet.training.best import ValidationData
 from sparsedet.training.published import read_published
 from sparsedet.training.resume import check_same_run, use_images
@@ -139,8 +139,14 @@ def _start(
 
 
 def _validation_data(data: Data, training: Dataset) -> ValidationData:
-    """Return validation data with all classes that are trained."""
-    dataset = data.with_classes(category.name for category in training.categories)
+    """Return validation data with all classes that are trained, and no others.
+
+    Raises:
+        RunError: naming the classes that differ.
+    """
+    names = [category.name for category in training.categories]
+    dataset = data.with_classes(names)
+    check_classes(names, dataset, str(data.source))
     return ValidationData(dataset, data.images)
 
 

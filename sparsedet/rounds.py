@@ -25,6 +25,7 @@ from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import MinedBox, read_mined, write_mined
 from sparsedet.mining.pending import without_pending
 from sparsedet.round_folder import RoundFolder
+from sparsedet.run_folder import check_classes
 from sparsedet.settings import Settings
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
@@ -150,6 +151,11 @@ class Rounds:
                 f"project {self.settings.source.project} has no boxes yet, so there is nothing to "
                 "train on; label some images, then call this again"
             )
+        if self.settings.validation.data:
+            # Nor this after hours of training.
+            names = [category.name for category in dataset.categories]
+            data = self._own_evaluation_data()
+            check_classes(names, data.with_classes(names), str(data.source))
         with closing(Ledger(self.workspace.ledger)) as ledger:
             write_json(folder.known, {"settled": sorted(_settled(ledger))})
         write_coco(dataset, self.workspace.annotations)

@@ -1,5 +1,6 @@
 """A run folder on disk: what training leaves for evaluation, mining and export."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,13 +101,19 @@ class RunFolder:
             RunError: when the folder holds no run.
         """
         if not self.info_file.is_file():
-            raise RunError(f"{self.root}: no run here (run.json is missing); `sparsedet train`")
+            raise RunError(
+                f"{self.root}: no run here (run.json is missing); `sparsedet train -o {self.root}` "
+                "makes one"
+            )
         try:
             content = read_json(self.info_file)
             content["classes"] = [(number, name) for number, name in content["classes"]]
             return RunInfo(**content)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.info_file}: unexpected content ({error!r})") from error
+            raise RunError(
+                f"{self.info_file}: not what `sparsedet train` wrote there; restore it, or train "
+                "anew"
+            ) from error
 
     def finished_model(self) -> Path:
         """Return the finished model's path.
@@ -128,11 +135,30 @@ def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
     Raises:
         RunError: when the dataset's categories are not those that the run was trained on.
     """
+    check_classes([name for _, name in info.classes], dataset, "the data")
     by_name: dict[str, Category] = {category.name: category for category in dataset.categories}
-    trained = {name for _, name in info.classes}
-    if trained != by_name.keys():
-        raise RunError(
-            f"the data's categories ({', '.join(sorted(by_name))}) are not those of the run "
-            f"({', '.join(sorted(trained))})"
-        )
     return [by_name[name].id for _, name in info.classes]
+
+
+def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None:
+    """Check that a dataset has the classes that are trained.
+
+    Args:
+        trained: their names.
+        dataset: what a model of them shall be used on.
+        source: what the dataset is called in the error.
+
+    Raises:
+        RunError: naming the classes that only one of the two has.
+    """
+    known, wanted = {category.name for category in dataset.categories}, set(trained)
+    differences = [
+        f"only {where}: {', '.join(sorted(names))}"
+        for where, names in (("there", known - wanted), ("in the training", wanted - known))
+        if names
+    ]
+    if differences:
+        raise RunError(
+            f"{source}: its classes are not those of the training ({'; '.join(differences)}); "
+            "rename or remove them"
+        )

@@ -1,5 +1,6 @@
 """What is wrong shows before a round does anything, and an unfinished round can begin anew."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,23 @@ def test_a_project_without_boxes_is_looked_at_again(tmp_path: Path) -> None:
         rounds(workspace).advance()
     write_coco(full, file)
     assert rounds(workspace).advance().round == 1
+
+
+def test_foreign_classes_to_measure_on_show_before_the_training(tmp_path: Path) -> None:
+    validation = {"data": "test.json", "images": str(tmp_path / "scenes")}
+    make_workspace(tmp_path)
+    full = read_coco(tmp_path / "digits/annotations.json")
+    first, *others = full.categories
+    foreign = replace(full, categories=(replace(first, name="letter"), *others))
+    write_coco(foreign, tmp_path / "work/test.json")
+    workspace = make_workspace(tmp_path, validation=validation)
+    with pytest.raises(SparseDetError) as caught:
+        rounds(workspace).advance()
+    difference = f"only there: letter; only in the training: {first.name}"
+    assert f"test.json: its classes are not those of the training ({difference})" in str(
+        caught.value
+    )
+    assert not workspace.round(1).annotations.exists()
 
 
 def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_S
 """For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
 
 _MAX_DETAIL = 300
+_CONNECTING = "connecting"
+"""What the first request is for."""
 
 
 class Connection:
@@ -47,7 +49,7 @@ class Connection:
         self._key = _checked_key(api_key or os.environ.get(KEY_VARIABLE) or _ask_for_key(self.url))
         from label_studio_sdk import client as sdk  # 2 s: not before somebody connects
 
-        with self.request("connecting"):
+        with self.request(_CONNECTING):
             # The SDK's constructor has no annotations.
             self.client: LabelStudio = sdk.LabelStudio(  # type: ignore[no-untyped-call]
                 # The slash keeps a path prefix when the SDK joins the token refresh's path to it.
@@ -136,6 +138,12 @@ class Connection:
             return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
         if status == httpx.codes.FORBIDDEN:
             return f"{server} does not allow this account {what}{said}"
+        if what == _CONNECTING and status in (httpx.codes.OK, httpx.codes.NOT_FOUND):
+            # A login page before it, or something else altogether.
+            return (
+                f"no Label Studio answers at {self.url} (status {status}{said}); is the address "
+                f"right ({URL_VARIABLE} or --url)?"
+            )
         if status == httpx.codes.NOT_FOUND:
             return f"{server} has nothing there ({what}){said}; is the project's number right?"
         return f"{server} answered with status {status} ({what}){said}"

@@ -44,7 +44,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{path}: can't be read as an image ({error})") from error
+        raise UnreadableImageError(
+            f"{path}: can't be read as an image ({error}); repair it, or take it out of the "
+            "annotations"
+        ) from error
     return (height, width) if transposed else (width, height)
 
 

@@ -33,6 +33,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
         if must_exist and not path.is_file():
+            if not path.parent.is_dir():
+                raise SparseDetError(f"{path.parent}: no such folder")
             raise SparseDetError(f"{path}: no ledger here; `sparsedet push` makes it")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path

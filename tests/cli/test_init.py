@@ -45,3 +45,9 @@ def test_what_is_wrong_is_one_line_and_no_file(
     env = {"LABEL_STUDIO_URL": "", "LABEL_STUDIO_API_KEY": ""}
     assert message in sparsedet("init", "work", *words, cwd=tmp_path, env=env).error()
     assert not (tmp_path / "work/sparsedet.toml").exists()
+
+
+def test_the_project_itself_is_no_workspace(tmp_path: Path, project: str) -> None:
+    words = ("init", project, "--tool", "files", "--url", ".", "--project", project)
+    assert "cars is the project itself" in sparsedet(*words, cwd=tmp_path).error()
+    assert not (tmp_path / "cars/sparsedet.toml").exists()

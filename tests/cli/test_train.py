@@ -224,6 +224,16 @@ def test_a_folder_with_something_in_it_is_not_touched(data: Path, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_foreign_classes_to_measure_on_are_refused_at_once(data: Path, tmp_path: Path) -> None:
+    content = json.loads((data / "train.json").read_text())
+    content["categories"].append({"id": 99, "name": "letter"})
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    given = [tmp_path / "val.json", "--images", data / "images"]
+    error = sparsedet_here(*arguments(data, tmp_path / "run"), "--val", *given).error()
+    assert "val.json: its classes are not those of the training (only there: letter)" in error
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -> None:
     result = sparsedet_here(*arguments(data, tmp_path / "typo", "--resume"))
     assert "no run here to go on with" in result.error()

@@ -15,11 +15,6 @@ from sparsedet.sparsify.comparison.verdicts import LEVEL
 BAR_WIDTH = 320
 """Units of the drawing: a share of 1."""
 
-GENERATOR = "sparsedet compare"
-"""What a page says about where it comes from."""
-_HEAD = 500
-"""Bytes of a page that hold that."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
@@ -41,7 +36,6 @@ def write_page(comparison: Comparison, path: Path, *, title: str) -> None:
     page = _environment().get_template("comparison.html")
     text = page.render(
         title=title,
-        generator=GENERATOR,
         comparison=comparison,
         width=BAR_WIDTH,
         overall=round(comparison.total.share * BAR_WIDTH, 1),
@@ -50,13 +44,6 @@ def write_page(comparison: Comparison, path: Path, *, title: str) -> None:
         version=__version__,
     )
     write_text(path, text)
-
-
-def is_page(path: Path) -> bool:
-    """Tell whether a file is a page of a comparison, which a newer one may replace."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return f'<meta name="generator" content="{GENERATOR}">'.encode() in head
 
 
 def _bar(row: Row) -> _Bar:

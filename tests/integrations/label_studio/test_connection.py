@@ -69,7 +69,10 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_response(int(self.path.split("/")[1]))
         self.send_header("Content-Type", "application/json")
         self.end_headers()
-        self.wfile.write(f'{{"detail": "you sent {self.headers["Authorization"]}"}}'.encode())
+        told = f"you sent {self.headers['Authorization']}"
+        # With 200 a page, as one to log in by.
+        page = self.path.startswith("/200/")
+        self.wfile.write((told if page else f'{{"detail": "{told}"}}').encode())
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -88,7 +91,8 @@ def echo() -> Iterator[str]:
     [
         (401, "refused the API key"),
         (403, "does not allow this account connecting"),
-        (404, "has nothing there"),
+        (200, "is the address right"),
+        (404, "is the address right"),
         (418, "answered with status 418"),
     ],
 )

@@ -1,0 +1,38 @@
+"""A command writes over an older file of its kind, and over nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsedet.cli.replacing import COMPARISON, CSV, MINED, OUTCOMES, REPORT, check_replaceable
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.export import write_csv
+from sparsedet.mining.mined import MinedBox, write_mined
+
+ANNOTATIONS = '{"images": [], "annotations": [], "categories": []}'
+KINDS = [COMPARISON, REPORT, MINED, OUTCOMES, CSV]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[name for _, name in KINDS])
+def test_other_files_and_folders_are_left_alone(tmp_path: Path, kind: tuple[bytes, str]) -> None:
+    path = tmp_path / "new"
+    check_replaceable(path, kind)
+    path.write_text(ANNOTATIONS)
+    with pytest.raises(SparseDetError, match=f"is no {kind[1]}; it is left as it is.* --to$"):
+        check_replaceable(path, kind, "--to")
+    with pytest.raises(SparseDetError, match="is a folder"):
+        check_replaceable(tmp_path, kind)
+    path.write_bytes(b"..." + kind[0])
+    check_replaceable(path, kind)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_mined_boxes_may_be_written_again(tmp_path: Path, count: int) -> None:
+    box = MinedBox("sd1", 1_000_000_007, 3, (1234.5678, 2345.6789, 3456.789, 4567.891), 0.5, 0.25)
+    write_mined([box] * count, {}, tmp_path / "mined.json")
+    check_replaceable(tmp_path / "mined.json", MINED)
+
+
+def test_a_table_may_be_written_again(tmp_path: Path) -> None:
+    write_csv([], tmp_path / "boxes.csv")
+    check_replaceable(tmp_path / "boxes.csv", CSV)

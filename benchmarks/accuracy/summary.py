@@ -39,21 +39,6 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
     return Spread({seed: getattr(one, name) for seed, one in figures.items() if one is not None})
 
 
-def cost_ratio(records: Iterable[Record], others: Iterable[Record]) -> float | None:
-    """Return the processor time of training as a ratio to that of others, seed by seed.
-
-    Threads that wait for each other take time, too: only trainings of which both are known to have
-    had as many are compared.
-    """
-    seconds = {(one.cell.seed, one.threads): one.cpu_seconds for one in records if one.threads}
-    ratios = [
-        seconds[one.cell.seed, one.threads] / one.cpu_seconds
-        for one in others
-        if (one.cell.seed, one.threads) in seconds and one.cpu_seconds > 0
-    ]
-    return mean(ratios) if ratios else None
-
-
 @dataclass(frozen=True)
 class Setting:
     """What figures have to share to be compared."""
@@ -114,7 +99,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`staged` as it is, compared with a variant: what the choice is worth, and what it costs."""
+    """`staged` as it is, compared with a variant: what the choice is worth."""
 
     ablation: Ablation
     row: Row
@@ -125,17 +110,11 @@ class Comparison:
         """Return by how much `staged` is above the variant, seed by seed."""
         return self.row.spread("staged", name, chosen) - spread(self.variant, name, chosen)
 
-    @property
-    def cost(self) -> float | None:
-        """Processor time of training, as a ratio to that of the variant."""
-        return cost_ratio(self.row.records["staged"], self.variant)
-
     def as_json(self) -> dict[str, Any]:
         """Return all figures; what is missing is None."""
         return {
             "variant": self.ablation.name,
             "drop": self.row.drop,
-            "cost": None if self.cost is None else round(self.cost, 3),
             **{
                 key: {
                     name: {

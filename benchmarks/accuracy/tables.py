@@ -86,15 +86,14 @@ def _comparisons(section: Section) -> Iterator[str]:
     removed = ", ".join(dict.fromkeys(one.row.label for one in section.comparisons))
     yield (
         f"What the parts of `staged` are worth at {removed} removed: its figures minus those of "
-        "each variant, seed by seed, labels as published. The cost is the processor time of "
-        "training, mining included, as a ratio to that of the variant; a dash: not trained yet, or "
-        "with another number of threads."
+        "each variant, seed by seed, labels as published. What they cost is measured by "
+        "`benchmarks/speed.py`."
     )
     yield ""
-    yield from _head("variant", "what `staged` does instead", "worth AP", "worth AP50", "cost")
+    yield from _head("variant", "what `staged` does instead", "worth AP", "worth AP50")
     for one in section.comparisons:
         worth = [one.worth(name).text(signed=True) for name in FIGURES]
-        yield _line(one.ablation.name, one.ablation.says, *worth, _ratio(one.cost))
+        yield _line(one.ablation.name, one.ablation.says, *worth)
     yield ""
 
 
@@ -134,10 +133,6 @@ def _mined_texts(records: Sequence[Record], kind: str) -> Iterator[str]:
         counts = [getattr(one, name) for one in found]
         known = boxes > 0 and None not in counts
         yield f"{100 * sum(counts) / boxes:.0f} %" if known else "-"
-
-
-def _ratio(cost: float | None) -> str:
-    return "-" if cost is None else f"{cost:.2f} x"
 
 
 def _head(*names: str) -> Iterator[str]:

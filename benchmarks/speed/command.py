@@ -25,13 +25,14 @@ from .report import (
     inference_rows,
     loading_rows,
     memory_rows,
+    part_rows,
     scaling_rows,
     step_rows,
     table,
     total_rows,
 )
 from .scaling import LAYOUTS, as_json, print_steps, step_seconds
-from .total import total_seconds
+from .total import part_costs, total_seconds
 from .training import BEFORE_MINING, CONTIGUOUS, LATER_STAGE, PLAIN, Training
 
 _RESULTS = Path(__file__).parents[1] / "results" / "speed"
@@ -76,7 +77,9 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
         for method, file in weights.items():
             _say(f"memory of {method}")
             memory[method] = memory_of(method, options.data, file, options.memory_iterations)
-    totals = total_seconds(steps.seconds, staged.cfg, images=len(data.train.images), mining=mining)
+    to_mine = {"images": len(data.train.images), "mining": mining}
+    totals = total_seconds(steps.seconds, staged.cfg, **to_mine)
+    costs = part_costs(steps.seconds, classes=len(data.train.categories), **to_mine)
     scaled = {}
     for layout in LAYOUTS:
         _say(f"steps in {layout}")
@@ -84,6 +87,7 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
     rows = [
         *step_rows(steps),
         *total_rows(totals, staged.cfg.SOLVER.MAX_ITER),
+        *part_rows(costs, staged.cfg.SOLVER.MAX_ITER),
         *inference_rows(inference),
         *memory_rows(memory),
         *loading_rows(loading, steps.seconds[PLAIN]),
@@ -114,6 +118,7 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
             "loading a batch": loading,
             "step by processes and threads": as_json(scaled),
         },
+        "staged as a ratio to itself without a part": costs,
         "detections per image": inference.detections,
         "memory": {method: asdict(one) for method, one in memory.items()},
         "rows": [asdict(row) for row in rows],

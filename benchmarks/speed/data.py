@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from detectron2.config import CfgNode
+
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.training.packed import PackedImages
+from sparsedet.training.pseudo_labels import NOTHING, PseudoLabels, usable
 from sparsedet.training.samples import training_images
 
 _DROP = 0.5
@@ -24,21 +27,24 @@ class SpeedData:
     test: Dataset
     images: Path
 
-    def training_images(self, *, mined: bool = False, keep_unlabelled: bool) -> PackedImages:
+    def training_images(self, cfg: CfgNode, *, mined: bool = False) -> PackedImages:
         """Return the images to train on.
 
         Args:
+            cfg: the configuration of a run.
             mined: whether the removed boxes come along, as mining might have them: half as labels,
-                half as boxes to ignore.
-            keep_unlabelled: whether images without any label stay.
+                half in doubt, as far as the configuration uses them.
         """
-        found = self.removed if mined else ()
+        found = NOTHING
+        if mined:
+            halves = PseudoLabels(self.removed[::2], self.removed[1::2])
+            found = usable(halves, cfg.SPARSEDET.STAGED)
         return training_images(
             self.train,
             self.images,
-            extra_labels=found[::2],
-            ignored=found[1::2],
-            keep_unlabelled=keep_unlabelled,
+            extra_labels=found.labels,
+            ignored=found.doubtful,
+            keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
         )
 
 

@@ -14,7 +14,7 @@ DECODED = "decoded each time"
 
 def loading_times(data: SpeedData, rounds: int) -> dict[str, list[float]]:
     """Return the seconds per batch of `plain` by round, when every image has been loaded once."""
-    images = data.training_images(keep_unlabelled=False)
+    images = data.training_images(configuration("plain", len(data.train.categories)))
     caches = {CACHED: (), DECODED: ("DATALOADER.CACHE_MIB", "0")}
     loaders = {}
     for name, overrides in caches.items():

@@ -60,6 +60,14 @@ def total_rows(totals: Mapping[str, float], iterations: int) -> list[Row]:
     ]
 
 
+def part_rows(costs: Mapping[str, float], iterations: int) -> list[Row]:
+    """Return how many times as long `staged` takes as without one of its parts."""
+    return [
+        Row(f"{iterations} iterations, mining included: staged / {name}", f"{cost:.2f}")
+        for name, cost in costs.items()
+    ]
+
+
 def inference_rows(times: InferenceTimes) -> list[Row]:
     """Return what detecting takes, and whether it repeats itself."""
     rows = _ratio_rows("inference", times.seconds, INFERENCE_TARGETS)

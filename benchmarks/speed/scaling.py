@@ -55,7 +55,7 @@ def print_steps(data: SpeedData, threads: int, rounds: int, warm_up: int) -> Non
     """Take steps in this launcher's processes; the first one prints their seconds as JSON."""
     torch.set_num_threads(threads)
     cfg = configuration("plain", len(data.train.categories))
-    images = data.training_images(keep_unlabelled=False)
+    images = data.training_images(cfg)
     with processes.process_group("cpu"):
         trainer = Trainer(cfg, SEED)
         trainer.start(None, 0)

@@ -8,6 +8,7 @@ from torch import nn
 from sparsedet.modeling.timm_fpn import TimmBackbone
 
 from .data import SpeedData
+from .parts import PARTS
 from .ratio import turns
 from .trainer import TimedTraining, configuration
 
@@ -41,9 +42,7 @@ class Training:
 
         def trainer(method: str, *overrides: str, mined: bool = False) -> TimedTraining:
             cfg = configuration(method, classes, overrides)
-            keep = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-            images = data.training_images(mined=mined, keep_unlabelled=keep)
-            return TimedTraining(cfg, images)
+            return TimedTraining(cfg, data.training_images(cfg, mined=mined))
 
         self.plain, self.end_to_end = trainer("plain"), trainer("end-to-end")
         for number in range(warm_up):
@@ -55,6 +54,11 @@ class Training:
             LATER_STAGE: trainer("staged", mined=True),
             CONTIGUOUS: trainer("plain", "MODEL.CHANNELS_LAST", "False"),
             ALL_TRAINED: trainer("plain", "MODEL.TIMM.FREEZE_THROUGH", ""),
+            **{
+                part.steps(stage): trainer("staged", *part.overrides, mined=stage != "stage 1")
+                for part in PARTS
+                for stage in part.stages
+            },
         }
         for follower in followers.values():
             follower.model.load_state_dict(self.plain.model.state_dict())

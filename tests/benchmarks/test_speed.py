@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from benchmarks import two_views
+from benchmarks.accuracy.plan import ABLATIONS
 from benchmarks.speed.command import main
 from benchmarks.speed.data import read_data
 from benchmarks.speed.inference import InferenceTimes
 from benchmarks.speed.memory import Memory
+from benchmarks.speed.parts import PARTS
 from benchmarks.speed.ratio import paired_ratio, turns
 from benchmarks.speed.report import Row, inference_rows, memory_rows, step_rows, table
-from benchmarks.speed.total import total_seconds
+from benchmarks.speed.total import part_costs, total_seconds
 from benchmarks.speed.training import (
     ALL_TRAINED,
     BEFORE_MINING,
@@ -136,6 +138,25 @@ def test_mining_is_part_of_the_total() -> None:
     assert totals["end-to-end"] == pytest.approx(500 * 3.6 + 500 * 4.0)
 
 
+def test_the_parts_are_those_that_accuracy_is_measured_without() -> None:
+    ablations = [(ablation.name, ablation.overrides) for ablation in ABLATIONS]
+    assert [(part.name, part.overrides) for part in PARTS] == ablations
+
+
+def test_what_a_part_costs() -> None:
+    steps = {part.steps(stage): [9.0] for part in PARTS for stage in part.stages}
+    steps |= {STAGE_1: [1.0], LATER_STAGE: [2.0], "without zoom, stage 1": [0.5]}
+    steps["without zoom, later stage"] = [1.5]
+    costs = part_costs(steps, classes=3, images=100, mining=0.5)
+    # Of 800 steps the first 300 are the first stage; two minings take 50 seconds each.
+    whole = 300 * 1.0 + 500 * 2.0 + 2 * 50
+    assert list(costs) == [part.name for part in PARTS]
+    assert costs["nothing mined"] == pytest.approx(whole / 800)
+    assert costs["mined once"] == pytest.approx(whole / (400 * 1.0 + 400 * 2.0 + 50))
+    assert costs["nothing ignored"] == pytest.approx(whole / (300 + 500 * 9.0 + 100))
+    assert costs["without zoom"] == pytest.approx(whole / (300 * 0.5 + 500 * 1.5 + 100))
+
+
 def test_a_table_says_what_is_met() -> None:
     lines = table([Row("a", "1.2", "1.15", met=False), Row("b", "3 ms")], "Title").splitlines()
     assert lines[-2:] == ["| a | 1.2 | 1.15 | no |", "| b | 3 ms |  |  |"]
@@ -144,7 +165,7 @@ def test_a_table_says_what_is_met() -> None:
 def test_later_stages_have_what_mining_gives(data: Path) -> None:
     read = read_data(data)
     assert len(read.removed) == pytest.approx(len(read.test.boxes) / 2, abs=1)
-    images = read.training_images(mined=True, keep_unlabelled=True)
+    images = read.training_images(load_config("lite0_fpn"), mined=True)
     counts = np.bincount(np.concatenate([image.roles for image in images]))
     assert counts[Role.LABEL] == len(read.train.boxes)
     assert counts[Role.MINED] == pytest.approx(len(read.removed) / 2, abs=1)
@@ -152,6 +173,9 @@ def test_later_stages_have_what_mining_gives(data: Path) -> None:
     trainers = Training(read, 0, lambda text: None).trainers
     learned = np.concatenate([image.roles for image in trainers[LATER_STAGE].images])
     assert np.array_equal(np.bincount(learned), counts)
+    ignoring = trainers["no mined labels, later stage"].images
+    counts_without = np.bincount(np.concatenate([image.roles for image in ignoring]))
+    assert counts_without[Role.IGNORED] == len(read.removed)
     assert trainers[LATER_STAGE].cfg.SPARSEDET.METHOD == "staged"
 
 

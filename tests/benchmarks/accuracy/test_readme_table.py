@@ -1,18 +1,20 @@
-"""The README shows the figures of the report: of every finished row, and no others."""
+"""The README shows the figures of the reports: of every finished row, and no others."""
 
 import json
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
 SEEDS = 3
 HEAD = "| boxes removed | plain | staged | difference in AP (seeds) | end-to-end (one seed) |"
 PARTS = "| what `staged` does |"
-
+COST = "| | plain | staged | end-to-end |"
 
 README = (ROOT / "README.md").read_text()
 REPORT = json.loads((ROOT / "benchmarks/results/accuracy.json").read_text())
+SPEED = json.loads((ROOT / "benchmarks/results/speed/speed.json").read_text())
 
 
 def shown(head: str) -> dict[str, list[str]]:
@@ -46,9 +48,36 @@ def test_the_readme_shows_what_the_parts_are_worth() -> None:
         [difference(part["as_published"]["AP"]["worth"]) for part in section["comparisons"]]
         for section in REPORT["sections"]
     ]
-    trained = [column for column in worth if set(column) - {"-"}]
-    rows = list(shown(PARTS).values()) if PARTS in README else []
-    assert rows == [list(parts) for parts in zip(*trained, strict=True)]
+    costs = SPEED["staged as a ratio to itself without a part"].values()
+    columns = [*filter(None, worth), [f"{cost:.2f}" for cost in costs]]
+    assert list(shown(PARTS).values()) == [list(part) for part in zip(*columns, strict=True)]
+
+
+def test_the_readme_shows_what_the_methods_cost() -> None:
+    measured = {row["what"]: row["measured"] for row in SPEED["rows"]}
+
+    def ratios(kind: str) -> list[str]:
+        return [measured[f"{kind}: {method}"].split()[0] for method in ("staged", "end-to-end")]
+
+    def step(name: str) -> str:
+        return str(measured[f"step: {name}"].split()[0])
+
+    seconds = median(SPEED["seconds"]["step"]["plain"])
+    total = "800 iterations, mining included"
+    memory = measured["memory: plain"]
+    assert shown(COST) == {
+        "a step of the training": [
+            f"1 ({seconds:.2f} s)",
+            f"{step('staged, stage 1')}, later {step('staged, later stage')}",
+            f"{step('end-to-end, before mining')}, mining {step('end-to-end, while mining')}",
+        ],
+        "800 iterations, calculated from these and mining": [
+            measured[f"{total}: plain"].replace("1.00", "1"),
+            *ratios(total),
+        ],
+        "detection, per image": [f"1 ({measured['inference: plain']})", *ratios("inference")],
+        "memory above the model's": [f"1 ({memory})", *ratios("memory")],
+    }
 
 
 def place(name: str) -> tuple[str, float]:

@@ -85,7 +85,7 @@ def test_the_script_trains_a_cell_once(
     main(arguments=[*arguments, "--time-limit", "0"])
     assert "1 cells are left" in capsys.readouterr().out
     text = (results / "accuracy.md").read_text()
-    assert table(text, "| removed | AP plain") == [["50 %", *["-"] * 9]]
+    assert table(text, "| removed | AP plain") == [["50 %", *["-"] * 8]]
     assert f"- `{first.cell.key}`: code" in text
     main(arguments=arguments)
     assert read_records(results / "cells")[0].fingerprint == first.fingerprint

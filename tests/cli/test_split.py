@@ -107,6 +107,14 @@ def test_recipe_with_val_leaves_validation_complete(full: Path, tmp_path: Path) 
     assert "Validation images keep all their boxes" in result.err
 
 
+def test_a_split_that_removes_nothing_says_so(tmp_path: Path, full: Path) -> None:
+    for drop, warns in (("0", True), ("0.5", False)):
+        output = tmp_path / f"out{drop}"
+        result = sparsedet("split", full, "--recipe", "random", "--drop", drop, "-o", output)
+        assert result.status == 0, result.err
+        assert ("nothing was removed" in result.err) == warns
+
+
 def test_table_for_people_shows_every_class(full: Path, tmp_path: Path) -> None:
     result = sparsedet("split", full, "--recipe", "extreme", "-o", tmp_path / "out")
     assert result.status == 0, result.err

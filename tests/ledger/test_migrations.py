@@ -191,6 +191,8 @@ def test_a_ledger_of_a_newer_version_is_left_alone(version_1: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SparseDetError, match="no ledger here; `sparsedet push` makes it"):
         Ledger(tmp_path / "none.sqlite", must_exist=True)
+    with pytest.raises(SparseDetError, match="nowhere: no such folder"):
+        Ledger(tmp_path / "nowhere/none.sqlite", must_exist=True)
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be taken for a broken one\n" * 20)
     with pytest.raises(SparseDetError, match=r"notes.txt: not a ledger \(file is not a database"):

@@ -1,22 +1,27 @@
 """How many threads and loader processes a model takes, and how much memory it took.
 
-Threads and processes go by the cores that may be used; how busy they are does not count. The number
-of threads changes losses in their last digits: convolutions choose their algorithm, and sums their
-order, by it; and the same seed shall give the same losses. Threads that wait sleep (see
-`sparsedet/__init__.py`): two trainings share the cores without standing in each other's way.
+Threads go by the cores that may be used, loader processes also by how busy these are. Load can't
+decide about threads: their number changes losses in the last digits, as convolutions choose their
+algorithm, and sums their order, by it; and the same seed shall give the same losses. Threads that
+wait sleep (see `sparsedet/__init__.py`): two trainings share the cores without standing in each
+other's way. Loader processes change no batch, however many there are.
 """
 
 import os
 import re
 import resource
 import sys
+from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 
 from sparsedet.launched import local_processes
 
 MAX_WORKERS = 8
+
+_LOAD_SECONDS = 0.3
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _PROCESS_STATUS = Path("/proc/self/status")
@@ -46,12 +51,29 @@ def limit_threads() -> None:
         torch.set_num_threads(usable_cores())
 
 
+@cache
+def free_cores() -> int:
+    """Return how many of the usable cores others leave free, at least one.
+
+    Measured when it is first asked for, while this process sleeps: later, a training would count
+    what it takes itself as the load of others.
+    """
+    cores = usable_cores()
+    busy = psutil.cpu_percent(_LOAD_SECONDS, percpu=True)
+    if hasattr(os, "sched_getaffinity"):
+        own = os.sched_getaffinity(0)
+        busy = [load for core, load in enumerate(busy) if core in own] or busy
+    # Of the machine's cores a container's quota is a part, and so is its load.
+    free = cores * (1 - sum(busy) / len(busy) / 100)
+    return max(1, round(free))
+
+
 def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
     """Return how many processes should load images.
 
-    None where all decoded images fit in the cache. Elsewhere a GPU gets one per core; a training on
-    the CPU, whose threads take the cores already, one for every four: on two cores a process beside
-    it gained nothing, even with images of 8 megapixels.
+    None where all decoded images fit in the cache. Elsewhere a GPU gets one per free core; a
+    training on the CPU, whose threads take the cores already, one for every four: on two cores a
+    process beside it gained nothing, even with images of 8 megapixels.
 
     Args:
         image_bytes: what all images take decoded.
@@ -60,7 +82,7 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
     """
     if image_bytes <= cache_bytes:
         return 0
-    cores = usable_cores() // local_processes()
+    cores = free_cores() // local_processes()
     return min(MAX_WORKERS, cores // 4 if device == "cpu" else cores)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -112,5 +113,47 @@ def test_what_the_user_set_stays(environment: dict[str, str], change: str, expec
 def test_processes_load_what_the_cache_does_not_hold(
     monkeypatch: pytest.MonkeyPatch, cores: int, image_bytes: int, device: str, workers: int
 ) -> None:
-    monkeypatch.setattr(resources, "usable_cores", lambda: cores)
+    monkeypatch.setattr(resources, "free_cores", lambda: cores)
     assert resources.choose_workers(image_bytes, 2 * GIB, device=device) == workers
+
+
+@pytest.fixture
+def measured_anew() -> Iterator[None]:
+    resources.free_cores.cache_clear()
+    yield
+    resources.free_cores.cache_clear()
+
+
+@pytest.mark.usefixtures("measured_anew")
+@pytest.mark.parametrize(
+    ("quota", "busy", "free"),
+    [
+        (4, [0, 0, 0, 0, 100, 100, 100, 100], 4),
+        (4, [100, 100, 0, 0, 0, 0, 0, 0], 2),
+        (4, [90, 90, 90, 90, 0, 0, 0, 0], 1),
+        (4, [100, 100, 100, 100, 0, 0, 0, 0], 1),
+        (2, [50, 50, 50, 50, 0, 0, 0, 0], 1),
+    ],
+)
+def test_only_cores_that_others_leave_free_get_a_process(
+    monkeypatch: pytest.MonkeyPatch, quota: int, busy: list[float], free: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    monkeypatch.setattr(resources, "usable_cores", lambda: quota)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: busy)
+    assert resources.free_cores() == free
+    workers = resources.choose_workers(3 * GIB, 2 * GIB, device="cuda")
+    assert workers == free
+
+
+@pytest.mark.usefixtures("measured_anew", "one_core")
+def test_a_process_on_the_same_core_is_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "usable_cores", lambda: 8)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            loaded = resources.free_cores()
+            # What is measured once stays: a training would count itself.
+            monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: [0.0] * 64)
+            assert resources.free_cores() == loaded < 4
+        finally:
+            other.kill()

@@ -38,10 +38,12 @@ class Dataset:
     @cached_property
     def boxes_by_image(self) -> Mapping[int, tuple[Box, ...]]:
         """Annotations of every image id, in file order; an image without any has an empty tuple."""
-        grouped: dict[int, list[Box]] = {image.id: [] for image in self.images}
-        for box in self.boxes:
-            grouped[box.image_id].append(box)
-        return {image_id: tuple(boxes) for image_id, boxes in grouped.items()}
+        return self._by_image(self.boxes)
+
+    @cached_property
+    def background_by_image(self) -> Mapping[int, tuple[Box, ...]]:
+        """Verified background of every image id; an image without any has an empty tuple."""
+        return self._by_image(self.background)
 
     @cached_property
     def table(self) -> "BoxTable":
@@ -70,3 +72,9 @@ class Dataset:
         """Return the number of annotations of each category name, crowd regions left out."""
         counted = Counter(self.table.category_ids[~self.table.iscrowd].tolist())
         return {category.name: counted[category.id] for category in self.categories}
+
+    def _by_image(self, boxes: Iterable[Box]) -> dict[int, tuple[Box, ...]]:
+        grouped: dict[int, list[Box]] = {image.id: [] for image in self.images}
+        for box in boxes:
+            grouped[box.image_id].append(box)
+        return {image_id: tuple(own) for image_id, own in grouped.items()}

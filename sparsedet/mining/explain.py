@@ -1,5 +1,6 @@
 """Which detections nothing explains: no annotation, no crowd, no rejection, no better detection."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def unexplained(
     own = dataset.boxes_by_image[found.image_id]
     people = [box for box in own if not box.iscrowd]
     crowds = [box.xyxy for box in own if box.iscrowd]
-    rejected = [box for box in dataset.background if box.image_id == found.image_id]
+    rejected = dataset.background_by_image[found.image_id]
     of_its_class = found.category_ids[:, None] == _categories(rejected)
     explained = np.hstack(
         [
@@ -61,9 +62,9 @@ def _same_object(
     return pairs
 
 
-def _xyxy(boxes: list[Box]) -> list[Any]:
+def _xyxy(boxes: Sequence[Box]) -> list[Any]:
     return [box.xyxy for box in boxes]
 
 
-def _categories(boxes: list[Box]) -> NDArray[np.int64]:
+def _categories(boxes: Sequence[Box]) -> NDArray[np.int64]:
     return np.array([box.category_id for box in boxes], dtype=np.int64)

@@ -12,6 +12,7 @@ from detectron2.config import CfgNode, get_cfg
 from sparsedet.errors import ConfigError
 from sparsedet.modeling import add_sparsedet_config
 from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
+from sparsedet.training.config_errors import no_value, unknown_key, wrong_value
 
 _PACKAGE = "sparsedet.configs"
 _MAX_DETAIL = 300
@@ -87,7 +88,7 @@ def default_config() -> CfgNode:
 def merge_pairs(cfg: CfgNode, pairs: Sequence[str]) -> None:
     """Set `KEY VALUE KEY VALUE ...`, values as Python literals; a lone string may fill a tuple."""
     if len(pairs) % 2:
-        raise ConfigError(f"KEY VALUE pairs: {pairs[-1]!r} has no value")
+        raise no_value(pairs[-1])
     for key, text in zip(pairs[::2], pairs[1::2], strict=True):
         if key in GIVEN_ELSEWHERE:
             raise ConfigError(f"configuration key {key}: decided by {GIVEN_ELSEWHERE[key]}")
@@ -109,7 +110,7 @@ def set_key(cfg: CfgNode, key: str, value: Any) -> None:
     for parent in parents:
         node = node.get(parent) if isinstance(node, CfgNode) else None
     if not isinstance(node, CfgNode) or leaf not in node:
-        raise ConfigError(f"no configuration key {key}")
+        raise unknown_key(cfg, key)
     if isinstance(node[leaf], tuple | list) and isinstance(value, str | int | float):
         value = (value,)
     if isinstance(node[leaf], float) and type(value) is int:
@@ -117,7 +118,7 @@ def set_key(cfg: CfgNode, key: str, value: Any) -> None:
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError) as error:
-        raise ConfigError(f"configuration key {key}: {error}") from error
+        raise wrong_value(key, node[leaf], value) from error
 
 
 def read_config(path: Path) -> CfgNode:

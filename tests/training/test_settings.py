@@ -61,10 +61,20 @@ def test_keys_can_be_set(pairs: list[str], key: str, value: object) -> None:
     ("name", "pairs", "message"),
     [
         ("resnet9000", [], "no configuration 'resnet9000'.*lite0_fpn"),
-        ("lite0_fpn", ["SOLVER.MAX_ITERS", "9"], "no configuration key SOLVER.MAX_ITERS"),
+        ("lite0_fpn", ["SOLVER.MAX_ITERS", "9"], r"MAX_ITERS; did you mean SOLVER\.MAX_ITER\?"),
+        ("lite0_fpn", ["max_iter", "9"], r"did you mean SOLVER\.MAX_ITER\?"),
+        ("lite0_fpn", ["solver.base_lr", "9"], r"did you mean SOLVER\.BASE_LR\?"),
+        ("lite0_fpn", ["PASTES", "9"], r"did you mean SPARSEDET\.STAGED\.PASTES\?"),
+        ("lite0_fpn", ["SPAGHETTI", "9"], "no configuration key SPAGHETTI$"),
         ("lite0_fpn", ["MAX_ITER.SOLVER", "9"], "no configuration key MAX_ITER.SOLVER"),
-        ("lite0_fpn", ["SOLVER.MAX_ITER", "many"], "SOLVER.MAX_ITER"),
-        ("lite0_fpn", ["SOLVER.MAX_ITER"], "'SOLVER.MAX_ITER' has no value"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER", "many"], r"MAX_ITER: 'many', expected a whole number$"),
+        ("lite0_fpn", ["SOLVER.BASE_LR", "(1, 2)"], r"BASE_LR: \(1, 2\), expected a number$"),
+        ("lite0_fpn", ["SOLVER.OPTIMIZER", "3"], "OPTIMIZER: 3, expected a text$"),
+        ("lite0_fpn", ["SOLVER.AMP", "3"], r"SOLVER\.AMP: a group of keys; .* SOLVER\.AMP\.KEY"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER"], "'SOLVER.MAX_ITER' has no value$"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER="], "'SOLVER.MAX_ITER=' has no value$"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER=5"], "has no value; write SOLVER.MAX_ITER 5, with a space"),
+        ("lite0_fpn", ["SOLVER.MAX_ITER=5", "SEED=3"], "; write SOLVER.MAX_ITER 5, with a space"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, pairs: list[str], message: str) -> None:

@@ -122,6 +122,7 @@ class Check:
             "SOLVER.WARMUP_ITERS": 2,
             "SPARSEDET.STAGED.MIN_ITER": 0,
             "SPARSEDET.STAGED.MINE_AT": (0.5,),
+            "SPARSEDET.STAGED.MIN_MISSING": 0.0,
             # The losses of a few steps on changed images are not comparable.
             "SPARSEDET.STAGED.PASTES": 0,
             "SPARSEDET.STAGED.ZOOM_SHARE": 0.0,

@@ -115,7 +115,9 @@ class TrainingProgress:
             f"mined {len(found.labels)} boxes as labels; {len(found.doubtful)} more are in doubt "
             "and ignored"
         )
-        if not found.labels:
+        if found.left_out:
+            say(f"{found.left_out} boxes are not used: few labels seem to be missing there")
+        elif not found.labels:
             say("warning: without a mined box the next stage learns little new")
 
     def mining(self, done: int, total: int) -> None:

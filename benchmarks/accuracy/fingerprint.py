@@ -38,6 +38,8 @@ _ADDED = {
     "SPARSEDET.VALIDATION.DETECTIONS": 100,
     "SPARSEDET.VALIDATION.PATIENCE": 0,
     "DATALOADER.MAX_UNREADABLE": 10,
+    # Decides only where hardly a label is missing; the cells of all labels were trained anew.
+    "SPARSEDET.STAGED.MIN_MISSING": 0.4,
 }
 """Keys that came after the first cells, with the values that mean what was without them: with these
 they don't count."""
@@ -90,13 +92,13 @@ def configuration_hash(cell: Cell, classes: int) -> str:
     cfg = prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
     cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
     cfg.SPARSEDET.STAGED.update(_STAGED_BEFORE)
-    for group in _UNREAD[cell.method]:
-        del cfg.SPARSEDET[group]
     for key, before in _ADDED.items():
         *parents, leaf = key.split(".")
         node = reduce(getitem, parents, cfg)
         if node[leaf] == before:
             del node[leaf]
+    for group in _UNREAD[cell.method]:
+        del cfg.SPARSEDET[group]
     if not cfg.SPARSEDET.VALIDATION:
         del cfg.SPARSEDET["VALIDATION"]
     return _short(cfg.dump().encode())

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sparsedet.annotations import Box, Dataset
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.run_folder import RunFolder
-from sparsedet.training.pseudo_labels import PseudoLabels, read_pseudo_labels
+from sparsedet.training.pseudo_labels import read_pseudo_labels
 from sparsedet.training.settings import read_config
 from sparsedet.training.stages import stages
 
@@ -40,8 +39,8 @@ def mined_quality(
     if run.info().method != "staged" or not mining:
         return {}
     found = read_pseudo_labels(run.mining / f"{mining[-1].name}.json")
-    kinds = [kind.name for kind in fields(PseudoLabels)]
-    return {kind: quality(getattr(found, kind), removed.boxes, unlabelled) for kind in kinds}
+    kinds = {"labels": found.labels, "doubtful": found.doubtful}
+    return {kind: quality(mined, removed.boxes, unlabelled) for kind, mined in kinds.items()}
 
 
 def quality(

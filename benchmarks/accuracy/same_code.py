@@ -114,4 +114,8 @@ def difference(one: RunFolder, other: RunFolder) -> str | int:
 
 def _mined(path: Path) -> dict[str, list[Any]]:
     """Return mined boxes by kind: versions may differ in their order, and in kinds without any."""
-    return {kind: sorted(boxes, key=json.dumps) for kind, boxes in read_json(path).items() if boxes}
+    return {
+        kind: sorted(boxes, key=json.dumps)
+        for kind, boxes in read_json(path).items()
+        if isinstance(boxes, list) and boxes
+    }

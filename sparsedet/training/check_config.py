@@ -144,6 +144,7 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("SPARSEDET.MINING.CLASS_PRECISION", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.MINE_AT", _shares_inside, "shares of the iterations, between 0 and 1"),
     ("SPARSEDET.STAGED.MIN_ITER", _not_negative, "0 or more"),
+    ("SPARSEDET.STAGED.MIN_MISSING", _share, "a share, 0 to 1"),
     ("SPARSEDET.STAGED.PASTES", _not_negative, "0 or more"),
     ("SPARSEDET.STAGED.PASTE_LABELS", _positive, "at least 1"),
     ("SPARSEDET.STAGED.PASTE_SCALE", _scales, "two factors above 0, the lower one first"),

@@ -5,7 +5,7 @@ again: an interrupted stage goes on with the boxes that it started with.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class PseudoLabels:
     """Boxes whose object and class are sure."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored."""
+    left_out: int = 0
+    """How many boxes were found where hardly any label is missing, and are not used."""
 
 
 NOTHING = PseudoLabels((), ())
@@ -33,12 +35,16 @@ def usable(found: PseudoLabels, rule: Any) -> PseudoLabels:
     labels, doubtful = found.labels, found.doubtful
     if not rule.LABELS:
         labels, doubtful = (), labels + doubtful
-    return PseudoLabels(labels, doubtful if rule.IGNORED else ())
+    return replace(found, labels=labels, doubtful=doubtful if rule.IGNORED else ())
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
-    content = {"labels": _entries(boxes.labels), "doubtful": _entries(boxes.doubtful)}
+    content = {
+        "labels": _entries(boxes.labels),
+        "doubtful": _entries(boxes.doubtful),
+        "left_out": boxes.left_out,
+    }
     write_json(path, content)
 
 
@@ -50,7 +56,11 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
     """
     content = read_json(path)
     try:
-        return PseudoLabels(labels=_boxes(content["labels"]), doubtful=_boxes(content["doubtful"]))
+        return PseudoLabels(
+            labels=_boxes(content["labels"]),
+            doubtful=_boxes(content["doubtful"]),
+            left_out=content["left_out"],
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"

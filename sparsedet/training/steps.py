@@ -15,6 +15,7 @@ from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.best import ValidationData, Validator
 from sparsedet.training.held_out import part_validation
 from sparsedet.training.listeners import Listeners
+from sparsedet.training.missing import where_missing
 from sparsedet.training.pseudo_labels import (
     NOTHING,
     PseudoLabels,
@@ -115,11 +116,13 @@ class Steps:
         """Mine the training images, and write `path`."""
         model = checkpoint.build(self.cfg)
         model.load_state_dict(weights)
+        # Hidden annotations explain detections as well as others; images set aside stay so.
+        dataset = self.dataset.with_images(self.labels.images)
+        rule = self.cfg.SPARSEDET.STAGED
         mined = mine_by(
             model.eval(),
             self.cfg,
-            # Hidden annotations explain detections as well as others; images set aside stay so.
-            self.dataset.with_images(self.labels.images),
+            dataset,
             self.images,
             self.run.info(),
             on_image=self.listeners.on_mining,
@@ -127,6 +130,6 @@ class Steps:
             on_unreadable=self.listeners.on_unreadable,
         )
         found = PseudoLabels(mined.labels, mined.doubtful)
-        found = usable(found, self.cfg.SPARSEDET.STAGED)
+        found = usable(where_missing(found, dataset, rule.MIN_MISSING), rule)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.listeners.on_mined(found)

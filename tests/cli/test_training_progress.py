@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from sparsedet.annotations import Box
 from sparsedet.cli.time_left import TimeLeft, shown
 from sparsedet.cli.training_progress import Layout, TrainingProgress, training_progress
+from sparsedet.training.pseudo_labels import PseudoLabels
 from sparsedet.training.stage import StageProgress
 
 LOSSES = {
@@ -86,6 +88,31 @@ def test_without_a_terminal_there_is_a_line_now_and_then(
     assert first == f"stage1 40/90  left 0:00:00  {figures}"
     # The stage ends here.
     assert second == f"stage1 45/90  left 0:00:00  {figures}"
+
+
+BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 boxes as labels; 2 more are in doubt"]),
+        (PseudoLabels((), ()), ["mined 0 boxes", "warning: without a mined box"]),
+        (
+            PseudoLabels((), (), left_out=7),
+            ["mined 0 boxes", "7 boxes are not used: few labels seem to be missing there"],
+        ),
+        (PseudoLabels((BOX,), (), left_out=7), ["mined 1 boxes", "7 boxes are not used"]),
+    ],
+)
+def test_what_becomes_of_mined_boxes_is_told(
+    capsys: pytest.CaptureFixture[str], found: PseudoLabels, lines: list[str]
+) -> None:
+    with training_progress() as progress:
+        progress.mined(found)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(told, lines, strict=True))
 
 
 def screen(width: int, *steps: StageProgress, mined: Sequence[int] = ()) -> list[str]:

@@ -26,7 +26,7 @@ def start(scenes: Scenes, root: Path) -> RunFolder:
         *("SOLVER.CHECKPOINT_PERIOD", "4", "TEST.EVAL_PERIOD", "6"),
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", "SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0", "SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
-        *("SPARSEDET.STAGED.MIN_ITER", "0"),
+        *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MIN_MISSING", "0.0"),
     )
     start_run(
         cfg, run, read_coco(scenes.annotations).with_boxes(scenes.dataset.boxes[::2]),

@@ -117,7 +117,7 @@ def test_the_stages_and_minings_of_a_run_share_one(scenes: Scenes, tmp_path: Pat
         2,
         *FULL_SIZE,
         *("SOLVER.IMS_PER_BATCH", "4"),
-        *("SPARSEDET.STAGED.MIN_ITER", "0"),
+        *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MIN_MISSING", "0.0"),
         *("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),
     )
     source = tmp_path / "train.json"

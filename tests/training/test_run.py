@@ -73,7 +73,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
         *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
         *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
-        *("SPARSEDET.STAGED.MIN_ITER", "0"),
+        *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MIN_MISSING", "0.0"),
         *("SOLVER.EMA_DECAY", "0.5"),
     )
     start_run(

@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from sparsedet.annotations import Box
+from sparsedet.mining.calibrate import Thresholds
+from sparsedet.mining.mine import MiningResult
+from sparsedet.modeling import checkpoint
 from sparsedet.modeling.targets import Role
 from sparsedet.run_folder import RunFolder
 from sparsedet.training import steps
-from sparsedet.training.pseudo_labels import NOTHING, PseudoLabels, write_pseudo_labels
+from sparsedet.training.pseudo_labels import NOTHING, PseudoLabels, read_pseudo_labels
 from sparsedet.training.samples import TrainingImage
 from sparsedet.training.stage import Stage
 from sparsedet.training.train import run_training, start_run
 from tests.training.conftest import Scenes, short_config
+
+EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
 class Ended(Exception):
@@ -54,11 +60,15 @@ def rows_by_stage(
             raise Ended
         return {}
 
-    def mine(self: steps.Steps, weights: Any, path: Path) -> None:
-        write_pseudo_labels(mined[path.stem], path)
+    finds = iter(mined.values())
+
+    def mine_by(*args: Any, **kwargs: Any) -> MiningResult:
+        found = next(finds)
+        return MiningResult((), found.labels, found.doubtful, Thresholds({}, {}, 0.0))
 
     monkeypatch.setattr(steps, "train_stage", train_stage)
-    monkeypatch.setattr(steps.Steps, "_mine", mine)
+    monkeypatch.setattr(steps, "mine_by", mine_by)
+    monkeypatch.setattr(checkpoint, "build", lambda cfg: nn.Identity())
     with pytest.raises(Ended):
         run_training(run)
     return seen
@@ -80,7 +90,7 @@ def test_every_stage_learns_from_what_the_last_mining_found(
         "stage1": PseudoLabels((mined_box(first, 3),), (mined_box(second, 5),)),
         "stage2": PseudoLabels((mined_box(first, 4), mined_box(second, 6)), ()),
     }
-    seen = rows_by_stage(scenes, tmp_path, monkeypatch, found)
+    seen = rows_by_stage(scenes, tmp_path, monkeypatch, found, *EVERYWHERE)
     assert list(seen) == ["stage1", "stage2", "stage3"]
     assert seen["stage1"][Role.MINED] == seen["stage1"][Role.IGNORED] == []
     assert seen["stage2"][Role.MINED] == rows(found["stage1"].labels)
@@ -89,6 +99,21 @@ def test_every_stage_learns_from_what_the_last_mining_found(
     assert seen["stage3"][Role.IGNORED] == []
     for stage in seen.values():
         assert len(stage[Role.LABEL]) == len(scenes.dataset.boxes)
+
+
+def test_what_was_mined_is_left_out_where_hardly_a_label_is_missing(
+    scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = scenes.dataset.images[0].id
+    labels = len(scenes.dataset.boxes)
+    few = PseudoLabels((mined_box(image, 3),), (mined_box(image, 5),))
+    many = PseudoLabels(tuple(mined_box(image, 3 + number) for number in range(labels)), ())
+    seen = rows_by_stage(scenes, tmp_path, monkeypatch, {"stage1": few, "stage2": many})
+    assert seen["stage2"][Role.MINED] == seen["stage2"][Role.IGNORED] == []
+    assert len(seen["stage3"][Role.MINED]) == labels
+    kept = RunFolder(tmp_path / "run").mining
+    left_out = [read_pseudo_labels(kept / f"stage{number}.json").left_out for number in (1, 2)]
+    assert left_out == [2, 0]
 
 
 def test_what_is_hidden_to_measure_on_is_ignored_and_no_background(

@@ -90,7 +90,8 @@ def train(
     """Train a detector on sparse annotations.
 
     Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (mine on the way
-    and go on with what was found; the default). The result is a run folder for eval, mine and push.
+    and, where labels are missing, go on with what was found; the default). The result is a run
+    folder for eval, mine and push.
     """
     start = Launch(num_gpus, num_machines, machine_rank, dist_url)
     if start.is_wanted:

@@ -116,7 +116,10 @@ class TrainingProgress:
             "and ignored"
         )
         if found.left_out:
-            say(f"{found.left_out} boxes are not used: few labels seem to be missing there")
+            say(
+                f"{found.left_out} more are not used: too few labels seem to be missing "
+                "(SPARSEDET.STAGED.MIN_MISSING 0.0 would use them)"
+            )
         elif not found.labels:
             say("warning: without a mined box the next stage learns little new")
 

@@ -56,24 +56,29 @@ def free_cores() -> int:
     """Return how many of the usable cores others leave free, at least one.
 
     Measured when it is first asked for, while this process sleeps: later, a training would count
-    what it takes itself as the load of others.
+    what it takes itself as the load of others. A container's quota is a share of all cores, and is
+    taken to be as busy as they are.
     """
     cores = usable_cores()
-    busy = psutil.cpu_percent(_LOAD_SECONDS, percpu=True)
+    try:
+        busy = psutil.cpu_percent(_LOAD_SECONDS, percpu=True)
+    except OSError:
+        busy = []
     if hasattr(os, "sched_getaffinity"):
         own = os.sched_getaffinity(0)
-        busy = [load for core, load in enumerate(busy) if core in own] or busy
-    # Of the machine's cores a container's quota is a part, and so is its load.
-    free = cores * (1 - sum(busy) / len(busy) / 100)
-    return max(1, round(free))
+        busy = [load for core, load in enumerate(busy) if core in own]
+    if not busy:
+        return cores
+    return max(1, round(cores * (1 - sum(busy) / len(busy) / 100)))
 
 
 def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
     """Return how many processes should load images.
 
-    None where all decoded images fit in the cache. Elsewhere a GPU gets one per free core; a
-    training on the CPU, whose threads take the cores already, one for every four: on two cores a
-    process beside it gained nothing, even with images of 8 megapixels.
+    None where all decoded images fit in the cache. Elsewhere a GPU gets one per free core, and one
+    where none is left, so that it does not wait for every image; a training on the CPU, whose
+    threads take the cores already, one for every four: on two cores a process beside it gained
+    nothing, even with images of 8 megapixels.
 
     Args:
         image_bytes: what all images take decoded.
@@ -83,7 +88,7 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
     if image_bytes <= cache_bytes:
         return 0
     cores = free_cores() // local_processes()
-    return min(MAX_WORKERS, cores // 4 if device == "cpu" else cores)
+    return min(MAX_WORKERS, cores // 4 if device == "cpu" else max(1, cores))
 
 
 def peak_memory(device: torch.device | str) -> int:

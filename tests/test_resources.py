@@ -117,6 +117,17 @@ def test_processes_load_what_the_cache_does_not_hold(
     assert resources.choose_workers(image_bytes, 2 * GIB, device=device) == workers
 
 
+@pytest.mark.parametrize(
+    ("free", "device", "workers"), [(8, "cuda", 4), (1, "cuda", 1), (8, "cpu", 1), (6, "cpu", 0)]
+)
+def test_processes_of_one_machine_share_its_free_cores(
+    monkeypatch: pytest.MonkeyPatch, free: int, device: str, workers: int
+) -> None:
+    monkeypatch.setattr(resources, "free_cores", lambda: free)
+    monkeypatch.setattr(resources, "local_processes", lambda: 2)
+    assert resources.choose_workers(3 * GIB, 2 * GIB, device=device) == workers
+
+
 @pytest.fixture
 def measured_anew() -> Iterator[None]:
     resources.free_cores.cache_clear()
@@ -133,6 +144,8 @@ def measured_anew() -> Iterator[None]:
         (4, [90, 90, 90, 90, 0, 0, 0, 0], 1),
         (4, [100, 100, 100, 100, 0, 0, 0, 0], 1),
         (2, [50, 50, 50, 50, 0, 0, 0, 0], 1),
+        # Nothing could be measured.
+        (3, [], 3),
     ],
 )
 def test_only_cores_that_others_leave_free_get_a_process(

@@ -38,11 +38,11 @@ _ADDED = {
     "SPARSEDET.VALIDATION.DETECTIONS": 100,
     "SPARSEDET.VALIDATION.PATIENCE": 0,
     "DATALOADER.MAX_UNREADABLE": 10,
-    # Decides only where hardly a label is missing; the cells of all labels were trained anew.
-    "SPARSEDET.STAGED.MIN_MISSING": 0.4,
 }
 """Keys that came after the first cells, with the values that mean what was without them: with these
 they don't count."""
+_ADDED_WHERE_SPARSE = {"SPARSEDET.STAGED.MIN_MISSING": 0.4}
+"""The same, with values that mean what was without them on data of which boxes were removed."""
 _STAGED_BEFORE = {"HELD_OUT": 0.0, "OBJECTS": False}
 """Keys below SPARSEDET.STAGED that only the first cells had, with the values that mean what is
 without them."""
@@ -92,7 +92,7 @@ def configuration_hash(cell: Cell, classes: int) -> str:
     cfg = prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
     cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
     cfg.SPARSEDET.STAGED.update(_STAGED_BEFORE)
-    for key, before in _ADDED.items():
+    for key, before in (_ADDED if cell.drop == 0 else _ADDED | _ADDED_WHERE_SPARSE).items():
         *parents, leaf = key.split(".")
         node = reduce(getitem, parents, cfg)
         if node[leaf] == before:

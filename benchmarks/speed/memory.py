@@ -59,6 +59,7 @@ def print_memory(method: str, data: SpeedData, weights: Path, iterations: int) -
     cfg.SOLVER.MAX_ITER = iterations
     cfg.SPARSEDET.PSEUDO_POSITIVES.START_ITER = 0
     cfg.SPARSEDET.STAGED.MIN_ITER = 0
+    cfg.SPARSEDET.STAGED.MIN_MISSING = 0.0
     minings: list[PseudoLabels] = []
     with TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")

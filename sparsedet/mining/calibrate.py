@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.annotations import Category, Dataset
+from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 
@@ -29,7 +29,8 @@ NEVER = 1.01
 class ScoredBox:
     """An annotated object that the model found, and its best detection there, of any class."""
 
-    class_name: str
+    box: Box
+    """The annotation."""
     score: float
     """The detection's, for its own class."""
     object_score: float
@@ -83,7 +84,7 @@ def scored_boxes(detections: Sequence[Detections], dataset: Dataset) -> list[Sco
                 best = on_box[found.scores[on_box].argmax()]
                 scored.append(
                     ScoredBox(
-                        class_name=dataset.category_by_id[box.category_id].name,
+                        box=box,
                         score=float(found.scores[best]),
                         object_score=float(found.object_scores[best]),
                         right=bool(found.category_ids[best] == box.category_id),
@@ -100,10 +101,10 @@ def thresholds(
     Objects that the model did not find have no score and are left out; where it found none at all,
     nothing is sure.
     """
-    names = np.array([box.class_name for box in scored])
-    scores = np.array([box.score for box in scored])
-    object_scores = np.array([box.object_score for box in scored])
-    right = np.array([box.right for box in scored], dtype=bool)
+    category_ids = np.array([one.box.category_id for one in scored], dtype=np.int64)
+    scores = np.array([one.score for one in scored])
+    object_scores = np.array([one.object_score for one in scored])
+    right = np.array([one.right for one in scored], dtype=bool)
 
     def quantiles(
         values: NDArray[np.float64],
@@ -114,7 +115,7 @@ def thresholds(
     ) -> dict[int, float]:
         result = {}
         for category in categories:
-            own = values[counts & (names == category.name)]
+            own = values[counts & (category_ids == category.id)]
             basis = own if len(own) >= MIN_BOXES else values[counts]
             result[category.id] = (
                 float(np.clip(np.quantile(basis, share), least, most)) if len(basis) else NEVER

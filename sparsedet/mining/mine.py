@@ -34,6 +34,9 @@ class MiningResult:
     """Of those shown, boxes whose class is sure: labels for the training that goes on."""
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored by the training."""
+    known: tuple[Box, ...]
+    """Annotated objects, not of exhaustive images, that would have been mined as labels or doubtful
+    without their annotation: the model is as sure of an object there."""
     thresholds: Thresholds
 
 
@@ -127,8 +130,9 @@ def select(
         rule: the configuration node SPARSEDET.MINING.
         run_id: of the run that mines.
     """
+    scored = scored_boxes(detections, dataset)
     limits = thresholds(
-        scored_boxes(detections, dataset),
+        scored,
         dataset.categories,
         ThresholdRule(
             quantile=rule.QUANTILE,
@@ -155,7 +159,14 @@ def select(
         mined.extend(_mined_boxes(new.select(shown), dataset, limits, run_id))
         labels.extend(_boxes(new.select(is_label)))
         doubtful.extend(_boxes(new.select(in_doubt)))
-    return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), limits)
+    known = (
+        one.box
+        for one in scored
+        if not dataset.image_by_id[one.box.image_id].exhaustive
+        # The threshold of sure labels is never lower.
+        and one.object_score >= limits.doubtful[one.box.category_id]
+    )
+    return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), tuple(known), limits)
 
 
 def _of_class(found: Detections, limits: Mapping[int, float]) -> NDArray[np.float64]:

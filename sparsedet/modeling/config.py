@@ -72,8 +72,9 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.MINE_AT = (0.375, 0.6875)
     # But never before this iteration: a model that has seen little takes much for objects.
     cfg.SPARSEDET.STAGED.MIN_ITER = 100
-    # Mined boxes are used where at least this share of the objects seems to have no label: of all
-    # objects, or of those of a class; and on images without any label. 0: everywhere.
+    # Mined boxes are used where at least this share of the objects that the model finds has no
+    # label: of all of them, or of those of a class; and on images without any label. 0: everywhere.
+    # Of nearly complete labels those that are left out are often left out for a reason.
     cfg.SPARSEDET.STAGED.MIN_MISSING = 0.4
     # What a mined box is to the training that goes on. Object and class are sure: a label.
     cfg.SPARSEDET.STAGED.LABELS = True

@@ -22,7 +22,12 @@ def check_config(cfg: CfgNode) -> None:
         value: Any = cfg
         for name in key.split("."):
             value = value[name]
-        if not allowed(value):
+        try:
+            fits = allowed(value)
+        except TypeError:
+            # A text in a tuple of numbers, for instance.
+            fits = False
+        if not fits:
             raise ConfigError(f"configuration key {key} is {value!r}, expected {expected}")
     if cfg.MODEL.BACKBONE.NAME == BUILDER:
         check_timm(cfg)

@@ -1,6 +1,6 @@
 """What is wrong with a configuration key, in words of the person who typed it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,6 +8,23 @@ from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
 
+GIVEN_ELSEWHERE = {
+    "SEED": "--seed",
+    "OUTPUT_DIR": "-o",
+    "MODEL.DEVICE": "--device",
+    "DATASETS.TRAIN": "--train",
+    "DATASETS.TEST": "--val",
+    "SPARSEDET.METHOD": "--method",
+    "MODEL.META_ARCHITECTURE": "--method",
+    "MODEL.PROPOSAL_GENERATOR.NAME": "--method",
+    "MODEL.ROI_HEADS.NAME": "--method",
+    "MODEL.RPN.LABELLED_IMAGES_ONLY": "--method",
+    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": "--method",
+    "MODEL.ROI_HEADS.NUM_CLASSES": "the training data",
+}
+"""Keys that an option, or the data, decides."""
+
+_MOST_NAMED = 3
 _KINDS = {
     bool: "True or False",
     int: "a whole number",
@@ -25,34 +42,41 @@ def unknown_key(cfg: CfgNode, key: str) -> ConfigError:
 
 def wrong_value(key: str, present: Any, value: Any) -> ConfigError:
     """Return the error about a value of another type than the `present` one has."""
-    kind = _KINDS.get(type(present), f"a value like {present!r}")
     if isinstance(present, CfgNode):
-        return ConfigError(
-            f"configuration key {key}: a group of keys; set one of them, as {key}.KEY"
-        )
+        first = next(iter(present))
+        return ConfigError(f"configuration key {key}: a group of keys, as {key}.{first}; set these")
+    kind = _KINDS.get(type(present), f"a value like {present!r}")
     return ConfigError(f"configuration key {key}: {value!r}, expected {kind}")
 
 
-def no_value(pair: str) -> ConfigError:
-    """Return the error about a last word that has no value behind it."""
-    key, equals, value = pair.partition("=")
-    hint = f"; write {key} {value}, with a space" if equals and value else ""
-    return ConfigError(f"KEY VALUE pairs: {pair!r} has no value{hint}")
+def check_pairs(pairs: Sequence[str]) -> None:
+    """Check that words are `KEY VALUE KEY VALUE ...`.
+
+    Raises:
+        ConfigError: naming the first key that comes with its value in one word, or has none.
+    """
+    for word in pairs[::2]:
+        key, _, value = word.partition("=")
+        if key and value:
+            raise ConfigError(f"KEY VALUE pairs: {word!r}; write {key} {value}, with a space")
+    if len(pairs) % 2:
+        raise ConfigError(f"KEY VALUE pairs: {pairs[-1]!r} has no value")
 
 
 def _hint(cfg: CfgNode, key: str) -> str:
-    if "=" in key:
-        return f"; write {key.replace('=', ' ', 1)}, with a space"
     known = list(_dotted(cfg))
     upper = key.upper()
     same_leaf = [name for name in known if name.endswith(f".{upper}")]
     likely = same_leaf or get_close_matches(upper, known, n=1, cutoff=0.8)
-    return f"; did you mean {' or '.join(likely[:3])}?" if likely else ""
+    if not likely:
+        return ""
+    if option := GIVEN_ELSEWHERE.get(likely[0]):
+        return f"; {likely[0]} is decided by {option}"
+    return f"; did you mean {' or '.join(likely[:_MOST_NAMED])}?"
 
 
 def _dotted(node: CfgNode, prefix: str = "") -> Iterator[str]:
     for key, value in node.items():
+        yield prefix + key
         if isinstance(value, CfgNode):
             yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key

@@ -3,7 +3,7 @@
 - `plain`: Faster R-CNN on the labels as they are.
 - `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
 - `staged`: the training pauses twice to mine its own images, and goes on with sure boxes as labels
-  and doubtful ones ignored, unless hardly a label is missing. Images that a person did not annotate
+  and doubtful ones ignored, unless few labels are missing. Images that a person did not annotate
   count as annotated once something is mined on them. From the start labelled objects are pasted
   into other images, and some images are zoomed.
 """

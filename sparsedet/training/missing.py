@@ -1,44 +1,45 @@
-"""Where labels are missing, and where they are not: what was mined is trained on there alone.
+"""Where labels are missing, and where few are: what was mined is trained on in the former alone.
 
-Of almost complete labels, those that are left out are often left out for a reason: what annotators
+Of nearly complete labels, those that are left out are often left out for a reason: what annotators
 take for no object worth a box, as cells out of focus. A training on what it mined there unlearns
 that reason; one that is not told of it keeps it, and has little to gain from a few boxes more.
-The share of objects with a label is a parameter of its own in learning from positive and unlabelled
-data: Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (KDD 2008). Here
-it is estimated by counting what mining found.
+
+The share of objects that have a label decides, a parameter of its own in learning from positive and
+unlabelled data: Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (KDD
+2008). Here it is estimated from what a model finds: of annotated objects and of others, by the same
+thresholds, so that a weak model does not take its own misses for complete labels.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.training.pseudo_labels import PseudoLabels
 
 
-def where_missing(found: PseudoLabels, dataset: Dataset, least: float) -> PseudoLabels:
+def where_missing(
+    found: PseudoLabels, known: Sequence[Box], dataset: Dataset, least: float
+) -> PseudoLabels:
     """Return those of the mined boxes that are on places where labels seem to be missing.
 
-    That is everywhere when of all objects at least the share `least` has no label; else for the
-    classes of which that is true, and on images without any label.
+    That is everywhere when of the objects that the model finds at least the share `least` has no
+    label; else for the classes of which that is true. Images without any label don't count: what
+    is mined there says nothing about the others, and is used in any case.
 
     Args:
         found: what was mined.
+        known: annotated objects that the model finds as well.
         dataset: the images that were mined, and their annotations.
-        least: share of the objects, annotated and found together; 0: everywhere.
+        least: share of the objects, 0 to 1; 0: everywhere.
     """
-    both = [*found.labels, *found.doubtful]
-    # Nothing is mined on the others: their labels say nothing about what these lack.
-    incomplete = {image.id for image in dataset.images if not image.exhaustive}
-    own = [box for box in dataset.boxes if box.image_id in incomplete and not box.iscrowd]
-    if _share(len(both), len(own)) >= least:
+    labelled = {box.image_id for box in dataset.boxes if not box.iscrowd}
+    mined = [box for box in (*found.labels, *found.doubtful) if box.image_id in labelled]
+    if _share(len(mined), len(known)) >= least:
         return found
-    mined_of = Counter(box.category_id for box in both)
-    labels_of = Counter(box.category_id for box in own)
-    lacking = {
-        number for number in mined_of if _share(mined_of[number], labels_of[number]) >= least
-    }
-    labelled = {box.image_id for box in own}
+    mined_of = Counter(box.category_id for box in mined)
+    known_of = Counter(box.category_id for box in known)
+    lacking = {number for number in mined_of if _share(mined_of[number], known_of[number]) >= least}
 
     def chosen(boxes: Iterable[Box]) -> tuple[Box, ...]:
         return tuple(
@@ -46,9 +47,11 @@ def where_missing(found: PseudoLabels, dataset: Dataset, least: float) -> Pseudo
         )
 
     used = PseudoLabels(chosen(found.labels), chosen(found.doubtful))
-    return replace(used, left_out=len(both) - len(used.labels) - len(used.doubtful))
+    left_out = sum(map(len, (found.labels, found.doubtful)))
+    left_out -= sum(map(len, (used.labels, used.doubtful)))
+    return replace(used, left_out=left_out)
 
 
-def _share(mined: int, labels: int) -> float:
+def _share(mined: int, known: int) -> float:
     """Return the share of objects without a label; 0 where there are none at all."""
-    return mined / (mined + labels) if mined else 0.0
+    return mined / (mined + known) if mined else 0.0

@@ -23,7 +23,7 @@ class PseudoLabels:
     doubtful: tuple[Box, ...]
     """There may be an object: to be ignored."""
     left_out: int = 0
-    """How many boxes were found where hardly any label is missing, and are not used."""
+    """How many boxes were found where few labels are missing, and are not used."""
 
 
 NOTHING = PseudoLabels((), ())
@@ -59,7 +59,8 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
         return PseudoLabels(
             labels=_boxes(content["labels"]),
             doubtful=_boxes(content["doubtful"]),
-            left_out=content["left_out"],
+            # Former versions had none.
+            left_out=content.get("left_out", 0),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

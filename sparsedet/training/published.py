@@ -12,7 +12,8 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
-from sparsedet.training.settings import GIVEN_ELSEWHERE, load_config, parse_value, set_key
+from sparsedet.training.config_errors import GIVEN_ELSEWHERE, check_pairs
+from sparsedet.training.settings import load_config, parse_value, set_key
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
     Raises:
         ConfigError: naming the key that is unknown, or whose value has no meaning.
     """
-    if len(pairs) % 2:
-        raise ConfigError(f"KEY VALUE pairs: {pairs[-1]!r} has no value")
+    check_pairs(pairs)
     values = {key: parse_value(text) for key, text in zip(pairs[::2], pairs[1::2], strict=True)}
     train = _single(values, "DATASETS.TRAIN")
     if train is None:

@@ -12,7 +12,7 @@ from detectron2.config import CfgNode, get_cfg
 from sparsedet.errors import ConfigError
 from sparsedet.modeling import add_sparsedet_config
 from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
-from sparsedet.training.config_errors import no_value, unknown_key, wrong_value
+from sparsedet.training.config_errors import GIVEN_ELSEWHERE, check_pairs, unknown_key, wrong_value
 
 _PACKAGE = "sparsedet.configs"
 _MAX_DETAIL = 300
@@ -27,22 +27,6 @@ _BROKEN_CONFIG = (
     yaml.YAMLError,
     OSError,
 )
-
-GIVEN_ELSEWHERE = {
-    "SEED": "--seed",
-    "OUTPUT_DIR": "-o",
-    "MODEL.DEVICE": "--device",
-    "DATASETS.TRAIN": "--train",
-    "DATASETS.TEST": "--val",
-    "SPARSEDET.METHOD": "--method",
-    "MODEL.META_ARCHITECTURE": "--method",
-    "MODEL.PROPOSAL_GENERATOR.NAME": "--method",
-    "MODEL.ROI_HEADS.NAME": "--method",
-    "MODEL.RPN.LABELLED_IMAGES_ONLY": "--method",
-    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": "--method",
-    "MODEL.ROI_HEADS.NUM_CLASSES": "the training data",
-}
-"""Keys that an option, or the data, decides."""
 
 
 def names() -> list[str]:
@@ -87,8 +71,7 @@ def default_config() -> CfgNode:
 
 def merge_pairs(cfg: CfgNode, pairs: Sequence[str]) -> None:
     """Set `KEY VALUE KEY VALUE ...`, values as Python literals; a lone string may fill a tuple."""
-    if len(pairs) % 2:
-        raise no_value(pairs[-1])
+    check_pairs(pairs)
     for key, text in zip(pairs[::2], pairs[1::2], strict=True):
         if key in GIVEN_ELSEWHERE:
             raise ConfigError(f"configuration key {key}: decided by {GIVEN_ELSEWHERE[key]}")
@@ -111,14 +94,18 @@ def set_key(cfg: CfgNode, key: str, value: Any) -> None:
         node = node.get(parent) if isinstance(node, CfgNode) else None
     if not isinstance(node, CfgNode) or leaf not in node:
         raise unknown_key(cfg, key)
-    if isinstance(node[leaf], tuple | list) and isinstance(value, str | int | float):
+    present = node[leaf]
+    # yacs lets None take any place, and a dictionary that of a group.
+    if isinstance(present, CfgNode) or (value is None and present is not None):
+        raise wrong_value(key, present, value)
+    if isinstance(present, tuple | list) and isinstance(value, str | int | float):
         value = (value,)
-    if isinstance(node[leaf], float) and type(value) is int:
+    if isinstance(present, float) and type(value) is int:
         value = float(value)
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError) as error:
-        raise wrong_value(key, node[leaf], value) from error
+        raise wrong_value(key, present, value) from error
 
 
 def read_config(path: Path) -> CfgNode:

@@ -130,6 +130,7 @@ class Steps:
             on_unreadable=self.listeners.on_unreadable,
         )
         found = PseudoLabels(mined.labels, mined.doubtful)
-        found = usable(where_missing(found, dataset, rule.MIN_MISSING), rule)
+        found = where_missing(found, mined.known, dataset, rule.MIN_MISSING)
+        found = usable(found, rule)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.listeners.on_mined(found)

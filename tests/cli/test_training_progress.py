@@ -100,9 +100,9 @@ BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
         (PseudoLabels((), ()), ["mined 0 boxes", "warning: without a mined box"]),
         (
             PseudoLabels((), (), left_out=7),
-            ["mined 0 boxes", "7 boxes are not used: few labels seem to be missing there"],
+            ["mined 0 boxes", "7 more are not used: too few labels seem to be missing"],
         ),
-        (PseudoLabels((BOX,), (), left_out=7), ["mined 1 boxes", "7 boxes are not used"]),
+        (PseudoLabels((BOX,), (), left_out=7), ["mined 1 boxes", "7 more are not used"]),
     ],
 )
 def test_what_becomes_of_mined_boxes_is_told(

@@ -22,6 +22,7 @@ from sparsedet.training.settings import load_config
 RULE = load_config("lite0_fpn", []).SPARSEDET.MINING
 CAT, DOG = 1, 2
 CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
+A_CAT, A_DOG = (Box(1, 1, category, (0.0, 0.0, 50.0, 50.0)) for category in (CAT, DOG))
 HUMAN_SCORES = np.linspace(0.5, 0.95, 10)
 
 
@@ -136,6 +137,7 @@ def test_nothing_is_mined_where_a_person_vouched_for_the_image() -> None:
     result = mine((FREE, CAT, SURE, 0.75), exhaustive=True)
     assert not result.mined
     assert not result.doubtful
+    assert not result.known
 
 
 def select_one(xyxy: XYXY, category: int, score: float = 0.95, **parts: Any) -> MiningResult:
@@ -187,8 +189,8 @@ LIMITS = ThresholdRule(
 
 
 def test_rare_classes_share_a_threshold() -> None:
-    cats = [ScoredBox("cat", 0.9, 0.9, True)] * MIN_BOXES
-    dogs = [ScoredBox("dog", 0.1, 0.1, True)] * (MIN_BOXES - 1)
+    cats = [ScoredBox(A_CAT, 0.9, 0.9, True)] * MIN_BOXES
+    dogs = [ScoredBox(A_DOG, 0.1, 0.1, True)] * (MIN_BOXES - 1)
     limits = thresholds(cats + dogs, CATEGORIES, LIMITS)
     assert limits.sure == {CAT: pytest.approx(0.9), DOG: pytest.approx(0.9)}
     enough = thresholds([*cats, *dogs, dogs[0]], CATEGORIES, LIMITS)
@@ -196,7 +198,7 @@ def test_rare_classes_share_a_threshold() -> None:
 
 
 def test_objects_taken_for_another_class_tell_of_objects_alone() -> None:
-    scored = [ScoredBox("cat", 0.8, 0.95, True)] * 12 + [ScoredBox("cat", 0.2, 0.5, False)] * 12
+    scored = [ScoredBox(A_CAT, 0.8, 0.95, True)] * 12 + [ScoredBox(A_CAT, 0.2, 0.5, False)] * 12
     limits = thresholds(scored, CATEGORIES, LIMITS)
     assert limits.sure[CAT] == pytest.approx(0.8)
     assert limits.doubtful[CAT] == pytest.approx(0.5)
@@ -216,7 +218,7 @@ def test_what_a_weak_model_hardly_sees_is_background() -> None:
 def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float) -> None:
     """A model that is sure of all that it learned must not take the rest for background."""
     rule = replace(LIMITS, doubtful_range=(0.3, 0.5))
-    limits = thresholds([ScoredBox("cat", score, score, True)] * 12, CATEGORIES, rule)
+    limits = thresholds([ScoredBox(A_CAT, score, score, True)] * 12, CATEGORIES, rule)
     assert limits.doubtful[CAT] == pytest.approx(expected)
 
 
@@ -235,8 +237,8 @@ def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float
 def test_a_class_is_sure_where_most_annotated_ones_are_right(
     right: int, wrong: int, least: float
 ) -> None:
-    scored = [ScoredBox("cat", 0.8, 0.9, True)] * right
-    scored += [ScoredBox("cat", 0.4, 0.9, False)] * wrong
+    scored = [ScoredBox(A_CAT, 0.8, 0.9, True)] * right
+    scored += [ScoredBox(A_CAT, 0.4, 0.9, False)] * wrong
     assert thresholds(scored, CATEGORIES, LIMITS).sure_class == pytest.approx(least)
 
 
@@ -247,4 +249,14 @@ def test_the_best_detection_on_an_annotated_object_scores_it() -> None:
         CATEGORIES,
     )
     found = detections(1, (FREE, DOG, 0.6, 0.9), (FREE, CAT, 0.3, 0.9), (column(5), CAT, 0.9, 0.9))
-    assert scored_boxes([found], dataset) == [ScoredBox("cat", 0.6, 0.9, False)]
+    assert scored_boxes([found], dataset) == [ScoredBox(dataset.boxes[0], 0.6, 0.9, False)]
+
+
+def test_annotated_objects_are_known_from_the_score_of_doubtful_ones_on() -> None:
+    human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(MIN_BOXES + 2))
+    dataset = Dataset((Image(1, "a.png", 3000, 300),), human, CATEGORIES)
+    scored = [(column(k), CAT, 0.3, 0.9) for k in range(MIN_BOXES)]
+    # One is hardly an object to the model, and one it does not find.
+    result = judged(detections(1, *scored, (column(MIN_BOXES), CAT, 0.3, 0.45)), dataset)
+    assert result.thresholds.doubtful[CAT] == 0.5
+    assert result.known == human[:MIN_BOXES]

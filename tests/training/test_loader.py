@@ -65,7 +65,7 @@ def test_worker_processes_change_nothing(scenes: Scenes, workers: str) -> None:
 def test_processes_load_what_is_too_much_for_the_cache(
     scenes: Scenes, monkeypatch: pytest.MonkeyPatch, cache: str, processes: int
 ) -> None:
-    monkeypatch.setattr(resources, "usable_cores", lambda: 4)
+    monkeypatch.setattr(resources, "free_cores", lambda: 4)
     cfg = short_config(8, "DATALOADER.NUM_WORKERS", "-1", "DATALOADER.CACHE_MIB", cache)
     cfg.MODEL.DEVICE = "cpu"
     apply_method(cfg, "plain")

@@ -23,9 +23,8 @@ def where_missing(
 ) -> PseudoLabels:
     """Return those of the mined boxes that are on places where labels seem to be missing.
 
-    That is everywhere when of the objects that the model finds at least the share `least` has no
-    label; else for the classes of which that is true. Images without any label don't count: what
-    is mined there says nothing about the others, and is used in any case.
+    That is everywhere when of the objects that the model finds, on all images, at least the share
+    `least` has no label; else for the classes of which that is true, and on images without any.
 
     Args:
         found: what was mined.
@@ -33,13 +32,13 @@ def where_missing(
         dataset: the images that were mined, and their annotations.
         least: share of the objects, 0 to 1; 0: everywhere.
     """
-    labelled = {box.image_id for box in dataset.boxes if not box.iscrowd}
-    mined = [box for box in (*found.labels, *found.doubtful) if box.image_id in labelled]
+    mined = [*found.labels, *found.doubtful]
     if _share(len(mined), len(known)) >= least:
         return found
     mined_of = Counter(box.category_id for box in mined)
     known_of = Counter(box.category_id for box in known)
     lacking = {number for number in mined_of if _share(mined_of[number], known_of[number]) >= least}
+    labelled = {box.image_id for box in dataset.boxes if not box.iscrowd}
 
     def chosen(boxes: Iterable[Box]) -> tuple[Box, ...]:
         return tuple(
@@ -47,9 +46,7 @@ def where_missing(
         )
 
     used = PseudoLabels(chosen(found.labels), chosen(found.doubtful))
-    left_out = sum(map(len, (found.labels, found.doubtful)))
-    left_out -= sum(map(len, (used.labels, used.doubtful)))
-    return replace(used, left_out=left_out)
+    return replace(used, left_out=len(mined) - len(used.labels) - len(used.doubtful))
 
 
 def _share(mined: int, known: int) -> float:

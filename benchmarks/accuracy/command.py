@@ -150,7 +150,8 @@ def _data(options: argparse.Namespace) -> FullData:
 def _plan(name: str, options: argparse.Namespace) -> Plan:
     plan = PLANS.get(name, Plan())
     given = {"drops": options.drops, "seeds": options.seeds}
-    return replace(plan, **{key: value for key, value in given.items() if value is not None})
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return replace(plan, more_seeds=(), **chosen) if chosen else plan
 
 
 def _options(description: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,5 +1,7 @@
 """Which cells there are."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.accuracy.fingerprint import (
@@ -31,6 +33,14 @@ def test_the_most_telling_cells_come_first() -> None:
         ("random", 0.5, "staged", True, seed) for seed in (1, 2) for _ in ABLATIONS
     ]
     assert len({one.key for one in planned}) == len(planned)
+
+
+def test_more_seeds_are_of_all_boxes() -> None:
+    fewer = cells("cells", PLAN, iterations=8, config="lite0_fpn")
+    more = cells("cells", replace(PLAN, more_seeds=(7, 8)), iterations=8, config="lite0_fpn")
+    assert [(one.drop, one.method, one.seed) for one in more if one not in fewer] == [
+        (0.0, method, seed) for seed in (7, 8) for method in ("plain", "staged")
+    ]
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -29,7 +29,7 @@ def test_the_readme_shows_the_figures_of_the_report() -> None:
         (section["data"], row["drop"]): row
         for section in REPORT["sections"]
         for row in section["rows"]
-        if row["recipe"] == "random" and len(seeds_of(row)) == SEEDS
+        if row["recipe"] == "random" and len(seeds_of(row)) >= SEEDS
     }
     assert finished
     rows = {place(name): figures for name, figures in shown(HEAD).items()}

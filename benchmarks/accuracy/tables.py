@@ -14,10 +14,10 @@ the default; `end-to-end`, the method and mining settings of SparseDet as publis
 image size and the moving average of the weights are those of the configuration, the same for all
 three. `staged` alone pastes labelled objects into other images and zooms: `plain` might gain by
 that, too. AP is the mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard
-deviations (number of seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide, with
-six it is as wide. A seed decides which boxes are removed and how training goes; the difference is
-that of `staged` to `plain`, seed by seed. A dash: not trained yet. What the methods cost is measured
-by `benchmarks/speed.py`.
+deviations (number of seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide,
+with six it is as wide. A seed decides which boxes are removed and how training goes; the difference
+is that of `staged` to `plain`, seed by seed. A dash: not trained yet. What the methods cost is
+measured by `benchmarks/speed.py`.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""

@@ -14,10 +14,10 @@ the default; `end-to-end`, the method and mining settings of SparseDet as publis
 image size and the moving average of the weights are those of the configuration, the same for all
 three. `staged` alone pastes labelled objects into other images and zooms: `plain` might gain by
 that, too. AP is the mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard
-deviations (number of seeds): with three seeds a 95 % interval of the mean is 2.5 times as wide,
-with six it is as wide. A seed decides which boxes are removed and how training goes; the difference
-is that of `staged` to `plain`, seed by seed. A dash: not trained yet. What the methods cost is
-measured by `benchmarks/speed.py`.
+deviations (number of seeds): a 95 % interval of the mean is nine times as wide with two seeds, 2.5
+times with three, and as wide with six. A seed decides which boxes are removed and how training
+goes; the difference is that of `staged` to `plain`, seed by seed. A dash: not trained yet. What the
+methods cost is measured by `benchmarks/speed.py`.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""
@@ -102,7 +102,7 @@ def _mined(section: Section) -> Iterator[str]:
         "What `staged` trained on besides the annotations, as its last mining found it (means over "
         "the seeds): how many of these boxes lie on a removed one (IoU 0.5, one to one), how many "
         "have its class too, and how many others lie on an object that the published labels lack. "
-        "There is no row where the last mining left all of them out, as few labels seemed to be "
+        "There is no row where the last mining's boxes were not used, as few labels seemed to be "
         "missing."
     )
     yield ""

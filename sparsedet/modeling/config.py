@@ -74,7 +74,7 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.SPARSEDET.STAGED.MIN_ITER = 100
     # Mined boxes are used where at least this share of the objects that the model finds has no
     # label: of all of them, or of those of a class; and on images without any label. 0: everywhere.
-    # Of nearly complete labels those that are left out are often left out for a reason.
+    # When labels are nearly complete, annotators may have skipped the other objects on purpose.
     cfg.SPARSEDET.STAGED.MIN_MISSING = 0.4
     # What a mined box is to the training that goes on. Object and class are sure: a label.
     cfg.SPARSEDET.STAGED.LABELS = True

@@ -1,13 +1,14 @@
-"""Where labels are missing, and where few are: what was mined is trained on in the former alone.
+"""Training on mined boxes only where many labels are missing.
 
-Of nearly complete labels, those that are left out are often left out for a reason: what annotators
-take for no object worth a box, as cells out of focus. A training on what it mined there unlearns
-that reason; one that is not told of it keeps it, and has little to gain from a few boxes more.
+When labels are nearly complete, annotators may have skipped the other objects on purpose. A model
+that is trained on these finds them again, and test labels made the same way count that as errors;
+and it has little to gain from a few boxes more.
 
 The share of objects that have a label decides, a parameter of its own in learning from positive and
 unlabelled data: Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (KDD
 2008). Here it is estimated from what a model finds: of annotated objects and of others, by the same
-thresholds, so that a weak model does not take its own misses for complete labels.
+thresholds, so that a weak model does not take its own misses for complete labels. Wrong detections
+count as objects, too: the share of missing labels is rather too high.
 """
 
 from collections import Counter

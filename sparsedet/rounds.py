@@ -25,6 +25,7 @@ from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.mining.mined import MinedBox, read_mined, write_mined
 from sparsedet.mining.pending import without_pending
 from sparsedet.round_folder import RoundFolder
+from sparsedet.round_keys import round_keys
 from sparsedet.run_folder import check_classes
 from sparsedet.settings import Settings
 from sparsedet.sparsify import hold_out
@@ -185,7 +186,8 @@ class Rounds:
 
     def _train(self, folder: RoundFolder) -> None:
         training = self.settings.training
-        cfg = load_config(training.config, training.overrides())
+        keys = round_keys(training, read_coco(folder.annotations))
+        cfg = load_config(training.config, keys)
         if folder.run.info_file.exists():
             self._tell_changed_settings(folder, cfg)
         else:

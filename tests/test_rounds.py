@@ -22,6 +22,7 @@ from sparsedet.scenes import make_scenes
 from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.simulation import Reviewer, simulate_reviews
 from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.training.settings import read_config
 from sparsedet.workspace import Workspace
 from tests.cli.command import sparsedet
 
@@ -177,6 +178,9 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     assert origins.count("edited") == reviewed.edited
     assert len(second.background) == reviewed.rejected
     assert sum(image.exhaustive for image in second.images) == reviewed.complete
+    confirmed = reviewed.accepted + reviewed.edited > reviewed.rejected
+    trained = read_config(workspace.round(2).run.config)
+    assert (trained.SPARSEDET.STAGED.MIN_MISSING == 0) is confirmed
     # The two images that nobody looked at go up again, their boxes under their old ids.
     again = {
         region.region_id

@@ -1,4 +1,4 @@
-"""What a round trains with: the keys of its settings, and what the reviews so far say about them."""
+"""What a round trains with: the keys of its settings, and what the reviews say about them."""
 
 from sparsedet.annotations import Dataset
 from sparsedet.settings import TrainingSettings

@@ -28,7 +28,7 @@ def test_reviewers_who_confirm_mined_boxes_have_them_trained_on(
     dataset: Dataset, least: float
 ) -> None:
     cfg = load_config("lite0_fpn", round_keys(TrainingSettings(), dataset))
-    assert cfg.SPARSEDET.STAGED.MIN_MISSING == least
+    assert cfg.SPARSEDET.STAGED["MIN_MISSING"] == least
 
 
 def test_what_the_settings_say_counts_more() -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sparsedet.modeling.relu6 import InPlaceReLU6
+
 
 class FrozenNormConv(nn.Module):
     """A convolution with the frozen batch norm that follows it folded in: conv(x, w * scale, b).
@@ -108,4 +110,6 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 def _activation(norm: nn.Module) -> nn.Module:
     activation: nn.Module = getattr(norm, "act", nn.Identity())
+    if isinstance(activation, nn.ReLU6) and activation.inplace:
+        return InPlaceReLU6()
     return activation

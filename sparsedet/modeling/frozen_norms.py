@@ -110,6 +110,6 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 def _activation(norm: nn.Module) -> nn.Module:
     activation: nn.Module = getattr(norm, "act", nn.Identity())
-    if isinstance(activation, nn.ReLU6) and activation.inplace:
+    if type(activation) is nn.ReLU6 and activation.inplace:
         return InPlaceReLU6()
     return activation

@@ -10,9 +10,9 @@ from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from sparsedet.modeling.box_pooler import BoxPooler
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
 from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
+from sparsedet.modeling.roi_align import use_threads
 from sparsedet.modeling.targets import overlaps, split_targets
 
 
@@ -46,12 +46,7 @@ class SparseROIHeads(StandardROIHeads):
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         parts: dict[str, Any] = super()._init_box_head(cfg, input_shape)
-        parts["box_pooler"] = BoxPooler(
-            output_size=cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION,
-            scales=[1 / input_shape[name].stride for name in cfg.MODEL.ROI_HEADS.IN_FEATURES],
-            sampling_ratio=cfg.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO,
-            pooler_type=cfg.MODEL.ROI_BOX_HEAD.POOLER_TYPE,
-        )
+        use_threads(parts["box_pooler"])
         parts["box_predictor"] = SparseOutputLayers(cfg, parts["box_head"].output_shape)
         return parts
 

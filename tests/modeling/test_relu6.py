@@ -10,16 +10,19 @@ from sparsedet.modeling.relu6 import InPlaceReLU6
 _MEBI = 2**20
 
 
-def _values() -> Tensor:
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+
+
+def _values(dtype: torch.dtype = torch.float32) -> Tensor:
     """Values on all sides of both corners, on them, and none at all."""
     torch.manual_seed(0)
     corners = torch.tensor([-0.0, 0.0, 6.0, -1e-38, 1e-38, 5.9999995, 6.0000005, float("nan")])
-    return torch.cat([4 * torch.randn(1000), corners])
+    return torch.cat([4 * torch.randn(1000), corners]).to(dtype)
 
 
-def _trained(activation: nn.Module) -> tuple[Tensor, Tensor]:
+def _trained(activation: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return the activation's output and the gradient before it."""
-    x = _values().requires_grad_()
+    x = _values(dtype).requires_grad_()
     output = activation(x * 1)
     torch.manual_seed(1)
     output.backward(torch.randn_like(output))
@@ -27,10 +30,11 @@ def _trained(activation: nn.Module) -> tuple[Tensor, Tensor]:
     return output.detach(), x.grad
 
 
-def test_output_and_gradient_are_those_of_torch_to_the_last_bit() -> None:
-    found, expected = _trained(InPlaceReLU6()), _trained(nn.ReLU6())
+@DTYPES
+def test_output_and_gradient_are_those_of_torch_to_the_last_bit(dtype: torch.dtype) -> None:
+    found, expected = _trained(InPlaceReLU6(), dtype), _trained(nn.ReLU6(), dtype)
     for ours, torchs in zip(found, expected, strict=True):
-        assert ours.numpy().tobytes() == torchs.numpy().tobytes()
+        assert torch.equal(ours.view(torch.uint8), torchs.view(torch.uint8))
 
 
 def test_it_works_in_place() -> None:
@@ -38,6 +42,15 @@ def test_it_works_in_place() -> None:
     with torch.inference_mode():
         output = InPlaceReLU6()(x)
     assert output.data_ptr() == x.data_ptr()
+
+
+def test_the_overwritten_tensor_has_the_gradient_of_the_output() -> None:
+    x = torch.tensor([-1.0, 3.0, 7.0], requires_grad=True)
+    overwritten = x * 1
+    InPlaceReLU6()(overwritten)
+    overwritten.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 1, 0]
 
 
 def test_a_gradient_that_needs_the_overwritten_values_is_refused() -> None:

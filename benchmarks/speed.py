@@ -9,8 +9,8 @@ models are trained for some iterations first, so that `end-to-end` has something
 Steps of all methods take turns in one process, in changing order, so that whatever else the machine
 does hits all alike: a ratio is the median of paired ratios, with its quartiles. Memory is measured
 on short runs, each in a process of its own; so are steps with one and two threads, and in two
-processes. Writes `benchmarks/results/speed/speed.json` and `speed.md`; takes nine minutes on two CPU
-cores.
+processes. Writes `benchmarks/results/speed/speed.json` and `speed.md`; takes nine minutes on two
+CPU cores.
 """
 
 import warnings

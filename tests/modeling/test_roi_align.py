@@ -64,6 +64,15 @@ def pooled(
     return features.detach(), [one.grad for one in maps if one.grad is not None]
 
 
+def number_of_a_new_thread() -> int:
+    """Return how many threads torch gives to a thread that begins now."""
+    found: list[int] = []
+    later = Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    return found[0]
+
+
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=["float32", "autocast"])
 @pytest.mark.parametrize(
     ("sides", "counts", "levels"),
@@ -135,11 +144,7 @@ def test_every_thread_of_the_pool_works_alone_and_no_other(threads: int) -> None
         return torch.get_num_threads()
 
     assert [one.result() for one in [pool.submit(asked) for _ in range(count)]] == [1] * count
-    found: list[int] = []
-    later = Thread(target=lambda: found.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert found == [threads]
+    assert number_of_a_new_thread() == threads
     assert torch.get_num_threads() == threads
 
 
@@ -159,11 +164,7 @@ def test_a_pool_that_can_t_be_set_up_leaves_nothing_behind(
     with pytest.raises(RuntimeError, match="can't start new thread"):
         roi_align._threads(2)
     monkeypatch.undo()
-    found: list[int] = []
-    later = Thread(target=lambda: found.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert found == [threads]
+    assert number_of_a_new_thread() == threads
     started[0].join(10)
     assert not started[0].is_alive(), "it waits for the others, and the interpreter for it"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
 from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
-from sparsedet.modeling.roi_align import use_threads
+from sparsedet.modeling.roi_align import use_sparse_gradients
 from sparsedet.modeling.targets import overlaps, split_targets
 
 
@@ -46,7 +46,7 @@ class SparseROIHeads(StandardROIHeads):
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         parts: dict[str, Any] = super()._init_box_head(cfg, input_shape)
-        use_threads(parts["box_pooler"])
+        use_sparse_gradients(parts["box_pooler"])
         parts["box_predictor"] = SparseOutputLayers(cfg, parts["box_head"].output_shape)
         return parts
 

@@ -12,9 +12,9 @@ from detectron2.modeling.roi_heads import build_roi_heads
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
-from torch.func import functional_call
 
 from sparsedet import processes
+from sparsedet.modeling.common_rpn import CommonRPNHead
 from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
@@ -39,8 +39,8 @@ class SparseDetRCNN(GeneralizedRCNN):
       supervised losses and enter a self-supervised one.
     - The augmented view also learns from confident detections in the original view.
 
-    Inference needs one backbone pass and is deterministic: the original view's features stand in
-    both halves of the common RPN's input.
+    Inference is the parent's, with one view, and deterministic: its features stand in both halves
+    of the common RPN's input.
     """
 
     @configurable
@@ -76,12 +76,14 @@ class SparseDetRCNN(GeneralizedRCNN):
             name: ShapeSpec(channels=2 * shape.channels, stride=shape.stride)
             for name, shape in shapes.items()
         }
+        with_common_rpn = cfg.clone()
+        with_common_rpn.MODEL.RPN.HEAD_NAME = CommonRPNHead.__name__
         pseudo, confident = cfg.SPARSEDET.PSEUDO_POSITIVES, cfg.SPARSEDET.CONFIDENT_DETECTIONS
         start = cfg.SOLVER.MAX_ITER // 2 if pseudo.START_ITER < 0 else pseudo.START_ITER
         foreground_iou: float = cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS[-1]
         return {
             "backbone": backbone,
-            "proposal_generator": build_proposal_generator(cfg, common_shapes),
+            "proposal_generator": build_proposal_generator(with_common_rpn, common_shapes),
             "roi_heads": build_roi_heads(cfg, shapes),
             "input_format": cfg.INPUT.FORMAT,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
@@ -120,34 +122,6 @@ class SparseDetRCNN(GeneralizedRCNN):
                 pseudo_positives = mined
         losses.update(self._box_losses(original, augmented, proposals, pseudo_positives, targets))
         return losses
-
-    def inference(
-        self,
-        batched_inputs: list[dict[str, Any]],
-        detected_instances: list[Instances] | None = None,
-        do_postprocess: bool = True,
-    ) -> Any:
-        """Detect as the parent does, with one backbone pass."""
-        assert detected_instances is None, "SparseDet has no heads for given boxes"
-        images = self.preprocess_image(batched_inputs)
-        features: Features = self.backbone(images.tensor)
-        proposals, _ = functional_call(
-            self.proposal_generator, self._weights_for_one_view(), (images, features, None)
-        )
-        detections, _ = self.roi_heads(images, features, proposals, None)
-        if do_postprocess:
-            return self._postprocess(detections, batched_inputs, images.image_sizes)
-        return detections
-
-    def _weights_for_one_view(self) -> dict[str, Tensor]:
-        """Return the common RPN's weights for maps that stand in both halves of its input.
-
-        Its first convolution is linear: the sum of the weights for both halves, on one of them,
-        gives the same at half the cost.
-        """
-        name, weight = next(self.proposal_generator.rpn_head.conv.named_parameters())
-        first, second = weight.chunk(2, dim=1)
-        return {f"rpn_head.conv.{name}": first + second}
 
     def _box_losses(
         self,

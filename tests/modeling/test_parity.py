@@ -5,6 +5,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
+from sparsedet.modeling import common_rpn
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
     PseudoPositiveRule,
@@ -32,7 +33,10 @@ def test_losses_of_a_step(case: str, iteration: int, labels: str) -> None:
     )
 
 
-def test_gradients_of_a_step() -> None:
+@pytest.mark.parametrize("few", [0.25, 1.0], ids=["as a convolution", "of single positions"])
+def test_gradients_of_a_step(few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every anchor is sampled: the common RPN's convolution would always go the first way."""
+    monkeypatch.setattr(common_rpn, "_FEW", few)
     model = reference.model()
     with EventStorage(20):
         sum(model(reference.batch("gt")).values()).backward()

@@ -3,7 +3,7 @@
 K. He et al., "Mask R-CNN" (ICCV 2017). Every bin of a region is a weighted sum of a few pixels, the
 same in all channels. torchvision weighs them anew for each channel, and its gradient was an eighth
 of a training step; here all channels of a pixel are one row of a matrix, and it takes a tenth of
-that time. The terms of a sum come in torchvision's order, so that the result is the same to the
+that time. The terms of a sum come in torchvision's order: on x86-64 the result is the same to the
 last bit, unless a bin has a number of samples that is no power of two.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from detectron2.layers import ROIAlign
 from detectron2.modeling.poolers import ROIPooler
@@ -20,15 +21,12 @@ from torch.autograd.function import once_differentiable
 
 
 def use_sparse_gradients(pooler: ROIPooler) -> None:
-    """Let a pooler calculate its gradient by sparse matrices, where it pools by RoIAlign.
-
-    Where the number of samples depends on the region (a sampling ratio of 0) it stays as it is.
-    """
+    """Let a pooler calculate its gradient by sparse matrices, where it pools by RoIAlign."""
     pooler.level_poolers = nn.ModuleList(map(_sparse, pooler.level_poolers))
 
 
 def _sparse(pooler: Any) -> nn.Module:
-    if type(pooler) is not ROIAlign or pooler.sampling_ratio <= 0:
+    if type(pooler) is not ROIAlign:
         unchanged: nn.Module = pooler
         return unchanged
     return SparseROIAlign(
@@ -37,7 +35,7 @@ def _sparse(pooler: Any) -> nn.Module:
 
 
 class SparseROIAlign(ROIAlign):
-    """detectron2's RoIAlign with a fixed number of samples; see above for its gradient."""
+    """detectron2's RoIAlign; on a CPU its gradient is the product of a sparse matrix."""
 
     def forward(self, maps: Tensor, rois: Tensor) -> Tensor:
         """Return the regions' features, shape (R, C, height, width).
@@ -95,50 +93,63 @@ def _weights(rois: Tensor, pooler: ROIAlign, shape: Sequence[int]) -> csc_array:
         four pixels of each.
     """
     images, _, height, width = shape
-    samples = pooler.sampling_ratio
-    boxes = rois[:, 1:] * pooler.spatial_scale - (0.5 if pooler.aligned else 0.0)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    if not pooler.aligned:
-        sides = sides.clamp(min=1.0)
-    rows, of_rows = _linear(boxes[:, 1], sides[:, 1], pooler.output_size[0], samples, height)
-    columns, of_columns = _linear(boxes[:, 0], sides[:, 0], pooler.output_size[1], samples, width)
-    # Axes: region, bin's row and column, sample's row and column, pixel's row and column.
-    rows, of_rows = (one[:, :, None, :, None, :, None] for one in (rows, of_rows))
-    columns, of_columns = (one[:, None, :, None, :, None, :] for one in (columns, of_columns))
-    first_rows = rois[:, 0].long().view(-1, *(1,) * 6) * height
-    pixels = ((first_rows + rows) * width + columns).flatten()
-    weights = (of_rows * of_columns).flatten() / samples**2
-    entries = 4 * samples**2
-    ends = torch.arange(0, len(pixels) + 1, entries)
+    bins = torch.tensor(pooler.output_size)
+    offset = 0.5 if pooler.aligned else 0.0
+    # Of all that has a row and a column, the row is first.
+    start = rois[:, [2, 1]] * pooler.spatial_scale - offset
+    side = rois[:, [4, 3]] * pooler.spatial_scale - offset - start
+    size = (side if pooler.aligned else side.clamp(min=1.0)) / bins
+    if pooler.sampling_ratio > 0:
+        samples = torch.full_like(size, pooler.sampling_ratio, dtype=torch.int64)
+    else:
+        samples = size.ceil().long().clamp(min=0)
+    region, of_bin, of_sample = _all_samples(bins, samples)
+    at = start[region] + of_bin * size[region] + (of_sample + 0.5) * size[region] / samples[region]
+    rows, of_rows = _around(at[:, 0], height)
+    columns, of_columns = _around(at[:, 1], width)
+    first_row = (rois[region, 0].long() * height)[:, None]
+    pixels = (first_row + rows)[:, :, None] * width + columns[:, None, :]
+    in_a_bin = samples.prod(dim=1)
+    weights = of_rows[:, :, None] * of_columns[:, None, :] / in_a_bin[region, None, None]
+    ends = (4 * in_a_bin).repeat_interleave(int(bins.prod())).cumsum(0)
     return csc_array(
-        (weights.numpy(), pixels.numpy(), ends.numpy()),
-        shape=(images * height * width, len(pixels) // entries),
+        (weights.flatten().numpy(), pixels.flatten().numpy(), F.pad(ends, (1, 0)).numpy()),
+        shape=(images * height * width, len(ends)),
     )
 
 
-def _linear(
-    start: Tensor, side: Tensor, bins: int, samples: int, limit: int
-) -> tuple[Tensor, Tensor]:
-    """Return the two pixels around every sample along an axis, and the weight of each.
+def _all_samples(bins: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Number the samples of all regions: row after row of bins, and of samples in each bin.
 
     Args:
-        start: where the regions begin, in pixels of the map, shape (R,).
-        side: how long they are, shape (R,).
-        bins: of a region.
-        samples: of a bin.
-        limit: pixels of the map.
+        bins: rows and columns of bins in a region, shape (2,).
+        samples: rows and columns of samples in each bin of a region, shape (R, 2).
 
     Returns:
-        Both of shape (R, bins, samples, 2). A sample more than a pixel beyond the map has no
-        weight.
+        Of each sample the region, shape (S,), and the row and column of its bin and of itself in
+        the bin, shape (S, 2).
     """
-    size = (side / bins)[:, None, None]
-    of_bins, of_samples = torch.arange(bins)[:, None], torch.arange(samples) + 0.5
-    at = start[:, None, None] + of_bins * size + of_samples * size / samples
+    of_region = samples.prod(dim=1) * bins.prod()
+    region = torch.arange(len(samples)).repeat_interleave(of_region)
+    number = torch.arange(len(region)) - (of_region.cumsum(0) - of_region)[region]
+    rows, columns = samples[region].unbind(1)
+    number, column = number // columns, number % columns
+    number, row = number // rows, number % rows
+    of_bin = torch.stack([number // bins[1], number % bins[1]], dim=1)
+    return region, of_bin, torch.stack([row, column], dim=1)
+
+
+def _around(at: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Return the two pixels around places on an axis, and the weight of each, both shape (S, 2).
+
+    Args:
+        at: the places, shape (S,); more than a pixel beyond the axis they have no weight.
+        limit: pixels of the axis.
+    """
     outside = (at < -1.0) | (at > limit)
     at = at.clamp(min=0.0)
     low = at.long().clamp(0, limit - 1)
     high = (low + 1).clamp(max=limit - 1)
     beyond = torch.where(low == limit - 1, 0.0, at - low)
-    weights = torch.stack([1.0 - beyond, beyond], dim=-1)
-    return torch.stack([low, high], dim=-1), weights.masked_fill(outside[..., None], 0.0)
+    weights = torch.stack([1.0 - beyond, beyond], dim=1)
+    return torch.stack([low, high], dim=1), weights.masked_fill(outside[:, None], 0.0)

@@ -77,6 +77,7 @@ class SparseDetRCNN(GeneralizedRCNN):
             for name, shape in shapes.items()
         }
         with_common_rpn = cfg.clone()
+        with_common_rpn.defrost()
         with_common_rpn.MODEL.RPN.HEAD_NAME = CommonRPNHead.__name__
         pseudo, confident = cfg.SPARSEDET.PSEUDO_POSITIVES, cfg.SPARSEDET.CONFIDENT_DETECTIONS
         start = cfg.SOLVER.MAX_ITER // 2 if pseudo.START_ITER < 0 else pseudo.START_ITER

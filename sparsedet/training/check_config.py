@@ -6,6 +6,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling.proposal_generator import RPN_HEAD_REGISTRY
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.timm_fpn import BUILDER, check_timm
@@ -160,5 +161,10 @@ _RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
         "MODEL.BACKBONE.NAME",
         lambda value: value in BACKBONE_REGISTRY,
         "a backbone that detectron2 or sparsedet registers",
+    ),
+    (
+        "MODEL.RPN.HEAD_NAME",
+        lambda value: value in RPN_HEAD_REGISTRY,
+        "a head that detectron2 or sparsedet registers",
     ),
 )

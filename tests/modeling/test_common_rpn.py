@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sparsedet.modeling import common_rpn
-from sparsedet.modeling.common_rpn import CommonConv, CommonRPNHead
+from sparsedet.modeling.common_rpn import CommonConv, CommonRPNHead, Positions
 from sparsedet.modeling.targets import Role
 from tests.modeling.boxes import rows
 from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
@@ -21,9 +22,9 @@ def sparse_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     gradients = common_rpn._sparse_gradients
 
-    def noted(gradient: Tensor, *others: object) -> object:
-        calls.append(len(gradient))
-        return gradients(gradient, *others)  # type: ignore[arg-type]
+    def noted(gradient: Tensor, positions: Positions, *others: Tensor) -> tuple[Tensor, ...]:
+        calls.append(len(positions[0]))
+        return gradients(gradient, positions, *others)
 
     monkeypatch.setattr(common_rpn, "_sparse_gradients", noted)
     return calls
@@ -39,15 +40,18 @@ def conv_of(channels: int = 8) -> CommonConv:
     return conv
 
 
-def gradients(x: Tensor, conv: CommonConv, of_output: Tensor, *, usual: bool) -> list[Tensor]:
+def gradients(
+    x: Tensor, conv: CommonConv, of_output: Tensor, *, usual: bool = False, autocast: bool = False
+) -> list[Tensor]:
     """Return the gradients of input, weights and bias by the convolution, or by a usual one."""
-    leaves = [one.detach().clone().requires_grad_() for one in (x, conv.weight, conv.bias)]
-    if usual:
-        maps = F.conv2d(*leaves, padding=1).relu()
-    else:
-        maps = torch.func.functional_call(
-            conv, {"weight": leaves[1], "bias": leaves[2]}, (leaves[0],)
-        )
+    x, weight, bias = leaves = [
+        one.detach().clone().requires_grad_() for one in (x, conv.weight, conv.bias)
+    ]
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        if usual:
+            maps = F.conv2d(x, weight, bias, padding=1).relu()
+        else:
+            maps = functional_call(conv, {"weight": weight, "bias": bias}, (x,))
     return list(torch.autograd.grad(maps, leaves, of_output.to(maps.dtype)))
 
 
@@ -77,7 +81,7 @@ def test_gradients_of_few_positions_are_a_convolution_s(
     x, gradient = (
         one.to(memory_format=layout) for one in (torch.randn(SHAPE), of_output(positions))
     )
-    found = gradients(x, conv.to(memory_format=layout), gradient, usual=False)
+    found = gradients(x, conv.to(memory_format=layout), gradient)
     assert sparse_calls == [len(positions)]
     expected = gradients(x, conv, gradient, usual=True)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -86,22 +90,57 @@ def test_gradients_of_few_positions_are_a_convolution_s(
 
 def test_gradients_of_many_positions_are_a_convolution_s(sparse_calls: list[int]) -> None:
     conv, x, gradient = conv_of(), torch.randn(SHAPE), torch.randn(SHAPE)
-    found = gradients(x, conv, gradient, usual=False)
+    found = gradients(x, conv, gradient)
     assert sparse_calls == []
     torch.testing.assert_close(
         found, gradients(x, conv, gradient, usual=True), rtol=1e-4, atol=1e-5
     )
 
 
-@pytest.mark.parametrize("positions", [[(0, 4, 5), (2, 0, 0)], None], ids=["few", "many"])
-def test_a_shorter_type_of_autocast(positions: list[tuple[int, int, int]] | None) -> None:
+@pytest.mark.parametrize("few", [0.0, 1.0], ids=["dense", "sparse"])
+@pytest.mark.parametrize("channels", [4, 2], ids=["both views", "one view"])
+def test_gradients_are_the_slopes(
+    few: float, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common_rpn, "_FEW", few)
+    conv = conv_of(4).double()
+    x = torch.randn(2, channels, 3, 4, dtype=torch.float64, requires_grad=True)
+    names = ("weight", "bias")
+
+    def maps(x: Tensor, *values: Tensor) -> object:
+        return functional_call(conv, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(maps, (x, conv.weight, conv.bias))
+
+
+def test_autocast_loses_no_more_by_single_positions_than_by_a_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     conv, x = conv_of(), torch.randn(SHAPE)
-    gradient = torch.randn(SHAPE) if positions is None else of_output(positions)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = gradients(x, conv, gradient, usual=False)
-        expected = gradients(x, conv, gradient, usual=True)
-    assert [one.dtype for one in found] == [torch.float32] * 3
-    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.3)
+    gradient = of_output([(0, row, column) for row in range(2, 9) for column in range(2, 9)])
+    exact = gradients(x, conv, gradient, usual=True)
+    errors: list[list[float]] = []
+    for few in (1.0, 0.0):
+        monkeypatch.setattr(common_rpn, "_FEW", few)
+        found = gradients(x, conv, gradient, autocast=True)
+        assert [one.dtype for one in found] == [torch.float32] * 3
+        errors.append([float((a - b).norm() / b.norm()) for a, b in zip(found, exact, strict=True)])
+    for sparse, dense in zip(*errors, strict=True):
+        assert sparse <= dense * 1.1 < 0.02
+
+
+def test_threads_change_nothing() -> None:
+    """Neighbours add to the same pixels; in parallel their order would be one of chance."""
+    conv, x = conv_of(64), torch.randn(2, 64, 40, 40)
+    gradient = torch.zeros(2, 64, 40, 40)
+    gradient[:, :, 10:24, 10:24] = torch.randn(2, 64, 14, 14)
+    found = []
+    usual = torch.get_num_threads()
+    for threads in (1, *[3] * 20):
+        torch.set_num_threads(threads)
+        found.append(gradients(x, conv, gradient)[0])
+    torch.set_num_threads(usual)
+    assert all(torch.equal(one, found[1]) for one in found[2:])
 
 
 def test_maps_of_one_view_stand_in_both_halves() -> None:

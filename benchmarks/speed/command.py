@@ -133,7 +133,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--warm-up", type=int, default=60, help="steps before anything is timed")
     parser.add_argument("--rounds", type=int, default=60, help="timed steps of each kind")
-    parser.add_argument("--test-images", type=int, default=40, help="to detect on")
+    parser.add_argument("--test-images", type=int, default=72, help="to detect on")
     parser.add_argument("--memory-iterations", type=int, default=24)
     parser.add_argument("--results", type=Path, default=_RESULTS)
     # The script calls itself with these.

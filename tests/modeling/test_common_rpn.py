@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sparsedet.modeling import common_rpn
+from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.common_rpn import CommonConv, CommonRPNHead, Positions
 from sparsedet.modeling.targets import Role
+from sparsedet.training.methods import apply_method
+from sparsedet.training.settings import load_config
 from tests.modeling.boxes import rows
 from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
 
@@ -164,6 +167,15 @@ def test_names_and_first_values_are_those_of_detectron2_s_head() -> None:
     own, usual = (head.state_dict() for head in heads)
     assert list(own) == list(usual)
     assert all(torch.equal(own[name], usual[name]) for name in usual)
+
+
+def test_a_frozen_configuration_builds_and_is_not_changed() -> None:
+    cfg = load_config("lite0_fpn", ["MODEL.WEIGHTS", ""])
+    apply_method(cfg, "end-to-end")
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.freeze()
+    assert isinstance(build(cfg).proposal_generator.rpn_head, CommonRPNHead)
+    assert cfg.MODEL.RPN.HEAD_NAME == "StandardRPNHead"
 
 
 def test_in_training_only_the_sample_s_gradients_are_worked_out(sparse_calls: list[int]) -> None:

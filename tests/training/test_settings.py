@@ -124,6 +124,7 @@ def test_a_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (["SPARSEDET.FEEDBACK.MAX_NEGATIVES", "0"], "expected at least 1"),
         (["SPARSEDET.MINING.QUANTILE", "7"], "a share, 0 to 1"),
         (["MODEL.BACKBONE.NAME", "nix"], "a backbone"),
+        (["MODEL.RPN.HEAD_NAME", "nix"], "a head that detectron2 or sparsedet registers"),
         (
             ["DATALOADER.SAMPLER_TRAIN", "RandomSubsetTrainingSampler"],
             "expected TrainingSampler or RepeatFactorTrainingSampler",

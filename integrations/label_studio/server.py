@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -214,11 +215,13 @@ def _wait(server: LocalServer) -> bool:
     log = server.data_dir / "server.log"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if server.process is not None and server.process.poll() is not None:
-            raise ToolError(f"Label Studio ended while starting; {log} says:\n{_tail(log)}")
-        # It goes on to the next port without asking, where nobody would look for it.
-        if "is in use" in log.read_text(errors="replace"):
+        ended = server.process is not None and server.process.poll() is not None
+        # It goes on to the next port without asking, where nobody would look for it, and ends when
+        # that one is taken, too.
+        if re.search(r"is (already )?in use", log.read_text(errors="replace")):
             return False
+        if ended:
+            raise ToolError(f"Label Studio ended while starting; {log} says:\n{_tail(log)}")
         if _is_ours(server):
             return True
         time.sleep(0.3)

@@ -61,6 +61,17 @@ def test_a_server_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
         start_server(tmp_path / "data", executable=broken)
 
 
+@pytest.mark.parametrize("said", ["* Port 1 is in use.", "Error: That port is already in use."])
+def test_a_server_that_ends_as_its_port_is_taken_is_started_on_another(
+    said: str, tmp_path: Path
+) -> None:
+    starts = tmp_path / "starts"
+    taken = program(tmp_path, f"echo >> {starts}; echo '{said}'; exit 1")
+    with pytest.raises(ToolError, match="no free port in 3 attempts"):
+        start_server(tmp_path / "data", executable=taken)
+    assert len(starts.read_text().splitlines()) == 3
+
+
 def test_a_server_that_hangs_is_given_up_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

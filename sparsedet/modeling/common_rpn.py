@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _FEW = 0.25
-"""Up to this share of the positions, one by one costs less than a convolution's gradient (measured
-on two CPU cores, 128 channels: a third at 0.15, the same at 0.4)."""
+"""Up to this share of the positions the sparse gradients cost less than the dense ones (on two CPU
+cores, 128 channels: less than half as much at 0.15, as much or more at 0.4)."""
 
 Positions = tuple[Tensor, Tensor, Tensor]
 """The image, row and column of each."""
@@ -32,8 +32,8 @@ class CommonConv(Conv2d):
     - Maps of one view stand in both halves of the input. The convolution is linear: the sum of the
       weights for both halves gives the same at half the cost.
     - Where the gradient of its output is zero almost everywhere, its own is worked out only at the
-      other positions. The RPN's loss looks at a small sample of anchors, and the common RPN is the
-      widest convolution of all: four times the work of a usual RPN's.
+      other positions. The RPN's loss looks at a small sample of anchors, and this convolution is
+      four times the work of a usual RPN's.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -102,7 +102,14 @@ def _dense_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tenso
 def _sparse_gradients(
     gradient: Tensor, positions: Positions, x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the same, with `positions` all those where `gradient` is not zero."""
+    """Return the same as `_dense_gradients`, at the cost of few positions.
+
+    Args:
+        gradient: of the output, shape (N, O, H, W).
+        positions: all those where it is not zero, each of shape (P,).
+        x: the input, shape (N, C, H, W).
+        weight: shape (O, C, 3, 3).
+    """
     # Sums of a shorter type would lose more than a convolution's, which are kept in float32.
     exact = torch.promote_types(gradient.dtype, torch.float32)
     images, rows, columns = positions

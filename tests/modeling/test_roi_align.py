@@ -94,7 +94,8 @@ def test_samples_and_layouts_of_any_kind(sampling_ratio: int, even: bool, kind: 
 
 @pytest.mark.parametrize("kind", ["ROIAlign", "ROIAlignV2"])
 @pytest.mark.parametrize("sampling_ratio", [0, 3])
-def test_where_samples_are_no_power_of_two_rounding_differs(sampling_ratio: int, kind: str) -> None:
+def test_samples_that_are_no_power_of_two(sampling_ratio: int, kind: str) -> None:
+    """Their weights are rounded in another order."""
     torch.manual_seed(0)
     boxes = [boxes_of((0.0, 900), 20) for _ in range(4)]
     _, gradients = pooled(pooler_of(sampling_ratio, kind, sparse=True), boxes)

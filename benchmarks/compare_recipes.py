@@ -15,9 +15,9 @@ from typing import Any
 from coco_sized import BOXES, IMAGES, make_coco
 
 from sparsedet.annotations.coco import from_coco
-from sparsedet.files import write_json, write_text
+from sparsedet.atomic_io import write_json, write_text
+from sparsedet.comparison import Boxes, Comparison, Verdict, compare
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
-from sparsedet.sparsify.comparison import Boxes, Comparison, Verdict, compare
 
 RESULTS = Path(__file__).parent / "results" / "compare"
 

@@ -33,17 +33,17 @@ from sparsedet.annotations import Dataset
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.mine import mine
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.pretrained import load_initial_weights
-from sparsedet.resources import peak_memory
-from sparsedet.run_folder import RunFolder
-from sparsedet.scenes import make_scenes
-from sparsedet.training.listeners import Listeners
-from sparsedet.training.loader import batches
-from sparsedet.training.pseudo_labels import PseudoLabels
-from sparsedet.training.samples import training_images
-from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.stage import StageProgress
-from sparsedet.training.train import prepare_config, run_training, start_run
+from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.runtime.resources import peak_memory
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.data.loader import batches
+from sparsedet.training.data.pseudo_labels import PseudoLabels
+from sparsedet.training.data.samples import training_images
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.train import prepare_config, run_training, start_run
+from sparsedet.training.run_folder import RunFolder
 
 SEED = 1
 SCENES = 16

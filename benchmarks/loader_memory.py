@@ -24,9 +24,9 @@ import orjson
 from coco_sized import make_coco
 
 from sparsedet.annotations.coco import from_coco
-from sparsedet.files import write_json, write_text
-from sparsedet.training.packed import PackedImages, TrainingImage
-from sparsedet.training.samples import training_images
+from sparsedet.atomic_io import write_json, write_text
+from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.data.samples import training_images
 
 RESULTS = Path(__file__).parent / "results" / "loader"
 KINDS = ("list", "packed", "nothing")

@@ -25,11 +25,11 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Dataset, Image, read_coco, read_upright
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import SparseDetError
-from sparsedet.files import atomic_path
 from sparsedet.reporting.pictures import DrawnBox, draw_boxes
 from sparsedet.reporting.styles import HUMAN, REJECTED, BoxStyle
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 
 FIVE = ("random", "keep1", "skip-small", "skip-border", "skip-repeated")

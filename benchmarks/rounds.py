@@ -19,18 +19,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sparsedet.annotations import read_coco
-from sparsedet.files import read_json, write_json, write_text
+from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.atomic_io import read_json, write_json, write_text
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.mining.mined import read_mined
-from sparsedet.rehearsal import Rehearsal, RehearsedRound
+from sparsedet.loop.rounds import Rounds
+from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
-from sparsedet.rounds import Rounds
-from sparsedet.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.simulation import Behaviour, Reviewer, read_neutral
+from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.tool import ScriptableTool
-from sparsedet.workspace import Workspace
 
 ARMS = {"with": True, "without": False}
 """Whether rejected boxes are used in training."""

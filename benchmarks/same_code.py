@@ -26,12 +26,12 @@ from accuracy.plan import ABLATIONS
 from accuracy.same_code import Proof, add_proof, difference
 
 from sparsedet.annotations import write_coco
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
-from sparsedet.files import write_text
-from sparsedet.run_folder import RunFolder
-from sparsedet.training.metrics import read_metrics
-from sparsedet.training.settings import read_config
-from sparsedet.training.stages import stages
+from sparsedet.training.config.loading import read_config
+from sparsedet.training.engine.metrics import read_metrics
+from sparsedet.training.engine.steps import stages
+from sparsedet.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("plain", "staged", "end-to-end")
@@ -41,9 +41,9 @@ import sys
 from pathlib import Path
 import sparsedet
 from sparsedet.annotations import read_coco
-from sparsedet.run_folder import RunFolder
-from sparsedet.training.settings import load_config
-from sparsedet.training.train import run_training, start_run
+from sparsedet.training.run_folder import RunFolder
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.engine.train import run_training, start_run
 tree, run, data, images, method, *keys = sys.argv[1:]
 assert Path(sparsedet.__file__).is_relative_to(tree), sparsedet.__file__
 start_run(load_config("lite0_fpn", keys), RunFolder(Path(run)), read_coco(Path(data)), Path(images),

@@ -28,7 +28,7 @@ from pathlib import Path
 import orjson
 from coco_sized import make_coco
 
-from sparsedet.files import write_json, write_text
+from sparsedet.atomic_io import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results" / "splits"
 SPLITS = {

@@ -11,7 +11,7 @@ import typer
 
 from sparsedet import __version__
 from sparsedet.errors import SparseDetError
-from sparsedet.launched import (
+from sparsedet.runtime.launched import (
     is_first_launched,
     is_launched,
     speaks_of_errors,
@@ -81,7 +81,7 @@ def _options(
         stream=sys.stderr,
     )
     # Of files that only one process has to do with, no other one can tell.
-    logging.getLogger("sparsedet.unreadable").setLevel(logging.WARNING)
+    logging.getLogger("sparsedet.runtime.unreadable").setLevel(logging.WARNING)
 
 
 app.command("init")(init.init)

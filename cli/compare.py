@@ -13,7 +13,7 @@ from .output import emit_json, progress_bar, say, table
 from .replacing import COMPARISON, check_replaceable
 
 if TYPE_CHECKING:
-    from sparsedet.sparsify.comparison import Boxes, Comparison, Section
+    from sparsedet.comparison import Boxes, Comparison, Section
 
 _SHOWN = 20
 """Rows of a table that are printed; the page and --json hold all."""
@@ -73,8 +73,8 @@ def compare(
     names, or the last part of these where folders differ; classes by their names. Crowd regions are
     left out.
     """
+    from sparsedet.comparison import AbsentImages, compare
     from sparsedet.sparsify import load_recipe, recipe_names
-    from sparsedet.sparsify.comparison import AbsentImages, compare
 
     absent = next((mode for mode in get_args(AbsentImages) if mode == absent_images), None)
     if absent is None:
@@ -93,7 +93,7 @@ def compare(
         validation=_validation(sparse) if absent == "auto" else (),
     )
     if output is not None:
-        from sparsedet.sparsify.comparison.page import write_page
+        from sparsedet.reporting.comparison_page import write_page
 
         write_page(found, output, title=f"{sparse} against {full}")
     if json_output:
@@ -123,9 +123,9 @@ def _boxes(path: Path) -> "Boxes":
         AnnotationError: naming the file and the place of what is broken.
     """
     from sparsedet.annotations import read_coco
-    from sparsedet.files import without_collector
+    from sparsedet.atomic_io import without_collector
+    from sparsedet.comparison import Boxes
     from sparsedet.formats import read_dataset
-    from sparsedet.sparsify.comparison import Boxes
 
     # Until they are gone the collector would look through all entries, in vain.
     with without_collector():

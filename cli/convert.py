@@ -69,7 +69,7 @@ def convert(
     annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
     and labels/ (yolo).
     """
-    from sparsedet.files import atomic_folder
+    from sparsedet.atomic_io import atomic_folder
     from sparsedet.formats import detect_format, load_format, read_dataset
 
     target = load_format(to)

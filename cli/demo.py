@@ -12,7 +12,7 @@ from .options import Device, Json
 from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from sparsedet.demo import DemoReport
+    from sparsedet.simulation.demo import DemoReport
 
 
 def demo(
@@ -45,9 +45,9 @@ def demo(
     Label Studio (`make label-studio`). Called again, it goes on where it stopped; a finished demo
     with --keep just starts the server.
     """
-    from sparsedet.demo import Demo, DemoRule
+    from sparsedet.simulation.demo import Demo, DemoRule
     from sparsedet.tool import load_local_integration
-    from sparsedet.training.train import choose_device
+    from sparsedet.training.engine.train import choose_device
 
     from .training_progress import training_progress
 

@@ -9,8 +9,8 @@ from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
-    from sparsedet.datasets import Data
-    from sparsedet.run_folder import RunFolder
+    from sparsedet.data_sources import Data
+    from sparsedet.training.run_folder import RunFolder
 
 
 _ROWS = {
@@ -37,14 +37,14 @@ def evaluate(
     Pascal VOC's AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
     torchrun every process takes its share of the images.
     """
-    from sparsedet.datasets import read_data
-    from sparsedet.run_folder import RunFolder
+    from sparsedet.data_sources import read_data
+    from sparsedet.training.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.info()
 
-    from sparsedet.processes import first_does, process_group
-    from sparsedet.training.train import choose_device
+    from sparsedet.runtime.processes import first_does, process_group
+    from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)
     with process_group(device):
@@ -59,9 +59,9 @@ def evaluate(
 def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:
     """Evaluate a run's finished model; return the figures under their usual names."""
     from sparsedet.annotations import check_images
-    from sparsedet.training.evaluation import evaluate_run
-    from sparsedet.training.settings import read_config
-    from sparsedet.unreadable import UnreadableImages
+    from sparsedet.runtime.unreadable import UnreadableImages
+    from sparsedet.training.config.loading import read_config
+    from sparsedet.training.evaluation.average_precision import evaluate_run
 
     cfg = read_config(run.config)
     dataset = data.with_classes(name for _, name in run.info().classes)

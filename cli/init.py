@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json, Mode, Url, push_mode
 from .output import command, emit_json, say
@@ -50,7 +50,7 @@ def init(
     Asks for what is not given, tries the connection, and writes sparsedet.toml. The API key comes
     from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
     """
-    from sparsedet.settings import ReviewSettings, Settings, Source
+    from sparsedet.loop.settings import ReviewSettings, Settings, Source
     from sparsedet.tool import load_integration
 
     workspace = Workspace(folder)

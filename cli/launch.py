@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sparsedet.errors import ConfigError, TrainingError
-from sparsedet.launched import is_launched, note_launch
+from sparsedet.runtime.launched import is_launched, note_launch
 
 _AUTO = "auto"
 _ENDED_BY_INTERRUPT = 130
@@ -53,7 +53,7 @@ def launch(options: Launch) -> None:
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from sparsedet.resources import usable_cores
+    from sparsedet.runtime.resources import usable_cores
 
     # The processes tell themselves what went wrong; torch would add a page of its own.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)

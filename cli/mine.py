@@ -11,7 +11,7 @@ from .replacing import MINED, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
-    from sparsedet.datasets import Data
+    from sparsedet.data_sources import Data
 
 
 def mine(
@@ -45,8 +45,8 @@ def mine(
     Under torchrun every process takes its share of the images.
     """
     from sparsedet.annotations import check_images
-    from sparsedet.datasets import read_data
-    from sparsedet.run_folder import RunFolder
+    from sparsedet.data_sources import read_data
+    from sparsedet.training.run_folder import RunFolder
 
     check_replaceable(output, MINED)
     folder = RunFolder(run)
@@ -59,13 +59,13 @@ def mine(
         check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
         return source, dataset
 
+    from sparsedet.annotations.mined_boxes import write_mined
     from sparsedet.mining.mine import mine as mine_dataset
     from sparsedet.mining.mine import mined_meta
-    from sparsedet.mining.mined import write_mined
-    from sparsedet.processes import first_does, is_first, process_group
-    from sparsedet.training.settings import read_config
-    from sparsedet.training.train import choose_device
-    from sparsedet.unreadable import UnreadableImages
+    from sparsedet.runtime.processes import first_does, is_first, process_group
+    from sparsedet.runtime.unreadable import UnreadableImages
+    from sparsedet.training.config.loading import read_config
+    from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)
     cfg = read_config(folder.config)

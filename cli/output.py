@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from sparsedet.launched import is_first_launched
+from sparsedet.runtime.launched import is_first_launched
 from sparsedet.tool import Progress
 
 

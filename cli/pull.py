@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json, Url
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
-    from sparsedet.settings import Settings
+    from sparsedet.loop.settings import Settings
     from sparsedet.tool import AnnotationTool
 
 _DEFAULT_TOOL = "label-studio"
@@ -56,7 +56,7 @@ def pull(
     not downloaded again: an interrupted pull goes on, a repeated one refreshes the annotations.
     """
     from sparsedet.annotations import write_coco
-    from sparsedet.settings import Settings, Source
+    from sparsedet.loop.settings import Settings, Source
     from sparsedet.tool import load_integration
 
     workspace = Workspace(output)
@@ -103,9 +103,9 @@ def pull(
 def _with_reviews(
     dataset: "Dataset", workspace: Workspace, settings: "Settings", connection: "AnnotationTool"
 ) -> "Dataset":
-    from sparsedet.connections import Connections
-    from sparsedet.feedback import collect_reviews, with_feedback
     from sparsedet.ledger import Ledger
+    from sparsedet.loop.connections import Connections
+    from sparsedet.loop.feedback import collect_reviews, with_feedback
 
     with closing(Ledger(workspace.ledger)) as ledger:
         reviews = collect_reviews(ledger, Connections(settings, connection))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Workspace, enclosing
+from sparsedet.loop.workspace import Workspace, enclosing
 
 from .options import Json, Url, push_mode
 from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from sparsedet.settings import Settings, Source
+    from sparsedet.loop.settings import Settings, Source
 
 
 def push(
@@ -66,8 +66,8 @@ def push(
     boxes again changes nothing; an interrupted push is completed by repeating it.
     """
     from sparsedet.annotations import read_coco
+    from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.ledger import Ledger, Push
-    from sparsedet.mining.mined import read_mined
     from sparsedet.tool import load_integration
 
     workspace = enclosing(data)
@@ -148,7 +148,7 @@ def _source(
     settings: "Settings | None", tool: str | None, url: str | None, project: str | None
 ) -> "Source":
     """Return where to push: the options, and the workspace's source where they are silent."""
-    from sparsedet.settings import Source
+    from sparsedet.loop.settings import Source
 
     known = settings.source if settings else None
     if known is None and project is None:
@@ -164,8 +164,8 @@ def _source(
 
 def _default_version(mined: Path, region_ids: Iterable[str]) -> str:
     """Return the id of the run that mined the boxes, or a name made from the boxes themselves."""
-    from sparsedet.files import read_json
-    from sparsedet.mining.mined import meta_path
+    from sparsedet.annotations.mined_boxes import meta_path
+    from sparsedet.atomic_io import read_json
 
     meta = read_json(meta_path(mined)) if meta_path(mined).exists() else {}
     if isinstance(meta, dict) and meta.get("run_id"):

@@ -52,7 +52,7 @@ def refuse_with_released(given: Mapping[str, object]) -> None:
 
 def show_recipes(data_root: Path | None, *, json_output: bool) -> None:
     """Print every recipe, and which of the published split files are at hand."""
-    from sparsedet.datasets import RELEASED, is_at_hand
+    from sparsedet.data_sources import RELEASED, is_at_hand
     from sparsedet.sparsify import load_recipe
 
     recipes = [load_recipe(name) for name in recipe_files()]

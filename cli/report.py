@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json
 from .output import emit_json, say

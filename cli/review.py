@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .merging import show_merge
 from .options import Json
@@ -16,8 +16,8 @@ from .output import command, emit_json, progress_bar, say, table
 from .replacing import OUTCOMES, check_replaceable
 
 if TYPE_CHECKING:
-    from sparsedet.connections import Connections
     from sparsedet.ledger import Ledger, LedgerBox
+    from sparsedet.loop.connections import Connections
 
 _OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
@@ -63,10 +63,10 @@ def review(
     --merge brings the reviews of a review project into the source annotations; an image whose
     source changed since its boxes were pushed is a conflict, and left alone.
     """
-    from sparsedet.connections import Connections
-    from sparsedet.feedback import collect_reviews
-    from sparsedet.files import write_json
+    from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
+    from sparsedet.loop.connections import Connections
+    from sparsedet.loop.feedback import collect_reviews
 
     if write and not merge:
         raise SparseDetError("--write needs --merge; without it nothing is ever written")

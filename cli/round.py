@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json
 from .output import command, emit_json, progress_bar, say
@@ -38,7 +38,7 @@ def run_round(
         connection = load_integration(settings.source.tool)(
             settings.source.url, complete_control=settings.review.complete_control
         )
-        from sparsedet.rounds import Rounds
+        from sparsedet.loop.rounds import Rounds
 
         from .training_progress import training_progress
 

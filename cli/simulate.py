@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.errors import SparseDetError, ToolError
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json
 from .output import command, emit_json, progress_bar, say

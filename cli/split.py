@@ -141,8 +141,8 @@ def split(
         return
     if output is None:
         raise SparseDetError("give the folder to make, as in: --output half")
-    from sparsedet.datasets import released_file
-    from sparsedet.files import atomic_folder, without_collector
+    from sparsedet.atomic_io import atomic_folder, without_collector
+    from sparsedet.data_sources import released_file
     from sparsedet.sparsify import make_split
     from sparsedet.sparsify.folder import describe_split, write_split
     from sparsedet.sparsify.near_duplicates import DISTANCE, check_distance

@@ -22,7 +22,7 @@ def read_source(
     """Return the full dataset, what `split.json` says about its origin, and its image folder."""
     from sparsedet.annotations import check_images, read_coco
     from sparsedet.formats import detect_format, read_dataset
-    from sparsedet.workspace import locate
+    from sparsedet.loop.workspace import locate
 
     if data is not None and project is None:
         if data.is_dir() and detect_format(data) != "coco":
@@ -43,9 +43,9 @@ def _pull(
 ) -> "tuple[Dataset, dict[str, str], Path]":
     """Pull a project into the workspace `folder`, or its images into `images` where given."""
     from sparsedet.annotations import write_coco
-    from sparsedet.settings import Settings, Source
+    from sparsedet.loop.settings import Settings, Source
+    from sparsedet.loop.workspace import Workspace
     from sparsedet.tool import load_integration
-    from sparsedet.workspace import Workspace
 
     workspace = Workspace(folder)
     connection = load_integration(tool)(url)

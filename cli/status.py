@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 
 from .options import Json
 from .output import command, emit_json, say, table
@@ -14,7 +14,7 @@ from .replacing import CSV, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
-    from sparsedet.status import WorkspaceStatus
+    from sparsedet.loop.status import WorkspaceStatus
 
 _OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
@@ -37,7 +37,7 @@ def status(
     """
     from sparsedet.ledger import Ledger
     from sparsedet.ledger.export import write_csv
-    from sparsedet.status import read_status
+    from sparsedet.loop.status import read_status
 
     if csv is not None:
         check_replaceable(csv, CSV, "--csv")

@@ -5,24 +5,24 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
-from sparsedet import processes
 from sparsedet.annotations import Dataset, check_images, read_coco
-from sparsedet.datasets import Data, read_data
+from sparsedet.atomic_io import write_json
+from sparsedet.data_sources import Data, read_data
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.files import write_json
-from sparsedet.run_folder import RunFolder, RunInfo, check_classes
-from sparsedet.training.best import ValidationData
-from sparsedet.training.published import read_published
-from sparsedet.training.resume import check_same_run, use_images
-from sparsedet.training.samples import without_versions
-from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.train import (
+from sparsedet.runtime import processes
+from sparsedet.runtime.unreadable import UnreadableImages
+from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.config.published import read_published
+from sparsedet.training.data.samples import without_versions
+from sparsedet.training.engine.best_checkpoint import ValidationData
+from sparsedet.training.engine.resume import check_same_run, use_images
+from sparsedet.training.engine.train import (
     choose_device,
     prepare_config,
     run_training,
     start_run,
 )
-from sparsedet.unreadable import UnreadableImages
+from sparsedet.training.run_folder import RunFolder, RunInfo, check_classes
 
 from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say

@@ -15,9 +15,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from sparsedet.training.listeners import Listeners
-from sparsedet.training.pseudo_labels import PseudoLabels
-from sparsedet.training.stage import LOG_PERIOD, StageProgress
+from sparsedet.training.data.pseudo_labels import PseudoLabels
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import LOG_PERIOD, StageProgress
 
 from .output import draws, say
 from .time_left import TimeLeft, shown

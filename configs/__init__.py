@@ -1,1 +1,1 @@
-"""Training configurations as package data; `sparsedet.training.settings` finds them by name."""
+"""Training configurations as package data, found by name in `training.config.loading`."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sparsedet.annotations import XYXY, Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.mining.mined import MinedBox
 
 ENTRY_POINTS = "sparsedet.integrations"
 

@@ -10,8 +10,8 @@ import pytest
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import detect_format, format_names, load_format, read_dataset
-from sparsedet.settings import Settings, Source
-from sparsedet.workspace import Workspace
+from sparsedet.loop.settings import Settings, Source
+from sparsedet.loop.workspace import Workspace
 from tests.integrations.files.formats.datasets import objects, write_images
 
 DATASET = Dataset(

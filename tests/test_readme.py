@@ -14,16 +14,16 @@ import pytest
 import yaml
 
 from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
+from sparsedet.annotations.matching import iou_matrix, match
+from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.config import CompleteMark, parse_config
 from sparsedet.integrations.label_studio.reading import export_tasks
 from sparsedet.integrations.label_studio.seeding import labelling_config
 from sparsedet.integrations.label_studio.server import LocalServer
-from sparsedet.mining.matching import iou_matrix, match
-from sparsedet.mining.mined import MinedBox, read_mined
-from sparsedet.scenes import make_scenes
-from sparsedet.settings import read_settings, write_settings
+from sparsedet.loop.settings import read_settings, write_settings
 from sparsedet.simulation import Reviewer, simulate_reviews
+from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
 

@@ -108,7 +108,7 @@ from importlib.resources import files
 import sparsedet
 from sparsedet.sparsify import load_recipe, recipe_names
 
-from sparsedet.datasets import RELEASED
+from sparsedet.data_sources import RELEASED
 
 print(json.dumps({
     "place": sparsedet.__file__,

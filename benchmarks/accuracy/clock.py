@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from sparsedet.files import read_json, write_json
+from sparsedet.atomic_io import read_json, write_json
 
 _SAVE_PERIOD = 20
 """Iterations between two savings: a killed process loses the time of so many."""

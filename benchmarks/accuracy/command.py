@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sparsedet.errors import SparseDetError, TrainingError
-from sparsedet.training.stage import StageProgress
+from sparsedet.training.engine.stage import StageProgress
 
 from .cell import Cell
 from .data import DIGITS, FullData, digit_scenes, inner, read_folder

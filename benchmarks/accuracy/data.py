@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sparsedet.annotations import Box, Dataset, check_images, read_coco
 from sparsedet.errors import AnnotationError
-from sparsedet.scenes import make_scenes
 from sparsedet.simulation import read_neutral
+from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.sparsify.ranking import stable_rank
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 import sparsedet
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.coco import to_coco
-from sparsedet.training.settings import load_config
-from sparsedet.training.train import prepare_config
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.engine.train import prepare_config
 
 from .cell import Cell
 from .data import FullData

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.mining.detect import Detections
-from sparsedet.training.evaluation import Evaluation, evaluate
+from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
 
 
 def evaluate_ignoring(

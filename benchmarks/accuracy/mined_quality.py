@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sparsedet.annotations import Box, Dataset
-from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix, match
-from sparsedet.run_folder import RunFolder
-from sparsedet.training.pseudo_labels import read_pseudo_labels
-from sparsedet.training.settings import read_config
-from sparsedet.training.stages import stages
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.training.config.loading import read_config
+from sparsedet.training.data.pseudo_labels import read_pseudo_labels
+from sparsedet.training.engine.steps import stages
+from sparsedet.training.run_folder import RunFolder
 
 
 class MinedQuality(BaseModel):

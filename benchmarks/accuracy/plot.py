@@ -9,7 +9,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sparsedet.training.curves import PLOT_STYLE
+from sparsedet.training.engine.loss_curves import PLOT_STYLE
 
 from .summary import METHODS, Section
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
-from sparsedet.files import read_json, write_json
-from sparsedet.training.evaluation import Evaluation
+from sparsedet.training.evaluation.average_precision import Evaluation
 
 from .cell import Cell
 from .fingerprint import Fingerprint

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sparsedet.files import write_bytes, write_json, write_text
+from sparsedet.atomic_io import write_bytes, write_json, write_text
 
 from .cell import Cell
 from .plan import PLANS, cells

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
-from sparsedet.files import read_json, write_json
-from sparsedet.run_folder import RunFolder
-from sparsedet.training.metrics import read_metrics
+from sparsedet.training.engine.metrics import read_metrics
+from sparsedet.training.run_folder import RunFolder
 
 from .cell import Cell
 from .record import Record

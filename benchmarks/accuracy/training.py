@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 
 from sparsedet import __version__
+from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
-from sparsedet.files import read_json, write_json
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.run_folder import RunFolder, class_ids
-from sparsedet.training.evaluation import Evaluation, evaluate
-from sparsedet.training.listeners import Listeners
-from sparsedet.training.settings import read_config
-from sparsedet.training.stage import OnProgress, StageProgress
-from sparsedet.training.train import run_training, start_run
+from sparsedet.training.config.loading import read_config
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import OnProgress, StageProgress
+from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
+from sparsedet.training.run_folder import RunFolder, class_ids
 
 from .cell import Cell
 from .clock import Clock

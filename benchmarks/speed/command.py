@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from sparsedet.atomic_io import write_json, write_text
 from sparsedet.errors import SparseDetError
-from sparsedet.files import write_json, write_text
 from sparsedet.modeling import checkpoint
-from sparsedet.resources import limit_threads, usable_cores
-from sparsedet.training.methods import METHODS
+from sparsedet.runtime.resources import limit_threads, usable_cores
+from sparsedet.training.config.methods import METHODS
 
 from .data import SpeedData, read_data
 from .inference import inference_model, inference_times, mining_seconds

@@ -8,9 +8,9 @@ from detectron2.config import CfgNode
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.packed import PackedImages
-from sparsedet.training.pseudo_labels import NOTHING, PseudoLabels, usable
-from sparsedet.training.samples import training_images
+from sparsedet.training.data.packed_dataset import PackedImages
+from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, usable
+from sparsedet.training.data.samples import training_images
 
 _DROP = 0.5
 _SEED = 1

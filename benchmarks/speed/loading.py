@@ -2,7 +2,7 @@
 
 import time
 
-from sparsedet.training.loader import batches
+from sparsedet.training.data.loader import batches
 
 from .data import SpeedData
 from .ratio import turns

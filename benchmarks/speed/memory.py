@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 from sparsedet.annotations import Dataset
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
-from sparsedet.run_folder import RunFolder
-from sparsedet.training.listeners import Listeners
-from sparsedet.training.pseudo_labels import PseudoLabels
-from sparsedet.training.settings import load_config
-from sparsedet.training.train import run_training, start_run
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.data.pseudo_labels import PseudoLabels
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.run_folder import RunFolder
 
 from .data import SpeedData
 from .trainer import SEED, configuration

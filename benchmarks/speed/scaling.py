@@ -11,10 +11,10 @@ from statistics import median
 
 import torch
 
-from sparsedet import processes
 from sparsedet.errors import SparseDetError
-from sparsedet.training.loader import batches
-from sparsedet.training.trainer import Trainer
+from sparsedet.runtime import processes
+from sparsedet.training.data.loader import batches
+from sparsedet.training.engine.trainer import Trainer
 
 from .data import SpeedData
 from .trainer import SEED, configuration

@@ -5,7 +5,7 @@ from statistics import median
 
 from detectron2.config import CfgNode
 
-from sparsedet.training.stages import stages
+from sparsedet.training.engine.steps import stages
 
 from .parts import PARTS, STAGES, Part
 from .trainer import configuration

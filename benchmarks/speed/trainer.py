@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from detectron2.config import CfgNode
 from torch import nn
 
-from sparsedet.training.loader import Batch, batches
-from sparsedet.training.samples import TrainingImage
-from sparsedet.training.settings import load_config
-from sparsedet.training.train import prepare_config
-from sparsedet.training.trainer import Trainer
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.data.loader import Batch, batches
+from sparsedet.training.data.samples import TrainingImage
+from sparsedet.training.engine.train import prepare_config
+from sparsedet.training.engine.trainer import Trainer
 
 SEED = 1
 _ENDLESS = 10**9

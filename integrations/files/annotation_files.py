@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.coco import from_coco
+from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.files import read_json, write_json
 
 from .changes import Changes, apply_changes
 from .identity import identify

@@ -7,8 +7,8 @@ from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.annotations.entries import DECIMALS, xywh
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.errors import ToolError
-from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.tool import ReviewedRegion
 
 from .verdicts import Verdict, differs

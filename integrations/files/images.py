@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from sparsedet.files import atomic_path
+from sparsedet.atomic_io import atomic_path
 from sparsedet.tool import Progress, no_progress
 
 

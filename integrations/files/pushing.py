@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from itertools import count
 
 from sparsedet.annotations import Box, Dataset, Image, write_coco
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import ToolError
-from sparsedet.files import write_text
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import PushReport
 
 from .annotation_files import AnnotationFiles

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.annotations import XYXY, Box
-from sparsedet.mining.matching import iou_matrix
+from sparsedet.annotations.matching import iou_matrix
 from sparsedet.tool import ReviewedRegion
 
 from .review_files import Offer

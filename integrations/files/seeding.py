@@ -5,8 +5,8 @@ from itertools import count
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images, write_coco
+from sparsedet.atomic_io import atomic_folder
 from sparsedet.errors import ToolError
-from sparsedet.files import atomic_folder
 from sparsedet.tool import Progress, no_progress
 
 from .images import link_images

@@ -9,8 +9,8 @@ from typing import Any
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.annotations.coco import from_coco, to_coco
 from sparsedet.annotations.entries import THINNEST
+from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.files import read_json, write_json
 from sparsedet.tool import ReviewedRegion
 
 from .identity import MINED

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import (
     LocalTool,
     MergedImage,

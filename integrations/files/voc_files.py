@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, Image
+from sparsedet.atomic_io import atomic_path, write_text
 from sparsedet.errors import AnnotationError
-from sparsedet.files import atomic_path, write_text
 
 from .changes import Changes
 from .formats.pascal_voc import new_annotation, read_voc, xml_text

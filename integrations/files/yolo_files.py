@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, Image
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import ToolError
-from sparsedet.files import write_text
 
 from .changes import Changes
 from .formats.yolo import read_yolo

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.annotations import Dataset
-from sparsedet.mining.mined import MinedBox
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.tool import Progress, PushReport, no_progress
 
 from .connection import Connection, project_number

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 
 from sparsedet.annotations import upright_size
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.files import atomic_path
 from sparsedet.tool import Progress, no_progress
 
 from .connection import CONNECT_SECONDS, Connection

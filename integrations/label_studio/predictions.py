@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.mining.mined import MinedBox
 
 from .config import LabelConfig
 from .geometry import GeometryError, to_percent

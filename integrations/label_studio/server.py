@@ -22,8 +22,8 @@ from pathlib import Path
 
 import httpx
 
+from sparsedet.atomic_io import atomic_path, read_json, write_json
 from sparsedet.errors import ToolError
-from sparsedet.files import atomic_path, read_json, write_json
 from sparsedet.tool import Progress, no_progress
 
 from .server_program import (

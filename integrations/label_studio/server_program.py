@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import SetupError
-from sparsedet.files import atomic_path
 from sparsedet.setup_check import EXECUTABLE_VARIABLE, find_label_studio
 from sparsedet.tool import Progress
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sparsedet.annotations import Dataset
-from sparsedet.mining.mined import MinedBox
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.tool import (
     LocalTool,
     MergedImage,

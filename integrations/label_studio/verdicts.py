@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparsedet.annotations import XYXY
-from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.tool import MOVED_PIXELS
 
 from .config import LabelConfig

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import Progress, PushReport, no_progress
 
 from .connection import WRITE, Connection, project_number

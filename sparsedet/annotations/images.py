@@ -8,10 +8,9 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations.dataset import Dataset
-from sparsedet.annotations.model import Image
+from sparsedet.annotations.dataset import Dataset, Image
 from sparsedet.errors import AnnotationError, UnreadableImageError
-from sparsedet.unreadable import UnreadableImages
+from sparsedet.runtime.unreadable import UnreadableImages
 
 if TYPE_CHECKING:
     import numpy as np

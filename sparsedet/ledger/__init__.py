@@ -1,8 +1,7 @@
 """Every mined box ever pushed, and what became of it: one SQLite file per workspace."""
 
-from sparsedet.ledger.counts import OutcomeCounts, RoundCounts
 from sparsedet.ledger.ledger import Ledger
-from sparsedet.ledger.outcomes import judge
+from sparsedet.ledger.outcomes import OutcomeCounts, RoundCounts, judge
 from sparsedet.ledger.tables import LedgerBox, Outcome, Place, Push
 
 __all__ = [

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from sparsedet.files import atomic_path
+from sparsedet.atomic_io import atomic_path
 from sparsedet.ledger.tables import LedgerBox
 
 PUSH_COLUMNS = ("tool", "url", "project", "review_project", "mode", "model_version")

@@ -11,13 +11,17 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger.connection import for_writing, open_engine
-from sparsedet.ledger.counts import OutcomeCounts, RoundCounts, count_outcomes, count_rounds
-from sparsedet.ledger.outcomes import settle
-from sparsedet.ledger.schema import bring_to_head
+from sparsedet.ledger.database import bring_to_head, for_writing, open_engine
+from sparsedet.ledger.outcomes import (
+    OutcomeCounts,
+    RoundCounts,
+    count_outcomes,
+    count_rounds,
+    settle,
+)
 from sparsedet.ledger.tables import LedgerBox, Place, Push, SourceImage
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import MergedImage, PushedImage, ReviewedImage
 
 

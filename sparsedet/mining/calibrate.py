@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Category, Dataset
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.mining.detect import Detections
-from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
 
 MIN_BOXES = 10
 """Classes with fewer scored boxes share thresholds with the others."""

@@ -12,9 +12,9 @@ from torch import nn
 
 from sparsedet.annotations import Image
 from sparsedet.errors import AnnotationError
-from sparsedet.modeling.inputs import inference_size, resized_input
-from sparsedet.pixel_cache import PixelCache
-from sparsedet.unreadable import UnreadableImages, warn_unreadable
+from sparsedet.modeling.inputs import PixelCache, inference_size, resized_input
+from sparsedet.runtime import processes
+from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""
@@ -105,3 +105,52 @@ def detect(
 def _nothing(image: Image) -> Detections:
     scores = np.zeros(0)
     return Detections(image.id, np.zeros((0, 4)), scores, np.zeros(0, dtype=np.int64), scores)
+
+
+def detect_all(
+    model: nn.Module,
+    cfg: Any,
+    images: Sequence[Image],
+    folder: Path,
+    category_ids: Sequence[int],
+    on_image: OnImage = lambda done, total: None,
+    *,
+    cache: PixelCache | None = None,
+    on_unreadable: OnUnreadable = warn_unreadable,
+) -> list[Detections]:
+    """Return the detections of all images, in order; see `detect`.
+
+    Every process returns the same. As images go through the network one by one, their number
+    changes nothing.
+
+    Args:
+        on_unreadable: told about every image that can't be decoded, by the process that met it.
+    """
+    rank, ranks = processes.rank(), processes.ranks()
+    own = images[rank::ranks]
+    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    # The bound is of all images: a process that knows only its own does not stop alone.
+    met = (
+        UnreadableImages(limit, len(images), on_unreadable)
+        if ranks == 1
+        else UnreadableImages(len(images), len(images) + 1, on_unreadable)
+    )
+    found = detect(
+        model,
+        cfg,
+        own,
+        folder,
+        category_ids,
+        lambda done, _: on_image(min(done * ranks, len(images)), len(images)),
+        cache=cache,
+        unreadable=met,
+    )
+    shares = processes.gather(list(found))
+    all_met = UnreadableImages(limit, len(images))
+    for reasons in processes.gather(met.reasons):
+        for path, reason in reasons.items():
+            all_met.skip(path, reason)
+    result: list[Detections | None] = [None] * len(images)
+    for first, share in enumerate(shares):
+        result[first::ranks] = share
+    return [detections for detections in result if detections is not None]

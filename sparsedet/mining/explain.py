@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.mining.detect import Detections
-from sparsedet.mining.matching import covered_share, iou_matrix
 
 
 def unexplained(
@@ -68,3 +69,18 @@ def _xyxy(boxes: Sequence[Box]) -> list[Any]:
 
 def _categories(boxes: Sequence[Box]) -> NDArray[np.int64]:
     return np.array([box.category_id for box in boxes], dtype=np.int64)
+
+
+def without_pending(mined: Sequence[MinedBox], pending: Sequence[MinedBox]) -> tuple[MinedBox, ...]:
+    """Return the mined boxes that show no object of a pending box of their class."""
+    waiting: dict[tuple[int, int], list[MinedBox]] = {}
+    for box in pending:
+        waiting.setdefault((box.image_id, box.category_id), []).append(box)
+    return tuple(
+        box for box in mined if not _any_same(box, waiting.get((box.image_id, box.category_id), ()))
+    )
+
+
+def _any_same(box: MinedBox, others: Sequence[MinedBox]) -> bool:
+    overlap = iou_matrix([box.xyxy], [other.xyxy for other in others])
+    return bool((overlap >= SAME_OBJECT_IOU).any())

@@ -11,15 +11,14 @@ from torch import nn
 
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.mining.calibrate import ThresholdRule, Thresholds, scored_boxes, thresholds
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detect import Detections, detect_all
 from sparsedet.mining.explain import unexplained
-from sparsedet.mining.mined import MinedBox, region_id
-from sparsedet.mining.sharded import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.pixel_cache import PixelCache
-from sparsedet.run_folder import RunFolder, RunInfo, class_ids
-from sparsedet.unreadable import OnUnreadable, warn_unreadable
+from sparsedet.modeling.inputs import PixelCache
+from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
+from sparsedet.training.run_folder import RunFolder, RunInfo, class_ids
 
 OnMining = Callable[[int, int], None]
 

@@ -10,9 +10,9 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from torch import Tensor, nn
 
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import RunError
-from sparsedet.files import atomic_path
-from sparsedet.resources import limit_threads
+from sparsedet.runtime.resources import limit_threads
 
 _NAMED_IN_ERRORS = 3
 """How many of the differing parameter names an error lists of each kind."""

@@ -6,7 +6,7 @@ from detectron2.config import CfgNode
 def add_sparsedet_config(cfg: CfgNode) -> None:
     """Add sparsedet's keys, with the published values as defaults where the paper has them."""
     cfg.SPARSEDET = CfgNode()
-    # plain, end-to-end or staged: see `sparsedet.training.methods`.
+    # plain, end-to-end or staged: see `sparsedet.training.config.methods`.
     cfg.SPARSEDET.METHOD = "staged"
 
     # Pseudo-positive mining while training (end-to-end).

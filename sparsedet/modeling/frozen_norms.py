@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sparsedet.modeling.relu6 import InPlaceReLU6
+from sparsedet.modeling.cpu.relu6 import InPlaceReLU6
 
 
 class FrozenNormConv(nn.Module):

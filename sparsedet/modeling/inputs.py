@@ -1,5 +1,6 @@
 """From a decoded image to what the network is fed: size, colour order, layout."""
 
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sparsedet.annotations import Image, read_image
 
 UInt8Image = NDArray[np.uint8]
 """Shape (H, W, 3)."""
@@ -47,3 +50,61 @@ def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:
 def resized_input(resized: UInt8Image, height: int, width: int, cfg: Any) -> dict[str, Any]:
     """Return the input for a BGR image of `height` and `width` that has been resized already."""
     return {"image": to_tensor(resized, cfg.INPUT.FORMAT), "height": height, "width": width}
+
+
+_Key = tuple[Path, int, int]
+"""A file, and the height and width of its pixels in the cache."""
+
+
+class PixelCache:
+    """Decoded images; those beyond the bound are decoded each time.
+
+    Training and mining share one: what a stage has decoded nothing decodes again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Begin with an empty cache of at most `limit` bytes of pixels; 0 keeps nothing."""
+        self.limit = limit
+        self.bytes = 0
+        """Of all pixels in it."""
+        self._images: dict[_Key, UInt8Image] = {}
+
+    def read(
+        self, image: Image, folder: Path, size: tuple[int, int], *, keep_resized: bool = True
+    ) -> UInt8Image:
+        """Return the BGR pixels of an image, not to be written to.
+
+        They are the same whether the cache has them or not.
+
+        Args:
+            image: the image.
+            folder: where its file is.
+            size: height and width to resize it to.
+            keep_resized: whether to keep it at this size, for a caller who always asks for the
+                same one, or as it was decoded.
+
+        Raises:
+            AnnotationError: naming the image, when it can't be decoded.
+        """
+        path = folder / image.file_name
+        pixels = self._images.get((path, *size))
+        if pixels is not None:
+            return pixels
+        decoded = self._images.get((path, image.height, image.width))
+        if decoded is not None:
+            return resize(decoded, *size)
+        decoded = read_image(image, folder)
+        resized = resize(decoded, *size)
+        self._keep(path, resized if keep_resized else decoded)
+        return resized
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._images.clear()
+        self.bytes = 0
+
+    def _keep(self, path: Path, pixels: UInt8Image) -> None:
+        if self.bytes + pixels.nbytes <= self.limit:
+            height, width = pixels.shape[:2]
+            self._images[path, height, width] = pixels
+            self.bytes += pixels.nbytes

@@ -9,9 +9,9 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from sparsedet import processes
 from sparsedet.modeling.certain_negatives import NO_CLASS, not_class_loss, rejected_classes
 from sparsedet.modeling.mined_labels import mined_rows
+from sparsedet.runtime import processes
 
 NO_VERDICT = -1
 """As `gt_classes` of a sampled proposal: nobody knows what it shows, it stays out of the losses."""

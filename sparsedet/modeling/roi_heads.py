@@ -11,8 +11,8 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
+from sparsedet.modeling.cpu.roi_align import use_sparse_gradients
 from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
-from sparsedet.modeling.roi_align import use_sparse_gradients
 from sparsedet.modeling.targets import overlaps, split_targets
 
 

@@ -10,8 +10,8 @@ from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_p
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
-from sparsedet import processes
 from sparsedet.modeling.targets import overlaps, split_targets
+from sparsedet.runtime import processes
 
 _IGNORE, _NEGATIVE = -1, 0
 

@@ -9,8 +9,8 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError
+from sparsedet.modeling.cpu.batch_parts import run_frozen_in_parts
 from sparsedet.modeling.frozen_norms import fold_frozen_norms
-from sparsedet.modeling.in_parts import run_frozen_in_parts
 from sparsedet.modeling.timm_models import create_features, is_channels_last, timm_features
 
 BUILDER = "build_timm_fpn_backbone"

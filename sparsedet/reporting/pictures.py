@@ -14,8 +14,8 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Dataset, read_upright
-from sparsedet.files import atomic_path
-from sparsedet.mining.mined import MinedBox
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import atomic_path
 from sparsedet.reporting.styles import HUMAN, MINED, BoxStyle, Colour
 
 _GAP = 8

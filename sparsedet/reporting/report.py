@@ -12,15 +12,15 @@ import jinja2
 
 from sparsedet import __version__
 from sparsedet.annotations import XYXY, Dataset, read_coco
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
-from sparsedet.files import write_text
 from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
-from sparsedet.mining.matching import SAME_OBJECT_IOU, iou_matrix
-from sparsedet.reporting.curves import Curve, curves_svg
-from sparsedet.reporting.sections import round_sections
+from sparsedet.loop.status import RoundStatus, WorkspaceStatus, read_status
+from sparsedet.loop.workspace import Workspace
+from sparsedet.reporting.round_pictures import round_sections
 from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES
-from sparsedet.status import RoundStatus, WorkspaceStatus, read_status
-from sparsedet.workspace import Workspace
+from sparsedet.reporting.svg_curves import Curve, curves_svg
 
 _UNKNOWN = "-"
 

@@ -1,9 +1,8 @@
 """A scripted reviewer who knows every object: plays the person in demos, tests and benchmarks."""
 
-from sparsedet.simulation.behaviour import Behaviour
-from sparsedet.simulation.file_names import match_file_names
+from sparsedet.annotations.image_names import match_file_names
 from sparsedet.simulation.play import SimulationReport, simulate_reviews
-from sparsedet.simulation.reviewer import Review, Reviewer
+from sparsedet.simulation.reviewer import Behaviour, Review, Reviewer
 from sparsedet.simulation.truth import TrueObject, read_neutral, true_objects
 
 __all__ = [

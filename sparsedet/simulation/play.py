@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Dataset, Image
+from sparsedet.annotations.image_names import match_file_names
 from sparsedet.errors import SparseDetError
-from sparsedet.simulation.file_names import match_file_names
 from sparsedet.simulation.reviewer import Reviewer
 from sparsedet.tool import OpenReview, Progress, ScriptableTool, no_progress
 

@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sparsedet.annotations import XYXY, Box, Dataset
+from sparsedet.annotations.matching import Floats, iou_matrix, match
+from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.files import read_json
+from sparsedet.tool import ReviewedRegion
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +75,91 @@ def read_neutral(path: Path, truth: Dataset) -> tuple[Box, ...]:
                 )
         boxes.append(Box(len(boxes) + 1, image_id, category_id, xyxy))
     return tuple(boxes)
+
+
+ACCEPT_IOU = 0.5
+"""A mined box of the right class with this IoU is good enough to keep."""
+CORRECT_IOU = 0.3
+"""From here to `ACCEPT_IOU` the reviewer draws the box where it belongs."""
+
+
+def review_regions(
+    offered: Sequence[ReviewedRegion],
+    scores: Mapping[str, float],
+    objects: Sequence[TrueObject],
+    neutral: Sequence[TrueObject] = (),
+) -> list[ReviewedRegion]:
+    """Return the boxes that remain after a review without mistakes: people's boxes, then mined.
+
+    People's own boxes stay, and take their objects first. A mined box stays where it shows an
+    object of its class that no other box shows; it is unsure where that object is a neutral one; it
+    is moved onto the object where it half fits, and is deleted otherwise.
+
+    Args:
+        offered: all boxes on the image, people's and mined ones.
+        scores: region id -> score, of the mined ones.
+        objects: what is really there.
+        neutral: what may be there, but the labels lack.
+    """
+    people = [region for region in offered if region.region_id not in scores]
+    mined = sorted(
+        (region for region in offered if region.region_id in scores),
+        key=lambda region: -scores[region.region_id],
+    )
+    everything = [*objects, *neutral]
+    overlap = _overlap([*people, *mined], everything)
+    matches = _assign(overlap, len(people), len(objects))
+    kept = people
+    for row, region in enumerate(mined, start=len(people)):
+        column = matches[row]
+        if column < 0:
+            continue
+        fits = overlap[row, column] >= ACCEPT_IOU
+        xyxy = region.xyxy if fits else everything[column].xyxy
+        kept.append(replace(region, xyxy=xyxy, unsure=bool(column >= len(objects))))
+    return kept
+
+
+def shows_all(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> bool:
+    """Tell whether each of `objects` has a box of its class and its own, IoU 0.5 or more.
+
+    Boxes that are unsure don't count.
+    """
+    sure = [region for region in regions if not region.unsure]
+    matches = match(_overlap(sure, objects), ACCEPT_IOU)
+    return int((matches >= 0).sum()) == len(objects)
+
+
+def _assign(overlap: Floats, people: int, objects: int) -> NDArray[np.int64]:
+    """Give every box an object of its own; return its column in `overlap`, -1 where none is left.
+
+    Good fits are given out before half fits, so that a half fit can't take the object of a good
+    one.
+
+    Args:
+        overlap: shape (boxes, things), 0 where the classes differ.
+        people: the first that many rows are people's boxes, which choose first.
+        objects: the first that many columns are true objects, the others neutral ones.
+    """
+    free = overlap.copy()
+    matches = np.full(len(overlap), -1, dtype=np.int64)
+    true, neutral = slice(objects), slice(objects, None)
+    for rows in (range(people), range(people, len(overlap))):
+        for columns, least in ((true, ACCEPT_IOU), (neutral, ACCEPT_IOU), (true, CORRECT_IOU)):
+            open_rows = [row for row in rows if matches[row] < 0]
+            found = match(free[open_rows, columns], least)
+            for row, column in zip(open_rows, found, strict=True):
+                if column >= 0:
+                    matches[row] = (columns.start or 0) + column
+                    free[:, matches[row]] = -1
+    return matches
+
+
+def _overlap(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> Floats:
+    """Return the IoU of every region and object, shape (regions, objects); 0 across classes."""
+    same_class = np.array(
+        [[region.category == thing.category for thing in objects] for region in regions],
+        dtype=np.bool_,
+    ).reshape(len(regions), len(objects))
+    ious = iou_matrix([region.xyxy for region in regions], [thing.xyxy for thing in objects])
+    return ious * same_class

@@ -1,6 +1,5 @@
 """Sparse splits: removal rules, recipes that name them, and splits of a dataset on disk."""
 
-from sparsedet.sparsify.division import Validation, divide, hold_out
 from sparsedet.sparsify.grouping import GroupBy
 from sparsedet.sparsify.near_duplicates import NearDuplicates, find_near_duplicates
 from sparsedet.sparsify.recipe import Recipe
@@ -8,6 +7,7 @@ from sparsedet.sparsify.recipe_yaml import load_recipe, recipe_names
 from sparsedet.sparsify.removal import remove_boxes
 from sparsedet.sparsify.rules import RULES, Rule
 from sparsedet.sparsify.split import Split, make_split
+from sparsedet.sparsify.train_val_split import Validation, divide, hold_out
 
 __all__ = [
     "RULES",

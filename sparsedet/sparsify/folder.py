@@ -6,10 +6,10 @@ from typing import Any
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, write_coco
-from sparsedet.files import write_json
-from sparsedet.sparsify.division import Validation
+from sparsedet.atomic_io import write_json
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.split import Split
+from sparsedet.sparsify.train_val_split import Validation
 from sparsedet.sparsify.validation_record import describe_validation
 
 RECORD = "split.json"

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, Image, read_coco, write_coco
+from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.table import BoolArray, BoxTable, IntArray
+from sparsedet.atomic_io import write_json
 from sparsedet.errors import AnnotationError
-from sparsedet.files import write_json
 from sparsedet.sparsify.folder import RECORD
-from sparsedet.sparsify.image_names import same_images
 
 SAME_PLACE = 1.01
 """Pixels that an edge may be off: Pascal VOC counts pixels from 1, and converters disagree on it.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.model import Image
+from sparsedet.annotations.dataset import Image
 from sparsedet.annotations.table import BoxTable
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.recipe import Recipe

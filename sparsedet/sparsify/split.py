@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sparsedet.annotations import Dataset
-from sparsedet.sparsify.division import Validation, divide
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.removal import remove_boxes
+from sparsedet.sparsify.train_val_split import Validation, divide
 
 
 @dataclass(frozen=True, slots=True)

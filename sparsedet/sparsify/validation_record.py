@@ -3,8 +3,8 @@
 from typing import Any
 
 from sparsedet.annotations import Dataset
-from sparsedet.sparsify.division import Validation, sets_that_stay_together
 from sparsedet.sparsify.near_duplicates import HASH, NearDuplicates
+from sparsedet.sparsify.train_val_split import Validation, sets_that_stay_together
 
 _LISTED = 50
 """Sets of near duplicates that are listed."""

@@ -17,7 +17,7 @@ from sparsedet.annotations import (
     upright_size,
 )
 from sparsedet.errors import AnnotationError
-from sparsedet.unreadable import UnreadableImages
+from sparsedet.runtime.unreadable import UnreadableImages
 
 ORIENTATION = 0x0112
 

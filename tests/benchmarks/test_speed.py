@@ -36,10 +36,10 @@ from sparsedet.annotations import read_image, write_coco
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import inference_input
 from sparsedet.modeling.targets import Role
-from sparsedet.run_folder import RunFolder
-from sparsedet.scenes import make_scenes
-from sparsedet.training.settings import load_config, read_config
-from sparsedet.training.train import run_training, start_run
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.run_folder import RunFolder
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SECONDS = {

@@ -8,8 +8,8 @@ import pytest
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.sparsify import recipe_names
 from tests.cli.command import sparsedet
+from tests.comparison.data import coco_like, small, sparse
 from tests.integrations.files.formats.datasets import write_images
-from tests.sparsify.comparison.data import coco_like, small, sparse
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from sparsedet.demo import DemoRule
+from sparsedet.simulation.demo import DemoRule
 from tests.cli.command import sparsedet
 
 WORDS = ("--tool", "files", "--iterations", "3", "--rounds", "1", "--json")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.integrations.files import FilesTool
-from sparsedet.settings import read_settings
+from sparsedet.loop.settings import read_settings
 from tests.cli.command import sparsedet
 from tests.integrations.files.samples import write_project
 

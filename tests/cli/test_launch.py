@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import write_coco
-from sparsedet.files import read_json
-from sparsedet.scenes import make_scenes
-from sparsedet.training.metrics import read_metrics
+from sparsedet.atomic_io import read_json
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.training.engine.metrics import read_metrics
 from tests.cli.command import Result, sparsedet
 
 TWO = ("--device", "cpu", "--num-gpus", "2", "--method", "plain")

@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.formats import load_format
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import sparsedet
 
 SHORT = ["SOLVER.MAX_ITER", "2", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.cli.replacing import COMPARISON, CSV, MINED, OUTCOMES, REPORT, check_replaceable
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.export import write_csv
-from sparsedet.mining.mined import MinedBox, write_mined
 
 ANNOTATIONS = '{"images": [], "annotations": [], "categories": []}'
 KINDS = [COMPARISON, REPORT, MINED, OUTCOMES, CSV]

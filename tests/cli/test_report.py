@@ -6,7 +6,7 @@ import pytest
 
 from sparsedet.annotations import write_coco
 from sparsedet.integrations.files import FilesTool
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 from tests.cli.command import sparsedet
 from tests.integrations.files.samples import write_project
 from tests.reporting.page import Page

@@ -12,6 +12,7 @@ import typer.main
 from PIL import Image as Picture
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.cli.app import app
 from sparsedet.cli.simulate import simulate
 from sparsedet.errors import ToolError
@@ -19,11 +20,10 @@ from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.ledger import Ledger, Push
-from sparsedet.mining.mined import MinedBox
-from sparsedet.settings import ReviewSettings, Settings, Source
+from sparsedet.loop.settings import ReviewSettings, Settings, Source
+from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Behaviour
 from sparsedet.tool import PushMode, ReviewedImage
-from sparsedet.workspace import Workspace
 from tests.cli.command import Result, sparsedet
 
 RIGHT = (100.0, 100.0, 200.0, 200.0)

@@ -14,8 +14,8 @@ from PIL import Image as Picture
 
 import sparsedet as package
 from sparsedet.annotations import read_coco, write_coco
-from sparsedet.settings import Source
-from sparsedet.workspace import Workspace
+from sparsedet.loop.settings import Source
+from sparsedet.loop.workspace import Workspace
 from tests.cli.command import sparsedet
 from tests.sparsify.datasets import grid
 

@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import sparsedet
 
 

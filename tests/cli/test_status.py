@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger
-from sparsedet.mining.mined import MinedBox
-from sparsedet.workspace import Workspace
+from sparsedet.loop.workspace import Workspace
 from tests.cli.command import sparsedet
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, review
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import write_coco
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import Result, sparsedet, sparsedet_here
 
 SHORT = [

@@ -11,8 +11,8 @@ from rich.progress import Progress
 from sparsedet.annotations import Box
 from sparsedet.cli.time_left import TimeLeft, shown
 from sparsedet.cli.training_progress import Layout, TrainingProgress, training_progress
-from sparsedet.training.pseudo_labels import PseudoLabels
-from sparsedet.training.stage import StageProgress
+from sparsedet.training.data.pseudo_labels import PseudoLabels
+from sparsedet.training.engine.stage import StageProgress
 
 LOSSES = {
     "loss_cls": 0.25,

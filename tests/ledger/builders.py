@@ -3,8 +3,8 @@
 from typing import Any
 
 from sparsedet.annotations import XYXY, Category, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, Push
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import ReviewedImage, ReviewedRegion
 
 SPOT: XYXY = (10.0, 10.0, 50.0, 50.0)

@@ -1,7 +1,7 @@
 """Outcomes, precision and time of the whole ledger and of each round."""
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, OutcomeCounts
-from sparsedet.mining.mined import MinedBox
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, review
 
 PLACE = new_push().place

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger
-from sparsedet.ledger.schema import HEAD, alembic_config
+from sparsedet.ledger.database import HEAD, alembic_config
 from sparsedet.ledger.tables import Base
 from tests.ledger.builders import MINED, dataset, kept, new_push, outcomes, review
 

@@ -17,7 +17,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from sparsedet.ledger import Ledger
-from sparsedet.mining.mined import MinedBox
+from sparsedet.annotations.mined_boxes import MinedBox
 from tests.ledger.builders import SPOT, dataset, new_push
 
 name = sys.argv[2]

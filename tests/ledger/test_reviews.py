@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, judge
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import MergedImage, ReviewedRegion
 from tests.ledger.builders import (
     MINED,

@@ -17,7 +17,7 @@ from sparsedet.mining.calibrate import (
 )
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
-from sparsedet.training.settings import load_config
+from sparsedet.training.config.loading import load_config
 
 RULE = load_config("lite0_fpn", []).SPARSEDET.MINING
 CAT, DOG = 1, 2

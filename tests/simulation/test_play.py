@@ -9,9 +9,9 @@ import pytest
 from PIL import Image as Picture
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
-from sparsedet.mining.mined import MinedBox
 from sparsedet.simulation import Reviewer, SimulationReport, simulate_reviews
 from sparsedet.tool import ReviewedImage, ReviewedRegion
 

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.scenes import make_scenes
+from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import find_near_duplicates, near_duplicates
 from sparsedet.sparsify.near_duplicates import MAX_DISTANCE, image_hash, near_pairs
 

@@ -9,9 +9,9 @@ from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, write_coco
 from sparsedet.modeling import checkpoint
-from sparsedet.scenes import make_scenes
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 
 FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
 """The scenes as large as they are, which is the size that models detect on."""

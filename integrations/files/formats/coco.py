@@ -6,8 +6,8 @@ from pathlib import Path
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import Loaded
+from sparsedet.loop.workspace import Workspace, locate
 from sparsedet.tool import Progress, no_progress
-from sparsedet.workspace import Workspace, locate
 
 from ..images import link_images
 

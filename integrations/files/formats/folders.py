@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations import upright_size
 from sparsedet.errors import AnnotationError
+from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import Progress
-from sparsedet.workspace import Workspace
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """In lower case."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from sparsedet.annotations import Category, Dataset, Image
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
-from sparsedet.files import write_text
 from sparsedet.formats import Loaded
 from sparsedet.tool import Progress, no_progress
 

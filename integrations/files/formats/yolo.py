@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
-from sparsedet.files import write_text
 from sparsedet.formats import Loaded
 from sparsedet.tool import Progress, no_progress
 

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `sparsedet.ledger.schema` hands over.
+"""Runs the migrations on the connection that `sparsedet.ledger.database` hands over.
 
 The transaction belongs to that connection, and logging to the program: neither is touched here.
 """

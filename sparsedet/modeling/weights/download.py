@@ -12,8 +12,8 @@ from detectron2.utils.file_io import Detectron2Handler, PathManager
 from filelock import FileLock
 from iopath.common.file_io import get_cache_dir
 
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import ConfigError
-from sparsedet.files import atomic_path
 
 logger = logging.getLogger(__name__)
 

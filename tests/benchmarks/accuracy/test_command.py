@@ -14,8 +14,8 @@ from benchmarks.accuracy.data import FullData, read_folder
 from benchmarks.accuracy.fingerprint import code_hash, fingerprint
 from benchmarks.accuracy.record import Record, read_records, write_record
 from benchmarks.accuracy.training import train_cell
-from sparsedet.training.metrics import read_metrics
-from sparsedet.training.stage import StageProgress
+from sparsedet.training.engine.metrics import read_metrics
+from sparsedet.training.engine.stage import StageProgress
 from tests.benchmarks.accuracy.records import cell, edited, table
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "accuracy.py"

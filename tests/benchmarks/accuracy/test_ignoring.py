@@ -6,7 +6,7 @@ import pytest
 from benchmarks.accuracy.ignoring import evaluate_ignoring
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.mining.detect import Detections
-from sparsedet.training.evaluation import evaluate
+from sparsedet.training.evaluation.average_precision import evaluate
 
 FIRST: XYXY = (0, 0, 100, 100)
 UNLABELLED: XYXY = (200, 200, 300, 300)

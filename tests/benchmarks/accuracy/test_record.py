@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.accuracy.record import Figures, read_records
-from sparsedet.training.evaluation import Evaluation
+from sparsedet.training.evaluation.average_precision import Evaluation
 
 ROOT = Path(__file__).parents[3]
 

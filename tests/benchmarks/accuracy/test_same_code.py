@@ -15,7 +15,7 @@ from benchmarks.accuracy.same_code import (
     read_proofs,
 )
 from sparsedet.errors import SparseDetError
-from sparsedet.run_folder import RunFolder
+from sparsedet.training.run_folder import RunFolder
 from tests.benchmarks.accuracy.records import cell, edited, record, variant
 
 

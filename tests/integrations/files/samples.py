@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sparsedet.annotations import XYXY, Dataset
-from sparsedet.mining.mined import MinedBox
+from sparsedet.annotations.mined_boxes import MinedBox
 
 WIDTH, HEIGHT = 120, 80
 PROJECT: dict[str, Any] = {

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import XYXY
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import MergedImage, PushedImage, ReviewedRegion
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.samples import boxes_of, read, strip, write

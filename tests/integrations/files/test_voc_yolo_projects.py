@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.formats import load_format, read_dataset
 from sparsedet.integrations.files import FilesTool
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import MergedImage, PushedImage, ReviewedRegion
 from tests.integrations.files.formats.datasets import objects, write_images
 

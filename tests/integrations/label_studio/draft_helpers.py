@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.draft_outcomes import read_reviewed_drafts
 from sparsedet.integrations.label_studio.draft_tasks import MARK
 from sparsedet.integrations.label_studio.drafts import push_drafts
 from sparsedet.integrations.label_studio.reading import export_tasks
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import PushedImage, PushReport, ReviewedImage
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import (

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, write_coco
-from sparsedet.mining.mined import MinedBox, write_mined
+from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 
 CATEGORIES = (Category(1, "orange"), Category(2, "parcel"))
 

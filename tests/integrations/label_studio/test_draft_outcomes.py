@@ -2,12 +2,12 @@
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.draft_tasks import is_signed, signed
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.ledger import judge
-from sparsedet.mining.mined import MinedBox
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.draft_helpers import (
     COMPLETE,

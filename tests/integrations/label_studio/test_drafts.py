@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.drafts import VIEW_TITLE
-from sparsedet.mining.mined import MinedBox
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.draft_helpers import (
     BOXES,

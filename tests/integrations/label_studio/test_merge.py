@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.seeding import COMPLETE_CHOICE
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import MergedImage, PushedImage, ReviewedRegion
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import FOUND_BY_MODEL, mined_boxes

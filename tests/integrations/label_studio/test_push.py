@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import XYXY
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool, writing
 from sparsedet.integrations.label_studio.config import LabelConfig
@@ -15,7 +16,6 @@ from sparsedet.integrations.label_studio.seeding import (
     import_tasks,
     labelling_config,
 )
-from sparsedet.mining.mined import MinedBox
 from sparsedet.tool import PushReport
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import DRAWN_BY_PEOPLE, FOUND_BY_MODEL, mined_boxes

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.pretrained import fetch_weights, load_initial_weights
 from sparsedet.modeling.weights.download import cache_path
 from sparsedet.modeling.weights.fitting import load_fitting
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.modeling.weights.pretrained import fetch_weights, load_initial_weights
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 from tests.modeling.weights.conftest import Files
 
 TIMM_NAME = "test_convnext"

@@ -9,9 +9,9 @@ import torch
 
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.pretrained import load_initial_weights
-from sparsedet.training.methods import apply_method
-from sparsedet.training.settings import load_config
+from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.methods import apply_method
 
 
 def model_of(classes: int, weights: object = "", **keys: int) -> tuple[Any, Any]:

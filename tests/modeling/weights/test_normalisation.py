@@ -3,8 +3,8 @@
 import pytest
 
 from sparsedet.errors import ConfigError
-from sparsedet.training.settings import load_config, set_key
-from sparsedet.training.train import prepare_config
+from sparsedet.training.config.loading import load_config, set_key
+from sparsedet.training.engine.train import prepare_config
 
 IMAGENET = ("RGB", [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 HALVES = ("RGB", [127.5] * 3, [127.5] * 3)

@@ -1,0 +1,117 @@
+"""Which images of two files are the same, by their names.
+
+Tools put images into folders of their own, and number them: `images/0001.jpg` and `12-0001.jpg` are
+both `0001.jpg`.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from sparsedet.errors import SparseDetError
+
+_NUMBERED = re.compile(r"^[0-9]+-(?:[0-9a-f]{8}-)?(?=.)")
+"""What `sparsedet pull` puts before a name (the task) and Label Studio does with uploads."""
+
+
+def same_images(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
+    """Return for every name the row of the same image in `others`; None where there is none.
+
+    Images are the same by their full names, else by the last part, else by the last part less the
+    number that a pull puts before it on one of the two sides. What decides has to be unique on both
+    sides; no two names get the same row.
+    """
+    rows = {name: row for row, name in enumerate(others)}
+    found = [rows.get(name) for name in names]
+    if None not in found:
+        return found
+    ours, theirs = [_last_part(name) for name in names], [_last_part(name) for name in others]
+    bare = [_NUMBERED.sub("", name) for name in ours]
+    for keys, other_keys in (
+        (ours, theirs),
+        (bare, theirs),
+        (ours, [_NUMBERED.sub("", name) for name in theirs]),
+    ):
+        _fill(found, keys, other_keys)
+    return found
+
+
+def _fill(found: list[int | None], keys: Sequence[str], others: Sequence[str]) -> None:
+    """Give names without a row the free one with the same key."""
+    waiting = [row for row, other in enumerate(found) if other is None]
+    taken = {other for other in found if other is not None}
+    repeated, repeated_there = _repeated(keys), _repeated(others)
+    rows = {key: row for row, key in enumerate(others) if key not in repeated_there}
+    for row in waiting:
+        other = None if keys[row] in repeated else rows.get(keys[row])
+        if other is not None and other not in taken:
+            found[row] = other
+
+
+def _repeated(keys: Sequence[str]) -> set[str]:
+    return {key for key, count in Counter(keys).items() if count > 1}
+
+
+def _last_part(name: str) -> str:
+    return PurePosixPath(name).name
+
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def match_file_names(pulled: Iterable[str], truth: Iterable[str]) -> Mapping[str, str]:
+    """Return the name in `truth` of every name in `pulled`.
+
+    The same name counts first, then the same name without folders, then the longest name that
+    stands, without folders and made safe, behind a `-` at the end of the pulled one.
+
+    Raises:
+        SparseDetError: naming the first pulled image that fits none or several images of the full
+            annotations, or the same one as another.
+    """
+    names = list(truth)
+    exact = {name: {name} for name in names}
+    by_base: dict[str, set[str]] = defaultdict(set)
+    by_safe_name: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        base = PurePosixPath(name).name
+        by_base[base].add(name)
+        for safe in _safe_names(base):
+            by_safe_name[safe].add(name)
+    matched: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for name in pulled:
+        base = PurePosixPath(name).name
+        endings = (by_safe_name.get(ending) for ending in _endings(base))
+        candidates = exact.get(name) or by_base.get(base) or next(filter(None, endings), set())
+        if not candidates:
+            raise SparseDetError(
+                f"image {name}: the full annotations have no image of that name; are they of the "
+                "same images?"
+            )
+        if len(candidates) > 1:
+            raise SparseDetError(
+                f"image {name}: which image of the full annotations is it? It may be "
+                f"{' or '.join(sorted(candidates))}"
+            )
+        (found,) = candidates
+        if (other := taken.setdefault(found, name)) != name:
+            raise SparseDetError(
+                f"image {name}: {found} of the full annotations fits it and {other} as well"
+            )
+        matched[name] = found
+    return matched
+
+
+def _safe_names(base: str) -> set[str]:
+    """Return what tools make of a file name: unsafe characters replaced, or taken out."""
+    replaced = _UNSAFE.sub("_", base)
+    taken_out = _UNSAFE.sub("", base.strip().replace(" ", "_"))
+    return {safe for form in (replaced, taken_out) for safe in (form, form.strip("._")) if safe}
+
+
+def _endings(base: str) -> Iterator[str]:
+    """Yield what stands behind each `-` of a name, the longest first."""
+    for dash in re.finditer("-", base):
+        yield base[dash.end() :]

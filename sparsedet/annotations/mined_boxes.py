@@ -1,0 +1,100 @@
+"""Mined boxes and the file that carries them.
+
+`mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id` and
+`threshold`; `mined.meta.json` beside it says where it comes from.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import XYXY, Dataset
+from sparsedet.annotations.entries import xywh
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import AnnotationError
+
+
+@dataclass(frozen=True, slots=True)
+class MinedBox:
+    """A detection after training that no annotation explains."""
+
+    region_id: str
+    """Assigned once, at mining; every tool and the ledger know the box by it."""
+    image_id: int
+    category_id: int
+    xyxy: XYXY
+    """Absolute pixels of the upright image."""
+    score: float
+    """The model's confidence, 0 to 1."""
+    threshold: float
+    """The score its class had to reach."""
+
+
+def region_id(run_id: str, file_name: str, category_id: int, xyxy: XYXY) -> str:
+    """Return the id of a mined box: the same for the same run, image, class and box."""
+    text = "|".join([run_id, file_name, str(category_id), *(f"{value:.2f}" for value in xyxy)])
+    return "sd" + hashlib.sha256(text.encode()).hexdigest()[:18]
+
+
+def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) -> None:
+    """Write `path` and, beside it, its `.meta.json`; the list last, so that it is complete."""
+    write_json(meta_path(path), dict(meta), indent=2)
+    write_json(
+        path,
+        [
+            {
+                "image_id": box.image_id,
+                "category_id": box.category_id,
+                "bbox": xywh(box.xyxy),
+                "score": round(box.score, 6),
+                "region_id": box.region_id,
+                "threshold": round(box.threshold, 6),
+            }
+            for box in boxes
+        ],
+        indent=1,
+    )
+
+
+def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
+    """Read mined boxes that belong to `dataset`.
+
+    Raises:
+        AnnotationError: naming the file and the entry that is broken or belongs elsewhere.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise AnnotationError(f"{path}: not a list of mined boxes")
+    boxes: dict[str, MinedBox] = {}
+    for index, entry in enumerate(entries):
+        try:
+            x, y, width, height = (float(value) for value in entry["bbox"])
+            box = MinedBox(
+                region_id=str(entry["region_id"]),
+                image_id=entry["image_id"],
+                category_id=entry["category_id"],
+                xyxy=(x, y, x + width, y + height),
+                score=float(entry["score"]),
+                threshold=float(entry["threshold"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnnotationError(
+                f"{path}: entry {index} is no mined box ({error!r}); `sparsedet mine` writes them"
+            ) from error
+        if not isinstance(box.image_id, int) or box.image_id not in dataset.image_by_id:
+            raise AnnotationError(f"{path}: entry {index}: image {box.image_id} is not in the data")
+        if not isinstance(box.category_id, int) or box.category_id not in dataset.category_by_id:
+            raise AnnotationError(
+                f"{path}: entry {index}: category {box.category_id} is not in the data"
+            )
+        if box.region_id in boxes:
+            raise AnnotationError(f"{path}: entry {index}: region_id {box.region_id} is used twice")
+        boxes[box.region_id] = box
+    return tuple(boxes.values())
+
+
+def meta_path(path: Path) -> Path:
+    """Return the path of the file that describes a list of mined boxes."""
+    return path.with_suffix(".meta.json")

@@ -1,0 +1,288 @@
+"""A recipe's free parameters, fitted to what was removed.
+
+How much a recipe drops, and how strong its tendency is, belongs to a file; which numbers of boxes
+it keeps or drops per image belongs to the recipe, and stays.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sparsedet.annotations.table import BoolArray, FloatArray
+from sparsedet.comparison.likelihood import likeliest
+from sparsedet.comparison.plays import FIT, Sample, play
+from sparsedet.errors import RecipeError
+from sparsedet.sparsify.orders import TENDENCIES, propensity
+from sparsedet.sparsify.recipe import Recipe
+from sparsedet.sparsify.rules import DropFraction, DropImages, Rule
+
+_PLAYS = 2
+"""Plays whose mean is compared with what was removed."""
+_STEPS = 10
+_CLOSE = 0.1
+"""Standard deviations; closer than that, a fit is as good as chance lets it be."""
+_STRONGEST = 0.99
+"""Strength 99, on the scale that the search uses: strength / (1 + strength)."""
+_NEARLY_ALL = 0.9
+"""A fitted share from which on it is looked at whether anything is left that may go."""
+_CLEAR = 2.33
+"""Standard deviations: a tendency below that may be chance (one-sided, 1 %)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A recipe with its free parameters as the file has them."""
+
+    recipe: Recipe
+    parameters: dict[str, float]
+    """The fitted ones, by name."""
+    hidden: tuple[str, ...] = ()
+    """Those that don't show in the data, which has no more of them than chance brings about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trait:
+    """A free parameter beside the share of boxes, and the number that shows it."""
+
+    rule: int
+    field: str
+    weights: FloatArray | None
+    """Shape (N,): the propensity of the boxes, summed over those removed; None: bare images are
+    counted."""
+
+    def measure(self, sample: Sample, removed: BoolArray) -> float:
+        if self.weights is not None:
+            return float(self.weights[removed].sum())
+        return float(_bare(sample, removed).sum())
+
+    def deviation(self, sample: Sample) -> float:
+        """Return by how much the measure varies by chance, about."""
+        share = sample.removed.mean()
+        if self.weights is None:
+            return float(np.sqrt(self.measure(sample, sample.removed) + 1))
+        return float(np.sqrt(share * (1 - share) * len(self.weights) * self.weights.var() + 1e-9))
+
+    def value(self, position: float) -> float:
+        """Return the parameter at a position of the search, 0 to 1."""
+        return position if self.weights is None else position / (1 - position)
+
+    def position(self, value: float) -> float:
+        return value if self.weights is None else value / (1 + value)
+
+    @property
+    def last(self) -> float:
+        return 1.0 if self.weights is None else _STRONGEST
+
+
+def fit(recipe: Recipe, sample: Sample) -> Fit:
+    """Fit the shares and strengths of a recipe so that it removes as much, and as typically.
+
+    `drop` is fitted to what every image lost where it is a share of images, else to the number of
+    boxes removed; `share` of images to those that lost all, `strength` to how small, crowded, ...
+    the removed boxes are. What does not show clearly is hidden.
+
+    Raises:
+        RecipeError: when the recipe can't be met on these boxes.
+    """
+    parameters: dict[str, float] = {}
+    hidden: list[str] = []
+    known = likeliest(recipe, sample)
+    last = _dropping(recipe)
+    if known is not None and last is not None:
+        recipe = _with(recipe, last, "drop", known.drop)
+        hidden += ["drop"] if known.is_open else []
+    for trait in _traits(recipe, sample):
+        if known is not None and trait.weights is None:
+            recipe, deviation = (
+                _with(recipe, trait.rule, trait.field, known.images),
+                known.deviation,
+            )
+        else:
+            recipe, deviation = _fit_trait(recipe, trait, sample, is_known=known is not None)
+        if deviation < _CLEAR:
+            hidden.append(trait.field)
+        else:
+            parameters[trait.field] = _parameter(recipe, trait.rule, trait.field)
+    if known is None:
+        recipe, is_open = _fit_drop(recipe, sample)
+        hidden += ["drop"] if is_open else []
+    if last is not None and "drop" not in hidden:
+        parameters = {"drop": _parameter(recipe, last, "drop"), **parameters}
+    return Fit(recipe, parameters, tuple(hidden))
+
+
+def without(recipe: Recipe, hidden: Collection[str]) -> Recipe:
+    """Return a recipe without the tendencies and shares of images that are `hidden`."""
+    if "share" in hidden:
+        rules = tuple(rule for rule in recipe.rules if not isinstance(rule, DropImages))
+        recipe = replace(recipe, rules=rules)
+    if "strength" in hidden:
+        for row, rule in enumerate(recipe.rules):
+            if _has_tendency(rule):
+                # The same as strength 0, and faster.
+                recipe = _with(_with(recipe, row, "order", "random"), row, "strength", 1.0)
+    return recipe
+
+
+def _fit_trait(
+    recipe: Recipe, trait: _Trait, sample: Sample, *, is_known: bool
+) -> tuple[Recipe, float]:
+    """Fit a trait, with its drop where that `is_known` not yet; return how much it shows as well,
+    in standard deviations."""
+    target = trait.measure(sample, sample.removed)
+    close = trait.deviation(sample)
+
+    def fitted(position: float) -> Recipe:
+        changed = _with(recipe, trait.rule, trait.field, trait.value(position))
+        return changed if is_known else _fit_drop(changed, sample)[0]
+
+    def measured(position: float) -> float:
+        return _mean(lambda removed: trait.measure(sample, removed), fitted(position), sample)
+
+    least = measured(0.0)
+    start = trait.position(_parameter(recipe, trait.rule, trait.field))
+    position = _solve(measured, target, (0.0, least), trait.last, start, _CLOSE * close)
+    # A mean of few plays is uncertain as well.
+    deviation = (target - least) / (close * np.sqrt(1 + 1 / _PLAYS))
+    return _with(recipe, trait.rule, trait.field, trait.value(position)), float(deviation)
+
+
+def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
+    """Fit the share that the last removal drops to the share of boxes removed; tell whether any
+    higher share does as well."""
+    last = _dropping(recipe)
+    if last is None:
+        return recipe, False
+    # After whole images are gone, their sizes, which chance decides, say nothing about the share.
+    partly = any(isinstance(rule, DropImages) for rule in recipe.rules)
+    boxes = len(sample.boxes)
+
+    def share(removed: BoolArray) -> float:
+        if partly:
+            removed = removed[~_bare(sample, removed)[sample.boxes.image]]
+        return float(removed.mean()) if len(removed) else 0.0
+
+    def measured(drop: float) -> float:
+        return _mean(share, _with(recipe, last, "drop", drop), sample)
+
+    target = share(sample.removed)
+    close = max(_CLOSE * float(np.sqrt(target * (1 - target) / boxes)), 0.5 / boxes)
+    drop = _solve(measured, target, (0.0, 0.0), 1.0, target, close)
+    own = _parameter(recipe, last, "drop")
+    # All that may go is gone: minimums alone decide, and the share nothing.
+    is_open = drop > _NEARLY_ALL and own < drop < 1 and measured(1.0) - target <= close
+    return _with(recipe, last, "drop", _roundest(drop, own, recipe, last, sample)), is_open
+
+
+def _roundest(drop: float, own: float, recipe: Recipe, row: int, sample: Sample) -> float:
+    """Return a recipe's own share, or the roundest one, that gives every class what it lost.
+
+    Which way a class is rounded depends on the last digit of the share; and people choose round
+    ones. The share of a dataset needs no such care.
+    """
+    rule = recipe.rules[row]
+    if getattr(rule, "per", "dataset") != "class" or not sample.is_all:
+        return drop
+    sizes = np.bincount(sample.boxes.category)
+    removed = np.bincount(sample.boxes.category[sample.removed], minlength=len(sizes))
+    for number in (own, *(round(drop, digits) for digits in range(1, 6))):
+        if (np.rint(number * sizes) == removed).all():
+            return float(number)
+    return drop
+
+
+def _bare(sample: Sample, removed: BoolArray) -> BoolArray:
+    """Return which images lost all of their boxes; shape (I,)."""
+    images = len(sample.boxes.images)
+    owned = np.bincount(sample.boxes.image, minlength=images)
+    gone = np.bincount(sample.boxes.image[removed], minlength=images)
+    bare: BoolArray = gone == owned
+    return bare
+
+
+def _solve(
+    measured: Callable[[float], float],
+    target: float,
+    low: tuple[float, float],
+    last: float,
+    start: float,
+    close: float,
+) -> float:
+    """Return where a growing function is about `target`; at the ends where it is beyond them.
+
+    False position; where one end stays, its weight is halved (the Illinois method). Positions at
+    which the recipe can't be met count as too high.
+    """
+    if low[1] >= target - close:
+        return low[0]
+    high = (last, float("inf"))
+    position, side = min(max(start, low[0]), last), 0
+    best = (abs(low[1] - target), low[0])
+    low_weight = high_weight = 1.0
+    for _ in range(_STEPS):
+        try:
+            value = measured(position)
+        except RecipeError:
+            value = float("inf")
+        best = min(best, (abs(value - target), position))
+        if abs(value - target) <= close:
+            break
+        if value < target:
+            low, high_weight, low_weight = (position, value), high_weight / (1 + (side < 0)), 1.0
+            side = -1
+        else:
+            high, low_weight, high_weight = (position, value), low_weight / (1 + (side > 0)), 1.0
+            side = 1
+        if np.isinf(high[1]):
+            # Not met, or not tried yet: the end itself comes before anything between.
+            position = (
+                last
+                if high[0] == last and value < target and position < last
+                else ((low[0] + high[0]) / 2)
+            )
+        else:
+            below, above = (target - low[1]) * low_weight, (high[1] - target) * high_weight
+            position = low[0] + (high[0] - low[0]) * below / (below + above)
+        if high[0] - low[0] < 1e-9:
+            break
+    return best[1]
+
+
+def _mean(measure: Callable[[BoolArray], float], recipe: Recipe, sample: Sample) -> float:
+    values = [measure(play(recipe, sample, FIT + number)) for number in range(_PLAYS)]
+    return sum(values) / len(values)
+
+
+def _traits(recipe: Recipe, sample: Sample) -> list[_Trait]:
+    traits = []
+    for row, rule in enumerate(recipe.rules):
+        if isinstance(rule, DropImages):
+            traits.append(_Trait(row, "share", None))
+        if _has_tendency(rule) and getattr(rule, "strength", 0.0) > 0:
+            weights = propensity(sample.boxes, getattr(rule, "order", "random"))
+            traits.append(_Trait(row, "strength", weights))
+    return traits
+
+
+def _has_tendency(rule: Rule) -> bool:
+    """Tell whether a rule has a strength that can be fitted, or was fitted to 0."""
+    return getattr(rule, "order", None) in TENDENCIES and getattr(rule, "strength", 0.0) < np.inf
+
+
+def _dropping(recipe: Recipe) -> int | None:
+    """Return the row of the last rule that drops a share of the boxes."""
+    rows = [row for row, rule in enumerate(recipe.rules) if isinstance(rule, DropFraction)]
+    return rows[-1] if rows else None
+
+
+def _parameter(recipe: Recipe, row: int, name: str) -> float:
+    return float(getattr(recipe.rules[row], name))
+
+
+def _with(recipe: Recipe, row: int, name: str, value: float | str) -> Recipe:
+    rules = list(recipe.rules)
+    changed: Any = replace(rules[row], **{name: value})
+    rules[row] = changed
+    return replace(recipe, rules=tuple(rules))

@@ -1,0 +1,162 @@
+"""Annotations by what a command is given: files, folders, and the published names."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparsedet.annotations import Category, Dataset, read_coco
+from sparsedet.errors import SparseDetError
+from sparsedet.formats import detect_format, format_names, load_format, read_dataset
+from sparsedet.loop.workspace import Workspace, locate
+from sparsedet.recipe_files import PACKAGE, PAPER
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Annotations that were read, and the images that they are of."""
+
+    dataset: Dataset
+    images: Path
+    """The folder that file names are relative to."""
+    source: Path
+    """The file or folder that was read."""
+    format: str = "coco"
+    """A name of the entry point group `sparsedet.formats`."""
+
+    def with_classes(self, names: Iterable[str]) -> Dataset:
+        """Return the dataset with classes that its format can't name: VOC knows only its boxes'.
+
+        Args:
+            names: all classes that there may be.
+        """
+        categories = self.dataset.categories
+        if load_format(self.format).lists_classes:
+            return self.dataset
+        known = {category.name for category in categories}
+        first = max((category.id for category in categories), default=0) + 1
+        missing = [name for name in names if name not in known]
+        further = (Category(id, name) for id, name in enumerate(missing, start=first))
+        return replace(self.dataset, categories=(*categories, *further))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a published dataset lies below the data root."""
+
+    annotations: str
+    images: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedSplit:
+    """A sparse training set that was released as a file."""
+
+    name: str
+    dataset: str
+    """What it was made from, as people write it."""
+    dropped: str
+    """What its name says about the boxes that are gone; no measurement."""
+    layout: _Layout
+
+
+_PAPER: dict[str, Any] = yaml.safe_load(
+    files(PACKAGE).joinpath(f"{PAPER}.yaml").read_text(encoding="utf-8")
+)
+
+RELEASED: dict[str, ReleasedSplit] = {
+    name: ReleasedSplit(
+        name,
+        _PAPER["datasets"][entry["dataset"]]["title"],
+        entry["dropped"],
+        _Layout(f"splits/{name}.json", _PAPER["datasets"][entry["dataset"]]["images"]),
+    )
+    for name, entry in _PAPER["files"].items()
+}
+"""The released sparse splits by name, as `splits/paper.yaml` lists them."""
+
+PUBLISHED: dict[str, _Layout] = {
+    **{name: split.layout for name, split in RELEASED.items()},
+    "coco_val": _Layout("coco/annotations/instances_val2017.json", "coco/val2017"),
+    "voc_test": _Layout("splits/voc_test.json", "voc"),
+}
+"""The dataset names of the published commands: 15 sparse splits and two test sets."""
+
+
+def read_data(data: str, images: Path | None = None, data_root: Path | None = None) -> Data:
+    """Read a file or folder, or a published name; see `read_path`.
+
+    Raises:
+        SparseDetError: when nothing is there, saying where it was looked for, or it can't be read.
+    """
+    path = Path(data)
+    if path.exists():
+        return read_path(path, images)
+    if data in PUBLISHED:
+        file, folder = _published(data, images, data_root)
+        return Data(read_coco(file), folder, file)
+    raise SparseDetError(
+        f"{data}: neither a file or folder nor a registered name ({', '.join(PUBLISHED)})"
+    )
+
+
+def read_path(path: Path, images: Path | None = None) -> Data:
+    """Read a COCO file, a workspace, or a folder of any installed format, with its image folder.
+
+    Raises:
+        SparseDetError: when nothing is there, it can't be read, or there are no images.
+    """
+    if not path.exists():
+        raise SparseDetError(f"{path}: no such file or folder")
+    name = _format(path)
+    if name == "coco":
+        file, folder = locate(path, images)
+        return Data(read_coco(file), folder, file)
+    loaded = read_dataset(path, format=name, images=images)
+    if loaded.images is None:
+        raise SparseDetError(f"{path}: where are its images? Give their folder with --images")
+    return Data(loaded.dataset, loaded.images, path, name)
+
+
+def released_file(released: str, data_root: Path | None) -> Path:
+    """Return the path of a released sparse split: a file, or one of `RELEASED` by (file) name.
+
+    Raises:
+        SparseDetError: when nothing is there, saying where it was looked for.
+    """
+    path = Path(released)
+    name = released.removesuffix(".json")
+    if name in RELEASED and not path.exists():
+        return _published(name, None, data_root)[0]
+    if not path.is_file():
+        raise SparseDetError(
+            f"{released}: neither a file nor the name of a released split ({', '.join(RELEASED)})"
+        )
+    return path
+
+
+def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
+    """Tell whether the file of a released split lies below the data root."""
+    return data_root is not None and (data_root / split.layout.annotations).is_file()
+
+
+def _format(path: Path) -> str:
+    """Return the format to read in; what looks like none and is no folder is taken for COCO."""
+    if path.is_dir():
+        # In a project of COCO, other tools may have left files of their own.
+        return "coco" if Workspace(path).annotations.is_file() else detect_format(path)
+    return next((name for name in format_names() if load_format(name).detect(path)), "coco")
+
+
+def _published(name: str, images: Path | None, data_root: Path | None) -> tuple[Path, Path]:
+    """Return annotation file and image folder."""
+    if data_root is None:
+        raise SparseDetError(f"{name}: give the folder of the datasets (--data-root)")
+    layout = PUBLISHED[name]
+    file = data_root / layout.annotations
+    if not file.is_file():
+        raise SparseDetError(f"{name}: {file} is missing")
+    return file, images or data_root / layout.images

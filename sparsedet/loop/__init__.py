@@ -1,0 +1,1 @@
+"""Active annotation: workspaces, their settings, and the rounds that run in them."""

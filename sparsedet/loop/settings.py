@@ -1,0 +1,207 @@
+"""`sparsedet.toml`: what a workspace is connected to, and how its rounds are run."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sparsedet.atomic_io import write_text
+from sparsedet.errors import SparseDetError
+from sparsedet.seeds import MAX_SEED
+from sparsedet.tool import PushMode
+
+if TYPE_CHECKING:
+    from sparsedet.sparsify import GroupBy
+
+_TEMPLATE = """\
+# A sparsedet workspace. Change what you like; the next round reads it.
+# API keys don't belong here: they come from the environment or a prompt.
+
+[source]
+tool = ""
+url = ""
+project = ""
+
+[review]
+# review-project: a project beside the annotated one, for any number of reviewers.
+# draft: drafts on the annotations themselves, which only the account of the API key sees.
+mode = ""
+# The control by which people vouch that every object of an image has a box.
+complete_control = ""
+
+[training]
+config = ""
+# plain, end-to-end or staged
+method = ""
+seed = 0
+# auto, cpu or cuda
+device = ""
+
+# Configuration keys to change, such as "SOLVER.MAX_ITER" = 800. What reviewers said is used unless
+# switched off: SPARSEDET.FEEDBACK.ACCEPTED, .REJECTED, .EXHAUSTIVE.
+[training.keys]
+
+[mining]
+# A box is shown to reviewers from this quantile of the model's scores on human boxes of its class.
+# Lower shows more boxes, and more wrong ones among them: deleting one is quicker than drawing one.
+quantile = 0.0
+
+[validation]
+# Share of the images that no round trains on; their boxes are mined all the same.
+share = 0.0
+# Images of one group stay on one side: folder, key:NAME (of the images' entries) or regex:PATTERN
+# (on file names, such as "regex:(patient[0-9]+)_").
+group_by = ""
+# Fully annotated data to measure every round on instead (a COCO file, or a folder of Pascal VOC
+# or YOLO), and its image folder.
+data = ""
+images = ""
+"""
+
+
+class _Section(BaseModel):
+    # A project's number may stand without quotes.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class Source(_Section):
+    """Where a workspace's annotations come from. Holds no credentials."""
+
+    tool: str = Field(min_length=1)
+    """Name of the integration."""
+    url: str
+    project: str = Field(min_length=1)
+
+
+class ReviewSettings(_Section):
+    """How mined boxes are put up for review."""
+
+    mode: PushMode = "review-project"
+    complete_control: str = Field(default="sparsedet_complete", min_length=1)
+
+
+class TrainingSettings(_Section):
+    """How every round trains."""
+
+    config: str = "lite0_fpn"
+    method: Literal["plain", "end-to-end", "staged"] = "staged"
+    seed: int = Field(default=1, ge=0, le=MAX_SEED)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    keys: dict[str, bool | int | float | str | list[int | float | str]] = {}
+    """Configuration keys that differ from the configuration's."""
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _flatten(cls, value: Any) -> Any:
+        """Take `SOLVER.MAX_ITER = 800` without quotes, which TOML reads as a table in a table."""
+        return dict(_flat(value)) if isinstance(value, dict) else value
+
+    def overrides(self) -> list[str]:
+        """Return the keys as the `KEY VALUE` words of `sparsedet train`."""
+        return [word for key, value in self.keys.items() for word in (key, str(value))]
+
+
+class MiningSettings(_Section):
+    """Which detections are put up for review."""
+
+    quantile: float = Field(default=0.1, ge=0, le=1)
+    """Of the model's scores on human boxes of a class; reviewers see what scores more."""
+
+
+class ValidationSettings(_Section):
+    """What every round is measured on; nothing by default."""
+
+    share: float = Field(default=0.0, ge=0, lt=1)
+    group_by: str = ""
+    """What images of one group have in common; empty: each image is by itself."""
+    data: str = ""
+    """A COCO file, or a folder of Pascal VOC or YOLO; relative to the workspace."""
+    images: str = ""
+    """Its image folder; empty: `images` beside it."""
+
+    @field_validator("group_by")
+    @classmethod
+    def _check_group_by(cls, value: str) -> str:
+        _parse_group_by(value)
+        return value
+
+    def grouping(self) -> "GroupBy | None":
+        """Return what images of one group have in common, if anything."""
+        return _parse_group_by(self.group_by)
+
+
+class Settings(_Section):
+    """The content of `sparsedet.toml`."""
+
+    source: Source
+    review: ReviewSettings = ReviewSettings()
+    training: TrainingSettings = TrainingSettings()
+    mining: MiningSettings = MiningSettings()
+    validation: ValidationSettings = ValidationSettings()
+
+
+def read_settings(path: Path) -> Settings:
+    """Read `sparsedet.toml`.
+
+    Raises:
+        SparseDetError: naming the file, and the key or place that is wrong.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise SparseDetError(
+            f"{path}: no such file; `sparsedet init` makes a workspace, `sparsedet pull` too"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SparseDetError(f"{path}: not valid TOML ({error})") from error
+    except ValidationError as error:
+        raise SparseDetError(f"{path}: {_first_problem(error)}") from error
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write `sparsedet.toml` with a comment at every key that needs one, atomically."""
+    document = tomlkit.parse(_TEMPLATE)
+    for section, values in settings.model_dump().items():
+        table = document[section]
+        for key, value in values.items():
+            if isinstance(value, dict):
+                table[key].update(value)
+            else:
+                table[key] = value
+    write_text(path, tomlkit.dumps(document))
+
+
+def _parse_group_by(text: str) -> "GroupBy | None":
+    # Imported here because it brings numpy along, which `--help` can do without.
+    from sparsedet.sparsify.grouping import GroupBy
+
+    if not text:
+        return None
+    try:
+        return GroupBy.parse(text)
+    except SparseDetError as error:
+        # The one kind that pydantic takes for a wrong value.
+        raise ValueError(str(error)) from error
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no setting {key}"
+    if problem["type"] == "missing":
+        return f"the setting {key} is missing"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
+    return f"{key} = {problem['input']!r}: {problem['msg'].lower()}"

@@ -1,0 +1,120 @@
+"""Where a workspace stands: its rounds in numbers, from the ledger and the rounds' folders."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsedet.atomic_io import read_json
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger, OutcomeCounts, RoundCounts
+from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStatus:
+    """One round in numbers."""
+
+    round: int | None
+    """None: boxes that were pushed outside of rounds."""
+    annotations: int | None
+    """Boxes that the round began with; None before it has pulled them."""
+    outcomes: OutcomeCounts
+    """What became of the boxes that its model mined, as far as they are pushed."""
+    reviewed_images: int
+    seconds: float
+    """Time that reviewers spent on these images."""
+    ap50: float | None
+    """Of its model, 0 to 100; None where it was not measured."""
+    next_step: str | None = None
+    """What an unfinished round goes on with; None once its boxes are up for review."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceStatus:
+    """All rounds of a workspace in numbers."""
+
+    rounds: tuple[RoundStatus, ...]
+    """The oldest first; boxes that were pushed outside of rounds come last."""
+    outcomes: OutcomeCounts
+    """Of all mined boxes, with the counts of each class."""
+
+    @property
+    def reviewed_images(self) -> int:
+        """Images reviewed, once for each round in which they were."""
+        return sum(entry.reviewed_images for entry in self.rounds)
+
+    @property
+    def seconds(self) -> float:
+        """Time that reviewers spent."""
+        return sum((entry.seconds for entry in self.rounds), 0.0)
+
+
+def read_status(workspace: Workspace) -> WorkspaceStatus:
+    """Read the status of a workspace; nothing is asked of its annotation tool.
+
+    Raises:
+        SparseDetError: when the folder has neither rounds nor a ledger, or a file is broken.
+    """
+    folders = {folder.number: folder for folder in workspace.all_rounds()}
+    if not folders and not workspace.ledger.is_file():
+        if workspace.settings_file.is_file():
+            raise SparseDetError(f"{workspace.root}: no round yet; `sparsedet round` starts one")
+        raise SparseDetError(
+            f"{workspace.root}: neither rounds nor a ledger here; `sparsedet init` makes a "
+            "workspace, `sparsedet round` starts its first round"
+        )
+    outcomes = OutcomeCounts()
+    counts: dict[int | None, RoundCounts] = {}
+    # Before the first push there is no ledger, and looking must not make one.
+    if workspace.ledger.is_file():
+        with closing(Ledger(workspace.ledger)) as ledger:
+            outcomes = ledger.counts()
+            counts = {entry.round: entry for entry in ledger.rounds()}
+    numbers = sorted({*folders, *(number for number in counts if number is not None)})
+    rounds = [
+        _round_status(counts.get(number) or RoundCounts(number), workspace.round(number))
+        for number in numbers
+    ]
+    if None in counts:
+        rounds.append(_round_status(counts[None], None))
+    return WorkspaceStatus(tuple(rounds), outcomes)
+
+
+def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatus:
+    return RoundStatus(
+        round=counts.round,
+        annotations=_annotations(folder.annotations) if folder else None,
+        outcomes=counts.outcomes,
+        reviewed_images=counts.reviewed_images,
+        seconds=counts.seconds,
+        ap50=_ap50(folder.evaluation) if folder else None,
+        next_step=folder.next_step if folder else None,
+    )
+
+
+def _annotations(path: Path) -> int | None:
+    if not path.exists():
+        return None
+    annotations = _object(path).get("annotations")
+    if not isinstance(annotations, list):
+        raise SparseDetError(f"{path}: not a COCO annotation file (no list of annotations)")
+    return len(annotations)
+
+
+def _ap50(path: Path) -> float | None:
+    if not path.exists():
+        return None
+    # None: there was nothing to find in the evaluation data.
+    ap50 = _object(path).get("AP50")
+    if ap50 is not None and not isinstance(ap50, int | float):
+        raise SparseDetError(f"{path}: AP50 is {ap50!r}, expected a number")
+    return ap50
+
+
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise SparseDetError(f"{path}: not a JSON object")
+    return content

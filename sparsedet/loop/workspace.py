@@ -1,0 +1,127 @@
+"""A project folder on disk: its settings, image cache, ledger and rounds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.round_folder import RoundFolder
+
+if TYPE_CHECKING:
+    from sparsedet.loop.settings import Settings
+
+_MAX_DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The files of a project folder."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Where the annotations come from, and how rounds are run; makes a folder a workspace."""
+        return self.root / "sparsedet.toml"
+
+    @property
+    def annotations(self) -> Path:
+        """The annotations of the newest pull, with what reviewers said since: a COCO file."""
+        return self.root / "annotations.json"
+
+    @property
+    def images(self) -> Path:
+        """The image cache."""
+        return self.root / "images"
+
+    @property
+    def ledger(self) -> Path:
+        """Every mined box ever pushed, and what became of it."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def rounds(self) -> Path:
+        """The folder of all rounds."""
+        return self.root / "rounds"
+
+    def round(self, number: int) -> RoundFolder:
+        """Return the folder of round `number`, counted from 1."""
+        return RoundFolder(self.rounds / f"{number:03d}", number)
+
+    def all_rounds(self) -> list[RoundFolder]:
+        """Return the rounds that were begun, oldest first."""
+        found = self.rounds.iterdir() if self.rounds.is_dir() else ()
+        numbers = sorted(int(path.name) for path in found if path.name.isdigit() and path.is_dir())
+        return [self.round(number) for number in numbers]
+
+    def settings(self) -> "Settings":
+        """Read `sparsedet.toml`; see `read_settings`."""
+        from sparsedet.loop.settings import read_settings
+
+        return read_settings(self.settings_file)
+
+    def write_settings(self, settings: "Settings") -> None:
+        """Write `sparsedet.toml`."""
+        from sparsedet.loop.settings import write_settings
+
+        write_settings(settings, self.settings_file)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other sparsedet processes from changing the workspace during the block.
+
+        The operating system ends the lock with the process, however it ends.
+
+        Raises:
+            SparseDetError: when another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.root / ".sparsedet.lock", timeout=0):
+                yield
+        except Timeout:
+            raise SparseDetError(
+                f"{self.root}: another sparsedet process is working in this workspace; wait for it "
+                "to end, or end it"
+            ) from None
+
+
+def enclosing(path: Path) -> Workspace | None:
+    """Return the workspace that `path` is, or lies in at most five folders deep; else None."""
+    absolute = path.resolve()
+    for folder in (absolute, *absolute.parents[:_MAX_DEPTH]):
+        if Workspace(folder).settings_file.is_file():
+            return Workspace(folder)
+    return None
+
+
+def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
+    """Return annotation file and image folder of `data`: a COCO file or a workspace folder.
+
+    A file's images are in `images` beside it, or in the workspace that it lies in.
+
+    Raises:
+        SparseDetError: when there is no such file, or a COCO file comes without image folder.
+    """
+    if data.is_dir():
+        workspace = Workspace(data)
+        if not workspace.annotations.exists():
+            advice = (
+                "run `sparsedet pull` first"
+                if workspace.settings_file.exists()
+                else "name the annotation file itself"
+            )
+            raise SparseDetError(f"{data}: no annotations.json in this folder; {advice}")
+        return workspace.annotations, images or workspace.images
+    if images is None:
+        images = data.parent / "images"
+        around = enclosing(data)
+        if not images.is_dir() and around is not None:
+            images = around.images
+        if not images.is_dir():
+            raise SparseDetError(f"{data}: where are its images? Give their folder with --images")
+    return data, images

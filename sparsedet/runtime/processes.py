@@ -1,0 +1,207 @@
+"""Several processes that work on one run together, as torch's launcher starts them.
+
+Every process holds the whole model and a share of each batch. Outside of the launcher there is one
+process, and everything here is a matter of course: it is the first, its sums are the sums.
+"""
+
+import inspect
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
+
+from sparsedet.errors import SparseDetError, TrainingError
+from sparsedet.runtime.launched import is_launched, local_processes, note_speaker
+
+_TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others: while the first one downloads weights, say."""
+_TO_SPEAK = 1.0
+"""Seconds that a process whose end was told leaves the one that tells it: the launcher ends all
+processes as soon as one has ended."""
+_LOST = ("Connection closed", "Connection reset", "Broken pipe", "Timed out")
+
+Value = TypeVar("Value")
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[None]:
+    """Join the other processes of the launch, if there is one; leave them at the end.
+
+    An error of one process, or of all of them, ends them all; the first that it ends speaks of it.
+
+    Args:
+        device: cpu or cuda; on cuda every process of a machine takes a device of its own.
+
+    Raises:
+        TrainingError: when there are fewer devices than processes, or when another process ended.
+    """
+    if not is_launched():
+        yield
+        return
+    if device == "cuda":
+        devices = torch.cuda.device_count()
+        if local_processes() > devices:
+            # In all of them: none shall wait for the others.
+            raise TrainingError(
+                f"{local_processes()} processes for {devices} CUDA devices; "
+                "start as many as there are devices"
+            )
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    # torch tells on stderr that a process group begins and ends, in every process.
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    backend = "nccl" if device == "cuda" else "gloo"
+    store: Any = None
+    try:
+        store, own, count = next(rendezvous("env://", timeout=_TIMEOUT))
+        dist.init_process_group(backend, store=store, rank=own, world_size=count, timeout=_TIMEOUT)
+        yield
+    except (SparseDetError, OSError):
+        _leave_speaking_to_one(store)
+        raise
+    except RuntimeError as error:
+        if not _is_lost_peer(error):
+            raise
+        _leave_speaking_to_one(store)
+        raise TrainingError("another process of this run has ended, or can't be reached") from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _leave_speaking_to_one(store: Any) -> None:
+    """Let the process that comes here first tell people about the error that ends it.
+
+    Args:
+        store: what the processes share besides the group, which fails with one of them; None: they
+            have not met yet.
+    """
+    try:
+        speaks = store is None or store.add("sparsedet/ended", 1) == 1
+    except RuntimeError:
+        # Whoever kept the store is gone.
+        speaks = True
+    note_speaker(speaks)
+    if not speaks:
+        time.sleep(_TO_SPEAK)
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def ranks() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def local_ranks() -> int:
+    """Return the number of processes on this machine."""
+    return local_processes() if ranks() > 1 else 1
+
+
+def is_first() -> bool:
+    """Tell whether this is the process that writes files and speaks to people."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait until every process has come here."""
+    if ranks() > 1:
+        dist.barrier()
+
+
+def total(number: float, device: torch.device) -> float:
+    """Return the sum of a number over all processes, every one of which has to ask for it."""
+    if ranks() == 1:
+        return number
+    value = torch.tensor(number, dtype=torch.float64, device=device)
+    dist.all_reduce(value)
+    return float(value.item())
+
+
+def share(count: int, device: torch.device) -> float:
+    """Return what a mean over `count` rows of this process weighs in the mean over all rows.
+
+    Gradients are averaged over the processes. With its mean loss times this number in each of them,
+    they are those of the mean over all rows, however these are spread.
+    """
+    if ranks() == 1:
+        return 1.0
+    return ranks() * count / max(total(count, device), 1)
+
+
+def mean(values: Sequence[float], device: torch.device) -> list[float]:
+    """Return the mean of each value over all processes."""
+    if ranks() == 1:
+        return list(values)
+    summed = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(summed)
+    result: list[float] = (summed / ranks()).tolist()
+    return result
+
+
+def any_true(flag: bool, device: torch.device) -> bool:
+    """Tell whether the flag is set in one of the processes."""
+    return total(float(flag), device) > 0
+
+
+def gather(value: Value) -> list[Value]:
+    """Return every process's value, in the order of the processes."""
+    if ranks() == 1:
+        return [value]
+    values: list[Any] = [None] * ranks()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def parallel(model: nn.Module) -> DistributedDataParallel:
+    """Return a model whose backward pass averages the gradients over all processes."""
+    # Buffers are the same everywhere and don't change; torch renamed the option that says so.
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    # A backbone may have layers that its features don't come from: they get no gradient.
+    return DistributedDataParallel(model, find_unused_parameters=True, **options)
+
+
+def first_does(action: Callable[[], Value]) -> Value:
+    """Let the first process do something alone; the others wait, and return what it returned.
+
+    An error that a user can mend is raised in the first process; the others end with status 1.
+    """
+    if ranks() == 1:
+        return action()
+    outcome: list[Any] = [None, False]
+    error: Exception | None = None
+    if is_first():
+        try:
+            outcome = [action(), True]
+        except (SparseDetError, OSError) as raised:
+            error = raised
+    dist.broadcast_object_list(outcome)
+    if error is not None:
+        raise error
+    if not outcome[1]:
+        time.sleep(_TO_SPEAK)
+        sys.exit(1)
+    value: Value = outcome[0]
+    return value
+
+
+def _is_lost_peer(error: RuntimeError) -> bool:
+    """Tell whether a process waited for one that is gone: gloo has no error class for it."""
+    if isinstance(error, dist.DistError):
+        return True
+    said = str(error)
+    return any(words in said for words in _LOST)

@@ -1,0 +1,180 @@
+"""The whole loop on generated data, against a real annotation tool, with a scripted reviewer.
+
+Digit scenes are labelled completely, most boxes are taken away, the rest becomes a project of the
+tool. From there on nothing is known that a real project would not give: rounds of pull, train, mine
+and push. The reviewer is scripted, and knows the whole truth.
+
+Every step leaves its result in the demo's folder and is skipped when it is there already.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.annotations.mined_boxes import MinedBox, read_mined
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import RunError
+from sparsedet.loop.rounds import Rounds
+from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.loop.workspace import Workspace
+from sparsedet.reporting.pictures import before_and_after, write_picture
+from sparsedet.reporting.report import write_report
+from sparsedet.simulation import Behaviour, Reviewer
+from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.tool import Progress, ScriptableTool, no_progress
+from sparsedet.training.engine.callbacks import Listeners
+
+TITLE = "Handwritten digits"
+SHOWN_IMAGES = 3
+"""Images in the demo's picture."""
+LEFT_FOR_YOU = 5
+"""Images of the last round that the scripted reviewer leaves for a person to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRule:
+    """How large the demo is."""
+
+    scenes: int = 100
+    test_scenes: int = 40
+    drop: float = 0.7
+    """Share of the boxes that the annotators "missed"."""
+    iterations: int = 300
+    """Of each training."""
+    rounds: int = 3
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What came out."""
+
+    objects: int
+    """Digits in the scenes."""
+    rounds: Sequence[RehearsedRound]
+    url: str | None
+    """Where the last round is reviewed."""
+    page: Path
+    """The HTML report."""
+    picture: Path
+    """What people drew, and what the first round mined."""
+
+
+class Demo:
+    """The steps of the demo, in a folder of its own."""
+
+    def __init__(
+        self, root: Path, rule: DemoRule, *, device: str, say: Callable[[str], None]
+    ) -> None:
+        self.root = root
+        self.rule = rule
+        self.device = device
+        self.say = say
+        self.workspace = Workspace(root / "workspace")
+
+    def run(
+        self,
+        tool: ScriptableTool,
+        tool_name: str,
+        *,
+        listeners: Listeners | None = None,
+        progress: Progress = no_progress,
+    ) -> DemoReport:
+        """Run the rounds against `tool`, going on where an earlier call stopped."""
+        self._remember_rule(tool_name)
+        full = self._scenes("train", self.rule.scenes, self.rule.seed)
+        self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
+        recipe = load_recipe("random").with_drop(self.rule.drop)
+        sparse, removed = remove_boxes(full, recipe, self.rule.seed)
+        self.say(
+            f"made {len(full.images)} scenes with {len(full.boxes)} digits; the annotators "
+            f"missed {len(removed.boxes)} of them"
+        )
+        project = self._project(tool, sparse, progress)
+        with self.workspace.lock():
+            self._connect(tool, tool_name, project)
+            rounds = Rounds(
+                self.workspace, tool, say=self.say, listeners=listeners, progress=progress
+            )
+            reviewer = Reviewer(full, behaviour=Behaviour(), seed=self.rule.seed)
+            rehearsal = Rehearsal(rounds, tool, full, reviewer)
+            figures = rehearsal.run(self.rule.rounds, leave_last=LEFT_FOR_YOU, progress=progress)
+        return DemoReport(
+            objects=len(full.boxes),
+            rounds=figures,
+            url=read_json(self.workspace.round(self.rule.rounds).push)["url"],
+            page=self._page(figures, len(full.boxes)),
+            picture=self._picture(),
+        )
+
+    def _remember_rule(self, tool_name: str) -> None:
+        """Refuse to go on with a demo of another kind: its parts would not fit together."""
+        file, rule = self.root / "demo.json", {"tool": tool_name, **asdict(self.rule)}
+        if not file.exists():
+            write_json(file, rule)
+        elif (known := read_json(file)) != rule:
+            raise RunError(
+                f"{self.root}: holds a demo with other settings ({known}); remove the folder, or "
+                "choose another with -o"
+            )
+
+    def _scenes(self, name: str, count: int, seed: int) -> Dataset:
+        file = self.root / "scenes" / f"{name}.json"
+        if not file.exists():
+            write_coco(make_scenes(count, self._scene_folder(name), seed), file)
+        return read_coco(file)
+
+    def _scene_folder(self, name: str) -> Path:
+        return self.root / "scenes" / name
+
+    def _project(self, tool: ScriptableTool, sparse: Dataset, progress: Progress) -> str:
+        file = self.root / "project.json"
+        if not file.exists():
+            project = tool.fill(TITLE, sparse, self._scene_folder("train"), progress)
+            write_json(file, {"project": project})
+        return str(read_json(file)["project"])
+
+    def _connect(self, tool: ScriptableTool, tool_name: str, project: str) -> None:
+        """Make the workspace; a server that was started again has another address."""
+        scenes = Path("..") / "scenes"
+        self.workspace.write_settings(
+            Settings(
+                source=Source(tool=tool_name, url=tool.url, project=project),
+                training=TrainingSettings.model_validate(
+                    {
+                        "seed": self.rule.seed,
+                        "device": self.device,
+                        "keys": {"SOLVER.MAX_ITER": self.rule.iterations},
+                    }
+                ),
+                validation=ValidationSettings(
+                    data=str(scenes / "test.json"), images=str(scenes / "test")
+                ),
+            )
+        )
+
+    def _page(self, figures: Sequence[RehearsedRound], objects: int) -> Path:
+        first, last = figures[0], figures[-1]
+        page = self.root / "report.html"
+        write_report(
+            self.workspace,
+            page,
+            title=TITLE,
+            notes=[
+                f"The scenes hold {objects} digits. The annotators missed {first.missing} of them; "
+                f"{last.missing_after} are still missing after {len(figures)} rounds of review."
+            ],
+        )
+        return page
+
+    def _picture(self) -> Path:
+        folder = self.workspace.round(1)
+        dataset = read_coco(folder.annotations)
+        mined: tuple[MinedBox, ...] = read_mined(folder.mined, dataset)
+        file = self.root / "picture.jpg"
+        picture = before_and_after(dataset, mined, self.workspace.images, SHOWN_IMAGES)
+        write_picture(picture, file)
+        return file

@@ -1,0 +1,271 @@
+"""Pasting: objects that people labelled, copied into other training images.
+
+Sparse labels show a model few objects, and each of them among others that it has to take for
+background. With objects of other images pasted into it, an image teaches as much as one with more
+labels, and nothing that is not certain: mined objects are not copied. A class is drawn first, then
+one of its objects, so that rare classes are pasted as often as common ones.
+
+Dwibedi, Misra and Hebert, "Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
+Detection" (ICCV 2017), who also blend the edges, lest these give pasted objects away; at random
+places and sizes: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for
+Instance Segmentation" (CVPR 2021). Both cut along the outlines of objects. Here there are boxes
+alone: what surrounds an object comes along, and fades out in a margin around its box. What is known
+there of other objects is ignored, as they are mostly cut.
+
+All boxes are XYXY in absolute pixels.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from detectron2.config import CfgNode
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Image
+from sparsedet.modeling.inputs import UInt8Image, resize
+from sparsedet.modeling.targets import Role
+from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+
+_MARGIN = 0.15
+"""Share of a box's sides that is cut out around it, to fade into the other image."""
+_MOST_HIDDEN = 0.1
+"""Share of a box that a pasted object, with its margin, may hide."""
+_LEAST_SIDE = 4
+"""Pixels; of smaller crops nothing can be seen."""
+_ATTEMPTS = 10
+"""To find a place that hides nothing; then an object is left out."""
+
+_OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORED)
+"""Roles of boxes that show an object, or may do so."""
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasteRule:
+    """How often objects are pasted, and how they are changed."""
+
+    most: int
+    """One to so many objects are pasted into an image."""
+    labels: int
+    """Images with so many labels or fewer take objects; the more they have, the less often."""
+    scales: tuple[float, float]
+    """Range of the factor of an object's size in its own image."""
+    mirrored: bool
+    """Whether half of the objects are mirrored."""
+
+
+def paste_rule(cfg: CfgNode) -> PasteRule:
+    """Return the rule that SPARSEDET.STAGED sets."""
+    rule = cfg.SPARSEDET.STAGED
+    return PasteRule(
+        most=rule.PASTES,
+        labels=rule.PASTE_LABELS,
+        scales=tuple(rule.PASTE_SCALE),
+        mirrored=cfg.INPUT.RANDOM_FLIP == "horizontal",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Paste:
+    """One object on its way from its own image, the donor, into another one."""
+
+    donor: Image
+    folder: Path
+    """Where the donor's file is."""
+    donor_size: Size
+    """That the donor is resized to."""
+    crop: tuple[int, int, int, int]
+    """What is cut out of the resized donor, with the margin."""
+    place: tuple[int, int, int, int]
+    """Where the crop comes to lie in the other image."""
+    mirrored: bool
+    box: NDArray[np.float32]
+    """Shape (4,): the object's box in the other image."""
+    class_index: int
+    others: NDArray[np.float32]
+    """Shape (M, 4): boxes there of whatever else is known of the crop."""
+
+    def onto(self, image: UInt8Image, donor: UInt8Image) -> None:
+        """Paste the object into `image`; `donor` has the size `donor_size`."""
+        left, top, right, bottom = self.crop
+        patch = donor[top:bottom, left:right]
+        if self.mirrored:
+            patch = patch[:, ::-1]
+        left, top, right, bottom = self.place
+        patch = resize(np.ascontiguousarray(patch), bottom - top, right - left)
+        columns = _opacity(left, right, *self.box[[0, 2]])
+        rows = _opacity(top, bottom, *self.box[[1, 3]])
+        opacity = (rows[:, None] * columns)[..., None]
+        under = image[top:bottom, left:right]
+        under[:] = np.rint(under + (patch.astype(np.float32) - under) * opacity)
+
+
+class Donors:
+    """The objects that people labelled, by class."""
+
+    def __init__(self, images: PackedImages) -> None:
+        self._images = images
+        places, rows, classes = images.rows(Role.LABEL)
+        order = np.argsort(classes, kind="stable")
+        self._places, self._rows = places[order], rows[order]
+        _, counts = np.unique(classes, return_counts=True)
+        self._ends = np.cumsum(counts)
+        """Of each class that there is, the end of its objects in `_places` and `_rows`."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def draw(self, rng: np.random.Generator) -> tuple[TrainingImage, int]:
+        """Draw a class, and an object of it: its image, and which of the image's boxes it is."""
+        number = int(rng.integers(len(self._ends)))
+        start = self._ends[number - 1] if number else 0
+        chosen = int(rng.integers(start, self._ends[number]))
+        return self._images[int(self._places[chosen])], int(self._rows[chosen])
+
+
+def draw_pastes(
+    image: TrainingImage,
+    size: Size,
+    donors: Donors,
+    rule: PasteRule,
+    rng: np.random.Generator,
+    resized: Callable[[int, int], Size],
+) -> list[Paste]:
+    """Draw what is pasted into an image that takes objects.
+
+    Args:
+        image: its boxes in pixels of the resized image; none of them is hidden.
+        size: height and width of the resized image.
+        donors: the objects to draw from, at least one.
+        rule: how many, and how they are changed.
+        rng: draws.
+        resized: of a donor's height and width, the size that it is resized to.
+
+    Returns:
+        The objects in the order in which they are pasted; fewer where there is no room.
+    """
+    pastes: list[Paste] = []
+    for _ in range(int(rng.integers(1, rule.most + 1))):
+        donor, row = donors.draw(rng)
+        if donor.source.id == image.source.id:
+            continue
+        taken = np.concatenate([image.boxes, *(paste.box[None] for paste in pastes)])
+        paste = _draw_paste(donor, row, taken, size, rule, rng, resized)
+        if paste is not None:
+            pastes.append(paste)
+    return pastes
+
+
+def takes_objects(image: TrainingImage, rule: PasteRule, rng: np.random.Generator) -> bool:
+    """Draw whether objects are pasted into an image: the more, the fewer labels it has.
+
+    Never without any: with its first label it would count as annotated, and what else it shows as
+    background. Nor where a person vouched that all objects have a label: around a pasted object
+    there may be others, which come without.
+    """
+    count = int(image.labels.sum())
+    if count == 0 or Role.EXHAUSTIVE in image.roles:
+        return False
+    return rng.random() * count < rule.labels
+
+
+def with_pasted(image: TrainingImage, pastes: Sequence[Paste]) -> TrainingImage:
+    """Return an image's rows; behind them the pasted objects, as labels, and what is ignored."""
+    if not pastes:
+        return image
+    others = np.concatenate([paste.others for paste in pastes])
+    classes = [paste.class_index for paste in pastes]
+    return replace(
+        image,
+        boxes=np.concatenate([image.boxes, [paste.box for paste in pastes], others]),
+        classes=np.concatenate([image.classes, classes, np.zeros(len(others), dtype=np.int64)]),
+        roles=np.append(image.roles, [Role.LABEL] * len(pastes) + [Role.IGNORED] * len(others)),
+    )
+
+
+def _draw_paste(
+    donor: TrainingImage,
+    row: int,
+    taken: NDArray[np.float32],
+    size: Size,
+    rule: PasteRule,
+    rng: np.random.Generator,
+    resized: Callable[[int, int], Size],
+) -> Paste | None:
+    """Draw how one object is pasted; None where it has no room."""
+    source = donor.source
+    donor_size = resized(source.height, source.width)
+    shrink = np.array([donor_size[1] / source.width, donor_size[0] / source.height] * 2)
+    boxes = donor.boxes * shrink
+    crop = _with_margin(boxes[row], donor_size)
+    least, most = (math.log(scale) for scale in rule.scales)
+    scale = math.exp(rng.uniform(least, most))
+    mirrored = rule.mirrored and rng.random() < 0.5
+    sides = crop[2:] - crop[:2]
+    width, height = (round(side * scale) for side in sides.tolist())
+    if min(width, height) < _LEAST_SIDE or width > size[1] or height > size[0]:
+        return None
+    corner = _free_place(width, height, taken, size, rng)
+    if corner is None:
+        return None
+    left, top = corner
+    boxes = (boxes - np.tile(crop[:2], 2)) * np.tile([width, height] / sides, 2)
+    if mirrored:
+        boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    others = boxes[np.isin(donor.roles, _OBJECTS) & (np.arange(len(boxes)) != row)]
+    others = others.clip(0, [width, height] * 2)
+    others = others[(others[:, 2:] > others[:, :2]).all(axis=1)]
+    move = np.array([left, top] * 2)
+    return Paste(
+        donor=source,
+        folder=donor.folder,
+        donor_size=donor_size,
+        crop=tuple(crop.tolist()),
+        place=(left, top, left + width, top + height),
+        mirrored=mirrored,
+        box=(boxes[row] + move).astype(np.float32),
+        class_index=int(donor.classes[row]),
+        others=(others + move).astype(np.float32),
+    )
+
+
+def _free_place(
+    width: int, height: int, taken: NDArray[np.float32], size: Size, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Draw where something hides none of the boxes `taken`; None where no place is found."""
+    for _ in range(_ATTEMPTS):
+        left = int(rng.integers(size[1] - width + 1))
+        top = int(rng.integers(size[0] - height + 1))
+        if not _hides((left, top, left + width, top + height), taken):
+            return left, top
+    return None
+
+
+def _with_margin(box: NDArray[np.float64], size: Size) -> NDArray[np.int64]:
+    """Return a box in whole pixels with its margin, as far as the image goes."""
+    margin = _MARGIN * (box[2:] - box[:2])
+    outer = np.concatenate([np.floor(box[:2] - margin), np.ceil(box[2:] + margin)])
+    return np.asarray(outer.clip(0, [size[1], size[0]] * 2), dtype=np.int64)
+
+
+def _hides(place: tuple[int, int, int, int], boxes: NDArray[np.float32]) -> bool:
+    """Tell whether a place covers too much of one of the boxes, shape (N, 4)."""
+    sides = np.minimum(boxes[:, 2:], place[2:]) - np.maximum(boxes[:, :2], place[:2])
+    covered = sides.clip(0).prod(axis=1)
+    return bool((covered > _MOST_HIDDEN * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).any())
+
+
+def _opacity(start: int, end: int, first: float, last: float) -> NDArray[np.float32]:
+    """Return the opacity of the pixels from `start` to `end`, shape (end - start,).
+
+    1 between the edges `first` and `last` of a box, from there falling evenly to 0 at both ends.
+    """
+    middles = np.arange(start, end) + 0.5
+    before, behind = max(first - start, 1e-6), max(end - last, 1e-6)
+    falling = np.minimum((middles - start) / before, (end - middles) / behind)
+    return np.asarray(falling.clip(0, 1), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Training configurations: where they are read from, and what their keys may hold."""

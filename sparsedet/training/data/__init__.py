@@ -1,0 +1,1 @@
+"""From annotations to the batch of an iteration."""

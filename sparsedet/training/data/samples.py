@@ -1,0 +1,93 @@
+"""What a training stage learns from: images, and what their boxes say."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.errors import TrainingError
+from sparsedet.modeling.targets import Role
+from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+
+__all__ = ["TrainingImage", "training_images", "without_versions"]
+
+
+def without_versions(dataset: Dataset) -> Dataset:
+    """Return annotations as a run keeps them.
+
+    The annotation tool's versions are left out: the same boxes, saved again, make the same run.
+    """
+    images = tuple(replace(image, tool_version=None) for image in dataset.images)
+    return replace(dataset, images=images)
+
+
+def training_images(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    extra_labels: Iterable[Box] = (),
+    ignored: Iterable[Box] = (),
+    keep_unlabelled: bool,
+) -> PackedImages:
+    """Return the images to train on, in the dataset's order.
+
+    Args:
+        dataset: its annotations are labels, crowd regions left out; its verified background is
+            rejected.
+        folder: where the image files are.
+        extra_labels: mined labels.
+        ignored: boxes that training must neither learn nor punish.
+        keep_unlabelled: whether images without any label stay; those of which something else is
+            known, by rejected boxes or because they are exhaustive, stay in any case.
+
+    Raises:
+        TrainingError: when nothing is left to train on.
+    """
+    class_index = {category.id: index for index, category in enumerate(dataset.categories)}
+    human = [box for box in dataset.boxes if not box.iscrowd]
+    boxes = {
+        Role.LABEL: _by_image(human),
+        Role.MINED: _by_image(extra_labels),
+        Role.IGNORED: _by_image(ignored),
+        Role.REJECTED: _by_image(dataset.background),
+    }
+
+    def kept() -> Iterator[TrainingImage]:
+        for image in dataset.images:
+            rows = [
+                (role, box.xyxy, class_index[box.category_id])
+                for role, by_image in boxes.items()
+                for box in by_image[image.id]
+            ]
+            if image.exhaustive:
+                rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
+            if keep_unlabelled or any(role != Role.IGNORED for role, _, _ in rows):
+                yield _training_image(image, folder, rows)
+
+    images = PackedImages(kept())
+    owners, _ = images.labels()
+    if not len(owners):
+        raise TrainingError("nothing to train on: no image of the training data has an annotation")
+    return images
+
+
+def _training_image(
+    image: Image, folder: Path, rows: Sequence[tuple[Role, XYXY, int]]
+) -> TrainingImage:
+    return TrainingImage(
+        source=image,
+        folder=folder,
+        boxes=np.array([xyxy for _, xyxy, _ in rows], dtype=np.float32).reshape(-1, 4),
+        classes=np.array([index for _, _, index in rows], dtype=np.int64),
+        roles=np.array([role for role, _, _ in rows], dtype=np.int64),
+    )
+
+
+def _by_image(boxes: Iterable[Box]) -> Mapping[int, Sequence[Box]]:
+    grouped: dict[int, list[Box]] = defaultdict(list)
+    for box in boxes:
+        grouped[box.image_id].append(box)
+    return grouped

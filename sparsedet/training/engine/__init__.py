@@ -1,0 +1,1 @@
+"""The training loop: runs, stages, iterations, checkpoints and resuming."""

@@ -1,0 +1,90 @@
+"""The training states of a run on disk: the newest of each stage, and some before it."""
+
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sparsedet.errors import RunError
+from sparsedet.modeling import checkpoint
+from sparsedet.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+State = dict[str, Any]
+"""Tensors and plain values; `iteration` is the number of iterations done."""
+
+
+class StageCheckpoints:
+    """The states of one stage.
+
+    The newest is always whole under the stage's name: it is replaced at once, or not at all, when
+    the disk is full or the process killed.
+    """
+
+    def __init__(self, run: RunFolder, stage: str, *, kept: int = 1) -> None:
+        """Take the run, the stage's name, and how many states to keep."""
+        self.newest = run.checkpoints / f"{stage}.pth"
+        self._kept = kept
+        self._iteration: int | None = None
+
+    def read(self) -> State | None:
+        """Return the newest state that can be read; None where the stage has not begun.
+
+        Raises:
+            RunError: when there are states, and none can be read.
+        """
+        if not self.newest.exists():
+            return None
+        first_error: RunError | None = None
+        for path in (self.newest, *self.older()):
+            try:
+                state = checkpoint.load(path)
+            except RunError as error:
+                first_error = first_error or error
+                continue
+            if first_error is not None:
+                logger.warning("%s; going on from %s", first_error, path)
+            else:
+                self._iteration = state.get("iteration")
+            return state
+        assert first_error is not None
+        raise first_error
+
+    def write(self, state: State) -> None:
+        """Write a state, and forget the oldest ones."""
+        if self._kept > 1 and self._iteration is not None and self.newest.exists():
+            _link(self.newest, self._older_path(self._iteration))
+        checkpoint.save(state, self.newest)
+        self._iteration = state["iteration"]
+        # A state that training has come back to is no older one.
+        again = self._older_path(state["iteration"])
+        again.unlink(missing_ok=True)
+        for path in self.older()[max(0, self._kept - 1) :]:
+            path.unlink(missing_ok=True)
+
+    def older(self) -> list[Path]:
+        """Return the files of the states before the newest, the last one first."""
+        found = {
+            int(match[1]): path
+            for path in self.newest.parent.glob(f"{self.newest.stem}-*.pth")
+            if (match := re.fullmatch(r".*-(\d+)\.pth", path.name))
+        }
+        return [found[iteration] for iteration in sorted(found, reverse=True)]
+
+    def _older_path(self, iteration: int) -> Path:
+        return self.newest.with_name(f"{self.newest.stem}-{iteration:07d}.pth")
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system knows no such thing, copy it."""
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        shutil.copy2(source, temporary)
+        temporary.replace(target)

@@ -1,0 +1,157 @@
+"""The steps of a run: training a stage, and mining between two of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.mining.mine import mine_by
+from sparsedet.modeling import checkpoint
+from sparsedet.modeling.inputs import PixelCache
+from sparsedet.runtime import processes
+from sparsedet.training.data.held_out import part_validation
+from sparsedet.training.data.missing_share import where_missing
+from sparsedet.training.data.pseudo_labels import (
+    NOTHING,
+    PseudoLabels,
+    read_pseudo_labels,
+    usable,
+    write_pseudo_labels,
+)
+from sparsedet.training.data.samples import training_images
+from sparsedet.training.engine.best_checkpoint import ValidationData, Validator
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import Stage, train_stage
+from sparsedet.training.engine.trainer import Weights
+from sparsedet.training.run_folder import RunFolder, RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the parts of a run need."""
+
+    run: RunFolder
+    cfg: CfgNode
+    seed: int
+    dataset: Dataset
+    """All annotations."""
+    labels: Dataset
+    """Those to learn from."""
+    hidden: Sequence[Box]
+    """Those to measure on, on images that are trained on."""
+    images: Path
+    listeners: Listeners
+    validator: Validator | None
+    cache: PixelCache
+    """What one stage or mining has decoded is there for the others."""
+
+    @classmethod
+    def of(
+        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, listeners: Listeners
+    ) -> "Steps":
+        """Part the annotations into those to learn from and those to measure on."""
+        images = Path(info.images)
+        labels, data = dataset, None
+        hidden: Sequence[Box] = ()
+        if cfg.TEST.EVAL_PERIOD > 0:
+            if info.validation_images is not None:
+                data = ValidationData(read_coco(run.validation_data), Path(info.validation_images))
+            elif held_out := part_validation(dataset, cfg.SPARSEDET.VALIDATION.HELD_OUT, info.seed):
+                labels, hidden = held_out.training, held_out.hidden
+                data = ValidationData(held_out.validation, images)
+        # The bound is of a machine.
+        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20 // processes.local_ranks())
+        return cls(
+            run,
+            cfg,
+            info.seed,
+            dataset,
+            labels,
+            hidden,
+            images,
+            listeners,
+            validator=None if data is None else Validator(cfg, run, data, cache),
+            cache=cache,
+        )
+
+    def train(self, stage: Stage, found: PseudoLabels = NOTHING) -> Weights:
+        """Train one stage on the annotations and on what earlier stages found."""
+        images = training_images(
+            self.labels,
+            self.images,
+            extra_labels=found.labels,
+            ignored=(*found.doubtful, *self.hidden),
+            keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        )
+        weights = train_stage(
+            stage,
+            images,
+            self.cfg,
+            self.run,
+            seed=self.seed,
+            on_progress=self.listeners.on_progress,
+            validator=self.validator,
+            cache=self.cache,
+            on_unreadable=self.listeners.on_unreadable,
+        )
+        # The next step reads what the first process has written.
+        processes.barrier()
+        return weights
+
+    def train_in_stages(self) -> Weights:
+        """Train, mine, go on with what was found, as often as the configuration says."""
+        *mining, last = stages(self.cfg)
+        found = NOTHING
+        for stage in mining:
+            path = self.run.mining / f"{stage.name}.json"
+            if not path.exists():
+                self._mine(self.train(stage, found), path)
+            found = read_pseudo_labels(path)
+        return self.train(last, found)
+
+    def _mine(self, weights: Weights, path: Path) -> None:
+        """Mine the training images, and write `path`."""
+        model = checkpoint.build(self.cfg)
+        model.load_state_dict(weights)
+        # Hidden annotations explain detections as well as others; images set aside stay so.
+        dataset = self.dataset.with_images(self.labels.images)
+        rule = self.cfg.SPARSEDET.STAGED
+        mined = mine_by(
+            model.eval(),
+            self.cfg,
+            dataset,
+            self.images,
+            self.run.info(),
+            on_image=self.listeners.on_mining,
+            cache=self.cache,
+            on_unreadable=self.listeners.on_unreadable,
+        )
+        found = PseudoLabels(mined.labels, mined.doubtful)
+        found = where_missing(found, mined.known, dataset, rule.MIN_MISSING)
+        found = usable(found, rule)
+        processes.first_does(lambda: write_pseudo_labels(found, path))
+        self.listeners.on_mined(found)
+
+
+def stages(cfg: Any) -> list[Stage]:
+    """Return the stages of `staged`: one run on one schedule, with a mining between two stages."""
+    total: int = cfg.SOLVER.MAX_ITER
+    rule = cfg.SPARSEDET.STAGED
+    inner = {round(share * total) for share in rule.MINE_AT}
+    bounds = sorted(
+        {0, total} | {bound for bound in inner if max(1, rule.MIN_ITER) <= bound < total}
+    )
+    parts = list(pairwise(bounds))
+    return [
+        Stage(
+            f"stage{number}",
+            start,
+            end,
+            previous=f"stage{number - 1}" if number > 1 else None,
+        )
+        for number, (start, end) in enumerate(parts, start=1)
+    ]

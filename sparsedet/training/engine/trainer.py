@@ -1,0 +1,193 @@
+"""A model in training: weights, optimiser, schedule and average, and one iteration of them."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, NoReturn
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.utils.events import EventStorage
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sparsedet.errors import TrainingError
+from sparsedet.modeling import checkpoint
+from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.runtime import processes
+from sparsedet.training.data.loader import Batch
+from sparsedet.training.engine.checkpoints import State
+from sparsedet.training.engine.ema import MovingAverage
+from sparsedet.training.engine.optimizer import (
+    autocast_type,
+    gradient_scaler,
+    optimizer_and_schedule,
+)
+
+_SEED_STRIDE, _RANK_STRIDE = 1_000_003, 1_000_000_007
+"""Seeds of two iterations, or two processes, shall not meet by chance."""
+_LEAST_SCALE = 2.0**-10
+"""Of fp16 losses; below, their gradients are infinite on whatever batch."""
+
+Weights = dict[str, Tensor]
+"""A model's state, by name."""
+
+
+class Trainer:
+    """Trains a model of one configuration; with several processes, each on a share of the batch."""
+
+    def __init__(self, cfg: CfgNode, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.seed = seed
+        self.iteration = 0
+        """Iterations that are done."""
+        self.model: nn.Module = checkpoint.build(cfg).train()
+        self.device = torch.device(cfg.MODEL.DEVICE)
+        self.average: MovingAverage | None = None
+        self._cfg = cfg
+        self._optimizer, self._schedule = optimizer_and_schedule(cfg, self.model)
+        self._precision = autocast_type(cfg)
+        self._scaler = gradient_scaler(cfg)
+        if self._scaler.is_enabled():
+            # Until the scale is found, iterations change nothing; their learning rates are over.
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        self._parallel: DistributedDataParallel | None = None
+
+    def start(self, state: State | None, iteration: int) -> None:
+        """Go on from a state, or without one begin with initial weights at an iteration."""
+        if state is None:
+            self.iteration = iteration
+            load_initial_weights(self.model, self._cfg)
+        else:
+            self.model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
+            if state["scaler"]:
+                # A run that began on a CPU has none.
+                self._scaler.load_state_dict(state["scaler"])
+            self.iteration = state["iteration"]
+        if self._cfg.SOLVER.EMA_DECAY > 0:
+            self.average = MovingAverage(self.model, self._cfg.SOLVER.EMA_DECAY)
+            if state is not None:
+                self.average.load_state_dict(state["average"])
+        if processes.ranks() > 1:
+            self._parallel = processes.parallel(self.model)
+
+    def state(self) -> State:
+        """Return all that a training goes on from."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "iteration": self.iteration,
+        }
+
+    def weights(self) -> Weights:
+        """Return the weights to detect with: with SOLVER.EMA_DECAY their moving average."""
+        return self.model.state_dict() if self.average is None else self.average.model_state()
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next iteration."""
+        rate: float = self._optimizer.param_groups[0]["lr"]
+        return rate
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Train one iteration; every draw depends on seed, iteration and process, as on resume.
+
+        Args:
+            batch: this process's share.
+
+        Returns:
+            The losses by name, means over the processes; `total_loss` is their sum.
+
+        Raises:
+            TrainingError: when a loss is not finite, naming the batch's images, or when the GPU's
+                memory does not suffice.
+        """
+        try:
+            return self._step(batch)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the GPU's memory does not suffice at iteration {self.iteration}; "
+                "SOLVER.ACCUMULATION 2, a smaller SOLVER.IMS_PER_BATCH or INPUT.MIN_SIZE_TRAIN, or "
+                "SOLVER.AMP.ENABLED True need less"
+            ) from error
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        torch.manual_seed(
+            self.seed * _SEED_STRIDE + self.iteration + processes.rank() * _RANK_STRIDE
+        )
+        self._optimizer.zero_grad(set_to_none=True)
+        parts = self._parts(batch)
+        sums: dict[str, float] = {}
+        for number, part in enumerate(parts, start=1):
+            for name, value in self._backward(part, len(parts), last=number == len(parts)).items():
+                sums[name] = sums.get(name, 0.0) + value / len(parts)
+        means = processes.mean(list(sums.values()), self.device)
+        losses = dict(zip(sums, means, strict=True))
+        if not all(map(math.isfinite, means)):
+            self._stop(losses, sums, batch)
+        self._check_gradients(losses, batch)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._schedule.step()
+        if self.average is not None:
+            self.average.update(self.iteration)
+        self.iteration += 1
+        return losses
+
+    def _check_gradients(self, losses: dict[str, float], batch: Batch) -> None:
+        """Stop before gradients that are not finite get into the weights.
+
+        In fp16 single ones are part of the search for a scale; where it ends at none, all are.
+        """
+        if self._scaler.is_enabled():
+            finite = self._scaler.get_scale() >= _LEAST_SCALE
+        else:
+            gradients = [value.grad for value in self.model.parameters() if value.grad is not None]
+            norms = torch._foreach_norm(gradients)
+            finite = bool(torch.isfinite(torch.stack(norms)).all()) if gradients else True
+        if not finite:
+            # They are averaged over the processes: all of them come here.
+            self._stop({**losses, "gradients": math.nan}, {"gradients": math.nan}, batch)
+
+    def _parts(self, batch: Batch) -> Sequence[Batch]:
+        """Part the batch into what is on the device at once."""
+        count: int = self._cfg.SOLVER.ACCUMULATION
+        size = -(-len(batch) // count)
+        return [batch[start : start + size] for start in range(0, len(batch), size)]
+
+    def _backward(self, part: Batch, parts: int, *, last: bool) -> dict[str, float]:
+        """Add a part's gradients; return its losses in this process."""
+        if self._parallel is None:
+            return self._losses(self.model, part, parts)
+        # Processes exchange their gradients once per iteration, behind the last part.
+        with nullcontext() if last else self._parallel.no_sync():
+            return self._losses(self._parallel, part, parts)
+
+    def _losses(self, model: nn.Module, part: Batch, parts: int) -> dict[str, float]:
+        with (
+            EventStorage(self.iteration),
+            torch.autocast(
+                self.device.type, dtype=self._precision, enabled=self._precision is not None
+            ),
+        ):
+            losses: dict[str, Tensor] = model(part)
+            total = torch.stack(list(losses.values())).sum()
+        torch.autograd.backward(self._scaler.scale(total / parts))
+        return {name: loss.item() for name, loss in losses.items()} | {"total_loss": total.item()}
+
+    def _stop(self, losses: dict[str, float], own: dict[str, float], batch: Batch) -> NoReturn:
+        """Raise the error of a loss that is not finite, naming the images of where it arose."""
+        finite = all(map(math.isfinite, own.values()))
+        ids: list[Any] = [] if finite else [item["image_id"] for item in batch]
+        suspects = [number for found in processes.gather(ids) for number in found]
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        raise TrainingError(
+            f"a loss is not finite at iteration {self.iteration} ({shown}; image ids "
+            f"{', '.join(map(str, suspects))}); a lower SOLVER.BASE_LR usually helps"
+        )

@@ -1,0 +1,1 @@
+"""Average precision, and the figure that the best checkpoint is chosen by."""

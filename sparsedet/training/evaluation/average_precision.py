@@ -1,0 +1,135 @@
+"""Average precision: COCO's, by pycocotools, and Pascal VOC's."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.coco import to_coco
+from sparsedet.annotations.entries import xywh
+from sparsedet.errors import AnnotationError
+from sparsedet.mining.detect import Detections, OnImage, detect_all
+from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.training.evaluation.voc_ap import voc_ap
+from sparsedet.training.run_folder import RunFolder, class_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """COCO and Pascal VOC metrics, 0 to 100; nan where there is no annotation to find."""
+
+    ap: float
+    """Mean over IoU 0.50 to 0.95 and the classes."""
+    ap50: float
+    ap75: float
+    per_class: dict[str, float]
+    """COCO's AP by category name."""
+    voc_ap50_11point: float
+    """Pascal VOC's AP at IoU 0.5 as in VOC2007, mean over the classes; see `voc_ap`."""
+    voc_ap50_area: float
+    """The same as from VOC2010 on."""
+    images: int
+    annotations: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures under their usual names, two decimals; nan becomes None."""
+        return {
+            "AP": _rounded(self.ap),
+            "AP50": _rounded(self.ap50),
+            "AP75": _rounded(self.ap75),
+            "VOC07_AP50": _rounded(self.voc_ap50_11point),
+            "VOC12_AP50": _rounded(self.voc_ap50_area),
+            "per_class": {name: _rounded(value) for name, value in self.per_class.items()},
+            "images": self.images,
+            "annotations": self.annotations,
+        }
+
+
+def evaluate_run(
+    run: RunFolder,
+    cfg: Any,
+    dataset: Dataset,
+    images: Path,
+    *,
+    device: str,
+    on_image: OnImage = lambda done, total: None,
+) -> Evaluation:
+    """Evaluate the run's finished model on a dataset."""
+    ids = class_ids(run.info(), dataset)
+    model = build_for_inference(cfg, run.finished_model(), device)
+    found = detect_all(model, cfg, dataset.images, images, ids, on_image)
+    return evaluate(found, dataset)
+
+
+def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
+    """Return the metrics of detections against a dataset's annotations.
+
+    Raises:
+        AnnotationError: when there is nothing to evaluate against.
+    """
+    if all(box.iscrowd for box in dataset.boxes):
+        raise AnnotationError("the evaluation data has no annotations")
+    # pycocotools prints its progress.
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = to_coco(dataset)
+        for number, entry in enumerate(truth.dataset["annotations"], start=1):
+            # pycocotools takes an annotation of id 0 for a missed one.
+            entry["id"] = number
+        truth.createIndex()
+        entries = results(detections)
+        predictions = truth.loadRes(entries) if entries else COCO()
+        evaluator = COCOeval(truth, predictions, "bbox")
+        evaluator.params.imgIds = sorted(image.id for image in dataset.images)
+        evaluator.evaluate()
+        evaluator.accumulate()
+    # Axes: IoU threshold, recall, class, area range (all first), detections per image (100 last).
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]
+    class_order = evaluator.params.catIds
+    voc = voc_ap(detections, dataset)
+    return Evaluation(
+        ap=_mean(precision),
+        ap50=_mean(precision[0]),
+        ap75=_mean(precision[5]),
+        per_class={
+            category.name: _mean(precision[:, :, class_order.index(category.id)])
+            for category in dataset.categories
+        },
+        voc_ap50_11point=voc.mean_eleven_point,
+        voc_ap50_area=voc.mean_area,
+        images=len(dataset.images),
+        annotations=sum(not box.iscrowd for box in dataset.boxes),
+    )
+
+
+def results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
+    """Return detections as a COCO results list: XYWH boxes."""
+    return [
+        {
+            "image_id": found.image_id,
+            "category_id": int(category_id),
+            "bbox": xywh((left, top, right, bottom)),
+            "score": float(score),
+        }
+        for found in detections
+        for (left, top, right, bottom), score, category_id in zip(
+            found.boxes.tolist(), found.scores, found.category_ids, strict=True
+        )
+    ]
+
+
+def _mean(precision: Any) -> float:
+    """Average in percent; -1 marks classes without annotations."""
+    valid = precision[precision > -1]
+    return float(np.mean(valid) * 100) if valid.size else float("nan")
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 2)

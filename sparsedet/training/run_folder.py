@@ -1,0 +1,164 @@
+"""A run folder on disk: what training leaves for evaluation, mining and export."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sparsedet.annotations import Category, Dataset
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a run is, beside its configuration."""
+
+    run_id: str
+    """Hash of configuration, training data and seed: the same input gives the same id."""
+    method: str
+    seed: int
+    train: str
+    """The training annotations, as given."""
+    images: str
+    """The image folder, absolute: a run may be resumed from anywhere."""
+    classes: list[tuple[int, str]]
+    """(category id, name) in the order of the model's outputs."""
+    version: str
+    """Of sparsedet."""
+    validation_images: str | None = None
+    """The image folder of the validation data, absolute; None: none was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of a run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The complete configuration."""
+        return self.root / "config.yaml"
+
+    @property
+    def info_file(self) -> Path:
+        """What the run is."""
+        return self.root / "run.json"
+
+    @property
+    def training_data(self) -> Path:
+        """The annotations that the run learns from, a copy."""
+        return self.root / "train.json"
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.root / "model.pth"
+
+    @property
+    def metrics(self) -> Path:
+        """Losses and learning rates, one JSON object per line."""
+        return self.root / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        """The metrics as a picture."""
+        return self.root / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The training states that `--resume` goes on from."""
+        return self.root / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The weights that validation found best, where there is any."""
+        return self.checkpoints / "best.pth"
+
+    @property
+    def validation_data(self) -> Path:
+        """What the training is measured on, where it was given; a copy."""
+        return self.root / "validation.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    @property
+    def mining(self) -> Path:
+        """What was mined between the stages of the training."""
+        return self.root / "mining"
+
+    def write_info(self, info: RunInfo) -> None:
+        """Write what the run is."""
+        write_json(self.info_file, asdict(info), indent=2)
+
+    def info(self) -> RunInfo:
+        """Return what the run is.
+
+        Raises:
+            RunError: when the folder holds no run.
+        """
+        if not self.info_file.is_file():
+            raise RunError(
+                f"{self.root}: no run here (run.json is missing); `sparsedet train -o {self.root}` "
+                "makes one"
+            )
+        try:
+            content = read_json(self.info_file)
+            content["classes"] = [(number, name) for number, name in content["classes"]]
+            return RunInfo(**content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{self.info_file}: not what `sparsedet train` wrote there; restore it, or train "
+                "anew"
+            ) from error
+
+    def finished_model(self) -> Path:
+        """Return the finished model's path.
+
+        Raises:
+            RunError: when the training has not finished.
+        """
+        if not self.model.is_file():
+            raise RunError(
+                f"{self.root}: no model.pth; finish the training with `sparsedet train --resume "
+                f"-o {self.root}`"
+            )
+        return self.model
+
+
+def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
+    """Return the dataset's category id of every class of the run, matched by name.
+
+    Raises:
+        RunError: when the dataset's categories are not those that the run was trained on.
+    """
+    check_classes([name for _, name in info.classes], dataset, "the data")
+    by_name: dict[str, Category] = {category.name: category for category in dataset.categories}
+    return [by_name[name].id for _, name in info.classes]
+
+
+def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None:
+    """Check that a dataset has the classes that are trained.
+
+    Args:
+        trained: their names.
+        dataset: what a model of them shall be used on.
+        source: what the dataset is called in the error.
+
+    Raises:
+        RunError: naming the classes that only one of the two has.
+    """
+    known, wanted = {category.name for category in dataset.categories}, set(trained)
+    differences = [
+        f"only {where}: {', '.join(sorted(names))}"
+        for where, names in (("there", known - wanted), ("in the training", wanted - known))
+        if names
+    ]
+    if differences:
+        raise RunError(
+            f"{source}: its classes are not those of the training ({'; '.join(differences)}); "
+            "rename or remove them"
+        )

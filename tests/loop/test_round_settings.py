@@ -1,0 +1,134 @@
+"""What is wrong shows before a round does anything, and an unfinished round can begin anew."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.errors import SparseDetError
+from sparsedet.integrations.files import FilesTool
+from sparsedet.loop.rounds import Rounds
+from sparsedet.loop.settings import Settings, Source
+from sparsedet.loop.workspace import Workspace
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.training.engine.callbacks import Listeners
+
+SHORT = {"SOLVER.MAX_ITER": 2, "SOLVER.WARMUP_ITERS": 1, "SOLVER.IMS_PER_BATCH": 2}
+
+
+class Stop(Exception):
+    """Ends a round in the middle of its training."""
+
+
+def make_workspace(folder: Path, **sections: Any) -> Workspace:
+    """Make a project of three scenes, and a workspace for it."""
+    if not (folder / "scenes").exists():
+        scenes = make_scenes(3, folder / "scenes", seed=2)
+        FilesTool(str(folder)).fill("digits", scenes, folder / "scenes")
+    workspace = Workspace(folder / "work")
+    source = Source(tool="files", url=str(folder), project="digits")
+    sections = {"training": {"keys": SHORT, "device": "cpu", "method": "plain"}} | sections
+    workspace.write_settings(Settings.model_validate({"source": source, **sections}))
+    return workspace
+
+
+def rounds(workspace: Workspace, said: list[str] | None = None, **more: Any) -> Rounds:
+    say = (said if said is not None else []).append
+    return Rounds(workspace, FilesTool(workspace.settings().source.url), say=say, **more)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"review": {"mode": "draft"}}, "review.mode is draft, which files can't"),
+        ({"training": {"config": "lite_fpn"}}, "no configuration 'lite_fpn'"),
+        ({"training": {"keys": {"SOLVER.MAXITER": 3}}}, "no configuration key SOLVER.MAXITER"),
+        ({"validation": {"data": "test.json", "images": "x"}}, "test.json: no such file"),
+    ],
+)
+def test_wrong_settings_stop_a_round_before_it_begins(
+    tmp_path: Path, sections: dict[str, Any], message: str
+) -> None:
+    workspace = make_workspace(tmp_path, **sections)
+    with pytest.raises(SparseDetError) as caught:
+        rounds(workspace).advance()
+    assert message in str(caught.value)
+    assert workspace.all_rounds() == []
+
+
+def test_a_project_without_boxes_is_looked_at_again(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    file = tmp_path / "digits/annotations.json"
+    full = read_coco(file)
+    write_coco(full.with_boxes(()), file)
+    with pytest.raises(SparseDetError, match="has no boxes yet"):
+        rounds(workspace).advance()
+    write_coco(full, file)
+    assert rounds(workspace).advance().round == 1
+
+
+def test_foreign_classes_to_measure_on_show_before_the_training(tmp_path: Path) -> None:
+    validation = {"data": "test.json", "images": str(tmp_path / "scenes")}
+    make_workspace(tmp_path)
+    full = read_coco(tmp_path / "digits/annotations.json")
+    first, *others = full.categories
+    foreign = replace(full, categories=(replace(first, name="letter"), *others))
+    write_coco(foreign, tmp_path / "work/test.json")
+    workspace = make_workspace(tmp_path, validation=validation)
+    with pytest.raises(SparseDetError) as caught:
+        rounds(workspace).advance()
+    difference = f"only there: letter; only in the training: {first.name}"
+    assert f"test.json: its classes are not those of the training ({difference})" in str(
+        caught.value
+    )
+    assert not workspace.round(1).annotations.exists()
+
+
+def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+
+    def stop(progress: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        rounds(workspace, listeners=Listeners(on_progress=stop)).advance()
+    drawn_since = _with_one_box_less(tmp_path / "digits/annotations.json")
+    changed = {"keys": {**SHORT, "SOLVER.MAX_ITER": 3}, "device": "cpu", "method": "plain"}
+    workspace = make_workspace(tmp_path, training=changed)
+    said: list[str] = []
+    with pytest.raises(Stop):
+        rounds(workspace, said, listeners=Listeners(on_progress=stop)).advance()
+    assert any("sparsedet.toml has changed" in line and "SOLVER.MAX_ITER" in line for line in said)
+
+    assert rounds(workspace).advance(restart=True).round == 1
+    folder = workspace.round(1)
+    assert len(read_coco(folder.annotations).boxes) == len(drawn_since.boxes)
+    assert "MAX_ITER: 3" in folder.run.config.read_text()
+
+
+def test_groups_stay_on_one_side_of_a_round(tmp_path: Path) -> None:
+    def stop(progress: object) -> None:
+        raise Stop
+
+    # One of the rounds trains on one image.
+    keys = {**SHORT, "SOLVER.IMS_PER_BATCH": 1}
+    training = {"keys": keys, "device": "cpu", "method": "plain", "seed": 0}
+    sides: dict[str, list[str]] = {}
+    # One name for scenes 1 and 2, another for scene 3.
+    for group_by in ("", "regex:_000(?=[12])|_0003"):
+        validation = {"share": 0.5, "group_by": group_by}
+        workspace = make_workspace(tmp_path, training=training, validation=validation)
+        with pytest.raises(Stop):
+            rounds(workspace, listeners=Listeners(on_progress=stop)).advance(restart=True)
+        val = read_coco(workspace.round(1).val)
+        sides[group_by] = [image.file_name for image in val.images]
+    assert list(sides.values()) == [["scene_0002.png"], ["scene_0001.png", "scene_0002.png"]]
+
+
+def _with_one_box_less(file: Path) -> Dataset:
+    dataset = read_coco(file)
+    dataset = dataset.with_boxes(dataset.boxes[1:])
+    write_coco(dataset, file)
+    return dataset

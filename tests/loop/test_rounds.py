@@ -1,0 +1,219 @@
+"""Rounds end in the same files whatever happens to the process on the way."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sparsedet.annotations import Category, Dataset, read_coco
+from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.integrations.files import FilesTool
+from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.loop.workspace import Workspace
+from sparsedet.simulation import Reviewer, simulate_reviews
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.training.config.loading import read_config
+from tests.cli.command import sparsedet
+
+KEYS: dict[str, Any] = {
+    "SOLVER.MAX_ITER": 40,
+    "SPARSEDET.STAGED.MIN_ITER": 0,
+    "SOLVER.WARMUP_ITERS": 5,
+    "SOLVER.CHECKPOINT_PERIOD": 10,
+    "SOLVER.IMS_PER_BATCH": 2,
+}
+STEPS = ("pull", "split", "train", "evaluate", "mine", "push")
+
+
+def one_class(scenes: Dataset) -> Dataset:
+    """Digits of any kind as one class: learned in seconds."""
+    boxes = tuple(replace(box, category_id=1) for box in scenes.boxes)
+    return replace(scenes, boxes=boxes, categories=(Category(1, "digit"),))
+
+
+def make_workspace(folder: Path) -> Dataset:
+    """Make a project of sparse scenes and a workspace beside it; return the full annotations."""
+    full = one_class(make_scenes(16, folder / "scenes", seed=5))
+    sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
+    tool = FilesTool(str(folder))
+    project = tool.fill("digits", sparse, folder / "scenes")
+    Workspace(folder / "work").write_settings(
+        Settings(
+            source=Source(tool="files", url=tool.url, project=project),
+            training=TrainingSettings(device="cpu", keys=KEYS),
+            validation=ValidationSettings(share=0.2),
+        )
+    )
+    return full
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    """A folder in which the first round went through at once, and the full annotations."""
+    folder = tmp_path_factory.mktemp("finished")
+    full = make_workspace(folder)
+    result = sparsedet("round", "work", "--json", cwd=folder)
+    assert result.status == 0, result.err
+    report = result.json()
+    assert (report["round"], report["state"]) == (1, "pushed")
+    assert report["mined"] == report["up_for_review"] > 0
+    return folder, full
+
+
+class Killed:
+    """`sparsedet round` in a process of its own, killed without warning."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sparsedet", "round", "work"],
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Yield what it says, as it says it."""
+        assert self.process.stderr
+        return iter(self.process.stderr)
+
+    def kill_after(self, beginning: str) -> list[str]:
+        """Kill it as soon as it says a line of this beginning; return what it said until then."""
+        said = []
+        for line in self.lines():
+            said.append(line.rstrip())
+            if line.startswith(beginning):
+                break
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        assert said, beginning
+        assert said[-1].startswith(beginning), said
+        return said
+
+
+def finished_steps(folder: Path) -> dict[str, int]:
+    """Return the result files of the finished steps and when they were written."""
+    root = folder / "work/rounds/001"
+    names = ("annotations.json", "train.json", "run/mining/stage1.json", "run/mining/stage2.json")
+    names += ("run/model.pth", "evaluation.json", "mined.json", "push.json")
+    return {name: (root / name).stat().st_mtime_ns for name in names if (root / name).exists()}
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Return everything that a round leaves, but for times and absolute paths."""
+    root = folder / "work"
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_file() or any(part in name for part in ("tensorboard", "checkpoints")):
+            continue
+        if path.suffix == ".pth":
+            weights = torch.load(path, weights_only=True)["model"]
+            found[name] = {key: value.sum().item() for key, value in weights.items()}
+        elif path.suffix in (".json", ".yaml") and "metrics" not in name:
+            text = path.read_text().replace(str(folder), "")
+            found[name] = re.sub(r'"date_created": ?"[^"]*"', "", text)
+        else:
+            found[name] = None
+    with sqlite3.connect(root / "ledger.sqlite") as ledger:
+        rows = ledger.execute("select region_id, score, outcome, round from boxes order by 1")
+        found["ledger"] = rows.fetchall()
+    return found
+
+
+def test_a_round_killed_at_every_step_ends_in_the_same_files(
+    finished: tuple[Path, Dataset], tmp_path: Path
+) -> None:
+    make_workspace(tmp_path)
+    done: dict[str, int] = {}
+    moments = [f"round 1: {step}" for step in STEPS]
+    moments[3:3] = ["stage1 15/40", "mined", "stage2 28/40", "mined", "stage3 40/40"]
+    for moment in moments:
+        said = Killed(tmp_path).kill_after(moment)
+        now = finished_steps(tmp_path)
+        assert done.items() <= now.items(), f"done twice before {moment}: {said}"
+        done = now
+    result = sparsedet("round", "work", "--json", cwd=tmp_path)
+    assert result.status == 0, result.err
+    assert done.items() <= finished_steps(tmp_path).items()
+    assert content(tmp_path) == content(finished[0])
+
+
+def test_the_next_round_waits_for_reviews_and_learns_from_them(
+    finished: tuple[Path, Dataset],
+) -> None:
+    folder, full = finished
+    waiting = sparsedet("round", "work", "--json", cwd=folder).json()
+    assert (waiting["round"], waiting["state"]) == (1, "waiting")
+
+    workspace, tool = Workspace(folder / "work"), FilesTool(str(folder))
+    first = workspace.round(1)
+    review_project = json.loads(first.push.read_text())["review_project"]
+    dataset = read_coco(first.annotations)
+    open_images = len(tool.open_reviews(review_project))
+    assert open_images > 2
+    reviewed = simulate_reviews(tool, review_project, dataset, Reviewer(full), leave=2)
+    assert reviewed.accepted > 0
+    assert reviewed.rejected > 0
+
+    result = sparsedet("round", "work", "--json", cwd=folder)
+    assert result.status == 0, result.err
+    report = result.json()
+    assert (report["round"], report["state"]) == (2, "pushed")
+    second = read_coco(workspace.round(2).annotations)
+    origins = [box.origin for box in second.boxes]
+    assert origins.count("accepted") == reviewed.accepted
+    assert origins.count("edited") == reviewed.edited
+    assert len(second.background) == reviewed.rejected
+    assert sum(image.exhaustive for image in second.images) == reviewed.complete
+    confirmed = reviewed.accepted + reviewed.edited > reviewed.rejected
+    trained = read_config(workspace.round(2).run.config)
+    assert (trained.SPARSEDET.STAGED.MIN_MISSING == 0) is confirmed
+    # The two images that nobody looked at go up again, their boxes under their old ids.
+    again = {
+        region.region_id
+        for open in tool.open_reviews(review_project)
+        for region in open.regions
+        if region.region_id in open.scores
+    }
+    left = {box.region_id for box in read_mined(first.mined, dataset)} & again
+    assert len(left) == reviewed_left(workspace)
+    assert report["up_for_review"] == report["mined"] + len(left)
+    status = sparsedet("status", "work", "--json", cwd=folder).json()
+    assert [entry["round"] for entry in status["rounds"]] == [1, 2]
+
+
+def reviewed_left(workspace: Workspace) -> int:
+    """Return how many boxes of the first round are pending, by the ledger's own count."""
+    with sqlite3.connect(workspace.ledger) as ledger:
+        query = "select count(*) from boxes where round = 1 and outcome = 'pending'"
+        count: int = ledger.execute(query).fetchone()[0]
+        return count
+
+
+def test_a_folder_without_settings_is_one_clear_line(tmp_path: Path) -> None:
+    assert "`sparsedet init` makes a workspace" in sparsedet("round", cwd=tmp_path).error()
+
+
+def test_validation_images_stay_out_of_training(finished: tuple[Path, Dataset]) -> None:
+    folder = Workspace(finished[0] / "work").round(1)
+    train, val = read_coco(folder.train), read_coco(folder.val)
+    everything = read_coco(folder.annotations)
+    assert val.images
+    assert {image.id for image in train.images} | {image.id for image in val.images} == {
+        image.id for image in everything.images
+    }
+    assert len(train.images) + len(val.images) == len(everything.images)
+    assert json.loads(folder.evaluation.read_text())["images"] == len(val.images)

@@ -1,0 +1,88 @@
+"""sparsedet.toml: written with comments, read with errors that name the key."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.settings import (
+    MiningSettings,
+    ReviewSettings,
+    Settings,
+    Source,
+    TrainingSettings,
+    ValidationSettings,
+    read_settings,
+    write_settings,
+)
+
+SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(source=SOURCE),
+        Settings(
+            source=Source(tool="files", url='C:\\data "quoted"', project="."),
+            review=ReviewSettings(mode="draft", complete_control="done"),
+            training=TrainingSettings(
+                method="plain",
+                keys={"SOLVER.MAX_ITER": 800, "INPUT.MIN_SIZE_TRAIN": [320, 400], "X.Y": True},
+            ),
+            mining=MiningSettings(quantile=0.3),
+            validation=ValidationSettings(
+                share=0.2, group_by=r"regex:(patient\d+)_", data="test.json"
+            ),
+        ),
+    ],
+)
+def test_what_is_written_is_read(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "sparsedet.toml"
+    write_settings(settings, file)
+    assert read_settings(file) == settings
+    assert "# draft: drafts on the annotations themselves" in file.read_text()
+
+
+def test_keys_become_words_of_the_command_line() -> None:
+    training = TrainingSettings(keys={"SOLVER.MAX_ITER": 800, "INPUT.MIN_SIZE_TRAIN": [320]})
+    assert training.overrides() == ["SOLVER.MAX_ITER", "800", "INPUT.MIN_SIZE_TRAIN", "[320]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[source", "not valid TOML"),
+        ("", "the setting source is missing"),
+        ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
+        ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),
+        ("@\n[training]\nspeed = 3", "there is no setting training.speed"),
+        (
+            "@\n[validation]\ngroup_by = 'video'",
+            "group_by: can't group images by 'video': expected",
+        ),
+        ("@\n[validation]\ngroup_by = 'regex:('", "validation.group_by: can't group images by"),
+        ("@\n[validation]\nshare = 1.5", "validation.share = 1.5: input should be less than 1"),
+    ],
+)
+def test_mistakes_name_the_key(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "sparsedet.toml"
+    file.write_text(text.replace("@", "[source]\ntool = 'x'\nurl = ''\nproject = '7'"))
+    with pytest.raises(SparseDetError, match=r"sparsedet\.toml: ") as error:
+        read_settings(file)
+    assert message in str(error.value)
+
+
+def test_what_people_write_without_quotes_is_understood(tmp_path: Path) -> None:
+    file = tmp_path / "sparsedet.toml"
+    file.write_text(
+        "[source]\ntool = 'x'\nurl = ''\nproject = 7\n[training.keys]\nSOLVER.MAX_ITER = 800"
+    )
+    settings = read_settings(file)
+    assert settings.source.project == "7"
+    assert settings.training.overrides() == ["SOLVER.MAX_ITER", "800"]
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SparseDetError, match="`sparsedet init` makes a workspace"):
+        read_settings(tmp_path / "sparsedet.toml")

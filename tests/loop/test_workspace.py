@@ -1,0 +1,89 @@
+"""The files of a project folder, and how commands find them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.settings import Settings, Source
+from sparsedet.loop.workspace import Workspace, enclosing, locate
+
+SETTINGS = Settings(source=Source(tool="label-studio", url="http://localhost:8080", project="7"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path / "cells")
+    workspace.images.mkdir(parents=True)
+    workspace.annotations.write_text("{}")
+    workspace.write_settings(SETTINGS)
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("below", "found"),
+    [
+        (".", True),
+        ("train.json", True),
+        ("splits/half/train.json", True),
+        ("a/b/c/d/e/f/train.json", False),
+        ("..", False),
+    ],
+)
+def test_the_workspace_around_a_file(workspace: Workspace, below: str, found: bool) -> None:
+    around = enclosing(workspace.root / below)
+    assert around == (Workspace(workspace.root.resolve()) if found else None)
+
+
+def test_locate_takes_a_workspace_or_a_file(workspace: Workspace, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    file = workspace.root / "train.json"
+    assert locate(workspace.root, None) == (workspace.annotations, workspace.images)
+    assert locate(workspace.root, elsewhere) == (workspace.annotations, elsewhere)
+    assert locate(file, None) == (file, workspace.images)
+    assert locate(file, elsewhere) == (file, elsewhere)
+
+
+def test_what_locate_can_not_find(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.annotations.unlink()
+    with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
+        locate(workspace.root, None)
+    with pytest.raises(SparseDetError, match="name the annotation file itself"):
+        locate(tmp_path, None)
+    with pytest.raises(SparseDetError, match="where are its images"):
+        locate(tmp_path / "train.json", None)
+
+
+def test_rounds_are_found_in_order(workspace: Workspace) -> None:
+    assert workspace.all_rounds() == []
+    for name in ("010", "002", "notes", "001"):
+        (workspace.rounds / name).mkdir(parents=True)
+    assert [folder.number for folder in workspace.all_rounds()] == [1, 2, 10]
+    assert workspace.round(2).root == workspace.rounds / "002"
+
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from sparsedet.loop.workspace import Workspace
+with Workspace(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_and_a_killed_one_leaves_no_lock(workspace: Workspace) -> None:
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(workspace.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(SparseDetError, match="another sparsedet process is working"),
+            workspace.lock(),
+        ):
+            pass
+        other.kill()
+    with workspace.lock():
+        pass

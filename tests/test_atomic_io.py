@@ -1,0 +1,112 @@
+"""Writing: the old content or the new, never half of it and never something else's."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sparsedet.atomic_io import (
+    atomic_folder,
+    read_json,
+    remove_half_written,
+    write_json,
+    write_text,
+)
+from sparsedet.errors import SparseDetError
+
+
+def _make_folder(target: Path, *names: str, crash: bool = False) -> None:
+    with atomic_folder(target) as folder:
+        for name in names:
+            write_text(folder / name, "a")
+        if crash:
+            raise RuntimeError
+
+
+def test_json_comes_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"name": "ä", "values": [1, 2.5]})
+    assert read_json(tmp_path / "new" / "a.json") == {"name": "ä", "values": [1, 2.5]}
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write_text(target, "old")
+    with pytest.raises(TypeError):
+        write_json(target, {"not": object()})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(target, "new \ud800")
+    assert target.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "empty"])
+def test_folder_appears_when_complete(exists: bool, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+    if exists:
+        target.mkdir(parents=True)
+    with atomic_folder(target) as folder:
+        (folder / "sub").mkdir()
+        write_text(folder / "sub" / "a.txt", "a")
+        assert not (target / "sub").exists()
+    assert (target / "sub" / "a.txt").read_text(encoding="utf-8") == "a"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_failure_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        _make_folder(tmp_path / "out", "a.txt", crash=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_folder_again_changes_nothing(tmp_path: Path) -> None:
+    _make_folder(tmp_path / "out", "a.txt")
+    before = (tmp_path / "out").stat().st_ino
+    _make_folder(tmp_path / "out", "a.txt")
+    assert (tmp_path / "out").stat().st_ino == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+@pytest.mark.parametrize("names", [["a.txt", "b.txt"], ["b.txt"]])
+def test_other_content_is_never_overwritten(names: list[str], tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    _make_folder(target, *names)
+    with pytest.raises(SparseDetError, match="out: exists already with other content"):
+        _make_folder(target, "a.txt")
+    assert sorted(path.name for path in target.iterdir()) == names
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    write_text(tmp_path / "out", "mine")
+    with pytest.raises(SparseDetError, match="exists already"):
+        _make_folder(tmp_path / "out", "a.txt")
+    with pytest.raises(SparseDetError, match="can't be created"):
+        _make_folder(tmp_path / "out" / "below", "a.txt")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".model.pth.123.tmp").touch()
+    (tmp_path / ".half.123.tmp").mkdir()
+    (tmp_path / ".half.123.tmp" / "file").touch()
+    (tmp_path / "run" / "model.tmp").touch()
+    remove_half_written(tmp_path)
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert sorted(left) == ["model.tmp", "run"]
+    remove_half_written(tmp_path / "nothing here")
+
+
+def test_a_file_nested_thousands_deep_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(SparseDetError, match=r"deep\.json: nested too deeply"):
+        read_json(path)
+
+
+def test_what_only_python_reads_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(f'{{"nan": NaN, "long": {10**30}}}')
+    content = read_json(path)
+    assert math.isnan(content["nan"])
+    assert content["long"] == 10**30

@@ -1,0 +1,198 @@
+"""What reviewers said, on its way from the dataset into a training step, and what each key does."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from detectron2.config import CfgNode
+from detectron2.structures import Boxes, pairwise_iou
+from detectron2.utils.events import EventStorage
+
+from sparsedet.annotations import Box, Dataset, read_coco, read_image, write_coco
+from sparsedet.errors import TrainingError
+from sparsedet.modeling.checkpoint import build
+from sparsedet.modeling.inputs import inference_input
+from sparsedet.modeling.targets import Role
+from sparsedet.training.config.methods import METHODS, apply_method
+from sparsedet.training.data.feedback_options import usable_feedback
+from sparsedet.training.data.loader import batches
+from sparsedet.training.data.samples import training_images
+from sparsedet.training.engine.stage import Stage, train_stage
+from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.run_folder import RunFolder
+from tests.modeling.boxes import boxes_of, proposals
+from tests.training.conftest import FULL_SIZE, Scenes, short_config
+
+KEYS = {name: f"SPARSEDET.FEEDBACK.{name}" for name in ("ACCEPTED", "REJECTED", "EXHAUSTIVE")}
+
+
+def config(method: str = "plain", *off: str, iterations: int = 8) -> CfgNode:
+    keys = (word for key in off for word in (KEYS[key], "False"))
+    cfg = short_config(iterations, *FULL_SIZE, *keys)
+    apply_method(cfg, method)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
+    cfg.MODEL.DEVICE = "cpu"
+    return cfg
+
+
+def reviewed(scenes: Scenes) -> Dataset:
+    """Image 1 with an accepted and a rejected box, exhaustive; image 2 exhaustive and empty."""
+    first, *others = (box for box in scenes.dataset.boxes if box.image_id != 2)
+    assert first.image_id == 1
+    free = Box(1, 1, first.category_id, (4.0, 6.0, 34.0, 46.0))
+    images = [replace(image, exhaustive=image.id in (1, 2)) for image in scenes.dataset.images]
+    return replace(
+        scenes.dataset,
+        images=tuple(images),
+        boxes=(replace(first, origin="accepted"), *others),
+        background=(free,),
+    )
+
+
+def roles_by_image(scenes: Scenes, dataset: Dataset, cfg: CfgNode) -> dict[int, list[int]]:
+    images = training_images(
+        usable_feedback(dataset, cfg),
+        scenes.images,
+        keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+    )
+    return {image.source.id: image.roles.tolist() for image in images}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_an_image_teaches_with_every_key_and_without(scenes: Scenes, method: str) -> None:
+    dataset = reviewed(scenes)
+    labels = [Role.LABEL] * len(dataset.boxes_by_image[1])
+    unlabelled: dict[int, list[int]] = {2: []} if method == "end-to-end" else {}
+
+    def taught(*off: str) -> dict[int, list[int]]:
+        found = roles_by_image(scenes, dataset, config(method, *off))
+        return {number: roles for number, roles in found.items() if number in (1, 2)}
+
+    vouched = {2: [Role.EXHAUSTIVE]}
+    assert taught() == {1: [*labels, Role.REJECTED, Role.EXHAUSTIVE], **vouched}
+    # Without one of its boxes, image 1 is not exhaustive.
+    assert taught("ACCEPTED") == {1: [*labels[1:], Role.REJECTED], **vouched}
+    assert taught("REJECTED") == {1: [*labels, Role.EXHAUSTIVE], **vouched}
+    assert taught("EXHAUSTIVE") == {1: [*labels, Role.REJECTED], **unlabelled}
+    assert taught(*KEYS) == {1: labels[1:], **unlabelled}
+
+
+def test_an_image_with_nothing_but_rejections_stays_in_training(scenes: Scenes) -> None:
+    boxes = [box for box in scenes.dataset.boxes if box.image_id != 1]
+    dataset = replace(reviewed(scenes).with_boxes(boxes), images=scenes.dataset.images)
+    assert roles_by_image(scenes, dataset, config())[1] == [Role.REJECTED]
+    assert 1 not in roles_by_image(scenes, dataset, config("plain", "REJECTED"))
+
+
+def test_rejections_alone_are_nothing_to_train_on(scenes: Scenes) -> None:
+    with pytest.raises(TrainingError, match="no image of the training data has an annotation"):
+        training_images(reviewed(scenes).with_boxes([]), scenes.images, keep_unlabelled=True)
+
+
+def test_all_rows_of_an_image_share_its_geometry(scenes: Scenes) -> None:
+    cfg = config("end-to-end")
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (120,), 160
+    images = training_images(reviewed(scenes), scenes.images, keep_unlabelled=True)[:1]
+    lefts = set()
+    for batch in batches(images, cfg, seed=1, start=0, end=6):
+        for item in batch:
+            rows, width = item["instances"], item["image"].shape[2]
+            assert rows.gt_boxes.tensor[-1].tolist() == [0, 0, width, item["image"].shape[1]]
+            left, top, right, bottom = rows.gt_boxes.tensor[-2].tolist()
+            assert (top, bottom) == pytest.approx((3, 23))
+            lefts.add((left, right))
+    assert lefts == {(2, 17), (width - 17, width - 2)}
+
+
+def probability(model: Any, scenes: Scenes, cfg: CfgNode, box: Box) -> float:
+    """The probability that the model gives to a box's class at the box."""
+    image = scenes.dataset.image_by_id[box.image_id]
+    given = inference_input(read_image(image, scenes.images), cfg)
+    scale = given["image"].shape[2] / image.width
+    with torch.inference_mode():
+        features = model.eval().backbone(model.preprocess_image([given]).tensor)
+        boxes = Boxes(torch.tensor([box.xyxy]) * scale)
+        logits = model.roi_heads.box_predictor(model.roi_heads.box_features(features, [boxes]))[0]
+    return float(logits.softmax(dim=1)[0, box.category_id - 1])
+
+
+@pytest.mark.parametrize("method", ["plain", "end-to-end"])
+def test_training_lowers_the_rejected_class_where_it_was_rejected(
+    scenes: Scenes, tmp_path: Path, method: str
+) -> None:
+    """Of objects that all look alike to it, the model learns that one is none.
+
+    Nothing else may teach it so: the object is ignored beside its rejection.
+    """
+    image = scenes.dataset.images[0]
+    objects = [replace(box, category_id=1) for box in scenes.dataset.boxes_by_image[image.id]]
+    rejected, labels = objects[0], objects[1:]
+    dataset = replace(
+        scenes.dataset.with_images([image]).with_boxes(labels), background=(rejected,)
+    )
+    found = []
+    for off in ((), ("REJECTED",)):
+        cfg = config(method, *off, iterations=12)
+        cfg.SOLVER.IMS_PER_BATCH = 1
+        images = training_images(
+            usable_feedback(dataset, cfg),
+            scenes.images,
+            ignored=[replace(rejected, category_id=2)],
+            keep_unlabelled=True,
+        )
+        run = RunFolder(tmp_path / "-".join(("run", *off)))
+        model = build(cfg)
+        model.load_state_dict(
+            train_stage(
+                Stage("only", 0, 12), images, cfg, run, seed=1, on_progress=lambda progress: None
+            )
+        )
+        found.append(probability(model, scenes, cfg, rejected))
+    assert found[0] < 0.5 * found[1]
+
+
+@pytest.mark.parametrize("off", [(), ("ACCEPTED",)])
+def test_an_accepted_box_is_an_object_to_the_roi_heads(scenes: Scenes, off: tuple[str]) -> None:
+    dataset = reviewed(scenes)
+    accepted = dataset.boxes[0]
+    cfg = config("plain", *off)
+    cfg.INPUT.RANDOM_FLIP, cfg.MODEL.WEIGHTS = "none", ""
+    images = training_images(usable_feedback(dataset, cfg), scenes.images, keep_unlabelled=True)
+    batch = next(iter(batches(images[:1], cfg, seed=1, start=0, end=1)))
+    heads: Any = build(cfg).train().roi_heads
+    with EventStorage():
+        sampled = heads.label_and_sample_proposals(
+            [proposals([accepted.xyxy])], [batch[0]["instances"]]
+        )[0]
+    # The proposal, and the box itself where it is a label.
+    at_box = pairwise_iou(sampled.proposal_boxes, boxes_of([accepted.xyxy]))[:, 0] > 0.99
+    expected = [heads.num_classes] if off else [accepted.category_id - 1] * 2
+    assert sampled.gt_classes[at_box].tolist() == expected
+
+
+def test_a_run_with_every_key_off_is_that_of_the_data_without_feedback(
+    scenes: Scenes, tmp_path: Path
+) -> None:
+    dataset = reviewed(scenes)
+    images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+    without = replace(dataset, images=images, boxes=dataset.boxes[1:], background=())
+    off = [word for key in KEYS.values() for word in (key, "False")]
+    weights = []
+    for name, data, keys in (("off", dataset, off), ("without", without, []), ("on", dataset, [])):
+        write_coco(data, tmp_path / f"{name}.json")
+        run = RunFolder(tmp_path / name)
+        start_run(
+            short_config(3, *keys),
+            run,
+            read_coco(tmp_path / f"{name}.json"),
+            scenes.images,
+            source=tmp_path / f"{name}.json",
+            method="plain",
+            seed=1,
+            device="cpu",
+        )
+        run_training(run)
+        weights.append(run.model.read_bytes())
+    assert weights[0] == weights[1] != weights[2]

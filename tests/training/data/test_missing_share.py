@@ -1,0 +1,64 @@
+"""Mined boxes are used where labels are missing, and left out where few are."""
+
+from dataclasses import replace
+
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.training.data.missing_share import where_missing
+from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels
+
+CELL, PLATELET = 1, 2
+
+
+def boxes(count: int, category: int = CELL, image: int = 1) -> tuple[Box, ...]:
+    return tuple(
+        Box(number, image, category, (number, 1.0, number + 5.0, 9.0)) for number in range(count)
+    )
+
+
+def dataset(*labels: Box) -> Dataset:
+    images = tuple(Image(number, f"{number}.png", 640, 480) for number in (1, 2, 3))
+    return Dataset(images, labels, (Category(CELL, "cell"), Category(PLATELET, "platelet")))
+
+
+def used(found: PseudoLabels, *known: Box, least: float = 0.4) -> PseudoLabels:
+    """Return what is used where the model finds all annotated objects."""
+    return where_missing(found, known, dataset(*known), least)
+
+
+FOUND = PseudoLabels(boxes(3), boxes(1))
+
+
+def test_everything_is_used_where_many_labels_are_missing() -> None:
+    # 4 of 10 objects have no label.
+    assert used(FOUND, *boxes(6)) == FOUND
+
+
+def test_nothing_is_used_where_few_labels_are_missing() -> None:
+    # 4 of 11.
+    assert used(FOUND, *boxes(7)) == PseudoLabels((), (), left_out=4)
+    assert used(FOUND, *boxes(7), least=0.0) == FOUND
+    assert used(NOTHING, *boxes(7)) == used(NOTHING) == NOTHING
+
+
+def test_what_a_model_misses_of_annotated_objects_it_misses_of_others() -> None:
+    # It finds 6 of 60 annotated ones, and 4 others.
+    assert where_missing(FOUND, boxes(6), dataset(*boxes(60)), 0.4) == FOUND
+
+
+def test_a_class_of_which_many_labels_are_missing_is_mined_all_the_same() -> None:
+    found = PseudoLabels((*boxes(1), *boxes(2, PLATELET)), (*boxes(2), *boxes(1, PLATELET)))
+    # 3 of 23 cells, 3 of 7 platelets.
+    result = used(found, *boxes(20), *boxes(4, PLATELET))
+    assert result == PseudoLabels(boxes(2, PLATELET), boxes(1, PLATELET), left_out=3)
+
+
+def test_images_without_any_label_are_mined_all_the_same() -> None:
+    found = PseudoLabels((*boxes(2), *boxes(5, image=2)), (*boxes(1), *boxes(2, PLATELET, 2)))
+    result = used(found, *boxes(20), *boxes(20, PLATELET))
+    assert result == PseudoLabels(boxes(5, image=2), boxes(2, PLATELET, 2), left_out=3)
+
+
+def test_a_crowd_region_makes_no_image_labelled() -> None:
+    crowd = [replace(box, iscrowd=True) for box in boxes(1, image=2)]
+    found = PseudoLabels(boxes(3, image=2), ())
+    assert where_missing(found, boxes(9), dataset(*boxes(9), *crowd), 0.4) == found

@@ -1,0 +1,22 @@
+"""What `test_kill.py` runs and kills: goes on with a run, and tells every iteration on stdout."""
+
+import sys
+from pathlib import Path
+
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.train import run_training
+from sparsedet.training.run_folder import RunFolder
+
+
+def tell(progress: StageProgress) -> None:
+    print(progress.iteration, progress.losses["total_loss"], flush=True)
+
+
+if __name__ == "__main__":
+    run_training(
+        RunFolder(Path(sys.argv[1])),
+        listeners=Listeners(
+            on_progress=tell, on_mining=lambda done, total: print("mining", flush=True)
+        ),
+    )

@@ -1,0 +1,229 @@
+"""A whole run by `staged`: killed between any two of its steps, it goes on and ends the same."""
+
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from sparsedet.annotations import Box, Dataset, read_coco, write_coco
+from sparsedet.errors import RunError
+from sparsedet.mining.mine import mine, mine_by
+from sparsedet.modeling import checkpoint
+from sparsedet.training.config.loading import read_config
+from sparsedet.training.data.pseudo_labels import (
+    PseudoLabels,
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
+from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.run_folder import RunFolder
+from tests.training.conftest import FULL_SIZE, Scenes, short_config
+
+ITERATIONS = 6
+STEPS = (
+    ("checkpoints/stage1.pth",),
+    ("mining/stage1.json",),
+    ("checkpoints/stage2.pth",),
+    ("mining/stage2.json",),
+    ("checkpoints/stage3.pth",),
+    ("model.pth",),
+)
+"""The files that a run writes, in this order."""
+RESULT = ("model.pth", "mining/stage1.json", "mining/stage2.json")
+
+
+class Work:
+    """Counts what a run does."""
+
+    def __init__(self) -> None:
+        self.iterations: dict[str, int] = {}
+        self.mined = 0
+
+    def listeners(self) -> Listeners:
+        return Listeners(
+            on_progress=lambda progress: self.iterations.update(
+                {progress.stage: self.iterations.get(progress.stage, 0) + 1}
+            ),
+            on_mining=lambda done, total: setattr(self, "mined", done),
+        )
+
+
+@pytest.fixture(scope="module")
+def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("run") / "run"
+    # A part of the labels, all of one class, and scores at which even this little training is sure.
+    sparse = scenes.dataset.with_boxes(
+        replace(box, category_id=1) for box in scenes.dataset.boxes if box.id % 2
+    )
+    data = root.with_name("train.json")
+    background = (replace(sparse.boxes[0], id=1, category_id=2),)
+    write_coco(replace(sparse, background=background), data)
+    cfg = short_config(
+        ITERATIONS,
+        *FULL_SIZE,
+        *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001"),
+        *("SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
+        *("SPARSEDET.MINING.CLASS_SHARE", "0.0"),
+        *("SPARSEDET.MINING.CLASS_PRECISION", "0.0"),
+        *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MIN_MISSING", "0.0"),
+        *("SOLVER.EMA_DECAY", "0.5"),
+    )
+    start_run(
+        cfg,
+        RunFolder(root),
+        read_coco(data),
+        scenes.images,
+        source=data,
+        method="staged",
+        seed=1,
+        device="cpu",
+    )
+    run_training(RunFolder(root))
+    return root
+
+
+def parts(root: Path) -> tuple[RunFolder, Any, Dataset, Path]:
+    """A run's folder, configuration, annotations and images."""
+    run = RunFolder(root)
+    return run, read_config(run.config), read_coco(run.training_data), Path(run.info().images)
+
+
+@pytest.mark.parametrize("done", range(1, len(STEPS)))
+def test_killed_between_two_steps_a_run_does_the_rest(
+    finished: Path, tmp_path: Path, done: int
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    for step in STEPS[done:]:
+        for name in step:
+            (root / name).unlink()
+    half_written = root / "checkpoints" / ".stage1.pth.1.tmp"
+    half_written.write_bytes(b"half")
+
+    work = Work()
+    run_training(RunFolder(root), listeners=work.listeners())
+
+    for name in RESULT:
+        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
+    trained = {stage for stage in ("stage1", "stage2", "stage3") if work.iterations.get(stage)}
+    lost = {name for step in STEPS[done:] for name in step}
+    assert trained == {f"stage{k}" for k in (1, 2, 3) if f"checkpoints/stage{k}.pth" in lost}
+    assert (work.mined > 0) == ("mining/stage2.json" in lost)
+    assert not half_written.exists()
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 5])
+def test_interrupted_within_a_stage_a_run_goes_on_the_same(
+    finished: Path, tmp_path: Path, killed_at: int
+) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    for name in ("config.yaml", "run.json", "train.json"):
+        shutil.copy(finished / name, root)
+
+    def press(progress: StageProgress) -> None:
+        if progress.iteration == killed_at:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(RunFolder(root), listeners=Listeners(on_progress=press))
+    run_training(RunFolder(root))
+    for name in RESULT:
+        assert (root / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_a_run_ends_with_and_mines_by_the_moving_average(finished: Path) -> None:
+    state = checkpoint.load(finished / "checkpoints/stage3.pth")
+    weights = checkpoint.load(finished / "model.pth")["model"]
+    assert state["average"]
+    for name, value in state["average"].items():
+        assert torch.equal(weights[name], value), name
+    assert any(not torch.equal(state["model"][name], weights[name]) for name in weights)
+
+    run, cfg, dataset, images = parts(finished)
+    state = checkpoint.load(finished / "checkpoints/stage2.pth")
+    model = checkpoint.build(cfg).eval()
+    model.load_state_dict(state["model"] | state["average"])
+    found = mine_by(model, cfg, dataset, images, run.info())
+    kept = read_pseudo_labels(finished / "mining/stage2.json")
+    assert kept == PseudoLabels(found.labels, found.doubtful)
+
+
+def test_a_run_of_a_former_version_is_refused(finished: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    (root / "model.pth").unlink()
+    (root / "checkpoints/stage3.pth").unlink()
+    state = checkpoint.load(root / "checkpoints/stage2.pth")
+    checkpoint.save(state | {"iteration": 400}, root / "checkpoints/stage2.pth")
+    with pytest.raises(RunError, match="begun by another version of sparsedet"):
+        run_training(RunFolder(root))
+
+
+def test_a_run_is_not_gone_on_with_by_keys_that_it_did_not_know(
+    finished: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    (root / "model.pth").unlink()
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    del config["SPARSEDET"]["STAGED"]["ZOOM_SHARE"]
+    (root / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(RunError, match="begun by another version of sparsedet"):
+        run_training(RunFolder(root))
+    # What has not begun begins as it would today.
+    shutil.rmtree(root / "checkpoints")
+    shutil.rmtree(root / "mining")
+
+    def stop(_: StageProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(RunFolder(root), listeners=Listeners(on_progress=stop))
+
+
+def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
+    first, second = (
+        read_pseudo_labels(finished / f"mining/{name}.json") for name in ("stage1", "stage2")
+    )
+    assert first.doubtful
+    assert second.labels
+    assert second.doubtful
+
+
+def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
+    run, cfg, dataset, images = parts(finished)
+    found = mine(run, cfg, dataset, images, device="cpu")
+    assert found.mined
+
+    def moved(boxes: Sequence[Box]) -> tuple[Box, ...]:
+        return tuple(replace(box, category_id=box.category_id + 50) for box in boxes)
+
+    other = replace(
+        dataset,
+        categories=tuple(replace(category, id=category.id + 50) for category in dataset.categories),
+        boxes=moved(dataset.boxes),
+        background=moved(dataset.background),
+    )
+    renumbered = mine(run, cfg, other, images, device="cpu")
+    assert [box.category_id - 50 for box in renumbered.mined] == [
+        box.category_id for box in found.mined
+    ]
+
+
+def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
+    boxes = PseudoLabels((label,), (replace(label, image_id=4, category_id=1),))
+    write_pseudo_labels(boxes, tmp_path / "boxes.json")
+    assert read_pseudo_labels(tmp_path / "boxes.json") == boxes
+    (tmp_path / "boxes.json").write_text('{"labels": []}')
+    with pytest.raises(RunError, match=r"boxes\.json: unexpected content .*mined again"):
+        read_pseudo_labels(tmp_path / "boxes.json")

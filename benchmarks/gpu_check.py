@@ -40,7 +40,7 @@ from sparsedet.training.config.loading import load_config, read_config
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.data.samples import training_images
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import StageProgress
 from sparsedet.training.engine.train import prepare_config, run_training, start_run
 from sparsedet.training.run_folder import RunFolder
@@ -133,12 +133,12 @@ class Check:
             if len(told) == max(1, self.iterations // 4):
                 signal.raise_signal(signal.SIGINT)
 
-        listeners = Listeners(on_progress=listen, on_mined=minings.append)
+        callbacks = Callbacks(on_progress=listen, on_mined=minings.append)
         self._start(run, "staged", changes, self.device)
         try:
-            run_training(run, listeners=listeners)
+            run_training(run, callbacks=callbacks)
         except KeyboardInterrupt:
-            run_training(run, listeners=listeners)
+            run_training(run, callbacks=callbacks)
         else:
             raise CheckFailed("Ctrl-C did not stop the training")
         went_on([progress.iteration for progress in told], self.iterations)
@@ -165,9 +165,9 @@ class Check:
         steps = min(TIMED_STEPS, self.iterations)
         run = RunFolder(self.scratch / f"steps-{device}-{time.monotonic_ns()}")
         ends: list[float] = []
-        listeners = Listeners(on_progress=lambda progress: ends.append(time.monotonic()))
+        callbacks = Callbacks(on_progress=lambda progress: ends.append(time.monotonic()))
         self._start(run, "plain", {"SOLVER.MAX_ITER": steps}, device)
-        run_training(run, listeners=listeners)
+        run_training(run, callbacks=callbacks)
         seconds = [after - before for before, after in pairwise(ends)]
         return median(seconds[UNTIMED_STEPS:])
 

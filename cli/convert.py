@@ -65,7 +65,7 @@ def convert(
     """Convert annotated images between COCO, Pascal VOC and YOLO.
 
     Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
-    place for crowd regions, verified background, exhaustive images and ids. OUTPUT holds
+    place for crowd regions, verified negatives, exhaustive images and ids. OUTPUT holds
     annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
     and labels/ (yolo).
     """

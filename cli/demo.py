@@ -58,7 +58,7 @@ def demo(
     say(f"everything goes into {output}{first}")
     with integration.local(output / tool, keep=keep) as local:
         with progress_bar() as progress, training_progress() as report:
-            result = steps.run(local.tool, tool, listeners=report.listeners(), progress=progress)
+            result = steps.run(local.tool, tool, callbacks=report.callbacks(), progress=progress)
         if json_output:
             emit_json({**asdict(result), "page": str(result.page), "picture": str(result.picture)})
         else:

@@ -45,7 +45,7 @@ def pull(
         bool,
         typer.Option(
             help="Add what reviewers made of the boxes that were pushed from this workspace: "
-            "accepted and edited ones as annotations, rejected ones as verified background."
+            "accepted and edited ones as annotations, rejected ones as verified negatives."
         ),
     ] = True,
     json_output: Json = False,
@@ -90,7 +90,7 @@ def pull(
                 "images": len(dataset.images),
                 "exhaustive": sum(image.exhaustive for image in dataset.images),
                 "boxes": len(dataset.boxes),
-                "background": len(dataset.background),
+                "background": len(dataset.verified_negatives),
                 "per_class": counts,
                 "workspace": str(output),
             }

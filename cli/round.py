@@ -44,7 +44,7 @@ def run_round(
 
         with progress_bar() as progress, training_progress() as report:
             rounds = Rounds(
-                workspace, connection, say=say, listeners=report.listeners(), progress=progress
+                workspace, connection, say=say, callbacks=report.callbacks(), progress=progress
             )
             result = rounds.advance(force=force, restart=restart)
     if json_output:

@@ -63,7 +63,7 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         info = prepared.run.info()
         _tell_start(info, prepared.run, device)
         with training_progress() as report:
-            run_training(prepared.run, device=device, listeners=report.listeners())
+            run_training(prepared.run, device=device, callbacks=report.callbacks())
         evaluation = None
         if prepared.validation is not None:
             evaluation = evaluate_data(prepared.run, prepared.validation, device)

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import LOG_PERIOD, StageProgress
 
 from .output import draws, say
@@ -86,9 +86,9 @@ class TrainingProgress:
         self._tasks: dict[str, TaskID] = {}
         self._times: dict[str, TimeLeft] = {}
 
-    def listeners(self) -> Listeners:
-        """Return the listeners that draw here."""
-        return Listeners(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
+    def callbacks(self) -> Callbacks:
+        """Return the callbacks that draw here."""
+        return Callbacks(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""

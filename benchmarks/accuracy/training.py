@@ -12,7 +12,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.training.config.loading import read_config
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import OnProgress, StageProgress
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
@@ -74,7 +74,7 @@ def train_cell(
         run_training(
             run,
             # What was mined is not mined again: its time stays with the iterations before it.
-            listeners=Listeners(on_progress=tell, on_mined=lambda found: clock.save()),
+            callbacks=Callbacks(on_progress=tell, on_mined=lambda found: clock.save()),
         )
     raw, ignoring = _evaluations(run, data)
     return Record(

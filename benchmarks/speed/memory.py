@@ -13,7 +13,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
 from sparsedet.training.config.loading import load_config
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
 
@@ -73,7 +73,7 @@ def print_memory(method: str, data: SpeedData, weights: Path, iterations: int) -
             seed=SEED,
             device="cpu",
         )
-        run_training(run, listeners=Listeners(on_mined=minings.append))
+        run_training(run, callbacks=Callbacks(on_mined=minings.append))
     print(json.dumps(asdict(Memory(built, _mebibytes("VmHWM"), len(minings)))))
 
 

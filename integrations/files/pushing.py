@@ -212,7 +212,7 @@ def _empty(dataset: Dataset, model_version: str) -> Dataset:
         CREATED_KEY: datetime.now(UTC).isoformat(timespec="microseconds"),
     }
     return replace(
-        dataset, images=(), boxes=(), background=(), extra={**dataset.extra, "info": info}
+        dataset, images=(), boxes=(), verified_negatives=(), extra={**dataset.extra, "info": info}
     )
 
 

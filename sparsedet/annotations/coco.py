@@ -88,8 +88,8 @@ def _content(dataset: Dataset) -> dict[str, Any]:
             for category in dataset.categories
         ],
     }
-    if dataset.background:
-        content["background"] = [_background_entry(box) for box in dataset.background]
+    if dataset.verified_negatives:
+        content["background"] = [_background_entry(box) for box in dataset.verified_negatives]
     return content
 
 

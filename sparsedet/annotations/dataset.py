@@ -55,7 +55,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box on an image: an annotation, or a region verified as background for its class."""
+    """A box on an image: an annotation, or a verified negative of its class."""
 
     id: int
     image_id: int
@@ -91,8 +91,8 @@ class Dataset:
     boxes: Sequence[Box]
     """A tuple, or the `BoxTable` that a file was read into; never changed in place."""
     categories: tuple[Category, ...]
-    background: tuple[Box, ...] = ()
-    """Verified background: boxes that a reviewer rejected for their class."""
+    verified_negatives: tuple[Box, ...] = ()
+    """Verified negatives: boxes that a reviewer rejected for their class."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
     """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
 
@@ -112,9 +112,9 @@ class Dataset:
         return self._by_image(self.boxes)
 
     @cached_property
-    def background_by_image(self) -> Mapping[int, tuple[Box, ...]]:
-        """Verified background of every image id; an image without any has an empty tuple."""
-        return self._by_image(self.background)
+    def negatives_by_image(self) -> Mapping[int, tuple[Box, ...]]:
+        """Verified negatives of every image id; an image without any has an empty tuple."""
+        return self._by_image(self.verified_negatives)
 
     @cached_property
     def table(self) -> "BoxTable":
@@ -129,14 +129,14 @@ class Dataset:
         return replace(self, boxes=tuple(boxes))
 
     def with_images(self, images: Iterable[Image]) -> "Dataset":
-        """Return the part of the dataset on `images`: their annotations and verified background."""
+        """Return the part of the dataset on `images`: their annotations and verified negatives."""
         kept = tuple(images)
         ids = {image.id for image in kept}
         return replace(
             self,
             images=kept,
             boxes=self.table.on_images(ids),
-            background=tuple(box for box in self.background if box.image_id in ids),
+            verified_negatives=tuple(box for box in self.verified_negatives if box.image_id in ids),
         )
 
     def counts(self) -> dict[str, int]:

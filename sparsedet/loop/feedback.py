@@ -89,7 +89,7 @@ def with_feedback(
       are annotations too.
     - Boxes of the source that a reviewer moved, renamed or deleted are so here, too, as a merge
       would make them.
-    - Rejected boxes are verified background for their class.
+    - Rejected boxes are verified negatives for their class.
     - An image that its last reviewer vouched for is exhaustive.
 
     Where somebody changed the source since, the source comes first: only accepted, edited and drawn
@@ -121,7 +121,7 @@ def with_feedback(
         if image is None:
             continue
         if box.outcome == "rejected":
-            annotations.add_background(image.id, box)
+            annotations.add_verified_negative(image.id, box)
         elif box.outcome in ("accepted", "edited") and not box.in_source:
             annotations.add(
                 image.id, box.final_category, box.final_xyxy, box.outcome, box.region_id
@@ -137,7 +137,7 @@ def with_feedback(
             for image in pulled.images
         ),
         boxes=annotations.boxes(),
-        background=pulled.background + tuple(annotations.background),
+        verified_negatives=pulled.verified_negatives + tuple(annotations.verified_negatives),
     )
 
 
@@ -171,9 +171,9 @@ class _Annotations:
         }
         self._order = {box.id: index for index, box in enumerate(pulled.boxes)}
         self._next_id = max(self._order, default=0) + 1
-        self._next_background_id = max((box.id for box in pulled.background), default=0) + 1
+        self._next_negative_id = max((box.id for box in pulled.verified_negatives), default=0) + 1
         self._unknown: dict[str, int] = {}
-        self.background: list[Box] = []
+        self.verified_negatives: list[Box] = []
 
     def boxes(self) -> tuple[Box, ...]:
         """Return all boxes: the source's in their order, then the added ones."""
@@ -207,15 +207,15 @@ class _Annotations:
         )
         self._next_id += 1
 
-    def add_background(self, image_id: int, box: LedgerBox) -> None:
-        """Add verified background."""
+    def add_verified_negative(self, image_id: int, box: LedgerBox) -> None:
+        """Add a verified negative."""
         category_id = self._category_id(box.category)
         if category_id is not None:
-            number = self._next_background_id
-            self.background.append(
+            number = self._next_negative_id
+            self.verified_negatives.append(
                 Box(number, image_id, category_id, box.xyxy, tool_id=box.region_id)
             )
-            self._next_background_id += 1
+            self._next_negative_id += 1
 
     def warn(self) -> None:
         """Tell how many boxes were left out because their label is gone."""
@@ -261,5 +261,5 @@ def round_keys(training: TrainingSettings, dataset: Dataset) -> list[str]:
         dataset: the annotations that the round begins with, reviews included.
     """
     right = sum(box.origin in REVIEWED_ORIGINS for box in dataset.boxes)
-    confirmed = right > len(dataset.background)
+    confirmed = right > len(dataset.verified_negatives)
     return [*(_EVERYWHERE if confirmed else ()), *training.overrides()]

@@ -30,7 +30,7 @@ from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
 from sparsedet.training.config.loading import load_config, read_config
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.resume import check_same_run
 from sparsedet.training.engine.train import choose_device, prepare_config, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
@@ -68,7 +68,7 @@ class Rounds:
         workspace: with a `sparsedet.toml`.
         tool: the connection to its source.
         say: is told, line by line, what goes on.
-        listeners: are told how trainings go on.
+        callbacks: are told how trainings go on.
         progress: is told how everything else goes on.
     """
 
@@ -78,14 +78,14 @@ class Rounds:
         tool: AnnotationTool,
         *,
         say: Say,
-        listeners: Listeners | None = None,
+        callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
     ) -> None:
         self.workspace = workspace
         self.settings: Settings = workspace.settings()
         self.tool = tool
         self.say = say
-        self.listeners = listeners or Listeners()
+        self.callbacks = callbacks or Callbacks()
         self.progress = progress
         self.device = choose_device(self.settings.training.device)
         self._connections = Connections(self.settings, tool)
@@ -169,7 +169,7 @@ class Rounds:
         self.say(
             f"{len(dataset.boxes)} annotations on {len(dataset.images)} images "
             f"({len(pulled.boxes)} in the project itself); "
-            f"{len(dataset.background)} boxes that reviewers rejected"
+            f"{len(dataset.verified_negatives)} boxes that reviewers rejected"
         )
         return dataset
 
@@ -200,7 +200,7 @@ class Rounds:
                 seed=training.seed,
                 device=self.device,
             )
-        run_training(folder.run, device=self.device, listeners=self.listeners)
+        run_training(folder.run, device=self.device, callbacks=self.callbacks)
 
     def _tell_changed_settings(self, folder: RoundFolder, cfg: CfgNode) -> None:
         training, info = self.settings.training, folder.run.info()

@@ -20,7 +20,7 @@ def unexplained(
     Args:
         found: the detections of an image.
         dataset: its annotations show one object with a detection, of whatever class, from `iou`
-            on; so does verified background, for its class. What lies in a crowd region is explained
+            on; so do verified negatives, for its class. What lies in a crowd region is explained
             by it.
         iou: the IoU of two boxes of one object.
         nested_share: of two boxes of a class, one shows a part of the other's object when this
@@ -29,7 +29,7 @@ def unexplained(
     own = dataset.boxes_by_image[found.image_id]
     people = [box for box in own if not box.iscrowd]
     crowds = [box.xyxy for box in own if box.iscrowd]
-    rejected = dataset.background_by_image[found.image_id]
+    rejected = dataset.negatives_by_image[found.image_id]
     of_its_class = found.category_ids[:, None] == _categories(rejected)
     explained = np.hstack(
         [

@@ -22,7 +22,7 @@ class Role(IntEnum):
     IGNORED = 1
     """Here may be an object: training must neither learn nor punish it. The class means nothing."""
     REJECTED = 2
-    """Verified background: no object of the row's class. One of another class may be here."""
+    """Verified negative: no object of the row's class. One of another class may be here."""
     EXHAUSTIVE = 3
     """The image, whole: a person vouched that every object in it has a label. No class either."""
     MINED = 4

@@ -25,7 +25,7 @@ from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.tool import Progress, ScriptableTool, no_progress
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 
 TITLE = "Handwritten digits"
 SHOWN_IMAGES = 3
@@ -80,7 +80,7 @@ class Demo:
         tool: ScriptableTool,
         tool_name: str,
         *,
-        listeners: Listeners | None = None,
+        callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
     ) -> DemoReport:
         """Run the rounds against `tool`, going on where an earlier call stopped."""
@@ -97,7 +97,7 @@ class Demo:
         with self.workspace.lock():
             self._connect(tool, tool_name, project)
             rounds = Rounds(
-                self.workspace, tool, say=self.say, listeners=listeners, progress=progress
+                self.workspace, tool, say=self.say, callbacks=callbacks, progress=progress
             )
             reviewer = Reviewer(full, behaviour=Behaviour(), seed=self.rule.seed)
             rehearsal = Rehearsal(rounds, tool, full, reviewer)

@@ -95,7 +95,7 @@ def read_released(file: Path, full: Dataset) -> Released:
             full,
             images=tuple(replace(image, exhaustive=False) for image in full.images),
             boxes=full.table.select(lacking),
-            background=(),
+            verified_negatives=(),
         ),
         by_id=int((by_id != _NONE).sum()),
         by_place=int((by_id == _NONE).sum()),

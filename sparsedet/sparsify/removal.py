@@ -14,7 +14,7 @@ from sparsedet.sparsify.recipe import Recipe
 def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, Dataset]:
     """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
 
-    The two partition the boxes, in file order. Crowd regions and verified background always stay,
+    The two partition the boxes, in file order. Crowd regions and verified negatives always stay,
     as does every image. The result depends on the seed, the file names and the box ids alone, not
     on the order of images and boxes.
 
@@ -33,7 +33,7 @@ def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, 
             dataset,
             images=tuple(_not_exhaustive(image) for image in dataset.images),
             boxes=removed,
-            background=(),
+            verified_negatives=(),
         ),
     )
 

@@ -92,7 +92,7 @@ def test_what_is_read() -> None:
     assert dataset.boxes[0].xyxy == (1.5, 2.25, 11.5, 7.25)
     assert [box.iscrowd for box in dataset.boxes] == [False, True, False]
     assert [image.exhaustive for image in dataset.images] == [True, False, False]
-    assert dataset.background[0].xyxy == (1.0, 1.0, 5.0, 5.0)
+    assert dataset.verified_negatives[0].xyxy == (1.0, 1.0, 5.0, 5.0)
     assert dataset.counts() == {"cell": 2, "clump": 0}
 
 

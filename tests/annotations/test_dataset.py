@@ -21,7 +21,7 @@ DATASET = Dataset(
     images=IMAGES,
     boxes=BOXES,
     categories=(Category(1, "cell"), Category(2, "clump")),
-    background=(Box(1, 3, 1, (0, 0, 2, 2)), Box(2, 1, 1, (0, 0, 2, 2))),
+    verified_negatives=(Box(1, 3, 1, (0, 0, 2, 2)), Box(2, 1, 1, (0, 0, 2, 2))),
     extra={"info": "kept"},
 )
 
@@ -48,7 +48,7 @@ def test_with_images_takes_annotations_and_background_along() -> None:
     part = DATASET.with_images([IMAGES[1], IMAGES[2]])
     assert [image.id for image in part.images] == [1, 2]
     assert [box.id for box in part.boxes] == [10, 7, 6]
-    assert [box.id for box in part.background] == [2]
+    assert [box.id for box in part.verified_negatives] == [2]
     assert part.extra == {"info": "kept"}
 
 

@@ -98,8 +98,8 @@ def test_the_order_of_boxes_does_not_depend_on_their_ids() -> None:
         assert [place[1][0] for place in added(result)] == [10.0, 50.0]
 
 
-def test_rejected_boxes_are_verified_background_of_their_class() -> None:
-    (box,) = with_feedback(PULLED, [mined("rejected")], []).background
+def test_rejected_boxes_are_verified_negatives_of_their_class() -> None:
+    (box,) = with_feedback(PULLED, [mined("rejected")], []).verified_negatives
     assert (box.image_id, box.category_id, box.xyxy, box.tool_id) == (1, 1, MINED, "m1")
 
 

@@ -13,7 +13,7 @@ from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 
 SHORT = {"SOLVER.MAX_ITER": 2, "SOLVER.WARMUP_ITERS": 1, "SOLVER.IMS_PER_BATCH": 2}
 
@@ -93,13 +93,13 @@ def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> N
         raise Stop
 
     with pytest.raises(Stop):
-        rounds(workspace, listeners=Listeners(on_progress=stop)).advance()
+        rounds(workspace, callbacks=Callbacks(on_progress=stop)).advance()
     drawn_since = _with_one_box_less(tmp_path / "digits/annotations.json")
     changed = {"keys": {**SHORT, "SOLVER.MAX_ITER": 3}, "device": "cpu", "method": "plain"}
     workspace = make_workspace(tmp_path, training=changed)
     said: list[str] = []
     with pytest.raises(Stop):
-        rounds(workspace, said, listeners=Listeners(on_progress=stop)).advance()
+        rounds(workspace, said, callbacks=Callbacks(on_progress=stop)).advance()
     assert any("sparsedet.toml has changed" in line and "SOLVER.MAX_ITER" in line for line in said)
 
     assert rounds(workspace).advance(restart=True).round == 1
@@ -121,7 +121,7 @@ def test_groups_stay_on_one_side_of_a_round(tmp_path: Path) -> None:
         validation = {"share": 0.5, "group_by": group_by}
         workspace = make_workspace(tmp_path, training=training, validation=validation)
         with pytest.raises(Stop):
-            rounds(workspace, listeners=Listeners(on_progress=stop)).advance(restart=True)
+            rounds(workspace, callbacks=Callbacks(on_progress=stop)).advance(restart=True)
         val = read_coco(workspace.round(1).val)
         sides[group_by] = [image.file_name for image in val.images]
     assert list(sides.values()) == [["scene_0002.png"], ["scene_0001.png", "scene_0002.png"]]

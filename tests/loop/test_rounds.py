@@ -176,7 +176,7 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     origins = [box.origin for box in second.boxes]
     assert origins.count("accepted") == reviewed.accepted
     assert origins.count("edited") == reviewed.edited
-    assert len(second.background) == reviewed.rejected
+    assert len(second.verified_negatives) == reviewed.rejected
     assert sum(image.exhaustive for image in second.images) == reviewed.complete
     confirmed = reviewed.accepted + reviewed.edited > reviewed.rejected
     trained = read_config(workspace.round(2).run.config)

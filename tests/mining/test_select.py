@@ -164,11 +164,11 @@ def test_what_lies_in_a_crowd_region_is_explained() -> None:
     ("category", "score", "mined", "doubtful"),
     [(CAT, SURE, 0, 0), (CAT, DOUBT, 0, 0), (DOG, SURE, 1, 0), (DOG, DOUBT, 0, 1)],
 )
-def test_verified_background_is_neither_mined_nor_in_doubt_for_its_class(
+def test_a_verified_negative_is_neither_mined_nor_in_doubt_for_its_class(
     category: int, score: float, mined: int, doubtful: int
 ) -> None:
     shifted = (FREE[0] + 4, *FREE[1:])
-    result = select_one(shifted, category, score, background=(Box(1, 1, CAT, FREE),))
+    result = select_one(shifted, category, score, verified_negatives=(Box(1, 1, CAT, FREE),))
     assert (len(result.mined), len(result.labels)) == (mined, mined)
     assert len(result.doubtful) == doubtful
 

@@ -12,7 +12,7 @@ from sparsedet.mining.detect import Detections, detect
 from sparsedet.modeling.inputs import PixelCache, resize
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import FULL_SIZE, Scenes, short_config, untrained_model
@@ -126,7 +126,7 @@ def test_the_stages_and_minings_of_a_run_share_one(scenes: Scenes, tmp_path: Pat
     mined = []
     run_training(
         run,
-        listeners=Listeners(
+        callbacks=Callbacks(
             on_progress=lambda progress: shutil.rmtree(folder, ignore_errors=True),
             on_mining=lambda done, total: mined.append(done),
         ),

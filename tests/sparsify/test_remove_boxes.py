@@ -188,12 +188,12 @@ def test_an_image_that_lost_a_box_is_no_longer_exhaustive(
     assert not any(image.exhaustive for image in removed.images)
 
 
-def test_verified_background_stays_with_the_kept_boxes() -> None:
+def test_verified_negatives_stay_with_the_kept_boxes() -> None:
     rejected = Box(1, 0, 1, (5, 5, 9, 9))
-    dataset = replace(grid(2, 4), background=(rejected,))
+    dataset = replace(grid(2, 4), verified_negatives=(rejected,))
     kept, removed = remove_boxes(dataset, load_recipe("random"), seed=1)
-    assert kept.background == (rejected,)
-    assert removed.background == ()
+    assert kept.verified_negatives == (rejected,)
+    assert removed.verified_negatives == ()
 
 
 @pytest.mark.parametrize("images", [0, 3])

@@ -25,7 +25,7 @@ def common_losses(
     crowds = len(dataset.boxes) - len(boxes)
     lost = [
         counted("crowd regions, left out", crowds),
-        counted("verified background, left out", len(dataset.background)),
+        counted("verified negatives, left out", len(dataset.verified_negatives)),
         counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
         counted("origins of boxes", sum(box.origin is not None for box in boxes)),
         counted("tool ids of images and boxes", _tool_ids(dataset, boxes)),

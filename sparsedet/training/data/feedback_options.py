@@ -19,7 +19,7 @@ def usable_feedback(dataset: Dataset, cfg: CfgNode) -> Dataset:
     if not use.ACCEPTED:
         dataset = _without_accepted(dataset)
     if not use.REJECTED:
-        dataset = replace(dataset, background=())
+        dataset = replace(dataset, verified_negatives=())
     if not use.EXHAUSTIVE:
         images = tuple(replace(image, exhaustive=False) for image in dataset.images)
         dataset = replace(dataset, images=images)

@@ -35,7 +35,7 @@ def training_images(
     """Return the images to train on, in the dataset's order.
 
     Args:
-        dataset: its annotations are labels, crowd regions left out; its verified background is
+        dataset: its annotations are labels, crowd regions left out; its verified negatives are
             rejected.
         folder: where the image files are.
         extra_labels: mined labels.
@@ -52,7 +52,7 @@ def training_images(
         Role.LABEL: _by_image(human),
         Role.MINED: _by_image(extra_labels),
         Role.IGNORED: _by_image(ignored),
-        Role.REJECTED: _by_image(dataset.background),
+        Role.REJECTED: _by_image(dataset.verified_negatives),
     }
 
     def kept() -> Iterator[TrainingImage]:

@@ -9,7 +9,7 @@ from sparsedet.training.engine.stage import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
+class Callbacks:
     """Who is told how a run goes on."""
 
     on_progress: OnProgress = lambda progress: None

@@ -24,7 +24,7 @@ from sparsedet.training.data.pseudo_labels import (
 )
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.best_checkpoint import ValidationData, Validator
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.run_folder import RunFolder, RunInfo
@@ -44,14 +44,14 @@ class Steps:
     hidden: Sequence[Box]
     """Those to measure on, on images that are trained on."""
     images: Path
-    listeners: Listeners
+    callbacks: Callbacks
     validator: Validator | None
     cache: PixelCache
     """What one stage or mining has decoded is there for the others."""
 
     @classmethod
     def of(
-        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, listeners: Listeners
+        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, callbacks: Callbacks
     ) -> "Steps":
         """Part the annotations into those to learn from and those to measure on."""
         images = Path(info.images)
@@ -73,7 +73,7 @@ class Steps:
             labels,
             hidden,
             images,
-            listeners,
+            callbacks,
             validator=None if data is None else Validator(cfg, run, data, cache),
             cache=cache,
         )
@@ -93,10 +93,10 @@ class Steps:
             self.cfg,
             self.run,
             seed=self.seed,
-            on_progress=self.listeners.on_progress,
+            on_progress=self.callbacks.on_progress,
             validator=self.validator,
             cache=self.cache,
-            on_unreadable=self.listeners.on_unreadable,
+            on_unreadable=self.callbacks.on_unreadable,
         )
         # The next step reads what the first process has written.
         processes.barrier()
@@ -126,15 +126,15 @@ class Steps:
             dataset,
             self.images,
             self.run.info(),
-            on_image=self.listeners.on_mining,
+            on_image=self.callbacks.on_mining,
             cache=self.cache,
-            on_unreadable=self.listeners.on_unreadable,
+            on_unreadable=self.callbacks.on_unreadable,
         )
         found = PseudoLabels(mined.labels, mined.doubtful)
         found = where_missing(found, mined.known, dataset, rule.MIN_MISSING)
         found = usable(found, rule)
         processes.first_does(lambda: write_pseudo_labels(found, path))
-        self.listeners.on_mined(found)
+        self.callbacks.on_mined(found)
 
 
 def stages(cfg: Any) -> list[Stage]:

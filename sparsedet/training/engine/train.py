@@ -24,7 +24,7 @@ from sparsedet.training.config.methods import apply_method
 from sparsedet.training.data.feedback_options import usable_feedback
 from sparsedet.training.data.samples import training_images, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights
@@ -114,7 +114,7 @@ def prepare_config(cfg: CfgNode, *, method: str, seed: int, classes: int) -> Cfg
 
 
 def run_training(
-    run: RunFolder, *, device: str | None = None, listeners: Listeners | None = None
+    run: RunFolder, *, device: str | None = None, callbacks: Callbacks | None = None
 ) -> None:
     """Train what `start_run` prepared, or go on with it where it was interrupted or killed.
 
@@ -123,11 +123,11 @@ def run_training(
     Args:
         run: the run folder.
         device: cpu or cuda; None: that of the configuration.
-        listeners: who is told about the progress.
+        callbacks: who is told about the progress.
     """
     if run.model.exists():
         return
-    listeners = listeners or Listeners()
+    callbacks = callbacks or Callbacks()
     info = run.info()
     cfg = read_config(run.config)
     if device is not None:
@@ -137,7 +137,7 @@ def run_training(
     # A checkpoint's takes much room.
     processes.first_does(lambda: remove_half_written(run.root))
     dataset = usable_feedback(read_coco(run.training_data), cfg)
-    steps = Steps.of(run, cfg, info, dataset, listeners)
+    steps = Steps.of(run, cfg, info, dataset, callbacks)
     if info.method == "staged":
         weights = steps.train_in_stages()
     else:

@@ -28,7 +28,7 @@ def test_what_is_pulled(pulled: Pulled) -> None:
         ("30", "accepted"),
     ]
     assert dataset.boxes[0].extra == {"occluded": True}
-    assert [box.xyxy for box in dataset.background] == [(60, 10, 80, 30)]
+    assert [box.xyxy for box in dataset.verified_negatives] == [(60, 10, 80, 30)]
     summary = pulled.tool.summary("cars")
     assert (summary.title, summary.images, summary.labels) == ("cars", 3, ("car", "bus"))
 

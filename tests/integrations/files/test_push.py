@@ -28,7 +28,7 @@ def test_what_is_put_up(pulled: Pulled) -> None:
     assert shown.boxes[1].extra == {"score": 0.95, "threshold": 0.5}
     assert shown.boxes[1].xyxy == (70, 40, 100, 70)
     assert len({box.id for box in shown.boxes}) == 6
-    assert shown.background == ()
+    assert shown.verified_negatives == ()
     assert "contributor" not in shown.extra["info"]
     instructions = (pulled.version() / "README.txt").read_text(encoding="utf-8")
     assert str(pulled.folder / "images") in instructions

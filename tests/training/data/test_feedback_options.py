@@ -47,7 +47,7 @@ def reviewed(scenes: Scenes) -> Dataset:
         scenes.dataset,
         images=tuple(images),
         boxes=(replace(first, origin="accepted"), *others),
-        background=(free,),
+        verified_negatives=(free,),
     )
 
 
@@ -130,7 +130,7 @@ def test_training_lowers_the_rejected_class_where_it_was_rejected(
     objects = [replace(box, category_id=1) for box in scenes.dataset.boxes_by_image[image.id]]
     rejected, labels = objects[0], objects[1:]
     dataset = replace(
-        scenes.dataset.with_images([image]).with_boxes(labels), background=(rejected,)
+        scenes.dataset.with_images([image]).with_boxes(labels), verified_negatives=(rejected,)
     )
     found = []
     for off in ((), ("REJECTED",)):
@@ -177,7 +177,7 @@ def test_a_run_with_every_key_off_is_that_of_the_data_without_feedback(
 ) -> None:
     dataset = reviewed(scenes)
     images = tuple(replace(image, exhaustive=False) for image in dataset.images)
-    without = replace(dataset, images=images, boxes=dataset.boxes[1:], background=())
+    without = replace(dataset, images=images, boxes=dataset.boxes[1:], verified_negatives=())
     off = [word for key in KEYS.values() for word in (key, "False")]
     weights = []
     for name, data, keys in (("off", dataset, off), ("without", without, []), ("on", dataset, [])):

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import StageProgress
 from sparsedet.training.engine.train import run_training
 from sparsedet.training.run_folder import RunFolder
@@ -16,7 +16,7 @@ def tell(progress: StageProgress) -> None:
 if __name__ == "__main__":
     run_training(
         RunFolder(Path(sys.argv[1])),
-        listeners=Listeners(
+        callbacks=Callbacks(
             on_progress=tell, on_mining=lambda done, total: print("mining", flush=True)
         ),
     )

@@ -11,7 +11,7 @@ from sparsedet.mining.detect import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.runtime import processes
 from sparsedet.training.config.loading import read_config
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.stage import StageProgress
 from sparsedet.training.engine.train import run_training, start_run
@@ -65,7 +65,7 @@ def train(root: Path, data: Path, images: Path, method: str, keys: tuple[str, ..
     def note(progress: StageProgress) -> None:
         losses.append(progress.losses)
 
-    run_training(run, listeners=Listeners(on_progress=note))
+    run_training(run, callbacks=Callbacks(on_progress=note))
     measured = [line["value"] for line in read_metrics(run.metrics) if "value" in line]
     return {"losses": losses, "measured": measured}
 

@@ -21,7 +21,7 @@ from sparsedet.training.data.pseudo_labels import (
     read_pseudo_labels,
     write_pseudo_labels,
 )
-from sparsedet.training.engine.callbacks import Listeners
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import StageProgress
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
@@ -47,8 +47,8 @@ class Work:
         self.iterations: dict[str, int] = {}
         self.mined = 0
 
-    def listeners(self) -> Listeners:
-        return Listeners(
+    def callbacks(self) -> Callbacks:
+        return Callbacks(
             on_progress=lambda progress: self.iterations.update(
                 {progress.stage: self.iterations.get(progress.stage, 0) + 1}
             ),
@@ -65,7 +65,7 @@ def finished(scenes: Scenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     data = root.with_name("train.json")
     background = (replace(sparse.boxes[0], id=1, category_id=2),)
-    write_coco(replace(sparse, background=background), data)
+    write_coco(replace(sparse, verified_negatives=background), data)
     cfg = short_config(
         ITERATIONS,
         *FULL_SIZE,
@@ -109,7 +109,7 @@ def test_killed_between_two_steps_a_run_does_the_rest(
     half_written.write_bytes(b"half")
 
     work = Work()
-    run_training(RunFolder(root), listeners=work.listeners())
+    run_training(RunFolder(root), callbacks=work.callbacks())
 
     for name in RESULT:
         assert (root / name).read_bytes() == (finished / name).read_bytes(), name
@@ -134,7 +134,7 @@ def test_interrupted_within_a_stage_a_run_goes_on_the_same(
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        run_training(RunFolder(root), listeners=Listeners(on_progress=press))
+        run_training(RunFolder(root), callbacks=Callbacks(on_progress=press))
     run_training(RunFolder(root))
     for name in RESULT:
         assert (root / name).read_bytes() == (finished / name).read_bytes(), name
@@ -187,7 +187,7 @@ def test_a_run_is_not_gone_on_with_by_keys_that_it_did_not_know(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_training(RunFolder(root), listeners=Listeners(on_progress=stop))
+        run_training(RunFolder(root), callbacks=Callbacks(on_progress=stop))
 
 
 def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
@@ -211,7 +211,7 @@ def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
         dataset,
         categories=tuple(replace(category, id=category.id + 50) for category in dataset.categories),
         boxes=moved(dataset.boxes),
-        background=moved(dataset.background),
+        verified_negatives=moved(dataset.verified_negatives),
     )
     renumbered = mine(run, cfg, other, images, device="cpu")
     assert [box.category_id - 50 for box in renumbered.mined] == [

@@ -51,9 +51,11 @@ def first_image(**changes: object) -> Dataset:
             ["marks of exhaustive images (1)"],
         ),
         (
-            replace(PLAIN, background=(Box(1, 1, 1, (0, 0, 5, 5)), Box(2, 1, 1, (0, 0, 6, 5)))),
-            ["verified background, left out (2)"],
-            ["verified background, left out (2)"],
+            replace(
+                PLAIN, verified_negatives=(Box(1, 1, 1, (0, 0, 5, 5)), Box(2, 1, 1, (0, 0, 6, 5)))
+            ),
+            ["verified negatives, left out (2)"],
+            ["verified negatives, left out (2)"],
         ),
         (changed(extra={"difficult": 1}), [], ["keys of boxes: difficult (1)"]),
         (changed(extra={"difficult": 0, "pose": "Unspecified"}), [], []),

@@ -1,105 +1,17 @@
-"""Brings a ledger file to the present schema, whatever version of sparsedet made it."""
+"""The ledger's SQLite file: its schema, and transactions that several processes can share."""
 
-from importlib.resources import as_file, files
+import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from sparsedet.errors import SparseDetError
+from sparsedet.ledger.tables import Base
 
-if TYPE_CHECKING:
-    from alembic.config import Config
-
-import sqlite3
-from typing import Any
-
-from sqlalchemy import URL, create_engine, event
-
-HEAD = "0002"
-"""The newest revision in `migrations/versions`; known here so that alembic stays unimported."""
-
-_FIRST = "0001"
-_LEDGER_TABLES = {"pushes", "boxes"}
-_REVISION_TABLE = "alembic_version"
-
-
-def bring_to_head(engine: Engine, path: Path) -> None:
-    """Make the tables of an empty file, or run the migrations that an older one lacks.
-
-    All of it happens in one transaction: a crash leaves the old schema or the new one.
-
-    Args:
-        engine: of the file.
-        path: of the file, for error messages.
-
-    Raises:
-        SparseDetError: when the file is no ledger, or was made by a newer sparsedet.
-    """
-    try:
-        with engine.begin() as connection:
-            revision = _revision(connection, _tables(connection))
-        if revision != HEAD:
-            with for_writing(engine).begin() as connection:
-                _upgrade(connection, path)
-    except OperationalError as error:
-        raise SparseDetError(f"{path}: the ledger can't be opened ({error.orig})") from error
-    except DatabaseError as error:
-        raise SparseDetError(f"{path}: not a ledger ({error.orig})") from error
-
-
-def alembic_config(scripts: Path) -> "Config":
-    """Return alembic's configuration for the folder of the migrations."""
-    from alembic.config import Config
-
-    config = Config()
-    # Alembic takes % for the start of a placeholder.
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    return config
-
-
-def _upgrade(connection: Connection, path: Path) -> None:
-    # Asked again: another process may have been faster.
-    tables = _tables(connection)
-    revision = _revision(connection, tables)
-    if revision == HEAD:
-        return
-    if tables and not tables >= _LEDGER_TABLES:
-        raise SparseDetError(
-            f"{path}: not a ledger but another database (with a table {min(tables)!r}); give the "
-            "ledger a file of its own"
-        )
-
-    from alembic import command
-    from alembic.script import ScriptDirectory
-
-    with as_file(files("sparsedet.ledger.migrations")) as scripts:
-        config = alembic_config(scripts)
-        config.attributes["connection"] = connection
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if revision is not None and revision not in known:
-            raise SparseDetError(
-                f"{path}: made by a newer sparsedet (its schema is {revision!r}, this one knows "
-                f"{HEAD!r}); update sparsedet"
-            )
-        if revision is None and tables:
-            # The first version kept no account of revisions.
-            command.stamp(config, _FIRST)
-        command.upgrade(config, HEAD)
-
-
-def _tables(connection: Connection) -> set[str]:
-    return set(inspect(connection).get_table_names())
-
-
-def _revision(connection: Connection, tables: set[str]) -> str | None:
-    """Return the revision that a ledger says it has; None when it says nothing, or is none."""
-    if not tables >= {_REVISION_TABLE, *_LEDGER_TABLES}:
-        return None
-    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {_REVISION_TABLE}"))
-    return revision
-
+SCHEMA = 1
+"""Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""
 
 _BUSY_SECONDS = 30.0
 """How long to wait for another process that is writing."""
@@ -122,6 +34,50 @@ def for_writing(engine: Engine) -> Engine:
     process has written in between.
     """
     return engine.execution_options(immediate=True)
+
+
+def create_or_check(engine: Engine, path: Path) -> None:
+    """Make the tables of an empty file, in one transaction; check the schema of any other.
+
+    Args:
+        engine: of the file.
+        path: of the file, for error messages.
+
+    Raises:
+        SparseDetError: when the file is no ledger, or has a schema that this version can't read.
+    """
+    try:
+        with engine.begin() as connection:
+            empty = _is_empty(connection, path)
+        if empty:
+            with for_writing(engine).begin() as connection:
+                # Asked again: another process may have been faster.
+                if _is_empty(connection, path):
+                    Base.metadata.create_all(connection)
+                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
+    except OperationalError as error:
+        raise SparseDetError(f"{path}: the ledger can't be opened ({error.orig})") from error
+    except DatabaseError as error:
+        raise SparseDetError(f"{path}: not a ledger ({error.orig})") from error
+
+
+def _is_empty(connection: Connection, path: Path) -> bool:
+    """Tell whether a file has no tables yet; raise `SparseDetError` where it has others."""
+    tables = set(inspect(connection).get_table_names())
+    schema = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if not tables and schema == 0:
+        return True
+    if not tables >= Base.metadata.tables.keys():
+        table = f" (with a table {min(tables)!r})" if tables else ""
+        raise SparseDetError(
+            f"{path}: not a ledger but another database{table}; give the ledger a file of its own"
+        )
+    if schema != SCHEMA:
+        raise SparseDetError(
+            f"{path}: made by another version of sparsedet (its schema is {schema}, this one reads "
+            f"{SCHEMA}); use that version, or update this one"
+        )
+    return False
 
 
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger.database import bring_to_head, for_writing, open_engine
+from sparsedet.ledger.database import create_or_check, for_writing, open_engine
 from sparsedet.ledger.outcomes import (
     OutcomeCounts,
     RoundCounts,
@@ -26,12 +26,12 @@ from sparsedet.tool import MergedImage, PushedImage, ReviewedImage
 
 
 class Ledger:
-    """The ledger of a workspace; the file is made, or brought to the present schema, when opened.
+    """The ledger of a workspace; the file is made when it is first opened.
 
     Several processes may use it at a time. Every method is one transaction.
 
     Raises:
-        SparseDetError: when the file is no ledger, was made by a newer sparsedet, or can't be
+        SparseDetError: when the file is no ledger, has the schema of another version, or can't be
             written.
     """
 
@@ -44,7 +44,7 @@ class Ledger:
         self.path = path
         self._engine = open_engine(path)
         try:
-            bring_to_head(self._engine, path)
+            create_or_check(self._engine, path)
         except SparseDetError:
             self.close()
             raise

@@ -1,4 +1,4 @@
-"""The ledger's tables. A change here needs a migration in `migrations/versions`."""
+"""The ledger's tables. A change here raises `SCHEMA` in `database.py`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

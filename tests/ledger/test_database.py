@@ -1,0 +1,105 @@
+"""A ledger's file: made whole or not at all, and nothing else is taken for one."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger
+from tests.ledger.builders import MINED, dataset, new_push
+
+# Opens a ledger, and is killed as soon as a certain statement was carried out.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import Engine, event
+from sparsedet.ledger import Ledger
+
+@event.listens_for(Engine, "after_cursor_execute")
+def kill(connection, cursor, statement, *rest):
+    if sys.argv[2] in " ".join(statement.split()):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Ledger(Path(sys.argv[1]))
+"""
+
+
+def _content(path: Path) -> list[str]:
+    """The whole content as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def _execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_a_ledger_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(Ledger(path)) as ledger:
+        ledger.record_push(new_push(), MINED, dataset())
+    before = _content(path)
+    with closing(Ledger(path, must_exist=True)) as ledger:
+        assert len(ledger.boxes()) == 3
+    assert _content(path) == before
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE pushes", "CREATE TABLE source_images", "PRAGMA user_version ="]
+)
+def test_a_process_killed_while_it_makes_a_ledger_leaves_none(
+    statement: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    killed = subprocess.run([sys.executable, "-c", KILLED, path, statement], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert _content(path) == ["BEGIN TRANSACTION;", "COMMIT;"]
+    with closing(Ledger(path)) as ledger:
+        assert len(ledger.boxes()) == 0
+
+
+@pytest.mark.parametrize("schema", [0, 99])
+def test_a_ledger_of_another_schema_is_left_alone(schema: int, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    _execute(path, f"PRAGMA user_version = {schema}")
+    before = _content(path)
+    with pytest.raises(SparseDetError, match=rf"another version .*its schema is {schema}, .*use"):
+        Ledger(path)
+    assert _content(path) == before
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SparseDetError, match="no ledger here; `sparsedet push` makes it"):
+        Ledger(tmp_path / "none.sqlite", must_exist=True)
+    with pytest.raises(SparseDetError, match="nowhere: no such folder"):
+        Ledger(tmp_path / "nowhere/none.sqlite", must_exist=True)
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to be taken for a broken one\n" * 20)
+    with pytest.raises(SparseDetError, match=r"notes.txt: not a ledger \(file is not a database"):
+        Ledger(text)
+    for number, statement in enumerate(
+        ("CREATE TABLE boxes (region_id VARCHAR)", "PRAGMA user_version = 7")
+    ):
+        other = tmp_path / f"other{number}.sqlite"
+        _execute(other, statement)
+        before = _content(other)
+        with pytest.raises(SparseDetError, match=r"sqlite: not a ledger but another database"):
+            Ledger(other)
+        assert _content(other) == before
+    with pytest.raises(SparseDetError, match="can't be opened"):
+        Ledger(tmp_path)
+
+
+def test_any_folder_name_will_do(tmp_path: Path) -> None:
+    odd = tmp_path / "50% done?#" / "ledger.sqlite"
+    Ledger(odd).close()
+    assert odd.is_file()
+    Ledger(odd, must_exist=True).close()

@@ -104,8 +104,8 @@ def _with_reviews(
     dataset: "Dataset", workspace: Workspace, settings: "Settings", connection: "AnnotationTool"
 ) -> "Dataset":
     from sparsedet.ledger import Ledger
-    from sparsedet.loop.connections import Connections
-    from sparsedet.loop.feedback import collect_reviews, with_feedback
+    from sparsedet.loop.feedback import with_feedback
+    from sparsedet.loop.reviews import Connections, collect_reviews
 
     with closing(Ledger(workspace.ledger)) as ledger:
         reviews = collect_reviews(ledger, Connections(settings, connection))

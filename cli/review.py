@@ -17,7 +17,7 @@ from .replacing import OUTCOMES, check_replaceable
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
-    from sparsedet.loop.connections import Connections
+    from sparsedet.loop.reviews import Connections
 
 _OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
@@ -65,8 +65,7 @@ def review(
     """
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
-    from sparsedet.loop.connections import Connections
-    from sparsedet.loop.feedback import collect_reviews
+    from sparsedet.loop.reviews import Connections, collect_reviews
 
     if write and not merge:
         raise SparseDetError("--write needs --merge; without it nothing is ever written")

@@ -69,7 +69,7 @@ def _link(name: str, site: Path) -> None:
     for file in distribution(name).files or []:
         top = file.parts[0]
         if top not in ("..", "__pycache__") and not (site / top).exists():
-            (site / top).symlink_to(distribution(name).locate_file(top))
+            (site / top).symlink_to(str(distribution(name).locate_file(top)))
     for requirement in map(Requirement, requires(name) or []):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             _link(requirement.name, site)

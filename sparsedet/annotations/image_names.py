@@ -1,7 +1,9 @@
-"""Which images of two files are the same, by their names.
+"""Which images of two datasets are the same, by their names.
 
-Tools put images into folders of their own, and number them: `images/0001.jpg` and `12-0001.jpg` are
-both `0001.jpg`.
+Annotation tools don't keep file names. They put images into folders of their own and number them:
+`images/0001.jpg` and `12-0001.jpg` are both `0001.jpg`. Label Studio puts a hash before the name of
+an upload, a pull puts the task's number before that, and both replace or remove what is neither
+letter, digit, `_`, `-` nor `.`: `cell (1).jpg` is pulled as `12-1f0c2a9b-cell_1.jpg`.
 """
 
 import re

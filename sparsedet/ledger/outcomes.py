@@ -1,4 +1,4 @@
-"""What became of a mined box in a review."""
+"""Outcomes of mined boxes: settled from the reviews, and counted over the ledger and by round."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,83 +1,18 @@
 """What reviewers said becomes part of the annotations that the next round learns from."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
-from sparsedet.ledger import Ledger, LedgerBox, Place
+from sparsedet.ledger import LedgerBox
+from sparsedet.loop.reviews import PlaceReviews, Verdict, fold
 from sparsedet.loop.settings import TrainingSettings
-from sparsedet.tool import MOVED_PIXELS, AnnotationTool, PushedImage, ReviewedImage, ReviewedRegion
+from sparsedet.tool import MOVED_PIXELS, PushedImage, ReviewedImage, ReviewedRegion
 from sparsedet.training.data.feedback_options import REVIEWED_ORIGINS
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How the boxes of an image should be; what it does not name stays as it is."""
-
-    kept: Mapping[str, ReviewedRegion]
-    """Region id -> the box as the last reviewer who saw it left it."""
-    gone: frozenset[str]
-    """Ids of boxes that were deleted."""
-    drawn: frozenset[str]
-    """The part of `kept` that no reviewer was shown before somebody drew it."""
-    complete: bool
-    """The last reviewer vouched that every object has a box."""
-
-
-def fold(reviews: Sequence[ReviewedImage]) -> Verdict:
-    """Return the verdict of an image's reviews, oldest first: later ones overrule earlier ones.
-
-    Boxes that were left unsure are in none of its parts.
-    """
-    kept: dict[str, ReviewedRegion] = {}
-    gone: set[str] = set()
-    drawn: set[str] = set()
-    shown: set[str] = set()
-    for review in reviews:
-        regions = {region.region_id: region for region in review.regions}
-        for region_id in review.shown - regions.keys():
-            kept.pop(region_id, None)
-            gone.add(region_id)
-        drawn |= regions.keys() - review.shown - shown
-        shown |= review.shown | regions.keys()
-        for region_id, region in regions.items():
-            gone.discard(region_id)
-            kept.pop(region_id, None)
-            if not region.unsure:
-                kept[region_id] = region
-    return Verdict(
-        kept=kept,
-        gone=frozenset(gone),
-        drawn=frozenset(drawn & kept.keys()),
-        complete=bool(reviews) and reviews[-1].complete,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceReviews:
-    """Everything that was reviewed at a place."""
-
-    place: Place
-    pushed: Sequence[PushedImage]
-    reviewed: Sequence[ReviewedImage]
-    """Of an image, oldest first."""
-
-
-def collect_reviews(
-    ledger: Ledger, connect: Callable[[Place], AnnotationTool]
-) -> list[PlaceReviews]:
-    """Read every review of whatever was pushed, and settle the ledger; return the reviews."""
-    collected: list[PlaceReviews] = []
-    for place in ledger.places():
-        pushed = ledger.pushed_images(place)
-        reviewed = connect(place).reviewed(place.review_project, mode=place.mode, pushed=pushed)
-        ledger.record_reviews(place, reviewed)
-        collected.append(PlaceReviews(place, pushed, reviewed))
-    return collected
 
 
 def with_feedback(

@@ -20,11 +20,10 @@ from sparsedet.atomic_io import read_json, remove_half_written, write_json
 from sparsedet.data_sources import Data, read_path
 from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.ledger import Ledger, Push
-from sparsedet.loop.connections import Connections, note_address
-from sparsedet.loop.feedback import collect_reviews, round_keys, with_feedback
-from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.feedback import round_keys, with_feedback
+from sparsedet.loop.reviews import Connections, collect_reviews, note_address
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import Workspace
+from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.explain import without_pending
 from sparsedet.mining.mine import mine, mined_meta
 from sparsedet.sparsify import hold_out

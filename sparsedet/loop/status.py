@@ -8,8 +8,7 @@ from typing import Any
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, RoundCounts
-from sparsedet.loop.round_folder import RoundFolder
-from sparsedet.loop.workspace import Workspace
+from sparsedet.loop.workspace import RoundFolder, Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""What is really in the images, and what may be but no label says."""
+"""What is really in the images, and what a faultless reviewer makes of boxes on them.
+
+*Neutral* objects are those that may be there but that the full annotations lack: a box on one is
+neither right nor wrong.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

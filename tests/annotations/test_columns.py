@@ -66,7 +66,7 @@ _OVER = st.fixed_dictionaries(
         ).map(list),
     }
 )
-_ANY = [None, True, "1", 1.0, 10**30, float("nan"), float("inf"), [], {}, "missing"]
+_ANY: list[Any] = [None, True, "1", 1.0, 10**30, float("nan"), float("inf"), [], {}, "missing"]
 _WRONG: dict[str, list[Any]] = {
     "id": [*_ANY, 1, -1],
     "image_id": [*_ANY, 3, 8, 100, -1],

@@ -46,7 +46,7 @@ def kept(region_id: str, category: str = "cat", **more: Any) -> ReviewedRegion:
 def review(
     *regions: ReviewedRegion, shown: str = "a1 a2", tool_id: str = "11", **more: Any
 ) -> ReviewedImage:
-    details = {"reviewer": "ann@example.com", "seconds": 4.0} | more
+    details: dict[str, Any] = {"reviewer": "ann@example.com", "seconds": 4.0} | more
     return ReviewedImage(tool_id, regions, frozenset(shown.split()), **details)
 
 

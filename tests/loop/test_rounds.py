@@ -106,8 +106,16 @@ class Killed:
 def finished_steps(folder: Path) -> dict[str, int]:
     """Return the result files of the finished steps and when they were written."""
     root = folder / "work/rounds/001"
-    names = ("annotations.json", "train.json", "run/mining/stage1.json", "run/mining/stage2.json")
-    names += ("run/model.pth", "evaluation.json", "mined.json", "push.json")
+    mined = ("run/mining/stage1.json", "run/mining/stage2.json")
+    names = (
+        "annotations.json",
+        "train.json",
+        *mined,
+        "run/model.pth",
+        "evaluation.json",
+        "mined.json",
+        "push.json",
+    )
     return {name: (root / name).stat().st_mtime_ns for name in names if (root / name).exists()}
 
 

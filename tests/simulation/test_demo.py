@@ -1,14 +1,16 @@
-"""The demo's rounds against a real Label Studio, small."""
+"""The demo: its generated scenes, and its rounds against a real Label Studio, small."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sparsedet.annotations import read_upright
+from sparsedet.annotations import check_images, read_upright
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.server import LocalServer
 from sparsedet.loop.status import read_status
 from sparsedet.simulation.demo import LEFT_FOR_YOU, Demo, DemoRule
+from sparsedet.simulation.scenes import make_scenes
 
 
 @pytest.mark.label_studio
@@ -34,3 +36,33 @@ def test_the_demo_goes_round(label_studio: LocalServer, tmp_path: Path) -> None:
     assert f"{second.missing_after} are still missing" in page
     status = read_status(Demo(tmp_path, rule, device="cpu", say=said.append).workspace)
     assert [entry.round for entry in status.rounds] == [1, 2]
+
+
+def test_scenes_are_valid_and_repeatable(tmp_path: Path) -> None:
+    first = make_scenes(4, tmp_path / "first", seed=5)
+    again = make_scenes(4, tmp_path / "again", seed=5)
+    other = make_scenes(4, tmp_path / "other", seed=6)
+    assert first == again
+    assert first != other
+    check_images(first, tmp_path / "first")
+    for image in first.images:
+        one, other_one = (
+            read_upright(tmp_path / name / image.file_name) for name in ("first", "again")
+        )
+        assert np.array_equal(one, other_one)
+        assert first.boxes_by_image[image.id]
+    assert len({box.id for box in first.boxes}) == len(first.boxes)
+    for box in first.boxes:
+        size = first.image_by_id[box.image_id]
+        assert 0 <= box.xyxy[0] < box.xyxy[2] <= size.width
+        assert 0 <= box.xyxy[1] < box.xyxy[3] <= size.height
+
+
+def test_a_digit_stands_out_inside_its_box(tmp_path: Path) -> None:
+    scenes = make_scenes(6, tmp_path, seed=2)
+    contrasts = []
+    for box in scenes.boxes:
+        pixels = read_upright(tmp_path / scenes.image_by_id[box.image_id].file_name)
+        left, top, right, bottom = (int(edge) for edge in box.xyxy)
+        contrasts.append(pixels[top:bottom, left:right].astype(float).std())
+    assert np.median(contrasts) > 20

@@ -1,4 +1,4 @@
-"""Reading objects that the full annotations lack."""
+"""Objects that the full annotations lack, and what a faultless reviewer makes of mined boxes."""
 
 import json
 from pathlib import Path

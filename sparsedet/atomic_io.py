@@ -15,7 +15,7 @@ from sparsedet.errors import SparseDetError
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; it replaces `target` when the block succeeds.
+    """Yield a temporary path next to `target`; it replaces `target` when the block succeeds.
 
     The data is flushed to disk before the rename, so that a power cut can't leave an empty file.
     """
@@ -32,7 +32,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target`; it becomes `target` when the block succeeds.
+    """Yield an empty folder next to `target`; it becomes `target` when the block succeeds.
 
     Nothing is ever overwritten: a `target` that holds exactly the same files already stays as it
     is, and any other content is an error.

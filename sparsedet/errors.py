@@ -1,4 +1,4 @@
-"""The errors that a user can cause and mend.
+"""The errors that a user can cause and fix.
 
 Every message says what is wrong, where, and what to do; the command line prints it as one line and
 exits with status 1. Anything else that is raised is a bug in sparsedet and keeps its traceback.
@@ -30,7 +30,7 @@ class RunError(SparseDetError):
 
 
 class TrainingError(SparseDetError):
-    """Training can't start or can't go on."""
+    """Training can't start or can't continue."""
 
 
 class ToolError(SparseDetError):

@@ -1,6 +1,6 @@
 """The images and annotations of a COCO file, all at once: a million entries in about a second.
 
-Columns tell whether every entry is in order; they don't say what is wrong with one. For that the
+Columns show whether every entry is valid; they don't say what is wrong with one. For that the
 entries are read one by one (see `entries`).
 """
 

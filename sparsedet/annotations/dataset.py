@@ -44,7 +44,7 @@ class Image:
     height: int
     """Pixels, after EXIF orientation."""
     exhaustive: bool = False
-    """A person vouched that every object in the image has a box."""
+    """A person marked the image as complete: every object in it has a box."""
     tool_id: str | None = None
     """The annotation tool's id of the image (in Label Studio, the task)."""
     tool_version: str | None = None

@@ -83,7 +83,7 @@ def box_of_entry(entry: Mapping[str, Any], xyxy: XYXY, iscrowd: bool) -> Box:
 
 
 def is_empty(entry: Mapping[str, Any]) -> bool:
-    """Tell whether an entry declares that it has no area, and its bbox has none either.
+    """Return whether an entry declares that it has no area, and its bbox has none either.
 
     COCO's train2017 holds two of those. A bbox without area is an error anywhere else.
     """
@@ -92,7 +92,7 @@ def is_empty(entry: Mapping[str, Any]) -> bool:
 
 
 def may_leave_folder(names: Sequence[str]) -> bool:
-    """Tell whether one of the file names needs a closer look, which takes two path objects each."""
+    """Return whether a file name needs a closer look, which takes two path objects each."""
     text = "\n".join(["", *names, ""])
     signs = ("\\", "\0", ":", "..", "\n/", "\n\n")
     return not _is_text(text) or any(sign in text for sign in signs)
@@ -241,7 +241,7 @@ def _unknown(entry: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
 
 
 def _leaves_folder(name: str) -> bool:
-    """Tell whether a file name is more than a way down from the image folder, on any system."""
+    """Return whether a file name is more than a way down from the image folder, on any system."""
     drive = PureWindowsPath(name).drive
     return bool(drive) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
 
@@ -251,7 +251,7 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _is_text(value: Any) -> TypeGuard[str]:
-    """Tell whether a value is text that can be written; half a surrogate pair can't."""
+    """Return whether a value is text that can be written; half a surrogate pair can't."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:

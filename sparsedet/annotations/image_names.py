@@ -66,7 +66,7 @@ def match_file_names(pulled: Iterable[str], truth: Iterable[str]) -> Mapping[str
     """Return the name in `truth` of every name in `pulled`.
 
     The same name counts first, then the same name without folders, then the longest name that
-    stands, without folders and made safe, behind a `-` at the end of the pulled one.
+    remains, without folders and made safe, after a `-` at the end of the pulled one.
 
     Raises:
         SparseDetError: naming the first pulled image that fits none or several images of the full
@@ -114,6 +114,6 @@ def _safe_names(base: str) -> set[str]:
 
 
 def _endings(base: str) -> Iterator[str]:
-    """Yield what stands behind each `-` of a name, the longest first."""
+    """Yield what follows each `-` of a name, the longest first."""
     for dash in re.finditer("-", base):
         yield base[dash.end() :]

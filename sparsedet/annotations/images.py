@@ -24,7 +24,7 @@ _UPRIGHT_IN_PILLOW = {"TIFF"}
 """Formats whose orientation Pillow has applied to `size` already."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHECKSUM = 4
-"""Bytes behind the content of each chunk."""
+"""Bytes after the content of each chunk."""
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -51,7 +51,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def _has_exif_chunk(png: Path) -> bool:
-    """Tell whether a PNG file has EXIF data, before its pixels or behind them."""
+    """Return whether a PNG file has EXIF data, before or after its pixels."""
     with png.open("rb") as file:
         file.seek(len(_PNG_SIGNATURE))
         while len(head := file.read(8)) == 8:

@@ -1,7 +1,7 @@
 """Mined boxes and the file that carries them.
 
 `mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id` and
-`threshold`; `mined.meta.json` beside it says where it comes from.
+`threshold`; `mined.meta.json` next to it says where it comes from.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def region_id(run_id: str, file_name: str, category_id: int, xyxy: XYXY) -> str:
 
 
 def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) -> None:
-    """Write `path` and, beside it, its `.meta.json`; the list last, so that it is complete."""
+    """Write `path` and, next to it, its `.meta.json`; the list last, so that it is complete."""
     write_json(meta_path(path), dict(meta), indent=2)
     write_json(
         path,

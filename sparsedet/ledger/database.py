@@ -62,7 +62,7 @@ def create_or_check(engine: Engine, path: Path) -> None:
 
 
 def _is_empty(connection: Connection, path: Path) -> bool:
-    """Tell whether a file has no tables yet; raise `SparseDetError` where it has others."""
+    """Return whether a file has no tables yet; raise `SparseDetError` where it has others."""
     tables = set(inspect(connection).get_table_names())
     schema = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not tables and schema == 0:

@@ -63,13 +63,13 @@ class Ledger:
         """Record a push and its boxes.
 
         Boxes that are known already stay as they are. Those of them that are pending take the
-        version that their image has now, and the place, when they were put up in another one.
+        version that their image has now, and the place, when they were pushed to another one.
 
         Args:
-            push: where the boxes were put up, and by which model.
+            push: where the boxes went, and which model mined them.
             mined: the boxes.
             dataset: the images that they were mined on; needs `Image.tool_id`.
-            skipped: tool ids of images whose boxes could not be put up; they are not recorded.
+            skipped: tool ids of images whose boxes could not be pushed; they are not recorded.
 
         Returns:
             The number of boxes that are new to the ledger.
@@ -123,7 +123,7 @@ class Ledger:
             return session.scalars(query).all()
 
     def pushed_images(self, place: Place) -> list[PushedImage]:
-        """Return the images that were put up at a place, each with all of its boxes there.
+        """Return the images that were pushed to a place, each with all of its boxes there.
 
         For drafts an image has one entry for each version of its annotation that boxes were put
         onto: a save judges the boxes that it was shown, not those of a later draft.
@@ -171,7 +171,7 @@ class Ledger:
         image's reviews was shown stays as it is: silence about it says nothing.
 
         Args:
-            place: where the boxes were put up.
+            place: where the boxes were pushed.
             reviewed: all submitted reviews there.
         """
         by_image: dict[str, list[ReviewedImage]] = {}

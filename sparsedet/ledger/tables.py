@@ -15,7 +15,7 @@ Outcome = Literal["accepted", "edited", "rejected", "pending"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where mined boxes are put up for review."""
+    """Where mined boxes are reviewed."""
 
     tool: str
     """Name of the integration."""
@@ -32,7 +32,7 @@ class Base(DeclarativeBase):
 
 
 class Push(MappedAsDataclass, Base, kw_only=True, eq=False):
-    """One model version put up for review in one place."""
+    """The boxes of one model version, pushed to one place."""
 
     __tablename__ = "pushes"
 

@@ -25,7 +25,7 @@ def with_feedback(
     - Boxes of the source that a reviewer moved, renamed or deleted are so here, too, as a merge
       would make them.
     - Rejected boxes are verified negatives for their class.
-    - An image that its last reviewer vouched for is exhaustive.
+    - An image that its last reviewer marked as complete is exhaustive.
 
     Where somebody changed the source since, the source comes first: only accepted, edited and drawn
     boxes are added then, and the image is exhaustive only if the source says so. What the source
@@ -153,7 +153,7 @@ class _Annotations:
             self._next_negative_id += 1
 
     def warn(self) -> None:
-        """Tell how many boxes were left out because their label is gone."""
+        """Log how many boxes were left out because their label is gone."""
         if self._unknown:
             logger.warning(
                 "%d reviewed boxes are left out, their label is no longer in the project: %s",

@@ -51,7 +51,7 @@ class Connections:
 
 
 def note_address(workspace: Workspace, settings: Settings, source: AnnotationTool) -> None:
-    """Tell the ledger where the source's server is now: it may have moved since the last push.
+    """Record where the source's server is now: it may have moved since the last push.
 
     What was pushed is then looked for at the new address, and no key is sent to the old one.
     """
@@ -71,7 +71,7 @@ class Verdict:
     drawn: frozenset[str]
     """The part of `kept` that no reviewer was shown before somebody drew it."""
     complete: bool
-    """The last reviewer vouched that every object has a box."""
+    """The last reviewer marked the image as complete: every object has a box."""
 
 
 def fold(reviews: Sequence[ReviewedImage]) -> Verdict:

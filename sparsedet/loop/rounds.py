@@ -1,8 +1,8 @@
 """Active annotation: rounds of pull, split, train, mine, push and review, each step resumable.
 
 A step leaves its result in a file that is written last and whole, and is skipped where that file
-is there. So a round that was cut off anywhere goes on at the step that was cut off, and ends in
-the files of a round that was not.
+exists. So a round that was interrupted anywhere resumes at the step that was interrupted, and ends
+in the files of a round that was not.
 """
 
 import shutil
@@ -47,7 +47,7 @@ class RoundReport:
 
     round: int
     state: Literal["pushed", "waiting"]
-    """`pushed`: boxes were just put up; `waiting`: nobody has reviewed anything since then."""
+    """`pushed`: boxes were just pushed; `waiting`: nobody has reviewed anything since then."""
     annotations: int
     """Boxes that the round began with."""
     mined: int
@@ -66,9 +66,9 @@ class Rounds:
     Args:
         workspace: with a `sparsedet.toml`.
         tool: the connection to its source.
-        say: is told, line by line, what goes on.
-        callbacks: are told how trainings go on.
-        progress: is told how everything else goes on.
+        say: receives messages for people, line by line.
+        callbacks: of trainings.
+        progress: of everything else.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Rounds:
                 f"{workspace.settings_file}: review.mode is {mode}, which "
                 f"{self.settings.source.tool} can't; use {' or '.join(tool.push_modes)}"
             )
-        # What is wrong in the settings shall not show itself after hours of training.
+        # Wrong settings must not come to light after hours of training.
         training = self.settings.training
         load_config(training.config, training.overrides())
         if self.settings.validation.data:
@@ -106,7 +106,7 @@ class Rounds:
 
         Args:
             force: start the next round even if nobody has reviewed anything.
-            restart: begin the round that is under way anew, with a fresh pull.
+            restart: start the round that is under way over, with a fresh pull.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
@@ -131,7 +131,7 @@ class Rounds:
         return _report(current, "pushed")
 
     def collect(self, folder: RoundFolder) -> bool:
-        """Collect what reviewers did; tell whether any box was settled since the round's pull."""
+        """Collect what reviewers did; return whether any box was settled since the round's pull."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
             collect_reviews(ledger, self._connections)
             write_json(folder.review, asdict(ledger.counts()), indent=1)
@@ -145,7 +145,7 @@ class Rounds:
     def _pull(self, folder: RoundFolder) -> None:
         dataset = self._pulled()
         if all(box.iscrowd for box in dataset.boxes):
-            # Before anything is written: the next call shall look again.
+            # Before anything is written, so that the next call looks again.
             raise TrainingError(
                 f"project {self.settings.source.project} has no boxes yet, so there is nothing to "
                 "train on; label some images, then call this again"
@@ -210,8 +210,8 @@ class Rounds:
             )
         except RunError as error:
             self.say(
-                f"sparsedet.toml has changed ({error}); the round goes on as it began, --restart "
-                "begins it anew"
+                f"sparsedet.toml has changed ({error}); the round continues as it began, --restart "
+                "starts it over"
             )
 
     def _evaluate(self, folder: RoundFolder) -> None:
@@ -311,7 +311,7 @@ class Rounds:
         except ToolError as error:
             raise ToolError(
                 f"{error} (if the project changed while the round ran: `sparsedet round --restart` "
-                "begins it anew)"
+                "starts it over)"
             ) from error
 
 

@@ -26,10 +26,10 @@ url = ""
 project = ""
 
 [review]
-# review-project: a project beside the annotated one, for any number of reviewers.
+# review-project: a project of its own, for any number of reviewers.
 # draft: drafts on the annotations themselves, which only the account of the API key sees.
 mode = ""
-# The control by which people vouch that every object of an image has a box.
+# The control with which people mark an image as complete: every object has a box.
 complete_control = ""
 
 [training]
@@ -77,7 +77,7 @@ class Source(_Section):
 
 
 class ReviewSettings(_Section):
-    """How mined boxes are put up for review."""
+    """How mined boxes reach reviewers."""
 
     mode: PushMode = "review-project"
     complete_control: str = Field(default="sparsedet_complete", min_length=1)
@@ -105,7 +105,7 @@ class TrainingSettings(_Section):
 
 
 class MiningSettings(_Section):
-    """Which detections are put up for review."""
+    """Which detections reviewers see."""
 
     quantile: float = Field(default=0.1, ge=0, le=1)
     """Of the model's scores on human boxes of a class; reviewers see what scores more."""
@@ -120,7 +120,7 @@ class ValidationSettings(_Section):
     data: str = ""
     """A COCO file, or a folder of Pascal VOC or YOLO; relative to the workspace."""
     images: str = ""
-    """Its image folder; empty: `images` beside it."""
+    """Its image folder; empty: `images` next to it."""
 
     @field_validator("group_by")
     @classmethod

@@ -27,7 +27,7 @@ class RoundStatus:
     ap50: float | None
     """Of its model, 0 to 100; None where it was not measured."""
     next_step: str | None = None
-    """What an unfinished round goes on with; None once its boxes are up for review."""
+    """The step an unfinished round resumes with; None once its boxes are up for review."""
 
 
 @dataclass(frozen=True, slots=True)

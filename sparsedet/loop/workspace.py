@@ -83,7 +83,7 @@ class RoundFolder:
 
     @property
     def push(self) -> Path:
-        """What was put up for review, and where."""
+        """What was pushed for review, and where."""
         return self.root / "push.json"
 
     @property
@@ -179,7 +179,7 @@ def enclosing(path: Path) -> Workspace | None:
 def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
     """Return annotation file and image folder of `data`: a COCO file or a workspace folder.
 
-    A file's images are in `images` beside it, or in the workspace that it lies in.
+    A file's images are in `images` next to it, or in the workspace that it lies in.
 
     Raises:
         SparseDetError: when there is no such file, or a COCO file comes without image folder.

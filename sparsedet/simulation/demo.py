@@ -83,7 +83,7 @@ class Demo:
         callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
     ) -> DemoReport:
-        """Run the rounds against `tool`, going on where an earlier call stopped."""
+        """Run the rounds against `tool`, resuming where an earlier call stopped."""
         self._remember_rule(tool_name)
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
         self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
@@ -111,7 +111,7 @@ class Demo:
         )
 
     def _remember_rule(self, tool_name: str) -> None:
-        """Refuse to go on with a demo of another kind: its parts would not fit together."""
+        """Refuse to resume a demo of another kind: its parts would not fit together."""
         file, rule = self.root / "demo.json", {"tool": tool_name, **asdict(self.rule)}
         if not file.exists():
             write_json(file, rule)

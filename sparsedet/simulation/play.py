@@ -26,7 +26,7 @@ class SimulationReport:
     unsure: int
     """Boxes that were left undecided: they stay pending."""
     complete: int
-    """Images that were vouched for: every object has a box."""
+    """Images that were marked as complete: every object has a box."""
     seconds: float
     """Time that a person would have spent."""
 
@@ -48,10 +48,10 @@ def simulate_reviews(
     Args:
         tool: its account is the reviewer.
         review_project: as `PushReport` names it.
-        dataset: the pulled annotations, which tell the file names of the tool's images.
+        dataset: the pulled annotations, which name the files of the tool's images.
         reviewer: knows the full annotations of at least the open images.
         leave: the last that many open images are left for a person.
-        mark_complete: whether to vouch for images on which nothing is missing any more; False where
+        mark_complete: whether to mark images on which nothing is missing any more; False where
             the project has no control for it.
         progress: called after every image.
 

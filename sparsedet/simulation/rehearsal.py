@@ -20,7 +20,7 @@ from sparsedet.tool import Progress, ScriptableTool, no_progress
 
 @dataclass(frozen=True, slots=True)
 class RehearsedRound:
-    """A round, as only somebody who knows the truth can tell it."""
+    """A round in figures that only the truth can give."""
 
     round: int
     annotations: int
@@ -57,12 +57,12 @@ class Rehearsal:
     def run(
         self, count: int, *, leave_last: int = 0, progress: Progress = no_progress
     ) -> list[RehearsedRound]:
-        """Run `count` rounds, going on where an earlier call stopped, and return their figures.
+        """Run `count` rounds, resuming where an earlier call stopped, and return their figures.
 
         Args:
             count: rounds in all.
             leave_last: images of the last round's review that are left for a person.
-            progress: told how the reviews go on.
+            progress: of the reviews.
         """
         workspace = self.rounds.workspace
         for number in range(1, count + 1):

@@ -125,7 +125,7 @@ def review_regions(
 
 
 def shows_all(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> bool:
-    """Tell whether each of `objects` has a box of its class and its own, IoU 0.5 or more.
+    """Return whether each of `objects` has a box of its class and its own, IoU 0.5 or more.
 
     Boxes that are unsure don't count.
     """

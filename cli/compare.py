@@ -9,8 +9,7 @@ import typer
 from sparsedet.errors import SparseDetError
 
 from .options import Json
-from .output import emit_json, progress_bar, say, table
-from .replacing import COMPARISON, check_replaceable
+from .output import COMPARISON, check_replaceable, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.comparison import Boxes, Comparison, Section

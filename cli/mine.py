@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DATA_HELP, DataRoot, Device, Images, Json
-from .output import emit_json, progress_bar, say, table
-from .replacing import MINED, check_replaceable
+from .output import MINED, check_replaceable, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset

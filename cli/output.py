@@ -1,4 +1,4 @@
-"""Output: one JSON object on stdout with `--json`, everything meant for people on stderr or stdout.
+"""Output: JSON for machines, text and progress for people, and files that may be replaced.
 
 rich is imported when something is drawn, so that `--help` stays instant.
 """
@@ -12,8 +12,21 @@ from typing import Any
 
 import typer
 
+from sparsedet.errors import SparseDetError
 from sparsedet.runtime.launched import is_first_launched
 from sparsedet.tool import Progress
+
+_HEAD = 500
+"""Bytes of a file that show of which kind it is."""
+
+COMPARISON = (b'<meta name="generator" content="sparsedet compare">', "page of sparsedet compare")
+REPORT = (b'<meta name="generator" content="sparsedet report">', "page of sparsedet report")
+MINED = (b'"region_id"', "list of mined boxes")
+OUTCOMES = (b'"accepted"', "outcome of reviews")
+CSV = (b"region_id,", "table of mined boxes")
+
+_EMPTY_LIST = b"[]"
+"""What is left of mined boxes where nothing was mined."""
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
@@ -79,3 +92,28 @@ def progress_bar() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield report
+
+
+def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:
+    """Refuse to write over anything but an older file of the same kind.
+
+    Args:
+        path: what is to be written.
+        kind: what the beginning of such a file holds, and what it is, in words.
+        option: by which the path was given.
+
+    Raises:
+        SparseDetError: saying what is there.
+    """
+    mark, name = kind
+    if path.is_dir():
+        raise SparseDetError(f"{path}: is a folder; name the file to write with {option}")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if mark not in head and not (kind == MINED and head.strip() == _EMPTY_LIST):
+        raise SparseDetError(
+            f"{path}: exists already and is no {name}; it is left as it is, name another one with "
+            f"{option}"
+        )

@@ -8,8 +8,7 @@ import typer
 from sparsedet.loop.workspace import Workspace
 
 from .options import Json
-from .output import emit_json, say
-from .replacing import REPORT, check_replaceable
+from .output import REPORT, check_replaceable, emit_json, say
 
 
 def report(

@@ -1,6 +1,6 @@
 """`sparsedet review`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +10,8 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .merging import show_merge
 from .options import Json
-from .output import command, emit_json, progress_bar, say, table
-from .replacing import OUTCOMES, check_replaceable
+from .output import OUTCOMES, check_replaceable, command, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
@@ -96,7 +94,7 @@ def review(
     total = ("all", *(outcomes[name] for name in _OUTCOMES))
     table(f"Mined boxes in {record.path}", ("class", *_OUTCOMES), [*sorted(rows), total])
     if merge:
-        show_merge(merged, command("review", folder, "--merge --write"), written=write)
+        _show_merge(merged, command("review", folder, "--merge --write"), written=write)
 
 
 def _merge(record: "Ledger", connect: "Connections", *, write: bool) -> Sequence[dict[str, Any]]:
@@ -120,6 +118,30 @@ def _merge(record: "Ledger", connect: "Connections", *, write: bool) -> Sequence
             record.record_merge(place, images)
         merged += [asdict(image) for image in images]
     return merged
+
+
+def _show_merge(images: Sequence[Mapping[str, Any]], command: str, *, written: bool) -> None:
+    """Print what a merge did, or would do, and every conflict; `command` would write it."""
+    changed = [image for image in images if image["outcome"] == "changed"]
+    conflicts = [image for image in images if image["outcome"] == "conflict"]
+    table(
+        "Merged into the source annotations" if written else "A merge would change",
+        ("", "images", "added", "edited", "removed", "marked complete"),
+        [
+            (
+                "changed",
+                len(changed),
+                *(sum(image[key] for image in changed) for key in ("added", "edited", "removed")),
+                sum(image["marked_complete"] for image in changed),
+            ),
+            ("the same already", len(images) - len(changed) - len(conflicts), "", "", "", ""),
+            ("conflicts", len(conflicts), "", "", "", ""),
+        ],
+    )
+    for image in conflicts:
+        say(f"conflict: image {image['tool_id']}: {image['detail']}; left as it is")
+    if not written and changed:
+        say(f"nothing was written; to write it: {command}")
 
 
 def _outcomes(record: "Ledger") -> dict[str, Any]:

@@ -12,7 +12,6 @@ from sparsedet.errors import SparseDetError
 from .options import DataRoot, Json, Tool, Url
 from .output import emit_json, progress_bar, say, table
 from .recipes import RECIPE_HELP, choose_recipe, refuse_with_released, show_recipes
-from .split_source import read_source
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
@@ -165,7 +164,7 @@ def split(
     distance = DISTANCE if near_duplicate_distance is None else near_duplicate_distance
     check_distance(distance)
     with without_collector(), atomic_folder(output) as folder:
-        dataset, source, cache = read_source(data, project, url, tool, images, folder / "pulled")
+        dataset, source, cache = _read_source(data, project, url, tool, images, folder / "pulled")
         if file is not None:
             record = write_released(read_released(file, dataset), folder, source=source)
         else:
@@ -183,6 +182,53 @@ def split(
         if record["validation"] and not record["validation"]["near_duplicates"]:
             why = "that takes the images (--images)" if near_duplicates else "--no-near-duplicates"
             say(f"Near duplicates were not looked for: {why}.")
+
+
+def _read_source(
+    data: Path | None,
+    project: str | None,
+    url: str | None,
+    tool: str,
+    images: Path | None,
+    pulled: Path,
+) -> "tuple[Dataset, str | dict[str, str], Path | None]":
+    """Return the full dataset, what `split.json` says about its origin, and its image folder."""
+    from sparsedet.annotations import check_images, read_coco
+    from sparsedet.formats import detect_format, read_dataset
+    from sparsedet.loop.workspace import locate
+
+    if data is not None and project is None:
+        if data.is_dir() and detect_format(data) != "coco":
+            dataset, folder = read_dataset(data, images=images)
+            return dataset, str(data), folder
+        file, folder = locate(data, images) if data.is_dir() else (data, images)
+        dataset = read_coco(file)
+        if folder is not None:
+            check_images(dataset, folder)
+        return dataset, str(file), folder
+    if project is not None and data is None:
+        return _pull(project, url, tool, images, pulled)
+    raise SparseDetError("give either an annotation file (or a workspace folder) or --project")
+
+
+def _pull(
+    project: str, url: str | None, tool: str, images: Path | None, folder: Path
+) -> "tuple[Dataset, dict[str, str], Path]":
+    """Pull a project into the workspace `folder`, or its images into `images` where given."""
+    from sparsedet.annotations import write_coco
+    from sparsedet.loop.settings import Settings, Source
+    from sparsedet.loop.workspace import Workspace
+    from sparsedet.tool import load_integration
+
+    workspace = Workspace(folder)
+    connection = load_integration(tool)(url)
+    with progress_bar() as progress:
+        cache = images or workspace.images
+        dataset = connection.pull(project, cache, progress)
+    source = Source(tool=tool, url=connection.url, project=project)
+    write_coco(dataset, workspace.annotations)
+    workspace.write_settings(Settings(source=source))
+    return dataset, source.model_dump(), cache
 
 
 def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "Validation | None":

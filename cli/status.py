@@ -9,8 +9,7 @@ import typer
 from sparsedet.loop.workspace import Workspace
 
 from .options import Json
-from .output import command, emit_json, say, table
-from .replacing import CSV, check_replaceable
+from .output import CSV, check_replaceable, command, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts

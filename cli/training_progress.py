@@ -1,8 +1,12 @@
 """The progress of a training on the terminal: iterations, time left, losses, speed, memory."""
 
+import statistics
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -20,7 +24,6 @@ from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import LOG_PERIOD, StageProgress
 
 from .output import draws, say
-from .time_left import TimeLeft, shown
 
 _SHORT_NAMES = {
     "total_loss": "loss",
@@ -36,6 +39,10 @@ _NARROW = 105
 """Columns of a terminal that has none for the bar."""
 _LINE_PERIOD = 2 * LOG_PERIOD
 """Iterations between two lines where there is no terminal to draw on."""
+_STEPS = 50
+"""The latest steps, which the others are expected to be like."""
+_PAUSE = 5.0
+"""A step that took so many times as long as most was none: mining or a validation lay in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +143,41 @@ class TrainingProgress:
             self._tasks[what] = self._bars.add_task(what, total=total, left=left, figures=figures)
         self._bars.update(self._tasks[what], completed=done, left=left, figures=figures)
         return left
+
+
+class TimeLeft:
+    """Estimates the time left from how long the latest steps took.
+
+    Steps that were done before the first call don't count, as when a training is resumed.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=_STEPS)
+        self._last: tuple[int, float] | None = None
+
+    def after(self, done: int, total: int, now: float | None = None) -> float | None:
+        """Note that `done` steps of `total` are done; return the seconds left.
+
+        Args:
+            done: steps; fewer than in the last call where something new has begun.
+            total: steps in all.
+            now: seconds of a clock; None: `time.monotonic()`.
+
+        Returns:
+            None where no step's time is known yet.
+        """
+        now = time.monotonic() if now is None else now
+        steps_before, before = self._last or (done, now)
+        self._last = done, now
+        if done > steps_before:
+            self._seconds.append((now - before) / (done - steps_before))
+        if not self._seconds:
+            return None
+        most = statistics.median(self._seconds)
+        usual = [seconds for seconds in self._seconds if seconds <= _PAUSE * most]
+        return statistics.fmean(usual) * (total - done)
+
+
+def shown(seconds: float | None) -> str:
+    """Return a time as `H:MM:SS`, with days before it where there are some."""
+    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))

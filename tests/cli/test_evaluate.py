@@ -1,8 +1,54 @@
-"""`sparsedet eval`: the table of figures that people read."""
+"""`sparsedet eval`: the table of figures; and training, evaluating and mining on VOC and YOLO."""
+
+import json
+from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations import Dataset
 from sparsedet.cli.evaluate import show_evaluation
+from sparsedet.formats import load_format
+from sparsedet.simulation.scenes import make_scenes
+from tests.cli.command import sparsedet
+
+SHORT = ["SOLVER.MAX_ITER", "2", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"]
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Dataset:
+    return make_scenes(4, tmp_path / "scenes", seed=1)
+
+
+def write(dataset: Dataset, name: str, folder: Path) -> Path:
+    folder.mkdir()
+    load_format(name).write(dataset, folder, images=folder.parent / "scenes")
+    return folder
+
+
+def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
+    yolo, run = write(scenes, "yolo", tmp_path / "yolo"), tmp_path / "run"
+    # One image lacks classes that the model knows.
+    part = write(scenes.with_images(scenes.images[:1]), "voc", tmp_path / "part")
+    assert len(load_format("voc").read(part).dataset.categories) < len(scenes.categories)
+    given = ["--train", str(yolo), "--val", str(part), "--method", "plain"]
+    result = sparsedet("train", *given, "-o", run, "--json", *SHORT)
+    assert result.status == 0, result.err
+    evaluation = result.json()["evaluation"]
+    assert (evaluation["images"], len(evaluation["per_class"])) == (1, len(scenes.categories))
+    assert json.loads((run / "run.json").read_text())["train"] == str(yolo)
+    assert sparsedet("train", "--resume", "--train", yolo, "-o", run).status == 0
+    result = sparsedet("eval", run, "--data", yolo / "data.yaml", "--json")
+    assert result.status == 0, result.err
+    assert result.json()["annotations"] == len(scenes.boxes)
+    assert result.json().keys() >= {"AP", "AP50", "VOC07_AP50", "VOC12_AP50"}
+    mined = tmp_path / "mined.json"
+    result = sparsedet("mine", run, "--data", part, "-o", mined, "--quantile", "0")
+    assert result.status == 0, result.err
+    assert json.loads((tmp_path / "mined.meta.json").read_text())["data"] == str(part)
+    # Nothing in VOC's files tells the annotation tool which boxes these are.
+    assert "boxes are pushed by ids that come with a pull" in (
+        sparsedet("push", mined, "--data", part, "--project", "1").error()
+    )
 
 
 def test_the_table_has_coco_s_and_pascal_voc_s_figures(capsys: pytest.CaptureFixture[str]) -> None:

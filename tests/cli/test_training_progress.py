@@ -9,8 +9,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sparsedet.annotations import Box
-from sparsedet.cli.time_left import TimeLeft, shown
-from sparsedet.cli.training_progress import Layout, TrainingProgress, training_progress
+from sparsedet.cli.training_progress import (
+    Layout,
+    TimeLeft,
+    TrainingProgress,
+    shown,
+    training_progress,
+)
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.stage import StageProgress
 

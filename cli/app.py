@@ -1,13 +1,15 @@
-"""The Typer app: commands, and errors as one line on stderr."""
+"""The Typer app: commands by what they are for, and errors as one line on stderr."""
 
 import logging
 import os
 import signal
 import sys
 import warnings
-from typing import Annotated, Never
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Never
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from sparsedet import __version__
 from sparsedet.errors import SparseDetError
@@ -28,6 +30,7 @@ from . import (
     mine,
     pull,
     push,
+    recipes,
     report,
     review,
     round,
@@ -37,16 +40,88 @@ from . import (
     train,
 )
 
+_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
+    "Loop": {
+        "round": round.run_round,
+        "status": status.status,
+        "report": report.report,
+        "pull": pull.pull,
+        "mine": mine.mine,
+        "push": push.push,
+        "review": review.review,
+        "simulate": simulate.simulate,
+    },
+    "Data": {
+        "split": split.split,
+        "recipes": recipes.recipes,
+        "compare": compare.compare,
+        "convert": convert.convert,
+    },
+    "Training": {"train": train.train, "eval": evaluate.evaluate},
+}
+"""Panel of the help -> command's name -> command."""
+
+_ENDED_BY_INTERRUPT = 130
+
+
+class PanelCommand(TyperCommand):
+    """A command whose help has a section for each `rich_help_panel` of its parameters.
+
+    Typer draws panels as boxes only, whose columns cut long options short at 80 columns, and
+    importing rich would take as long as everything else.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections in the order of the parameters."""
+        _write_panels(self, ctx, formatter)
+
+
+class PanelGroup(TyperGroup):
+    """A group whose help has a section for each `rich_help_panel` of its commands."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands before the few options."""
+        self.format_commands(ctx, formatter)
+        _write_panels(self, ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections in the order of the commands, with aligned summaries."""
+        width = max(map(len, self.commands))
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            summary = command.get_short_help_str(formatter.width - width - 6)
+            panel = getattr(command, "rich_help_panel", None) or "Commands"
+            panels.setdefault(panel, []).append((name.ljust(width), summary))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+def _write_panels(command: Any, ctx: Any, formatter: Any) -> None:
+    panels: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+    for parameter in command.get_params(ctx):
+        if (record := parameter.get_help_record(ctx)) is None:
+            continue
+        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        panel = getattr(parameter, "rich_help_panel", None) or default
+        panels.setdefault(panel, []).append(record)
+    for panel, records in panels.items():
+        if records:
+            with formatter.section(panel):
+                formatter.write_dl(records)
+
+
 app = typer.Typer(
     name="sparsedet",
     help="Train detectors on sparsely annotated images, mine the boxes that the annotators missed, "
     "and push them back to Label Studio for review.",
+    cls=PanelGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-_ENDED_BY_INTERRUPT = 130
 
 
 def _print_version(wanted: bool) -> None:
@@ -69,10 +144,10 @@ def _options(
 ) -> None:
     os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
     if not debug:
-        # Deprecations inside torch and detectron2 are nothing that a user can mend.
+        # Nobody who uses sparsedet can fix deprecations inside torch and detectron2.
         warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
     if is_launched():
-        # Else every process tells on stderr how torch could be a little faster.
+        # Else every process advises on stderr how torch could be a little faster.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     quiet = logging.WARNING if is_first_launched() else logging.ERROR
     logging.basicConfig(
@@ -80,26 +155,13 @@ def _options(
         format="%(levelname)s: %(message)s",
         stream=sys.stderr,
     )
-    # Of files that only one process has to do with, no other one can tell.
+    # An unreadable file may concern one process only: every one reports its own.
     logging.getLogger("sparsedet.runtime.unreadable").setLevel(logging.WARNING)
 
 
-app.command("init")(init.init)
-app.command("round")(round.run_round)
-app.command("status")(status.status)
-app.command("report")(report.report)
-app.command("pull")(pull.pull)
-app.command("convert")(convert.convert)
-app.command("split")(split.split)
-app.command("compare")(compare.compare)
-app.command("train")(train.train)
-app.command("eval")(evaluate.evaluate)
-app.command("mine")(mine.mine)
-app.command("push")(push.push)
-app.command("review")(review.review)
-app.command("simulate")(simulate.simulate)
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, cls=PanelCommand, rich_help_panel=_panel)(_command)
 
 
 def _end(number: int, frame: object) -> Never:
@@ -108,13 +170,13 @@ def _end(number: int, frame: object) -> Never:
 
 
 def main() -> None:
-    """Run the command line; turn errors that the user can mend into one line and status 1."""
+    """Run the command line; errors that the user can fix become one line and status 1."""
     signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except SystemExit as end:
         if end.code == _ENDED_BY_INTERRUPT and speaks_of_the_end():
-            typer.echo("interrupted; call it again to go on (train: with --resume)", err=True)
+            typer.echo("interrupted; repeat the command to resume (train: with --resume)", err=True)
         raise
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sparsedet") or os.environ.get("SPARSEDET_DEBUG"):

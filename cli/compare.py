@@ -8,7 +8,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
-from .options import Json
+from .options import Json, complete_recipes
 from .output import COMPARISON, check_replaceable, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def compare(
             "--recipe",
             help="Test this recipe: a name, or the path of a YAML file. Give it again for several. "
             "Default: all that come with sparsedet.",
+            autocompletion=complete_recipes,
         ),
     ] = None,
     absent_images: Annotated[
@@ -56,7 +57,7 @@ def compare(
         typer.Option(
             "--absent-images",
             help="What is made of images that SPARSE lacks: removed (all their boxes are gone), "
-            "left-out, or auto: left out where val.json beside SPARSE holds them, or where SPARSE "
+            "left-out, or auto: left out where val.json next to SPARSE has them, or where SPARSE "
             "holds other images without boxes; else recipes are tested both ways.",
         ),
     ] = "auto",
@@ -65,12 +66,12 @@ def compare(
     ] = 1,
     json_output: Json = False,
 ) -> None:
-    """Compare a sparse file with its full file.
+    """Show what a sparse file lacks, and which recipes explain it.
 
-    Tells what was removed: by class, boxes per image, size, place and neighbourhood. Tells which
-    recipes explain it and which it rules out, each with a p-value. Images are known by their file
-    names, or the last part of these where folders differ; classes by their names. Crowd regions are
-    left out.
+    Compares it with its full file: what was removed by class, boxes per image, size, place and
+    neighbourhood; which recipes explain it and which it rules out, each with a p-value. Images are
+    known by their file names, or the last part of these where folders differ; classes by their
+    names. Crowd regions are left out.
     """
     from sparsedet.comparison import AbsentImages, compare
     from sparsedet.sparsify import load_recipe, recipe_names
@@ -135,7 +136,7 @@ def _boxes(path: Path) -> "Boxes":
 
 
 def _validation(sparse: Path) -> list[str]:
-    """Return the file names of the validation images that `sparsedet split` put beside a file.
+    """Return the file names of the validation images that `sparsedet split` put next to a file.
 
     Raises:
         AnnotationError: when there is a `val.json` that is no COCO file.

@@ -7,7 +7,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
-from .options import Json
+from .options import Json, complete_formats
 from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -32,12 +32,19 @@ def convert(
     ],
     to: Annotated[
         str,
-        typer.Option("--to", help="The format to write: coco, voc or yolo.", show_default=False),
+        typer.Option(
+            "--to",
+            help="The format to write: coco, voc or yolo.",
+            show_default=False,
+            autocompletion=complete_formats,
+        ),
     ],
     from_format: Annotated[
         str | None,
         typer.Option(
-            "--from", help="The format of SOURCE: coco, voc or yolo. Default: what it looks like."
+            "--from",
+            help="The format of SOURCE: coco, voc or yolo. Default: what it looks like.",
+            autocompletion=complete_formats,
         ),
     ] = None,
     split: Annotated[
@@ -62,7 +69,7 @@ def convert(
     ] = True,
     json_output: Json = False,
 ) -> None:
-    """Convert annotated images between COCO, Pascal VOC and YOLO.
+    """Convert annotations between COCO, Pascal VOC and YOLO.
 
     Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
     place for crowd regions, verified negatives, exhaustive images and ids. OUTPUT holds

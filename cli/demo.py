@@ -8,7 +8,7 @@ import typer
 
 from sparsedet.seeds import MAX_SEED
 
-from .options import Device, Json
+from .options import DEFAULT_TOOL, Device, Json, complete_tools
 from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ def demo(
     tool: Annotated[
         str,
         typer.Option(
-            "--tool", help="label-studio, or files: the same loop with folders, without a server."
+            "--tool",
+            help="label-studio, or files: the same loop with folders, without a server.",
+            autocompletion=complete_tools,
         ),
-    ] = "label-studio",
+    ] = DEFAULT_TOOL,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
     iterations: Annotated[
         int, typer.Option("--iterations", min=1, help="Iterations of each training.")
@@ -39,11 +41,11 @@ def demo(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Show rounds of active annotation on generated data.
+    """Run the loop on generated data, with a scripted reviewer.
 
     A local Label Studio, trainings, mined boxes, scripted reviews. Needs nothing but an installed
-    Label Studio (`make label-studio`). Called again, it goes on where it stopped; a finished demo
-    with --keep just starts the server.
+    Label Studio (see `sparsedet doctor`). An interrupted demo resumes where it stopped; a finished
+    one with --keep just starts the server.
     """
     from sparsedet.simulation.demo import Demo, DemoRule
     from sparsedet.tool import load_local_integration
@@ -54,7 +56,7 @@ def demo(
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
-    first = "; Label Studio's first start takes a minute" if tool == "label-studio" else ""
+    first = "; Label Studio's first start takes a minute" if tool == DEFAULT_TOOL else ""
     say(f"everything goes into {output}{first}")
     with integration.local(output / tool, keep=keep) as local:
         with progress_bar() as progress, training_progress() as report:
@@ -64,7 +66,9 @@ def demo(
         else:
             _show(result)
         if keep and local.user:
-            say(f"Label Studio runs on: log in as {local.user} with password {local.password}")
+            say(
+                f"Label Studio keeps running: log in as {local.user} with password {local.password}"
+            )
         elif local.user:
             say("Label Studio stops now; `sparsedet demo --keep` starts it again to look around")
 

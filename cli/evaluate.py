@@ -33,8 +33,8 @@ def evaluate(
 ) -> None:
     """Measure a trained model.
 
-    Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and beside them
-    Pascal VOC's AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
+    Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and Pascal VOC's
+    AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
     torchrun every process takes its share of the images.
     """
     from sparsedet.data_sources import read_data

@@ -10,10 +10,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import Json, Mode, Url, push_mode
+from .options import DEFAULT_TOOL, Json, Mode, Url, complete_tools, push_mode
 from .output import command, emit_json, say
 
-_DEFAULT_TOOL = "label-studio"
 _USUAL_SERVER = "http://localhost:8080"
 _DEFAULT_CONTROL = "sparsedet_complete"
 
@@ -24,7 +23,11 @@ def init(
     ] = Path(),
     tool: Annotated[
         str | None,
-        typer.Option("--tool", help="The annotation tool's integration: label-studio or files."),
+        typer.Option(
+            "--tool",
+            help="The annotation tool's integration: label-studio or files.",
+            autocompletion=complete_tools,
+        ),
     ] = None,
     url: Url = None,
     project: Annotated[
@@ -38,14 +41,14 @@ def init(
         str | None,
         typer.Option(
             "--complete-control",
-            help="The control by which people vouch that every object of an image has a box. "
+            help="The control that marks an image as completely labelled. "
             f"Default: {_DEFAULT_CONTROL}.",
         ),
     ] = None,
     mode: Mode = "review-project",
     json_output: Json = False,
 ) -> None:
-    """Connect a folder with a project, for rounds of active annotation.
+    """Connect a folder with a project of your annotation tool.
 
     Asks for what is not given, tries the connection, and writes sparsedet.toml. The API key comes
     from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
@@ -60,9 +63,9 @@ def init(
             f"{workspace.settings_file}: exists already; edit it, or choose another folder"
         )
     asks = sys.stdin.isatty() and not json_output
-    tool = tool or (_ask("Annotation tool", _DEFAULT_TOOL) if asks else _DEFAULT_TOOL)
+    tool = tool or (_ask("Annotation tool", DEFAULT_TOOL) if asks else DEFAULT_TOOL)
     integration = load_integration(tool)
-    server = tool == _DEFAULT_TOOL
+    server = tool == DEFAULT_TOOL
     if url is None and asks and not (server and os.environ.get("LABEL_STUDIO_URL")):
         url = _ask("Its address" if server else "Folder", _USUAL_SERVER if server else ".")
     if project is None and not asks:

@@ -1,50 +1,122 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share, and the values that the shell completes.
 
+Completing a value must be instant: nothing here imports torch or detectron2.
+"""
+
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.tool import PushMode
+from sparsedet.recipe_files import recipe_files
+from sparsedet.tool import PushMode, integration_names
+
+DEFAULT_TOOL = "label-studio"
 
 DATA_HELP = "COCO file, folder (workspace, Pascal VOC or YOLO), or registered name."
+
+
+def complete_configs() -> list[str]:
+    """Return the names of the training configurations."""
+    found = (entry.name for entry in files("sparsedet.configs").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def complete_devices() -> list[str]:
+    """Return what a training can run on."""
+    from sparsedet.loop.settings import TrainingSettings
+
+    return list(get_args(TrainingSettings.model_fields["device"].annotation))
+
+
+def complete_formats() -> list[str]:
+    """Return the names of the file formats."""
+    from sparsedet.formats import format_names
+
+    return format_names()
+
+
+def complete_methods() -> list[str]:
+    """Return the names of the training methods."""
+    from sparsedet.loop.settings import TrainingSettings
+
+    return list(get_args(TrainingSettings.model_fields["method"].annotation))
+
+
+def complete_modes() -> list[str]:
+    """Return the ways in which mined boxes are put up for review."""
+    return list(get_args(PushMode))
+
+
+def complete_recipes() -> list[str]:
+    """Return the names of the recipes."""
+    return list(recipe_files())
+
+
+def complete_released() -> list[str]:
+    """Return the names of the published split files."""
+    from sparsedet.data_sources import RELEASED
+
+    return list(RELEASED)
+
+
+def complete_tools() -> list[str]:
+    """Return the names of the installed integrations."""
+    return integration_names()
+
+
+def data_root_option(panel: str | None = None) -> Any:
+    """Return `--data-root`, in a panel of a command's help."""
+    return typer.Option(
+        "--data-root",
+        envvar="SPARSEDET_DATA",
+        help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
+        rich_help_panel=panel,
+    )
+
+
+def url_option(panel: str | None = None) -> Any:
+    """Return `--url`, in a panel of a command's help."""
+    return typer.Option(
+        "--url",
+        help="The tool's address; with --tool files, the folder of the projects. Default: "
+        "LABEL_STUDIO_URL, or this folder.",
+        rich_help_panel=panel,
+    )
+
+
+def images_option(panel: str | None = None) -> Any:
+    """Return `--images`, in a panel of a command's help."""
+    return typer.Option(
+        "--images",
+        help="Image folder. Default: `images` next to the annotation file.",
+        rich_help_panel=panel,
+    )
+
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, for machines.")
 ]
-Images = Annotated[
-    Path | None,
-    typer.Option("--images", help="Image folder. Default: `images` beside the annotation file."),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root",
-        envvar="SPARSEDET_DATA",
-        help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
-    ),
-]
+Images = Annotated[Path | None, images_option()]
+DataRoot = Annotated[Path | None, data_root_option()]
+Url = Annotated[str | None, url_option()]
 Device = Annotated[
-    str, typer.Option("--device", help="auto (CUDA where there is some), cpu or cuda.")
-]
-Tool = Annotated[
-    str, typer.Option("--tool", help="The annotation tool's integration.", show_default=True)
+    str,
+    typer.Option(
+        "--device",
+        help="auto (CUDA where there is some), cpu or cuda.",
+        autocompletion=complete_devices,
+    ),
 ]
 Mode = Annotated[
     str,
     typer.Option(
         "--mode",
-        help="review-project: a project beside the annotated one, for any number of reviewers. "
+        help="review-project: a project next to the annotated one, for any number of reviewers. "
         "draft: drafts on the annotations themselves, which only your account sees.",
-    ),
-]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        help="The tool's address; with --tool files, the folder of the projects. Default: "
-        "LABEL_STUDIO_URL, or this folder.",
+        autocompletion=complete_modes,
     ),
 ]
 

@@ -9,15 +9,13 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import Json, Url
+from .options import DEFAULT_TOOL, Json, Url, complete_tools
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
     from sparsedet.loop.settings import Settings
     from sparsedet.tool import AnnotationTool
-
-_DEFAULT_TOOL = "label-studio"
 
 
 def pull(
@@ -38,22 +36,24 @@ def pull(
         typer.Option(
             "--tool",
             help="The annotation tool's integration: label-studio or files. "
-            f"Default: the workspace's, else {_DEFAULT_TOOL}.",
+            f"Default: the workspace's, else {DEFAULT_TOOL}.",
+            autocompletion=complete_tools,
         ),
     ] = None,
     feedback: Annotated[
         bool,
         typer.Option(
-            help="Add what reviewers made of the boxes that were pushed from this workspace: "
+            help="Add the reviews of the boxes that were pushed from this workspace: "
             "accepted and edited ones as annotations, rejected ones as verified negatives."
         ),
     ] = True,
     json_output: Json = False,
 ) -> None:
-    """Copy a project's annotations and images into a workspace folder.
+    """Copy a project's annotations and images into a workspace.
 
     The API key comes from LABEL_STUDIO_API_KEY, or is asked for. Images that are there already are
-    not downloaded again: an interrupted pull goes on, a repeated one refreshes the annotations.
+    not downloaded again: repeat an interrupted pull to resume it, or any to refresh the
+    annotations.
     """
     from sparsedet.annotations import write_coco
     from sparsedet.loop.settings import Settings, Source
@@ -67,7 +67,7 @@ def pull(
             raise SparseDetError(
                 f"which project? Give --project ({output} has not been pulled before)"
             )
-        tool = tool or (known.source.tool if known else _DEFAULT_TOOL)
+        tool = tool or (known.source.tool if known else DEFAULT_TOOL)
         connection = load_integration(tool)(
             url or (known.source.url if known else None),
             complete_control=known.review.complete_control if known else None,

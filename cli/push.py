@@ -11,7 +11,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing
 
-from .options import Json, Url, push_mode
+from .options import DEFAULT_TOOL, Json, Url, complete_modes, complete_tools, push_mode
 from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def push(
         typer.Option(
             "--ledger",
             help="Record of every box ever pushed. Default: the workspace's; without workspace "
-            "`ledger.sqlite` beside MINED.",
+            "`ledger.sqlite` next to MINED.",
         ),
     ] = None,
     model_version: Annotated[
@@ -50,20 +50,25 @@ def push(
         typer.Option(
             "--mode",
             help="review-project or draft; see `sparsedet init`. Default: the workspace's.",
+            autocompletion=complete_modes,
         ),
     ] = None,
     url: Url = None,
     tool: Annotated[
         str | None,
-        typer.Option("--tool", help="The annotation tool's integration. Default: the workspace's."),
+        typer.Option(
+            "--tool",
+            help="The annotation tool's integration. Default: the workspace's.",
+            autocompletion=complete_tools,
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Put mined boxes up for review beside the human ones.
+    """Put mined boxes up for review, together with the human ones.
 
-    They go into a review project beside the annotated one; with --mode draft onto the annotations,
+    They go into a review project next to the annotated one; with --mode draft onto the annotations,
     as drafts that only you see. They never go into the annotations themselves. Pushing the same
-    boxes again changes nothing; an interrupted push is completed by repeating it.
+    boxes again changes nothing; repeat an interrupted push to complete it.
     """
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
@@ -156,7 +161,7 @@ def _source(
             "which project? Give --project (the data does not lie in a pulled workspace)"
         )
     return Source(
-        tool=tool or (known.tool if known else "label-studio"),
+        tool=tool or (known.tool if known else DEFAULT_TOOL),
         url=url or (known.url if known else ""),
         project=project or (known.project if known else ""),
     )

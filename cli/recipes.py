@@ -1,23 +1,54 @@
-"""The recipe options of `sparsedet split`: which recipe, its parameters, and what there is."""
+"""`sparsedet recipes`, and the recipe that `sparsedet split` is asked for."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.recipe_files import recipe_files
 
+from .options import DataRoot, Json, complete_recipes
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import Recipe
 
-RECIPE_HELP = (
-    f"Which boxes to remove: {', '.join(recipe_files())} (see --recipes), or the path of a YAML "
-    "file. Without it, images are only divided into training and validation."
-)
+_WIDEST = 100
+"""Columns of text in a wider terminal."""
+
+
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A recipe to show: a name, or the path of a YAML file. Default: list all.",
+            show_default=False,
+            autocompletion=complete_recipes,
+        ),
+    ] = None,
+    data_root: DataRoot = None,
+    json_output: Json = False,
+) -> None:
+    """List the recipes of sparse splits, or show one.
+
+    A recipe says which boxes `sparsedet split` removes. With NAME its rules, their parameters and
+    its source are shown. The list also names the published split files, and which of them lie below
+    --data-root.
+    """
+    from sparsedet.sparsify import load_recipe
+
+    if name is None:
+        _list_recipes(data_root, json_output=json_output)
+        return
+    recipe = load_recipe(name)
+    if json_output:
+        emit_json(_as_json(recipe))
+    else:
+        _show(recipe)
 
 
 def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str]) -> "Recipe | None":
@@ -44,52 +75,66 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
     return recipe if drop is None else recipe.with_drop(drop)
 
 
-def refuse_with_released(given: Mapping[str, object]) -> None:
-    """Refuse options (by name, None where not given) that would change a released file."""
-    if unfit := [name for name, value in given.items() if value is not None]:
-        raise SparseDetError(f"--released uses the file as it is; leave out {' and '.join(unfit)}")
-
-
-def show_recipes(data_root: Path | None, *, json_output: bool) -> None:
+def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
     """Print every recipe, and which of the published split files are at hand."""
     from sparsedet.data_sources import RELEASED, is_at_hand
-    from sparsedet.sparsify import load_recipe
+    from sparsedet.sparsify import load_recipe, recipe_names
 
-    recipes = [load_recipe(name) for name in recipe_files()]
+    found = [load_recipe(name) for name in recipe_names()]
     if json_output:
-        emit_json(
+        published = [
             {
-                "recipes": [
-                    {**recipe.as_json(), "description": recipe.description} for recipe in recipes
-                ],
-                "paper": [
-                    {
-                        "name": split.name,
-                        "dataset": split.dataset,
-                        "dropped": split.dropped,
-                        "at_hand": is_at_hand(split, data_root),
-                    }
-                    for split in RELEASED.values()
-                ],
+                "name": split.name,
+                "dataset": split.dataset,
+                "dropped": split.dropped,
+                "at_hand": is_at_hand(split, data_root),
             }
-        )
+            for split in RELEASED.values()
+        ]
+        emit_json({"recipes": [_as_json(recipe) for recipe in found], "paper": published})
         return
-    width = max(len(recipe.name) for recipe in recipes)
-    lines = [f"  {recipe.name:<{width}}  {_first_sentence(recipe)}" for recipe in recipes]
-    typer.echo("\n".join(["recipes (--recipe NAME):", *lines]))
-    at_hand = {
-        name: "yes" if is_at_hand(split, data_root) else "" for name, split in RELEASED.items()
-    }
+    width = max(len(recipe.name) for recipe in found)
+    typer.echo("recipes (sparsedet split --recipe NAME; sparsedet recipes NAME shows one):")
+    for recipe in found:
+        typer.echo(f"  {recipe.name:<{width}}  {_first_sentence(recipe)}")
     table(
-        "\npaper: published split files, used as they are (--released NAME); no recipe is one",
+        "\npublished split files, used as they are (sparsedet split --released NAME):",
         ["file", "dataset", "dropped", f"below {data_root}" if data_root else "at hand"],
         [
-            [split.name, split.dataset, split.dropped, at_hand[split.name]]
+            [
+                split.name,
+                split.dataset,
+                split.dropped,
+                "yes" if is_at_hand(split, data_root) else "",
+            ]
             for split in RELEASED.values()
         ],
     )
     if data_root is None:
         say("Files are looked for below --data-root (or SPARSEDET_DATA), which is not given.")
+
+
+def _show(recipe: "Recipe") -> None:
+    """Print a recipe for people."""
+    typer.echo(f"{recipe.name}\n\n{_paragraph(recipe.description)}")
+    rules = recipe.as_json()["rules"]
+    typer.echo("\nrules (--set NAME=VALUE changes a parameter):")
+    for rule in rules:
+        typer.echo(f"  {rule['rule']}")
+        width = max(map(len, rule["parameters"]))
+        for parameter, value in rule["parameters"].items():
+            typer.echo(f"    {parameter:<{width}}  {value}")
+    typer.echo(f"\nsource:\n{_paragraph(recipe.source)}")
+
+
+def _paragraph(text: str) -> str:
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    indent = "  "
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def _as_json(recipe: "Recipe") -> dict[str, Any]:
+    return {**recipe.as_json(), "description": recipe.description}
 
 
 def _first_sentence(recipe: "Recipe") -> str:

@@ -30,10 +30,10 @@ def report(
     ] = 6,
     json_output: Json = False,
 ) -> None:
-    """Write one HTML page about a workspace: its rounds in curves, tables and pictures.
+    """Write an HTML page about the rounds of a workspace.
 
-    The page holds everything it shows, so it can be mailed or archived; it names your classes and
-    image files and contains some of the images.
+    It has curves, tables and pictures, and holds everything it shows, so it can be mailed or
+    archived; it names your classes and image files and contains some of the images.
     """
     from sparsedet.reporting.report import write_report
 

@@ -31,8 +31,8 @@ def review(
         bool,
         typer.Option(
             "--merge",
-            help="Bring the reviews into the source annotations. Without --write this only tells "
-            "what would happen.",
+            help="Bring the reviews into the source annotations. Without --write this only shows "
+            "what would change.",
         ),
     ] = False,
     write: Annotated[

@@ -17,18 +17,19 @@ def run_round(
         Path, typer.Argument(metavar="WORKSPACE", help="Folder that `sparsedet init` made.")
     ] = Path(),
     force: Annotated[
-        bool, typer.Option("--next", help="Begin the next round even if nobody reviewed anything.")
+        bool, typer.Option("--next", help="Start the next round even if nobody reviewed anything.")
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Begin the unfinished round anew, with a fresh pull."),
+        typer.Option("--restart", help="Start the unfinished round over, with a fresh pull."),
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Run a round: pull, split, train, mine, push; then it is the reviewers' turn.
+    """Run a round: pull, split, train, mine and push.
 
-    Called again, it collects what they accepted, edited and rejected, and runs the next round with
-    it. Interrupted anywhere, it goes on there. sparsedet.toml says how rounds are run.
+    Then it is the reviewers' turn. The next call collects what they accepted, edited and rejected,
+    and runs the next round with it. An interrupted round resumes where it stopped. sparsedet.toml
+    says how rounds are run.
     """
     from sparsedet.tool import load_integration
 
@@ -59,7 +60,7 @@ def run_round(
         )
     elif result.state == "waiting":
         typer.echo(f"round {result.round}: nobody has reviewed anything yet at {result.url}")
-        say(f"next: review there, then: {again} (--next begins the next round all the same)")
+        say(f"next: review there, then: {again} (--next starts the next round all the same)")
     else:
         older = result.up_for_review - result.mined
         typer.echo(

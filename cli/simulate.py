@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sparsedet.simulation import Reviewer, SimulationReport
     from sparsedet.tool import ScriptableTool
 
+_REVIEWER = "The reviewer"
+
 
 def simulate(
     truth: Annotated[
@@ -39,13 +41,24 @@ def simulate(
             "--neutral",
             help="Objects that the full annotations lack, a COCO results list: mined boxes that "
             "fit one stay pending.",
+            rich_help_panel=_REVIEWER,
         ),
     ] = None,
     misses: Annotated[
-        float, typer.Option("--misses", help="Probability that a wrong box is overlooked.")
+        float,
+        typer.Option(
+            "--misses",
+            help="Probability that a wrong box is overlooked.",
+            rich_help_panel=_REVIEWER,
+        ),
     ] = 0.0,
     wrong_clicks: Annotated[
-        float, typer.Option("--wrong-clicks", help="Probability that a right box is deleted.")
+        float,
+        typer.Option(
+            "--wrong-clicks",
+            help="Probability that a right box is deleted.",
+            rich_help_panel=_REVIEWER,
+        ),
     ] = 0.0,
     jitter: Annotated[
         float,
@@ -53,30 +66,42 @@ def simulate(
             "--jitter",
             help="Standard deviation of the edges of a corrected box, as a share of its width or "
             "height.",
+            rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
     seconds_per_image: Annotated[
-        float, typer.Option("--seconds-per-image", help="Time to look at an image.")
+        float,
+        typer.Option(
+            "--seconds-per-image", help="Time to look at an image.", rich_help_panel=_REVIEWER
+        ),
     ] = 2.0,
     seconds_per_action: Annotated[
-        float, typer.Option("--seconds-per-action", help="Time to correct or delete a box.")
+        float,
+        typer.Option(
+            "--seconds-per-action",
+            help="Time to correct or delete a box.",
+            rich_help_panel=_REVIEWER,
+        ),
     ] = 1.5,
     leave: Annotated[
         int, typer.Option("--leave", help="Leave the last N open images for a person.")
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the reviewer's mistakes.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="Seed of the reviewer's mistakes.", rich_help_panel=_REVIEWER),
+    ] = 1,
     url: Annotated[
         str | None,
         typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Review mined boxes by script, to see what rounds would do for data that you know completely.
+    """Review mined boxes by script, from complete annotations.
 
-    Everything that is open in the workspace's review projects is submitted as a person would, in
-    the name of the API key's account: boxes that show an object are accepted, half right ones
-    corrected, others deleted, and an image is marked complete only where nothing is missing any
-    more.
+    Shows what rounds would do for data that you know completely. Everything that is open in the
+    workspace's review projects is submitted as a person would, in the name of the API key's
+    account: boxes that show an object are accepted, half right ones corrected, others deleted, and
+    an image is marked complete only where nothing is missing.
     """
     from sparsedet.annotations import read_coco
     from sparsedet.simulation import Behaviour, Reviewer, read_neutral
@@ -93,7 +118,7 @@ def simulate(
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
     for place, report in reports:
-        typer.echo(f"review project {place.review_project}: {_told(report)}")
+        typer.echo(f"review project {place.review_project}: {_described(report)}")
     say(f"next: {command('round', folder)}")
 
 
@@ -168,7 +193,7 @@ def _entry(place: "Place", report: "SimulationReport") -> dict[str, Any]:
     }
 
 
-def _told(report: "SimulationReport") -> str:
+def _described(report: "SimulationReport") -> str:
     """Return what was done, for people."""
     text = (
         f"reviewed {report.reviewed} of {report.images} open images in {report.seconds:.0f} s of "

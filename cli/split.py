@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.recipe_files import recipe_files
 
-from .options import DataRoot, Json, Tool, Url
+from .options import (
+    DEFAULT_TOOL,
+    Json,
+    complete_recipes,
+    complete_released,
+    complete_tools,
+    data_root_option,
+    url_option,
+)
 from .output import emit_json, progress_bar, say, table
-from .recipes import RECIPE_HELP, choose_recipe, refuse_with_released, show_recipes
+from .recipes import choose_recipe
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
@@ -19,6 +28,11 @@ if TYPE_CHECKING:
 
 DEFAULT_VAL = 0.2
 """Share of the images held out when neither a recipe nor a share is asked for."""
+
+_SOURCE = "What to split (a file or folder, or a project)"
+_BOXES = "Which boxes to remove"
+_PUBLISHED = "A published split, instead of a recipe"
+_VALIDATION = "Which images to hold out for validation"
 
 
 def split(
@@ -29,12 +43,7 @@ def split(
             help="A COCO file with all annotations, a folder that `sparsedet pull` made, or one of "
             "Pascal VOC or YOLO.",
             show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Folder to make; never overwritten.", show_default=False
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     project: Annotated[
@@ -42,24 +51,37 @@ def split(
         typer.Option(
             "--project",
             help="Pull this project of the annotation tool into OUTPUT/pulled first. For a large "
-            "one run `sparsedet pull` instead, which goes on after an interruption.",
+            "one run `sparsedet pull` instead, which can be interrupted.",
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
-    url: Url = None,
-    tool: Tool = "label-studio",
+    tool: Annotated[
+        str,
+        typer.Option(
+            "--tool",
+            help="The annotation tool's integration, of --project.",
+            autocompletion=complete_tools,
+            rich_help_panel=_SOURCE,
+        ),
+    ] = DEFAULT_TOOL,
+    url: Annotated[str | None, url_option(_SOURCE)] = None,
     images: Annotated[
         Path | None,
         typer.Option(
             "--images",
             help="Image folder; every image is checked against its annotations. "
             "With --project: where downloads go. Default for a workspace: its own.",
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             "--recipe",
-            help=RECIPE_HELP,
+            help=f"{', '.join(recipe_files())} (see `sparsedet recipes`), or the path of a YAML "
+            "file. Without it images are only split into training and validation.",
+            autocompletion=complete_recipes,
+            rich_help_panel=_BOXES,
         ),
     ] = None,
     drop: Annotated[
@@ -68,6 +90,7 @@ def split(
             "--drop",
             help="Share of boxes to remove, 0 to 1, for recipes that take one. "
             "Default: the recipe's.",
+            rich_help_panel=_BOXES,
         ),
     ] = None,
     set_: Annotated[
@@ -78,37 +101,39 @@ def split(
             help="Another parameter of the recipe, as in strength=2; RULE.NAME=VALUE where several "
             "rules have it. Repeatable.",
             show_default=False,
+            rich_help_panel=_BOXES,
         ),
     ] = None,
-    recipes: Annotated[
-        bool, typer.Option("--recipes", help="List recipes and published split files, and exit.")
-    ] = False,
     released: Annotated[
         str | None,
         typer.Option(
             "--released",
             metavar="FILE.json|NAME",
-            help="Use a released sparse file as it is instead of a recipe: a path, or a published "
-            "name below --data-root. Every box has to be one of FULL.json's.",
+            help="Use a released sparse file as it is: a path, or a published name below "
+            "--data-root. Every box has to be one of FULL.json's.",
+            autocompletion=complete_released,
+            rich_help_panel=_PUBLISHED,
         ),
     ] = None,
-    data_root: DataRoot = None,
+    data_root: Annotated[Path | None, data_root_option(_PUBLISHED)] = None,
     val: Annotated[
         float | None,
         typer.Option(
             "--val",
             help="Share of the images to hold out for validation, with all their boxes. "
             f"Default: none with a recipe, {DEFAULT_VAL} without.",
+            rich_help_panel=_VALIDATION,
         ),
     ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(
             "--group-by",
-            metavar="folder|key:NAME|regex:PATTERN",
-            help="Keep images of one group on one side: of one folder, with one value of a key of "
-            "their entries (key:video_id), or with one name by a regular expression on file names "
-            "(regex:(patient[0-9]+)_).",
+            metavar="BY",
+            help="Keep images of one group on one side: `folder`, `key:NAME` (one value of a key "
+            "of their entries, as in key:video_id) or `regex:PATTERN` (on file names, as in "
+            "regex:(patient[0-9]+)_).",
+            rich_help_panel=_VALIDATION,
         ),
     ] = None,
     near_duplicates: Annotated[
@@ -116,6 +141,7 @@ def split(
         typer.Option(
             "--near-duplicates/--no-near-duplicates",
             help="Keep images that look the same on one side, where the image folder is known.",
+            rich_help_panel=_VALIDATION,
         ),
     ] = True,
     near_duplicate_distance: Annotated[
@@ -125,19 +151,23 @@ def split(
             help="Bits of 144 in which their perceptual hashes differ at most, 0 to 17. "
             "Default: 16.",
             show_default=False,
+            rich_help_panel=_VALIDATION,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder to make; never overwritten.", show_default=False
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same split.")] = 1,
     json_output: Json = False,
 ) -> None:
-    """Make a sparse split, or divide into training and validation.
+    """Make a sparse split, or split into training and validation.
 
     Writes train.json, removed.json (with --recipe or --released), val.json (with --val, or where
     nothing is removed) and split.json, which says how they were made, into the folder OUTPUT.
     """
-    if recipes:
-        show_recipes(data_root, json_output=json_output)
-        return
     if output is None:
         raise SparseDetError("give the folder to make, as in: --output half")
     from sparsedet.atomic_io import atomic_folder, without_collector
@@ -148,7 +178,7 @@ def split(
     from sparsedet.sparsify.released import read_released, write_released
 
     if released is not None:
-        refuse_with_released(
+        _refuse_with_released(
             {
                 "--recipe": recipe,
                 "--drop": drop,
@@ -229,6 +259,12 @@ def _pull(
     write_coco(dataset, workspace.annotations)
     workspace.write_settings(Settings(source=source))
     return dataset, source.model_dump(), cache
+
+
+def _refuse_with_released(given: Mapping[str, object]) -> None:
+    """Refuse options (by name, None where not given) that would change a released file."""
+    if unfit := [name for name, value in given.items() if value is not None]:
+        raise SparseDetError(f"--released uses the file as it is; leave out {' and '.join(unfit)}")
 
 
 def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "Validation | None":

@@ -58,7 +58,7 @@ def status(
         if entry.next_step:
             say(
                 f"round {entry.round} is not finished (next step: {entry.next_step}); "
-                f"{command('round', folder)} goes on with it"
+                f"{command('round', folder)} resumes it"
             )
     if found.outcomes.total:
         table(

@@ -13,8 +13,18 @@ from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.runtime.launched import is_launched, note_launch
 from sparsedet.seeds import MAX_SEED
 
-from .options import DATA_HELP, DataRoot, Device, Images, Json
+from .options import (
+    DATA_HELP,
+    Device,
+    Json,
+    complete_configs,
+    complete_methods,
+    data_root_option,
+    images_option,
+)
 
+_DATA = "Data"
+_PROCESSES = "Several processes"
 _AUTO = "auto"
 _ENDED_BY_INTERRUPT = 130
 
@@ -23,7 +33,7 @@ def train(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY VALUE]...",
+            metavar="KEY VALUE",
             help="Configuration keys to change, e.g. SOLVER.MAX_ITER 800.",
             show_default=False,
         ),
@@ -33,13 +43,19 @@ def train(
         typer.Option(
             "--train",
             help=f"The training annotations. {DATA_HELP}",
+            rich_help_panel=_DATA,
         ),
     ] = None,
-    images: Images = None,
+    images: Annotated[Path | None, images_option(_DATA)] = None,
     val: Annotated[
         str | None,
-        typer.Option("--val", help=f"What to evaluate on at the end. {DATA_HELP}"),
+        typer.Option(
+            "--val",
+            help=f"What to evaluate on at the end. {DATA_HELP}",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
+    data_root: Annotated[Path | None, data_root_option(_DATA)] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder to make.")
     ] = None,
@@ -49,11 +65,16 @@ def train(
             "--config",
             "--config-file",
             help="Name of a configuration, or a YAML file. Default: lite0_fpn.",
+            autocompletion=complete_configs,
         ),
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="plain, end-to-end or staged. Default: the configuration's."),
+        typer.Option(
+            "--method",
+            help="plain, end-to-end or staged. Default: the configuration's.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -62,10 +83,9 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run in the run folder.")
+        bool, typer.Option("--resume", help="Resume the interrupted run in the run folder.")
     ] = False,
     device: Device = "auto",
-    data_root: DataRoot = None,
     published: Annotated[
         bool,
         typer.Option(
@@ -79,26 +99,35 @@ def train(
             "--num-gpus",
             min=1,
             help="Processes on this machine, each on a GPU, or with --device cpu on cores.",
+            rich_help_panel=_PROCESSES,
         ),
     ] = 1,
-    num_machines: Annotated[int, typer.Option("--num-machines", min=1, help="Machines.")] = 1,
+    num_machines: Annotated[
+        int, typer.Option("--num-machines", min=1, help="Machines.", rich_help_panel=_PROCESSES)
+    ] = 1,
     machine_rank: Annotated[
         int,
-        typer.Option("--machine-rank", min=0, help="This machine's number; the first one is 0."),
+        typer.Option(
+            "--machine-rank",
+            min=0,
+            help="This machine's number; the first one is 0.",
+            rich_help_panel=_PROCESSES,
+        ),
     ] = 0,
     dist_url: Annotated[
         str,
         typer.Option(
             "--dist-url",
             help="tcp://HOST:PORT of the first machine, where there are several.",
+            rich_help_panel=_PROCESSES,
         ),
     ] = "auto",
     json_output: Json = False,
 ) -> None:
     """Train a detector on sparse annotations.
 
-    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (mine on the way
-    and, where labels are missing, go on with what was found; the default). The result is a run
+    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (pause to mine
+    and, where labels are missing, continue on what was found; the default). The result is a run
     folder for eval, mine and push.
     """
     start = Launch(num_gpus, num_machines, machine_rank, dist_url)
@@ -166,7 +195,7 @@ def launch(options: Launch) -> None:
 
     from sparsedet.runtime.resources import usable_cores
 
-    # The processes tell themselves what went wrong; torch would add a page of its own.
+    # The processes report themselves what went wrong; torch would add a page of its own.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     alone = options.machines == 1
     config = LaunchConfig(

@@ -87,23 +87,23 @@ class _Prepared:
 
 
 def _prepare(request: TrainRequest, device: str) -> _Prepared:
-    """Start the run that is asked for, or check that it can be gone on with."""
+    """Start the run that is asked for, or check that it can be resumed."""
     cfg, request = _settings(request)
     if request.output is None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
-    goes_on = request.resume and run.info_file.exists()
+    resumes = request.resume and run.info_file.exists()
     validation = read_data(request.val, request.images, request.data_root) if request.val else None
     if validation is not None:
-        used = cfg or (read_config(run.config) if goes_on else load_config(_DEFAULT_CONFIG))
+        used = cfg or (read_config(run.config) if resumes else load_config(_DEFAULT_CONFIG))
         limit: int = used.DATALOADER.MAX_UNREADABLE
         images = UnreadableImages(limit, len(validation.dataset.images))
         check_images(validation.dataset, validation.images, images)
-    if goes_on:
+    if resumes:
         _check_resume(run, cfg, request, validation)
     elif request.resume and not request.published:
         # The published commands carry --resume from their first start on.
-        raise RunError(f"{run.root}: no run here to go on with; leave --resume out to start one")
+        raise RunError(f"{run.root}: no run here to resume; leave --resume out to start one")
     else:
         _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device, validation)
     return _Prepared(run, validation)

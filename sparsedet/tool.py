@@ -7,7 +7,7 @@ point group `sparsedet.integrations`; the core never imports one.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -318,6 +318,11 @@ class Integration(Protocol):
         ...
 
 
+def integration_names() -> list[str]:
+    """Return the names of all installed integrations."""
+    return sorted(_points())
+
+
 def load_integration(name: str) -> Integration:
     """Return the integration that a package registered under `name`.
 
@@ -342,9 +347,12 @@ def load_local_integration(name: str) -> LocalIntegration:
 
 
 def _load(name: str) -> Any:
-    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in found:
-        raise ToolError(
-            f"no integration named {name!r} is installed (found: {', '.join(sorted(found)) or '-'})"
-        )
-    return found[name].load()
+    points = _points()
+    if name not in points:
+        found = ", ".join(sorted(points)) or "-"
+        raise ToolError(f"no integration named {name!r} is installed (found: {found})")
+    return points[name].load()
+
+
+def _points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -1,5 +1,6 @@
-"""Help: there for every command and option, and instant because nothing heavy is imported."""
+"""Help and completion: for every command and option, and instant: nothing heavy is imported."""
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -8,11 +9,18 @@ import pytest
 import typer.main
 
 from sparsedet.cli.app import app
+from sparsedet.data_sources import RELEASED
+from sparsedet.formats import format_names
 from sparsedet.sparsify import recipe_names
-from tests.cli.command import sparsedet
+from sparsedet.tool import integration_names
+from sparsedet.training.config.loading import names as config_names
+from sparsedet.training.config.methods import METHODS
+from tests.cli.command import sparsedet, sparsedet_here
 
 HEAVY = ("torch", "detectron2", "numpy", "cv2", "PIL", "yaml", "sqlalchemy", "label_studio_sdk")
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands
+GROUP: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = GROUP.commands
+PANELS = ("Start", "Loop", "Data", "Training")
 
 
 @pytest.mark.parametrize("module", HEAVY)
@@ -21,11 +29,32 @@ def test_the_command_line_is_imported_without(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_help_lists_every_command() -> None:
-    result = sparsedet("--help")
-    assert result.status == 0
-    for name in ("pull", "split", "train", "eval", "mine", "push", "review", "doctor"):
-        assert name in result.out
+def test_every_command_is_in_a_panel_with_a_summary_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = sparsedet_here("--help").out.splitlines()
+    listed: dict[str, str] = {}
+    panel = ""
+    for line in lines:
+        if line.endswith(":") and not line.startswith(" "):
+            panel = line.removesuffix(":")
+        elif line.startswith("  ") and panel in PANELS:
+            name, summary = line.split(maxsplit=1)
+            listed[name] = panel
+            assert summary.endswith("."), line
+            assert not summary.endswith("..."), line
+    assert listed == {name: command.rich_help_panel for name, command in COMMANDS.items()}
+    assert set(listed.values()) == set(PANELS)
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_h_is_help(name: str | None) -> None:
+    words = [] if name is None else [name]
+    short, long = (sparsedet_here(*words, option) for option in ("-h", "--help"))
+    assert short.status == 0, short.err
+    assert short.out.startswith("Usage: ")
+    assert short.out == long.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -34,6 +63,22 @@ def test_every_option_is_explained(name: str) -> None:
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
+
+
+def test_options_that_go_together_stand_together() -> None:
+    text = sparsedet_here("split", "--help").out
+    sections = dict(part.split(":\n", 1) for part in text.split("\n\n") if ":\n" in part)
+    together = {
+        "What to split": ("FULL.json|FOLDER", "--project", "--tool", "--url", "--images"),
+        "Which boxes to remove": ("--recipe", "--drop", "--set"),
+        "A published split": ("--released", "--data-root"),
+        "Which images to hold out": ("--val", "--group-by", "--near-duplicates"),
+        "Options": ("--output", "--seed", "--json", "--help"),
+    }
+    for title, options in together.items():
+        (body,) = [body for name, body in sections.items() if name.startswith(title)]
+        for option in options:
+            assert any(option in line[:30] for line in body.splitlines()), (title, option)
 
 
 def test_split_names_every_recipe() -> None:
@@ -48,3 +93,96 @@ def test_no_command_shows_the_help() -> None:
 
 def test_version() -> None:
     assert sparsedet("--version").out.startswith("sparsedet ")
+
+
+MODES = ["review-project", "draft"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("train --method", METHODS),
+        ("train --config", config_names()),
+        ("train --device", ["auto", "cpu", "cuda"]),
+        ("split --recipe", recipe_names()),
+        ("compare a.json b.json --recipe", recipe_names()),
+        ("recipes", recipe_names()),
+        ("split --released", RELEASED),
+        ("init --mode", MODES),
+        ("push --mode", MODES),
+        ("convert --to", format_names()),
+        ("convert --from", format_names()),
+        *((f"{name} --tool", integration_names()) for name in ("init", "pull", "push", "demo")),
+        ("split --tool", integration_names()),
+    ],
+)
+def test_values_are_completed(
+    words: str,
+    expected: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert complete(words, "", monkeypatch, capsys) == list(expected)
+    first = next(iter(expected))
+    begun = first[: len(first) // 2]
+    assert complete(words, begun, monkeypatch, capsys) == [
+        value for value in expected if value.startswith(begun)
+    ]
+
+
+def complete(
+    words: str,
+    begun: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:
+    """Return what the shell offers after `words`, where `begun` is typed already."""
+    for name, value in completion(words, begun).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        GROUP.main(prog_name="sparsedet")
+    return capsys.readouterr().out.split()
+
+
+def completion(words: str, begun: str) -> dict[str, str]:
+    """Return the environment in which bash asks what can follow."""
+    return {
+        "_SPARSEDET_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"sparsedet {words} {begun}",
+        "COMP_CWORD": str(len(words.split()) + 1),
+    }
+
+
+COMPLETE = """
+import sys
+
+from sparsedet.cli.app import main
+
+sys.argv = ["sparsedet"]
+try:
+    main()
+finally:
+    print(*({"torch", "detectron2"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "one"),
+    [
+        ("train --method", "staged"),
+        ("train --config", "lite0_fpn"),
+        ("split --released", "split1_30p"),
+        ("convert --to", "yolo"),
+        ("init --tool", "label-studio"),
+    ],
+)
+def test_values_are_completed_without_torch(words: str, one: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", COMPLETE],
+        env={**os.environ, **completion(words, one[:3])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert one in result.stdout.split()
+    assert result.stderr.strip() == ""

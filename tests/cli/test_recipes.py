@@ -1,4 +1,4 @@
-"""`sparsedet split`: recipes and their parameters, the list of them, and released files."""
+"""`sparsedet recipes`; and `sparsedet split` with recipes, their parameters, and released files."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.sparsify.datasets import grid
 
 OWN = """
@@ -68,7 +68,7 @@ def test_own_recipe_with_rules_composed(full: Path, tmp_path: Path) -> None:
 def test_the_list_of_recipes(tmp_path: Path) -> None:
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits/split4_hard.json").touch()
-    result = sparsedet("split", "--recipes", "--data-root", tmp_path)
+    result = sparsedet("recipes", "--data-root", tmp_path)
     assert result.status == 0, result.err
     lines = {line.split()[0]: line for line in result.out.splitlines() if line.startswith("  ")}
     assert set(recipe_names()) < set(lines)
@@ -81,7 +81,7 @@ def test_the_list_of_recipes(tmp_path: Path) -> None:
 
 
 def test_the_list_of_recipes_for_machines() -> None:
-    listed = sparsedet("split", "--recipes", "--json").json()
+    listed = sparsedet("recipes", "--json").json()
     assert [recipe["name"] for recipe in listed["recipes"]] == recipe_names()
     assert all(recipe["description"] and recipe["source"] for recipe in listed["recipes"])
     assert len(listed["paper"]) == 15
@@ -91,6 +91,27 @@ def test_the_list_of_recipes_for_machines() -> None:
         "dropped": "30 %",
         "at_hand": False,
     }
+
+
+@pytest.mark.parametrize("given", ["name", "path"])
+def test_one_recipe_is_shown_with_rules_parameters_and_source(given: str, tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
+    recipe = load_recipe("images-x-boxes" if given == "name" else str(tmp_path / "ours.yaml"))
+    words = "images-x-boxes" if given == "name" else tmp_path / "ours.yaml"
+    result = sparsedet_here("recipes", words)
+    assert result.status == 0, result.err
+    shown = " ".join(result.out.split())
+    assert shown.startswith(f"{recipe.name} {recipe.description} rules ")
+    assert shown.endswith(f" source: {recipe.source}")
+    for rule in recipe.as_json()["rules"]:
+        values = " ".join(f"{name} {value}" for name, value in rule["parameters"].items())
+        assert f" {rule['rule']} {values} " in shown
+    listed = sparsedet_here("recipes", words, "--json").json()
+    assert listed == {**recipe.as_json(), "description": recipe.description}
+
+
+def test_a_recipe_that_there_is_not_is_one_line() -> None:
+    assert "there are easy, extreme, hard" in sparsedet_here("recipes", "soft").error()
 
 
 @pytest.mark.parametrize("given", ["name", "file name", "path"])

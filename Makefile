@@ -31,7 +31,9 @@ $(INSTALLED): pyproject.toml requirements/constraints.txt
 	@$(BIN)/sparsedet doctor --fix
 	@touch $@
 
-label-studio: $(SERVER_INSTALLED) ## Install the Label Studio server into .venv-label-studio.
+# The link is where `sparsedet demo` finds the server.
+label-studio: install $(SERVER_INSTALLED) ## Install the Label Studio server into .venv-label-studio.
+	@ln -sf ../../$(SERVER_VENV)/bin/label-studio $(BIN)/label-studio
 
 $(SERVER_INSTALLED): requirements/label-studio.txt
 	@echo "installing Label Studio into $(SERVER_VENV) (some minutes, 1 GB) ..."
@@ -41,7 +43,7 @@ $(SERVER_INSTALLED): requirements/label-studio.txt
 
 # The two don't touch each other, and mostly wait for downloads.
 environments:
-	@$(MAKE) --no-print-directory --silent -j2 install label-studio
+	@$(MAKE) --no-print-directory --silent -j2 label-studio
 
 lint: install ## Check style and types.
 	$(BIN)/ruff check .

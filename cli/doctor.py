@@ -1,4 +1,4 @@
-"""`sparsedet doctor`: what is installed, what is missing, and how to mend it."""
+"""`sparsedet doctor`: what is wrong with the installation, and how to fix it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from .options import Json
 from .output import emit_json, say
 
 if TYPE_CHECKING:
-    from sparsedet.setup_check import Check
+    from sparsedet.doctor import Check
 
 
 def doctor(
@@ -22,14 +22,17 @@ def doctor(
             "One that works is never touched.",
         ),
     ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show every check, not only what is wrong.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
-    """Check the installation, and tell what mends it.
+    """Check the installation and the Label Studio connection.
 
-    Exits with status 1 when something required is missing.
+    Prints what is wrong, and what fixes it. Where LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY are
+    set, they are tried. Exits with status 1 when something required is missing.
     """
-    from sparsedet.setup_check import State, check_setup
-    from sparsedet.setup_fix import install_detectron2
+    from sparsedet.doctor import State, check_setup, install_detectron2
 
     if fix:
         say("looking for detectron2 ...")
@@ -40,15 +43,30 @@ def doctor(
     if json_output:
         emit_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
     else:
-        _show(checks)
+        show_checks(checks, show_all=show_all)
     if not healthy:
         raise typer.Exit(1)
 
 
-def _show(checks: "Sequence[Check]") -> None:
-    """Print one line per check, and the fix below each that needs one."""
-    width = max(len(check.name) for check in checks)
-    for check in checks:
+def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
+    """Print what is wrong with its fix, and one line for the rest.
+
+    Args:
+        checks: all that were made.
+        show_all: print a line for each of them instead.
+    """
+    from sparsedet.doctor import State
+
+    wrong = [check for check in checks if check.state in (State.MISSING, State.WARNING)]
+    shown = checks if show_all else wrong
+    width = max((len(check.name) for check in shown), default=0)
+    for check in shown:
         typer.echo(f"{check.state:<8}  {check.name:<{width}}  {check.found}")
         if check.fix:
             typer.echo(f"{'':8}  {'':{width}}  -> {check.fix}")
+    if show_all:
+        return
+    passed = sum(check.state is State.OK for check in checks)
+    absent = [check.name for check in checks if check.state is State.OPTIONAL]
+    optional = f"; optional and not installed: {', '.join(absent)}" if absent else ""
+    typer.echo(f"{passed} checks passed{optional} (--all shows everything)")

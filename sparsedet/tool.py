@@ -294,6 +294,22 @@ class LocalTool:
     password: str = field(repr=False)
 
 
+class CheckableIntegration(Protocol):
+    """An integration that can try the server which the environment names."""
+
+    def check_connection(self) -> str | None:
+        """Connect as the environment says, without asking for anything.
+
+        Returns:
+            What answers (version, address, account) in one line; None where address or key are
+            not set.
+
+        Raises:
+            ToolError: one line, never holding the key.
+        """
+        ...
+
+
 class LocalIntegration(Protocol):
     """An integration that can start its own server."""
 
@@ -331,6 +347,23 @@ def load_integration(name: str) -> Integration:
     """
     integration: Integration = _load(name)
     return integration
+
+
+def check_connection(name: str) -> str | None:
+    """Try the server that the environment names for an integration.
+
+    Returns:
+        What answers; None where the environment names none, or the integration has no server.
+
+    Raises:
+        ToolError: when the integration is not installed, the server is not reachable, or it refuses
+            the key; never holding the key.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "check_connection"):
+        return None
+    checkable: CheckableIntegration = integration
+    return checkable.check_connection()
 
 
 def load_local_integration(name: str) -> LocalIntegration:

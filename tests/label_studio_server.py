@@ -9,9 +9,10 @@ import pytest
 from sparsedet.errors import SetupError
 from sparsedet.integrations.label_studio.server import LocalServer, running_server
 from sparsedet.integrations.label_studio.server_program import find_executable
-from sparsedet.setup_check import VENV_EXECUTABLE
 
 REPOSITORY = Path(__file__).parent.parent
+VENV_EXECUTABLE = REPOSITORY / ".venv-label-studio/bin/label-studio"
+"""Where `make label-studio` installs the server."""
 
 
 @contextmanager
@@ -21,8 +22,7 @@ def server_for_tests(folder: Path) -> Iterator[LocalServer]:
     documents.mkdir()
     try:
         # The repository's own one wherever pytest was started.
-        installed = REPOSITORY / VENV_EXECUTABLE
-        executable = installed if installed.is_file() else find_executable()
+        executable = VENV_EXECUTABLE if VENV_EXECUTABLE.is_file() else find_executable()
     except SetupError as error:
         pytest.fail(f"these tests need a Label Studio server: {error}", pytrace=False)
     with running_server(folder / "data", executable=executable, documents=documents) as server:

@@ -152,6 +152,25 @@ class Connection:
         return text.replace(self._key, "***")
 
 
+def check_connection() -> str | None:
+    """Try the server that LABEL_STUDIO_URL names with the key in LABEL_STUDIO_API_KEY.
+
+    Returns:
+        Its version, address and account in one line; None where one of the two is not set.
+
+    Raises:
+        ToolError: one line, never holding the key.
+    """
+    if not (os.environ.get(URL_VARIABLE) and os.environ.get(KEY_VARIABLE)):
+        return None
+    connection = Connection()
+    said = connection.get_json("api/version", {}, "its version")
+    version = said.get("release") if isinstance(said, dict) else None
+    with connection.request("the account"):
+        account = connection.client.users.whoami().email
+    return f"Label Studio {version or 'of unknown version'} at {connection.url}, as {account}"
+
+
 def project_number(project: str) -> int:
     """Return a project's number; raise `ToolError` when the text is none."""
     if not (project.isascii() and project.isdigit()):

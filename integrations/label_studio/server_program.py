@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sparsedet.atomic_io import atomic_path
+from sparsedet.doctor.checks import EXECUTABLE_VARIABLE, LABEL_STUDIO_FIX, find_label_studio
 from sparsedet.errors import SetupError
-from sparsedet.setup_check import EXECUTABLE_VARIABLE, find_label_studio
 from sparsedet.tool import Progress
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ _SETTINGS = {
 def find_executable(given: Path | None = None) -> Path:
     """Return the path of the program `label-studio`.
 
-    Looked for in this order: `given`, the environment variable SPARSEDET_LABEL_STUDIO, the
-    virtual environment of `make label-studio` below the current folder, PATH.
+    Looked for in this order: `given`, the environment variable SPARSEDET_LABEL_STUDIO, next to this
+    Python, PATH.
 
     Raises:
         SetupError: with the commands that install it.
@@ -52,11 +52,7 @@ def find_executable(given: Path | None = None) -> Path:
         raise SetupError(f"{named}: no such program (expected the label-studio executable)")
     if found := given or find_label_studio():
         return found.absolute()
-    raise SetupError(
-        "Label Studio is not installed: run `make label-studio` in the repository, or "
-        "`python3 -m venv .venv-label-studio && .venv-label-studio/bin/pip install label-studio`, "
-        f"or name its executable in {EXECUTABLE_VARIABLE}"
-    )
+    raise SetupError(f"Label Studio is not installed: {LABEL_STUDIO_FIX}")
 
 
 def template_database(program: Path, progress: Progress) -> Path | None:

@@ -19,7 +19,7 @@ from sparsedet.tool import (
     no_progress,
 )
 
-from .connection import Connection
+from .connection import Connection, check_connection
 from .draft_outcomes import read_reviewed_drafts
 from .drafts import push_drafts
 from .merging import merge_reviews
@@ -54,6 +54,11 @@ class LabelStudioTool:
     ) -> None:
         self._connection = Connection(url, api_key)
         self._complete_control = complete_control
+
+    @staticmethod
+    def check_connection() -> str | None:
+        """Try the server that the environment names; see `connection.check_connection`."""
+        return check_connection()
 
     @property
     def url(self) -> str:

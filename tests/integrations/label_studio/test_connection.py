@@ -14,6 +14,7 @@ from sparsedet.integrations.label_studio.connection import (
     KEY_VARIABLE,
     URL_VARIABLE,
     Connection,
+    check_connection,
     project_number,
 )
 from sparsedet.integrations.label_studio.server import LocalServer
@@ -117,6 +118,23 @@ def test_the_server_refuses_a_wrong_key(label_studio: LocalServer) -> None:
         ToolError, match=f"refused the API key: Invalid token; check {KEY_VARIABLE}"
     ):
         Connection(label_studio.url, SECRET)
+
+
+@pytest.mark.label_studio
+def test_a_check_names_version_address_and_account(
+    label_studio: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, label_studio.url)
+    assert check_connection() is None
+    monkeypatch.setenv(KEY_VARIABLE, label_studio.api_key)
+    said = check_connection()
+    assert said
+    expected = rf"Label Studio \d+\.\d+\S* at {label_studio.url}, as {label_studio.email}"
+    assert re.fullmatch(expected, said)
+    monkeypatch.setenv(KEY_VARIABLE, SECRET)
+    with pytest.raises(ToolError, match="refused the API key") as caught:
+        check_connection()
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.label_studio

@@ -3,17 +3,18 @@
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from sparsedet.doctor.checks import EXECUTABLE_VARIABLE
 from sparsedet.errors import SetupError, ToolError
 from sparsedet.integrations.label_studio import server as server_module
 from sparsedet.integrations.label_studio.server import LocalServer, start_server
 from sparsedet.integrations.label_studio.server_program import find_executable
-from sparsedet.setup_check import EXECUTABLE_VARIABLE, VENV_EXECUTABLE
-from tests.label_studio_server import REPOSITORY
+from tests.label_studio_server import VENV_EXECUTABLE
 
 
 def program(folder: Path, script: str) -> Path:
@@ -30,6 +31,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without Label Studio, with none on PATH either."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv/bin/python"))
     monkeypatch.delenv(EXECUTABLE_VARIABLE, raising=False)
     return tmp_path
 
@@ -39,8 +41,8 @@ def test_the_executable_is_looked_for_in_this_order(
 ) -> None:
     on_path = program(nowhere / "bin", "")
     assert find_executable() == on_path
-    in_venv = program(nowhere / VENV_EXECUTABLE.parent, "")
-    assert find_executable() == in_venv
+    neighbour = program(nowhere / "venv/bin", "")
+    assert find_executable() == neighbour
     named = program(nowhere / "named", "")
     monkeypatch.setenv(EXECUTABLE_VARIABLE, str(named))
     assert find_executable() == named
@@ -110,7 +112,7 @@ def test_a_taken_port_is_noticed_and_another_one_used(
 ) -> None:
     free = iter([int(label_studio.url.rpartition(":")[2]), _free_port()])
     monkeypatch.setattr(server_module, "_free_port", lambda: next(free))
-    other = start_server(tmp_path / "data", executable=REPOSITORY / VENV_EXECUTABLE)
+    other = start_server(tmp_path / "data", executable=VENV_EXECUTABLE)
     try:
         assert other.url != label_studio.url
         assert next(free, None) is None

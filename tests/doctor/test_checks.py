@@ -1,0 +1,224 @@
+"""`sparsedet doctor`: what it finds here, and what it says about broken installations."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparsedet.cli.doctor import show_checks
+from sparsedet.doctor.checks import (
+    Check,
+    State,
+    check_chromium,
+    check_connections,
+    check_label_studio,
+    check_memory,
+    check_opencv,
+    check_python,
+    check_requirements,
+    check_weights,
+    find_label_studio,
+)
+from tests.cli.command import sparsedet, sparsedet_here
+from tests.doctor.packages import break_package, entry_point
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_this_installation_is_complete() -> None:
+    import detectron2
+
+    file = Path(detectron2.__file__)
+    before = file.stat().st_mtime_ns
+    env = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": KEY}
+    result = sparsedet("doctor", "--fix", "--json", env=env)
+    assert result.status == 0, result.out
+    report = result.json()
+    assert report["ok"] is True
+    checks = {check["name"]: check for check in report["checks"]}
+    for name in ("Python", "device", "detectron2", "torch", "timm", "label-studio-sdk"):
+        assert checks[name]["state"] == "ok"
+        assert checks[name]["fix"] is None
+    assert checks["device"]["found"].startswith(("cpu: ", "cuda: "))
+    assert checks["torch"]["found"][0].isdigit()
+    assert checks["label-studio connection"]["state"] == "warning"
+    assert "not reachable at http://127.0.0.1:9" in checks["label-studio connection"]["found"]
+    assert KEY not in result.out + result.err
+    # A detectron2 that works is left alone.
+    assert "nothing to install" in result.err
+    assert file.stat().st_mtime_ns == before
+
+
+CHECKS = [
+    Check("Python", State.OK, "3.11.2"),
+    Check("OpenCV", State.WARNING, "two of them", "pip uninstall one"),
+    Check("Chromium", State.OPTIONAL, "not found", "apt-get install chromium"),
+    Check("detectron2", State.MISSING, "not installed", "sparsedet doctor --fix"),
+    Check("torch", State.OK, "2.9"),
+]
+
+
+@pytest.mark.parametrize(
+    ("checks", "show_all", "lines"),
+    [
+        (
+            CHECKS,
+            False,
+            [
+                "warning   OpenCV      two of them",
+                "                      -> pip uninstall one",
+                "missing   detectron2  not installed",
+                "                      -> sparsedet doctor --fix",
+                "2 checks passed; optional and not installed: Chromium (--all shows everything)",
+            ],
+        ),
+        (CHECKS[:1], False, ["1 checks passed (--all shows everything)"]),
+        (
+            CHECKS[:3],
+            True,
+            [
+                "ok        Python    3.11.2",
+                "warning   OpenCV    two of them",
+                "                    -> pip uninstall one",
+                "optional  Chromium  not found",
+                "                    -> apt-get install chromium",
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_is_shown_and_the_rest_counted(
+    checks: list[Check], show_all: bool, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_checks(checks, show_all=show_all)
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_a_detectron2_that_is_broken_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_package("detectron2", tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "detectron2"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = sparsedet_here("doctor", "--json")
+    assert result.status == 1
+    assert result.json()["ok"] is False
+    (missing,) = [check for check in result.json()["checks"] if check["state"] == "missing"]
+    assert missing["name"] == "detectron2"
+    assert "made for other torch" in missing["found"]
+    assert "sparsedet doctor --fix" in missing["fix"]
+    assert "github.com/facebookresearch/detectron2" in missing["fix"]
+
+
+@pytest.mark.parametrize("missing", ["LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"])
+def test_without_address_or_key_no_connection_is_tried(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", KEY)
+    monkeypatch.delenv(missing)
+    assert not list(check_connections())
+
+
+def test_other_packages_connections_are_tried_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    source = "class Tool:\n    check_connection = staticmethod(lambda: 'Paper 2 in the drawer')\n"
+    entry_point("paper", source, tmp_path)
+    entry_point("stone", "raise ImportError('no chisel')", tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    paper, stone = check_connections()
+    assert (paper.name, paper.state) == ("paper connection", State.OK)
+    assert paper.found == "Paper 2 in the drawer"
+    assert (stone.name, stone.state) == ("stone connection", State.WARNING)
+    assert "no chisel" in stone.found
+
+
+def test_the_weights_of_the_default_backbone_are_there() -> None:
+    assert check_weights().state is State.OK
+
+
+def test_chromium_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check_chromium().state is State.OPTIONAL
+
+
+def test_requirements_are_read_from_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "toy-1.0.dist-info"
+    info.mkdir()
+    requires = ["numpy>=1", "pillow>=9999", "no-such-thing<3", "pytest; extra == 'test'"]
+    info.joinpath("METADATA").write_text(
+        "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n"
+        + "".join(f"Requires-Dist: {line}\n" for line in requires)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    numpy, pillow, absent = check_requirements("toy")
+    assert (numpy.state, numpy.fix) == (State.OK, None)
+    assert pillow.state is State.MISSING
+    assert "needs >=9999" in pillow.found
+    assert pillow.fix
+    assert "install 'pillow>=9999'" in pillow.fix
+    assert (absent.state, absent.found) == (State.MISSING, "not installed")
+
+
+def test_package_that_is_not_installed() -> None:
+    (check,) = check_requirements("no-such-thing")
+    assert (check.state, check.found) == (State.MISSING, "not installed")
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [((3, 10, 9), State.MISSING), ((3, 11, 0), State.OK), ((3, 14, 1), State.OK)],
+)
+def test_python_version(version: tuple[int, int, int], state: State) -> None:
+    assert check_python(version).state is state
+
+
+def test_two_opencvs_are_a_warning_with_the_way_out() -> None:
+    assert not list(check_opencv({"opencv-python-headless"}))
+    (check,) = check_opencv({"opencv-python-headless", "opencv-python"})
+    assert check.state is State.WARNING
+    assert check.fix
+    assert "uninstall -y opencv-python " in check.fix
+
+
+@pytest.mark.parametrize(
+    ("gib", "state"), [(None, State.OK), (0.5, State.WARNING), (12.0, State.OK)]
+)
+def test_memory(gib: float | None, state: State) -> None:
+    assert check_memory(gib).state is state
+
+
+def test_label_studio_server_is_optional() -> None:
+    check = check_label_studio(None)
+    assert check.state is State.OPTIONAL
+    assert check.fix
+    assert "make label-studio" in check.fix
+
+
+def test_label_studio_server_is_found_with_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPARSEDET_LABEL_STUDIO", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv/bin/python"))
+    assert find_label_studio() is None
+    executable = tmp_path / "server/bin/label-studio"
+    info = tmp_path / "server/lib/python3.11/site-packages/label_studio-9.8.dist-info"
+    for folder in (executable.parent, info, tmp_path / "venv/bin"):
+        folder.mkdir(parents=True)
+    executable.touch(mode=0o755)
+    info.joinpath("METADATA").write_text(
+        "Metadata-Version: 2.1\nName: label-studio\nVersion: 9.8\n"
+    )
+    monkeypatch.setenv("PATH", str(executable.parent))
+    assert find_label_studio() == executable
+    link = tmp_path / "venv/bin/label-studio"
+    link.symlink_to(executable)
+    assert find_label_studio() == link
+    assert check_label_studio(link).found == f"9.8 ({link})"
+    monkeypatch.setenv("SPARSEDET_LABEL_STUDIO", str(tmp_path / "gone"))
+    assert find_label_studio() is None

@@ -1,1 +1,6 @@
 """The command line: one file per command, each a thin call into the core."""
+
+if __name__ != "sparsedet.cli":
+    raise ImportError(
+        f"import sparsedet.cli, not {__name__}: a second name makes every class twice"
+    )

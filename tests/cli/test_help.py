@@ -1,8 +1,10 @@
 """Help and completion: for every command and option, and instant: nothing heavy is imported."""
 
+import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,3 +188,14 @@ def test_values_are_completed_without_torch(words: str, one: str) -> None:
     )
     assert one in result.stdout.split()
     assert result.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["cli", "integrations", "integrations.files"])
+def test_folders_of_the_repository_have_one_import_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    folder = name.partition(".")[0]
+    with pytest.raises(ImportError, match=rf"^import sparsedet\.{folder}, not {folder}: [^\n]*$"):
+        importlib.import_module(name)
+    assert folder not in sys.modules

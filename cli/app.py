@@ -147,7 +147,7 @@ def _options(
         # Nobody who uses sparsedet can fix deprecations inside torch and detectron2.
         warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
     if is_launched():
-        # Else every process advises on stderr how torch could be a little faster.
+        # Otherwise every process would print advice on how torch could be a little faster.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     quiet = logging.WARNING if is_first_launched() else logging.ERROR
     logging.basicConfig(

@@ -35,7 +35,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something; on stderr, so that stdout stays for results."""
+    """Print a message for people; on stderr, so that stdout stays for results."""
     echo(text, err=True)
 
 
@@ -46,7 +46,7 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 def draws() -> bool:
-    """Tell whether there is a terminal to draw progress on."""
+    """Return whether there is a terminal to draw progress on."""
     return sys.stderr.isatty() and is_first_launched()
 
 
@@ -100,7 +100,7 @@ def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -
     Args:
         path: what is to be written.
         kind: what the beginning of such a file holds, and what it is, in words.
-        option: by which the path was given.
+        option: the option that gave the path.
 
     Raises:
         SparseDetError: saying what is there.

@@ -117,7 +117,7 @@ class TrainingProgress:
             say(f"{done}  left {left}  {figures}")
 
     def mined(self, found: PseudoLabels) -> None:
-        """Tell what a stage found in the training images, and what becomes of it."""
+        """Print what a stage found in the training images, and how it is used."""
         say(
             f"mined {len(found.labels)} boxes as labels; {len(found.doubtful)} more are in doubt "
             "and ignored"

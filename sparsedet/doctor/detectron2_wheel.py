@@ -21,7 +21,7 @@ REQUIREMENT = (
 )
 """The wheel whose content was read and tested, pinned by its hash."""
 WHEEL_PYTHON = "3.10"
-"""The Python that the wheel's tag names; pip must be told to take it on another."""
+"""The Python that the wheel's tag names; pip needs an option to take it on another."""
 
 
 def install_detectron2() -> bool:

@@ -1,11 +1,13 @@
 """`sparsedet doctor`: what it finds here, and what it says about broken installations."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from sparsedet.cli.doctor import show_checks
+from sparsedet.doctor import install_detectron2
 from sparsedet.doctor.checks import (
     Check,
     State,
@@ -19,10 +21,31 @@ from sparsedet.doctor.checks import (
     check_weights,
     find_label_studio,
 )
+from sparsedet.errors import SetupError
 from tests.cli.command import sparsedet, sparsedet_here
-from tests.doctor.packages import break_package, entry_point
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+def break_package(name: str, folder: Path) -> None:
+    """Make a package that can't be imported, below a folder of `sys.path`."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("raise ImportError('made for other torch')")
+
+
+def distribution(name: str, folder: Path) -> Path:
+    """Make the metadata of an installed distribution; return its folder."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    return info
+
+
+def entry_point(name: str, source: str, folder: Path) -> None:
+    """Make an integration of a module `NAME_tool` with a class `Tool`."""
+    (folder / f"{name}_tool.py").write_text(source, encoding="utf-8")
+    points = f"[sparsedet.integrations]\n{name} = {name}_tool:Tool\n"
+    distribution(f"{name}_tool", folder).joinpath("entry_points.txt").write_text(points)
 
 
 def test_this_installation_is_complete() -> None:
@@ -222,3 +245,37 @@ def test_label_studio_server_is_found_with_its_version(
     assert check_label_studio(link).found == f"9.8 ({link})"
     monkeypatch.setenv("SPARSEDET_LABEL_STUDIO", str(tmp_path / "gone"))
     assert find_label_studio() is None
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages that come first; detectron2 in it can't be imported."""
+    break_package("detectron2", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def test_a_failing_pip_is_one_line(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "torchvision"):
+        (broken / f"{name}.py").touch()
+    (broken / "no-packages").mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(broken / "no-packages"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(SetupError, match=r"pip can't install detectron2.*build it from source ins"):
+        install_detectron2()
+
+
+def test_torch_comes_first(broken: Path) -> None:
+    break_package("torch", broken)
+    with pytest.raises(SetupError, match=r"needs torch.*made for other torch.*install them first"):
+        install_detectron2()
+
+
+def test_a_source_build_is_not_replaced(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "torchvision"):
+        (broken / f"{name}.py").touch()
+    distribution("detectron2", broken)
+    monkeypatch.syspath_prepend(str(broken))
+    with pytest.raises(SetupError, match="built from source is installed but can't be imported"):
+        install_detectron2()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import orjson
 from scipy.special import ndtri
 
-from sparsedet.sparsify.ranking import remixed, stable_rank
+from sparsedet.seeds import remixed, stable_rank
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -1,4 +1,78 @@
-"""Which seeds there are."""
+"""Seeds, and random numbers that depend on the seed and the data alone.
+
+Every image and box gets its own number from a hash of the seed and its identity. The order of the
+input file, the platform and the library versions can't change it, and adding an image leaves the
+numbers of all others as they were. numpy is imported only where arrays are made.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparsedet.annotations.table import RankArray
 
 MAX_SEED = 2**32 - 1
-"""The largest. Trainings multiply their seed, and torch takes 64 bits."""
+"""The largest seed. Trainings multiply theirs, and torch takes 64 bits."""
+
+_RANK_BYTES = 8
+
+
+def stable_rank(seed: int, *identity: str | int) -> int:
+    """Return a number from 0 to 2**64 - 1, uniform over seeds and identities.
+
+    Args:
+        seed: Of the split, simulation, ...
+        identity: What is ranked: an image's file name, or a box's file name and id.
+    """
+    return int.from_bytes(_digest(_text(seed, *identity)), "big")
+
+
+def image_ranks(seed: int, names: Sequence[str]) -> "RankArray":
+    """Return the ranks of images by their file names; shape (I,)."""
+    return _join([_digest(_text(seed, name)) for name in names])
+
+
+def box_ranks(
+    seed: int, names: Sequence[str], owners: Sequence[int], ids: Sequence[int]
+) -> "RankArray":
+    """Return the ranks of boxes by the file names of their images and by their ids.
+
+    Args:
+        seed: The split's seed.
+        names: File names of the images.
+        owners: For each of N boxes the row of its image in `names`.
+        ids: The ids of the N boxes.
+    """
+    heads = [_text(seed, name, "") for name in names]
+    return _join(
+        [_digest(b"%b%d" % (heads[owner], id)) for owner, id in zip(owners, ids, strict=True)]
+    )
+
+
+def remixed(ranks: "RankArray") -> "RankArray":
+    """Return ranks that look independent of the given ones: the finaliser of SplitMix64.
+
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
+    """
+    import numpy as np
+
+    mixed = ranks + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _text(*identity: str | int) -> bytes:
+    # NUL can't occur in a file name, so no two identities become the same text.
+    return "\0".join(map(str, identity)).encode()
+
+
+def _digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=_RANK_BYTES).digest()
+
+
+def _join(digests: Iterable[bytes]) -> "RankArray":
+    import numpy as np
+
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sparsedet.annotations import Box, Dataset, check_images, read_coco
 from sparsedet.errors import AnnotationError
+from sparsedet.seeds import stable_rank
 from sparsedet.simulation import read_neutral
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.sparsify.ranking import stable_rank
 
 from .cell import Cell
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
+from sparsedet.seeds import image_ranks, remixed
 from sparsedet.sparsify.candidates import Candidates, rows_of
-from sparsedet.sparsify.ranking import image_ranks, remixed
 
 _OWN_ORDER = np.uint64(0xA0761D6478BD642F)
 """Tells the order of comparisons from that of splits, whose seed is often the same: images that

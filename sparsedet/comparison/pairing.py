@@ -10,8 +10,8 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.comparison.boxes import Boxes
 from sparsedet.errors import AnnotationError
+from sparsedet.seeds import remixed
 from sparsedet.sparsify.properties import numbered
-from sparsedet.sparsify.ranking import remixed
 
 SAME_PLACE_IOU = 0.9
 """Two boxes have the same place from this IoU on: tools round, and convert to percent and back."""

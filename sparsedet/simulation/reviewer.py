@@ -8,8 +8,8 @@ import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.seeds import stable_rank
 from sparsedet.simulation.truth import review_regions, shows_all, true_objects
-from sparsedet.sparsify.ranking import stable_rank
 from sparsedet.tool import ReviewedRegion
 
 MAX_JITTER = 0.2

@@ -8,7 +8,7 @@ import numpy as np
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.dataset import Category, Image
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray, RankArray
-from sparsedet.sparsify.ranking import box_ranks, image_ranks, remixed
+from sparsedet.seeds import box_ranks, image_ranks, remixed
 
 _STRIDE = 0xD1B54A32D192ED03
 """An odd number with its bits well mixed: its multiples tell random orders apart."""
@@ -31,7 +31,7 @@ class Candidates:
     image_size: FloatArray
     """Shape (I, 2): width and height in pixels."""
     rank: RankArray
-    """Shape (N,): the random order of the boxes, see `ranking`."""
+    """Shape (N,): the random order of the boxes, see `sparsedet.seeds`."""
     image_rank: RankArray
     """Shape (I,): the random order of the images."""
     categories: Sequence[Category] = ()

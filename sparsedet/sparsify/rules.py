@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.errors import RecipeError
+from sparsedet.seeds import remixed
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import Order, removal_order
 from sparsedet.sparsify.parameters import Count, Share, Strength, check_parameters
 from sparsedet.sparsify.properties import class_in_image, numbered
-from sparsedet.sparsify.ranking import remixed
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
 """What a share or a number of boxes is taken of."""

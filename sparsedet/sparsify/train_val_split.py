@@ -12,9 +12,9 @@ import numpy as np
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.seeds import stable_rank
 from sparsedet.sparsify.grouping import GroupBy, joined, sets_of
 from sparsedet.sparsify.near_duplicates import NearDuplicates
-from sparsedet.sparsify.ranking import stable_rank
 from sparsedet.sparsify.stratification import Units, choose
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from sparsedet.annotations import Box
 from sparsedet.comparison import compare
+from sparsedet.seeds import stable_rank
 from sparsedet.sparsify import load_recipe
-from sparsedet.sparsify.ranking import stable_rank
 from tests.comparison.data import boxes_of, coco_like, small, sparse
 
 RANDOM = [load_recipe("random")]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.seeds import stable_rank
 from sparsedet.sparsify import load_recipe, properties, remove_boxes
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import ORDERS, TENDENCIES, Order, propensity, removal_order
-from sparsedet.sparsify.ranking import stable_rank
 from tests.sparsify.datasets import CATEGORIES, grid, scenes
 
 WIDTH, HEIGHT = 200, 100

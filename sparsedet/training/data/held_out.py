@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Box, Dataset
-from sparsedet.sparsify.ranking import stable_rank
+from sparsedet.seeds import stable_rank
 
 _STREAM = "validation"
 """Splits draw by seed, image and box as well; the choices must not depend on each other."""

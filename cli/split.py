@@ -173,9 +173,9 @@ def split(
     from sparsedet.atomic_io import atomic_folder, without_collector
     from sparsedet.data_sources import released_file
     from sparsedet.sparsify import make_split
-    from sparsedet.sparsify.folder import describe_split, write_split
     from sparsedet.sparsify.near_duplicates import DISTANCE, check_distance
     from sparsedet.sparsify.released import read_released, write_released
+    from sparsedet.sparsify.split import describe_split, write_split
 
     if released is not None:
         _refuse_with_released(

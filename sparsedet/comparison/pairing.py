@@ -11,7 +11,7 @@ from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.comparison.boxes import Boxes
 from sparsedet.errors import AnnotationError
 from sparsedet.seeds import remixed
-from sparsedet.sparsify.properties import numbered
+from sparsedet.sparsify.orders import numbered
 
 SAME_PLACE_IOU = 0.9
 """Two boxes have the same place from this IoU on: tools round, and convert to percent and back."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.sparsify.candidates import Candidates
-from sparsedet.sparsify.properties import class_in_image
+from sparsedet.sparsify.orders import class_in_image
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import (
     DropCount,

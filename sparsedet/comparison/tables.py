@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsedet.annotations.table import BoolArray, IntArray
-from sparsedet.sparsify import properties
 from sparsedet.sparsify.candidates import Candidates
+from sparsedet.sparsify.orders import (
+    border_distance,
+    boxes_in_image,
+    class_in_image,
+    neighbours,
+    quantile,
+    relative_area,
+    row_number,
+)
 
 SMALL, LARGE = 32.0**2, 96.0**2
 """Square pixels: COCO's limits of medium-sized objects."""
@@ -66,10 +74,8 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
     centre = (boxes.xyxy[:, :2] + boxes.xyxy[:, 2:]) / 2 / boxes.image_size[boxes.image]
     thirds = np.clip((centre * 3).astype(np.int64), 0, 2)
     area = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).prod(axis=1)
-    share = properties.quantile(properties.relative_area(boxes))
-    _, group, sizes = np.unique(
-        properties.class_in_image(boxes), return_inverse=True, return_counts=True
-    )
+    share = quantile(relative_area(boxes))
+    _, group, sizes = np.unique(class_in_image(boxes), return_inverse=True, return_counts=True)
     border = ("touches the edge", *(f"{100 * a:g}-{100 * b:g} %" for a, b in _pairs(_BORDER)))
     tenths = [f"{100 * n // _TENTHS}-{100 * (n + 1) // _TENTHS} %" for n in range(_TENTHS)]
     tenths[0], tenths[-1] = f"smallest {tenths[0][2:]}", f"largest {100 // _TENTHS} %"
@@ -79,7 +85,7 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
             "boxes_per_image",
             "by boxes per image",
             COUNT_LABELS,
-            _binned(properties.boxes_in_image(boxes), COUNTS[1:]),
+            _binned(boxes_in_image(boxes), COUNTS[1:]),
         ),
         _table(
             "size",
@@ -97,14 +103,14 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
             "border",
             "by distance to the nearest edge, as a share of the image",
             (*border, f"{100 * _BORDER[-1]:g} % and more"),
-            _binned(properties.border_distance(boxes), _BORDER),
+            _binned(border_distance(boxes), _BORDER),
         ),
         _table("place", "by place of the centre", _GRID, thirds[:, 1] * 3 + thirds[:, 0]),
         _table(
             "neighbours",
             "by number of neighbours",
             ("0", "1", "2", "3-4", "5-8", "9-16", "17+"),
-            _binned(properties.neighbours(boxes), (1, 2, 3, 5, 9, 17)),
+            _binned(neighbours(boxes), (1, 2, 3, 5, 9, 17)),
         ),
         _table(
             "same_class",
@@ -116,7 +122,7 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
             "number_in_row",
             "by number among the boxes of the class in the image, from left to right",
             ("1st", "2nd", "3rd to 4th", "5th to 8th", "9th to 16th", "17th and later"),
-            _binned(properties.row_number(boxes) + 1, COUNTS[1:]),
+            _binned(row_number(boxes) + 1, COUNTS[1:]),
         ),
     ]
 

@@ -2,11 +2,9 @@
 
 from sparsedet.sparsify.grouping import GroupBy
 from sparsedet.sparsify.near_duplicates import NearDuplicates, find_near_duplicates
-from sparsedet.sparsify.recipe import Recipe
-from sparsedet.sparsify.recipe_yaml import load_recipe, recipe_names
-from sparsedet.sparsify.removal import remove_boxes
+from sparsedet.sparsify.recipe import Recipe, load_recipe, recipe_names
 from sparsedet.sparsify.rules import RULES, Rule
-from sparsedet.sparsify.split import Split, make_split
+from sparsedet.sparsify.split import Split, make_split, remove_boxes
 from sparsedet.sparsify.train_val_split import Validation, divide, hold_out
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Removal orders: which boxes go first.
+"""Removal orders: which boxes go first, and the properties of boxes that decide it.
 
 An order never depends on how many boxes are dropped. With the same seed a higher drop therefore
 removes a superset of what a lower one removes, and the steps of a sparsity curve are nested.
@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sparsedet.annotations.table import FloatArray
-from sparsedet.sparsify import properties
+from sparsedet.annotations.table import FloatArray, IntArray
 from sparsedet.sparsify.candidates import Candidates
 
 Order = Literal[
@@ -33,6 +32,11 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 TENDENCIES: tuple[Order, ...] = ("small", "large", "crowded", "border", "repeated")
 """The orders that have a strength."""
 
+REACH = 2.0
+"""Boxes are neighbours when one, enlarged by this factor, touches the other."""
+_PAIRS = 4_000_000
+"""Pairs of boxes that are looked at together: bounds the memory on large datasets."""
+
 
 def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArray[np.intp]:
     """Return the boxes (rows) in the order in which they are removed; shape (N,).
@@ -48,8 +52,8 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
     if order == "random":
         keys = (boxes.rank,)
     elif order == "smallest-of-each-image":
-        by_size = np.lexsort((boxes.rank, properties.relative_area(boxes)))
-        visit = properties.numbered(boxes.image, by_size)
+        by_size = np.lexsort((boxes.rank, relative_area(boxes)))
+        visit = numbered(boxes.image, by_size)
         keys = (boxes.rank, boxes.image_rank[boxes.image], visit)
     else:
         score = -propensity(boxes, order)
@@ -63,7 +67,7 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
 def propensity(boxes: Candidates, order: Order) -> FloatArray:
     """Return the share of boxes that have less of a tendency's property; shape (N,), 0 to 1."""
     if order == "repeated":  # not known for good: boxes of one place are told apart by chance
-        return properties.quantile(properties.row_number(boxes))
+        return quantile(row_number(boxes))
     if order not in boxes.known:
         boxes.known[order] = _of_places(boxes, order)
     return boxes.known[order]
@@ -72,11 +76,111 @@ def propensity(boxes: Candidates, order: Order) -> FloatArray:
 def _of_places(boxes: Candidates, order: Order) -> FloatArray:
     """Return `propensity` for a property that depends on the boxes' places alone."""
     if order == "small":
-        return properties.quantile(-properties.relative_area(boxes))
+        return quantile(-relative_area(boxes))
     if order == "large":
-        return properties.quantile(properties.relative_area(boxes))
+        return quantile(relative_area(boxes))
     if order == "crowded":
-        return properties.quantile(properties.neighbours(boxes))
+        return quantile(neighbours(boxes))
     if order == "border":
-        return properties.quantile(-properties.border_distance(boxes))
+        return quantile(-border_distance(boxes))
     raise ValueError(f"{order} is no tendency")
+
+
+def relative_area(boxes: Candidates) -> FloatArray:
+    """Return the share of its image that every box covers; shape (N,), 0 to 1."""
+    size = boxes.image_size[boxes.image]
+    width, height = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).T
+    area: FloatArray = (width * height) / (size[:, 0] * size[:, 1])
+    return area
+
+
+def border_distance(boxes: Candidates) -> FloatArray:
+    """Return how far every box is from the nearest edge of its image, as a share of the image.
+
+    Shape (N,): 0 where a box touches an edge, up to 0.5.
+    """
+    size = boxes.image_size[boxes.image]
+    from_start = boxes.xyxy[:, :2] / size
+    to_end = (size - boxes.xyxy[:, 2:]) / size
+    distance: FloatArray = np.minimum(from_start, to_end).min(axis=1)
+    return distance
+
+
+def neighbours(boxes: Candidates) -> IntArray:
+    """Return how many boxes of the same image are close to every box; shape (N,).
+
+    Close: a box that is enlarged `REACH` times about its centre touches the other, or the other,
+    enlarged, touches it.
+    """
+    order, starts, sizes = _by_image(boxes)
+    centre = (boxes.xyxy[order, :2] + boxes.xyxy[order, 2:]) / 2
+    half = (boxes.xyxy[order, 2:] - boxes.xyxy[order, :2]) / 2
+    counted = np.zeros(len(order), dtype=np.int64)
+    # Images of the same number of boxes are computed together, as a block of all their pairs;
+    # those of very many boxes in several parts.
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        rows = starts[sizes == size][:, None] + np.arange(size)
+        for block in np.array_split(rows, max(1, len(rows) * size * size // _PAIRS)):
+            for part in np.array_split(block, max(1, size * size // _PAIRS), axis=1):
+                distance = np.abs(centre[part][:, :, None] - centre[block][:, None])
+                first, second = half[part][:, :, None], half[block][:, None]
+                reach = np.maximum(REACH * first + second, first + REACH * second)
+                counted[part] = (distance <= reach).all(axis=-1).sum(axis=-1) - 1
+    result = np.empty_like(counted)
+    result[order] = counted
+    return result
+
+
+def row_number(boxes: Candidates) -> IntArray:
+    """Return the number of every box among those of its class and image, from left to right.
+
+    Shape (N,), from 0; boxes with the same centre are told apart by their random rank.
+    """
+    group = class_in_image(boxes)
+    across = boxes.xyxy[:, 0] + boxes.xyxy[:, 2]
+    down = boxes.xyxy[:, 1] + boxes.xyxy[:, 3]
+    return numbered(group, np.lexsort((boxes.rank, down, across)))
+
+
+def boxes_in_image(boxes: Candidates) -> IntArray:
+    """Return the number of boxes of every box's image; shape (N,)."""
+    counts: IntArray = np.bincount(boxes.image, minlength=len(boxes.images))[boxes.image]
+    return counts
+
+
+def class_in_image(boxes: Candidates) -> IntArray:
+    """Return a number for the image and class of every box; shape (N,), the same for equals."""
+    classes = int(boxes.category.max(initial=-1)) + 1
+    group: IntArray = boxes.image * classes + boxes.category
+    return group
+
+
+def numbered(group: IntArray, order: npt.NDArray[np.intp]) -> IntArray:
+    """Return the position of every item within its group, from 0, when visited in `order`.
+
+    Args:
+        group: Shape (N,), any integers.
+        order: Shape (N,), a permutation of the items: the first to be visited first.
+    """
+    visited = group[order]
+    # Stable: within a group the items stay in their order.
+    by_group = np.argsort(visited, kind="stable")
+    _, starts, sizes = np.unique(visited[by_group], return_index=True, return_counts=True)
+    positions = np.empty(len(group), dtype=np.int64)
+    positions[order[by_group]] = np.arange(len(group)) - np.repeat(starts, sizes)
+    return positions
+
+
+def quantile(values: npt.NDArray[Any]) -> FloatArray:
+    """Return the share of values below every value, equals counted half; shape (N,), 0 to 1."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts
+    result: FloatArray = ((below + counts / 2) / max(len(values), 1))[inverse]
+    return result
+
+
+def _by_image(boxes: Candidates) -> tuple[npt.NDArray[np.intp], IntArray, IntArray]:
+    """Return the rows of boxes sorted by image, and where each image's start and how many."""
+    order = np.argsort(boxes.image, kind="stable")
+    sizes = np.bincount(boxes.image, minlength=len(boxes.images))
+    return order, np.cumsum(sizes) - sizes, sizes

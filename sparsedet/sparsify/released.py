@@ -19,7 +19,7 @@ from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.table import BoolArray, BoxTable, IntArray
 from sparsedet.atomic_io import write_json
 from sparsedet.errors import AnnotationError
-from sparsedet.sparsify.folder import RECORD
+from sparsedet.sparsify.split import RECORD
 
 SAME_PLACE = 1.01
 """Pixels that an edge may be off: Pascal VOC counts pixels from 1, and converters disagree on it.

@@ -1,9 +1,10 @@
 """Removal rules: which boxes of a dataset a recipe drops, and which it keeps at any rate."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,7 @@ from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 from sparsedet.errors import RecipeError
 from sparsedet.seeds import remixed
 from sparsedet.sparsify.candidates import Candidates
-from sparsedet.sparsify.orders import Order, removal_order
-from sparsedet.sparsify.parameters import Count, Share, Strength, check_parameters
-from sparsedet.sparsify.properties import class_in_image, numbered
+from sparsedet.sparsify.orders import Order, class_in_image, numbered, removal_order
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
 """What a share or a number of boxes is taken of."""
@@ -26,11 +25,41 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a parameter has to be."""
+
+    description: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+Share = Annotated[
+    float,
+    _Expected("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+]
+Count = Annotated[int, _Expected("a number of boxes (0 or more)", _is_count)]
+Strength = Annotated[
+    float,
+    _Expected(
+        "a number from 0 (chance alone) to .inf (the property alone)",
+        lambda value: _is_number(value) and not math.isnan(value) and value >= 0,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A rule; its fields are the parameters that a recipe sets."""
 
     def __post_init__(self) -> None:
-        check_parameters(self)
+        _check_parameters(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +213,28 @@ RULES: dict[str, type[Rule]] = {
     "keep-at-least": KeepAtLeast,
 }
 """Rules by the name that recipes use."""
+
+
+def _check_parameters(rule: Any) -> None:
+    """Check the fields of a rule, a dataclass, against their types.
+
+    Raises:
+        RecipeError: naming the first parameter that is wrong, and what it has to be.
+    """
+    for name, hint in get_type_hints(type(rule), include_extras=True).items():
+        expected = _expected(hint)
+        value = getattr(rule, name)
+        if not expected.holds(value):
+            raise RecipeError(f"{name} is {value!r}, expected {expected.description}")
+
+
+def _expected(hint: Any) -> _Expected:
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        # A list: what YAML made of the value may be unhashable.
+        return _Expected(f"one of {', '.join(choices)}", lambda value: value in list(choices))
+    found: _Expected = get_args(hint)[1]
+    return found
 
 
 def _groups(boxes: Candidates, per: Group) -> IntArray:

@@ -1,11 +1,35 @@
-"""Sparse splits: boxes removed by a recipe, images divided into training and validation."""
+"""Sparse splits: validation images held out, boxes removed by a recipe, and both on disk.
 
-from dataclasses import dataclass
+A split's folder holds COCO files and `split.json`, which records how they were made.
+"""
 
-from sparsedet.annotations import Dataset
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsedet import __version__
+from sparsedet.annotations import Dataset, write_coco
+from sparsedet.annotations.dataset import Image
+from sparsedet.annotations.table import BoxTable
+from sparsedet.atomic_io import write_json
+from sparsedet.sparsify.candidates import Candidates
+from sparsedet.sparsify.near_duplicates import HASH, NearDuplicates
 from sparsedet.sparsify.recipe import Recipe
-from sparsedet.sparsify.removal import remove_boxes
-from sparsedet.sparsify.train_val_split import Validation, divide
+from sparsedet.sparsify.train_val_split import Validation, divide, sets_that_stay_together
+
+RECORD = "split.json"
+
+_LISTED = 50
+"""Sets of near duplicates that are listed."""
+_MANY = 0.1
+"""Share of the images; a set of near duplicates beyond that looks like a fixed camera."""
+_MANY_IMAGES = 10
+"""Smaller sets are none to warn of, however few images there are."""
+_OFF = 0.5
+"""Part of the share by which validation may miss it without a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +67,161 @@ def make_split(dataset: Dataset, recipe: Recipe | None, val: Validation | None, 
         return Split(train, None, held_out)
     kept, removed = remove_boxes(train, recipe, seed)
     return Split(kept, removed, held_out)
+
+
+def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, Dataset]:
+    """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
+
+    The two partition the boxes, in file order. Crowd regions and verified negatives always stay,
+    as does every image. The result depends on the seed, the file names and the box ids alone, not
+    on the order of images and boxes.
+
+    An image that lost a box is no longer `exhaustive`.
+
+    Raises:
+        RecipeError: when the recipe's rules can't be met.
+    """
+    table = dataset.table
+    gone = np.zeros(len(table), dtype=np.bool_)
+    gone[~table.iscrowd] = recipe.removed(Candidates.of(dataset, seed))
+    removed = table.select(gone)
+    return (
+        replace(dataset, images=_incomplete(dataset.images, removed), boxes=table.select(~gone)),
+        replace(
+            dataset,
+            images=tuple(_not_exhaustive(image) for image in dataset.images),
+            boxes=removed,
+            verified_negatives=(),
+        ),
+    )
+
+
+def describe_split(
+    split: Split,
+    full: Dataset,
+    *,
+    source: str | Mapping[str, str],
+    recipe: Recipe | None,
+    val: Validation | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the content of `split.json`: everything needed to make the split again.
+
+    Args:
+        split: What was made.
+        full: The dataset that it was made from.
+        source: The file it was made from, or tool and project.
+        recipe: The recipe that removed boxes, if one did.
+        val: Which images were held out for validation, if any were.
+        seed: The seed of both.
+    """
+    counts = split.counts()
+    return {
+        "sparsedet": __version__,
+        "source": source,
+        "seed": seed,
+        "recipe": recipe and recipe.as_json(),
+        "val": val and val.share,
+        "validation": val and split.val and describe_validation(full, split.val, val),
+        "images": {
+            name: len(part.images) for name, part in split.parts().items() if name != "removed"
+        },
+        "boxes": {name: sum(row[name] for row in counts.values()) for name in split.parts()},
+        "classes": counts,
+    }
+
+
+def write_split(split: Split, record: Mapping[str, Any], folder: Path) -> None:
+    """Write a split's COCO files and its record into `folder`."""
+    for name, part in split.parts().items():
+        write_coco(part, folder / f"{name}.json")
+    write_json(folder / RECORD, record, indent=2)
+
+
+def _incomplete(images: tuple[Image, ...], removed: BoxTable) -> tuple[Image, ...]:
+    """Return the images, those that lost a box no longer exhaustive."""
+    lost = set(np.unique(removed.image_ids).tolist())
+    return tuple(_not_exhaustive(image) if image.id in lost else image for image in images)
+
+
+def _not_exhaustive(image: Image) -> Image:
+    return replace(image, exhaustive=False) if image.exhaustive else image
+
+
+def describe_validation(full: Dataset, val: Dataset, validation: Validation) -> dict[str, Any]:
+    """Return how images were held out, as JSON values; `warnings` are sentences for people.
+
+    Args:
+        full: The dataset that was divided.
+        val: The part of it that was held out.
+        validation: How.
+    """
+    held_out = {image.file_name for image in val.images}
+    units = sets_that_stay_together(full.images, validation)
+    reached = len(val.images) / len(full.images)
+    counts, measured = full.counts(), val.counts()
+    near_duplicates = validation.near_duplicates
+    return {
+        "asked": validation.share,
+        "reached": round(reached, 4),
+        "exhaustive": sum(image.exhaustive for image in val.images),
+        "groups": _groups(full, val, validation),
+        "near_duplicates": near_duplicates and _near_duplicates(near_duplicates),
+        "together": {
+            "sets": len(units),
+            "validation": sum(unit[0] in held_out for unit in units),
+            "largest": max(map(len, units)),
+        },
+        "unmeasured": [name for name in counts if counts[name] and not measured[name]],
+        "warnings": [
+            *_share_warnings(full, val, validation, units),
+            *(_chain_warnings(near_duplicates, len(full.images)) if near_duplicates else ()),
+        ],
+    }
+
+
+def _groups(full: Dataset, val: Dataset, validation: Validation) -> dict[str, Any] | None:
+    if validation.group_by is None:
+        return None
+    names = validation.group_by.names(full.images)
+    return {
+        "by": str(validation.group_by),
+        "total": len(set(names.values())),
+        "validation": len({names[image.id] for image in val.images}),
+    }
+
+
+def _near_duplicates(found: NearDuplicates) -> dict[str, Any]:
+    return {
+        "hash": HASH,
+        "distance": found.distance,
+        "sets": len(found.sets),
+        "images": sum(map(len, found.sets)),
+        "listed": [list(names) for names in found.sets[:_LISTED]],
+    }
+
+
+def _share_warnings(
+    full: Dataset, val: Dataset, validation: Validation, units: list[list[str]]
+) -> list[str]:
+    total, held_out, share = len(full.images), len(val.images), validation.share
+    off = abs(held_out / total - share)
+    if len(units) == total or off <= _OFF * min(share, 1 - share):
+        return []
+    largest = max(units, key=len)
+    return [
+        f"validation has {held_out} of {total} images where a share of {share} was asked for: they "
+        f"come in {len(units)} sets that stay together, the largest of {len(largest)} images "
+        f"(with {largest[0]})"
+    ]
+
+
+def _chain_warnings(found: NearDuplicates, total: int) -> list[str]:
+    largest = max(found.sets, key=len, default=())
+    if len(largest) < max(_MANY_IMAGES, _MANY * total):
+        return []
+    return [
+        f"{len(largest)} of {total} images hang together as near duplicates (with {largest[0]}), "
+        "as pictures of a fixed camera do; a smaller --near-duplicate-distance tells more of them "
+        "apart, --no-near-duplicates all"
+    ]

@@ -10,7 +10,7 @@ from sparsedet.comparison.fitting import fit, without
 from sparsedet.comparison.plays import Sample, make_sample
 from sparsedet.comparison.tables import make_tables
 from sparsedet.sparsify import Recipe, load_recipe
-from sparsedet.sparsify.recipe_yaml import parse_recipe
+from sparsedet.sparsify.recipe import parse_recipe
 from sparsedet.sparsify.rules import DropFraction
 from tests.comparison.data import boxes_of, coco_like, small
 

@@ -12,7 +12,7 @@ from sparsedet.comparison.boxes import candidates
 from sparsedet.comparison.promises import Observation, broken_promise
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
-from sparsedet.sparsify.recipe_yaml import parse_recipe
+from sparsedet.sparsify.recipe import parse_recipe
 from tests.comparison.data import boxes_of, small
 from tests.sparsify.datasets import datasets
 

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.seeds import stable_rank
-from sparsedet.sparsify import load_recipe, properties, remove_boxes
+from sparsedet.sparsify import load_recipe, orders, remove_boxes
 from sparsedet.sparsify.candidates import Candidates
-from sparsedet.sparsify.orders import ORDERS, TENDENCIES, Order, propensity, removal_order
+from sparsedet.sparsify.orders import (
+    ORDERS,
+    TENDENCIES,
+    Order,
+    border_distance,
+    neighbours,
+    propensity,
+    relative_area,
+    removal_order,
+    row_number,
+)
 from tests.sparsify.datasets import CATEGORIES, grid, scenes
 
 WIDTH, HEIGHT = 200, 100
@@ -180,7 +190,7 @@ def test_large_is_the_opposite_of_small() -> None:
 def test_size_is_a_share_of_the_image() -> None:
     images = (Image(1, "1.jpg", 100, 100), Image(2, "2.jpg", 1000, 1000))
     boxes = (Box(1, 1, 1, (0, 0, 10, 10)), Box(2, 2, 1, (0, 0, 20, 20)))
-    found = properties.relative_area(Candidates.of(Dataset(images, boxes, CATEGORIES), 1))
+    found = relative_area(Candidates.of(Dataset(images, boxes, CATEGORIES), 1))
     assert found.tolist() == [0.01, 0.0004]
 
 
@@ -188,7 +198,7 @@ def test_distance_to_the_border_is_that_of_the_nearest_side() -> None:
     boxes = _candidates(
         (0, 40, 10, 60), (20, 40, 120, 60), (80, 10, 90, 50), (150, 30, 190, 60), (90, 45, 110, 55)
     )
-    assert properties.border_distance(boxes) == pytest.approx([0, 0.1, 0.1, 0.05, 0.45])
+    assert border_distance(boxes) == pytest.approx([0, 0.1, 0.1, 0.05, 0.45])
 
 
 def test_neighbours_are_close_for_the_size_of_either() -> None:
@@ -201,16 +211,16 @@ def test_neighbours_are_close_for_the_size_of_either() -> None:
             (2, 1, (0, 0, 10, 10)),  # another image
         ]
     )
-    assert properties.neighbours(Candidates.of(dataset, 1)).tolist() == [1, 1, 1, 1, 0]
+    assert neighbours(Candidates.of(dataset, 1)).tolist() == [1, 1, 1, 1, 0]
 
 
 @given(scenes(), st.integers(1, 40))
 def test_neighbours_are_the_same_however_pairs_are_cut(dataset: Dataset, pairs: int) -> None:
     boxes = Candidates.of(dataset, 1)
-    whole = properties.neighbours(boxes)
+    whole = neighbours(boxes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(properties, "_PAIRS", pairs)
-        assert properties.neighbours(boxes).tolist() == whole.tolist()
+        patch.setattr(orders, "_PAIRS", pairs)
+        assert neighbours(boxes).tolist() == whole.tolist()
 
 
 def test_equals_are_numbered_from_left_to_right() -> None:
@@ -223,7 +233,7 @@ def test_equals_are_numbered_from_left_to_right() -> None:
             (2, 1, (70, 0, 80, 10)),
         ]
     )
-    assert properties.row_number(Candidates.of(dataset, 1)).tolist() == [2, 0, 0, 1, 0]
+    assert row_number(Candidates.of(dataset, 1)).tolist() == [2, 0, 0, 1, 0]
 
 
 def test_the_smallest_of_each_image_goes_in_turn() -> None:

@@ -10,7 +10,7 @@ from sparsedet.errors import RecipeError
 from sparsedet.recipe_files import PACKAGE, PAPER, recipe_files
 from sparsedet.sparsify import load_recipe, recipe_names
 from sparsedet.sparsify.orders import ORDERS
-from sparsedet.sparsify.recipe_yaml import parse_recipe
+from sparsedet.sparsify.recipe import parse_recipe
 from sparsedet.sparsify.rules import DropCount, DropFraction, DropImages, KeepAtLeast, KeepCount
 
 SPLITS = Path(__file__).parents[2] / "splits"

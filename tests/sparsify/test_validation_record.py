@@ -5,7 +5,7 @@ from typing import Any
 
 from sparsedet.annotations import Dataset
 from sparsedet.sparsify import GroupBy, NearDuplicates, Validation, divide
-from sparsedet.sparsify.validation_record import describe_validation
+from sparsedet.sparsify.split import describe_validation
 from tests.sparsify.datasets import grid
 
 

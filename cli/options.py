@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.recipe_files import recipe_files
+from sparsedet.splits import recipe_files
 from sparsedet.tool import PushMode, integration_names
 
 DEFAULT_TOOL = "label-studio"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.recipe_files import recipe_files
+from sparsedet.splits import recipe_files
 
 from .options import (
     DEFAULT_TOOL,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.formats import detect_format, format_names, load_format, read_dataset
 from sparsedet.loop.workspace import Workspace, locate
-from sparsedet.recipe_files import PACKAGE, PAPER
+from sparsedet.splits import paper_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,7 @@ class ReleasedSplit:
     layout: _Layout
 
 
-_PAPER: dict[str, Any] = yaml.safe_load(
-    files(PACKAGE).joinpath(f"{PAPER}.yaml").read_text(encoding="utf-8")
-)
+_PAPER: dict[str, Any] = yaml.safe_load(paper_file().read_text(encoding="utf-8"))
 
 RELEASED: dict[str, ReleasedSplit] = {
     name: ReleasedSplit(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import yaml
 
 from sparsedet.annotations.table import BoolArray
 from sparsedet.errors import RecipeError
-from sparsedet.recipe_files import PAPER, recipe_files
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import TENDENCIES
 from sparsedet.sparsify.rules import RULES, KeepAtLeast, Removal, Rule
+from sparsedet.splits import PAPER, recipe_files
 
 _SUFFIXES = (".yaml", ".yml")
 _RULE_KEYS = ("rule", "parameters")
@@ -131,7 +132,8 @@ def load_recipe(name: str) -> Recipe:
         RecipeError: listing the names, rules or keys that are valid.
     """
     path = Path(name)
-    if name.endswith(_SUFFIXES) or "/" in name or (name not in recipe_files() and path.is_file()):
+    packaged: Mapping[str, Traversable] = recipe_files()
+    if name.endswith(_SUFFIXES) or "/" in name or (name not in packaged and path.is_file()):
         if not path.is_file():
             raise RecipeError(f"{path}: no such recipe file")
         try:
@@ -144,7 +146,6 @@ def load_recipe(name: str) -> Recipe:
             f"{name} is no recipe but a list of published files, whose rules are not known; "
             "use one of them as it is with --released"
         )
-    packaged = recipe_files()
     if name not in packaged:
         likely = get_close_matches(name.lower().replace("_", "-"), packaged, n=1)
         meant = f" (did you mean {likely[0]}?)" if likely else ""

@@ -1,4 +1,4 @@
-"""The boxes that a removal rule chooses from, in columns."""
+"""The boxes that a removal rule chooses from, as columns in a random order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,12 @@ from sparsedet.annotations.table import BoolArray, FloatArray, IntArray, RankArr
 from sparsedet.seeds import box_ranks, image_ranks, remixed
 
 _STRIDE = 0xD1B54A32D192ED03
-"""An odd number with its bits well mixed: its multiples tell random orders apart."""
+"""An odd constant with well-mixed bits: its multiples give independent random orders."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The boxes that a rule may remove, and their images. Crowd regions are not among them.
+    """The boxes that a rule may remove, crowd regions excluded, and their images.
 
     N boxes on I images; `image` and `category` are rows of `images` and of the categories, not ids.
     """
@@ -35,9 +35,9 @@ class Candidates:
     image_rank: RankArray
     """Shape (I,): the random order of the images."""
     categories: Sequence[Category] = ()
-    """For errors, which name classes; `category` is a row of them."""
-    known: dict[str, FloatArray] = field(default_factory=dict)
-    """What was computed of the boxes' places, and holds in every random order; see `orders`."""
+    """Their names appear in errors; `category` is a row of them."""
+    propensities: dict[str, FloatArray] = field(default_factory=dict)
+    """Computed by `orders.propensity`: they depend on geometry alone, not on the random order."""
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> "Candidates":
@@ -70,7 +70,7 @@ class Candidates:
             return self
         return replace(
             self,
-            known={},
+            propensities={},
             image=self.image[chosen],
             category=self.category[chosen],
             xyxy=self.xyxy[chosen],
@@ -90,7 +90,7 @@ class Candidates:
 
 
 def rows_of(values: IntArray, ids: IntArray) -> IntArray:
-    """Return for each of `values` its row in `ids`, which are unique and hold all of them."""
+    """Return the row in `ids` of each of `values`; `ids` are unique and include all values."""
     order = np.argsort(ids)
     rows: IntArray = order[np.searchsorted(ids[order], values)]
     return rows

@@ -50,7 +50,7 @@ class GroupBy:
         """Return the name of every image's group, by the image's id.
 
         Raises:
-            SparseDetError: when images have none. Left ungrouped they could be on both sides.
+            SparseDetError: when images have no group; ungrouped, related ones could be separated.
         """
         found: dict[int, str] = {}
         without: list[str] = []
@@ -74,25 +74,25 @@ class GroupBy:
             usable = isinstance(value, str | int | float) and value == value and value != ""
             return str(value) if usable else None
         match = re.search(self.value, image.file_name)
-        # A pattern without groups names the group by all that it matches.
+        # Without a capturing group the whole match is the name.
         return (match[1 if match.re.groups else 0] or None) if match else None
 
 
-def joined(items: Sequence[str], together: Iterable[Iterable[str]]) -> Mapping[str, str]:
-    """Return a representative of every item; items that hang together have the same one.
+def representatives(items: Sequence[str], together: Iterable[Iterable[str]]) -> Mapping[str, str]:
+    """Return a representative of every item, the same for connected ones (union-find).
 
     Args:
-        items: What is joined, each once.
-        together: Sets of items that belong together. Sets that share an item become one.
+        items: All items, each once.
+        together: Sets of items that belong together. Sets that share an item are connected.
 
     Returns:
-        The smallest item of each item's set, whatever the order of the arguments.
+        The smallest item connected to each item, whatever the order of the arguments.
     """
     parents = {item: item for item in items}
 
     def root(item: str) -> str:
         while (parent := parents[item]) != item:
-            # Halving the way keeps long chains short for the next search.
+            # Path halving keeps chains short for the next search.
             parents[item] = item = parents[parent]
         return item
 
@@ -110,7 +110,7 @@ def joined(items: Sequence[str], together: Iterable[Iterable[str]]) -> Mapping[s
 
 
 def sets_of(names: Mapping[str, Hashable]) -> list[list[str]]:
-    """Return the sets of items that have the same value, the items of each in order."""
+    """Return the sets of items that have the same value, each sorted."""
     sets: dict[Hashable, list[str]] = {}
     for item in sorted(names):
         sets.setdefault(names[item], []).append(item)

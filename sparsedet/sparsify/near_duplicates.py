@@ -19,16 +19,16 @@ import numpy.typing as npt
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.images import read_upright
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.sparsify.grouping import joined, sets_of
+from sparsedet.sparsify.grouping import representatives, sets_of
 from sparsedet.tool import Progress, no_progress
 
 HASH = "phash 12 x 12"
 DISTANCE = 16
-"""Bits of 144 in which near duplicates differ at most. On photographs of blood cells and playing
-cards (`benchmarks/near_duplicates.py`), pictures of one scene differed in up to 12 bits, different
-ones in 30 and more."""
+"""Near duplicates differ in at most this many of 144 bits. On photographs of blood cells and of
+playing cards (`benchmarks/near_duplicates.py`), pictures of one scene differed in up to 12 bits,
+those of different scenes in 30 and more."""
 MAX_DISTANCE = 17
-"""Beyond that two hashes may differ in two bits of every band, where the search does not look."""
+"""Beyond that, two hashes may differ in two bits of every band, which the search does not cover."""
 
 Codes = npt.NDArray[np.uint16]
 """Hashes of N images in bands of 16 bits, shape (N, 9)."""
@@ -37,9 +37,9 @@ Indices = npt.NDArray[np.intp]
 _SIZE = 12
 _BAND = 16
 _READ_AT_LEAST = 2 * 4 * _SIZE
-"""Pixels of the shorter side: twice of what the hash shrinks the image to."""
+"""Pixels of the shorter side: twice the size that the hash shrinks the image to."""
 _LEAST_CONTRAST = 1.0
-"""Standard deviation in grey levels. What shows nothing has no hash: its bits would be noise."""
+"""Standard deviation in grey levels. Blank images have no hash: its bits would be noise."""
 _AT_ONCE = 256
 """Images between two calls of `progress`."""
 _CANDIDATES_AT_ONCE = 2**21
@@ -53,8 +53,8 @@ class NearDuplicates:
     sets: tuple[tuple[str, ...], ...]
     """File names; two or more in a set, no name twice, all in order."""
     distance: int
-    """Bits in which the hashes of neighbours differ at most. Those of a set may differ in more:
-    it holds all that hang together."""
+    """Largest number of bits in which the hashes of a pair differ. Images of one set may differ in
+    more, since sets are connected components."""
 
 
 def find_near_duplicates(
@@ -67,10 +67,10 @@ def find_near_duplicates(
     """Find the near duplicates among a dataset's images.
 
     Args:
-        dataset: Whose images; their order has no influence.
+        dataset: The images, in any order.
         folder: The image folder.
         distance: Bits in which near duplicates may differ, 0 to `MAX_DISTANCE`.
-        progress: Is told how many images are hashed.
+        progress: Called with the number of images hashed.
 
     Raises:
         AnnotationError: naming the image's id, when it can't be read.
@@ -90,15 +90,15 @@ def find_near_duplicates(
         for ones, others in near_pairs(np.stack(codes), distance)
         for one, other in zip(ones.tolist(), others.tolist(), strict=True)
     )
-    sets = sets_of(joined(names, pairs))
+    sets = sets_of(representatives(names, pairs))
     return NearDuplicates(tuple(tuple(found) for found in sets if len(found) > 1), distance)
 
 
 def check_distance(distance: int) -> None:
-    """Refuse a distance that the search can't keep to.
+    """Refuse a distance that the search does not cover.
 
     Raises:
-        SparseDetError: saying what is possible.
+        SparseDetError: naming the valid range.
     """
     if not 0 <= distance <= MAX_DISTANCE:
         raise SparseDetError(
@@ -107,7 +107,7 @@ def check_distance(distance: int) -> None:
 
 
 def image_hash(image: Image, folder: Path) -> Codes | None:
-    """Return the perceptual hash of an image, shape (9,); None for one that shows nothing.
+    """Return the perceptual hash of an image, shape (9,); None for a blank image.
 
     Raises:
         AnnotationError: naming the image's id, when it can't be read.
@@ -130,8 +130,8 @@ def near_pairs(codes: Codes, distance: int) -> Iterator[tuple[Indices, Indices]]
 
     Multi-index hashing (Norouzi, Punjani, Fleet: "Fast Search in Hamming Space with Multi-Index
     Hashing", CVPR 2012): of nine bands, one differs in at most one bit where the whole differs in
-    up to 17. So only hashes that nearly agree in a band are compared, not all with all. A pair may
-    come more than once; of equal hashes the first stands for the others.
+    up to 17. So only hashes that nearly agree in a band are compared, not all pairs. A pair may be
+    yielded more than once; of equal hashes the first represents the others.
     """
     distinct, first, which = np.unique(codes, axis=0, return_index=True, return_inverse=True)
     copies = np.flatnonzero(first[which.ravel()] != np.arange(len(codes)))
@@ -150,7 +150,7 @@ def _candidates(band: npt.NDArray[np.uint16]) -> Iterator[tuple[Indices, Indices
     ends = np.searchsorted(ordered, ordered, side="right")
     yield from _expand(order, places, places + 1, ends)
     for bit in (np.uint16(1 << position) for position in range(_BAND)):
-        # The pair is found from the side that lacks the bit.
+        # Each pair is found from the hash that lacks the bit.
         without = places[ordered & bit == 0]
         sought = ordered[without] | bit
         starts = np.searchsorted(ordered, sought, side="left")
@@ -161,7 +161,7 @@ def _candidates(band: npt.NDArray[np.uint16]) -> Iterator[tuple[Indices, Indices
 def _expand(
     order: Indices, places: Indices, starts: Indices, ends: Indices
 ) -> Iterator[tuple[Indices, Indices]]:
-    """Yield the pairs of each place with those from its start to its end, so many at a time."""
+    """Yield the pairs of each place with the range from its start to its end, in chunks."""
     found = ends > starts
     places, starts, counts = places[found], starts[found], (ends - starts)[found]
     totals = np.cumsum(counts)
@@ -181,7 +181,7 @@ def _expand(
 def _codes(
     images: Sequence[Image], folder: Path, progress: Progress
 ) -> Iterator[tuple[Image, Codes | None]]:
-    """Yield every image with its hash; images are decoded on all cores."""
+    """Yield every image with its hash, decoding on all cores."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(images), _AT_ONCE):
             part = images[start : start + _AT_ONCE]
@@ -212,5 +212,5 @@ def _read_grey(image: Image, path: Path) -> npt.NDArray[np.uint8]:
         grey = cv2.imdecode(data, flag)
         if grey is not None:
             return np.asarray(grey, dtype=np.uint8)
-    # Other formats gain little from a smaller size, and know orientations that OpenCV does not.
+    # Other formats gain little from reduced decoding, and have orientations that OpenCV ignores.
     return np.asarray(cv2.cvtColor(read_upright(path), cv2.COLOR_BGR2GRAY), dtype=np.uint8)

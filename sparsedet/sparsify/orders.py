@@ -17,15 +17,15 @@ Order = Literal[
 ]
 """Which boxes go first.
 
-- `random`: any.
+- `random`: any box.
 - `small`, `large`: by the share of the image that they cover.
 - `crowded`: those with many neighbours.
 - `border`: those close to an edge of the image.
-- `repeated`: those late among the boxes of one class in an image, counted from left to right.
-- `smallest-of-each-image`: visits the images in a random order, again and again, and takes the
-  smallest box that is left at each visit.
+- `repeated`: those that come late among the boxes of one class in an image, from left to right.
+- `smallest-of-each-image`: cycles through the images in a random order and takes the smallest box
+  that is left on each.
 
-All but the first and last are tendencies, of a strength that the rule sets.
+All but the first and last are tendencies, whose strength the rule sets.
 """
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -35,7 +35,7 @@ TENDENCIES: tuple[Order, ...] = ("small", "large", "crowded", "border", "repeate
 REACH = 2.0
 """Boxes are neighbours when one, enlarged by this factor, touches the other."""
 _PAIRS = 4_000_000
-"""Pairs of boxes that are looked at together: bounds the memory on large datasets."""
+"""Pairs of boxes computed at a time: bounds the memory on large datasets."""
 
 
 def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArray[np.intp]:
@@ -48,7 +48,7 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
     probability q. Sums and products, unlike logarithms, are the same to the last bit on every
     platform.
     """
-    keys: tuple[npt.NDArray[Any], ...]  # the last decides, the others in case of equals
+    keys: tuple[npt.NDArray[Any], ...]  # the last one decides, the others break ties
     if order == "random":
         keys = (boxes.rank,)
     elif order == "smallest-of-each-image":
@@ -66,15 +66,15 @@ def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArr
 
 def propensity(boxes: Candidates, order: Order) -> FloatArray:
     """Return the share of boxes that have less of a tendency's property; shape (N,), 0 to 1."""
-    if order == "repeated":  # not known for good: boxes of one place are told apart by chance
+    if order == "repeated":  # not cached: ties are broken by the random order
         return quantile(row_number(boxes))
-    if order not in boxes.known:
-        boxes.known[order] = _of_places(boxes, order)
-    return boxes.known[order]
+    if order not in boxes.propensities:
+        boxes.propensities[order] = _geometric_propensity(boxes, order)
+    return boxes.propensities[order]
 
 
-def _of_places(boxes: Candidates, order: Order) -> FloatArray:
-    """Return `propensity` for a property that depends on the boxes' places alone."""
+def _geometric_propensity(boxes: Candidates, order: Order) -> FloatArray:
+    """Return `propensity` for a property that depends on geometry alone."""
     if order == "small":
         return quantile(-relative_area(boxes))
     if order == "large":
@@ -107,17 +107,17 @@ def border_distance(boxes: Candidates) -> FloatArray:
 
 
 def neighbours(boxes: Candidates) -> IntArray:
-    """Return how many boxes of the same image are close to every box; shape (N,).
+    """Return the number of boxes near each box on its image; shape (N,).
 
-    Close: a box that is enlarged `REACH` times about its centre touches the other, or the other,
-    enlarged, touches it.
+    Two boxes are near each other when one of them, enlarged `REACH` times about its centre, touches
+    the other.
     """
     order, starts, sizes = _by_image(boxes)
     centre = (boxes.xyxy[order, :2] + boxes.xyxy[order, 2:]) / 2
     half = (boxes.xyxy[order, 2:] - boxes.xyxy[order, :2]) / 2
     counted = np.zeros(len(order), dtype=np.int64)
-    # Images of the same number of boxes are computed together, as a block of all their pairs;
-    # those of very many boxes in several parts.
+    # Images with the same number of boxes form one block of all their pairs; those with very many
+    # boxes are computed in several parts.
     for size in np.unique(sizes[sizes > 1]).tolist():
         rows = starts[sizes == size][:, None] + np.arange(size)
         for block in np.array_split(rows, max(1, len(rows) * size * size // _PAIRS)):
@@ -134,7 +134,7 @@ def neighbours(boxes: Candidates) -> IntArray:
 def row_number(boxes: Candidates) -> IntArray:
     """Return the number of every box among those of its class and image, from left to right.
 
-    Shape (N,), from 0; boxes with the same centre are told apart by their random rank.
+    Shape (N,), from 0; ties between equal centres are broken by random rank.
     """
     group = class_in_image(boxes)
     across = boxes.xyxy[:, 0] + boxes.xyxy[:, 2]
@@ -149,7 +149,7 @@ def boxes_in_image(boxes: Candidates) -> IntArray:
 
 
 def class_in_image(boxes: Candidates) -> IntArray:
-    """Return a number for the image and class of every box; shape (N,), the same for equals."""
+    """Return a number that identifies the image and class of every box; shape (N,)."""
     classes = int(boxes.category.max(initial=-1)) + 1
     group: IntArray = boxes.image * classes + boxes.category
     return group
@@ -163,7 +163,7 @@ def numbered(group: IntArray, order: npt.NDArray[np.intp]) -> IntArray:
         order: Shape (N,), a permutation of the items: the first to be visited first.
     """
     visited = group[order]
-    # Stable: within a group the items stay in their order.
+    # Stable: items keep their order within a group.
     by_group = np.argsort(visited, kind="stable")
     _, starts, sizes = np.unique(visited[by_group], return_index=True, return_counts=True)
     positions = np.empty(len(group), dtype=np.int64)
@@ -172,7 +172,7 @@ def numbered(group: IntArray, order: npt.NDArray[np.intp]) -> IntArray:
 
 
 def quantile(values: npt.NDArray[Any]) -> FloatArray:
-    """Return the share of values below every value, equals counted half; shape (N,), 0 to 1."""
+    """Return the mid-rank of every value as a share, 0 to 1: ties count half; shape (N,)."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(counts) - counts
     result: FloatArray = ((below + counts / 2) / max(len(values), 1))[inverse]
@@ -180,7 +180,7 @@ def quantile(values: npt.NDArray[Any]) -> FloatArray:
 
 
 def _by_image(boxes: Candidates) -> tuple[npt.NDArray[np.intp], IntArray, IntArray]:
-    """Return the rows of boxes sorted by image, and where each image's start and how many."""
+    """Return the rows of boxes sorted by image, and every image's first position and count."""
     order = np.argsort(boxes.image, kind="stable")
     sizes = np.bincount(boxes.image, minlength=len(boxes.images))
     return order, np.cumsum(sizes) - sizes, sizes

@@ -1,7 +1,7 @@
-"""Recipes: removal rules with a name, parameters and a source.
+"""Recipes: named removal rules with parameters and a source, in YAML files.
 
-A recipe says what is removed. It never stands for one of the published split files: those are fixed
-lists of boxes, and are loaded as they are.
+A recipe is a rule for what to remove. The published split files are fixed lists of boxes, used as
+they are; no recipe claims to reproduce one.
 """
 
 import math
@@ -53,7 +53,7 @@ class Recipe:
         removed = np.zeros(len(boxes), dtype=np.bool_)
         for number, rule in enumerate(removals):
             left = ~removed
-            # Each removal draws anew: what an earlier one left is no longer random in its order.
+            # A new random order: what an earlier removal left is no longer in random order.
             candidates = boxes.select(left).reordered(number)
             try:
                 removed[left] = rule.removed(candidates, minimums)
@@ -64,8 +64,8 @@ class Recipe:
     def with_drop(self, drop: float) -> "Recipe":
         """Return the recipe with another share of dropped boxes.
 
-        Only the last removal may change: with an earlier one the boxes would change that the later
-        ones choose from, and a higher drop would no longer remove a superset.
+        Only the last removal may change: a change to an earlier one would change what later ones
+        choose from, and a higher drop would no longer remove a superset.
 
         Raises:
             RecipeError: when the last removal drops no share, or `drop` is not from 0 to 1.
@@ -159,8 +159,8 @@ def load_recipe(name: str) -> Recipe:
 def parse_recipe(name: str, text: str, *, where: str) -> Recipe:
     """Read a recipe from YAML text; `where` names it in errors.
 
-    A recipe has either one `rule` with its `parameters`, or `rules`, a list of them; and, if people
-    shall understand it later, a `description` and a `source`.
+    A recipe has either one `rule` with its `parameters`, or `rules`, a list of them; and, for its
+    readers, a `description`, a `source` and a `picture`.
     """
     try:
         content = yaml.load(text, _Loader)
@@ -225,11 +225,11 @@ def _check_keys(
 
 
 class _RepeatedKey(yaml.constructor.ConstructorError):
-    """A mapping has a key twice."""
+    """A mapping has a duplicate key."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain data only, and no key twice: of two the first would be lost without a word."""
+    """Reads plain data and refuses duplicate keys, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -247,7 +247,7 @@ def _name(rule: Rule) -> str:
 
 
 def _parameters(rule: Rule) -> dict[str, object]:
-    """Return the parameters that matter, as JSON has them: it knows no infinity."""
+    """Return the parameters in effect as JSON values, which have no infinity."""
     parameters = asdict(rule)
     if parameters.get("order") not in TENDENCIES:
         parameters.pop("strength", None)

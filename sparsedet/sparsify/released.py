@@ -1,6 +1,6 @@
-"""Released sparse splits: files used as they are, once the full file is known to hold their boxes.
+"""Released sparse splits: files used as they are, after checking them against the full file.
 
-A released file is a fixed list of boxes. No recipe stands for it, so it is checked and copied.
+A released file is a fixed list of boxes that no recipe reproduces, so it is copied.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,28 +22,27 @@ from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.split import RECORD
 
 SAME_PLACE = 1.01
-"""Pixels that an edge may be off: Pascal VOC counts pixels from 1, and converters disagree on it.
-"""
+"""Pixels by which an edge may differ: Pascal VOC counts pixels from 1, and converters disagree on
+that."""
 
 _NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A released sparse split that belongs to a full file."""
+    """A released sparse split, matched with its full file."""
 
     file: Path
     sparse: Dataset
     """What the file holds."""
     removed: Dataset
-    """The full file without the boxes that the released file has; ids are those of the full file.
-    """
+    """The full file without the boxes that the released file has, with the full file's ids."""
     by_id: int
-    """Boxes that agree with a full one in id, image, class and place."""
+    """Boxes that agree with one of the full file in id, image, class and place."""
     by_place: int
-    """Boxes that agree with a full one in image, class and place only."""
+    """Boxes that agree with one of the full file in image, class and place only."""
     offset: float
-    """Pixels: how far an edge is from that of the full box, at most."""
+    """Pixels: the largest distance of an edge from that of the full file's box."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `split.json` says about the released file."""
@@ -60,17 +59,17 @@ class Released:
 def read_released(file: Path, full: Dataset) -> Released:
     """Read a released sparse split and find each of its boxes in the full dataset.
 
-    A box is found by its id where image, class and place agree, else by image, class and place.
-    Images are told by their file names (see `same_images`), classes by their names; places may
-    differ by `SAME_PLACE`.
+    A box is matched by its id where image, class and place agree, else by image, class and place.
+    Images are matched by file names (see `same_images`), classes by names; places may differ by
+    `SAME_PLACE`.
 
     Args:
         file: A COCO file.
         full: The dataset that it was made from.
 
     Raises:
-        AnnotationError: when an image, class or box is not in the full dataset: how many, and the
-            first.
+        AnnotationError: when an image, class or box is not in the full dataset, naming the first
+            and how many there are.
     """
     sparse = read_coco(file)
     matching = _Matching(file, sparse, full)
@@ -110,7 +109,7 @@ def write_released(
 
     Args:
         released: What was read; its file is copied byte by byte.
-        folder: Where to.
+        folder: Where to write.
         source: The full file, or tool and project.
     """
     kept, removed = released.sparse.counts(), released.removed.counts()
@@ -135,7 +134,7 @@ def write_released(
 
 
 class _Matching:
-    """The boxes of both files, with images and classes by the same numbers."""
+    """The boxes of both files, with images and classes in the full file's ids."""
 
     def __init__(self, file: Path, sparse: Dataset, full: Dataset) -> None:
         self.sparse, self.full = sparse.table, full.table
@@ -145,7 +144,7 @@ class _Matching:
         self.category = _translated(self.sparse.category_ids, classes)
 
     def by_id(self) -> IntArray:
-        """Return for every sparse box the row of the full box with its id, or -1; shape (N,)."""
+        """Return for every sparse box the row of the full one with its id, or -1; shape (N,)."""
         if len(self.full) == 0:
             return np.full(len(self.sparse), _NONE, dtype=np.int64)
         order = np.argsort(self.full.ids)
@@ -160,7 +159,7 @@ class _Matching:
         return np.where(same, rows, _NONE)
 
     def by_place(self, found: IntArray) -> IntArray:
-        """Return `found` with the nearest free full box for those that have none; shape (N,)."""
+        """Return `found` with the nearest unmatched full box for those without; shape (N,)."""
         waiting = np.flatnonzero(found == _NONE)
         if len(waiting) == 0:
             return found
@@ -200,7 +199,7 @@ def _rows_by_key(
 
 
 def _same_images(file: Path, sparse: Sequence[Image], full: Sequence[Image]) -> dict[int, int]:
-    """Return the id of the full image for every sparse one.
+    """Return the full file's image id for every sparse one.
 
     Raises:
         AnnotationError: when there are images that the full file lacks.

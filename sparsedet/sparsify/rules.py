@@ -1,4 +1,4 @@
-"""Removal rules: which boxes of a dataset a recipe drops, and which it keeps at any rate."""
+"""Removal rules: which boxes of a dataset a recipe drops, and which it always keeps."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,17 +16,17 @@ from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import Order, class_in_image, numbered, removal_order
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
-"""What a share or a number of boxes is taken of."""
+"""What a share or a number of boxes refers to."""
 
 _NARROWEST_FIRST: tuple[Group, ...] = ("class-in-image", "image", "class", "dataset")
 
 _NAMED = 3
-"""Images that an error names."""
+"""Images named in an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What a parameter has to be."""
+    """A constraint on a parameter."""
 
     description: str
     holds: Callable[[Any], bool]
@@ -66,14 +66,14 @@ class Rule:
 class KeepAtLeast(Rule):
     """Keep a number of boxes in every group: the last in removal order.
 
-    It holds for all removals of its recipe, wherever it stands.
+    It applies to all removals of its recipe, before and after it.
     """
 
     count: Count
     per: Group
 
     def protected(self, boxes: Candidates, order: npt.NDArray[np.intp]) -> BoolArray:
-        """Return which boxes have to stay; shape (N,)."""
+        """Return which boxes must stay; shape (N,)."""
         from_the_end = numbered(_groups(boxes, self.per), order[::-1])
         return from_the_end < self.count
 
@@ -95,9 +95,9 @@ class Removal(Rule, ABC):
 class DropFraction(Removal):
     """Drop a share of the boxes of every group.
 
-    A share of the dataset or of a class is met to the nearest box, halves to the even number. Of an
-    image it is met as far as minimums allow, and rounded up or down at random, so that over many
-    images it is met as well.
+    For the dataset or a class the number is rounded to the nearest box, halves to even. For an
+    image it is rounded up or down at random, so that the share is met over many images, and limited
+    by the minimums.
     """
 
     drop: Share
@@ -124,7 +124,7 @@ class DropFraction(Removal):
     def _check_spare(
         self, boxes: Candidates, group: IntArray, wanted: IntArray, spare: BoolArray
     ) -> None:
-        """Refuse a share for which minimums leave too few boxes in a group."""
+        """Refuse a share that minimums make impossible in a group."""
         left = np.bincount(group[spare], minlength=len(wanted))
         short = np.flatnonzero(left < wanted)
         if len(short) == 0:
@@ -158,9 +158,9 @@ class DropCount(Removal):
 
 @dataclass(frozen=True, slots=True)
 class KeepCount(Removal):
-    """Keep a number of boxes of every group, no more; a group of so few or fewer loses none.
+    """Keep a number of boxes of every group; a group with no more than that loses none.
 
-    The boxes that minimums hold are the first to be kept.
+    The boxes that minimums protect are kept first.
     """
 
     keep: Count
@@ -185,7 +185,7 @@ class KeepCount(Removal):
 class DropImages(Removal):
     """Drop all boxes of a share of the images that have any.
 
-    Images on which minimums hold boxes stay as they are, and others go for them.
+    Images on which minimums protect boxes are left alone; others are emptied in their place.
     """
 
     share: Share
@@ -212,7 +212,7 @@ RULES: dict[str, type[Rule]] = {
     "keep-count": KeepCount,
     "keep-at-least": KeepAtLeast,
 }
-"""Rules by the name that recipes use."""
+"""Rules by their names in recipes."""
 
 
 def _check_parameters(rule: Any) -> None:
@@ -250,17 +250,14 @@ def _spare(
 ) -> BoolArray:
     """Return which boxes no minimum protects; shape (N,)."""
     spare = np.ones(len(boxes), dtype=np.bool_)
-    # Boxes that a narrow group keeps count for the wider ones around it.
+    # Boxes kept for a narrow group count for the wider groups around it.
     for minimum in sorted(minimums, key=lambda rule: _NARROWEST_FIRST.index(rule.per)):
         spare &= ~minimum.protected(boxes, _spare_first(order, spare))
     return spare
 
 
 def _spare_first(order: npt.NDArray[np.intp], spare: BoolArray) -> npt.NDArray[np.intp]:
-    """Return the removal order with the boxes that have to stay behind all others.
-
-    There they take no place in the order away from those that may go.
-    """
+    """Return the removal order with the protected boxes moved to its end."""
     return np.concatenate((order[spare[order]], order[~spare[order]]))
 
 
@@ -268,14 +265,14 @@ def _random_rounding(boxes: Candidates, group: IntArray) -> FloatArray:
     """Return a random number from 0 to 1 for every group, the same for every drop."""
     lowest = np.full(int(group.max(initial=-1)) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, group, boxes.rank)
-    # Of 32 bits, so that sums with positions are exact and never reach the next whole number.
+    # 32 bits, so that sums with positions are exact and never round up to the next whole number.
     bits = remixed(~lowest) >> np.uint64(32)
     rounding: FloatArray = bits.astype(np.float64) * 2.0**-32
     return rounding
 
 
 def _held(boxes: Candidates, held: BoolArray) -> str:
-    """Return the reason of a rule that can't be met: how many boxes minimums hold, and where."""
+    """Say why a rule can't be met: how many boxes the minimums protect, and where."""
     images = np.unique(boxes.image[held])
     names = sorted(boxes.images[row].file_name for row in images.tolist())
     if len(names) > _NAMED:

@@ -18,30 +18,30 @@ from sparsedet.atomic_io import write_json
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.near_duplicates import HASH, NearDuplicates
 from sparsedet.sparsify.recipe import Recipe
-from sparsedet.sparsify.train_val_split import Validation, divide, sets_that_stay_together
+from sparsedet.sparsify.train_val_split import Validation, split_train_val, split_units
 
 RECORD = "split.json"
 
 _LISTED = 50
-"""Sets of near duplicates that are listed."""
+"""Sets of near duplicates listed in the record."""
 _MANY = 0.1
-"""Share of the images; a set of near duplicates beyond that looks like a fixed camera."""
+"""Share of the images: a set of near duplicates beyond that looks like a fixed camera."""
 _MANY_IMAGES = 10
-"""Smaller sets are none to warn of, however few images there are."""
+"""There is no warning for smaller sets, however few images there are."""
 _OFF = 0.5
-"""Part of the share by which validation may miss it without a warning."""
+"""Relative error of the validation share above which there is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What became of a fully annotated dataset."""
+    """The parts of a fully annotated dataset."""
 
     train: Dataset
-    """For training; without the boxes that the recipe removed."""
+    """Training images, without the boxes that the recipe removed."""
     removed: Dataset | None
     """The removed boxes, on all training images; None without a recipe."""
     val: Dataset | None
-    """For validation, with all its boxes; None when nothing was held out."""
+    """Validation images with all their boxes; None when nothing was held out."""
 
     def parts(self) -> dict[str, Dataset]:
         """Return the parts that exist, by the names of their files without suffix."""
@@ -49,7 +49,7 @@ class Split:
         return {name: part for name, part in parts.items() if part is not None}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the boxes of every category name in every part, without crowd regions."""
+        """Return the number of boxes by category name and part, crowd regions excluded."""
         counted = {name: part.counts() for name, part in self.parts().items()}
         return {
             category.name: {name: counts[category.name] for name, counts in counted.items()}
@@ -60,9 +60,9 @@ class Split:
 def make_split(dataset: Dataset, recipe: Recipe | None, val: Validation | None, seed: int) -> Split:
     """Hold out images as `val` says, then remove boxes from the others by `recipe`.
 
-    Validation images keep all their boxes: a figure measured on missing labels says little.
+    Validation images keep all their boxes: a metric says little where labels are missing.
     """
-    train, held_out = (dataset, None) if val is None else divide(dataset, val, seed)
+    train, held_out = (dataset, None) if val is None else split_train_val(dataset, val, seed)
     if recipe is None:
         return Split(train, None, held_out)
     kept, removed = remove_boxes(train, recipe, seed)
@@ -73,10 +73,8 @@ def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, 
     """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
 
     The two partition the boxes, in file order. Crowd regions and verified negatives always stay,
-    as does every image. The result depends on the seed, the file names and the box ids alone, not
-    on the order of images and boxes.
-
-    An image that lost a box is no longer `exhaustive`.
+    as does every image; one that lost a box is no longer `exhaustive`. The result depends on the
+    seed, the file names and the box ids alone, not on the order of images and boxes.
 
     Raises:
         RecipeError: when the recipe's rules can't be met.
@@ -105,10 +103,10 @@ def describe_split(
     val: Validation | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Return the content of `split.json`: everything needed to make the split again.
+    """Return the content of `split.json`: everything needed to reproduce the split.
 
     Args:
-        split: What was made.
+        split: What to describe.
         full: The dataset that it was made from.
         source: The file it was made from, or tool and project.
         recipe: The recipe that removed boxes, if one did.
@@ -139,7 +137,7 @@ def write_split(split: Split, record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _incomplete(images: tuple[Image, ...], removed: BoxTable) -> tuple[Image, ...]:
-    """Return the images, those that lost a box no longer exhaustive."""
+    """Return the images; those that lost a box are no longer exhaustive."""
     lost = set(np.unique(removed.image_ids).tolist())
     return tuple(_not_exhaustive(image) if image.id in lost else image for image in images)
 
@@ -152,12 +150,12 @@ def describe_validation(full: Dataset, val: Dataset, validation: Validation) -> 
     """Return how images were held out, as JSON values; `warnings` are sentences for people.
 
     Args:
-        full: The dataset that was divided.
+        full: The dataset that was split.
         val: The part of it that was held out.
-        validation: How.
+        validation: How it was held out.
     """
     held_out = {image.file_name for image in val.images}
-    units = sets_that_stay_together(full.images, validation)
+    units = split_units(full.images, validation)
     reached = len(val.images) / len(full.images)
     counts, measured = full.counts(), val.counts()
     near_duplicates = validation.near_duplicates
@@ -221,7 +219,7 @@ def _chain_warnings(found: NearDuplicates, total: int) -> list[str]:
     if len(largest) < max(_MANY_IMAGES, _MANY * total):
         return []
     return [
-        f"{len(largest)} of {total} images hang together as near duplicates (with {largest[0]}), "
-        "as pictures of a fixed camera do; a smaller --near-duplicate-distance tells more of them "
-        "apart, --no-near-duplicates all"
+        f"{len(largest)} of {total} images form one set of near duplicates (with {largest[0]}), as "
+        "those of a fixed camera do; a smaller --near-duplicate-distance splits it up, "
+        "--no-near-duplicates turns the search off"
     ]

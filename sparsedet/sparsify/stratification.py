@@ -1,9 +1,9 @@
-"""Stratified choice of validation images: every class at its share, sets of images kept whole.
+"""Stratified choice of validation images: every class at its share, units of images kept whole.
 
-The order is that of iterative stratification (Sechidis, Tsoumakas, Vlahavas: "On the Stratification
-of Multi-Label Data", ECML PKDD 2011): the rarest class chooses first, because later choices could
-not make up for it. Here sets of images with boxes stand for examples with labels, and where the
-sets are few, exchanges between the sides follow.
+Iterative stratification (Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-Label
+Data", ECML PKDD 2011): the rarest class chooses first, because later choices could not make up for
+it. Here units, sets of images with their boxes, take the place of examples with labels; where they
+are few, a local search follows that exchanges units between the sides.
 """
 
 from dataclasses import dataclass
@@ -17,46 +17,45 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _FILLERS = 500
-"""Sets among which one is looked for that fills up the number of images."""
+"""Units compared at a time when filling up the number of images."""
 _EXCHANGEABLE = 1500
-"""Sets up to which exchanges are tried: more of them balance out by their number."""
+"""Largest number of units for which exchanges are tried; more of them balance out anyway."""
 _EXCHANGES = 200
 _MARGIN = 0.25
 """Boxes of each class that the smaller side gets beyond its share."""
 _SCALE = 2**16
-"""Makes weighted counts whole: such sums are exact in any order, so all platforms choose alike."""
+"""Makes weighted counts whole: their sums are exact in any order, the same on every platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
     """Sets of images that stay on one side, in the order in which they are drawn.
 
-    The boxes are a sparse table: set `units[i]` holds `counts[i]` boxes of column `columns[i]`.
+    The boxes are a sparse table: unit `units[i]` has `counts[i]` boxes of column `columns[i]`.
     """
 
     images: IntArray
-    """Images in each set, shape (U,)."""
+    """Images of each unit, shape (U,)."""
     exhaustive: IntArray
     """Those of them that are exhaustive, shape (U,)."""
     units: IntArray
     """Shape (M,)."""
     columns: IntArray
     """Shape (M,): the classes, from 0. Images without boxes count as a class of their own, so that
-    every set holds something."""
+    every unit has an entry."""
     counts: IntArray
     """Shape (M,), 1 or more."""
 
 
-def choose(units: Units, share: float) -> BoolArray:
-    """Choose the sets for validation; shape (U,).
+def choose_validation(units: Units, share: float) -> BoolArray:
+    """Choose the units for validation, greedily; return a mask of shape (U,).
 
-    At least one set is on either side. The number of images comes close to the share, then the
-    boxes of every class; those of a class that several sets hold go to both sides, what a single
-    set holds stays in training. Exhaustive images go first. All this as far as the sets allow, and
-    as far as one set after the other finds it.
+    Each side gets at least one unit. The number of images comes close to the share, then the boxes
+    of every class; a class that several units have goes to both sides, what a single unit has stays
+    in training. Exhaustive images go first. All this as far as the units allow.
 
     Args:
-        units: Two sets or more.
+        units: Two or more.
         share: Of the images, and of the boxes of each class, between 0 and 1.
     """
     choice = _Choice(units, share)
@@ -68,22 +67,22 @@ def choose(units: Units, share: float) -> BoolArray:
 
 
 def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, IntArray]:
-    """Return what validation shall have of each column, and what there is.
+    """Return validation's target for each column, and the total.
 
-    The last two are the numbers of exhaustive images and of all images.
+    The last two columns are the numbers of exhaustive images and of all images.
     """
     totals = np.bincount(units.columns, units.counts).astype(np.int64)
     beyond = int(totals.sum()) + 1
     least = np.full(len(totals), beyond)
     np.minimum.at(least, units.columns, units.counts)
-    # A set with a class of its own stays in training, so validation does not count on it.
+    # A unit with a class of its own stays in training, so validation can't count on it.
     common = ~np.isin(units.units, units.units[spread[units.columns] == 1])
     available = np.full(len(totals), beyond)
     np.minimum.at(available, units.columns[common], units.counts[common])
     available[available == beyond] = 0
-    # Something for either side of every column; nothing of what one set holds alone.
+    # Something of every column for each side; nothing of what a single unit has alone.
     wanted = np.minimum(np.maximum(np.rint(share * totals), available), totals - least)
-    # One box too many is better than the last one missing, which a class can't be measured without.
+    # One box too many is better than none, with which a class can't be measured.
     wanted += np.where(wanted > 0, _MARGIN * np.sign(totals - 2 * wanted), 0)
     exhaustive, images = int(units.exhaustive.sum()), int(units.images.sum())
     held_out = min(max(round(share * images), 1), images - 1)
@@ -94,7 +93,7 @@ def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, 
 
 
 class _Choice:
-    """The sets that are chosen so far, and what validation still needs.
+    """The units chosen so far, and what validation still needs.
 
     The numbers of exhaustive images and of all images are two more columns, the last ones.
     """
@@ -103,24 +102,24 @@ class _Choice:
         self.units = units
         self.chosen: BoolArray = np.zeros(len(units.images), dtype=np.bool_)
         self.spread: IntArray = np.bincount(units.columns)
-        """Sets that hold a column."""
+        """Units that have a column."""
         targets, totals = _targets(units, self.spread, share)
-        # The numbers of images count as much as all classes together.
+        # The numbers of images weigh as much as all classes together.
         emphasis = np.ones(len(targets))
         emphasis[-2:] = len(self.spread)
         # Deviations are relative to the smaller side, where they matter more; those of exhaustive
-        # images to what is wanted, because training may well have none.
+        # images to the target, because training may well have none.
         sides = np.minimum(targets, totals - targets)
         sides[-2] = targets[-2]
         self.weights: FloatArray = emphasis / np.maximum(sides, 1) ** 2
         self.weight_list: list[float] = self.weights.tolist()
         self.targets = targets
         self.missing: list[float] = targets.tolist()
-        """What validation still needs of each column; below 0 it has too much."""
+        """What validation still needs of each column; negative where it has too much."""
         self.left = len(units.images)
-        """Sets that are left for training."""
+        """Units left for training."""
         self.held: list[list[tuple[int, int]]] = [[] for _ in range(len(units.images))]
-        """Columns and counts of each set; its images come last."""
+        """Columns and counts of each unit; its images come last."""
         for unit, column, count in zip(
             units.units.tolist(), units.columns.tolist(), units.counts.tolist(), strict=True
         ):
@@ -131,7 +130,7 @@ class _Choice:
             held += [(len(self.spread), marked), (len(self.spread) + 1, size)]
 
     def draw(self) -> None:
-        """Let every class, the rarest first, choose among the sets that hold none rarer."""
+        """Let every class, the rarest first, choose among the units without a rarer one."""
         units = self.units
         rarity = np.empty_like(self.spread)
         rarity[np.argsort(self.spread, kind="stable")] = np.arange(len(rarity))
@@ -141,7 +140,7 @@ class _Choice:
         for unit in self._exhaustive_first(rarest):
             column = int(by_rarity[rarest[unit]])
             count = next(count for held, count in self.held[unit] if held == column)
-            if self._nears(column, count) and self._fits(unit) and self._change(unit) < 0:
+            if self._reduces(column, count) and self._fits(unit) and self._change(unit) < 0:
                 self._choose(unit)
 
     def fill(self) -> None:
@@ -152,25 +151,25 @@ class _Choice:
             self._choose(best)
             waiting.remove(best)
         if not self.chosen.any():
-            # Every set has too many images: the one that is nearest to what is wanted.
+            # Every unit has too many images: take the one closest to the target.
             self._choose(min(waiting, key=self._change))
 
     def exchange(self) -> None:
-        """Move and exchange sets between the sides as long as that brings the shares nearer."""
-        nowhere = len(self.chosen)
-        """Stands for "no set" on either side; a move is an exchange with it."""
+        """Move and exchange units between the sides as long as that reduces the deviation."""
+        empty = len(self.chosen)
+        """Index of the empty unit: a move is an exchange with it."""
         amounts = self._amounts()
         overlap = amounts @ amounts.T
         images = np.append(self.units.images, 0)
-        slack = int(self.units.images.sum()) // nowhere // 2
+        slack = int(self.units.images.sum()) // empty // 2
         goal = np.rint(_SCALE * self.targets * np.sqrt(self.weights))
         for _ in range(_EXCHANGES):
             held = np.flatnonzero(self.chosen)
             others = np.flatnonzero(~self.chosen)
             lacking = goal - amounts[held].sum(axis=0)
-            # A side's last set can only be exchanged.
-            leaving = np.append(held, nowhere) if len(others) > 1 else held
-            coming = np.append(others, nowhere) if len(held) > 1 else others
+            # A side's last unit can only be exchanged.
+            leaving = np.append(held, empty) if len(others) > 1 else held
+            coming = np.append(others, empty) if len(held) > 1 else others
             change = (
                 (overlap[leaving, leaving] + 2 * amounts[leaving] @ lacking)[:, None]
                 + (overlap[coming, coming] - 2 * amounts[coming] @ lacking)[None]
@@ -182,13 +181,13 @@ class _Choice:
             row, column = np.unravel_index(np.argmin(change), change.shape)
             if change[row, column] >= 0:
                 return
-            if leaving[row] != nowhere:
+            if leaving[row] != empty:
                 self._choose(int(leaving[row]), back=True)
-            if coming[column] != nowhere:
+            if coming[column] != empty:
                 self._choose(int(coming[column]))
 
     def _amounts(self) -> FloatArray:
-        """Return what each set holds, weighted, as whole numbers; the last row is nothing."""
+        """Return each unit's weighted counts as whole numbers; the last row is the empty unit."""
         amounts = np.zeros((len(self.chosen) + 1, len(self.missing)))
         amounts[self.units.units, self.units.columns] = self.units.counts
         amounts[:-1, -2] = self.units.exhaustive
@@ -196,28 +195,28 @@ class _Choice:
         return np.asarray(np.rint(_SCALE * amounts * np.sqrt(self.weights)))
 
     def _exhaustive_first(self, before: IntArray | None = None) -> list[int]:
-        """Return the sets in the order of `before`, then of their share of exhaustive images."""
+        """Return the units in the order of `before`, then of their share of exhaustive images."""
         share = self.units.exhaustive / self.units.images
         keys = (-share,) if before is None else (-share, before)
         order: list[int] = np.lexsort(keys).tolist()
         return order
 
     def _fits(self, unit: int) -> bool:
-        """Whether the set brings the number of images nearer, and leaves one for training."""
-        return self._nears(*self.held[unit][-1]) and self.left > 1
+        """Tell whether the unit reduces the deviation in images and leaves one for training."""
+        return self._reduces(*self.held[unit][-1]) and self.left > 1
 
-    def _nears(self, column: int, count: int) -> bool:
+    def _reduces(self, column: int, count: int) -> bool:
         return count < 2 * self.missing[column]
 
     def _change(self, unit: int) -> float:
-        """Return how the sum of squared relative deviations changes with the set."""
+        """Return how the sum of squared relative deviations changes with the unit."""
         return sum(
             self.weight_list[column] * count * (count - 2 * self.missing[column])
             for column, count in self.held[unit]
         )
 
     def _choose(self, unit: int, *, back: bool = False) -> None:
-        """Give the set to validation, or back to training."""
+        """Move the unit to validation, or back to training."""
         sign = -1 if back else 1
         self.chosen[unit] = not back
         self.left -= sign

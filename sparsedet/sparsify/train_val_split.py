@@ -1,8 +1,8 @@
-"""Images divided into training and validation, so that the figures mean something.
+"""Training and validation images, split so that what is measured on the latter means something.
 
-What shows the same thing stays on one side (groups, near duplicates), every class has its share of
-boxes on either side, and images whose labels are known to be complete go to validation first: a
-figure measured on missing labels says little, and training copes with them.
+Images of the same thing stay on one side (groups, near duplicates), every class has its share of
+boxes on both sides, and exhaustively labelled images go to validation first: a metric says little
+where labels are missing, while training copes with that.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ import numpy as np
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.seeds import stable_rank
-from sparsedet.sparsify.grouping import GroupBy, joined, sets_of
+from sparsedet.sparsify.grouping import GroupBy, representatives, sets_of
 from sparsedet.sparsify.near_duplicates import NearDuplicates
-from sparsedet.sparsify.stratification import Units, choose
+from sparsedet.sparsify.stratification import Units, choose_validation
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Which images are held out."""
+    """How validation images are held out."""
 
     share: float
     """Share of the images, between 0 and 1."""
     group_by: GroupBy | None = None
     """Images of one group stay on one side."""
     near_duplicates: NearDuplicates | None = None
-    """Near duplicates stay on one side; None where nobody looked for them."""
+    """Near duplicates stay on one side; None where they were not looked for."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -36,35 +36,34 @@ class Validation:
             )
 
 
-def divide(dataset: Dataset, validation: Validation, seed: int) -> tuple[Dataset, Dataset]:
-    """Divide the images into training and validation; return both, in file order.
+def split_train_val(dataset: Dataset, validation: Validation, seed: int) -> tuple[Dataset, Dataset]:
+    """Return the training and the validation images with their boxes, both in file order.
 
-    Without groups and near duplicates the number of validation images is the rounded share, at
-    least one on either side. Otherwise it comes as near to that as whole sets allow. See
-    `stratification.choose` for how they are chosen.
+    Without groups and near duplicates the number of validation images is the rounded share, with
+    at least one image on each side; otherwise it comes as close to that as whole units allow. See
+    `stratification.choose_validation` for how they are chosen.
 
     Args:
-        dataset: The images to divide, with their boxes.
+        dataset: The images to split, with their boxes.
         validation: What is held out.
-        seed: Which images; the choice does not depend on the order of images and boxes.
+        seed: Of the choice, which does not depend on the order of images and boxes.
 
     Raises:
-        SparseDetError: when an image has no group, or there are fewer than two images, or sets of
-            images that belong together.
+        SparseDetError: when an image has no group, or there are fewer than two images or units.
     """
     if len(dataset.images) < 2:
         raise SparseDetError(
             f"{len(dataset.images)} image(s) can't be divided into training and validation; at "
             "least 2 are needed"
         )
-    units = sets_that_stay_together(dataset.images, validation)
+    units = split_units(dataset.images, validation)
     if len(units) < 2:
         raise SparseDetError(
             f"{len(dataset.images)} images can't be divided into training and validation: all of "
             f"them belong together by {_reasons(validation)}"
         )
     units.sort(key=lambda unit: (stable_rank(seed, unit[0]), unit[0]))
-    chosen = choose(_units(dataset, units), validation.share)
+    chosen = choose_validation(_count_units(dataset, units), validation.share)
     held_out = {
         name for unit, is_chosen in zip(units, chosen, strict=True) if is_chosen for name in unit
     }
@@ -74,10 +73,10 @@ def divide(dataset: Dataset, validation: Validation, seed: int) -> tuple[Dataset
     )
 
 
-def sets_that_stay_together(images: Sequence[Image], validation: Validation) -> list[list[str]]:
-    """Return the sets of images that stay on one side, as file names in order.
+def split_units(images: Sequence[Image], validation: Validation) -> list[list[str]]:
+    """Return the units of a split, sets of images that stay on one side, as sorted file names.
 
-    A near duplicate joins its group with that of the other image.
+    Near duplicates join the groups that they belong to.
 
     Raises:
         SparseDetError: when an image has no group.
@@ -89,16 +88,16 @@ def sets_that_stay_together(images: Sequence[Image], validation: Validation) -> 
         together += sets_of({image.file_name: groups[image.id] for image in images})
     if validation.near_duplicates:
         together += validation.near_duplicates.sets
-    return sets_of(joined(names, together)) if together else [[name] for name in names]
+    return sets_of(representatives(names, together)) if together else [[name] for name in names]
 
 
 def hold_out(
     dataset: Dataset, share: float, seed: int, group_by: GroupBy | None = None
 ) -> tuple[Dataset, Dataset]:
-    """Divide the images into training and validation, each image or group by itself.
+    """Return the training and the validation images, each image or group assigned by its hash.
 
-    Unlike `divide` the share is met on average only, but an image stays on its side for good,
-    however many others come or go: what for rounds on a growing project counts.
+    Unlike with `split_train_val` the share is met on average only, but an image keeps its side
+    whatever images are added or removed, as rounds on a growing project need it.
 
     Raises:
         SparseDetError: when one side stays empty, or an image has no group.
@@ -121,8 +120,8 @@ def hold_out(
     )
 
 
-def _units(dataset: Dataset, sets: Sequence[Sequence[str]]) -> Units:
-    """Return images and boxes of each set; crowd regions are not counted."""
+def _count_units(dataset: Dataset, sets: Sequence[Sequence[str]]) -> Units:
+    """Count the images and boxes of each unit, crowd regions excluded."""
     place = {name: index for index, names in enumerate(sets) for name in names}
     unit_of = np.array([place[image.file_name] for image in dataset.images])
     exhaustive = np.array([image.exhaustive for image in dataset.images])

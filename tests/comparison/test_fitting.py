@@ -135,7 +135,7 @@ def test_fits_do_not_depend_on_the_order_of_boxes() -> None:
             category=boxes.category[backwards],
             xyxy=boxes.xyxy[backwards],
             rank=boxes.rank[backwards],
-            known={},
+            propensities={},
         ),
         removed=sample.removed[backwards],
         tables=sample.tables,

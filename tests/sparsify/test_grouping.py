@@ -1,4 +1,4 @@
-"""Groups by folder, key and regular expression; sets that hang together."""
+"""Groups by folder, key and regular expression; connected sets."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sparsedet.annotations import Image
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import GroupBy
-from sparsedet.sparsify.grouping import joined
+from sparsedet.sparsify.grouping import representatives
 
 
 def image(name: str, **extra: Any) -> Image:
@@ -79,4 +79,4 @@ def test_sets_that_share_an_item_become_one(together: list[list[str]]) -> None:
         merged = [part for part in merged if not part & set(members)]
         merged += [set().union(*touched)] if touched else []
     expected = {item: min(part) for part in merged for item in part}
-    assert joined(list("hgfedcba"), together) == expected
+    assert representatives(list("hgfedcba"), together) == expected

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
-from sparsedet.sparsify import GroupBy, Validation, divide
+from sparsedet.sparsify import GroupBy, Validation, split_train_val
 
 
 def dataset_of(
@@ -48,7 +48,7 @@ def shares(train: Dataset, val: Dataset) -> dict[str, float]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_class_has_its_share(images: int, allowed: float, seed: int) -> None:
     full = dataset_of(long_tail(images, seed))
-    train, val = divide(full, Validation(0.2), seed)
+    train, val = split_train_val(full, Validation(0.2), seed)
     assert len(val.images) == images / 5
     counts = full.counts()
     for name, share in shares(train, val).items():
@@ -59,14 +59,14 @@ def test_every_class_has_its_share(images: int, allowed: float, seed: int) -> No
 def test_images_without_boxes_are_spread_too() -> None:
     full = dataset_of([[1]] * 60 + [[]] * 40)
     for seed in range(5):
-        _, val = divide(full, Validation(0.2), seed)
+        _, val = split_train_val(full, Validation(0.2), seed)
         assert (len(val.images), len(val.boxes)) == (20, 12)
 
 
 def test_a_class_of_one_image_stays_in_training() -> None:
     full = dataset_of([[1], [1], [1], [1], [1, 2], [1, 2, 3]])
     for seed in range(20):
-        train, val = divide(full, Validation(0.4), seed)
+        train, val = split_train_val(full, Validation(0.4), seed)
         assert train.counts()["class 3"] == 1
         assert val.counts()["class 2"] == 1
 
@@ -74,7 +74,7 @@ def test_a_class_of_one_image_stays_in_training() -> None:
 def test_images_with_classes_of_their_own_stay_in_training() -> None:
     full = dataset_of([[1, number] for number in range(2, 12)] + [[]] * 30)
     for seed in range(5):
-        _, val = divide(full, Validation(0.2), seed)
+        _, val = split_train_val(full, Validation(0.2), seed)
         assert (len(val.images), len(val.boxes)) == (8, 0)
 
 
@@ -82,7 +82,7 @@ def test_images_with_classes_of_their_own_stay_in_training() -> None:
 def test_rare_classes_are_trained_and_measured(share: float) -> None:
     for seed in range(10):
         classes = long_tail(150, seed)
-        train, val = divide(dataset_of(classes), Validation(share), seed)
+        train, val = split_train_val(dataset_of(classes), Validation(share), seed)
         held = shares(train, val)
         rare = [n for n in range(1, 21) if 1 < sum(n in found for found in classes) < 10]
         assert rare
@@ -96,7 +96,7 @@ def test_rare_classes_are_trained_and_measured(share: float) -> None:
 )
 def test_a_box_too_many_is_better_than_none(classes: list[list[int]], share: float) -> None:
     for seed in range(10):
-        _, val = divide(dataset_of([[]] * 8 + classes), Validation(share), seed)
+        _, val = split_train_val(dataset_of([[]] * 8 + classes), Validation(share), seed)
         for number in (1, 2):
             assert val.counts()[f"class {number}"] > 0
 
@@ -105,7 +105,7 @@ def test_crowd_regions_do_not_count() -> None:
     full = dataset_of([[1]] * 40)
     crowd = full.with_boxes(replace(box, iscrowd=box.id < 20) for box in full.boxes)
     for seed in range(5):
-        _, val = divide(crowd, Validation(0.2), seed)
+        _, val = split_train_val(crowd, Validation(0.2), seed)
         assert val.counts()["class 1"] == 4
 
 
@@ -128,7 +128,7 @@ def test_groups_come_nearer_to_the_shares_than_by_chance() -> None:
 
     best = min(missed(*by_chance()) for _ in range(100))
     for seed in range(3):
-        train, val = divide(full, Validation(0.25, GroupBy("folder")), seed)
+        train, val = split_train_val(full, Validation(0.25, GroupBy("folder")), seed)
         assert abs(len(val.images) - 100) <= 10
         assert missed(train, val) < best
 
@@ -137,7 +137,7 @@ def test_a_giant_group_is_left_to_training() -> None:
     names = [f"big/{i}" for i in range(80)] + [f"small{i % 4}/{i}" for i in range(20)]
     full = dataset_of([[1, 2]] * 100, names=names)
     for seed in range(5):
-        _, val = divide(full, Validation(0.1, GroupBy("folder")), seed)
+        _, val = split_train_val(full, Validation(0.1, GroupBy("folder")), seed)
         assert len(val.images) == 10
         assert not any(image.file_name.startswith("big") for image in val.images)
 
@@ -147,20 +147,22 @@ def test_the_number_of_images_counts_as_much_as_all_classes() -> None:
     every = list(range(1, 11))
     classes = [every] * 4 + [[]] * 18 + [every] * 2 + [every] * 14 + [[]] * 62
     names = [f"{(i >= 4) + (i >= 24)}/{i}" for i in range(100)]
-    _, val = divide(dataset_of(classes, names=names), Validation(0.2, GroupBy("folder")), seed=1)
+    _, val = split_train_val(
+        dataset_of(classes, names=names), Validation(0.2, GroupBy("folder")), seed=1
+    )
     assert len(val.images) == 24
 
 
 def test_of_two_groups_one_is_left_to_training() -> None:
     full = dataset_of([[1]] * 20, names=[f"{i % 2}/{i}" for i in range(20)])
-    train, val = divide(full, Validation(0.9, GroupBy("folder")), seed=1)
+    train, val = split_train_val(full, Validation(0.9, GroupBy("folder")), seed=1)
     assert len(train.images) == len(val.images) == 10
 
 
 def test_groups_larger_than_the_share_leave_the_nearest_one() -> None:
     names = [f"{'a' if i < 40 else 'b'}/{i}" for i in range(100)]
     full = dataset_of([[1]] * 100, names=names)
-    train, val = divide(full, Validation(0.1, GroupBy("folder")), seed=1)
+    train, val = split_train_val(full, Validation(0.1, GroupBy("folder")), seed=1)
     assert (len(train.images), len(val.images)) == (60, 40)
 
 
@@ -169,7 +171,7 @@ def test_groups_larger_than_the_share_leave_the_nearest_one() -> None:
 def test_exhaustive_images_are_preferred(marked: int, images: int) -> None:
     exhaustive = [i % 100 < marked for i in range(images)]
     full = dataset_of([[1 + i % 3] for i in range(images)], exhaustive)
-    train, val = divide(full, Validation(0.2), seed=1)
+    train, val = split_train_val(full, Validation(0.2), seed=1)
     found = sum(image.exhaustive for image in val.images)
     assert found == min(marked * images / 100, images / 5)
     assert all(abs(share - 0.2) < 0.025 for share in shares(train, val).values())
@@ -179,5 +181,5 @@ def test_exhaustive_images_are_preferred(marked: int, images: int) -> None:
 def test_classes_count_more_than_exhaustive_images(marked: int) -> None:
     # Class 2 is never exhaustive; without it validation could not measure it.
     full = dataset_of([[1]] * 50 + [[2]] * 50, [i < marked for i in range(100)])
-    train, val = divide(full, Validation(0.2), seed=1)
+    train, val = split_train_val(full, Validation(0.2), seed=1)
     assert shares(train, val)["class 2"] > 0.1

@@ -1,4 +1,4 @@
-"""Dividing images into training and validation: what stays together, and the share."""
+"""Training and validation images: what stays on one side, and the share."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.errors import SparseDetError
-from sparsedet.sparsify import GroupBy, NearDuplicates, Validation, divide, hold_out
-from sparsedet.sparsify.train_val_split import sets_that_stay_together
+from sparsedet.sparsify import GroupBy, NearDuplicates, Validation, hold_out, split_train_val
+from sparsedet.sparsify.train_val_split import split_units
 from tests.sparsify.datasets import CATEGORIES, datasets, grid
 
 FOLDER = GroupBy("folder")
@@ -20,7 +20,7 @@ SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
 
 @st.composite
 def related(draw: st.DrawFn) -> tuple[Dataset, Validation]:
-    """Draw 2 to 12 images in folders, some of them near duplicates, and how to divide them."""
+    """Draw 2 to 12 images in folders, some of them near duplicates, and how to split them."""
     number = draw(st.integers(2, 12))
     folders = draw(st.lists(st.sampled_from("abcd"), min_size=number, max_size=number))
     images = tuple(
@@ -50,7 +50,7 @@ def names(dataset: Dataset) -> set[str]:
 
 @given(datasets().filter(lambda dataset: len(dataset.images) > 1), SHARES, st.integers(0, 99))
 def test_images_are_partitioned_with_their_boxes(dataset: Dataset, val: float, seed: int) -> None:
-    train, held_out = divide(dataset, Validation(val), seed)
+    train, held_out = split_train_val(dataset, Validation(val), seed)
     ids = {image.id for image in held_out.images}
     total = len(dataset.images)
     assert len(ids) == min(max(round(val * total), 1), total - 1)
@@ -63,12 +63,12 @@ def test_images_are_partitioned_with_their_boxes(dataset: Dataset, val: float, s
 @given(related(), st.integers(0, 99))
 def test_what_belongs_together_stays_together(drawn: tuple[Dataset, Validation], seed: int) -> None:
     dataset, validation = drawn
-    units = sets_that_stay_together(dataset.images, validation)
+    units = split_units(dataset.images, validation)
     if len(units) == 1:
         with pytest.raises(SparseDetError, match="all of them belong together"):
-            divide(dataset, validation, seed)
+            split_train_val(dataset, validation, seed)
         return
-    train, val = map(names, divide(dataset, validation, seed))
+    train, val = map(names, split_train_val(dataset, validation, seed))
     assert train
     assert val
     assert train | val == names(dataset)
@@ -87,21 +87,21 @@ def test_order_has_no_influence(
     drawn: tuple[Dataset, Validation], seed: int, random: Random
 ) -> None:
     dataset, validation = drawn
-    if len(sets_that_stay_together(dataset.images, validation)) == 1:
+    if len(split_units(dataset.images, validation)) == 1:
         return
     images, boxes = list(dataset.images), list(dataset.boxes)
     random.shuffle(images)
     random.shuffle(boxes)
     shuffled = replace(dataset, images=tuple(images), boxes=tuple(boxes))
-    assert names(divide(shuffled, validation, seed)[1]) == names(
-        divide(dataset, validation, seed)[1]
+    assert names(split_train_val(shuffled, validation, seed)[1]) == names(
+        split_train_val(dataset, validation, seed)[1]
     )
 
 
 def test_near_duplicates_join_groups() -> None:
     images = [Image(i, name, 9, 9) for i, name in enumerate(["a/1", "a/2", "b/1", "b/2", "c/1"])]
     near = NearDuplicates((("a/2", "b/1"),), 16)
-    assert sets_that_stay_together(images, Validation(0.5, FOLDER, near)) == [
+    assert split_units(images, Validation(0.5, FOLDER, near)) == [
         ["a/1", "a/2", "b/1", "b/2"],
         ["c/1"],
     ]
@@ -109,13 +109,13 @@ def test_near_duplicates_join_groups() -> None:
 
 @pytest.mark.parametrize(("val", "expected"), [(0.2, 2), (0.5, 5), (0.001, 1), (0.999, 9)])
 def test_number_of_images_held_out(val: float, expected: int) -> None:
-    _, held_out = divide(grid(10, 1), Validation(val), seed=1)
+    _, held_out = split_train_val(grid(10, 1), Validation(val), seed=1)
     assert len(held_out.images) == expected
 
 
 def test_choice_depends_on_seed() -> None:
     first, again, other = (
-        names(divide(grid(30, 1), Validation(0.3), seed)[1]) for seed in (1, 1, 2)
+        names(split_train_val(grid(30, 1), Validation(0.3), seed)[1]) for seed in (1, 1, 2)
     )
     assert first == again != other
 
@@ -129,12 +129,12 @@ def test_share_out_of_range_is_refused(val: float) -> None:
 @pytest.mark.parametrize("images", [0, 1])
 def test_too_few_images_are_refused(images: int) -> None:
     with pytest.raises(SparseDetError, match="can't be divided"):
-        divide(grid(images, 1), Validation(0.5), seed=1)
+        split_train_val(grid(images, 1), Validation(0.5), seed=1)
 
 
 def test_one_group_of_all_images_is_refused() -> None:
     with pytest.raises(SparseDetError, match="all of them belong together by folder"):
-        divide(grid(5, 1), Validation(0.5, FOLDER), seed=1)
+        split_train_val(grid(5, 1), Validation(0.5, FOLDER), seed=1)
 
 
 def test_hold_out_chooses_the_same_images_for_good() -> None:

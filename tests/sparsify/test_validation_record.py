@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from sparsedet.annotations import Dataset
-from sparsedet.sparsify import GroupBy, NearDuplicates, Validation, divide
+from sparsedet.sparsify import GroupBy, NearDuplicates, Validation, split_train_val
 from sparsedet.sparsify.split import describe_validation
 from tests.sparsify.datasets import grid
 
 
 def record(full: Dataset, validation: Validation) -> dict[str, Any]:
-    return describe_validation(full, divide(full, validation, seed=1)[1], validation)
+    return describe_validation(full, split_train_val(full, validation, seed=1)[1], validation)
 
 
 def in_folders(dataset: Dataset, sizes: list[int]) -> Dataset:
@@ -84,4 +84,4 @@ def test_a_chain_of_near_duplicates_is_warned_of() -> None:
         assert bool(warnings) is warned
     near = NearDuplicates((names,), 16)
     (warning,) = record(grid(40, 1), Validation(0.3, near_duplicates=near))["warnings"]
-    assert warning.startswith("12 of 40 images hang together as near duplicates (with 0000.jpg)")
+    assert warning.startswith("12 of 40 images form one set of near duplicates (with 0000.jpg)")

@@ -1,23 +1,28 @@
 """The comparison of a sparse file with its full file."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.table import BoolArray
-from sparsedet.comparison.boxes import Boxes, candidates, on_images
-from sparsedet.comparison.explanations import Verdict, judge
-from sparsedet.comparison.pairing import Pairing, pair
-from sparsedet.comparison.plays import make_sample
-from sparsedet.comparison.promises import Observation
-from sparsedet.comparison.readings import AbsentImages, readings
-from sparsedet.comparison.summary import conclusion, either, sorted_verdicts
+from sparsedet.comparison.explanations import Judgement, Verdict, judge
+from sparsedet.comparison.invariants import Observation
+from sparsedet.comparison.pairing import Boxes, Pairing, pair
+from sparsedet.comparison.replicates import candidates, make_sample, on_images
 from sparsedet.comparison.tables import Row, Table, make_row, make_tables, rows
 from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.recipe import Recipe
+
+AbsentImages = Literal["auto", "removed", "left-out"]
+"""What is made of images that the sparse file lacks: their boxes count as removed, or the images
+are left out. `auto`: validation images are left out, and all where the sparse file holds other
+images without boxes; else recipes are tested both ways."""
+
+_ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
+_WAYS = {"removed": "counted as removed", "left-out": "left out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +161,100 @@ def _notes(pairing: Pairing) -> list[str]:
         (pairing.foreign_images, "images of the sparse file are not in the full file"),
     ]
     return [f"{count} {what}." for count, what in found if count]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One way to take it, of I images."""
+
+    absent: Literal["removed", "left-out"]
+    left_out: BoolArray
+    """Shape (I,): images that do not count."""
+    is_whole: bool
+    """All others are what a recipe was applied to, no more and no fewer: what it promises of a
+    class or of the dataset holds for them."""
+
+
+def readings(
+    lacking: BoolArray, held_out: BoolArray, *, keeps_empty: bool, absent: AbsentImages
+) -> tuple[list[Reading], str | None]:
+    """Return the ways to take it, the one for tables first, and what to tell about them.
+
+    Args:
+        lacking: Which images with boxes the sparse file lacks; shape (I,).
+        held_out: Which images are known to be held out for validation; shape (I,).
+        keeps_empty: The sparse file holds images without boxes.
+        absent: What the user says.
+    """
+    count, validation = int(lacking.sum()), lacking & held_out
+    rest = int((lacking & ~held_out).sum())
+    none = np.zeros_like(lacking)
+    if not count:
+        return [Reading("removed", none, is_whole=True)], None
+    lacks = f"{count} images with boxes are not in the sparse file"
+    if absent == "removed":
+        return [Reading("removed", none, is_whole=True)], f"{lacks}. Their boxes count as removed."
+    left_out = Reading("left-out", lacking, is_whole=not rest)
+    if absent == "left-out":
+        return [left_out], f"{lacks}; they are left out."
+    if rest < count:
+        lacks += f", of which {count - rest} are validation images" if rest else ""
+    if not rest:
+        return [left_out], f"{lacks}: they are validation images, and left out."
+    if keeps_empty:
+        return [left_out], f"{lacks}, which holds other images without boxes; they are left out."
+    return [Reading("removed", validation, is_whole=True), left_out], (
+        f"{lacks}, which holds no image without boxes: {'the others' if rest < count else 'they'} "
+        "may have lost all boxes, or be left out for another reason. The tables count their boxes "
+        "as removed; recipes are tested both ways (--absent-images removed or left-out says which)."
+    )
+
+
+def sorted_verdicts(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return the fitting recipes first, then those that can't be told, then those ruled out."""
+    return tuple(sorted(verdicts, key=lambda one: (*_order(one), one.recipe)))
+
+
+def either(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
+    """Return the verdicts of several ways to take absent images as one: what fits one way, fits.
+
+    Args:
+        verdicts: Way (`removed`, `left-out`) -> a verdict for every recipe.
+    """
+    merged = []
+    for of_one in zip(*verdicts.values(), strict=True):
+        best = min(of_one, key=_order)
+        if len({verdict.judgement for verdict in of_one}) == 1:
+            # With the parameters that belong to the tables.
+            best = best if best.judgement == "ruled out" else of_one[0]
+        else:
+            absent = next(way for way, one in zip(verdicts, of_one, strict=True) if one is best)
+            condition = f"only with absent images {_WAYS[absent]}"
+            best = replace(
+                best,
+                absent="removed" if absent == "removed" else "left-out",
+                reason="; ".join(part for part in (condition, best.reason) if part),
+            )
+        merged.append(best)
+    return merged
+
+
+def conclusion(verdicts: Sequence[Verdict]) -> str:
+    """Return what the verdicts come to, in a sentence."""
+    fitting = [verdict.recipe for verdict in verdicts if verdict.judgement == "fits"]
+    unknown = [verdict.recipe for verdict in verdicts if verdict.judgement == "can't tell"]
+    if len(fitting) > 1:
+        return f"The data can't tell these apart: {', '.join(fitting)}."
+    if unknown and not fitting:
+        return f"The data rules these neither in nor out: {', '.join(unknown)}."
+    if not fitting:
+        return "None of these recipes explains what was removed."
+    others = f" (no telling about {', '.join(unknown)})" if unknown else ""
+    return (
+        f"Of these recipes only {fitting[0]} fits{others}. That does not prove that it made the "
+        "file: a rule that is not listed may fit as well."
+    )
+
+
+def _order(verdict: Verdict) -> tuple[int, float]:
+    return _ORDER[verdict.judgement], -(verdict.p or 0.0)

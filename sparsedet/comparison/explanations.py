@@ -8,7 +8,8 @@ import numpy as np
 
 from sparsedet.annotations.table import FloatArray, IntArray
 from sparsedet.comparison.fitting import fit, without
-from sparsedet.comparison.plays import (
+from sparsedet.comparison.invariants import Observation, broken_promise
+from sparsedet.comparison.replicates import (
     IMAGE_LABELS,
     TEST,
     WHOLE,
@@ -16,7 +17,6 @@ from sparsedet.comparison.plays import (
     given_classes,
     play,
 )
-from sparsedet.comparison.promises import Observation, broken_promise
 from sparsedet.comparison.significance import (
     TableCounts,
     TableTest,

@@ -12,7 +12,7 @@ import numpy as np
 
 from sparsedet.annotations.table import BoolArray, FloatArray
 from sparsedet.comparison.likelihood import likeliest
-from sparsedet.comparison.plays import FIT, Sample, play
+from sparsedet.comparison.replicates import FIT, Sample, play
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify.orders import TENDENCIES, propensity
 from sparsedet.sparsify.recipe import Recipe

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
-from sparsedet.comparison.plays import Sample
-from sparsedet.comparison.promises import Observation, spare_boxes
+from sparsedet.comparison.invariants import Observation, spare_boxes
+from sparsedet.comparison.replicates import Sample
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction, DropImages, KeepAtLeast, Removal
 

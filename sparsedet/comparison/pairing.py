@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
-from sparsedet.comparison.boxes import Boxes
 from sparsedet.errors import AnnotationError
 from sparsedet.seeds import remixed
+from sparsedet.sparsify.candidates import rows_of
 from sparsedet.sparsify.orders import numbered
 
 SAME_PLACE_IOU = 0.9
@@ -18,6 +19,47 @@ SAME_PLACE_IOU = 0.9
 _GRID = 100
 """Places are compared at once to a hundredth of a pixel; only what differs is measured by IoU."""
 _ABSENT = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """N boxes on I images. Crowd regions are not among them.
+
+    A file's entries take ten times the memory of its columns: keep this, and let go of the dataset.
+    """
+
+    images: tuple[Image, ...]
+    classes: tuple[str, ...]
+    id: IntArray
+    """Shape (N,)."""
+    image: IntArray
+    """Shape (N,), rows of `images`."""
+    category: IntArray
+    """Shape (N,), rows of `classes`."""
+    xyxy: FloatArray
+    """Shape (N, 4), absolute pixels."""
+    is_empty: BoolArray
+    """Shape (I,): the image has no annotation, not even a crowd region."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Boxes":
+        """Return the boxes of a dataset, in file order."""
+        table = dataset.table
+        countable = ~table.iscrowd
+        image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
+        category_ids = np.array([category.id for category in dataset.categories], dtype=np.int64)
+        return cls(
+            images=dataset.images,
+            classes=tuple(category.name for category in dataset.categories),
+            id=table.ids[countable],
+            image=rows_of(table.image_ids[countable], image_ids),
+            category=rows_of(table.category_ids[countable], category_ids),
+            xyxy=table.xyxy[countable],
+            is_empty=~np.isin(image_ids, table.image_ids),
+        )
+
+    def __len__(self) -> int:
+        return len(self.id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
 
 _FILLERS = 500
 """Units compared at a time when filling up the number of images."""

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsedet.comparison.boxes import candidates
 from sparsedet.comparison.fitting import fit, without
-from sparsedet.comparison.plays import Sample, make_sample
+from sparsedet.comparison.replicates import Sample, candidates, make_sample
 from sparsedet.comparison.tables import make_tables
 from sparsedet.sparsify import Recipe, load_recipe
 from sparsedet.sparsify.recipe import parse_recipe

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import Box, Dataset, Image
-from sparsedet.comparison.boxes import candidates
+from sparsedet.comparison.replicates import candidates
 from sparsedet.comparison.tables import make_row, make_tables, rows
 from tests.comparison.data import CATEGORIES, boxes_of, coco_like, sparse
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sparsedet.annotations import Dataset
-from sparsedet.comparison.boxes import candidates
-from sparsedet.comparison.promises import Observation, broken_promise
+from sparsedet.comparison.invariants import Observation, broken_promise
+from sparsedet.comparison.replicates import candidates
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 from sparsedet.sparsify.recipe import parse_recipe

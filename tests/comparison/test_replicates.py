@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import Dataset
-from sparsedet.comparison.boxes import candidates
-from sparsedet.comparison.plays import (
+from sparsedet.comparison.replicates import (
     IMAGE_LABELS,
     Sample,
+    candidates,
     given_classes,
     make_sample,
     play,

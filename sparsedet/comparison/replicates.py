@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray
-from sparsedet.comparison.boxes import on_images
+from sparsedet.comparison.pairing import Boxes
 from sparsedet.comparison.tables import COUNT_LABELS, COUNTS, Table
+from sparsedet.seeds import image_ranks, remixed
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import Rule
@@ -18,6 +20,10 @@ SAMPLE = 20_000
 FIT, TEST, WHOLE = 1_000, 2_000, 3_000
 """Where the numbers of the plays begin that fit parameters, that test, and that test on all boxes:
 no play is used twice."""
+
+_OWN_ORDER = np.uint64(0xA0761D6478BD642F)
+"""Tells the order of comparisons from that of splits, whose seed is often the same: images that
+come first in a split's order are those that it dropped or visited first."""
 
 _LOST = ("none", "less than half", "half", "more than half", "all")
 
@@ -126,3 +132,47 @@ def given_classes(
     owned = np.maximum(boxes.sum(axis=0), 1)
     expected: FloatArray = counts - (by_class / owned) @ boxes.T
     return expected
+
+
+def candidates(boxes: Boxes, seed: int) -> Candidates:
+    """Return boxes as a recipe sees them, in a random order that belongs to `seed`.
+
+    The order comes from file names and box ids, so that the order of the file does not matter. It
+    has nothing in common with the order in which a split of the same seed removes boxes.
+    """
+    names = [image.file_name for image in boxes.images]
+    image_rank = remixed(image_ranks(seed, names) ^ _OWN_ORDER)
+    size = [(image.width, image.height) for image in boxes.images]
+    return Candidates(
+        images=boxes.images,
+        image=boxes.image,
+        category=boxes.category,
+        xyxy=boxes.xyxy,
+        image_size=np.array(size, dtype=np.float64).reshape(-1, 2),
+        rank=remixed(image_rank[boxes.image] + remixed(boxes.id.astype(np.uint64))),
+        image_rank=image_rank,
+    )
+
+
+def on_images(
+    boxes: Candidates, chosen: BoolArray, inside: npt.NDArray[np.intp] | None = None
+) -> Candidates:
+    """Return the boxes on the images where `chosen` (shape (I,)) is true, and only those images.
+
+    Args:
+        boxes: N boxes on I images.
+        chosen: Which images.
+        inside: The rows of their boxes, in another order than that of `boxes`.
+    """
+    row = np.cumsum(chosen) - 1
+    if inside is None:
+        inside = np.flatnonzero(chosen[boxes.image])
+    return Candidates(
+        images=[boxes.images[index] for index in np.flatnonzero(chosen).tolist()],
+        image=row[boxes.image[inside]],
+        category=boxes.category[inside],
+        xyxy=boxes.xyxy[inside],
+        image_size=boxes.image_size[chosen],
+        rank=boxes.rank[inside],
+        image_rank=boxes.image_rank[chosen],
+    )

@@ -3,7 +3,7 @@
     python benchmarks/compare_recipes.py [--images N] [--boxes N] [--seed N] [--output DIR]
 
 Makes the file (see coco_sized.py), lets every recipe remove boxes, and asks about every recipe.
-Writes the table of verdicts and the time of each comparison, without reading files, to
+Writes the table of explanations and the time of each comparison, without reading files, to
 `recipes.md` and `recipes.json` in DIR.
 """
 
@@ -16,7 +16,7 @@ from coco_sized import BOXES, IMAGES, make_coco
 
 from sparsedet.annotations.coco import from_coco
 from sparsedet.atomic_io import write_json, write_text
-from sparsedet.comparison import Boxes, Comparison, Verdict, compare
+from sparsedet.comparison import Boxes, Comparison, Explanation, compare
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 
 RESULTS = Path(__file__).parent / "results" / "compare"
@@ -80,22 +80,22 @@ def _as_markdown(options: argparse.Namespace, found: dict[str, Comparison]) -> s
         f"| --- |{' ---: |' * len(names)}",
     ]
     for name, comparison in found.items():
-        judged = {verdict.recipe: verdict for verdict in comparison.verdicts}
+        judged = {one.recipe: one for one in comparison.explanations}
         lines.append(f"| {name} | {' | '.join(_cell(judged[asked]) for asked in names)} |")
     lines += ["", "What speaks most against each recipe that is ruled out by chance alone:", ""]
     for name, comparison in found.items():
         lines += [
             f"- {name}, not {one.recipe}: {one.reason}"
-            for one in comparison.verdicts
+            for one in comparison.explanations
             if one.judgement == "ruled out" and one.p
         ]
     return "\n".join(lines) + "\n"
 
 
-def _cell(verdict: Verdict) -> str:
-    if verdict.judgement == "fits":
-        return f"**{verdict.p_text}**"
-    return verdict.p_text if verdict.judgement == "ruled out" else f"? {verdict.p_text}"
+def _cell(explanation: Explanation) -> str:
+    if explanation.judgement == "fits":
+        return f"**{explanation.p_text}**"
+    return explanation.p_text if explanation.judgement == "ruled out" else f"? {explanation.p_text}"
 
 
 if __name__ == "__main__":

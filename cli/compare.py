@@ -62,7 +62,8 @@ def compare(
         ),
     ] = "auto",
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the plays of recipes that the file is compared with.")
+        int,
+        typer.Option("--seed", help="Of the replicates of recipes that the file is compared with."),
     ] = 1,
     json_output: Json = False,
 ) -> None:
@@ -160,17 +161,21 @@ def _show(found: "Comparison") -> None:
     for section in found.sections:
         typer.echo()
         _show_section(section)
-    if not found.verdicts:
+    if not found.explanations:
         return
     typer.echo()
     reasons: dict[str, list[str]] = {}
-    for one in found.verdicts:
+    for one in found.explanations:
         reasons.setdefault(one.reason, []).append(one.recipe)
-    judgements = {one.judgement for one in found.verdicts}
-    if len(reasons) == len(judgements) == 1 < len(found.verdicts) and all(reasons):
-        typer.echo(f"{found.verdicts[0].judgement} which recipe: {found.verdicts[0].reason}")
+    judgements = {one.judgement for one in found.explanations}
+    if len(reasons) == len(judgements) == 1 < len(found.explanations) and all(reasons):
+        typer.echo(
+            f"{found.explanations[0].judgement} which recipe: {found.explanations[0].reason}"
+        )
         return
-    rows = [[one.recipe, one.judgement, one.p_text, one.parameters_text] for one in found.verdicts]
+    rows = [
+        [one.recipe, one.judgement, one.p_text, one.parameters_text] for one in found.explanations
+    ]
     table("recipes", ["recipe", "verdict", "p", "parameters"], rows)
     for reason, names in reasons.items():
         if reason:

@@ -1,4 +1,4 @@
-"""The comparison of a sparse file with its full file."""
+"""The comparison of a sparse file with its full file: what was removed, and what explains it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.table import BoolArray
-from sparsedet.comparison.explanations import Judgement, Verdict, judge
+from sparsedet.comparison.explanations import Explanation, Judgement, explain
 from sparsedet.comparison.invariants import Observation
 from sparsedet.comparison.pairing import Boxes, Pairing, pair
 from sparsedet.comparison.replicates import candidates, make_sample, on_images
@@ -17,12 +17,13 @@ from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.recipe import Recipe
 
 AbsentImages = Literal["auto", "removed", "left-out"]
-"""What is made of images that the sparse file lacks: their boxes count as removed, or the images
-are left out. `auto`: validation images are left out, and all where the sparse file holds other
-images without boxes; else recipes are tested both ways."""
+"""How to interpret images that the sparse file lacks: all their boxes were removed, or the images
+were left out. `auto`: validation images were left out, and all absent images where the sparse file
+has others without boxes; otherwise recipes are tested under both interpretations."""
 
 _ORDER: dict[Judgement, int] = {"fits": 0, "can't tell": 1, "ruled out": 2}
-_WAYS = {"removed": "counted as removed", "left-out": "left out"}
+_INTERPRETED = {"removed": "counted as removed", "left-out": "left out"}
+_JSON_KEYS = {"explanations": "verdicts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,17 @@ class Comparison:
     untouched: int
     """Of these, images that lost no box."""
     bare: int
-    """Images that lost all."""
+    """Images that lost all boxes."""
     sections: tuple[Section, ...]
-    verdicts: tuple[Verdict, ...]
-    """The fitting recipes first, then those that can't be told, then those ruled out."""
+    explanations: tuple[Explanation, ...]
+    """Recipes that fit first, then the undecided ones, then those ruled out."""
     conclusion: str
     notes: tuple[str, ...]
-    """What a reader has to know about the two files."""
+    """What a reader should know about the two files."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything, for machines."""
-        return asdict(self)
+        """Return the content of `--json`, which names the explanations `verdicts`."""
+        return {_JSON_KEYS.get(key, key): value for key, value in asdict(self).items()}
 
 
 def compare(
@@ -67,29 +68,29 @@ def compare(
     absent: AbsentImages = "auto",
     validation: Collection[str] = (),
 ) -> Comparison:
-    """Say what a sparse file lacks against its full file, and which recipes explain it.
+    """Compare a sparse file with its full file, and test which recipes explain what is missing.
 
     Args:
         full: All boxes.
-        sparse: Those that are left; on the same images or fewer.
-        recipes: Which of them may have made the sparse file.
-        seed: Of the plays that recipes are compared with.
-        absent: What is made of images that the sparse file lacks.
+        sparse: The boxes that are left, on the same images or fewer.
+        recipes: The candidates for having made the sparse file.
+        seed: Of the replicates that the file is compared with.
+        absent: How to interpret images that the sparse file lacks.
         validation: File names of images known to be held out for validation.
 
     Raises:
-        AnnotationError: when the two don't belong together.
+        AnnotationError: when the two files don't belong together.
     """
     pairing = pair(full, sparse)
     notes, changed = _notes(pairing), pairing.changed
     owned = np.bincount(full.image, minlength=len(full.images)) > 0
-    ways, told = readings(
+    ways, note = _interpretations(
         owned & ~pairing.present,
         _named(full, validation),
         keeps_empty=pairing.keeps_empty_images,
         absent=absent,
     )
-    notes += [told] if told else []
+    notes += [note] if note else []
     every, counted = candidates(full, seed), ~ways[0].left_out
     boxes, removed = on_images(every, counted), ~pairing.kept[counted[full.image]]
     if not len(boxes):
@@ -100,12 +101,12 @@ def compare(
             f"The tables count {int(changed.sum())} images with such boxes; recipes are tested "
             "without them."
         )
-    verdicts: dict[str, Sequence[Verdict]] = {}
+    by_way: dict[str, Sequence[Explanation]] = {}
     for way in ways:
-        # What a rule removed from images that people changed can't be told from their changes.
+        # On images that people changed, removed boxes can't be told from their changes.
         tested = ~way.left_out & ~changed
         inside = tested[full.image]
-        verdicts[way.absent] = _verdicts(
+        by_way[way.absent] = _explanations(
             recipes,
             Observation(
                 on_images(every, tested),
@@ -115,7 +116,7 @@ def compare(
             ),
             [table.select(inside[counted[full.image]]) for table in tables],
         )
-    judged = sorted_verdicts(either(verdicts))
+    explanations = _sorted(_merged(by_way))
     per_image = np.bincount(boxes.image, minlength=len(boxes.images))
     gone = np.bincount(boxes.image[removed], minlength=len(boxes.images))
     return Comparison(
@@ -126,8 +127,8 @@ def compare(
         sections=tuple(
             Section(table.name, table.title, tuple(rows(table, removed))) for table in tables
         ),
-        verdicts=judged,
-        conclusion=conclusion(judged),
+        explanations=explanations,
+        conclusion=_conclusion(explanations),
         notes=tuple(notes),
     )
 
@@ -135,22 +136,22 @@ def compare(
 def _named(full: Boxes, names: Collection[str]) -> BoolArray:
     """Return which images of the full file have these names; shape (I,)."""
     found = np.zeros(len(full.images), dtype=np.bool_)
-    # In order: whichever of two names an image has must not depend on the collection's.
+    # Sorted: which of two names matches an image must not depend on the collection's order.
     same = same_images(sorted(names), [image.file_name for image in full.images])
     found[[row for row in same if row is not None]] = True
     return found
 
 
-def _verdicts(
+def _explanations(
     recipes: Sequence[Recipe], seen: Observation, tables: Sequence[Table]
-) -> list[Verdict]:
+) -> list[Explanation]:
     sample = make_sample(seen.boxes, seen.removed, tables, is_whole=seen.is_whole)
     whole = sample
     if len(sample.boxes) < len(seen.boxes):
         whole = make_sample(
             seen.boxes, seen.removed, tables, size=len(seen.boxes), is_whole=seen.is_whole
         )
-    return [judge(recipe, seen, sample, whole) for recipe in recipes]
+    return [explain(recipe, seen, sample, whole) for recipe in recipes]
 
 
 def _notes(pairing: Pairing) -> list[str]:
@@ -164,37 +165,38 @@ def _notes(pairing: Pairing) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """One way to take it, of I images."""
+class _Interpretation:
+    """One interpretation of absent images, among I images."""
 
     absent: Literal["removed", "left-out"]
     left_out: BoolArray
-    """Shape (I,): images that do not count."""
+    """Shape (I,): images that are not counted."""
     is_whole: bool
-    """All others are what a recipe was applied to, no more and no fewer: what it promises of a
-    class or of the dataset holds for them."""
+    """The others are exactly those that a recipe was applied to, so that its invariants per class
+    and dataset hold on them."""
 
 
-def readings(
+def _interpretations(
     lacking: BoolArray, held_out: BoolArray, *, keeps_empty: bool, absent: AbsentImages
-) -> tuple[list[Reading], str | None]:
-    """Return the ways to take it, the one for tables first, and what to tell about them.
+) -> tuple[list[_Interpretation], str | None]:
+    """Return the interpretations, the one for the tables first, and a note for the reader.
 
     Args:
         lacking: Which images with boxes the sparse file lacks; shape (I,).
         held_out: Which images are known to be held out for validation; shape (I,).
-        keeps_empty: The sparse file holds images without boxes.
-        absent: What the user says.
+        keeps_empty: The sparse file has images without boxes.
+        absent: What the user chose.
     """
     count, validation = int(lacking.sum()), lacking & held_out
     rest = int((lacking & ~held_out).sum())
     none = np.zeros_like(lacking)
     if not count:
-        return [Reading("removed", none, is_whole=True)], None
+        return [_Interpretation("removed", none, is_whole=True)], None
     lacks = f"{count} images with boxes are not in the sparse file"
     if absent == "removed":
-        return [Reading("removed", none, is_whole=True)], f"{lacks}. Their boxes count as removed."
-    left_out = Reading("left-out", lacking, is_whole=not rest)
+        removed = _Interpretation("removed", none, is_whole=True)
+        return [removed], f"{lacks}. Their boxes count as removed."
+    left_out = _Interpretation("left-out", lacking, is_whole=not rest)
     if absent == "left-out":
         return [left_out], f"{lacks}; they are left out."
     if rest < count:
@@ -203,33 +205,33 @@ def readings(
         return [left_out], f"{lacks}: they are validation images, and left out."
     if keeps_empty:
         return [left_out], f"{lacks}, which holds other images without boxes; they are left out."
-    return [Reading("removed", validation, is_whole=True), left_out], (
+    return [_Interpretation("removed", validation, is_whole=True), left_out], (
         f"{lacks}, which holds no image without boxes: {'the others' if rest < count else 'they'} "
         "may have lost all boxes, or be left out for another reason. The tables count their boxes "
         "as removed; recipes are tested both ways (--absent-images removed or left-out says which)."
     )
 
 
-def sorted_verdicts(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Return the fitting recipes first, then those that can't be told, then those ruled out."""
-    return tuple(sorted(verdicts, key=lambda one: (*_order(one), one.recipe)))
+def _sorted(explanations: Iterable[Explanation]) -> tuple[Explanation, ...]:
+    """Return recipes that fit first, then the undecided ones, then those ruled out."""
+    return tuple(sorted(explanations, key=lambda one: (*_order(one), one.recipe)))
 
 
-def either(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
-    """Return the verdicts of several ways to take absent images as one: what fits one way, fits.
+def _merged(by_way: Mapping[str, Sequence[Explanation]]) -> list[Explanation]:
+    """Merge the explanations under several interpretations: what fits under one of them, fits.
 
     Args:
-        verdicts: Way (`removed`, `left-out`) -> a verdict for every recipe.
+        by_way: Interpretation (`removed`, `left-out`) -> an explanation for every recipe.
     """
     merged = []
-    for of_one in zip(*verdicts.values(), strict=True):
+    for of_one in zip(*by_way.values(), strict=True):
         best = min(of_one, key=_order)
-        if len({verdict.judgement for verdict in of_one}) == 1:
-            # With the parameters that belong to the tables.
+        if len({one.judgement for one in of_one}) == 1:
+            # The first has the parameters that belong to the tables.
             best = best if best.judgement == "ruled out" else of_one[0]
         else:
-            absent = next(way for way, one in zip(verdicts, of_one, strict=True) if one is best)
-            condition = f"only with absent images {_WAYS[absent]}"
+            absent = next(way for way, one in zip(by_way, of_one, strict=True) if one is best)
+            condition = f"only with absent images {_INTERPRETED[absent]}"
             best = replace(
                 best,
                 absent="removed" if absent == "removed" else "left-out",
@@ -239,10 +241,10 @@ def either(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
     return merged
 
 
-def conclusion(verdicts: Sequence[Verdict]) -> str:
-    """Return what the verdicts come to, in a sentence."""
-    fitting = [verdict.recipe for verdict in verdicts if verdict.judgement == "fits"]
-    unknown = [verdict.recipe for verdict in verdicts if verdict.judgement == "can't tell"]
+def _conclusion(explanations: Sequence[Explanation]) -> str:
+    """Summarise the explanations in a sentence."""
+    fitting = [one.recipe for one in explanations if one.judgement == "fits"]
+    unknown = [one.recipe for one in explanations if one.judgement == "can't tell"]
     if len(fitting) > 1:
         return f"The data can't tell these apart: {', '.join(fitting)}."
     if unknown and not fitting:
@@ -256,5 +258,5 @@ def conclusion(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _order(verdict: Verdict) -> tuple[int, float]:
-    return _ORDER[verdict.judgement], -(verdict.p or 0.0)
+def _order(explanation: Explanation) -> tuple[int, float]:
+    return _ORDER[explanation.judgement], -(explanation.p or 0.0)

@@ -1,7 +1,8 @@
-"""A recipe's free parameters, fitted to what was removed.
+"""A recipe's free parameters, estimated from what was removed.
 
-How much a recipe drops, and how strong its tendency is, belongs to a file; which numbers of boxes
-it keeps or drops per image belongs to the recipe, and stays.
+Shares and strengths are free; the numbers of boxes that a recipe keeps or drops per image define it
+and stay fixed. Estimates are of maximum likelihood where the likelihood is known, else they match
+moments: a statistic of the file with its mean over replicates.
 """
 
 from collections.abc import Callable, Collection
@@ -11,46 +12,46 @@ from typing import Any
 import numpy as np
 
 from sparsedet.annotations.table import BoolArray, FloatArray
-from sparsedet.comparison.likelihood import likeliest
-from sparsedet.comparison.replicates import FIT, Sample, play
+from sparsedet.comparison.likelihood import maximum_likelihood
+from sparsedet.comparison.replicates import FIT, Sample, replicate
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify.orders import TENDENCIES, propensity
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction, DropImages, Rule
 
-_PLAYS = 2
-"""Plays whose mean is compared with what was removed."""
+_REPLICATES = 2
+"""Replicates whose mean is matched with what was removed."""
 _STEPS = 10
 _CLOSE = 0.1
-"""Standard deviations; closer than that, a fit is as good as chance lets it be."""
+"""Tolerance of a fit in standard deviations: below that, chance dominates."""
 _STRONGEST = 0.99
 """Strength 99, on the scale that the search uses: strength / (1 + strength)."""
 _NEARLY_ALL = 0.9
-"""A fitted share from which on it is looked at whether anything is left that may go."""
-_CLEAR = 2.33
-"""Standard deviations: a tendency below that may be chance (one-sided, 1 %)."""
+"""A fitted share above which it is checked whether any boxes are left that may go."""
+_SIGNIFICANT = 2.33
+"""Standard deviations below which a tendency may be chance (one-sided, 1 %)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A recipe with its free parameters as the file has them."""
+    """A recipe with its free parameters estimated from the file."""
 
     recipe: Recipe
     parameters: dict[str, float]
-    """The fitted ones, by name."""
-    hidden: tuple[str, ...] = ()
-    """Those that don't show in the data, which has no more of them than chance brings about."""
+    """The estimates, by name."""
+    unidentified: tuple[str, ...] = ()
+    """Names of parameters that the data does not determine: its effect is no larger than chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Trait:
-    """A free parameter beside the share of boxes, and the number that shows it."""
+    """A free parameter other than the share of boxes, and the statistic that determines it."""
 
     rule: int
     field: str
     weights: FloatArray | None
-    """Shape (N,): the propensity of the boxes, summed over those removed; None: bare images are
-    counted."""
+    """Shape (N,): the boxes' propensities, whose sum over those removed is the statistic; None: the
+    statistic is the number of images that lost all boxes."""
 
     def measure(self, sample: Sample, removed: BoolArray) -> float:
         if self.weights is not None:
@@ -58,7 +59,7 @@ class _Trait:
         return float(_bare(sample, removed).sum())
 
     def deviation(self, sample: Sample) -> float:
-        """Return by how much the measure varies by chance, about."""
+        """Return the approximate standard deviation of the statistic."""
         share = sample.removed.mean()
         if self.weights is None:
             return float(np.sqrt(self.measure(sample, sample.removed) + 1))
@@ -77,22 +78,22 @@ class _Trait:
 
 
 def fit(recipe: Recipe, sample: Sample) -> Fit:
-    """Fit the shares and strengths of a recipe so that it removes as much, and as typically.
+    """Estimate the shares and strengths of a recipe.
 
-    `drop` is fitted to what every image lost where it is a share of images, else to the number of
-    boxes removed; `share` of images to those that lost all, `strength` to how small, crowded, ...
-    the removed boxes are. What does not show clearly is hidden.
+    `drop` is fitted to the loss of each image where it is a share of images, else to the number of
+    boxes removed; `share` of images to the number that lost all; `strength` to how small, crowded,
+    ... the removed boxes are. Parameters without a significant effect are unidentified.
 
     Raises:
         RecipeError: when the recipe can't be met on these boxes.
     """
     parameters: dict[str, float] = {}
-    hidden: list[str] = []
-    known = likeliest(recipe, sample)
+    unidentified: list[str] = []
+    known = maximum_likelihood(recipe, sample)
     last = _dropping(recipe)
     if known is not None and last is not None:
         recipe = _with(recipe, last, "drop", known.drop)
-        hidden += ["drop"] if known.is_open else []
+        unidentified += ["drop"] if known.is_lower_bound else []
     for trait in _traits(recipe, sample):
         if known is not None and trait.weights is None:
             recipe, deviation = (
@@ -101,27 +102,27 @@ def fit(recipe: Recipe, sample: Sample) -> Fit:
             )
         else:
             recipe, deviation = _fit_trait(recipe, trait, sample, is_known=known is not None)
-        if deviation < _CLEAR:
-            hidden.append(trait.field)
+        if deviation < _SIGNIFICANT:
+            unidentified.append(trait.field)
         else:
             parameters[trait.field] = _parameter(recipe, trait.rule, trait.field)
     if known is None:
-        recipe, is_open = _fit_drop(recipe, sample)
-        hidden += ["drop"] if is_open else []
-    if last is not None and "drop" not in hidden:
+        recipe, is_lower_bound = _fit_drop(recipe, sample)
+        unidentified += ["drop"] if is_lower_bound else []
+    if last is not None and "drop" not in unidentified:
         parameters = {"drop": _parameter(recipe, last, "drop"), **parameters}
-    return Fit(recipe, parameters, tuple(hidden))
+    return Fit(recipe, parameters, tuple(unidentified))
 
 
-def without(recipe: Recipe, hidden: Collection[str]) -> Recipe:
-    """Return a recipe without the tendencies and shares of images that are `hidden`."""
-    if "share" in hidden:
+def without(recipe: Recipe, unidentified: Collection[str]) -> Recipe:
+    """Return a recipe without its `unidentified` tendencies and shares of images."""
+    if "share" in unidentified:
         rules = tuple(rule for rule in recipe.rules if not isinstance(rule, DropImages))
         recipe = replace(recipe, rules=rules)
-    if "strength" in hidden:
+    if "strength" in unidentified:
         for row, rule in enumerate(recipe.rules):
             if _has_tendency(rule):
-                # The same as strength 0, and faster.
+                # Equivalent to strength 0, and faster.
                 recipe = _with(_with(recipe, row, "order", "random"), row, "strength", 1.0)
     return recipe
 
@@ -129,8 +130,10 @@ def without(recipe: Recipe, hidden: Collection[str]) -> Recipe:
 def _fit_trait(
     recipe: Recipe, trait: _Trait, sample: Sample, *, is_known: bool
 ) -> tuple[Recipe, float]:
-    """Fit a trait, with its drop where that `is_known` not yet; return how much it shows as well,
-    in standard deviations."""
+    """Fit a trait, and the drop unless it `is_known`; also return the trait's significance.
+
+    That is in standard deviations.
+    """
     target = trait.measure(sample, sample.removed)
     close = trait.deviation(sample)
 
@@ -144,18 +147,17 @@ def _fit_trait(
     least = measured(0.0)
     start = trait.position(_parameter(recipe, trait.rule, trait.field))
     position = _solve(measured, target, (0.0, least), trait.last, start, _CLOSE * close)
-    # A mean of few plays is uncertain as well.
-    deviation = (target - least) / (close * np.sqrt(1 + 1 / _PLAYS))
+    # The mean of a few replicates is uncertain as well.
+    deviation = (target - least) / (close * np.sqrt(1 + 1 / _REPLICATES))
     return _with(recipe, trait.rule, trait.field, trait.value(position)), float(deviation)
 
 
 def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
-    """Fit the share that the last removal drops to the share of boxes removed; tell whether any
-    higher share does as well."""
+    """Fit the share of the last removal to the boxes removed; tell whether it is a lower bound."""
     last = _dropping(recipe)
     if last is None:
         return recipe, False
-    # After whole images are gone, their sizes, which chance decides, say nothing about the share.
+    # Images that lost all boxes are left out: their sizes, which are random, only add noise.
     partly = any(isinstance(rule, DropImages) for rule in recipe.rules)
     boxes = len(sample.boxes)
 
@@ -171,16 +173,16 @@ def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
     close = max(_CLOSE * float(np.sqrt(target * (1 - target) / boxes)), 0.5 / boxes)
     drop = _solve(measured, target, (0.0, 0.0), 1.0, target, close)
     own = _parameter(recipe, last, "drop")
-    # All that may go is gone: minimums alone decide, and the share nothing.
-    is_open = drop > _NEARLY_ALL and own < drop < 1 and measured(1.0) - target <= close
-    return _with(recipe, last, "drop", _roundest(drop, own, recipe, last, sample)), is_open
+    # All boxes that may go are gone: the minimums alone decide.
+    is_lower_bound = drop > _NEARLY_ALL and own < drop < 1 and measured(1.0) - target <= close
+    return _with(recipe, last, "drop", _roundest(drop, own, recipe, last, sample)), is_lower_bound
 
 
 def _roundest(drop: float, own: float, recipe: Recipe, row: int, sample: Sample) -> float:
-    """Return a recipe's own share, or the roundest one, that gives every class what it lost.
+    """Return the recipe's own share, or the roundest one, that reproduces every class's loss.
 
-    Which way a class is rounded depends on the last digit of the share; and people choose round
-    ones. The share of a dataset needs no such care.
+    How a class is rounded depends on the last digits of the share, and people choose round ones.
+    Shares of the dataset are exact enough as they are.
     """
     rule = recipe.rules[row]
     if getattr(rule, "per", "dataset") != "class" or not sample.is_all:
@@ -210,9 +212,9 @@ def _solve(
     start: float,
     close: float,
 ) -> float:
-    """Return where a growing function is about `target`; at the ends where it is beyond them.
+    """Return where an increasing function reaches `target`, or the nearer end of the interval.
 
-    False position; where one end stays, its weight is halved (the Illinois method). Positions at
+    Regula falsi; where one end stays, its weight is halved (the Illinois method). Positions at
     which the recipe can't be met count as too high.
     """
     if low[1] >= target - close:
@@ -236,7 +238,7 @@ def _solve(
             high, low_weight, high_weight = (position, value), low_weight / (1 + (side > 0)), 1.0
             side = 1
         if np.isinf(high[1]):
-            # Not met, or not tried yet: the end itself comes before anything between.
+            # The upper end can't be met or was not tried yet: try it before bisecting.
             position = (
                 last
                 if high[0] == last and value < target and position < last
@@ -251,7 +253,7 @@ def _solve(
 
 
 def _mean(measure: Callable[[BoolArray], float], recipe: Recipe, sample: Sample) -> float:
-    values = [measure(play(recipe, sample, FIT + number)) for number in range(_PLAYS)]
+    values = [measure(replicate(recipe, sample, FIT + number)) for number in range(_REPLICATES)]
     return sum(values) / len(values)
 
 

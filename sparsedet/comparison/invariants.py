@@ -1,7 +1,7 @@
-"""What a recipe promises of every single image, class or group, whatever chance decides.
+"""Invariants: what a recipe guarantees for every image, class or group, whatever is drawn.
 
-One broken promise rules a recipe out with certainty, on a million boxes as on ten. Where minimums
-of several kinds protect boxes, only bounds are known; what lies inside them breaks nothing.
+A single violation rules a recipe out with certainty, on ten boxes as on a million. Where minimums
+of several kinds protect boxes, only bounds are known, and nothing within them is a violation.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,25 +31,25 @@ _PARTS: dict[Group, tuple[Group, ...]] = {
     "image": ("image", "class-in-image"),
     "class-in-image": ("class-in-image",),
 }
-"""Group -> groups that it is made up of."""
+"""Group -> groups that partition it."""
 _ROUNDING = 1e-12
-"""Of shares as floating-point numbers."""
+"""Tolerance for shares as floating-point numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What happened to N boxes, and the names of images and classes for messages."""
+    """What happened to N boxes, with the names of images and classes for messages."""
 
     boxes: Candidates
     classes: Sequence[str]
     removed: BoolArray
     """Shape (N,)."""
     is_whole: bool
-    """False where boxes of some images are left out: sums over classes then say nothing."""
+    """False where some images are left out: totals per class then mean nothing."""
     _grouped: dict[Group, "Groups"] = field(default_factory=dict)
 
     def grouped(self, per: Group) -> "Groups":
-        """Return the boxes in groups; computed once, as most recipes ask for the same ones."""
+        """Return the boxes in groups; cached, as most recipes need the same ones."""
         if per not in self._grouped:
             self._grouped[per] = _grouped(self.boxes, self.removed, per)
         return self._grouped[per]
@@ -63,23 +63,23 @@ class Groups:
     of_box: IntArray
     """Shape (N,): the group of every box."""
     first: npt.NDArray[np.intp]
-    """Shape (G,): a box of every group."""
+    """Shape (G,): one box of every group."""
     sizes: IntArray
     """Shape (G,)."""
     removed: IntArray
     """Shape (G,)."""
 
 
-def broken_promise(recipe: Recipe, seen: Observation) -> str | None:
-    """Return how an observation breaks what a recipe promises, in words; None if it does not.
+def violated_invariant(recipe: Recipe, seen: Observation) -> str | None:
+    """Describe how an observation violates an invariant of a recipe; None where it does not.
 
-    Promises are known for minimums, for a single removal, and for one after whole images. Others
-    are left to the test by chance.
+    Invariants are known for minimums, for a single removal, and for one that follows the removal of
+    whole images. Other combinations are left to the significance tests.
     """
     minimums = [rule for rule in recipe.rules if isinstance(rule, KeepAtLeast)]
     removals = [rule for rule in recipe.rules if isinstance(rule, Removal)]
-    if len(minimums) and (broken := _minimums(minimums, seen)):
-        return broken
+    if len(minimums) and (violated := _minimums(minimums, seen)):
+        return violated
     rest = removals[1:] if isinstance(removals[0], DropImages) else removals
     excused = len(rest) < len(removals)
     if not rest:
@@ -109,9 +109,9 @@ def _minimums(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
             continue
         groups = seen.grouped(minimum.per)
         kept = groups.sizes - groups.removed
-        broken = kept < np.minimum(minimum.count, groups.sizes)
-        if broken.any():
-            return _told(groups, broken, seen, partial(_too_few, groups, minimum.count))
+        violated = kept < np.minimum(minimum.count, groups.sizes)
+        if violated.any():
+            return _describe(groups, violated, seen, partial(_too_few, groups, minimum.count))
     return None
 
 
@@ -123,10 +123,10 @@ def _too_few(groups: Groups, count: int, row: int) -> str:
 def _whole_images(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
     groups = seen.grouped("image")
     low, _ = spare_boxes(groups, minimums, seen)
-    broken = (groups.removed > 0) & (groups.removed < low)
-    return _told(
+    violated = (groups.removed > 0) & (groups.removed < low)
+    return _describe(
         groups,
-        broken,
+        violated,
         seen,
         lambda row: f"lost {groups.removed[row]} of {groups.sizes[row]} boxes; it is all or none",
     )
@@ -141,7 +141,7 @@ def _count(
     minimums: Sequence[KeepAtLeast],
     seen: Observation,
 ) -> str | None:
-    """Check the number of boxes that every group loses; `low` to `high` of them are spare."""
+    """Check the number of boxes that every group lost; `low` to `high` of them are spare."""
     if isinstance(rule, DropCount):
         least, most = np.minimum(rule.count, low), np.minimum(rule.count, high)
         words = f"drops {rule.count}"
@@ -149,19 +149,19 @@ def _count(
         kept = np.minimum(rule.keep, groups.sizes)
         most = np.minimum(groups.sizes - kept, high)
         alike = all(minimum.per == rule.per for minimum in minimums)
-        # Boxes that are kept by count and by a minimum may be the same ones or others.
+        # Boxes kept by count and by a minimum may be the same ones or not.
         least = most if alike else np.maximum(low - kept, 0)
         words = f"keeps {rule.keep}"
-    broken = bound & ((groups.removed < least) | (groups.removed > most))
+    violated = bound & ((groups.removed < least) | (groups.removed > most))
 
-    def told(row: int) -> str:
+    def describe(row: int) -> str:
         expected = f"{least[row]}" if least[row] == most[row] else f"{least[row]} to {most[row]}"
         return (
             f"lost {groups.removed[row]} of {groups.sizes[row]} boxes; "
             f"the rule {words}, so that it loses {expected}"
         )
 
-    return _told(groups, broken, seen, told)
+    return _describe(groups, violated, seen, describe)
 
 
 def _share(
@@ -169,8 +169,8 @@ def _share(
 ) -> str | None:
     """Check whether one share, rounded, explains what every group lost.
 
-    Of a class the rule removes the nearest number to drop x n, of an image that rounded up or down;
-    a group that has lost all it can spare tells no upper limit.
+    Of a class the rule removes drop x n rounded to the nearest number, of an image rounded up or
+    down; a group that lost all its spare boxes gives no upper bound.
     """
     if rule.per == "dataset":
         return None
@@ -181,8 +181,8 @@ def _share(
     )
     least[~bound], most[~bound] = -1.0, np.inf
     highest, lowest = int(least.argmax()), int(most.argmin())
-    # Halves are rounded to the even number: a class may be just half a box away from its share. An
-    # image never is a whole one away.
+    # Halves are rounded to even, so a class may be exactly half a box off its share; an image is
+    # never a whole box off.
     slack = _ROUNDING if rule.per == "class" else -_ROUNDING
     if least[highest] < most[lowest] + slack:
         return None
@@ -210,7 +210,7 @@ def _grouped(boxes: Candidates, gone: BoolArray, per: Group) -> Groups:
 def spare_boxes(
     groups: Groups, minimums: Sequence[KeepAtLeast], seen: Observation
 ) -> tuple[IntArray, IntArray]:
-    """Return how many boxes of every group minimums leave free to go, at least and at most."""
+    """Return how many boxes of every group no minimum protects, at least and at most."""
     surest: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
     possible: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
     for minimum in minimums:
@@ -221,7 +221,7 @@ def spare_boxes(
             sums = np.bincount(owner, weights=protected, minlength=len(surest)).astype(np.int64)
             surest, possible = np.maximum(surest, sums), possible + sums
         else:
-            # Of a larger group: which of its parts hold the protected boxes is left to chance.
+            # A wider group: which of its parts contain the protected boxes is random.
             around = inner.of_box[groups.first]
             others = inner.sizes[around] - groups.sizes
             surest = np.maximum(surest, protected[around] - others)
@@ -229,17 +229,17 @@ def spare_boxes(
     return groups.sizes - np.minimum(possible, groups.sizes), groups.sizes - surest
 
 
-def _told(
-    groups: Groups, broken: BoolArray, seen: Observation, told: Callable[[int], str]
+def _describe(
+    groups: Groups, violated: BoolArray, seen: Observation, describe: Callable[[int], str]
 ) -> str | None:
-    """Say of the first broken group what is wrong, and of how many others something is."""
-    found = np.flatnonzero(broken)
+    """Describe the first violation, and count the others."""
+    found = np.flatnonzero(violated)
     if not len(found):
         return None
-    # The one whose image ranks first: the order of the file must not matter.
+    # The one whose image ranks first, whatever the order of the file.
     row = int(found[seen.boxes.image_rank[seen.boxes.image[groups.first[found]]].argmin()])
     others = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-    return f"{_name(groups, row, seen)} {told(row)}{others}"
+    return f"{_name(groups, row, seen)} {describe(row)}{others}"
 
 
 def _name(groups: Groups, row: int, seen: Observation) -> str:

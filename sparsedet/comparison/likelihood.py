@@ -1,7 +1,7 @@
-"""The shares of an image's boxes, and of whole images, that make what was removed most likely.
+"""Maximum likelihood estimates of the shares of each image's boxes, and of whole images, removed.
 
-A rule that drops a share of every image rounds it up or down, with known chances; so what every
-single image lost tells the share far better than sums over images do.
+A rule that drops a share of every image rounds it up or down with known probabilities, so the loss
+of each single image determines the share far better than sums over images do.
 """
 
 from dataclasses import dataclass
@@ -16,33 +16,33 @@ from sparsedet.sparsify.rules import DropFraction, DropImages, KeepAtLeast, Remo
 
 _GRID = 400
 _ZOOMS = 3
-"""The share is looked for on a grid, then on a finer one around the best, and so on."""
+"""Grid searches, each on a finer grid around the best value."""
 _ROUNDS = 60
 _WORSE = 2.0
-"""Natural logarithm of a likelihood: a round number so much less likely than the best share fits as
-well (a deviation of 2)."""
+"""Difference in log-likelihood up to which a round share is as good as the best one (two standard
+deviations)."""
 _NEVER = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
-class Likeliest:
-    """What makes the removed boxes of a sample most likely."""
+class Estimate:
+    """Maximum likelihood estimates for a sample."""
 
     drop: float
-    """The share of every image's boxes; round where a round one is as likely."""
-    is_open: bool
-    """Any share from `drop` up does: all that may go is gone."""
+    """The share of every image's boxes; a round number where one is about as likely."""
+    is_lower_bound: bool
+    """Any higher `drop` is as likely: all boxes that may go are gone."""
     images: float
-    """The share of images that lost all boxes before."""
+    """The share of images that lost all boxes to the rule before."""
     deviation: float
-    """By how many standard deviations that shows; 0 without such a rule."""
+    """The significance of `images` in standard deviations; 0 without such a rule."""
 
 
-def likeliest(recipe: Recipe, sample: Sample) -> Likeliest | None:
-    """Return the likeliest shares; None for recipes whose chances are not known.
+def maximum_likelihood(recipe: Recipe, sample: Sample) -> Estimate | None:
+    """Return the most likely shares; None for recipes whose likelihood is unknown.
 
-    Known are those of a share of every image or of every class in an image, after whole images or
-    not, with minimums that spare a number of boxes which chance does not change.
+    It is known for a share of every image or of every class in an image, with or without a removal
+    of whole images before, and with minimums that spare a fixed number of boxes.
     """
     minimums = [rule for rule in recipe.rules if isinstance(rule, KeepAtLeast)]
     removals = [rule for rule in recipe.rules if isinstance(rule, Removal)]
@@ -61,27 +61,29 @@ def likeliest(recipe: Recipe, sample: Sample) -> Likeliest | None:
 
 
 class _Images:
-    """What G groups of boxes lost; equal ones are counted together."""
+    """What G groups of boxes lost, with equal groups pooled."""
 
     def __init__(self, sizes: IntArray, removed: IntArray, spare: IntArray, mixed: bool) -> None:
         kinds, counts = np.unique(np.stack((sizes, removed, spare)), axis=1, return_counts=True)
         self.sizes, self.removed, self.spare = kinds.astype(np.float64)
         self.counts = counts.astype(np.float64)
         self.bare = mixed & (self.removed == self.sizes)
-        """Kinds that may have lost all boxes to the rule before."""
+        """Groups that may have lost all boxes to the rule before."""
         self.mixed = mixed
 
-    def best(self, own: float) -> Likeliest:
-        """Return the likeliest shares; the recipe's `own` drop where it is about as likely."""
+    def best(self, own: float) -> Estimate:
+        """Return the most likely shares; the recipe's `own` drop where it is about as likely."""
         drop, most = self._best_drop(self.bare)
-        is_open = bool(self._log(np.array([1.0]), self.bare)[0] >= most - 1e-9)
+        is_lower_bound = bool(self._log(np.array([1.0]), self.bare)[0] >= most - 1e-9)
         for number in (own, *(round(drop, digits) for digits in range(1, 5))):
             if self._log(np.array([number]), self.bare)[0] >= most - _WORSE:
-                drop, is_open = number, is_open and number != own
+                drop, is_lower_bound = number, is_lower_bound and number != own
                 break
         images = float(self._mixed(np.array([drop]), self.bare)[1][0]) if self.mixed else 0.0
         _, without = self._best_drop(np.zeros_like(self.bare))
-        return Likeliest(drop, is_open, images, float(np.sqrt(max(2 * (most - without), 0.0))))
+        return Estimate(
+            drop, is_lower_bound, images, float(np.sqrt(max(2 * (most - without), 0.0)))
+        )
 
     def _best_drop(self, bare: BoolArray) -> tuple[float, float]:
         low, high = 0.0, 1.0
@@ -96,11 +98,11 @@ class _Images:
         return best, most
 
     def _log(self, drops: FloatArray, bare: BoolArray) -> FloatArray:
-        """Return the logarithm of the likelihood of every drop; shape (D,)."""
+        """Return the log-likelihood of every drop; shape (D,)."""
         return self._mixed(drops, bare)[0]
 
     def _mixed(self, drops: FloatArray, bare: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Return that with the likeliest share of images, and this share; both of shape (D,)."""
+        """Return the log-likelihoods with the best share of images, and this share; shape (D,)."""
         rest: FloatArray = np.log(self._chance(drops, ~bare)) @ self.counts[~bare]
         total = self.counts.sum()
         share = np.zeros(len(drops))
@@ -116,11 +118,11 @@ class _Images:
         return rest + others + np.log(np.maximum(either, _NEVER)) @ counts, share
 
     def _chance(self, drops: FloatArray, kinds: BoolArray) -> FloatArray:
-        """Return the chance that every kind of group loses what it lost; shape (D, kinds)."""
+        """Return the probability of what every kind of group lost; shape (D, kinds)."""
         limit = drops[:, None] * self.sizes[kinds]
         removed = self.removed[kinds]
         off = limit - removed
-        # Where all that may go is gone, any higher limit does as well.
+        # Where all boxes that may go are gone, any higher limit is as likely.
         chance = np.where(removed == self.spare[kinds], np.minimum(1 + off, 1), 1 - np.abs(off))
         result: FloatArray = np.maximum(chance, _NEVER)
         return result

@@ -1,4 +1,4 @@
-"""Which boxes of a full file are in a sparse one."""
+"""The boxes of a full and a sparse file, and which of them correspond."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ from sparsedet.sparsify.candidates import rows_of
 from sparsedet.sparsify.orders import numbered
 
 SAME_PLACE_IOU = 0.9
-"""Two boxes have the same place from this IoU on: tools round, and convert to percent and back."""
+"""Smallest IoU of boxes in the same place: tools round, and convert to percent and back."""
 _GRID = 100
-"""Places are compared at once to a hundredth of a pixel; only what differs is measured by IoU."""
+"""Places are compared to a hundredth of a pixel first; only the rest is compared by IoU."""
 _ABSENT = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """N boxes on I images. Crowd regions are not among them.
+    """N boxes on I images, crowd regions excluded.
 
-    A file's entries take ten times the memory of its columns: keep this, and let go of the dataset.
+    A file's entries take ten times the memory of its columns: keep these instead of the dataset.
     """
 
     images: tuple[Image, ...]
@@ -71,9 +71,9 @@ class Pairing:
     present: BoolArray
     """Shape (I,): the image is in the sparse file."""
     changed: BoolArray
-    """Shape (I,): the sparse file has boxes there that the full file has not, or has otherwise."""
+    """Shape (I,): the sparse file has boxes there that the full file lacks or has otherwise."""
     moved: int
-    """Boxes whose counterpart has the class, but another place."""
+    """Boxes whose counterpart has the same class but another place."""
     renamed: int
     """Boxes whose counterpart has another class."""
     added: int
@@ -81,15 +81,15 @@ class Pairing:
     foreign_images: int
     """Images of the sparse file that the full file lacks."""
     keeps_empty_images: bool
-    """The sparse file holds images that have no annotation in it."""
+    """The sparse file contains images without any annotation."""
 
 
 def pair(full: Boxes, sparse: Boxes) -> Pairing:
     """Find the counterparts of a full file's boxes in a sparse file.
 
-    Images are known by their file names (see `same_images`) and classes by their names. A box is
-    found by its id, where image, class and place agree, else by image, class and place; what is
-    left then is looked for as moved or renamed.
+    Images are matched by file names (see `same_images`) and classes by names. A box is matched by
+    its id where image, class and place agree, else by image, class and place; the rest are matched
+    as moved or renamed boxes.
 
     Raises:
         AnnotationError: when the two files don't belong together, or are swapped.
@@ -132,21 +132,21 @@ def pair(full: Boxes, sparse: Boxes) -> Pairing:
 
 
 class _Matcher:
-    """Finds partners step by step; what one step finds is taken for the next."""
+    """Matches boxes in steps; what one step matches is no longer available to the next."""
 
     def __init__(self, full: Boxes, sparse: Boxes, image: IntArray, category: IntArray) -> None:
         self.full, self.sparse = full, sparse
         self.image, self.category = image, category
-        """Of the sparse boxes, as rows of the full file; negative where it has none."""
+        """Of the sparse boxes, as rows of the full file; negative where it lacks them."""
         self.partner = np.full(len(sparse), _ABSENT, dtype=np.int64)
-        """Of the sparse boxes, as rows of the full boxes."""
+        """Of the sparse boxes, as rows of the full ones."""
         self.same = np.zeros(len(sparse), dtype=np.bool_)
-        """Partner of the same class in the same place."""
+        """The partner has the same class and place."""
         self.moved = self.renamed = 0
         self._same_id = np.full(len(sparse), _ABSENT, dtype=np.int64)
 
     def by_id(self) -> None:
-        """Pair boxes of one id where everything else agrees too."""
+        """Pair boxes with the same id where everything else agrees too."""
         full, sparse = self.full, self.sparse
         if not len(sparse):
             return
@@ -160,7 +160,7 @@ class _Matcher:
         self._take(np.flatnonzero(agree), row[agree])
 
     def by_place(self) -> None:
-        """Pair boxes of one image, class and place, whatever their ids."""
+        """Pair boxes with the same image, class and place, whatever their ids."""
         ours, theirs = self._left()
         if not len(ours) or not len(theirs):
             return
@@ -171,7 +171,7 @@ class _Matcher:
         self._take(ours[first], theirs[second])
 
     def by_overlap(self) -> None:
-        """Pair what is left, image by image: same place, moved, or renamed."""
+        """Pair the rest, image by image: in the same place, moved, or renamed."""
         ours, theirs = self._left()
         ours = ours[self.image[ours] >= 0]
         if not len(ours):
@@ -230,8 +230,10 @@ def _iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _place_keys(image: IntArray, category: IntArray, xyxy: FloatArray) -> npt.NDArray[np.uint64]:
-    """Return a number for image, class and place of every box, unique: the second of two equal
-    boxes gets another one; shape (N,)."""
+    """Return a unique number for the image, class and place of every box; shape (N,).
+
+    The second of two equal boxes gets another number.
+    """
     key = remixed(image.astype(np.uint64))
     for column in (category, *np.rint(xyxy * _GRID).astype(np.int64).T):
         key = remixed(key ^ column.astype(np.uint64))

@@ -1,8 +1,8 @@
-"""Whether counts look like one more play of a recipe: a chi-square per table.
+"""Significance tests of counts against a recipe's replicates: a chi-square per table.
 
-How much counts vary is measured on the plays, not assumed: recipes that promise numbers per image
-vary less than independent draws, others more. Small counts are not normal, so a chi-square that
-speaks against a recipe has to be larger than those of nearly all plays as well.
+Variances are estimated from the replicates: recipes with fixed numbers per image vary less than
+independent draws, others more. Small counts are not normal, so a significant chi-square also has to
+be larger than those of nearly all replicates.
 """
 
 from collections.abc import Sequence
@@ -14,64 +14,64 @@ from scipy import special
 from sparsedet.annotations.table import BoolArray, FloatArray
 
 _LEAST = 5.0
-"""Bins where fewer are expected are counted together."""
+"""Bins with a smaller expectation are pooled."""
 _SETTLED = 1.0
-"""Bins where fewer are expected to go, or to stay, are settled: something else in a large one tells
-more than a small difference in others."""
+"""Bins where fewer are expected to go, or to stay, are settled: an exception in a large one is more
+telling than a small difference elsewhere."""
 _FLOOR = 1.0
-"""Least variance of a bin, boxes squared: some plays that agree don't exclude another one."""
+"""Smallest variance of a bin, in boxes squared: replicates may agree by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableTest:
-    """The comparison of one table's counts with plays."""
+    """The result of testing one table's counts against replicates."""
 
     p: float
-    """How often plays alone differ as much; 0 to 1."""
+    """The p-value: how often replicates differ as much; 0 to 1."""
     worst: int
     """The bin that differs most."""
     z: float
-    """By how many standard deviations; negative where less was removed than in plays."""
+    """Its difference in standard deviations; negative where less was removed than in replicates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableCounts:
-    """What a table counts, in bins that are large enough."""
+    """A table's counts in bins that are large enough."""
 
     observed: FloatArray
     """Shape (bins,)."""
-    plays: FloatArray
-    """The same of every play; shape (plays, bins)."""
+    replicates: FloatArray
+    """Shape (replicates, bins)."""
     rows: tuple[int, ...]
-    """The table's bins that these are; one of small ones together is named by the largest."""
+    """The corresponding bins of the table; pooled ones are represented by the largest."""
 
     @property
     def degrees(self) -> int:
-        """Bins that are independent: the share that was fitted fixes the sum, or nearly so."""
+        """Degrees of freedom: the fitted share fixes the sum, or nearly so."""
         return max(len(self.rows) - 1, 1)
 
 
 def large_bins(
-    observed: FloatArray, plays: FloatArray, expected: FloatArray, sizes: FloatArray
+    observed: FloatArray, replicates: FloatArray, expected: FloatArray, sizes: FloatArray
 ) -> TableCounts | None:
-    """Count small bins together; None where too little is counted.
+    """Pool small bins; return None where the counts are too small to test.
 
-    Plays alone tell which are small: what is observed must not choose the bins that it is tested
-    by.
+    Which bins are small follows from the replicates alone: the observed counts must not choose the
+    bins that they are tested on.
 
     Args:
-        observed: What is compared; shape (bins,).
-        plays: The same of every play; shape (plays, bins).
-        expected: The mean of plain counts over plays; shape (bins,).
-        sizes: What they were counted among; shape (bins,).
+        observed: Counts to test; shape (bins,).
+        replicates: The replicates' counts; shape (replicates, bins).
+        expected: The mean of the replicates' unadjusted counts; shape (bins,).
+        sizes: Boxes or images in each bin; shape (bins,).
     """
     least = np.minimum(expected, sizes - expected)
     is_large = (least >= _LEAST) | ((least < _SETTLED) & (sizes >= 2 * _LEAST))
     bins = np.flatnonzero(is_large).tolist()
-    columns, values = [plays[:, bins]], [observed[bins]]
+    columns, values = [replicates[:, bins]], [observed[bins]]
     rest = ~is_large
     if min(expected[rest].sum(), (sizes - expected)[rest].sum()) >= _LEAST:
-        columns.append(plays[:, rest].sum(axis=1, keepdims=True))
+        columns.append(replicates[:, rest].sum(axis=1, keepdims=True))
         values.append(observed[rest].sum(keepdims=True))
         bins.append(int(np.flatnonzero(rest)[sizes[rest].argmax()]))
     if not bins:
@@ -80,46 +80,46 @@ def large_bins(
 
 
 def compare_table(table: TableCounts) -> TableTest:
-    """Test whether a table's counts look like another play."""
-    count, bins = table.plays.shape
-    variance = np.maximum(table.plays.var(axis=0, ddof=1), _FLOOR) * (1 + 1 / count)
-    z = (table.observed - table.plays.mean(axis=0)) / np.sqrt(variance)
+    """Test whether a table's counts look like one more replicate."""
+    count, bins = table.replicates.shape
+    variance = np.maximum(table.replicates.var(axis=0, ddof=1), _FLOOR) * (1 + 1 / count)
+    z = (table.observed - table.replicates.mean(axis=0)) / np.sqrt(variance)
     statistic = float((z * z).sum()) * table.degrees / bins
     worst = int(np.abs(z).argmax())
     p = chi_square_p(statistic, table.degrees, count - 1)
     return TableTest(p, table.rows[worst], float(z[worst]))
 
 
-def plays_as_far_off(tables: Sequence[TableCounts]) -> int:
-    """Return in how many plays the table that is farthest off is as far off as the observed one.
+def replicates_as_extreme(tables: Sequence[TableCounts]) -> int:
+    """Return how many replicates are at least as extreme as the observed counts.
 
-    Observed counts and plays are treated alike, each as one among all; so the rank of the observed
-    ones is uniform if they are one more play, however counts are distributed.
+    A Monte Carlo test on the most extreme table: observed counts and replicates are treated alike,
+    so that the observed rank is uniform under the recipe, however counts are distributed.
     """
-    farthest: list[FloatArray] = []
+    extremes: list[FloatArray] = []
     for table in tables:
-        counts = np.concatenate((table.observed[None], table.plays))
+        counts = np.concatenate((table.observed[None], table.replicates))
         variance = np.maximum(counts.var(axis=0, ddof=1), _FLOOR)
         statistic = ((counts - counts.mean(axis=0)) ** 2 / variance).sum(axis=1)
-        # On one scale for tables of many bins and of few; a plain p would end at 0.
-        farthest.append(
+        # On one scale for tables of many bins and of few; a plain p would underflow to 0.
+        extremes.append(
             -_log_chi_square_p(statistic * table.degrees / len(table.rows), table.degrees)
         )
-    extreme = np.max(farthest, axis=0)
+    extreme = np.max(extremes, axis=0)
     return int((extreme[1:] >= extreme[0]).sum())
 
 
-def chi_square_p(statistic: float, degrees: int, known: int) -> float:
-    """Return the chance of a larger sum of squares whose variances were measured, not known.
+def chi_square_p(statistic: float, degrees: int, variance_degrees: int) -> float:
+    """Return the p-value of a sum of squares with estimated variances.
 
     Args:
-        statistic: The sum of `degrees` squares, each divided by its measured variance.
-        degrees: How many are independent.
-        known: Degrees of freedom of each measurement. The chi-square over its degrees is taken to
-            be F-distributed, as if one measured variance were shared: exact for one square, and on
-            the safe side for several.
+        statistic: The sum of `degrees` squares, each divided by its estimated variance.
+        degrees: Degrees of freedom of the sum.
+        variance_degrees: Degrees of freedom of each variance. The statistic over its degrees is
+            taken to be F-distributed, as if one variance were shared: exact for one square, and
+            conservative for several.
     """
-    p: float = special.fdtrc(degrees, known, statistic / degrees)
+    p: float = special.fdtrc(degrees, variance_degrees, statistic / degrees)
     return p
 
 
@@ -131,28 +131,28 @@ def _log_chi_square_p(statistic: FloatArray, degrees: int) -> FloatArray:
     return logarithm
 
 
-def evenness_p(observed: FloatArray, plays: FloatArray, sizes: FloatArray) -> float:
-    """Return the chance that counts spread as little about their shares as the observed ones do.
+def underdispersion_p(observed: FloatArray, replicates: FloatArray, sizes: FloatArray) -> float:
+    """Return the p-value of a test for underdispersion: shares of classes that are too equal.
 
     Args:
         observed: Removed boxes per class; shape (classes,).
-        plays: The same of every play; shape (plays, classes), 2 plays or more.
+        replicates: The replicates' counts; shape (replicates, classes), 2 replicates or more.
         sizes: Boxes per class; shape (classes,).
 
     Returns:
-        0 to 1; small where classes agree better than chance lets them. 1 where there are no two
-        classes that chance decides about.
+        0 to 1; small where the shares vary less than by chance. 1 where fewer than two classes
+        leave anything to chance.
     """
-    mean = (plays.sum(axis=0) + observed) / (len(plays) + 1)
+    mean = (replicates.sum(axis=0) + observed) / (len(replicates) + 1)
     usable: BoolArray = np.minimum(mean, sizes - mean) >= _LEAST
-    count, degrees = len(plays), int(usable.sum()) - 1
+    count, degrees = len(replicates), int(usable.sum()) - 1
     if degrees < 1:
         return 1.0
     share = mean[usable] / sizes[usable]
     unit = sizes[usable] * share * (1 - share)
-    centre = plays[:, usable].mean(axis=0)
-    within = (((plays[:, usable] - centre) ** 2) / unit).sum() / (degrees * (count - 1))
-    # As much as was removed in all: the share may have been fitted on some of the images only.
+    centre = replicates[:, usable].mean(axis=0)
+    within = (((replicates[:, usable] - centre) ** 2) / unit).sum() / (degrees * (count - 1))
+    # Rescaled to the total: the share may have been fitted on some of the images only.
     expected = centre * (observed[usable].sum() / centre.sum())
     between = (((observed[usable] - expected) ** 2) / unit).sum() / (degrees * (1 + 1 / count))
     if within <= 0:

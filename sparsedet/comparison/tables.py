@@ -1,4 +1,4 @@
-"""What was removed, counted: by class, boxes per image, size, place and neighbourhood."""
+"""Counts of boxes and of removed ones: by class, boxes per image, size, place, neighbourhood."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ _GRID = tuple(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A division of N boxes into bins."""
+    """N boxes in bins."""
 
     name: str
-    """For machines."""
+    """Its name in JSON."""
     title: str
     labels: tuple[str, ...]
     bins: npt.NDArray[np.int16]
@@ -64,9 +64,11 @@ class Row:
     boxes: int
     removed: int
     low: float
-    """The share removed, and a 95 % interval of it by Wilson's formula."""
+    """Lower end of the share's 95 % Wilson score interval."""
     share: float
+    """The share removed."""
     high: float
+    """Upper end of the interval."""
 
 
 def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
@@ -134,11 +136,11 @@ def rows(table: Table, removed: BoolArray) -> list[Row]:
 
 
 def make_row(label: str, boxes: int, removed: int) -> Row:
-    """Return the row of `removed` among `boxes`, of which there is one at least."""
+    """Return the row of `removed` out of `boxes`, which is 1 or more."""
     share, z2 = removed / boxes, 1.96**2
     middle = (share + z2 / (2 * boxes)) / (1 + z2 / boxes)
     half = (z2 * (share * (1 - share) / boxes + z2 / (4 * boxes**2))) ** 0.5 / (1 + z2 / boxes)
-    # At the ends rounding may put the share outside by a last bit.
+    # Near 0 and 1, rounding may put the share just outside.
     return Row(label, boxes, removed, min(middle - half, share), share, max(middle + half, share))
 
 

@@ -39,7 +39,7 @@ def test_the_seed_changes_the_plays_and_nothing_else() -> None:
     one, again, other = (compare(boxes_of(full), left, RANDOM, seed=seed) for seed in (1, 1, 2))
     assert one == again
     assert one.sections == other.sections
-    assert one.verdicts != other.verdicts
+    assert one.explanations != other.explanations
 
 
 def test_images_that_people_changed_do_not_rule_recipes_out() -> None:
@@ -49,7 +49,7 @@ def test_images_that_people_changed_do_not_rule_recipes_out() -> None:
     extra = Box(10**6, image, full.categories[0].id, (0, 0, 3, 3))
     changed = left.with_boxes([*left.boxes, extra])
     found = compare(boxes_of(full), boxes_of(changed), [load_recipe("extreme")])
-    assert found.verdicts[0].judgement == "fits"
+    assert found.explanations[0].judgement == "fits"
     assert found.notes == (
         "1 boxes of the sparse file are not in the full file.",
         "The tables count 1 images with such boxes; recipes are tested without them.",
@@ -73,7 +73,7 @@ def test_moved_boxes_do_not_rule_out_shares_of_classes(seed: int) -> None:
     )
     found = compare(boxes_of(full), boxes_of(changed), [load_recipe("per-class")], seed=seed)
     assert "boxes have another place" in found.notes[0]
-    assert found.verdicts[0].judgement == "fits", found.verdicts
+    assert found.explanations[0].judgement == "fits", found.explanations
 
 
 def test_where_people_changed_every_image_nothing_is_told() -> None:
@@ -81,7 +81,7 @@ def test_where_people_changed_every_image_nothing_is_told() -> None:
     left = full.with_boxes(box for box in full.boxes if box.id % 10)
     extra = [Box(90 + i, i, 1, (70, 60, 95, 90)) for i in (1, 2)]
     found = compare(boxes_of(full), boxes_of(left.with_boxes([*left.boxes, *extra])), RANDOM)
-    assert found.verdicts[0].judgement == "can't tell"
+    assert found.explanations[0].judgement == "can't tell"
     assert found.total.removed == 2
 
 

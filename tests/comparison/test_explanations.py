@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Dataset
-from sparsedet.comparison import Comparison, Verdict, compare
+from sparsedet.comparison import Comparison, Explanation, compare
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 from tests.comparison.data import boxes_of, coco_like, small, sparse
 
@@ -17,8 +17,8 @@ def _compare(full: Dataset, left: Dataset, *names: str, seed: int = 1) -> Compar
     return compare(boxes_of(full), boxes_of(left), recipes, seed=seed)
 
 
-def _by_name(found: Comparison) -> dict[str, Verdict]:
-    return {verdict.recipe: verdict for verdict in found.verdicts}
+def _by_name(found: Comparison) -> dict[str, Explanation]:
+    return {one.recipe: one for one in found.explanations}
 
 
 SPECIAL_CASES = {
@@ -33,16 +33,16 @@ SPECIAL_CASES = {
 def test_the_true_rule_fits_and_all_others_are_ruled_out(applied: str) -> None:
     full = coco_like(800)
     found = _compare(full, sparse(full, applied))
-    judged = {verdict.recipe: verdict.judgement for verdict in found.verdicts}
+    judged = {one.recipe: one.judgement for one in found.explanations}
     expected = dict.fromkeys(RECIPES, "ruled out")
     expected |= dict.fromkeys(SPECIAL_CASES.get(applied, ()), "can't tell")
     assert judged == {**expected, applied: "fits"}, [
-        (verdict.recipe, verdict.p, verdict.reason) for verdict in found.verdicts
+        (one.recipe, one.p, one.reason) for one in found.explanations
     ]
     assert f"only {applied} fits" in found.conclusion
     assert "does not prove" in found.conclusion
-    for verdict in found.verdicts:
-        assert bool(verdict.reason) == (verdict.judgement != "fits")
+    for one in found.explanations:
+        assert bool(one.reason) == (one.judgement != "fits")
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_a_weak_tendency_is_not_ruled_out(name: str, parameter: str, value: floa
     judged = []
     for seed in range(12):
         left = remove_boxes(full, recipe, seed)[0]
-        verdict = _compare(full, left, name, seed=seed).verdicts[0]
-        judged.append(verdict.judgement)
-        assert (parameter in verdict.parameters) == (verdict.judgement == "fits")
-        if verdict.judgement == "can't tell":
-            assert "does not show" in verdict.reason
+        explanation = _compare(full, left, name, seed=seed).explanations[0]
+        judged.append(explanation.judgement)
+        assert (parameter in explanation.parameters) == (explanation.judgement == "fits")
+        if explanation.judgement == "can't tell":
+            assert "does not show" in explanation.reason
     assert "ruled out" not in judged
     # Four images that lost all are clear; a slight preference for small boxes is not.
     assert ("can't tell" in judged) == (parameter == "strength")
@@ -71,7 +71,9 @@ def test_images_of_few_boxes_do_not_rule_out_the_true_rule() -> None:
     )
     assert len(few.images) > 250
     judged = [
-        _compare(few, sparse(few, "images-x-boxes", seed), "images-x-boxes").verdicts[0].judgement
+        _compare(few, sparse(few, "images-x-boxes", seed), "images-x-boxes")
+        .explanations[0]
+        .judgement
         for seed in range(20)
     ]
     assert judged.count("ruled out") <= 1
@@ -88,7 +90,7 @@ def test_the_true_rule_is_seldom_ruled_out(images: int, drop: float) -> None:
             compare(
                 boxes_of(full), boxes_of(remove_boxes(full, recipe, seed)[0]), [recipe], seed=seed
             )
-            .verdicts[0]
+            .explanations[0]
             .judgement
             for seed in range(12)
         ]
@@ -101,7 +103,9 @@ def test_every_recipe_is_seldom_ruled_out() -> None:
     full = coco_like(150)
     rejected = {
         applied: [
-            _compare(full, sparse(full, applied, seed), applied, seed=seed).verdicts[0].judgement
+            _compare(full, sparse(full, applied, seed), applied, seed=seed)
+            .explanations[0]
+            .judgement
             for seed in range(6)
         ].count("ruled out")
         for applied in RECIPES
@@ -123,10 +127,10 @@ def test_parameters_are_those_of_all_images_where_seeds_are_equal() -> None:
     """More boxes than a sample has, and the split's seed is that of the comparison."""
     full = coco_like(4000)
     found = _compare(full, sparse(full, "images-x-boxes", seed=1), "images-x-boxes", seed=1)
-    verdict = found.verdicts[0]
-    assert verdict.judgement == "fits"
-    assert verdict.parameters["share"] == pytest.approx(0.5, abs=0.04)
-    assert verdict.parameters["drop"] == pytest.approx(0.5)
+    explanation = found.explanations[0]
+    assert explanation.judgement == "fits"
+    assert explanation.parameters["share"] == pytest.approx(0.5, abs=0.04)
+    assert explanation.parameters["drop"] == pytest.approx(0.5)
 
 
 def test_a_recipe_with_another_number_of_boxes_is_ruled_out(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_counts_over_all_images_are_played_on_all_images(tmp_path: Path) -> None
     )
     full = coco_like(3000)  # more boxes than a sample has
     found = _by_name(_compare(full, sparse(full, str(file)), str(file), "per-class", "random"))
-    assert {name: verdict.judgement for name, verdict in found.items()} == {
+    assert {name: explanation.judgement for name, explanation in found.items()} == {
         "some": "fits",
         "per-class": "ruled out",
         "random": "ruled out",
@@ -166,25 +170,25 @@ def test_even_classes_tell_a_sample_per_class_from_random() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_even_classes_rule_out_hidden_tendencies_as_well(seed: int) -> None:
+def test_even_classes_rule_out_unidentified_tendencies_as_well(seed: int) -> None:
     full, names = coco_like(800), ("random", "skip-small", "skip-repeated", "skip-crowded")
     found = _compare(full, sparse(full, "per-class", seed), *names)
-    assert {verdict.judgement for verdict in found.verdicts} == {"ruled out"}
+    assert {one.judgement for one in found.explanations} == {"ruled out"}
 
 
 def test_little_data_is_no_proof() -> None:
     full = coco_like(10)
     found = _compare(full, sparse(full, "random"), "random", "skip-border", "skip-crowded")
-    judged = {verdict.recipe: verdict.judgement for verdict in found.verdicts}
+    judged = {one.recipe: one.judgement for one in found.explanations}
     assert judged["random"] != "ruled out"
     few = small(boxes=4, images=5)
     found = _compare(few, sparse(few, "random"))
     assert _by_name(found)["random"].judgement == "can't tell"
-    assert "fits" not in {verdict.judgement for verdict in found.verdicts}
+    assert "fits" not in {one.judgement for one in found.explanations}
     assert "neither in nor out" in found.conclusion
 
 
-def test_broken_promises_are_certain_on_little_data() -> None:
+def test_violated_invariants_are_certain_on_little_data() -> None:
     full = small(boxes=4, images=3)
     found = _by_name(_compare(full, sparse(full, "extreme")))
     assert found["keep1"].judgement == found["easy"].judgement == "ruled out"
@@ -195,8 +199,8 @@ def test_broken_promises_are_certain_on_little_data() -> None:
 def test_nothing_or_everything_removed_tells_nothing(kept: int, reason: str) -> None:
     full = small()
     found = _compare(full, full.with_boxes(full.boxes[:kept]))
-    assert {verdict.judgement for verdict in found.verdicts} == {"can't tell"}
-    assert all(reason in verdict.reason and verdict.p is None for verdict in found.verdicts)
+    assert {one.judgement for one in found.explanations} == {"can't tell"}
+    assert all(reason in one.reason and one.p is None for one in found.explanations)
 
 
 def test_what_no_recipe_explains_is_said() -> None:
@@ -204,7 +208,7 @@ def test_what_no_recipe_explains_is_said() -> None:
     cats = {category.id for category in full.categories[:40]}
     left = full.with_boxes(box for box in full.boxes if box.category_id in cats)
     found = _compare(full, left)
-    assert {verdict.judgement for verdict in found.verdicts} == {"ruled out"}
+    assert {one.judgement for one in found.explanations} == {"ruled out"}
     assert found.conclusion == "None of these recipes explains what was removed."
 
 

@@ -56,25 +56,25 @@ def test_numbers_of_boxes_stay(name: str) -> None:
     assert found.parameters == {}
 
 
-def test_a_tendency_that_does_not_show_is_hidden() -> None:
+def test_a_tendency_that_does_not_show_is_unidentified() -> None:
     found = fit(load_recipe("skip-small"), _sample(load_recipe("random")))
-    assert found.hidden == ("strength",)
+    assert found.unidentified == ("strength",)
     assert set(found.parameters) == {"drop"}
-    assert without(found.recipe, found.hidden).rules == (DropFraction(drop=0.5),)
+    assert without(found.recipe, found.unidentified).rules == (DropFraction(drop=0.5),)
 
 
 @pytest.mark.parametrize("strength", [0, 0.02])
-def test_a_hidden_tendency_comes_down_to_chance(strength: float) -> None:
+def test_an_unidentified_tendency_comes_down_to_chance(strength: float) -> None:
     recipe = load_recipe("skip-small").with_parameter("strength", strength)
     assert without(recipe, ("strength",)).rules == load_recipe("random").rules
     assert without(recipe, ()) == recipe
 
 
-def test_whole_images_that_do_not_show_are_hidden() -> None:
+def test_whole_images_that_do_not_show_are_unidentified() -> None:
     found = fit(load_recipe("images-x-boxes"), _sample(load_recipe("per-image")))
-    assert found.hidden == ("share",)
+    assert found.unidentified == ("share",)
     assert found.parameters == {"drop": 0.5}
-    assert without(found.recipe, found.hidden).rules == load_recipe("per-image").rules
+    assert without(found.recipe, found.unidentified).rules == load_recipe("per-image").rules
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -116,10 +116,10 @@ def test_a_strict_order_has_no_strength_to_fit() -> None:
     assert found.parameters["drop"] == pytest.approx(0.3, abs=0.001)
 
 
-def test_a_share_that_decides_nothing_is_hidden() -> None:
+def test_a_share_that_decides_nothing_is_unidentified() -> None:
     """All that minimums spare is gone: any high share would do."""
     found = fit(load_recipe("hard"), _sample(load_recipe("keep1")))
-    assert found.hidden == ("drop",)
+    assert found.unidentified == ("drop",)
     assert found.parameters == {}
 
 

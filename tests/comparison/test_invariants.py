@@ -1,4 +1,4 @@
-"""What recipes promise of every image, class or group, and files that break it."""
+"""What recipes guarantee for every image, class or group, and files that violate it."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sparsedet.annotations import Dataset
-from sparsedet.comparison.invariants import Observation, broken_promise
+from sparsedet.comparison.invariants import Observation, violated_invariant
 from sparsedet.comparison.replicates import candidates
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
@@ -44,7 +44,7 @@ def _observed(full: Dataset, kept: set[int], is_whole: bool = True) -> Observati
     st.lists(MINIMUMS, max_size=2),
     st.integers(0, 99),
 )
-def test_no_recipe_breaks_its_own_promises(
+def test_no_recipe_violates_its_own_invariants(
     dataset: Dataset, rules: list[str], minimums: list[str], seed: int
 ) -> None:
     text = f"description: x\nsource: y\nrules: [{', '.join([*rules, *minimums])}]"
@@ -55,12 +55,12 @@ def test_no_recipe_breaks_its_own_promises(
         assume(False)
     assume(any(not box.iscrowd for box in dataset.boxes))
     seen = _observed(dataset, {box.id for box in left.boxes})
-    assert broken_promise(recipe, seen) is None
+    assert violated_invariant(recipe, seen) is None
 
 
 # Two images of 4 boxes (10 to 13, 20 to 23), cats and dogs in turn.
 @pytest.mark.parametrize(
-    ("recipe", "kept", "broken"),
+    ("recipe", "kept", "violated"),
     [
         ("extreme", {10, 20}, None),
         ("extreme", {10, 20, 21}, "image 2.jpg lost 2 of 4 boxes; the rule keeps 1, so that it"),
@@ -82,13 +82,13 @@ def test_no_recipe_breaks_its_own_promises(
         ("skip-small", {10, 11, 12, 20}, None),
     ],
 )
-def test_broken_promises_are_named(recipe: str, kept: set[int], broken: str | None) -> None:
-    found = broken_promise(load_recipe(recipe), _observed(small(), kept))
-    if broken is None:
+def test_violations_are_described(recipe: str, kept: set[int], violated: str | None) -> None:
+    found = violated_invariant(load_recipe(recipe), _observed(small(), kept))
+    if violated is None:
         assert found is None
     else:
         assert found is not None
-        assert broken in found
+        assert violated in found
 
 
 def test_a_class_may_be_half_a_box_away_from_its_share() -> None:
@@ -96,8 +96,8 @@ def test_a_class_may_be_half_a_box_away_from_its_share() -> None:
     full = small(boxes=12, images=1)
     full = full.with_boxes(replace(box, category_id=1 if box.id == 10 else 2) for box in full.boxes)
     recipe = load_recipe("per-class")
-    assert broken_promise(recipe, _observed(full, set(range(10, 16)))) is None
-    found = broken_promise(recipe, _observed(full, set(range(10, 15))))
+    assert violated_invariant(recipe, _observed(full, set(range(10, 16)))) is None
+    found = violated_invariant(recipe, _observed(full, set(range(10, 15))))
     assert found == "class dog lost 7 of 11 boxes, but class cat lost 0 of 1 boxes; " + NO_SHARE
 
 
@@ -110,29 +110,29 @@ def test_boxes_kept_by_number_and_by_minimum_may_be_others(kept: int, holds: boo
         "{rule: keep-at-least, parameters: {count: 1, per: class-in-image}}]}"
     )
     seen = _observed(small(boxes=6, images=1), set(range(10, 10 + kept)))
-    found = broken_promise(parse_recipe("two", text, where="test"), seen)
+    found = violated_invariant(parse_recipe("two", text, where="test"), seen)
     assert (found is None) == holds
 
 
 def test_whole_images_go_or_stay() -> None:
     text = "{description: x, source: y, rule: drop-images, parameters: {share: 0.5}}"
     recipe = parse_recipe("images", text, where="test")
-    assert broken_promise(recipe, _observed(small(), {10, 11, 12, 13})) is None
-    found = broken_promise(recipe, _observed(small(), {10, 11, 12, 13, 20}))
+    assert violated_invariant(recipe, _observed(small(), {10, 11, 12, 13})) is None
+    found = violated_invariant(recipe, _observed(small(), {10, 11, 12, 13, 20}))
     assert found == "image 2.jpg lost 3 of 4 boxes; it is all or none"
 
 
-def test_the_first_of_many_broken_groups_is_named_and_the_others_counted() -> None:
-    found = broken_promise(load_recipe("extreme"), _observed(small(images=5), set()))
+def test_the_first_of_many_violations_is_described_and_the_others_counted() -> None:
+    found = violated_invariant(load_recipe("extreme"), _observed(small(images=5), set()))
     assert found is not None
     assert found.endswith("(and 4 more like it)")
 
 
 def test_sums_over_classes_say_nothing_where_images_are_left_out() -> None:
     seen = _observed(small(), {10, 12, 20, 21, 22}, is_whole=False)
-    assert broken_promise(load_recipe("per-class"), seen) is None
+    assert violated_invariant(load_recipe("per-class"), seen) is None
 
 
 def test_all_recipes_of_the_package_are_among_those_that_are_known() -> None:
     for name in recipe_names():
-        broken_promise(load_recipe(name), _observed(small(), {10}))
+        violated_invariant(load_recipe(name), _observed(small(), {10}))

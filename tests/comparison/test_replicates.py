@@ -1,4 +1,4 @@
-"""The sample on which recipes are played, and what is counted on it."""
+"""The sample that replicates are drawn from, and what is counted on it."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from sparsedet.comparison.replicates import (
     IMAGE_LABELS,
     Sample,
     candidates,
-    given_classes,
+    class_residuals,
     make_sample,
-    play,
+    replicate,
 )
 from sparsedet.comparison.tables import make_tables
 from sparsedet.sparsify import load_recipe
@@ -50,7 +50,7 @@ def test_a_sample_does_not_depend_on_the_order_of_the_file() -> None:
 
 
 def test_a_sample_is_no_part_of_a_split_of_the_same_seed() -> None:
-    """Both orders come from file names and the seed; a sample has to lose as much as all images."""
+    """Both orders come from file names and the seed; a sample must lose as much as all images."""
     full = coco_like(3000)  # more boxes than a sample has
     left = {box.id for box in sparse(full, "images-x-boxes", seed=1).boxes}
     boxes = boxes_of(full)
@@ -65,11 +65,11 @@ def test_small_data_is_taken_as_a_whole() -> None:
     assert sample.is_all
 
 
-def test_plays_are_drawn_anew_and_repeat() -> None:
+def test_replicates_differ_and_are_reproducible() -> None:
     sample = _sample(coco_like(60), 20_000)
     recipe = load_recipe("extreme")
-    assert (play(recipe, sample, 1) == play(recipe, sample, 1)).all()
-    assert (play(recipe, sample, 1) != play(recipe, sample, 2)).any()
+    assert (replicate(recipe, sample, 1) == replicate(recipe, sample, 1)).all()
+    assert (replicate(recipe, sample, 1) != replicate(recipe, sample, 2)).any()
 
 
 def test_images_are_counted_by_what_they_lost() -> None:
@@ -94,10 +94,10 @@ def test_what_classes_let_expect_is_taken_away() -> None:
     some = np.isin(sample.boxes.category, [0, 2, 5])
     counts = by_class.counts(some)[None].astype(np.float64)
     for table in sample.tables:
-        left = given_classes(sample, table, table.counts(some)[None].astype(np.float64), counts)
+        left = class_residuals(sample, table, table.counts(some)[None].astype(np.float64), counts)
         assert np.abs(left).max() < 1e-9, table.name
     table = sample.tables[1]
-    uneven = given_classes(
+    uneven = class_residuals(
         sample,
         table,
         table.counts(sample.removed)[None].astype(np.float64),

@@ -70,14 +70,14 @@ def test_the_recipe_of_a_split_with_validation_fits(name: str, is_known: bool) -
     assert all(split.train.boxes_by_image.values())
     names = [image.file_name for image in split.val.images] if is_known else []
     found = compare(boxes_of(full), boxes_of(split.train), [recipe], validation=names)
-    verdict = found.verdicts[0]
-    assert verdict.judgement == "fits", verdict
+    explanation = found.explanations[0]
+    assert explanation.judgement == "fits", explanation
     if is_known:
-        assert (verdict.absent, verdict.reason) == (None, "")
+        assert (explanation.absent, explanation.reason) == (None, "")
         assert found.total.share == pytest.approx(0.3, abs=0.02)
     else:
-        assert verdict.absent == "left-out"
-        assert verdict.reason == "only with absent images left out"
+        assert explanation.absent == "left-out"
+        assert explanation.reason == "only with absent images left out"
         assert found.total.boxes == len(boxes_of(full))
 
 
@@ -87,11 +87,11 @@ def test_boxes_of_absent_images_may_have_been_removed() -> None:
     left = sparse(full, "images-x-boxes")
     left = left.with_images(image for image in left.images if left.boxes_by_image[image.id])
     recipes = [load_recipe(name) for name in ("images-x-boxes", "easy")]
-    verdicts = compare(boxes_of(full), boxes_of(left), recipes).verdicts
-    assert [one.judgement for one in verdicts] == ["fits", "ruled out"]
-    assert verdicts[0].absent == "removed"
-    assert verdicts[0].reason == "only with absent images counted as removed"
-    assert verdicts[1].absent is None
+    explanations = compare(boxes_of(full), boxes_of(left), recipes).explanations
+    assert [one.judgement for one in explanations] == ["fits", "ruled out"]
+    assert explanations[0].absent == "removed"
+    assert explanations[0].reason == "only with absent images counted as removed"
+    assert explanations[1].absent is None
 
 
 def test_classes_need_not_be_exact_on_a_part_of_the_images() -> None:
@@ -100,7 +100,7 @@ def test_classes_need_not_be_exact_on_a_part_of_the_images() -> None:
     part = left.with_images(left.images[::2])
     recipes = [load_recipe("per-class"), load_recipe("keep1")]
     found = compare(boxes_of(full), boxes_of(part), recipes, absent="left-out")
-    assert {one.recipe: one.judgement for one in found.verdicts} == {
+    assert {one.recipe: one.judgement for one in found.explanations} == {
         "per-class": "fits",
         "keep1": "ruled out",
     }
@@ -113,4 +113,4 @@ def test_classes_have_to_be_exact_where_only_validation_is_left_out() -> None:
     names = [image.file_name for image in split.val.images]
     recipes = [load_recipe("per-class")]
     found = compare(boxes_of(full), boxes_of(split.train), recipes, validation=names)
-    assert found.verdicts[0].p == 0
+    assert found.explanations[0].p == 0

@@ -3,7 +3,7 @@
     python benchmarks/compare_recipes.py [--images N] [--boxes N] [--seed N] [--output DIR]
 
 Makes the file (see coco_sized.py), lets every recipe remove boxes, and asks about every recipe.
-Writes the table of explanations and the time of each comparison, without reading files, to
+Writes the table of p-values and the time of each comparison, without reading files, to
 `recipes.md` and `recipes.json` in DIR.
 """
 
@@ -73,8 +73,8 @@ def _as_markdown(options: argparse.Namespace, found: dict[str, Comparison]) -> s
         f"{options.seed}). One row for each recipe that removed boxes, one column for each that "
         "was asked about; each cell is the p-value, **bold** where the recipe fits, with a "
         "question mark where there is no telling: a strength or share that does not show can't be "
-        "told from none. A recipe is ruled out below 0.01; 0: it breaks a promise that holds for "
-        "every image or class.",
+        "told from none. A recipe is ruled out below 0.01; 0: the file violates what it guarantees "
+        "for every image or class.",
         "",
         f"| removed by | {' | '.join(names)} |",
         f"| --- |{' ---: |' * len(names)}",

@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Dataset, Image, read_coco, read_upright
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import SparseDetError
-from sparsedet.reporting.pictures import DrawnBox, draw_boxes
-from sparsedet.reporting.styles import HUMAN, REJECTED, BoxStyle
+from sparsedet.reporting.pictures import HUMAN, REJECTED, BoxStyle, DrawnBox, draw_boxes
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
 

@@ -44,7 +44,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trait:
+class _FreeParameter:
     """A free parameter other than the share of boxes, and the statistic that determines it."""
 
     rule: int
@@ -89,24 +89,22 @@ def fit(recipe: Recipe, sample: Sample) -> Fit:
     """
     parameters: dict[str, float] = {}
     unidentified: list[str] = []
-    known = maximum_likelihood(recipe, sample)
+    likely = maximum_likelihood(recipe, sample)
     last = _dropping(recipe)
-    if known is not None and last is not None:
-        recipe = _with(recipe, last, "drop", known.drop)
-        unidentified += ["drop"] if known.is_lower_bound else []
-    for trait in _traits(recipe, sample):
-        if known is not None and trait.weights is None:
-            recipe, deviation = (
-                _with(recipe, trait.rule, trait.field, known.images),
-                known.deviation,
-            )
+    if likely is not None and last is not None:
+        recipe = _with(recipe, last, "drop", likely.drop)
+        unidentified += ["drop"] if likely.is_lower_bound else []
+    for free in _free_parameters(recipe, sample):
+        if likely is not None and free.weights is None:
+            recipe = _with(recipe, free.rule, free.field, likely.images)
+            deviation = likely.deviation
         else:
-            recipe, deviation = _fit_trait(recipe, trait, sample, is_known=known is not None)
+            recipe, deviation = _fit_parameter(recipe, free, sample, is_known=likely is not None)
         if deviation < _SIGNIFICANT:
-            unidentified.append(trait.field)
+            unidentified.append(free.field)
         else:
-            parameters[trait.field] = _parameter(recipe, trait.rule, trait.field)
-    if known is None:
+            parameters[free.field] = _parameter(recipe, free.rule, free.field)
+    if likely is None:
         recipe, is_lower_bound = _fit_drop(recipe, sample)
         unidentified += ["drop"] if is_lower_bound else []
     if last is not None and "drop" not in unidentified:
@@ -127,29 +125,27 @@ def without(recipe: Recipe, unidentified: Collection[str]) -> Recipe:
     return recipe
 
 
-def _fit_trait(
-    recipe: Recipe, trait: _Trait, sample: Sample, *, is_known: bool
+def _fit_parameter(
+    recipe: Recipe, free: _FreeParameter, sample: Sample, *, is_known: bool
 ) -> tuple[Recipe, float]:
-    """Fit a trait, and the drop unless it `is_known`; also return the trait's significance.
-
-    That is in standard deviations.
-    """
-    target = trait.measure(sample, sample.removed)
-    close = trait.deviation(sample)
+    """Fit a parameter, and the drop unless that `is_known`; also return by how many standard
+    deviations the parameter differs from 0."""
+    target = free.measure(sample, sample.removed)
+    close = free.deviation(sample)
 
     def fitted(position: float) -> Recipe:
-        changed = _with(recipe, trait.rule, trait.field, trait.value(position))
+        changed = _with(recipe, free.rule, free.field, free.value(position))
         return changed if is_known else _fit_drop(changed, sample)[0]
 
     def measured(position: float) -> float:
-        return _mean(lambda removed: trait.measure(sample, removed), fitted(position), sample)
+        return _mean(lambda removed: free.measure(sample, removed), fitted(position), sample)
 
     least = measured(0.0)
-    start = trait.position(_parameter(recipe, trait.rule, trait.field))
-    position = _solve(measured, target, (0.0, least), trait.last, start, _CLOSE * close)
+    start = free.position(_parameter(recipe, free.rule, free.field))
+    position = _solve(measured, target, (0.0, least), free.last, start, _CLOSE * close)
     # The mean of a few replicates is uncertain as well.
     deviation = (target - least) / (close * np.sqrt(1 + 1 / _REPLICATES))
-    return _with(recipe, trait.rule, trait.field, trait.value(position)), float(deviation)
+    return _with(recipe, free.rule, free.field, free.value(position)), float(deviation)
 
 
 def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
@@ -257,15 +253,15 @@ def _mean(measure: Callable[[BoolArray], float], recipe: Recipe, sample: Sample)
     return sum(values) / len(values)
 
 
-def _traits(recipe: Recipe, sample: Sample) -> list[_Trait]:
-    traits = []
+def _free_parameters(recipe: Recipe, sample: Sample) -> list[_FreeParameter]:
+    found = []
     for row, rule in enumerate(recipe.rules):
         if isinstance(rule, DropImages):
-            traits.append(_Trait(row, "share", None))
+            found.append(_FreeParameter(row, "share", None))
         if _has_tendency(rule) and getattr(rule, "strength", 0.0) > 0:
             weights = propensity(sample.boxes, getattr(rule, "order", "random"))
-            traits.append(_Trait(row, "strength", weights))
-    return traits
+            found.append(_FreeParameter(row, "strength", weights))
+    return found
 
 
 def _has_tendency(rule: Rule) -> bool:

@@ -1,1 +1,19 @@
-"""Pictures for people."""
+"""Reports for people: HTML pages that hold everything they show, and pictures with boxes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+
+
+def html_template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
+    """Return a template of this package, which escapes values and refuses undefined ones."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__name__, ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment.get_template(name)

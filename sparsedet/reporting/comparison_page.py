@@ -1,24 +1,23 @@
-"""The comparison as one HTML page that holds everything it shows."""
+"""The comparison of two files as a self-contained HTML page."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
 
 from sparsedet import __version__
 from sparsedet.atomic_io import write_text
 from sparsedet.comparison.comparison import Comparison
 from sparsedet.comparison.explanations import LEVEL
 from sparsedet.comparison.tables import Row
-from sparsedet.reporting.styles import MINED
+from sparsedet.reporting import html_template
+from sparsedet.reporting.pictures import MINED
 
 BAR_WIDTH = 320
-"""Units of the drawing: a share of 1."""
+"""Length of a bar for a share of 1, in SVG units."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """A row's bar, in units of the drawing."""
+    """A row's bar, in SVG units."""
 
     length: float
     low: float
@@ -29,11 +28,11 @@ def write_page(comparison: Comparison, path: Path, *, title: str) -> None:
     """Write the page of a comparison, atomically.
 
     Args:
-        comparison: what it shows.
-        path: the HTML file.
-        title: heading, plain text.
+        comparison: What it shows.
+        path: The HTML file.
+        title: Heading, plain text.
     """
-    page = _environment().get_template("comparison.html")
+    page = html_template("comparison.html", number=_number, percent=_percent, bar=_bar)
     text = page.render(
         title=title,
         comparison=comparison,
@@ -50,22 +49,9 @@ def _bar(row: Row) -> _Bar:
     return _Bar(*(round(value * BAR_WIDTH, 1) for value in (row.share, row.low, row.high)))
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("sparsedet.comparison", ""),
-                jinja2.PackageLoader("sparsedet.reporting", ""),  # the style of all pages
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=lambda value: f"{value:,}",
-        percent=lambda share: f"{100 * share:.1f} %",
-        bar=_bar,
-    )
-    return environment
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

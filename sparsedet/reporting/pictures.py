@@ -1,10 +1,10 @@
-"""Images with their boxes drawn in: what people drew, what mining found, what became of it."""
+"""Boxes drawn into images: human ones, mined ones, and the outcomes of their reviews."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from sparsedet.annotations import XYXY, Dataset, read_upright
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import atomic_path
-from sparsedet.reporting.styles import HUMAN, MINED, BoxStyle, Colour
+from sparsedet.ledger import Outcome
+
+Colour = tuple[int, int, int]
+"""BGR, 0 to 255, as in OpenCV."""
 
 _GAP = 8
 _SCALE = 2
-"""Small images are enlarged by this, so that labels can be read."""
+"""Factor by which small images are enlarged, so that labels are legible."""
 _SMALL = 480
 _LINE = 2
 """Pixels, as all lengths below."""
@@ -32,8 +35,41 @@ _INK = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
+class BoxStyle:
+    """How one kind of box is drawn; outcomes differ in line style, not only in colour."""
+
+    name: str
+    meaning: str
+    """What the legend says."""
+    colour: Colour
+    line: Literal["solid", "dashed", "crossed"] = "solid"
+
+    @property
+    def css_colour(self) -> str:
+        """The colour as `#rrggbb`."""
+        blue, green, red = self.colour
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+HUMAN = BoxStyle("human", "annotated, or approved earlier", (60, 160, 40))
+MINED = BoxStyle("mined", "found by mining", (0, 130, 240))
+ACCEPTED = BoxStyle("accepted", "mined, accepted as it was", (240, 115, 25))
+EDITED = BoxStyle("edited", "mined, moved or renamed by the reviewer", (200, 50, 150))
+REJECTED = BoxStyle("rejected", "mined, rejected by the reviewer", (40, 35, 215), "crossed")
+PENDING = BoxStyle("pending", "mined, not reviewed yet", MINED.colour, "dashed")
+
+OUTCOME_STYLES: dict[Outcome, BoxStyle] = {
+    "accepted": ACCEPTED,
+    "edited": EDITED,
+    "rejected": REJECTED,
+    "pending": PENDING,
+}
+"""Outcome of a mined box -> its style, in the order of the legend."""
+
+
+@dataclass(frozen=True, slots=True)
 class DrawnBox:
-    """A box and what to write on it."""
+    """A box and its label."""
 
     xyxy: XYXY
     """Absolute pixels of the image."""
@@ -44,15 +80,15 @@ class DrawnBox:
 def draw_boxes(
     image: NDArray[np.uint8], boxes: Sequence[DrawnBox], *, max_width: int | None = None
 ) -> NDArray[np.uint8]:
-    """Return a copy of a BGR image, shape (H, W, 3), with boxes; small images come out enlarged.
+    """Draw boxes on a copy of a BGR image, shape (H, W, 3); small images are enlarged.
 
     Lines and labels have the same size at every scale. Later boxes lie over earlier ones, labels
     over all boxes.
 
     Args:
-        image: what to draw on.
-        boxes: in pixels of `image`.
-        max_width: pixels; the picture is scaled down to it, keeping its proportions.
+        image: What to draw on.
+        boxes: In pixels of `image`.
+        max_width: Pixels; wider pictures are scaled down, keeping their proportions.
     """
     height, width = image.shape[:2]
     scale: float = _SCALE if max(height, width) <= _SMALL else 1
@@ -75,7 +111,7 @@ def draw_boxes(
 def before_and_after(
     dataset: Dataset, mined: Sequence[MinedBox], folder: Path, count: int
 ) -> NDArray[np.uint8]:
-    """Return one picture: above what people drew, below it with the mined boxes.
+    """Return one picture: images with human boxes above, with mined ones as well below.
 
     The images shown are those with the most mined boxes, of which there may be none.
     """
@@ -144,7 +180,7 @@ def _with_labels(
 
 @cache
 def _font() -> PIL.ImageFont.FreeTypeFont:
-    """The font that matplotlib carries: OpenCV's own knows ASCII only, class names don't stop."""
+    """The font that comes with matplotlib: OpenCV's own has ASCII only."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -152,7 +188,7 @@ def _font() -> PIL.ImageFont.FreeTypeFont:
 
 
 def _stack(pictures: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
-    """Put pictures below (axis 0) or beside (axis 1) each other, with white gaps."""
+    """Stack pictures vertically (axis 0) or horizontally (axis 1), with white gaps."""
     across = 1 - axis
     longest = max(picture.shape[across] for picture in pictures)
     parts: list[NDArray[np.uint8]] = []

@@ -1,14 +1,12 @@
-"""The report of a workspace: one HTML page that holds everything it shows.
+"""The report of a workspace as a self-contained HTML page.
 
-Curves, tables and pictures are part of the file; nothing is loaded, nothing runs. The same
+Curves, tables and pictures are part of the file; it loads nothing and runs no script. The same
 workspace gives the same bytes.
 """
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-
-import jinja2
 
 from sparsedet import __version__
 from sparsedet.annotations import XYXY, Dataset, read_coco
@@ -18,8 +16,9 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
 from sparsedet.loop.status import RoundStatus, WorkspaceStatus, read_status
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reporting import html_template
+from sparsedet.reporting.pictures import ACCEPTED, HUMAN, OUTCOME_STYLES
 from sparsedet.reporting.round_pictures import round_sections
-from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES
 from sparsedet.reporting.svg_curves import Curve, curves_svg
 
 _UNKNOWN = "-"
@@ -36,11 +35,11 @@ def write_report(
     """Write the report of a workspace, atomically.
 
     Args:
-        workspace: with annotations at least; rounds and ledger are shown where there are some.
-        path: the HTML file.
-        title: heading of the page, plain text.
-        shown_images: pictures per round; images with the most mined boxes come first.
-        notes: paragraphs of plain text, below the summary.
+        workspace: Has annotations at least; rounds and ledger are shown if there are any.
+        path: The HTML file.
+        title: Heading of the page, plain text.
+        shown_images: Pictures per round; images with the most mined boxes come first.
+        notes: Paragraphs of plain text, below the summary.
 
     Raises:
         SparseDetError: when there are no annotations yet, or an image can't be read.
@@ -53,7 +52,7 @@ def write_report(
     status = _status(workspace)
     now = annotations_now(dataset, mined)
     counted = [entry.annotations for entry in status.rounds if entry.annotations is not None]
-    page = _environment().get_template("report.html")
+    page = html_template("report.html", number=_number, percent=_percent, clock=_clock)
     text = page.render(
         title=title,
         notes=notes,
@@ -70,10 +69,10 @@ def write_report(
 
 
 def annotations_now(dataset: Dataset, mined: Iterable[LedgerBox]) -> int:
-    """Return the number of annotations, with what reviewers approved since they were pulled.
+    """Return the number of annotations, including boxes approved since they were pulled.
 
-    An approved box is among the annotations already when one has its id, or its class and place:
-    not every tool keeps ids.
+    An approved box is already among the annotations when one has its id, or its class and place,
+    since not every tool keeps ids.
     """
     known = {box.tool_id for box in dataset.boxes}
     images = {image.tool_id: image.id for image in dataset.images}
@@ -106,7 +105,7 @@ def _mined(workspace: Workspace) -> Sequence[LedgerBox]:
 
 
 def _curves(rounds: Sequence[RoundStatus], now: int) -> str:
-    """Return annotations and, where it was measured, AP50 over the rounds; empty without rounds."""
+    """Return annotations and, where measured, AP50 over the rounds as SVG; empty without rounds."""
     counted = [entry for entry in rounds if entry.annotations is not None]
     if not counted:
         return ""
@@ -118,18 +117,6 @@ def _curves(rounds: Sequence[RoundStatus], now: int) -> str:
         title = "AP50 of the round's model"
         curves.append(Curve(title, labels, ap50, ACCEPTED.css_colour, decimals=1, top=100))
     return curves_svg(curves)
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sparsedet.reporting", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, percent=_percent, clock=_clock)
-    return environment
 
 
 def _number(value: float | None, decimals: int = 0) -> str:

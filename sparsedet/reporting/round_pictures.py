@@ -1,6 +1,6 @@
-"""Which images of a round a report shows, and how: boxes of people, and what became of mined ones.
+"""The pictures of each round in a report: images with human boxes and the outcomes of mined ones.
 
-The pictures are JPEG, so small enough to be part of a page.
+They are JPEGs in data URIs, small enough to be part of a page.
 """
 
 import base64
@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Dataset, Image, read_coco, read_image
 from sparsedet.ledger import LedgerBox
 from sparsedet.loop.workspace import Workspace
-from sparsedet.reporting.pictures import DrawnBox, draw_boxes
-from sparsedet.reporting.styles import HUMAN, OUTCOME_STYLES
+from sparsedet.reporting.pictures import HUMAN, OUTCOME_STYLES, DrawnBox, draw_boxes
 
 MAX_WIDTH = 640
 """Pixels; larger images are scaled down."""
+PICTURED_ROUNDS = 8
+"""Rounds shown, the newest ones: the page stays small however many there are."""
 _QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A picture that is part of a page."""
+    """A picture embedded in a page."""
 
     data_uri: str
     width: int
@@ -36,86 +37,6 @@ class PagePicture:
     file_name: str
     summary: str
     """What is on it, in words: `4 human, 2 accepted, 1 rejected`."""
-
-
-def round_pictures(
-    dataset: Dataset, mined: Iterable[LedgerBox], folder: Path, count: int
-) -> tuple[PagePicture, ...]:
-    """Draw the images with the most mined boxes; boxes of images that `dataset` lacks are left out.
-
-    Args:
-        dataset: the annotations as they were before the round's review.
-        mined: boxes of one round.
-        folder: the image folder.
-        count: how many pictures at most.
-
-    Raises:
-        AnnotationError: when one of the images can't be read.
-    """
-    by_tool_id = {image.tool_id: image.id for image in dataset.images if image.tool_id is not None}
-    by_image: dict[int, list[LedgerBox]] = {}
-    for box in mined:
-        if box.image_tool_id in by_tool_id:
-            by_image.setdefault(by_tool_id[box.image_tool_id], []).append(box)
-    return tuple(
-        _picture(dataset, dataset.image_by_id[image_id], by_image[image_id], folder)
-        for image_id in _fullest(by_image, count)
-    )
-
-
-def annotated_pictures(dataset: Dataset, folder: Path, count: int) -> tuple[PagePicture, ...]:
-    """Draw the images with the most annotations; raises as `round_pictures`."""
-    boxed = {image_id: boxes for image_id, boxes in dataset.boxes_by_image.items() if boxes}
-    return tuple(
-        _picture(dataset, dataset.image_by_id[image_id], (), folder)
-        for image_id in _fullest(boxed, count)
-    )
-
-
-def _fullest(by_image: Mapping[int, Sequence[object]], count: int) -> list[int]:
-    return sorted(by_image, key=lambda image_id: (-len(by_image[image_id]), image_id))[:count]
-
-
-def _picture(
-    dataset: Dataset, image: Image, mined: Sequence[LedgerBox], folder: Path
-) -> PagePicture:
-    # Annotations of a later pull hold accepted boxes of this round too.
-    mined_ids = {box.region_id for box in mined}
-    human = [
-        DrawnBox(box.xyxy, dataset.category_by_id[box.category_id].name, HUMAN)
-        for box in dataset.boxes_by_image[image.id]
-        if box.tool_id not in mined_ids
-    ]
-    # The surest comes last, on top.
-    judged = [_mined_box(box) for box in sorted(mined, key=lambda box: (box.score, box.region_id))]
-    drawn = draw_boxes(read_image(image, folder), [*human, *judged], max_width=MAX_WIDTH)
-    counts = Counter(box.outcome for box in mined)
-    parts = [(len(human), HUMAN.name), *((counts[name], name) for name in OUTCOME_STYLES)]
-    return PagePicture(
-        data_uri=_data_uri(drawn),
-        width=drawn.shape[1],
-        height=drawn.shape[0],
-        file_name=image.file_name,
-        summary=", ".join(f"{number} {name}" for number, name in parts if number) or "no boxes",
-    )
-
-
-def _mined_box(box: LedgerBox) -> DrawnBox:
-    """Return the box where the reviewer left it; a new name comes with the old one."""
-    name = box.category
-    if box.final_category not in (None, box.category):
-        name = f"{box.final_category} (was {box.category})"
-    style = OUTCOME_STYLES[box.outcome]
-    return DrawnBox(box.final_xyxy or box.xyxy, f"{name} {box.score:.2f}", style)
-
-
-def _data_uri(picture: NDArray[np.uint8]) -> str:
-    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
-
-
-PICTURED_ROUNDS = 8
-"""Only the newest rounds are shown: the page stays small however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +54,10 @@ def round_sections(
     """Return a section for each of the newest rounds, the oldest of them first.
 
     Args:
-        workspace: whose images are shown.
-        newest: its annotations, for boxes that were mined outside of rounds.
-        mined: all boxes of its ledger.
-        shown_images: pictures per section, at most.
+        workspace: Whose images are shown.
+        newest: Its annotations, for boxes that were mined outside of rounds.
+        mined: All boxes of its ledger.
+        shown_images: Most pictures per section.
 
     Raises:
         AnnotationError: when an image or a round's annotations can't be read.
@@ -156,14 +77,14 @@ def round_sections(
     if single := [box for box in mined if box.round is None]:
         sections.append(_section("Outside of rounds", newest, single, workspace, shown_images))
     if not sections:
-        pictures = annotated_pictures(newest, workspace.images, shown_images)
+        pictures = _annotated_pictures(newest, workspace.images, shown_images)
         remark = "" if pictures else "No image has a box yet."
         sections.append(Section("Annotations", remark, pictures))
     return sections
 
 
 def _annotations(workspace: Workspace, number: int, newest: Dataset) -> Dataset:
-    """Return what the round began with."""
+    """Return the annotations that the round started from."""
     file = workspace.round(number).annotations
     return read_coco(file) if file.exists() else newest
 
@@ -175,7 +96,7 @@ def _section(
     workspace: Workspace,
     shown_images: int,
 ) -> Section:
-    pictures = round_pictures(dataset, mined, workspace.images, shown_images)
+    pictures = _round_pictures(dataset, mined, workspace.images, shown_images)
     images = len({box.image_tool_id for box in mined})
     if not mined:
         remark = "Nothing has been put up for review yet."
@@ -184,3 +105,79 @@ def _section(
     else:
         remark = "All images with mined boxes."
     return Section(heading, remark, pictures)
+
+
+def _round_pictures(
+    dataset: Dataset, mined: Iterable[LedgerBox], folder: Path, count: int
+) -> tuple[PagePicture, ...]:
+    """Draw the images with the most mined boxes; boxes of images that `dataset` lacks are left out.
+
+    Args:
+        dataset: The annotations before the round's review.
+        mined: Boxes of one round.
+        folder: The image folder.
+        count: Most pictures drawn.
+
+    Raises:
+        AnnotationError: when one of the images can't be read.
+    """
+    by_tool_id = {image.tool_id: image.id for image in dataset.images if image.tool_id is not None}
+    by_image: dict[int, list[LedgerBox]] = {}
+    for box in mined:
+        if box.image_tool_id in by_tool_id:
+            by_image.setdefault(by_tool_id[box.image_tool_id], []).append(box)
+    return tuple(
+        _picture(dataset, dataset.image_by_id[image_id], by_image[image_id], folder)
+        for image_id in _fullest(by_image, count)
+    )
+
+
+def _annotated_pictures(dataset: Dataset, folder: Path, count: int) -> tuple[PagePicture, ...]:
+    """Draw the images with the most annotations."""
+    boxed = {image_id: boxes for image_id, boxes in dataset.boxes_by_image.items() if boxes}
+    return tuple(
+        _picture(dataset, dataset.image_by_id[image_id], (), folder)
+        for image_id in _fullest(boxed, count)
+    )
+
+
+def _fullest(by_image: Mapping[int, Sequence[object]], count: int) -> list[int]:
+    return sorted(by_image, key=lambda image_id: (-len(by_image[image_id]), image_id))[:count]
+
+
+def _picture(
+    dataset: Dataset, image: Image, mined: Sequence[LedgerBox], folder: Path
+) -> PagePicture:
+    # Annotations pulled later include accepted boxes of this round.
+    mined_ids = {box.region_id for box in mined}
+    human = [
+        DrawnBox(box.xyxy, dataset.category_by_id[box.category_id].name, HUMAN)
+        for box in dataset.boxes_by_image[image.id]
+        if box.tool_id not in mined_ids
+    ]
+    # The most confident box comes last, on top.
+    judged = [_mined_box(box) for box in sorted(mined, key=lambda box: (box.score, box.region_id))]
+    drawn = draw_boxes(read_image(image, folder), [*human, *judged], max_width=MAX_WIDTH)
+    counts = Counter(box.outcome for box in mined)
+    parts = [(len(human), HUMAN.name), *((counts[name], name) for name in OUTCOME_STYLES)]
+    return PagePicture(
+        data_uri=_data_uri(drawn),
+        width=drawn.shape[1],
+        height=drawn.shape[0],
+        file_name=image.file_name,
+        summary=", ".join(f"{number} {name}" for number, name in parts if number) or "no boxes",
+    )
+
+
+def _mined_box(box: LedgerBox) -> DrawnBox:
+    """Return the box where the reviewer left it; if it was renamed, with its old name too."""
+    name = box.category
+    if box.final_category not in (None, box.category):
+        name = f"{box.final_category} (was {box.category})"
+    style = OUTCOME_STYLES[box.outcome]
+    return DrawnBox(box.final_xyxy or box.xyxy, f"{name} {box.score:.2f}", style)
+
+
+def _data_uri(picture: NDArray[np.uint8]) -> str:
+    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Curves over rounds, as one SVG element that stands inside an HTML page."""
+"""Curves over rounds as an inline SVG element for HTML pages."""
 
 import io
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 _INK = "#010203"
-"""Stands for the colour of the page's text, which the page alone knows, light or dark."""
+"""Placeholder for the page's text colour, which depends on its light or dark mode."""
 _STYLE: dict[str, Any] = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -30,14 +30,14 @@ _STYLE: dict[str, Any] = {
 _PANEL_SIZE = 4.6, 2.7
 """Inches: width and height."""
 _ROOM_ABOVE = 1.15
-"""The axis ends that far above the highest point, which carries its value."""
+"""Top of the axis relative to the highest point, whose value is written above it."""
 _MAX_VALUES = 12
-"""More points than that are drawn without their values, which would run into each other."""
+"""Most points drawn with their values, which would overlap beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One figure over the rounds; it gets axes of its own, from 0 on."""
+    """One quantity over the rounds, in axes of its own that start at 0."""
 
     title: str
     labels: Sequence[str]
@@ -45,16 +45,16 @@ class Curve:
     values: Sequence[float | None]
     """One for each label; None where it was not measured."""
     colour: str
-    """`#rrggbb`, to be seen on white and on black."""
+    """`#rrggbb`, visible on white and on black."""
     decimals: int = 0
     top: float | None = None
-    """Where the axis ends; None: above the highest value."""
+    """Top of the axis; None: above the highest value."""
 
 
 def curves_svg(curves: Sequence[Curve]) -> str:
-    """Return an `<svg>` element with the curves side by side; the same for the same input.
+    """Return a reproducible `<svg>` element with one or more curves side by side.
 
-    Text and axes have the colour of the surrounding text. There has to be a curve at least.
+    Text and axes have the colour of the surrounding text.
     """
     with matplotlib.style.context(["default", _STYLE]):
         width, height = _PANEL_SIZE
@@ -65,7 +65,7 @@ def curves_svg(curves: Sequence[Curve]) -> str:
         text = io.StringIO()
         unset = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=unset)
-    # An XML declaration and a document type come first: they have no place inside of HTML.
+    # An XML declaration and a document type come first, which HTML does not allow.
     svg = text.getvalue()
     return svg[svg.index("<svg") :].replace(_INK, "currentColor")
 

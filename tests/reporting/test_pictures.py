@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparsedet.reporting.pictures import DrawnBox, before_and_after, draw_boxes
-from sparsedet.reporting.styles import ACCEPTED, HUMAN, OUTCOME_STYLES, PENDING, REJECTED, BoxStyle
+from sparsedet.reporting.pictures import (
+    ACCEPTED,
+    HUMAN,
+    OUTCOME_STYLES,
+    PENDING,
+    REJECTED,
+    BoxStyle,
+    DrawnBox,
+    before_and_after,
+    draw_boxes,
+)
 from sparsedet.simulation.scenes import make_scenes
 
 

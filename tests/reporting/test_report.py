@@ -12,8 +12,8 @@ import pytest
 from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reporting.pictures import REJECTED
 from sparsedet.reporting.report import write_report
-from sparsedet.reporting.styles import REJECTED
 from tests.reporting.page import Page
 from tests.reporting.workspaces import HOSTILE, add_round, make_workspace, mined_boxes, review
 

@@ -1,4 +1,4 @@
-"""Annotations by what a command is given: files, folders, and the published names."""
+"""Annotations from what a command is given: a file, a folder, or a published name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from sparsedet.splits import paper_file
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Annotations that were read, and the images that they are of."""
+    """Annotations that were read, and their images."""
 
     dataset: Dataset
     images: Path
@@ -24,13 +24,13 @@ class Data:
     source: Path
     """The file or folder that was read."""
     format: str = "coco"
-    """A name of the entry point group `sparsedet.formats`."""
+    """Its name in the entry point group `sparsedet.formats`."""
 
     def with_classes(self, names: Iterable[str]) -> Dataset:
-        """Return the dataset with classes that its format can't name: VOC knows only its boxes'.
+        """Return the dataset, with further classes where its format lists none without boxes.
 
         Args:
-            names: all classes that there may be.
+            names: All classes that there may be.
         """
         categories = self.dataset.categories
         if load_format(self.format).lists_classes:
@@ -44,7 +44,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where a published dataset lies below the data root."""
+    """Where a published dataset is, relative to the data root."""
 
     annotations: str
     images: str
@@ -56,9 +56,9 @@ class ReleasedSplit:
 
     name: str
     dataset: str
-    """What it was made from, as people write it."""
+    """What it was made from, as written in text."""
     dropped: str
-    """What its name says about the boxes that are gone; no measurement."""
+    """What its name says about the removed boxes; not measured."""
     layout: _Layout
 
 
@@ -87,7 +87,7 @@ def read_data(data: str, images: Path | None = None, data_root: Path | None = No
     """Read a file or folder, or a published name; see `read_path`.
 
     Raises:
-        SparseDetError: when nothing is there, saying where it was looked for, or it can't be read.
+        SparseDetError: when nothing is there, naming where it was looked for, or it can't be read.
     """
     path = Path(data)
     if path.exists():
@@ -122,7 +122,7 @@ def released_file(released: str, data_root: Path | None) -> Path:
     """Return the path of a released sparse split: a file, or one of `RELEASED` by (file) name.
 
     Raises:
-        SparseDetError: when nothing is there, saying where it was looked for.
+        SparseDetError: when nothing is there, naming where it was looked for.
     """
     path = Path(released)
     name = released.removesuffix(".json")
@@ -136,14 +136,14 @@ def released_file(released: str, data_root: Path | None) -> Path:
 
 
 def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
-    """Tell whether the file of a released split lies below the data root."""
+    """Tell whether the file of a released split exists below the data root."""
     return data_root is not None and (data_root / split.layout.annotations).is_file()
 
 
 def _format(path: Path) -> str:
-    """Return the format to read in; what looks like none and is no folder is taken for COCO."""
+    """Return the format to read; a file that no format recognises is taken for COCO."""
     if path.is_dir():
-        # In a project of COCO, other tools may have left files of their own.
+        # Other tools may have left files of theirs in a COCO project.
         return "coco" if Workspace(path).annotations.is_file() else detect_format(path)
     return next((name for name in format_names() if load_format(name).detect(path)), "coco")
 

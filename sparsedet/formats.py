@@ -30,22 +30,22 @@ class DatasetFormat(Protocol):
 
     @property
     def title(self) -> str:
-        """Its name as people write it."""
+        """Its name as written in text."""
         ...
 
     @property
     def layout(self) -> str:
-        """What makes a folder one of this format, in a few words."""
+        """How a folder of this format is recognised, in a few words."""
         ...
 
     @property
     def needs_images(self) -> bool:
-        """Whether annotations can't be read without the images, whose sizes they lack."""
+        """Whether reading takes the images, since annotations lack their sizes."""
         ...
 
     @property
     def lists_classes(self) -> bool:
-        """Whether classes are known that no box has."""
+        """Whether it lists classes without boxes."""
         ...
 
     def detect(self, path: Path) -> bool:
@@ -63,18 +63,18 @@ class DatasetFormat(Protocol):
         """Read a file or folder.
 
         Args:
-            path: the file or folder.
-            images: the image folder, where it is not the usual one.
-            split: read this split of the format's own only; ids are those of the whole.
-            progress: called while it goes on.
+            path: The file or folder.
+            images: The image folder, if not the usual one.
+            split: Read only this split of the format's own; ids are those of the whole.
+            progress: Called as the work advances.
 
         Raises:
-            AnnotationError: naming the file and the place of what is broken.
+            AnnotationError: naming the file and where it is broken.
         """
         ...
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what of a dataset this format can't hold, counted, one phrase for each kind."""
+        """Return what this format can't hold of a dataset: one phrase with a count for each kind."""
         ...
 
     def write(
@@ -88,10 +88,10 @@ class DatasetFormat(Protocol):
         """Write a dataset into an empty folder; what the format can't hold is left out.
 
         Args:
-            dataset: what to write.
-            folder: exists, and is empty.
-            images: the folder of its images, which are linked or copied; None leaves them out.
-            progress: called while it goes on.
+            dataset: What to write.
+            folder: Exists and is empty.
+            images: The folder of its images, which are linked or copied; None leaves them out.
+            progress: Called as the work advances.
 
         Raises:
             AnnotationError: when a file or class name can't be written in this format.
@@ -151,11 +151,11 @@ def read_dataset(
     """Read annotated images: a COCO file, a workspace, or a folder of any installed format.
 
     Args:
-        path: the file or folder.
-        format: its format's name; None looks for it.
-        images: the image folder, where it is not the usual one.
-        split: read this split of the format's own only.
-        progress: called while it goes on.
+        path: The file or folder.
+        format: Its format's name; None detects it.
+        images: The image folder, if not the usual one.
+        split: Read only this split of the format's own.
+        progress: Called as the work advances.
 
     Returns:
         The dataset, and the folder that its file names are relative to (None where there is none).

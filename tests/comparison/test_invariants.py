@@ -11,7 +11,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.comparison.invariants import Observation, violated_invariant
 from sparsedet.comparison.replicates import candidates
 from sparsedet.errors import RecipeError
-from sparsedet.sparsify import load_recipe, recipe_names, remove_boxes
+from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.sparsify.recipe import parse_recipe
 from tests.comparison.data import boxes_of, small
 from tests.sparsify.datasets import datasets
@@ -131,8 +131,3 @@ def test_the_first_of_many_violations_is_described_and_the_others_counted() -> N
 def test_sums_over_classes_say_nothing_where_images_are_left_out() -> None:
     seen = _observed(small(), {10, 12, 20, 21, 22}, is_whole=False)
     assert violated_invariant(load_recipe("per-class"), seen) is None
-
-
-def test_all_recipes_of_the_package_are_among_those_that_are_known() -> None:
-    for name in recipe_names():
-        violated_invariant(load_recipe(name), _observed(small(), {10}))

@@ -5,6 +5,7 @@ import pytest
 from scipy import special
 
 from benchmarks.coco_sized import Numbers
+from sparsedet.annotations.table import FloatArray
 from sparsedet.comparison.significance import (
     TableTest,
     chi_square_p,
@@ -18,18 +19,18 @@ SIZES = np.array([400.0, 300.0, 200.0, 100.0, 50.0, 8.0])
 CLASSES = np.full(40, 100.0)
 
 
-def _plays(seed: int, replicates: int, sizes: np.ndarray = SIZES) -> np.ndarray:
+def _plays(seed: int, replicates: int, sizes: FloatArray = SIZES) -> FloatArray:
     """Return how many boxes of every bin are removed when each goes with chance one half."""
     drawn = Numbers(seed).uniform(replicates * int(sizes.sum())).reshape(replicates, -1) < 0.5
     starts = (np.cumsum(sizes) - sizes).astype(int)
     return np.add.reduceat(drawn, starts, axis=1).astype(np.float64)
 
 
-def _p(observed: np.ndarray, replicates: np.ndarray) -> float:
+def _p(observed: FloatArray, replicates: FloatArray) -> float:
     return _test(observed, replicates).p
 
 
-def _test(observed: np.ndarray, replicates: np.ndarray, sizes: np.ndarray = SIZES) -> TableTest:
+def _test(observed: FloatArray, replicates: FloatArray, sizes: FloatArray = SIZES) -> TableTest:
     counted = large_bins(observed, replicates, replicates.mean(axis=0), sizes)
     assert counted is not None
     return compare_table(counted)
@@ -97,7 +98,8 @@ def test_ranks_among_plays_are_right_for_counts_that_are_not_normal() -> None:
     sizes = np.full(20, 300.0)
     ranks = []
     for seed in range(200):
-        counts = 60.0 * (Numbers(seed).uniform(100 * 20).reshape(100, 20) < 0.04)
+        chosen = Numbers(seed).uniform(100 * 20).reshape(100, 20) < 0.04
+        counts = 60.0 * chosen.astype(np.float64)
         counted = large_bins(counts[0], counts[1:], counts[1:].mean(axis=0), sizes)
         assert counted is not None
         ranks.append(replicates_as_extreme([counted]))

@@ -24,6 +24,7 @@ from sparsedet.sparsify.orders import (
     removal_order,
     row_number,
 )
+from sparsedet.sparsify.rules import DropFraction
 from tests.sparsify.datasets import CATEGORIES, grid, scenes
 
 WIDTH, HEIGHT = 200, 100
@@ -47,7 +48,7 @@ def _varied(images: int) -> Dataset:
         for _ in range(12):
             side = rng.integers(2, 30)
             x, y = rng.integers(0, (WIDTH - side, HEIGHT - side))
-            place = tuple(float(edge) for edge in (x, y, x + side, y + side))
+            place = float(x), float(y), float(x + side), float(y + side)
             boxes.append((image, int(rng.integers(1, 4)), place))
     return _dataset(boxes)
 
@@ -158,7 +159,9 @@ def test_the_chance_to_go_grows_evenly_with_the_property(name: str) -> None:
     """At strength 1 and half of the boxes dropped a box goes with its propensity as probability."""
     dataset, recipe = _varied(400), load_recipe(name)
     boxes = Candidates.of(dataset, 3)
-    likelihood = propensity(boxes, recipe.rules[0].order)
+    rule = recipe.rules[0]
+    assert isinstance(rule, DropFraction)
+    likelihood = propensity(boxes, rule.order)
     removed = recipe.removed(boxes)
     assert removed.mean() == 0.5
     for low in np.arange(0, 1, 0.2):

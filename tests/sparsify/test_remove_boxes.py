@@ -94,7 +94,7 @@ def test_the_order_of_the_file_does_not_matter(
         boxes=_shuffled(dataset.boxes, shuffler),
         categories=_shuffled(dataset.categories, shuffler),
     )
-    outcomes = []
+    outcomes: list[set[int] | str] = []
     for version in (dataset, shuffled):
         try:
             outcomes.append(_removed(version, recipe, seed))
@@ -132,7 +132,7 @@ def test_a_higher_share_of_bare_images_removes_a_superset(
 
 
 @given(ANY, RECIPES, SEEDS)
-def test_the_promised_minimum_stays(dataset: Dataset, recipe: Recipe, seed: int) -> None:
+def test_minimums_stay(dataset: Dataset, recipe: Recipe, seed: int) -> None:
     kept, _ = _parts(dataset, recipe, seed)
     for rule in recipe.rules:
         if isinstance(rule, KeepAtLeast):
@@ -165,7 +165,7 @@ def test_shares_are_met_within_their_rounding(
 def test_no_more_stays_than_minimums_ask_for(
     dataset: Dataset, minimums: list[KeepAtLeast], seed: int
 ) -> None:
-    """A box that one minimum holds counts for those of the groups around it."""
+    """A box that one minimum protects counts for those of wider groups."""
     kept, _ = remove_boxes(dataset, recipe_of(DropFraction(1.0, "image"), *minimums), seed)
     before = {rule.per: sizes(dataset, rule.per) for rule in minimums}
     after = {rule.per: sizes(kept, rule.per) for rule in minimums}

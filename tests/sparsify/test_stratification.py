@@ -95,8 +95,9 @@ def test_rare_classes_are_trained_and_measured(share: float) -> None:
     [([[1, 2], [1, 2], [1, 3], [2, 3]], 0.375), ([[1, 1], [1, 2], [2, 3]], 0.5)],
 )
 def test_a_box_too_many_is_better_than_none(classes: list[list[int]], share: float) -> None:
+    empty: list[list[int]] = [[]] * 8
     for seed in range(10):
-        _, val = split_train_val(dataset_of([[]] * 8 + classes), Validation(share), seed)
+        _, val = split_train_val(dataset_of(empty + classes), Validation(share), seed)
         for number in (1, 2):
             assert val.counts()[f"class {number}"] > 0
 

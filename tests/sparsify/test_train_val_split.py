@@ -107,12 +107,6 @@ def test_near_duplicates_join_groups() -> None:
     ]
 
 
-@pytest.mark.parametrize(("val", "expected"), [(0.2, 2), (0.5, 5), (0.001, 1), (0.999, 9)])
-def test_number_of_images_held_out(val: float, expected: int) -> None:
-    _, held_out = split_train_val(grid(10, 1), Validation(val), seed=1)
-    assert len(held_out.images) == expected
-
-
 def test_choice_depends_on_seed() -> None:
     first, again, other = (
         names(split_train_val(grid(30, 1), Validation(0.3), seed)[1]) for seed in (1, 1, 2)

@@ -74,7 +74,7 @@ class DatasetFormat(Protocol):
         ...
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what this format can't hold of a dataset: one phrase with a count for each kind."""
+        """Return what this format can't hold of a dataset: one phrase with a count per kind."""
         ...
 
     def write(

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,10 +62,11 @@ def test_other_formats_are_read_as_well(name: str, place: str, images: str, tmp_
     data = read_data(str(path))
     assert (data.source, data.format) == (path, name)
     assert data.images == tmp_path / name / images
-    assert objects(data.dataset) == {
+    expected: Any = {
         file: [(category, pytest.approx(xyxy)) for category, xyxy in boxes]
         for file, boxes in objects(DATASET).items()
     }
+    assert objects(data.dataset) == expected
     shutil.rmtree(data.images)
     message = {"voc": "where are its images", "yolo": "no images in"}[name]
     with pytest.raises(SparseDetError, match=rf"{message}.*--images"):

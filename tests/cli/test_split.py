@@ -146,9 +146,9 @@ def test_project_is_pulled_first(full: Path, tmp_path: Path, images: str | None)
         "[sparsedet.integrations]\nfolder = folder_tool:FolderTool\n"
     )
     out = tmp_path / "out"
-    command = [
+    command: list[str | Path] = [
         "split", "--project", full, "--tool", "folder", "--recipe", "extreme", "-o", out, "--json",
-        *(["--images", tmp_path / images] if images else []),
+        *(("--images", tmp_path / images) if images else ()),
     ]  # fmt: skip
     result = sparsedet(*command, env={"PYTHONPATH": str(plugin)})
     assert result.status == 0, result.err
@@ -241,7 +241,8 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
 def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
     pipe = tmp_path / "full.json"
     os.mkfifo(pipe)  # nobody writes into it: the command waits there
-    command = [sys.executable, "-m", "sparsedet", "split", pipe, "--recipe", "easy", "-o", "out"]
+    words = ["split", str(pipe), "--recipe", "easy", "-o", "out"]
+    command = [sys.executable, "-m", "sparsedet", *words]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         while not list(tmp_path.glob(".out.*")):
             assert process.poll() is None

@@ -21,7 +21,9 @@ def full(tmp_path: Path) -> Path:
         replace(image, extra={"patient": f"p{i % 4}"}) for i, image in enumerate(scenes.images)
     )
     first, last = (str(folder / "images" / images[i].file_name) for i in (0, 11))
-    cv2.imwrite(last, cv2.convertScaleAbs(cv2.imread(first), alpha=1, beta=15))
+    pixels = cv2.imread(first)
+    assert pixels is not None
+    cv2.imwrite(last, cv2.convertScaleAbs(pixels, alpha=1, beta=15))
     write_coco(replace(scenes, images=images), folder / "full.json")
     return folder / "full.json"
 

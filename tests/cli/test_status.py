@@ -17,7 +17,7 @@ from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, review
 def _round(root: Path, number: int, annotations: int, ap50: float | None = None) -> None:
     folder = root / "rounds" / f"{number:03d}"
     folder.mkdir(parents=True)
-    content = {"images": [], "annotations": [{}] * annotations, "categories": []}
+    content: dict[str, object] = {"images": [], "annotations": [{}] * annotations, "categories": []}
     (folder / "annotations.json").write_text(json.dumps(content))
     if ap50 is not None:
         (folder / "evaluation.json").write_text(json.dumps({"AP": 20.5, "AP50": ap50}))

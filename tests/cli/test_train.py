@@ -105,20 +105,20 @@ def test_going_on_with_another_run_than_asked_for_is_refused(
     other = make_scenes(8, data / "images", seed=1)
     write_coco(other.with_boxes(other.boxes[1:]), tmp_path / "other.json")
     words = [word.format(other=tmp_path / "other.json") for word in given]
-    images = ["--images", data / "images"]
+    images = ("--images", data / "images")
     assert message in sparsedet_here(*resume(finished), *words, *images).error()
 
 
 def test_going_on_with_what_says_the_same_is_no_other_run(
     data: Path, finished: Path, tmp_path: Path
 ) -> None:
-    images = ["--images", data / "images"]
+    images = ("--images", data / "images")
     bare = json.loads((data / "train.json").read_text())
     for box in bare["annotations"]:
         del box["area"]
     (tmp_path / "bare.json").write_text(json.dumps(bare))
-    again = ["--train", tmp_path / "bare.json", *images, "--seed", "1", "--method", "plain", *SHORT]
-    assert sparsedet(*resume(finished), *again).status == 0
+    again = ("--train", tmp_path / "bare.json", *images, "--seed", "1", "--method", "plain")
+    assert sparsedet(*resume(finished), *again, *SHORT).status == 0
 
 
 def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None:
@@ -183,15 +183,15 @@ def test_broken_images_are_named_and_skipped_up_to_a_bound(data: Path, tmp_path:
     empty, half, *_ = sorted(images.iterdir())
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     empty.write_bytes(b"")
-    command = [
-        *("train", "--train", data / "train.json", "--val", data / "train.json"),
-        *("--images", images, "--method", "plain", *SHORT),
-    ]
-    result = sparsedet(*command, "-o", tmp_path / "run")
+    command = ("train", "--train", data / "train.json", "--val", data / "train.json")
+    options: list[str | Path] = ["--images", images, "--method", "plain", *SHORT]
+    result = sparsedet(*command, *options, "-o", tmp_path / "run")
     assert result.status == 0, result.err
     for broken in (empty, half):
         assert re.search(rf"WARNING: .*{broken.name}.*the image is skipped", result.err)
-    refused = sparsedet(*command, "-o", tmp_path / "other", "DATALOADER.MAX_UNREADABLE", "0")
+    refused = sparsedet(
+        *command, *options, "-o", tmp_path / "other", "DATALOADER.MAX_UNREADABLE", "0"
+    )
     assert f"{empty.name}: can't be read" in refused.error()
     assert not (tmp_path / "other").exists()
 
@@ -199,15 +199,9 @@ def test_broken_images_are_named_and_skipped_up_to_a_bound(data: Path, tmp_path:
 def test_nothing_to_train_on_is_one_line(data: Path, tmp_path: Path) -> None:
     empty = make_scenes(8, data / "images", seed=1).with_boxes([])
     write_coco(empty, tmp_path / "empty.json")
-    given = [
-        "--train",
-        tmp_path / "empty.json",
-        "--images",
-        data / "images",
-        "-o",
-        tmp_path / "run",
-    ]
-    assert "nothing to train on" in sparsedet_here("train", *given).error()
+    train = ("train", "--train", tmp_path / "empty.json", "-o", tmp_path / "run")
+    refused = sparsedet_here(*train, "--images", data / "images")
+    assert "nothing to train on" in refused.error()
     assert not (tmp_path / "run").exists()
 
 
@@ -228,7 +222,7 @@ def test_foreign_classes_to_measure_on_are_refused_at_once(data: Path, tmp_path:
     content = json.loads((data / "train.json").read_text())
     content["categories"].append({"id": 99, "name": "letter"})
     (tmp_path / "val.json").write_text(json.dumps(content))
-    given = [tmp_path / "val.json", "--images", data / "images"]
+    given = (tmp_path / "val.json", "--images", data / "images")
     error = sparsedet_here(*arguments(data, tmp_path / "run"), "--val", *given).error()
     assert "val.json: its classes are not those of the training (only there: letter)" in error
     assert not (tmp_path / "run").exists()
@@ -248,6 +242,7 @@ def test_an_output_that_is_a_file_is_one_line(data: Path, tmp_path: Path) -> Non
 
 
 def test_evaluating_or_mining_what_is_no_run(data: Path, tmp_path: Path) -> None:
-    for command in (["eval", tmp_path], ["mine", tmp_path, "-o", tmp_path / "mined.json"]):
-        result = sparsedet_here(*command, "--data", data / "train.json")
+    for command in ("eval", "mine"):
+        more = ("-o", tmp_path / "mined.json") if command == "mine" else ()
+        result = sparsedet_here(command, tmp_path, *more, "--data", data / "train.json")
         assert "run.json is missing" in result.error()

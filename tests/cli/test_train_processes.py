@@ -95,7 +95,7 @@ def one_error(result: Result) -> str:
 
 def test_a_rate_that_diverges_is_one_line_about_all_processes(data: Path, tmp_path: Path) -> None:
     keys = ["SOLVER.BASE_LR", "1e12", "SOLVER.WARMUP_ITERS", "0"]
-    train = ["train", "-o", tmp_path / "run", "--train", data / "train.json"]
+    train = ("train", "-o", tmp_path / "run", "--train", data / "train.json")
     said = one_error(sparsedet(*train, *TWO, *KEYS, *keys))
     assert re.search(r"not finite at iteration \d+ \(.*loss_cls .*image ids \d+, \d+\)", said)
 
@@ -105,7 +105,7 @@ def test_what_ends_one_process_is_told_by_that_one(data: Path, tmp_path: Path) -
     shutil.copytree(data / "images", images)
     broken = sorted(images.iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:200])
-    train = ["train", "-o", tmp_path / "run", "--train", data / "train.json", "--images", images]
+    train = ("train", "-o", tmp_path / "run", "--train", data / "train.json", "--images", images)
     said = one_error(sparsedet(*train, *TWO, *KEYS, "DATALOADER.MAX_UNREADABLE", "0"))
     assert broken.name in said
     assert "can't be decoded" in said

@@ -88,7 +88,7 @@ def rehearse(
     sparse, _ = remove_boxes(full, recipe, options.seed)
     project = work / f"{arm}-project.json"
     if not project.exists():
-        number = tool.fill(f"{data.name}: {arm} rejected boxes", sparse, data / "images")
+        number = tool.set_up_project(f"{data.name}: {arm} rejected boxes", sparse, data / "images")
         write_json(project, {"project": number})
     workspace = Workspace(work / arm)
     workspace.write_settings(

@@ -177,7 +177,7 @@ def _connect(place: "Place", url: str | None, complete_control: str) -> "Scripta
     if not hasattr(tool, "open_reviews"):
         raise ToolError(
             f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews "
-            "and submit"
+            "and submit_review"
         )
     scriptable: ScriptableTool = tool
     return scriptable

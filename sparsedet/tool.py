@@ -18,7 +18,7 @@ from sparsedet.errors import ToolError
 ENTRY_POINTS = "sparsedet.integrations"
 
 Progress = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)` while an adapter works."""
+"""Called as `progress(what, done, total)` while something takes its time."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -26,7 +26,7 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 
 PushMode = Literal["review-project", "draft"]
-"""Where mined boxes are put up: in a review project beside the annotated one, for any number of
+"""Where mined boxes go up for review: into a review project of their own, for any number of
 reviewers; or as drafts on the annotations themselves, which only the account that pushes sees."""
 
 
@@ -38,7 +38,7 @@ class ProjectSummary:
     images: int
     labels: tuple[str, ...]
     has_complete_control: bool
-    """Whether people can vouch in it that every object of an image has a box."""
+    """Whether people can say in it that every object of an image has a box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class PushReport:
     boxes: int
     """Mined boxes on them."""
     created: int
-    """Images that this call put up or changed; 0 when everything stood there already."""
+    """Images that this call put up or changed; 0 when everything was up already."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Image tool id -> why its boxes could not be put up; the ledger does not record those."""
 
@@ -100,7 +100,7 @@ class ReviewedRegion:
     category: str
     """The name of its category."""
     xyxy: XYXY
-    """Absolute pixels of the upright image."""
+    """XYXY in absolute pixels of the upright image."""
     unsure: bool = False
     """The reviewer left it undecided, by a note that says `unsure`: it stays pending."""
 
@@ -121,7 +121,7 @@ class ReviewedImage:
     seconds: float | None
     """Time that the reviewer spent on the image."""
     complete: bool = False
-    """The reviewer vouched that every object of the image has a box."""
+    """The reviewer said that every object of the image has a box."""
     review_id: str | None = None
     """The tool's own id of the review; None where it has none."""
 
@@ -145,7 +145,7 @@ class MergedImage:
     removed: int = 0
     """Boxes of the source that the review deleted."""
     marked_complete: bool = False
-    """The review vouches that every object has a box, and the source does not yet."""
+    """The review says that every object has a box, and the source does not yet."""
     version: str | None = None
     """`Image.tool_version` of the source now; None for a conflict, and where nothing was written
     because `write` was False."""
@@ -193,7 +193,7 @@ class AnnotationTool(Protocol):
         mode: PushMode = "review-project",
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Put mined boxes up for review beside the annotations; a second call changes nothing."""
+        """Put mined boxes up for review, with the annotations; a second call changes nothing."""
         ...
 
     def reviewed(
@@ -231,8 +231,8 @@ class AnnotationTool(Protocol):
             project: the annotated project.
             review_project: the project in which people reviewed.
             pushed: everything that was ever pushed there; reviews of other images are left out.
-            write: False only tells what would happen.
-            progress: called while it goes on.
+            write: False only reports what would happen.
+            progress: called for every image.
         """
         ...
 
@@ -257,9 +257,9 @@ class OpenReview(Protocol):
 
 
 class ScriptableTool(AnnotationTool, Protocol):
-    """An annotation tool that a script can fill and review: what the demo plays on."""
+    """An annotation tool whose projects a script can set up and review, for demos and tests."""
 
-    def fill(
+    def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
     ) -> str:
         """Make a project of the images and their annotations; return its id."""
@@ -269,7 +269,7 @@ class ScriptableTool(AnnotationTool, Protocol):
         """Return the images (`OpenReview`) of a review project that nobody has submitted yet."""
         ...
 
-    def submit(
+    def submit_review(
         self,
         review: Any,
         regions: Sequence[ReviewedRegion],
@@ -279,7 +279,7 @@ class ScriptableTool(AnnotationTool, Protocol):
     ) -> None:
         """Submit the review of an image from `open_reviews`, in which `regions` remain.
 
-        `complete` vouches that every object of the image has a box.
+        `seconds` is the time spent on it; `complete`: every object of the image has a box.
         """
         ...
 
@@ -328,8 +328,8 @@ class Integration(Protocol):
     ) -> AnnotationTool:
         """Connect; address and key come from the tool's own environment variables or a prompt.
 
-        `complete_control` names the control by which people vouch that every object of an image has
-        a box; None: `sparsedet_complete`.
+        `complete_control` names the control that says that every object of an image has a box;
+        None: `sparsedet_complete`.
         """
         ...
 

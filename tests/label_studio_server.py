@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import SetupError
-from sparsedet.integrations.label_studio.server import LocalServer, running_server
-from sparsedet.integrations.label_studio.server_program import find_executable
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer, running_server
+from sparsedet.integrations.label_studio.demo.server_program import find_executable
 
 REPOSITORY = Path(__file__).parent.parent
 VENV_EXECUTABLE = REPOSITORY / ".venv-label-studio/bin/label-studio"

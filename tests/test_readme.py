@@ -17,10 +17,10 @@ from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.annotations.matching import iou_matrix, match
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.config import CompleteMark, parse_config
-from sparsedet.integrations.label_studio.reading import export_tasks
-from sparsedet.integrations.label_studio.seeding import labelling_config
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.label_config import CompleteMark, parse_config
+from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.loop.settings import read_settings, write_settings
 from sparsedet.simulation import Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
@@ -108,7 +108,7 @@ def half_labelled(server: LocalServer, folder: Path, scenes: int, title: str) ->
     sparse, removed = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
     tool = LabelStudioTool(server.url, api_key=server.api_key)
     env = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.api_key}
-    return HalfLabelled(tool, tool.fill(title, sparse, folder), full, removed, env)
+    return HalfLabelled(tool, tool.set_up_project(title, sparse, folder), full, removed, env)
 
 
 def shorten_rounds(workspace: Path, iterations: int) -> None:

@@ -8,12 +8,10 @@ from sparsedet.annotations import Dataset, check_images
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.tool import Progress, ProjectSummary, no_progress
 
-from .annotation_files import AnnotationFiles, CocoFiles
+from .annotation_files import AnnotationFiles, CocoFiles, VocFiles, YoloFiles
+from .formats.image_folders import link_images
 from .formats.voc_layout import find_voc
 from .formats.yolo_layout import is_yolo
-from .images import link_images
-from .voc_files import VocFiles
-from .yolo_files import YoloFiles
 
 ANNOTATIONS = "annotations.json"
 
@@ -96,7 +94,7 @@ def resolve_below(root: Path, name: str) -> Path:
 
 
 def name_below(root: Path, path: Path) -> str:
-    """Return the text that `resolve_below` makes `path` of: relative where it lies below `root`."""
+    """Return the name that `resolve_below` turns into `path`: relative where it is below `root`."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
@@ -119,7 +117,7 @@ def pull_project(project: Project, images: Path, progress: Progress = no_progres
     """Read a project and put its images into the folder `images`; see `identify` for its ids.
 
     Images become hard links where the file system can, else copies; sub-folders stay. Verified
-    background and the keys that sparsedet does not know stay too.
+    negatives and the keys that sparsedet does not know stay too.
 
     Raises:
         AnnotationError: naming the file and the place of what is broken, or the image that is

@@ -1,6 +1,6 @@
 """What is up for review, and what came back: a folder for each model version.
 
-`to_review.json` holds the images with mined boxes, `reviewed.json` beside it what a person made of
+`to_review.json` holds the images with mined boxes, `reviewed.json` next to it what a person made of
 them in any annotation tool that reads and writes COCO.
 """
 
@@ -16,13 +16,14 @@ from sparsedet.annotations import Box, Dataset, Image, read_coco
 from sparsedet.errors import ToolError
 from sparsedet.tool import ReviewedRegion
 
-from .identity import MINED
-
 logger = logging.getLogger(__name__)
 
 TO_REVIEW = "to_review.json"
 REVIEWED = "reviewed.json"
 INSTRUCTIONS = "README.txt"
+
+MINED = "mined"
+"""`origin` of a box that is up for review; no origin of an annotation."""
 
 CREATED_KEY = "date_created"
 """COCO's key of `info`; orders the versions."""
@@ -104,7 +105,7 @@ class ReviewVersion:
                 strangers += 1
         if strangers:
             logger.warning(
-                "%s: %d images are not those of %s beside it and were left out",
+                "%s: %d images are not those of %s next to it and were left out",
                 self.folder / REVIEWED,
                 strangers,
                 TO_REVIEW,
@@ -151,7 +152,7 @@ def read_versions(review: Path) -> list[ReviewVersion]:
             versions.append(ReviewVersion(folder, read_coco(folder / TO_REVIEW), reviewed))
         elif has_review:
             raise ToolError(
-                f"{folder / REVIEWED}: {TO_REVIEW} is missing beside it; without it nobody knows "
+                f"{folder / REVIEWED}: {TO_REVIEW} is missing next to it; without it nobody knows "
                 "what was reviewed"
             )
     return sorted(versions, key=lambda version: (version.created, version.name))

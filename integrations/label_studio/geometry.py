@@ -1,4 +1,4 @@
-"""Rectangles in percent of the image, as Label Studio keeps them, to pixels and back."""
+"""Rectangles in percent of the image, as Label Studio stores them, to XYXY pixels and back."""
 
 import math
 from collections.abc import Mapping
@@ -9,8 +9,7 @@ from sparsedet.annotations import XYXY
 
 PERCENT = 100.0
 TOLERANCE = 0.01
-"""Pixels by which a box may reach over the image's edge before that counts as a fault: the rest of
-a rounding, in a browser or in a file."""
+"""Pixels by which rounding in a browser or file may push a box over the edge of its image."""
 
 
 class GeometryError(Exception):
@@ -22,17 +21,17 @@ class Rectangle:
     """A rectangle as a box."""
 
     xyxy: XYXY
-    """Absolute pixels of the upright image, inside it."""
+    """XYXY in absolute pixels of the upright image, clipped to it."""
     clipped: bool
     """It reached over the image's edge."""
     rotated: bool
-    """It was turned; the box is the smallest upright one around it."""
+    """It was rotated; the box is the smallest upright one around it."""
 
 
 def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle:
     """Return the box of a region's `value` on an upright image of `width` x `height` pixels.
 
-    Label Studio turns a rectangle clockwise by `rotation` degrees about its top left corner.
+    Label Studio rotates a rectangle clockwise by `rotation` degrees about its top left corner.
 
     Raises:
         GeometryError: when it is no rectangle or has no area inside the image.
@@ -57,7 +56,12 @@ def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle
 
 
 def to_percent(xyxy: XYXY, width: int, height: int) -> dict[str, float]:
-    """Return x, y, width, height in percent of an upright image of `width` x `height` pixels.
+    """Return x, y, width and height of an XYXY box in pixels, in percent of its upright image.
+
+    Args:
+        xyxy: absolute pixels.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
 
     Raises:
         GeometryError: when the box is not finite, has no area, or leaves the image by more than
@@ -81,7 +85,7 @@ def to_percent(xyxy: XYXY, width: int, height: int) -> dict[str, float]:
 
 
 def _hull(left: float, top: float, width: float, height: float, rotation: float) -> XYXY:
-    """Return the upright box around a rectangle that is turned about its top left corner."""
+    """Return the upright box around a rectangle that is rotated about its top left corner."""
     if rotation % 360 == 0:  # exact, without the noise of sine and cosine
         return left, top, left + width, top + height
     cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))

@@ -1,14 +1,18 @@
 """The rectangles in an annotation's or prediction's `result` list."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparsedet.annotations import XYXY
+from sparsedet.tool import ReviewedRegion
 
-from .config import LabelConfig
 from .geometry import GeometryError, from_percent
+from .label_config import LabelConfig
+
+logger = logging.getLogger(__name__)
 
 _SHAPES = (
     "rectangle",
@@ -23,7 +27,7 @@ _SHAPES = (
 """Kinds of results that mark a place; the others (choices, text, ratings, relations) do not."""
 
 UNSURE_NOTE = "unsure"
-"""A note by which people leave a box undecided: the text that the editor keeps for a region."""
+"""The note (`meta` of a region in the editor) that leaves a box undecided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class Oddities:
 
     def _note(self, task: int) -> None:
         self.first_task = task if self.first_task is None else min(task, self.first_task)
+
+    def warn(self, project: str) -> None:
+        """Log one warning if there was anything odd; `project` says where."""
+        if self:
+            logger.warning("%s: regions not used as they stand: %s", project, self)
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.changed)
@@ -117,6 +126,12 @@ def read_regions(
         yield region
 
 
+def reviewed_region(region: Region, config: LabelConfig) -> ReviewedRegion:
+    """Return a region as the port names it."""
+    label = config.labels[region.category_id - 1]
+    return ReviewedRegion(region.id or "", label.value, region.xyxy, region.unsure)
+
+
 def is_complete(results: object, config: LabelConfig) -> bool:
     """Whether an annotation carries the mark that every object of the image has a box."""
     mark = config.complete
@@ -146,7 +161,7 @@ def newest(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None
 
 
 def annotation_version(annotation: Mapping[str, Any]) -> str:
-    """Return a name for the state of an annotation: another one after every save."""
+    """Return a name for the state of an annotation, which every save changes."""
     return f"{annotation['id']}@{annotation.get('updated_at') or annotation.get('created_at')}"
 
 

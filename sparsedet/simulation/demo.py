@@ -133,7 +133,7 @@ class Demo:
     def _project(self, tool: ScriptableTool, sparse: Dataset, progress: Progress) -> str:
         file = self.root / "project.json"
         if not file.exists():
-            project = tool.fill(TITLE, sparse, self._scene_folder("train"), progress)
+            project = tool.set_up_project(TITLE, sparse, self._scene_folder("train"), progress)
             write_json(file, {"project": project})
         return str(read_json(file)["project"])
 

@@ -71,7 +71,7 @@ def simulate_reviews(
         progress("reviewing", done, len(chosen))
         review = reviewer.review(names[shown.tool_id], shown.regions, shown.scores)
         review = replace(review, complete=review.complete and mark_complete)
-        tool.submit(shown, review.regions, seconds=review.seconds, complete=review.complete)
+        tool.submit_review(shown, review.regions, seconds=review.seconds, complete=review.complete)
         reviews.append(review)
     progress("reviewing", len(chosen), len(chosen))
     return SimulationReport(

@@ -18,7 +18,7 @@ from sparsedet.cli.simulate import simulate
 from sparsedet.errors import ToolError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.settings import ReviewSettings, Settings, Source
 from sparsedet.loop.workspace import Workspace
@@ -44,7 +44,7 @@ def workspace(tmp_path: Path) -> Workspace:
     for image in drawn.images:
         Picture.new("L", (image.width, image.height)).save(tmp_path / image.file_name)
     tool = FilesTool(str(tmp_path))
-    project = tool.fill("Cells", drawn, tmp_path)
+    project = tool.set_up_project("Cells", drawn, tmp_path)
     workspace = Workspace(tmp_path / "work")
     write_coco(tool.pull(project, workspace.images), workspace.annotations)
     write_coco(TRUTH, tmp_path / "full.json")
@@ -166,7 +166,7 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
     tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
     for image in TRUTH.images:
         Picture.new("RGB", (image.width, image.height)).save(tmp_path / image.file_name)
-    project = tool.fill("To simulate", TRUTH.with_boxes(()), tmp_path)
+    project = tool.set_up_project("To simulate", TRUTH.with_boxes(()), tmp_path)
     workspace = Workspace(tmp_path / "cells")
     pulled = tool.pull(project, workspace.images)
     write_coco(pulled, workspace.annotations)

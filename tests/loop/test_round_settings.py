@@ -26,7 +26,7 @@ def make_workspace(folder: Path, **sections: Any) -> Workspace:
     """Make a project of three scenes, and a workspace for it."""
     if not (folder / "scenes").exists():
         scenes = make_scenes(3, folder / "scenes", seed=2)
-        FilesTool(str(folder)).fill("digits", scenes, folder / "scenes")
+        FilesTool(str(folder)).set_up_project("digits", scenes, folder / "scenes")
     workspace = Workspace(folder / "work")
     source = Source(tool="files", url=str(folder), project="digits")
     sections = {"training": {"keys": SHORT, "device": "cpu", "method": "plain"}} | sections

@@ -47,7 +47,7 @@ def make_workspace(folder: Path) -> Dataset:
     full = one_class(make_scenes(16, folder / "scenes", seed=5))
     sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
     tool = FilesTool(str(folder))
-    project = tool.fill("digits", sparse, folder / "scenes")
+    project = tool.set_up_project("digits", sparse, folder / "scenes")
     Workspace(folder / "work").write_settings(
         Settings(
             source=Source(tool="files", url=tool.url, project=project),

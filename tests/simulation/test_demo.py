@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import check_images, read_upright
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.loop.status import read_status
 from sparsedet.simulation.demo import LEFT_FOR_YOU, Demo, DemoRule
 from sparsedet.simulation.scenes import make_scenes

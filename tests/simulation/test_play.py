@@ -60,7 +60,7 @@ def put_up(tmp_path: Path) -> PutUp:
     for image in DRAWN.images:
         Picture.new("L", (image.width, image.height)).save(tmp_path / image.file_name)
     tool = FilesTool(str(tmp_path))
-    project = tool.fill("To review", DRAWN, tmp_path)
+    project = tool.set_up_project("To review", DRAWN, tmp_path)
     pulled = tool.pull(project, tmp_path / "images")
     push = tool.push(project, pulled, MINED, model_version="run")
     prefixed = [

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from sparsedet.errors import AnnotationError
 
-from .folders import IMAGE_SUFFIXES, list_files, stem
+from .image_folders import IMAGE_SUFFIXES, list_files, stem
 
 ANNOTATIONS = "Annotations"
 IMAGES = "JPEGImages"
@@ -63,7 +63,7 @@ class VocFolder:
             filename: the content of `<filename>`.
 
         Raises:
-            AnnotationError: when there is no such image, or no telling which it is.
+            AnnotationError: when there is no such image, or several may be meant.
         """
         base = filename.replace("\\", "/").rsplit("/", 1)[-1].strip()
         named = str(PurePosixPath(xml).with_name(base)) if base not in ("", ".", "..") else ""

@@ -1,4 +1,4 @@
-"""One Pascal VOC xml file: an image, and its objects with their boxes.
+"""One Pascal VOC xml file: an image and its objects, read, written, and changed byte by byte.
 
 VOC counts pixels from 1, and its box holds the pixels at both ends: the development kit says that
 the top left pixel of an image has the coordinates (1, 1). `xmin=1, xmax=W` is the whole width, so
@@ -7,36 +7,48 @@ torchvision hands the numbers on as they are.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.tool import MOVED_PIXELS
 
 from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
 
+VocObject = tuple[str, XYXY]
+"""Class name and box."""
+
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
 DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
 """VOC's own keys of an object, which its evaluators ask for."""
 
 _OFFSETS = (1, 1, 0, 0)
+
 _OBJECT: Structure = {"name": {}, "bndbox": {corner: {} for corner in CORNERS}}
+
 _OBJECT_RESERVED = frozenset(
     {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "origin", "tool_id"}
     | {"segmentation", "keypoints", "num_keypoints"}
 )
+
 _IMAGE: Structure = {
     "filename": {},
     "size": {"width": {}, "height": {}, "depth": {}},
     "object": None,
 }
+
 _IMAGE_RESERVED = frozenset(
     {"id", "file_name", "width", "height", "depth", "exhaustive", "tool_id", "tool_version"}
 )
+
 _USUAL_DEPTH = 3
+_SPACE = b" \t\r\n"
 
 
 def parse_xml(data: bytes, path: Path) -> ET.Element:
@@ -127,10 +139,10 @@ def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element
     if not is_text(name):
         raise AnnotationError(f"class name {name!r} can't be written in XML; rename the class")
     element = ET.Element("object")
-    others = {**DEFAULTS, **writable_object_keys(keys)}
+    others = {**DEFAULTS, **_writable_object_keys(keys)}
     add_keys(element, {"name": name, **{key: others.pop(key) for key in DEFAULTS}})
     box = ET.SubElement(element, "bndbox")
-    for corner, text in corner_texts(xyxy).items():
+    for corner, text in _corner_texts(xyxy).items():
         ET.SubElement(box, corner).text = text
     add_keys(element, others, _OBJECT)
     return element
@@ -150,7 +162,7 @@ def image_element(
     if not is_text(file_name):
         raise AnnotationError(f"file name {file_name!r} can't be written in XML; rename the file")
     root = ET.Element("annotation")
-    others = {"folder": folder, **writable_image_keys(keys)}
+    others = {"folder": folder, **_writable_image_keys(keys)}
     depth = keys.get("depth")
     depth = depth if holds_image_key("depth", depth) else _USUAL_DEPTH
     width, height = size
@@ -162,33 +174,141 @@ def image_element(
     return root
 
 
-def corner_texts(xyxy: XYXY) -> dict[str, str]:
-    """Return the content of a `<bndbox>`: whole numbers where they are, else up to 4 decimals."""
-    pairs = zip(CORNERS, xyxy, _OFFSETS, strict=True)
-    values = {corner: round(value + offset, DECIMALS) for corner, value, offset in pairs}
-    return {corner: _number(value) for corner, value in values.items()}
+def edit_xml(
+    path: Path,
+    known: Sequence[VocObject],
+    *,
+    removed: Collection[int],
+    edited: Mapping[int, VocObject],
+    added: Sequence[VocObject],
+) -> bytes:
+    """Return the content of a file with some of its objects changed.
 
+    Args:
+        path: the file.
+        known: its objects as they were read.
+        removed: places of objects in the file, from 0 on.
+        edited: place -> the object as it should be. A box that moved by no more than
+            `MOVED_PIXELS` keeps its numbers.
+        added: new objects, which go to the end.
 
-def writable_object_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a box that VOC can hold, by their names there."""
-    return writable_keys(keys, structure=_OBJECT, reserved=_OBJECT_RESERVED)
-
-
-def writable_image_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of an image that VOC can hold, by their names there, without `depth`."""
-    return writable_keys(keys, structure=_IMAGE, reserved=_IMAGE_RESERVED)
+    Raises:
+        ToolError: when the file is not as it was read, or has an encoding that can't be edited.
+    """
+    data = path.read_bytes()
+    parse_xml(data, path)  # refuses entities, which the next parser would expand
+    spans = _Spans(data)
+    if len(spans.objects) != len(known):
+        raise ToolError(f"{path}: changed while it was being merged; call it again")
+    cuts: list[tuple[int, int, bytes]] = []
+    for place in removed:
+        start, end = spans.objects[place]
+        cuts.append((len(data[:start].rstrip(_SPACE)), end, b""))
+    for place, (name, xyxy) in edited.items():
+        before_name, before = known[place]
+        parts = spans.parts[place]
+        if name != before_name:
+            cuts.append((*parts["name"], _element("name", name)))
+        if max(abs(a - b) for a, b in zip(xyxy, before, strict=True)) > MOVED_PIXELS:
+            for corner, text in _corner_texts(xyxy).items():
+                cuts.append((*parts[corner], _element(corner, text)))
+    if added:
+        end = len(data[: spans.end].rstrip(_SPACE))
+        cuts.append((end, end, _indented(added, data, spans)))
+    for start, end, new in sorted(cuts, reverse=True):
+        data = data[:start] + new + data[end:]
+    expected = len(known) - len(removed) + len(added)
+    if len(parse_xml(data, path).findall("object")) != expected:
+        raise ToolError(f"{path}: can't be edited in its encoding; save it as UTF-8")
+    return data
 
 
 def holds_object_key(key: str, value: Any) -> bool:
     """Whether VOC can hold a key of a box."""
-    return bool(writable_object_keys({key: value}))
+    return bool(_writable_object_keys({key: value}))
 
 
 def holds_image_key(key: str, value: Any) -> bool:
     """Whether VOC can hold a key of an image."""
     if key == "depth":
         return isinstance(value, int) and value >= 0
-    return bool(writable_image_keys({key: value}))
+    return bool(_writable_image_keys({key: value}))
+
+
+class _Spans:
+    """Where the elements of a file begin and end, in bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.objects: list[tuple[int, int]] = []
+        self.parts: list[dict[str, tuple[int, int]]] = []
+        """Of each object: its `name` and the four corners, the first of each."""
+        self.end = 0
+        """Where the end tag of the root begins."""
+        self._data = data
+        self._open: list[tuple[str, int]] = []
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._begin
+        self._parser.EndElementHandler = self._close
+        self._parser.Parse(data, True)
+
+    def _begin(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._open.append((tag, self._parser.CurrentByteIndex))
+        if self._tags() == ["annotation", "object"]:
+            self.parts.append({})
+
+    def _close(self, tag: str) -> None:
+        path = self._tags()
+        _, start = self._open.pop()
+        here = self._parser.CurrentByteIndex
+        span = start, self._data.find(b">", here) + 1
+        if len(path) == 1:
+            self.end = here
+        elif path[:2] == ["annotation", "object"]:
+            if len(path) == 2:
+                self.objects.append(span)
+            elif path[2:] == ["name"] or (len(path) == 4 and path[2] == "bndbox"):
+                self.parts[-1].setdefault(path[-1], span)
+
+    def _tags(self) -> list[str]:
+        return [tag for tag, _ in self._open]
+
+
+def _indented(added: Sequence[VocObject], data: bytes, spans: _Spans) -> bytes:
+    """Return new objects as text, indented as the others are."""
+    start = spans.objects[0][0] if spans.objects else 0
+    line = data[data.rfind(b"\n", 0, start) + 1 : start]
+    space = line.decode("ascii") if start and not line.strip() else "\t"
+    text = ""
+    for name, xyxy in added:
+        element = object_element(name, xyxy, {})
+        ET.indent(element, space or "\t", level=1)
+        text += f"\n{space}" + ET.tostring(element, encoding="us-ascii").decode("ascii").rstrip()
+    return text.replace("\n", "\r\n" if b"\r\n" in data else "\n").encode("ascii")
+
+
+def _element(tag: str, text: str) -> bytes:
+    element = ET.Element(tag)
+    element.text = text
+    # ASCII with character references fits into a file of any usual encoding.
+    content: bytes = ET.tostring(element, encoding="us-ascii")
+    return content
+
+
+def _corner_texts(xyxy: XYXY) -> dict[str, str]:
+    """Return the content of a `<bndbox>`: whole numbers where they are, else up to 4 decimals."""
+    pairs = zip(CORNERS, xyxy, _OFFSETS, strict=True)
+    values = {corner: round(value + offset, DECIMALS) for corner, value, offset in pairs}
+    return {corner: _number(value) for corner, value in values.items()}
+
+
+def _writable_object_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a box that VOC can hold, by their names there."""
+    return writable_keys(keys, structure=_OBJECT, reserved=_OBJECT_RESERVED)
+
+
+def _writable_image_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of an image that VOC can hold, by their names there, without `depth`."""
+    return writable_keys(keys, structure=_IMAGE, reserved=_IMAGE_RESERVED)
 
 
 def _number(value: float) -> str:

@@ -1,26 +1,33 @@
-"""The lines of a YOLO file of labels.
+"""The lines of a YOLO file of labels: read, written, and changed without touching the others.
 
 A box is `class cx cy width height`, an object's outline `class x1 y1 x2 y2 x3 y3 ...`; everything
 but the class is a share of the upright image's width or height.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.tool import MOVED_PIXELS
 
 Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in absolute pixels, as in COCO's `segmentation`."""
 
+YoloBox = tuple[int, XYXY]
+"""Class index and box."""
+
 _ROUNDING = 1e-4
 """Shares; so far may a coordinate lie outside of 0 to 1."""
+
 _BOX_COLUMNS = 5
+
 _POLYGON_COLUMNS = 7
 """The fewest: a class and three points."""
+
 _DIGITS = 10
 """Decimals of shares: 1e-5 pixel on an image of 100,000 pixels."""
 
@@ -94,6 +101,54 @@ def parse_label(
     return YoloLabel(index, box, None if is_rectangle(polygon) else polygon)
 
 
+def edit_labels(
+    path: Path,
+    known: Sequence[YoloBox],
+    size: tuple[int, int],
+    *,
+    removed: Collection[int],
+    edited: Mapping[int, YoloBox],
+    added: Sequence[YoloBox],
+) -> str:
+    """Return the content of a file with some of its boxes changed; it need not exist.
+
+    An outline whose box moved becomes that box.
+
+    Args:
+        path: the file.
+        known: its boxes as they were read.
+        size: (width, height) of the image.
+        removed: places of boxes in the file, from 0 on, empty lines not counted.
+        edited: place -> the box as it should be. A box that moved by no more than `MOVED_PIXELS`
+            keeps its numbers.
+        added: new boxes, which go to the end.
+
+    Raises:
+        ToolError: when the file is not as it was read.
+    """
+    text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) != len(known):
+        raise ToolError(f"{path}: changed while it was being merged; call it again")
+    kept: list[str | YoloBox] = []
+    for place, line in enumerate(lines):
+        if place in removed:
+            continue
+        if place not in edited:
+            kept.append(line)
+            continue
+        index, xyxy = edited[place]
+        moved = max(abs(a - b) for a, b in zip(xyxy, known[place][1], strict=True))
+        numbers = line.split(maxsplit=1)[1]
+        kept.append((index, xyxy) if moved > MOVED_PIXELS else f"{index} {numbers}")
+    kept += added
+    outlines = any(isinstance(line, str) and len(line.split()) > _BOX_COLUMNS for line in kept)
+    end = "\r\n" if "\r\n" in text else "\n"
+    return "".join(
+        (line if isinstance(line, str) else _line(line, size, outlines)) + end for line in kept
+    )
+
+
 def format_box(index: int, xyxy: XYXY, size: tuple[int, int]) -> str:
     """Return the line of a box."""
     left, top, right, bottom = xyxy
@@ -137,6 +192,14 @@ def polygon_area(polygon: Polygon) -> float:
     """Return the area of an outline in square pixels."""
     xs, ys = polygon[::2], polygon[1::2]
     return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
+
+
+def _line(box: YoloBox, size: tuple[int, int], outlines: bool) -> str:
+    """Return a line; among outlines a box has to be one too, see `corners`."""
+    index, xyxy = box
+    if outlines:
+        return format_polygon(index, corners(xyxy), size)
+    return format_box(index, xyxy, size)
 
 
 def _box(values: Sequence[float], size: tuple[int, int]) -> XYXY:

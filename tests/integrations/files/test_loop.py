@@ -17,7 +17,7 @@ def test_the_whole_loop(tmp_path: Path) -> None:
     with FilesTool.local(tmp_path / "server") as local:
         tool = local.tool
         assert local.url == str(tmp_path / "server")
-        project = tool.fill("My Cars!", drawn, tmp_path / "source" / "images")
+        project = tool.set_up_project("My Cars!", drawn, tmp_path / "source" / "images")
         assert project == "my-cars"
         dataset = tool.pull(project, tmp_path / "workspace" / "images")
         assert [image.file_name for image in dataset.images] == [
@@ -31,7 +31,7 @@ def test_the_whole_loop(tmp_path: Path) -> None:
         assert [review.tool_id for review in reviews] == ["night/b.png", "day/a.png"]
         assert reviews[1].scores == {"good": 0.9, "wrong": 0.6}
         kept = [region for region in reviews[1].regions if region.region_id != "wrong"]
-        tool.submit(reviews[1], kept, seconds=4.0)
+        tool.submit_review(reviews[1], kept, seconds=4.0)
         assert [r.tool_id for r in tool.open_reviews(push.review_project)] == ["night/b.png"]
         (reviewed,) = tool.reviewed(push.review_project)
         assert (reviewed.tool_id, reviewed.seconds) == ("day/a.png", 4.0)
@@ -44,10 +44,10 @@ def test_projects_of_one_title(tmp_path: Path) -> None:
     write_project(tmp_path / "source")
     drawn = read_coco(tmp_path / "source" / "annotations.json")
     tool = FilesTool(str(tmp_path))
-    names = [tool.fill("Cars", drawn, tmp_path / "source" / "images") for _ in range(2)]
+    names = [tool.set_up_project("Cars", drawn, tmp_path / "source" / "images") for _ in range(2)]
     assert names == ["cars", "cars-2"]
     with pytest.raises(ToolError, match="no letter or digit"):
-        tool.fill("!?", drawn, tmp_path / "source" / "images")
+        tool.set_up_project("!?", drawn, tmp_path / "source" / "images")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_can_not_be_submitted(tmp_path: Path, region: ReviewedRegion, messa
     tool.push("cars", dataset, mined_boxes(dataset), model_version="run-1")
     review = tool.open_reviews("cars/review")[0]
     with pytest.raises(ToolError, match=message):
-        tool.submit(review, [region])
+        tool.submit_review(review, [region])
     assert not (tmp_path / "cars/review/run-1/reviewed.json").exists()
 
 

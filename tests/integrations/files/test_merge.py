@@ -24,9 +24,9 @@ def judged(pulled: Pulled) -> Pulled:
     by_id = {region.region_id: region for region in [*day.regions, *night.regions]}
     drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15))
     left = replace(by_id["left"], xyxy=(82, 40, 102, 70))
-    pulled.tool.submit(day, [left, by_id["good"], drawn], complete=True)
+    pulled.tool.submit_review(day, [left, by_id["good"], drawn], complete=True)
     near = replace(by_id["near"], category="bus")
-    pulled.tool.submit(night, [by_id["30"], near], seconds=2.0)
+    pulled.tool.submit_review(night, [by_id["30"], near], seconds=2.0)
     return pulled
 
 
@@ -112,7 +112,9 @@ def test_other_images_are_left_out(judged: Pulled) -> None:
 def test_unsure_boxes_are_left_out(pulled: Pulled) -> None:
     pulled.push()
     for review in pulled.tool.open_reviews("cars/review"):
-        pulled.tool.submit(review, [replace(region, unsure=True) for region in review.regions])
+        pulled.tool.submit_review(
+            review, [replace(region, unsure=True) for region in review.regions]
+        )
     before = pulled.annotations.read_bytes()
     merged = merge(pulled, pulled.pushed(), write=True)
     assert {image.outcome for image in merged.values()} == {"same"}
@@ -150,7 +152,7 @@ def test_nothing_is_merged_twice_after_another_tool(judged: Pulled) -> None:
         assert outcomes == {"same"}
     assert judged.annotations.read_bytes() == before
     (review,) = pulled.tool.open_reviews("cars/review")
-    pulled.tool.submit(review, review.regions)
+    pulled.tool.submit_review(review, review.regions)
     day = merge(judged, pushed, write=True)[DAY]
     assert (day.outcome, day.added, day.edited, day.removed) == ("changed", 1, 0, 0)
     assert boxes_of(judged.annotations, DAY)["new"] == ("car", [2, 60, 18, 18], "accepted")
@@ -168,7 +170,7 @@ def test_a_deletion_is_not_there_already_when_ids_changed(pulled: Pulled) -> Non
     pulled.push()
     for review in pulled.tool.open_reviews("cars/review"):
         kept = [r for r in review.regions if r.region_id in {"left", "30"}]
-        pulled.tool.submit(review, kept)
+        pulled.tool.submit_review(review, kept)
     write(pulled.annotations, strip(read(pulled.annotations)))
     merged = merge(pulled, pulled.pushed(), write=True)
     assert (merged[DAY].outcome, merged[NIGHT].outcome) == ("conflict", "same")
@@ -179,7 +181,7 @@ def test_reviews_of_two_versions_add_up(judged: Pulled) -> None:
     _, pushed = next_round(judged, read(judged.annotations))
     (review,) = judged.tool.open_reviews("cars/review")
     assert {region.region_id for region in review.regions} == {"11", "left", "new"}
-    judged.tool.submit(review, review.regions)
+    judged.tool.submit_review(review, review.regions)
     day = merge(judged, pushed, write=True)[DAY]
     assert (day.outcome, day.added, day.edited, day.removed) == ("changed", 3, 1, 1)
     after = boxes_of(judged.annotations, DAY)
@@ -196,7 +198,7 @@ def test_what_was_drawn_and_mined_as_well_is_added_once(judged: Pulled) -> None:
     judged.tool.push("cars", judged.dataset, [twice], model_version="run-2")
     (again,) = judged.tool.open_reviews("cars/review")
     assert drawn.region_id not in again.scores
-    judged.tool.submit(again, again.regions)
+    judged.tool.submit_review(again, again.regions)
     merge(judged, pushed, write=True)
     buses = [box for box in boxes_of(judged.annotations, DAY).values() if box[0] == "bus"]
     assert [box[1] for box in buses] == [[82, 40, 20, 30], [90, 5, 20, 10]]

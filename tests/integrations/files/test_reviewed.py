@@ -118,7 +118,7 @@ def test_broken_reviews_name_the_file(
 def test_a_review_without_what_was_shown(put_up: Pulled) -> None:
     write(put_up.version() / "reviewed.json", read(put_up.version() / "to_review.json"))
     (put_up.version() / "to_review.json").unlink()
-    with pytest.raises(ToolError, match=r"to_review\.json is missing beside it"):
+    with pytest.raises(ToolError, match=r"to_review\.json is missing next to it"):
         put_up.tool.reviewed("cars/review")
 
 
@@ -129,7 +129,7 @@ def test_a_script_goes_on_with_a_review_that_another_tool_began(put_up: Pulled) 
     write(put_up.version() / "reviewed.json", content)
     (left,) = put_up.tool.open_reviews("cars/review")
     assert left.tool_id == "night/b.png"
-    put_up.tool.submit(left, left.regions, seconds=3.0)
+    put_up.tool.submit_review(left, left.regions, seconds=3.0)
     images = {image.tool_id: image for image in put_up.tool.reviewed("cars/review")}
     assert {r.region_id for r in images["night/b.png"].regions} == {"30", "near"}
     assert {r.region_id for r in images["day/a.png"].regions} >= {"11", "left", "good"}

@@ -98,11 +98,11 @@ def judged(project: Project) -> Project:
     by_id = {region.region_id: region for review in reviews.values() for region in review.regions}
     moved = replace(by_class["car"], xyxy=(82, 40, 102, 70))
     drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15.5))
-    project.tool.submit(reviews[DAY], [moved, by_id["good"], drawn], complete=True)
+    project.tool.submit_review(reviews[DAY], [moved, by_id["good"], drawn], complete=True)
     night = [region for region in reviews[NIGHT].regions if region.region_id != "near"]
     near = replace(by_id["near"], xyxy=(75, 40, 105, 70))
-    project.tool.submit(reviews[NIGHT], [*night, near])
-    project.tool.submit(reviews[EMPTY], reviews[EMPTY].regions)
+    project.tool.submit_review(reviews[NIGHT], [*night, near])
+    project.tool.submit_review(reviews[EMPTY], reviews[EMPTY].regions)
     return project
 
 
@@ -268,7 +268,7 @@ def test_the_next_round_starts_from_what_was_merged(judged: Project) -> None:
     judged.tool.push("cars", dataset, [new], model_version="run-2")
     (review,) = judged.tool.open_reviews("cars/review")
     assert len(review.regions) == 3
-    judged.tool.submit(review, review.regions)
+    judged.tool.submit_review(review, review.regions)
     pushed = [replace(image, version=written[image.tool_id].version) for image in judged.pushed()]
     merged = judged.merge(pushed, write=True)
     assert {id: (image.outcome, image.added) for id, image in merged.items()} == {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     FOUND_BY_MODEL,

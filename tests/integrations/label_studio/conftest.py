@@ -9,8 +9,8 @@ import pytest
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.seeding import seed_project
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
 from tests.integrations.label_studio.samples import write_images
 
 
@@ -32,7 +32,7 @@ class Pulled:
 def pulled(tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest) -> Pulled:
     drawn = write_images(tmp_path / "source", count=3)
     title = request.node.name[:40]
-    project = seed_project(tool.connection, title, drawn, tmp_path / "source")
+    project = set_up_project(tool.connection, title, drawn, tmp_path / "source")
     return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)
 
 
@@ -54,5 +54,5 @@ def half_annotated(tool: LabelStudioTool, tmp_path: Path, request: pytest.Fixtur
     drawn = write_images(tmp_path / "source", count=2)
     drawn = drawn.with_boxes(box for box in drawn.boxes if box.image_id == 1)
     title = request.node.name[:40]
-    project = seed_project(tool.connection, title, drawn, tmp_path / "source")
+    project = set_up_project(tool.connection, title, drawn, tmp_path / "source")
     return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page
 
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.reading import export_tasks
-from sparsedet.integrations.label_studio.seeding import seed_project
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
+from sparsedet.integrations.label_studio.projects import export_tasks
 from tests.cli.command import sparsedet
 from tests.integrations.label_studio.browser import (
     SUBMIT,
@@ -49,7 +49,7 @@ def env(label_studio: LocalServer) -> dict[str, str]:
 def pull(tool: LabelStudioTool, title: str, folder: Path, env: dict[str, str]) -> tuple[str, Path]:
     """Pull a fresh project of one image; return its number and the workspace, ready to push."""
     drawn = write_images(folder / "source")
-    project = seed_project(tool.connection, title, drawn, folder / "source")
+    project = set_up_project(tool.connection, title, drawn, folder / "source")
     workspace = folder / "workspace"
     assert sparsedet("pull", "--project", project, "-o", workspace, env=env).status == 0
     write_workspace_mined(tool.pull(project, workspace / "images"), workspace)

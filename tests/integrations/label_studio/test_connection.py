@@ -17,7 +17,7 @@ from sparsedet.integrations.label_studio.connection import (
     check_connection,
     project_number,
 )
-from sparsedet.integrations.label_studio.server import LocalServer
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sparsedet.integrations.label_studio.config import parse_config
+from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE, labelling_config
+from sparsedet.integrations.label_studio.label_config import parse_config
 from sparsedet.integrations.label_studio.regions import (
     Oddities,
     Region,
@@ -12,7 +13,6 @@ from sparsedet.integrations.label_studio.regions import (
     newest,
     read_regions,
 )
-from sparsedet.integrations.label_studio.seeding import COMPLETE_CHOICE, labelling_config
 
 CONFIG = parse_config(labelling_config(["cat", "dog"]), "7")
 PLACE = {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 0}

@@ -1,0 +1,178 @@
+"""For demos and tests only: project folders made of a dataset, and reviews written by a script."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Box, Category, Dataset, Image, check_images, write_coco
+from sparsedet.annotations.coco import from_coco, to_coco
+from sparsedet.annotations.entries import THINNEST
+from sparsedet.atomic_io import atomic_folder, read_json, write_json
+from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.tool import Progress, ReviewedRegion, no_progress
+
+from .formats.image_folders import link_images
+from .project import ANNOTATIONS
+from .review_files import MINED, REVIEWED, Offer, ReviewVersion
+from .reviewed_images import UNSURE
+
+_MAX_NAME = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReview:
+    """An image that waits for its review, with what the reviewer is shown."""
+
+    offer: Offer
+    folder: Path
+    """Of the model version."""
+    categories: tuple[Category, ...]
+
+    @property
+    def tool_id(self) -> str:
+        """The image's id in the annotated project: its file name."""
+        return self.offer.tool_id
+
+    @property
+    def regions(self) -> Sequence[ReviewedRegion]:
+        """All boxes on offer."""
+        return [*self.offer.human.values(), *self.offer.mined.values()]
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        return self.offer.scores
+
+
+def set_up_project(
+    root: Path, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
+) -> str:
+    """Make a project of the images and annotations of `dataset`; return its name below `root`.
+
+    The name is made from the title; a second project of the same title gets a number.
+
+    Raises:
+        AnnotationError: when an image is missing or of another size.
+        ToolError: when no name can be made from the title.
+    """
+    check_images(dataset, images)
+    name = _free_name(root, title)
+    with atomic_folder(root / name) as folder:
+        names = (image.file_name for image in dataset.images)
+        link_images(names, images, folder / "images", progress)
+        write_coco(dataset, folder / ANNOTATIONS)
+    return name
+
+
+def open_reviews(versions: Sequence[ReviewVersion]) -> list[OpenReview]:
+    """Return the images of the newest model version that nobody has reviewed, surest first.
+
+    Args:
+        versions: oldest first.
+    """
+    return [
+        OpenReview(offer, version.folder, version.shown.categories)
+        for version in versions[-1:]
+        for tool_id, offer in version.offers.items()
+        if tool_id not in version.reviewed_images
+    ]
+
+
+def submit_review(
+    review: OpenReview, regions: Sequence[ReviewedRegion], *, seconds: float, complete: bool
+) -> None:
+    """Add an image to `reviewed.json`; an earlier review of it is replaced.
+
+    Args:
+        review: from `open_reviews`.
+        regions: the boxes that remain, in absolute pixels of the upright image; ids of new boxes
+            are free.
+        seconds: the time spent on the image.
+        complete: every object of the image has a box.
+
+    Raises:
+        ToolError: when a box has no area, lies outside the image, or has an unknown category.
+    """
+    path = review.folder / REVIEWED
+    # Its parsed JSON and not a Dataset: checking the whole file again for every image would make a
+    # long review slow.
+    content = read_json(path) if path.exists() else {}
+    file_name = review.offer.image.file_name
+    earlier = {e["id"] for e in content.get("images", []) if e["file_name"] == file_name}
+    images = [e for e in content.get("images", []) if e["id"] not in earlier]
+    boxes = [e for e in content.get("annotations", []) if e["image_id"] not in earlier]
+    categories = _categories(review, content.get("categories", []))
+    # Another tool may have begun the file, with numbers of its own.
+    image = replace(
+        review.offer.image,
+        id=_free_id(images),
+        exhaustive=complete,
+        extra={**review.offer.image.extra, "seconds": seconds},
+    )
+    reviewed = _reviewed(review, regions, image, categories, first_box=_free_id(boxes))
+    part = to_coco(reviewed)
+    try:
+        from_coco(part, source=str(path))
+    except AnnotationError as error:
+        raise ToolError(f"the review of {review.tool_id} can't be written: {error}") from error
+    whole = {"images": images + part["images"], "annotations": boxes + part["annotations"]}
+    write_json(path, {**content, **whole, "categories": part["categories"]})
+
+
+def _free_name(root: Path, title: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_MAX_NAME]
+    if not slug:
+        raise ToolError(f"title {title!r} has no letter or digit to name a folder by")
+    names = (slug if number == 1 else f"{slug}-{number}" for number in count(1))
+    return next(name for name in names if not (root / name).exists())
+
+
+def _categories(review: OpenReview, known: Sequence[Mapping[str, Any]]) -> tuple[Category, ...]:
+    """Return the categories of a begun `reviewed.json`, and those that it lacks."""
+    categories = [Category(entry["id"], entry["name"]) for entry in known]
+    names = {category.name for category in categories}
+    numbers = count(_free_id(known))
+    for category in review.categories:
+        if category.name not in names:
+            categories.append(category if not known else replace(category, id=next(numbers)))
+    return tuple(categories)
+
+
+def _reviewed(
+    review: OpenReview,
+    regions: Sequence[ReviewedRegion],
+    image: Image,
+    categories: tuple[Category, ...],
+    *,
+    first_box: int,
+) -> Dataset:
+    """Return the image's part of `reviewed.json`; its boxes are numbered from `first_box` on."""
+    ids = {category.name: category.id for category in categories}
+    boxes = []
+    for number, region in enumerate(regions, start=first_box):
+        if region.category not in ids:
+            raise ToolError(f"reviewed box {region.region_id}: no category {region.category!r}")
+        left, top, right, bottom = region.xyxy
+        if min(right - left, bottom - top) < THINNEST:
+            raise ToolError(f"reviewed box {region.region_id}: {list(region.xyxy)} has no area")
+        score = review.scores.get(region.region_id)
+        boxes.append(
+            Box(
+                id=number,
+                image_id=image.id,
+                category_id=ids[region.category],
+                xyxy=region.xyxy,
+                origin="human" if score is None else MINED,
+                tool_id=region.region_id,
+                extra=({} if score is None else {"score": score})
+                | ({"note": UNSURE} if region.unsure else {}),
+            )
+        )
+    return Dataset((image,), tuple(boxes), categories)
+
+
+def _free_id(entries: Iterable[Mapping[str, Any]]) -> int:
+    return max((int(entry["id"]) for entry in entries), default=0) + 1

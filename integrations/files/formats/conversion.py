@@ -1,0 +1,188 @@
+"""Files of labels to a `Dataset`, and what of a `Dataset` files of labels can't hold."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations.entries import THINNEST
+from sparsedet.errors import AnnotationError
+
+logger = logging.getLogger(__name__)
+
+Holds = Callable[[str, Any], bool]
+"""Whether a format can hold a key with this value."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBox:
+    """A box, before boxes and classes are numbered."""
+
+    category: str
+    xyxy: XYXY
+    """XYXY in absolute pixels of the upright image."""
+    area: float | None = None
+    """Square pixels of the object's polygon; None: that of the box."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image with its boxes in the order of its file."""
+
+    file_name: str
+    width: int
+    height: int
+    boxes: Sequence[LabelledBox]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Clipper:
+    """Keeps boxes inside their images, and counts those that reached out."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._clipped: list[str] = []
+
+    def clip(self, where: str, xyxy: XYXY, size: tuple[int, int], slack: float) -> XYXY:
+        """Return the part of a box that lies inside its image.
+
+        Args:
+            where: names the box in errors.
+            xyxy: absolute pixels of the upright image.
+            size: (width, height) of the image.
+            slack: pixels; a box that reaches out by no more causes no warning.
+
+        Raises:
+            AnnotationError: when the box has no area there.
+        """
+        left, top, right, bottom = xyxy
+        if min(right - left, bottom - top) < THINNEST:
+            raise AnnotationError(f"{where}: the box has no area")
+        inside = (
+            max(left, 0.0),
+            max(top, 0.0),
+            min(right, float(size[0])),
+            min(bottom, float(size[1])),
+        )
+        if min(inside[2] - inside[0], inside[3] - inside[1]) < THINNEST:
+            raise AnnotationError(
+                f"{where}: the box lies outside its image of {size[0]} x {size[1]}"
+            )
+        if max(abs(a - b) for a, b in zip(inside, xyxy, strict=True)) > slack:
+            self._clipped.append(where)
+        return inside
+
+    def warn(self) -> None:
+        """Log one warning of how many boxes reached out, if any did."""
+        if self._clipped:
+            logger.warning(
+                "%s: clipped %d boxes that reached over the edge of their image (first: %s)",
+                self._source,
+                len(self._clipped),
+                self._clipped[0],
+            )
+
+
+def to_dataset(images: Iterable[LabelledImage], categories: Sequence[Category]) -> Dataset:
+    """Return a dataset: images numbered from 1 by file name, boxes by image and place in its file.
+
+    Args:
+        images: in any order.
+        categories: all classes that the boxes name.
+    """
+    ids = {category.name: category.id for category in categories}
+    numbered: list[Image] = []
+    boxes: list[Box] = []
+    ordered = sorted(images, key=lambda image: image.file_name)
+    for number, image in enumerate(ordered, start=1):
+        numbered.append(
+            Image(number, image.file_name, image.width, image.height, extra=image.extra)
+        )
+        for box in image.boxes:
+            boxes.append(
+                Box(
+                    id=len(boxes) + 1,
+                    image_id=number,
+                    category_id=ids[box.category],
+                    xyxy=box.xyxy,
+                    area=box.area,
+                    extra=box.extra,
+                )
+            )
+    return Dataset(tuple(numbered), tuple(boxes), tuple(categories))
+
+
+def with_split(dataset: Dataset, names: Iterable[str]) -> Dataset:
+    """Return the part of a dataset on the images of these file names."""
+    wanted = set(names)
+    return dataset.with_images(image for image in dataset.images if image.file_name in wanted)
+
+
+def common_losses(
+    dataset: Dataset, *, box_keys: Holds, image_keys: Holds, class_ids: Mapping[int, int]
+) -> list[str]:
+    """Return what formats that know only classes and boxes lose, one phrase for each kind.
+
+    Args:
+        dataset: what would be written.
+        box_keys: the extra keys of boxes that the format can hold.
+        image_keys: the extra keys of images that it can hold.
+        class_ids: category id -> the id that it would have after it was read again.
+    """
+    boxes = [box for box in dataset.boxes if not box.iscrowd]
+    crowds = len(dataset.boxes) - len(boxes)
+    lost = [
+        counted("crowd regions, left out", crowds),
+        counted("verified negatives, left out", len(dataset.verified_negatives)),
+        counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
+        counted("origins of boxes", sum(box.origin is not None for box in boxes)),
+        counted("tool ids of images and boxes", _tool_ids(dataset, boxes)),
+        _keys("boxes", (box.extra for box in boxes), box_keys),
+        _keys("images", (image.extra for image in dataset.images), image_keys),
+        _keys("classes", (category.extra for category in dataset.categories), _none),
+        _keys("the file", [dataset.extra], _none),
+        counted(
+            "ids of images, boxes and classes, numbered anew", _new_ids(dataset, boxes, class_ids)
+        ),
+    ]
+    return [text for text in lost if text]
+
+
+def counted(what: str, number: int) -> str:
+    """Return a phrase like `crowd regions (3)`; empty for none."""
+    return f"{what} ({number})" if number else ""
+
+
+def has_own_area(box: Box) -> bool:
+    """Whether a box has another area than that of its rectangle: the area of a mask."""
+    return box.area is not None and abs(box.area - box.width * box.height) > max(box.area, 1) / 1000
+
+
+def _keys(owner: str, extras: Iterable[Mapping[str, Any]], holds: Holds) -> str:
+    """Return a phrase like `keys of boxes: score (3), segmentation (40)`."""
+    counts = Counter(
+        key for extra in extras for key, value in extra.items() if not holds(key, value)
+    )
+    listed = ", ".join(f"{key} ({counts[key]})" for key in sorted(counts))
+    return f"keys of {owner}: {listed}" if listed else ""
+
+
+def _tool_ids(dataset: Dataset, boxes: Sequence[Box]) -> int:
+    return sum(item.tool_id is not None for items in (dataset.images, boxes) for item in items)
+
+
+def _new_ids(dataset: Dataset, boxes: Sequence[Box], class_ids: Mapping[int, int]) -> int:
+    """Return how many images, boxes and classes would have another id when they are read again."""
+    names = {image.id: image.file_name for image in dataset.images}
+    images = sorted(names, key=lambda id: names[id])
+    ordered = [box.id for box in sorted(boxes, key=lambda box: names[box.image_id])]
+    changed = sum(id != number for ids in (images, ordered) for number, id in enumerate(ids, 1))
+    return changed + sum(before != after for before, after in class_ids.items())
+
+
+def _none(key: str, value: Any) -> bool:
+    return False

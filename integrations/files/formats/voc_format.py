@@ -1,0 +1,244 @@
+"""Pascal VOC: an xml file for each image, in `Annotations/`, and the images in `JPEGImages/`."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from sparsedet.annotations import Category, Dataset, Image
+from sparsedet.atomic_io import write_text
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import Loaded
+from sparsedet.tool import Progress, no_progress
+
+from .conversion import (
+    Clipper,
+    LabelledBox,
+    LabelledImage,
+    common_losses,
+    counted,
+    has_own_area,
+    to_dataset,
+    with_split,
+)
+from .image_folders import check_stems, link_images, read_sizes, stem
+from .voc_layout import ANNOTATIONS, IMAGE_SETS, IMAGES, VocFolder, find_voc
+from .voc_xml import (
+    holds_image_key,
+    holds_object_key,
+    image_element,
+    object_element,
+    parse_xml,
+    read_image_keys,
+    read_object,
+    read_size,
+)
+
+logger = logging.getLogger(__name__)
+
+_SLACK = 1.001
+"""Pixels; files that count from 0 reach out by one, and get a warning of their own."""
+_THINNEST = 1.0
+"""Pixels; VOC's boxes hold the pixels at both ends, so that none is thinner."""
+
+
+@dataclass(frozen=True, slots=True)
+class VocContent:
+    """A VOC folder that has been read."""
+
+    dataset: Dataset
+    xml: Mapping[str, Path]
+    """File name of an image -> its xml file, for images that have one."""
+
+
+class PascalVocFormat:
+    """Pascal VOC.
+
+    Classes are numbered from 1 by name. Coordinates: see `voc_xml`. What else an object or image
+    has (`difficult`, `truncated`, `pose`, `part`, ...) becomes keys of
+    `extra`, and is written again.
+    """
+
+    title = "Pascal VOC"
+    layout = "a folder with Annotations/*.xml and JPEGImages/, or xml files beside their images"
+    needs_images = False
+    lists_classes = False
+
+    def detect(self, path: Path) -> bool:
+        """Whether a folder holds VOC annotations."""
+        return find_voc(path) is not None
+
+    def read(
+        self,
+        path: Path,
+        *,
+        images: Path | None = None,
+        split: str | None = None,
+        progress: Progress = no_progress,
+    ) -> Loaded:
+        """Read a folder; images without an xml file have no boxes.
+
+        Splits are the files of `ImageSets/Main`; without one, all images are read. Sizes come from
+        the images, and `<size>` has to agree; without an image folder they come from there.
+        """
+        voc = find_voc(path, images)
+        if voc is None:
+            raise AnnotationError(f"{path}: not a Pascal VOC folder ({self.layout})")
+        dataset = read_voc(voc, progress).dataset
+        if split is not None:
+            ids = {stem(image.file_name): image.file_name for image in dataset.images}
+            dataset = with_split(dataset, voc.split(split, ids))
+        return Loaded(dataset, voc.images)
+
+    def losses(self, dataset: Dataset) -> Sequence[str]:
+        """Return what VOC can't hold: crowd regions, thin boxes, classes without boxes, ..."""
+        kept = _writable(dataset)
+        used = {box.category_id for box in kept.boxes}
+        names = sorted(c.name for c in dataset.categories if c.id in used)
+        ids = {c.id: names.index(c.name) + 1 for c in dataset.categories if c.id in used}
+        lost = common_losses(
+            dataset, box_keys=holds_object_key, image_keys=holds_image_key, class_ids=ids
+        )
+        crowds = sum(box.iscrowd for box in dataset.boxes)
+        unused = [category.name for category in dataset.categories if category.id not in used]
+        lost += [
+            counted(
+                "boxes thinner than a pixel, left out",
+                len(dataset.boxes) - crowds - len(kept.boxes),
+            ),
+            counted("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
+            counted(f"classes without boxes: {', '.join(unused)}", len(unused)),
+        ]
+        return [text for text in lost if text]
+
+    def write(
+        self,
+        dataset: Dataset,
+        folder: Path,
+        *,
+        images: Path | None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write `Annotations/`, `JPEGImages/` and `ImageSets/Main/trainval.txt` (all images).
+
+        Sub-folders of file names stay: `day/a.png` has its boxes in `Annotations/day/a.xml`.
+        """
+        names = [image.file_name for image in dataset.images]
+        check_stems(names, ".xml")
+        kept = _writable(dataset)
+        categories = dataset.category_by_id
+        for done, image in enumerate(dataset.images, start=1):
+            root = new_annotation(image, IMAGES)
+            for box in kept.boxes_by_image[image.id]:
+                root.append(object_element(categories[box.category_id].name, box.xyxy, box.extra))
+            path = folder / ANNOTATIONS / f"{stem(image.file_name)}.xml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(xml_text(root), encoding="utf-8")
+            progress("writing annotations", done, len(names))
+        listed = "".join(f"{stem(name)}\n" for name in sorted(names))
+        write_text(folder / IMAGE_SETS / "trainval.txt", listed)
+        if images is not None:
+            link_images(names, images, folder / IMAGES, progress)
+
+
+def read_voc(voc: VocFolder, progress: Progress = no_progress) -> VocContent:
+    """Read all images and boxes of a VOC folder.
+
+    Raises:
+        AnnotationError: naming file and object of what is broken.
+    """
+    reader = _Reader(voc)
+    sizes = read_sizes(voc.image_files, voc.images or voc.root, progress)
+    images: dict[str, LabelledImage] = {}
+    files: dict[str, Path] = {}
+    for done, xml in enumerate(voc.xml_files, start=1):
+        path = voc.annotations / xml
+        try:
+            image = reader.image(xml, path, sizes)
+        except RecursionError as error:
+            raise AnnotationError(f"{path}: not a VOC annotation (nested too deep)") from error
+        if image.file_name in files:
+            raise AnnotationError(
+                f"{path}: its image {image.file_name} is already that of {files[image.file_name]}"
+            )
+        files[image.file_name], images[image.file_name] = path, image
+        progress("reading annotations", done, len(voc.xml_files))
+    reader.warn()
+    bare = [LabelledImage(name, *size, ()) for name, size in sizes.items() if name not in images]
+    names = sorted({box.category for image in images.values() for box in image.boxes})
+    categories = tuple(Category(number, name) for number, name in enumerate(names, start=1))
+    return VocContent(to_dataset([*images.values(), *bare], categories), files)
+
+
+def new_annotation(image: Image, folder: str) -> ET.Element:
+    """Return the `<annotation>` of an image, without objects."""
+    return image_element(image.file_name, (image.width, image.height), image.extra, folder)
+
+
+def xml_text(root: ET.Element) -> str:
+    """Return an element as indented text, as VOC's own files look."""
+    ET.indent(root, "\t")
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+class _Reader:
+    """Reads xml files, and counts what a person should be warned of."""
+
+    def __init__(self, voc: VocFolder) -> None:
+        self._voc = voc
+        self._clipper = Clipper(voc.root)
+        self._from_zero: list[str] = []
+
+    def image(self, xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> LabelledImage:
+        """Read one file; `sizes` are those of the images, by name."""
+        root = parse_xml(path.read_bytes(), path)
+        name = self._voc.image_of(xml, root.findtext("filename") or "")
+        stated, actual = read_size(root, path), sizes.get(name)
+        size = actual or stated
+        if size is None:
+            raise AnnotationError(f"{path}: no <size>, and no image folder to take it from")
+        if stated is not None and stated != size:
+            _refuse_size(path, name, stated, size)
+        boxes = [
+            self._box(f"{path}: object {number}", element, size)
+            for number, element in enumerate(root.findall("object"), start=1)
+        ]
+        return LabelledImage(name, *size, boxes, read_image_keys(root))
+
+    def _box(self, where: str, element: ET.Element, size: tuple[int, int]) -> LabelledBox:
+        category, xyxy, keys = read_object(element, where)
+        if min(xyxy[:2]) <= -1:
+            self._from_zero.append(where)
+        return LabelledBox(
+            category, self._clipper.clip(f"{where} ({category})", xyxy, size, _SLACK), extra=keys
+        )
+
+    def warn(self) -> None:
+        """Log warnings of boxes that were clipped, and of files that seem to count from 0."""
+        self._clipper.warn()
+        if self._from_zero:
+            logger.warning(
+                "%s: %d boxes begin at 0 (first: %s); Pascal VOC counts pixels from 1, and files "
+                "that count from 0 are read one pixel too far to the left and top",
+                self._voc.root,
+                len(self._from_zero),
+                self._from_zero[0],
+            )
+
+
+def _refuse_size(path: Path, name: str, stated: tuple[int, int], actual: tuple[int, int]) -> None:
+    turned = stated == actual[::-1]
+    raise AnnotationError(
+        f"{path}: <size> is {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
+        f"{actual[1]} pixels upright"
+        + ("; the annotations seem to ignore the file's EXIF orientation" if turned else "")
+    )
+
+
+def _writable(dataset: Dataset) -> Dataset:
+    return dataset.with_boxes(
+        box
+        for box in dataset.boxes
+        if not box.iscrowd and min(box.width, box.height) > _THINNEST - 1e-6
+    )

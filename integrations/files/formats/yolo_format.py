@@ -1,0 +1,215 @@
+"""YOLO, as Ultralytics and Label Studio lay it out: `data.yaml`, `images/` and `labels/`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.atomic_io import write_text
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import Loaded
+from sparsedet.tool import Progress, no_progress
+
+from .conversion import (
+    Clipper,
+    LabelledBox,
+    LabelledImage,
+    common_losses,
+    counted,
+    has_own_area,
+    to_dataset,
+    with_split,
+)
+from .image_folders import check_stems, link_images, read_sizes
+from .voc_xml import DEFAULTS
+from .yolo_labels import (
+    Polygon,
+    corners,
+    format_box,
+    format_polygon,
+    polygon_area,
+    read_labels,
+)
+from .yolo_layout import DATA, IMAGES, SPLITS, YoloFolder, find_yolo, is_yolo, label_file
+
+_SEGMENTATION = "segmentation"
+_SAME_BOX = 0.02
+"""Pixels; COCO files give box and polygon with two decimals."""
+_SLACK = 2e-4
+"""Of the image's longer side; boxes of 4 decimals may reach that far over the edge."""
+
+
+class YoloFormat:
+    """YOLO.
+
+    Class index i is category id i + 1; categories are written in the order of their ids. Outlines
+    become COCO's `segmentation`, and are written again. Written coordinates are within 1e-4 pixel,
+    boxes with an outline within 0.02 pixel.
+    """
+
+    title = "YOLO"
+    layout = "a folder with data.yaml or classes.txt, images/ and labels/, or the yaml file"
+    needs_images = True
+    lists_classes = True
+
+    def detect(self, path: Path) -> bool:
+        """Whether this is a YOLO folder or its yaml file."""
+        return is_yolo(path)
+
+    def read(
+        self,
+        path: Path,
+        *,
+        images: Path | None = None,
+        split: str | None = None,
+        progress: Progress = no_progress,
+    ) -> Loaded:
+        """Read a folder; an image without a file of labels has no boxes.
+
+        Splits are those of `data.yaml`; without one, all of them are read.
+        """
+        yolo = find_yolo(path, images)
+        dataset = read_yolo(yolo, progress)
+        if split is not None:
+            if split not in yolo.splits:
+                known = ", ".join(yolo.splits) or "-"
+                raise AnnotationError(f"{path}: no split {split!r} (found: {known})")
+            dataset = with_split(dataset, yolo.splits[split])
+        return Loaded(dataset, yolo.images)
+
+    def losses(self, dataset: Dataset) -> Sequence[str]:
+        """Return what YOLO can't hold: crowd regions, keys, most masks, ..."""
+        indices = class_indices(dataset)
+        lost = common_losses(
+            dataset,
+            # What VOC files say of an object when they have nothing to say is no loss.
+            box_keys=lambda key, value: key == _SEGMENTATION or (key, value) in DEFAULTS.items(),
+            image_keys=lambda key, value: False,
+            class_ids={id: index + 1 for id, index in indices.items()},
+        )
+        boxes = [box for box in dataset.boxes if not box.iscrowd]
+        masks = sum(bool(box.extra.get(_SEGMENTATION)) and outline(box) is None for box in boxes)
+        areas = sum(has_own_area(box) and outline(box) is None for box in boxes)
+        lost += [
+            counted("masks that are no single outline, their boxes stay", masks),
+            counted("areas of masks", areas),
+        ]
+        return [text for text in lost if text]
+
+    def write(
+        self,
+        dataset: Dataset,
+        folder: Path,
+        *,
+        images: Path | None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write `data.yaml`, `images/` and `labels/`.
+
+        Images whose names begin with `train/`, `val/` or `test/` make these splits; else all images
+        are both `train` and `val`, which Ultralytics asks for. File names with a folder `images` of
+        their own (`train/images/a.jpg`) keep it, as in Roboflow's exports.
+        """
+        names = [image.file_name for image in dataset.images]
+        base = "." if names and all(_has_own_folder(name) for name in names) else IMAGES
+        check_stems(names, ".txt")
+        indices = class_indices(dataset)
+        for done, image in enumerate(dataset.images, start=1):
+            kept = [box for box in dataset.boxes_by_image[image.id] if not box.iscrowd]
+            path = folder / label_file(f"{base}/{image.file_name}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_label_text(image, kept, indices), encoding="utf-8")
+            progress("writing annotations", done, len(names))
+        write_text(folder / DATA, _data_text(dataset, names, base))
+        if images is not None:
+            link_images(names, images, folder / base, progress)
+
+
+def read_yolo(yolo: YoloFolder, progress: Progress = no_progress) -> Dataset:
+    """Read all images and boxes of a YOLO folder.
+
+    Raises:
+        AnnotationError: naming file and line of what is broken.
+    """
+    clipper = Clipper(yolo.root)
+    sizes = read_sizes(yolo.labels, yolo.images, progress)
+    images = []
+    for done, (name, path) in enumerate(yolo.labels.items(), start=1):
+        size = sizes[name]
+        boxes = []
+        for number, label in enumerate(read_labels(path, yolo.names, size), start=1):
+            where = f"{path}: box {number}"
+            xyxy = clipper.clip(where, label.xyxy, size, _SLACK * max(size))
+            keys: dict[str, Any] = {}
+            if label.polygon is not None:
+                keys[_SEGMENTATION] = [list(label.polygon)]
+            area = None if label.polygon is None else polygon_area(label.polygon)
+            boxes.append(LabelledBox(yolo.names[label.index], xyxy, area, keys))
+        images.append(LabelledImage(name, *size, boxes))
+        progress("reading annotations", done, len(sizes))
+    clipper.warn()
+    categories = [Category(index + 1, name) for index, name in yolo.names.items()]
+    return to_dataset(images, categories)
+
+
+def class_indices(dataset: Dataset) -> dict[int, int]:
+    """Return category id -> class index, in the order of the ids."""
+    return {id: index for index, id in enumerate(sorted(dataset.category_by_id))}
+
+
+def outline(box: Box) -> Polygon | None:
+    """Return the one polygon of a box that has its place; None where there is none."""
+    polygons = box.extra.get(_SEGMENTATION)
+    if not isinstance(polygons, list) or len(polygons) != 1 or not isinstance(polygons[0], list):
+        return None
+    (polygon,) = polygons
+    if len(polygon) < 6 or len(polygon) % 2 or not all(_is_number(value) for value in polygon):
+        return None
+    bounds = (min(polygon[::2]), min(polygon[1::2]), max(polygon[::2]), max(polygon[1::2]))
+    same = all(abs(a - b) <= _SAME_BOX for a, b in zip(bounds, box.xyxy, strict=True))
+    return polygon if same else None
+
+
+def _label_text(image: Image, boxes: Sequence[Box], indices: Mapping[int, int]) -> str:
+    size = image.width, image.height
+    outlines = [outline(box) for box in boxes]
+    if any(polygon is not None for polygon in outlines):
+        lines = [
+            format_polygon(indices[box.category_id], polygon or corners(box.xyxy), size)
+            for box, polygon in zip(boxes, outlines, strict=True)
+        ]
+    else:
+        lines = [format_box(indices[box.category_id], box.xyxy, size) for box in boxes]
+    return "".join(line + "\n" for line in lines)
+
+
+def _data_text(dataset: Dataset, names: Sequence[str], base: str) -> str:
+    import yaml
+
+    tops = {PurePosixPath(name).parts[0] for name in names}
+    prefix = "" if base == "." else f"{base}/"
+    if tops <= set(SPLITS) and "train" in tops:
+        places = {split: f"{prefix}{split}" for split in SPLITS if split in tops}
+    else:
+        places = {"train": base}
+    # No `path`: without one, Ultralytics takes the folder of this file.
+    content = {
+        "train": places["train"],
+        "val": places.get("val", places["train"]),
+        **({"test": places["test"]} if "test" in places else {}),
+        "names": {
+            index: dataset.category_by_id[id].name for id, index in class_indices(dataset).items()
+        },
+    }
+    # Trainers refuse a file without `val`.
+    note = "" if "val" in places else "# val: no images were held out; these are those of train\n"
+    return note + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _has_own_folder(name: str) -> bool:
+    folders = PurePosixPath(name).parts[:-1]
+    return IMAGES in folders and folders[0] != IMAGES
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,160 @@
+"""Reviews for demos and tests, submitted through the API by a scripted reviewer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sparsedet.annotations import Image
+from sparsedet.errors import ToolError
+from sparsedet.tool import ReviewedRegion
+
+from ..connection import WRITE, Connection, project_number
+from ..geometry import GeometryError, to_percent
+from ..label_config import COMPLETE_CONTROL, LabelConfig
+from ..predictions import StoredPrediction, make_region
+from ..projects import read_config
+from ..regions import UNSURE_NOTE, Oddities, read_regions, reviewed_region
+from ..review_project.review_tasks import ReviewTask, read_review_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReview:
+    """An image that waits for its review, with what the reviewer is shown."""
+
+    tool_id: str
+    """The image's id in the source project, as `Image.tool_id` has it."""
+    regions: tuple[ReviewedRegion, ...]
+    """All boxes on offer."""
+    scores: dict[str, float]
+    """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+    task: ReviewTask
+    prediction: StoredPrediction
+    config: LabelConfig
+
+
+def open_reviews(
+    connection: Connection, review_project: str, *, complete_control: str | None = None
+) -> list[OpenReview]:
+    """Return the images of a review project that nobody has submitted, in the order of its tasks.
+
+    What is offered is the prediction of the model version that the project shows.
+    """
+    number = project_number(review_project)
+    config = read_config(connection, number, complete_control)
+    with connection.request(f"reading review project {number}"):
+        version = connection.client.projects.get(number).model_version
+    return [
+        _open_review(task, prediction, config)
+        for task in read_review_tasks(connection, number)
+        if task.review is None
+        for prediction in task.predictions
+        if prediction.model_version == version
+    ]
+
+
+def submit_review(
+    connection: Connection,
+    review: OpenReview,
+    regions: Sequence[ReviewedRegion],
+    seconds: float,
+    *,
+    complete: bool = False,
+) -> None:
+    """Submit a review as a person's Submit does: `regions` are the boxes that remain.
+
+    Boxes that are left out count as rejected, changed ones as edited; ids of new boxes are free.
+
+    Args:
+        connection: its account is the reviewer.
+        review: from `open_reviews`.
+        regions: boxes in absolute pixels of the upright image; an unsure one gets the note that
+            leaves it undecided.
+        seconds: the time spent on the image.
+        complete: every object of the image has a box.
+
+    Raises:
+        ToolError: when a box has no area, leaves the image, or has an unknown label; when the
+            project has no control for `complete`.
+    """
+    result = [_result(region, review) for region in regions]
+    if complete:
+        result.append(_complete_result(review))
+    with connection.request(f"submitting the review of task {review.task.id}"):
+        connection.client.annotations.create(
+            review.task.id,
+            result=result,
+            lead_time=seconds,
+            parent_prediction=review.prediction.id,
+            request_options=WRITE,
+        )
+
+
+def _result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+    """Return a box as the editor submits it: as it was offered, unless it was changed."""
+    offered = {str(result.get("id")): result for result in review.prediction.result}
+    before = offered.get(region.region_id)
+    if before is not None and replace(region, unsure=False) in review.regions:
+        result = dict(before)
+    else:
+        result = _changed_result(region, review)
+        if before is not None:
+            result["origin"] = "prediction-changed"
+            if "score" in before:
+                result["score"] = before["score"]
+    if region.unsure:
+        result["meta"] = {"text": [UNSURE_NOTE]}
+    return result
+
+
+def _changed_result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+    image = _image(review)
+    try:
+        place = to_percent(region.xyxy, image.width, image.height)
+    except GeometryError as error:
+        raise ToolError(f"reviewed box {region.region_id}: {error}") from error
+    if region.category not in review.config.stored_labels:
+        raise ToolError(f"reviewed box {region.region_id}: no label {region.category!r}")
+    return make_region(
+        region.region_id, region.category, place, image, review.config, origin="manual"
+    )
+
+
+def _complete_result(review: OpenReview) -> dict[str, Any]:
+    mark = review.config.complete
+    if mark is None:
+        raise ToolError(
+            f"task {review.task.id} can't be marked as complete: its project has no such control; "
+            f"add one to the annotated project (Choices, by default named {COMPLETE_CONTROL!r}) "
+            "and push again"
+        )
+    return {
+        "id": f"complete-{review.task.id}",
+        "from_name": mark.control,
+        "to_name": mark.to_name,
+        "type": "choices",
+        "origin": "manual",
+        "value": {"choices": [mark.choice]},
+    }
+
+
+def _open_review(task: ReviewTask, prediction: StoredPrediction, config: LabelConfig) -> OpenReview:
+    regions = list(read_regions(prediction.result, config, task.id, Oddities()))
+    return OpenReview(
+        tool_id=task.source_task,
+        regions=tuple(reviewed_region(region, config) for region in regions),
+        scores={region.id or "": region.score for region in regions if region.score is not None},
+        task=task,
+        prediction=prediction,
+        config=config,
+    )
+
+
+def _image(review: OpenReview) -> Image:
+    """Return the image by what its regions say of its size."""
+    first = review.prediction.result[0]
+    return Image(
+        id=review.task.id,
+        file_name="",
+        width=int(first["original_width"]),
+        height=int(first["original_height"]),
+    )

@@ -1,0 +1,237 @@
+"""Draft mode against a real server: what stands there after a push."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.drafts.draft_push import VIEW_TITLE
+from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.drafts.draft_helpers import (
+    BOXES,
+    CHANGED,
+    COMPLETE,
+    IMAGES,
+    POLYGON,
+    add_draft,
+    by_editor,
+    drafts,
+    predictions,
+    pull_again,
+    push,
+    save,
+    tasks,
+)
+from tests.integrations.label_studio.samples import (
+    DRAWN_BY_PEOPLE,
+    FOUND_BY_MODEL,
+    mined_boxes,
+)
+
+pytestmark = pytest.mark.label_studio
+
+
+def test_a_draft_holds_the_annotation_as_it_is_and_the_mined_boxes(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    annotation = tasks(tool, pulled)[0]["annotations"][0]
+    drawn = [*annotation["result"], POLYGON, COMPLETE]
+    save(tool.connection, annotation["id"], drawn)
+    pulled = pull_again(tool, pulled)
+    before = [task["annotations"] for task in tasks(tool, pulled)]
+
+    report = push(tool, pulled)
+    assert (report.images, report.boxes, report.created) == (IMAGES, BOXES, IMAGES)
+    assert (report.review_project, report.skipped) == (pulled.project, {})
+    first, *others = drafts(tool, pulled)
+    assert first["annotation"] == annotation["id"]
+    assert first["result"][: len(drawn)] == drawn
+    assert len(others) == IMAGES - 1
+    for number, draft in enumerate([first, *others], start=1):
+        mined = {r["id"]: r for r in draft["result"] if r["id"].startswith("mined")}
+        assert {id: region["score"] for id, region in mined.items()} == {
+            f"{name}-{number}": score for name, (_, _, score) in FOUND_BY_MODEL.items()
+        }
+        assert {region["origin"] for region in mined.values()} == {"prediction"}
+        assert DRAWN_BY_PEOPLE.keys() < {region["id"] for region in draft["result"]}
+    # The annotations themselves are left alone.
+    assert [task["annotations"] for task in tasks(tool, pulled)] == before
+    assert pull_again(tool, pulled).dataset == pulled.dataset
+
+
+def test_a_second_push_changes_nothing(tool: LabelStudioTool, pulled: Pulled) -> None:
+    first = push(tool, pulled)
+    stood = drafts(tool, pulled)
+    assert push(tool, pulled) == replace(first, created=0)
+    assert drafts(tool, pulled) == stood
+
+
+def test_an_interrupted_push_is_completed_by_the_next(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        if (what, done) == ("pushing drafts", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(tool, pulled, progress=interrupt)
+    assert len(drafts(tool, pulled)) == 1
+    report = push(tool, pulled)
+    assert (report.images, report.boxes, report.created) == (IMAGES, BOXES, IMAGES - 1)
+    assert [len(task["drafts"]) for task in tasks(tool, pulled)] == [1] * IMAGES
+
+
+def test_new_boxes_join_those_of_our_untouched_draft(tool: LabelStudioTool, pulled: Pulled) -> None:
+    push(tool, pulled)
+    stood = drafts(tool, pulled)
+    new = MinedBox("new", pulled.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
+    report = push(tool, pulled, [new], version="run-2")
+    assert (report.images, report.boxes, report.created) == (1, 1, 1)
+    first, *others = drafts(tool, pulled)
+    assert others == stood[1:]
+    assert first["id"] == stood[0]["id"]
+    ids = [region["id"] for region in first["result"]]
+    assert sorted(ids) == sorted(["new", *(region["id"] for region in stood[0]["result"])])
+    assert push(tool, pulled, [new], version="run-2").created == 0
+
+
+def test_a_draft_that_a_person_has_is_left_alone(tool: LabelStudioTool, pulled: Pulled) -> None:
+    first, second, third = tasks(tool, pulled)
+    add_draft(tool.connection, first, [POLYGON])
+    path = "api/drafts/{}/"
+    push(tool, pulled)
+    for task, change in ((second, by_editor), (third, list)):  # with and without the mark
+        ((draft,),) = [t["drafts"] for t in tasks(tool, pulled) if t["id"] == task["id"]]
+        moved = change(draft["result"])
+        moved[0]["value"] = {**moved[0]["value"], "x": 1.5}
+        tool.connection.patch_json(path.format(draft["id"]), {"result": moved}, "moving")
+    stood = drafts(tool, pulled)
+    new = [
+        MinedBox(f"new-{image.id}", image.id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
+        for image in pulled.dataset.images
+    ]
+    report = push(tool, pulled, new)
+    assert (report.images, report.boxes, report.created) == (0, 0, 0)
+    reason = "has a draft of its own; save or discard it and push again"
+    assert report.skipped == {str(task["id"]): reason for task in (first, second, third)}
+    assert drafts(tool, pulled) == stood
+
+
+def test_a_colleagues_draft_on_the_annotation_stops_ours(
+    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
+) -> None:
+    task = tasks(tool, pulled)[0]
+    add_draft(colleague, task, [POLYGON])
+    report = push(tool, pulled)
+    assert report.created == IMAGES - 1
+    assert report.skipped.keys() == {str(task["id"])}
+    assert "a draft of colleague@example.com" in report.skipped[str(task["id"])]
+
+
+def test_an_image_that_changed_since_the_pull_is_skipped(
+    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
+) -> None:
+    first, second, third = tasks(tool, pulled)
+    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"])
+
+    def annotate_meanwhile(what: str, done: int, total: int) -> None:
+        if (what, done) == ("pushing drafts", 0):
+            save(colleague, second["annotations"][0]["id"], [POLYGON])
+
+    report = push(tool, pulled, progress=annotate_meanwhile)
+    assert (report.images, report.boxes, report.created) == (1, len(FOUND_BY_MODEL), 1)
+    assert report.skipped == {str(first["id"]): CHANGED, str(second["id"]): CHANGED}
+    assert [draft["task"] for draft in drafts(tool, pulled)] == [third["id"]]
+
+
+def test_a_draft_that_is_touched_during_the_push_is_left_alone(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    push(tool, pulled)
+    mine = drafts(tool, pulled)[0]
+
+    def touch(what: str, done: int, total: int) -> None:
+        if (what, done) == ("pushing drafts", 0):
+            body = {"result": [POLYGON]}
+            tool.connection.patch_json(f"api/drafts/{mine['id']}/", body, "drawing")
+
+    new = MinedBox("new", pulled.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
+    report = push(tool, pulled, [new], progress=touch)
+    assert (report.created, report.skipped.keys()) == (0, {str(mine["task"])})
+    assert drafts(tool, pulled)[0]["result"] == [POLYGON]
+
+
+def test_the_accounts_own_annotation_comes_before_a_newer_one(
+    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
+) -> None:
+    task = tasks(tool, pulled)[0]
+    colleague.client.annotations.create(task["id"], result=[POLYGON])
+    skip = tool.connection.client.annotations.create(task["id"], result=[], was_cancelled=True)
+    report = push(tool, pull_again(tool, pulled))
+    assert report.created == IMAGES
+    own = task["annotations"][0]["id"]
+    assert own != skip.id
+    assert drafts(tool, pulled)[0]["annotation"] == own
+
+
+def test_a_task_without_annotation_gets_a_prediction(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    report = push(tool, half_annotated)
+    assert (report.images, report.created, report.skipped) == (2, 2, {})
+    assert len(drafts(tool, half_annotated)) == 1
+    (prediction,) = predictions(tool, half_annotated)
+    assert prediction["model_version"] == "run-1"
+    assert {r["id"] for r in prediction["result"]} == {f"{name}-2" for name in FOUND_BY_MODEL}
+    project = tool.connection.client.projects.get(int(half_annotated.project))
+    assert (project.model_version, project.show_collab_predictions) == ("run-1", True)
+    assert push(tool, half_annotated) == replace(report, created=0)
+    assert [p["id"] for p in predictions(tool, half_annotated)] == [prediction["id"]]
+
+    # Other boxes, under the same version and under the next one of ours.
+    fewer = [b for b in mined_boxes(half_annotated.dataset) if "wrong" not in b.region_id]
+    assert push(tool, half_annotated, fewer).created == 1
+    assert [len(p["result"]) for p in predictions(tool, half_annotated)] == [3]
+    assert push(tool, half_annotated, fewer, version="run-2").created == 1
+    project = tool.connection.client.projects.get(int(half_annotated.project))
+    assert project.model_version == "run-2"
+
+
+def test_a_project_that_shows_another_model_is_left_so(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    number = int(half_annotated.project)
+    annotated, bare = tasks(tool, half_annotated)
+    client = tool.connection.client
+    client.predictions.create(task=annotated["id"], result=[POLYGON], model_version="theirs")
+    client.projects.update(number, model_version="theirs")
+    report = push(tool, half_annotated)
+    assert (report.images, report.created) == (1, 1)
+    assert report.skipped.keys() == {str(bare["id"])}
+    assert "the project shows the predictions of 'theirs'" in report.skipped[str(bare["id"])]
+    assert client.projects.get(number).model_version == "theirs"
+    assert len(predictions(tool, half_annotated)) == 1
+
+
+def test_the_report_leads_to_a_view_of_what_waits(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    number = int(half_annotated.project)
+    report = push(tool, half_annotated)
+    views = tool.connection.client.views.list(project=number)
+    assert [view.data["title"] for view in views] == ["Default", VIEW_TITLE]
+    assert report.url == f"{tool.url}/projects/{number}/data?tab={views[1].id}"
+    assert push(tool, half_annotated).url == report.url
+
+    def waiting() -> list[int]:
+        answer = tool.connection.get_json("api/tasks/", {"view": views[1].id}, "listing")
+        return [int(task["id"]) for task in answer["tasks"]]
+
+    annotated, bare = tasks(tool, half_annotated)
+    assert waiting() == [annotated["id"], bare["id"]]
+    save(tool.connection, annotated["annotations"][0]["id"], [POLYGON])
+    assert waiting() == [bare["id"]]
+    tool.connection.client.annotations.create(bare["id"], result=[POLYGON])
+    assert waiting() == []

@@ -21,9 +21,10 @@ class Pulled:
     images: Path
 
     def push(self, version: str = "run-1") -> PushReport:
-        return self.tool.push(
+        report: PushReport = self.tool.push(
             "cars", self.dataset, mined_boxes(self.dataset), model_version=version
         )
+        return report
 
     def pushed(self, version: str = "run-1") -> list[PushedImage]:
         """What the ledger would remember of `push`."""

@@ -61,7 +61,7 @@ def write(path: Path, content: Any) -> None:
 
 
 def strip(content: Any) -> Any:
-    """What comes out of a tool that knows COCO's keys only, and numbers everything anew.
+    """What comes out of a tool that knows COCO's keys only, and renumbers everything.
 
     So CVAT does: images sorted by name, annotations in another order, two decimals.
     """

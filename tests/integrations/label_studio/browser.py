@@ -61,7 +61,7 @@ def log_in(page: Page, server: LocalServer) -> None:
 
 
 def wait_for_editor(page: Page, button: str) -> None:
-    """Wait until the picture is shown, boxes can be taken hold of, and `button` is there."""
+    """Wait until the picture is shown, its boxes can be dragged, and `button` is there."""
     page.locator(".konvajs-content canvas").first.wait_for()
     page.get_by_test_id(button).wait_for()
     page.wait_for_function(

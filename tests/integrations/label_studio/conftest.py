@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import httpx
 import pytest
 
@@ -10,8 +11,13 @@ from sparsedet.annotations import Dataset
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
-from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
-from tests.integrations.label_studio.samples import write_images
+from sparsedet.integrations.label_studio.demo.project_setup import (
+    create_project,
+    labelling_config,
+    set_up_project,
+    upload_images,
+)
+from tests.integrations.label_studio.samples import scene, write_images
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +27,7 @@ def tool(label_studio: LocalServer) -> LabelStudioTool:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A fresh project of three images, pulled."""
+    """A fresh project, pulled."""
 
     project: str
     dataset: Dataset
@@ -30,10 +36,8 @@ class Pulled:
 
 @pytest.fixture
 def pulled(tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest) -> Pulled:
-    drawn = write_images(tmp_path / "source", count=3)
-    title = request.node.name[:40]
-    project = set_up_project(tool.connection, title, drawn, tmp_path / "source")
-    return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)
+    """Three images, all annotated."""
+    return _pull(tool, tmp_path, write_images(tmp_path / "source", count=3), request)
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +57,29 @@ def half_annotated(tool: LabelStudioTool, tmp_path: Path, request: pytest.Fixtur
     """Two images, the second of which nobody has annotated."""
     drawn = write_images(tmp_path / "source", count=2)
     drawn = drawn.with_boxes(box for box in drawn.boxes if box.image_id == 1)
+    return _pull(tool, tmp_path, drawn, request)
+
+
+def _pull(
+    tool: LabelStudioTool, folder: Path, drawn: Dataset, request: pytest.FixtureRequest
+) -> Pulled:
     title = request.node.name[:40]
-    project = set_up_project(tool.connection, title, drawn, tmp_path / "source")
-    return Pulled(project, tool.pull(project, tmp_path / "images"), tmp_path)
+    project = set_up_project(tool.connection, title, drawn, folder / "source")
+    return Pulled(project, tool.pull(project, folder / "images"), folder)
+
+
+@pytest.fixture
+def project(tool: LabelStudioTool, request: pytest.FixtureRequest) -> int:
+    """An empty project with the labels cat and dog."""
+    config = labelling_config(["cat", "dog"])
+    number: int = create_project(tool.connection, request.node.name[:50], config)
+    return number
+
+
+@pytest.fixture
+def address(tool: LabelStudioTool, project: int, tmp_path: Path) -> str:
+    """The address of an image in that project."""
+    path = tmp_path / "scene.png"
+    cv2.imwrite(str(path), scene())
+    addresses: list[str] = upload_images(tool.connection, project, [path])
+    return addresses[0]

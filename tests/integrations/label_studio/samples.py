@@ -1,4 +1,4 @@
-"""Pictures and boxes to fill a server with."""
+"""Pictures and boxes for projects on a server, and results as the server holds them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
+from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE
 
 CATEGORIES = (Category(1, "orange"), Category(2, "parcel"))
 
@@ -24,9 +25,39 @@ FOUND_BY_MODEL: dict[str, tuple[int, XYXY, float]] = {
 }
 WIDTH, HEIGHT = 640, 480
 
+PLACE = {"x": 10.0, "y": 10.0, "width": 20.0, "height": 20.0, "rotation": 0.0}
+"""In percent of the image."""
+
+
+def rectangle(
+    label: str = "cat", size: tuple[int, int] = (WIDTH, HEIGHT), **changes: Any
+) -> dict[str, Any]:
+    """A rectangle of a `result` list, with these keys changed."""
+    return {
+        "id": "r1",
+        "from_name": "label",
+        "to_name": "image",
+        "type": "rectanglelabels",
+        "original_width": size[0],
+        "original_height": size[1],
+        "value": {**PLACE, "rectanglelabels": [label]},
+        **changes,
+    }
+
+
+def complete_mark(control: str = "sparsedet_complete") -> dict[str, Any]:
+    """The result that says that every object has a box."""
+    return {
+        "id": "mark",
+        "from_name": control,
+        "to_name": "image",
+        "type": "choices",
+        "value": {"choices": [COMPLETE_CHOICE]},
+    }
+
 
 def scene() -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """A wooden table with oranges and parcels on it; nothing lies under `mined-wrong`."""
+    """A wooden table with oranges and parcels on it, and nothing at `mined-wrong`."""
     noise = np.random.default_rng(1).normal(0, 5, (HEIGHT, WIDTH, 1))
     grain = 9 * np.sin(np.linspace(0, 60, HEIGHT))[:, None, None]
     picture = np.clip(np.array([96, 138, 176]) + grain + noise, 0, 255).astype(np.uint8)

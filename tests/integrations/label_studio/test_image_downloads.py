@@ -1,9 +1,21 @@
-"""Addresses of images, and names for their files."""
+"""Downloading images: addresses, file names, and what a real server serves."""
 
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import cv2
 import pytest
 
+from sparsedet.annotations import check_images
 from sparsedet.errors import ToolError
+from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.demo.project_setup import import_tasks
 from sparsedet.integrations.label_studio.project_pull import cache_name, image_url
+from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.samples import scene
 
 SERVER = "http://labels.example:8080"
 
@@ -56,3 +68,104 @@ def test_addresses_become_urls(server: str, address: str, url: str) -> None:
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ToolError, match="task 7: can't download the image"):
         image_url(SERVER, 7, address)
+
+
+@pytest.mark.label_studio
+def test_local_files_with_awkward_names(
+    label_studio: LocalServer, tool: LabelStudioTool, project: int, tmp_path: Path
+) -> None:
+    name = "an image; $(touch x) é.jpg"
+    folder = label_studio.data_dir.parent / "documents" / "set"
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(tmp_path / "x.jpg"), scene())
+    (tmp_path / "x.jpg").rename(folder / name)
+    storage = tool.connection.client.import_storage.local.create(
+        project=project, path=str(folder), regex_filter=".*jpg", use_blob_urls=True
+    )
+    assert storage.id
+    tool.connection.client.import_storage.local.sync(storage.id)
+    dataset = tool.pull(str(project), tmp_path / "images")
+    (image,) = dataset.images
+    assert image.file_name == f"{image.id}-an_image_touch_x_é.jpg"
+    check_images(dataset, tmp_path / "images")
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """An image server that is not Label Studio."""
+
+    keys_seen: list[str | None]
+    picture: bytes
+
+    def do_GET(self) -> None:
+        type(self).keys_seen.append(self.headers["Authorization"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.picture)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    _Elsewhere.keys_seen = []
+    _Elsewhere.picture = cv2.imencode(".jpg", scene())[1].tobytes()
+    with HTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.label_studio
+def test_other_hosts_never_see_the_key(
+    tool: LabelStudioTool, project: int, tmp_path: Path, elsewhere: str
+) -> None:
+    import_tasks(tool.connection, project, [{"data": {"image": f"{elsewhere}/a/b.jpg?x=1"}}])
+    dataset = tool.pull(str(project), tmp_path / "images")
+    assert dataset.images[0].file_name.endswith("-b.jpg")
+    assert _Elsewhere.keys_seen == [None]
+
+
+@pytest.mark.label_studio
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("/data/upload/1/gone.jpg", "/data/upload/1/gone.jpg is missing: .* status 500"),
+        ("/data/local-files/?d=set/gone.jpg", "is missing: the server answered with status 404"),
+        ("/health", r"what came is no readable image \(text/html"),
+        ("http://127.0.0.1:9/x.jpg?signature=secret", r"http://127.0.0.1:9/x.jpg is missing"),
+        ("s3://bucket/x.jpg", r"can't download the image s3://"),
+        (["a.jpg", "b.jpg"], r"no image under 'image' \(found list\)"),
+        ("", r"no image under 'image'"),
+    ],
+)
+def test_an_image_that_can_not_be_had_names_its_task(
+    tool: LabelStudioTool, project: int, tmp_path: Path, image: object, message: str
+) -> None:
+    (task,) = import_tasks(tool.connection, project, [{"data": {"image": image}}])
+    with pytest.raises(ToolError, match=message) as caught:
+        tool.pull(str(project), tmp_path / "images")
+    assert str(caught.value).startswith(f"task {task}: ")
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / "images").exists() or not list((tmp_path / "images").iterdir())
+
+
+@pytest.mark.label_studio
+def test_an_interrupted_pull_resumes(
+    tool: LabelStudioTool, pulled: Pulled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "interrupted"
+    monkeypatch.setattr("sparsedet.integrations.label_studio.project_pull.THREADS", 1)
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "downloading images" and done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tool.pull(pulled.project, images, interrupt)
+    there = {path: path.stat().st_mtime_ns for path in images.iterdir()}
+    assert 1 <= len(there) < len(pulled.dataset.images)
+    dataset = tool.pull(pulled.project, images)
+    assert dataset == pulled.dataset
+    assert {path.name for path in images.iterdir()} == {image.file_name for image in dataset.images}
+    assert {path: path.stat().st_mtime_ns for path in there} == there

@@ -13,22 +13,14 @@ from sparsedet.integrations.label_studio.regions import (
     newest,
     read_regions,
 )
+from tests.integrations.label_studio import samples
+from tests.integrations.label_studio.samples import PLACE
 
 CONFIG = parse_config(labelling_config(["cat", "dog"]), "7")
-PLACE = {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 0}
 
 
 def rectangle(**changes: Any) -> dict[str, Any]:
-    region = {
-        "id": "r1",
-        "from_name": "label",
-        "to_name": "image",
-        "type": "rectanglelabels",
-        "original_width": 200,
-        "original_height": 100,
-        "value": {**PLACE, "rectanglelabels": ["dog"]},
-    }
-    return region | changes
+    return samples.rectangle("dog", (200, 100), **changes)
 
 
 def labelled(*labels: Any, **place: Any) -> dict[str, Any]:
@@ -77,7 +69,7 @@ def test_a_note_leaves_a_box_undecided(meta: Any, unsure: bool) -> None:
         ({"origin": "prediction-changed"}, True),
     ],
 )
-def test_score_and_origin_tell_a_models_boxes(more: dict[str, Any], predicted: bool) -> None:
+def test_score_and_origin_mark_a_models_boxes(more: dict[str, Any], predicted: bool) -> None:
     assert read(rectangle(**more))[0][0].predicted is predicted
 
 
@@ -169,7 +161,7 @@ def test_changed_boxes_are_counted_apart_and_the_warning_names_the_first_task() 
         ([rectangle()], False),
     ],
 )
-def test_only_the_explicit_mark_vouches_for_an_image(results: Any, complete: bool) -> None:
+def test_only_the_explicit_mark_makes_an_image_complete(results: Any, complete: bool) -> None:
     assert is_complete(results, CONFIG) is complete
 
 

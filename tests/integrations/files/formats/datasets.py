@@ -75,8 +75,11 @@ def _picture(suffix: str, width: int, height: int, orientation: int) -> bytes:
     return content.getvalue()
 
 
-def objects(dataset: Dataset) -> dict[str, list[tuple[str, XYXY]]]:
-    """Return class and box of all objects by file name, in the order of the boxes."""
+def objects(dataset: Dataset) -> dict[str, list[tuple[str, Any]]]:
+    """Return class and XYXY box of all objects by file name, in the order of the boxes.
+
+    The boxes have no type, so that they can be compared with `pytest.approx`.
+    """
     return {
         image.file_name: [
             (dataset.category_by_id[box.category_id].name, box.xyxy)

@@ -1,4 +1,4 @@
-"""Changing boxes in xml and txt files: nothing beside them changes."""
+"""Changing boxes in xml and txt files: nothing else in them changes."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 
 from sparsedet.annotations import XYXY
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.integrations.files.formats.voc_edit import edit_xml
-from sparsedet.integrations.files.formats.yolo_edit import edit_labels
+from sparsedet.integrations.files.formats.voc_xml import edit_xml
+from sparsedet.integrations.files.formats.yolo_labels import edit_labels
 
 XML = """<?xml version="1.0" encoding="{encoding}"?>
 <!-- made by hand: café -->
@@ -37,7 +37,8 @@ def xml_file(folder: Path, encoding: str = "utf-8", end: str = "\n") -> Path:
 
 def edited(path: Path, **changes: object) -> str:
     wanted = {"removed": (), "edited": {}, "added": (), **changes}
-    return edit_xml(path, [DOG, CAT], **wanted).decode("utf-8")
+    content: bytes = edit_xml(path, [DOG, CAT], **wanted)
+    return content.decode("utf-8")
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:

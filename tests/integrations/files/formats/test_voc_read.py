@@ -99,7 +99,7 @@ def test_the_development_kit(voc: Path) -> None:
         (("annotations/day/a.xml", "images/day/a.png"), "images"),
         (("day/a.xml", "day/a.jpg"), "."),
     ],
-    ids=["VOCdevkit", "Label Studio", "lower case", "xml files beside images"],
+    ids=["VOCdevkit", "Label Studio", "lower case", "xml files next to images"],
 )
 def test_layouts(layout: tuple[str, str], image_folder: str, tmp_path: Path) -> None:
     xml, image = layout
@@ -151,7 +151,7 @@ ANNOTATED = """<annotation verified="yes">
 """
 
 
-def test_attributes_and_what_stands_beside_the_corners_are_kept(tmp_path: Path) -> None:
+def test_attributes_and_further_elements_of_a_box_are_kept(tmp_path: Path) -> None:
     """LabelImg marks files as verified, other tools give the angles of boxes."""
     write(tmp_path, "Annotations/a.xml", ANNOTATED)
     write_image(tmp_path / "JPEGImages/a.jpg")
@@ -178,7 +178,7 @@ def test_attributes_and_what_stands_beside_the_corners_are_kept(tmp_path: Path) 
     assert any("@verified (1)" in text for text in lost)
 
 
-def test_a_workspace_beside_the_images_is_no_part_of_them(tmp_path: Path) -> None:
+def test_a_workspace_among_the_images_is_left_out(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "loop/images"):
         write_image(folder / "a.jpg")
     write(tmp_path, "a.xml", annotation(box("1", "1", "9", "9")))
@@ -244,7 +244,7 @@ def test_annotations_without_images(voc: Path) -> None:
     assert sizes(dataset) == {"000001.jpg": (120, 80)}
 
 
-def test_files_that_count_from_zero_are_told_of(
+def test_files_that_count_from_zero_give_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     boxes = box("0", "5", "9", "9") + box("5", "5", "9", "9")
@@ -317,7 +317,7 @@ def test_what_is_refused(content: str, message: str, tmp_path: Path) -> None:
         read_dataset(tmp_path, format="voc")
 
 
-def test_images_that_can_not_be_told_apart(tmp_path: Path) -> None:
+def test_ambiguous_images(tmp_path: Path) -> None:
     write(tmp_path, "Annotations/a.xml", annotation())
     write_image(tmp_path / "JPEGImages/a.jpg")
     write_image(tmp_path / "JPEGImages/a.png")

@@ -76,7 +76,7 @@ def test_layouts(
     assert all((folder / image.file_name).is_file() for image in dataset.images)
     assert {name: len(boxes) for name, boxes in objects(dataset).items()} == found
     assert [(c.id, c.name) for c in dataset.categories] == [(1, "dog"), (2, "cat")]
-    assert {(name, xyxy) == ("dog", XYXY) for b in objects(dataset).values() for name, xyxy in b}
+    assert all(object == ("dog", XYXY) for found in objects(dataset).values() for object in found)
 
 
 def test_an_export_of_label_studio(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_splits_keep_the_ids_of_the_whole(tmp_path: Path) -> None:
         read_dataset(tmp_path, split="test")
 
 
-def test_a_missing_split_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_split_gives_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = f"train: images/train\nval: images/val\n{NAMES}"
     dataset_folder(tmp_path, data, ["images/train/a.jpg"], [])
     assert len(read_dataset(tmp_path).dataset.images) == 1
@@ -152,11 +152,11 @@ def test_nothing_leads_out_of_the_folder(place: str, tmp_path: Path) -> None:
         assert names == ["a.jpg"]
 
 
-def test_rounding_is_forgiven(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_rounding_errors_are_accepted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset_folder(tmp_path, NAMES, ["images/a.jpg"], [])
     write(tmp_path, "labels/a.txt", "0 0.5 0.5 1.00001 1\n1.0 0.95 0.5 0.1001 0.2\n")
     one, other = read_dataset(tmp_path).dataset.boxes
-    assert one.xyxy == (0, 0, 120, 80)
+    assert one.xyxy == (0.0, 0.0, 120.0, 80.0)
     assert (other.category_id, other.xyxy[2]) == (2, 120)
     assert not caplog.records
     write(tmp_path, "labels/a.txt", "0 0.95 0.5 0.2 0.2\n")

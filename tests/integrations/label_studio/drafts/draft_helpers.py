@@ -28,13 +28,6 @@ POLYGON = {
     "to_name": "image",
     "value": {"points": [[1, 2], [3.25, 4], [5, 1]], "closed": True, "polygonlabels": ["leaf"]},
 }
-COMPLETE = {
-    "id": "mark",
-    "type": "choices",
-    "from_name": "sparsedet_complete",
-    "to_name": "image",
-    "value": {"choices": ["Every object has a box"]},
-}
 
 
 def push(
@@ -45,9 +38,10 @@ def push(
     **options: Any,
 ) -> PushReport:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    return push_drafts(
+    report: PushReport = push_drafts(
         tool.connection, pulled.project, pulled.dataset, boxes, model_version=version, **options
     )
+    return report
 
 
 def pull_again(tool: LabelStudioTool, pulled: Pulled) -> Pulled:
@@ -119,4 +113,5 @@ def reviewed(
     tool: LabelStudioTool, pulled: Pulled, pushed: Sequence[PushedImage] | None = None
 ) -> list[ReviewedImage]:
     images = pushed_images(pulled) if pushed is None else pushed
-    return read_reviewed_drafts(tool.connection, pulled.project, images)
+    found: list[ReviewedImage] = read_reviewed_drafts(tool.connection, pulled.project, images)
+    return found

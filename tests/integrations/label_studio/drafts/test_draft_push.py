@@ -12,7 +12,6 @@ from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
     BOXES,
     CHANGED,
-    COMPLETE,
     IMAGES,
     POLYGON,
     add_draft,
@@ -27,6 +26,7 @@ from tests.integrations.label_studio.drafts.draft_helpers import (
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     FOUND_BY_MODEL,
+    complete_mark,
     mined_boxes,
 )
 
@@ -37,7 +37,7 @@ def test_a_draft_holds_the_annotation_as_it_is_and_the_mined_boxes(
     tool: LabelStudioTool, pulled: Pulled
 ) -> None:
     annotation = tasks(tool, pulled)[0]["annotations"][0]
-    drawn = [*annotation["result"], POLYGON, COMPLETE]
+    drawn = [*annotation["result"], POLYGON, complete_mark()]
     save(tool.connection, annotation["id"], drawn)
     pulled = pull_again(tool, pulled)
     before = [task["annotations"] for task in tasks(tool, pulled)]
@@ -159,7 +159,8 @@ def test_a_draft_that_is_touched_during_the_push_is_left_alone(
 
     new = MinedBox("new", pulled.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
     report = push(tool, pulled, [new], progress=touch)
-    assert (report.created, report.skipped.keys()) == (0, {str(mine["task"])})
+    assert report.created == 0
+    assert report.skipped.keys() == {str(mine["task"])}
     assert drafts(tool, pulled)[0]["result"] == [POLYGON]
 
 

@@ -1,4 +1,4 @@
-"""Draft mode against a real server: what reviews tell."""
+"""Draft mode against a real server: what reviews say."""
 
 import pytest
 
@@ -10,7 +10,6 @@ from sparsedet.integrations.label_studio.drafts.draft_tasks import is_signed, si
 from sparsedet.ledger import judge
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
-    COMPLETE,
     IMAGES,
     POLYGON,
     by_editor,
@@ -26,12 +25,13 @@ from tests.integrations.label_studio.drafts.draft_helpers import (
 )
 from tests.integrations.label_studio.samples import (
     FOUND_BY_MODEL,
+    complete_mark,
 )
 
 pytestmark = pytest.mark.label_studio
 
 
-def test_a_saved_draft_tells_accepted_edited_and_rejected(
+def test_a_saved_draft_gives_accepted_edited_and_rejected(
     tool: LabelStudioTool, pulled: Pulled, label_studio: LocalServer
 ) -> None:
     first = tasks(tool, pulled)[0]["annotations"][0]
@@ -41,7 +41,7 @@ def test_a_saved_draft_tells_accepted_edited_and_rejected(
     assert reviewed(tool, pulled) == []  # the drafts wait
     draft = drafts(tool, pulled)[0]
     changed = without(by_editor(draft["result"], mined_moved_1=50.0), "mined-wrong-1")
-    save(tool.connection, first["id"], [*changed, COMPLETE])
+    save(tool.connection, first["id"], [*changed, complete_mark()])
 
     (image,) = reviewed(tool, pulled)
     assert image.tool_id == str(draft["task"])
@@ -137,7 +137,7 @@ def test_an_earlier_review_is_known_while_a_later_draft_waits(
     assert [image.shown for image in reviewed(tool, pulled, both)] == [set(rejected), {"new"}]
 
 
-def test_the_mark_tells_our_lists_from_changed_ones() -> None:
+def test_the_mark_shows_which_lists_were_changed() -> None:
     mined = [{"id": "a", "value": {"x": 12.5}}, {"id": "b", "value": {"x": 1e-7}}]
     ours = signed([POLYGON, "not a region"], mined)
     assert is_signed(ours)

@@ -11,22 +11,14 @@ from sparsedet.integrations.label_studio.predictions import StoredPrediction
 from sparsedet.integrations.label_studio.regions import Oddities
 from sparsedet.integrations.label_studio.review_project.annotation_patch import Patch, apply, judge
 from sparsedet.integrations.label_studio.review_project.review_tasks import ReviewTask
+from tests.integrations.label_studio.samples import PLACE, complete_mark, rectangle
 
 CONFIG = parse_config(labelling_config(["cat", "dog"]), "7")
 
 
 def box(id: str | None, x: float = 10.0, label: str = "cat", **more: Any) -> dict[str, Any]:
-    place = {"x": x, "y": 10.0, "width": 20.0, "height": 20.0, "rotation": 0}
-    return {
-        "id": id,
-        "from_name": "label",
-        "to_name": "image",
-        "type": "rectanglelabels",
-        "original_width": 200,
-        "original_height": 100,
-        "value": {**place, "rectanglelabels": [label]},
-        **more,
-    }
+    value = {**PLACE, "x": x, "rectanglelabels": [label]}
+    return rectangle(label, (200, 100), id=id, value=value, **more)
 
 
 def mined(id: str, x: float = 50.0, **more: Any) -> dict[str, Any]:
@@ -63,7 +55,7 @@ def test_what_repeats_the_place_of_a_changed_box_moves_with_it() -> None:
     assert (patch.added, patch.edited, patch.removed) == (0, 1, 0)
 
 
-def test_a_turned_box_stays_turned_when_only_its_label_changes() -> None:
+def test_a_rotated_box_stays_rotated_when_only_its_label_changes() -> None:
     turned = box("h")
     turned["value"]["rotation"] = 90.0
     upright = box("h")  # as the push shows it: 20 x 40 pixels turned about (20, 10)
@@ -92,8 +84,8 @@ def test_a_box_is_not_doubled_where_one_is_that_nobody_was_shown() -> None:
     source = [box("h"), box("unseen", 51.0), box("other", 51.0, "dog")]
     assert not merge(source, review([box("h"), mined("m1")], box("h"), mined("m1"))).changes
     assert not merge(source, review(None, box("drawn", 12.0))).changes
-    beside = review([*source, mined("m1")], *source, mined("m1"))
-    assert merge(source, beside).added == 1
+    shown = review([*source, mined("m1")], *source, mined("m1"))
+    assert merge(source, shown).added == 1
 
 
 def test_what_two_reviewers_drew_is_added_once() -> None:
@@ -121,7 +113,7 @@ def test_a_later_review_that_leaves_a_box_overrules_nothing() -> None:
 
 
 def test_undecided_boxes_stay_out_and_peoples_own_stay_in() -> None:
-    unsure = {"meta": {"text": ["unsure"]}}
+    unsure: dict[str, Any] = {"meta": {"text": ["unsure"]}}
     reviewed = review(
         [box("h"), mined("m1")],
         box("h", 30.0, **unsure),
@@ -144,14 +136,7 @@ def test_what_no_box_can_be_made_of_is_neither_added_nor_removed() -> None:
 
 
 def test_the_mark_replaces_what_its_control_said_before() -> None:
-    assert CONFIG.complete
-    mark = {
-        "id": "m",
-        "from_name": CONFIG.complete.control,
-        "to_name": "image",
-        "type": "choices",
-        "value": {"choices": [CONFIG.complete.choice]},
-    }
+    mark = complete_mark()
     before = {**mark, "id": "old", "value": {"choices": ["not yet"]}}
     patch = merge([before, box("h")], review([box("h")], box("h"), mark))
     assert patch == Patch(({**before, "value": mark["value"]}, box("h")), 0, 0, 0, True)

@@ -18,7 +18,7 @@ from tests.integrations.label_studio.samples import FOUND_BY_MODEL, mined_boxes
 
 pytestmark = pytest.mark.label_studio
 
-# What people may have in an annotation beside boxes, and how it must come out of a merge.
+# What else people may have in an annotation, and how it must come out of a merge.
 OTHER_RESULTS: list[dict[str, Any]] = [
     {
         "id": "outline",
@@ -45,7 +45,10 @@ class Pushed:
     images: tuple[PushedImage, ...]
 
     def merge(self, *, write: bool = True) -> Sequence[MergedImage]:
-        return self.tool.merge(self.project, self.review_project, self.images, write=write)
+        merged: Sequence[MergedImage] = self.tool.merge(
+            self.project, self.review_project, self.images, write=write
+        )
+        return merged
 
     def annotation(self, image: int) -> dict[str, Any]:
         """Return the one annotation of an image, as the server has it."""
@@ -83,10 +86,6 @@ def rewrite(tool: LabelStudioTool, task: int, *more: dict[str, Any]) -> None:
     assert annotation.id
     result = [*(annotation.result or []), *more]
     tool.connection.client.annotations.update(annotation.id, result=result)
-
-
-def boxes(regions: Sequence[ReviewedRegion]) -> dict[str, ReviewedRegion]:
-    return {region.region_id.rpartition("-")[0] or region.region_id: region for region in regions}
 
 
 def review(tool: LabelStudioTool, pushed: Pushed, image: int, **changes: Any) -> None:

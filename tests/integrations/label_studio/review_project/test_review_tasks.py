@@ -143,7 +143,7 @@ def test_every_outcome(workspace: Path, tool: LabelStudioTool, env: dict[str, st
     assert json.loads((workspace / "out.json").read_text()) == outcomes
 
 
-def test_what_a_review_leaves_open_and_what_it_vouches_for(
+def test_unsure_boxes_unreadable_ones_and_complete_images(
     tool: LabelStudioTool, pulled: Pulled
 ) -> None:
     mined = mined_boxes(pulled.dataset)
@@ -161,13 +161,13 @@ def test_what_a_review_leaves_open_and_what_it_vouches_for(
         second.task.id, result=result, parent_prediction=second.prediction.id
     )
 
-    vouched, other = tool.reviewed(project)
-    assert {region.region_id for region in vouched.regions if region.unsure} == unsure
-    assert len(vouched.regions) == len(first.regions)
-    assert (vouched.complete, other.complete) == (True, False)
-    doubtful = result[-1]["id"]
-    assert doubtful not in {region.region_id for region in other.regions} | other.shown
-    assert other.shown | {doubtful} == second.prediction.region_ids
+    complete, other = tool.reviewed(project)
+    assert {region.region_id for region in complete.regions if region.unsure} == unsure
+    assert len(complete.regions) == len(first.regions)
+    assert (complete.complete, other.complete) == (True, False)
+    unreadable = result[-1]["id"]
+    assert unreadable not in {region.region_id for region in other.regions} | other.shown
+    assert other.shown | {unreadable} == second.prediction.region_ids
     assert tool.open_reviews(project) == [third]
 
 
@@ -205,7 +205,7 @@ def test_pushing_again_changes_nothing(untouched: Path, env: dict[str, str]) -> 
     assert result.err == ""
 
 
-def test_a_lost_ledger_is_healed_by_pushing_again(untouched: Path, env: dict[str, str]) -> None:
+def test_a_lost_ledger_is_filled_by_pushing_again(untouched: Path, env: dict[str, str]) -> None:
     (untouched / "ledger.sqlite").unlink()
     again = run("push", untouched / "mined.json", "--data", untouched / "train.json", env=env)
     assert (again["created"], again["new_in_ledger"]) == (0, 3 * PER_IMAGE)

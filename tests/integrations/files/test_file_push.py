@@ -26,7 +26,7 @@ def test_what_is_put_up(pulled: Pulled) -> None:
         ("wrong", "mined"),
     ]
     assert shown.boxes[1].extra == {"score": 0.95, "threshold": 0.5}
-    assert shown.boxes[1].xyxy == (70, 40, 100, 70)
+    assert shown.boxes[1].xyxy == (70.0, 40.0, 100.0, 70.0)
     assert len({box.id for box in shown.boxes}) == 6
     assert shown.verified_negatives == ()
     assert "contributor" not in shown.extra["info"]
@@ -77,7 +77,7 @@ def test_what_has_been_put_up_is_not_changed(pulled: Pulled) -> None:
     assert after["images"][1]["file_name"] == "night/b.png"
 
 
-def test_annotations_that_changed_since_are_told(pulled: Pulled) -> None:
+def test_annotations_that_changed_since_are_reported(pulled: Pulled) -> None:
     pulled.push()
     content = read(pulled.annotations)
     content["annotations"].pop(0)

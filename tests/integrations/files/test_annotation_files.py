@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,12 @@ class Project:
         folder, suffix = {"voc": ("Annotations", "xml"), "yolo": ("labels", "txt")}[self.format]
         return self.folder / folder / f"{stem}.{suffix}"
 
+    @property
+    def image_folder(self) -> Path:
+        folder = read_dataset(self.folder).images
+        assert folder is not None
+        return folder
+
     def files(self) -> dict[str, bytes]:
         """Return all files but images and reviews."""
         return {
@@ -115,7 +122,7 @@ def mined(dataset: Dataset) -> list[MinedBox]:
     ]
 
 
-def near(*expected: tuple[str, XYXY]) -> list[tuple[str, XYXY]]:
+def near(*expected: tuple[str, XYXY]) -> list[tuple[str, Any]]:
     """Return objects as they are compared: within a hundredth of a pixel."""
     return [(name, pytest.approx(box, abs=0.01)) for name, box in expected]
 
@@ -126,7 +133,7 @@ def test_what_is_pulled(project: Project) -> None:
     assert [image.tool_id for image in project.dataset.images] == [DAY, NIGHT, EMPTY]
     assert {box.origin for box in project.dataset.boxes} == {"human"}
     assert objects(project.dataset)[NIGHT] == near(("bus", (5, 5, 35, 35)))
-    assert (project.images / NIGHT).samefile(read_dataset(project.folder).images / NIGHT)
+    assert (project.images / NIGHT).samefile(project.image_folder / NIGHT)
 
 
 def test_boxes_are_known_by_their_place(project: Project) -> None:
@@ -160,7 +167,7 @@ def test_one_box_twice_has_two_ids(project: Project) -> None:
     assert [box.tool_id for box in again.boxes] == ids[2:]
 
 
-def test_a_merge_tells_first_and_then_writes(
+def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
     judged: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = judged.files()
@@ -214,7 +221,7 @@ def test_a_second_merge_finds_nothing_to_do(judged: Project, ledger_knows: bool)
     assert judged.files() == after
 
 
-def test_a_cut_off_merge_goes_on(judged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_merge_resumes(judged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the machine stops between two files."""
     real = os.replace
     done: list[str] = []
@@ -256,7 +263,7 @@ def test_a_source_that_changed_is_a_conflict(judged: Project) -> None:
 
 
 def test_an_image_that_is_gone_is_a_conflict(judged: Project) -> None:
-    (read_dataset(judged.folder).images / EMPTY).unlink()
+    (judged.image_folder / EMPTY).unlink()
     assert "no longer has the image" in judged.merge(judged.pushed(), write=True)[EMPTY].detail
 
 
@@ -298,7 +305,7 @@ def test_a_class_that_is_gone(judged: Project) -> None:
     assert judged.files() == before
 
 
-def test_a_workspace_inside_the_project_is_no_part_of_it(project: Project) -> None:
+def test_a_workspace_inside_the_project_is_left_out(project: Project) -> None:
     inside = project.folder / "loop"
     shutil.copytree(project.images, inside / "images")
     (inside / "sparsedet.toml").touch()
@@ -308,7 +315,7 @@ def test_a_workspace_inside_the_project_is_no_part_of_it(project: Project) -> No
 
 def test_projects_that_are_refused(project: Project, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="is the project itself"):
-        project.tool.pull("cars", read_dataset(project.folder).images)
+        project.tool.pull("cars", project.image_folder)
     (project.folder / "data.yaml").write_text("names: [dog]\n", encoding="utf-8")
     (project.folder / "Annotations").mkdir(exist_ok=True)
     (project.folder / "Annotations" / "x.xml").write_text("<annotation/>", encoding="utf-8")

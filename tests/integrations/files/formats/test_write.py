@@ -1,7 +1,8 @@
-"""What formats can't hold: it is said, and it is gone afterwards, but for nothing else."""
+"""What formats can't hold is counted, and the folders that they write."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,14 @@ PLAIN = Dataset(
 )
 
 
-def changed(number: int = 0, **changes: object) -> Dataset:
+def changed(number: int = 0, **changes: Any) -> Dataset:
     """Return `PLAIN` with a box changed."""
     boxes = list(PLAIN.boxes)
     boxes[number] = replace(boxes[number], **changes)
     return PLAIN.with_boxes(boxes)
 
 
-def first_image(**changes: object) -> Dataset:
+def first_image(**changes: Any) -> Dataset:
     first = replace(PLAIN.images[0], **changes)
     return replace(PLAIN, images=(first, PLAIN.images[1]))
 
@@ -120,7 +121,7 @@ def test_crowd_regions_do_not_become_boxes(name: str, tmp_path: Path) -> None:
     }
 
 
-def test_outlines_stay_outlines_and_boxes_beside_them_boxes(tmp_path: Path) -> None:
+def test_outlines_stay_outlines_and_boxes_stay_boxes(tmp_path: Path) -> None:
     """In a file with outlines, Ultralytics would read `cx cy w h` as two corners."""
     dataset = changed(1, image_id=1, extra={"segmentation": [TRIANGLE]}, xyxy=(10, 10, 20, 20))
     load_format("yolo").write(dataset, tmp_path, images=write_images(PLAIN, tmp_path / "images"))

@@ -35,7 +35,7 @@ def merge(pulled: Pulled, pushed: list[PushedImage], *, write: bool) -> dict[str
     return {image.tool_id: image for image in merged}
 
 
-def test_a_merge_tells_first_and_then_writes(judged: Pulled) -> None:
+def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(judged: Pulled) -> None:
     before = judged.annotations.read_bytes()
     planned = merge(judged, judged.pushed(), write=False)
     assert judged.annotations.read_bytes() == before
@@ -136,7 +136,7 @@ def next_round(judged: Pulled, content: Any) -> tuple[Pulled, list[PushedImage]]
 
 
 def merged_and_stripped(judged: Pulled) -> Any:
-    """The merged project after it went through a tool that numbers boxes anew, without ids."""
+    """The merged project after it went through a tool that renumbers boxes and drops ids."""
     merge(judged, judged.pushed(), write=True)
     content = strip(read(judged.annotations))
     for image in content["images"]:

@@ -30,7 +30,6 @@ from .review_files import (
 )
 
 _REVIEW_KEYS = {"score", "threshold"}
-
 _INSTRUCTIONS = """\
 Boxes to review
 ===============

@@ -16,11 +16,11 @@ class Verdict:
     """How the annotations of an image should be. What it does not name stays as it is."""
 
     kept: Mapping[str, ReviewedRegion]
-    """Region id -> the box as it should stand."""
+    """Region id -> the box as it should be."""
     origins: Mapping[str, str]
     """Region id -> `human`, `accepted` or `edited`, of the boxes in `kept`."""
     gone: Mapping[str, ReviewedRegion]
-    """Region id -> the box as it was put up, of those that should not stand."""
+    """Region id -> the box as it was put up, of those that should be removed."""
     complete: bool
     version: str | None
     """The state of the annotations that the reviews start from, an `Image.tool_version`."""
@@ -44,7 +44,7 @@ class Changes:
         return bool(self.added or self.edited or self.removed or self.marks_complete)
 
     def regions(self) -> list[ReviewedRegion]:
-        """Return the boxes that will stand where they do not stand now."""
+        """Return the boxes that are new or changed."""
         return [*self.edited.values(), *(region for region, _ in self.added)]
 
 

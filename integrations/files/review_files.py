@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 TO_REVIEW = "to_review.json"
 REVIEWED = "reviewed.json"
 INSTRUCTIONS = "README.txt"
-
 MINED = "mined"
 """`origin` of a box that is up for review; no origin of an annotation."""
 

@@ -28,9 +28,7 @@ THREADS = 6
 """Small files are bound by the round trip; one by one a local server gives about 32 per second."""
 
 READ_SECONDS = 60.0
-
 _MAX_NAME_BYTES = 120
-
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 

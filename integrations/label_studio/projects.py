@@ -10,7 +10,6 @@ from .connection import Connection, project_number
 from .label_config import LabelConfig, parse_config
 
 _PAGE = 5000
-
 HIDDEN_COLUMNS = [
     "tasks:inner_id",
     "tasks:annotations_results",

@@ -38,7 +38,7 @@ class Region:
     """None in some imported annotations."""
     category_id: int
     xyxy: XYXY
-    """Absolute pixels of the upright image."""
+    """XYXY in absolute pixels of the upright image."""
     score: float | None
     """The model's confidence, 0 to 1; None for boxes that people drew."""
     unsure: bool = False
@@ -49,7 +49,7 @@ class Region:
 
 @dataclass
 class Oddities:
-    """Counts what could not be read as it stands, for one warning about a whole project."""
+    """Counts what could not be read as it is, for one warning about a whole project."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
@@ -61,7 +61,7 @@ class Oddities:
         self._note(task)
 
     def change(self, reason: str, task: int) -> None:
-        """Count a box that was used, but not as it stands."""
+        """Count a box that was used after a change."""
         self.changed[reason] += 1
         self._note(task)
 
@@ -71,7 +71,7 @@ class Oddities:
     def warn(self, project: str) -> None:
         """Log one warning if there was anything odd; `project` says where."""
         if self:
-            logger.warning("%s: regions not used as they stand: %s", project, self)
+            logger.warning("%s: regions not used as they are: %s", project, self)
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.changed)

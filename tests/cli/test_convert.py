@@ -46,7 +46,7 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
     )
     assert result.err == (
         "Pascal VOC can't hold: crowd regions, left out (1); marks of exhaustive images (1); "
-        "ids of images, boxes and classes, numbered anew (6)\n"
+        "ids of images, boxes and classes, renumbered (6)\n"
     )
     assert files(voc) == {
         "Annotations/b.xml",

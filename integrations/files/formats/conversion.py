@@ -146,7 +146,7 @@ def common_losses(
         _keys("classes", (category.extra for category in dataset.categories), _none),
         _keys("the file", [dataset.extra], _none),
         counted(
-            "ids of images, boxes and classes, numbered anew", _new_ids(dataset, boxes, class_ids)
+            "ids of images, boxes and classes, renumbered", _new_ids(dataset, boxes, class_ids)
         ),
     ]
     return [text for text in lost if text]

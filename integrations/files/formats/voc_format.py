@@ -61,7 +61,7 @@ class PascalVocFormat:
     """
 
     title = "Pascal VOC"
-    layout = "a folder with Annotations/*.xml and JPEGImages/, or xml files beside their images"
+    layout = "a folder with Annotations/*.xml and JPEGImages/, or xml files next to their images"
     needs_images = False
     lists_classes = False
 

@@ -3,7 +3,7 @@
 VOC counts pixels from 1, and its box holds the pixels at both ends: the development kit says that
 the top left pixel of an image has the coordinates (1, 1). `xmin=1, xmax=W` is the whole width, so
 that a box here is XYXY = (xmin - 1, ymin - 1, xmax, ymax). detectron2 reads VOC in the same way;
-torchvision hands the numbers on as they are.
+torchvision returns the numbers as they are.
 """
 
 import math
@@ -21,17 +21,14 @@ from sparsedet.tool import MOVED_PIXELS
 from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
 
 VocObject = tuple[str, XYXY]
-"""Class name and box."""
+"""Class name and XYXY box in absolute pixels."""
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
 DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
 """VOC's own keys of an object, which its evaluators ask for."""
 
 _OFFSETS = (1, 1, 0, 0)
-
 _OBJECT: Structure = {"name": {}, "bndbox": {corner: {} for corner in CORNERS}}
-
 _OBJECT_RESERVED = frozenset(
     {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "origin", "tool_id"}
     | {"segmentation", "keypoints", "num_keypoints"}
@@ -93,14 +90,14 @@ def read_size(root: ET.Element, path: Path) -> tuple[int, int] | None:
 
 
 def read_image_keys(root: ET.Element) -> dict[str, Any]:
-    """Return what a file says about its image beside name, size and objects."""
+    """Return what else a file says about its image, without name, size and objects."""
     depth = (root.findtext("size/depth") or "").strip()
     keys = read_keys(root, structure=_IMAGE, reserved=_IMAGE_RESERVED)
     return keys | ({"depth": int(depth)} if depth.isdecimal() else {})
 
 
 def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, Any]]:
-    """Return class name, XYXY box and other keys of an object.
+    """Return class name, XYXY box in absolute pixels and other keys of an object.
 
     Raises:
         AnnotationError: when it has no name, or no box of four numbers.
@@ -131,7 +128,7 @@ def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, A
 
 
 def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element:
-    """Return an `<object>`; keys that VOC can't hold are left out.
+    """Return an `<object>` of an XYXY box in pixels; keys that VOC can't hold are left out.
 
     Raises:
         AnnotationError: when the class name can't be written in XML.
@@ -166,11 +163,11 @@ def image_element(
     depth = keys.get("depth")
     depth = depth if holds_image_key("depth", depth) else _USUAL_DEPTH
     width, height = size
-    beside = {key: others.pop(key) for key in _IMAGE if key in others}
+    structured = {key: others.pop(key) for key in _IMAGE if key in others}
     first = {"folder": others.pop("folder"), "filename": file_name.rsplit("/", 1)[-1]}
     add_keys(root, first | others)
     add_keys(root, {"size": {"width": width, "height": height, "depth": depth}})
-    add_keys(root, beside, _IMAGE)
+    add_keys(root, structured, _IMAGE)
     return root
 
 

@@ -32,7 +32,7 @@ def read_keys(
         structure: children of which only their attributes and other children are keys.
         reserved: keys that mean something else in COCO; such children get a prefix.
     """
-    values = _beside(element, structure)
+    values = _other_keys(element, structure)
     taken = set(reserved)
     return {_PREFIX + key if key in taken else key: value for key, value in values.items()}
 
@@ -66,7 +66,7 @@ def writable_keys(
     return {
         name: keys[key]
         for key, name in names.items()
-        if name is not None and _is_writable_beside(name, keys[key], structure)
+        if name is not None and _is_writable_key(name, keys[key], structure)
     }
 
 
@@ -82,14 +82,14 @@ def _element_name(key: str, reserved: frozenset[str]) -> str | None:
     return bare if bare in reserved else key
 
 
-def _beside(element: ET.Element, structure: Structure) -> dict[str, Any]:
-    """Return what an element holds beside the structure."""
+def _other_keys(element: ET.Element, structure: Structure) -> dict[str, Any]:
+    """Return what an element holds in addition to the structure."""
     values = _attributes(element)
     values |= _children(child for child in element if child.tag not in structure)
     for tag, inner in structure.items():
         part = element.find(tag) if inner is not None else None
-        if part is not None and inner is not None and (beside := _beside(part, inner)):
-            values[tag] = beside
+        if part is not None and inner is not None and (inside := _other_keys(part, inner)):
+            values[tag] = inside
     return values
 
 
@@ -165,11 +165,11 @@ def _is_writable(value: Any, *, listed: bool = False) -> bool:
 def _is_writable_inside(key: Any, value: Any) -> bool:
     if key == _TEXT:
         return isinstance(value, str) and bool(value) and is_text(value)
-    return _is_writable_beside(key, value, {})
+    return _is_writable_key(key, value, {})
 
 
-def _is_writable_beside(key: Any, value: Any, structure: Structure) -> bool:
-    """Whether `_beside` makes the same of what `add_keys` adds."""
+def _is_writable_key(key: Any, value: Any, structure: Structure) -> bool:
+    """Whether `_other_keys` makes the same of what `add_keys` adds."""
     if not isinstance(key, str):
         return False
     if key.startswith("@"):
@@ -181,5 +181,5 @@ def _is_writable_beside(key: Any, value: Any, structure: Structure) -> bool:
         inner is not None
         and isinstance(value, Mapping)
         and bool(value)
-        and all(_is_writable_beside(k, v, inner) for k, v in value.items())
+        and all(_is_writable_key(k, v, inner) for k, v in value.items())
     )

@@ -18,13 +18,12 @@ Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in absolute pixels, as in COCO's `segmentation`."""
 
 YoloBox = tuple[int, XYXY]
-"""Class index and box."""
+"""Class index and XYXY box in absolute pixels."""
 
 _ROUNDING = 1e-4
 """Shares; so far may a coordinate lie outside of 0 to 1."""
 
 _BOX_COLUMNS = 5
-
 _POLYGON_COLUMNS = 7
 """The fewest: a class and three points."""
 
@@ -39,7 +38,7 @@ class YoloLabel:
     index: int
     """Of the class."""
     xyxy: XYXY
-    """Absolute pixels; may reach a little over the edge."""
+    """XYXY in absolute pixels; may reach a little over the edge."""
     polygon: Polygon | None
     """None for a box, and for an outline that is nothing but the box's corners."""
 
@@ -71,7 +70,7 @@ def read_labels(path: Path, names: Mapping[int, str], size: tuple[int, int]) -> 
 def parse_label(
     line: str, where: str, names: Mapping[int, str], size: tuple[int, int]
 ) -> YoloLabel:
-    """Return what a line says; `where` names it in errors."""
+    """Return what a line says, on an image of (width, height) `size`; `where` is for errors."""
     columns = line.split()
     count = len(columns)
     if count != _BOX_COLUMNS and (count < _POLYGON_COLUMNS or count % 2 == 0):
@@ -150,7 +149,7 @@ def edit_labels(
 
 
 def format_box(index: int, xyxy: XYXY, size: tuple[int, int]) -> str:
-    """Return the line of a box."""
+    """Return the line of an XYXY box in pixels, on an image of (width, height) `size`."""
     left, top, right, bottom = xyxy
     width, height = size
     shares = (
@@ -163,13 +162,13 @@ def format_box(index: int, xyxy: XYXY, size: tuple[int, int]) -> str:
 
 
 def format_polygon(index: int, polygon: Polygon, size: tuple[int, int]) -> str:
-    """Return the line of an outline."""
+    """Return the line of an outline in pixels, on an image of (width, height) `size`."""
     shares = (value / size[place % 2] for place, value in enumerate(polygon))
     return " ".join([str(index), *map(_share, shares)])
 
 
 def corners(xyxy: XYXY) -> Polygon:
-    """Return a box as an outline.
+    """Return an XYXY box as an outline.
 
     Ultralytics takes every line of a file for an outline as soon as one of them is one.
     """

@@ -21,11 +21,8 @@ DATA = "data.yaml"
 IMAGES, LABELS = "images", "labels"
 
 SPLITS = ("train", "val", "test")
-
 _CLASSES = "classes.txt"
-
 _DATA_FILES = (DATA, "data.yml", "dataset.yaml", "dataset.yml")
-
 _YAML = frozenset({".yaml", ".yml"})
 
 

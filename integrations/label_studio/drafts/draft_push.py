@@ -40,13 +40,9 @@ from .draft_tasks import (
 )
 
 VIEW_TITLE = "Mined boxes"
-
 CHANGED = "annotated since the pull; pull and mine again"
-
 OWN_DRAFT = "has a draft of its own; save or discard it and push again"
-
 _COLUMNS = [column for column in HIDDEN_COLUMNS if column != "tasks:draft_exists"]
-
 _VIEW = {
     "hiddenColumns": {"explore": _COLUMNS, "labeling": _COLUMNS},
     "filters": {
@@ -135,7 +131,7 @@ def push_drafts(
         elif draft := _wanted_draft(task, target, image, account):
             drafts.append(draft)
 
-    missing = [draft for draft in drafts if not draft.stands]
+    missing = [draft for draft in drafts if not draft.exists]
     late = _send(connection, missing, progress)
     predicted = _push_predictions(connection, number, unannotated, model_version, progress)
     skipped |= late | predicted.skipped
@@ -154,7 +150,7 @@ def push_drafts(
 
 @dataclass(frozen=True, slots=True)
 class _WantedDraft:
-    """A draft that is to stand on an annotation."""
+    """A draft that an annotation should have."""
 
     image: ImagePredictions
     task: int
@@ -164,7 +160,7 @@ class _WantedDraft:
     """Our own draft on the task, untouched; to be replaced."""
 
     @property
-    def stands(self) -> bool:
+    def exists(self) -> bool:
         """Whether the server holds it."""
         old = self.old
         return (
@@ -191,7 +187,7 @@ def _obstacle(
 def _wanted_draft(
     task: DraftTask, target: Mapping[str, Any], image: ImagePredictions, account: Account
 ) -> _WantedDraft | None:
-    """Return the draft that is to stand on the task; None when the annotation has all its boxes."""
+    """Return the draft that the task should have; None when the annotation has all its boxes."""
     old = next(iter(task.drafts_of(account)), None)
     drawn = target["result"] if isinstance(target["result"], list) else []
     there = region_ids(drawn)

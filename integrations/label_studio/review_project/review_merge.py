@@ -80,7 +80,7 @@ def merge_reviews(
         before = _Source(newest(task.get("annotations") or []), drafts)
         plan = _plan(image, of_image, before, config, names, oddities)
         if write and plan.patch is not None:
-            # Once more, on what stands there at this moment.
+            # Once more, on what the server holds at this moment.
             before = _read_source(connection, image.tool_id)
             plan = _plan(image, of_image, before, config, names, Oddities())
         version = before.version if write and plan.image.outcome == "same" else None
@@ -90,7 +90,7 @@ def merge_reviews(
     progress("merging reviews", len(reviews), len(reviews))
     if oddities:
         logger.warning(
-            "review project %s: regions not merged as they stand: %s", review_project, oddities
+            "review project %s: regions not merged as they are: %s", review_project, oddities
         )
     return merged
 

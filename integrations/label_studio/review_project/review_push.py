@@ -36,13 +36,9 @@ from ..projects import HIDDEN_COLUMNS, find_or_add_view, read_config, show_versi
 from .review_tasks import SOURCE_TASK_KEY, ReviewTask, read_review_tasks
 
 VIEW_TITLE = "By model score"
-
 _MARK = "[sparsedet review of project {}]"
-
 _TITLE_SUFFIX = " - sparsedet review"
-
 _MAX_TITLE = 50
-
 _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
 """URI schemes that Label Studio resolves through a storage of the project that the task is in."""
 
@@ -169,7 +165,7 @@ class _Missing:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a push has to do, and what stands in the end."""
+    """What a push has to do, and what is up for review in the end."""
 
     without_task: tuple[ImagePredictions, ...]
     missing: tuple[_Missing, ...]
@@ -181,7 +177,7 @@ class _Plan:
 def _plan(
     wanted: Iterable[ImagePredictions], tasks: Iterable[ReviewTask], model_version: str
 ) -> _Plan:
-    """Compare what is wanted with what stands."""
+    """Compare what is wanted with what the server holds."""
     by_source: dict[str, list[ReviewTask]] = {}
     for task in tasks:
         by_source.setdefault(task.source_task, []).append(task)
@@ -202,7 +198,7 @@ def _plan(
         task = open_tasks[0]
         result = prediction.result(left_out=shown)
         ours = [p for p in task.predictions if p.model_version == model_version]
-        # More than one of ours stands there when an import went through but its answer got lost.
+        # There is more than one of ours when an import went through but its answer got lost.
         kept = next((p for p in ours if same_result(p.result, result)), None)
         outdated += [p for p in ours if p is not kept]
         if kept is None:

@@ -162,7 +162,7 @@ def test_one_box_twice_has_two_ids(project: Project) -> None:
     dataset = project.tool.pull("cars", project.images)
     ids = [box.tool_id for box in dataset.boxes]
     assert len(ids) == len(set(ids)) == 4
-    project.labels(DAY).unlink()  # numbers all boxes anew
+    project.labels(DAY).unlink()  # renumbers all boxes
     again = project.tool.pull("cars", project.images)
     assert [box.tool_id for box in again.boxes] == ids[2:]
 

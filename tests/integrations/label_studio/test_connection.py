@@ -70,10 +70,10 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_response(int(self.path.split("/")[1]))
         self.send_header("Content-Type", "application/json")
         self.end_headers()
-        told = f"you sent {self.headers['Authorization']}"
+        answer = f"you sent {self.headers['Authorization']}"
         # With 200 a page, as one to log in by.
         page = self.path.startswith("/200/")
-        self.wfile.write((told if page else f'{{"detail": "{told}"}}').encode())
+        self.wfile.write((answer if page else f'{{"detail": "{answer}"}}').encode())
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -125,7 +125,7 @@ def test_odd_annotations_are_counted_in_one_warning(
     assert {box.image_id for box in dataset.boxes} == {second}
     assert [image.id for image in dataset.images] == [first, second]
     assert [record.getMessage() for record in caplog.records] == [
-        f"project {project}: regions not used as they stand: dropped 7 (1 marked unsure, "
+        f"project {project}: regions not used as they are: dropped 7 (1 marked unsure, "
         "1 no label, 1 no width, "
         "1 polygon, 1 several labels, 1 unknown label, 1 x is no number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "

@@ -23,16 +23,16 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-BESIDE = st.fixed_dictionaries(
+BOX_KEYS = st.fixed_dictionaries(
     {}, optional={"@custom": WORDS | st.just(""), "angle": VALUES, "xmin": st.just({"@unit": "px"})}
 )
-"""What may stand in an element beside what VOC itself has there."""
+"""What else a `<bndbox>` may hold."""
 EXTRAS = st.builds(
     lambda keys, own, name, box: keys | own | ({"name": name} if name else {}) | box,
     st.dictionaries(KEYS, VALUES, max_size=4),
     st.fixed_dictionaries({}, optional={"@custom": WORDS}),
     st.fixed_dictionaries({}, optional={"@lang": WORDS}),
-    BESIDE.map(lambda box: {"bndbox": box} if box else {}),
+    BOX_KEYS.map(lambda box: {"bndbox": box} if box else {}),
 )
 DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
 

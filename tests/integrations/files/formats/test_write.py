@@ -100,8 +100,8 @@ def first_image(**changes: Any) -> Dataset:
         (PLAIN.with_boxes(PLAIN.boxes[:1]), ["classes without boxes: zebra (1)"], []),
         (
             first_image(file_name="c.jpg"),
-            ["ids of images, boxes and classes, numbered anew (4)"],
-            ["ids of images, boxes and classes, numbered anew (4)"],
+            ["ids of images, boxes and classes, renumbered (4)"],
+            ["ids of images, boxes and classes, renumbered (4)"],
         ),
     ],
 )

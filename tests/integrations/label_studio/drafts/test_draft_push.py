@@ -1,4 +1,4 @@
-"""Draft mode against a real server: what stands there after a push."""
+"""Draft mode against a real server: what the server holds after a push."""
 
 from dataclasses import replace
 
@@ -63,9 +63,9 @@ def test_a_draft_holds_the_annotation_as_it_is_and_the_mined_boxes(
 
 def test_a_second_push_changes_nothing(tool: LabelStudioTool, pulled: Pulled) -> None:
     first = push(tool, pulled)
-    stood = drafts(tool, pulled)
+    before = drafts(tool, pulled)
     assert push(tool, pulled) == replace(first, created=0)
-    assert drafts(tool, pulled) == stood
+    assert drafts(tool, pulled) == before
 
 
 def test_an_interrupted_push_is_completed_by_the_next(
@@ -85,15 +85,15 @@ def test_an_interrupted_push_is_completed_by_the_next(
 
 def test_new_boxes_join_those_of_our_untouched_draft(tool: LabelStudioTool, pulled: Pulled) -> None:
     push(tool, pulled)
-    stood = drafts(tool, pulled)
+    before = drafts(tool, pulled)
     new = MinedBox("new", pulled.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
     report = push(tool, pulled, [new], version="run-2")
     assert (report.images, report.boxes, report.created) == (1, 1, 1)
     first, *others = drafts(tool, pulled)
-    assert others == stood[1:]
-    assert first["id"] == stood[0]["id"]
+    assert others == before[1:]
+    assert first["id"] == before[0]["id"]
     ids = [region["id"] for region in first["result"]]
-    assert sorted(ids) == sorted(["new", *(region["id"] for region in stood[0]["result"])])
+    assert sorted(ids) == sorted(["new", *(region["id"] for region in before[0]["result"])])
     assert push(tool, pulled, [new], version="run-2").created == 0
 
 
@@ -107,7 +107,7 @@ def test_a_draft_that_a_person_has_is_left_alone(tool: LabelStudioTool, pulled: 
         moved = change(draft["result"])
         moved[0]["value"] = {**moved[0]["value"], "x": 1.5}
         tool.connection.patch_json(path.format(draft["id"]), {"result": moved}, "moving")
-    stood = drafts(tool, pulled)
+    before = drafts(tool, pulled)
     new = [
         MinedBox(f"new-{image.id}", image.id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
         for image in pulled.dataset.images
@@ -116,7 +116,7 @@ def test_a_draft_that_a_person_has_is_left_alone(tool: LabelStudioTool, pulled: 
     assert (report.images, report.boxes, report.created) == (0, 0, 0)
     reason = "has a draft of its own; save or discard it and push again"
     assert report.skipped == {str(task["id"]): reason for task in (first, second, third)}
-    assert drafts(tool, pulled) == stood
+    assert drafts(tool, pulled) == before
 
 
 def test_a_colleagues_draft_on_the_annotation_stops_ours(

@@ -1,4 +1,4 @@
-"""Pushing to a real server: what stands there afterwards, however often and however interrupted."""
+"""Pushing to a real server: what it holds afterwards, however often and however interrupted."""
 
 from dataclasses import replace
 from typing import Any
@@ -100,11 +100,11 @@ def test_the_annotated_project_is_left_alone(tool: LabelStudioTool, pulled: Pull
 
 def test_a_second_push_changes_nothing(tool: LabelStudioTool, pulled: Pulled) -> None:
     first = push(tool, pulled)
-    stood = predictions(tool, first)
+    before = predictions(tool, first)
     second = push(tool, pulled)
     assert second == replace(first, created=0)
     ids = [prediction["id"] for prediction in predictions(tool, second)]
-    assert ids == [prediction["id"] for prediction in stood]
+    assert ids == [prediction["id"] for prediction in before]
     assert len(review_projects(tool, pulled)) == 1
 
 

@@ -52,6 +52,14 @@ def boxes_in(draw: st.DrawFn, width: int, height: int) -> XYXY:
     return left / 10_000, top / 10_000, right / 10_000, bottom / 10_000
 
 
+def write(folder: Path, name: str, content: str) -> Path:
+    """Write a text file, with its folders; return it."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
 def write_images(dataset: Dataset, folder: Path) -> Path:
     """Write one picture for each image; return the folder."""
     for image in dataset.images:

@@ -6,7 +6,7 @@ import pytest
 
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import detect_format, load_format, read_dataset
-from tests.integrations.files.formats.datasets import objects, sizes, write_image
+from tests.integrations.files.formats.datasets import objects, sizes, write, write_image
 
 VOCDEVKIT = """<annotation>
   <folder>VOC2007</folder>
@@ -33,13 +33,6 @@ VOCDEVKIT = """<annotation>
 </annotation>
 """
 BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
-
-
-def write(folder: Path, name: str, content: str) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def annotation(body: str = "", filename: str = "", size: str = "") -> str:

@@ -7,18 +7,11 @@ import pytest
 
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import detect_format, read_dataset
-from tests.integrations.files.formats.datasets import objects, write_image
+from tests.integrations.files.formats.datasets import objects, write, write_image
 
 DOG = "0 0.5 0.5 0.1 0.2\n"
 """A box at (54, 32, 66, 48) of an image of 120 x 80."""
 XYXY = pytest.approx((54, 32, 66, 48))
-
-
-def write(folder: Path, name: str, content: str) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def dataset_folder(folder: Path, data: str, images: list[str], labels: list[str]) -> Path:

@@ -14,7 +14,7 @@ from sparsedet.errors import SetupError, ToolError
 from sparsedet.integrations.label_studio.demo import local_server as server_module
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer, start_server
 from sparsedet.integrations.label_studio.demo.server_program import find_executable
-from tests.label_studio_server import REPOSITORY, VENV_EXECUTABLE
+from tests.label_studio_server import VENV_EXECUTABLE
 
 
 def program(folder: Path, script: str) -> Path:

@@ -16,8 +16,8 @@ from sparsedet.errors import SparseDetError
 from sparsedet.runtime.launched import (
     is_first_launched,
     is_launched,
-    speaks_of_errors,
-    speaks_of_the_end,
+    reports_errors,
+    reports_interruption,
 )
 
 from . import (
@@ -175,7 +175,7 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == _ENDED_BY_INTERRUPT and speaks_of_the_end():
+        if end.code == _ENDED_BY_INTERRUPT and reports_interruption():
             typer.echo("interrupted; repeat the command to resume (train: with --resume)", err=True)
         raise
     except ModuleNotFoundError as error:
@@ -186,6 +186,6 @@ def main() -> None:
     except (SparseDetError, OSError) as error:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
-        if speaks_of_errors():
+        if reports_errors():
             typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

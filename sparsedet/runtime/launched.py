@@ -3,7 +3,7 @@
 import os
 
 _BY_US = "SPARSEDET_LAUNCHER"
-_speaks_of_errors: bool | None = None
+_reports_errors: bool | None = None
 
 
 def is_launched() -> bool:
@@ -22,26 +22,26 @@ def local_processes() -> int:
 
 
 def note_launch() -> None:
-    """Tell the processes that this one starts that it will speak for them in the end."""
+    """Let the processes that this one starts know that it reports an interruption for them."""
     os.environ[_BY_US] = "1"
 
 
-def note_speaker(speaks: bool) -> None:
-    """Tell which of the processes that an error ends is the one that says so."""
-    global _speaks_of_errors
-    _speaks_of_errors = speaks
+def set_error_reporter(reports: bool) -> None:
+    """Set whether this process, of all that an error ends, is the one that reports it."""
+    global _reports_errors
+    _reports_errors = reports
 
 
-def speaks_of_errors() -> bool:
-    """Tell whether this process tells people about the error that ends it.
+def reports_errors() -> bool:
+    """Tell whether this process reports the error that ends it.
 
-    Before the processes have met, those of a machine come upon the same ones.
+    Before the processes are connected, those of a machine meet the same errors.
     """
-    if _speaks_of_errors is not None:
-        return _speaks_of_errors
+    if _reports_errors is not None:
+        return _reports_errors
     return not is_launched() or os.environ.get("LOCAL_RANK", os.environ["RANK"]) == "0"
 
 
-def speaks_of_the_end() -> bool:
-    """Tell whether this process tells people that the command was interrupted."""
+def reports_interruption() -> bool:
+    """Tell whether this process reports that the command was interrupted."""
     return not is_launched() or (is_first_launched() and _BY_US not in os.environ)

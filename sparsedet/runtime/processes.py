@@ -1,7 +1,7 @@
-"""Several processes that work on one run together, as torch's launcher starts them.
+"""Data-parallel training: processes that torch's launcher starts work on one run together.
 
-Every process holds the whole model and a share of each batch. Outside of the launcher there is one
-process, and everything here is a matter of course: it is the first, its sums are the sums.
+Every process holds the whole model and a share of each batch. Without the launcher there is one
+process: it is the first, and its sums are the totals.
 """
 
 import inspect
@@ -21,13 +21,13 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from sparsedet.errors import SparseDetError, TrainingError
-from sparsedet.runtime.launched import is_launched, local_processes, note_speaker
+from sparsedet.runtime.launched import is_launched, local_processes, set_error_reporter
 
 _TIMEOUT = timedelta(hours=2)
 """How long a process waits for the others: while the first one downloads weights, say."""
-_TO_SPEAK = 1.0
-"""Seconds that a process whose end was told leaves the one that tells it: the launcher ends all
-processes as soon as one has ended."""
+_REPORT_SECONDS = 1.0
+"""How long the others leave the process that reports an error: the launcher ends all processes as
+soon as one has ended."""
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 Value = TypeVar("Value")
@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 def process_group(device: str) -> Iterator[None]:
     """Join the other processes of the launch, if there is one; leave them at the end.
 
-    An error of one process, or of all of them, ends them all; the first that it ends speaks of it.
+    An error of one process, or of all of them, ends them all; the first that it ends reports it.
 
     Args:
         device: cpu or cuda; on cuda every process of a machine takes a device of its own.
@@ -51,13 +51,13 @@ def process_group(device: str) -> Iterator[None]:
     if device == "cuda":
         devices = torch.cuda.device_count()
         if local_processes() > devices:
-            # In all of them: none shall wait for the others.
+            # Raised in all of them: none must wait for the others.
             raise TrainingError(
                 f"{local_processes()} processes for {devices} CUDA devices; "
                 "start as many as there are devices"
             )
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    # torch tells on stderr that a process group begins and ends, in every process.
+    # torch logs that a process group begins and ends, in every process.
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     backend = "nccl" if device == "cuda" else "gloo"
     store: Any = None
@@ -66,33 +66,33 @@ def process_group(device: str) -> Iterator[None]:
         dist.init_process_group(backend, store=store, rank=own, world_size=count, timeout=_TIMEOUT)
         yield
     except (SparseDetError, OSError):
-        _leave_speaking_to_one(store)
+        _choose_error_reporter(store)
         raise
     except RuntimeError as error:
         if not _is_lost_peer(error):
             raise
-        _leave_speaking_to_one(store)
+        _choose_error_reporter(store)
         raise TrainingError("another process of this run has ended, or can't be reached") from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
-def _leave_speaking_to_one(store: Any) -> None:
-    """Let the process that comes here first tell people about the error that ends it.
+def _choose_error_reporter(store: Any) -> None:
+    """Let the first process that an error ends report it.
 
     Args:
         store: what the processes share besides the group, which fails with one of them; None: they
-            have not met yet.
+            are not connected yet.
     """
     try:
-        speaks = store is None or store.add("sparsedet/ended", 1) == 1
+        reports = store is None or store.add("sparsedet/ended", 1) == 1
     except RuntimeError:
-        # Whoever kept the store is gone.
-        speaks = True
-    note_speaker(speaks)
-    if not speaks:
-        time.sleep(_TO_SPEAK)
+        # The process that kept the store is gone.
+        reports = True
+    set_error_reporter(reports)
+    if not reports:
+        time.sleep(_REPORT_SECONDS)
 
 
 def rank() -> int:
@@ -111,7 +111,7 @@ def local_ranks() -> int:
 
 
 def is_first() -> bool:
-    """Tell whether this is the process that writes files and speaks to people."""
+    """Tell whether this is the process that writes files and reports progress."""
     return rank() == 0
 
 
@@ -178,7 +178,7 @@ def parallel(model: nn.Module) -> DistributedDataParallel:
 def first_does(action: Callable[[], Value]) -> Value:
     """Let the first process do something alone; the others wait, and return what it returned.
 
-    An error that a user can mend is raised in the first process; the others end with status 1.
+    An error that a user can fix is raised in the first process; the others end with status 1.
     """
     if ranks() == 1:
         return action()
@@ -193,7 +193,7 @@ def first_does(action: Callable[[], Value]) -> Value:
     if error is not None:
         raise error
     if not outcome[1]:
-        time.sleep(_TO_SPEAK)
+        time.sleep(_REPORT_SECONDS)
         sys.exit(1)
     value: Value = outcome[0]
     return value
@@ -203,5 +203,5 @@ def _is_lost_peer(error: RuntimeError) -> bool:
     """Tell whether a process waited for one that is gone: gloo has no error class for it."""
     if isinstance(error, dist.DistError):
         return True
-    said = str(error)
-    return any(words in said for words in _LOST)
+    message = str(error)
+    return any(words in message for words in _LOST)

@@ -3,8 +3,8 @@
 Threads go by the cores that may be used, loader processes also by how busy these are. Load can't
 decide about threads: their number changes losses in the last digits, as convolutions choose their
 algorithm, and sums their order, by it; and the same seed shall give the same losses. Threads that
-wait sleep (see `sparsedet/__init__.py`): two trainings share the cores without standing in each
-other's way. Loader processes change no batch, however many there are.
+wait sleep (see `sparsedet/__init__.py`), so that two trainings can share the cores. The number of
+loader processes changes no batch.
 """
 
 import os
@@ -77,7 +77,7 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
 
     None where all decoded images fit in the cache. Elsewhere a GPU gets one per free core, and one
     where none is left, so that it does not wait for every image; a training on the CPU, whose
-    threads take the cores already, one for every four: on two cores a process beside it gained
+    threads take the cores already, one for every four: on two cores one more process gained
     nothing, even with images of 8 megapixels.
 
     Args:
@@ -104,6 +104,6 @@ def peak_memory(device: torch.device | str) -> int:
         peak = None
     if peak is not None:
         return int(peak.group(1)) * 2**10
-    # Not asked for first: on Linux it begins with the memory of the process that started this one.
+    # The second choice: on Linux it begins with the memory of the process that started this one.
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 2**10

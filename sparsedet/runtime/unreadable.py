@@ -15,7 +15,7 @@ OnUnreadable = Callable[[Path, str], None]
 _SHOWN = 3
 
 
-# Every stage and every mining of a run meets the same files again: each is told of once.
+# Every stage and every mining of a run meets the same files again: one warning each.
 @cache
 def warn_unreadable(path: Path, reason: str) -> None:
     """Log a warning about an image that is skipped, once for every file and reason."""
@@ -36,7 +36,7 @@ class UnreadableImages:
         Args:
             limit: as many may be skipped (DATALOADER.MAX_UNREADABLE).
             total: images of the set, of which one has to be left.
-            on_unreadable: told about every file, once.
+            on_unreadable: called once for every file.
         """
         self.limit = limit
         self.total = total
@@ -61,6 +61,6 @@ class UnreadableImages:
             raise AnnotationError(
                 f"{count} of {self.total} images can't be read, configuration key "
                 f"DATALOADER.MAX_UNREADABLE allows {min(self.limit, self.total - 1)}: "
-                f"{shown}{more}; mend these files, or remove them from the data"
+                f"{shown}{more}; repair these files, or remove them from the data"
             )
         self.on_unreadable(path, reason)

@@ -67,7 +67,7 @@ SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 LIMIT = """
 import torch
 torch.set_num_threads(4)
-from sparsedet import resources
+from sparsedet.runtime import resources
 resources.usable_cores = lambda: 1
 {change}
 resources.limit_threads()
@@ -129,13 +129,13 @@ def test_processes_of_one_machine_share_its_free_cores(
 
 
 @pytest.fixture
-def measured_anew() -> Iterator[None]:
+def measured_again() -> Iterator[None]:
     resources.free_cores.cache_clear()
     yield
     resources.free_cores.cache_clear()
 
 
-@pytest.mark.usefixtures("measured_anew")
+@pytest.mark.usefixtures("measured_again")
 @pytest.mark.parametrize(
     ("quota", "busy", "free"),
     [
@@ -159,7 +159,7 @@ def test_only_cores_that_others_leave_free_get_a_process(
     assert workers == free
 
 
-@pytest.mark.usefixtures("measured_anew", "one_core")
+@pytest.mark.usefixtures("measured_again", "one_core")
 def test_a_process_on_the_same_core_is_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "usable_cores", lambda: 8)
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:

@@ -13,7 +13,7 @@ import torch
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import TrainingError
 from sparsedet.runtime import processes
-from sparsedet.runtime.launched import speaks_of_errors
+from sparsedet.runtime.launched import reports_errors
 from sparsedet.training.engine.metrics import read_metrics
 from tests.training.conftest import Scenes
 from tests.training.engine import several_processes
@@ -115,7 +115,7 @@ def test_before_the_processes_have_met_one_of_each_machine_speaks(
 ) -> None:
     for name, value in (environment | {"WORLD_SIZE": "4"} if environment else {}).items():
         monkeypatch.setenv(name, value)
-    assert speaks_of_errors() is speaks
+    assert reports_errors() is speaks
 
 
 @pytest.mark.parametrize("local", ["0", "2"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from sparsedet.modeling.timm_fpn import TimmBackbone
+from sparsedet.modeling.timm_backbone import TimmBackbone
 
 from .data import SpeedData
 from .parts import PARTS

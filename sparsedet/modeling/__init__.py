@@ -6,7 +6,7 @@ from sparsedet.modeling.config import add_sparsedet_config
 from sparsedet.modeling.roi_heads import SparseROIHeads
 from sparsedet.modeling.rpn import SparseRPN
 from sparsedet.modeling.sparsedet_rcnn import SparseDetRCNN
-from sparsedet.modeling.timm_fpn import build_timm_fpn_backbone
+from sparsedet.modeling.timm_backbone import build_timm_fpn_backbone
 
 # torch warns about a question that detectron2 asks on every step.
 logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)

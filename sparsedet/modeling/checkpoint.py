@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import RunError
+from sparsedet.modeling.cpu import speed_up
 from sparsedet.runtime.resources import limit_threads
 
 _NAMED_IN_ERRORS = 3
@@ -37,7 +38,7 @@ def save(state: dict[str, Any], path: Path) -> None:
         cause = error if isinstance(error, OSError) else error.__context__ or error
         raise RunError(
             f"{path}: can't be written ({_first_line(cause)}); what was there is left as it was: "
-            "make room, and go on with --resume"
+            "make room, and continue with --resume"
         ) from error
 
 
@@ -117,8 +118,9 @@ def build(cfg: CfgNode) -> nn.Module:
     """Build the configured model with random weights on cfg.MODEL.DEVICE."""
     limit_threads()
     model: nn.Module = build_model(cfg)
+    speed_up(model)
     if cfg.MODEL.CHANNELS_LAST:
-        # Convolutions hand the layout of their weights on to their output.
+        # Convolutions give their output the layout of their weights.
         model = model.to(memory_format=torch.channels_last)
     return model
 

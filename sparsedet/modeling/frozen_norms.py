@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sparsedet.modeling.cpu.relu6 import InPlaceReLU6
-
 
 class FrozenNormConv(nn.Module):
     """A convolution with the frozen batch norm that follows it folded in: conv(x, w * scale, b).
@@ -110,6 +108,4 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 def _activation(norm: nn.Module) -> nn.Module:
     activation: nn.Module = getattr(norm, "act", nn.Identity())
-    if type(activation) is nn.ReLU6 and activation.inplace:
-        return InPlaceReLU6()
     return activation

@@ -1,4 +1,4 @@
-"""From a decoded image to what the network is fed: size, colour order, layout."""
+"""From an image file to the network's input: decoded once, resized, in colour order and layout."""
 
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from sparsedet.annotations import Image, read_image
 
 UInt8Image = NDArray[np.uint8]
 """Shape (H, W, 3)."""
+_Key = tuple[Path, int, int]
+"""A file, and the height and width of its pixels in the cache."""
 
 
 def network_size(height: int, width: int, short_side: int, max_size: int) -> tuple[int, int]:
@@ -50,10 +52,6 @@ def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:
 def resized_input(resized: UInt8Image, height: int, width: int, cfg: Any) -> dict[str, Any]:
     """Return the input for a BGR image of `height` and `width` that has been resized already."""
     return {"image": to_tensor(resized, cfg.INPUT.FORMAT), "height": height, "width": width}
-
-
-_Key = tuple[Path, int, int]
-"""A file, and the height and width of its pixels in the cache."""
 
 
 class PixelCache:

@@ -11,7 +11,6 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
-from sparsedet.modeling.cpu.roi_align import use_sparse_gradients
 from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
 from sparsedet.modeling.targets import overlaps, split_targets
 
@@ -46,7 +45,6 @@ class SparseROIHeads(StandardROIHeads):
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         parts: dict[str, Any] = super()._init_box_head(cfg, input_shape)
-        use_sparse_gradients(parts["box_pooler"])
         parts["box_predictor"] = SparseOutputLayers(cfg, parts["box_head"].output_shape)
         return parts
 

@@ -1,14 +1,21 @@
-"""A region proposal network for images whose labels are not all there."""
+"""The RPN for sparsely labelled images, and the head of SparseDet's common RPN (ICCV 2023)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
-from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.modeling.proposal_generator import (
+    PROPOSAL_GENERATOR_REGISTRY,
+    RPN,
+    RPN_HEAD_REGISTRY,
+)
 from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
+from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from detectron2.structures import Boxes, Instances, pairwise_iou
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparsedet.modeling.targets import overlaps, split_targets
 from sparsedet.runtime import processes
@@ -20,10 +27,10 @@ _IGNORE, _NEGATIVE = -1, 0
 class SparseRPN(RPN):
     """detectron2's RPN, except that
 
-    - anchors on boxes to ignore are not negative, and in no sample unless they are positive;
+    - anchors on ignore regions are not negative, and in no sample unless they are positive;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others;
-    - proposals that are not finite are left out in training, too: the losses tell that it diverges,
+    - proposals that are not finite are left out in training, too: the losses show that it diverges,
       with the images and in all processes alike.
     """
 
@@ -54,19 +61,19 @@ class SparseRPN(RPN):
         """
         all_anchors = Boxes.cat(anchors)
         gt_labels, matched_boxes = [], []
-        for targets in gt_instances:
-            parted = split_targets(targets)
-            objects, ignored = parted.labels.gt_boxes, parted.ignored
+        for instances in gt_instances:
+            targets = split_targets(instances)
+            objects, ignore_regions = targets.labels.gt_boxes, targets.ignored
             matches, anchor_labels = self.anchor_matcher(pairwise_iou(objects, all_anchors))
             if len(objects):
                 matched_boxes.append(objects.tensor[matches])
             else:
                 matched_boxes.append(torch.zeros_like(all_anchors.tensor))
-            if self.labelled_images_only and not parted.annotated:
+            if self.labelled_images_only and not targets.annotated:
                 anchor_labels.fill_(_IGNORE)
-            if len(ignored):
-                on_ignored = overlaps(all_anchors, ignored, self.ignore_iou)
-                anchor_labels[on_ignored & (anchor_labels == _NEGATIVE)] = _IGNORE
+            if len(ignore_regions):
+                ignored = overlaps(all_anchors, ignore_regions, self.ignore_iou)
+                anchor_labels[ignored & (anchor_labels == _NEGATIVE)] = _IGNORE
             gt_labels.append(self._subsample_labels(anchor_labels))
         return gt_labels, matched_boxes
 
@@ -110,3 +117,44 @@ class SparseRPN(RPN):
         annotated_anywhere = processes.total(annotated, gt_labels[0].device)
         scale = len(gt_labels) * processes.ranks() / max(annotated_anywhere, 1)
         return {name: loss * scale for name, loss in losses.items()}
+
+
+@RPN_HEAD_REGISTRY.register()
+class CommonRPNHead(StandardRPNHead):
+    """detectron2's head, its hidden convolution a `CommonConv`; parameters keep their names."""
+
+    def _get_rpn_conv(self, in_channels: int, out_channels: int) -> Conv2d:
+        return CommonConv(in_channels, out_channels)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve with a 3 x 3 kernel, (N, C, H, W) to (N, O, H, W)."""
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+class CommonConv(Conv2d):
+    """A 3 x 3 convolution of the features of both views, concatenated along the channels.
+
+    In inference there is one view, whose features stand in both halves of the input. The
+    convolution is linear: the sum of the weights for both halves gives the same at half the cost.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size=3, padding=1, activation=nn.ReLU(inplace=True)
+        )
+        self.convolve: Callable[[Tensor, Tensor, Tensor], Tensor] = convolve
+        """Replaced by `sparsedet.modeling.cpu`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activated maps, shape (N, out_channels, H, W).
+
+        Args:
+            x: shape (N, in_channels, H, W), or (N, in_channels / 2, H, W) of one view.
+        """
+        weight = self.weight
+        if x.shape[1] * 2 == self.in_channels:
+            first, second = weight.chunk(2, dim=1)
+            weight = first + second
+        maps: Tensor = self.activation(self.convolve(x, weight, self.bias))
+        return maps

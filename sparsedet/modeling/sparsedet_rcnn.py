@@ -13,7 +13,6 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
-from sparsedet.modeling.common_rpn import CommonRPNHead
 from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
@@ -22,6 +21,7 @@ from sparsedet.modeling.pseudo_positives import (
     merge_confident_detections,
     split_pseudo_positives,
 )
+from sparsedet.modeling.rpn import CommonRPNHead
 from sparsedet.modeling.targets import split_targets
 from sparsedet.runtime import processes
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparsedet.modeling import SparseDetRCNN, add_sparsedet_config
+from sparsedet.modeling.cpu import speed_up
 
 DATA = Path(__file__).parent / "data"
 IMAGES = ("image0", "image1")
@@ -61,10 +62,13 @@ def _known(recorded: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
     }
 
 
-def model() -> SparseDetRCNN:
-    built = SparseDetRCNN(config())
+def model(*, cpu_kernels: bool = True) -> SparseDetRCNN:
+    built: SparseDetRCNN = SparseDetRCNN(config())
     built.load_state_dict(below("weights/"), strict=True)
-    return built.train()
+    if cpu_kernels:
+        speed_up(built)
+    built.train()
+    return built
 
 
 def labels(group: str, image: str) -> Instances:

@@ -13,9 +13,8 @@ from torch import nn
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import SparseDetRCNN, checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
 from tests.modeling import reference
+from tests.modeling.steps import settings
 
 
 class Bomb:
@@ -89,9 +88,7 @@ def test_a_broken_safetensors_file_is_named(tmp_path: Path) -> None:
 
 
 def resnet(weights: Path) -> tuple[nn.Module, Any]:
-    cfg = load_config("sparsedet_r101_fpn_coco", ["MODEL.WEIGHTS", str(weights)])
-    apply_method(cfg, "end-to-end")
-    cfg.MODEL.DEVICE = "cpu"
+    cfg = settings("end-to-end", "MODEL.WEIGHTS", weights, config="sparsedet_r101_fpn_coco")
     cfg.MODEL.RESNETS.DEPTH = 50
     return checkpoint.build(cfg), cfg
 

@@ -13,8 +13,18 @@ from sparsedet.modeling.pseudo_positives import (
     split_pseudo_positives,
 )
 from sparsedet.modeling.targets import Role
-from tests.modeling.boxes import WHOLE, detections, proposals, rows
-from tests.modeling.steps import DOG, ELSEWHERE, LABEL, build_model, sample, step
+from tests.modeling.steps import (
+    DOG,
+    ELSEWHERE,
+    LABEL,
+    WHOLE,
+    build_model,
+    detections,
+    proposals,
+    rows,
+    sample,
+    step,
+)
 
 VOUCHED = (Role.EXHAUSTIVE, WHOLE, 0)
 

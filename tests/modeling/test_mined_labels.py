@@ -9,8 +9,20 @@ from detectron2.utils.events import EventStorage
 
 from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, merge_confident_detections
 from sparsedet.modeling.targets import Role, split_targets
-from tests.modeling.boxes import SIZE, XYXY, boxes_of, detections, proposals, rows
-from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
+from tests.modeling.steps import (
+    CAT,
+    DOG,
+    ELSEWHERE,
+    LABEL,
+    SIZE,
+    XYXY,
+    boxes_of,
+    build_model,
+    detections,
+    proposals,
+    rows,
+    step,
+)
 
 REGRESSES = ("SPARSEDET.STAGED.REGRESS_MINED", "True")
 FREE = (0.0, 150.0, 60.0, 220.0)

@@ -6,8 +6,7 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.utils.events import EventStorage
 
 from sparsedet.modeling.targets import Role
-from tests.modeling.boxes import rows
-from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, sample
+from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, rows, sample
 
 
 @pytest.mark.parametrize("sigmoid", ["False", "True"])

@@ -5,7 +5,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
-from sparsedet.modeling import common_rpn
+from sparsedet.modeling.cpu import rpn_conv
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
     PseudoPositiveRule,
@@ -33,11 +33,11 @@ def test_losses_of_a_step(case: str, iteration: int, labels: str) -> None:
     )
 
 
-@pytest.mark.parametrize("few", [0.25, 1.0], ids=["as a convolution", "of single positions"])
-def test_gradients_of_a_step(few: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every anchor is sampled: the common RPN's convolution would always go the first way."""
-    monkeypatch.setattr(common_rpn, "_FEW", few)
-    model = reference.model()
+@pytest.mark.parametrize("few", [None, 0.25, 1.0], ids=["torch's kernels", "dense", "sparse"])
+def test_gradients_of_a_step(few: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every anchor is sampled: the common RPN's gradients would always be calculated as dense."""
+    monkeypatch.setattr(rpn_conv, "_FEW", few)
+    model = reference.model(cpu_kernels=few is not None)
     with EventStorage(20):
         sum(model(reference.batch("gt")).values()).backward()
     expected = reference.below("gradient/")

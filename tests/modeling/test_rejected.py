@@ -16,8 +16,19 @@ from sparsedet.modeling.pseudo_positives import (
     split_pseudo_positives,
 )
 from sparsedet.modeling.targets import Role, split_targets
-from tests.modeling.boxes import XYXY, detections, proposals, rows
-from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, sample, step
+from tests.modeling.steps import (
+    CAT,
+    DOG,
+    ELSEWHERE,
+    LABEL,
+    XYXY,
+    build_model,
+    detections,
+    proposals,
+    rows,
+    sample,
+    step,
+)
 
 NEAR_LABEL = (44.0, 40.0, 104.0, 100.0)
 

@@ -1,10 +1,10 @@
 """RoIAlign whose gradient is the product of a sparse matrix, on a CPU.
 
 K. He et al., "Mask R-CNN" (ICCV 2017). Every bin of a region is a weighted sum of a few pixels, the
-same in all channels. torchvision weighs them anew for each channel, and its gradient was an eighth
-of a training step; here all channels of a pixel are one row of a matrix, and it takes a tenth of
-that time. The terms of a sum come in torchvision's order: on x86-64 the result is the same to the
-last bit, unless a bin has a number of samples that is no power of two.
+same in all channels. torchvision calculates the weights of every channel again, and its gradient
+was an eighth of a training step; here all channels of a pixel are one row of a matrix, and it takes
+a tenth of that time. The terms of a sum come in torchvision's order: on x86-64 the result is the
+same to the last bit, unless a bin has a number of samples that is no power of two.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def use_sparse_gradients(pooler: ROIPooler) -> None:
+def use_sparse_roi_align(pooler: ROIPooler) -> None:
     """Let a pooler calculate its gradient by sparse matrices, where it pools by RoIAlign."""
     pooler.level_poolers = nn.ModuleList(map(_sparse, pooler.level_poolers))
 

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _HASH = "#sha256="
 _HASH_FORM = re.compile(r"[0-9a-f]{8,64}")
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 _TORCH_HOST = "download.pytorch.org"
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 
@@ -59,6 +60,15 @@ def fetch(source: str) -> Path:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise cant_be_fetched(source, reason) from error
     return path
+
+
+def with_hash_in_name(url: str) -> str:
+    """Return a URL with `#sha256=` of the digits that torch's file names carry, where it has any.
+
+    A file `resnet50-0676ba61.pth` has a sha256 that begins with these digits.
+    """
+    found = _HASH_IN_NAME.search(PurePosixPath(urlsplit(url).path).name)
+    return f"{url}#sha256={found[1]}" if found else url
 
 
 def cache_path(url: str) -> Path:

@@ -12,10 +12,9 @@ from detectron2.config import CfgNode, get_cfg
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.config import add_sparsedet_config
-from sparsedet.modeling.timm_fpn import BUILDER
-from sparsedet.modeling.timm_models import check_name
+from sparsedet.modeling.timm_backbone import BUILDER, check_name
+from sparsedet.modeling.weights.resnet_weights import TORCHVISION
 from sparsedet.modeling.weights.timm_weights import HUB, PACKAGE
-from sparsedet.modeling.weights.torchvision_resnet import PREFIX
 
 _COLOURS, _MEAN, _STD = "INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"
 # Not of the input, but as easily forgotten: which convolution of a ResNet's block strides, and
@@ -55,7 +54,7 @@ def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
     known: Mapping[str, Any] = {}
     if source.startswith(PACKAGE):
         known = _LITE
-    elif source.startswith(PREFIX):
+    elif source.startswith(TORCHVISION):
         known = _TORCHVISION
     elif source == HUB:
         check_name(cfg.MODEL.TIMM.NAME)

@@ -11,6 +11,8 @@
 """
 
 import logging
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,16 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError, SparseDetError
-from sparsedet.modeling.checkpoint import load, weights_of
-from sparsedet.modeling.timm_fpn import TimmBackbone
+from sparsedet.modeling.checkpoint import class_count, first_names, load, weights_of
+from sparsedet.modeling.timm_backbone import TimmBackbone
 from sparsedet.modeling.weights.download import fetch, remove_download
-from sparsedet.modeling.weights.fitting import load_fitting
-from sparsedet.modeling.weights.pickles import read_pickle
+from sparsedet.modeling.weights.resnet_weights import (
+    TORCHVISION,
+    is_torchvision,
+    read_pickle,
+    to_detectron2,
+    weights_url,
+)
 from sparsedet.modeling.weights.timm_weights import (
     HUB,
     PACKAGE,
@@ -33,14 +40,19 @@ from sparsedet.modeling.weights.timm_weights import (
     package_file,
     take_features,
 )
-from sparsedet.modeling.weights.torchvision_resnet import (
-    PREFIX,
-    is_torchvision,
-    to_detectron2,
-    weights_url,
-)
 
-# It tells at length, and as warnings, what `load_fitting` says in one line.
+logger = logging.getLogger(__name__)
+
+_BODY = "backbone.bottom_up."
+_DETECTOR = ("proposal_generator.", "roi_heads.")
+_STAGE = re.compile(r"\b(stem|res\d)\.")
+_CLASSIFIER = re.compile(r"^(stem\.)?(fc\d*|linear|head|pred)\.")
+_OFFSET = "_offset."
+"""Deformable convolutions add these to a backbone; they begin at 0."""
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Of norms: Caffe2's weights have them in scale and shift."""
+
+# It logs at length, and as warnings, what `load_fitting` says in one line.
 logging.getLogger("detectron2.checkpoint.c2_model_loading").setLevel(logging.CRITICAL)
 
 
@@ -77,7 +89,7 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
         package = source.removeprefix(PACKAGE)
         take_features(body, lite_classifier(name, package, eps), name, eps)
     elif source == HUB:
-        _load_timm(_timm_body(model, cfg), load(path), cfg)
+        load_timm(_timm_body(model, cfg), load(path), cfg)
     else:
         try:
             weights = _read(path, model)
@@ -87,9 +99,45 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
         _load_file(model, weights, cfg)
 
 
+def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load the weights whose name and shape are the model's.
+
+    Of a detector, the layers that differ keep their random weights, with a warning: the last ones
+    of the box head where it was trained on other classes. A backbone has to fit as a whole.
+
+    Args:
+        model: a detector.
+        weights: of a detector, or of a backbone alone, under the model's names.
+        source: MODEL.WEIGHTS, for messages.
+
+    Raises:
+        ConfigError: when nothing fits, or a backbone is not the model's.
+    """
+    own = model.state_dict()
+    fitting = {
+        name: value
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not fitting:
+        raise ConfigError(
+            f"MODEL.WEIGHTS {source}: not one parameter fits the configured model; it has "
+            f"{first_names(weights)}, the model {first_names(own)}"
+        )
+    is_detector = any(name.startswith(_DETECTOR) for name in weights)
+    differences = _differences(own, weights, fitting, is_detector=is_detector)
+    if differences and not is_detector:
+        raise ConfigError(
+            f"MODEL.WEIGHTS {source}: not the configured backbone; {'; '.join(differences)}"
+        )
+    if differences:
+        logger.warning("MODEL.WEIGHTS %s: %s", source, "; ".join(differences))
+    model.load_state_dict(fitting, strict=False)
+
+
 def _place(source: str) -> str:
     """Return the file or URL of a source that has one."""
-    return weights_url(source) if source.startswith(PREFIX) else source
+    return weights_url(source) if source.startswith(TORCHVISION) else source
 
 
 def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
@@ -112,21 +160,11 @@ def _load_file(model: Any, weights: dict[str, Tensor], cfg: CfgNode) -> None:
     body = getattr(model.backbone, "bottom_up", None)
     is_backbone = not any(name.startswith("backbone.") for name in weights)
     if is_backbone and isinstance(body, TimmBackbone):
-        _load_timm(body, weights, cfg)
+        load_timm(body, weights, cfg)
         return
     if is_backbone and is_torchvision(weights):
         weights = to_detectron2(weights)
     load_fitting(model, weights, cfg.MODEL.WEIGHTS)
-
-
-def _load_timm(body: TimmBackbone, weights: dict[str, Tensor], cfg: CfgNode) -> None:
-    load_timm(
-        body,
-        weights,
-        source=cfg.MODEL.WEIGHTS,
-        name=cfg.MODEL.TIMM.NAME,
-        batch_norm_eps=cfg.MODEL.TIMM.BATCH_NORM_EPS,
-    )
 
 
 def _timm_body(model: Any, cfg: CfgNode) -> TimmBackbone:
@@ -137,3 +175,44 @@ def _timm_body(model: Any, cfg: CfgNode) -> TimmBackbone:
             f"not {cfg.MODEL.BACKBONE.NAME}"
         )
     return body
+
+
+def _differences(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    fitting: Collection[str],
+    *,
+    is_detector: bool,
+) -> list[str]:
+    """Return what to say of the parameters that don't fit."""
+    differences = []
+    theirs, ours = class_count(weights), class_count(own)
+    if theirs is not None and ours is not None and theirs != ours:
+        differences.append(f"trained on {theirs} classes, while the data has {ours}")
+    unfilled = [
+        name
+        for name in own
+        if name not in fitting
+        and (is_detector or (name.startswith(_BODY) and _OFFSET not in name))
+        and not name.endswith(_STATISTICS)
+    ]
+    if unfilled:
+        verb = "start from random values" if is_detector else "don't fit"
+        differences.append(
+            f"{len(unfilled)} parameters of the model {verb}: {first_names(unfilled)}"
+        )
+    stages = {_stage(name) for name in own}
+    unused = [
+        name
+        for name in weights
+        if name not in own and not _CLASSIFIER.match(name) and _stage(name) in stages
+    ]
+    if unused:
+        differences.append(f"{len(unused)} of its own are not in the model: {first_names(unused)}")
+    return differences
+
+
+def _stage(name: str) -> str:
+    """Return the stage of a ResNet that a parameter belongs to; "" for others."""
+    found = _STAGE.search(name)
+    return found[1] if found else ""

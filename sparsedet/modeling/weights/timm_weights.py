@@ -6,16 +6,25 @@ from pathlib import Path
 
 import timm
 import torch
+from detectron2.config import CfgNode
 from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import load
 from sparsedet.modeling.frozen_norms import fold_frozen_norms
-from sparsedet.modeling.timm_fpn import TimmBackbone
-from sparsedet.modeling.timm_models import check_name, create_features, create_timm
-from sparsedet.modeling.weights.download import cant_be_fetched, fetch, has_sha256
-from sparsedet.modeling.weights.torchvision_resnet import with_hash_in_name
+from sparsedet.modeling.timm_backbone import (
+    TimmBackbone,
+    check_name,
+    create_features,
+    create_timm,
+)
+from sparsedet.modeling.weights.download import (
+    cant_be_fetched,
+    fetch,
+    has_sha256,
+    with_hash_in_name,
+)
 
 PACKAGE = "package:"
 HUB = "timm"
@@ -57,19 +66,13 @@ def hub_file(name: str) -> Path:
     return path
 
 
-def load_timm(
-    bottom_up: TimmBackbone,
-    weights: dict[str, Tensor],
-    *,
-    source: str,
-    name: str,
-    batch_norm_eps: float,
-) -> None:
+def load_timm(bottom_up: TimmBackbone, weights: dict[str, Tensor], cfg: CfgNode) -> None:
     """Load a timm classifier's weights, under timm's names, into a backbone of the same model.
 
     Raises:
         ConfigError: naming the first parameters that differ.
     """
+    name, batch_norm_eps = cfg.MODEL.TIMM.NAME, cfg.MODEL.TIMM.BATCH_NORM_EPS
     try:
         classifier = create_timm(
             name,
@@ -80,7 +83,7 @@ def load_timm(
     except (RuntimeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:_MAX_DETAIL]
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: not the weights of {name} ({reason})"
+            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS}: not the weights of {name} ({reason})"
         ) from error
     take_features(bottom_up, classifier, name, batch_norm_eps)
 

@@ -9,7 +9,7 @@ from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.proposal_generator import RPN_HEAD_REGISTRY
 
 from sparsedet.errors import ConfigError
-from sparsedet.modeling.timm_fpn import BUILDER, check_timm
+from sparsedet.modeling.timm_backbone import BUILDER, check_timm
 from sparsedet.training.data.batch_order import CLASS_BALANCED
 
 

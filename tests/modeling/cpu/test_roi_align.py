@@ -1,5 +1,7 @@
 """RoIAlign's gradient by sparse matrices: torchvision's to the last bit."""
 
+from typing import Any
+
 import pytest
 import torch
 from detectron2.modeling.poolers import ROIPooler, assign_boxes_to_levels
@@ -8,9 +10,8 @@ from torch import Tensor
 
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.cpu import roi_align
-from sparsedet.modeling.cpu.roi_align import SparseROIAlign, use_sparse_gradients
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
+from sparsedet.modeling.cpu.roi_align import SparseROIAlign, use_sparse_roi_align
+from tests.modeling.steps import settings
 
 SIZES = ((32, 40), (16, 20), (8, 10))
 
@@ -19,7 +20,7 @@ def pooler_of(sampling_ratio: int = 1, kind: str = "ROIAlignV2", *, sparse: bool
     """Return a pooler of three levels."""
     pooler = ROIPooler(7, (1 / 8, 1 / 16, 1 / 32), sampling_ratio, kind)
     if sparse:
-        use_sparse_gradients(pooler)
+        use_sparse_roi_align(pooler)
     return pooler
 
 
@@ -139,10 +140,9 @@ def test_detection_and_maps_that_are_not_trained_take_torchvision_s_way(
 
 
 def test_the_model_pools_so() -> None:
-    cfg = load_config("lite0_fpn")
-    apply_method(cfg, "plain")
-    cfg.MODEL.DEVICE = "cpu"
-    levels = list(build(cfg).roi_heads.box_pooler.level_poolers)
+    cfg = settings("plain")
+    model: Any = build(cfg)
+    levels = list(model.roi_heads.box_pooler.level_poolers)
     assert [type(level) for level in levels] == [SparseROIAlign] * 3
     assert [level.spatial_scale for level in levels] == [1 / 8, 1 / 16, 1 / 32]
     assert {(level.output_size, level.sampling_ratio, level.aligned) for level in levels} == {

@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.weights.download import cache_path, fetch, remove_download
-from sparsedet.modeling.weights.torchvision_resnet import weights_url
+from sparsedet.modeling.weights.resnet_weights import weights_url
 from tests.modeling.weights.conftest import Files
 
 CONTENT = b"weights" * 50_000

@@ -22,7 +22,7 @@ from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
-from tests.modeling.boxes import boxes_of, proposals
+from tests.modeling.steps import boxes_of, proposals
 from tests.training.conftest import FULL_SIZE, Scenes, short_config
 
 KEYS = {name: f"SPARSEDET.FEEDBACK.{name}" for name in ("ACCEPTED", "REJECTED", "EXHAUSTIVE")}

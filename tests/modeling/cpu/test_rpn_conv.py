@@ -1,20 +1,16 @@
-"""The common RPN's convolution: its gradients are a usual convolution's, at less cost."""
+"""The common RPN's convolution: its sparse gradients are a usual convolution's, at less cost."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sparsedet.modeling import common_rpn
-from sparsedet.modeling.checkpoint import build
-from sparsedet.modeling.common_rpn import CommonConv, CommonRPNHead, Positions
+from sparsedet.modeling.cpu import rpn_conv, speed_up
+from sparsedet.modeling.cpu.rpn_conv import Positions
+from sparsedet.modeling.rpn import CommonConv, CommonRPNHead
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
-from tests.modeling.boxes import rows
-from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, step
+from tests.modeling.steps import CAT, DOG, ELSEWHERE, LABEL, build_model, rows, step
 
 SHAPE = (3, 8, 9, 11)
 
@@ -23,13 +19,13 @@ SHAPE = (3, 8, 9, 11)
 def sparse_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note the number of positions whenever the gradients of positions are worked out."""
     calls: list[int] = []
-    gradients = common_rpn._sparse_gradients
+    gradients = rpn_conv._sparse_gradients
 
     def noted(gradient: Tensor, positions: Positions, *others: Tensor) -> tuple[Tensor, ...]:
         calls.append(len(positions[0]))
         return gradients(gradient, positions, *others)
 
-    monkeypatch.setattr(common_rpn, "_sparse_gradients", noted)
+    monkeypatch.setattr(rpn_conv, "_sparse_gradients", noted)
     return calls
 
 
@@ -40,6 +36,7 @@ def conv_of(channels: int = 8) -> CommonConv:
     assert isinstance(conv, CommonConv)
     nn.init.normal_(conv.weight)
     nn.init.normal_(conv.bias)
+    speed_up(conv)
     return conv
 
 
@@ -105,13 +102,14 @@ def test_gradients_of_many_positions_are_a_convolution_s(sparse_calls: list[int]
 def test_gradients_are_the_slopes(
     few: float, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(common_rpn, "_FEW", few)
+    monkeypatch.setattr(rpn_conv, "_FEW", few)
     conv = conv_of(4).double()
     x = torch.randn(2, channels, 3, 4, dtype=torch.float64, requires_grad=True)
     names = ("weight", "bias")
 
-    def maps(x: Tensor, *values: Tensor) -> object:
-        return functional_call(conv, dict(zip(names, values, strict=True)), (x,))
+    def maps(x: Tensor, *values: Tensor) -> Tensor:
+        found: Tensor = functional_call(conv, dict(zip(names, values, strict=True)), (x,))
+        return found
 
     assert torch.autograd.gradcheck(maps, (x, conv.weight, conv.bias))
 
@@ -124,7 +122,7 @@ def test_autocast_loses_no_more_by_single_positions_than_by_a_convolution(
     exact = gradients(x, conv, gradient, usual=True)
     errors: list[list[float]] = []
     for few in (1.0, 0.0):
-        monkeypatch.setattr(common_rpn, "_FEW", few)
+        monkeypatch.setattr(rpn_conv, "_FEW", few)
         found = gradients(x, conv, gradient, autocast=True)
         assert [one.dtype for one in found] == [torch.float32] * 3
         errors.append([float((a - b).norm() / b.norm()) for a, b in zip(found, exact, strict=True)])
@@ -146,43 +144,11 @@ def test_with_several_threads_it_repeats_itself() -> None:
     assert all(torch.equal(one, first) for one in others)
 
 
-def test_maps_of_one_view_stand_in_both_halves() -> None:
-    conv, view = conv_of(8), torch.randn(1, 4, 9, 11)
-    torch.testing.assert_close(conv(view), conv(torch.cat([view, view], dim=1)))
-    assert conv(view).min() == 0, "activated"
-
-
-def test_of_several_convolutions_only_the_first_takes_one_view_for_both() -> None:
-    head = CommonRPNHead(in_channels=8, num_anchors=3, conv_dims=[6, -1])
-    view = torch.randn(1, 4, 9, 11)
-    both = torch.cat([view, view], dim=1)
-    torch.testing.assert_close(head([view]), head([both]))
-
-
-def test_names_and_first_values_are_those_of_detectron2_s_head() -> None:
-    heads: list[nn.Module] = []
-    for kind in (CommonRPNHead, StandardRPNHead):
-        torch.manual_seed(0)
-        heads.append(kind(in_channels=8, num_anchors=3))
-    own, usual = (head.state_dict() for head in heads)
-    assert list(own) == list(usual)
-    assert all(torch.equal(own[name], usual[name]) for name in usual)
-
-
-def test_a_frozen_configuration_builds_and_is_not_changed() -> None:
-    cfg = load_config("lite0_fpn", ["MODEL.WEIGHTS", ""])
-    apply_method(cfg, "end-to-end")
-    cfg.MODEL.DEVICE = "cpu"
-    cfg.freeze()
-    assert isinstance(build(cfg).proposal_generator.rpn_head, CommonRPNHead)
-    assert cfg.MODEL.RPN.HEAD_NAME == "StandardRPNHead"
-
-
 def test_in_training_only_the_sample_s_gradients_are_worked_out(sparse_calls: list[int]) -> None:
     model = build_model("end-to-end", "MODEL.RPN.BATCH_SIZE_PER_IMAGE", "40")
     one = rows((Role.LABEL, LABEL, CAT))
     losses = step(model, one, rows((Role.LABEL, LABEL, CAT), (Role.LABEL, ELSEWHERE, DOG)))
-    (losses["loss_rpn_cls"] + losses["loss_rpn_loc"]).backward()
+    torch.autograd.backward([losses["loss_rpn_cls"], losses["loss_rpn_loc"]])
     assert len(sparse_calls) == 3, "a call for each level"
     assert 40 < sum(sparse_calls) <= 80
     assert model.proposal_generator.rpn_head.conv.weight.grad.any()

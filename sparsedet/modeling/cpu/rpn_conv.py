@@ -1,13 +1,14 @@
-"""The head of SparseDet's common RPN: two views in training, one of them twice in inference."""
+"""The common RPN's convolution, whose gradients are calculated where they are not zero.
+
+The RPN's loss looks at a small sample of anchors, and this convolution, of both views' maps, is
+four times the work of a usual RPN's.
+"""
 
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from detectron2.layers import Conv2d
-from detectron2.modeling.proposal_generator import RPN_HEAD_REGISTRY
-from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _FEW = 0.25
@@ -18,41 +19,16 @@ Positions = tuple[Tensor, Tensor, Tensor]
 """The image, row and column of each."""
 
 
-@RPN_HEAD_REGISTRY.register()
-class CommonRPNHead(StandardRPNHead):
-    """detectron2's head, its hidden convolution a `CommonConv`; parameters keep their names."""
+def conv_with_sparse_gradients(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve as `sparsedet.modeling.rpn.convolve` does.
 
-    def _get_rpn_conv(self, in_channels: int, out_channels: int) -> Conv2d:
-        return CommonConv(in_channels, out_channels)
-
-
-class CommonConv(Conv2d):
-    """A 3 x 3 convolution of both views' maps, which differs from its parent in this:
-
-    - Maps of one view stand in both halves of the input. The convolution is linear: the sum of the
-      weights for both halves gives the same at half the cost.
-    - Where the gradient of its output is zero almost everywhere, its own is worked out only at the
-      other positions. The RPN's loss looks at a small sample of anchors, and this convolution is
-      four times the work of a usual RPN's.
+    Args:
+        x: shape (N, C, H, W).
+        weight: shape (O, C, 3, 3).
+        bias: shape (O,).
     """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size=3, padding=1, activation=nn.ReLU(inplace=True)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the activated maps, shape (N, out_channels, H, W).
-
-        Args:
-            x: shape (N, in_channels, H, W), or (N, in_channels / 2, H, W) of one view.
-        """
-        weight = self.weight
-        if x.shape[1] * 2 == self.in_channels:
-            first, second = weight.chunk(2, dim=1)
-            weight = first + second
-        maps: Tensor = self.activation(_Conv.apply(x, weight, self.bias))
-        return maps
+    maps: Tensor = _Conv.apply(x, weight, bias)
+    return maps
 
 
 class _Conv(torch.autograd.Function):

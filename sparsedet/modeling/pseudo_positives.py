@@ -15,7 +15,7 @@ from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
-from sparsedet.modeling.output_layers import Predictions
+from sparsedet.modeling.roi_heads import Predictions
 from sparsedet.modeling.targets import (
     overlaps,
     overlaps_same_class,
@@ -34,8 +34,8 @@ class PseudoPositiveRule:
     """IoU with every label has to be at most this."""
     nms_thresh: float
     """IoU of the NMS that thins the pseudo-positives for the self-supervised loss."""
-    rejected_iou: float = 0.5
-    """From this IoU with a rejected box on, a proposal is background."""
+    negative_iou: float = 0.5
+    """From this IoU with a verified negative on, a proposal is background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,15 @@ class ConfidentDetectionRule:
     """The score has to exceed this."""
     nms_thresh: float
     """IoU of the class-wise NMS over labels and detections together."""
-    rejected_iou: float = 0.5
-    """From this IoU with a rejected box of its class on, a detection is wrong."""
+    negative_iou: float = 0.5
+    """From this IoU with a verified negative of its class on, a detection is wrong."""
 
 
 @torch.no_grad()
 def split_pseudo_positives(
     proposals: Sequence[Instances], targets: Sequence[Instances], rule: PseudoPositiveRule
 ) -> tuple[list[Instances], list[Boxes]]:
-    """Part the proposals of each image into those for the ROI heads and the pseudo-positives.
+    """Split the proposals of each image into those for the ROI heads and the pseudo-positives.
 
     An exhaustive image has no pseudo-positives: what has no label there is background.
 
@@ -69,14 +69,14 @@ def split_pseudo_positives(
     """
     remaining, pseudo_positives = [], []
     for image_proposals, image_targets in zip(proposals, targets, strict=True):
-        parted = split_targets(image_targets)
+        known = split_targets(image_targets)
         boxes, logits = image_proposals.proposal_boxes, image_proposals.objectness_logits
         pseudo = logits.sigmoid() > rule.objectness_thresh
-        if len(parted.labels):
-            overlap = pairwise_iou(boxes, parted.labels.gt_boxes)
+        if len(known.labels):
+            overlap = pairwise_iou(boxes, known.labels.gt_boxes)
             pseudo &= overlap.max(dim=1).values <= rule.max_label_iou
-        pseudo &= ~overlaps(boxes, parted.rejected.gt_boxes, rule.rejected_iou)
-        if parted.exhaustive:
+        pseudo &= ~overlaps(boxes, known.verified_negatives.gt_boxes, rule.negative_iou)
+        if known.exhaustive:
             pseudo.fill_(False)
         found: Tensor = boxes.tensor[pseudo]
         pseudo_positives.append(Boxes(found[nms(found, logits[pseudo], rule.nms_thresh)]))
@@ -125,7 +125,7 @@ def merge_confident_detections(
     """Return an image's rows with its confident detections among the labels, duplicates removed.
 
     Labels come first and count as score 1, so that of a label and its detection the label stays.
-    Detections that a reviewer rejected are left out, and all of them on an exhaustive image.
+    Detections on verified negatives are left out, and all of them on an exhaustive image.
 
     Args:
         targets: the rows of an image.
@@ -135,14 +135,14 @@ def merge_confident_detections(
     Returns:
         The rows; labels with `gt_boxes` (clipped to the image) in descending score.
     """
-    parted = split_targets(targets)
-    if parted.exhaustive:
+    known = split_targets(targets)
+    if known.exhaustive:
         return targets
-    labels = parted.labels
-    rejected = overlaps_same_class(
-        detections.pred_boxes, detections.pred_classes, parted.rejected, rule.rejected_iou
+    labels = known.labels
+    wrong = overlaps_same_class(
+        detections.pred_boxes, detections.pred_classes, known.verified_negatives, rule.negative_iou
     )
-    confident = detections[(detections.scores > rule.score_thresh) & ~rejected]
+    confident = detections[(detections.scores > rule.score_thresh) & ~wrong]
     boxes = Boxes.cat([labels.gt_boxes, confident.pred_boxes])
     boxes.clip(labels.image_size)
     classes = torch.cat([labels.gt_classes, confident.pred_classes])

@@ -1,29 +1,44 @@
-"""ROI heads for images whose labels are not all there, with the parts that two views need."""
+"""ROI heads for sparsely labelled images: which proposals are sampled, and what they lose."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
-from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
+from detectron2.layers import ShapeSpec, cross_entropy
+from detectron2.modeling.roi_heads import (
+    ROI_HEADS_REGISTRY,
+    FastRCNNOutputLayers,
+    StandardROIHeads,
+)
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from sparsedet.modeling.certain_negatives import append_certain_negatives, certain_negatives
-from sparsedet.modeling.output_layers import NO_VERDICT, SparseOutputLayers
 from sparsedet.modeling.targets import overlaps, split_targets
+from sparsedet.modeling.verified_negatives import (
+    NO_CLASS,
+    append_verified_negatives,
+    not_class_loss,
+    sample_verified_negatives,
+)
+from sparsedet.runtime import processes
+
+IGNORE = -1
+"""As `gt_classes` of a sampled proposal: nobody knows what it shows, it stays out of the losses."""
+
+Predictions = tuple[Tensor, Tensor]
+"""Class logits, shape (R, classes + 1), and box deltas, shape (R, 4 x classes), of R proposals."""
 
 
 @ROI_HEADS_REGISTRY.register()
 class SparseROIHeads(StandardROIHeads):
     """detectron2's ROI heads, except that
 
-    - proposals on boxes to ignore are never sampled as background;
-    - rejected boxes are certain negatives of every step, beside the sample;
-    - proposals of an image that nobody annotated are without a verdict;
+    - proposals on ignore regions are never sampled as background;
+    - verified negatives join the sample of every step;
+    - proposals of an image that nobody annotated stay out of the losses;
     - detections carry `object_scores`;
-    - pooling can be called apart, for training on two views.
+    - pooling is a method of its own, for training on two views.
     """
 
     @configurable
@@ -52,30 +67,30 @@ class SparseROIHeads(StandardROIHeads):
     def label_and_sample_proposals(
         self, proposals: Sequence[Instances], targets: Sequence[Instances]
     ) -> list[Instances]:
-        """Sample as the parent does, without would-be background on boxes to ignore.
+        """Sample as the parent does, without would-be background on ignore regions.
 
         Returns:
-            As the parent's, and behind each image's sample its certain negatives. `gt_classes` is
-            `NO_VERDICT` throughout the sample of an image that nobody annotated.
+            As the parent's, and behind each image's sample its verified negatives. `gt_classes` is
+            `IGNORE` throughout the sample of an image that nobody annotated.
         """
-        parted = [split_targets(image) for image in targets]
+        split = [split_targets(image) for image in targets]
         kept = []
-        for image_proposals, image in zip(proposals, parted, strict=True):
-            if len(image.ignored):
+        for image_proposals, image in zip(proposals, split, strict=True):
+            if len(image.ignore_regions):
                 boxes = image_proposals.proposal_boxes
                 foreground = overlaps(boxes, image.labels.gt_boxes, self._foreground_iou)
-                drop = overlaps(boxes, image.ignored, self.ignore_iou) & ~foreground
+                drop = overlaps(boxes, image.ignore_regions, self.ignore_iou) & ~foreground
                 image_proposals = image_proposals[~drop]
             kept.append(image_proposals)
-        samples = super().label_and_sample_proposals(kept, [image.labels for image in parted])
+        samples = super().label_and_sample_proposals(kept, [image.labels for image in split])
         result = []
-        for sample, image in zip(samples, parted, strict=True):
+        for sample, image in zip(samples, split, strict=True):
             if not image.annotated:
-                sample.gt_classes.fill_(NO_VERDICT)
-            rejected = certain_negatives(
+                sample.gt_classes.fill_(IGNORE)
+            negatives = sample_verified_negatives(
                 image, label_iou=self._foreground_iou, limit=self.max_negatives
             )
-            result.append(append_certain_negatives(sample, rejected, self.num_classes))
+            result.append(append_verified_negatives(sample, negatives, self.num_classes))
         return result
 
     def box_features(self, features: dict[str, Tensor], boxes: list[Boxes]) -> Tensor:
@@ -83,3 +98,112 @@ class SparseROIHeads(StandardROIHeads):
         pooled = self.box_pooler([features[name] for name in self.box_in_features], boxes)
         result: Tensor = self.box_head(pooled)
         return result
+
+
+class SparseOutputLayers(FastRCNNOutputLayers):
+    """detectron2's output layers, except that
+
+    - `IGNORE`d proposals stay out of the losses, and verified negatives have their own;
+    - without `regress_mined`, boxes are learned from human labels alone. A model that learns boxes
+      from its own ones repeats their faults, which their scores don't show. So mined labels teach
+      the class only, as pseudo-labels do in Liu et al., "Unbiased Teacher for Semi-Supervised
+      Object Detection" (ICLR 2021); the RPN, whose boxes are rough anyway, learns from both;
+    - detections also have the probability that there is an object, which may be high while that of
+      each class is low.
+    """
+
+    @configurable
+    def __init__(
+        self, input_shape: ShapeSpec, *, regress_mined: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(input_shape, **kwargs)
+        self.regress_mined = regress_mined
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().from_config(cfg, input_shape),
+            "regress_mined": cfg.SPARSEDET.STAGED.REGRESS_MINED,
+        }
+
+    def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
+        """Return the parent's losses: means over all rows that count, verified negatives included.
+
+        Args:
+            predictions: of the proposals.
+            proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes` may be there.
+        """
+        logits, deltas = predictions
+        classes = torch.cat([image.gt_classes for image in proposals])
+        negative_classes = _field(proposals, "negative_classes", NO_CLASS)
+        negative = negative_classes != NO_CLASS
+        ordinary = (classes != IGNORE) & ~negative
+        class_loss = self.sigmoid_cross_entropy_loss if self.use_sigmoid_ce else cross_entropy
+        losses: dict[str, Tensor] = {
+            "loss_cls": class_loss(logits[ordinary], classes[ordinary]),
+            "loss_box_reg": self._box_loss(deltas, classes, proposals, ordinary),
+        }
+        losses = {name: loss * self.loss_weight.get(name, 1.0) for name, loss in losses.items()}
+        negatives = not_class_loss(
+            logits[negative], negative_classes[negative], sigmoid=self.use_sigmoid_ce
+        )
+        count = int(ordinary.sum()) + len(negatives)
+        if len(negatives):
+            # The parent's are means over the ordinary rows.
+            losses = {name: loss * (1 - len(negatives) / count) for name, loss in losses.items()}
+            weight = self.loss_weight.get("loss_cls", 1.0)
+            losses["loss_cls"] = losses["loss_cls"] + weight * negatives.sum() / count
+        if processes.ranks() > 1:
+            share = processes.share(count, logits.device)
+            losses = {name: loss * share for name, loss in losses.items()}
+        return losses
+
+    def _box_loss(
+        self, deltas: Tensor, classes: Tensor, proposals: list[Instances], rows: Tensor
+    ) -> Tensor:
+        """Return the parent's loss of boxes over `rows`, shape (R,), of R proposals.
+
+        Without `regress_mined` those on mined labels count as background does, which has no box:
+        what people drew weighs as before.
+        """
+        if not self.regress_mined:
+            mined = _field(proposals, "gt_mined", 0).bool()
+            classes = classes.masked_fill(mined, self.num_classes)
+        boxes = [image.proposal_boxes for image in proposals]
+        # Images without a label have no box to be moved to.
+        targets = [image.get_fields().get("gt_boxes", image.proposal_boxes) for image in proposals]
+        loss: Tensor = self.box_reg_loss(
+            Boxes.cat(boxes).tensor[rows],
+            Boxes.cat(targets).tensor[rows],
+            deltas[rows],
+            classes[rows],
+        )
+        return loss
+
+    def inference(
+        self, predictions: Predictions, proposals: list[Instances]
+    ) -> tuple[list[Instances], list[Tensor]]:
+        """Add `object_scores`, shape (N,): the probability that a detection is not background."""
+        detections, rows = super().inference(predictions, proposals)
+        probabilities = self.predict_probs(predictions, proposals)
+        for image, image_probabilities, kept in zip(detections, probabilities, rows, strict=True):
+            image.object_scores = self._object_scores(image_probabilities[kept])
+        return detections, rows
+
+    def _object_scores(self, probabilities: Tensor) -> Tensor:
+        """Return the probability of an object, shape (N,); given shape (N, classes + 1)."""
+        if self.use_sigmoid_ce:
+            # Classes are independent of each other, and nothing trains the background's column.
+            return 1 - (1 - probabilities[:, :-1]).prod(dim=1)
+        return 1 - probabilities[:, -1]
+
+
+def _field(proposals: list[Instances], name: str, missing: int) -> Tensor:
+    """Return a field of R sampled proposals, shape (R,); `missing` in images without it."""
+    return torch.cat(
+        [
+            image.get(name) if image.has(name) else torch.full_like(image.gt_classes, missing)
+            for image in proposals
+        ]
+    )

@@ -63,7 +63,7 @@ class SparseRPN(RPN):
         gt_labels, matched_boxes = [], []
         for instances in gt_instances:
             targets = split_targets(instances)
-            objects, ignore_regions = targets.labels.gt_boxes, targets.ignored
+            objects, ignore_regions = targets.labels.gt_boxes, targets.ignore_regions
             matches, anchor_labels = self.anchor_matcher(pairwise_iou(objects, all_anchors))
             if len(objects):
                 matched_boxes.append(objects.tensor[matches])

@@ -13,7 +13,6 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
-from sparsedet.modeling.output_layers import Predictions
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
     PseudoPositiveRule,
@@ -21,6 +20,7 @@ from sparsedet.modeling.pseudo_positives import (
     merge_confident_detections,
     split_pseudo_positives,
 )
+from sparsedet.modeling.roi_heads import Predictions
 from sparsedet.modeling.rpn import CommonRPNHead
 from sparsedet.modeling.targets import split_targets
 from sparsedet.runtime import processes
@@ -135,9 +135,8 @@ class SparseDetRCNN(GeneralizedRCNN):
         """Return the two views' ROI losses, averaged, and the self-supervised loss between them.
 
         A view's losses cover the images that teach classes in it: by labels, which the augmented
-        view may have more of, by rejected boxes, or by being exhaustive; the samples of others are
-        without a verdict. Where no image does so in the original view, only the augmented one
-        counts.
+        view may have more of, by verified negatives, or by being exhaustive; the samples of others
+        are ignored. Where no image does so in the original view, only the augmented one counts.
         """
         heads = self.roi_heads
         sampled = heads.label_and_sample_proposals(proposals, targets)
@@ -191,7 +190,7 @@ class SparseDetRCNN(GeneralizedRCNN):
 
 
 def _views(features: Features) -> tuple[Features, Features]:
-    """Part the maps of the original views from those of the augmented ones, which follow them."""
+    """Split the maps into those of the original views and of the augmented ones, which follow."""
     halves = {name: maps.chunk(2) for name, maps in features.items()}
     return (
         {name: original for name, (original, _) in halves.items()},

@@ -1,9 +1,8 @@
 """What the boxes of a training image say, beyond where its objects are.
 
-detectron2's meta-architectures hand one `Instances` per image on to RPN and ROI heads, and nothing
-else. So everything that is known of an image travels there as rows, told apart by `gt_roles`;
-without that field every row is a label. All boxes are XYXY in absolute pixels of the network's
-input.
+detectron2's meta-architectures pass one `Instances` per image to RPN and ROI heads, and nothing
+else. So everything that is known of an image is there in rows, distinguished by `gt_roles`; without
+that field every row is a label. All boxes are XYXY in absolute pixels of the network's input.
 """
 
 from dataclasses import dataclass
@@ -19,25 +18,25 @@ class Role(IntEnum):
 
     LABEL = 0
     """Here is an object of the row's class."""
-    IGNORED = 1
+    IGNORE_REGION = 1
     """Here may be an object: training must neither learn nor punish it. The class means nothing."""
-    REJECTED = 2
-    """Verified negative: no object of the row's class. One of another class may be here."""
+    VERIFIED_NEGATIVE = 2
+    """No object of the row's class, says a reviewer. One of another class may be here."""
     EXHAUSTIVE = 3
-    """The image, whole: a person vouched that every object in it has a label. No class either."""
+    """The whole image: every object in it has a label, says a person. No class either."""
     MINED = 4
-    """Here is an object of the row's class, as a model says: its box is not as exact as a label."""
+    """Here is an object of the row's class, says a model: its box is not as exact as a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The rows of an image, parted by role."""
+    """The rows of an image by role."""
 
     labels: Instances
     """With `gt_boxes` and `gt_classes`, as detectron2 expects them; where the image has roles, also
     `gt_mined`, shape (N,): which of them a model found."""
-    ignored: Boxes
-    rejected: Instances
+    ignore_regions: Boxes
+    verified_negatives: Instances
     """With `gt_boxes` and `gt_classes`."""
     exhaustive: bool
 
@@ -48,12 +47,12 @@ class Targets:
 
     @property
     def teaches_classes(self) -> bool:
-        """Whether the ROI heads learn from the image; without labels they may from rejections."""
-        return self.annotated or len(self.rejected) > 0
+        """Whether the ROI heads learn from the image: verified negatives are enough."""
+        return self.annotated or len(self.verified_negatives) > 0
 
 
 def split_targets(instances: Instances) -> Targets:
-    """Part an image's rows by role."""
+    """Split an image's rows by role."""
     if not instances.has("gt_roles"):
         none = instances[:0]
         return Targets(instances, none.gt_boxes, none, exhaustive=False)
@@ -63,8 +62,8 @@ def split_targets(instances: Instances) -> Targets:
     labels.gt_mined = roles[labelled] == Role.MINED
     return Targets(
         labels=labels,
-        ignored=instances.gt_boxes[roles == Role.IGNORED],
-        rejected=_rows(instances, roles == Role.REJECTED),
+        ignore_regions=instances.gt_boxes[roles == Role.IGNORE_REGION],
+        verified_negatives=_rows(instances, roles == Role.VERIFIED_NEGATIVE),
         exhaustive=bool((roles == Role.EXHAUSTIVE).any()),
     )
 

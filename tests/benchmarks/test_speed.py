@@ -169,13 +169,13 @@ def test_later_stages_have_what_mining_gives(data: Path) -> None:
     counts = np.bincount(np.concatenate([image.roles for image in images]))
     assert counts[Role.LABEL] == len(read.train.boxes)
     assert counts[Role.MINED] == pytest.approx(len(read.removed) / 2, abs=1)
-    assert counts[Role.IGNORED] == pytest.approx(len(read.removed) / 2, abs=1)
+    assert counts[Role.IGNORE_REGION] == pytest.approx(len(read.removed) / 2, abs=1)
     trainers = Training(read, 0, lambda text: None).trainers
     learned = np.concatenate([image.roles for image in trainers[LATER_STAGE].images])
     assert np.array_equal(np.bincount(learned), counts)
     ignoring = trainers["no mined labels, later stage"].images
     counts_without = np.bincount(np.concatenate([image.roles for image in ignoring]))
-    assert counts_without[Role.IGNORED] == len(read.removed)
+    assert counts_without[Role.IGNORE_REGION] == len(read.removed)
     assert trainers[LATER_STAGE].cfg.SPARSEDET.METHOD == "staged"
 
 

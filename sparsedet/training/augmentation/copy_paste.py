@@ -38,7 +38,7 @@ _LEAST_SIDE = 4
 _ATTEMPTS = 10
 """To find a place that hides nothing; then an object is left out."""
 
-_OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORED)
+_OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORE_REGION)
 """Roles of boxes that show an object, or may do so."""
 
 Size = tuple[int, int]
@@ -184,7 +184,9 @@ def with_pasted(image: TrainingImage, pastes: Sequence[Paste]) -> TrainingImage:
         image,
         boxes=np.concatenate([image.boxes, [paste.box for paste in pastes], others]),
         classes=np.concatenate([image.classes, classes, np.zeros(len(others), dtype=np.int64)]),
-        roles=np.append(image.roles, [Role.LABEL] * len(pastes) + [Role.IGNORED] * len(others)),
+        roles=np.append(
+            image.roles, [Role.LABEL] * len(pastes) + [Role.IGNORE_REGION] * len(others)
+        ),
     )
 
 

@@ -100,8 +100,8 @@ def clip(
     visible = _areas(clipped) / np.maximum(_areas(boxes), np.finfo(np.float32).tiny)
     whole_image = roles == Role.EXHAUSTIVE
     cut = (visible < _LEAST_VISIBLE) & ~whole_image
-    stays = whole_image | np.where(roles == Role.REJECTED, ~cut, visible > 0)
-    return clipped, np.where(cut, Role.IGNORED, roles), stays
+    stays = whole_image | np.where(roles == Role.VERIFIED_NEGATIVE, ~cut, visible > 0)
+    return clipped, np.where(cut, Role.IGNORE_REGION, roles), stays
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -51,8 +51,8 @@ def training_images(
     boxes = {
         Role.LABEL: _by_image(human),
         Role.MINED: _by_image(extra_labels),
-        Role.IGNORED: _by_image(ignored),
-        Role.REJECTED: _by_image(dataset.verified_negatives),
+        Role.IGNORE_REGION: _by_image(ignored),
+        Role.VERIFIED_NEGATIVE: _by_image(dataset.verified_negatives),
     }
 
     def kept() -> Iterator[TrainingImage]:
@@ -64,7 +64,7 @@ def training_images(
             ]
             if image.exhaustive:
                 rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
-            if keep_unlabelled or any(role != Role.IGNORED for role, _, _ in rows):
+            if keep_unlabelled or any(role != Role.IGNORE_REGION for role, _, _ in rows):
                 yield _training_image(image, folder, rows)
 
     images = PackedImages(kept())

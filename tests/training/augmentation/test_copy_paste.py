@@ -131,8 +131,8 @@ def test_what_else_is_known_of_a_crop_comes_to_be_ignored() -> None:
     rows = [
         (Role.LABEL, BOX, 7),
         (Role.MINED, near, 3),
-        (Role.REJECTED, (70.0, 45.0, 80.0, 55.0), 3),
-        (Role.IGNORED, (110.0, 80.0, 120.0, 90.0), 0),
+        (Role.VERIFIED_NEGATIVE, (70.0, 45.0, 80.0, 55.0), 3),
+        (Role.IGNORE_REGION, (110.0, 80.0, 120.0, 90.0), 0),
     ]
     # Of the neighbour, four columns of pixels are in the margin of the object.
     donors, rule = donors_of(*rows), one_object(mirrored=True)
@@ -142,7 +142,7 @@ def test_what_else_is_known_of_a_crop_comes_to_be_ignored() -> None:
         assert paste.others.tolist() == [[x, paste.box[1] + 10, x + 4, paste.box[1] + 20]]
     assert {paste.mirrored for (paste,) in both} == {False, True}
     result = with_pasted(training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1)), [paste])
-    assert result.roles.tolist() == [Role.LABEL, Role.LABEL, Role.IGNORED]
+    assert result.roles.tolist() == [Role.LABEL, Role.LABEL, Role.IGNORE_REGION]
     assert result.boxes[2].tolist() == paste.others[0].tolist()
 
 
@@ -183,7 +183,7 @@ def test_an_image_takes_no_objects_of_its_own() -> None:
 
 def test_rare_classes_are_pasted_as_often_and_mined_objects_never() -> None:
     common = [(Role.LABEL, (10.0 * k, 0.0, 10.0 * k + 9, 9.0), 0) for k in range(9)]
-    other = [(Role.MINED, BOX, 2), (Role.IGNORED, BOX, 3), (Role.REJECTED, BOX, 4)]
+    other = [(Role.MINED, BOX, 2), (Role.IGNORE_REGION, BOX, 3), (Role.VERIFIED_NEGATIVE, BOX, 4)]
     last = training_image(*other, (Role.LABEL, BOX, 5), id=2)
     donors = Donors(PackedImages([training_image(*common, id=1), last]))
     assert len(donors) == 10
@@ -201,10 +201,12 @@ def test_rare_classes_are_pasted_as_often_and_mined_objects_never() -> None:
     [
         pytest.param([Role.LABEL], 1, id="a label"),
         pytest.param([Role.MINED], 1, id="a mined label"),
-        pytest.param([Role.LABEL] * 4 + [Role.MINED] * 2 + [Role.IGNORED] * 6, 1, id="6 labels"),
+        pytest.param(
+            [Role.LABEL] * 4 + [Role.MINED] * 2 + [Role.IGNORE_REGION] * 6, 1, id="6 labels"
+        ),
         pytest.param([Role.LABEL] * 12, 0.5, id="12 labels"),
         pytest.param([Role.MINED] * 60, 0.1, id="60 labels"),
-        pytest.param([Role.REJECTED, Role.IGNORED], 0, id="not annotated"),
+        pytest.param([Role.VERIFIED_NEGATIVE, Role.IGNORE_REGION], 0, id="not annotated"),
         pytest.param([], 0, id="nothing known"),
         pytest.param([Role.LABEL, Role.EXHAUSTIVE], 0, id="exhaustive"),
     ],
@@ -219,13 +221,13 @@ def test_images_take_objects_the_more_often_the_fewer_labels_they_have(
 
 
 def test_pasted_objects_are_labels_behind_the_others() -> None:
-    image = training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1), (Role.IGNORED, BOX, 0))
+    image = training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1), (Role.IGNORE_REGION, BOX, 0))
     pastes = draw(3)
     result = with_pasted(image, pastes)
     assert result.boxes.dtype == np.float32
     assert result.boxes[2:].tolist() == [paste.box.tolist() for paste in pastes]
     assert result.classes.tolist() == [1, 0, *[7] * len(pastes)]
-    assert result.roles.tolist() == [Role.LABEL, Role.IGNORED, *[Role.LABEL] * len(pastes)]
+    assert result.roles.tolist() == [Role.LABEL, Role.IGNORE_REGION, *[Role.LABEL] * len(pastes)]
     assert with_pasted(image, []) is image
 
 

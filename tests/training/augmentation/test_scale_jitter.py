@@ -52,11 +52,16 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
     [
         pytest.param((10, 10, 20, 20), Role.LABEL, Role.LABEL, id="inside"),
         pytest.param((-4, 10, 6, 20), Role.LABEL, Role.LABEL, id="60 % left"),
-        pytest.param((-5, 10, 5, 20), Role.MINED, Role.IGNORED, id="50 % left"),
-        pytest.param((-5, 10, 5, 20), Role.REJECTED, None, id="half of a rejected box"),
-        pytest.param((-4, 10, 6, 20), Role.REJECTED, Role.REJECTED, id="most of a rejected box"),
+        pytest.param((-5, 10, 5, 20), Role.MINED, Role.IGNORE_REGION, id="50 % left"),
+        pytest.param((-5, 10, 5, 20), Role.VERIFIED_NEGATIVE, None, id="half of a rejected box"),
+        pytest.param(
+            (-4, 10, 6, 20),
+            Role.VERIFIED_NEGATIVE,
+            Role.VERIFIED_NEGATIVE,
+            id="most of a rejected box",
+        ),
         pytest.param((-30, 10, -10, 20), Role.LABEL, None, id="outside"),
-        pytest.param((170, 10, 190, 20), Role.IGNORED, None, id="a doubtful box outside"),
+        pytest.param((170, 10, 190, 20), Role.IGNORE_REGION, None, id="a doubtful box outside"),
         pytest.param((-80, -60, 240, 180), Role.EXHAUSTIVE, Role.EXHAUSTIVE, id="the whole image"),
     ],
 )

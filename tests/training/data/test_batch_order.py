@@ -70,7 +70,7 @@ def test_factors_are_those_of_lvis(threshold: float, root: bool, expected: list[
 def test_what_is_not_a_label_makes_no_class() -> None:
     (image,) = images([COMMON])
     ignored = TrainingImage(
-        image.source, image.folder, image.boxes, image.classes, np.array([Role.IGNORED])
+        image.source, image.folder, image.boxes, image.classes, np.array([Role.IGNORE_REGION])
     )
     assert repeat_factors(PackedImages([image, image, ignored]), 1.0).tolist() == pytest.approx(
         [1.5**0.5, 1.5**0.5, 1]

@@ -71,18 +71,18 @@ def test_what_an_image_teaches_with_every_key_and_without(scenes: Scenes, method
         return {number: roles for number, roles in found.items() if number in (1, 2)}
 
     vouched = {2: [Role.EXHAUSTIVE]}
-    assert taught() == {1: [*labels, Role.REJECTED, Role.EXHAUSTIVE], **vouched}
+    assert taught() == {1: [*labels, Role.VERIFIED_NEGATIVE, Role.EXHAUSTIVE], **vouched}
     # Without one of its boxes, image 1 is not exhaustive.
-    assert taught("ACCEPTED") == {1: [*labels[1:], Role.REJECTED], **vouched}
+    assert taught("ACCEPTED") == {1: [*labels[1:], Role.VERIFIED_NEGATIVE], **vouched}
     assert taught("REJECTED") == {1: [*labels, Role.EXHAUSTIVE], **vouched}
-    assert taught("EXHAUSTIVE") == {1: [*labels, Role.REJECTED], **unlabelled}
+    assert taught("EXHAUSTIVE") == {1: [*labels, Role.VERIFIED_NEGATIVE], **unlabelled}
     assert taught(*KEYS) == {1: labels[1:], **unlabelled}
 
 
 def test_an_image_with_nothing_but_rejections_stays_in_training(scenes: Scenes) -> None:
     boxes = [box for box in scenes.dataset.boxes if box.image_id != 1]
     dataset = replace(reviewed(scenes).with_boxes(boxes), images=scenes.dataset.images)
-    assert roles_by_image(scenes, dataset, config())[1] == [Role.REJECTED]
+    assert roles_by_image(scenes, dataset, config())[1] == [Role.VERIFIED_NEGATIVE]
     assert 1 not in roles_by_image(scenes, dataset, config("plain", "REJECTED"))
 
 

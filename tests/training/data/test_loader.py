@@ -129,7 +129,7 @@ def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
         scenes.dataset, scenes.images, ignored=[doubtful], keep_unlabelled=True
     )
     labels = len(images[0].boxes) - 1
-    assert images[0].roles.tolist() == [Role.LABEL] * labels + [Role.IGNORED]
+    assert images[0].roles.tolist() == [Role.LABEL] * labels + [Role.IGNORE_REGION]
     assert images[0].labels.tolist() == [True] * labels + [False]
 
 

@@ -58,7 +58,7 @@ def test_nothing_may_be_packed() -> None:
 
 
 def test_labels_are_those_of_people_and_of_mining() -> None:
-    roles = np.array([Role.IGNORED, Role.MINED, Role.REJECTED])
+    roles = np.array([Role.IGNORE_REGION, Role.MINED, Role.VERIFIED_NEGATIVE])
     packed = PackedImages([*IMAGES[:3], replace(IMAGES[3], roles=roles)])
     places, classes = packed.labels()
     expected = [

@@ -56,7 +56,7 @@ def rows_by_stage(
                 for image in images
                 for row in image.boxes[image.roles == role]
             ]
-            for role in (Role.LABEL, Role.MINED, Role.IGNORED)
+            for role in (Role.LABEL, Role.MINED, Role.IGNORE_REGION)
         }
         if stage.end == cfg.SOLVER.MAX_ITER:
             raise Ended
@@ -95,11 +95,11 @@ def test_every_stage_learns_from_what_the_last_mining_found(
     }
     seen = rows_by_stage(scenes, tmp_path, monkeypatch, found, *EVERYWHERE)
     assert list(seen) == ["stage1", "stage2", "stage3"]
-    assert seen["stage1"][Role.MINED] == seen["stage1"][Role.IGNORED] == []
+    assert seen["stage1"][Role.MINED] == seen["stage1"][Role.IGNORE_REGION] == []
     assert seen["stage2"][Role.MINED] == rows(found["stage1"].labels)
-    assert seen["stage2"][Role.IGNORED] == rows(found["stage1"].doubtful)
+    assert seen["stage2"][Role.IGNORE_REGION] == rows(found["stage1"].doubtful)
     assert seen["stage3"][Role.MINED] == rows(found["stage2"].labels)
-    assert seen["stage3"][Role.IGNORED] == []
+    assert seen["stage3"][Role.IGNORE_REGION] == []
     for stage in seen.values():
         assert len(stage[Role.LABEL]) == len(scenes.dataset.boxes)
 
@@ -112,7 +112,7 @@ def test_what_was_mined_is_left_out_where_few_labels_are_missing(
     few = PseudoLabels((mined_box(image, 3),), (mined_box(image, 5),))
     many = PseudoLabels(tuple(mined_box(image, 3 + number) for number in range(labels)), ())
     seen = rows_by_stage(scenes, tmp_path, monkeypatch, {"stage1": few, "stage2": many})
-    assert seen["stage2"][Role.MINED] == seen["stage2"][Role.IGNORED] == []
+    assert seen["stage2"][Role.MINED] == seen["stage2"][Role.IGNORE_REGION] == []
     assert len(seen["stage3"][Role.MINED]) == labels
     kept = RunFolder(tmp_path / "run").mining
     left_out = [read_pseudo_labels(kept / f"stage{number}.json").left_out for number in (1, 2)]
@@ -125,11 +125,11 @@ def test_what_is_hidden_to_measure_on_is_ignored_and_no_background(
     nothing = dict.fromkeys(("stage1", "stage2"), NOTHING)
     seen = rows_by_stage(scenes, tmp_path, monkeypatch, nothing, "TEST.EVAL_PERIOD", "50")
     for stage in seen.values():
-        assert stage[Role.IGNORED]
-        assert not {str(row) for row in stage[Role.IGNORED]} & {
+        assert stage[Role.IGNORE_REGION]
+        assert not {str(row) for row in stage[Role.IGNORE_REGION]} & {
             str(row) for row in stage[Role.LABEL]
         }
-        assert len(stage[Role.LABEL]) + len(stage[Role.IGNORED]) == len(scenes.dataset.boxes)
+        assert len(stage[Role.LABEL]) + len(stage[Role.IGNORE_REGION]) == len(scenes.dataset.boxes)
 
 
 @pytest.mark.parametrize(

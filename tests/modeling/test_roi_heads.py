@@ -1,9 +1,10 @@
-"""Mined labels: their class is learned like a person's, their box is not."""
+"""Losses of the box head: detectron2's for labels; mined labels teach their class alone."""
 
 from typing import Any
 
 import pytest
 import torch
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 
@@ -21,6 +22,7 @@ from tests.modeling.steps import (
     detections,
     proposals,
     rows,
+    sample,
     step,
 )
 
@@ -38,7 +40,7 @@ def shifted(box: XYXY) -> XYXY:
     return (left + 5, top + 5, right + 5, bottom + 5)
 
 
-def sample(model: Any, *targets: Instances) -> list[Instances]:
+def sample_near(model: Any, *targets: Instances) -> list[Instances]:
     """Sample proposals near both boxes and elsewhere."""
     torch.manual_seed(0)
     near = [shifted(LABEL), shifted(ELSEWHERE), FREE]
@@ -56,7 +58,7 @@ def gradients(model: Any, sampled: list[Instances]) -> tuple[torch.Tensor, torch
     deltas = torch.zeros(count, 4 * classes, requires_grad=True)
     with EventStorage():
         losses = model.roi_heads.box_predictor.losses((logits, deltas), sampled)
-    torch.stack(list(losses.values())).sum().backward()
+    torch.autograd.backward(list(losses.values()))
     assert logits.grad is not None
     assert deltas.grad is not None
     return logits.grad, deltas.grad
@@ -64,15 +66,15 @@ def gradients(model: Any, sampled: list[Instances]) -> tuple[torch.Tensor, torch
 
 def on(sampled: Instances, box: XYXY) -> torch.Tensor:
     """Which rows of a sample lie on a box; not the box itself, whose deltas are 0 anyway."""
-    overlap = pairwise_iou(sampled.proposal_boxes, boxes_of([box]))[:, 0]
+    overlap: torch.Tensor = pairwise_iou(sampled.proposal_boxes, boxes_of([box]))[:, 0]
     return (overlap > 0.5) & (overlap < 0.99)
 
 
 def test_people_teach_class_and_box_and_mining_the_class_alone(model: Any) -> None:
     target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
-    (sampled,) = sample(model, target)
+    (sampled,) = sample_near(model, target)
     human, mined = on(sampled, LABEL), on(sampled, ELSEWHERE)
-    assert (human.sum(), mined.sum()) == (1, 1)
+    assert [int(one.sum()) for one in (human, mined)] == [1, 1]
     assert sampled.gt_classes[human].tolist() == [DOG]
     assert sampled.gt_classes[mined].tolist() == [CAT]
     logits, deltas = gradients(model, [sampled])
@@ -80,7 +82,7 @@ def test_people_teach_class_and_box_and_mining_the_class_alone(model: Any) -> No
     assert not deltas[mined].any()
     assert deltas[human].any()
 
-    exact = sample(model, rows((Role.LABEL, LABEL, DOG), (Role.LABEL, ELSEWHERE, CAT)))
+    exact = sample_near(model, rows((Role.LABEL, LABEL, DOG), (Role.LABEL, ELSEWHERE, CAT)))
     logits_of_labels, deltas_of_labels = gradients(model, exact)
     assert torch.equal(logits, logits_of_labels)
     assert torch.equal(deltas[human], deltas_of_labels[human])
@@ -90,18 +92,20 @@ def test_people_teach_class_and_box_and_mining_the_class_alone(model: Any) -> No
 def test_boxes_are_learned_from_mining_where_the_configuration_says_so(model: Any) -> None:
     learns = build_model("staged", *REGRESSES)
     target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
-    (sampled,) = sample(learns, target)
+    (sampled,) = sample_near(learns, target)
     assert gradients(learns, [sampled])[1][on(sampled, ELSEWHERE)].any()
 
 
 def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> None:
     """Rejected boxes stand behind their sample, and other images of the batch have no mined one."""
     first = rows(
-        (Role.MINED, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT), (Role.IGNORED, FREE, CAT)
+        (Role.MINED, LABEL, DOG),
+        (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT),
+        (Role.IGNORE_REGION, FREE, CAT),
     )
     alone = Instances(SIZE)
     alone.gt_boxes, alone.gt_classes = Boxes(torch.tensor([LABEL])), torch.tensor([CAT])
-    sampled = sample(model, first, alone)
+    sampled = sample_near(model, first, alone)
     _, deltas = gradients(model, sampled)
     assert not deltas[: len(sampled[0])].any()
     assert deltas[len(sampled[0]) :].any()
@@ -110,16 +114,40 @@ def test_mined_labels_go_with_all_else_that_is_known_of_images(model: Any) -> No
 
 
 def test_labels_that_detections_join_are_there_once() -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT), (Role.IGNORED, FREE, CAT))
+    target = rows(
+        (Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT), (Role.IGNORE_REGION, FREE, CAT)
+    )
     rule = ConfidentDetectionRule(score_thresh=0.9, nms_thresh=0.5)
     merged = split_targets(merge_confident_detections(target, detections((FREE, CAT, 0.95)), rule))
     assert merged.labels.gt_boxes.tensor.tolist() == [list(box) for box in (LABEL, ELSEWHERE, FREE)]
-    assert merged.ignored.tensor.tolist() == [list(FREE)]
+    assert merged.ignore_regions.tensor.tolist() == [list(FREE)]
 
 
-@pytest.mark.parametrize("rest", [(), ((Role.IGNORED, LABEL, CAT),)])
-def test_a_batch_that_zooming_left_no_label_teaches_nothing(model: Any, rest: Any) -> None:
+@pytest.mark.parametrize("rest", [(), ((Role.IGNORE_REGION, LABEL, CAT),)])
+def test_a_batch_without_any_label_teaches_nothing(model: Any, rest: Any) -> None:
     losses = step(model, rows(*rest), rows())
     total = torch.stack(list(losses.values())).sum()
     assert total.item() == 0
-    total.backward()
+    torch.autograd.backward(total)
+
+
+@pytest.mark.parametrize("sigmoid", ["False", "True"])
+def test_labels_alone_lose_what_detectron2_says(sigmoid: str) -> None:
+    model = build_model(
+        "plain",
+        *("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE", sigmoid),
+        *("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT", "2.0"),
+    )
+    sampled = sample(model, rows((Role.LABEL, LABEL, DOG)), rows((Role.LABEL, ELSEWHERE, CAT)))
+    count = sum(len(image) for image in sampled)
+    generator = torch.Generator().manual_seed(1)
+    predictions = (
+        torch.randn(count, 4, generator=generator),
+        torch.randn(count, 12, generator=generator),
+    )
+    predictor = model.roi_heads.box_predictor
+    with EventStorage():
+        found = predictor.losses(predictions, sampled)
+        expected = FastRCNNOutputLayers.losses(predictor, predictions, sampled)
+    assert found == expected
+    assert all(loss > 0 for loss in found.values())

@@ -1,4 +1,4 @@
-"""Rejected boxes: certain negatives of their class in every step, and of no other class."""
+"""Verified negatives: held against their class in every step, and against no other class."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 
-from sparsedet.modeling.certain_negatives import not_class_loss
 from sparsedet.modeling.pseudo_positives import (
     ConfidentDetectionRule,
     PseudoPositiveRule,
@@ -16,6 +15,7 @@ from sparsedet.modeling.pseudo_positives import (
     split_pseudo_positives,
 )
 from sparsedet.modeling.targets import Role, split_targets
+from sparsedet.modeling.verified_negatives import not_class_loss
 from tests.modeling.steps import (
     CAT,
     DOG,
@@ -39,16 +39,16 @@ def plain() -> Any:
 
 
 def negatives(sampled: Instances) -> list[tuple[list[float], int]]:
-    """Box and class of the certain negatives in a sample."""
-    if not sampled.has("rejected_classes"):
+    """Box and class of the verified negatives in a sample."""
+    if not sampled.has("negative_classes"):
         return []
-    chosen = sampled[sampled.rejected_classes >= 0]
+    chosen = sampled[sampled.negative_classes >= 0]
     boxes = chosen.proposal_boxes.tensor.tolist()
-    return list(zip(boxes, chosen.rejected_classes.tolist(), strict=True))
+    return list(zip(boxes, chosen.negative_classes.tolist(), strict=True))
 
 
 def test_a_rejected_box_is_in_every_sample_as_background(plain: Any) -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT))
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
     for _ in range(5):
         sampled = sample(plain, target)[0]
         assert len(sampled) == plain.roi_heads.batch_size_per_image + 1
@@ -67,12 +67,12 @@ def test_a_rejected_box_is_in_every_sample_as_background(plain: Any) -> None:
 def test_a_rejected_box_on_a_label_of_its_class_does_not_count(
     plain: Any, rejected: XYXY, category: int, expected: int
 ) -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.REJECTED, rejected, category))
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, rejected, category))
     assert len(negatives(sample(plain, target)[0])) == expected
 
 
 def test_of_many_rejected_boxes_some_are_drawn_by_torch(plain: Any) -> None:
-    many = [(Role.REJECTED, (x, 10.0, x + 30.0, 60.0), CAT) for x in range(40)]
+    many = [(Role.VERIFIED_NEGATIVE, (x, 10.0, x + 30.0, 60.0), CAT) for x in range(40)]
     target = rows((Role.LABEL, LABEL, DOG), *many)
     drawn = []
     for seed in (1, 1, 2):
@@ -82,9 +82,11 @@ def test_of_many_rejected_boxes_some_are_drawn_by_torch(plain: Any) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_a_doubtful_box_does_not_hide_a_rejected_one(plain: Any) -> None:
+def test_an_ignore_region_does_not_hide_a_rejected_box(plain: Any) -> None:
     target = rows(
-        (Role.LABEL, LABEL, DOG), (Role.IGNORED, ELSEWHERE, DOG), (Role.REJECTED, ELSEWHERE, CAT)
+        (Role.LABEL, LABEL, DOG),
+        (Role.IGNORE_REGION, ELSEWHERE, DOG),
+        (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT),
     )
     assert negatives(sample(plain, target)[0]) == [(list(ELSEWHERE), CAT)]
 
@@ -98,7 +100,7 @@ def test_the_loss_is_that_of_the_class_alone() -> None:
     assert loss[[0, 2]].tolist() == pytest.approx(exact[[0, 2]].tolist(), rel=1e-5)
     # 1 - p is 0 even in double precision; the loss is the distance to the next class.
     assert loss[1].item() == pytest.approx(55, rel=1e-3)
-    loss.sum().backward()
+    torch.autograd.backward(loss.sum())
     assert logits.grad is not None
     # Whatever else may be there loses nothing.
     assert (logits.grad.gather(1, classes[:, None]) >= 0).all()
@@ -107,8 +109,8 @@ def test_the_loss_is_that_of_the_class_alone() -> None:
     assert sigmoid[0].item() == pytest.approx(-torch.log1p(-torch.tensor(1.0).sigmoid()).item())
 
 
-def test_losses_are_means_over_ordinary_rows_and_certain_negatives(plain: Any) -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT))
+def test_losses_are_means_over_ordinary_rows_and_verified_negatives(plain: Any) -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
     sampled = sample(plain, target)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(len(sampled[0]), 4, generator=generator, requires_grad=True)
@@ -136,7 +138,7 @@ def test_losses_are_means_over_ordinary_rows_and_certain_negatives(plain: Any) -
 
 def test_an_image_with_nothing_but_rejected_boxes_teaches_nothing_else(plain: Any) -> None:
     labelled = rows((Role.LABEL, LABEL, DOG))
-    rejected = rows((Role.REJECTED, ELSEWHERE, CAT))
+    rejected = rows((Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
     both = step(plain, labelled, rejected)
     alone = step(plain, labelled)
     for name in ("loss_rpn_cls", "loss_rpn_loc"):
@@ -151,7 +153,7 @@ def test_an_image_with_nothing_but_rejected_boxes_teaches_nothing_else(plain: An
 
 def test_the_rpn_takes_rejected_boxes_for_nothing(plain: Any) -> None:
     label = (Role.LABEL, LABEL, DOG)
-    with_rejected = step(plain, rows(label, (Role.REJECTED, ELSEWHERE, CAT)))
+    with_rejected = step(plain, rows(label, (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT)))
     without = step(plain, rows(label))
     for name in ("loss_rpn_cls", "loss_rpn_loc"):
         assert with_rejected[name].item() == without[name].item()
@@ -160,7 +162,7 @@ def test_the_rpn_takes_rejected_boxes_for_nothing(plain: Any) -> None:
 
 def test_a_proposal_on_a_rejected_box_is_no_pseudo_positive() -> None:
     found = proposals([ELSEWHERE, (10.0, 150.0, 60.0, 220.0)], objectness=5.0)
-    target = rows((Role.LABEL, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT))
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
     rule = PseudoPositiveRule(0.8, 0.2, 0.3)
     remaining, pseudo_positives = split_pseudo_positives([found], [target], rule)
     assert remaining[0].proposal_boxes.tensor.tolist() == [list(ELSEWHERE)]
@@ -168,7 +170,7 @@ def test_a_proposal_on_a_rejected_box_is_no_pseudo_positive() -> None:
 
 
 def test_a_rejected_detection_does_not_come_back_as_a_label() -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.REJECTED, ELSEWHERE, CAT))
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
     shifted = (ELSEWHERE[0] + 5, *ELSEWHERE[1:])
     found = detections((shifted, CAT, 0.99), (shifted, DOG, 0.98))
     merged = split_targets(
@@ -176,11 +178,11 @@ def test_a_rejected_detection_does_not_come_back_as_a_label() -> None:
     )
     assert merged.labels.gt_boxes.tensor.tolist() == [list(LABEL), list(shifted)]
     assert merged.labels.gt_classes.tolist() == [DOG, DOG]
-    assert merged.rejected.gt_classes.tolist() == [CAT]
+    assert merged.verified_negatives.gt_classes.tolist() == [CAT]
 
 
 @pytest.mark.parametrize("labels", [[(Role.LABEL, LABEL, DOG)], []])
-def test_both_views_get_the_certain_negatives(
+def test_both_views_get_the_verified_negatives(
     labels: list[tuple[Role, XYXY, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build_model("end-to-end")
@@ -192,7 +194,7 @@ def test_both_views_get_the_certain_negatives(
         return losses(predictions, sampled)
 
     monkeypatch.setattr(model.roi_heads.box_predictor, "losses", recorded)
-    result = step(model, rows(*labels, (Role.REJECTED, ELSEWHERE, CAT)), iteration=1000)
+    result = step(model, rows(*labels, (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT)), iteration=1000)
     assert seen == [[(list(ELSEWHERE), CAT)]] * 2
     assert result["loss_cls"].item() > 0
     assert (result["loss_rpn_cls"].item() > 0) == bool(labels)

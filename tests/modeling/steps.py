@@ -20,6 +20,8 @@ WHOLE = (0.0, 0.0, 320.0, 240.0)
 XYXY = tuple[float, float, float, float]
 LABEL, ELSEWHERE = (40.0, 40.0, 100.0, 100.0), (180.0, 60.0, 250.0, 130.0)
 """Two boxes that don't touch, XYXY."""
+BACKGROUND = [(x, 160.0, x + 20.0, 180.0) for x in range(200)]
+"""More boxes than a sample takes, which touch neither."""
 CAT, DOG = 0, 1
 RANDOM = ("MODEL.WEIGHTS", "")
 
@@ -60,6 +62,12 @@ def settings(method: str, *overrides: object, config: str = "lite0_fpn") -> CfgN
     return cfg
 
 
+def shifted(box: XYXY) -> XYXY:
+    """A box that overlaps it by more than half."""
+    left, top, right, bottom = box
+    return (left + 5, top + 5, right + 5, bottom + 5)
+
+
 def build_model(method: str, *overrides: str) -> Any:
     cfg = settings(method, *RANDOM, *overrides)
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
@@ -82,11 +90,10 @@ def step(model: Any, *targets: Instances, iteration: int = 0) -> dict[str, torch
     return losses
 
 
-def sample(model: Any, *targets: Instances) -> list[Instances]:
-    """Sample from as many background proposals as there are places, and more."""
-    grid = [(x, 160.0, x + 20.0, 180.0) for x in range(200)]
+def sample(model: Any, *targets: Instances, boxes: Sequence[XYXY] = BACKGROUND) -> list[Instances]:
+    """What the ROI heads sample from proposals in every image."""
     with EventStorage():
         sampled: list[Instances] = model.roi_heads.label_and_sample_proposals(
-            [proposals(grid) for _ in targets], list(targets)
+            [proposals(boxes) for _ in targets], list(targets)
         )
     return sampled

@@ -20,9 +20,9 @@ from tests.modeling.steps import (
     boxes_of,
     build_model,
     detections,
-    proposals,
     rows,
     sample,
+    shifted,
     step,
 )
 
@@ -35,20 +35,10 @@ def model() -> Any:
     return build_model("staged")
 
 
-def shifted(box: XYXY) -> XYXY:
-    left, top, right, bottom = box
-    return (left + 5, top + 5, right + 5, bottom + 5)
-
-
 def sample_near(model: Any, *targets: Instances) -> list[Instances]:
     """Sample proposals near both boxes and elsewhere."""
     torch.manual_seed(0)
-    near = [shifted(LABEL), shifted(ELSEWHERE), FREE]
-    with EventStorage():
-        sampled: list[Instances] = model.roi_heads.label_and_sample_proposals(
-            [proposals(near) for _ in targets], list(targets)
-        )
-    return sampled
+    return sample(model, *targets, boxes=[shifted(LABEL), shifted(ELSEWHERE), FREE])
 
 
 def gradients(model: Any, sampled: list[Instances]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,14 +8,8 @@ from torch import nn
 
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.pseudo_positives import ConfidentDetectionRule, confident_detections
-from sparsedet.modeling.rpn import CommonConv, CommonRPNHead
+from sparsedet.modeling.rpn import CommonRPNHead
 from tests.modeling.steps import RANDOM, build_model, image, proposals, settings
-
-
-def test_maps_of_one_view_stand_in_both_halves() -> None:
-    conv, view = CommonConv(8, 8), torch.randn(1, 4, 9, 11)
-    torch.testing.assert_close(conv(view), conv(torch.cat([view, view], dim=1)))
-    assert conv(view).min() == 0, "activated"
 
 
 def test_of_several_convolutions_only_the_first_takes_one_view_for_both() -> None:

@@ -23,7 +23,6 @@ from tests.modeling.steps import (
     RANDOM,
     SIZE,
     WHOLE,
-    XYXY,
     boxes_of,
     build_model,
     detections,
@@ -31,6 +30,7 @@ from tests.modeling.steps import (
     rows,
     sample,
     settings,
+    shifted,
     step,
 )
 
@@ -64,16 +64,8 @@ def test_anchors_on_ignore_regions_stay_out_of_the_loss(model: Any) -> None:
 
 
 def test_proposals_on_ignore_regions_are_no_background(model: Any) -> None:
-    def shifted(box: XYXY) -> XYXY:
-        left, top, right, bottom = box
-        return (left + 5, top + 5, right + 5, bottom + 5)
-
-    found = proposals([shifted(LABEL), shifted(ELSEWHERE), (0.0, 150.0, 60.0, 220.0)])
-    with EventStorage():
-        plain, sparse = (
-            model.roi_heads.label_and_sample_proposals([found], [target])[0]
-            for target in (LABELLED, WITH_REGION)
-        )
+    boxes = [shifted(LABEL), shifted(ELSEWHERE), (0.0, 150.0, 60.0, 220.0)]
+    plain, sparse = (sample(model, target, boxes=boxes)[0] for target in (LABELLED, WITH_REGION))
     background = model.roi_heads.num_classes
     # The label itself joins the proposals.
     assert sorted(plain.gt_classes.tolist()) == [CAT, CAT, background, background]

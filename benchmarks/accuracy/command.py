@@ -14,15 +14,13 @@ from filelock import FileLock, Timeout
 from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.training.engine.stage import StageProgress
 
+from .canary import WITHIN, Expected, choose
 from .cell import Cell
 from .data import DIGITS, FullData, digit_scenes, inner, read_folder
-from .fingerprint import code_hash, fingerprint
 from .plan import PLANS, Plan, cells
-from .record import read_record, read_records, write_record
+from .record import code_commit, read_record, read_records, write_record
 from .report import write_report
-from .same_code import carried_over, read_proofs
-from .staleness import stale
-from .training import train_cell
+from .training import run_configuration, train_cell
 
 _RESULTS = Path(__file__).parents[1] / "results"
 _LOCK = ".lock"
@@ -40,13 +38,13 @@ def main(description: str | None = None, arguments: Sequence[str] | None = None)
             work.list_cells()
             return
         with _one_at_a_time(work.cells):
-            failed = work.train()
+            failed = work.canary() if options.canary else work.train()
     except SparseDetError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; call it again to go on")
+        sys.exit("interrupted; the same call resumes it")
     if failed:
-        sys.exit(f"error: {failed} cells could not be trained")
+        sys.exit(f"error: {failed} cells {'outside the spread' if options.canary else 'failed'}")
 
 
 class _Work:
@@ -61,26 +59,31 @@ class _Work:
         self.cells = self.results / "cells"
         self.scratch: Path = options.work
         self.keep: bool = options.keep
+        self.again: bool = options.again
         self.time_limit: float = options.time_limit
         self.chosen = [cell for cell in planned if options.only in cell.key]
         if not self.chosen:
             raise SparseDetError(f"--only {options.only}: no cell's key contains that; see --list")
-        self.proofs = read_proofs(self.results)
         # Of the code that is loaded now, whatever is edited while trainings run.
-        self.code = code_hash()
-        # All of them at once: a wrong key shall not come to light after hours.
-        self.made_from = {cell.key: fingerprint(cell, data, self.code) for cell in self.chosen}
+        self.commit = code_commit()
+        # All of them first: a wrong key must not come to light after hours.
+        for cell in self.chosen:
+            run_configuration(cell, len(data.train.categories))
+            data.sparse(cell)
 
     def list_cells(self) -> None:
-        """Print what is done, stale and missing."""
+        """Print which cells are recorded, at which commit, and which are not."""
         for cell in self.chosen:
-            print(f"{self._state(cell):<10} {cell.key}")
+            record = read_record(self.cells, cell)
+            started = (self.scratch / cell.key).exists()
+            state = record.commit if record else "started" if started else "missing"
+            print(f"{state:<15} {cell.key}")
 
     def train(self) -> int:
-        """Train what is missing or stale, in order; return the number of cells that failed."""
+        """Train the cells that are not recorded, in order; return how many of them failed."""
         start = time.monotonic()
         failed = 0
-        left = [cell for cell in self.chosen if self._state(cell) != "done"]
+        left = [cell for cell in self.chosen if self.again or not read_record(self.cells, cell)]
         print(f"{self.data.name}: {len(self.chosen)} cells, {len(left)} to train", flush=True)
         self._write_report()
         for number, cell in enumerate(left, start=1):
@@ -97,7 +100,7 @@ class _Work:
 
     def _train(self, cell: Cell, place: str) -> None:
         folder = self.scratch / cell.key
-        record = train_cell(cell, self.data, self.made_from[cell.key], folder, _show)
+        record = train_cell(cell, self.data, self.commit, folder, _show)
         write_record(record, self.cells)
         if not self.keep:
             shutil.rmtree(folder)
@@ -108,18 +111,31 @@ class _Work:
             flush=True,
         )
 
-    def _state(self, cell: Cell) -> str:
-        record = read_record(self.cells, cell)
-        if record is None:
-            return "under way" if (self.scratch / cell.key).exists() else "missing"
-        record = carried_over(record, self.code, self.proofs)
-        return "stale" if record.fingerprint.differences(self.made_from[cell.key]) else "done"
-
     def _write_report(self) -> None:
-        kept = read_records(self.cells)
-        records = [carried_over(record, self.code, self.proofs) for record in kept]
-        outdated = stale(records, self.code, self.data)
-        write_report(records, outdated, self.planned, self.results)
+        write_report(read_records(self.cells), self.planned, self.results)
+
+    def canary(self) -> int:
+        """Train recorded cells again; return how many came out of the recorded spread.
+
+        Their records stay as they are. What is done of an interrupted call is only evaluated again.
+        """
+        records = read_records(self.cells)
+        chosen = choose(self.chosen, records)
+        scratch = self.scratch / "canary"
+        failed = 0
+        for number, record in enumerate(chosen, start=1):
+            print(f"[{number}/{len(chosen)}] {record.cell.key}", flush=True)
+            expected = Expected.of(record, records)
+            print(expected.text(), flush=True)
+            found = train_cell(
+                record.cell, self.data, self.commit, scratch / record.cell.key, _show
+            )
+            verdict = expected.verdict(found)
+            failed += verdict != WITHIN
+            print(f"  now       {found.figures.AP:.2f} at commit {found.commit}: {verdict}")
+        if not self.keep:
+            shutil.rmtree(scratch)
+        return failed
 
 
 @contextmanager
@@ -135,7 +151,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise SparseDetError(
-            f"{folder}: another call trains cells; wait for it to end, or end it"
+            f"{folder}: another call trains cells; wait for it to end, or stop it"
         ) from None
 
 
@@ -161,7 +177,12 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help=f"a folder, or {DIGITS}")
-    parser.add_argument("--list", action="store_true", help="what is done and missing; no training")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="what is recorded; no training")
+    what.add_argument(
+        "--canary", action="store_true", help="does the code still give the recorded figures?"
+    )
+    what.add_argument("--again", action="store_true", help="also train what is recorded")
     parser.add_argument(
         "--inner",
         action="store_true",
@@ -169,7 +190,10 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     )
     parser.add_argument("--only", default="", help="only cells whose key contains this")
     parser.add_argument(
-        "--time-limit", type=float, default=float("inf"), help="minutes; no cell begins later"
+        "--time-limit",
+        type=float,
+        default=float("inf"),
+        help="minutes; no cell is begun later",
     )
     parser.add_argument("--iterations", type=int, default=800, help="of every run, in all")
     parser.add_argument("--config", default="lite0_fpn")
@@ -179,7 +203,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--seeds", type=_numbers, help="in place of the plan's, as in 1,2")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--work", type=Path, default=Path("artifacts/accuracy"))
-    parser.add_argument("--keep", action="store_true", help="keep the runs' folders in --work")
+    parser.add_argument("--keep", action="store_true", help="keep the run folders in --work")
     return parser.parse_args(arguments)
 
 

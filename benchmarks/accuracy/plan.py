@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sparsedet.errors import SparseDetError
-
 from .cell import Cell
 
 
@@ -52,20 +50,6 @@ ABLATIONS = (
         "half of the images are seen from nearer or farther",
     ),
 )
-
-
-def as_planned(cell: Cell) -> Cell:
-    """Return a cell of former days with the overrides that its ablation has now.
-
-    Raises:
-        SparseDetError: when there is no such ablation any more.
-    """
-    if not cell.variant:
-        return cell
-    known = {ablation.name: ablation.overrides for ablation in ABLATIONS}
-    if cell.variant not in known:
-        raise SparseDetError(f"no ablation {cell.variant!r}")
-    return cell.model_copy(update={"overrides": known[cell.variant]})
 
 
 @dataclass(frozen=True)

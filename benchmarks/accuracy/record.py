@@ -1,5 +1,6 @@
-"""The file of a finished cell."""
+"""The record of a finished cell: its figures, and the commit whose code made them."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,29 @@ from sparsedet.errors import SparseDetError
 from sparsedet.training.evaluation.average_precision import Evaluation
 
 from .cell import Cell
-from .fingerprint import Fingerprint
 from .mined_quality import MinedQuality
+
+UNKNOWN = "unknown"
+CHANGED = "+changes"
+_CODE = ("benchmarks", "configs", "sparsedet", "splits", ":!benchmarks/results")
+"""What decides about figures, as git's path patterns."""
+
+
+def code_commit(repository: Path = Path(__file__).parents[2]) -> str:
+    """Return the commit of the code: a short hash, `+changes` where code is not committed.
+
+    `unknown` where there is no git or no repository.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(repository), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        commit, changes = git("rev-parse", "--short=7", "HEAD"), git("status", "-s", "--", *_CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+    return f"{commit}{CHANGED if changes else ''}"
 
 
 class _Part(BaseModel):
@@ -40,7 +62,8 @@ class Record(_Part):
     """What came out of a cell."""
 
     cell: Cell
-    fingerprint: Fingerprint
+    commit: str
+    """Of the code that trained it; see `code_commit`."""
     training_boxes: int
     removed_boxes: int
     figures: Figures
@@ -48,7 +71,7 @@ class Record(_Part):
     unlabelled_ignored: Figures | None
     """With detections on objects that the published labels lack left out; None: none is known."""
     mined: dict[str, MinedQuality]
-    """What `staged` trained on besides the annotations at the end, by kind."""
+    """The mined boxes that `staged` trained on at the end, by kind."""
     seconds: float
     """Of training, mining included."""
     cpu_seconds: float
@@ -57,7 +80,7 @@ class Record(_Part):
     date: str
     """ISO 8601, UTC."""
     threads: int | None = None
-    """Of torch; None: nobody noted it."""
+    """Of torch; None: not recorded."""
 
     @property
     def removed_share(self) -> float:
@@ -76,9 +99,10 @@ def write_record(record: Record, folder: Path) -> None:
 
 
 def read_record(folder: Path, cell: Cell) -> Record | None:
-    """Return the record of a cell, None where there is none."""
+    """Return the record of a cell; None where there is none, or one of other overrides."""
     path = record_file(folder, cell)
-    return _read(path) if path.exists() else None
+    record = _read(path) if path.exists() else None
+    return record if record is not None and record.cell == cell else None
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -95,5 +119,5 @@ def _read(path: Path) -> Record:
         place = ".".join(map(str, first["loc"])) or "content"
         raise SparseDetError(
             f"{path}: not the record of a cell ({place}: {first['msg']}); remove it, and the cell "
-            "is trained again"
+            "will be trained again"
         ) from error

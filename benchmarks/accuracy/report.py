@@ -1,6 +1,6 @@
 """Writing tables and plot of all cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparsedet.atomic_io import write_bytes, write_json, write_text
@@ -17,7 +17,6 @@ NAME = "accuracy"
 
 def write_report(
     records: Sequence[Record],
-    stale: Mapping[str, Sequence[str]],
     planned: Sequence[Cell],
     results: Path,
 ) -> None:
@@ -25,7 +24,6 @@ def write_report(
 
     Args:
         records: all of them.
-        stale: what has changed since, by the key of every stale cell: they enter no table.
         planned: the cells that there shall be of the dataset at hand; of others that have cells,
             those of their plans shall be.
         results: where to write.
@@ -38,12 +36,11 @@ def write_report(
             wanted += cells(
                 setting.data, plan, iterations=setting.iterations, config=setting.config
             )
-    current = [record for record in records if record.cell.key not in stale]
-    shown = sorted(sections(current, wanted), key=lambda section: str(section.setting))
-    write_text(results / f"{NAME}.md", markdown(shown, stale))
+    shown = sorted(sections(records, wanted), key=lambda section: str(section.setting))
+    write_text(results / f"{NAME}.md", markdown(shown))
     write_json(
         results / f"{NAME}.json",
-        {"sections": [section.as_json() for section in shown], "stale": dict(stale)},
+        {"sections": [section.as_json() for section in shown]},
         indent=1,
     )
     picture = plot(shown)

@@ -39,6 +39,11 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
     return Spread({seed: getattr(one, name) for seed, one in figures.items() if one is not None})
 
 
+def commits(records: Iterable[Record]) -> list[str]:
+    """Return whose code trained the records, each commit once, the oldest record's first."""
+    return list(dict.fromkeys(one.commit for one in sorted(records, key=lambda one: one.date)))
+
+
 @dataclass(frozen=True)
 class Setting:
     """What figures have to share to be compared."""
@@ -84,6 +89,7 @@ class Row:
         return {
             "recipe": self.recipe,
             "drop": self.drop,
+            "commits": {method: commits(records) for method, records in self.records.items()},
             **{
                 key: {
                     name: {
@@ -115,6 +121,7 @@ class Comparison:
         return {
             "variant": self.ablation.name,
             "drop": self.row.drop,
+            "commits": commits(self.variant),
             **{
                 key: {
                     name: {
@@ -150,40 +157,34 @@ class Section:
         }
 
 
-def sections(current: Sequence[Record], planned: Sequence[Cell]) -> list[Section]:
-    """Arrange cells by setting; what is planned and not there has its empty place.
+def sections(records: Sequence[Record], planned: Sequence[Cell]) -> list[Section]:
+    """Arrange cells by setting, those that are planned and not recorded among them.
 
-    Args:
-        current: records of which none is stale.
-        planned: the cells that there shall be.
+    Ablations of former names or overrides are left out.
     """
-    records = {record.cell.key: record for record in current}
-    cells = {cell.key: cell for cell in (*planned, *(record.cell for record in current))}
+    by_cell = {record.cell: record for record in records}
     by_setting: dict[Setting, list[Cell]] = {}
-    for cell in cells.values():
+    for cell in dict.fromkeys((*planned, *by_cell)):
         by_setting.setdefault(Setting.of(cell), []).append(cell)
-    return [_section(setting, chosen, records) for setting, chosen in by_setting.items()]
+    return [_section(setting, cells, by_cell) for setting, cells in by_setting.items()]
 
 
-def _section(setting: Setting, cells: list[Cell], records: dict[str, Record]) -> Section:
+def _section(setting: Setting, cells: list[Cell], by_cell: dict[Cell, Record]) -> Section:
     rows: dict[tuple[str, float | None], Row] = {}
-    variants: dict[tuple[tuple[str, float | None], str], list[Record]] = {}
+    comparisons: dict[object, Comparison] = {}
+    ablations = {(ablation.name, ablation.overrides): ablation for ablation in ABLATIONS}
     for cell in cells:
-        place = (cell.recipe, cell.drop)
-        row = rows.setdefault(place, Row(*place))
-        kept = variants.setdefault((place, cell.variant), []) if cell.variant else None
-        if cell.key in records:
-            (row.records[cell.method] if kept is None else kept).append(records[cell.key])
-    return Section(
-        setting,
-        sorted(rows.values(), key=_order),
-        [
-            Comparison(ablation, rows[place], kept)
-            for (place, variant), kept in variants.items()
-            for ablation in ABLATIONS
-            if ablation.name == variant
-        ],
-    )
+        row = rows.setdefault((cell.recipe, cell.drop), Row(cell.recipe, cell.drop))
+        kept = row.records[cell.method]
+        if cell.variant:
+            ablation = ablations.get((cell.variant, cell.overrides))
+            if ablation is None:
+                continue
+            place = (cell.recipe, cell.drop, ablation.name)
+            kept = comparisons.setdefault(place, Comparison(ablation, row, [])).variant
+        if cell in by_cell:
+            kept.append(by_cell[cell])
+    return Section(setting, sorted(rows.values(), key=_order), list(comparisons.values()))
 
 
 def _order(row: Row) -> tuple[bool, str, float]:

@@ -1,9 +1,9 @@
 """The cells as Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from .record import Record
-from .summary import FIGURES, Chosen, Section, as_published, unlabelled_ignored
+from .summary import FIGURES, METHODS, Chosen, Section, as_published, commits, unlabelled_ignored
 
 _INTRODUCTION = """\
 # Accuracy on sparse labels
@@ -23,19 +23,9 @@ _SHOWN = {"labels": "labels", "doubtful": "ignored"}
 """Kinds of mined boxes, in words."""
 
 
-def markdown(sections: Sequence[Section], stale: Mapping[str, Sequence[str]]) -> str:
-    """Return the report.
-
-    Args:
-        sections: of cells that are current.
-        stale: what has changed since, by the key of every stale cell.
-    """
-    lines = [_INTRODUCTION, *(line for section in sections for line in _section(section))]
-    if stale:
-        lines += ["## Stale cells", "", "Not in the tables; what has changed since:", ""]
-        lines += [f"- `{key}`: {', '.join(reasons)}" for key, reasons in sorted(stale.items())]
-        lines.append("")
-    return "\n".join(lines)
+def markdown(sections: Sequence[Section]) -> str:
+    """Return the report."""
+    return "\n".join([_INTRODUCTION, *(line for part in sections for line in _section(part))])
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -44,6 +34,7 @@ def _section(section: Section) -> Iterator[str]:
     yield ""
     yield f"{setting.iterations} iterations, configuration `{setting.config}`.{_counts(section)}"
     yield ""
+    yield from _commits(section)
     yield from _methods(section, as_published)
     if any(record.unlabelled_ignored for record in section.records):
         yield (
@@ -66,6 +57,28 @@ def _counts(section: Section) -> str:
             f"images with {figures.annotations:,} boxes."
         )
     return ""
+
+
+def _commits(section: Section) -> Iterator[str]:
+    """Say whose code trained the cells: one line where it is one commit's, else one per method."""
+    variants = [record for one in section.comparisons for record in one.variant]
+    of_all = commits([*section.records, *variants])
+    if len(of_all) < 2:
+        yield from [f"Trained at commit {of_all[0]}.", ""] if of_all else []
+        return
+    yield "Trained at these commits, oldest first:"
+    yield ""
+    for method in METHODS:
+        by_row = {row.label: ", ".join(commits(row.records[method])) for row in section.rows}
+        found = {label: named for label, named in by_row.items() if named}
+        if len(set(found.values())) == 1:
+            yield f"- `{method}`: {next(iter(found.values()))}"
+        elif found:
+            named = "; ".join(f"{label} removed: {named}" for label, named in found.items())
+            yield f"- `{method}`: {named}"
+    if variants:
+        yield f"- variants of `staged`: {', '.join(commits(variants))}"
+    yield ""
 
 
 def _methods(section: Section, chosen: Chosen) -> Iterator[str]:

@@ -3,58 +3,73 @@
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 
 from sparsedet import __version__
+from sparsedet.annotations import Dataset
 from sparsedet.atomic_io import read_json, write_json
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import RunError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.training.config.loading import read_config
+from sparsedet.training.config.loading import load_config, read_config
 from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.engine.resume import check_same_run
 from sparsedet.training.engine.stage import OnProgress, StageProgress
-from sparsedet.training.engine.train import run_training, start_run
+from sparsedet.training.engine.train import prepare_config, run_training, start_run
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
 from sparsedet.training.run_folder import RunFolder, class_ids
 
 from .cell import Cell
 from .clock import Clock
 from .data import FullData
-from .fingerprint import Fingerprint, configuration, configuration_hash
 from .ignoring import evaluate_ignoring
 from .mined_quality import mined_quality
-from .record import Figures, Record
+from .record import CHANGED, Figures, Record
+
+_STARTED = "started.json"
+
+
+def configuration(cell: Cell) -> CfgNode:
+    """Return the configuration that a cell's run starts with."""
+    return load_config(cell.config, ["SOLVER.MAX_ITER", str(cell.iterations), *cell.overrides])
+
+
+def run_configuration(cell: Cell, classes: int) -> CfgNode:
+    """Return the configuration of the run itself, on so many classes.
+
+    Raises:
+        ConfigError: when there is no such configuration, key or value.
+    """
+    return prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
 
 
 def train_cell(
     cell: Cell,
     data: FullData,
-    made_from: Fingerprint,
+    commit: str,
     scratch: Path,
     on_progress: OnProgress = lambda progress: None,
 ) -> Record:
-    """Train and evaluate a cell, going on with what is in its scratch folder.
+    """Train and evaluate a cell, resuming the training in its scratch folder.
 
     Args:
         cell: what to train.
         data: the dataset that the cell names.
-        made_from: the cell's fingerprint; a training that began with another is begun anew.
+        commit: of the code. A training that the code of another commit started, or code that is
+            not committed, is started again; so is one of another configuration or other data.
         scratch: the cell's folder, which stays; empty or not there at first.
-        on_progress: told after every iteration.
-
-    Raises:
-        SparseDetError: when the cell's configuration is no longer that of its fingerprint.
+        on_progress: called after every iteration.
     """
-    note = scratch / "fingerprint.json"
-    if not note.exists() or read_json(note) != made_from.model_dump():
-        shutil.rmtree(scratch, ignore_errors=True)
-        write_json(note, made_from.model_dump())
     run = RunFolder(scratch / "run")
     sparse, removed = data.sparse(cell)
+    started = {"commit": commit, "cell": cell.model_dump(mode="json")}
+    if not _resumable(run, cell, sparse, started, scratch / _STARTED):
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_json(scratch / _STARTED, started)
     if not run.info_file.exists():
-        if configuration_hash(cell, len(data.train.categories)) != made_from.configuration:
-            raise SparseDetError(f"{cell.config}: changed since the call began; call it again")
         start_run(
             configuration(cell),
             run,
@@ -67,19 +82,19 @@ def train_cell(
         )
     with Clock(scratch / "seconds.json") as clock:
 
-        def tell(progress: StageProgress) -> None:
+        def tick(progress: StageProgress) -> None:
             clock.tick(progress.iteration)
             on_progress(progress)
 
         run_training(
             run,
-            # What was mined is not mined again: its time stays with the iterations before it.
-            callbacks=Callbacks(on_progress=tell, on_mined=lambda found: clock.save()),
+            # A resumed run does not mine again: mining's time stays with the iterations before it.
+            callbacks=Callbacks(on_progress=tick, on_mined=lambda found: clock.save()),
         )
     raw, ignoring = _evaluations(run, data)
     return Record(
         cell=cell,
-        fingerprint=made_from,
+        commit=commit,
         training_boxes=len(sparse.boxes),
         removed_boxes=len(removed.boxes),
         figures=Figures.of(raw),
@@ -91,6 +106,21 @@ def train_cell(
         threads=torch.get_num_threads(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _resumable(
+    run: RunFolder, cell: Cell, sparse: Dataset, started: dict[str, Any], note: Path
+) -> bool:
+    """Tell whether the scratch folder holds this very training."""
+    if started["commit"].endswith(CHANGED) or not note.exists() or read_json(note) != started:
+        return False
+    if run.info_file.exists():
+        cfg = run_configuration(cell, len(sparse.categories))
+        try:
+            check_same_run(run, method=cell.method, seed=cell.seed, dataset=sparse, cfg=cfg)
+        except RunError:
+            return False
+    return True
 
 
 def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation | None]:

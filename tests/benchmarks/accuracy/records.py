@@ -1,10 +1,6 @@
 """Cells, their records and their tables for tests."""
 
 from benchmarks.accuracy.cell import Cell
-from benchmarks.accuracy.fingerprint import (
-    Fingerprint,
-    configuration_hash,
-)
 from benchmarks.accuracy.plan import ABLATIONS, Plan
 from benchmarks.accuracy.record import Figures, Record
 
@@ -22,8 +18,6 @@ def variant(name: str, seed: int) -> Cell:
 
 
 def record(of: Cell, ap: float, *, ignoring: float | None = None, **more: object) -> Record:
-    """A record as of now, but for the data."""
-
     def figures(value: float) -> Figures:
         per_class = {"red": value, "white": value}
         return Figures(
@@ -32,12 +26,7 @@ def record(of: Cell, ap: float, *, ignoring: float | None = None, **more: object
 
     known = {
         "cell": of,
-        "fingerprint": Fingerprint(
-            configuration=configuration_hash(of, classes=2),
-            training_data=f"{of.drop} of seed {of.seed}",
-            test_data="test",
-            code="code",
-        ),
+        "commit": "c0ffee1",
         "training_boxes": 30,
         "removed_boxes": 70,
         "figures": figures(ap),
@@ -49,10 +38,6 @@ def record(of: Cell, ap: float, *, ignoring: float | None = None, **more: object
         "date": "2026-01-01T00:00:00+00:00",
     }
     return Record.model_validate(known | more)
-
-
-def edited(one: Record, **hashes: str) -> Record:
-    return one.model_copy(update={"fingerprint": one.fingerprint.model_copy(update=hashes)})
 
 
 def table(text: str, head: str) -> list[list[str]]:

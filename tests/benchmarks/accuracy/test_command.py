@@ -1,4 +1,4 @@
-"""Cells are trained once, one at a time, and go on where they were interrupted."""
+"""Cells are trained once, one at a time, and resume where they were interrupted."""
 
 import json
 import signal
@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from benchmarks.accuracy.cell import Cell
 from benchmarks.accuracy.command import main
-from benchmarks.accuracy.data import FullData, read_folder
-from benchmarks.accuracy.fingerprint import code_hash, fingerprint
-from benchmarks.accuracy.record import Record, read_records, write_record
+from benchmarks.accuracy.data import FullData
+from benchmarks.accuracy.record import Record, code_commit, read_records, write_record
 from benchmarks.accuracy.training import train_cell
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.stage import StageProgress
-from tests.benchmarks.accuracy.records import cell, edited, table
+from tests.benchmarks.accuracy.records import cell
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "accuracy.py"
 
 
-def test_an_interrupted_training_goes_on_unless_something_changed(
+def test_an_interrupted_training_resumes_at_its_commit_alone(
     digits: FullData, tmp_path: Path
 ) -> None:
     mines_early = ("SPARSEDET.STAGED.MIN_ITER", "0")
@@ -33,28 +33,38 @@ def test_an_interrupted_training_goes_on_unless_something_changed(
         if progress.iteration == 4:
             signal.raise_signal(signal.SIGINT)
 
-    def train(code: str, on_progress: object = None) -> Record:
-        made_from = fingerprint(of, digits, code)
-        chosen = on_progress or (lambda progress: done.append(progress.iteration))
-        return train_cell(of, digits, made_from, tmp_path / "cell", chosen)
+    def train(commit: str, *, interrupted: bool = False, of: Cell = of) -> Record:
+        done.clear()
+        listen = press_at_four if interrupted else lambda progress: done.append(progress.iteration)
+        return train_cell(of, digits, commit, tmp_path / "cell", listen)
 
     with pytest.raises(KeyboardInterrupt):
-        train("code", press_at_four)
+        train("c0ffee1", interrupted=True)
     assert done == [1, 2, 3, 4]
     before = json.loads((tmp_path / "cell" / "seconds.json").read_text())[-1][1]
-    done.clear()
-    finished = train("code")
-    # Six iterations in all: what another stage repeats would not be equal totals.
+    finished = train("c0ffee1")
+    # Six iterations in all: totals would not be equal if a stage were repeated.
     assert done == [5, 6]
+    assert finished.commit == "c0ffee1"
     assert finished.seconds > before > 0
     assert (finished.training_boxes, finished.removed_boxes) == (
         len(digits.sparse(of)[0].boxes),
         len(digits.sparse(of)[1].boxes),
     )
     assert finished.mined.keys() >= {"labels", "doubtful"}
-    done.clear()
-    train("other code")
-    assert done == [1, 2, 3, 4, 5, 6]
+    config = tmp_path / "cell" / "run" / "config.yaml"
+    every_iteration = [1, 2, 3, 4, 5, 6]
+    train("beef001")
+    assert done == every_iteration
+    config.write_text(config.read_text().replace("MIN_ITER: 0", "MIN_ITER: 1"))
+    train("beef001")
+    assert done == every_iteration
+    train("beef001", of=of.model_copy(update={"seed": 2}))
+    assert done == every_iteration
+    # Changed code has no name that would tell it from other changes.
+    for _ in range(2):
+        train("beef001+changes")
+        assert done == every_iteration
 
 
 def test_the_script_trains_a_cell_once(
@@ -69,7 +79,7 @@ def test_the_script_trains_a_cell_once(
     (file,) = results.glob("cells/*/*.json")
     first = Record.model_validate(json.loads(file.read_text()))
     assert first.cell.key == "scenes/random-0.5-plain-s1-3it-lite0_fpn"
-    assert first.fingerprint == fingerprint(first.cell, read_folder(folder), code_hash())
+    assert first.commit == code_commit()
     assert first.unlabelled_ignored is not None
     kept = work / first.cell.key / "run"
     assert read_metrics(kept / "metrics.json")[-1]["iteration"] == 3
@@ -78,18 +88,53 @@ def test_the_script_trains_a_cell_once(
     main(arguments=arguments)
     assert capsys.readouterr().out == "scenes: 1 cells, 0 to train\n"
     assert file.stat().st_mtime_ns == written
-
-    write_record(edited(first, code="former"), results / "cells")
-    main(arguments=[*arguments, "--list"])
-    assert capsys.readouterr().out.split() == ["stale", first.cell.key]
-    main(arguments=[*arguments, "--time-limit", "0"])
+    main(arguments=[*arguments, "--again", "--time-limit", "0"])
     assert "1 cells are left" in capsys.readouterr().out
-    text = (results / "accuracy.md").read_text()
-    assert table(text, "| removed | AP plain") == [["50 %", *["-"] * 8]]
-    assert f"- `{first.cell.key}`: code" in text
-    main(arguments=arguments)
-    assert read_records(results / "cells")[0].fingerprint == first.fingerprint
+    assert file.stat().st_mtime_ns == written
+
+    write_record(first.model_copy(update={"commit": "c0ffee1"}), results / "cells")
+    main(arguments=[*arguments, "--list"])
+    assert capsys.readouterr().out.split() == ["c0ffee1", first.cell.key]
+    main(arguments=[*arguments, "--time-limit", "0"])
+    assert "Trained at commit c0ffee1." in (results / "accuracy.md").read_text()
+    main(arguments=[*arguments, "--again"])
+    (again,) = read_records(results / "cells")
+    assert (again.commit, again.figures) == (first.commit, first.figures)
     assert not kept.exists()
+
+
+def test_the_canary_trains_a_cell_of_each_method_and_compares(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, work = tmp_path / "results", tmp_path / "work"
+    arguments = ["--data", str(folder), "--results", str(results), "--work", str(work)]
+    arguments += ["--drops", "0.5", "--iterations", "2"]
+    main(arguments=[*arguments, "--only", "s1-"])
+    capsys.readouterr()
+    trained = {record.cell.method: record for record in read_records(results / "cells")}
+    assert set(trained) == {"plain", "staged", "end-to-end"}
+    for seed in (2, 3):
+        other = trained["plain"].cell.model_copy(update={"seed": seed})
+        write_record(trained["plain"].model_copy(update={"cell": other}), results / "cells")
+    before = {path: path.read_bytes() for path in results.rglob("*.*") if path.is_file()}
+
+    main(arguments=[*arguments, "--canary"])
+    printed = capsys.readouterr().out
+    assert printed.count("spread\n") == 3
+    for record in trained.values():
+        ap = f"{record.figures.AP:.2f}"
+        assert f"with this seed {ap} at commit {record.commit}" in printed
+        assert f"now       {ap} at commit {code_commit()}: within the spread" in printed
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (work / "canary").exists()
+
+    shifted = trained["staged"].figures.model_copy(update={"AP": 50.0})
+    write_record(trained["staged"].model_copy(update={"figures": shifted}), results / "cells")
+    with pytest.raises(SystemExit, match="error: 1 cells outside the spread"):
+        main(arguments=[*arguments, "--canary", "--only", "staged"])
+    assert "with this seed 50.00" in (printed := capsys.readouterr().out)
+    assert "[1/1]" in printed
+    assert "OUTSIDE the spread" in printed
 
 
 @pytest.mark.parametrize(
@@ -102,15 +147,15 @@ def test_the_script_trains_a_cell_once(
         (["--iterations", "0"], "SOLVER.MAX_ITER is 0"),
     ],
 )
-def test_bad_input_is_told_in_one_line(
+def test_bad_input_is_an_error_of_one_line(
     more: list[str], message: str, folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments=["--data", str(folder), "--results", str(tmp_path / "results"), *more])
-    told = str(caught.value)
-    assert told.startswith("error: ")
-    assert message in told
-    assert "\n" not in told
+    error = str(caught.value)
+    assert error.startswith("error: ")
+    assert message in error
+    assert "\n" not in error
     assert not list(tmp_path.rglob("accuracy.*"))
 
 

@@ -1,7 +1,14 @@
-"""What settings are chosen on."""
+"""Which boxes cells train on, and what settings are chosen on."""
 
 from benchmarks.accuracy.data import FullData, inner
 from tests.benchmarks.accuracy.records import cell
+
+
+def test_cells_of_one_seed_train_on_the_same_boxes(digits: FullData) -> None:
+    plain = digits.sparse(cell("plain"))
+    assert digits.sparse(cell("staged")) == plain
+    assert digits.sparse(cell(seed=2)) != plain
+    assert len(digits.sparse(cell(drop=0.7))[0].boxes) < len(plain[0].boxes)
 
 
 def test_settings_are_chosen_on_training_images_alone(digits: FullData) -> None:

@@ -6,15 +6,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.accuracy.record import read_records
+
 ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "benchmarks/results"
 SEEDS = 3
 HEAD = "| boxes removed | plain | staged | difference in AP (seeds) | end-to-end (one seed) |"
 PARTS = "| what `staged` does |"
 COST = "| | plain | staged | end-to-end |"
 
 README = (ROOT / "README.md").read_text()
-REPORT = json.loads((ROOT / "benchmarks/results/accuracy.json").read_text())
-SPEED = json.loads((ROOT / "benchmarks/results/speed/speed.json").read_text())
+REPORT = json.loads((RESULTS / "accuracy.json").read_text())
+SPEED = json.loads((RESULTS / "speed/speed.json").read_text())
 
 
 def shown(head: str) -> dict[str, list[str]]:
@@ -41,6 +44,11 @@ def test_the_readme_shows_the_figures_of_the_report() -> None:
         ]
         for where, row in finished.items()
     }
+
+
+def test_the_readme_names_the_first_and_the_last_commit() -> None:
+    first, *_, last = sorted(read_records(RESULTS / "cells"), key=lambda record: record.date)
+    assert f"{first.commit} to {last.commit}" in README.replace("\n", " ")
 
 
 def test_the_readme_shows_what_the_parts_are_worth() -> None:

@@ -4,16 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from benchmarks.accuracy.mined_quality import MinedQuality
 from benchmarks.accuracy.plan import ABLATIONS, cells
-from benchmarks.accuracy.record import read_records, write_record
 from benchmarks.accuracy.report import write_report
 from benchmarks.accuracy.spread import Spread
-from benchmarks.accuracy.staleness import stale
-from sparsedet.errors import SparseDetError
-from tests.benchmarks.accuracy.records import PLAN, cell, edited, record, table, variant
+from tests.benchmarks.accuracy.records import PLAN, cell, record, table, variant
 
 
 def test_mean_sample_deviation_and_paired_differences() -> None:
@@ -30,22 +26,22 @@ def test_mean_sample_deviation_and_paired_differences() -> None:
     assert Spread({2: 48.25}).as_json() == {"mean": 48.25, "deviation": None, "seeds": {"2": 48.25}}
 
 
-def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path) -> None:
+def test_the_report_shows_figures_and_the_commits_that_they_are_of(tmp_path: Path) -> None:
     mined = {"labels": MinedQuality(boxes=20, on_removed=16, right_class=15, on_unlabelled=1)}
     records = [
-        *(record(cell("plain", seed), 50 + seed, ignoring=60 + seed) for seed in (1, 2, 3)),
+        *(record(cell("plain", seed), 50 + seed, ignoring=60 + seed) for seed in (1, 2)),
+        record(cell("plain", 3), 53, ignoring=63, commit="beef001"),
         record(cell("staged", 1), 53, ignoring=64, mined=mined),
         record(cell("staged", 2), 58, ignoring=66, mined=mined),
-        edited(record(cell("staged", 3), 99), code="former"),
-        edited(record(cell("end-to-end", 1), 98), code="former"),
         record(variant("mined once", 1), 52),
         record(variant("no mined labels", 1), 52),
         record(variant("mined once", 2), 55),
+        record(cell("staged", variant="mined once", overrides=("SOLVER.BASE_LR", "0.1")), 99),
+        record(cell("staged", variant="of former days"), 98),
         record(cell("plain", drop=None, recipe="extreme"), 20),
     ]
-    found = stale(records, "code", None)
     planned = cells("cells", PLAN, iterations=8, config="lite0_fpn")
-    write_report(records, found, planned, tmp_path)
+    write_report(records, planned, tmp_path)
     text = (tmp_path / "accuracy.md").read_text()
 
     nothing = ["-"] * 8
@@ -70,12 +66,12 @@ def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path)
     assert table(text, "| removed | boxes") == [
         ["50 %", "70", "labels", "20", "80 %", "75 %", "5 %"]
     ]
-    assert text[text.index("## Stale cells") :].splitlines()[-2:] == [
-        "- `cells/random-0.5-end-to-end-s1-8it-lite0_fpn`: code",
-        "- `cells/random-0.5-staged-s3-8it-lite0_fpn`: code",
+    assert text[text.index("Trained at") :].split("\n\n")[1].splitlines() == [
+        "- `plain`: 50 % removed: c0ffee1, beef001; 70 %, `extreme` removed: c0ffee1",
+        "- `staged`: c0ffee1",
+        "- variants of `staged`: c0ffee1",
     ]
     content = json.loads((tmp_path / "accuracy.json").read_text())
-    assert set(content["stale"]) == set(found)
     row = content["sections"][0]["rows"][1]
     assert row["as_published"]["AP"]["staged"] == {
         "mean": 55.5,
@@ -83,22 +79,18 @@ def test_the_report_shows_what_is_current_and_says_what_is_stale(tmp_path: Path)
         "seeds": {"1": 53.0, "2": 58.0},
     }
     assert row["as_published"]["AP"]["end-to-end"] is None
+    assert row["commits"] == {
+        "plain": ["c0ffee1", "beef001"],
+        "staged": ["c0ffee1"],
+        "end-to-end": [],
+    }
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_figures_of_other_settings_stand_apart(tmp_path: Path) -> None:
     records = [record(cell(), 50), record(cell(iterations=16), 60)]
-    write_report(records, {}, [], tmp_path)
+    write_report(records, [], tmp_path)
+    assert (tmp_path / "accuracy.md").read_text().count("Trained at commit c0ffee1.") == 2
     sections = json.loads((tmp_path / "accuracy.json").read_text())["sections"]
     means = [one["rows"][0]["as_published"]["AP"]["plain"]["mean"] for one in sections]
     assert sorted(means) == [50, 60]
-
-
-def test_records_are_read_as_they_were_written_or_refused(tmp_path: Path) -> None:
-    one = record(variant("mined once", 1), 50, ignoring=60)
-    write_record(one, tmp_path)
-    assert read_records(tmp_path) == [one]
-    path = next(tmp_path.glob("*/*.json"))
-    path.write_text('{"cell": 1}')
-    with pytest.raises(SparseDetError, match="not the record of a cell"):
-        read_records(tmp_path)

@@ -1,0 +1,144 @@
+"""The canary: recorded cells, trained again, tell whether the code still gives their figures.
+
+On one machine the same code gives the same figures. A change that only rounds differently gives
+others, about as far from the old ones as those of another seed; a change that breaks something
+moves them further. A cell passes if its AP lies *within the spread* of its row, which is the same
+cell with all recorded seeds:
+
+- three seeds or more: their range, widened on both sides by their standard deviation. Of three
+  seeds drawn alike, a fourth lies in there 77 times in 100, of six a seventh 91 times; a cell with
+  a seed of its own among them, as here, does so more often.
+- fewer: their range, widened by twice a borrowed standard deviation, the largest of the same
+  method's other rows on this dataset, or where these have none the largest on this dataset. Around
+  one seed, another lies in there 85 times in 100.
+
+So one cell outside by some tenths is a reason to train more (`--only`), and one that is far outside
+or that trained on other boxes is an error.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sparsedet.errors import SparseDetError
+
+from .cell import Cell
+from .record import Record
+from .spread import Spread
+from .summary import METHODS, Setting, spread
+
+ENOUGH = 3
+"""Seeds that tell how much seeds differ."""
+WITHIN = "within the spread"
+
+
+def choose(cells: Iterable[Cell], records: Sequence[Record]) -> list[Record]:
+    """Return one recorded cell per method, of these cells.
+
+    Preferred are methods as they are to variants, rows of enough seeds, sparse labels to all labels
+    (where `staged` mines nothing), and what is planned earlier.
+
+    Raises:
+        SparseDetError: when none is recorded.
+    """
+    rows = _rows(records)
+    by_cell = {record.cell: record for record in records}
+
+    def preference(cell: Cell) -> tuple[bool, int, bool]:
+        return bool(cell.variant), -min(len(rows[_row(cell)]), ENOUGH), cell.drop == 0
+
+    chosen: dict[str, Record] = {}
+    for cell in sorted((cell for cell in cells if cell in by_cell), key=preference):
+        chosen.setdefault(cell.method, by_cell[cell])
+    if not chosen:
+        raise SparseDetError("--canary: none of these cells is recorded; see --list")
+    return [chosen[method] for method in METHODS if method in chosen]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a recorded cell should come to."""
+
+    record: Record
+    recorded: Spread
+    """AP of the cell's row, by seed."""
+    widening: float
+    says: str
+    """What the range is widened by."""
+
+    @classmethod
+    def of(cls, record: Record, records: Sequence[Record]) -> "Expected":
+        """Return what to expect of a cell.
+
+        Raises:
+            SparseDetError: when no row of the cell's dataset has enough seeds.
+        """
+        rows = {
+            row: spread(of_row, "AP")
+            for row, of_row in _rows(records).items()
+            if Setting.of(row) == Setting.of(record.cell)
+        }
+        own = rows[_row(record.cell)]
+        if len(own.values) >= ENOUGH and own.deviation is not None:
+            return cls(record, own, own.deviation, f"their deviation, {own.deviation:.2f}")
+        known = {
+            row: of_row.deviation
+            for row, of_row in rows.items()
+            if len(of_row.values) >= ENOUGH and of_row.deviation is not None
+        }
+        alike = [known[row] for row in known if row.method == record.cell.method]
+        if not known:
+            raise SparseDetError(
+                f"{record.cell.data}: no cell has {ENOUGH} recorded seeds, so there is no spread"
+            )
+        borrowed = max(alike or known.values())
+        source = f"other rows of {record.cell.method}" if alike else "all rows of this dataset"
+        return cls(
+            record, own, 2 * borrowed, f"twice the largest deviation of {source}, {borrowed:.2f}"
+        )
+
+    @property
+    def low(self) -> float:
+        """The least AP within the spread."""
+        return round(min(self.recorded.values.values()) - self.widening, 2)
+
+    @property
+    def high(self) -> float:
+        """The largest AP within the spread."""
+        return round(max(self.recorded.values.values()) + self.widening, 2)
+
+    def text(self) -> str:
+        """Return it as lines to print."""
+        seeds = len(self.recorded.values)
+        base = f"{seeds} seeds" if seeds > 1 else "1 seed"
+        return (
+            f"  recorded  AP {self.recorded.text()}; with this seed {self.record.figures.AP:.2f} "
+            f"at commit {self.record.commit}\n"
+            f"  spread    {self.low:.2f} to {self.high:.2f}: {base}, widened by {self.says}"
+        )
+
+    def verdict(self, found: Record) -> str:
+        """Return `WITHIN`, or what is wrong."""
+        known, now = _boxes(self.record), _boxes(found)
+        if now != known:
+            return f"OTHER DATA: {now} boxes instead of {known}"
+        if self.low <= found.figures.AP <= self.high:
+            return WITHIN
+        return "OUTSIDE the spread"
+
+
+def _row(cell: Cell) -> Cell:
+    return cell.model_copy(update={"seed": 0})
+
+
+def _rows(records: Iterable[Record]) -> dict[Cell, list[Record]]:
+    rows: dict[Cell, list[Record]] = {}
+    for record in records:
+        rows.setdefault(_row(record.cell), []).append(record)
+    return rows
+
+
+def _boxes(record: Record) -> str:
+    return (
+        f"{record.training_boxes} training, {record.removed_boxes} removed and "
+        f"{record.figures.annotations} test"
+    )

@@ -1,10 +1,10 @@
-"""Annotations with the statistics of COCO train2017, of any size: what benchmarks and tests run on.
+"""Annotations with the statistics of COCO train2017, of any size, for benchmarks and tests.
 
     python benchmarks/coco_sized.py OUTPUT.json [--images N] [--boxes N] [--seed N] [--polygons]
 
-There are no pictures; only what a removal rule can go by looks as in COCO: how often every class
-occurs, how many boxes and classes an image has, how large boxes are and where they lie. All numbers
-come from a hash of the seed, so that a seed makes the same file on every platform.
+There are no pictures, only what removal rules depend on: how often every class occurs, how many
+boxes and classes an image has, how large boxes are and where they lie. All numbers come from a hash
+of the seed, so that a seed gives the same file on every platform.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _WITHOUT_BOXES = 0.0086
 """Share of the images that have no box."""
 _CROWDS = 0.012
 _MOST_CROWDED = 22.0
-"""Keeps images from more than the 93 boxes that COCO has at most."""
+"""Keeps images below the 93 boxes that COCO has at most."""
 _LOG_SIDE = 3.743, 1.217
 """Mean and deviation of the logarithm of a box's side: 41 % are small (below 32 pixels), 34 % of
 medium size, 25 % large (above 96 pixels)."""
@@ -58,14 +58,14 @@ _POINTS = 13
 
 
 class Numbers:
-    """Numbers from 0 to 1 out of a hash; the same seed gives the same ones, in the same order."""
+    """Random numbers from a hash; the same seed gives the same ones, in the same order."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._drawn = 0
 
     def uniform(self, count: int) -> Floats:
-        """Return numbers uniform over the open interval from 0 to 1; shape (count,)."""
+        """Return uniform numbers in the open interval from 0 to 1; shape (count,)."""
         self._drawn += 1
         start = np.uint64(stable_rank(self._seed, "numbers", self._drawn))
         ranks = remixed(remixed(np.arange(count, dtype=np.uint64) + start))
@@ -85,7 +85,7 @@ def make_coco(
     Args:
         images: How many images; about 1 % of them have no box.
         boxes: How many boxes, about 1 % of them crowd regions.
-        seed: The same seed makes the same content.
+        seed: The same seed gives the same content.
         polygons: Whether every box gets a `segmentation`, which makes the file three times as
             large.
     """
@@ -126,7 +126,7 @@ def _boxes_per_image(numbers: Numbers, images: int, boxes: int) -> Integers:
     weight = np.minimum(np.exp(0.95 * numbers.normal(images)), _MOST_CROWDED)
     weight[numbers.uniform(images) < _WITHOUT_BOXES] = 0
     annotated = weight > 0
-    # One for each, the others by weight; rounded so that the sum is met.
+    # One for each, the others by weight, rounded so that the sum is exact.
     ends = np.cumsum(weight) * ((boxes - annotated.sum()) / weight.sum())
     more = np.diff(np.rint(ends).astype(np.int64), prepend=0)
     counts: Integers = more + annotated

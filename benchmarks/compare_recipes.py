@@ -2,8 +2,8 @@
 
     python benchmarks/compare_recipes.py [--images N] [--boxes N] [--seed N] [--output DIR]
 
-Makes the file (see coco_sized.py), lets every recipe remove boxes, and asks about every recipe.
-Writes the table of p-values and the time of each comparison, without reading files, to
+Makes the file (see coco_sized.py), removes boxes with every recipe, and tests each result for all
+recipes. Writes the table of p-values and the time of each comparison, without reading files, to
 `recipes.md` and `recipes.json` in DIR.
 """
 
@@ -72,9 +72,9 @@ def _as_markdown(options: argparse.Namespace, found: dict[str, Comparison]) -> s
         "Generated annotations with COCO's statistics (`benchmarks/compare_recipes.py`, seed "
         f"{options.seed}). One row for each recipe that removed boxes, one column for each that "
         "was asked about; each cell is the p-value, **bold** where the recipe fits, with a "
-        "question mark where there is no telling: a strength or share that does not show can't be "
-        "told from none. A recipe is ruled out below 0.01; 0: the file violates what it guarantees "
-        "for every image or class.",
+        "question mark where the file cannot say: a strength or share that does not show is "
+        "indistinguishable from none. A recipe is ruled out below 0.01; 0: the file violates what "
+        "it guarantees for every image or class.",
         "",
         f"| removed by | {' | '.join(names)} |",
         f"| --- |{' ---: |' * len(names)}",

@@ -6,8 +6,8 @@ On generated scenes, with the default network:
 
 - the losses of the first step on CPU and GPU agree, for `plain` and `end-to-end`: same seed, same
   batch, and every anchor and proposal sampled, so that no random draw can differ;
-- a training with mixed precision learns, stops at Ctrl-C and goes on, mines on its way, and its
-  model mines at the end;
+- a training with mixed precision learns, stops at Ctrl-C and resumes, mines between its stages, and
+  its model mines at the end;
 - one step's time on the CPU, divided by that on the GPU.
 
 Exit code 0 when all is well, 1 when a check fails, which is named, and 2 without a CUDA device.
@@ -51,7 +51,7 @@ TOLERANCE = 1e-3
 """Largest difference of a loss between the devices, as a share of the loss."""
 TIMED_STEPS = 12
 UNTIMED_STEPS = 2
-"""Of these, the first ones: memory is allocated, algorithms are chosen."""
+"""The first of these, in which memory is allocated and algorithms are chosen."""
 
 ALL_SAMPLED = {
     "SOLVER.IMS_PER_BATCH": 2,
@@ -73,7 +73,7 @@ MINING_ITERATION = 1
 
 
 class CheckFailed(Exception):
-    """What is not as it should be."""
+    """A check that failed, and why."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Check:
         images = training_images(self.dataset, self.images, keep_unlabelled=True)
         (batch,) = batches(images, cfg, seed=SEED, start=0, end=1)
         cfg.MODEL.DEVICE = device
-        # It is drawn on the CPU, and moved.
+        # Weights are drawn on the CPU, and moved.
         torch.manual_seed(SEED)
         model = checkpoint.build(cfg).train()
         load_initial_weights(model, cfg)
@@ -110,9 +110,9 @@ class Check:
         return {name: loss.item() for name, loss in losses.items()}
 
     def training(self) -> str:
-        """Train with mixed precision, interrupted once; mine in the midst and at the end."""
+        """Train with mixed precision, interrupted once; mine half-way and at the end."""
         run = RunFolder(self.scratch / "training")
-        told: list[StageProgress] = []
+        seen: list[StageProgress] = []
         minings: list[PseudoLabels] = []
         changes = {
             "SOLVER.MAX_ITER": self.iterations,
@@ -129,8 +129,8 @@ class Check:
         }
 
         def listen(progress: StageProgress) -> None:
-            told.append(progress)
-            if len(told) == max(1, self.iterations // 4):
+            seen.append(progress)
+            if len(seen) == max(1, self.iterations // 4):
                 signal.raise_signal(signal.SIGINT)
 
         callbacks = Callbacks(on_progress=listen, on_mined=minings.append)
@@ -141,19 +141,19 @@ class Check:
             run_training(run, callbacks=callbacks)
         else:
             raise CheckFailed("Ctrl-C did not stop the training")
-        went_on([progress.iteration for progress in told], self.iterations)
-        first, last = falls([progress.losses["total_loss"] for progress in told])
+        trained_once([progress.iteration for progress in seen], self.iterations)
+        first, last = falls([progress.losses["total_loss"] for progress in seen])
         if len(minings) != 1:
-            raise CheckFailed(f"mined {len(minings)} times on the way instead of once")
+            raise CheckFailed(f"mined {len(minings)} times half-way instead of once")
         found = mine(run, read_config(run.config), self.dataset, self.images, device=self.device)
         return (
             f"{self.iterations} steps, the loss fell from {first:.2f} to {last:.2f}; mined "
-            f"{len(minings[0].labels)} boxes on the way and {len(found.mined)} at the end; at most "
+            f"{len(minings[0].labels)} boxes half-way and {len(found.mined)} at the end; at most "
             f"{peak_memory(self.device) / 2**20:,.0f} MiB"
         )
 
     def step_times(self) -> str:
-        """Tell how long a step takes on the CPU and on the device."""
+        """Return how long a step takes on the CPU and on the device."""
         on_cpu, there = self._seconds("cpu"), self._seconds(self.device)
         return (
             f"{1000 * on_cpu:.0f} ms on the CPU, {1000 * there:.0f} ms here: "
@@ -198,7 +198,7 @@ def difference(expected: Mapping[str, float], found: Mapping[str, float]) -> flo
     shares = {
         name: abs(found[name] - value) / max(abs(value), 1e-12) for name, value in expected.items()
     }
-    # Not `>`: NaN is no small difference.
+    # Not `>`, which is false for NaN.
     wrong = [name for name, share in shares.items() if not share <= TOLERANCE]
     if wrong:
         listed = ", ".join(f"{name} {expected[name]:.6g} / {found[name]:.6g}" for name in wrong)
@@ -206,14 +206,14 @@ def difference(expected: Mapping[str, float], found: Mapping[str, float]) -> flo
     return max(shares.values())
 
 
-def went_on(iterations: Sequence[int], end: int) -> None:
+def trained_once(iterations: Sequence[int], end: int) -> None:
     """Check that every iteration was trained once."""
     if list(iterations) != list(range(1, end + 1)):
         raise CheckFailed(f"trained the iterations {list(iterations)} instead of 1 to {end}")
 
 
 def falls(losses: Sequence[float]) -> tuple[float, float]:
-    """Return the means of the first and the last fifth; check that the loss has become less."""
+    """Return the means of the first and the last fifth; check that the loss fell."""
     part = max(1, len(losses) // 5)
     first, last = fmean(losses[:part]), fmean(losses[-part:])
     if not last < first:
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_checks(checks: Mapping[str, Callable[[], str]]) -> int:
-    """Run all checks, whatever the others say; return the exit code."""
+    """Run all checks, even after one failed; return the exit code."""
     failed = 0
     for name, check in checks.items():
         try:

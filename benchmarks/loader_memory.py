@@ -1,13 +1,13 @@
-"""How much memory a process that loads images copies: of a Python list, and of packed arrays.
+"""How much memory processes that load images copy: of a Python list, and of packed arrays.
 
     python benchmarks/loader_memory.py [--images N] [--boxes N] [--workers N] [--seed N]
 
-Makes annotations of COCO's statistics (see coco_sized.py). A process holds the images to train on
-and forks others, which read all of them twice. Then the kernel says how much memory each has of its
-own (`Private_Dirty`), and what its share is of all that it uses (`Pss`). `list`: what training held
-before it packed images. `packed`: what it holds, with the garbage collector kept from inherited
-memory as in the loader. `nothing`: what processes take that read no image. Linux only; prints the
-table, and writes it to benchmarks/results/loader.
+Makes annotations with COCO's statistics (see coco_sized.py). A process holds the images to train on
+and forks others, which read all of them twice. The kernel then says how much memory is each one's
+own (`Private_Dirty`), and its share of all that it uses (`Pss`). `list`: a list of images.
+`packed`: what training holds, with inherited memory hidden from the garbage collector, as in the
+loader. `nothing`: processes that read no image. Linux only; prints the table, and writes it to
+benchmarks/results/loader.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     if options.kind:
         print(orjson.dumps(measure(options)).decode())
         return
-    # Each in a process of its own: what is left of one kind must not be there for the next.
+    # Each in a process of its own, so that nothing of one kind remains for the next.
     found: dict[str, list[Memory]] = {
         kind: orjson.loads(subprocess.check_output([sys.executable, *sys.argv, "--kind", kind]))
         for kind in KINDS
@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> list[Memory]:
 
 
 def held(options: argparse.Namespace) -> Sequence[TrainingImage]:
-    """Return the images as one of the kinds holds them."""
+    """Return the images, held as `--kind` says."""
     content = make_coco(options.images, options.boxes, options.seed)
     dataset = from_coco(content, source="generated")
     images = training_images(dataset, Path("images"), keep_unlabelled=True)
@@ -100,13 +100,13 @@ def held(options: argparse.Namespace) -> Sequence[TrainingImage]:
 
 
 def read(images: Sequence[TrainingImage], together: Any, queue: Any) -> None:
-    """Read all images, and tell how much memory this process takes."""
+    """Read all images, and report how much memory this process takes."""
     if isinstance(images, PackedImages):
         gc.freeze()
     for _ in range(READINGS):
         for image in images:
             assert len(image.boxes) == len(image.classes) == len(image.roles)
-    # A page counts as shared only while others have it, too.
+    # A page counts as shared only while other processes have it, too.
     together.wait()
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     kib = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
@@ -130,7 +130,7 @@ def table(options: argparse.Namespace, found: dict[str, list[Memory]]) -> str:
         "|---|---|---|",
         *(f"| {kind} | {own:.1f} | {share:.1f} |" for kind, (own, share) in mean.items()),
         "",
-        f"More of its own than a process that has read nothing: {copied['list']:.1f} MiB with the "
+        f"More than a process that has read nothing: {copied['list']:.1f} MiB of its own with the "
         f"list, {copied['packed']:.1f} MiB with packed images. In all, the list's is "
         f"{mean['list'][0] / mean['packed'][0]:.0f} times as much.",
     ]

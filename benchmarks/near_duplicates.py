@@ -2,18 +2,20 @@
 
     python benchmarks/near_duplicates.py FOLDER [FOLDER ...]
 
-FOLDER holds images. Prints, for each: the pairs that are closest, by name, so that a person can
-look at them; and how far copies are from their originals, half as large, compressed to JPEG quality
-40, brighter, or with 2 % cut off each edge. `DISTANCE` in `sparsedet.sparsify.near_duplicates` was
-chosen by these figures. Takes seconds for hundreds of images; all pairs are compared.
+FOLDER holds images. Prints the names of the closest pairs in each, to look at; and how far copies
+are from their originals that are half as large, compressed to JPEG quality 40, brighter, or cropped
+by 2 % on each side. `DISTANCE` of sparsedet's near duplicates was chosen by these figures. Takes
+seconds for hundreds of images; all pairs are compared.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sparsedet.annotations import Image
 from sparsedet.annotations.images import read_upright, upright_size
@@ -32,7 +34,7 @@ def apart(one: Codes, other: Codes) -> int:
 
 
 def copy(path: Path, kind: str, folder: Path) -> Path:
-    pixels = read_upright(path)
+    pixels: npt.NDArray[Any] = read_upright(path)
     height, width = pixels.shape[:2]
     if kind == "half":
         pixels = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)

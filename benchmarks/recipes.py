@@ -2,9 +2,9 @@
 
     python benchmarks/recipes.py [--data DIR --image NAME]
 
-DIR holds a COCO file `train.json` and `images/`; without it 60 generated scenes of handwritten
-digits are used. Every recipe is applied to the whole dataset; what it removed from one image is
-drawn: kept boxes solid, removed ones dashed. Writes `splits/pictures/<recipe>.jpg` and, of five
+DIR holds a COCO file `train.json` and `images/`; the default is 60 generated scenes of handwritten
+digits. Every recipe is applied to the whole dataset, and one image is drawn: kept boxes solid,
+removed ones dashed. Writes `splits/pictures/<recipe>.jpg` and, of five
 recipes side by side, `benchmarks/results/recipes/recipes.jpg`.
 
 The pictures in the repository come from the BCCD blood cells (MIT licence,

@@ -2,14 +2,14 @@
 
     python benchmarks/rounds.py --data DIR --drop 0.7 --seed 1 --rounds 3
 
-DIR holds `train.json`, `test.json` and `images/`; `unlabelled_train.json` (a COCO results list), if
-there, names objects that the published labels lack: a mined box on one of them stays pending.
+DIR holds `train.json`, `test.json` and `images/`. If it has `unlabelled_train.json` (a COCO results
+list), that names objects that the published labels lack: a mined box on one of them stays pending.
 
 A share of the boxes is removed, the rest becomes a project of a real Label Studio, and a scripted
-reviewer who knows the full labels reviews every round. Done twice from the same start: with the
-boxes that reviewers rejected as certain negatives in training, and without. (Mining never proposes
-a rejected box again in either.) Prints the table of rounds, and keeps it with a picture and the
-HTML report below benchmarks/results/rounds. An interrupted run goes on where it stopped.
+reviewer who knows the full labels reviews every round. This is done twice from the same start:
+with rejected boxes as certain negatives in training, and without. (Mining never proposes a rejected
+box again in either.) Prints the table of rounds, and writes it with a picture and the HTML report
+to benchmarks/results/rounds. An interrupted call resumes.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main() -> None:
 def rehearse(
     arm: str, work: Path, options: argparse.Namespace, tool: ScriptableTool
 ) -> Sequence[RehearsedRound]:
-    """Run, or go on with, the rounds of one arm."""
+    """Run or resume the rounds of one arm."""
     data = options.data.resolve()
     full = read_coco(data / "train.json")
     recipe = load_recipe("random").with_drop(options.drop)

@@ -2,14 +2,14 @@
 
     python benchmarks/splits.py [--images 118287] [--boxes 860001] [--polygons] [--runs 3]
 
-Makes a file with the statistics of COCO train2017 (see `coco_sized`), then runs each of these as a
+Makes a file with the statistics of COCO train2017 (see `coco_sized`), then runs each of these in a
 process of its own, a few times in turn, and takes the fastest:
 
 - the base: orjson parses the file, and writes it again;
 - `sparsedet split`, for recipes of every kind;
 - `sparsedet compare` of the file with the first recipe's result.
 
-Seconds are of the whole process, the start of Python included; memory is its peak resident set.
+Seconds are of the whole process, including the start of Python; memory is its peak resident set.
 Writes the table to `benchmarks/results/splits/`.
 """
 
@@ -50,7 +50,7 @@ Path(sys.argv[2]).write_bytes(orjson.dumps(content))
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took."""
+    """Time and memory of a process."""
 
     seconds: float
     megabytes: float
@@ -58,7 +58,7 @@ class Cost:
 
 
 def measure(command: Sequence[str]) -> Cost:
-    """Run a command to its end; return what it took."""
+    """Run a command to its end; return what it cost."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)

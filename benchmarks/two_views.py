@@ -1,4 +1,4 @@
-"""What inference with two views, as published, brings over one: a finished end-to-end run, twice.
+"""What inference with two views, as published, gains over one view, on an end-to-end run.
 
     python benchmarks/two_views.py RUN --data DIR
 
@@ -8,8 +8,8 @@ file) and `images/`. The model detects on the test images
 - with one view, as sparsedet does: the original view's features stand in both halves of the common
   RPN's input;
 - with two views, as published: the second half has the features of a jittered copy of the image,
-  drawn anew for every image and in each of the draws. There are no labels that erasing could choose
-  a box from. The ROI heads see the original view.
+  with a new jitter for every image and draw. Nothing is erased, as there are no labels to choose a
+  box from. The ROI heads see the original view.
 
 Prints AP, AP50 and the seconds per image of both, decoding not included, and writes them to
 `benchmarks/results/speed/two_views.json` and `two_views.md`.
@@ -51,7 +51,7 @@ RESULTS = Path(__file__).parent / "results" / "speed"
 
 @dataclass(frozen=True)
 class Figures:
-    """What one pass over the test images gave."""
+    """The result of one pass over the test images."""
 
     ap: float
     ap50: float
@@ -60,7 +60,7 @@ class Figures:
 
 
 class Timed(nn.Module):
-    """A model that counts the seconds it takes."""
+    """A model that sums the seconds of its calls."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

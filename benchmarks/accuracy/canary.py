@@ -21,10 +21,9 @@ from dataclasses import dataclass
 
 from sparsedet.errors import SparseDetError
 
-from .cell import Cell
+from .plan import Cell
 from .record import Record
-from .spread import Spread
-from .summary import METHODS, Setting, spread
+from .summary import METHODS, Setting, Spread, spread
 
 ENOUGH = 3
 """Seeds that tell how much seeds differ."""

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: chooses cells, trains them one at a time and keeps their records."""
 
 import argparse
 import shutil
@@ -15,9 +15,8 @@ from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.training.engine.stage import StageProgress
 
 from .canary import WITHIN, Expected, choose
-from .cell import Cell
 from .data import DIGITS, FullData, digit_scenes, inner, read_folder
-from .plan import PLANS, Plan, cells
+from .plan import PLANS, Cell, Plan, cells
 from .record import code_commit, read_record, read_records, write_record
 from .report import write_report
 from .training import run_configuration, train_cell
@@ -48,7 +47,7 @@ def main(description: str | None = None, arguments: Sequence[str] | None = None)
 
 
 class _Work:
-    """The cells of a dataset: what is done, and what is left."""
+    """The chosen cells of a dataset, and what to do with them."""
 
     def __init__(
         self, options: argparse.Namespace, data: FullData, planned: Sequence[Cell]
@@ -64,9 +63,9 @@ class _Work:
         self.chosen = [cell for cell in planned if options.only in cell.key]
         if not self.chosen:
             raise SparseDetError(f"--only {options.only}: no cell's key contains that; see --list")
-        # Of the code that is loaded now, whatever is edited while trainings run.
+        # That of the code loaded now, whatever is edited or committed while trainings run.
         self.commit = code_commit()
-        # All of them first: a wrong key must not come to light after hours.
+        # All of them now: a wrong key must not come to light after hours.
         for cell in self.chosen:
             run_configuration(cell, len(data.train.categories))
             data.sparse(cell)
@@ -115,24 +114,23 @@ class _Work:
         write_report(read_records(self.cells), self.planned, self.results)
 
     def canary(self) -> int:
-        """Train recorded cells again; return how many came out of the recorded spread.
+        """Train recorded cells again; return how many lie outside the recorded spread.
 
-        Their records stay as they are. What is done of an interrupted call is only evaluated again.
+        Cells that an interrupted call finished are evaluated again, not trained again.
         """
         records = read_records(self.cells)
         chosen = choose(self.chosen, records)
         scratch = self.scratch / "canary"
         failed = 0
         for number, record in enumerate(chosen, start=1):
-            print(f"[{number}/{len(chosen)}] {record.cell.key}", flush=True)
             expected = Expected.of(record, records)
-            print(expected.text(), flush=True)
+            print(f"[{number}/{len(chosen)}] {record.cell.key}\n{expected.text()}", flush=True)
             found = train_cell(
                 record.cell, self.data, self.commit, scratch / record.cell.key, _show
             )
             verdict = expected.verdict(found)
             failed += verdict != WITHIN
-            print(f"  now       {found.figures.AP:.2f} at commit {found.commit}: {verdict}")
+            print(f"  now       AP {found.figures.AP:.2f} at commit {found.commit}: {verdict}")
         if not self.keep:
             shutil.rmtree(scratch)
         return failed
@@ -140,10 +138,10 @@ class _Work:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep other calls from training; the operating system ends the lock with the process.
+    """Keep other calls from training; the operating system releases the lock with the process.
 
     Raises:
-        SparseDetError: when another one trains already.
+        SparseDetError: when another call is training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -151,7 +149,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise SparseDetError(
-            f"{folder}: another call trains cells; wait for it to end, or stop it"
+            f"{folder}: another call is training cells; wait for it to end, or stop it"
         ) from None
 
 
@@ -178,15 +176,15 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     )
     parser.add_argument("--data", type=Path, required=True, help=f"a folder, or {DIGITS}")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="what is recorded; no training")
+    what.add_argument("--list", action="store_true", help="print what is recorded, and stop")
     what.add_argument(
-        "--canary", action="store_true", help="does the code still give the recorded figures?"
+        "--canary", action="store_true", help="check that the code still gives the recorded figures"
     )
-    what.add_argument("--again", action="store_true", help="also train what is recorded")
+    what.add_argument("--again", action="store_true", help="train recorded cells, too")
     parser.add_argument(
         "--inner",
         action="store_true",
-        help="a quarter of the training images in place of the test images, to choose settings on",
+        help="test on a quarter of the training images instead, to choose settings",
     )
     parser.add_argument("--only", default="", help="only cells whose key contains this")
     parser.add_argument(
@@ -195,12 +193,12 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
         default=float("inf"),
         help="minutes; no cell is begun later",
     )
-    parser.add_argument("--iterations", type=int, default=800, help="of every run, in all")
+    parser.add_argument("--iterations", type=int, default=800, help="of every training, in total")
     parser.add_argument("--config", default="lite0_fpn")
     parser.add_argument(
-        "--drops", type=_shares, help="shares to remove, in place of the plan's, as in 0,0.5"
+        "--drops", type=_shares, help="shares to remove instead of the plan's, as in 0,0.5"
     )
-    parser.add_argument("--seeds", type=_numbers, help="in place of the plan's, as in 1,2")
+    parser.add_argument("--seeds", type=_numbers, help="instead of the plan's, as in 1,2")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--work", type=Path, default=Path("artifacts/accuracy"))
     parser.add_argument("--keep", action="store_true", help="keep the run folders in --work")

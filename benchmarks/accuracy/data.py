@@ -1,4 +1,4 @@
-"""The datasets of the table: folders of complete annotations, and generated scenes."""
+"""The datasets: folders of complete annotations, and generated scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from sparsedet.simulation import read_neutral
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 
-from .cell import Cell
+from .plan import Cell
 
 DIGITS = "digits"
 TRAIN_SCENES, TEST_SCENES = 100, 60
@@ -20,11 +20,11 @@ _INNER_SEED = 77
 
 @dataclass(frozen=True)
 class FullData:
-    """A dataset with all its boxes, divided into training and test images."""
+    """A dataset with all its boxes, split into training and test images."""
 
     name: str
     source: Path
-    """What stands for the training annotations in errors."""
+    """How errors name the training annotations."""
     train: Dataset
     train_images: Path
     test: Dataset
@@ -38,7 +38,7 @@ class FullData:
         """Return what the cell trains on, and the removed boxes on the same images.
 
         Raises:
-            RecipeError: when there is no such recipe, or it can't drop that share.
+            RecipeError: when there is no such recipe, or it cannot remove that share.
         """
         choice = (cell.recipe, cell.drop, cell.seed)
         if choice not in self._sparse:
@@ -74,9 +74,9 @@ def read_folder(folder: Path) -> FullData:
 
 
 def inner(data: FullData) -> FullData:
-    """Return the dataset's training images alone, a quarter of them in place of the test images.
+    """Return only the dataset's training images, with a quarter of them as test images.
 
-    For choosing settings: what is chosen on test images is not measured on them.
+    For choosing settings: those chosen on the test images could not be measured on them.
     """
     images = sorted(data.train.images, key=lambda image: stable_rank(_INNER_SEED, image.file_name))
     count = len(images) // 4
@@ -94,7 +94,7 @@ def inner(data: FullData) -> FullData:
 
 
 def digit_scenes(folder: Path, train: int = TRAIN_SCENES, test: int = TEST_SCENES) -> FullData:
-    """Draw so many scenes of handwritten digits into `folder`, always the same ones."""
+    """Draw scenes of handwritten digits into `folder`, always the same ones."""
     return FullData(
         name=DIGITS,
         source=folder / "train",

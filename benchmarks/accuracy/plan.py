@@ -1,38 +1,76 @@
-"""Which cells there are, in the order in which they are trained."""
+"""Cells, each a training and its evaluation, and the plan of those that there should be."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from .cell import Cell
+from pydantic import BaseModel, ConfigDict
+
+
+class Cell(BaseModel):
+    """One training: what is trained, on which data, and with which seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    """Name of the dataset."""
+    recipe: str
+    drop: float | None
+    """Share of the boxes that the recipe removes; None: the recipe has no share to set."""
+    method: str
+    variant: str = ""
+    """Name of the ablation; empty: the method itself."""
+    overrides: tuple[str, ...] = ()
+    """KEY VALUE pairs of the ablation."""
+    seed: int
+    """Of the removal and of the training: cells with one seed see the same boxes."""
+    iterations: int
+    """In total, whatever the method."""
+    config: str
+    """Training configuration: a name that sparsedet knows, or a file."""
+
+    @property
+    def key(self) -> str:
+        """The path of the cell's record below the folder of all records, without suffix."""
+        parts = [
+            self.recipe,
+            *([] if self.drop is None else [f"{self.drop:g}"]),
+            self.method,
+            *([self.variant.replace(" ", "-")] if self.variant else []),
+            f"s{self.seed}",
+            f"{self.iterations}it",
+            Path(self.config).stem,
+        ]
+        return f"{self.data}/{'-'.join(parts)}"
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """`staged` with another choice in one place."""
+    """`staged` without one of its parts."""
 
     name: str
     overrides: tuple[str, ...]
     """KEY VALUE pairs."""
     says: str
-    """What `staged` does there instead."""
+    """What the part does."""
 
 
 ABLATIONS = (
     Ablation(
         "nothing mined",
         ("SPARSEDET.STAGED.MINE_AT", "()"),
-        "mining on the way; without it, only pasting and zooming are left",
+        "mining during training; without it, only pasting and zooming are left",
     ),
     Ablation(
         "mined once",
         ("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),
-        "mining again, with the better model that the first mined boxes made",
+        "mining a second time, with the better model that the first mined boxes gave",
     ),
     Ablation(
         "no mined labels",
         ("SPARSEDET.STAGED.LABELS", "False"),
-        "a mined box of sure object and class is a label, instead of being ignored",
+        "a mined box whose object and class are sure is a label, instead of being ignored",
     ),
     Ablation(
         "nothing ignored",
@@ -47,7 +85,7 @@ ABLATIONS = (
     Ablation(
         "without zoom",
         ("SPARSEDET.STAGED.ZOOM_SHARE", "0.0"),
-        "half of the images are seen from nearer or farther",
+        "half of the images are seen larger or smaller",
     ),
 )
 
@@ -59,13 +97,13 @@ class Plan:
     drops: tuple[float, ...] = (0.0, 0.5)
     """Shares of the boxes that the recipe `random` removes."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    """For `plain` and `staged`; whatever takes less takes the first of them."""
+    """For `plain` and `staged`; whatever takes fewer takes the first ones."""
     more_seeds: tuple[int, ...] = ()
-    """For `plain` and `staged` with all boxes, besides: a loss of some tenths does not show in a
-    few."""
+    """For `plain` and `staged` with all boxes, in addition: a difference of some tenths does not
+    show in three."""
     end_to_end_seeds: int = 1
     extreme_seeds: int = 0
-    """Of `plain` and `staged` on what the recipe `extreme` leaves, one box of each image."""
+    """For `plain` and `staged` on what the recipe `extreme` leaves, one box per image."""
     ablation_drop: float | None = None
     """None: no ablations."""
     ablation_seeds: int = 2
@@ -78,11 +116,11 @@ PLANS = {
     "cards": Plan(drops=(0.0, 0.5), ablation_drop=0.5),
     "digits": Plan(drops=(0.7,)),
 }
-"""By name of the dataset; others have `Plan()`."""
+"""By name of the dataset; any other has `Plan()`."""
 
 
 def cells(data: str, plan: Plan, *, iterations: int, config: str) -> list[Cell]:
-    """Return the cells of the dataset named `data`, the most telling ones first."""
+    """Return the cells of the dataset named `data`, the most informative first."""
     common: dict[str, Any] = {"data": data, "iterations": iterations, "config": config}
     return [Cell(**common, **choice) for choice in _choices(plan)]
 

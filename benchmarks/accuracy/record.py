@@ -1,4 +1,4 @@
-"""The record of a finished cell: its figures, and the commit whose code made them."""
+"""The record of a finished cell: its figures, and the commit of the code that made them."""
 
 import subprocess
 from pathlib import Path
@@ -10,19 +10,19 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.training.evaluation.average_precision import Evaluation
 
-from .cell import Cell
-from .mined_quality import MinedQuality
+from .plan import Cell
+from .scoring import MinedQuality
 
 UNKNOWN = "unknown"
 CHANGED = "+changes"
 _CODE = ("benchmarks", "configs", "sparsedet", "splits", ":!benchmarks/results")
-"""What decides about figures, as git's path patterns."""
+"""The code that figures depend on, as git pathspecs."""
 
 
 def code_commit(repository: Path = Path(__file__).parents[2]) -> str:
-    """Return the commit of the code: a short hash, `+changes` where code is not committed.
+    """Return the commit of the code: a short hash, with `+changes` where code is not committed.
 
-    `unknown` where there is no git or no repository.
+    Without git or a repository, `unknown`.
     """
 
     def git(*arguments: str) -> str:
@@ -47,19 +47,19 @@ class Figures(_Part):
     AP50: float
     AP75: float
     per_class: dict[str, float | None]
-    """AP by category name; None: no annotation to find."""
+    """AP by category name; None: the category has no annotations."""
     images: int
     annotations: int
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> "Figures":
-        """Return those of an evaluation's figures that cells are compared by."""
+        """Return the figures of an evaluation that cells are compared by."""
         figures = evaluation.as_json()
         return cls(**{name: figures[name] for name in cls.model_fields})
 
 
 class Record(_Part):
-    """What came out of a cell."""
+    """The result of a cell."""
 
     cell: Cell
     commit: str
@@ -69,13 +69,13 @@ class Record(_Part):
     figures: Figures
     """Against the labels as published."""
     unlabelled_ignored: Figures | None
-    """With detections on objects that the published labels lack left out; None: none is known."""
+    """With detections on objects that the published labels lack ignored; None: none is known."""
     mined: dict[str, MinedQuality]
     """The mined boxes that `staged` trained on at the end, by kind."""
     seconds: float
     """Of training, mining included."""
     cpu_seconds: float
-    """The same as processor time: without waiting, but longer where programs share the memory."""
+    """The same as processor time: without waits, but longer where programs share memory."""
     versions: dict[str, str]
     date: str
     """ISO 8601, UTC."""
@@ -89,7 +89,7 @@ class Record(_Part):
 
 
 def record_file(folder: Path, cell: Cell) -> Path:
-    """Return where a cell's record is kept, `folder` being that of all cells."""
+    """Return where a cell's record is kept below the folder of all records."""
     return folder / f"{cell.key}.json"
 
 
@@ -106,7 +106,7 @@ def read_record(folder: Path, cell: Cell) -> Record | None:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Return all records, in the order of their files."""
+    """Return all records, sorted by path."""
     return [_read(path) for path in sorted(folder.glob("*/*.json"))]
 
 

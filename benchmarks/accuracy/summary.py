@@ -1,20 +1,69 @@
-"""What the cells say together: rows of methods, and what parts of `staged` are worth."""
+"""Cells arranged by setting: rows of methods, and what the parts of `staged` are worth."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any, Literal
 
-from .cell import Cell
-from .plan import ABLATIONS, Ablation
+from .plan import ABLATIONS, Ablation, Cell
 from .record import Figures, Record
-from .spread import Spread
 
 METHODS = ("plain", "staged", "end-to-end")
 FigureName = Literal["AP", "AP50"]
 FIGURES: tuple[FigureName, ...] = ("AP", "AP50")
 Chosen = Callable[[Record], Figures | None]
-"""Which of a record's figures: with the labels as published, or with other objects ignored."""
+"""Picks a record's figures: against the labels as published, or ignoring other objects."""
+
+_DIGITS = 2
+"""Of every figure, as in the records, so that tables and files round the same figure."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure by seed."""
+
+    values: Mapping[int, float]
+
+    def __sub__(self, other: "Spread") -> "Spread":
+        """Return the difference on every seed that both have."""
+        shared = sorted(self.values.keys() & other.values.keys())
+        return Spread({seed: self.values[seed] - other.values[seed] for seed in shared})
+
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
+    @property
+    def mean(self) -> float:
+        """The mean; there must be a value."""
+        return round(mean(self.values.values()), _DIGITS)
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation; None for a single seed."""
+        if len(self.values) < 2:
+            return None
+        return round(stdev(self.values.values()), _DIGITS)
+
+    def text(self, *, signed: bool = False) -> str:
+        """Return mean, deviation and number of seeds; a dash where there are none."""
+        if not self:
+            return "-"
+        shown = f"{self.mean:+.1f}" if signed else f"{self.mean:.1f}"
+        if self.deviation is not None:
+            shown += f" ± {self.deviation:.1f}"
+        return f"{shown} ({len(self.values)})"
+
+    def as_json(self) -> dict[str, Any] | None:
+        """Return the same for a file, None where there is nothing."""
+        if not self:
+            return None
+        return {
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "seeds": {
+                str(seed): round(value, _DIGITS) for seed, value in sorted(self.values.items())
+            },
+        }
 
 
 def as_published(record: Record) -> Figures:
@@ -23,7 +72,7 @@ def as_published(record: Record) -> Figures:
 
 
 def unlabelled_ignored(record: Record) -> Figures | None:
-    """Return the figures that leave objects out which the published labels lack."""
+    """Return the figures that ignore objects which the published labels lack."""
     return record.unlabelled_ignored
 
 
@@ -40,13 +89,13 @@ def spread(records: Iterable[Record], name: FigureName, chosen: Chosen = as_publ
 
 
 def commits(records: Iterable[Record]) -> list[str]:
-    """Return whose code trained the records, each commit once, the oldest record's first."""
+    """Return the commits of the records, each once, in the order of their dates."""
     return list(dict.fromkeys(one.commit for one in sorted(records, key=lambda one: one.date)))
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What figures have to share to be compared."""
+    """What figures must share to be comparable."""
 
     data: str
     iterations: int
@@ -69,7 +118,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What was removed, in words."""
+        """What was removed, as a table shows it."""
         if self.drop is not None:
             share = f"{100 * self.drop:.0f} %"
             return share if self.recipe == "random" else f"{share}, `{self.recipe}`"
@@ -81,7 +130,7 @@ class Row:
         return spread(self.records[method], name, chosen)
 
     def difference(self, name: FigureName, chosen: Chosen = as_published) -> Spread:
-        """Return by how much `staged` is above `plain`, seed by seed."""
+        """Return `staged` minus `plain`, seed by seed."""
         return self.spread("staged", name, chosen) - self.spread("plain", name, chosen)
 
     def as_json(self) -> dict[str, Any]:
@@ -105,15 +154,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`staged` as it is, compared with a variant: what the choice is worth."""
+    """`staged` compared with a variant that lacks one part: what the part is worth."""
 
     ablation: Ablation
     row: Row
-    """With the records of `staged` as it is."""
+    """With the records of the whole `staged`."""
     variant: list[Record]
 
     def worth(self, name: FigureName, chosen: Chosen = as_published) -> Spread:
-        """Return by how much `staged` is above the variant, seed by seed."""
+        """Return `staged` minus the variant, seed by seed."""
         return self.row.spread("staged", name, chosen) - spread(self.variant, name, chosen)
 
     def as_json(self) -> dict[str, Any]:
@@ -158,9 +207,9 @@ class Section:
 
 
 def sections(records: Sequence[Record], planned: Sequence[Cell]) -> list[Section]:
-    """Arrange cells by setting, those that are planned and not recorded among them.
+    """Arrange cells by setting, including those that are planned but not recorded.
 
-    Ablations of former names or overrides are left out.
+    Variants that are no ablation of the plan, by name and overrides, are left out.
     """
     by_cell = {record.cell: record for record in records}
     by_setting: dict[Setting, list[Cell]] = {}
@@ -188,5 +237,5 @@ def _section(setting: Setting, cells: list[Cell], by_cell: dict[Cell, Record]) -
 
 
 def _order(row: Row) -> tuple[bool, str, float]:
-    """Shares of all boxes first, from the fewest to the most."""
+    """The recipe `random` first, in the order of its shares."""
     return row.recipe != "random", row.recipe, row.drop or 0.0

@@ -1,8 +1,10 @@
-"""Training and evaluating a cell."""
+"""Training and evaluating a cell, and the clock of the training."""
 
 import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -22,14 +24,14 @@ from sparsedet.training.engine.train import prepare_config, run_training, start_
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
 from sparsedet.training.run_folder import RunFolder, class_ids
 
-from .cell import Cell
-from .clock import Clock
 from .data import FullData
-from .ignoring import evaluate_ignoring
-from .mined_quality import mined_quality
+from .plan import Cell
 from .record import CHANGED, Figures, Record
+from .scoring import evaluate_ignoring, mined_quality
 
 _STARTED = "started.json"
+_SAVE_PERIOD = 20
+"""Iterations between saves: a killed process loses the time of at most so many."""
 
 
 def configuration(cell: Cell) -> CfgNode:
@@ -58,8 +60,8 @@ def train_cell(
     Args:
         cell: what to train.
         data: the dataset that the cell names.
-        commit: of the code. A training that the code of another commit started, or code that is
-            not committed, is started again; so is one of another configuration or other data.
+        commit: of the code. What is in the folder is resumed if this commit started it with this
+            configuration and data, and removed otherwise; so it is where code is not committed.
         scratch: the cell's folder, which stays; empty or not there at first.
         on_progress: called after every iteration.
     """
@@ -88,7 +90,7 @@ def train_cell(
 
         run_training(
             run,
-            # A resumed run does not mine again: mining's time stays with the iterations before it.
+            # A resumed run does not mine again: its time belongs to the iterations before it.
             callbacks=Callbacks(on_progress=tick, on_mined=lambda found: clock.save()),
         )
     raw, ignoring = _evaluations(run, data)
@@ -124,7 +126,7 @@ def _resumable(
 
 
 def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation | None]:
-    """Return the figures on the test images, and those that ignore unlabelled objects."""
+    """Evaluate on the test images: as published, and ignoring the known unlabelled objects."""
     cfg = read_config(run.config)
     model = build_for_inference(cfg, run.finished_model(), "cpu")
     ids = class_ids(run.info(), data.test)
@@ -133,3 +135,69 @@ def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation
     if not data.unlabelled_test:
         return raw, None
     return raw, evaluate_ignoring(detections, data.test, data.unlabelled_test)
+
+
+class Clock:
+    """Counts the seconds, and processor seconds, of the iterations that made the result.
+
+    A killed training resumes at a checkpoint and repeats the iterations after it: the clock is then
+    set back to that iteration.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file that keeps the time, if it exists."""
+        self._path = path
+        marks = read_json(path) if path.exists() else [[0, 0.0, 0.0]]
+        self._marks: list[tuple[int, float, float]] = [
+            (int(iteration), float(seconds), float(cpu)) for iteration, seconds, cpu in marks
+        ]
+        self._iteration = self._marks[-1][0]
+        self._resumed = True
+        _, self.seconds, self.cpu_seconds = self._marks[-1]
+        self._last = _now()
+
+    def __enter__(self) -> "Clock":
+        self._last = _now()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.save()
+
+    def tick(self, iteration: int) -> None:
+        """Note that an iteration, counted from 1, is done."""
+        self._add()
+        if self._resumed:
+            self._set_back(iteration - 1)
+            self._resumed = False
+        self._iteration = iteration
+        if iteration % _SAVE_PERIOD == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Save the time up to now as that of the last iteration."""
+        self._add()
+        earlier = [mark for mark in self._marks if mark[0] < self._iteration]
+        self._marks = [*earlier, (self._iteration, self.seconds, self.cpu_seconds)]
+        write_json(self._path, self._marks)
+
+    def _set_back(self, iteration: int) -> None:
+        """Subtract what earlier processes spent after `iteration`."""
+        known = self._marks[-1]
+        self._marks = [mark for mark in self._marks if mark[0] <= iteration]
+        self.seconds -= known[1] - self._marks[-1][1]
+        self.cpu_seconds -= known[2] - self._marks[-1][2]
+
+    def _add(self) -> None:
+        now = _now()
+        self.seconds += now[0] - self._last[0]
+        self.cpu_seconds += now[1] - self._last[1]
+        self._last = now
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()

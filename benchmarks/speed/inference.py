@@ -1,4 +1,4 @@
-"""The seconds of detecting, models taking turns image by image; and whether it repeats itself."""
+"""The seconds of detecting on an image and of loading a batch, variants taking turns."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,17 +15,18 @@ from sparsedet.annotations import read_image
 from sparsedet.mining.detect import detect
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import inference_input
+from sparsedet.training.data.loader import batches
 
-from .data import SpeedData
-from .ratio import turns
-from .trainer import TimedTraining
+from .timed_training import SEED, SpeedData, TimedTraining, configuration, turns
 
+CACHED = "cached"
+DECODED = "decoded each time"
 _UNCOUNTED = 3
 
 
 @dataclass(frozen=True)
 class InferenceTimes:
-    """Of every model, the seconds per image; decoding not included."""
+    """The seconds that every model takes per image, without decoding it."""
 
     seconds: Mapping[str, list[float]]
     repeatable: Mapping[str, bool]
@@ -35,7 +36,7 @@ class InferenceTimes:
 
 
 def inference_model(trainer: TimedTraining, **keys: Any) -> tuple[nn.Module, CfgNode]:
-    """Return a copy of what was trained, ready to detect, with `MODEL` keys changed."""
+    """Return a copy of the trained model, ready to detect, with these keys of `MODEL` changed."""
     cfg = trainer.cfg.clone()
     cfg.MODEL.update(keys)
     model = checkpoint.build(cfg)
@@ -49,7 +50,7 @@ def inference_times(
     count: int,
     say: Callable[[str], None],
 ) -> InferenceTimes:
-    """Detect twice on `count` test images by each of the models."""
+    """Detect twice on `count` test images with each of the models."""
     images = data.test.images[:count]
     seconds: dict[str, list[float]] = {name: [] for name in models}
     repeatable = dict.fromkeys(models, True)
@@ -60,7 +61,7 @@ def inference_times(
         first: dict[str, Instances] = {}
         for again in (False, True):
             for name in turns(list(models), number + _UNCOUNTED):
-                # What is drawn at random, if anything is, differs.
+                # Other seeds: what depends on random numbers differs.
                 torch.manual_seed(again)
                 model, cfg = models[name]
                 start = time.perf_counter()
@@ -80,7 +81,7 @@ def inference_times(
 
 
 def mining_seconds(model: nn.Module, cfg: CfgNode, data: SpeedData, count: int) -> float:
-    """Return the seconds that mining takes per image, decoding included."""
+    """Return the seconds that mining takes per image, including decoding."""
     images = data.train.images[:count]
     ids = [category.id for category in data.train.categories]
     start = time.perf_counter()
@@ -94,3 +95,23 @@ def _equal(first: Instances, second: Instances) -> bool:
         and torch.equal(first.scores, second.scores)
         and torch.equal(first.pred_classes, second.pred_classes)
     )
+
+
+def loading_times(data: SpeedData, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds per batch of `plain` by round, after every image was loaded once."""
+    images = data.training_images(configuration("plain", len(data.train.categories)))
+    caches = {CACHED: (), DECODED: ("DATALOADER.CACHE_MIB", "0")}
+    loaders = {}
+    for name, overrides in caches.items():
+        cfg = configuration("plain", len(data.train.categories), overrides)
+        epoch = -(-len(images) // cfg.SOLVER.IMS_PER_BATCH) + 1
+        loaders[name] = batches(images, cfg, seed=SEED, start=0, end=epoch + rounds)
+        for _ in range(epoch):
+            next(loaders[name])
+    seconds: dict[str, list[float]] = {name: [] for name in loaders}
+    for number in range(rounds):
+        for name in turns(list(loaders), number):
+            start = time.perf_counter()
+            next(loaders[name])
+            seconds[name].append(time.perf_counter() - start)
+    return seconds

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from benchmarks.gpu_check import CheckFailed, difference, falls, main, run_checks, went_on
+from benchmarks.gpu_check import CheckFailed, difference, falls, main, run_checks, trained_once
 
 
 def test_the_cpu_is_as_good_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,9 +53,9 @@ def test_losses_that_differ_are_named(found: dict[str, float], message: str) -> 
 
 @pytest.mark.parametrize("iterations", [[1, 2, 3], [1, 2, 2, 3, 4], [1, 2, 4]])
 def test_every_iteration_is_trained_once(iterations: Sequence[int]) -> None:
-    went_on([1, 2, 3, 4], 4)
+    trained_once([1, 2, 3, 4], 4)
     with pytest.raises(CheckFailed, match="instead of 1 to 4"):
-        went_on(iterations, 4)
+        trained_once(iterations, 4)
 
 
 def test_a_loss_has_to_fall() -> None:

@@ -13,26 +13,27 @@ import torch
 
 from benchmarks import two_views
 from benchmarks.accuracy.plan import ABLATIONS
-from benchmarks.speed.command import main
-from benchmarks.speed.data import read_data
 from benchmarks.speed.inference import InferenceTimes
-from benchmarks.speed.memory import Memory
-from benchmarks.speed.parts import PARTS
-from benchmarks.speed.ratio import paired_ratio, turns
-from benchmarks.speed.report import Row, inference_rows, memory_rows, step_rows, table
-from benchmarks.speed.total import part_costs, total_seconds
-from benchmarks.speed.training import (
+from benchmarks.speed.measure import main
+from benchmarks.speed.rows import Row, inference_rows, memory_rows, paired_ratio, step_rows, table
+from benchmarks.speed.steps import (
     ALL_TRAINED,
     BEFORE_MINING,
     CONTIGUOUS,
     LATER_STAGE,
     MINING,
+    PARTS,
     PLAIN,
     STAGE_1,
     StepTimes,
     Training,
+    part_costs,
+    total_seconds,
 )
+from benchmarks.speed.subprocesses import Memory
+from benchmarks.speed.timed_training import read_data, turns
 from sparsedet.annotations import read_image, write_coco
+from sparsedet.modeling import SparseDetRCNN
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import inference_input
 from sparsedet.modeling.targets import Role
@@ -91,7 +92,7 @@ def test_each_takes_every_turn_and_follows_every_other() -> None:
     assert len(followed) == 6
 
 
-def test_steps_are_held_against_their_targets() -> None:
+def test_steps_are_compared_with_their_targets() -> None:
     rows = {row.what: row for row in step_rows(StepTimes(SECONDS, 2, 15, 1))}
     assert rows["step: plain"].measured == "2000 ms"
     assert rows[f"step: {STAGE_1}"] == Row(
@@ -106,7 +107,7 @@ def test_steps_are_held_against_their_targets() -> None:
     assert rows["frozen parameters with a gradient"].met is False
 
 
-def test_inference_that_does_not_repeat_itself_is_told() -> None:
+def test_inference_that_is_not_repeatable_fails_its_target() -> None:
     seconds = {name: [1.0, 1.0] for name in (PLAIN, "staged", "end-to-end", CONTIGUOUS)}
     repeatable = {PLAIN: True, "staged": True, "end-to-end": False}
     rows = inference_rows(InferenceTimes(seconds, repeatable, {}))
@@ -132,9 +133,9 @@ def test_memory_counts_beyond_the_model() -> None:
 
 def test_mining_is_part_of_the_total() -> None:
     keys = ["SOLVER.MAX_ITER", "1000", "SPARSEDET.STAGED.MINE_AT", "(0.5, 0.75)"]
-    totals = total_seconds(SECONDS, load_config("lite0_fpn", keys), images=30, mining=0.1)
+    totals = total_seconds(SECONDS, load_config("lite0_fpn", keys), mining=3)
     assert totals["plain"] == pytest.approx(1000 * 2.0)
-    assert totals["staged"] == pytest.approx(500 * 2.2 + 500 * 2.0 + 2 * 30 * 0.1)
+    assert totals["staged"] == pytest.approx(500 * 2.2 + 500 * 2.0 + 2 * 3)
     assert totals["end-to-end"] == pytest.approx(500 * 3.6 + 500 * 4.0)
 
 
@@ -147,7 +148,7 @@ def test_what_a_part_costs() -> None:
     steps = {part.steps(stage): [9.0] for part in PARTS for stage in part.stages}
     steps |= {STAGE_1: [1.0], LATER_STAGE: [2.0], "without zoom, stage 1": [0.5]}
     steps["without zoom, later stage"] = [1.5]
-    costs = part_costs(steps, classes=3, images=100, mining=0.5)
+    costs = part_costs(steps, classes=3, mining=50)
     # Of 800 steps the first 300 are the first stage; two minings take 50 seconds each.
     whole = 300 * 1.0 + 500 * 2.0 + 2 * 50
     assert list(costs) == [part.name for part in PARTS]
@@ -181,7 +182,7 @@ def test_later_stages_have_what_mining_gives(data: Path) -> None:
 
 @pytest.fixture
 def own_threads() -> Iterator[None]:
-    """Keep what a script sets from the tests that follow."""
+    """Restore the number of threads that a script sets."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -211,12 +212,11 @@ def test_one_run_measures_everything(
     assert all(row["met"] for row in exact)
 
 
-def test_two_views_of_one_look_give_what_one_view_gives(
-    data: Path, end_to_end_run: RunFolder
-) -> None:
+def test_two_equal_views_give_what_one_view_gives(data: Path, end_to_end_run: RunFolder) -> None:
     cfg = read_config(end_to_end_run.config)
     cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 0.0
     model = build_for_inference(cfg, end_to_end_run.finished_model(), "cpu")
+    assert isinstance(model, SparseDetRCNN)
     test = read_data(data).test
     item = inference_input(read_image(test.images[0], data / "images"), cfg)
 
@@ -247,7 +247,7 @@ def test_two_views_are_compared_with_one(
 
 
 @pytest.mark.parametrize("script", ["speed.py", "two_views.py"])
-def test_missing_data_are_told_in_one_line(tmp_path: Path, script: str) -> None:
+def test_missing_data_are_an_error_of_one_line(tmp_path: Path, script: str) -> None:
     run = [str(tmp_path)] if script == "two_views.py" else []
     command = [sys.executable, "-W", "ignore", str(SCRIPTS / script), *run, "--data", str(tmp_path)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)

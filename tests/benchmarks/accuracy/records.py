@@ -1,7 +1,6 @@
 """Cells, their records and their tables for tests."""
 
-from benchmarks.accuracy.cell import Cell
-from benchmarks.accuracy.plan import ABLATIONS, Plan
+from benchmarks.accuracy.plan import ABLATIONS, Cell, Plan
 from benchmarks.accuracy.record import Figures, Record
 
 PLAN = Plan(drops=(0.0, 0.5), seeds=(1, 2, 3), extreme_seeds=1, ablation_drop=0.5)
@@ -19,7 +18,7 @@ def variant(name: str, seed: int) -> Cell:
 
 def record(of: Cell, ap: float, *, ignoring: float | None = None, **more: object) -> Record:
     def figures(value: float) -> Figures:
-        per_class = {"red": value, "white": value}
+        per_class: dict[str, float | None] = {"red": value, "white": value}
         return Figures(
             AP=value, AP50=value + 30, AP75=value, per_class=per_class, images=9, annotations=40
         )

@@ -1,7 +1,6 @@
-"""Cells are trained once, one at a time, and resume where they were interrupted."""
+"""The command line: cells are trained once, one at a time, and again by the canary."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,62 +8,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmarks.accuracy.cell import Cell
 from benchmarks.accuracy.command import main
-from benchmarks.accuracy.data import FullData
 from benchmarks.accuracy.record import Record, code_commit, read_records, write_record
-from benchmarks.accuracy.training import train_cell
 from sparsedet.training.engine.metrics import read_metrics
-from sparsedet.training.engine.stage import StageProgress
-from tests.benchmarks.accuracy.records import cell
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "accuracy.py"
-
-
-def test_an_interrupted_training_resumes_at_its_commit_alone(
-    digits: FullData, tmp_path: Path
-) -> None:
-    mines_early = ("SPARSEDET.STAGED.MIN_ITER", "0")
-    of = cell("staged", iterations=6, variant="mines early", overrides=mines_early)
-    done: list[int] = []
-
-    def press_at_four(progress: StageProgress) -> None:
-        done.append(progress.iteration)
-        if progress.iteration == 4:
-            signal.raise_signal(signal.SIGINT)
-
-    def train(commit: str, *, interrupted: bool = False, of: Cell = of) -> Record:
-        done.clear()
-        listen = press_at_four if interrupted else lambda progress: done.append(progress.iteration)
-        return train_cell(of, digits, commit, tmp_path / "cell", listen)
-
-    with pytest.raises(KeyboardInterrupt):
-        train("c0ffee1", interrupted=True)
-    assert done == [1, 2, 3, 4]
-    before = json.loads((tmp_path / "cell" / "seconds.json").read_text())[-1][1]
-    finished = train("c0ffee1")
-    # Six iterations in all: totals would not be equal if a stage were repeated.
-    assert done == [5, 6]
-    assert finished.commit == "c0ffee1"
-    assert finished.seconds > before > 0
-    assert (finished.training_boxes, finished.removed_boxes) == (
-        len(digits.sparse(of)[0].boxes),
-        len(digits.sparse(of)[1].boxes),
-    )
-    assert finished.mined.keys() >= {"labels", "doubtful"}
-    config = tmp_path / "cell" / "run" / "config.yaml"
-    every_iteration = [1, 2, 3, 4, 5, 6]
-    train("beef001")
-    assert done == every_iteration
-    config.write_text(config.read_text().replace("MIN_ITER: 0", "MIN_ITER: 1"))
-    train("beef001")
-    assert done == every_iteration
-    train("beef001", of=of.model_copy(update={"seed": 2}))
-    assert done == every_iteration
-    # Changed code has no name that would tell it from other changes.
-    for _ in range(2):
-        train("beef001+changes")
-        assert done == every_iteration
 
 
 def test_the_script_trains_a_cell_once(
@@ -116,25 +64,26 @@ def test_the_canary_trains_a_cell_of_each_method_and_compares(
     for seed in (2, 3):
         other = trained["plain"].cell.model_copy(update={"seed": seed})
         write_record(trained["plain"].model_copy(update={"cell": other}), results / "cells")
+    moved = trained["staged"].figures.model_copy(update={"AP": 50.0})
+    write_record(trained["staged"].model_copy(update={"figures": moved}), results / "cells")
     before = {path: path.read_bytes() for path in results.rglob("*.*") if path.is_file()}
 
-    main(arguments=[*arguments, "--canary"])
-    printed = capsys.readouterr().out
-    assert printed.count("spread\n") == 3
-    for record in trained.values():
-        ap = f"{record.figures.AP:.2f}"
-        assert f"with this seed {ap} at commit {record.commit}" in printed
-        assert f"now       {ap} at commit {code_commit()}: within the spread" in printed
+    with pytest.raises(SystemExit, match="error: 1 cells outside the spread"):
+        main(arguments=[*arguments, "--canary"])
+    printed = capsys.readouterr().out.split("[")
+    for method, recorded, verdict, text in zip(
+        ("plain", "staged", "end-to-end"),
+        (trained["plain"].figures.AP, 50, trained["end-to-end"].figures.AP),
+        ("within the spread", "OUTSIDE the spread", "within the spread"),
+        printed[1:],
+        strict=True,
+    ):
+        record = trained[method]
+        assert record.cell.key in text
+        assert f"with this seed {recorded:.2f} at commit {record.commit}" in text
+        assert f"now       AP {record.figures.AP:.2f} at commit {code_commit()}: {verdict}" in text
     assert {path: path.read_bytes() for path in before} == before
     assert not (work / "canary").exists()
-
-    shifted = trained["staged"].figures.model_copy(update={"AP": 50.0})
-    write_record(trained["staged"].model_copy(update={"figures": shifted}), results / "cells")
-    with pytest.raises(SystemExit, match="error: 1 cells outside the spread"):
-        main(arguments=[*arguments, "--canary", "--only", "staged"])
-    assert "with this seed 50.00" in (printed := capsys.readouterr().out)
-    assert "[1/1]" in printed
-    assert "OUTSIDE the spread" in printed
 
 
 @pytest.mark.parametrize(
@@ -163,6 +112,6 @@ def test_one_call_trains_at_a_time(folder: Path, tmp_path: Path) -> None:
     lock = tmp_path / "cells" / ".lock"
     lock.parent.mkdir()
     arguments = ["--data", str(folder), "--results", str(tmp_path)]
-    with FileLock(lock), pytest.raises(SystemExit, match=r"error: .*another call trains cells"):
+    with FileLock(lock), pytest.raises(SystemExit, match=r"error: .*another call is training"):
         main(arguments=arguments)
     main(arguments=[*arguments, "--time-limit", "0"])

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.mined_quality import MinedQuality
 from benchmarks.accuracy.plan import ABLATIONS, cells
 from benchmarks.accuracy.report import write_report
-from benchmarks.accuracy.spread import Spread
+from benchmarks.accuracy.scoring import MinedQuality
+from benchmarks.accuracy.summary import Spread
 from tests.benchmarks.accuracy.records import PLAN, cell, record, table, variant
 
 

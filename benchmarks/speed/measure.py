@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: measures everything, and writes the table."""
 
 import argparse
 import platform
@@ -17,11 +17,8 @@ from sparsedet.modeling import checkpoint
 from sparsedet.runtime.resources import limit_threads, usable_cores
 from sparsedet.training.config.methods import METHODS
 
-from .data import SpeedData, read_data
-from .inference import inference_model, inference_times, mining_seconds
-from .loading import loading_times
-from .memory import memory_of, print_memory
-from .report import (
+from .inference import inference_model, inference_times, loading_times, mining_seconds
+from .rows import (
     inference_rows,
     loading_rows,
     memory_rows,
@@ -31,9 +28,17 @@ from .report import (
     table,
     total_rows,
 )
-from .scaling import LAYOUTS, as_json, print_steps, step_seconds
-from .total import part_costs, total_seconds
-from .training import BEFORE_MINING, CONTIGUOUS, LATER_STAGE, PLAIN, Training
+from .steps import (
+    BEFORE_MINING,
+    CONTIGUOUS,
+    LATER_STAGE,
+    PLAIN,
+    Training,
+    part_costs,
+    total_seconds,
+)
+from .subprocesses import LAYOUTS, as_json, memory_of, print_memory, print_steps, step_seconds
+from .timed_training import SpeedData, read_data
 
 _RESULTS = Path(__file__).parents[1] / "results" / "speed"
 
@@ -77,9 +82,10 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
         for method, file in weights.items():
             _say(f"memory of {method}")
             memory[method] = memory_of(method, options.data, file, options.memory_iterations)
-    to_mine = {"images": len(data.train.images), "mining": mining}
-    totals = total_seconds(steps.seconds, staged.cfg, **to_mine)
-    costs = part_costs(steps.seconds, classes=len(data.train.categories), **to_mine)
+    mining_all = mining * len(data.train.images)
+    totals = total_seconds(steps.seconds, staged.cfg, mining=mining_all)
+    classes = len(data.train.categories)
+    costs = part_costs(steps.seconds, classes=classes, mining=mining_all)
     scaled = {}
     for layout in LAYOUTS:
         _say(f"steps in {layout}")
@@ -136,7 +142,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--test-images", type=int, default=72, help="to detect on")
     parser.add_argument("--memory-iterations", type=int, default=24)
     parser.add_argument("--results", type=Path, default=_RESULTS)
-    # The script calls itself with these.
+    # Those with which the script runs itself in other processes.
     parser.add_argument("--memory-of", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
@@ -145,7 +151,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
 
 
 def _weights(training: Training, folder: Path) -> dict[str, Path]:
-    """Write what the methods' runs start from, so that there is something to mine; by method."""
+    """Write the weights that the runs of each method start from, which find something to mine."""
     files = {}
     for method, variant in {
         "plain": PLAIN,
@@ -159,7 +165,7 @@ def _weights(training: Training, folder: Path) -> dict[str, Path]:
 
 
 def _processor() -> str:
-    """Return the processor's name, where Linux tells it."""
+    """Return the processor's name as Linux gives it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -168,6 +174,6 @@ def _processor() -> str:
 
 
 def _say(text: str) -> None:
-    """Show what is being done, in place of what was shown before."""
+    """Show what is being done, on a line of its own in a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
-"""Detections on objects that the published labels lack."""
+"""Missing labels: detections on them do not count, and mined boxes on them are counted apart."""
 
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.ignoring import evaluate_ignoring
+from benchmarks.accuracy.scoring import MinedQuality, evaluate_ignoring, quality
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.mining.detect import Detections
 from sparsedet.training.evaluation.average_precision import evaluate
@@ -64,3 +64,23 @@ def test_a_label_goes_before_an_unlabelled_object() -> None:
     # object fits better.
     result = evaluate_ignoring(detections, dataset, [Box(1, 1, 1, UNLABELLED)])
     assert result.ap == pytest.approx(30)
+
+
+def test_mined_boxes_are_classified_by_what_they_lie_on() -> None:
+    removed = [Box(1, 1, 1, FIRST), Box(2, 1, 2, UNLABELLED), Box(3, 2, 1, FIRST)]
+    mined = [
+        Box(1, 1, 1, FIRST),  # the class too
+        Box(2, 1, 1, UNLABELLED),  # another class
+        Box(3, 1, 1, FIRST),  # a second time
+        Box(4, 1, 2, INSIDE),  # not enough of it
+        Box(5, 3, 1, FIRST),  # no such object, but one without a label
+        Box(6, 3, 2, UNLABELLED),  # the same, of another class
+    ]
+    unlabelled = [Box(1, 3, 1, FIRST), Box(2, 3, 1, UNLABELLED)]
+    assert quality(mined, removed, unlabelled) == MinedQuality(
+        boxes=6, on_removed=2, right_class=1, on_unlabelled=1
+    )
+    assert quality(mined[:2], removed, []) == MinedQuality(
+        boxes=2, on_removed=2, right_class=1, on_unlabelled=None
+    )
+    assert quality([], removed, unlabelled).boxes == 0

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .inference import InferenceTimes
-from .loading import CACHED, DECODED
-from .memory import Memory
-from .ratio import paired_ratio
-from .scaling import ONE_CORE, Layout
-from .training import (
+import numpy as np
+
+from .inference import CACHED, DECODED, InferenceTimes
+from .steps import (
     ALL_TRAINED,
     BEFORE_MINING,
     CONTIGUOUS,
@@ -19,10 +17,33 @@ from .training import (
     STAGE_1,
     StepTimes,
 )
+from .subprocesses import ONE_CORE, Layout, Memory
 
 STEP_TARGETS = {STAGE_1: 1.15, LATER_STAGE: 1.15, BEFORE_MINING: 1.9, MINING: 1.9}
 INFERENCE_TARGETS = {"staged": 1.05, "end-to-end": 1.05}
 MEMORY_TARGETS = {"staged": 1.2, "end-to-end": 1.9}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as much as a base something takes."""
+
+    median: float
+    low: float
+    """The lower quartile."""
+    high: float
+    """The upper quartile."""
+
+    def __str__(self) -> str:
+        """Return the text in the table."""
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def paired_ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
+    """Return the median and quartiles of `values[i] / base[i]`, one per round."""
+    ratios = np.divide(np.asarray(values), np.asarray(base, dtype=float))
+    low, median, high = (float(value) for value in np.percentile(ratios, [25, 50, 75]))
+    return Ratio(median, low, high)
 
 
 @dataclass(frozen=True)
@@ -37,7 +58,7 @@ class Row:
 
 
 def step_rows(times: StepTimes) -> list[Row]:
-    """Return what steps take, and what the choices that make them cheap are worth."""
+    """Return the cost of steps, and the gain of the choices that make them cheap."""
     seconds, rounds = times.seconds, len(times.seconds[PLAIN])
     rows = _ratio_rows("step", seconds, STEP_TARGETS)
     rows.append(Row("steps while mining that mined something", f"{times.mining_steps} of {rounds}"))
@@ -49,7 +70,7 @@ def step_rows(times: StepTimes) -> list[Row]:
 
 
 def total_rows(totals: Mapping[str, float], iterations: int) -> list[Row]:
-    """Return what whole trainings take."""
+    """Return the cost of whole trainings."""
     plain = totals[PLAIN]
     return [
         Row(
@@ -69,7 +90,7 @@ def part_rows(costs: Mapping[str, float], iterations: int) -> list[Row]:
 
 
 def inference_rows(times: InferenceTimes) -> list[Row]:
-    """Return what detecting takes, and whether it repeats itself."""
+    """Return the cost of detection, and whether it is repeatable."""
     rows = _ratio_rows("inference", times.seconds, INFERENCE_TARGETS)
     rows += _gain_rows("inference", times.seconds, PLAIN, [CONTIGUOUS])
     rows += [
@@ -81,7 +102,7 @@ def inference_rows(times: InferenceTimes) -> list[Row]:
 
 
 def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
-    """Return what trainings take of memory, beyond the process with its model."""
+    """Return the memory that trainings take beyond the process with its model."""
     base = memories[PLAIN].above
     rows = [Row(f"memory: {PLAIN}", f"{base:.0f} MiB")]
     for method, target in MEMORY_TARGETS.items():
@@ -95,7 +116,7 @@ def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
 
 
 def loading_rows(seconds: Mapping[str, list[float]], steps: Sequence[float]) -> list[Row]:
-    """Return what loading a batch takes, and which share of the steps that is."""
+    """Return the cost of loading a batch, and its share of a step."""
     share = 100 * median(seconds[CACHED]) / median(steps)
     return [
         Row(f"loading: {CACHED}", f"{1000 * median(seconds[CACHED]):.1f} ms per batch"),
@@ -105,7 +126,7 @@ def loading_rows(seconds: Mapping[str, list[float]], steps: Sequence[float]) -> 
 
 
 def scaling_rows(seconds: Mapping[Layout, float]) -> list[Row]:
-    """Return how many times as many steps a second core makes, as a thread or as a process."""
+    """Return the gain of a second core, used by a thread or by a process."""
     base = seconds[ONE_CORE]
     return [Row(f"step: {ONE_CORE}", f"{1000 * base:.0f} ms")] + [
         Row(f"steps per second: {layout}", f"{base / value:.2f} ({1000 * value:.0f} ms)")
@@ -126,7 +147,7 @@ def table(rows: Sequence[Row], title: str) -> str:
 def _ratio_rows(
     kind: str, seconds: Mapping[str, list[float]], targets: Mapping[str, float]
 ) -> list[Row]:
-    """Return a base's time, and for each target how many times as long its variant takes."""
+    """Return the time of `PLAIN`, and for each target how many times as long its variant takes."""
     rows = [Row(f"{kind}: {PLAIN}", f"{1000 * median(seconds[PLAIN]):.0f} ms")]
     for name, target in targets.items():
         ratio = paired_ratio(seconds[name], seconds[PLAIN])
@@ -137,7 +158,7 @@ def _ratio_rows(
 def _gain_rows(
     kind: str, seconds: Mapping[str, list[float]], base: str, others: Sequence[str]
 ) -> list[Row]:
-    """Return how many times as long it takes without something."""
+    """Return how many times as long each of `others` takes."""
     rows = []
     for name in others:
         ratio = paired_ratio(seconds[name], seconds[base])

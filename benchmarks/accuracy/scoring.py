@@ -1,8 +1,9 @@
-"""How good the boxes are that a training mined for itself."""
+"""Scores that allow for missing labels: of detections on test images, and of mined boxes."""
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +11,52 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.mining.detect import Detections
 from sparsedet.training.config.loading import read_config
 from sparsedet.training.data.pseudo_labels import read_pseudo_labels
 from sparsedet.training.engine.steps import stages
+from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
 from sparsedet.training.run_folder import RunFolder
 
 
+def evaluate_ignoring(
+    detections: Sequence[Detections], dataset: Dataset, unlabelled: Iterable[Box]
+) -> Evaluation:
+    """Evaluate, ignoring detections on `unlabelled` objects.
+
+    A detection that matches no label, but an unlabelled object of its class at the IoU threshold in
+    question, does not count. As with labels, the best of several detections matches the object, and
+    the others are false. Objects that are not detected are not missed.
+    """
+    # pycocotools ignores objects outside the area range that it evaluates. Crowd regions would not
+    # do: they match any number of detections, and any small one inside them. Pascal VOC calls such
+    # objects difficult.
+    ignored = [
+        replace(box, area=math.inf, extra={**box.extra, "difficult": 1}) for box in unlabelled
+    ]
+    evaluation = evaluate(detections, dataset.with_boxes([*dataset.boxes, *ignored]))
+    return replace(evaluation, annotations=evaluation.annotations - len(ignored))
+
+
 class MinedQuality(BaseModel):
-    """Mined boxes of one kind, against the boxes that were removed; IoU 0.5, one to one."""
+    """Mined boxes of one kind against the removed boxes; IoU 0.5, one to one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     boxes: int
     on_removed: int
-    """On a removed box, of whichever class."""
+    """On a removed box, of any class."""
     right_class: int
     """On a removed box of their class."""
     on_unlabelled: int | None
-    """Of the others: on an object of their class that the published labels lack; None: none is
-    known."""
+    """Of the others, those on an object of their class that the published labels lack; None: none
+    is known."""
 
 
 def mined_quality(
     run: RunFolder, removed: Dataset, unlabelled: Sequence[Box]
 ) -> dict[str, MinedQuality]:
-    """Return the quality of what the last mining of a run found, by kind; empty without mining."""
+    """Return the quality of what a run mined last, by kind; empty if it mines nothing."""
     *mining, _ = stages(read_config(run.config))
     if run.info().method != "staged" or not mining:
         return {}
@@ -68,11 +90,11 @@ def _count(matches: NDArray[np.int64]) -> int:
 def _matches(boxes: Sequence[Box], others: Sequence[Box], *, same_class: bool) -> NDArray[np.int64]:
     """Return the index of the other box that each box lies on, -1 for none; shape (N,)."""
 
-    def group(box: Box) -> Any:
+    def group(box: Box) -> object:
         return (box.image_id, box.category_id if same_class else None)
 
-    rows: dict[Any, list[int]] = defaultdict(list)
-    columns: dict[Any, list[int]] = defaultdict(list)
+    rows: dict[object, list[int]] = defaultdict(list)
+    columns: dict[object, list[int]] = defaultdict(list)
     for number, box in enumerate(boxes):
         rows[group(box)].append(number)
     for number, box in enumerate(others):

@@ -12,7 +12,7 @@ from itertools import count
 
 from sparsedet.annotations import Box, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.atomic_io import write_text
+from sparsedet.atomic_io import remove_half_written, write_text
 from sparsedet.errors import ToolError
 from sparsedet.tool import PushReport
 
@@ -84,6 +84,7 @@ def push_mined(
         _check_new(dataset, plan.new, own)
         images = files.images or project.folder
         text = _INSTRUCTIONS.format(to_review=TO_REVIEW, reviewed=REVIEWED, images=images)
+        remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
         write_coco(_to_review(dataset, plan.new, own, model_version), folder / TO_REVIEW)

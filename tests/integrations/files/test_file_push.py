@@ -49,6 +49,17 @@ def test_a_second_push_changes_nothing(pulled: Pulled) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
+def test_what_a_killed_push_left_is_removed(pulled: Pulled) -> None:
+    pulled.version().mkdir(parents=True)
+    half_written = pulled.version() / ".README.txt.1.tmp"
+    half_written.write_text("Boxes to rev", encoding="utf-8")
+    pulled.push()
+    assert sorted(path.name for path in pulled.version().iterdir()) == [
+        "README.txt",
+        "to_review.json",
+    ]
+
+
 def test_a_mined_box_is_put_up_once(pulled: Pulled) -> None:
     pulled.push()
     review = read(pulled.version() / "to_review.json")

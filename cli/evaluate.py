@@ -9,7 +9,7 @@ from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
-    from sparsedet.data_sources import Data
+    from sparsedet.loop.data_sources import Data
     from sparsedet.training.run_folder import RunFolder
 
 
@@ -37,7 +37,7 @@ def evaluate(
     AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
     torchrun every process takes its share of the images.
     """
-    from sparsedet.data_sources import read_data
+    from sparsedet.loop.data_sources import read_data
     from sparsedet.training.run_folder import RunFolder
 
     folder = RunFolder(run)

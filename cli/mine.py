@@ -10,7 +10,7 @@ from .output import MINED, check_replaceable, emit_json, progress_bar, say, tabl
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
-    from sparsedet.data_sources import Data
+    from sparsedet.loop.data_sources import Data
 
 
 def mine(
@@ -44,7 +44,7 @@ def mine(
     Under torchrun every process takes its share of the images.
     """
     from sparsedet.annotations import check_images
-    from sparsedet.data_sources import read_data
+    from sparsedet.loop.data_sources import read_data
     from sparsedet.training.run_folder import RunFolder
 
     check_replaceable(output, MINED)

@@ -57,7 +57,7 @@ def complete_recipes() -> list[str]:
 
 def complete_released() -> list[str]:
     """Return the names of the published split files."""
-    from sparsedet.data_sources import RELEASED
+    from sparsedet.loop.data_sources import RELEASED
 
     return list(RELEASED)
 

@@ -77,7 +77,7 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
 
 def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
     """Print every recipe, and which of the published split files are at hand."""
-    from sparsedet.data_sources import RELEASED, is_at_hand
+    from sparsedet.loop.data_sources import RELEASED, is_at_hand
     from sparsedet.sparsify import load_recipe, recipe_names
 
     found = [load_recipe(name) for name in recipe_names()]

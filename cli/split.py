@@ -171,7 +171,7 @@ def split(
     if output is None:
         raise SparseDetError("give the folder to make, as in: --output half")
     from sparsedet.atomic_io import atomic_folder, without_collector
-    from sparsedet.data_sources import released_file
+    from sparsedet.loop.data_sources import released_file
     from sparsedet.sparsify import make_split
     from sparsedet.sparsify.near_duplicates import DISTANCE, check_distance
     from sparsedet.sparsify.released import read_released, write_released

@@ -7,8 +7,8 @@ from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, check_images, read_coco
 from sparsedet.atomic_io import write_json
-from sparsedet.data_sources import Data, read_data
 from sparsedet.errors import ConfigError, RunError
+from sparsedet.loop.data_sources import Data, read_data
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.config.loading import load_config, read_config

@@ -108,7 +108,7 @@ from importlib.resources import files
 import sparsedet
 from sparsedet.sparsify import load_recipe, recipe_names
 
-from sparsedet.data_sources import RELEASED
+from sparsedet.loop.data_sources import RELEASED
 
 print(json.dumps({
     "place": sparsedet.__file__,

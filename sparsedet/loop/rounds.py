@@ -17,9 +17,9 @@ from detectron2.config import CfgNode
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined, write_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
-from sparsedet.data_sources import Data, read_path
 from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.ledger import Ledger, Push
+from sparsedet.loop.data_sources import Data, read_path
 from sparsedet.loop.feedback import round_keys, with_feedback
 from sparsedet.loop.reviews import Connections, collect_reviews, note_address
 from sparsedet.loop.settings import Settings

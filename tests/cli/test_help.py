@@ -11,8 +11,8 @@ import pytest
 import typer.main
 
 from sparsedet.cli.app import app
-from sparsedet.data_sources import RELEASED
 from sparsedet.formats import format_names
+from sparsedet.loop.data_sources import RELEASED
 from sparsedet.sparsify import recipe_names
 from sparsedet.tool import integration_names
 from sparsedet.training.config.loading import names as config_names

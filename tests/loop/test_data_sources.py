@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
-from sparsedet.data_sources import PUBLISHED, RELEASED, is_at_hand, read_data, released_file
 from sparsedet.errors import SparseDetError
 from sparsedet.formats import load_format
+from sparsedet.loop.data_sources import PUBLISHED, RELEASED, is_at_hand, read_data, released_file
 from tests.integrations.files.formats.datasets import objects, write_images
 
 DATASET = Dataset(

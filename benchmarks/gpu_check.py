@@ -26,7 +26,6 @@ from statistics import fmean, median
 from tempfile import TemporaryDirectory
 
 import torch
-from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 
 from sparsedet.annotations import Dataset
@@ -36,13 +35,12 @@ from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.runtime.resources import peak_memory
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.data.samples import training_images
-from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.stage import StageProgress
-from sparsedet.training.engine.train import prepare_config, run_training, start_run
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
+from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
 
 SEED = 1
@@ -92,19 +90,15 @@ class Check:
         return f"{len(on_cpu)} losses differ by {difference(on_cpu, there):.1e} of them at most"
 
     def _losses(self, method: str, device: str) -> dict[str, float]:
-        cfg = prepare_config(
-            configuration(ALL_SAMPLED),
-            method=method,
-            seed=SEED,
-            classes=len(self.dataset.categories),
+        config = configuration(ALL_SAMPLED | {"MODEL.DEVICE": device}).prepared(
+            method=method, seed=SEED, classes=len(self.dataset.categories)
         )
         images = training_images(self.dataset, self.images, keep_unlabelled=True)
-        (batch,) = batches(images, cfg, seed=SEED, start=0, end=1)
-        cfg.MODEL.DEVICE = device
+        (batch,) = batches(images, config, seed=SEED, start=0, end=1)
         # Weights are drawn on the CPU, and moved.
         torch.manual_seed(SEED)
-        model = checkpoint.build(cfg).train()
-        load_initial_weights(model, cfg)
+        model = checkpoint.build(config.node).train()
+        load_initial_weights(model, config.node)
         with EventStorage(MINING_ITERATION), torch.no_grad():
             losses = model(batch)
         return {name: loss.item() for name, loss in losses.items()}
@@ -186,7 +180,7 @@ class Check:
         )
 
 
-def configuration(changes: Mapping[str, object]) -> CfgNode:
+def configuration(changes: Mapping[str, object]) -> TrainingConfig:
     """Return the default configuration with some keys changed."""
     return load_config("lite0_fpn", [str(part) for item in changes.items() for part in item])
 

@@ -25,7 +25,7 @@ from coco_sized import make_coco
 
 from sparsedet.annotations.coco import from_coco
 from sparsedet.atomic_io import write_json, write_text
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from sparsedet.training.data.samples import training_images
 
 RESULTS = Path(__file__).parent / "results" / "loader"
@@ -101,7 +101,7 @@ def held(options: argparse.Namespace) -> Sequence[TrainingImage]:
 
 def read(images: Sequence[TrainingImage], together: Any, queue: Any) -> None:
     """Read all images, and report how much memory this process takes."""
-    if isinstance(images, PackedImages):
+    if isinstance(images, PackedDataset):
         gc.freeze()
     for _ in range(READINGS):
         for image in images:

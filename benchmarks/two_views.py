@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from sparsedet.annotations import Dataset, read_coco
@@ -37,12 +36,8 @@ from sparsedet.mining.detect import detect
 from sparsedet.modeling import SparseDetRCNN
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import to_tensor
-from sparsedet.training.augmentation.color_jitter import (
-    augmented_view,
-    augmented_view_rule,
-    draw_view,
-)
-from sparsedet.training.config.loading import read_config
+from sparsedet.training.augmentation.color_jitter import draw_augmented_view
+from sparsedet.training.config.training_config import TrainingConfig, read_config
 from sparsedet.training.evaluation.average_precision import evaluate
 from sparsedet.training.run_folder import RunFolder, class_ids
 
@@ -78,11 +73,11 @@ class Timed(nn.Module):
 class TwoViews(nn.Module):
     """SparseDet's published inference, for one image at a time."""
 
-    def __init__(self, model: SparseDetRCNN, cfg: CfgNode, seed: int) -> None:
+    def __init__(self, model: SparseDetRCNN, config: TrainingConfig, seed: int) -> None:
         super().__init__()
         self.model = model
-        self.colour_order: str = cfg.INPUT.FORMAT
-        self.rule = augmented_view_rule(cfg)
+        self.colour_order = config.input.format
+        self.view = config.augmented_view
         self.rng = np.random.default_rng(seed)
 
     def forward(self, inputs: list[dict[str, Any]]) -> Any:
@@ -102,16 +97,16 @@ class TwoViews(nn.Module):
         planes = image.flip(0) if self.colour_order == "RGB" else image
         pixels = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
         no_labels = np.zeros((0, 4), dtype=np.float32)
-        view = augmented_view(pixels, draw_view(no_labels, self.rule, self.rng))
-        return to_tensor(view, self.colour_order)
+        view = draw_augmented_view(no_labels, self.view, self.rng)
+        return to_tensor(view.apply_image(pixels), self.colour_order)
 
 
 def figures(
-    model: nn.Module, cfg: CfgNode, test: Dataset, images: Path, ids: Sequence[int]
+    model: nn.Module, config: TrainingConfig, test: Dataset, images: Path, ids: Sequence[int]
 ) -> Figures:
     """Detect on the test images and evaluate."""
     timed = Timed(model)
-    result = evaluate(list(detect(timed, cfg, test.images, images, ids)), test)
+    result = evaluate(list(detect(timed, config, test.images, images, ids)), test)
     return Figures(result.ap, result.ap50, timed.seconds / len(test.images))
 
 
@@ -165,16 +160,16 @@ def compare(options: argparse.Namespace) -> None:
     info = run.info()
     if info.method != "end-to-end":
         raise SparseDetError(f"{options.run}: trained by {info.method}; only end-to-end has views")
-    cfg = read_config(run.config)
+    config = read_config(run.config)
     test, images = read_coco(options.data / "test.json"), options.data / "images"
     ids = class_ids(info, test)
-    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    model = build_for_inference(config.node, run.finished_model(), "cpu")
     assert isinstance(model, SparseDetRCNN)
     # The first images take longer.
-    list(detect(model, cfg, test.images[:3], images, ids))
-    one = figures(model, cfg, test, images, ids)
+    list(detect(model, config, test.images[:3], images, ids))
+    one = figures(model, config, test, images, ids)
     two = [
-        figures(TwoViews(model, cfg, seed), cfg, test, images, ids)
+        figures(TwoViews(model, config, seed), config, test, images, ids)
         for seed in range(1, options.draws + 1)
     ]
     name = options.data.resolve().name

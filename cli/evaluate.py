@@ -60,17 +60,17 @@ def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]
     """Evaluate a run's finished model; return the figures under their usual names."""
     from sparsedet.annotations import check_images
     from sparsedet.runtime.unreadable import UnreadableImages
-    from sparsedet.training.config.loading import read_config
+    from sparsedet.training.config.training_config import read_config
     from sparsedet.training.evaluation.average_precision import evaluate_run
 
-    cfg = read_config(run.config)
+    config = read_config(run.config)
     dataset = data.with_classes(name for _, name in run.info().classes)
-    limit = cfg.DATALOADER.MAX_UNREADABLE
+    limit = config.loader.max_unreadable
     check_images(dataset, data.images, UnreadableImages(limit, len(dataset.images)))
     with progress_bar() as report:
         return evaluate_run(
             run,
-            cfg,
+            config,
             dataset,
             data.images,
             device=device,

@@ -54,7 +54,7 @@ def mine(
     def read() -> tuple["Data", "Dataset"]:
         source = read_data(data, images, data_root)
         dataset = source.with_classes(name for _, name in info.classes)
-        limit = cfg.DATALOADER.MAX_UNREADABLE
+        limit = config.loader.max_unreadable
         check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
         return source, dataset
 
@@ -63,24 +63,24 @@ def mine(
     from sparsedet.mining.mine import mined_meta
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.runtime.unreadable import UnreadableImages
-    from sparsedet.training.config.loading import read_config
+    from sparsedet.training.config.training_config import read_config
     from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)
-    cfg = read_config(folder.config)
+    config = read_config(folder.config)
     if quantile is not None:
-        cfg.SPARSEDET.MINING.QUANTILE = quantile
+        config = config.with_values({"SPARSEDET.MINING.QUANTILE": quantile})
     with process_group(device), progress_bar() as report:
         source, dataset = first_does(read)
         result = mine_dataset(
             folder,
-            cfg,
+            config,
             dataset,
             source.images,
             device=device,
             on_image=lambda done, total: report("mining", done, total),
         )
-        meta = {**mined_meta(folder, cfg, dataset, result), "data": data}
+        meta = {**mined_meta(folder, config, dataset, result), "data": data}
         if is_first():
             write_mined(result.mined, meta, output)
     names = {category.id: category.name for category in dataset.categories}

@@ -3,24 +3,22 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detectron2.config import CfgNode
-
 from sparsedet.annotations import Dataset, check_images, read_coco
 from sparsedet.atomic_io import write_json
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.loop.data_sources import Data, read_data
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
-from sparsedet.training.config.loading import load_config, read_config
 from sparsedet.training.config.published import read_published
+from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.data.samples import without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData
-from sparsedet.training.engine.resume import check_same_run, use_images
 from sparsedet.training.engine.train import (
+    check_same_run,
     choose_device,
-    prepare_config,
     run_training,
     start_run,
+    use_images,
 )
 from sparsedet.training.run_folder import RunFolder, RunInfo, check_classes
 
@@ -88,24 +86,24 @@ class _Prepared:
 
 def _prepare(request: TrainRequest, device: str) -> _Prepared:
     """Start the run that is asked for, or check that it can be resumed."""
-    cfg, request = _settings(request)
+    config, request = _settings(request)
     if request.output is None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
     resumes = request.resume and run.info_file.exists()
     validation = read_data(request.val, request.images, request.data_root) if request.val else None
     if validation is not None:
-        used = cfg or (read_config(run.config) if resumes else load_config(_DEFAULT_CONFIG))
-        limit: int = used.DATALOADER.MAX_UNREADABLE
+        used = config or (read_config(run.config) if resumes else load_config(_DEFAULT_CONFIG))
+        limit = used.loader.max_unreadable
         images = UnreadableImages(limit, len(validation.dataset.images))
         check_images(validation.dataset, validation.images, images)
     if resumes:
-        _check_resume(run, cfg, request, validation)
+        _check_resume(run, config, request, validation)
     elif request.resume and not request.published:
         # The published commands carry --resume from their first start on.
         raise RunError(f"{run.root}: no run here to resume; leave --resume out to start one")
     else:
-        _start(run, cfg or load_config(_DEFAULT_CONFIG), request, device, validation)
+        _start(run, config or load_config(_DEFAULT_CONFIG), request, device, validation)
     return _Prepared(run, validation)
 
 
@@ -117,7 +115,7 @@ def _tell_start(info: RunInfo, run: RunFolder, device: str) -> None:
 
 def _start(
     run: RunFolder,
-    cfg: CfgNode,
+    config: TrainingConfig,
     request: TrainRequest,
     device: str,
     validation: Data | None,
@@ -126,12 +124,12 @@ def _start(
         raise ConfigError("what should be trained on? Give annotations with --train")
     data = read_data(request.train, request.images, request.data_root)
     start_run(
-        cfg,
+        config,
         run,
         data.dataset,
         data.images,
         source=data.source,
-        method=request.method or cfg.SPARSEDET.METHOD,
+        method=request.method or config.model.method,
         seed=_DEFAULT_SEED if request.seed is None else request.seed,
         device=device,
         validation=None if validation is None else _validation_data(validation, data.dataset),
@@ -151,7 +149,10 @@ def _validation_data(data: Data, training: Dataset) -> ValidationData:
 
 
 def _check_resume(
-    run: RunFolder, cfg: CfgNode | None, request: TrainRequest, validation: Data | None
+    run: RunFolder,
+    config: TrainingConfig | None,
+    request: TrainRequest,
+    validation: Data | None,
 ) -> None:
     """Check that what is given again is what the run has; images may have moved."""
     info = run.info()
@@ -159,8 +160,8 @@ def _check_resume(
     if request.train is not None:
         data = read_data(request.train, request.images, request.data_root)
         dataset = without_versions(data.dataset)
-    if cfg is not None:
-        cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
+    if config is not None:
+        config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
     measured_on = None
     if validation is not None:
         measured_on = _validation_data(validation, read_coco(run.training_data)).dataset
@@ -169,14 +170,14 @@ def _check_resume(
         method=request.method,
         seed=request.seed,
         dataset=dataset,
-        cfg=cfg,
+        config=config,
         validation=measured_on,
     )
     if request.images is not None:
         use_images(run, request.images)
 
 
-def _settings(request: TrainRequest) -> tuple[CfgNode | None, TrainRequest]:
+def _settings(request: TrainRequest) -> tuple[TrainingConfig | None, TrainRequest]:
     """Return the configuration that is asked for, None where nothing is said of it.
 
     A published command adds to the request what its keys say.
@@ -186,7 +187,7 @@ def _settings(request: TrainRequest) -> tuple[CfgNode | None, TrainRequest]:
             return None, request
         return load_config(request.config or _DEFAULT_CONFIG, request.overrides), request
     command = read_published(request.overrides, request.config)
-    return command.cfg, replace(
+    return command.config, replace(
         request,
         train=request.train or command.train,
         val=request.val or command.test,

@@ -20,8 +20,8 @@ from rich.progress import (
 )
 
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.stage import LOG_PERIOD, StageProgress
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
+from sparsedet.training.engine.stage import LOG_PERIOD
 
 from .output import draws, say
 
@@ -119,7 +119,7 @@ class TrainingProgress:
     def mined(self, found: PseudoLabels) -> None:
         """Print what a stage found in the training images, and how it is used."""
         say(
-            f"mined {len(found.labels)} boxes as labels; {len(found.doubtful)} more are in doubt "
+            f"mined {len(found.labels)} boxes as labels; {len(found.ignored)} more are in doubt "
             "and ignored"
         )
         if found.left_out:

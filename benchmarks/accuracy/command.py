@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sparsedet.errors import SparseDetError, TrainingError
-from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.callbacks import StageProgress
 
 from .canary import WITHIN, Expected, choose
 from .data import DIGITS, FullData, digit_scenes, inner, read_folder

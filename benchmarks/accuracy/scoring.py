@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.mining.detect import Detections
-from sparsedet.training.config.loading import read_config
+from sparsedet.training.config.training_config import read_config
 from sparsedet.training.data.pseudo_labels import read_pseudo_labels
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
@@ -57,11 +57,12 @@ def mined_quality(
     run: RunFolder, removed: Dataset, unlabelled: Sequence[Box]
 ) -> dict[str, MinedQuality]:
     """Return the quality of what a run mined last, by kind; empty if it mines nothing."""
-    *mining, _ = stages(read_config(run.config))
+    config = read_config(run.config)
+    *mining, _ = stages(config.staged, config.solver.max_iter)
     if run.info().method != "staged" or not mining:
         return {}
     found = read_pseudo_labels(run.mining / f"{mining[-1].name}.json")
-    kinds = {"labels": found.labels, "doubtful": found.doubtful}
+    kinds = {"labels": found.labels, "doubtful": found.ignored}
     return {kind: quality(mined, removed.boxes, unlabelled) for kind, mined in kinds.items()}
 
 

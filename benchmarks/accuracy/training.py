@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from detectron2.config import CfgNode
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset
@@ -16,11 +15,9 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import RunError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.training.config.loading import load_config, read_config
-from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.resume import check_same_run
-from sparsedet.training.engine.stage import OnProgress, StageProgress
-from sparsedet.training.engine.train import prepare_config, run_training, start_run
+from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
+from sparsedet.training.engine.callbacks import Callbacks, OnProgress, StageProgress
+from sparsedet.training.engine.train import check_same_run, run_training, start_run
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
 from sparsedet.training.run_folder import RunFolder, class_ids
 
@@ -34,18 +31,18 @@ _SAVE_PERIOD = 20
 """Iterations between saves: a killed process loses the time of at most so many."""
 
 
-def configuration(cell: Cell) -> CfgNode:
+def configuration(cell: Cell) -> TrainingConfig:
     """Return the configuration that a cell's run starts with."""
     return load_config(cell.config, ["SOLVER.MAX_ITER", str(cell.iterations), *cell.overrides])
 
 
-def run_configuration(cell: Cell, classes: int) -> CfgNode:
+def run_configuration(cell: Cell, classes: int) -> TrainingConfig:
     """Return the configuration of the run itself, on so many classes.
 
     Raises:
         ConfigError: when there is no such configuration, key or value.
     """
-    return prepare_config(configuration(cell), method=cell.method, seed=cell.seed, classes=classes)
+    return configuration(cell).prepared(method=cell.method, seed=cell.seed, classes=classes)
 
 
 def train_cell(
@@ -117,9 +114,9 @@ def _resumable(
     if started["commit"].endswith(CHANGED) or not note.exists() or read_json(note) != started:
         return False
     if run.info_file.exists():
-        cfg = run_configuration(cell, len(sparse.categories))
+        config = run_configuration(cell, len(sparse.categories))
         try:
-            check_same_run(run, method=cell.method, seed=cell.seed, dataset=sparse, cfg=cfg)
+            check_same_run(run, method=cell.method, seed=cell.seed, dataset=sparse, config=config)
         except RunError:
             return False
     return True
@@ -127,10 +124,10 @@ def _resumable(
 
 def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation | None]:
     """Evaluate on the test images: as published, and ignoring the known unlabelled objects."""
-    cfg = read_config(run.config)
-    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    config = read_config(run.config)
+    model = build_for_inference(config.node, run.finished_model(), "cpu")
     ids = class_ids(run.info(), data.test)
-    detections = list(detect(model, cfg, data.test.images, data.test_images, ids))
+    detections = list(detect(model, config, data.test.images, data.test_images, ids))
     raw = evaluate(detections, data.test)
     if not data.unlabelled_test:
         return raw, None

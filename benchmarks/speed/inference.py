@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
 from detectron2.structures import Instances
 from torch import nn
 
 from sparsedet.annotations import read_image
 from sparsedet.mining.detect import detect
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.inputs import inference_input
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.loader import batches
 
 from .timed_training import SEED, SpeedData, TimedTraining, configuration, turns
@@ -35,17 +34,16 @@ class InferenceTimes:
     """Per image."""
 
 
-def inference_model(trainer: TimedTraining, **keys: Any) -> tuple[nn.Module, CfgNode]:
+def inference_model(trainer: TimedTraining, **keys: Any) -> tuple[nn.Module, TrainingConfig]:
     """Return a copy of the trained model, ready to detect, with these keys of `MODEL` changed."""
-    cfg = trainer.cfg.clone()
-    cfg.MODEL.update(keys)
-    model = checkpoint.build(cfg)
+    config = trainer.config.with_values({f"MODEL.{key}": value for key, value in keys.items()})
+    model = checkpoint.build(config.node)
     model.load_state_dict(trainer.model.state_dict())
-    return model.eval(), cfg
+    return model.eval(), config
 
 
 def inference_times(
-    models: Mapping[str, tuple[nn.Module, CfgNode]],
+    models: Mapping[str, tuple[nn.Module, TrainingConfig]],
     data: SpeedData,
     count: int,
     say: Callable[[str], None],
@@ -63,10 +61,10 @@ def inference_times(
             for name in turns(list(models), number + _UNCOUNTED):
                 # Other seeds: what depends on random numbers differs.
                 torch.manual_seed(again)
-                model, cfg = models[name]
+                model, config = models[name]
                 start = time.perf_counter()
                 with torch.inference_mode():
-                    detections = model([inference_input(pixels, cfg)])[0]["instances"]
+                    detections = model([config.input.at_test().of(pixels)])[0]["instances"]
                 taken = time.perf_counter() - start
                 if number < 0:
                     continue
@@ -80,12 +78,12 @@ def inference_times(
     return InferenceTimes(seconds, repeatable, means)
 
 
-def mining_seconds(model: nn.Module, cfg: CfgNode, data: SpeedData, count: int) -> float:
+def mining_seconds(model: nn.Module, config: TrainingConfig, data: SpeedData, count: int) -> float:
     """Return the seconds that mining takes per image, including decoding."""
     images = data.train.images[:count]
     ids = [category.id for category in data.train.categories]
     start = time.perf_counter()
-    list(detect(model, cfg, images, data.images, ids))
+    list(detect(model, config, images, data.images, ids))
     return (time.perf_counter() - start) / len(images)
 
 
@@ -103,9 +101,9 @@ def loading_times(data: SpeedData, rounds: int) -> dict[str, list[float]]:
     caches = {CACHED: (), DECODED: ("DATALOADER.CACHE_MIB", "0")}
     loaders = {}
     for name, overrides in caches.items():
-        cfg = configuration("plain", len(data.train.categories), overrides)
-        epoch = -(-len(images) // cfg.SOLVER.IMS_PER_BATCH) + 1
-        loaders[name] = batches(images, cfg, seed=SEED, start=0, end=epoch + rounds)
+        config = configuration("plain", len(data.train.categories), overrides)
+        epoch = -(-len(images) // config.solver.batch_size) + 1
+        loaders[name] = batches(images, config, seed=SEED, start=0, end=epoch + rounds)
         for _ in range(epoch):
             next(loaders[name])
     seconds: dict[str, list[float]] = {name: [] for name in loaders}

@@ -15,7 +15,7 @@ from sparsedet.atomic_io import write_json, write_text
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
 from sparsedet.runtime.resources import limit_threads, usable_cores
-from sparsedet.training.config.methods import METHODS
+from sparsedet.training.config.training_config import METHODS
 
 from .inference import inference_model, inference_times, loading_times, mining_seconds
 from .rows import (
@@ -83,7 +83,7 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
             _say(f"memory of {method}")
             memory[method] = memory_of(method, options.data, file, options.memory_iterations)
     mining_all = mining * len(data.train.images)
-    totals = total_seconds(steps.seconds, staged.cfg, mining=mining_all)
+    totals = total_seconds(steps.seconds, staged.config, mining=mining_all)
     classes = len(data.train.categories)
     costs = part_costs(steps.seconds, classes=classes, mining=mining_all)
     scaled = {}
@@ -92,8 +92,8 @@ def _measure(options: argparse.Namespace, data: SpeedData) -> None:
         scaled[layout] = step_seconds(layout, options.data, options.rounds)
     rows = [
         *step_rows(steps),
-        *total_rows(totals, staged.cfg.SOLVER.MAX_ITER),
-        *part_rows(costs, staged.cfg.SOLVER.MAX_ITER),
+        *total_rows(totals, staged.config.solver.max_iter),
+        *part_rows(costs, staged.config.solver.max_iter),
         *inference_rows(inference),
         *memory_rows(memory),
         *loading_rows(loading, steps.seconds[PLAIN]),

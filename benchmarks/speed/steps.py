@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from detectron2.config import CfgNode
 from torch import nn
 
 from sparsedet.modeling.timm_backbone import TimmBackbone
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.engine.steps import stages
 
 from .timed_training import SpeedData, TimedTraining, configuration, turns
@@ -67,8 +67,8 @@ class Training:
         classes = len(data.train.categories)
 
         def trainer(method: str, *overrides: str, mined: bool = False) -> TimedTraining:
-            cfg = configuration(method, classes, overrides)
-            return TimedTraining(cfg, data.training_images(cfg, mined=mined))
+            config = configuration(method, classes, overrides)
+            return TimedTraining(config, data.training_images(config, mined=mined))
 
         self.plain, self.end_to_end = trainer("plain"), trainer("end-to-end")
         for number in range(warm_up):
@@ -102,7 +102,7 @@ class Training:
             for name in turns(names, number + 2):
                 mining = name == MINING
                 trainer = self.trainers[BEFORE_MINING if mining else name]
-                taken = trainer.step(trainer.cfg.SOLVER.MAX_ITER if mining else 0)
+                taken = trainer.step(trainer.config.solver.max_iter if mining else 0)
                 if number >= 0:
                     seconds[name].append(taken)
                     mining_steps += mining and trainer.losses["distillation_loss"] > 0
@@ -126,27 +126,30 @@ def _bottom_up(trainer: TimedTraining) -> nn.Module:
 
 
 def total_seconds(
-    seconds: Mapping[str, list[float]], cfg: CfgNode, *, mining: float
+    seconds: Mapping[str, list[float]], config: TrainingConfig, *, mining: float
 ) -> dict[str, float]:
     """Return the seconds of a training by method, without start and checkpoints.
 
     Args:
         seconds: of steps, by variant.
-        cfg: the configuration of `staged`.
+        config: the configuration of `staged`.
         mining: seconds of mining all training images once.
     """
     step = {name: median(values) for name, values in seconds.items()}
-    iterations = cfg.SOLVER.MAX_ITER
+    iterations = config.solver.max_iter
     before = iterations // 2
     return {
         "plain": iterations * step[PLAIN],
-        "staged": _staged_seconds(step[STAGE_1], step[LATER_STAGE], cfg, mining),
+        "staged": _staged_seconds(step[STAGE_1], step[LATER_STAGE], config, mining),
         "end-to-end": before * step[BEFORE_MINING] + (iterations - before) * step[MINING],
     }
 
 
-def _staged_seconds(first_step: float, later_step: float, cfg: CfgNode, mining: float) -> float:
-    first, *later = (stage.end - stage.start for stage in stages(cfg))
+def _staged_seconds(
+    first_step: float, later_step: float, config: TrainingConfig, mining: float
+) -> float:
+    parts = stages(config.staged, config.solver.max_iter)
+    first, *later = (stage.end - stage.start for stage in parts)
     return first * first_step + sum(later) * later_step + len(later) * mining
 
 
@@ -164,8 +167,8 @@ def part_costs(
 
     def total(part: Part) -> float:
         first, later = (step[part.steps(stage)] for stage in STAGES)
-        cfg = configuration("staged", classes, part.overrides)
-        return _staged_seconds(first, later, cfg, mining)
+        config = configuration("staged", classes, part.overrides)
+        return _staged_seconds(first, later, config, mining)
 
     whole = total(Part("", ()))
     return {part.name: whole / total(part) for part in PARTS}

@@ -17,7 +17,7 @@ import torch
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
 from sparsedet.runtime import processes
-from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.training_config import load_config
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks
@@ -58,21 +58,24 @@ def memory_of(method: str, data: Path, weights: Path, iterations: int) -> Memory
 
 def print_memory(method: str, data: SpeedData, weights: Path, iterations: int) -> None:
     """Train in this process, and print its memory as JSON."""
-    model = checkpoint.build(configuration(method, len(data.train.categories)))
+    model = checkpoint.build(configuration(method, len(data.train.categories)).node)
     built = _mebibytes("VmRSS")
     # The run builds its own.
     del model
-    cfg = load_config("lite0_fpn")
-    cfg.MODEL.WEIGHTS = str(weights)
-    cfg.SOLVER.MAX_ITER = iterations
-    cfg.SPARSEDET.PSEUDO_POSITIVES.START_ITER = 0
-    cfg.SPARSEDET.STAGED.MIN_ITER = 0
-    cfg.SPARSEDET.STAGED.MIN_MISSING = 0.0
+    config = load_config("lite0_fpn").with_values(
+        {
+            "MODEL.WEIGHTS": str(weights),
+            "SOLVER.MAX_ITER": iterations,
+            "SPARSEDET.PSEUDO_POSITIVES.START_ITER": 0,
+            "SPARSEDET.STAGED.MIN_ITER": 0,
+            "SPARSEDET.STAGED.MIN_MISSING": 0.0,
+        }
+    )
     minings: list[PseudoLabels] = []
     with TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
         start_run(
-            cfg,
+            config,
             run,
             data.train.with_images(data.train.images[:IMAGES]),
             data.images,
@@ -120,14 +123,14 @@ def step_seconds(layout: Layout, data: Path, rounds: int) -> float:
 def print_steps(data: SpeedData, threads: int, rounds: int, warm_up: int) -> None:
     """Take steps in the launched processes; the first one prints their seconds as JSON."""
     torch.set_num_threads(threads)
-    cfg = configuration("plain", len(data.train.categories))
-    images = data.training_images(cfg)
+    config = configuration("plain", len(data.train.categories))
+    images = data.training_images(config)
     with processes.process_group("cpu"):
-        trainer = Trainer(cfg, SEED)
+        trainer = Trainer(config, SEED)
         trainer.start(None, 0)
         loader = batches(
             images,
-            cfg,
+            config,
             seed=SEED,
             start=0,
             end=warm_up + rounds,

@@ -5,18 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectron2.config import CfgNode
 from torch import nn
 
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.training_config import TrainingConfig, load_config
 from sparsedet.training.data.loader import Batch, batches
-from sparsedet.training.data.packed_dataset import PackedImages
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, usable
-from sparsedet.training.data.samples import TrainingImage, training_images
-from sparsedet.training.engine.train import prepare_config
+from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.trainer import Trainer
 
 _DROP = 0.5
@@ -35,24 +33,24 @@ class SpeedData:
     test: Dataset
     images: Path
 
-    def training_images(self, cfg: CfgNode, *, mined: bool = False) -> PackedImages:
+    def training_images(self, config: TrainingConfig, *, mined: bool = False) -> PackedDataset:
         """Return the images to train on.
 
         Args:
-            cfg: the configuration of a run.
-            mined: whether the removed boxes stand for mined ones: half as labels, half as doubtful
-                boxes, as far as the configuration uses them.
+            config: the configuration of a run.
+            mined: whether the removed boxes stand for mined ones: half as labels, half as ignore
+                regions, as far as the configuration uses them.
         """
         found = NOTHING
         if mined:
             halves = PseudoLabels(self.removed[::2], self.removed[1::2])
-            found = usable(halves, cfg.SPARSEDET.STAGED)
+            found = usable(halves, config.staged)
         return training_images(
             self.train,
             self.images,
             extra_labels=found.labels,
-            ignored=found.doubtful,
-            keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+            ignored=found.ignored,
+            keep_unlabelled=not config.loader.filter_empty_annotations,
         )
 
 
@@ -70,24 +68,21 @@ def read_data(folder: Path) -> SpeedData:
     return SpeedData(folder.resolve().name, train, tuple(removed.boxes), test, images)
 
 
-def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> CfgNode:
+def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Return the default configuration for a method, on the CPU."""
-    cfg = prepare_config(
-        load_config("lite0_fpn", overrides), method=method, seed=SEED, classes=classes
-    )
-    cfg.MODEL.DEVICE = "cpu"
-    return cfg
+    config = load_config("lite0_fpn", [*overrides, "MODEL.DEVICE", "cpu"])
+    return config.prepared(method=method, seed=SEED, classes=classes)
 
 
 class TimedTraining:
     """What a stage of a run does in every iteration, except for the log and the checkpoints."""
 
-    def __init__(self, cfg: CfgNode, images: Sequence[TrainingImage]) -> None:
-        self.cfg = cfg
+    def __init__(self, config: TrainingConfig, images: Sequence[TrainingImage]) -> None:
+        self.config = config
         self.images = images
-        self._trainer = Trainer(cfg, SEED)
+        self._trainer = Trainer(config, SEED)
         self._trainer.start(None, 0)
-        self._batches: Iterator[Batch] = batches(images, cfg, seed=SEED, start=0, end=_ENDLESS)
+        self._batches: Iterator[Batch] = batches(images, config, seed=SEED, start=0, end=_ENDLESS)
         self.losses: dict[str, float] = {}
         """Of the last step, by name."""
 
@@ -99,7 +94,7 @@ class TimedTraining:
     def fill_cache(self) -> None:
         """Load every image once."""
         # Portraits and landscapes are not mixed in a batch: an epoch may have one batch more.
-        for _ in range(-(-len(self.images) // self.cfg.SOLVER.IMS_PER_BATCH) + 1):
+        for _ in range(-(-len(self.images) // self.config.solver.batch_size) + 1):
             next(self._batches)
 
     def step(self, iteration: int) -> float:

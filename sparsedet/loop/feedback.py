@@ -10,7 +10,7 @@ from sparsedet.ledger import LedgerBox
 from sparsedet.loop.reviews import PlaceReviews, Verdict, fold
 from sparsedet.loop.settings import TrainingSettings
 from sparsedet.tool import MOVED_PIXELS, PushedImage, ReviewedImage, ReviewedRegion
-from sparsedet.training.data.feedback_options import REVIEWED_ORIGINS
+from sparsedet.training.data.samples import REVIEWED_ORIGINS
 
 logger = logging.getLogger(__name__)
 

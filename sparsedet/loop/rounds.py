@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from detectron2.config import CfgNode
-
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined, write_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
@@ -24,14 +22,12 @@ from sparsedet.loop.feedback import round_keys, with_feedback
 from sparsedet.loop.reviews import Connections, collect_reviews, note_address
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
-from sparsedet.mining.explain import without_pending
-from sparsedet.mining.mine import mine, mined_meta
+from sparsedet.mining.mine import mine, mined_meta, without_pending
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
-from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.resume import check_same_run
-from sparsedet.training.engine.train import choose_device, prepare_config, run_training, start_run
+from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
 from sparsedet.training.run_folder import check_classes
 
@@ -185,12 +181,12 @@ class Rounds:
     def _train(self, folder: RoundFolder) -> None:
         training = self.settings.training
         keys = round_keys(training, read_coco(folder.annotations))
-        cfg = load_config(training.config, keys)
+        config = load_config(training.config, keys)
         if folder.run.info_file.exists():
-            self._tell_changed_settings(folder, cfg)
+            self._tell_changed_settings(folder, config)
         else:
             start_run(
-                cfg,
+                config,
                 folder.run,
                 read_coco(folder.train),
                 self.workspace.images,
@@ -201,12 +197,12 @@ class Rounds:
             )
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
 
-    def _tell_changed_settings(self, folder: RoundFolder, cfg: CfgNode) -> None:
+    def _tell_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
         training, info = self.settings.training, folder.run.info()
-        cfg = prepare_config(cfg, method=info.method, seed=info.seed, classes=len(info.classes))
+        config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
         try:
             check_same_run(
-                folder.run, method=training.method, seed=training.seed, dataset=None, cfg=cfg
+                folder.run, method=training.method, seed=training.seed, dataset=None, config=config
             )
         except RunError as error:
             self.say(
@@ -245,12 +241,13 @@ class Rounds:
 
     def _mine(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
-        cfg = read_config(folder.run.config)
         # People judge these, so more may be wrong than among those that training takes for labels.
-        cfg.SPARSEDET.MINING.QUANTILE = self.settings.mining.quantile
+        config = read_config(folder.run.config).with_values(
+            {"SPARSEDET.MINING.QUANTILE": self.settings.mining.quantile}
+        )
         result = mine(
             folder.run,
-            cfg,
+            config,
             dataset,
             self.workspace.images,
             device=self.device,
@@ -259,7 +256,7 @@ class Rounds:
         with closing(Ledger(self.workspace.ledger)) as ledger:
             # What still waits for a reviewer is not new; it goes up again as it was.
             new = without_pending(result.mined, ledger.pending(dataset))
-        meta = mined_meta(folder.run, cfg, dataset, replace(result, mined=new))
+        meta = mined_meta(folder.run, config, dataset, replace(result, mined=new))
         write_mined(new, meta, folder.mined)
         self.say(f"mined {len(new)} boxes that no annotation explains")
         if len(new) > _MANY * len(dataset.boxes):

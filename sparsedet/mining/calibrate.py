@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.mining.detect import Detections
+from sparsedet.training.config.sections import MiningConfig
 
 MIN_BOXES = 10
 """Classes with fewer scored boxes share thresholds with the others."""
@@ -40,29 +41,13 @@ class ScoredBox:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdRule:
-    """What thresholds are read off scored boxes."""
-
-    quantile: float
-    """This share of the annotated objects scores below the threshold of sure ones."""
-    doubtful_quantile: float
-    """And this share of their object scores below that of doubtful ones."""
-    max_threshold: float
-    """No threshold of sure ones is above this."""
-    doubtful_range: tuple[float, float]
-    """None of doubtful objects is outside this."""
-    class_precision: float
-    """A detection's class is sure from the score on where this share of the classes is right."""
-
-
-@dataclass(frozen=True, slots=True)
 class Thresholds:
     """From which score on a detection is what; by category id where it depends on the class."""
 
     sure: Mapping[int, float]
     """Score: an object of its class, to be shown to people."""
-    doubtful: Mapping[int, float]
-    """Object score: perhaps an object."""
+    ignored: Mapping[int, float]
+    """Object score: perhaps an object, an ignore region."""
     sure_class: float
     """Score: of this class, if it is an object."""
 
@@ -94,7 +79,7 @@ def scored_boxes(detections: Sequence[Detections], dataset: Dataset) -> list[Sco
 
 
 def thresholds(
-    scored: Sequence[ScoredBox], categories: Sequence[Category], rule: ThresholdRule
+    scored: Sequence[ScoredBox], categories: Sequence[Category], config: MiningConfig
 ) -> Thresholds:
     """Return thresholds for each of `categories`.
 
@@ -124,9 +109,9 @@ def thresholds(
 
     every = np.ones(len(scored), dtype=bool)
     return Thresholds(
-        sure=quantiles(scores, right, rule.quantile, 0, rule.max_threshold),
-        doubtful=quantiles(object_scores, every, rule.doubtful_quantile, *rule.doubtful_range),
-        sure_class=_least_score(scores, right, rule.class_precision),
+        sure=quantiles(scores, right, config.quantile, 0, config.max_threshold),
+        ignored=quantiles(object_scores, every, config.ignore_quantile, *config.ignore_range),
+        sure_class=_least_score(scores, right, config.class_precision),
     )
 
 

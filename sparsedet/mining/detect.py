@@ -12,9 +12,10 @@ from torch import nn
 
 from sparsedet.annotations import Image
 from sparsedet.errors import AnnotationError
-from sparsedet.modeling.inputs import PixelCache, inference_size, resized_input
+from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
+from sparsedet.training.config.training_config import TrainingConfig
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""
@@ -47,7 +48,7 @@ class Detections:
 
 def detect(
     model: nn.Module,
-    cfg: Any,
+    config: TrainingConfig,
     images: Sequence[Image],
     folder: Path,
     category_ids: Sequence[int],
@@ -62,11 +63,11 @@ def detect(
 
     Args:
         model: in evaluation mode.
-        cfg: its configuration.
+        config: its configuration.
         images: which images.
         folder: where their files are.
         category_ids: the dataset's category id of each class of the model.
-        on_image: told after every image.
+        on_image: called after every image.
         cache: of decoded images; None: every image is decoded.
         unreadable: takes note of images that can't be decoded; None: so many as
             DATALOADER.MAX_UNREADABLE are warned about.
@@ -78,18 +79,18 @@ def detect(
     if cache is None:
         cache = PixelCache(0)
     if unreadable is None:
-        limit: int = cfg.DATALOADER.MAX_UNREADABLE
-        unreadable = UnreadableImages(limit, len(images), warn_unreadable)
+        unreadable = UnreadableImages(config.loader.max_unreadable, len(images), warn_unreadable)
+    at_test = config.input.at_test()
     for done, image in enumerate(images, start=1):
         height, width = image.height, image.width
         try:
-            pixels = cache.read(image, folder, inference_size(height, width, cfg))
+            pixels = cache.read(image, folder, at_test.size(height, width))
         except AnnotationError as error:
             unreadable.skip(folder / image.file_name, str(error))
             detections = _nothing(image)
         else:
             with torch.inference_mode():
-                given = resized_input(pixels, height, width, cfg)
+                given = at_test.of_resized(pixels, height, width)
                 found = model([given])[0]["instances"].to("cpu")
             detections = Detections(
                 image_id=image.id,
@@ -109,7 +110,7 @@ def _nothing(image: Image) -> Detections:
 
 def detect_all(
     model: nn.Module,
-    cfg: Any,
+    config: TrainingConfig,
     images: Sequence[Image],
     folder: Path,
     category_ids: Sequence[int],
@@ -124,11 +125,11 @@ def detect_all(
     changes nothing.
 
     Args:
-        on_unreadable: told about every image that can't be decoded, by the process that met it.
+        on_unreadable: called for every image that can't be decoded, by the process that met it.
     """
     rank, ranks = processes.rank(), processes.ranks()
     own = images[rank::ranks]
-    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    limit = config.loader.max_unreadable
     # The bound is of all images: a process that knows only its own does not stop alone.
     met = (
         UnreadableImages(limit, len(images), on_unreadable)
@@ -137,7 +138,7 @@ def detect_all(
     )
     found = detect(
         model,
-        cfg,
+        config,
         own,
         folder,
         category_ids,

@@ -1,26 +1,31 @@
-"""Mining: detections that no annotation explains, sure enough to show or to train on."""
+"""Mining: detections that no annotation explains, sure enough to show or to train on.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+A detection is explained by an annotation, a crowd region or a rejection, or by a better detection
+of the same object; thresholds (`calibrate`) say which of the others are shown to people, which are
+pseudo-labels of the training, and which are ignore regions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
-from sparsedet.mining.calibrate import ThresholdRule, Thresholds, scored_boxes, thresholds
-from sparsedet.mining.detect import Detections, detect_all
-from sparsedet.mining.explain import unexplained
+from sparsedet.mining.calibrate import Thresholds, scored_boxes, thresholds
+from sparsedet.mining.detect import Detections, OnImage, detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
+from sparsedet.training.config.sections import MiningConfig
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.run_folder import RunFolder, RunInfo, class_ids
-
-OnMining = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +35,47 @@ class MiningResult:
     mined: tuple[MinedBox, ...]
     """Boxes above their class's threshold, to be shown to people; best first within an image."""
     labels: tuple[Box, ...]
-    """Of those shown, boxes whose class is sure: labels for the training that goes on."""
-    doubtful: tuple[Box, ...]
-    """There may be an object: to be ignored by the training."""
+    """Of those shown, boxes whose class is sure: labels for the training."""
+    ignored: tuple[Box, ...]
+    """Ignore regions for the training: there may be an object."""
     known: tuple[Box, ...]
-    """Annotated objects, not of exhaustive images, that would have been mined as labels or doubtful
+    """Annotated objects, not of exhaustive images, that would have been mined as labels or ignored
     without their annotation: the model is as sure of an object there."""
     thresholds: Thresholds
 
 
 def mine(
     run: RunFolder,
-    cfg: Any,
+    config: TrainingConfig,
     dataset: Dataset,
     images: Path,
     *,
     device: str,
-    on_image: OnMining = lambda done, total: None,
+    on_image: OnImage = lambda done, total: None,
 ) -> MiningResult:
     """Mine by a run's finished model.
 
     Args:
         run: the run.
-        cfg: its configuration.
+        config: its configuration.
         dataset: the images, and what is known of them.
         images: the folder of their files.
         device: cpu or cuda.
-        on_image: told after every image.
+        on_image: called after every image.
     """
     info = run.info()
-    model = build_for_inference(cfg, run.finished_model(), device)
-    return mine_by(model, cfg, dataset, images, info, on_image=on_image)
+    model = build_for_inference(config.node, run.finished_model(), device)
+    return mine_by(model, config, dataset, images, info, on_image=on_image)
 
 
 def mine_by(
     model: nn.Module,
-    cfg: Any,
+    config: TrainingConfig,
     dataset: Dataset,
     images: Path,
     info: RunInfo,
     *,
-    on_image: OnMining = lambda done, total: None,
+    on_image: OnImage = lambda done, total: None,
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
 ) -> MiningResult:
@@ -78,18 +83,18 @@ def mine_by(
 
     Args:
         model: in evaluation mode.
-        cfg: its configuration.
+        config: its configuration.
         dataset: the images, and what is known of them.
         images: the folder of their files.
         info: of the run that trained the model.
-        on_image: told after every image.
+        on_image: called after every image.
         cache: of decoded images; None: every image is decoded.
-        on_unreadable: told about every image that can't be decoded; nothing is mined there.
+        on_unreadable: called for every image that can't be decoded; nothing is mined there.
     """
     ids = class_ids(info, dataset)
     detections = detect_all(
         model,
-        cfg,
+        config,
         dataset.images,
         images,
         ids,
@@ -97,17 +102,19 @@ def mine_by(
         cache=cache,
         on_unreadable=on_unreadable,
     )
-    return select(detections, dataset, cfg.SPARSEDET.MINING, run_id=info.run_id)
+    return select(detections, dataset, config.mining, run_id=info.run_id)
 
 
-def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult) -> dict[str, Any]:
+def mined_meta(
+    run: RunFolder, config: TrainingConfig, dataset: Dataset, result: MiningResult
+) -> dict[str, Any]:
     """Return what `mined.meta.json` says: where mined boxes come from, thresholds by class name."""
     info = run.info()
     return {
         "run": str(run.root),
         "run_id": info.run_id,
         "seed": info.seed,
-        "quantile": cfg.SPARSEDET.MINING.QUANTILE,
+        "quantile": config.mining.quantile,
         "thresholds": {
             category.name: round(result.thresholds.sure[category.id], 4)
             for category in dataset.categories
@@ -117,55 +124,47 @@ def mined_meta(run: RunFolder, cfg: Any, dataset: Dataset, result: MiningResult)
 
 
 def select(
-    detections: Sequence[Detections], dataset: Dataset, rule: Any, *, run_id: str
+    detections: Sequence[Detections], dataset: Dataset, config: MiningConfig, *, run_id: str
 ) -> MiningResult:
-    """Part detections by thresholds, read off those of annotated objects among them.
+    """Split detections by thresholds, read off those of annotated objects among them.
 
     Nothing is mined from an exhaustive image.
 
     Args:
         detections: of the dataset's images.
         dataset: what is known of them.
-        rule: the configuration node SPARSEDET.MINING.
+        config: how sure they have to be.
         run_id: of the run that mines.
     """
     scored = scored_boxes(detections, dataset)
-    limits = thresholds(
-        scored,
-        dataset.categories,
-        ThresholdRule(
-            quantile=rule.QUANTILE,
-            doubtful_quantile=rule.DOUBTFUL_QUANTILE,
-            max_threshold=rule.MAX_THRESHOLD,
-            doubtful_range=tuple(rule.DOUBTFUL_RANGE),
-            class_precision=rule.CLASS_PRECISION,
-        ),
-    )
+    limits = thresholds(scored, dataset.categories, config)
     mined: list[MinedBox] = []
     labels: list[Box] = []
-    doubtful: list[Box] = []
+    ignored: list[Box] = []
     for found in detections:
         if dataset.image_by_id[found.image_id].exhaustive:
             continue
-        new = unexplained(found, dataset, iou=rule.EXPLAINED_IOU, nested_share=rule.NESTED_SHARE)
+        new = unexplained(
+            found, dataset, iou=config.explained_iou, nested_share=config.nested_share
+        )
         shown = new.scores >= _of_class(new, limits.sure)
         is_label = (
             shown
-            & (new.scores >= max(limits.sure_class, rule.MIN_LABEL_SCORE))
-            & (new.scores >= rule.CLASS_SHARE * new.object_scores)
+            & (new.scores >= max(limits.sure_class, config.min_label_score))
+            & (new.scores >= config.class_share * new.object_scores)
         )
-        in_doubt = ~is_label & (new.object_scores >= _of_class(new, limits.doubtful))
+        is_ignored = ~is_label & (new.object_scores >= _of_class(new, limits.ignored))
         mined.extend(_mined_boxes(new.select(shown), dataset, limits, run_id))
         labels.extend(_boxes(new.select(is_label)))
-        doubtful.extend(_boxes(new.select(in_doubt)))
+        ignored.extend(_boxes(new.select(is_ignored)))
     known = (
         one.box
         for one in scored
         if not dataset.image_by_id[one.box.image_id].exhaustive
         # The threshold of sure labels is never lower.
-        and one.object_score >= limits.doubtful[one.box.category_id]
+        and one.object_score >= limits.ignored[one.box.category_id]
     )
-    return MiningResult(tuple(mined), _numbered(labels), _numbered(doubtful), tuple(known), limits)
+    return MiningResult(tuple(mined), _numbered(labels), _numbered(ignored), tuple(known), limits)
 
 
 def _of_class(found: Detections, limits: Mapping[int, float]) -> NDArray[np.float64]:
@@ -202,3 +201,77 @@ def _numbered(boxes: Iterable[Box]) -> tuple[Box, ...]:
         Box(number, box.image_id, box.category_id, box.xyxy, origin=box.origin)
         for number, box in enumerate(boxes, start=1)
     )
+
+
+def unexplained(
+    found: Detections, dataset: Dataset, *, iou: float, nested_share: float
+) -> Detections:
+    """Drop what is explained already, and all but the best detection of each object.
+
+    Args:
+        found: the detections of an image.
+        dataset: its annotations show one object with a detection, of whatever class, from `iou`
+            on; so do verified negatives, for its class. What lies in a crowd region is explained
+            by it.
+        iou: the IoU of two boxes of one object.
+        nested_share: of two boxes of a class, one shows a part of the other's object when this
+            share of the smaller lies in the larger.
+    """
+    own = dataset.boxes_by_image[found.image_id]
+    people = [box for box in own if not box.iscrowd]
+    crowds = [box.xyxy for box in own if box.iscrowd]
+    rejected = dataset.negatives_by_image[found.image_id]
+    of_its_class = found.category_ids[:, None] == _categories(rejected)
+    explained = np.hstack(
+        [
+            _same_object(found, _xyxy(people), _categories(people), iou, nested_share),
+            covered_share(found.boxes, crowds) >= iou,
+            (iou_matrix(found.boxes, _xyxy(rejected)) >= iou) & of_its_class,
+        ]
+    )
+    found = found.select(np.logical_not(np.any(explained, axis=1)))
+    duplicates = _same_object(found, found.boxes, found.category_ids, iou, nested_share)
+    kept: list[int] = []
+    for index in np.argsort(-found.scores, kind="stable"):
+        if not duplicates[index, kept].any():
+            kept.append(int(index))
+    return found.select(np.array(kept, dtype=np.int64))
+
+
+def _same_object(
+    found: Detections,
+    boxes: ArrayLike,
+    categories: NDArray[np.int64],
+    iou: float,
+    nested_share: float,
+) -> NDArray[np.bool_]:
+    """Return, shape (detections, boxes), which pairs show one object."""
+    nested = np.maximum(covered_share(found.boxes, boxes), covered_share(boxes, found.boxes).T)
+    same_class = found.category_ids[:, None] == categories
+    pairs: NDArray[np.bool_] = (iou_matrix(found.boxes, boxes) >= iou) | (
+        (nested >= nested_share) & same_class
+    )
+    return pairs
+
+
+def _xyxy(boxes: Sequence[Box]) -> list[Any]:
+    return [box.xyxy for box in boxes]
+
+
+def _categories(boxes: Sequence[Box]) -> NDArray[np.int64]:
+    return np.array([box.category_id for box in boxes], dtype=np.int64)
+
+
+def without_pending(mined: Sequence[MinedBox], pending: Sequence[MinedBox]) -> tuple[MinedBox, ...]:
+    """Return the mined boxes that show no object of a pending box of their class."""
+    waiting: dict[tuple[int, int], list[MinedBox]] = {}
+    for box in pending:
+        waiting.setdefault((box.image_id, box.category_id), []).append(box)
+    return tuple(
+        box for box in mined if not _any_same(box, waiting.get((box.image_id, box.category_id), ()))
+    )
+
+
+def _any_same(box: MinedBox, others: Sequence[MinedBox]) -> bool:
+    overlap = iou_matrix([box.xyxy], [other.xyxy for other in others])
+    return bool((overlap >= SAME_OBJECT_IOU).any())

@@ -128,6 +128,7 @@ def build(cfg: CfgNode) -> nn.Module:
 def build_for_inference(cfg: CfgNode, weights: Path, device: str) -> nn.Module:
     """Return the configured model with its weights, ready to detect."""
     cfg = cfg.clone()
+    cfg.defrost()
     cfg.MODEL.DEVICE = device
     model = build(cfg)
     load_weights(model, weights)

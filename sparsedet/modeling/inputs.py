@@ -1,5 +1,6 @@
 """From an image file to the network's input: decoded once, resized, in colour order and layout."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +39,29 @@ def to_tensor(image: UInt8Image, colour_order: str) -> Tensor:
     return torch.from_numpy(planes)
 
 
-def inference_size(height: int, width: int, cfg: Any) -> tuple[int, int]:
-    """Return (height, width) at which an image goes through the network at test."""
-    return network_size(height, width, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
+@dataclass(frozen=True, slots=True)
+class InferenceInput:
+    """How images go through the network at test."""
 
+    short_side: int
+    """Pixels; the longer side follows, as far as `max_size` allows."""
+    max_size: int
+    """Pixels."""
+    colour_order: str
+    """RGB or BGR."""
 
-def inference_input(image: UInt8Image, cfg: Any) -> dict[str, Any]:
-    """Return detectron2's input for one BGR image; detections come back in its own pixels."""
-    height, width = image.shape[:2]
-    return resized_input(resize(image, *inference_size(height, width, cfg)), height, width, cfg)
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) of the network's input for an image of `height` and `width`."""
+        return network_size(height, width, self.short_side, self.max_size)
 
+    def of(self, image: UInt8Image) -> dict[str, Any]:
+        """Return detectron2's input for one BGR image; detections come back in its own pixels."""
+        height, width = image.shape[:2]
+        return self.of_resized(resize(image, *self.size(height, width)), height, width)
 
-def resized_input(resized: UInt8Image, height: int, width: int, cfg: Any) -> dict[str, Any]:
-    """Return the input for a BGR image of `height` and `width` that has been resized already."""
-    return {"image": to_tensor(resized, cfg.INPUT.FORMAT), "height": height, "width": width}
+    def of_resized(self, resized: UInt8Image, height: int, width: int) -> dict[str, Any]:
+        """Return the input for a BGR image of `height` and `width` that has been resized."""
+        return {"image": to_tensor(resized, self.colour_order), "height": height, "width": width}
 
 
 class PixelCache:

@@ -11,7 +11,7 @@ from sparsedet.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a run is, beside its configuration."""
+    """What a run is, apart from its configuration."""
 
     run_id: str
     """Hash of configuration, training data and seed: the same input gives the same id."""
@@ -67,7 +67,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The training states that `--resume` goes on from."""
+        """The training states that `--resume` reads."""
         return self.root / "checkpoints"
 
     @property
@@ -112,7 +112,7 @@ class RunFolder:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"{self.info_file}: not what `sparsedet train` wrote there; restore it, or train "
-                "anew"
+                "again"
             ) from error
 
     def finished_model(self) -> Path:

@@ -35,10 +35,9 @@ from benchmarks.speed.timed_training import read_data, turns
 from sparsedet.annotations import read_image, write_coco
 from sparsedet.modeling import SparseDetRCNN
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.modeling.inputs import inference_input
 from sparsedet.modeling.targets import Role
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.loading import load_config, read_config
+from sparsedet.training.config.training_config import load_config, read_config
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
 
@@ -67,10 +66,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def end_to_end_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = RunFolder(tmp_path_factory.mktemp("run") / "run")
     source = data / "train.json"
-    cfg = load_config("lite0_fpn", ["SOLVER.MAX_ITER", "2", "SOLVER.IMS_PER_BATCH", "2"])
+    config = load_config("lite0_fpn", ["SOLVER.MAX_ITER", "2", "SOLVER.IMS_PER_BATCH", "2"])
     full = read_data(data).test
     start_run(
-        cfg, run, full, data / "images", source=source, method="end-to-end", seed=1, device="cpu"
+        config, run, full, data / "images", source=source, method="end-to-end", seed=1, device="cpu"
     )
     run_training(run)
     return run
@@ -177,7 +176,7 @@ def test_later_stages_have_what_mining_gives(data: Path) -> None:
     ignoring = trainers["no mined labels, later stage"].images
     counts_without = np.bincount(np.concatenate([image.roles for image in ignoring]))
     assert counts_without[Role.IGNORE_REGION] == len(read.removed)
-    assert trainers[LATER_STAGE].cfg.SPARSEDET.METHOD == "staged"
+    assert trainers[LATER_STAGE].config.model.method == "staged"
 
 
 @pytest.fixture
@@ -213,22 +212,24 @@ def test_one_run_measures_everything(
 
 
 def test_two_equal_views_give_what_one_view_gives(data: Path, end_to_end_run: RunFolder) -> None:
-    cfg = read_config(end_to_end_run.config)
-    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 0.0
-    model = build_for_inference(cfg, end_to_end_run.finished_model(), "cpu")
+    config = read_config(end_to_end_run.config).with_values(
+        {"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.0}
+    )
+    model = build_for_inference(config.node, end_to_end_run.finished_model(), "cpu")
     assert isinstance(model, SparseDetRCNN)
     test = read_data(data).test
-    item = inference_input(read_image(test.images[0], data / "images"), cfg)
+    item = config.input.at_test().of(read_image(test.images[0], data / "images"))
 
     def detections(seed: int) -> torch.Tensor:
         with torch.inference_mode():
-            found = two_views.TwoViews(model, cfg, seed)([item])[0]["instances"]
+            found = two_views.TwoViews(model, config, seed)([item])[0]["instances"]
         return torch.as_tensor(found.pred_boxes.tensor)
 
     assert not torch.equal(detections(1), detections(2))
     assert torch.equal(detections(1), detections(1))
-    cfg.SPARSEDET.AUGMENTED_VIEW.JITTER = (1.0, 1.0)
-    cfg.SPARSEDET.AUGMENTED_VIEW.LIGHTING = 0.0
+    config = config.with_values(
+        {"SPARSEDET.AUGMENTED_VIEW.JITTER": (1.0, 1.0), "SPARSEDET.AUGMENTED_VIEW.LIGHTING": 0.0}
+    )
     with torch.inference_mode():
         one = model([item])[0]["instances"].pred_boxes.tensor
     torch.testing.assert_close(detections(1)[:20], one[:20], rtol=0, atol=0.1)

@@ -17,7 +17,7 @@ from sparsedet.cli.training_progress import (
     training_progress,
 )
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.callbacks import StageProgress
 
 LOSSES = {
     "loss_cls": 0.25,

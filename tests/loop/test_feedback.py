@@ -11,7 +11,7 @@ from sparsedet.loop.feedback import round_keys, with_feedback
 from sparsedet.loop.reviews import PlaceReviews
 from sparsedet.loop.settings import TrainingSettings
 from sparsedet.tool import PushedImage, ReviewedImage, ReviewedRegion
-from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.training_config import load_config
 
 DRAWN: XYXY = (10, 10, 30, 30)
 MINED: XYXY = (50, 50, 80, 80)
@@ -202,11 +202,11 @@ def reviewed(rejected: int, *origins: str) -> Dataset:
 def test_reviewers_who_confirm_mined_boxes_have_them_trained_on(
     dataset: Dataset, least: float
 ) -> None:
-    cfg = load_config("lite0_fpn", round_keys(TrainingSettings(), dataset))
-    assert cfg.SPARSEDET.STAGED["MIN_MISSING"] == least
+    config = load_config("lite0_fpn", round_keys(TrainingSettings(), dataset))
+    assert config.staged.min_missing == least
 
 
 def test_what_the_settings_say_counts_more() -> None:
     training = TrainingSettings(keys={"SPARSEDET.STAGED.MIN_MISSING": 0.7, "SOLVER.MAX_ITER": 9})
-    cfg = load_config("lite0_fpn", round_keys(training, reviewed(0, "accepted")))
-    assert (cfg.SPARSEDET.STAGED.MIN_MISSING, cfg.SOLVER.MAX_ITER) == (0.7, 9)
+    config = load_config("lite0_fpn", round_keys(training, reviewed(0, "accepted")))
+    assert (config.staged.min_missing, config.solver.max_iter) == (0.7, 9)

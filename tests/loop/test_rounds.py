@@ -23,7 +23,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.config.loading import read_config
+from sparsedet.training.config.training_config import read_config
 from tests.cli.command import sparsedet
 
 KEYS: dict[str, Any] = {
@@ -188,7 +188,7 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     assert sum(image.exhaustive for image in second.images) == reviewed.complete
     confirmed = reviewed.accepted + reviewed.edited > reviewed.rejected
     trained = read_config(workspace.round(2).run.config)
-    assert (trained.SPARSEDET.STAGED.MIN_MISSING == 0) is confirmed
+    assert (trained.staged.min_missing == 0) is confirmed
     # The two images that nobody looked at go up again, their boxes under their old ids.
     again = {
         region.region_id

@@ -1,6 +1,5 @@
 """From detections to mined boxes: thresholds from human boxes, what explains a detection."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,14 @@ from sparsedet.mining.calibrate import (
     MIN_BOXES,
     NEVER,
     ScoredBox,
-    ThresholdRule,
     scored_boxes,
     thresholds,
 )
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
-from sparsedet.training.config.loading import load_config
+from sparsedet.training.config.sections import MiningConfig
 
-RULE = load_config("lite0_fpn", []).SPARSEDET.MINING
+CONFIG = MiningConfig()
 CAT, DOG = 1, 2
 CATEGORIES = (Category(CAT, "cat"), Category(DOG, "dog"))
 A_CAT, A_DOG = (Box(1, 1, category, (0.0, 0.0, 50.0, 50.0)) for category in (CAT, DOG))
@@ -56,7 +54,7 @@ def mine(*found: tuple[XYXY, int, float, float], **image: Any) -> MiningResult:
 
 def judged(found: Detections, dataset: Dataset) -> MiningResult:
     """Mine an image by thresholds off its own annotations."""
-    return select([found], dataset, RULE, run_id="r")
+    return select([found], dataset, CONFIG, run_id="r")
 
 
 SURE, DOUBT, NOISE = 0.7, 0.55, 0.2
@@ -66,7 +64,7 @@ FREE = column(15)
 def test_thresholds_are_quantiles_of_the_scores_on_human_boxes() -> None:
     limits = mine((FREE, CAT, 0.9, 0.9)).thresholds
     assert limits.sure[CAT] == pytest.approx(np.quantile(HUMAN_SCORES, 0.3))
-    assert limits.doubtful[CAT] == 0.5
+    assert limits.ignored[CAT] == 0.5
     # Nobody drew a dog: its threshold is that of all classes together.
     assert limits.sure[DOG] == limits.sure[CAT]
 
@@ -94,7 +92,7 @@ def test_what_becomes_of_a_detection(
     detection: tuple[XYXY, int, float, float], mined: int, labels: int, doubtful: int
 ) -> None:
     result = mine(detection)
-    found = (result.mined, result.labels, result.doubtful)
+    found = (result.mined, result.labels, result.ignored)
     assert tuple(map(len, found)) == (mined, labels, doubtful)
 
 
@@ -136,18 +134,25 @@ def test_a_mined_box_knows_its_threshold_and_keeps_its_id() -> None:
 def test_nothing_is_mined_where_a_person_vouched_for_the_image() -> None:
     result = mine((FREE, CAT, SURE, 0.75), exhaustive=True)
     assert not result.mined
-    assert not result.doubtful
+    assert not result.ignored
     assert not result.known
 
 
-def select_one(xyxy: XYXY, category: int, score: float = 0.95, **parts: Any) -> MiningResult:
-    """Mine one detection beside ten annotated cats and what `parts` adds to them."""
+def select_one(
+    xyxy: XYXY,
+    category: int,
+    score: float = 0.95,
+    *,
+    boxes: tuple[Box, ...] = (),
+    verified_negatives: tuple[Box, ...] = (),
+) -> MiningResult:
+    """Mine one detection on an image with ten annotated cats and other annotations."""
     human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(10))
     dataset = Dataset(
         (Image(1, "a.png", 3000, 300),),
-        human + parts.get("boxes", ()),
+        human + boxes,
         (Category(CAT, "cat"), Category(DOG, "dog")),
-        parts.get("background", ()),
+        verified_negatives,
     )
     scored = [(column(k), CAT, *(float(HUMAN_SCORES[k]),) * 2) for k in range(10)]
     return judged(detections(1, *scored, (xyxy, category, score, score)), dataset)
@@ -170,7 +175,7 @@ def test_a_verified_negative_is_neither_mined_nor_in_doubt_for_its_class(
     shifted = (FREE[0] + 4, *FREE[1:])
     result = select_one(shifted, category, score, verified_negatives=(Box(1, 1, CAT, FREE),))
     assert (len(result.mined), len(result.labels)) == (mined, mined)
-    assert len(result.doubtful) == doubtful
+    assert len(result.ignored) == doubtful
 
 
 def test_without_a_scored_human_box_nothing_is_sure() -> None:
@@ -179,11 +184,11 @@ def test_without_a_scored_human_box_nothing_is_sure() -> None:
     assert not judged(found, dataset).mined
 
 
-LIMITS = ThresholdRule(
+LIMITS = MiningConfig(
     quantile=0.5,
-    doubtful_quantile=0.05,
+    ignore_quantile=0.05,
     max_threshold=1.0,
-    doubtful_range=(0.0, 1.0),
+    ignore_range=(0.0, 1.0),
     class_precision=0.9,
 )
 
@@ -201,7 +206,7 @@ def test_objects_taken_for_another_class_tell_of_objects_alone() -> None:
     scored = [ScoredBox(A_CAT, 0.8, 0.95, True)] * 12 + [ScoredBox(A_CAT, 0.2, 0.5, False)] * 12
     limits = thresholds(scored, CATEGORIES, LIMITS)
     assert limits.sure[CAT] == pytest.approx(0.8)
-    assert limits.doubtful[CAT] == pytest.approx(0.5)
+    assert limits.ignored[CAT] == pytest.approx(0.5)
 
 
 def test_what_a_weak_model_hardly_sees_is_background() -> None:
@@ -211,15 +216,15 @@ def test_what_a_weak_model_hardly_sees_is_background() -> None:
     scored = [(column(k), CAT, score, score) for k, score in enumerate(np.linspace(0.08, 0.4, 12))]
     for score, doubtful in ((0.25, 0), (0.35, 1), (0.49, 1)):
         result = judged(detections(1, *scored, (FREE, CAT, score, score)), dataset)
-        assert (len(result.labels), len(result.doubtful)) == (0, doubtful), score
+        assert (len(result.labels), len(result.ignored)) == (0, doubtful), score
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.1, 0.3), (0.45, 0.45), (0.99, 0.5)])
 def test_what_is_in_doubt_is_bounded_on_both_sides(score: float, expected: float) -> None:
     """A model that is sure of all that it learned must not take the rest for background."""
-    rule = replace(LIMITS, doubtful_range=(0.3, 0.5))
-    limits = thresholds([ScoredBox(A_CAT, score, score, True)] * 12, CATEGORIES, rule)
-    assert limits.doubtful[CAT] == pytest.approx(expected)
+    config = LIMITS.model_copy(update={"ignore_range": (0.3, 0.5)})
+    limits = thresholds([ScoredBox(A_CAT, score, score, True)] * 12, CATEGORIES, config)
+    assert limits.ignored[CAT] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -258,5 +263,5 @@ def test_annotated_objects_are_known_from_the_score_of_doubtful_ones_on() -> Non
     scored = [(column(k), CAT, 0.3, 0.9) for k in range(MIN_BOXES)]
     # One is hardly an object to the model, and one it does not find.
     result = judged(detections(1, *scored, (column(MIN_BOXES), CAT, 0.3, 0.45)), dataset)
-    assert result.thresholds.doubtful[CAT] == 0.5
+    assert result.thresholds.ignored[CAT] == 0.5
     assert result.known == human[:MIN_BOXES]

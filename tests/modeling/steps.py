@@ -10,8 +10,7 @@ from detectron2.utils.events import EventStorage
 
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
+from sparsedet.training.config.training_config import apply_method, load_node
 
 SIZE = (240, 320)
 """Height and width of the image."""
@@ -56,7 +55,7 @@ def boxes_of(boxes: Sequence[XYXY]) -> Boxes:
 
 
 def settings(method: str, *overrides: object, config: str = "lite0_fpn") -> CfgNode:
-    cfg = load_config(config, list(map(str, overrides)))
+    cfg = load_node(config, list(map(str, overrides)))
     apply_method(cfg, method)
     cfg.MODEL.DEVICE = "cpu"
     return cfg

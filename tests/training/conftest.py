@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import CfgNode
 
 from sparsedet.annotations import Dataset, write_coco
 from sparsedet.modeling import checkpoint
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.config.methods import apply_method
+from sparsedet.training.config.training_config import TrainingConfig, load_config
 
 FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
 """The scenes as large as they are, which is the size that models detect on."""
@@ -32,20 +30,24 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     return Scenes(dataset, root / "images", root / "train.json")
 
 
-def short_config(iterations: int, *overrides: str) -> CfgNode:
-    """The default configuration, for a few iterations on two images each, half as large."""
+def short_config(iterations: int, *overrides: str, method: str | None = None) -> TrainingConfig:
+    """The default configuration, for a few iterations on two images each, half as large.
+
+    With a method, it is that of a run on the scenes' classes.
+    """
     keys = [
         *("SOLVER.MAX_ITER", iterations, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.WARMUP_ITERS", 2),
         *("INPUT.MIN_SIZE_TRAIN", 120, "INPUT.MAX_SIZE_TRAIN", 160),
     ]
-    return load_config("lite0_fpn", [*map(str, keys), *overrides])
+    config = load_config("lite0_fpn", [*map(str, keys), *overrides])
+    if method is None:
+        return config
+    return config.prepared(method=method, seed=1, classes=10).with_values({"MODEL.DEVICE": "cpu"})
 
 
-def untrained_model(*overrides: str) -> tuple[torch.nn.Module, CfgNode]:
+def untrained_model(*overrides: str) -> tuple[torch.nn.Module, TrainingConfig]:
     """A model of the scenes' classes that has learned nothing, but finds something everywhere."""
-    cfg = short_config(6, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", *overrides)
-    apply_method(cfg, "plain")
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
-    cfg.MODEL.DEVICE = "cpu"
+    keys = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", *overrides)
+    config = short_config(6, *keys, method="plain")
     torch.manual_seed(1)
-    return checkpoint.build(cfg).eval(), cfg
+    return checkpoint.build(config.node).eval(), config

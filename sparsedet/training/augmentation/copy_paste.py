@@ -1,4 +1,4 @@
-"""Pasting: objects that people labelled, copied into other training images.
+"""Copy-paste: objects that people labelled, copied into other training images.
 
 Sparse labels show a model few objects, and each of them among others that it has to take for
 background. With objects of other images pasted into it, an image teaches as much as one with more
@@ -6,11 +6,11 @@ labels, and nothing that is not certain: mined objects are not copied. A class i
 one of its objects, so that rare classes are pasted as often as common ones.
 
 Dwibedi, Misra and Hebert, "Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
-Detection" (ICCV 2017), who also blend the edges, lest these give pasted objects away; at random
-places and sizes: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for
-Instance Segmentation" (CVPR 2021). Both cut along the outlines of objects. Here there are boxes
+Detection" (ICCV 2017), who also blend the edges, so that models do not learn these;
+at random places and sizes: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method
+for Instance Segmentation" (CVPR 2021). Both cut along the outlines of objects. Here there are boxes
 alone: what surrounds an object comes along, and fades out in a margin around its box. What is known
-there of other objects is ignored, as they are mostly cut.
+there of other objects becomes ignore regions, as they are mostly cut.
 
 All boxes are XYXY in absolute pixels.
 """
@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
 from sparsedet.modeling.inputs import UInt8Image, resize
 from sparsedet.modeling.targets import Role
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.config.sections import CopyPasteConfig
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 _MARGIN = 0.15
 """Share of a box's sides that is cut out around it, to fade into the other image."""
@@ -37,7 +37,6 @@ _LEAST_SIDE = 4
 """Pixels; of smaller crops nothing can be seen."""
 _ATTEMPTS = 10
 """To find a place that hides nothing; then an object is left out."""
-
 _OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORE_REGION)
 """Roles of boxes that show an object, or may do so."""
 
@@ -46,54 +45,29 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class PasteRule:
-    """How often objects are pasted, and how they are changed."""
+class PastedObject:
+    """An object that is copied from its source image and pasted into a target image."""
 
-    most: int
-    """One to so many objects are pasted into an image."""
-    labels: int
-    """Images with so many labels or fewer take objects; the more they have, the less often."""
-    scales: tuple[float, float]
-    """Range of the factor of an object's size in its own image."""
-    mirrored: bool
-    """Whether half of the objects are mirrored."""
-
-
-def paste_rule(cfg: CfgNode) -> PasteRule:
-    """Return the rule that SPARSEDET.STAGED sets."""
-    rule = cfg.SPARSEDET.STAGED
-    return PasteRule(
-        most=rule.PASTES,
-        labels=rule.PASTE_LABELS,
-        scales=tuple(rule.PASTE_SCALE),
-        mirrored=cfg.INPUT.RANDOM_FLIP == "horizontal",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Paste:
-    """One object on its way from its own image, the donor, into another one."""
-
-    donor: Image
+    source: Image
     folder: Path
-    """Where the donor's file is."""
-    donor_size: Size
-    """That the donor is resized to."""
+    """Where the source's file is."""
+    source_size: Size
+    """That the source is resized to."""
     crop: tuple[int, int, int, int]
-    """What is cut out of the resized donor, with the margin."""
+    """What is cut out of the resized source, with the margin."""
     place: tuple[int, int, int, int]
-    """Where the crop comes to lie in the other image."""
+    """Of the crop in the target."""
     mirrored: bool
     box: NDArray[np.float32]
-    """Shape (4,): the object's box in the other image."""
+    """Shape (4,): of the object, in the target."""
     class_index: int
     others: NDArray[np.float32]
-    """Shape (M, 4): boxes there of whatever else is known of the crop."""
+    """Shape (M, 4): of whatever else is known of the crop, in the target."""
 
-    def onto(self, image: UInt8Image, donor: UInt8Image) -> None:
-        """Paste the object into `image`; `donor` has the size `donor_size`."""
+    def paste(self, source: UInt8Image, target: UInt8Image) -> None:
+        """Paste the object into `target`; `source` has the size `source_size`."""
         left, top, right, bottom = self.crop
-        patch = donor[top:bottom, left:right]
+        patch = source[top:bottom, left:right]
         if self.mirrored:
             patch = patch[:, ::-1]
         left, top, right, bottom = self.place
@@ -101,14 +75,14 @@ class Paste:
         columns = _opacity(left, right, *self.box[[0, 2]])
         rows = _opacity(top, bottom, *self.box[[1, 3]])
         opacity = (rows[:, None] * columns)[..., None]
-        under = image[top:bottom, left:right]
+        under = target[top:bottom, left:right]
         under[:] = np.rint(under + (patch.astype(np.float32) - under) * opacity)
 
 
-class Donors:
+class ObjectBank:
     """The objects that people labelled, by class."""
 
-    def __init__(self, images: PackedImages) -> None:
+    def __init__(self, images: PackedDataset) -> None:
         self._images = images
         places, rows, classes = images.rows(Role.LABEL)
         order = np.argsort(classes, kind="stable")
@@ -128,86 +102,91 @@ class Donors:
         return self._images[int(self._places[chosen])], int(self._rows[chosen])
 
 
-def draw_pastes(
+def draw_copy_paste(
     image: TrainingImage,
     size: Size,
-    donors: Donors,
-    rule: PasteRule,
+    bank: ObjectBank,
+    config: CopyPasteConfig,
     rng: np.random.Generator,
     resized: Callable[[int, int], Size],
-) -> list[Paste]:
+    *,
+    mirrors: bool,
+) -> list[PastedObject]:
     """Draw what is pasted into an image that takes objects.
 
     Args:
         image: its boxes in pixels of the resized image; none of them is hidden.
         size: height and width of the resized image.
-        donors: the objects to draw from, at least one.
-        rule: how many, and how they are changed.
+        bank: the objects to draw from, at least one.
+        config: how many, and how large.
         rng: draws.
-        resized: of a donor's height and width, the size that it is resized to.
+        resized: of a source's height and width, the size that it is resized to.
+        mirrors: whether half of the objects are mirrored.
 
     Returns:
         The objects in the order in which they are pasted; fewer where there is no room.
     """
-    pastes: list[Paste] = []
-    for _ in range(int(rng.integers(1, rule.most + 1))):
-        donor, row = donors.draw(rng)
-        if donor.source.id == image.source.id:
+    pasted: list[PastedObject] = []
+    for _ in range(int(rng.integers(1, config.max_objects + 1))):
+        source, row = bank.draw(rng)
+        if source.source.id == image.source.id:
             continue
-        taken = np.concatenate([image.boxes, *(paste.box[None] for paste in pastes)])
-        paste = _draw_paste(donor, row, taken, size, rule, rng, resized)
-        if paste is not None:
-            pastes.append(paste)
-    return pastes
+        taken = np.concatenate([image.boxes, *(one.box[None] for one in pasted)])
+        drawn = _draw_object(source, row, taken, size, config, rng, resized, mirrors=mirrors)
+        if drawn is not None:
+            pasted.append(drawn)
+    return pasted
 
 
-def takes_objects(image: TrainingImage, rule: PasteRule, rng: np.random.Generator) -> bool:
-    """Draw whether objects are pasted into an image: the more, the fewer labels it has.
+def takes_objects(image: TrainingImage, config: CopyPasteConfig, rng: np.random.Generator) -> bool:
+    """Draw whether objects are pasted into an image: the more likely, the fewer labels it has.
 
     Never without any: with its first label it would count as annotated, and what else it shows as
-    background. Nor where a person vouched that all objects have a label: around a pasted object
-    there may be others, which come without.
+    background. Nor where a person says that all objects have a label: around a pasted object there
+    may be others, which come without.
     """
     count = int(image.labels.sum())
     if count == 0 or Role.EXHAUSTIVE in image.roles:
         return False
-    return rng.random() * count < rule.labels
+    return rng.random() * count < config.max_labels
 
 
-def with_pasted(image: TrainingImage, pastes: Sequence[Paste]) -> TrainingImage:
-    """Return an image's rows; behind them the pasted objects, as labels, and what is ignored."""
-    if not pastes:
+def with_pasted(image: TrainingImage, pasted: Sequence[PastedObject]) -> TrainingImage:
+    """Return an image's rows; then the pasted objects, as labels, and their ignore regions."""
+    if not pasted:
         return image
-    others = np.concatenate([paste.others for paste in pastes])
-    classes = [paste.class_index for paste in pastes]
+    others = np.concatenate([one.others for one in pasted])
+    classes = [one.class_index for one in pasted]
     return replace(
         image,
-        boxes=np.concatenate([image.boxes, [paste.box for paste in pastes], others]),
+        boxes=np.concatenate([image.boxes, [one.box for one in pasted], others]),
         classes=np.concatenate([image.classes, classes, np.zeros(len(others), dtype=np.int64)]),
         roles=np.append(
-            image.roles, [Role.LABEL] * len(pastes) + [Role.IGNORE_REGION] * len(others)
+            image.roles, [Role.LABEL] * len(pasted) + [Role.IGNORE_REGION] * len(others)
         ),
     )
 
 
-def _draw_paste(
-    donor: TrainingImage,
+def _draw_object(
+    image: TrainingImage,
     row: int,
     taken: NDArray[np.float32],
     size: Size,
-    rule: PasteRule,
+    config: CopyPasteConfig,
     rng: np.random.Generator,
     resized: Callable[[int, int], Size],
-) -> Paste | None:
-    """Draw how one object is pasted; None where it has no room."""
-    source = donor.source
-    donor_size = resized(source.height, source.width)
-    shrink = np.array([donor_size[1] / source.width, donor_size[0] / source.height] * 2)
-    boxes = donor.boxes * shrink
-    crop = _with_margin(boxes[row], donor_size)
-    least, most = (math.log(scale) for scale in rule.scales)
+    *,
+    mirrors: bool,
+) -> PastedObject | None:
+    """Draw how an object of an image is pasted into another one; None where it has no room."""
+    source = image.source
+    source_size = resized(source.height, source.width)
+    shrink = np.array([source_size[1] / source.width, source_size[0] / source.height] * 2)
+    boxes = image.boxes * shrink
+    crop = _with_margin(boxes[row], source_size)
+    least, most = (math.log(scale) for scale in config.scale)
     scale = math.exp(rng.uniform(least, most))
-    mirrored = rule.mirrored and rng.random() < 0.5
+    mirrored = mirrors and rng.random() < 0.5
     sides = crop[2:] - crop[:2]
     width, height = (round(side * scale) for side in sides.tolist())
     if min(width, height) < _LEAST_SIDE or width > size[1] or height > size[0]:
@@ -219,19 +198,19 @@ def _draw_paste(
     boxes = (boxes - np.tile(crop[:2], 2)) * np.tile([width, height] / sides, 2)
     if mirrored:
         boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-    others = boxes[np.isin(donor.roles, _OBJECTS) & (np.arange(len(boxes)) != row)]
+    others = boxes[np.isin(image.roles, _OBJECTS) & (np.arange(len(boxes)) != row)]
     others = others.clip(0, [width, height] * 2)
     others = others[(others[:, 2:] > others[:, :2]).all(axis=1)]
     move = np.array([left, top] * 2)
-    return Paste(
-        donor=source,
-        folder=donor.folder,
-        donor_size=donor_size,
+    return PastedObject(
+        source=source,
+        folder=image.folder,
+        source_size=source_size,
         crop=tuple(crop.tolist()),
         place=(left, top, left + width, top + height),
         mirrored=mirrored,
         box=(boxes[row] + move).astype(np.float32),
-        class_index=int(donor.classes[row]),
+        class_index=int(image.classes[row]),
         others=(others + move).astype(np.float32),
     )
 

@@ -1,8 +1,8 @@
-"""Zooming: a training image from nearer or farther, at another place in its frame.
+"""Scale jitter: a training image from nearer or farther, at another place in its frame.
 
 Few labels are seen at few sizes; and what a model mined on the images as they are, the training
 sees changed: otherwise it would learn from itself what it knows already. Strongly changed inputs
-for targets from unchanged ones: Sohn et al., "FixMatch" (NeurIPS 2020); scale jitter of this kind:
+for targets from unchanged ones: Sohn et al., "FixMatch" (NeurIPS 2020); the large-scale jitter:
 Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation"
 (CVPR 2021).
 """
@@ -12,76 +12,58 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from sparsedet.modeling.inputs import UInt8Image
 from sparsedet.modeling.targets import Role
+from sparsedet.training.config.sections import ScaleJitterConfig
 
 _LEAST_VISIBLE = 0.6
 """Share of a box; of objects that are cut further nobody knows where the rest would end."""
 
 
 @dataclass(frozen=True, slots=True)
-class ZoomRule:
-    """How often and how far images are zoomed."""
-
-    share: float
-    """Of the images, 0 to 1; the others stay as they are."""
-    scales: tuple[float, float]
-    """Range of the factor; below 1 the image shrinks inside of its frame."""
-    fill: tuple[float, float, float]
-    """BGR colour of the frame around a shrunken image."""
-
-
-def zoom_rule(cfg: CfgNode) -> ZoomRule:
-    """Return the rule that SPARSEDET.STAGED sets."""
-    mean = tuple(cfg.MODEL.PIXEL_MEAN)
-    rule = cfg.SPARSEDET.STAGED
-    return ZoomRule(
-        share=rule.ZOOM_SHARE,
-        scales=tuple(rule.ZOOM),
-        fill=mean[::-1] if cfg.INPUT.FORMAT == "RGB" else mean,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Zoom:
-    """From where one image is seen; its size stays."""
+class ScaleJitter:
+    """What was drawn for one image, whose size stays."""
 
     scale: float
     x: float
     y: float
     """Where the image's left top corner comes to lie, in pixels; negative: outside of the frame."""
-    fill: tuple[float, float, float]
+    fill: tuple[float, ...]
     """BGR colour of the frame around a shrunken image."""
 
-    def of_pixels(self, image: UInt8Image) -> UInt8Image:
+    def apply_image(self, image: UInt8Image) -> UInt8Image:
         """Return an image of the same size that shows a part of `image`, or all of it smaller."""
         height, width = image.shape[:2]
         # OpenCV counts from the middle of a pixel, boxes from its edge.
         middle = (self.scale - 1) / 2
         matrix = np.array([[self.scale, 0, self.x + middle], [0, self.scale, self.y + middle]])
-        zoomed = cv2.warpAffine(image, matrix, (width, height), borderValue=self.fill)
-        return np.asarray(zoomed, dtype=np.uint8)
+        jittered = cv2.warpAffine(image, matrix, (width, height), borderValue=self.fill)
+        return np.asarray(jittered, dtype=np.uint8)
 
-    def of_boxes(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply_boxes(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return where boxes (N, 4), XYXY, are now, which may be outside of the image."""
         moved = boxes * self.scale + np.array([self.x, self.y, self.x, self.y])
         return np.asarray(moved, dtype=np.float32)
 
 
-def draw_zoom(size: tuple[int, int], rule: ZoomRule, rng: np.random.Generator) -> Zoom:
+def draw_scale_jitter(
+    size: tuple[int, int],
+    config: ScaleJitterConfig,
+    fill: tuple[float, ...],
+    rng: np.random.Generator,
+) -> ScaleJitter:
     """Draw scale and place for an image of `size` (height, width)."""
     height, width = size
-    least, most = (math.log(scale) for scale in rule.scales)
+    least, most = (math.log(scale) for scale in config.scale)
     scale = math.exp(rng.uniform(least, most))
     # A small image lies anywhere in the frame, the frame anywhere in a large one.
     x, y = (rng.random() * side * (1 - scale) for side in (width, height))
-    return Zoom(scale, x, y, rule.fill)
+    return ScaleJitter(scale, x, y, fill)
 
 
-def clip(
+def clip_boxes(
     boxes: NDArray[np.float32], roles: NDArray[np.int64], size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
     """Clip boxes to the image, and ignore objects of which too little is left.

@@ -12,8 +12,13 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
-from sparsedet.training.config.key_errors import GIVEN_ELSEWHERE, check_pairs
-from sparsedet.training.config.loading import load_config, parse_value, set_key
+from sparsedet.training.config.key_values import (
+    GIVEN_ELSEWHERE,
+    check_pairs,
+    parse_value,
+    set_key,
+)
+from sparsedet.training.config.training_config import TrainingConfig, load_node
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +30,7 @@ CONFIG_FILES = {
 """The published configuration files and ours in their place."""
 
 _TOLD_BY_THE_COMMAND = {"OUTPUT_DIR", "DATASETS.TRAIN", "DATASETS.TEST", "SEED"}
-"""Keys whose values are told apart from the configuration."""
+"""Keys that are no part of the configuration."""
 _VOC_NAMES = ("split4_", "split5_")
 
 
@@ -33,7 +38,7 @@ _VOC_NAMES = ("split4_", "split5_")
 class PublishedCommand:
     """What a published command asks for, in our terms."""
 
-    cfg: CfgNode
+    config: TrainingConfig
     method: str
     train: str
     test: str | None
@@ -58,7 +63,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
         raise ConfigError("--published: DATASETS.TRAIN is missing, e.g. DATASETS.TRAIN split1_30p")
     if config is None:
         config = _VOC_CONFIG if train.startswith(_VOC_NAMES) else _COCO_CONFIG
-    cfg = load_config(CONFIG_FILES.get(config.rsplit("/", 1)[-1], config))
+    cfg = load_node(CONFIG_FILES.get(config.rsplit("/", 1)[-1], config))
     # Without the flag FIXMATCH the published script trains a plain detector.
     method = "end-to-end" if values.get("FIXMATCH", False) else "plain"
     for key, value in values.items():
@@ -69,7 +74,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
                 raise ConfigError(f"{key}: decided by {GIVEN_ELSEWHERE[key]}")
             set_key(cfg, key, value)
     return PublishedCommand(
-        cfg=cfg,
+        config=TrainingConfig.of(cfg),
         method=method,
         train=train,
         test=_single(values, "DATASETS.TEST"),
@@ -99,7 +104,7 @@ def _to(key: str) -> Callable[[CfgNode, Any], None]:
 
 
 def _noted(cfg: CfgNode, value: Any) -> None:
-    """Accept a key that is told by the method, not by the configuration."""
+    """Accept a key that the method stands for."""
 
 
 def _det_thresh(cfg: CfgNode, value: Any) -> None:

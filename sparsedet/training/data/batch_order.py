@@ -1,35 +1,33 @@
-"""Which images make the batch of an iteration; every epoch shuffles them anew."""
+"""Which images make the batch of an iteration; every epoch is shuffled."""
 
 import math
 
 import numpy as np
-from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
-from sparsedet.training.data.packed_dataset import PackedImages
+from sparsedet.training.config.sections import LoaderConfig
+from sparsedet.training.data.packed_dataset import PackedDataset
 
 _ORDER_STREAM = 0
-
-CLASS_BALANCED = "RepeatFactorTrainingSampler"
-"""The value of DATALOADER.SAMPLER_TRAIN that repeats images of rare classes."""
 
 
 class BatchOrder:
     """The batches of all epochs, each reproducible from seed and iteration alone."""
 
-    def __init__(self, images: PackedImages, cfg: CfgNode, seed: int) -> None:
+    def __init__(
+        self, images: PackedDataset, config: LoaderConfig, *, batch_size: int, seed: int
+    ) -> None:
         self._seed = seed
-        self._batch_size: int = cfg.SOLVER.IMS_PER_BATCH
+        self._batch_size = batch_size
         self._factors: NDArray[np.float64] = np.ones(len(images))
-        self._class_balanced = cfg.DATALOADER.SAMPLER_TRAIN == CLASS_BALANCED
+        self._class_balanced = config.sampler == "RepeatFactorTrainingSampler"
         if self._class_balanced:
-            rule = cfg.DATALOADER
-            self._factors = repeat_factors(images, rule.REPEAT_THRESHOLD, root=rule.REPEAT_SQRT)
+            self._factors = repeat_factors(images, config.repeat_threshold, root=config.repeat_sqrt)
         heights, widths = images.sizes.T
         groups = (
             # Images of one orientation share a batch: little of it is padding.
             [np.flatnonzero(widths >= heights), np.flatnonzero(widths < heights)]
-            if cfg.DATALOADER.ASPECT_RATIO_GROUPING
+            if config.aspect_ratio_grouping
             else [np.arange(len(images))]
         )
         if any(len(group) < self._batch_size for group in groups):
@@ -44,7 +42,7 @@ class BatchOrder:
         """The last one that was asked for, and its batches."""
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """Return the places of a batch's images, shape (SOLVER.IMS_PER_BATCH,)."""
+        """Return the places of a batch's images, shape (batch_size,)."""
         epoch, place = divmod(iteration, self.batches_per_epoch)
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = epoch, self._batches_of(epoch)
@@ -66,7 +64,7 @@ class BatchOrder:
 
 
 def repeat_factors(
-    images: PackedImages, threshold: float, *, root: bool = True
+    images: PackedDataset, threshold: float, *, root: bool = True
 ) -> NDArray[np.float64]:
     """Return how often an epoch shows each image, at least once; shape (N,).
 

@@ -1,4 +1,4 @@
-"""Annotations that a training does not learn from, to tell by them how good it is."""
+"""Held-out annotations: a training does not learn from them, and is measured on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ _FEWEST_EXHAUSTIVE = 2
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Training annotations, parted."""
+    """Training annotations, split."""
 
     training: Dataset
     hidden: Sequence[Box]
@@ -23,11 +23,11 @@ class HeldOut:
     """What to measure on."""
 
 
-def part_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
-    """Part what to measure a training on from its own annotations.
+def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
+    """Split off what to measure a training on from its own annotations.
 
     Of exhaustive images with objects a share, at least one, is set aside whole. Where there are
-    fewer than two, the share of all annotations is hidden; they can only tell how many of them are
+    fewer than two, the share of all annotations is hidden; they only show how many of them are
     found, since other detections may be right, too.
 
     Returns:
@@ -46,13 +46,13 @@ def part_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None
     training, hidden = _hide(dataset, share, seed)
     if not hidden:
         return None
-    # Of the images' other objects nothing is told any more.
+    # Their other objects are unknown now.
     images = tuple(replace(image, exhaustive=False) for image in dataset.images)
     return HeldOut(training, hidden, replace(dataset, images=images, boxes=tuple(hidden)))
 
 
 def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[Box]]:
-    """Part a random share of the boxes from a dataset; none where none would be left.
+    """Split a random share of the boxes off a dataset; none where none would be left.
 
     Args:
         dataset: the annotations; crowd regions stay.

@@ -16,18 +16,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from detectron2.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
 from sparsedet.errors import AnnotationError, SparseDetError, TrainingError
 from sparsedet.modeling.inputs import PixelCache, UInt8Image, network_size
 from sparsedet.runtime.resources import choose_workers
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
-from sparsedet.training.augmentation.copy_paste import Donors
-from sparsedet.training.augmentation.plan import Plan, apply_plan, draw_plan, plan_rule
-from sparsedet.training.config.constraints import check_shares
+from sparsedet.training.augmentation.copy_paste import ObjectBank
+from sparsedet.training.augmentation.transforms import Augmentation, ImageTransform
+from sparsedet.training.config.sections import InputConfig
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.batch_order import BatchOrder
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _AUGMENTATION_STREAM, _REPLACEMENT_STREAM = 1, 2
 
 def batches(
     images: Sequence[TrainingImage],
-    cfg: CfgNode,
+    config: TrainingConfig,
     *,
     seed: int,
     start: int,
@@ -57,32 +57,32 @@ def batches(
 
     Args:
         images: the images; where they are fewer than a batch has, it repeats some of them.
-        cfg: the configuration; SOLVER.IMS_PER_BATCH counts the images of all ranks together.
+        config: the configuration; its batch size counts the images of all ranks together.
         seed: of everything that is drawn.
         start: the first iteration.
         end: behind the last iteration.
         rank: which part of every batch to return, 0 to `ranks` - 1.
-        ranks: into how many parts batches are parted.
+        ranks: how many parts a batch has.
         cache: where decoded images are kept; None: in one of DATALOADER.CACHE_MIB. Loader processes
             share the room, but not the images: it is emptied where there are any.
-        on_unreadable: told about every image that can't be decoded, once. Images of other ranks are
-            theirs to tell.
+        on_unreadable: called once for every image of this rank that can't be decoded.
 
     Raises:
-        ConfigError: when batches can't be parted evenly.
+        ConfigError: when batches can't be split evenly.
         TrainingError: when there are no images.
         AnnotationError: from the iterator, when more images than DATALOADER.MAX_UNREADABLE can't be
             decoded, naming some.
     """
-    packed = PackedImages.of(images)
-    check_shares(cfg, ranks)
-    part = _part(cfg.SOLVER.IMS_PER_BATCH, rank, ranks)
-    _check_count(len(packed), cfg.SOLVER.IMS_PER_BATCH, rank)
+    packed = PackedDataset.of(images)
+    config.solver.check_shares(ranks)
+    part = _part(config.solver.batch_size, rank, ranks)
+    _check_count(len(packed), config.solver.batch_size, rank)
     if cache is None:
-        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20)
-    workers: int = cfg.DATALOADER.NUM_WORKERS
+        cache = PixelCache(config.loader.cache_mib * 2**20)
+    workers = config.loader.num_workers
     if workers < 0:
-        workers = choose_workers(_cached_bytes(packed, cfg), cache.limit, device=cfg.MODEL.DEVICE)
+        cached = _cached_bytes(packed, config.input)
+        workers = choose_workers(cached, cache.limit, device=config.model.device)
     if workers:
         # Processes for threads. Also, OpenCV's threads are lost in a forked process, which then
         # waits for them without end: there must be none before.
@@ -90,20 +90,20 @@ def batches(
         cache.clear()
         cache = PixelCache(cache.limit // workers)
     loader: DataLoader[_Loaded | SparseDetError] = DataLoader(
-        _Batches(packed, cfg, seed, part, cache),
+        _Batches(packed, config, seed, part, cache),
         batch_size=None,
         sampler=range(start, end),
         num_workers=workers,
         persistent_workers=False,
         worker_init_fn=_keep_memory_shared,
     )
-    limit: int = cfg.DATALOADER.MAX_UNREADABLE
-    return _told(loader, UnreadableImages(limit, len(packed), on_unreadable))
+    unreadable = UnreadableImages(config.loader.max_unreadable, len(packed), on_unreadable)
+    return _report_unreadable(loader, unreadable)
 
 
 @contextmanager
-def lost_loaders_told() -> Iterator[None]:
-    """Turn the end of a loader process into an error that people can mend.
+def lost_workers_reported() -> Iterator[None]:
+    """Turn the end of a loader process into an error that says what to do.
 
     torch raises its own wherever the training happens to be, which this has to surround.
 
@@ -139,7 +139,7 @@ def _check_count(images: int, batch_size: int, rank: int) -> None:
         )
 
 
-def _told(
+def _report_unreadable(
     loader: "DataLoader[_Loaded | SparseDetError]", unreadable: UnreadableImages
 ) -> Iterator[Batch]:
     for loaded in loader:
@@ -150,12 +150,11 @@ def _told(
         yield loaded.batch
 
 
-def _cached_bytes(images: PackedImages, cfg: CfgNode) -> int:
+def _cached_bytes(images: PackedDataset, config: InputConfig) -> int:
     """Return what all images take in a cache without bound."""
     sizes = images.sizes.tolist()
-    if len(cfg.INPUT.MIN_SIZE_TRAIN) == 1:
-        (short_side,) = cfg.INPUT.MIN_SIZE_TRAIN
-        max_size: int = cfg.INPUT.MAX_SIZE_TRAIN
+    if len(config.min_size_train) == 1:
+        (short_side,), max_size = config.min_size_train, config.max_size_train
         sizes = [network_size(height, width, short_side, max_size) for height, width in sizes]
     return sum(3 * height * width for height, width in sizes)
 
@@ -182,8 +181,8 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
 
     def __init__(
         self,
-        images: PackedImages,
-        cfg: CfgNode,
+        images: PackedDataset,
+        config: TrainingConfig,
         seed: int,
         part: range,
         cache: PixelCache,
@@ -192,44 +191,49 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         self.seed = seed
         self.part = part
         self.cache = cache
-        self.order = BatchOrder(images, cfg, seed)
-        self.rule = plan_rule(cfg)
-        self.donors = Donors(images) if self.rule.paste else None
-        self.colour_order: str = cfg.INPUT.FORMAT
-        self.max_unreadable: int = cfg.DATALOADER.MAX_UNREADABLE
+        self.order = BatchOrder(
+            images, config.loader, batch_size=config.solver.batch_size, seed=seed
+        )
+        self.augmentation = Augmentation.of(config)
+        self.bank = ObjectBank(images) if self.augmentation.copy_paste else None
+        self.max_unreadable = config.loader.max_unreadable
 
     def __getitem__(self, iteration: int) -> _Loaded | SparseDetError:
         rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
         # One generator draws for all the batch: those before this part have to be drawn, too.
-        plans = [
-            draw_plan(self.images[index], self.rule, rng, self.donors)
+        transforms = [
+            self.augmentation.draw(self.images[index], rng, self.bank)
             for index in self.order.batch(iteration)[: self.part.stop]
         ]
         unreadable = UnreadableImages(self.max_unreadable, len(self.images))
         try:
-            batch = [self._input(plans[place], iteration, place, unreadable) for place in self.part]
+            batch = [
+                self._input(transforms[place], iteration, place, unreadable) for place in self.part
+            ]
         except SparseDetError as error:
             # Raised in a worker process, it would arrive with the worker's traceback in it.
             return error
         return _Loaded(batch, unreadable.reasons)
 
     def _input(
-        self, plan: Plan, iteration: int, place: int, unreadable: UnreadableImages
+        self, transform: ImageTransform, iteration: int, place: int, unreadable: UnreadableImages
     ) -> dict[str, Any]:
-        """Return the input of a plan, or where it can't be decoded of another in its place."""
-        candidates = chain([plan], self._replacements(iteration, place))
+        """Return an input, or where it can't be decoded another one in its place."""
+        candidates = chain([transform], self._replacements(iteration, place))
         while True:
-            plan = next(candidates)
+            transform = next(candidates)
             # Here the loop ends when no image can be decoded.
-            pixels = self._pixels(plan, unreadable)
+            pixels = self._pixels(transform, unreadable)
             if pixels is not None:
-                return apply_plan(plan, pixels, self.colour_order)
+                return transform.apply(pixels, self.augmentation.input.format)
 
-    def _pixels(self, plan: Plan, unreadable: UnreadableImages) -> list[UInt8Image] | None:
-        """Return the pixels that a plan needs; None where one image can't be decoded."""
-        keep_resized = len(self.rule.short_sides) == 1
+    def _pixels(
+        self, transform: ImageTransform, unreadable: UnreadableImages
+    ) -> list[UInt8Image] | None:
+        """Return the pixels of a transform's sources; None where one can't be decoded."""
+        keep_resized = len(self.augmentation.input.min_size_train) == 1
         pixels = []
-        for source, folder, size in plan.sources:
+        for source, folder, size in transform.sources:
             try:
                 pixels.append(self.cache.read(source, folder, size, keep_resized=keep_resized))
             except AnnotationError as error:
@@ -237,12 +241,12 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
                 return None
         return pixels
 
-    def _replacements(self, iteration: int, place: int) -> Iterator[Plan]:
-        """Yield plans for a place of a batch: of its own image, and then of all others.
+    def _replacements(self, iteration: int, place: int) -> Iterator[ImageTransform]:
+        """Yield transforms for a place of a batch: of its own image, and then of all others.
 
         Nothing is pasted into them: it may be an image to paste from that can't be decoded. They
         depend on nothing else that was drawn, or could not be decoded: other ranks don't know.
         """
         rng = np.random.default_rng((self.seed, _REPLACEMENT_STREAM, iteration, place))
         for index in (self.order.batch(iteration)[place], *rng.permutation(len(self.images))):
-            yield draw_plan(self.images[index], self.rule, rng)
+            yield self.augmentation.draw(self.images[index], rng)

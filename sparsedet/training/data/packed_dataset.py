@@ -42,7 +42,7 @@ class TrainingImage:
         return np.isin(self.roles, _LABELS)
 
 
-class PackedImages(Sequence[TrainingImage]):
+class PackedDataset(Sequence[TrainingImage]):
     """An immutable sequence of training images.
 
     Of `TrainingImage.source` it keeps what training needs: `id`, `file_name`, `width`, `height` and
@@ -76,9 +76,9 @@ class PackedImages(Sequence[TrainingImage]):
         self._box_starts = _starts(box_counts)
 
     @classmethod
-    def of(cls, images: Sequence[TrainingImage]) -> "PackedImages":
+    def of(cls, images: Sequence[TrainingImage]) -> "PackedDataset":
         """Return images packed; packed ones as they are."""
-        return images if isinstance(images, PackedImages) else cls(images)
+        return images if isinstance(images, PackedDataset) else cls(images)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -86,11 +86,11 @@ class PackedImages(Sequence[TrainingImage]):
     @overload
     def __getitem__(self, index: int) -> TrainingImage: ...
     @overload
-    def __getitem__(self, index: slice) -> "PackedImages": ...
-    def __getitem__(self, index: int | slice) -> "TrainingImage | PackedImages":
+    def __getitem__(self, index: slice) -> "PackedDataset": ...
+    def __getitem__(self, index: int | slice) -> "TrainingImage | PackedDataset":
         places = range(len(self))[index]
         if isinstance(places, range):
-            return PackedImages(map(self._image, places))
+            return PackedDataset(map(self._image, places))
         return self._image(places)
 
     def _image(self, index: int) -> TrainingImage:

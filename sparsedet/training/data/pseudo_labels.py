@@ -1,17 +1,29 @@
-"""What a stage of `staged` adds to the annotations, kept between the stages.
+"""Pseudo-labels: the mined boxes that a stage of `staged` learns from, kept between the stages.
 
 Mining takes minutes on a large dataset, and on a GPU it may not find the same to the last digit
-again: an interrupted stage goes on with the boxes that it started with.
+again: an interrupted stage resumes with the boxes that it started with.
+
+They are used only where many labels are missing. When labels are nearly complete, annotators may
+have skipped the other objects on purpose. A model that is trained on these finds them again, and
+test labels made the same way count that as errors; and it has little to gain from a few boxes more.
+
+The share of objects that have a label decides, a parameter of its own in learning from positive and
+unlabelled data: Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (KDD
+2008). Here it is estimated from what a model finds: of annotated objects and of others, by the same
+thresholds, so that a weak model does not take its own misses for complete labels. Wrong detections
+count as objects, too: the share of missing labels is rather too high.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations import Box
+from sparsedet.annotations import Box, Dataset
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import RunError
+from sparsedet.training.config.sections import StagedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +32,8 @@ class PseudoLabels:
 
     labels: tuple[Box, ...]
     """Boxes whose object and class are sure."""
-    doubtful: tuple[Box, ...]
-    """There may be an object: to be ignored."""
+    ignored: tuple[Box, ...]
+    """Ignore regions: there may be an object."""
     left_out: int = 0
     """How many boxes were found where few labels are missing, and are not used."""
 
@@ -30,19 +42,55 @@ NOTHING = PseudoLabels((), ())
 """Before anything was mined."""
 
 
-def usable(found: PseudoLabels, rule: Any) -> PseudoLabels:
-    """Return what training may use; `rule` is the configuration node SPARSEDET.STAGED."""
-    labels, doubtful = found.labels, found.doubtful
-    if not rule.LABELS:
-        labels, doubtful = (), labels + doubtful
-    return replace(found, labels=labels, doubtful=doubtful if rule.IGNORED else ())
+def where_missing(
+    found: PseudoLabels, known: Sequence[Box], dataset: Dataset, least: float
+) -> PseudoLabels:
+    """Return those of the mined boxes that are on places where labels seem to be missing.
+
+    That is everywhere when of the objects that the model finds, on all images, at least the share
+    `least` has no label; else for the classes of which that is true, and on images without any.
+
+    Args:
+        found: what was mined.
+        known: annotated objects that the model finds as well.
+        dataset: the images that were mined, and their annotations.
+        least: share of the objects, 0 to 1; 0: everywhere.
+    """
+    mined = [*found.labels, *found.ignored]
+    if _share(len(mined), len(known)) >= least:
+        return found
+    mined_of = Counter(box.category_id for box in mined)
+    known_of = Counter(box.category_id for box in known)
+    lacking = {number for number in mined_of if _share(mined_of[number], known_of[number]) >= least}
+    labelled = {box.image_id for box in dataset.boxes if not box.iscrowd}
+
+    def chosen(boxes: Iterable[Box]) -> tuple[Box, ...]:
+        return tuple(
+            box for box in boxes if box.category_id in lacking or box.image_id not in labelled
+        )
+
+    used = PseudoLabels(chosen(found.labels), chosen(found.ignored))
+    return replace(used, left_out=len(mined) - len(used.labels) - len(used.ignored))
+
+
+def _share(mined: int, known: int) -> float:
+    """Return the share of objects without a label; 0 where there are none at all."""
+    return mined / (mined + known) if mined else 0.0
+
+
+def usable(found: PseudoLabels, config: StagedConfig) -> PseudoLabels:
+    """Return what training uses of mined boxes."""
+    labels, ignored = found.labels, found.ignored
+    if not config.labels:
+        labels, ignored = (), labels + ignored
+    return replace(found, labels=labels, ignored=ignored if config.ignored else ())
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
     content = {
         "labels": _entries(boxes.labels),
-        "doubtful": _entries(boxes.doubtful),
+        "doubtful": _entries(boxes.ignored),
         "left_out": boxes.left_out,
     }
     write_json(path, content)
@@ -58,9 +106,8 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
     try:
         return PseudoLabels(
             labels=_boxes(content["labels"]),
-            doubtful=_boxes(content["doubtful"]),
-            # Former versions had none.
-            left_out=content.get("left_out", 0),
+            ignored=_boxes(content["doubtful"]),
+            left_out=content["left_out"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

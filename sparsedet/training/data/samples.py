@@ -1,4 +1,4 @@
-"""What a training stage learns from: images, and what their boxes say."""
+"""Training samples: annotations, reviews and mined boxes as images whose boxes have roles."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +10,11 @@ import numpy as np
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.config.sections import FeedbackConfig
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
-__all__ = ["TrainingImage", "training_images", "without_versions"]
+REVIEWED_ORIGINS = ("accepted", "edited")
+"""`Box.origin` of mined boxes that reviewers made annotations."""
 
 
 def without_versions(dataset: Dataset) -> Dataset:
@@ -24,6 +26,32 @@ def without_versions(dataset: Dataset) -> Dataset:
     return replace(dataset, images=images)
 
 
+def usable_feedback(dataset: Dataset, config: FeedbackConfig) -> Dataset:
+    """Return the dataset without the feedback that is switched off.
+
+    Without its accepted boxes an image is no longer exhaustive: they would be background.
+    """
+    if not config.accepted:
+        dataset = _without_accepted(dataset)
+    if not config.rejected:
+        dataset = replace(dataset, verified_negatives=())
+    if not config.exhaustive:
+        images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+        dataset = replace(dataset, images=images)
+    return dataset
+
+
+def _without_accepted(dataset: Dataset) -> Dataset:
+    accepted = [box for box in dataset.boxes if box.origin in REVIEWED_ORIGINS]
+    incomplete = {box.image_id for box in accepted}
+    images = tuple(
+        replace(image, exhaustive=False) if image.id in incomplete else image
+        for image in dataset.images
+    )
+    boxes = tuple(box for box in dataset.boxes if box.origin not in REVIEWED_ORIGINS)
+    return replace(dataset, images=images, boxes=boxes)
+
+
 def training_images(
     dataset: Dataset,
     folder: Path,
@@ -31,7 +59,7 @@ def training_images(
     extra_labels: Iterable[Box] = (),
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
-) -> PackedImages:
+) -> PackedDataset:
     """Return the images to train on, in the dataset's order.
 
     Args:
@@ -67,7 +95,7 @@ def training_images(
             if keep_unlabelled or any(role != Role.IGNORE_REGION for role, _, _ in rows):
                 yield _training_image(image, folder, rows)
 
-    images = PackedImages(kept())
+    images = PackedDataset(kept())
     owners, _ = images.labels()
     if not len(owners):
         raise TrainingError("nothing to train on: no image of the training data has an annotation")

@@ -1,20 +1,30 @@
-"""Measuring a training on its way: the best weights are kept, and a training can end early."""
+"""Validation of a training on its way: the best weights are kept, and a training can end early.
 
+The figure to choose by is COCO's AP on exhaustive images where there are any, else recall at a
+fixed number of detections.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from detectron2.config import CfgNode
+import numpy as np
 
 from sparsedet.annotations import Dataset
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.errors import AnnotationError, RunError
-from sparsedet.mining.detect import detect_all
+from sparsedet.mining.detect import Detections, detect_all
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.engine.trainer import Weights
-from sparsedet.training.evaluation.validation import validate
+from sparsedet.training.evaluation.average_precision import evaluate
 from sparsedet.training.run_folder import RunFolder, class_ids
+
+DETECTIONS = 100
+"""Detections of an image that recall is measured at by default: as in COCO's AR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +50,14 @@ class Validator:
     """Measures weights every TEST.EVAL_PERIOD iterations, and at the end of the run."""
 
     def __init__(
-        self, cfg: CfgNode, run: RunFolder, data: ValidationData, cache: PixelCache
+        self, config: TrainingConfig, run: RunFolder, data: ValidationData, cache: PixelCache
     ) -> None:
-        self._cfg = cfg
+        self._config = config
         self._run = run
         self._data = data
         self._cache = cache
-        self._period: int = cfg.TEST.EVAL_PERIOD
-        self._end: int = cfg.SOLVER.MAX_ITER
+        self._period = config.validation.eval_period
+        self._end = config.solver.max_iter
         check_validation(data)
         self._best: dict[str, Any] | None = None
         if run.best.exists():
@@ -65,7 +75,7 @@ class Validator:
             iteration: iterations of the run that are done.
             start: of the stage; what it learns from is new, and what was better before is no sign.
         """
-        patience: int = self._cfg.SPARSEDET.VALIDATION.PATIENCE
+        patience = self._config.validation.patience
         if patience == 0 or self._best is None:
             return False
         since: int = iteration - max(self._best["iteration"], start)
@@ -77,14 +87,14 @@ class Validator:
         Returns:
             What `metrics.json` says of it: the measure's name and its value, 0 to 100.
         """
-        model = checkpoint.build(self._cfg).eval()
+        model = checkpoint.build(self._config.node).eval()
         model.load_state_dict(weights)
         dataset = self._data.dataset
         ids = class_ids(self._run.info(), dataset)
         found = detect_all(
-            model, self._cfg, dataset.images, self._data.images, ids, cache=self._cache
+            model, self._config, dataset.images, self._data.images, ids, cache=self._cache
         )
-        limit: int = self._cfg.SPARSEDET.VALIDATION.DETECTIONS
+        limit = self._config.validation.detections
         name, value = processes.first_does(lambda: validate(found, dataset, limit=limit))
         if self._best is None or value > self._best["value"]:
             self._best = {"iteration": iteration, "measure": name, "value": value}
@@ -102,3 +112,73 @@ class Validator:
             raise RunError(f"{self._run.root}: no validation has taken place")
         weights: Weights = checkpoint.load(self._run.best)["model"]
         return weights
+
+
+class Validation(NamedTuple):
+    """How good a model is, by the figure that the data allows."""
+
+    name: str
+    """`AP`, or `recall@100` with the number of detections."""
+    value: float
+    """0 to 100; more is better, among values of one name."""
+
+
+def validate(
+    detections: Sequence[Detections], dataset: Dataset, *, limit: int = DETECTIONS
+) -> Validation:
+    """Return COCO's AP on the exhaustive images where there are any, else recall.
+
+    On sparse annotations AP takes right detections of objects without a box for wrong: the more of
+    them a model finds, the worse it looks, and the checkpoint that AP prefers is the one that has
+    learned the gaps best. Recall at a fixed number of detections asks for the annotated objects
+    alone. A model can't earn it by detecting more, only by ranking objects before background.
+
+    Args:
+        detections: of the dataset's images, at most one entry each.
+        dataset: the validation data.
+        limit: the best-scored detections of an image that count for recall.
+
+    Raises:
+        AnnotationError: when there is no annotation to find.
+    """
+    exhaustive = dataset.with_images(image for image in dataset.images if image.exhaustive)
+    # Images without any object have no AP.
+    if not exhaustive.table.iscrowd.all():
+        on_these = [found for found in detections if found.image_id in exhaustive.image_by_id]
+        return Validation("AP", evaluate(on_these, exhaustive).ap)
+    return Validation(f"recall@{limit}", recall_at(detections, dataset, limit=limit))
+
+
+def recall_at(
+    detections: Sequence[Detections],
+    dataset: Dataset,
+    *,
+    limit: int,
+    iou: float = SAME_OBJECT_IOU,
+) -> float:
+    """Return the share of the annotations that a fixed number of detections finds, 0 to 100.
+
+    Of every image the best-scored detections count, whatever their class. In this order each takes
+    the annotation of its class that it overlaps most among those that are left. Crowd regions are
+    no annotations.
+
+    Args:
+        detections: at most one entry for an image; images without one have nothing detected.
+        dataset: the truth, or the part of it that is known.
+        limit: how many detections of an image count.
+        iou: the least overlap with an annotation.
+
+    Raises:
+        AnnotationError: when there is no annotation to find.
+    """
+    table = dataset.table.select(~dataset.table.iscrowd)
+    if not len(table):
+        raise AnnotationError("the validation data has no annotations")
+    hits = 0
+    for found in detections:
+        best = found.select(np.argsort(-found.scores, kind="stable")[:limit])
+        rows = table.image_ids == found.image_id
+        overlap = iou_matrix(best.boxes, table.xyxy[rows])
+        overlap[best.category_ids[:, None] != table.category_ids[rows]] = 0
+        hits += np.count_nonzero(match(overlap, iou) >= 0)
+    return 100 * hits / len(table)

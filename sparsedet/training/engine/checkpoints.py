@@ -46,7 +46,7 @@ class StageCheckpoints:
                 first_error = first_error or error
                 continue
             if first_error is not None:
-                logger.warning("%s; going on from %s", first_error, path)
+                logger.warning("%s; resuming from %s", first_error, path)
             else:
                 self._iteration = state.get("iteration")
             return state

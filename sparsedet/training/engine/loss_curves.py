@@ -31,7 +31,7 @@ PLOT_STYLE: dict[str, Any] = {
     "font.size": 10,
     "legend.frameon": False,
 }
-"""Settings of matplotlib, beside its defaults."""
+"""Settings of matplotlib that differ from its defaults."""
 _LOOKS = (
     ("#000000", "o"),
     ("#0072b2", "s"),
@@ -41,7 +41,7 @@ _LOOKS = (
     ("#56b4e9", "P"),
     ("#d55e00", "X"),
 )
-"""Colours that are told apart with any colour vision (M. Okabe and K. Ito, 2008), with a marker
+"""Colours that any colour vision can distinguish (M. Okabe and K. Ito, 2008), with a marker
 each, so that no curve is known by its colour alone."""
 _MARKERS = 12
 """Of every curve."""

@@ -1,4 +1,4 @@
-"""The numbers of a run: `metrics.json`, one JSON object per line, and TensorBoard beside it."""
+"""The numbers of a run: `metrics.json`, one JSON object per line, and TensorBoard."""
 
 import json
 import time

@@ -1,67 +1,107 @@
-"""Optimisers and learning-rate schedules from the SOLVER keys."""
+"""Optimisers, schedules, mixed precision and the moving average of the weights."""
+
+from collections.abc import Mapping
 
 import torch
-from detectron2.config import CfgNode
 from detectron2.solver import build_lr_scheduler, build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from sparsedet.errors import ConfigError
+from sparsedet.training.config.sections import SolverConfig
+from sparsedet.training.config.training_config import TrainingConfig
 
 _BODY = "backbone.bottom_up."
 """Where the pretrained weights are."""
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_RAMP = 10
+"""Early on the average follows faster: it forgets the initial weights within some iterations."""
 
 
 def optimizer_and_schedule(
-    cfg: CfgNode, model: nn.Module
+    config: TrainingConfig, model: nn.Module
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
     """Return optimiser and schedule; the schedule steps once per iteration."""
-    if cfg.SOLVER.OPTIMIZER == "SGD":
-        optimizer = build_optimizer(cfg, model)
-    elif cfg.SOLVER.OPTIMIZER == "AdamW":
+    solver = config.solver
+    if solver.optimizer == "SGD":
+        optimizer = build_optimizer(config.node, model)
+    else:
         groups = get_default_optimizer_params(
             model,
-            base_lr=cfg.SOLVER.BASE_LR,
-            weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
-            bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
-            weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
-            lr_factor_func=lambda name: (
-                cfg.SOLVER.BODY_LR_FACTOR if name.startswith(_BODY) else 1.0
-            ),
+            base_lr=solver.base_lr,
+            weight_decay_norm=solver.weight_decay_norm,
+            bias_lr_factor=solver.bias_lr_factor,
+            weight_decay_bias=solver.weight_decay_bias,
+            lr_factor_func=lambda name: solver.body_lr_factor if name.startswith(_BODY) else 1.0,
         )
-        adam = torch.optim.AdamW(
-            groups, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY
-        )
-        optimizer = maybe_add_gradient_clipping(cfg, adam)
-    else:
-        raise ConfigError(f"SOLVER.OPTIMIZER {cfg.SOLVER.OPTIMIZER!r} is neither SGD nor AdamW")
-    return optimizer, build_lr_scheduler(cfg, optimizer)
+        adam = torch.optim.AdamW(groups, lr=solver.base_lr, weight_decay=solver.weight_decay)
+        optimizer = maybe_add_gradient_clipping(config.node, adam)
+    return optimizer, build_lr_scheduler(config.node, optimizer)
 
 
-_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def autocast_type(cfg: CfgNode) -> torch.dtype | None:
-    """Return what SOLVER.AMP asks for on the configured device; None is full precision.
+def autocast_type(solver: SolverConfig, device: torch.device) -> torch.dtype | None:
+    """Return the type to calculate in on a device; None is full precision.
 
     `auto` is bf16 where the device calculates in it, which needs no scaling, else fp16.
     """
-    if not cfg.SOLVER.AMP.ENABLED:
+    if not solver.mixed_precision:
         return None
-    name: str = cfg.SOLVER.AMP.PRECISION
+    name = solver.precision
     if name == "auto":
-        on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
         # What a GPU only emulates is slower than full precision.
-        supported = not on_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+        supported = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
         name = "bf16" if supported else "fp16"
     return _TYPES[name]
 
 
-def gradient_scaler(cfg: CfgNode) -> torch.amp.GradScaler:
+def gradient_scaler(precision: torch.dtype | None, device: torch.device) -> torch.amp.GradScaler:
     """Return the scaler that keeps small fp16 gradients from vanishing; otherwise it does nothing.
 
     Micikevicius et al., "Mixed Precision Training" (ICLR 2018).
     """
-    device = torch.device(cfg.MODEL.DEVICE).type
-    return torch.amp.GradScaler(device, enabled=autocast_type(cfg) is torch.float16)
+    return torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+
+
+class ModelEMA:
+    """The exponential moving average (EMA) of a model's trainable parameters.
+
+    Late weights of a short training swing around a better point; their average lies closer to it.
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992); as a better
+    judge of unlabelled data: Tarvainen and Valpola, "Mean teachers are better role models" (NeurIPS
+    2017).
+
+    Frozen parameters and buffers don't change, and are the model's own.
+
+    Args:
+        model: whose weights are averaged.
+        decay: share of the average that each update keeps, 0 to 1.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._current = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
+        self._model = model
+        self._average = {name: value.detach().clone() for name, value in self._current.items()}
+
+    @torch.no_grad()
+    def update(self, iteration: int) -> None:
+        """Take in the weights after `iteration`, counted from 0."""
+        keep = min(self._decay, (1 + iteration) / (_RAMP + iteration))
+        torch._foreach_lerp_(list(self._average.values()), list(self._current.values()), 1 - keep)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averaged parameters alone."""
+        return dict(self._average)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Resume from what `state_dict` returned."""
+        for name, value in self._average.items():
+            value.copy_(state[name])
+
+    def model_state(self) -> dict[str, Tensor]:
+        """Return the whole model's state with the averaged parameters in place."""
+        return {**self._model.state_dict(), **self._average}

@@ -8,18 +8,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from detectron2.config import CfgNode
-
 from sparsedet.errors import RunError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
 from sparsedet.runtime.launched import is_launched
 from sparsedet.runtime.resources import peak_memory
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
-from sparsedet.training.config.loading import younger_keys
-from sparsedet.training.data.loader import Batch, batches, lost_loaders_told
-from sparsedet.training.data.samples import TrainingImage
+from sparsedet.training.config.training_config import TrainingConfig
+from sparsedet.training.data.loader import Batch, batches, lost_workers_reported
+from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.engine.best_checkpoint import Validator
+from sparsedet.training.engine.callbacks import OnProgress, StageProgress
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
 from sparsedet.training.engine.metrics import MetricsLog, Throughput
 from sparsedet.training.engine.trainer import Trainer, Weights
@@ -40,37 +39,13 @@ class Stage:
     end: int
     """Behind the last iteration."""
     previous: str | None = None
-    """The stage whose state this one goes on from; None: initial weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageProgress:
-    """Where a run stands, told after every iteration."""
-
-    stage: str
-    iteration: int
-    """Iterations of the run that are done, those of earlier stages included."""
-    end: int
-    """Iterations at the end of the stage."""
-    iterations: int
-    """Iterations of the run in all."""
-    losses: dict[str, float]
-    """Of this iteration, by name; `total_loss` is their sum."""
-    learning_rate: float
-    """Of this iteration."""
-    images_per_second: float
-    """Over the last `LOG_PERIOD` iterations, of all processes together."""
-    memory_bytes: int
-    """The most that this process has taken so far; see `peak_memory`."""
-
-
-OnProgress = Callable[[StageProgress], None]
+    """The stage whose state this one starts from; None: initial weights."""
 
 
 def train_stage(
     stage: Stage,
     images: Sequence[TrainingImage],
-    cfg: CfgNode,
+    config: TrainingConfig,
     run: RunFolder,
     *,
     seed: int,
@@ -79,17 +54,17 @@ def train_stage(
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
 ) -> Weights:
-    """Train cfg's model on `images`, going on from the stage's checkpoint where there is one.
+    """Train the configured model on `images`, resuming from the stage's checkpoint if there is one.
 
     Interrupted by Ctrl-C or SIGTERM, the stage finishes its iteration and saves its state.
 
     Args:
         stage: which iterations.
         images: to train on.
-        cfg: the configuration.
+        config: the configuration.
         run: the run folder.
         seed: of every draw.
-        on_progress: told after every iteration.
+        on_progress: called after every iteration.
         validator: measures on the way, keeps the best weights, and may end the stage early.
 
     Returns:
@@ -97,15 +72,15 @@ def train_stage(
 
     Raises:
         TrainingError: when a loss is not finite, naming the batch's images.
-        ConfigError: when the batch can't be parted between the processes.
+        ConfigError: when the batch can't be split between the processes.
     """
-    training = _StageTraining(stage, cfg, run, seed)
+    training = _StageTraining(stage, config, run, seed)
     trainer = training.trainer
-    at_end = stage.end == cfg.SOLVER.MAX_ITER
-    with lost_loaders_told(), deferred_interrupt() as interrupted, closing(training.log):
+    at_end = stage.end == config.solver.max_iter
+    with lost_workers_reported(), deferred_interrupt() as interrupted, closing(training.log):
         for batch in batches(
             images,
-            cfg,
+            config,
             seed=seed,
             start=trainer.iteration,
             end=stage.end,
@@ -119,7 +94,7 @@ def train_stage(
             on_progress(training.step(batch))
             if validator is not None and validator.is_due(trainer.iteration):
                 training.measure(validator)
-            # Behind the measuring: a run that goes on from here has been measured.
+            # After measuring: a run that resumes here has been measured.
             training.save_where_due()
             if processes.any_true(interrupted(), trainer.device):
                 training.save()
@@ -131,12 +106,11 @@ def train_stage(
 class _StageTraining:
     """A trainer in one of a run's stages, with the files that it leaves."""
 
-    def __init__(self, stage: Stage, cfg: CfgNode, run: RunFolder, seed: int) -> None:
+    def __init__(self, stage: Stage, config: TrainingConfig, run: RunFolder, seed: int) -> None:
         self.stage = stage
-        self.cfg = cfg
-        kept: int = cfg.SOLVER.CHECKPOINTS_KEPT
-        self.checkpoints = StageCheckpoints(run, stage.name, kept=kept)
-        self.trainer = Trainer(cfg, seed)
+        self.solver = config.solver
+        self.checkpoints = StageCheckpoints(run, stage.name, kept=self.solver.checkpoints_kept)
+        self.trainer = Trainer(config, seed)
         self.sums: dict[str, float] = {}
         state = self.checkpoints.read()
         if state is None and stage.previous is not None:
@@ -162,8 +136,8 @@ class _StageTraining:
 
     def save_where_due(self) -> None:
         """Save the state every so many iterations, and after so much time."""
-        due = time.monotonic() - self.last_save > self.cfg.SOLVER.CHECKPOINT_SECONDS
-        if due or self.trainer.iteration % self.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
+        due = time.monotonic() - self.last_save > self.solver.checkpoint_seconds
+        if due or self.trainer.iteration % self.solver.checkpoint_period == 0:
             self.save()
 
     def step(self, batch: Batch) -> StageProgress:
@@ -171,12 +145,12 @@ class _StageTraining:
         rate = self.trainer.learning_rate
         losses = self.trainer.step(batch)
         iteration = self.trainer.iteration
-        self.throughput.add(self.cfg.SOLVER.IMS_PER_BATCH)
+        self.throughput.add(self.solver.batch_size)
         progress = StageProgress(
             self.stage.name,
             iteration,
             self.stage.end,
-            self.cfg.SOLVER.MAX_ITER,
+            self.solver.max_iter,
             losses,
             learning_rate=rate,
             images_per_second=self.throughput.images_per_second,
@@ -212,13 +186,13 @@ class _StageTraining:
 
 
 def _check_state(state: State, stage: Stage, run: RunFolder) -> None:
-    """Refuse what a former version saved, under the same name, with stages or keys of its own."""
-    fits = "average" in state and stage.start <= state["iteration"] <= stage.end
-    # What this version alone knows of, and its defaults, would change the training on its way.
-    if not fits or younger_keys(run.config):
+    """Refuse a state that is of no iteration of the stage: the run's configuration was changed."""
+    iteration = state["iteration"]
+    if not stage.start <= iteration <= stage.end:
         raise RunError(
-            f"{run.root}: begun by another version of sparsedet, whose training can't be gone on "
-            "with; start another run with another -o (a round: `sparsedet round --restart`)"
+            f"{run.root}: the checkpoint is of iteration {iteration}, and {stage.name} has "
+            f"{stage.start} to {stage.end}; restore config.yaml, or start another run with "
+            "another -o (a round: `sparsedet round --restart`)"
         )
 
 
@@ -227,7 +201,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C and SIGTERM back; yield a function that tells whether one has come.
+    """Hold Ctrl-C and SIGTERM back; yield a function that says whether one has come.
 
     An interrupt in the midst of an iteration would leave weights, optimiser and counter apart. A
     second one is not held back, but in a launcher's processes: there the launcher passes on what

@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-from detectron2.config import CfgNode
 
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
-from sparsedet.training.data.held_out import part_validation
-from sparsedet.training.data.missing_share import where_missing
+from sparsedet.training.config.sections import StagedConfig
+from sparsedet.training.config.training_config import TrainingConfig
+from sparsedet.training.data.held_out import hold_out_validation
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
     PseudoLabels,
     read_pseudo_labels,
     usable,
+    where_missing,
     write_pseudo_labels,
 )
 from sparsedet.training.data.samples import training_images
@@ -32,10 +31,10 @@ from sparsedet.training.run_folder import RunFolder, RunInfo
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What the parts of a run need."""
+    """What the steps of a run need."""
 
     run: RunFolder
-    cfg: CfgNode
+    config: TrainingConfig
     seed: int
     dataset: Dataset
     """All annotations."""
@@ -51,30 +50,35 @@ class Steps:
 
     @classmethod
     def of(
-        cls, run: RunFolder, cfg: CfgNode, info: RunInfo, dataset: Dataset, callbacks: Callbacks
+        cls,
+        run: RunFolder,
+        config: TrainingConfig,
+        info: RunInfo,
+        dataset: Dataset,
+        callbacks: Callbacks,
     ) -> "Steps":
         """Part the annotations into those to learn from and those to measure on."""
         images = Path(info.images)
         labels, data = dataset, None
         hidden: Sequence[Box] = ()
-        if cfg.TEST.EVAL_PERIOD > 0:
+        if config.validation.eval_period > 0:
             if info.validation_images is not None:
                 data = ValidationData(read_coco(run.validation_data), Path(info.validation_images))
-            elif held_out := part_validation(dataset, cfg.SPARSEDET.VALIDATION.HELD_OUT, info.seed):
+            elif held_out := hold_out_validation(dataset, config.validation.held_out, info.seed):
                 labels, hidden = held_out.training, held_out.hidden
                 data = ValidationData(held_out.validation, images)
         # The bound is of a machine.
-        cache = PixelCache(cfg.DATALOADER.CACHE_MIB * 2**20 // processes.local_ranks())
+        cache = PixelCache(config.loader.cache_mib * 2**20 // processes.local_ranks())
         return cls(
             run,
-            cfg,
+            config,
             info.seed,
             dataset,
             labels,
             hidden,
             images,
             callbacks,
-            validator=None if data is None else Validator(cfg, run, data, cache),
+            validator=None if data is None else Validator(config, run, data, cache),
             cache=cache,
         )
 
@@ -84,13 +88,13 @@ class Steps:
             self.labels,
             self.images,
             extra_labels=found.labels,
-            ignored=(*found.doubtful, *self.hidden),
-            keep_unlabelled=not self.cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+            ignored=(*found.ignored, *self.hidden),
+            keep_unlabelled=not self.config.loader.filter_empty_annotations,
         )
         weights = train_stage(
             stage,
             images,
-            self.cfg,
+            self.config,
             self.run,
             seed=self.seed,
             on_progress=self.callbacks.on_progress,
@@ -103,8 +107,8 @@ class Steps:
         return weights
 
     def train_in_stages(self) -> Weights:
-        """Train, mine, go on with what was found, as often as the configuration says."""
-        *mining, last = stages(self.cfg)
+        """Train, mine, and train on with what was found, as often as the configuration says."""
+        *mining, last = stages(self.config.staged, self.config.solver.max_iter)
         found = NOTHING
         for stage in mining:
             path = self.run.mining / f"{stage.name}.json"
@@ -115,14 +119,13 @@ class Steps:
 
     def _mine(self, weights: Weights, path: Path) -> None:
         """Mine the training images, and write `path`."""
-        model = checkpoint.build(self.cfg)
+        model = checkpoint.build(self.config.node)
         model.load_state_dict(weights)
         # Hidden annotations explain detections as well as others; images set aside stay so.
         dataset = self.dataset.with_images(self.labels.images)
-        rule = self.cfg.SPARSEDET.STAGED
         mined = mine_by(
             model.eval(),
-            self.cfg,
+            self.config,
             dataset,
             self.images,
             self.run.info(),
@@ -130,21 +133,23 @@ class Steps:
             cache=self.cache,
             on_unreadable=self.callbacks.on_unreadable,
         )
-        found = PseudoLabels(mined.labels, mined.doubtful)
-        found = where_missing(found, mined.known, dataset, rule.MIN_MISSING)
-        found = usable(found, rule)
+        found = PseudoLabels(mined.labels, mined.ignored)
+        found = where_missing(found, mined.known, dataset, self.config.staged.min_missing)
+        found = usable(found, self.config.staged)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.callbacks.on_mined(found)
 
 
-def stages(cfg: Any) -> list[Stage]:
-    """Return the stages of `staged`: one run on one schedule, with a mining between two stages."""
-    total: int = cfg.SOLVER.MAX_ITER
-    rule = cfg.SPARSEDET.STAGED
-    inner = {round(share * total) for share in rule.MINE_AT}
-    bounds = sorted(
-        {0, total} | {bound for bound in inner if max(1, rule.MIN_ITER) <= bound < total}
-    )
+def stages(config: StagedConfig, total: int) -> list[Stage]:
+    """Return the stages of `staged`: one run on one schedule, with a mining between two stages.
+
+    Args:
+        config: when to mine.
+        total: iterations of the run.
+    """
+    inner = {round(share * total) for share in config.mine_at}
+    first = max(1, config.min_iter)
+    bounds = sorted({0, total} | {bound for bound in inner if first <= bound < total})
     parts = list(pairwise(bounds))
     return [
         Stage(

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.config import CfgNode
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
@@ -14,15 +14,11 @@ from sparsedet.annotations.coco import to_coco
 from sparsedet.atomic_io import atomic_folder, remove_half_written, write_text
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
-from sparsedet.modeling.weights.normalisation import follow_weights
 from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
-from sparsedet.training.config.constraints import check_batch_size, check_config, check_shares
-from sparsedet.training.config.loading import read_config
-from sparsedet.training.config.methods import apply_method
-from sparsedet.training.data.feedback_options import usable_feedback
-from sparsedet.training.data.samples import training_images, without_versions
+from sparsedet.training.config.training_config import TrainingConfig, read_config
+from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
@@ -30,9 +26,11 @@ from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.run_folder import RunFolder, RunInfo
 
+_NAMED_IN_ERRORS = 3
+
 
 def start_run(
-    cfg: CfgNode,
+    config: TrainingConfig,
     run: RunFolder,
     dataset: Dataset,
     images: Path,
@@ -46,11 +44,11 @@ def start_run(
     """Prepare a run folder: configuration, what the run is, and a copy of the training data.
 
     Args:
-        cfg: the configuration.
+        config: the configuration.
         run: the folder, which has to be empty where it exists.
         dataset: what to train on.
         images: the folder of its images.
-        source: where `dataset` was read, by which the run and errors name it.
+        source: where `dataset` was read; the run and errors name it so.
         method: the training method.
         seed: of everything that is drawn.
         device: cpu or cuda.
@@ -62,25 +60,24 @@ def start_run(
         ConfigError: when a value of the configuration is not usable, alone or with this dataset.
     """
     if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
-        hint = "--resume goes on with it; or choose" if run.info_file.exists() else "choose"
+        hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
     dataset = without_versions(dataset)
-    limit: int = cfg.DATALOADER.MAX_UNREADABLE
+    limit = config.loader.max_unreadable
     check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
     if not dataset.categories:
         raise ConfigError(f"{source}: no categories to train on")
-    check_batch_size(cfg, len(dataset.images), source)
-    check_shares(cfg, processes.ranks())
-    if validation is not None and cfg.TEST.EVAL_PERIOD > 0:
+    config.solver.check_batch_size(len(dataset.images), source)
+    config.solver.check_shares(processes.ranks())
+    if validation is not None and config.validation.eval_period > 0:
         check_validation(validation)
-    training_images(usable_feedback(dataset, cfg), images, keep_unlabelled=True)
-    cfg = prepare_config(cfg, method=method, seed=seed, classes=len(dataset.categories))
+    training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
+    config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
     # Before there is a folder: what can't be downloaded leaves nothing behind.
-    fetch_weights(cfg)
-    cfg.MODEL.DEVICE = device
-    cfg.OUTPUT_DIR = str(run.root)
+    fetch_weights(config.node)
+    config = config.with_values({"MODEL.DEVICE": device, "OUTPUT_DIR": str(run.root)})
     info = RunInfo(
-        run_id=_run_id(cfg, dataset, seed),
+        run_id=_run_id(config, dataset, seed),
         method=method,
         seed=seed,
         train=str(source),
@@ -94,54 +91,98 @@ def start_run(
         write_coco(dataset, prepared.training_data)
         if validation is not None:
             write_coco(validation.dataset, prepared.validation_data)
-        write_text(prepared.config, cfg.dump())
+        write_text(prepared.config, config.dump())
         prepared.write_info(info)
 
 
-def prepare_config(cfg: CfgNode, *, method: str, seed: int, classes: int) -> CfgNode:
-    """Return the configuration of a run: `cfg` with what method, seed and data decide.
+def check_same_run(
+    run: RunFolder,
+    *,
+    method: str | None,
+    seed: int | None,
+    dataset: Dataset | None,
+    config: TrainingConfig | None,
+    validation: Dataset | None = None,
+) -> None:
+    """Check that options which are given again are those of the run; None: not given.
+
+    Args:
+        run: the run to resume.
+        method: the training method.
+        seed: the seed.
+        dataset: the training annotations.
+        config: the prepared configuration.
+        validation: the validation annotations.
 
     Raises:
-        ConfigError: naming the key that has no usable value.
+        RunError: naming what differs.
     """
-    cfg = cfg.clone()
-    apply_method(cfg, method)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = classes
-    cfg.SEED = seed
-    follow_weights(cfg)
-    check_config(cfg)
-    return cfg
+    info = run.info()
+    differing = []
+    if method is not None and method != info.method:
+        differing.append(f"the run's method is {info.method}, not {method}")
+    if seed is not None and seed != info.seed:
+        differing.append(f"the run's seed is {info.seed}, not {seed}")
+    # As files: reading back rounds coordinates and fills in areas.
+    if dataset is not None and to_coco(dataset) != to_coco(read_coco(run.training_data)):
+        differing.append("the training annotations are not those that the run started with")
+    if validation is not None and read_config(run.config).validation.eval_period > 0:
+        known = read_coco(run.validation_data) if run.validation_data.exists() else None
+        if known is None or to_coco(validation) != to_coco(known):
+            differing.append("the run is not measured on the validation annotations on its way")
+    if config is not None:
+        keys = config.differing_keys(read_config(run.config))
+        if keys:
+            named = ", ".join(keys[:_NAMED_IN_ERRORS])
+            differing.append(f"the run's configuration has other values of {named}")
+    if differing:
+        raise RunError(
+            f"{run.root}: can't resume it: {'; '.join(differing)}; leave these options out, "
+            "or start another run with another -o"
+        )
+
+
+def use_images(run: RunFolder, images: Path) -> None:
+    """Set the folder of a run's images, which were moved."""
+    dataset = read_coco(run.training_data)
+    limit = read_config(run.config).loader.max_unreadable
+    check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
+    info, place = run.info(), str(images.resolve())
+    moved = info.validation_images is not None and not Path(info.validation_images).is_dir()
+    run.write_info(
+        replace(info, images=place, validation_images=place if moved else info.validation_images)
+    )
 
 
 def run_training(
     run: RunFolder, *, device: str | None = None, callbacks: Callbacks | None = None
 ) -> None:
-    """Train what `start_run` prepared, or go on with it where it was interrupted or killed.
+    """Train what `start_run` prepared, or resume it where it was interrupted or killed.
 
     Every step ends with a file that is written whole or not at all, and is not done again.
 
     Args:
         run: the run folder.
         device: cpu or cuda; None: that of the configuration.
-        callbacks: who is told about the progress.
+        callbacks: called on the way.
     """
     if run.model.exists():
         return
     callbacks = callbacks or Callbacks()
     info = run.info()
-    cfg = read_config(run.config)
+    config = read_config(run.config)
     if device is not None:
-        cfg.MODEL.DEVICE = device
-    # A run may go on in another number of processes than it was started in.
-    processes.first_does(lambda: check_shares(cfg, processes.ranks()))
+        config = config.with_values({"MODEL.DEVICE": device})
+    # A run may resume in another number of processes than it was started in.
+    processes.first_does(lambda: config.solver.check_shares(processes.ranks()))
     # A checkpoint's takes much room.
     processes.first_does(lambda: remove_half_written(run.root))
-    dataset = usable_feedback(read_coco(run.training_data), cfg)
-    steps = Steps.of(run, cfg, info, dataset, callbacks)
+    dataset = usable_feedback(read_coco(run.training_data), config.feedback)
+    steps = Steps.of(run, config, info, dataset, callbacks)
     if info.method == "staged":
         weights = steps.train_in_stages()
     else:
-        weights = steps.train(Stage(info.method, 0, cfg.SOLVER.MAX_ITER))
+        weights = steps.train(Stage(info.method, 0, config.solver.max_iter))
     if steps.validator is not None:
         weights = steps.validator.best_weights()
     processes.first_does(lambda: _finish(run, weights))
@@ -172,10 +213,7 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def _run_id(cfg: CfgNode, dataset: Dataset, seed: int) -> str:
+def _run_id(config: TrainingConfig, dataset: Dataset, seed: int) -> str:
     """Hash what determines a run's result; where it runs and is stored does not."""
-    cfg = cfg.clone()
-    cfg.OUTPUT_DIR = ""
-    cfg.MODEL.DEVICE = ""
-    parts: list[Any] = [cfg.dump(), to_coco(dataset), seed]
+    parts: list[Any] = [config.dump_result_keys(), to_coco(dataset), seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import torch
-from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -16,10 +15,11 @@ from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.runtime import processes
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.loader import Batch
 from sparsedet.training.engine.checkpoints import State
-from sparsedet.training.engine.ema import MovingAverage
 from sparsedet.training.engine.optimizer import (
+    ModelEMA,
     autocast_type,
     gradient_scaler,
     optimizer_and_schedule,
@@ -37,18 +37,18 @@ Weights = dict[str, Tensor]
 class Trainer:
     """Trains a model of one configuration; with several processes, each on a share of the batch."""
 
-    def __init__(self, cfg: CfgNode, seed: int) -> None:
+    def __init__(self, config: TrainingConfig, seed: int) -> None:
         torch.manual_seed(seed)
         self.seed = seed
         self.iteration = 0
         """Iterations that are done."""
-        self.model: nn.Module = checkpoint.build(cfg).train()
-        self.device = torch.device(cfg.MODEL.DEVICE)
-        self.average: MovingAverage | None = None
-        self._cfg = cfg
-        self._optimizer, self._schedule = optimizer_and_schedule(cfg, self.model)
-        self._precision = autocast_type(cfg)
-        self._scaler = gradient_scaler(cfg)
+        self.model: nn.Module = checkpoint.build(config.node).train()
+        self.device = torch.device(config.model.device)
+        self.average: ModelEMA | None = None
+        self._config = config
+        self._optimizer, self._schedule = optimizer_and_schedule(config, self.model)
+        self._precision = autocast_type(config.solver, self.device)
+        self._scaler = gradient_scaler(self._precision, self.device)
         if self._scaler.is_enabled():
             # Until the scale is found, iterations change nothing; their learning rates are over.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
@@ -58,7 +58,7 @@ class Trainer:
         """Go on from a state, or without one begin with initial weights at an iteration."""
         if state is None:
             self.iteration = iteration
-            load_initial_weights(self.model, self._cfg)
+            load_initial_weights(self.model, self._config.node)
         else:
             self.model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -67,15 +67,15 @@ class Trainer:
                 # A run that began on a CPU has none.
                 self._scaler.load_state_dict(state["scaler"])
             self.iteration = state["iteration"]
-        if self._cfg.SOLVER.EMA_DECAY > 0:
-            self.average = MovingAverage(self.model, self._cfg.SOLVER.EMA_DECAY)
+        if self._config.solver.ema_decay > 0:
+            self.average = ModelEMA(self.model, self._config.solver.ema_decay)
             if state is not None:
                 self.average.load_state_dict(state["average"])
         if processes.ranks() > 1:
             self._parallel = processes.parallel(self.model)
 
     def state(self) -> State:
-        """Return all that a training goes on from."""
+        """Return all that a training resumes from."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -157,7 +157,7 @@ class Trainer:
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
         """Part the batch into what is on the device at once."""
-        count: int = self._cfg.SOLVER.ACCUMULATION
+        count = self._config.solver.accumulation
         size = -(-len(batch) // count)
         return [batch[start : start + size] for start in range(0, len(batch), size)]
 
@@ -165,7 +165,7 @@ class Trainer:
         """Add a part's gradients; return its losses in this process."""
         if self._parallel is None:
             return self._losses(self.model, part, parts)
-        # Processes exchange their gradients once per iteration, behind the last part.
+        # Processes exchange their gradients once per iteration, after the last part.
         with nullcontext() if last else self._parallel.no_sync():
             return self._losses(self._parallel, part, parts)
 

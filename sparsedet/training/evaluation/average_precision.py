@@ -17,6 +17,7 @@ from sparsedet.annotations.entries import xywh
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import Detections, OnImage, detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.evaluation.voc_ap import voc_ap
 from sparsedet.training.run_folder import RunFolder, class_ids
 
@@ -54,7 +55,7 @@ class Evaluation:
 
 def evaluate_run(
     run: RunFolder,
-    cfg: Any,
+    config: TrainingConfig,
     dataset: Dataset,
     images: Path,
     *,
@@ -63,8 +64,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate the run's finished model on a dataset."""
     ids = class_ids(run.info(), dataset)
-    model = build_for_inference(cfg, run.finished_model(), device)
-    found = detect_all(model, cfg, dataset.images, images, ids, on_image)
+    model = build_for_inference(config.node, run.finished_model(), device)
+    found = detect_all(model, config, dataset.images, images, ids, on_image)
     return evaluate(found, dataset)
 
 

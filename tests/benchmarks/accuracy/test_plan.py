@@ -43,7 +43,7 @@ def test_more_seeds_are_of_all_boxes() -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_every_planned_cell_has_its_counterparts(name: str) -> None:
     planned = cells(name, PLANS[name], iterations=8, config="lite0_fpn")
-    assert {configuration(one).SOLVER.MAX_ITER for one in planned} == {8}
+    assert {configuration(one).solver.max_iter for one in planned} == {8}
     staged = [one for one in planned if one.method == "staged"]
     for one in staged:
         as_it_is = one.model_copy(update={"variant": "", "overrides": ()})

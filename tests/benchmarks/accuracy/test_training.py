@@ -11,7 +11,7 @@ from benchmarks.accuracy.data import FullData, inner
 from benchmarks.accuracy.plan import Cell
 from benchmarks.accuracy.record import Record
 from benchmarks.accuracy.training import Clock, train_cell
-from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.callbacks import StageProgress
 from tests.benchmarks.accuracy.records import cell
 
 

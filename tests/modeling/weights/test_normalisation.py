@@ -3,8 +3,8 @@
 import pytest
 
 from sparsedet.errors import ConfigError
-from sparsedet.training.config.loading import load_config, set_key
-from sparsedet.training.engine.train import prepare_config
+from sparsedet.training.config.key_values import set_key
+from sparsedet.training.config.training_config import TrainingConfig, load_node
 
 IMAGENET = ("RGB", [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 HALVES = ("RGB", [127.5] * 3, [127.5] * 3)
@@ -39,17 +39,17 @@ ZOO = "detectron2://ImageNetPretrained"
 def test_they_follow_the_weights(
     config: str, pairs: str, expected: tuple[str, list[float], list[float]]
 ) -> None:
-    cfg = load_config(config, pairs.split())
+    cfg = load_node(config, pairs.split())
     assert (cfg.INPUT.FORMAT, list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)) == expected
 
 
 def test_so_do_the_stride_of_a_resnet_and_the_epsilon_of_a_timm_model() -> None:
-    msra = load_config("r50_fpn", ["MODEL.WEIGHTS", f"{ZOO}/MSRA/R-50.pkl"])
+    msra = load_node("r50_fpn", ["MODEL.WEIGHTS", f"{ZOO}/MSRA/R-50.pkl"])
     assert msra.MODEL.RESNETS.STRIDE_IN_1X1
-    assert not load_config("r50_fpn").MODEL.RESNETS.STRIDE_IN_1X1
-    timm = load_config("lite0_fpn", ["MODEL.WEIGHTS", "timm", "MODEL.TIMM.NAME", "resnet18"])
+    assert not load_node("r50_fpn").MODEL.RESNETS.STRIDE_IN_1X1
+    timm = load_node("lite0_fpn", ["MODEL.WEIGHTS", "timm", "MODEL.TIMM.NAME", "resnet18"])
     assert timm.MODEL.TIMM.BATCH_NORM_EPS == 0
-    assert load_config("lite0_fpn").MODEL.TIMM.BATCH_NORM_EPS == 0.001
+    assert load_node("lite0_fpn").MODEL.TIMM.BATCH_NORM_EPS == 0.001
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ def test_so_do_the_stride_of_a_resnet_and_the_epsilon_of_a_timm_model() -> None:
 def test_a_choice_that_contradicts_the_weights_names_what_they_need(pairs: str, key: str) -> None:
     needs = r"needs INPUT.FORMAT RGB, MODEL.PIXEL_MEAN \[127.*, MODEL.PIXEL_STD \[128"
     with pytest.raises(ConfigError, match=f"{key}.*{needs}"):
-        load_config("lite0_fpn", pairs.split())
+        load_node("lite0_fpn", pairs.split())
 
 
 def test_weights_that_are_set_later_are_followed_or_contradicted() -> None:
-    cfg = load_config("sparsedet_r101_fpn_coco")
+    cfg = load_node("sparsedet_r101_fpn_coco")
     set_key(cfg, "MODEL.WEIGHTS", "torchvision:resnet101")
-    prepared = prepare_config(cfg, method="plain", seed=1, classes=2)
-    assert prepared.INPUT.FORMAT == "RGB"
-    assert IMAGENET[2] == prepared.MODEL.PIXEL_STD
+    prepared = TrainingConfig.of(cfg).prepared(method="plain", seed=1, classes=2)
+    assert prepared.input.format == "RGB"
+    assert IMAGENET[2] == prepared.node.MODEL.PIXEL_STD
 
-    cfg = load_config("lite0_fpn")
+    cfg = load_node("lite0_fpn")
     set_key(cfg, "MODEL.WEIGHTS", "timm")
     with pytest.raises(ConfigError, match="PIXEL_MEAN is"):
-        prepare_config(cfg, method="plain", seed=1, classes=2)
+        TrainingConfig.of(cfg).prepared(method="plain", seed=1, classes=2)

@@ -1,4 +1,4 @@
-"""Pasting: objects lie where their boxes say, and hide nothing that is known of an image."""
+"""Copy-paste: objects lie where their boxes say, and hide nothing that is known of an image."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,22 +11,20 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Image
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.copy_paste import (
-    Donors,
-    Paste,
-    PasteRule,
-    draw_pastes,
-    paste_rule,
+    ObjectBank,
+    PastedObject,
+    draw_copy_paste,
     takes_objects,
     with_pasted,
 )
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.config.sections import CopyPasteConfig
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 SIZE = (120, 160)
 BOX = (60.0, 40.0, 100.0, 70.0)
 AT_THE_LEFT, IN_THE_CORNER = (1.0, 40.0, 41.0, 70.0), (118.0, 88.0, 158.0, 118.0)
 BLACK, GREY, DARKER, WHITE = 0, 50, 150, 250
-RULE = PasteRule(most=3, labels=6, scales=(0.7, 1.4), mirrored=True)
+CONFIG = CopyPasteConfig()
 
 Row = tuple[Role, tuple[float, ...], int]
 
@@ -44,8 +42,8 @@ def training_image(*rows: Row, id: int = 1, shrunk: tuple[int, int] = (1, 1)) ->
     )
 
 
-def donors_of(*rows: Row, **kwargs: Any) -> Donors:
-    return Donors(PackedImages([training_image(*rows, id=2, **kwargs)]))
+def bank_of(*rows: Row, **kwargs: Any) -> ObjectBank:
+    return ObjectBank(PackedDataset([training_image(*rows, id=2, **kwargs)]))
 
 
 def scene(box: tuple[float, ...] = BOX) -> NDArray[np.uint8]:
@@ -60,24 +58,25 @@ def scene(box: tuple[float, ...] = BOX) -> NDArray[np.uint8]:
 def draw(
     seed: int,
     *boxes: tuple[float, ...],
-    donors: Donors | None = None,
-    rule: PasteRule = RULE,
+    bank: ObjectBank | None = None,
+    config: CopyPasteConfig = CONFIG,
+    mirrors: bool = True,
     id: int = 1,
-) -> list[Paste]:
+) -> list[PastedObject]:
     """Draw what is pasted into an image with these boxes."""
-    return draw_pastes(
+    return draw_copy_paste(
         training_image(*((Role.LABEL, box, 0) for box in boxes), id=id),
         SIZE,
-        donors or donors_of((Role.LABEL, BOX, 7)),
-        rule,
+        bank or bank_of((Role.LABEL, BOX, 7)),
+        config,
         np.random.default_rng(seed),
         lambda height, width: SIZE,
+        mirrors=mirrors,
     )
 
 
-def one_object(**changes: Any) -> PasteRule:
-    rule = {"most": 1, "labels": 6, "scales": (1.0, 1.0), "mirrored": False}
-    return PasteRule(**{**rule, **changes})
+def one_object(scale: float = 1.0) -> CopyPasteConfig:
+    return CopyPasteConfig(max_objects=1, scale=(scale, scale))
 
 
 @pytest.mark.parametrize("box", [BOX, AT_THE_LEFT, IN_THE_CORNER])
@@ -86,40 +85,39 @@ def one_object(**changes: Any) -> PasteRule:
 def test_an_object_lies_where_its_box_says(
     box: tuple[float, ...], scale: float, mirrored: bool
 ) -> None:
-    donors = donors_of((Role.LABEL, box, 7), shrunk=(3, 2))
+    bank = bank_of((Role.LABEL, box, 7), shrunk=(3, 2))
     seen = set()
     for seed in range(20):
-        rule = one_object(scales=(scale, scale), mirrored=mirrored)
-        (paste,) = draw(seed, donors=donors, rule=rule)
-        assert paste.donor_size == SIZE
+        (one,) = draw(seed, bank=bank, config=one_object(scale), mirrors=mirrored)
+        assert one.source_size == SIZE
         image = np.full((*SIZE, 3), BLACK, dtype=np.uint8)
-        paste.onto(image, scene(box))
-        left, top, right, bottom = paste.box
+        one.paste(scene(box), image)
+        left, top, right, bottom = one.box
         assert (right - left, bottom - top) == pytest.approx((40 * scale, 30 * scale), abs=1.5)
         inside = image[round(top) + 2 : round(bottom) - 2, round(left) + 2 : round(right) - 2, 0]
         assert inside.min() > DARKER - 10
         halves = inside[:, :10].mean(), inside[:, -10:].mean()
-        expected = (WHITE, DARKER) if paste.mirrored else (DARKER, WHITE)
+        expected = (WHITE, DARKER) if one.mirrored else (DARKER, WHITE)
         assert halves == pytest.approx(expected, abs=5)
-        # Around the box the donor's ground fades out; farther away nothing is changed.
+        # Around the box the source's ground fades out; farther away nothing is changed.
         object_seen = (image[..., 0] > GREY + 50).nonzero()
         for edges, (low, high) in zip(object_seen, ((top, bottom), (left, right)), strict=True):
             assert (edges.min(), edges.max() + 1) == pytest.approx((low, high), abs=1.5)
-        x0, y0, x1, y1 = paste.place
+        x0, y0, x1, y1 = one.place
         away = np.ones(SIZE, dtype=bool)
         away[y0:y1, x0:x1] = False
         assert (image[away] == BLACK).all()
-        seen.add((paste.mirrored, paste.place))
+        seen.add((one.mirrored, one.place))
     assert {flag for flag, _ in seen} == ({False, True} if mirrored else {False})
     assert len({place for _, place in seen}) > 10
 
 
 def test_the_surroundings_of_an_object_fade_out() -> None:
-    (paste,) = draw(1, rule=one_object())
+    (one,) = draw(1, config=one_object(), mirrors=False)
     image = np.full((*SIZE, 3), BLACK, dtype=np.uint8)
-    paste.onto(image, scene())
-    left, top, _, bottom = paste.box.round().astype(int)
-    margin = image[(top + bottom) // 2, paste.place[0] : left, 0].astype(int)
+    one.paste(scene(), image)
+    left, top, _, bottom = one.box.round().astype(int)
+    margin = image[(top + bottom) // 2, one.place[0] : left, 0].astype(int)
     assert len(margin) == 6
     assert (np.diff(margin) > 0).all()
     assert 0 < margin[0] < 10
@@ -135,45 +133,45 @@ def test_what_else_is_known_of_a_crop_comes_to_be_ignored() -> None:
         (Role.IGNORE_REGION, (110.0, 80.0, 120.0, 90.0), 0),
     ]
     # Of the neighbour, four columns of pixels are in the margin of the object.
-    donors, rule = donors_of(*rows), one_object(mirrored=True)
-    both = [draw(seed, donors=donors, rule=rule) for seed in range(9)]
-    for (paste,) in both:
-        x = paste.box[0] - 6 if paste.mirrored else paste.box[2] + 2
-        assert paste.others.tolist() == [[x, paste.box[1] + 10, x + 4, paste.box[1] + 20]]
-    assert {paste.mirrored for (paste,) in both} == {False, True}
-    result = with_pasted(training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1)), [paste])
+    bank = bank_of(*rows)
+    both = [draw(seed, bank=bank, config=one_object()) for seed in range(9)]
+    for (one,) in both:
+        x = one.box[0] - 6 if one.mirrored else one.box[2] + 2
+        assert one.others.tolist() == [[x, one.box[1] + 10, x + 4, one.box[1] + 20]]
+    assert {one.mirrored for (one,) in both} == {False, True}
+    result = with_pasted(training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1)), [one])
     assert result.roles.tolist() == [Role.LABEL, Role.LABEL, Role.IGNORE_REGION]
-    assert result.boxes[2].tolist() == paste.others[0].tolist()
+    assert result.boxes[2].tolist() == one.others[0].tolist()
 
 
 def test_objects_hide_nothing_that_is_known_of_the_image() -> None:
     known = [(5.0, 5.0, 60.0, 60.0), (100.0, 60.0, 150.0, 110.0)]
-    counts = Counter()
+    counts: Counter[int] = Counter()
     for seed in range(60):
-        pastes = draw(seed, *known)
-        counts[len(pastes)] += 1
+        pasted = draw(seed, *known)
+        counts[len(pasted)] += 1
         earlier = list(known)
-        for paste in pastes:
-            x0, y0, x1, y1 = paste.place
+        for one in pasted:
+            x0, y0, x1, y1 = one.place
             assert 0 <= x0 < x1 <= SIZE[1]
             assert 0 <= y0 < y1 <= SIZE[0]
             for left, top, right, bottom in earlier:
                 width, height = min(right, x1) - max(left, x0), min(bottom, y1) - max(top, y0)
                 covered = max(width, 0) * max(height, 0)
                 assert covered <= 0.1 * (right - left) * (bottom - top) + 1e-3
-            earlier.append(tuple(paste.box.tolist()))
+            earlier.append(tuple(one.box.tolist()))
     assert {1, 2} <= set(counts) <= {0, 1, 2, 3}
 
 
 def test_where_there_is_no_room_nothing_is_pasted() -> None:
     everywhere = [(x, y, x + 8.0, y + 8.0) for x in range(0, 160, 8) for y in range(0, 120, 8)]
     assert draw(1, *everywhere) == []
-    assert draw(1, rule=one_object(scales=(5.0, 5.0))) == []
+    assert draw(1, config=one_object(5.0)) == []
 
 
 @pytest.mark.parametrize("box", [(50.0, 50.0, 51.0, 51.0), (50.0, 50.0, 50.0, 60.0)])
 def test_what_is_too_small_to_be_seen_is_not_pasted(box: tuple[float, ...]) -> None:
-    assert draw(1, donors=donors_of((Role.LABEL, box, 7)), rule=one_object()) == []
+    assert draw(1, bank=bank_of((Role.LABEL, box, 7)), config=one_object()) == []
 
 
 def test_an_image_takes_no_objects_of_its_own() -> None:
@@ -185,10 +183,10 @@ def test_rare_classes_are_pasted_as_often_and_mined_objects_never() -> None:
     common = [(Role.LABEL, (10.0 * k, 0.0, 10.0 * k + 9, 9.0), 0) for k in range(9)]
     other = [(Role.MINED, BOX, 2), (Role.IGNORE_REGION, BOX, 3), (Role.VERIFIED_NEGATIVE, BOX, 4)]
     last = training_image(*other, (Role.LABEL, BOX, 5), id=2)
-    donors = Donors(PackedImages([training_image(*common, id=1), last]))
-    assert len(donors) == 10
+    bank = ObjectBank(PackedDataset([training_image(*common, id=1), last]))
+    assert len(bank) == 10
     rng = np.random.default_rng(0)
-    drawn = [donors.draw(rng) for _ in range(400)]
+    drawn = [bank.draw(rng) for _ in range(400)]
     classes = Counter(int(image.classes[row]) for image, row in drawn)
     assert set(classes) == {0, 5}
     assert 150 < classes[5] < 250
@@ -216,24 +214,16 @@ def test_images_take_objects_the_more_often_the_fewer_labels_they_have(
 ) -> None:
     image = training_image(*((role, BOX, 1) for role in roles))
     rng = np.random.default_rng(0)
-    taken = np.mean([takes_objects(image, RULE, rng) for _ in range(600)])
+    taken = np.mean([takes_objects(image, CONFIG, rng) for _ in range(600)])
     assert taken == (share if share in (0, 1) else pytest.approx(share, abs=0.07))
 
 
 def test_pasted_objects_are_labels_behind_the_others() -> None:
     image = training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1), (Role.IGNORE_REGION, BOX, 0))
-    pastes = draw(3)
-    result = with_pasted(image, pastes)
+    pasted = draw(3)
+    result = with_pasted(image, pasted)
     assert result.boxes.dtype == np.float32
-    assert result.boxes[2:].tolist() == [paste.box.tolist() for paste in pastes]
-    assert result.classes.tolist() == [1, 0, *[7] * len(pastes)]
-    assert result.roles.tolist() == [Role.LABEL, Role.IGNORE_REGION, *[Role.LABEL] * len(pastes)]
+    assert result.boxes[2:].tolist() == [one.box.tolist() for one in pasted]
+    assert result.classes.tolist() == [1, 0, *[7] * len(pasted)]
+    assert result.roles.tolist() == [Role.LABEL, Role.IGNORE_REGION, *[Role.LABEL] * len(pasted)]
     assert with_pasted(image, []) is image
-
-
-def test_the_rule_is_the_configurations() -> None:
-    keys = [
-        *("SPARSEDET.STAGED.PASTE_LABELS", "9", "SPARSEDET.STAGED.PASTES", "5"),
-        *("SPARSEDET.STAGED.PASTE_SCALE", "(0.5, 2.0)", "INPUT.RANDOM_FLIP", "none"),
-    ]
-    assert paste_rule(load_config("lite0_fpn", keys)) == PasteRule(5, 9, (0.5, 2.0), False)

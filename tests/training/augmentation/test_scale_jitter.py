@@ -1,12 +1,13 @@
-"""Zoomed images: boxes stay on their objects, and what is cut off says nothing."""
+"""Scale jitter: boxes stay on their objects, and what is cut off says nothing."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sparsedet.modeling.targets import Role
-from sparsedet.training.augmentation.scale_jitter import ZoomRule, clip, draw_zoom, zoom_rule
-from sparsedet.training.config.loading import load_config
+from sparsedet.training.augmentation.scale_jitter import clip_boxes, draw_scale_jitter
+from sparsedet.training.config.sections import ScaleJitterConfig
+from sparsedet.training.config.training_config import load_config
 
 SIZE = (120, 160)
 BOX = (60.0, 40.0, 100.0, 80.0)
@@ -21,12 +22,12 @@ def scene() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("scales", [(0.4, 0.9), (1.1, 1.5), (0.7, 1.4)])
 def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
-    rule = ZoomRule(1.0, scales, (GREY, GREY, GREY))
+    config = ScaleJitterConfig(scale=scales)
     boxes = np.array([BOX], dtype=np.float32)
     errors = []
     for seed in range(40):
-        zoom = draw_zoom(SIZE, rule, np.random.default_rng(seed))
-        view, (moved,) = zoom.of_pixels(scene()), zoom.of_boxes(boxes)
+        drawn = draw_scale_jitter(SIZE, config, (GREY,) * 3, np.random.default_rng(seed))
+        view, (moved,) = drawn.apply_image(scene()), drawn.apply_boxes(boxes)
         assert view.shape == (*SIZE, 3)
         (left, top, right, bottom) = moved
         scale = (right - left) / 40
@@ -34,7 +35,7 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
         assert scales[0] <= scale <= scales[1]
         # The share of each pixel that is white, summed up: what the object covers.
         white = (view[..., 0].astype(float) - GREY) / (WHITE - GREY)
-        inside = clip(moved[None], np.array([Role.LABEL]), SIZE)[0][0]
+        inside = clip_boxes(moved[None], np.array([Role.LABEL]), SIZE)[0][0]
         assert white.sum() == pytest.approx(
             (inside[2] - inside[0]) * (inside[3] - inside[1]), rel=0.03, abs=30
         )
@@ -61,14 +62,16 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
             id="most of a rejected box",
         ),
         pytest.param((-30, 10, -10, 20), Role.LABEL, None, id="outside"),
-        pytest.param((170, 10, 190, 20), Role.IGNORE_REGION, None, id="a doubtful box outside"),
+        pytest.param((170, 10, 190, 20), Role.IGNORE_REGION, None, id="an ignore region outside"),
         pytest.param((-80, -60, 240, 180), Role.EXHAUSTIVE, Role.EXHAUSTIVE, id="the whole image"),
     ],
 )
 def test_what_is_cut_off_is_neither_learned_nor_punished(
     box: tuple[float, ...], role: Role, expected: Role | None
 ) -> None:
-    clipped, (new_role,), (stays,) = clip(np.array([box], dtype=np.float32), np.array([role]), SIZE)
+    clipped, (new_role,), (stays,) = clip_boxes(
+        np.array([box], dtype=np.float32), np.array([role]), SIZE
+    )
     assert stays == (expected is not None)
     if expected is not None:
         assert new_role == expected
@@ -79,9 +82,10 @@ def test_what_is_cut_off_is_neither_learned_nor_punished(
 def test_the_frame_has_the_colour_of_nothing() -> None:
     """As BGR, in whatever order the network wants its colours."""
     mean = ["MODEL.PIXEL_MEAN", "[1.0, 2.0, 3.0]", "MODEL.WEIGHTS", ""]
-    assert zoom_rule(load_config("lite0_fpn", mean)).fill == (3.0, 2.0, 1.0)
+    fill = load_config("lite0_fpn", mean).input.fill
+    assert fill == (3.0, 2.0, 1.0)
     bgr = load_config("lite0_fpn", [*mean, "INPUT.FORMAT", "BGR"])
-    assert zoom_rule(bgr).fill == (1.0, 2.0, 3.0)
-    rule = ZoomRule(1.0, (0.5, 0.5), (3.0, 2.0, 1.0))
-    view = draw_zoom(SIZE, rule, np.random.default_rng(0)).of_pixels(scene())
+    assert bgr.input.fill == (1.0, 2.0, 3.0)
+    half = ScaleJitterConfig(scale=(0.5, 0.5))
+    view = draw_scale_jitter(SIZE, half, fill, np.random.default_rng(0)).apply_image(scene())
     assert ((view == (3, 2, 1)).all(axis=-1)).sum() > SIZE[0] * SIZE[1] / 2

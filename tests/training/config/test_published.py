@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from sparsedet.annotations import write_coco
 from sparsedet.cli.app import app
 from sparsedet.errors import ConfigError
-from sparsedet.training.config.loading import read_config
 from sparsedet.training.config.published import read_published
+from sparsedet.training.config.training_config import read_config
 from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes
 
@@ -61,7 +61,7 @@ def test_coco_values() -> None:
     assert (command.method, command.seed) == ("end-to-end", 1234)
     assert (command.train, command.test) == ("split1_30p", "coco_val")
     assert command.output == "experiments_coco_fpn/split1_30p"
-    cfg = command.cfg
+    cfg = command.config.node
     assert cfg.MODEL.RESNETS.DEPTH == 101
     assert cfg.MODEL.PIXEL_MEAN == [103.53, 116.28, 123.675]
     assert cfg.INPUT.FORMAT == "BGR"
@@ -75,7 +75,7 @@ def test_coco_values() -> None:
 
 
 def test_voc_values() -> None:
-    cfg = read_published(VOC, None).cfg
+    cfg = read_published(VOC, None).config.node
     assert (cfg.SOLVER.STEPS, cfg.SOLVER.MAX_ITER) == ((12000, 16000), 18000)
     assert cfg.SOLVER.WARMUP_ITERS == 100
     assert cfg.SPARSEDET.PSEUDO_POSITIVES.START_ITER == 9000
@@ -83,7 +83,7 @@ def test_voc_values() -> None:
 
 def test_published_configuration_files_have_ours_in_their_place() -> None:
     command = read_published(COCO, "configs/faster_rcnn_R_101_FPN_3x_voc_18k.yaml")
-    assert command.cfg.SOLVER.MAX_ITER == 18000
+    assert command.config.solver.max_iter == 18000
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_published_configuration_files_have_ours_in_their_place() -> None:
     ],
 )
 def test_own_keys_reach_their_readable_names(change: list[str], key: str, value: object) -> None:
-    assert read_published(COCO + change, None).cfg.SPARSEDET.PSEUDO_POSITIVES[key] == value
+    assert read_published(COCO + change, None).config.node.SPARSEDET.PSEUDO_POSITIVES[key] == value
 
 
 def test_without_fixmatch_it_is_a_plain_detector() -> None:
@@ -174,4 +174,4 @@ def test_a_published_command_trains(
     run = RunFolder(Path(output))
     assert (run.info().method, run.info().seed) == ("end-to-end", 1234)
     assert run.model.is_file()
-    assert read_config(run.config).SPARSEDET.PSEUDO_POSITIVES.LOSS_WEIGHT == 1.0
+    assert read_config(run.config).node.SPARSEDET.PSEUDO_POSITIVES.LOSS_WEIGHT == 1.0

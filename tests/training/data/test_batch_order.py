@@ -5,20 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectron2.config import CfgNode
 
 from sparsedet.annotations import Image
 from sparsedet.modeling.targets import Role
+from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.batch_order import BatchOrder, repeat_factors
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from tests.training.conftest import short_config
 
 COMMON, RARE, RAREST = 0, 1, 2
 
 
-def images(*classes: list[int], width: int = 320) -> PackedImages:
+def images(*classes: list[int], width: int = 320) -> PackedDataset:
     """One image for each list of classes."""
-    return PackedImages(
+    return PackedDataset(
         TrainingImage(
             Image(number, f"{number}.png", width, 240),
             Path(),
@@ -30,10 +30,14 @@ def images(*classes: list[int], width: int = 320) -> PackedImages:
     )
 
 
+def order_of(shown: PackedDataset, config: TrainingConfig, seed: int) -> BatchOrder:
+    return BatchOrder(shown, config.loader, batch_size=config.solver.batch_size, seed=seed)
+
+
 LONG_TAIL = images(*[[COMMON, COMMON]] * 12, [COMMON, RARE], [RARE, RARE], [RARE, RAREST], [])
 
 
-def balanced(threshold: float = 0.5) -> CfgNode:
+def balanced(threshold: float = 0.5) -> TrainingConfig:
     return short_config(
         8,
         *("DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler"),
@@ -44,8 +48,8 @@ def balanced(threshold: float = 0.5) -> CfgNode:
 
 def test_a_single_image_of_its_orientation_is_not_repeated() -> None:
     wide = images(*[[COMMON]] * 9)
-    mixed = PackedImages([*(wide[place] for place in range(9)), images([COMMON], width=120)[0]])
-    order = BatchOrder(mixed, short_config(8, "SOLVER.IMS_PER_BATCH", "5"), seed=1)
+    mixed = PackedDataset([*(wide[place] for place in range(9)), images([COMMON], width=120)[0]])
+    order = order_of(mixed, short_config(8, "SOLVER.IMS_PER_BATCH", "5"), seed=1)
     assert order.batches_per_epoch == 2
     seen = Counter(int(place) for batch in range(2) for place in order.batch(batch))
     assert seen == dict.fromkeys(range(10), 1)
@@ -72,13 +76,13 @@ def test_what_is_not_a_label_makes_no_class() -> None:
     ignored = TrainingImage(
         image.source, image.folder, image.boxes, image.classes, np.array([Role.IGNORE_REGION])
     )
-    assert repeat_factors(PackedImages([image, image, ignored]), 1.0).tolist() == pytest.approx(
+    assert repeat_factors(PackedDataset([image, image, ignored]), 1.0).tolist() == pytest.approx(
         [1.5**0.5, 1.5**0.5, 1]
     )
 
 
 def test_epochs_repeat_images_as_often_as_their_factors_say() -> None:
-    order = BatchOrder(LONG_TAIL, balanced(), seed=3)
+    order = order_of(LONG_TAIL, balanced(), seed=3)
     epochs = 400
     seen: Counter[int] = Counter()
     for iteration in range(order.batches_per_epoch * epochs):
@@ -91,18 +95,18 @@ def test_epochs_repeat_images_as_often_as_their_factors_say() -> None:
 
 
 def test_a_batch_depends_on_seed_and_iteration_alone() -> None:
-    one, other = (BatchOrder(LONG_TAIL, balanced(), seed=3) for _ in range(2))
+    one, other = (order_of(LONG_TAIL, balanced(), seed=3) for _ in range(2))
     forward = [one.batch(iteration).tolist() for iteration in range(30)]
     assert [other.batch(iteration).tolist() for iteration in reversed(range(30))] == forward[::-1]
-    assert BatchOrder(LONG_TAIL, balanced(), seed=4).batch(0).tolist() != forward[0]
+    assert order_of(LONG_TAIL, balanced(), seed=4).batch(0).tolist() != forward[0]
     epochs = np.reshape(forward, (-1, one.batches_per_epoch * 4))
     assert len({tuple(sorted(shown)) for shown in epochs.tolist()}) > 1
 
 
-@pytest.mark.parametrize("cfg", [balanced(), short_config(8, "SOLVER.IMS_PER_BATCH", "4")])
-def test_a_batch_has_one_orientation_where_asked_for(cfg: CfgNode) -> None:
-    mixed = PackedImages([*LONG_TAIL[:6], *LONG_TAIL[12:], *images(*[[RARE]] * 7, width=100)])
-    order = BatchOrder(mixed, cfg, seed=3)
+@pytest.mark.parametrize("config", [balanced(), short_config(8, "SOLVER.IMS_PER_BATCH", "4")])
+def test_a_batch_has_one_orientation_where_asked_for(config: TrainingConfig) -> None:
+    mixed = PackedDataset([*LONG_TAIL[:6], *LONG_TAIL[12:], *images(*[[RARE]] * 7, width=100)])
+    order = order_of(mixed, config, seed=3)
     portrait = [len(mixed) - 7 <= place for place in range(len(mixed))]
     kinds = [
         {portrait[place] for place in order.batch(iteration)}

@@ -6,7 +6,7 @@ import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.data.held_out import part_validation
+from sparsedet.training.data.held_out import hold_out_validation
 
 IMAGES = tuple(Image(number, f"{number}.png", 100, 100) for number in range(1, 41))
 BOXES = tuple(
@@ -26,7 +26,7 @@ def vouched(count: int) -> Dataset:
 
 @pytest.mark.parametrize(("exhaustive", "aside"), [(2, 1), (10, 1), (20, 2), (40, 4)])
 def test_a_share_of_the_exhaustive_images_is_set_aside(exhaustive: int, aside: int) -> None:
-    parts = part_validation(vouched(exhaustive), 0.1, seed=1)
+    parts = hold_out_validation(vouched(exhaustive), 0.1, seed=1)
     assert parts is not None
     assert len(parts.validation.images) == aside
     assert all(image.exhaustive for image in parts.validation.images)
@@ -37,7 +37,7 @@ def test_a_share_of_the_exhaustive_images_is_set_aside(exhaustive: int, aside: i
 
 @pytest.mark.parametrize("exhaustive", [0, 1])
 def test_elsewhere_a_share_of_the_annotations_is_hidden(exhaustive: int) -> None:
-    parts = part_validation(vouched(exhaustive), 0.1, seed=1)
+    parts = hold_out_validation(vouched(exhaustive), 0.1, seed=1)
     assert parts is not None
     assert 10 <= len(parts.hidden) <= 30
     assert list(parts.validation.boxes) == list(parts.hidden)
@@ -48,10 +48,10 @@ def test_elsewhere_a_share_of_the_annotations_is_hidden(exhaustive: int) -> None
 
 
 def test_the_same_seed_hides_the_same() -> None:
-    first, again, other = (part_validation(DATASET, 0.1, seed) for seed in (1, 1, 2))
+    first, again, other = (hold_out_validation(DATASET, 0.1, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-    backwards = part_validation(replace(DATASET, boxes=BOXES[::-1]), 0.1, seed=1)
+    backwards = hold_out_validation(replace(DATASET, boxes=BOXES[::-1]), 0.1, seed=1)
     assert first is not None
     assert backwards is not None
     assert backwards.hidden == first.hidden[::-1]
@@ -60,13 +60,13 @@ def test_the_same_seed_hides_the_same() -> None:
 def test_what_a_split_leaves_is_hidden_like_anything_else() -> None:
     """Both draw by seed, image and box; the same seed must not make the same choice."""
     sparse, _ = remove_boxes(DATASET, load_recipe("random").with_drop(0.5), 1)
-    parts = part_validation(sparse, 0.4, seed=1)
+    parts = hold_out_validation(sparse, 0.4, seed=1)
     assert parts is not None
     assert 0.25 < len(parts.hidden) / len(sparse.boxes) < 0.55
 
 
 def test_no_box_is_hidden_where_none_would_be_left() -> None:
-    found = [part_validation(DATASET.with_boxes(BOXES[:2]), 0.9, seed) for seed in range(20)]
+    found = [hold_out_validation(DATASET.with_boxes(BOXES[:2]), 0.9, seed) for seed in range(20)]
     assert None in found
     for parts in filter(None, found):
         assert (len(parts.training.boxes), len(parts.hidden)) == (1, 1)
@@ -74,11 +74,11 @@ def test_no_box_is_hidden_where_none_would_be_left() -> None:
 
 def test_crowd_regions_are_not_hidden() -> None:
     mixed = tuple(replace(box, iscrowd=box.id % 2 == 0) for box in BOXES)
-    parts = part_validation(replace(DATASET, boxes=mixed), 0.5, seed=1)
+    parts = hold_out_validation(replace(DATASET, boxes=mixed), 0.5, seed=1)
     assert parts is not None
     assert not any(box.iscrowd for box in parts.hidden)
 
 
 @pytest.mark.parametrize(("boxes", "share"), [(BOXES, 0.0), ((), 0.0), ((), 0.5)])
 def test_nothing_is_held_out_where_nothing_can_be(boxes: tuple[Box, ...], share: float) -> None:
-    assert part_validation(replace(DATASET, boxes=boxes), share, seed=1) is None
+    assert hold_out_validation(replace(DATASET, boxes=boxes), share, seed=1) is None

@@ -5,12 +5,9 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from sparsedet.annotations import Box
@@ -18,28 +15,19 @@ from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.targets import Role
 from sparsedet.runtime import resources
-from sparsedet.training.augmentation.color_jitter import (
-    AugmentedViewRule,
-    augmented_view,
-    draw_view,
-)
-from sparsedet.training.config.methods import apply_method
-from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_loaders_told
+from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.train import start_run
 from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 
-RULE = AugmentedViewRule((0.5, 1.5), 1.2, True, (0.4, 0.7), (0.3, 3.3))
-
 
 def load(
     scenes: Scenes, start: int, end: int, *overrides: str, method: str = "plain"
 ) -> list[Batch]:
-    cfg = short_config(8, *overrides)
-    apply_method(cfg, method)
+    config = short_config(8, *overrides, method=method)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
-    return list(batches(images, cfg, seed=3, start=start, end=end))
+    return list(batches(images, config, seed=3, start=start, end=end))
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -70,22 +58,21 @@ def test_processes_load_what_is_too_much_for_the_cache(
     scenes: Scenes, monkeypatch: pytest.MonkeyPatch, cache: str, processes: int
 ) -> None:
     monkeypatch.setattr(resources, "free_cores", lambda: 4)
-    cfg = short_config(8, "DATALOADER.NUM_WORKERS", "-1", "DATALOADER.CACHE_MIB", cache)
-    cfg.MODEL.DEVICE = "cpu"
-    apply_method(cfg, "plain")
+    keys = ("DATALOADER.NUM_WORKERS", "-1", "DATALOADER.CACHE_MIB", cache)
+    config = short_config(8, *keys, method="plain")
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
-    loader = batches(images, cfg, seed=3, start=0, end=4)
+    loader = batches(images, config, seed=3, start=0, end=4)
     next(loader)
     assert len(multiprocessing.active_children()) == processes
 
 
 @pytest.mark.parametrize("short_sides", ["(120,)", "(120, 240)"])
 def test_the_cache_takes_what_was_reckoned(scenes: Scenes, short_sides: str) -> None:
-    cfg = short_config(8, "INPUT.MIN_SIZE_TRAIN", short_sides)
+    config = short_config(8, "INPUT.MIN_SIZE_TRAIN", short_sides)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
     cache = PixelCache(2**30)
-    list(batches(images, cfg, seed=3, start=0, end=6, cache=cache))
-    assert cache.bytes == _cached_bytes(images, cfg) > 0
+    list(batches(images, config, seed=3, start=0, end=6, cache=cache))
+    assert cache.bytes == _cached_bytes(images, config.input) > 0
 
 
 def test_an_epoch_shows_every_image_once(scenes: Scenes) -> None:
@@ -139,14 +126,13 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(
     scenes: Scenes, method: str, ranks: int
 ) -> None:
     keys = ["SOLVER.IMS_PER_BATCH", "4", "INPUT.MIN_SIZE_TRAIN", "(120, 160, 200)"]
-    cfg = short_config(8, *keys)
-    apply_method(cfg, method)
+    config = short_config(8, *keys, method=method)
     images = training_images(
         scenes.dataset, scenes.images, ignored=scenes.dataset.boxes[::5], keep_unlabelled=True
     )
 
     def part(rank: int, ranks: int) -> list[Batch]:
-        return list(batches(images, cfg, seed=3, start=2, end=5, rank=rank, ranks=ranks))
+        return list(batches(images, config, seed=3, start=2, end=5, rank=rank, ranks=ranks))
 
     parts = [part(rank, ranks) for rank in range(ranks)]
     assert all(len(batch) == 4 // ranks for batches_of_rank in parts for batch in batches_of_rank)
@@ -175,13 +161,13 @@ def test_a_batch_that_ranks_cannot_share_is_refused(scenes: Scenes) -> None:
 
 
 def test_a_batch_larger_than_the_dataset_is_refused(scenes: Scenes, tmp_path: Path) -> None:
-    cfg = short_config(8, "SOLVER.IMS_PER_BATCH", "13")
+    config = short_config(8, "SOLVER.IMS_PER_BATCH", "13")
     with pytest.raises(
         ConfigError,
         match=r"IMS_PER_BATCH is 13, more than .*\.json has images \(12\); set it to at most 12",
     ):
         start_run(
-            cfg,
+            config,
             RunFolder(tmp_path / "run"),
             scenes.dataset,
             scenes.images,
@@ -197,87 +183,29 @@ def test_fewer_images_than_a_batch_are_repeated(
     scenes: Scenes, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)[:3]
-    cfg = short_config(8, "SOLVER.IMS_PER_BATCH", "4")
-    (batch,) = batches(images, cfg, seed=3, start=0, end=1)
+    config = short_config(8, "SOLVER.IMS_PER_BATCH", "4")
+    (batch,) = batches(images, config, seed=3, start=0, end=1)
     assert {item["image_id"] for item in batch} == {1, 2, 3}
     assert "IMS_PER_BATCH is 4, but there are only 3 images" in caplog.text
     with pytest.raises(TrainingError, match="no images"):
-        batches([], cfg, seed=3, start=0, end=1)
+        batches([], config, seed=3, start=0, end=1)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_training_does_not_change_the_images(scenes: Scenes, workers: str) -> None:
     """Tensors of a batch are its own, whoever writes to them."""
-    cfg = short_config(8, "INPUT.RANDOM_FLIP", "none", "DATALOADER.NUM_WORKERS", workers)
+    config = short_config(8, "INPUT.RANDOM_FLIP", "none", "DATALOADER.NUM_WORKERS", workers)
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
-    first, again = [], []
+    first: list[object] = []
+    again: list[object] = []
     for seen in (first, again):
-        for batch in batches(images, cfg, seed=3, start=0, end=2):
+        for batch in batches(images, config, seed=3, start=0, end=2):
             for item in batch:
                 fields = item["instances"]
                 seen.append((fields.gt_classes.tolist(), fields.gt_boxes.tensor.tolist()))
                 fields.gt_classes += 1
                 fields.gt_boxes.scale(2, 2)
     assert first == again
-
-
-def erased_share(image: NDArray[np.uint8], box: tuple[int, int, int, int], rng: Any) -> float:
-    rule = AugmentedViewRule((1.0, 1.0), 0.0, True, RULE.erase_area, RULE.erase_aspect)
-    view = augmented_view(image, draw_view(np.array([box], dtype=np.float32), rule, rng))
-    left, top, right, bottom = box
-    outside = view.copy()
-    outside[top:bottom, left:right] = image[top:bottom, left:right]
-    assert np.abs(outside.astype(int) - image).max() <= 1
-    return float((view[top:bottom, left:right] == 0).all(axis=-1).mean())
-
-
-@pytest.mark.parametrize("box", [(20, 20, 120, 90), (0, 0, 100, 200), (5, 100, 300, 240)])
-def test_erasing_takes_its_share_of_a_box_and_nothing_else(box: tuple[int, int, int, int]) -> None:
-    image = np.full((240, 320, 3), 127, dtype=np.uint8)
-    shares = [erased_share(image, box, np.random.default_rng(seed)) for seed in range(20)]
-    erased = [share for share in shares if share]
-    assert len(erased) > 15
-    assert all(0.37 <= share <= 0.73 for share in erased)
-
-
-def test_where_no_rectangle_fits_nothing_is_erased() -> None:
-    image = np.full((240, 320, 3), 127, dtype=np.uint8)
-    assert erased_share(image, (5, 100, 300, 112), np.random.default_rng(0)) == 0
-
-
-def test_views_depend_on_the_generator_alone() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    boxes = np.array([[5, 5, 35, 35]], dtype=np.float32)
-    views = [
-        augmented_view(image, draw_view(boxes, RULE, np.random.default_rng(7))) for _ in range(2)
-    ]
-    assert np.array_equal(*views)
-
-
-def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float64]:
-    """The published jitter, one step after the other, of a BGR image."""
-    contrast, brightness, saturation = rng.uniform(0.5, 1.5, size=3)
-    spread = rng.normal(0, 1.2, size=3) * (0.2175, 0.0188, 0.0045)
-    view = image.astype(np.float64)
-    view = view.mean() + contrast * (view - view.mean())
-    view = brightness * view
-    grey = (view * (0.114, 0.587, 0.299)).sum(axis=-1, keepdims=True)
-    view = grey + saturation * (view - grey)
-    axes = np.array(
-        [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
-    )
-    return np.asarray((view + 255 * (axes @ spread)[::-1]).clip(0, 255))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_one_matrix_jitters_as_the_steps_do(seed: int) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    rule = AugmentedViewRule(RULE.jitter, RULE.lighting, False, RULE.erase_area, RULE.erase_aspect)
-    no_boxes = np.zeros((0, 4), dtype=np.float32)
-    view = augmented_view(image, draw_view(no_boxes, rule, np.random.default_rng(seed)))
-    expected = jittered(image, np.random.default_rng(seed))
-    # Fractions are cut off.
-    assert ((expected - view > -0.01) & (expected - view < 1.01)).all()
 
 
 class Deadly(Dataset[int]):
@@ -290,7 +218,7 @@ class Deadly(Dataset[int]):
 
 
 def train_busily(loader: DataLoader[int]) -> None:
-    with lost_loaders_told():
+    with lost_workers_reported():
         for _ in loader:
             end = time.monotonic() + 30
             while time.monotonic() < end:
@@ -301,5 +229,5 @@ def test_a_loader_process_that_is_killed_is_told_of_wherever_the_training_is() -
     loader = DataLoader(Deadly(), batch_size=None, sampler=range(2), num_workers=1)
     with pytest.raises(TrainingError, match=r"a lower DATALOADER\.NUM_WORKERS takes less"):
         train_busily(loader)
-    with pytest.raises(RuntimeError, match="another error"), lost_loaders_told():
+    with pytest.raises(RuntimeError, match="another error"), lost_workers_reported():
         raise RuntimeError("another error")

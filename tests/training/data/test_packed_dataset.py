@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations import Image
 from sparsedet.modeling.targets import Role
-from sparsedet.training.data.packed_dataset import PackedImages, TrainingImage
+from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 
 def image(number: int, name: str, boxes: int, folder: str = "images") -> TrainingImage:
@@ -40,26 +40,26 @@ def same(first: TrainingImage, second: TrainingImage) -> bool:
 
 
 def test_what_was_packed_comes_out() -> None:
-    packed = PackedImages(iter(IMAGES))
+    packed = PackedDataset(iter(IMAGES))
     assert len(packed) == 4
     assert all(same(*pair) for pair in zip(packed, IMAGES, strict=True))
     assert same(packed[-1], IMAGES[-1])
     assert all(same(*pair) for pair in zip(packed[1:3], IMAGES[1:3], strict=True))
-    assert PackedImages.of(packed) is packed
+    assert PackedDataset.of(packed) is packed
     assert packed.sizes.tolist() == [[200, 301], [200, 302], [200, 303], [200, 304]]
     with pytest.raises(IndexError):
         packed[4]
 
 
 def test_nothing_may_be_packed() -> None:
-    packed = PackedImages([])
+    packed = PackedDataset([])
     assert len(packed) == 0
     assert [len(part) for part in packed.labels()] == [0, 0]
 
 
 def test_labels_are_those_of_people_and_of_mining() -> None:
     roles = np.array([Role.IGNORE_REGION, Role.MINED, Role.VERIFIED_NEGATIVE])
-    packed = PackedImages([*IMAGES[:3], replace(IMAGES[3], roles=roles)])
+    packed = PackedDataset([*IMAGES[:3], replace(IMAGES[3], roles=roles)])
     places, classes = packed.labels()
     expected = [
         (place, int(number))
@@ -71,6 +71,6 @@ def test_labels_are_those_of_people_and_of_mining() -> None:
 
 
 def test_the_images_are_read_only() -> None:
-    packed = PackedImages(IMAGES)
+    packed = PackedDataset(IMAGES)
     with pytest.raises(ValueError, match="read-only"):
         packed[0].boxes[0] = 0

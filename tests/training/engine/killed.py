@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.stage import StageProgress
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training
 from sparsedet.training.run_folder import RunFolder
 

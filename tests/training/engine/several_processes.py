@@ -10,10 +10,9 @@ from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.runtime import processes
-from sparsedet.training.config.loading import read_config
-from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.config.training_config import read_config
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.metrics import read_metrics
-from sparsedet.training.engine.stage import StageProgress
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run, results
 from sparsedet.training.run_folder import RunFolder, class_ids
@@ -53,10 +52,10 @@ def half_annotated(dataset: Dataset) -> Dataset:
 def train(root: Path, data: Path, images: Path, method: str, keys: tuple[str, ...]) -> Any:
     """Train a run and return its losses, iteration by iteration, and its measurements."""
     run = RunFolder(root)
-    cfg = short_config(ITERATIONS, *KEYS, *keys)
+    config = short_config(ITERATIONS, *KEYS, *keys)
     processes.first_does(
         lambda: start_run(
-            cfg, run, half_annotated(read_coco(data)), images,
+            config, run, half_annotated(read_coco(data)), images,
             source=data, method=method, seed=1, device="cpu",
         )
     )  # fmt: skip
@@ -72,11 +71,11 @@ def train(root: Path, data: Path, images: Path, method: str, keys: tuple[str, ..
 
 def detect(run: RunFolder, data: Path, images: Path, output: Path) -> None:
     """Detect as mining does, and evaluate, by a finished run."""
-    dataset, cfg = read_coco(data), read_config(run.config)
-    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    dataset, config = read_coco(data), read_config(run.config)
+    model = build_for_inference(config.node, run.finished_model(), "cpu")
     ids = class_ids(run.info(), dataset)
-    found = detect_all(model, cfg, dataset.images, images, ids)
-    evaluation = evaluate_run(run, cfg, dataset, images, device="cpu")
+    found = detect_all(model, config, dataset.images, images, ids)
+    evaluation = evaluate_run(run, config, dataset, images, device="cpu")
     if processes.is_first():
         write_json(output / "detections.json", results(found))
         write_json(output / "evaluation.json", evaluation.as_json())
@@ -84,14 +83,14 @@ def detect(run: RunFolder, data: Path, images: Path, output: Path) -> None:
 
 def detect_with_a_broken_image(run: RunFolder, data: Path, images: Path) -> list[str]:
     """Return the message where one image more can't be decoded than is allowed, if there is one."""
-    dataset, cfg = read_coco(data), read_config(run.config)
-    model = build_for_inference(cfg, run.finished_model(), "cpu")
+    dataset, config = read_coco(data), read_config(run.config)
+    model = build_for_inference(config.node, run.finished_model(), "cpu")
     ids = class_ids(run.info(), dataset)
     said = []
     for allowed in (1, 0):
-        cfg.DATALOADER.MAX_UNREADABLE = allowed
+        config = config.with_values({"DATALOADER.MAX_UNREADABLE": allowed})
         try:
-            found = detect_all(model, cfg, dataset.images[:2], images, ids)
+            found = detect_all(model, config, dataset.images[:2], images, ids)
         except AnnotationError as error:
             said.append(str(error))
         else:

@@ -1,6 +1,7 @@
 """Killed at any moment, a run goes on as if nothing had been: the same losses, the same model."""
 
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,14 @@ from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 from tests.training.engine import killed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ITERATIONS = 16
 KILLS = 3
 
 
 def start(scenes: Scenes, root: Path) -> RunFolder:
     run = RunFolder(root)
-    cfg = short_config(
+    config = short_config(
         ITERATIONS,
         *("SOLVER.CHECKPOINT_PERIOD", "4", "TEST.EVAL_PERIOD", "6"),
         *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.001", "SPARSEDET.MINING.MIN_LABEL_SCORE", "0.0"),
@@ -29,7 +30,7 @@ def start(scenes: Scenes, root: Path) -> RunFolder:
         *("SPARSEDET.STAGED.MIN_ITER", "0", "SPARSEDET.STAGED.MIN_MISSING", "0.0"),
     )
     start_run(
-        cfg, run, read_coco(scenes.annotations).with_boxes(scenes.dataset.boxes[::2]),
+        config, run, read_coco(scenes.annotations).with_boxes(scenes.dataset.boxes[::2]),
         scenes.images, source=scenes.annotations, method="staged", seed=1, device="cpu",
     )  # fmt: skip
     return run
@@ -46,6 +47,7 @@ def kill_after(run: RunFolder, lines: int, seconds: float) -> None:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
+    assert process.returncode in (0, -signal.SIGKILL)
 
 
 def numbers(run: RunFolder) -> list[dict[str, object]]:
@@ -81,14 +83,14 @@ def test_a_training_ends_early_where_nothing_gets_better(
 ) -> None:
     """Without any learning the first measurement stays the best."""
     run = RunFolder(tmp_path / "run")
-    cfg = short_config(
+    config = short_config(
         8,
         *("SOLVER.BASE_LR", "1e-12", "SOLVER.BASE_LR_END", "0", "TEST.EVAL_PERIOD", "2"),
         *("SPARSEDET.VALIDATION.PATIENCE", str(patience)),
     )
     dataset = read_coco(scenes.annotations)
     start_run(
-        cfg, run, dataset, scenes.images,
+        config, run, dataset, scenes.images,
         source=scenes.annotations, method="plain", seed=1, device="cpu",
     )  # fmt: skip
     run_training(run)

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from sparsedet.training.engine.loss_curves import curves_figure, write_curves
 from sparsedet.training.run_folder import RunFolder
 
-Points = list[tuple[float, float]]
+Points = list[list[float]]
+"""Of (iteration, value)."""
 
 
 def line(stage: str, iteration: int, total: float, **more: float) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def panel(figure: Figure, title: str) -> Axes:
 
 
 def curves(axes: Axes) -> dict[str, Points]:
-    """Return the points of every curve; the lines that part the stages are none."""
+    """Return the points of every curve; those between the stages are none."""
     return {
         str(curve.get_label()): np.asarray(curve.get_xydata()).tolist()
         for curve in axes.get_lines()
@@ -85,10 +87,14 @@ def test_curves_differ_in_more_than_colour() -> None:
     assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 4
 
 
-def test_the_stages_are_parted_and_named() -> None:
+def test_the_stages_are_separated_and_named() -> None:
     figure = drawn(STAGED)
     assert [stage_lines(axes) for axes in figure.axes] == [[30, 60]] * 3
-    names = [(text.get_text(), text.xy) for text in panel(figure, "losses").texts]
+    names = [
+        (text.get_text(), text.xy)
+        for text in panel(figure, "losses").texts
+        if isinstance(text, Annotation)
+    ]
     assert names == [("stage1", (0, 1)), ("stage2", (30, 1)), ("stage3", (60, 1))]
     single = drawn([line("plain", 20, 4.0), line("plain", 40, 2.0)])
     assert not any(stage_lines(axes) for axes in single.axes)

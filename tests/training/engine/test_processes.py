@@ -18,7 +18,7 @@ from sparsedet.training.engine.metrics import read_metrics
 from tests.training.conftest import Scenes
 from tests.training.engine import several_processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 

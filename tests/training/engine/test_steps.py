@@ -13,9 +13,9 @@ from sparsedet.mining.calibrate import Thresholds
 from sparsedet.mining.mine import MiningResult
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.loading import load_config
-from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, read_pseudo_labels, usable
-from sparsedet.training.data.samples import TrainingImage
+from sparsedet.training.config.training_config import load_config
+from sparsedet.training.data.packed_dataset import TrainingImage
+from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, read_pseudo_labels
 from sparsedet.training.engine import steps
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import stages
@@ -42,9 +42,9 @@ def rows_by_stage(
     Of every stage, by role: the images' ids and the boxes, without those of labels.
     """
     run = RunFolder(folder / "run")
-    cfg = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *overrides)
+    config = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *overrides)
     arguments: dict[str, Any] = {"method": "staged", "seed": 1, "device": "cpu"}
-    start_run(cfg, run, scenes.dataset, scenes.images, source=scenes.annotations, **arguments)
+    start_run(config, run, scenes.dataset, scenes.images, source=scenes.annotations, **arguments)
     seen: dict[str, dict[Role, list[tuple[int, list[float]]]]] = {}
 
     def train_stage(
@@ -58,7 +58,7 @@ def rows_by_stage(
             ]
             for role in (Role.LABEL, Role.MINED, Role.IGNORE_REGION)
         }
-        if stage.end == cfg.SOLVER.MAX_ITER:
+        if stage.end == 300:
             raise Ended
         return {}
 
@@ -67,7 +67,7 @@ def rows_by_stage(
     def mine_by(*args: Any, **kwargs: Any) -> MiningResult:
         found = next(finds)
         known = tuple(scenes.dataset.boxes)
-        return MiningResult((), found.labels, found.doubtful, known, Thresholds({}, {}, 0.0))
+        return MiningResult((), found.labels, found.ignored, known, Thresholds({}, {}, 0.0))
 
     monkeypatch.setattr(steps, "train_stage", train_stage)
     monkeypatch.setattr(steps, "mine_by", mine_by)
@@ -97,7 +97,7 @@ def test_every_stage_learns_from_what_the_last_mining_found(
     assert list(seen) == ["stage1", "stage2", "stage3"]
     assert seen["stage1"][Role.MINED] == seen["stage1"][Role.IGNORE_REGION] == []
     assert seen["stage2"][Role.MINED] == rows(found["stage1"].labels)
-    assert seen["stage2"][Role.IGNORE_REGION] == rows(found["stage1"].doubtful)
+    assert seen["stage2"][Role.IGNORE_REGION] == rows(found["stage1"].ignored)
     assert seen["stage3"][Role.MINED] == rows(found["stage2"].labels)
     assert seen["stage3"][Role.IGNORE_REGION] == []
     for stage in seen.values():
@@ -147,31 +147,8 @@ def test_what_is_hidden_to_measure_on_is_ignored_and_no_background(
 def test_stages_part_the_iterations(
     iterations: int, mine_at: tuple[float, ...], expected: list[tuple[int, int]]
 ) -> None:
-    cfg = load_config("lite0_fpn", ["SOLVER.MAX_ITER", str(iterations)])
-    cfg.SPARSEDET.STAGED.MINE_AT = mine_at
-    parts = stages(cfg)
+    keys = ["SPARSEDET.STAGED.MINE_AT", str(mine_at)]
+    parts = stages(load_config("lite0_fpn", keys).staged, iterations)
     assert [(stage.start, stage.end) for stage in parts] == expected
     assert [stage.name for stage in parts] == [f"stage{k + 1}" for k in range(len(expected))]
     assert [stage.previous for stage in parts] == [None, *(stage.name for stage in parts[:-1])]
-
-
-@pytest.mark.parametrize(
-    ("off", "expected"),
-    [
-        ((), ("a", "b")),
-        (("LABELS",), ("", "ab")),
-        (("IGNORED",), ("a", "")),
-        (("LABELS", "IGNORED"), ("", "")),
-    ],
-)
-def test_each_use_of_mined_boxes_can_be_switched_off(
-    off: tuple[str, ...], expected: tuple[str, str]
-) -> None:
-    boxes = {name: Box(k, 1, 1, (0, 0, 8, 8)) for k, name in enumerate("ab")}
-    rule = load_config("lite0_fpn").SPARSEDET.STAGED
-    for name in off:
-        rule[name] = False
-    result = usable(PseudoLabels((boxes["a"],), (boxes["b"],)), rule)
-    assert (result.labels, result.doubtful) == tuple(
-        tuple(boxes[name] for name in names) for names in expected
-    )

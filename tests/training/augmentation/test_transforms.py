@@ -9,7 +9,6 @@ import torch
 
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.modeling.targets import split_targets
-from sparsedet.training.config.methods import apply_method
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images
 from tests.training.conftest import Scenes, short_config
@@ -106,11 +105,11 @@ def coloured_objects(folder: Path) -> Dataset:
 
 def test_whatever_is_done_to_an_image_boxes_have_the_colour_of_their_class(tmp_path: Path) -> None:
     dataset = coloured_objects(tmp_path)
-    cfg = short_config(40, "SPARSEDET.STAGED.PASTES", "3", "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
-    apply_method(cfg, "staged")
+    keys = ("SPARSEDET.STAGED.PASTES", "3", "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
+    config = short_config(40, *keys, method="staged")
     images = training_images(dataset, tmp_path, keep_unlabelled=True)
     number_of_labels = []
-    for item in chain(*batches(images, cfg, seed=3, start=0, end=40)):
+    for item in chain(*batches(images, config, seed=3, start=0, end=40)):
         labels = split_targets(item["instances"]).labels
         number_of_labels.append(len(labels))
         for box, number in zip(labels.gt_boxes.tensor, labels.gt_classes, strict=True):

@@ -1,10 +1,21 @@
-"""Mined boxes are used where labels are missing, and left out where few are."""
+"""Pseudo-labels: used where many labels are missing, and kept to the last digit."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
-from sparsedet.training.data.missing_share import where_missing
-from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels
+from sparsedet.errors import RunError
+from sparsedet.training.config.training_config import load_config
+from sparsedet.training.data.pseudo_labels import (
+    NOTHING,
+    PseudoLabels,
+    read_pseudo_labels,
+    usable,
+    where_missing,
+    write_pseudo_labels,
+)
 
 CELL, PLATELET = 1, 2
 
@@ -62,3 +73,34 @@ def test_a_crowd_region_makes_no_image_labelled() -> None:
     crowd = [replace(box, iscrowd=True) for box in boxes(1, image=2)]
     found = PseudoLabels(boxes(3, image=2), ())
     assert where_missing(found, boxes(9), dataset(*boxes(9), *crowd), 0.4) == found
+
+
+@pytest.mark.parametrize(
+    ("off", "expected"),
+    [
+        ((), ("a", "b")),
+        (("LABELS",), ("", "ab")),
+        (("IGNORED",), ("a", "")),
+        (("LABELS", "IGNORED"), ("", "")),
+    ],
+)
+def test_each_use_of_mined_boxes_can_be_switched_off(
+    off: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    named = {name: Box(k, 1, 1, (0, 0, 8, 8)) for k, name in enumerate("ab")}
+    keys = [word for name in off for word in (f"SPARSEDET.STAGED.{name}", "False")]
+    staged = load_config("lite0_fpn", keys).staged
+    result = usable(PseudoLabels((named["a"],), (named["b"],)), staged)
+    assert (result.labels, result.ignored) == tuple(
+        tuple(named[name] for name in names) for names in expected
+    )
+
+
+def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
+    found = PseudoLabels((label,), (replace(label, image_id=4, category_id=1),))
+    write_pseudo_labels(found, tmp_path / "boxes.json")
+    assert read_pseudo_labels(tmp_path / "boxes.json") == found
+    (tmp_path / "boxes.json").write_text('{"labels": []}')
+    with pytest.raises(RunError, match=r"boxes\.json: unexpected content .*mined again"):
+        read_pseudo_labels(tmp_path / "boxes.json")

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import yaml
-from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import build
-from sparsedet.training.config.loading import load_config, names, read_config
-from sparsedet.training.config.methods import METHODS, apply_method
-from sparsedet.training.engine.train import prepare_config
+from sparsedet.training.config.training_config import (
+    TrainingConfig,
+    load_config,
+    names,
+    read_config,
+)
 
 
 def test_the_packaged_configurations_load() -> None:
@@ -28,18 +30,19 @@ def test_the_packaged_configurations_load() -> None:
 
 
 def test_the_default_is_the_measured_one() -> None:
-    cfg = load_config("lite0_fpn")
-    assert cfg.MODEL.ANCHOR_GENERATOR.SIZES == [[22], [48], [96]]
-    assert cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[0.67, 1.0, 1.5]]
-    assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((240,), 320)
-    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER) == ("AdamW", 1e-3, 800)
+    config = load_config("lite0_fpn")
+    assert config.node.MODEL.ANCHOR_GENERATOR.SIZES == [[22], [48], [96]]
+    assert config.node.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[0.67, 1.0, 1.5]]
+    assert (config.input.min_size_train, config.input.max_size_train) == ((240,), 320)
+    solver = config.solver
+    assert (solver.optimizer, solver.base_lr, solver.max_iter) == ("AdamW", 1e-3, 800)
 
 
 def test_a_file_may_build_on_a_packaged_one(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("VERSION: 2\nSOLVER:\n  MAX_ITER: 7\n  BASE_LR: 0.5\n")
     (tmp_path / "mine.yaml").write_text("_BASE_: base.yaml\nSOLVER:\n  BASE_LR: 0.25\n")
-    cfg = load_config(str(tmp_path / "mine.yaml"))
-    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR) == (7, 0.25)
+    solver = load_config(str(tmp_path / "mine.yaml")).solver
+    assert (solver.max_iter, solver.base_lr) == (7, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_a_file_may_build_on_a_packaged_one(tmp_path: Path) -> None:
     ],
 )
 def test_keys_can_be_set(pairs: list[str], key: str, value: object) -> None:
-    assert load_config("lite0_fpn", pairs).SOLVER[key] == value
+    assert load_config("lite0_fpn", pairs).node.SOLVER[key] == value
 
 
 @pytest.mark.parametrize(
@@ -104,9 +107,10 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bomb.yaml").write_text('VERSION: 2\nX: !!python/object/apply:os.system ["touch boom"]\n')
-    for read in (lambda: load_config("bomb.yaml"), lambda: read_config(Path("bomb.yaml"))):
-        with pytest.raises(ConfigError, match=r"bomb\.yaml: not a usable configuration"):
-            read()
+    with pytest.raises(ConfigError, match=r"bomb\.yaml: not a usable configuration"):
+        load_config("bomb.yaml")
+    with pytest.raises(ConfigError, match=r"bomb\.yaml: not a usable configuration"):
+        read_config(Path("bomb.yaml"))
     assert not Path("boom").exists()
 
 
@@ -136,7 +140,7 @@ def test_a_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_values_are_checked_before_anything_runs(pairs: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        prepare_config(load_config("lite0_fpn", pairs), method="plain", seed=1, classes=2)
+        load_config("lite0_fpn", pairs)
 
 
 @pytest.mark.parametrize(("key", "decides"), [("SEED", "--seed"), ("OUTPUT_DIR", "-o")])
@@ -146,55 +150,105 @@ def test_what_an_option_decides_is_no_key(key: str, decides: str) -> None:
 
 
 def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:
-    cfg = load_config("sparsedet_r101_fpn_voc")
-    apply_method(cfg, "end-to-end")
-    (tmp_path / "config.yaml").write_text(cfg.dump())
-    again = read_config(tmp_path / "config.yaml")
-    assert yaml.safe_load(again.dump()) == yaml.safe_load(cfg.dump())
+    config = load_config("sparsedet_r101_fpn_voc")
+    config = config.prepared(method="end-to-end", seed=1, classes=2)
+    path = tmp_path / "config.yaml"
+    path.write_text(config.dump())
+    again = read_config(path)
+    assert yaml.safe_load(again.dump()) == yaml.safe_load(config.dump())
+    assert again.differing_keys(config) == []
+    path.write_text(config.dump().replace("MAX_ITER: 18000", "MAX_ITER: 0"))
+    with pytest.raises(ConfigError, match=r"config\.yaml: .*MAX_ITER is 0, expected at least 1"):
+        read_config(path)
 
 
-def test_the_configuration_of_an_older_run_reads_with_todays_defaults(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("key", "given", "section", "field", "value"),
+    [
+        ("SPARSEDET.METHOD", "plain", "model", "method", "plain"),
+        ("MODEL.DEVICE", "cpu", "model", "device", "cpu"),
+        ("SOLVER.IMS_PER_BATCH", 6, "solver", "batch_size", 6),
+        ("SOLVER.AMP.ENABLED", True, "solver", "mixed_precision", True),
+        ("MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0], "input", "pixel_mean", (1.0, 2.0, 3.0)),
+        ("INPUT.MIN_SIZE_TRAIN", 200, "input", "min_size_train", (200,)),
+        ("DATALOADER.CACHE_MIB", 7, "loader", "cache_mib", 7),
+        ("SPARSEDET.STAGED.PASTES", 5, "copy_paste", "max_objects", 5),
+        ("SPARSEDET.STAGED.PASTE_LABELS", 9, "copy_paste", "max_labels", 9),
+        ("SPARSEDET.STAGED.PASTE_SCALE", (0.5, 2.0), "copy_paste", "scale", (0.5, 2.0)),
+        ("SPARSEDET.STAGED.ZOOM_SHARE", 1, "scale_jitter", "share", 1.0),
+        ("SPARSEDET.STAGED.ZOOM", (0.5, 2.0), "scale_jitter", "scale", (0.5, 2.0)),
+        ("SPARSEDET.STAGED.MINE_AT", (0.5,), "staged", "mine_at", (0.5,)),
+        ("TEST.EVAL_PERIOD", 3, "validation", "eval_period", 3),
+    ],
+)
+def test_sections_and_the_tree_hold_the_same(
+    key: str, given: object, section: str, field: str, value: object
 ) -> None:
-    cfg = load_config("lite0_fpn")
-    older = yaml.safe_load(cfg.dump())
-    del older["SPARSEDET"]["FEEDBACK"]
-    older["SPARSEDET"]["STAGED"]["OBJECTS"] = False
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
-    assert read_config(tmp_path / "config.yaml").SPARSEDET.FEEDBACK == cfg.SPARSEDET.FEEDBACK
-    assert not caplog.messages
+    before = load_config("lite0_fpn")
+    config = before.with_values({key: given})
+    assert getattr(getattr(config, section), field) == value
+    changed = [] if key == "MODEL.DEVICE" else [key]
+    assert config.differing_keys(before) == before.differing_keys(config) == changed
 
 
-def different(first: CfgNode, second: CfgNode, prefix: str = "") -> set[str]:
-    keys: set[str] = set()
-    for key, value in first.items():
-        if isinstance(value, CfgNode):
-            keys |= different(value, second[key], f"{prefix}{key}.")
-        elif value != second[key]:
-            keys.add(prefix + key)
-    return keys
+def test_other_values_are_checked_and_change_nothing_else() -> None:
+    config = load_config("lite0_fpn")
+    with pytest.raises(ConfigError, match=r"MINING\.QUANTILE is 7\.0, expected a share, 0 to 1"):
+        config.with_values({"SPARSEDET.MINING.QUANTILE": 7})
+    with pytest.raises(ConfigError, match=r"no configuration key SOLVER\.MAX_ITERS"):
+        config.with_values({"SOLVER.MAX_ITERS": 7})
+    with pytest.raises(AttributeError, match="immutable"):
+        config.node.SEED = 3
+    assert config.mining.quantile == 0.3
+
+
+def test_where_a_run_happens_is_no_part_of_its_result() -> None:
+    here = load_config("lite0_fpn").with_values({"MODEL.DEVICE": "cpu", "OUTPUT_DIR": "here"})
+    there = here.with_values({"MODEL.DEVICE": "cuda", "OUTPUT_DIR": "there"})
+    assert here.differing_keys(there) == []
+    assert here.dump_result_keys() == there.dump_result_keys() != here.dump()
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_configuration_is_usable(name: str) -> None:
-    cfg = prepare_config(load_config(name), method="plain", seed=1, classes=2)
-    cfg.MODEL.DEVICE = "cpu"
-    model: Any = build(cfg)
-    assert model.input_format == cfg.INPUT.FORMAT
+    config = load_config(name).prepared(method="plain", seed=1, classes=2)
+    config = config.with_values({"MODEL.DEVICE": "cpu"})
+    model: Any = build(config.node)
+    assert model.input_format == config.input.format
     levels = model.backbone.output_shape()
-    assert set(cfg.MODEL.RPN.IN_FEATURES) <= levels.keys()
+    assert set(config.node.MODEL.RPN.IN_FEATURES) <= levels.keys()
 
 
 def test_methods_differ_in_nothing_but_the_method() -> None:
-    settings = {}
-    for method in METHODS:
-        settings[method] = load_config("lite0_fpn")
-        apply_method(settings[method], method)
-    assert different(settings["plain"], settings["staged"]) == {"SPARSEDET.METHOD"}
-    assert different(settings["plain"], settings["end-to-end"]) == {
+    def prepared(method: str) -> TrainingConfig:
+        return load_config("lite0_fpn").prepared(method=method, seed=1, classes=2)
+
+    plain, staged, end_to_end = (prepared(method) for method in ("plain", "staged", "end-to-end"))
+    assert plain.differing_keys(staged) == ["SPARSEDET.METHOD"]
+    assert set(plain.differing_keys(end_to_end)) == {
         "SPARSEDET.METHOD",
         "MODEL.META_ARCHITECTURE",
         "DATALOADER.FILTER_EMPTY_ANNOTATIONS",
     }
     with pytest.raises(ConfigError, match="plain, end-to-end, staged"):
-        apply_method(settings["plain"], "magic")
+        prepared("magic")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "keys", "message"),
+    [
+        (3, [], "IMS_PER_BATCH is 4, which 3 processes can't share evenly"),
+        (2, ["SOLVER.ACCUMULATION", "4"], "can't part the 2 images of a process evenly"),
+        (2, ["SOLVER.ACCUMULATION", "2"], None),
+        (1, ["SOLVER.ACCUMULATION", "4"], None),
+    ],
+)
+def test_batches_are_parted_evenly_or_not_at_all(
+    ranks: int, keys: list[str], message: str | None
+) -> None:
+    solver = load_config("lite0_fpn", ["SOLVER.IMS_PER_BATCH", "4", *keys]).solver
+    if message is None:
+        solver.check_shares(ranks)
+        return
+    with pytest.raises(ConfigError, match=message):
+        solver.check_shares(ranks)

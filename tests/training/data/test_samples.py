@@ -6,19 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from detectron2.config import CfgNode
 from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
 from sparsedet.annotations import Box, Dataset, read_coco, read_image, write_coco
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.checkpoint import build
-from sparsedet.modeling.inputs import inference_input
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.methods import METHODS, apply_method
-from sparsedet.training.data.feedback_options import usable_feedback
+from sparsedet.training.config.training_config import METHODS, TrainingConfig
 from sparsedet.training.data.loader import batches
-from sparsedet.training.data.samples import training_images
+from sparsedet.training.data.samples import training_images, usable_feedback
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.run_folder import RunFolder
@@ -28,13 +25,9 @@ from tests.training.conftest import FULL_SIZE, Scenes, short_config
 KEYS = {name: f"SPARSEDET.FEEDBACK.{name}" for name in ("ACCEPTED", "REJECTED", "EXHAUSTIVE")}
 
 
-def config(method: str = "plain", *off: str, iterations: int = 8) -> CfgNode:
+def config_of(method: str = "plain", *off: str, iterations: int = 8) -> TrainingConfig:
     keys = (word for key in off for word in (KEYS[key], "False"))
-    cfg = short_config(iterations, *FULL_SIZE, *keys)
-    apply_method(cfg, method)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
-    cfg.MODEL.DEVICE = "cpu"
-    return cfg
+    return short_config(iterations, *FULL_SIZE, *keys, method=method)
 
 
 def reviewed(scenes: Scenes) -> Dataset:
@@ -51,11 +44,13 @@ def reviewed(scenes: Scenes) -> Dataset:
     )
 
 
-def roles_by_image(scenes: Scenes, dataset: Dataset, cfg: CfgNode) -> dict[int, list[int]]:
+def roles_by_image(
+    scenes: Scenes, dataset: Dataset, config: TrainingConfig
+) -> dict[int, list[int]]:
     images = training_images(
-        usable_feedback(dataset, cfg),
+        usable_feedback(dataset, config.feedback),
         scenes.images,
-        keep_unlabelled=not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        keep_unlabelled=not config.loader.filter_empty_annotations,
     )
     return {image.source.id: image.roles.tolist() for image in images}
 
@@ -67,7 +62,7 @@ def test_what_an_image_teaches_with_every_key_and_without(scenes: Scenes, method
     unlabelled: dict[int, list[int]] = {2: []} if method == "end-to-end" else {}
 
     def taught(*off: str) -> dict[int, list[int]]:
-        found = roles_by_image(scenes, dataset, config(method, *off))
+        found = roles_by_image(scenes, dataset, config_of(method, *off))
         return {number: roles for number, roles in found.items() if number in (1, 2)}
 
     vouched = {2: [Role.EXHAUSTIVE]}
@@ -82,8 +77,8 @@ def test_what_an_image_teaches_with_every_key_and_without(scenes: Scenes, method
 def test_an_image_with_nothing_but_rejections_stays_in_training(scenes: Scenes) -> None:
     boxes = [box for box in scenes.dataset.boxes if box.image_id != 1]
     dataset = replace(reviewed(scenes).with_boxes(boxes), images=scenes.dataset.images)
-    assert roles_by_image(scenes, dataset, config())[1] == [Role.VERIFIED_NEGATIVE]
-    assert 1 not in roles_by_image(scenes, dataset, config("plain", "REJECTED"))
+    assert roles_by_image(scenes, dataset, config_of())[1] == [Role.VERIFIED_NEGATIVE]
+    assert 1 not in roles_by_image(scenes, dataset, config_of("plain", "REJECTED"))
 
 
 def test_rejections_alone_are_nothing_to_train_on(scenes: Scenes) -> None:
@@ -92,11 +87,10 @@ def test_rejections_alone_are_nothing_to_train_on(scenes: Scenes) -> None:
 
 
 def test_all_rows_of_an_image_share_its_geometry(scenes: Scenes) -> None:
-    cfg = config("end-to-end")
-    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN = (120,), 160
+    config = short_config(8, method="end-to-end")
     images = training_images(reviewed(scenes), scenes.images, keep_unlabelled=True)[:1]
     lefts = set()
-    for batch in batches(images, cfg, seed=1, start=0, end=6):
+    for batch in batches(images, config, seed=1, start=0, end=6):
         for item in batch:
             rows, width = item["instances"], item["image"].shape[2]
             assert rows.gt_boxes.tensor[-1].tolist() == [0, 0, width, item["image"].shape[1]]
@@ -106,10 +100,10 @@ def test_all_rows_of_an_image_share_its_geometry(scenes: Scenes) -> None:
     assert lefts == {(2, 17), (width - 17, width - 2)}
 
 
-def probability(model: Any, scenes: Scenes, cfg: CfgNode, box: Box) -> float:
+def probability(model: Any, scenes: Scenes, config: TrainingConfig, box: Box) -> float:
     """The probability that the model gives to a box's class at the box."""
     image = scenes.dataset.image_by_id[box.image_id]
-    given = inference_input(read_image(image, scenes.images), cfg)
+    given = config.input.at_test().of(read_image(image, scenes.images))
     scale = given["image"].shape[2] / image.width
     with torch.inference_mode():
         features = model.eval().backbone(model.preprocess_image([given]).tensor)
@@ -134,22 +128,21 @@ def test_training_lowers_the_rejected_class_where_it_was_rejected(
     )
     found = []
     for off in ((), ("REJECTED",)):
-        cfg = config(method, *off, iterations=12)
-        cfg.SOLVER.IMS_PER_BATCH = 1
+        config = config_of(method, *off, iterations=12).with_values({"SOLVER.IMS_PER_BATCH": 1})
         images = training_images(
-            usable_feedback(dataset, cfg),
+            usable_feedback(dataset, config.feedback),
             scenes.images,
             ignored=[replace(rejected, category_id=2)],
             keep_unlabelled=True,
         )
         run = RunFolder(tmp_path / "-".join(("run", *off)))
-        model = build(cfg)
+        model = build(config.node)
         model.load_state_dict(
             train_stage(
-                Stage("only", 0, 12), images, cfg, run, seed=1, on_progress=lambda progress: None
+                Stage("only", 0, 12), images, config, run, seed=1, on_progress=lambda progress: None
             )
         )
-        found.append(probability(model, scenes, cfg, rejected))
+        found.append(probability(model, scenes, config, rejected))
     assert found[0] < 0.5 * found[1]
 
 
@@ -157,11 +150,14 @@ def test_training_lowers_the_rejected_class_where_it_was_rejected(
 def test_an_accepted_box_is_an_object_to_the_roi_heads(scenes: Scenes, off: tuple[str]) -> None:
     dataset = reviewed(scenes)
     accepted = dataset.boxes[0]
-    cfg = config("plain", *off)
-    cfg.INPUT.RANDOM_FLIP, cfg.MODEL.WEIGHTS = "none", ""
-    images = training_images(usable_feedback(dataset, cfg), scenes.images, keep_unlabelled=True)
-    batch = next(iter(batches(images[:1], cfg, seed=1, start=0, end=1)))
-    heads: Any = build(cfg).train().roi_heads
+    config = config_of("plain", *off).with_values(
+        {"INPUT.RANDOM_FLIP": "none", "MODEL.WEIGHTS": ""}
+    )
+    images = training_images(
+        usable_feedback(dataset, config.feedback), scenes.images, keep_unlabelled=True
+    )
+    batch = next(iter(batches(images[:1], config, seed=1, start=0, end=1)))
+    heads: Any = build(config.node).train().roi_heads
     with EventStorage():
         sampled = heads.label_and_sample_proposals(
             [proposals([accepted.xyxy])], [batch[0]["instances"]]

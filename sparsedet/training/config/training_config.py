@@ -1,0 +1,262 @@
+"""The configuration of a training: typed sections, and the yacs tree that models are built by.
+
+Configurations are YAML files, by name from the package or by path, with `KEY VALUE` pairs on top.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from detectron2.config import CfgNode, get_cfg
+
+from sparsedet.errors import ConfigError
+from sparsedet.modeling import add_sparsedet_config
+from sparsedet.modeling.timm_backbone import BUILDER, check_timm
+from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
+from sparsedet.training.config.key_values import dotted, merge_pairs, set_key
+from sparsedet.training.config.sections import (
+    SECTIONS,
+    AugmentedViewConfig,
+    CopyPasteConfig,
+    FeedbackConfig,
+    InputConfig,
+    LoaderConfig,
+    Method,
+    MiningConfig,
+    ModelConfig,
+    ScaleJitterConfig,
+    SolverConfig,
+    StagedConfig,
+    ValidationConfig,
+)
+
+METHODS: tuple[Method, ...] = get_args(Method)
+"""The training methods:
+
+- `plain`: Faster R-CNN on the labels as they are.
+- `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
+- `staged`: the training pauses twice to mine its own images, and continues with sure boxes as
+  labels and others as ignore regions, unless few labels are missing. Images that a person did not
+  annotate count as annotated once something is mined on them. From the start, objects are pasted
+  into other images, and the scale of images is jittered.
+"""
+
+_PACKAGE = "sparsedet.configs"
+_PLACE_KEYS = ("MODEL.DEVICE", "OUTPUT_DIR")
+"""Where a run happens does not change its result."""
+_MAX_DETAIL = 300
+# What yacs and detectron2 let through for a broken file, an endless _BASE_ chain among them.
+_BROKEN_CONFIG = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    AttributeError,
+    RecursionError,
+    yaml.YAMLError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """A configuration whose values have been checked."""
+
+    node: CfgNode
+    """All keys, frozen; for detectron2, which builds models, optimisers and schedules by it."""
+    model: ModelConfig
+    solver: SolverConfig
+    input: InputConfig
+    loader: LoaderConfig
+    augmented_view: AugmentedViewConfig
+    copy_paste: CopyPasteConfig
+    scale_jitter: ScaleJitterConfig
+    staged: StagedConfig
+    mining: MiningConfig
+    feedback: FeedbackConfig
+    validation: ValidationConfig
+
+    @classmethod
+    def of(cls, node: CfgNode) -> "TrainingConfig":
+        """Return the configuration that a yacs tree holds.
+
+        Raises:
+            ConfigError: naming the key that has no usable value.
+        """
+        node = node.clone()
+        node.freeze()
+        values = dict(dotted(node))
+        return cls(
+            node=node,
+            model=ModelConfig.read(values),
+            solver=SolverConfig.read(values),
+            input=InputConfig.read(values),
+            loader=LoaderConfig.read(values),
+            augmented_view=AugmentedViewConfig.read(values),
+            copy_paste=CopyPasteConfig.read(values),
+            scale_jitter=ScaleJitterConfig.read(values),
+            staged=StagedConfig.read(values),
+            mining=MiningConfig.read(values),
+            feedback=FeedbackConfig.read(values),
+            validation=ValidationConfig.read(values),
+        )
+
+    def with_values(self, values: Mapping[str, Any]) -> "TrainingConfig":
+        """Return the configuration with other values of some dotted keys.
+
+        Raises:
+            ConfigError: naming the key that is unknown, or has no usable value.
+        """
+        node = _thawed(self.node)
+        for key, value in values.items():
+            set_key(node, key, value)
+        return TrainingConfig.of(node)
+
+    def prepared(self, *, method: str, seed: int, classes: int) -> "TrainingConfig":
+        """Return the configuration of a run, with what method, seed and data decide.
+
+        Raises:
+            ConfigError: naming the method, or the key that has no usable value.
+        """
+        node = _thawed(self.node)
+        apply_method(node, method)
+        node.MODEL.ROI_HEADS.NUM_CLASSES = classes
+        node.SEED = seed
+        follow_weights(node)
+        if self.model.backbone == BUILDER:
+            check_timm(node)
+        return TrainingConfig.of(node)
+
+    def dump(self) -> str:
+        """Return all keys as YAML, which `read_config` reads."""
+        text: str = self.node.dump()
+        return text
+
+    def dump_result_keys(self) -> str:
+        """Return, as YAML, what determines a run's result; where it happens is left empty."""
+        return self.with_values(dict.fromkeys(_PLACE_KEYS, "")).dump()
+
+    def differing_keys(self, other: "TrainingConfig") -> list[str]:
+        """Return the keys with other values than in `other`, but for where a run happens."""
+        theirs = dict(dotted(other.node))
+        return [
+            key
+            for key, value in dotted(self.node)
+            if not isinstance(value, CfgNode)
+            and key not in _PLACE_KEYS
+            and _plain(value) != _plain(theirs[key])
+        ]
+
+
+def apply_method(node: CfgNode, method: str) -> None:
+    """Set the keys of a training method.
+
+    Raises:
+        ConfigError: when there is no such method.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"unknown method {method!r}; the methods are {', '.join(METHODS)}")
+    two_views = method == "end-to-end"
+    node.SPARSEDET.METHOD = method
+    node.MODEL.META_ARCHITECTURE = "SparseDetRCNN" if two_views else "GeneralizedRCNN"
+    node.MODEL.PROPOSAL_GENERATOR.NAME = "SparseRPN"
+    node.MODEL.ROI_HEADS.NAME = "SparseROIHeads"
+    # Nothing punishes what an image shows that nobody annotated. Two views learn from it
+    # nevertheless; the other methods only where reviewers rejected boxes on it.
+    node.MODEL.RPN.LABELLED_IMAGES_ONLY = True
+    node.DATALOADER.FILTER_EMPTY_ANNOTATIONS = not two_views
+
+
+def names() -> list[str]:
+    """Return the names of the configurations that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in files(_PACKAGE).iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Return the configuration `name` (of the package, or a YAML file) with `KEY VALUE` pairs set.
+
+    Colour order and normalisation follow MODEL.WEIGHTS where the pairs don't set them.
+
+    Raises:
+        ConfigError: naming the configuration, key or value that is wrong.
+    """
+    return TrainingConfig.of(load_node(name, overrides))
+
+
+def load_node(name: str, overrides: Sequence[str] = ()) -> CfgNode:
+    """Return a configuration as a yacs tree; see `load_config`."""
+    node = _default_node()
+    if name in names():
+        with as_file(files(_PACKAGE).joinpath(f"{name}.yaml")) as path:
+            _merge_file(node, path)
+    elif Path(name).is_file():
+        _merge_file(node, Path(name))
+    else:
+        raise ConfigError(
+            f"no configuration {name!r}: neither a file nor one of {', '.join(names())}"
+        )
+    former = needed_values(node)
+    merge_pairs(node, overrides)
+    follow_weights(node, former=former, given=overrides[::2])
+    return node
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read the complete configuration that a run folder holds.
+
+    Raises:
+        ConfigError: naming the file, and what is wrong in it.
+    """
+    node = _default_node()
+    _merge_file(node, path)
+    try:
+        return TrainingConfig.of(node)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _default_node() -> CfgNode:
+    """Return detectron2's default configuration with sparsedet's keys."""
+    node = get_cfg()
+    add_sparsedet_config(node)
+    for section in SECTIONS:
+        for key, value in section.defaults().items():
+            group = node
+            *parents, leaf = key.split(".")
+            for parent in parents:
+                group = group.setdefault(parent, CfgNode())
+            group[leaf] = value
+    return node
+
+
+def _merge_file(node: CfgNode, path: Path) -> None:
+    # yacs logs what it merges.
+    logging.getLogger("detectron2").setLevel(logging.WARNING)
+    # And what it skips, which no user can fix.
+    logging.getLogger("yacs.config").setLevel(logging.ERROR)
+    try:
+        # detectron2's default would let a file call any Python function.
+        node.merge_from_file(str(path), allow_unsafe=False)
+    except _BROKEN_CONFIG as error:
+        said = " ".join(str(error).split())[:_MAX_DETAIL] or type(error).__name__
+        raise ConfigError(f"{path}: not a usable configuration ({said})") from error
+
+
+def _thawed(node: CfgNode) -> CfgNode:
+    """Return a copy that can be changed."""
+    copy = node.clone()
+    copy.defrost()
+    return copy
+
+
+def _plain(value: object) -> object:
+    """Return nested tuples as lists: a file does not distinguish the two."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -48,7 +48,7 @@ environments:
 lint: install ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sparsedet cli integrations splits
+	$(BIN)/mypy sparsedet cli integrations splits tests
 
 # A thread for each worker: torch would take all cores in every one of them.
 test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments to pytest.

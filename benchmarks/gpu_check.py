@@ -29,19 +29,19 @@ import torch
 from detectron2.utils.events import EventStorage
 
 from sparsedet.annotations import Dataset
+from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.mine import mine
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.run_folder import RunFolder
 from sparsedet.runtime.resources import peak_memory
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 
 SEED = 1
 SCENES = 16

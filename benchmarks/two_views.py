@@ -31,15 +31,15 @@ from torch import Tensor, nn
 
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.atomic_io import write_json, write_text
+from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling import SparseDetRCNN
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import to_tensor
+from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.augmentation.color_jitter import draw_augmented_view
-from sparsedet.training.config.training_config import TrainingConfig, read_config
 from sparsedet.training.evaluation.average_precision import evaluate
-from sparsedet.training.run_folder import RunFolder, class_ids
 
 RESULTS = Path(__file__).parent / "results" / "speed"
 

@@ -10,7 +10,7 @@ from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.data_sources import Data
-    from sparsedet.training.run_folder import RunFolder
+    from sparsedet.run_folder import RunFolder
 
 
 _ROWS = {
@@ -38,7 +38,7 @@ def evaluate(
     torchrun every process takes its share of the images.
     """
     from sparsedet.loop.data_sources import read_data
-    from sparsedet.training.run_folder import RunFolder
+    from sparsedet.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.info()
@@ -59,8 +59,8 @@ def evaluate(
 def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:
     """Evaluate a run's finished model; return the figures under their usual names."""
     from sparsedet.annotations import check_images
+    from sparsedet.config.training_config import read_config
     from sparsedet.runtime.unreadable import UnreadableImages
-    from sparsedet.training.config.training_config import read_config
     from sparsedet.training.evaluation.average_precision import evaluate_run
 
     config = read_config(run.config)

@@ -45,7 +45,7 @@ def mine(
     """
     from sparsedet.annotations import check_images
     from sparsedet.loop.data_sources import read_data
-    from sparsedet.training.run_folder import RunFolder
+    from sparsedet.run_folder import RunFolder
 
     check_replaceable(output, MINED)
     folder = RunFolder(run)
@@ -59,11 +59,11 @@ def mine(
         return source, dataset
 
     from sparsedet.annotations.mined_boxes import write_mined
+    from sparsedet.config.training_config import read_config
     from sparsedet.mining.mine import mine as mine_dataset
     from sparsedet.mining.mine import mined_meta
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.runtime.unreadable import UnreadableImages
-    from sparsedet.training.config.training_config import read_config
     from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images, read_coco
 from sparsedet.atomic_io import write_json
+from sparsedet.config.published import read_published
+from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.loop.data_sources import Data, read_data
+from sparsedet.run_folder import RunFolder, RunInfo, check_classes
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
-from sparsedet.training.config.published import read_published
-from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.data.samples import without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData
 from sparsedet.training.engine.train import (
@@ -20,7 +21,6 @@ from sparsedet.training.engine.train import (
     start_run,
     use_images,
 )
-from sparsedet.training.run_folder import RunFolder, RunInfo, check_classes
 
 from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say

@@ -1,1 +1,1 @@
-"""Training configurations as package data, found by name in `training.config.loading`."""
+"""Training configurations as package data; `sparsedet.config` finds them by name."""

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.config.training_config import read_config
 from sparsedet.mining.detect import Detections
-from sparsedet.training.config.training_config import read_config
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_pseudo_labels
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
-from sparsedet.training.run_folder import RunFolder
 
 
 def evaluate_ignoring(

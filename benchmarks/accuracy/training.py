@@ -12,14 +12,14 @@ import torch
 from sparsedet import __version__
 from sparsedet.annotations import Dataset
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import RunError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
+from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.engine.callbacks import Callbacks, OnProgress, StageProgress
 from sparsedet.training.engine.train import check_same_run, run_training, start_run
 from sparsedet.training.evaluation.average_precision import Evaluation, evaluate
-from sparsedet.training.run_folder import RunFolder, class_ids
 
 from .data import FullData
 from .plan import Cell

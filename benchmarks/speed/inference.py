@@ -11,9 +11,9 @@ from detectron2.structures import Instances
 from torch import nn
 
 from sparsedet.annotations import read_image
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.detect import detect
 from sparsedet.modeling import checkpoint
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.loader import batches
 
 from .timed_training import SEED, SpeedData, TimedTraining, configuration, turns

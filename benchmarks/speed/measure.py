@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import torch
 
 from sparsedet.atomic_io import write_json, write_text
+from sparsedet.config.training_config import METHODS
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
 from sparsedet.runtime.resources import limit_threads, usable_cores
-from sparsedet.training.config.training_config import METHODS
 
 from .inference import inference_model, inference_times, loading_times, mining_seconds
 from .rows import (

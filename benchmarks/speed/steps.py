@@ -6,8 +6,8 @@ from statistics import median
 
 from torch import nn
 
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.timm_backbone import TimmBackbone
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.engine.steps import stages
 
 from .timed_training import SpeedData, TimedTraining, configuration, turns

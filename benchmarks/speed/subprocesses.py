@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 
+from sparsedet.config.training_config import load_config
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
+from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
-from sparsedet.training.config.training_config import load_config
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.engine.trainer import Trainer
-from sparsedet.training.run_folder import RunFolder
 
 from .timed_training import SEED, SpeedData, configuration
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import nn
 
 from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.config.training_config import TrainingConfig, load_config
 from sparsedet.errors import SparseDetError
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.config.training_config import TrainingConfig, load_config
 from sparsedet.training.data.loader import Batch, batches
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, usable

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined, write_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
+from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.data_sources import Data, read_path
@@ -23,13 +24,12 @@ from sparsedet.loop.reviews import Connections, collect_reviews, note_address
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.mine import mine, mined_meta, without_pending
+from sparsedet.run_folder import check_classes
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
-from sparsedet.training.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
-from sparsedet.training.run_folder import check_classes
 
 Say = Callable[[str], None]
 

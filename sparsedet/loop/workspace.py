@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparsedet.training.run_folder import RunFolder
+    from sparsedet.run_folder import RunFolder
 
 
 _MAX_DEPTH = 5
@@ -65,7 +65,7 @@ class RoundFolder:
     @property
     def run(self) -> "RunFolder":
         """The training."""
-        from sparsedet.training.run_folder import (
+        from sparsedet.run_folder import (
             RunFolder,  # numpy: not for commands that only look
         )
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.config.sections import MiningConfig
 from sparsedet.mining.detect import Detections
-from sparsedet.training.config.sections import MiningConfig
 
 MIN_BOXES = 10
 """Classes with fewer scored boxes share thresholds with the others."""

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparsedet.annotations import Image
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
-from sparsedet.training.config.training_config import TrainingConfig
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""

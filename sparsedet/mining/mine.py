@@ -18,14 +18,14 @@ from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
+from sparsedet.config.sections import MiningConfig
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import Thresholds, scored_boxes, thresholds
 from sparsedet.mining.detect import Detections, OnImage, detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import PixelCache
+from sparsedet.run_folder import RunFolder, RunInfo, class_ids
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
-from sparsedet.training.config.sections import MiningConfig
-from sparsedet.training.config.training_config import TrainingConfig
-from sparsedet.training.run_folder import RunFolder, RunInfo, class_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The configuration keys of sparsedet's models, beside detectron2's.
 
-Keys that only a training reads have their place in `sparsedet.training.config.sections`.
+Keys that only a training reads have their place in `sparsedet.config.sections`.
 """
 
 from detectron2.config import CfgNode

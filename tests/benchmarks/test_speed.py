@@ -33,13 +33,13 @@ from benchmarks.speed.steps import (
 from benchmarks.speed.subprocesses import Memory
 from benchmarks.speed.timed_training import read_data, turns
 from sparsedet.annotations import read_image, write_coco
+from sparsedet.config.training_config import load_config, read_config
 from sparsedet.modeling import SparseDetRCNN
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.targets import Role
+from sparsedet.run_folder import RunFolder
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.training_config import load_config, read_config
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SECONDS = {

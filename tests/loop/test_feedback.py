@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.config.training_config import load_config
 from sparsedet.ledger import LedgerBox, Place
 from sparsedet.loop.feedback import round_keys, with_feedback
 from sparsedet.loop.reviews import PlaceReviews
 from sparsedet.loop.settings import TrainingSettings
 from sparsedet.tool import PushedImage, ReviewedImage, ReviewedRegion
-from sparsedet.training.config.training_config import load_config
 
 DRAWN: XYXY = (10, 10, 30, 30)
 MINED: XYXY = (50, 50, 80, 80)

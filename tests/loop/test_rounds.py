@@ -17,13 +17,13 @@ import torch
 
 from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.config.training_config import read_config
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.training.config.training_config import read_config
 from tests.cli.command import sparsedet
 
 KEYS: dict[str, Any] = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.config.sections import MiningConfig
 from sparsedet.mining.calibrate import (
     MIN_BOXES,
     NEVER,
@@ -15,7 +16,6 @@ from sparsedet.mining.calibrate import (
 )
 from sparsedet.mining.detect import Detections
 from sparsedet.mining.mine import MiningResult, select
-from sparsedet.training.config.sections import MiningConfig
 
 CONFIG = MiningConfig()
 CAT, DOG = 1, 2

@@ -8,9 +8,9 @@ from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
+from sparsedet.config.training_config import apply_method, load_node
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.training_config import apply_method, load_node
 
 SIZE = (240, 320)
 """Height and width of the image."""

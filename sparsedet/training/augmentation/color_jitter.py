@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsedet.config.sections import AugmentedViewConfig
 from sparsedet.modeling.inputs import UInt8Image
-from sparsedet.training.config.sections import AugmentedViewConfig
 
 # Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks" (2012),
 # section 4.1: principal components of ImageNet's pixel colours, RGB, for values in 0..1.

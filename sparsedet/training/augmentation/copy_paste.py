@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
+from sparsedet.config.sections import CopyPasteConfig
 from sparsedet.modeling.inputs import UInt8Image, resize
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.sections import CopyPasteConfig
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 _MARGIN = 0.15

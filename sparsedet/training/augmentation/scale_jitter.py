@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsedet.config.sections import ScaleJitterConfig
 from sparsedet.modeling.inputs import UInt8Image
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.sections import ScaleJitterConfig
 
 _LEAST_VISIBLE = 0.6
 """Share of a box; of objects that are cut further nobody knows where the rest would end."""

@@ -16,6 +16,13 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from sparsedet.annotations import Image
+from sparsedet.config.sections import (
+    AugmentedViewConfig,
+    CopyPasteConfig,
+    InputConfig,
+    ScaleJitterConfig,
+)
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.inputs import UInt8Image, network_size, to_tensor
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.color_jitter import AugmentedView, draw_augmented_view
@@ -32,13 +39,6 @@ from sparsedet.training.augmentation.scale_jitter import (
     clip_boxes,
     draw_scale_jitter,
 )
-from sparsedet.training.config.sections import (
-    AugmentedViewConfig,
-    CopyPasteConfig,
-    InputConfig,
-    ScaleJitterConfig,
-)
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.packed_dataset import TrainingImage
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.training.config.sections import LoaderConfig
+from sparsedet.config.sections import LoaderConfig
 from sparsedet.training.data.packed_dataset import PackedDataset
 
 _ORDER_STREAM = 0

@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from sparsedet.config.sections import InputConfig
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError, SparseDetError, TrainingError
 from sparsedet.modeling.inputs import PixelCache, UInt8Image, network_size
 from sparsedet.runtime.resources import choose_workers
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 from sparsedet.training.augmentation.copy_paste import ObjectBank
 from sparsedet.training.augmentation.transforms import Augmentation, ImageTransform
-from sparsedet.training.config.sections import InputConfig
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.batch_order import BatchOrder
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.config.sections import StagedConfig
 from sparsedet.errors import RunError
-from sparsedet.training.config.sections import StagedConfig
 
 
 @dataclass(frozen=True, slots=True)

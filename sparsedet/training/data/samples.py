@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.config.sections import FeedbackConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.sections import FeedbackConfig
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 REVIEWED_ORIGINS = ("accepted", "edited")

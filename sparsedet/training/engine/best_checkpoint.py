@@ -13,15 +13,15 @@ import numpy as np
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError, RunError
 from sparsedet.mining.detect import Detections, detect_all
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
+from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.runtime import processes
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.evaluation.average_precision import evaluate
-from sparsedet.training.run_folder import RunFolder, class_ids
 
 DETECTIONS = 100
 """Detections of an image that recall is measured at by default: as in COCO's AR."""

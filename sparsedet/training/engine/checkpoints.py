@@ -9,7 +9,7 @@ from typing import Any
 
 from sparsedet.errors import RunError
 from sparsedet.modeling import checkpoint
-from sparsedet.training.run_folder import RunFolder
+from sparsedet.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 

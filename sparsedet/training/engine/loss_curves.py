@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from sparsedet.atomic_io import atomic_path
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.metrics import read_metrics
-from sparsedet.training.run_folder import RunFolder
 
 Lines = Sequence[Mapping[str, Any]]
 """Lines of `metrics.json`."""

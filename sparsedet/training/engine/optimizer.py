@@ -8,8 +8,8 @@ from detectron2.solver.build import maybe_add_gradient_clipping
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from sparsedet.training.config.sections import SolverConfig
-from sparsedet.training.config.training_config import TrainingConfig
+from sparsedet.config.sections import SolverConfig
+from sparsedet.config.training_config import TrainingConfig
 
 _BODY = "backbone.bottom_up."
 """Where the pretrained weights are."""

@@ -8,13 +8,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import RunError
 from sparsedet.modeling.inputs import PixelCache
+from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
 from sparsedet.runtime.launched import is_launched
 from sparsedet.runtime.resources import peak_memory
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.loader import Batch, batches, lost_workers_reported
 from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.engine.best_checkpoint import Validator
@@ -22,7 +23,6 @@ from sparsedet.training.engine.callbacks import OnProgress, StageProgress
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
 from sparsedet.training.engine.metrics import MetricsLog, Throughput
 from sparsedet.training.engine.trainer import Trainer, Weights
-from sparsedet.training.run_folder import RunFolder
 
 LOG_PERIOD = 20
 """Iterations between two lines of `metrics.json`."""

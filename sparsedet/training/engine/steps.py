@@ -6,12 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.config.sections import StagedConfig
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
+from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
-from sparsedet.training.config.sections import StagedConfig
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.held_out import hold_out_validation
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
@@ -26,7 +27,6 @@ from sparsedet.training.engine.best_checkpoint import ValidationData, Validator
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Weights
-from sparsedet.training.run_folder import RunFolder, RunInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from sparsedet import __version__
 from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.atomic_io import atomic_folder, remove_half_written, write_text
+from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import fetch_weights
+from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
-from sparsedet.training.config.training_config import TrainingConfig, read_config
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights
-from sparsedet.training.run_folder import RunFolder, RunInfo
 
 _NAMED_IN_ERRORS = 3
 

@@ -11,11 +11,11 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.runtime import processes
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.loader import Batch
 from sparsedet.training.engine.checkpoints import State
 from sparsedet.training.engine.optimizer import (

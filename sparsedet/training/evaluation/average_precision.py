@@ -14,12 +14,12 @@ from pycocotools.cocoeval import COCOeval
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.coco import to_coco
 from sparsedet.annotations.entries import xywh
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import Detections, OnImage, detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
-from sparsedet.training.config.training_config import TrainingConfig
+from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.evaluation.voc_ap import voc_ap
-from sparsedet.training.run_folder import RunFolder, class_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from sparsedet.config.key_values import set_key
+from sparsedet.config.training_config import TrainingConfig, load_node
 from sparsedet.errors import ConfigError
-from sparsedet.training.config.key_values import set_key
-from sparsedet.training.config.training_config import TrainingConfig, load_node
 
 IMAGENET = ("RGB", [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 HALVES = ("RGB", [127.5] * 3, [127.5] * 3)

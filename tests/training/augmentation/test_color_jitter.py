@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sparsedet.config.sections import AugmentedViewConfig
 from sparsedet.training.augmentation.color_jitter import draw_augmented_view
-from sparsedet.training.config.sections import AugmentedViewConfig
 
 
 def erased_share(

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
+from sparsedet.config.sections import CopyPasteConfig
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.copy_paste import (
     ObjectBank,
@@ -17,7 +18,6 @@ from sparsedet.training.augmentation.copy_paste import (
     takes_objects,
     with_pasted,
 )
-from sparsedet.training.config.sections import CopyPasteConfig
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 SIZE = (120, 160)

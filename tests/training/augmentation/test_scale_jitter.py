@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sparsedet.config.sections import ScaleJitterConfig
+from sparsedet.config.training_config import load_config
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.scale_jitter import clip_boxes, draw_scale_jitter
-from sparsedet.training.config.sections import ScaleJitterConfig
-from sparsedet.training.config.training_config import load_config
 
 SIZE = (120, 160)
 BOX = (60.0, 40.0, 100.0, 80.0)

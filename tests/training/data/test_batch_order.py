@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sparsedet.annotations import Image
+from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.training_config import TrainingConfig
 from sparsedet.training.data.batch_order import BatchOrder, repeat_factors
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from tests.training.conftest import short_config

@@ -14,11 +14,11 @@ from sparsedet.annotations import Box
 from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.targets import Role
+from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import resources
 from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.train import start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.config.training_config import load_config
 from sparsedet.errors import RunError
-from sparsedet.training.config.training_config import load_config
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
     PseudoLabels,

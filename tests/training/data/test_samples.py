@@ -10,15 +10,15 @@ from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
 from sparsedet.annotations import Box, Dataset, read_coco, read_image, write_coco
+from sparsedet.config.training_config import METHODS, TrainingConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.checkpoint import build
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.training_config import METHODS, TrainingConfig
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images, usable_feedback
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.modeling.steps import boxes_of, proposals
 from tests.training.conftest import FULL_SIZE, Scenes, short_config
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training
-from sparsedet.training.run_folder import RunFolder
 
 
 def tell(progress: StageProgress) -> None:

@@ -6,16 +6,16 @@ from typing import Any
 
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.atomic_io import write_json
+from sparsedet.config.training_config import read_config
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.runtime import processes
-from sparsedet.training.config.training_config import read_config
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run, results
-from sparsedet.training.run_folder import RunFolder, class_ids
 from tests.training.conftest import short_config
 
 ITERATIONS = 5

@@ -11,13 +11,13 @@ import torch
 
 from sparsedet.errors import RunError
 from sparsedet.modeling import checkpoint
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
-from sparsedet.training.run_folder import RunFolder
 
 FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
-from sparsedet.training.run_folder import RunFolder
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.checkpoints import StageCheckpoints
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

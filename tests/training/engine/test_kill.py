@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import read_coco
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 from tests.training.engine import killed
 

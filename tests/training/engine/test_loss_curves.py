@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.loss_curves import curves_figure, write_curves
-from sparsedet.training.run_folder import RunFolder
 
 Points = list[list[float]]
 """Of (iteration, value)."""

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from sparsedet.annotations import Box, Dataset, read_coco, write_coco
+from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import RunError
 from sparsedet.mining.mine import mine, mine_by
 from sparsedet.modeling import checkpoint
-from sparsedet.training.config.training_config import TrainingConfig, read_config
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import (
     PseudoLabels,
     read_pseudo_labels,
 )
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import FULL_SIZE, Scenes, short_config
 
 ITERATIONS = 6

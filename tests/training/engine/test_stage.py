@@ -14,13 +14,13 @@ import torch
 from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.callbacks import StageProgress
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Trainer, Weights
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 
 

@@ -9,18 +9,18 @@ import pytest
 from torch import nn
 
 from sparsedet.annotations import Box
+from sparsedet.config.training_config import load_config
 from sparsedet.mining.calibrate import Thresholds
 from sparsedet.mining.mine import MiningResult
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.targets import Role
-from sparsedet.training.config.training_config import load_config
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, read_pseudo_labels
 from sparsedet.training.engine import steps
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import run_training, start_run
-from sparsedet.training.run_folder import RunFolder
 from tests.training.conftest import Scenes, short_config
 
 EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from sparsedet.errors import ConfigError
-from sparsedet.modeling.checkpoint import build
-from sparsedet.training.config.training_config import (
+from sparsedet.config.training_config import (
     TrainingConfig,
     load_config,
     names,
     read_config,
 )
+from sparsedet.errors import ConfigError
+from sparsedet.modeling.checkpoint import build
 
 
 def test_the_packaged_configurations_load() -> None:

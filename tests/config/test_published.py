@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from sparsedet.annotations import write_coco
 from sparsedet.cli.app import app
+from sparsedet.config.published import read_published
+from sparsedet.config.training_config import read_config
 from sparsedet.errors import ConfigError
-from sparsedet.training.config.published import read_published
-from sparsedet.training.config.training_config import read_config
-from sparsedet.training.run_folder import RunFolder
+from sparsedet.run_folder import RunFolder
 from tests.training.conftest import Scenes
 
 SHARED = [

@@ -11,14 +11,14 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from sparsedet.errors import ConfigError
-from sparsedet.training.config.key_values import (
+from sparsedet.config.key_values import (
     GIVEN_ELSEWHERE,
     check_pairs,
     parse_value,
     set_key,
 )
-from sparsedet.training.config.training_config import TrainingConfig, load_node
+from sparsedet.config.training_config import TrainingConfig, load_node
+from sparsedet.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,8 @@ from typing import Any, get_args
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from sparsedet.errors import ConfigError
-from sparsedet.modeling import add_sparsedet_config
-from sparsedet.modeling.timm_backbone import BUILDER, check_timm
-from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
-from sparsedet.training.config.key_values import dotted, merge_pairs, set_key
-from sparsedet.training.config.sections import (
+from sparsedet.config.key_values import dotted, merge_pairs, set_key
+from sparsedet.config.sections import (
     SECTIONS,
     AugmentedViewConfig,
     CopyPasteConfig,
@@ -33,6 +29,10 @@ from sparsedet.training.config.sections import (
     StagedConfig,
     ValidationConfig,
 )
+from sparsedet.errors import ConfigError
+from sparsedet.modeling import add_sparsedet_config
+from sparsedet.modeling.timm_backbone import BUILDER, check_timm
+from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
 
 METHODS: tuple[Method, ...] = get_args(Method)
 """The training methods:

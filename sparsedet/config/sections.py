@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from sparsedet.errors import ConfigError
-from sparsedet.modeling.inputs import InferenceInput
-from sparsedet.training.config.constraints import (
+from sparsedet.config.constraints import (
     Count,
     CountOrNone,
     Expected,
@@ -31,6 +29,8 @@ from sparsedet.training.config.constraints import (
     known_backbone,
     known_rpn_head,
 )
+from sparsedet.errors import ConfigError
+from sparsedet.modeling.inputs import InferenceInput
 
 Method = Literal["plain", "end-to-end", "staged"]
 
@@ -41,7 +41,7 @@ class ModelConfig(Section):
     group = "MODEL"
 
     method: Annotated[Method, Key("SPARSEDET.METHOD")] = "staged"
-    """See `sparsedet.training.config.training_config`."""
+    """See `sparsedet.config.training_config`."""
     device: str
     """cpu or cuda."""
     backbone: Annotated[

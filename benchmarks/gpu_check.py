@@ -90,8 +90,10 @@ class Check:
         return f"{len(on_cpu)} losses differ by {difference(on_cpu, there):.1e} of them at most"
 
     def _losses(self, method: str, device: str) -> dict[str, float]:
-        config = configuration(ALL_SAMPLED | {"MODEL.DEVICE": device}).prepared(
-            method=method, seed=SEED, classes=len(self.dataset.categories)
+        config = (
+            configuration(ALL_SAMPLED)
+            .with_values({"MODEL.DEVICE": device})
+            .prepared(method=method, seed=SEED, classes=len(self.dataset.categories))
         )
         images = training_images(self.dataset, self.images, keep_unlabelled=True)
         (batch,) = batches(images, config, seed=SEED, start=0, end=1)

@@ -70,7 +70,7 @@ def read_data(folder: Path) -> SpeedData:
 
 def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Return the default configuration for a method, on the CPU."""
-    config = load_config("lite0_fpn", [*overrides, "MODEL.DEVICE", "cpu"])
+    config = load_config("lite0_fpn", overrides).with_values({"MODEL.DEVICE": "cpu"})
     return config.prepared(method=method, seed=SEED, classes=classes)
 
 

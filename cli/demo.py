@@ -8,7 +8,7 @@ import typer
 
 from sparsedet.seeds import MAX_SEED
 
-from .options import DEFAULT_TOOL, Device, Json, complete_tools
+from .options import DEFAULT_TOOL, Device, Json, tool_option
 from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -25,11 +25,7 @@ def demo(
     ] = False,
     tool: Annotated[
         str,
-        typer.Option(
-            "--tool",
-            help="label-studio, or files: the same loop with folders, without a server.",
-            autocompletion=complete_tools,
-        ),
+        tool_option("label-studio, or files: the same loop with folders, without a server."),
     ] = DEFAULT_TOOL,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
     iterations: Annotated[

@@ -10,7 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import DEFAULT_TOOL, Json, Mode, Url, complete_tools, push_mode
+from .options import DEFAULT_TOOL, Json, Mode, Url, push_mode, tool_option
 from .output import command, emit_json, say
 
 _USUAL_SERVER = "http://localhost:8080"
@@ -23,11 +23,7 @@ def init(
     ] = Path(),
     tool: Annotated[
         str | None,
-        typer.Option(
-            "--tool",
-            help="The annotation tool's integration: label-studio or files.",
-            autocompletion=complete_tools,
-        ),
+        tool_option("The annotation tool's integration: label-studio or files."),
     ] = None,
     url: Url = None,
     project: Annotated[

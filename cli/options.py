@@ -77,6 +77,11 @@ def data_root_option(panel: str | None = None) -> Any:
     )
 
 
+def tool_option(help: str, panel: str | None = None) -> Any:
+    """Return `--tool`, in a panel of a command's help."""
+    return typer.Option("--tool", help=help, autocompletion=complete_tools, rich_help_panel=panel)
+
+
 def url_option(panel: str | None = None) -> Any:
     """Return `--url`, in a panel of a command's help."""
     return typer.Option(

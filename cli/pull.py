@@ -9,7 +9,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import DEFAULT_TOOL, Json, Url, complete_tools
+from .options import DEFAULT_TOOL, Json, Url, tool_option
 from .output import emit_json, progress_bar, table
 
 if TYPE_CHECKING:
@@ -33,11 +33,9 @@ def pull(
     url: Url = None,
     tool: Annotated[
         str | None,
-        typer.Option(
-            "--tool",
-            help="The annotation tool's integration: label-studio or files. "
-            f"Default: the workspace's, else {DEFAULT_TOOL}.",
-            autocompletion=complete_tools,
+        tool_option(
+            "The annotation tool's integration: label-studio or files. "
+            f"Default: the workspace's, else {DEFAULT_TOOL}."
         ),
     ] = None,
     feedback: Annotated[

@@ -11,7 +11,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing
 
-from .options import DEFAULT_TOOL, Json, Url, complete_modes, complete_tools, push_mode
+from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
 from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def push(
     url: Url = None,
     tool: Annotated[
         str | None,
-        typer.Option(
-            "--tool",
-            help="The annotation tool's integration. Default: the workspace's.",
-            autocompletion=complete_tools,
-        ),
+        tool_option("The annotation tool's integration. Default: the workspace's."),
     ] = None,
     json_output: Json = False,
 ) -> None:

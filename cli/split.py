@@ -15,8 +15,8 @@ from .options import (
     Json,
     complete_recipes,
     complete_released,
-    complete_tools,
     data_root_option,
+    tool_option,
     url_option,
 )
 from .output import emit_json, progress_bar, say, table
@@ -57,12 +57,7 @@ def split(
     ] = None,
     tool: Annotated[
         str,
-        typer.Option(
-            "--tool",
-            help="The annotation tool's integration, of --project.",
-            autocompletion=complete_tools,
-            rich_help_panel=_SOURCE,
-        ),
+        tool_option("The annotation tool's integration, of --project.", _SOURCE),
     ] = DEFAULT_TOOL,
     url: Annotated[str | None, url_option(_SOURCE)] = None,
     images: Annotated[

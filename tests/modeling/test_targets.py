@@ -1,4 +1,4 @@
-"""What rows of an image mean in training: ignore regions and exhaustive images."""
+"""What rows of an image mean in training: ignore regions, exhaustive images, rejected boxes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from sparsedet.modeling.pseudo_positives import (
     merge_confident_detections,
     split_pseudo_positives,
 )
-from sparsedet.modeling.targets import Role
+from sparsedet.modeling.targets import Role, split_targets
 from tests.modeling.steps import (
     CAT,
     DOG,
@@ -134,3 +134,24 @@ def test_the_rpn_averages_over_labelled_and_exhaustive_images() -> None:
     )
     both = step(model, label, rows(EXHAUSTIVE))["loss_rpn_cls"].item()
     assert both == pytest.approx((first + second) / 2, rel=1e-3)
+
+
+def test_a_proposal_on_a_rejected_box_is_no_pseudo_positive() -> None:
+    found = proposals([ELSEWHERE, (10.0, 150.0, 60.0, 220.0)], objectness=5.0)
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
+    rule = PseudoPositiveRule(0.8, 0.2, 0.3)
+    remaining, pseudo_positives = split_pseudo_positives([found], [target], rule)
+    assert remaining[0].proposal_boxes.tensor.tolist() == [list(ELSEWHERE)]
+    assert pseudo_positives[0].tensor.tolist() == [[10.0, 150.0, 60.0, 220.0]]
+
+
+def test_a_rejected_detection_does_not_come_back_as_a_label() -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
+    shifted = (ELSEWHERE[0] + 5, *ELSEWHERE[1:])
+    found = detections((shifted, CAT, 0.99), (shifted, DOG, 0.98))
+    merged = split_targets(
+        merge_confident_detections(target, found, ConfidentDetectionRule(0.9, 0.5))
+    )
+    assert merged.labels.gt_boxes.tensor.tolist() == [list(LABEL), list(shifted)]
+    assert merged.labels.gt_classes.tolist() == [DOG, DOG]
+    assert merged.verified_negatives.gt_classes.tolist() == [CAT]

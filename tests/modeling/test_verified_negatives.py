@@ -8,13 +8,7 @@ import torch.nn.functional as F
 from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 
-from sparsedet.modeling.pseudo_positives import (
-    ConfidentDetectionRule,
-    PseudoPositiveRule,
-    merge_confident_detections,
-    split_pseudo_positives,
-)
-from sparsedet.modeling.targets import Role, split_targets
+from sparsedet.modeling.targets import Role
 from sparsedet.modeling.verified_negatives import not_class_loss
 from tests.modeling.steps import (
     CAT,
@@ -23,8 +17,6 @@ from tests.modeling.steps import (
     LABEL,
     XYXY,
     build_model,
-    detections,
-    proposals,
     rows,
     sample,
     step,
@@ -158,27 +150,6 @@ def test_the_rpn_takes_rejected_boxes_for_nothing(plain: Any) -> None:
     for name in ("loss_rpn_cls", "loss_rpn_loc"):
         assert with_rejected[name].item() == without[name].item()
     assert with_rejected["loss_cls"].item() != without["loss_cls"].item()
-
-
-def test_a_proposal_on_a_rejected_box_is_no_pseudo_positive() -> None:
-    found = proposals([ELSEWHERE, (10.0, 150.0, 60.0, 220.0)], objectness=5.0)
-    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
-    rule = PseudoPositiveRule(0.8, 0.2, 0.3)
-    remaining, pseudo_positives = split_pseudo_positives([found], [target], rule)
-    assert remaining[0].proposal_boxes.tensor.tolist() == [list(ELSEWHERE)]
-    assert pseudo_positives[0].tensor.tolist() == [[10.0, 150.0, 60.0, 220.0]]
-
-
-def test_a_rejected_detection_does_not_come_back_as_a_label() -> None:
-    target = rows((Role.LABEL, LABEL, DOG), (Role.VERIFIED_NEGATIVE, ELSEWHERE, CAT))
-    shifted = (ELSEWHERE[0] + 5, *ELSEWHERE[1:])
-    found = detections((shifted, CAT, 0.99), (shifted, DOG, 0.98))
-    merged = split_targets(
-        merge_confident_detections(target, found, ConfidentDetectionRule(0.9, 0.5))
-    )
-    assert merged.labels.gt_boxes.tensor.tolist() == [list(LABEL), list(shifted)]
-    assert merged.labels.gt_classes.tolist() == [DOG, DOG]
-    assert merged.verified_negatives.gt_classes.tolist() == [CAT]
 
 
 @pytest.mark.parametrize("labels", [[(Role.LABEL, LABEL, DOG)], []])

@@ -17,17 +17,19 @@ from sparsedet.errors import ToolError
 
 ENTRY_POINTS = "sparsedet.integrations"
 
+MOVED_PIXELS = 1.0
+"""A box counts as edited when an edge moved by more than this."""
+
+PushMode = Literal["review-project", "draft"]
+"""Where mined boxes are reviewed: in a review project of their own, by any number of reviewers; or
+as drafts on the annotations themselves, which only the account that pushes sees."""
+
 Progress = Callable[[str, int, int], None]
 """Called as `progress(what, done, total)` while something takes its time."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Report to nobody."""
-
-
-PushMode = Literal["review-project", "draft"]
-"""Where mined boxes go up for review: into a review project of their own, for any number of
-reviewers; or as drafts on the annotations themselves, which only the account that pushes sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,6 @@ class PushedImage:
     """Its mined boxes."""
     merged: bool = False
     """Reviews of it were merged into the source."""
-
-
-MOVED_PIXELS = 1.0
-"""A box counts as edited when an edge moved by more than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The comparison of two files as a self-contained HTML page."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sparsedet import __version__
 from sparsedet.atomic_io import write_text
@@ -15,8 +15,7 @@ BAR_WIDTH = 320
 """Length of a bar for a share of 1, in SVG units."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
+class _Bar(NamedTuple):
     """A row's bar, in SVG units."""
 
     length: float

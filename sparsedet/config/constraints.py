@@ -111,7 +111,7 @@ def known_rpn_head(name: str) -> str:
 
 
 Count = Annotated[int, Field(ge=1), Expected("at least 1")]
-CountOrNone = Annotated[int, Field(ge=0), Expected("0 or more")]
+NonNegative = Annotated[int, Field(ge=0), Expected("0 or more")]
 Length = Annotated[int, Field(ge=1), Expected("a length in pixels")]
 Positive = Annotated[float, Field(gt=0), Expected("more than 0")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a share, 0 to 1")]

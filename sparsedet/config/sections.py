@@ -12,12 +12,12 @@ from pydantic import AfterValidator, Field
 
 from sparsedet.config.constraints import (
     Count,
-    CountOrNone,
     Expected,
     InnerShare,
     IoU,
     Key,
     Length,
+    NonNegative,
     Numbers,
     Positive,
     Scales,
@@ -179,9 +179,9 @@ class LoaderConfig(Section):
     """Whether images of one orientation share a batch, for little padding."""
     filter_empty_annotations: bool
     """Whether images without any annotation are left out."""
-    cache_mib: CountOrNone = 2048
+    cache_mib: NonNegative = 2048
     """Bound of the memory for decoded images, in MiB; 0 decodes every time."""
-    max_unreadable: CountOrNone = 10
+    max_unreadable: NonNegative = 10
     """Images that can't be decoded are skipped, and listed; more of them than this are an error."""
 
 
@@ -207,7 +207,7 @@ class CopyPasteConfig(Section):
 
     group = "SPARSEDET.STAGED"
 
-    max_objects: Annotated[CountOrNone, Key("SPARSEDET.STAGED.PASTES")] = 3
+    max_objects: Annotated[NonNegative, Key("SPARSEDET.STAGED.PASTES")] = 3
     """The most objects that are pasted into an image; 0: none. For each, another image is decoded
     where they don't all fit in DATALOADER.CACHE_MIB."""
     max_labels: Annotated[Count, Key("SPARSEDET.STAGED.PASTE_LABELS")] = 6
@@ -237,7 +237,7 @@ class StagedConfig(Section):
         tuple[InnerShare, ...], Expected("shares of the iterations, between 0 and 1")
     ] = (0.375, 0.6875)
     """After these shares of the iterations the training images are mined."""
-    min_iter: CountOrNone = 100
+    min_iter: NonNegative = 100
     """But never before this iteration: a model that has seen little takes much for objects."""
     min_missing: Share = 0.4
     """Mined boxes are used where at least this share of the objects that the model finds has no

@@ -238,12 +238,12 @@ def test_methods_differ_in_nothing_but_the_method() -> None:
     ("ranks", "keys", "message"),
     [
         (3, [], "IMS_PER_BATCH is 4, which 3 processes can't share evenly"),
-        (2, ["SOLVER.ACCUMULATION", "4"], "can't part the 2 images of a process evenly"),
+        (2, ["SOLVER.ACCUMULATION", "4"], "can't split the 2 images of a process evenly"),
         (2, ["SOLVER.ACCUMULATION", "2"], None),
         (1, ["SOLVER.ACCUMULATION", "4"], None),
     ],
 )
-def test_batches_are_parted_evenly_or_not_at_all(
+def test_batches_are_split_evenly_or_not_at_all(
     ranks: int, keys: list[str], message: str | None
 ) -> None:
     solver = load_config("lite0_fpn", ["SOLVER.IMS_PER_BATCH", "4", *keys]).solver

@@ -78,22 +78,22 @@ def test_boxes_learned_by_heart_leave_room_for_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detection", "mined", "labels", "doubtful"),
+    ("detection", "mined", "labels", "ignored"),
     [
         pytest.param((FREE, CAT, SURE, 0.75), 1, 1, 0, id="sure"),
         pytest.param((FREE, CAT, SURE, 0.95), 1, 0, 1, id="an object, but which class?"),
         pytest.param((FREE, CAT, DOUBT, 0.95), 0, 0, 1, id="not even sure enough to show"),
-        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 1, id="in doubt"),
+        pytest.param((FREE, CAT, DOUBT, 0.60), 0, 0, 1, id="an ignore region"),
         pytest.param((FREE, CAT, NOISE, 0.30), 0, 0, 0, id="noise"),
         pytest.param((column(3), DOG, 0.99, 0.99), 0, 0, 0, id="explained by another class"),
     ],
 )
 def test_what_becomes_of_a_detection(
-    detection: tuple[XYXY, int, float, float], mined: int, labels: int, doubtful: int
+    detection: tuple[XYXY, int, float, float], mined: int, labels: int, ignored: int
 ) -> None:
     result = mine(detection)
     found = (result.mined, result.labels, result.ignored)
-    assert tuple(map(len, found)) == (mined, labels, doubtful)
+    assert tuple(map(len, found)) == (mined, labels, ignored)
 
 
 def test_what_is_rather_wrong_than_right_is_no_label() -> None:
@@ -166,16 +166,16 @@ def test_what_lies_in_a_crowd_region_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("category", "score", "mined", "doubtful"),
+    ("category", "score", "mined", "ignored"),
     [(CAT, SURE, 0, 0), (CAT, DOUBT, 0, 0), (DOG, SURE, 1, 0), (DOG, DOUBT, 0, 1)],
 )
 def test_a_verified_negative_is_neither_mined_nor_in_doubt_for_its_class(
-    category: int, score: float, mined: int, doubtful: int
+    category: int, score: float, mined: int, ignored: int
 ) -> None:
     shifted = (FREE[0] + 4, *FREE[1:])
     result = select_one(shifted, category, score, verified_negatives=(Box(1, 1, CAT, FREE),))
     assert (len(result.mined), len(result.labels)) == (mined, mined)
-    assert len(result.ignored) == doubtful
+    assert len(result.ignored) == ignored
 
 
 def test_without_a_scored_human_box_nothing_is_sure() -> None:
@@ -214,9 +214,9 @@ def test_what_a_weak_model_hardly_sees_is_background() -> None:
     human = tuple(Box(k + 1, 1, CAT, column(k)) for k in range(12))
     dataset = Dataset((Image(1, "a.png", 3000, 300),), human, CATEGORIES)
     scored = [(column(k), CAT, score, score) for k, score in enumerate(np.linspace(0.08, 0.4, 12))]
-    for score, doubtful in ((0.25, 0), (0.35, 1), (0.49, 1)):
+    for score, ignored in ((0.25, 0), (0.35, 1), (0.49, 1)):
         result = judged(detections(1, *scored, (FREE, CAT, score, score)), dataset)
-        assert (len(result.labels), len(result.ignored)) == (0, doubtful), score
+        assert (len(result.labels), len(result.ignored)) == (0, ignored), score
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.1, 0.3), (0.45, 0.45), (0.99, 0.5)])

@@ -235,7 +235,7 @@ def _with_margin(box: NDArray[np.float64], size: Size) -> NDArray[np.int64]:
 
 
 def _hides(place: tuple[int, int, int, int], boxes: NDArray[np.float32]) -> bool:
-    """Tell whether a place covers too much of one of the boxes, shape (N, 4)."""
+    """Return whether a place covers too much of one of the boxes, shape (N, 4)."""
     sides = np.minimum(boxes[:, 2:], place[2:]) - np.maximum(boxes[:, :2], place[:2])
     covered = sides.clip(0).prod(axis=1)
     return bool((covered > _MOST_HIDDEN * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).any())

@@ -1,8 +1,11 @@
-"""Training samples: annotations, reviews and mined boxes as images whose boxes have roles."""
+"""Training samples: from annotations, reviews and mined boxes to images whose boxes have roles.
+
+Some annotations are held out where a training is validated and no other data was given for that.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,15 @@ from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.config.sections import FeedbackConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
+from sparsedet.seeds import stable_rank
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 REVIEWED_ORIGINS = ("accepted", "edited")
 """`Box.origin` of mined boxes that reviewers made annotations."""
+_VALIDATION_STREAM = "validation"
+"""Splits draw by seed, image and box as well; the choices must not depend on each other."""
+_FEWEST_EXHAUSTIVE = 2
+"""One is left to train on."""
 
 
 def without_versions(dataset: Dataset) -> Dataset:
@@ -50,6 +58,73 @@ def _without_accepted(dataset: Dataset) -> Dataset:
     )
     boxes = tuple(box for box in dataset.boxes if box.origin not in REVIEWED_ORIGINS)
     return replace(dataset, images=images, boxes=boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Training annotations, split."""
+
+    training: Dataset
+    hidden: Sequence[Box]
+    """Boxes on training images, to be neither learned nor punished."""
+    validation: Dataset
+    """What to measure on."""
+
+
+def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
+    """Split off what to measure a training on from its own annotations.
+
+    Of exhaustive images with objects a share, at least one, is set aside whole. Where there are
+    fewer than two, the share of all annotations is hidden; they only show how many of them are
+    found, since other detections may be right, too.
+
+    Returns:
+        None where nothing can be held out.
+    """
+    annotated = {box.image_id for box in dataset.boxes if not box.iscrowd}
+    exhaustive = [image for image in dataset.images if image.exhaustive and image.id in annotated]
+    if share > 0 and len(exhaustive) >= _FEWEST_EXHAUSTIVE:
+        ranked = sorted(
+            exhaustive, key=lambda image: stable_rank(seed, _VALIDATION_STREAM, image.file_name, 0)
+        )
+        chosen = {image.id for image in ranked[: max(1, round(share * len(exhaustive)))]}
+        aside = [image for image in dataset.images if image.id in chosen]
+        others = [image for image in dataset.images if image.id not in chosen]
+        return HeldOut(dataset.with_images(others), [], dataset.with_images(aside))
+    training, hidden = _hide(dataset, share, seed)
+    if not hidden:
+        return None
+    # Their other objects are unknown now.
+    images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+    return HeldOut(training, hidden, replace(dataset, images=images, boxes=tuple(hidden)))
+
+
+def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[Box]]:
+    """Split a random share of the boxes off a dataset; none where none would be left.
+
+    Args:
+        dataset: the annotations; crowd regions stay.
+        share: each box's chance to be hidden, 0 to 1.
+        seed: the same seed chooses the same boxes, whatever their order.
+
+    Returns:
+        The dataset without the hidden boxes, and these.
+    """
+    limit = share * 2**64
+    chosen = {
+        box.id
+        for box in dataset.boxes
+        if not box.iscrowd
+        and stable_rank(
+            seed, _VALIDATION_STREAM, dataset.image_by_id[box.image_id].file_name, box.id
+        )
+        < limit
+    }
+    hidden = [box for box in dataset.boxes if box.id in chosen]
+    kept = tuple(box for box in dataset.boxes if box.id not in chosen)
+    if not hidden or all(box.iscrowd for box in kept):
+        return dataset, []
+    return replace(dataset, boxes=kept), hidden
 
 
 def training_images(

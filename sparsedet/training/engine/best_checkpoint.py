@@ -65,11 +65,11 @@ class Validator:
             self._best = {key: value for key, value in kept.items() if key != "model"}
 
     def is_due(self, iteration: int) -> bool:
-        """Tell whether to measure after so many iterations."""
+        """Return whether to measure after so many iterations."""
         return iteration % self._period == 0 or iteration == self._end
 
     def is_exhausted(self, iteration: int, start: int) -> bool:
-        """Tell whether training on would be in vain: nothing better came for too long.
+        """Return whether to end the training: nothing better was measured for too long.
 
         Args:
             iteration: iterations of the run that are done.

@@ -79,7 +79,7 @@ class Throughput:
         self._last = now
 
     def skip_pause(self) -> None:
-        """Go on after a pause, such as a validation: what passed since `add` does not count."""
+        """Leave out a pause, such as a validation: the time since `add` does not count."""
         self._last = time.monotonic()
 
     @property

@@ -13,7 +13,6 @@ from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
-from sparsedet.training.data.held_out import hold_out_validation
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
     PseudoLabels,
@@ -22,7 +21,7 @@ from sparsedet.training.data.pseudo_labels import (
     where_missing,
     write_pseudo_labels,
 )
-from sparsedet.training.data.samples import training_images
+from sparsedet.training.data.samples import hold_out_validation, training_images
 from sparsedet.training.engine.best_checkpoint import ValidationData, Validator
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage, train_stage
@@ -57,7 +56,7 @@ class Steps:
         dataset: Dataset,
         callbacks: Callbacks,
     ) -> "Steps":
-        """Part the annotations into those to learn from and those to measure on."""
+        """Split the annotations into those to learn from and those to measure on."""
         images = Path(info.images)
         labels, data = dataset, None
         hidden: Sequence[Box] = ()

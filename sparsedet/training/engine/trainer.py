@@ -44,7 +44,7 @@ class Trainer:
         """Iterations that are done."""
         self.model: nn.Module = checkpoint.build(config.node).train()
         self.device = torch.device(config.model.device)
-        self.average: ModelEMA | None = None
+        self.ema: ModelEMA | None = None
         self._config = config
         self._optimizer, self._schedule = optimizer_and_schedule(config, self.model)
         self._precision = autocast_type(config.solver, self.device)
@@ -55,7 +55,7 @@ class Trainer:
         self._parallel: DistributedDataParallel | None = None
 
     def start(self, state: State | None, iteration: int) -> None:
-        """Go on from a state, or without one begin with initial weights at an iteration."""
+        """Resume from a state, or start with initial weights at an iteration."""
         if state is None:
             self.iteration = iteration
             load_initial_weights(self.model, self._config.node)
@@ -68,9 +68,9 @@ class Trainer:
                 self._scaler.load_state_dict(state["scaler"])
             self.iteration = state["iteration"]
         if self._config.solver.ema_decay > 0:
-            self.average = ModelEMA(self.model, self._config.solver.ema_decay)
+            self.ema = ModelEMA(self.model, self._config.solver.ema_decay)
             if state is not None:
-                self.average.load_state_dict(state["average"])
+                self.ema.load_state_dict(state["average"])
         if processes.ranks() > 1:
             self._parallel = processes.parallel(self.model)
 
@@ -81,13 +81,13 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
-            "average": {} if self.average is None else self.average.state_dict(),
+            "average": {} if self.ema is None else self.ema.state_dict(),
             "iteration": self.iteration,
         }
 
     def weights(self) -> Weights:
-        """Return the weights to detect with: with SOLVER.EMA_DECAY their moving average."""
-        return self.model.state_dict() if self.average is None else self.average.model_state()
+        """Return the weights to detect with: with SOLVER.EMA_DECAY their EMA."""
+        return self.model.state_dict() if self.ema is None else self.ema.model_state()
 
     @property
     def learning_rate(self) -> float:
@@ -135,8 +135,8 @@ class Trainer:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
-        if self.average is not None:
-            self.average.update(self.iteration)
+        if self.ema is not None:
+            self.ema.update(self.iteration)
         self.iteration += 1
         return losses
 
@@ -156,7 +156,7 @@ class Trainer:
             self._stop({**losses, "gradients": math.nan}, {"gradients": math.nan}, batch)
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
-        """Part the batch into what is on the device at once."""
+        """Split the batch into what is on the device at once."""
         count = self._config.solver.accumulation
         size = -(-len(batch) // count)
         return [batch[start : start + size] for start in range(0, len(batch), size)]

@@ -1,4 +1,4 @@
-"""What `staged` does to images: zoomed and with pasted objects, boxes stay on their objects."""
+"""What `staged` does to images: scale jitter and copy-paste, with boxes on their objects."""
 
 from itertools import chain
 from pathlib import Path
@@ -27,11 +27,11 @@ STAGED_AS_PLAIN = (
 )
 
 
-def test_some_images_are_zoomed_by_the_method_that_does_so(scenes: Scenes) -> None:
+def test_staged_jitters_the_scale_of_some_images(scenes: Scenes) -> None:
     plain, none = load(scenes, 0, 8), load(scenes, 0, 8, *STAGED_AS_PLAIN, method="staged")
     assert all(same(a, b) for a, b in zip(plain, none, strict=True))
-    zooms = (*STAGED_AS_PLAIN, "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
-    some = load(scenes, 0, 8, *zooms, method="staged")
+    jitter = (*STAGED_AS_PLAIN, "SPARSEDET.STAGED.ZOOM_SHARE", "0.5")
+    some = load(scenes, 0, 8, *jitter, method="staged")
     kinds = {
         torch.equal(a["image"], b["image"])
         for first, second in zip(plain, some, strict=True)
@@ -46,7 +46,7 @@ def test_some_images_are_zoomed_by_the_method_that_does_so(scenes: Scenes) -> No
             assert boxes.min() >= 0
             assert (boxes[:, 2] <= width).all()
             assert (boxes[:, 3] <= height).all()
-            # Zooming and flipping leave the shape of a box, by which its class is found again.
+            # Scale jitter and flipping leave the shape of a box, by which its class is found again.
             shapes = shape(before["instances"].gt_boxes.tensor)
             whole = (boxes[:, :2] > 0).all(dim=1) & (boxes[:, 2] < width) & (boxes[:, 3] < height)
             for ratio, number in zip(

@@ -111,10 +111,8 @@ def test_both_views_have_one_geometry(scenes: Scenes) -> None:
 
 
 def test_ignored_boxes_are_marked(scenes: Scenes) -> None:
-    doubtful = Box(1, 1, 1, (10, 10, 50, 50))
-    images = training_images(
-        scenes.dataset, scenes.images, ignored=[doubtful], keep_unlabelled=True
-    )
+    region = Box(1, 1, 1, (10, 10, 50, 50))
+    images = training_images(scenes.dataset, scenes.images, ignored=[region], keep_unlabelled=True)
     labels = len(images[0].boxes) - 1
     assert images[0].roles.tolist() == [Role.LABEL] * labels + [Role.IGNORE_REGION]
     assert images[0].labels.tolist() == [True] * labels + [False]

@@ -1,4 +1,4 @@
-"""What `test_kill.py` runs and kills: goes on with a run, and tells every iteration on stdout."""
+"""What `test_kill.py` runs and kills: resumes a run, and prints every iteration."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training
 
 
-def tell(progress: StageProgress) -> None:
+def show(progress: StageProgress) -> None:
     print(progress.iteration, progress.losses["total_loss"], flush=True)
 
 
@@ -16,6 +16,6 @@ if __name__ == "__main__":
     run_training(
         RunFolder(Path(sys.argv[1])),
         callbacks=Callbacks(
-            on_progress=tell, on_mining=lambda done, total: print("mining", flush=True)
+            on_progress=show, on_mining=lambda done, total: print("mining", flush=True)
         ),
     )

@@ -20,7 +20,7 @@ from tests.training.conftest import short_config
 
 ITERATIONS = 5
 BROKEN = "broken images"
-"""A folder beside the finished run: of its second image only the beginning is there."""
+"""A folder next to the finished run: of its second image only the beginning is there."""
 KEYS = (
     *("SOLVER.IMS_PER_BATCH", "4"),
     # Everything is sampled: processes draw apart from each other.
@@ -109,8 +109,8 @@ def main(output: Path, data: Path, images: Path, finished: Path) -> None:
         broken = detect_with_a_broken_image(RunFolder(finished), data, finished.parent / BROKEN)
         ranks = processes.gather(processes.rank())
         if processes.is_first():
-            told = {"ranks": ranks, "cases": trained, "broken": broken}
-            write_json(output / "results.json", told)
+            content = {"ranks": ranks, "cases": trained, "broken": broken}
+            write_json(output / "results.json", content)
 
 
 if __name__ == "__main__":

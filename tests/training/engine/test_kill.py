@@ -1,4 +1,4 @@
-"""Killed at any moment, a run goes on as if nothing had been: the same losses, the same model."""
+"""Killed at any moment, a run resumes as if nothing had been: the same losses and model."""
 
 import random
 import signal
@@ -52,9 +52,9 @@ def kill_after(run: RunFolder, lines: int, seconds: float) -> None:
 
 def numbers(run: RunFolder) -> list[dict[str, object]]:
     """What the run says of losses and measurements; not how fast it was."""
-    told = ("seconds_per_iteration", "images_per_second", "memory_mib")
+    speed = ("seconds_per_iteration", "images_per_second", "memory_mib")
     return [
-        {name: value for name, value in line.items() if name not in told}
+        {name: value for name, value in line.items() if name not in speed}
         for line in read_metrics(run.metrics)
     ]
 

@@ -1,4 +1,4 @@
-"""A whole run by `staged`: killed between any two of its steps, it goes on and ends the same."""
+"""A whole run by `staged`: killed between any two of its steps, it resumes and ends the same."""
 
 import shutil
 import signal

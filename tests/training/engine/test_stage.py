@@ -95,21 +95,21 @@ def test_a_loss_that_is_not_finite_names_the_images(images: PackedDataset, tmp_p
 def test_progress_and_metrics_tell_rate_speed_and_memory(
     images: PackedDataset, tmp_path: Path
 ) -> None:
-    told: list[StageProgress] = []
+    seen: list[StageProgress] = []
     config = short_config(3, method="plain")
     run = RunFolder(tmp_path)
     began = time.monotonic()
-    train_stage(Stage("only", 0, 3), images, config, run, seed=1, on_progress=told.append)
+    train_stage(Stage("only", 0, 3), images, config, run, seed=1, on_progress=seen.append)
     seconds = time.monotonic() - began
     # It warms up: two iterations below the full rate.
-    assert 0 < told[0].learning_rate < told[1].learning_rate < told[2].learning_rate
+    assert 0 < seen[0].learning_rate < seen[1].learning_rate < seen[2].learning_rate
     (line,) = read_metrics(run.metrics)
-    assert line["lr"] == told[2].learning_rate
-    assert line["images_per_second"] == told[2].images_per_second
+    assert line["lr"] == seen[2].learning_rate
+    assert line["images_per_second"] == seen[2].images_per_second
     # Two images in each of three iterations, and what the whole call took is an upper bound.
-    assert told[2].images_per_second > 2 * 3 / seconds
+    assert seen[2].images_per_second > 2 * 3 / seconds
     # A process with torch and a model takes some hundreds of MiB.
-    assert 100 < told[0].memory_bytes / 2**20 <= line["memory_mib"]
+    assert 100 < seen[0].memory_bytes / 2**20 <= line["memory_mib"]
 
 
 def test_a_checkpoint_holds_tensors_and_plain_values_only(

@@ -37,7 +37,7 @@ def rows_by_stage(
     mined: dict[str, PseudoLabels],
     *overrides: str,
 ) -> dict[str, dict[Role, list[tuple[int, list[float]]]]]:
-    """Start a run of `staged` that mines what it is told to; return what its stages learn from.
+    """Start a run of `staged` that mines `mined`; return what its stages learn from.
 
     Of every stage, by role: the images' ids and the boxes, without those of labels.
     """

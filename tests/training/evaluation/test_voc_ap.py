@@ -77,12 +77,12 @@ def test_a_case_computed_by_hand() -> None:
     assert math.isnan(result.eleven_point["dog"])
     assert math.isnan(result.area["dog"])
 
-    beside = evaluate(detections, truth)
-    assert beside.voc_ap50_11point == pytest.approx(100 * 31 / 55)
-    assert beside.voc_ap50_area == pytest.approx(100 * 17 / 30)
-    assert beside.ap50 == pytest.approx(100 * (26 + 50 / 3 + 15) / 101)
-    assert beside.as_json()["VOC07_AP50"] == 56.36
-    assert beside.as_json()["VOC12_AP50"] == 56.67
+    evaluation = evaluate(detections, truth)
+    assert evaluation.voc_ap50_11point == pytest.approx(100 * 31 / 55)
+    assert evaluation.voc_ap50_area == pytest.approx(100 * 17 / 30)
+    assert evaluation.ap50 == pytest.approx(100 * (26 + 50 / 3 + 15) / 101)
+    assert evaluation.as_json()["VOC07_AP50"] == 56.36
+    assert evaluation.as_json()["VOC12_AP50"] == 56.67
 
 
 def test_the_mean_is_of_the_classes_with_annotations() -> None:
@@ -109,7 +109,7 @@ def test_the_mean_is_of_the_classes_with_annotations() -> None:
          [(1, PLACES[0], 0.9), (1, CLOSE, 0.8), (1, PLACES[1], 0.7)], 1 / 2 + 1 / 2 * 2 / 3),
         # The first of the two decides, even where it fits worse.
         ([cat(1, PLACES[0])], [(1, CLOSE, 0.9), (1, PLACES[0], 0.8)], 1),
-        # It belongs to the annotation that it overlaps most; a free one beside it is no way out.
+        # It belongs to the annotation that it overlaps most; a free one next to it does not count.
         ([cat(1, PLACES[0]), cat(2, CLOSE)],
          [(1, PLACES[0], 0.9), (1, PLACES[0], 0.8), (1, CLOSE, 0.7)], 1 / 2 + 1 / 2 * 2 / 3),
         # Ties count in their order: the images' first, then the detections'.

@@ -1,0 +1,5 @@
+"""The scenes that trainings are tested on."""
+
+from tests.training.conftest import scenes
+
+__all__ = ["scenes"]

@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 SERVER_VENV := .venv-label-studio
 SERVER_INSTALLED := $(SERVER_VENV)/.installed
 
-# A venv whose pip does not run is the rest of an interrupted set-up: it is made anew.
+# A venv whose pip does not run is what an interrupted set-up left: it is made again.
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
 
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ help: ## Show this list.
 
 install: $(INSTALLED) ## Install sparsedet, editable, with its test tools into .venv.
 
-# The stamp is written last: an interrupted installation goes on where it stopped.
+# The stamp is written last: an interrupted installation resumes where it stopped.
 $(INSTALLED): pyproject.toml requirements/constraints.txt
 	@echo "installing sparsedet into $(VENV) (some minutes, 6 GB) ..."
 	@$(call make_venv,$(VENV))

@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a fresh environment that holds the wheel and nothing but `LIGHT` beside it."""
+    """The Python of a fresh environment that holds the wheel and nothing else but `LIGHT`."""
     venv = tmp_path_factory.mktemp("fresh") / "venv"
     _run(sys.executable, "-m", "venv", "--without-pip", venv)
     executable = venv / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The configuration keys of sparsedet's models, beside detectron2's.
+"""The configuration keys of sparsedet's models, in addition to detectron2's.
 
 Keys that only a training reads have their place in `sparsedet.config.sections`.
 """

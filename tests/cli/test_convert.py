@@ -23,7 +23,7 @@ DATASET = Dataset(
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
-    """A COCO file with its images beside it."""
+    """A COCO file with its images next to it."""
     write_images(DATASET, tmp_path / "source/images")
     write_coco(DATASET, tmp_path / "source/train.json")
     return tmp_path / "source/train.json"

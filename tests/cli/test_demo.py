@@ -1,4 +1,4 @@
-"""`sparsedet demo`, as it is typed; called again it goes on, also where the tool has moved."""
+"""`sparsedet demo`, as it is typed; called again it resumes, also where the tool has moved."""
 
 import json
 from dataclasses import asdict

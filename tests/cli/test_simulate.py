@@ -39,7 +39,7 @@ A, B = "11-0a1b2c3d-a.jpg", "12-0a1b2c3d-b.jpg"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A workspace of the project `cells` in the same folder; `full.json` beside it."""
+    """A workspace of the project `cells` in the same folder; `full.json` next to it."""
     drawn = Dataset((Image(11, A, 640, 480), Image(12, B, 640, 480)), (), CATEGORIES)
     for image in drawn.images:
         Picture.new("L", (image.width, image.height)).save(tmp_path / image.file_name)
@@ -73,7 +73,7 @@ def push(workspace: Workspace, mode: PushMode = "review-project") -> None:
 
 
 def play(workspace: Workspace, *arguments: str | Path) -> Result:
-    """Run the command as somebody does who stands beside the workspace."""
+    """Run the command from the folder that holds the workspace."""
     return sparsedet(
         "simulate", "work", *arguments, "--truth", "full.json", cwd=workspace.root.parent
     )

@@ -42,7 +42,7 @@ class FolderTool:
 
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
-    """A COCO file of 10 images with 6 boxes each, and its images beside it."""
+    """A COCO file of 10 images with 6 boxes each, and its images next to it."""
     dataset = grid(10, 6)
     folder = tmp_path / "full"
     (folder / "images").mkdir(parents=True)

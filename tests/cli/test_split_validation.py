@@ -61,8 +61,8 @@ def test_near_duplicates_can_be_left_alone(full: Path, tmp_path: Path) -> None:
     for name, options in (("off", (*images, "--no-near-duplicates")), ("blind", ())):
         result = sparsedet("split", full, *options, "-o", tmp_path / name, "--json")
         assert result.json()["validation"]["near_duplicates"] is None
-    told = sparsedet("split", full, "-o", tmp_path / "told").err
-    assert "Near duplicates were not looked for: that takes the images (--images)." in told
+    err = sparsedet("split", full, "-o", tmp_path / "warned").err
+    assert "Near duplicates were not looked for: that takes the images (--images)." in err
     refused = sparsedet("split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far")
     assert "a distance of 18 between near duplicates: expected 0 to 17 bits" in refused.error()
     exact = ("--near-duplicate-distance", "0")

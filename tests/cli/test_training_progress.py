@@ -115,9 +115,9 @@ def test_what_becomes_of_mined_boxes_is_told(
 ) -> None:
     with training_progress() as progress:
         progress.mined(found)
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == len(lines)
-    assert all(line.startswith(start) for line, start in zip(told, lines, strict=True))
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(printed, lines, strict=True))
 
 
 def screen(width: int, *steps: StageProgress, mined: Sequence[int] = ()) -> list[str]:

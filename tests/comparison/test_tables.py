@@ -13,7 +13,7 @@ BOXES = (
     Box(1, 1, 1, (0, 0, 20, 20)),  # small, in the corner; 1st cat
     Box(2, 1, 1, (500, 450, 550, 500)),  # medium, in the centre; 2nd cat
     Box(3, 1, 2, (400, 700, 600, 980)),  # large, near the lower edge; dog
-    Box(4, 1, 1, (560, 460, 600, 500)),  # medium, beside the second; 3rd cat
+    Box(4, 1, 1, (560, 460, 600, 500)),  # medium, next to the second; 3rd cat
     Box(5, 2, 2, (10, 10, 30, 30)),
 )
 DATASET = Dataset(

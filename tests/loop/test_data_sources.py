@@ -40,7 +40,7 @@ def test_a_file_has_its_images_beside_it(tmp_path: Path) -> None:
 
 def test_a_workspace_folder_stands_for_its_files(tmp_path: Path) -> None:
     folder = written(tmp_path, "coco")
-    (folder / "names.yaml").write_text("names: [dog]\n")  # beside images/ that looks like YOLO
+    (folder / "names.yaml").write_text("names: [dog]\n")  # next to images/ that looks like YOLO
     data = read_data(str(folder))
     assert (data.source, data.images) == (folder / "annotations.json", folder / "images")
 

@@ -1,4 +1,4 @@
-"""What is wrong shows before a round does anything, and an unfinished round can begin anew."""
+"""Wrong settings show before a round does anything, and an unfinished round can start over."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -43,7 +43,7 @@ def one_class(scenes: Dataset) -> Dataset:
 
 
 def make_workspace(folder: Path) -> Dataset:
-    """Make a project of sparse scenes and a workspace beside it; return the full annotations."""
+    """Make a project of sparse scenes and a workspace next to it; return the full annotations."""
     full = one_class(make_scenes(16, folder / "scenes", seed=5))
     sparse, _ = remove_boxes(full, load_recipe("random").with_drop(0.5), seed=1)
     tool = FilesTool(str(folder))

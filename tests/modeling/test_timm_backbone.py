@@ -78,12 +78,12 @@ def timm_config(*pairs: str) -> CfgNode:
 @pytest.mark.parametrize(
     ("name", "norms"),
     [
-        # Residual branches begin switched off; the stem's last norm is not beside its convolution.
+        # Residual branches begin switched off; the stem's last norm follows no convolution.
         ("test_resnet", "both"),
         ("mobilenetv3_small_050", "folded"),
         ("efficientnet_lite0", "folded"),
         ("regnety_002", "folded"),
-        # Convolutions that pad as TensorFlow does: their norms stay beside them.
+        # Convolutions that pad as TensorFlow does: their norms stay separate.
         ("tf_mobilenetv3_small_minimal_100", "both"),
         # Norms before convolutions.
         ("resnetv2_18", "both"),
@@ -117,11 +117,11 @@ def test_timm_backbones_of_every_family_learn(name: str, norms: str) -> None:
         assert parameter.grad is not None, key
         assert parameter.grad.any(), key
     kinds = {
-        "folded" if isinstance(module, FrozenNormConv) else "beside"
+        "folded" if isinstance(module, FrozenNormConv) else "separate"
         for module in body.modules()
         if isinstance(module, FrozenNormConv | FrozenNorm)
     }
-    assert kinds == {"folded": {"folded"}, "both": {"folded", "beside"}, "none": set()}[norms]
+    assert kinds == {"folded": {"folded"}, "both": {"folded", "separate"}, "none": set()}[norms]
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in body.modules())
 
 

@@ -33,8 +33,8 @@ def broken(scenes: Scenes, tmp_path: Path) -> Break:
     return cut
 
 
-class Told:
-    """Notes what is told."""
+class Reports:
+    """Records which images are reported."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Told:
 
 def load(
     scenes: Scenes,
-    told: Told,
+    reports: Reports,
     *overrides: str,
     method: str = "plain",
     start: int = 0,
@@ -65,7 +65,7 @@ def load(
         end=9,
         rank=rank,
         ranks=ranks,
-        on_unreadable=told,
+        on_unreadable=reports,
     )
     return list(loader)
 
@@ -82,9 +82,9 @@ def contents(batch: Batch) -> list[tuple[int, float, list[list[float]]]]:
 
 
 def test_the_rest_of_the_batch_stays(scenes: Scenes, broken: Break) -> None:
-    told = Told()
+    reports = Reports()
     replaced = 0
-    for whole, found in zip(load(scenes, Told()), load(broken(3, 8), told), strict=True):
+    for whole, found in zip(load(scenes, Reports()), load(broken(3, 8), reports), strict=True):
         for before, item in zip(contents(whole), contents(found), strict=True):
             if before[0] in (3, 8):
                 assert item[0] not in (3, 8)
@@ -92,18 +92,18 @@ def test_the_rest_of_the_batch_stays(scenes: Scenes, broken: Break) -> None:
             else:
                 assert item == before
     assert replaced == 6
-    assert set(told.files) == {"scene_0003.png", "scene_0008.png"}
-    assert told.times == 2
-    assert "scene_0003.png: can't be decoded as an image" in told.files["scene_0003.png"]
+    assert set(reports.files) == {"scene_0003.png", "scene_0008.png"}
+    assert reports.times == 2
+    assert "scene_0003.png: can't be decoded as an image" in reports.files["scene_0003.png"]
 
 
 def test_an_image_stays_without_the_objects_of_a_broken_one(scenes: Scenes, broken: Break) -> None:
     """The loader pastes objects of other images."""
-    told = Told()
+    reports = Reports()
     kept = replaced = 0
     own = Counter(box.image_id for box in scenes.dataset.boxes)
-    whole = load(scenes, Told(), method="staged")
-    for before, found in zip(whole, load(broken(3), told, method="staged"), strict=True):
+    whole = load(scenes, Reports(), method="staged")
+    for before, found in zip(whole, load(broken(3), reports, method="staged"), strict=True):
         for expected, item in zip(contents(before), contents(found), strict=True):
             if expected[0] == 3:
                 assert item[0] != 3
@@ -115,21 +115,21 @@ def test_an_image_stays_without_the_objects_of_a_broken_one(scenes: Scenes, brok
                 assert len(item[2]) <= own[item[0]]
     assert replaced > 2
     assert kept > replaced
-    assert list(told.files) == ["scene_0003.png"]
-    assert told.times == 1
+    assert list(reports.files) == ["scene_0003.png"]
+    assert reports.times == 1
 
 
 @pytest.mark.parametrize("method", ["plain", "staged"])
 def test_the_replacement_is_the_same_everywhere(broken: Break, method: str) -> None:
     scenes = broken(3, 8)
-    told = Told()
-    expected = [contents(batch) for batch in load(scenes, Told(), method=method)]
-    workers = load(scenes, told, "DATALOADER.NUM_WORKERS", "2", method=method)
+    reports = Reports()
+    expected = [contents(batch) for batch in load(scenes, Reports(), method=method)]
+    workers = load(scenes, reports, "DATALOADER.NUM_WORKERS", "2", method=method)
     assert [contents(batch) for batch in workers] == expected
-    assert set(told.files) == {"scene_0003.png", "scene_0008.png"}
-    later = load(scenes, Told(), start=4, method=method)
+    assert set(reports.files) == {"scene_0003.png", "scene_0008.png"}
+    later = load(scenes, Reports(), start=4, method=method)
     assert [contents(batch) for batch in later] == expected[4:]
-    parts = (load(scenes, Told(), rank=rank, ranks=2, method=method) for rank in range(2))
+    parts = (load(scenes, Reports(), rank=rank, ranks=2, method=method) for rank in range(2))
     ranks = zip(*parts, strict=True)
     assert [contents(one + two) for one, two in ranks] == expected
 
@@ -138,25 +138,25 @@ def test_the_replacement_is_the_same_everywhere(broken: Break, method: str) -> N
 def test_more_than_the_bound_are_an_error(broken: Break, workers: str) -> None:
     ids = (2, 3, 5, 8, 9)
     keys = ["DATALOADER.NUM_WORKERS", workers, "DATALOADER.MAX_UNREADABLE"]
-    assert len(load(broken(*ids), Told(), *keys, "5")) == 9
+    assert len(load(broken(*ids), Reports(), *keys, "5")) == 9
     with pytest.raises(
         AnnotationError,
         match=r"^5 of 12 images can't be read, .*MAX_UNREADABLE allows 4: "
         r"(image id \d: .*scene_000\d\.png: [^;]*; [^;]*; ){3}and 2 more; repair these files",
     ):
-        load(broken(*ids), Told(), *keys, "4")
+        load(broken(*ids), Reports(), *keys, "4")
     with pytest.raises(AnnotationError, match=r"^1 of 12 images .* allows 0: image id \d: [^\n]*$"):
-        load(broken(*ids), Told(), *keys, "0")
+        load(broken(*ids), Reports(), *keys, "0")
 
 
 @pytest.mark.parametrize("method", ["plain", "staged"])
 def test_one_image_has_to_be_left(broken: Break, method: str) -> None:
     *first, last = range(1, 13)
     keys = ["DATALOADER.MAX_UNREADABLE", "99"]
-    loaded = load(broken(*first), Told(), *keys, method=method)
+    loaded = load(broken(*first), Reports(), *keys, method=method)
     assert {item["image_id"] for batch in loaded for item in batch} == {last}
     with pytest.raises(AnnotationError, match=r"^12 of 12 images can't be read, .* allows 11: "):
-        load(broken(*first, last), Told(), *keys)
+        load(broken(*first, last), Reports(), *keys)
 
 
 def test_each_file_is_warned_about_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -168,7 +168,7 @@ def test_each_file_is_warned_about_once(tmp_path: Path, caplog: pytest.LogCaptur
 
 def test_detection_finds_nothing_there_and_goes_on(scenes: Scenes, broken: Break) -> None:
     model, cfg = untrained_model()
-    told, done = Told(), []
+    reports, done = Reports(), []
     scenes = broken(2)
     found = list(
         detect(
@@ -178,13 +178,13 @@ def test_detection_finds_nothing_there_and_goes_on(scenes: Scenes, broken: Break
             scenes.images,
             range(1, 11),
             lambda count, total: done.append((count, total)),
-            unreadable=UnreadableImages(1, 3, told),
+            unreadable=UnreadableImages(1, 3, reports),
         )
     )
     assert [one.image_id for one in found] == [1, 2, 3]
     assert [len(one.scores) > 0 for one in found] == [True, False, True]
     assert found[1].boxes.shape == (0, 4)
-    assert set(told.files) == {"scene_0002.png"}
+    assert set(reports.files) == {"scene_0002.png"}
     assert done == [(1, 3), (2, 3), (3, 3)]
     cfg = cfg.with_values({"DATALOADER.MAX_UNREADABLE": 0})
     with pytest.raises(AnnotationError, match="1 of 3 images can't be read"):

@@ -49,7 +49,7 @@ TRUE: XYXY = (100, 100, 200, 200)
 NEAR: XYXY = (105, 100, 205, 200)
 HALF: XYXY = (145, 100, 245, 200)
 """IoU 0.38 with `TRUE`."""
-BESIDE: XYXY = (185, 100, 285, 200)
+ADJACENT: XYXY = (185, 100, 285, 200)
 """IoU 0.43 with `HALF`, 0.08 with `TRUE`."""
 FAR: XYXY = (300, 300, 400, 400)
 
@@ -88,8 +88,8 @@ def test_a_half_fit_does_not_take_the_object_of_a_good_one() -> None:
     scores = {"half": 0.9, "near": 0.4}
     only = review_regions(boxes, scores, [TrueObject("cat", TRUE)])
     assert only == [boxes[1]]
-    both = review_regions(boxes, scores, [TrueObject("cat", TRUE), TrueObject("cat", BESIDE)])
-    assert both == [ReviewedRegion("half", "cat", BESIDE), boxes[1]]
+    both = review_regions(boxes, scores, [TrueObject("cat", TRUE), TrueObject("cat", ADJACENT)])
+    assert both == [ReviewedRegion("half", "cat", ADJACENT), boxes[1]]
 
 
 @pytest.mark.parametrize(

@@ -71,14 +71,14 @@ def test_copies_are_found(
     for image in dataset.images:
         (tmp_path / image.file_name).symlink_to(folder / image.file_name)
     copy = Image(99, name, changed.shape[1], changed.shape[0])
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     found = find_near_duplicates(
         replace(dataset, images=(*dataset.images, copy)),
         tmp_path,
-        progress=lambda what, done, total: told.append((done, total)),
+        progress=lambda what, done, total: calls.append((done, total)),
     )
     assert found.sets == ((name, "scene_0008.png"),)
-    assert told[-1] == (31, 31)
+    assert calls[-1] == (31, 31)
 
 
 def test_a_photograph_is_hashed_upright(scenes: tuple[Dataset, Path], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def start(scenes: Scenes, root: Path) -> RunFolder:
 
 
 def kill_after(run: RunFolder, lines: int, seconds: float) -> None:
-    """Go on with a run, and kill it some time after so many lines of progress."""
+    """Resume a run, and kill it some time after so many lines of progress."""
     command = [sys.executable, "-m", killed.__name__, str(run.root)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

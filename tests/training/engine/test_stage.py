@@ -1,4 +1,4 @@
-"""Training stages: they learn, stop cleanly and go on as if they had never stopped."""
+"""Training stages: they learn, stop cleanly and resume as if they had never stopped."""
 
 import signal
 import time
@@ -151,7 +151,7 @@ def test_ctrl_c_works_as_ever_after_a_training(images: PackedDataset, tmp_path: 
 def test_a_stage_goes_on_where_the_previous_one_ended(
     images: PackedDataset, tmp_path: Path
 ) -> None:
-    """Two stages on the same images are one: weights, schedule, average and draws go on."""
+    """Two stages on the same images are one: weights, schedule, average and draws continue."""
     config = short_config(6, method="staged")
     whole, parts = Recorder(), Recorder()
 

@@ -27,7 +27,7 @@ EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
 class Ended(Exception):
-    """The last stage is reached: there are no weights to go on with."""
+    """The last stage is reached: there are no weights to continue from."""
 
 
 def rows_by_stage(

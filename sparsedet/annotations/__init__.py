@@ -1,8 +1,9 @@
 """Annotated images: the `Dataset` type, COCO JSON, and checks of the image files."""
 
 from sparsedet.annotations.coco import read_coco, write_coco
-from sparsedet.annotations.dataset import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.images import check_images, read_image, read_upright, upright_size
+from sparsedet.annotations.model import XYXY, Box, Category, Image
 
 __all__ = [
     "XYXY",

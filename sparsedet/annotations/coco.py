@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations.dataset import Box, Dataset, Image
+from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.entries import EntryReader, box_entry, image_entry
+from sparsedet.annotations.model import Box, Image
 from sparsedet.atomic_io import read_json, without_collector, write_bytes
 from sparsedet.errors import AnnotationError, SparseDetError
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsedet.annotations.dataset import Image
 from sparsedet.annotations.entries import IMAGE_KEYS, ROUNDING, THINNEST, may_leave_folder, xywh
+from sparsedet.annotations.model import Image
 from sparsedet.annotations.table import BoxTable, FloatArray, IntArray
 
 _NUMBERS = {int, float}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeGuard, TypeVar
 
-from sparsedet.annotations.dataset import XYXY, Box, Category, Image
+from sparsedet.annotations.model import XYXY, Box, Category, Image
 from sparsedet.errors import AnnotationError
 
 DECIMALS = 4

@@ -8,7 +8,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations.dataset import Dataset, Image
+from sparsedet.annotations.dataset import Dataset
+from sparsedet.annotations.model import Image
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.runtime.unreadable import UnreadableImages
 

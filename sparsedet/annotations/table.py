@@ -9,8 +9,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from sparsedet.annotations.dataset import Box
 from sparsedet.annotations.entries import box_of_entry
+from sparsedet.annotations.model import Box
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

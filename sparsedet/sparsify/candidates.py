@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.dataset import Category, Image
+from sparsedet.annotations.model import Category, Image
 from sparsedet.annotations.table import BoolArray, FloatArray, IntArray, RankArray
 from sparsedet.seeds import box_ranks, image_ranks, remixed
 

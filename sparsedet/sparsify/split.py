@@ -12,7 +12,7 @@ import numpy as np
 
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, write_coco
-from sparsedet.annotations.dataset import Image
+from sparsedet.annotations.model import Image
 from sparsedet.annotations.table import BoxTable
 from sparsedet.atomic_io import write_json
 from sparsedet.sparsify.candidates import Candidates

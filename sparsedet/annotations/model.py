@@ -1,0 +1,81 @@
+"""What a dataset consists of: images, boxes and categories.
+
+Boxes are XYXY, absolute pixels of the EXIF-upright image, floats. Other conventions (COCO's XYWH,
+Label Studio's percentages) exist only where files and servers are read and written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+XYXY = tuple[float, float, float, float]
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def no_keys() -> Mapping[str, Any]:
+    """Return the `extra` of what has no keys that sparsedet does not know."""
+    # A factory, because dataclasses refuse the (unhashable) mapping itself as a default.
+    return _EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects."""
+
+    id: int
+    name: str
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
+    """Keys of the source file that sparsedet does not know, kept for writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, by its upright size."""
+
+    id: int
+    file_name: str
+    """Relative to the image folder, with forward slashes; never leaves it."""
+    width: int
+    """Pixels, after EXIF orientation."""
+    height: int
+    """Pixels, after EXIF orientation."""
+    exhaustive: bool = False
+    """A person marked the image as complete: every object in it has a box."""
+    tool_id: str | None = None
+    """The annotation tool's id of the image (in Label Studio, the task)."""
+    tool_version: str | None = None
+    """The annotation tool's name for the state of the image's annotations when they were pulled;
+    None where there were none."""
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box on an image: an annotation, or a verified negative of its class."""
+
+    id: int
+    image_id: int
+    category_id: int
+    xyxy: XYXY
+    """Left, top, right, bottom in absolute pixels of the upright image."""
+    iscrowd: bool = False
+    """A group of objects in COCO's sense: never dropped, never counted, never trained on."""
+    area: float | None = None
+    """Square pixels; None means that of the box. COCO files give the mask's area."""
+    origin: str | None = None
+    """Where the box comes from: `human`, `accepted`, `edited`; None where a file does not say."""
+    tool_id: str | None = None
+    """The annotation tool's id of the region."""
+    extra: Mapping[str, Any] = field(default_factory=no_keys)
+
+    @property
+    def width(self) -> float:
+        """Width in pixels."""
+        return self.xyxy[2] - self.xyxy[0]
+
+    @property
+    def height(self) -> float:
+        """Height in pixels."""
+        return self.xyxy[3] - self.xyxy[1]

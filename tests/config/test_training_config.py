@@ -149,6 +149,15 @@ def test_what_an_option_decides_is_no_key(key: str, decides: str) -> None:
         load_config("lite0_fpn", [key, "3"])
 
 
+def test_keys_that_a_run_folder_lacks_have_their_defaults(tmp_path: Path) -> None:
+    config = load_config("lite0_fpn")
+    content = yaml.safe_load(config.dump())
+    del content["SPARSEDET"]["FEEDBACK"]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert read_config(path).feedback == config.feedback
+
+
 def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:
     config = load_config("sparsedet_r101_fpn_voc")
     config = config.prepared(method="end-to-end", seed=1, classes=2)

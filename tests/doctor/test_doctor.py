@@ -1,6 +1,7 @@
 """`sparsedet doctor`: what it finds here, and what it says about broken installations."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_this_installation_is_complete() -> None:
     assert checks["label-studio connection"]["state"] == "warning"
     assert "not reachable at http://127.0.0.1:9" in checks["label-studio connection"]["found"]
     assert KEY not in result.out + result.err
+    assert {"ImageNet weights", "free memory"} <= checks.keys()
     # A detectron2 that works is left alone.
     assert "nothing to install" in result.err
     assert file.stat().st_mtime_ns == before
@@ -131,6 +133,11 @@ def test_a_detectron2_that_is_broken_is_missing(
     assert "made for other torch" in missing["found"]
     assert "sparsedet doctor --fix" in missing["fix"]
     assert "github.com/facebookresearch/detectron2" in missing["fix"]
+    shown = sparsedet_here("doctor")
+    assert shown.status == 1
+    assert "missing" in shown.out
+    assert "ImageNet weights" not in shown.out
+    assert "ImageNet weights" in sparsedet_here("doctor", "--all").out
 
 
 @pytest.mark.parametrize("missing", ["LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"])
@@ -262,8 +269,10 @@ def test_a_failing_pip_is_one_line(broken: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(broken / "no-packages"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    with pytest.raises(SetupError, match=r"pip can't install detectron2.*build it from source ins"):
-        install_detectron2()
+    said = sparsedet_here("doctor", "--fix")
+    assert said.status == 1
+    last = said.err.splitlines()[-1]
+    assert re.match(r"error: pip can't install detectron2.*build it from source ins", last)
 
 
 def test_torch_comes_first(broken: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from sparsedet.annotations import Box, Category, Dataset, Image
@@ -119,3 +120,30 @@ def test_whatever_is_done_to_an_image_boxes_have_the_colour_of_their_class(tmp_p
             # Most of the pixels: at its edges an object fades into what is under it.
             torch.testing.assert_close(inside.median(dim=1).values, expected, rtol=0, atol=6)
     assert max(number_of_labels) >= 4
+
+
+@pytest.mark.parametrize(("flip", "mirrored"), [("none", {False}), ("horizontal", {False, True})])
+def test_pasted_objects_are_mirrored_where_images_are(
+    flip: str, mirrored: set[bool], tmp_path: Path
+) -> None:
+    """Objects are dark on the left and bright on the right."""
+    images, boxes = [], []
+    for number in (1, 2, 3):
+        pixels = np.zeros((240, 320, 3), dtype=np.uint8)
+        pixels[20:80, 30:60], pixels[20:80, 60:90] = 80, 240
+        cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+        images.append(Image(number, f"{number}.png", 320, 240))
+        boxes.append(Box(number, number, 1, (30, 20, 90, 80)))
+    dataset = Dataset(tuple(images), tuple(boxes), (Category(1, "half"),))
+    keys = (*STAGED_AS_PLAIN, "SPARSEDET.STAGED.PASTES", "3", "INPUT.RANDOM_FLIP", flip)
+    config = short_config(20, *keys, method="staged")
+    training = training_images(dataset, tmp_path, keep_unlabelled=True)
+    pasted = []
+    for item in chain(*batches(training, config, seed=3, start=0, end=20)):
+        for box in split_targets(item["instances"]).labels.gt_boxes.tensor[1:]:
+            left, top, right, bottom = box.round().int().tolist()
+            middle = (left + right) // 2
+            inside = item["image"][:, top:bottom].float()
+            pasted.append(bool(inside[..., left:middle].mean() > inside[..., middle:right].mean()))
+    assert len(pasted) > 20
+    assert set(pasted) == mirrored

@@ -43,8 +43,8 @@ def demo(
     Label Studio (see `sparsedet doctor`). An interrupted demo resumes where it stopped; a finished
     one with --keep just starts the server.
     """
+    from sparsedet.plugins import load_local_integration
     from sparsedet.simulation.demo import Demo, DemoRule
-    from sparsedet.tool import load_local_integration
     from sparsedet.training.engine.train import choose_device
 
     from .training_progress import training_progress

@@ -50,7 +50,7 @@ def init(
     from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
     """
     from sparsedet.loop.settings import ReviewSettings, Settings, Source
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     workspace = Workspace(folder)
     how = push_mode(mode)

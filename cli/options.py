@@ -10,8 +10,9 @@ from typing import Annotated, Any, get_args
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.plugins import integration_names
 from sparsedet.splits import recipe_files
-from sparsedet.tool import PushMode, integration_names
+from sparsedet.tool import PushMode
 
 DEFAULT_TOOL = "label-studio"
 

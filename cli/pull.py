@@ -55,7 +55,7 @@ def pull(
     """
     from sparsedet.annotations import write_coco
     from sparsedet.loop.settings import Settings, Source
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     workspace = Workspace(output)
     with workspace.lock():

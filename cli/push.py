@@ -69,7 +69,7 @@ def push(
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.ledger import Ledger, Push
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None

@@ -31,7 +31,7 @@ def run_round(
     and runs the next round with it. An interrupted round resumes where it stopped. sparsedet.toml
     says how rounds are run.
     """
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     workspace = Workspace(folder)
     settings = workspace.settings()

@@ -171,7 +171,7 @@ def _play(
 
 
 def _connect(place: "Place", url: str | None, complete_control: str) -> "ScriptableTool":
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     tool: Any = load_integration(place.tool)(url or place.url, complete_control=complete_control)
     if not hasattr(tool, "open_reviews"):

@@ -243,7 +243,7 @@ def _pull(
     from sparsedet.annotations import write_coco
     from sparsedet.loop.settings import Settings, Source
     from sparsedet.loop.workspace import Workspace
-    from sparsedet.tool import load_integration
+    from sparsedet.plugins import load_integration
 
     workspace = Workspace(folder)
     connection = load_integration(tool)(url)

@@ -7,8 +7,8 @@ from pathlib import Path
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
+from sparsedet.plugins import LocalTool
 from sparsedet.tool import (
-    LocalTool,
     MergedImage,
     Progress,
     ProjectSummary,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.plugins import LocalTool
 from sparsedet.tool import (
-    LocalTool,
     MergedImage,
     Progress,
     ProjectSummary,

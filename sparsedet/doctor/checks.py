@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from sparsedet.errors import SparseDetError
-from sparsedet.tool import check_connection, integration_names
+from sparsedet.plugins import check_connection, integration_names
 
 PYTHON = (3, 11)
 """The oldest Python that sparsedet runs on."""

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from sparsedet.ledger import Ledger, Place
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import Workspace
-from sparsedet.tool import (
-    AnnotationTool,
-    PushedImage,
-    ReviewedImage,
-    ReviewedRegion,
-    load_integration,
-)
+from sparsedet.plugins import load_integration
+from sparsedet.tool import AnnotationTool, PushedImage, ReviewedImage, ReviewedRegion
 
 
 class Connections:

@@ -15,8 +15,8 @@ from sparsedet.config.training_config import METHODS
 from sparsedet.config.training_config import names as config_names
 from sparsedet.formats import format_names
 from sparsedet.loop.data_sources import RELEASED
+from sparsedet.plugins import integration_names
 from sparsedet.sparsify import recipe_names
-from sparsedet.tool import integration_names
 from tests.cli.command import sparsedet, sparsedet_here
 
 HEAVY = ("torch", "detectron2", "numpy", "cv2", "PIL", "yaml", "sqlalchemy", "label_studio_sdk")

@@ -153,7 +153,7 @@ def test_a_tool_that_no_script_can_review_in_is_refused(
         connections.append((url, complete_control))
         return object()
 
-    monkeypatch.setattr("sparsedet.tool.load_integration", lambda name: integration)
+    monkeypatch.setattr("sparsedet.plugins.load_integration", lambda name: integration)
     with pytest.raises(ToolError, match="'files' can't be reviewed by a script; it lacks open_rev"):
         simulate(workspace.root.parent / "full.json", workspace.root)
     # The one place where the settings' control is seen: files have none.

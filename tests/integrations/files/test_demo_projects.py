@@ -7,7 +7,8 @@ import pytest
 from sparsedet.annotations import read_coco
 from sparsedet.errors import ToolError
 from sparsedet.integrations.files import FilesTool
-from sparsedet.tool import ReviewedRegion, load_local_integration
+from sparsedet.plugins import load_local_integration
+from sparsedet.tool import ReviewedRegion
 from tests.integrations.files.samples import mined_boxes, write_project
 
 

@@ -1,0 +1,123 @@
+"""Integrations by name: the entry points `sparsedet.integrations` of installed packages.
+
+An integration connects to an annotation tool. It may also be able to try a connection, or to start
+a server of its own, for demos and tests.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from sparsedet.errors import ToolError
+from sparsedet.tool import AnnotationTool, Progress, ScriptableTool, no_progress
+
+ENTRY_POINTS = "sparsedet.integrations"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTool:
+    """An annotation tool that runs on this machine, and how a person gets in."""
+
+    tool: ScriptableTool
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+
+class CheckableIntegration(Protocol):
+    """An integration that can try the server which the environment names."""
+
+    def check_connection(self) -> str | None:
+        """Connect as the environment says, without asking for anything.
+
+        Returns:
+            What answers (version, address, account) in one line; None where address or key are
+            not set.
+
+        Raises:
+            ToolError: one line, never holding the key.
+        """
+        ...
+
+
+class LocalIntegration(Protocol):
+    """An integration that can start its own server."""
+
+    def local(
+        self, data_dir: Path, *, keep: bool = False, progress: Progress = no_progress
+    ) -> AbstractContextManager[LocalTool]:
+        """Run a server on `data_dir` for the length of the block; with `keep` beyond it."""
+        ...
+
+
+class Integration(Protocol):
+    """What an entry point of the group `sparsedet.integrations` names."""
+
+    def __call__(
+        self, url: str | None = None, *, complete_control: str | None = None
+    ) -> AnnotationTool:
+        """Connect; address and key come from the tool's own environment variables or a prompt.
+
+        `complete_control` names the control that says that every object of an image has a box;
+        None: `sparsedet_complete`.
+        """
+        ...
+
+
+def integration_names() -> list[str]:
+    """Return the names of all installed integrations."""
+    return sorted(_points())
+
+
+def load_integration(name: str) -> Integration:
+    """Return the integration that a package registered under `name`.
+
+    Raises:
+        ToolError: listing the names that are installed.
+    """
+    integration: Integration = _load(name)
+    return integration
+
+
+def check_connection(name: str) -> str | None:
+    """Try the server that the environment names for an integration.
+
+    Returns:
+        What answers; None where the environment names none, or the integration has no server.
+
+    Raises:
+        ToolError: when the integration is not installed, the server is not reachable, or it refuses
+            the key; never holding the key.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "check_connection"):
+        return None
+    checkable: CheckableIntegration = integration
+    return checkable.check_connection()
+
+
+def load_local_integration(name: str) -> LocalIntegration:
+    """Return an integration that can start its own server.
+
+    Raises:
+        ToolError: when it is not installed or can't.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "local"):
+        raise ToolError(f"the integration {name!r} can't start a server of its own")
+    local: LocalIntegration = integration
+    return local
+
+
+def _load(name: str) -> Any:
+    points = _points()
+    if name not in points:
+        found = ", ".join(sorted(points)) or "-"
+        raise ToolError(f"no integration named {name!r} is installed (found: {found})")
+    return points[name].load()
+
+
+def _points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -289,7 +289,7 @@ class FeedbackConfig(Section):
     accepted: bool = True
     """Boxes that were accepted or edited are labels like those that people drew."""
     rejected: bool = True
-    """Rejected boxes are certain negatives of their class in every step of the ROI heads."""
+    """Rejected boxes are negatives of their class in every step of the ROI heads."""
     exhaustive: bool = True
     """In images that a person marked as exhaustive, all that has no label is background; they stay
     in training without any label, too."""

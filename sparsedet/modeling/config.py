@@ -37,7 +37,7 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # Whether the box head learns the box of a mined label as well, instead of its class alone.
     cfg.SPARSEDET.STAGED.REGRESS_MINED = False
 
-    # Rejected boxes are certain negatives of the ROI heads.
+    # Rejected boxes are verified negatives of the ROI heads.
     cfg.SPARSEDET.FEEDBACK = CfgNode()
     # The most of them per image and step; of more, these many are drawn.
     cfg.SPARSEDET.FEEDBACK.MAX_NEGATIVES = 16

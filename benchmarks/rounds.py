@@ -7,9 +7,9 @@ list), that names objects that the published labels lack: a mined box on one of 
 
 A share of the boxes is removed, the rest becomes a project of a real Label Studio, and a scripted
 reviewer who knows the full labels reviews every round. This is done twice from the same start:
-with rejected boxes as verified negatives in training, and without. (Mining never proposes a rejected
-box again in either.) Prints the table of rounds, and writes it with a picture and the HTML report
-to benchmarks/results/rounds. An interrupted call resumes.
+with rejected boxes as verified negatives in training, and without. (Mining never proposes a
+rejected box again in either.) Prints the table of rounds, and writes it with a picture and the HTML
+report to benchmarks/results/rounds. An interrupted call resumes.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def complete_methods() -> list[str]:
 
 
 def complete_modes() -> list[str]:
-    """Return the ways in which mined boxes are put up for review."""
+    """Return the ways in which mined boxes reach reviewers."""
     return list(get_args(PushMode))
 
 

@@ -52,9 +52,9 @@ class PushReport:
     boxes: int
     """Mined boxes on them."""
     created: int
-    """Images that this call put up or changed; 0 when everything was up already."""
+    """Images that this call pushed or changed; 0 when everything was there already."""
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Image tool id -> why its boxes could not be put up; the ledger does not record those."""
+    """Image tool id -> why its boxes could not be pushed; the ledger does not record those."""
 
     def skipped_lines(self) -> list[str]:
         """Return one line for each reason."""
@@ -69,7 +69,7 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class PushedImage:
-    """What has been put up for review on one image, as the ledger remembers it.
+    """What has been pushed for review on one image, as the ledger remembers it.
 
     For drafts there is one of these for each version of the image's annotation.
     """
@@ -156,7 +156,7 @@ class AnnotationTool(Protocol):
 
     @property
     def push_modes(self) -> tuple[PushMode, ...]:
-        """The ways in which it can put up boxes."""
+        """The ways in which it can push boxes."""
         ...
 
     def summary(self, project: str) -> ProjectSummary:

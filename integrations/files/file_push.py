@@ -1,6 +1,6 @@
 """`push`: mined boxes into `to_review.json`, so that a second push changes nothing.
 
-What has been put up stays as it is: somebody may have taken the file into another tool already,
+What has been pushed stays as it is: somebody may have taken the file into another tool already,
 and a box that is added later would look, in what comes back, like one that was rejected.
 """
 
@@ -60,7 +60,7 @@ def push_mined(
 ) -> PushReport:
     """Put mined boxes up for review in the review folder of a project.
 
-    A mined box is put up once: what a review has judged is left out. An image that this version
+    A mined box is pushed once: what a review has judged is left out. An image that this version
     shows already with other boxes is skipped.
 
     Args:
@@ -71,7 +71,7 @@ def push_mined(
         model_version: names the folder.
 
     Raises:
-        ToolError: before anything is written, when a box or image can't be put up.
+        ToolError: before anything is written, when a box or image can't be pushed.
     """
     folder = version_folder(project.review, model_version)
     wanted = _by_image(dataset, mined)
@@ -181,7 +181,7 @@ def _plan(
             # The ledger has to keep the state that the review starts from, or merging it would
             # take what people have drawn since for what the reviewer deleted.
             skipped[offer.tool_id] = (
-                f"its annotations changed since version {own.name} was put up; it stays as it is"
+                f"its annotations changed since version {own.name} was pushed; it stays as it is"
             )
         else:
             standing[image_id] = left
@@ -200,7 +200,7 @@ def _check_new(
             )
     if own is not None and own.shown.categories != dataset.categories:
         raise ToolError(
-            f"{own.folder / TO_REVIEW} was put up with other categories; push under another "
+            f"{own.folder / TO_REVIEW} was pushed with other categories; push under another "
             "--model-version"
         )
 

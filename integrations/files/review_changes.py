@@ -20,7 +20,7 @@ class Verdict:
     origins: Mapping[str, str]
     """Region id -> `human`, `accepted` or `edited`, of the boxes in `kept`."""
     gone: Mapping[str, ReviewedRegion]
-    """Region id -> the box as it was put up, of those that should be removed."""
+    """Region id -> the box as it was pushed, of those that should be removed."""
     complete: bool
     version: str | None
     """The state of the annotations that the reviews start from, an `Image.tool_version`."""

@@ -66,7 +66,7 @@ class ReviewVersion:
 
     @property
     def created(self) -> str:
-        """When it was put up, in ISO format."""
+        """When it was pushed, in ISO format."""
         info = self.shown.extra.get("info")
         return str(info.get(CREATED_KEY, "")) if isinstance(info, Mapping) else ""
 
@@ -78,13 +78,13 @@ class ReviewVersion:
 
     @cached_property
     def reviewed_images(self) -> Mapping[str, Image]:
-        """Images of `reviewed.json` by the tool ids of those that were put up.
+        """Images of `reviewed.json` by the tool ids of those that were pushed.
 
         They are matched by file name, and by its last part where that is unique on both sides:
-        other tools change folders. Images that were never put up are left out, with one warning.
+        other tools change folders. Images that were never pushed are left out, with one warning.
 
         Raises:
-            ToolError: when an image has another size than it was put up with.
+            ToolError: when an image has another size than it was pushed with.
         """
         if self.reviewed is None:
             return {}

@@ -1,4 +1,4 @@
-"""`review`: what people made of the boxes that were put up, read from `reviewed.json`.
+"""`review`: what people made of the boxes that were pushed, read from `reviewed.json`.
 
 Annotation tools renumber annotations and drop keys that they don't know. A box that has lost its id
 is matched by its place.
@@ -17,10 +17,10 @@ from sparsedet.tool import ReviewedImage, ReviewedRegion
 from .review_files import REVIEWED, TO_REVIEW, Offer, ReviewVersion
 
 MIN_IOU = 0.5
-"""From this IoU on, an annotation may be the box that was put up, moved."""
+"""From this IoU on, an annotation may be the box that was pushed, moved."""
 
 UNMOVED_IOU = 0.9
-"""From this IoU on, it is the box as it was put up, but for rounding."""
+"""From this IoU on, it is the box as it was pushed, but for rounding."""
 
 UNSURE = "unsure"
 """The `note` of an annotation that the reviewer left undecided."""
@@ -48,7 +48,7 @@ def read_reviewed(version: ReviewVersion) -> Mapping[str, ReviewedImage]:
     `images[].seconds`, and `annotations[].note` of "unsure".
 
     Raises:
-        ToolError: naming file and id, for a category that was not put up.
+        ToolError: naming file and id, for a category that was not pushed.
     """
     return {
         tool_id: ReviewedImage(
@@ -65,7 +65,7 @@ def read_reviewed(version: ReviewVersion) -> Mapping[str, ReviewedImage]:
 
 
 def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, ...]:
-    """Return the regions of a review: the boxes that were put up by their ids, others by new ones.
+    """Return the regions of a review: the boxes that were pushed by their ids, others by new ones.
 
     A box that kept its id is known by it. The others are matched one to one by place, from an IoU
     of `MIN_IOU`: unmoved boxes before moved ones, then those of the same class before renamed

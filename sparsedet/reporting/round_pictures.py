@@ -99,7 +99,7 @@ def _section(
     pictures = _round_pictures(dataset, mined, workspace.images, shown_images)
     images = len({box.image_tool_id for box in mined})
     if not mined:
-        remark = "Nothing has been put up for review yet."
+        remark = "Nothing has been pushed for review yet."
     elif len(pictures) < images:
         remark = f"{len(pictures)} of {images} images with mined boxes: those with the most."
     else:

@@ -177,7 +177,7 @@ def test_a_round_that_has_pushed_nothing_yet_is_shown(tmp_path: Path) -> None:
     page = report(workspace)
 
     assert [row[:3] for row in page.tables["rounds"][1:3]] == [["1", "4", "1"], ["2", "-", "0"]]
-    assert "Round 2 Nothing has been put up for review yet." in page.text
+    assert "Round 2 Nothing has been pushed for review yet." in page.text
 
 
 def test_many_rounds_keep_the_page_small(tmp_path: Path) -> None:

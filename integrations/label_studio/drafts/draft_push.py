@@ -173,7 +173,7 @@ class _WantedDraft:
 def _obstacle(
     task: DraftTask, target: Mapping[str, Any] | None, version: str | None, account: Account
 ) -> str | None:
-    """Return why no mined boxes can be put up on the task; None when they can."""
+    """Return why no mined boxes can be pushed on the task; None when they can."""
     if task.version != version:
         return CHANGED
     if not all(draft.is_untouched for draft in task.drafts_of(account)):

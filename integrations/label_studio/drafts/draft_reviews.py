@@ -35,7 +35,7 @@ def read_reviewed_drafts(
     Args:
         connection: of the account that pushed.
         project: the annotated project.
-        pushed: what was put up; an image may come several times, with the version and the boxes of
+        pushed: what was pushed; an image may come several times, with the version and the boxes of
             each push, so that an earlier review is still known while a later draft waits.
         complete_control: see `parse_config`.
     """

@@ -55,7 +55,7 @@ def push_mined(
     """Put mined boxes up for review in the review project of `project`.
 
     Every image with mined boxes is one task with one prediction, which holds its human and its
-    mined boxes: Label Studio shows only one prediction at a time. A mined box is put up once: what
+    mined boxes: Label Studio shows only one prediction at a time. A mined box is pushed once: what
     a submitted review was shown is not shown again, and boxes that are new on a reviewed image go
     up in a new task. An open task whose prediction of this `model_version` holds other boxes gets
     a new prediction.

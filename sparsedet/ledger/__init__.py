@@ -2,7 +2,7 @@
 
 from sparsedet.ledger.ledger import Ledger
 from sparsedet.ledger.outcomes import OutcomeCounts, RoundCounts, judge
-from sparsedet.ledger.tables import LedgerBox, Outcome, Place, Push
+from sparsedet.ledger.schema import LedgerBox, Outcome, Place, Push
 
 __all__ = [
     "Ledger",

@@ -8,7 +8,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger.tables import Base
+from sparsedet.ledger.schema import Base
 
 SCHEMA = 1
 """Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sparsedet.atomic_io import atomic_path
-from sparsedet.ledger.tables import LedgerBox
+from sparsedet.ledger.schema import LedgerBox
 
 PUSH_COLUMNS = ("tool", "url", "project", "review_project", "mode", "model_version")
 BOX_COLUMNS = (

@@ -21,7 +21,7 @@ from sparsedet.ledger.outcomes import (
     count_rounds,
     settle,
 )
-from sparsedet.ledger.tables import LedgerBox, Place, Push, SourceImage
+from sparsedet.ledger.schema import LedgerBox, Place, Push, SourceImage
 from sparsedet.tool import MergedImage, PushedImage, ReviewedImage
 
 

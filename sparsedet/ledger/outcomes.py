@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sparsedet.annotations import XYXY
-from sparsedet.ledger.tables import LedgerBox, Outcome
+from sparsedet.ledger.schema import LedgerBox, Outcome
 from sparsedet.tool import MOVED_PIXELS, ReviewedImage, ReviewedRegion
 
 

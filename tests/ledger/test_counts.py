@@ -7,7 +7,7 @@ from sparsedet.annotations import Category, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.ledger.export import BOX_COLUMNS, PUSH_COLUMNS, write_csv
-from sparsedet.ledger.tables import LedgerBox, Push
+from sparsedet.ledger.schema import LedgerBox, Push
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, review
 
 PLACE = new_push().place

@@ -1,11 +1,24 @@
 """Fixtures that tests in several folders share, and which tests go to the same worker."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations import Dataset, write_coco
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.simulation.scenes import make_scenes
 from tests.label_studio_server import server_for_tests
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A small fully labelled dataset of digit scenes."""
+
+    dataset: Dataset
+    images: Path
+    annotations: Path
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,3 +43,11 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
     """A running Label Studio, shared by the test run: make projects of your own in it."""
     with server_for_tests(tmp_path_factory.mktemp("label-studio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    root = tmp_path_factory.mktemp("scenes")
+    dataset = make_scenes(12, root / "images", seed=1)
+    write_coco(dataset, root / "train.json")
+    return Scenes(dataset, root / "images", root / "train.json")

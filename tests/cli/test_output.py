@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
-from sparsedet.cli.output import COMPARISON, CSV, MINED, OUTCOMES, REPORT, check_replaceable
+from sparsedet.cli.output import COMPARISON, CSV, MINED, REVIEWED, REPORT, check_replaceable
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.export import write_csv
 
 ANNOTATIONS = '{"images": [], "annotations": [], "categories": []}'
-KINDS = [COMPARISON, REPORT, MINED, OUTCOMES, CSV]
+KINDS = [COMPARISON, REPORT, MINED, REVIEWED, CSV]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[name for _, name in KINDS])

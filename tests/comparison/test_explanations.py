@@ -58,7 +58,7 @@ def test_a_weak_tendency_is_not_ruled_out(name: str, parameter: str, value: floa
         judged.append(explanation.judgement)
         assert (parameter in explanation.parameters) == (explanation.judgement == "fits")
         if explanation.judgement == "can't tell":
-            assert "does not show" in explanation.reason
+            assert "indistinguishable from" in explanation.reason
     assert "ruled out" not in judged
     # Four images that lost all are clear; a slight preference for small boxes is not.
     assert ("can't tell" in judged) == (parameter == "strength")

@@ -12,7 +12,7 @@ from sparsedet.config.published import read_published
 from sparsedet.config.training_config import read_config
 from sparsedet.errors import ConfigError
 from sparsedet.run_folder import RunFolder
-from tests.training.conftest import Scenes
+from tests.conftest import Scenes
 
 SHARED = [
     *("FIXMATCH", "True"),

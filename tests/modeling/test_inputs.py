@@ -15,7 +15,8 @@ from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training, start_run
-from tests.training.conftest import FULL_SIZE, Scenes, short_config, untrained_model
+from tests.conftest import Scenes
+from tests.training.short_runs import FULL_SIZE, short_config, untrained_model
 
 
 @pytest.mark.parametrize("keep_resized", [True, False])

@@ -13,7 +13,8 @@ from sparsedet.mining.detect import detect
 from sparsedet.runtime.unreadable import UnreadableImages, warn_unreadable
 from sparsedet.training.data.loader import Batch, batches
 from sparsedet.training.data.samples import training_images
-from tests.training.conftest import Scenes, short_config, untrained_model
+from tests.conftest import Scenes
+from tests.training.short_runs import short_config, untrained_model
 
 Break = Callable[..., Scenes]
 """Returns the scenes with images of these ids cut in half."""

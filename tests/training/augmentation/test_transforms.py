@@ -12,8 +12,9 @@ from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.modeling.targets import split_targets
 from sparsedet.training.data.loader import batches
 from sparsedet.training.data.samples import training_images
-from tests.training.conftest import Scenes, short_config
+from tests.conftest import Scenes
 from tests.training.data.test_loader import load, same
+from tests.training.short_runs import short_config
 
 
 def shape(boxes: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.targets import Role
 from sparsedet.training.data.batch_order import BatchOrder, repeat_factors
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
-from tests.training.conftest import short_config
+from tests.training.short_runs import short_config
 
 COMMON, RARE, RAREST = 0, 1, 2
 

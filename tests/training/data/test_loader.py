@@ -19,7 +19,8 @@ from sparsedet.runtime import resources
 from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.train import start_run
-from tests.training.conftest import Scenes, short_config
+from tests.conftest import Scenes
+from tests.training.short_runs import short_config
 
 
 def load(

@@ -24,8 +24,9 @@ from sparsedet.training.data.samples import (
 )
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.train import run_training, start_run
+from tests.conftest import Scenes
 from tests.modeling.steps import boxes_of, proposals
-from tests.training.conftest import FULL_SIZE, Scenes, short_config
+from tests.training.short_runs import FULL_SIZE, short_config
 
 KEYS = {name: f"SPARSEDET.FEEDBACK.{name}" for name in ("ACCEPTED", "REJECTED", "EXHAUSTIVE")}
 

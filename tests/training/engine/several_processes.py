@@ -16,7 +16,7 @@ from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run, results
-from tests.training.conftest import short_config
+from tests.training.short_runs import short_config
 
 ITERATIONS = 5
 BROKEN = "broken images"

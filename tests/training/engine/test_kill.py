@@ -12,8 +12,9 @@ from sparsedet.annotations import read_coco
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.train import run_training, start_run
-from tests.training.conftest import Scenes, short_config
+from tests.conftest import Scenes
 from tests.training.engine import killed
+from tests.training.short_runs import short_config
 
 ROOT = Path(__file__).parents[3]
 ITERATIONS = 16

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparsedet.training.engine.optimizer import ModelEMA, autocast_type
-from tests.training.conftest import short_config
+from tests.training.short_runs import short_config
 
 
 def test_the_moving_average_follows_the_weights() -> None:

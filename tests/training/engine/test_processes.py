@@ -15,7 +15,7 @@ from sparsedet.errors import TrainingError
 from sparsedet.runtime import processes
 from sparsedet.runtime.launched import reports_errors
 from sparsedet.training.engine.metrics import read_metrics
-from tests.training.conftest import Scenes
+from tests.conftest import Scenes
 from tests.training.engine import several_processes
 
 ROOT = Path(__file__).parents[3]

@@ -21,7 +21,8 @@ from sparsedet.training.data.pseudo_labels import (
 )
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.train import run_training, start_run
-from tests.training.conftest import FULL_SIZE, Scenes, short_config
+from tests.conftest import Scenes
+from tests.training.short_runs import FULL_SIZE, short_config
 
 ITERATIONS = 6
 STEPS = (

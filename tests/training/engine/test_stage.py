@@ -21,7 +21,8 @@ from sparsedet.training.engine.callbacks import StageProgress
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Trainer, Weights
-from tests.training.conftest import Scenes, short_config
+from tests.conftest import Scenes
+from tests.training.short_runs import short_config
 
 
 class Recorder:

@@ -21,7 +21,8 @@ from sparsedet.training.engine import steps
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import run_training, start_run
-from tests.training.conftest import Scenes, short_config
+from tests.conftest import Scenes
+from tests.training.short_runs import short_config
 
 EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 

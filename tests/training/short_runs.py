@@ -1,33 +1,12 @@
-"""A small fully labelled dataset of digit scenes, and a configuration that trains it in seconds."""
+"""Configurations that train the scenes in seconds."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
 import torch
 
-from sparsedet.annotations import Dataset, write_coco
 from sparsedet.config.training_config import TrainingConfig, load_config
 from sparsedet.modeling import checkpoint
-from sparsedet.simulation.scenes import make_scenes
 
 FULL_SIZE = ("INPUT.MIN_SIZE_TRAIN", "240", "INPUT.MAX_SIZE_TRAIN", "320")
 """The scenes as large as they are, which is the size that models detect on."""
-
-
-@dataclass(frozen=True)
-class Scenes:
-    dataset: Dataset
-    images: Path
-    annotations: Path
-
-
-@pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
-    root = tmp_path_factory.mktemp("scenes")
-    dataset = make_scenes(12, root / "images", seed=1)
-    write_coco(dataset, root / "train.json")
-    return Scenes(dataset, root / "images", root / "train.json")
 
 
 def short_config(iterations: int, *overrides: str, method: str | None = None) -> TrainingConfig:

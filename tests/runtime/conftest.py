@@ -1,5 +1,0 @@
-"""The scenes that trainings are tested on."""
-
-from tests.training.conftest import scenes
-
-__all__ = ["scenes"]

@@ -39,6 +39,7 @@ from . import (
     status,
     train,
 )
+from .output import ENDED_BY_INTERRUPT
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
@@ -61,8 +62,6 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Training": {"train": train.train, "eval": evaluate.evaluate},
 }
 """Panel of the help -> command's name -> command."""
-
-_ENDED_BY_INTERRUPT = 130
 
 
 class PanelCommand(TyperCommand):
@@ -175,7 +174,7 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == _ENDED_BY_INTERRUPT and reports_interruption():
+        if end.code == ENDED_BY_INTERRUPT and reports_interruption():
             typer.echo("interrupted; repeat the command to resume (train: with --resume)", err=True)
         raise
     except ModuleNotFoundError as error:

@@ -70,7 +70,7 @@ def compare(
     """Show what a sparse file lacks, and which recipes explain it.
 
     Compares it with its full file: what was removed by class, boxes per image, size, place and
-    neighbourhood; which recipes explain it and which it rules out, each with a p-value. Images are
+    neighbourhood; which recipes explain it and which are ruled out, each with a p-value. Images are
     known by their file names, or the last part of these where folders differ; classes by their
     names. Crowd regions are left out.
     """

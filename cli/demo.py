@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.seeds import MAX_SEED
+from sparsedet.tool import OUTCOMES
 
 from .options import DEFAULT_TOOL, Device, Json, tool_option
 from .output import emit_json, progress_bar, say, table
@@ -84,8 +85,7 @@ def _show(result: "DemoReport") -> None:
         )
         for figures in result.rounds
     ]
-    outcomes = ("accepted", "edited", "rejected", "pending")
-    columns = ("round", "boxes", "missing", "mined", *outcomes, "AP50")
+    columns = ("round", "boxes", "missing", "mined", *OUTCOMES, "AP50")
     table(f"Rounds on scenes with {result.objects} digits", columns, rows)
     first, last = result.rounds[0], result.rounds[-1]
     typer.echo(

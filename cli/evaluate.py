@@ -24,7 +24,7 @@ _ROWS = {
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     images: Images = None,
     data_root: DataRoot = None,

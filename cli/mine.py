@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mine(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     output: Annotated[
         Path,
@@ -50,14 +50,6 @@ def mine(
     check_replaceable(output, MINED)
     folder = RunFolder(run)
     info = folder.info()
-
-    def read() -> tuple["Data", "Dataset"]:
-        source = read_data(data, images, data_root)
-        dataset = source.with_classes(name for _, name in info.classes)
-        limit = config.loader.max_unreadable
-        check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
-        return source, dataset
-
     from sparsedet.annotations.mined_boxes import write_mined
     from sparsedet.config.training_config import read_config
     from sparsedet.mining.mine import mine as mine_dataset
@@ -70,6 +62,14 @@ def mine(
     config = read_config(folder.config)
     if quantile is not None:
         config = config.with_values({"SPARSEDET.MINING.QUANTILE": quantile})
+
+    def read() -> tuple["Data", "Dataset"]:
+        source = read_data(data, images, data_root)
+        dataset = source.with_classes(name for _, name in info.classes)
+        limit = config.loader.max_unreadable
+        check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
+        return source, dataset
+
     with process_group(device), progress_bar() as report:
         source, dataset = first_does(read)
         result = mine_dataset(

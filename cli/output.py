@@ -21,8 +21,11 @@ _HEAD = 500
 
 COMPARISON = (b'<meta name="generator" content="sparsedet compare">', "page of sparsedet compare")
 REPORT = (b'<meta name="generator" content="sparsedet report">', "page of sparsedet report")
+ENDED_BY_INTERRUPT = 130
+"""The exit status, as of a shell."""
+
 MINED = (b'"region_id"', "list of mined boxes")
-OUTCOMES = (b'"accepted"', "outcome of reviews")
+REVIEWED = (b'"accepted"', "outcome of reviews")
 CSV = (b"region_id,", "table of mined boxes")
 
 _EMPTY_LIST = b"[]"

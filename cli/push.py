@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def push(
-    mined: Annotated[Path, typer.Argument(help="mined.json, as `sparsedet mine` writes it.")],
+    mined: Annotated[
+        Path, typer.Argument(metavar="MINED", help="mined.json, as `sparsedet mine` writes it.")
+    ],
     data: Annotated[
         Path,
         typer.Option(
@@ -60,7 +62,7 @@ def push(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Put mined boxes up for review, together with the human ones.
+    """Push mined boxes for review, together with the human ones.
 
     They go into a review project next to the annotated one; with --mode draft onto the annotations,
     as drafts that only you see. They never go into the annotations themselves. Pushing the same

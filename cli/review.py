@@ -9,15 +9,14 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
+from sparsedet.tool import OUTCOMES
 
 from .options import Json
-from .output import OUTCOMES, check_replaceable, command, emit_json, progress_bar, say, table
+from .output import REVIEWED, check_replaceable, command, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
     from sparsedet.loop.reviews import Connections
-
-_OUTCOMES = ("accepted", "edited", "rejected", "pending")
 
 
 def review(
@@ -68,7 +67,7 @@ def review(
     if write and not merge:
         raise SparseDetError("--write needs --merge; without it nothing is ever written")
     if output is not None:
-        check_replaceable(output, OUTCOMES)
+        check_replaceable(output, REVIEWED)
     workspace = Workspace(folder)
     known = workspace.settings() if workspace.settings_file.exists() else None
     connect = Connections(known, url=url)
@@ -90,9 +89,9 @@ def review(
     if json_output:
         emit_json(outcomes)
         return
-    rows = [(name, *(c[o] for o in _OUTCOMES)) for name, c in outcomes["by_category"].items()]
-    total = ("all", *(outcomes[name] for name in _OUTCOMES))
-    table(f"Mined boxes in {record.path}", ("class", *_OUTCOMES), [*sorted(rows), total])
+    rows = [(name, *(c[o] for o in OUTCOMES)) for name, c in outcomes["by_category"].items()]
+    total = ("all", *(outcomes[name] for name in OUTCOMES))
+    table(f"Mined boxes in {record.path}", ("class", *OUTCOMES), [*sorted(rows), total])
     if merge:
         _show_merge(merged, command("review", folder, "--merge --write"), written=write)
 
@@ -148,7 +147,7 @@ def _outcomes(record: "Ledger") -> dict[str, Any]:
     counts = record.counts()
     versions = {push.id: push.model_version for push in record.pushes()}
     return {
-        **{name: getattr(counts, name) for name in _OUTCOMES},
+        **{name: getattr(counts, name) for name in OUTCOMES},
         "by_category": counts.by_category,
         "boxes": [_entry(box, versions[box.push_id]) for box in record.boxes()],
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.loop.workspace import Workspace
+from sparsedet.tool import OUTCOMES
 
 from .options import Json
 from .output import CSV, check_replaceable, command, emit_json, say, table
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
     from sparsedet.loop.status import WorkspaceStatus
 
-_OUTCOMES = ("accepted", "edited", "rejected", "pending")
-
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="Workspace folder.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder.")] = Path(),
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +50,7 @@ def status(
         return
     table(
         f"Rounds in {folder}",
-        ("round", "annotations", "mined", *_OUTCOMES, "precision %", "review time", "AP50"),
+        ("round", "annotations", "mined", *OUTCOMES, "precision %", "review time", "AP50"),
         _round_rows(found),
     )
     for entry in found.rounds:
@@ -63,41 +62,36 @@ def status(
     if found.outcomes.total:
         table(
             "Mined boxes by class",
-            ("class", "mined", *_OUTCOMES, "precision %"),
+            ("class", "mined", *OUTCOMES, "precision %"),
             [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
         )
 
 
 def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
+    from sparsedet.loop.status import clock
+
     rows: list[tuple[object, ...]] = [
         (
             _or_dash(entry.round),
             _or_dash(entry.annotations),
             *_figures(entry.outcomes),
-            _clock(entry.seconds),
+            clock(entry.seconds),
             "-" if entry.ap50 is None else f"{entry.ap50:.1f}",
         )
         for entry in found.rounds
     ]
-    return [*rows, ("all", "", *_figures(found.outcomes), _clock(found.seconds), "")]
+    return [*rows, ("all", "", *_figures(found.outcomes), clock(found.seconds), "")]
 
 
 def _figures(counts: "OutcomeCounts") -> tuple[object, ...]:
     """Return the cells: mined, each outcome, precision in percent."""
-    outcomes = (getattr(counts, name) for name in _OUTCOMES)
+    outcomes = (getattr(counts, name) for name in OUTCOMES)
     precision = "-" if counts.precision is None else f"{100 * counts.precision:.1f}"
     return counts.total, *outcomes, precision
 
 
 def _or_dash(value: int | None) -> int | str:
     return "-" if value is None else value
-
-
-def _clock(seconds: float) -> str:
-    """Return h:mm:ss."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}"
 
 
 def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
@@ -131,5 +125,5 @@ def _outcomes_json(counts: "OutcomeCounts") -> dict[str, Any]:
 
 
 def _flat(counts: "OutcomeCounts") -> dict[str, Any]:
-    outcomes = {name: getattr(counts, name) for name in _OUTCOMES}
+    outcomes: dict[str, int] = {name: getattr(counts, name) for name in OUTCOMES}
     return {"mined": counts.total, **outcomes, "precision": counts.precision}

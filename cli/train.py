@@ -22,11 +22,11 @@ from .options import (
     data_root_option,
     images_option,
 )
+from .output import ENDED_BY_INTERRUPT
 
 _DATA = "Data"
 _PROCESSES = "Several processes"
 _AUTO = "auto"
-_ENDED_BY_INTERRUPT = 130
 
 
 def train(
@@ -224,7 +224,7 @@ def launch(options: Launch) -> None:
             "command on all of them, with an address of the first one and a free port"
         ) from error
     except (SignalException, KeyboardInterrupt):
-        sys.exit(_ENDED_BY_INTERRUPT)
+        sys.exit(ENDED_BY_INTERRUPT)
 
 
 def _address(options: Launch) -> tuple[str, int]:

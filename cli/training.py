@@ -56,7 +56,7 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
     """
     device = choose_device(request.device)
     with processes.process_group(device):
-        # A typo in what is measured on shall not show itself hours later.
+        # A typo in the validation data must not come to light hours later.
         prepared = processes.first_does(lambda: _prepare(request, device))
         info = prepared.run.info()
         _tell_start(info, prepared.run, device)

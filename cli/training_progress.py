@@ -42,7 +42,7 @@ _LINE_PERIOD = 2 * LOG_PERIOD
 _STEPS = 50
 """The latest steps, which the others are expected to be like."""
 _PAUSE = 5.0
-"""A step that took so many times as long as most was none: mining or a validation lay in it."""
+"""A step this many times slower than the median is left out: it included mining or validation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class DatasetFormat(Protocol):
         ...
 
     def detect(self, path: Path) -> bool:
-        """Tell whether a file or folder looks like this format, without reading all of it."""
+        """Return whether a file or folder looks like this format, without reading all of it."""
         ...
 
     def read(

@@ -1,4 +1,4 @@
-"""A run folder on disk: what training leaves for evaluation, mining and export."""
+"""A run folder on disk: what training leaves for evaluation and mining."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -145,7 +145,7 @@ def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None
 
     Args:
         trained: their names.
-        dataset: what a model of them shall be used on.
+        dataset: what their model is to be used on.
         source: what the dataset is called in the error.
 
     Raises:

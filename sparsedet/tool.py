@@ -7,7 +7,7 @@ the core never imports one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
@@ -18,6 +18,11 @@ MOVED_PIXELS = 1.0
 PushMode = Literal["review-project", "draft"]
 """Where mined boxes are reviewed: in a review project of their own, by any number of reviewers; or
 as drafts on the annotations themselves, which only the account that pushes sees."""
+
+Outcome = Literal["accepted", "edited", "rejected", "pending"]
+"""What reviewers made of a mined box."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(what, done, total)` while something takes its time."""
@@ -87,7 +92,7 @@ class PushedImage:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedRegion:
-    """A box as it stands in a submitted review."""
+    """A box as it is in a submitted review."""
 
     region_id: str
     category: str

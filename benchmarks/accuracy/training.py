@@ -110,7 +110,7 @@ def train_cell(
 def _resumable(
     run: RunFolder, cell: Cell, sparse: Dataset, started: dict[str, Any], note: Path
 ) -> bool:
-    """Tell whether the scratch folder holds this very training."""
+    """Return whether the scratch folder holds this very training."""
     if started["commit"].endswith(CHANGED) or not note.exists() or read_json(note) != started:
         return False
     if run.info_file.exists():

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from sparsedet.errors import SparseDetError
 
+_UNSAFE = re.compile(r"[^\w.-]+")
 _NUMBERED = re.compile(r"^[0-9]+-(?:[0-9a-f]{8}-)?(?=.)")
 """What `sparsedet pull` puts before a name (the task) and Label Studio does with uploads."""
 
@@ -57,9 +58,6 @@ def _repeated(keys: Sequence[str]) -> set[str]:
 
 def _last_part(name: str) -> str:
     return PurePosixPath(name).name
-
-
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def match_file_names(pulled: Iterable[str], truth: Iterable[str]) -> Mapping[str, str]:

@@ -83,8 +83,8 @@ class Explanation:
 
 _UNIDENTIFIED = {
     "drop": "all that its rules let go is gone; any higher drop does the same",
-    "share": "that all boxes of some images went does not show; it can't be told from share 0",
-    "strength": "its tendency does not show; it can't be told from strength 0",
+    "share": "no sign that all boxes of some images were removed: indistinguishable from share 0",
+    "strength": "no sign of its tendency: indistinguishable from strength 0",
 }
 _EVEN = "by class: all classes lost the same share, more exactly than by chance"
 
@@ -255,7 +255,7 @@ def _shares_classes(recipe: Recipe) -> bool:
 
 
 def _counts_over_images(recipe: Recipe) -> bool:
-    """Tell whether a rule counts boxes over several images, which a sample of them can't show."""
+    """Return whether a rule counts boxes over several images, which a sample of them can't show."""
     return any(
         getattr(rule, "per", None) in ("dataset", "class") and not isinstance(rule, DropFraction)
         for rule in recipe.rules

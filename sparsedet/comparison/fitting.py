@@ -265,7 +265,7 @@ def _free_parameters(recipe: Recipe, sample: Sample) -> list[_FreeParameter]:
 
 
 def _has_tendency(rule: Rule) -> bool:
-    """Tell whether a rule has a strength that can be fitted, or was fitted to 0."""
+    """Return whether a rule has a strength that can be fitted, or was fitted to 0."""
     return getattr(rule, "order", None) in TENDENCIES and getattr(rule, "strength", 0.0) < np.inf
 
 

@@ -29,7 +29,7 @@ CONFIG_FILES = {
 }
 """The published configuration files and ours in their place."""
 
-_TOLD_BY_THE_COMMAND = {"OUTPUT_DIR", "DATASETS.TRAIN", "DATASETS.TEST", "SEED"}
+_GIVEN_BY_THE_COMMAND = {"OUTPUT_DIR", "DATASETS.TRAIN", "DATASETS.TEST", "SEED"}
 """Keys that are no part of the configuration."""
 _VOC_NAMES = ("split4_", "split5_")
 
@@ -69,7 +69,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
     for key, value in values.items():
         if key in _OWN_KEYS:
             _OWN_KEYS[key](cfg, value)
-        elif key not in _TOLD_BY_THE_COMMAND:
+        elif key not in _GIVEN_BY_THE_COMMAND:
             if key in GIVEN_ELSEWHERE:
                 raise ConfigError(f"{key}: decided by {GIVEN_ELSEWHERE[key]}")
             set_key(cfg, key, value)

@@ -64,7 +64,7 @@ _SERVER = "label-studio"
 
 
 class State(StrEnum):
-    """How one thing stands."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"

@@ -2,7 +2,8 @@
 
 from sparsedet.ledger.ledger import Ledger
 from sparsedet.ledger.outcomes import OutcomeCounts, RoundCounts, judge
-from sparsedet.ledger.schema import LedgerBox, Outcome, Place, Push
+from sparsedet.ledger.schema import LedgerBox, Place, Push
+from sparsedet.tool import Outcome
 
 __all__ = [
     "Ledger",

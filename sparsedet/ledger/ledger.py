@@ -74,8 +74,8 @@ class Ledger:
         Returns:
             The number of boxes that are new to the ledger.
         """
-        put_up = [(box, _image_on_tool(box, dataset)) for box in mined]
-        put_up = [(box, image) for box, image in put_up if image.tool_id not in skipped]
+        pushed = [(box, _image_on_tool(box, dataset)) for box in mined]
+        pushed = [(box, image) for box, image in pushed if image.tool_id not in skipped]
         with self._writing() as session:
             known_push = session.scalar(
                 select(Push)
@@ -89,7 +89,7 @@ class Ledger:
             known = {box.region_id: box for box in session.scalars(select(LedgerBox))}
             versions: dict[str, str | None] = {}
             new = 0
-            for mined_box, image in put_up:
+            for mined_box, image in pushed:
                 box = known.get(mined_box.region_id)
                 if box is None:
                     box = _row(mined_box, image, known_push, dataset)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sparsedet.annotations import XYXY
-from sparsedet.ledger.schema import LedgerBox, Outcome
-from sparsedet.tool import MOVED_PIXELS, ReviewedImage, ReviewedRegion
+from sparsedet.ledger.schema import LedgerBox
+from sparsedet.tool import MOVED_PIXELS, Outcome, ReviewedImage, ReviewedRegion
 
 
 def judge(mined_category: str, mined: XYXY, final: ReviewedRegion | None) -> Outcome:

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
 
 from sparsedet.annotations import XYXY
-from sparsedet.tool import PushMode
-
-Outcome = Literal["accepted", "edited", "rejected", "pending"]
+from sparsedet.tool import Outcome, PushMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,7 @@ class Push(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[PushMode] = mapped_column(
-        String, default="review-project", server_default="review-project"
-    )
+    mode: Mapped[PushMode] = mapped_column(String, default="review-project")
     model_version: Mapped[str]
     round: Mapped[int | None] = mapped_column(default=None)
     """None: pushed by itself, outside of rounds."""
@@ -89,7 +84,7 @@ class LedgerBox(Base):
     """The tool's id of the review that settled the box."""
     seconds: Mapped[float | None]
     """Time that the reviewer spent on the whole image: the same at each of its boxes."""
-    in_source: Mapped[bool] = mapped_column(default=False, server_default=text("0"))
+    in_source: Mapped[bool] = mapped_column(default=False)
     """The annotated project itself holds the outcome: after a merge, or in draft mode."""
     push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
 

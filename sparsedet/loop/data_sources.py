@@ -136,7 +136,7 @@ def released_file(released: str, data_root: Path | None) -> Path:
 
 
 def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
-    """Tell whether the file of a released split exists below the data root."""
+    """Return whether the file of a released split exists below the data root."""
     return data_root is not None and (data_root / split.layout.annotations).is_file()
 
 

@@ -39,7 +39,7 @@ _MANY = 3
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """Where a workspace stands after `Rounds.advance`."""
+    """The state of a workspace after `Rounds.advance`."""
 
     round: int
     state: Literal["pushed", "waiting"]
@@ -275,7 +275,7 @@ class Rounds:
             pending = [box for box in ledger.pending(dataset) if box.region_id not in ids]
             if boxes := [*new, *pending]:
                 source = self.settings.source
-                report = self._put_up(folder, dataset, boxes)
+                report = self._push_boxes(folder, dataset, boxes)
                 push = Push(
                     tool=source.tool,
                     url=self.tool.url,
@@ -293,7 +293,7 @@ class Rounds:
                 del record["created"]
         write_json(folder.push, record, indent=1)
 
-    def _put_up(
+    def _push_boxes(
         self, folder: RoundFolder, dataset: Dataset, boxes: Sequence[MinedBox]
     ) -> PushReport:
         try:

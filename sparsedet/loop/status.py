@@ -1,4 +1,4 @@
-"""Where a workspace stands: its rounds in numbers, from the ledger and the rounds' folders."""
+"""The state of a workspace: its rounds in numbers, from the ledger and the rounds' folders."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -117,3 +117,9 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SparseDetError(f"{path}: not a JSON object")
     return content
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

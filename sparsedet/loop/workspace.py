@@ -13,12 +13,7 @@ from sparsedet.errors import SparseDetError
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from sparsedet.run_folder import RunFolder
-
 
 _MAX_DEPTH = 5
 
@@ -65,9 +60,8 @@ class RoundFolder:
     @property
     def run(self) -> "RunFolder":
         """The training."""
-        from sparsedet.run_folder import (
-            RunFolder,  # numpy: not for commands that only look
-        )
+        # It imports numpy, which commands that only look can do without.
+        from sparsedet.run_folder import RunFolder
 
         return RunFolder(self.root / "run")
 

@@ -28,7 +28,7 @@ def save(state: dict[str, Any], path: Path) -> None:
     Raises:
         RunError: when the disk is full, or refuses to write; what was there before stays.
     """
-    # Given a path, torch would write its (temporary) name into the file: equal states shall give
+    # Given a path, torch would write its (temporary) name into the file: equal states must give
     # equal files.
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -82,7 +82,7 @@ def fold_frozen_norms(module: nn.Module) -> None:
 
 
 def _is_folded(conv: nn.Module, norm: nn.Module) -> bool:
-    """Tell whether `norm` can be folded into `conv`.
+    """Return whether `norm` can be folded into `conv`.
 
     Kinds of convolutions that pad or scale in a way of their own stay as they are, and so do those
     with a bias, which is trained.

@@ -228,7 +228,7 @@ def check_name(name: str) -> None:
 
 
 def is_channels_last(model: nn.Module) -> bool:
-    """Tell whether a feature model gives its maps as (N, H, W, C)."""
+    """Return whether a feature model gives its maps as (N, H, W, C)."""
     return str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC")
 
 

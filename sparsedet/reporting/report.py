@@ -14,7 +14,7 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
-from sparsedet.loop.status import RoundStatus, WorkspaceStatus, read_status
+from sparsedet.loop.status import RoundStatus, WorkspaceStatus, clock, read_status
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting import html_template
 from sparsedet.reporting.pictures import ACCEPTED, HUMAN, OUTCOME_STYLES
@@ -52,7 +52,7 @@ def write_report(
     status = _status(workspace)
     now = annotations_now(dataset, mined)
     counted = [entry.annotations for entry in status.rounds if entry.annotations is not None]
-    page = html_template("report.html", number=_number, percent=_percent, clock=_clock)
+    page = html_template("report.html", number=_number, percent=_percent, clock=clock)
     text = page.render(
         title=title,
         notes=notes,
@@ -125,9 +125,3 @@ def _number(value: float | None, decimals: int = 0) -> str:
 
 def _percent(share: float | None) -> str:
     return _UNKNOWN if share is None else f"{100 * share:.1f} %"
-
-
-def _clock(seconds: float) -> str:
-    """Return a duration as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -7,12 +7,12 @@ _reports_errors: bool | None = None
 
 
 def is_launched() -> bool:
-    """Tell whether this is one of a launcher's processes: torchrun, or one that sets its names."""
+    """Return whether torchrun, or a launcher that sets the same names, started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def is_first_launched() -> bool:
-    """Tell whether this is the only process, or the first of a launcher's."""
+    """Return whether this is the only process, or the first of a launcher's."""
     return not is_launched() or os.environ["RANK"] == "0"
 
 
@@ -33,7 +33,7 @@ def set_error_reporter(reports: bool) -> None:
 
 
 def reports_errors() -> bool:
-    """Tell whether this process reports the error that ends it.
+    """Return whether this process reports the error that ends it.
 
     Before the processes are connected, those of a machine meet the same errors.
     """
@@ -43,5 +43,5 @@ def reports_errors() -> bool:
 
 
 def reports_interruption() -> bool:
-    """Tell whether this process reports that the command was interrupted."""
+    """Return whether this process reports that the command was interrupted."""
     return not is_launched() or (is_first_launched() and _BY_US not in os.environ)

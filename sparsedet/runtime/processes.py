@@ -111,7 +111,7 @@ def local_ranks() -> int:
 
 
 def is_first() -> bool:
-    """Tell whether this is the process that writes files and reports progress."""
+    """Return whether this is the process that writes files and reports progress."""
     return rank() == 0
 
 
@@ -152,7 +152,7 @@ def mean(values: Sequence[float], device: torch.device) -> list[float]:
 
 
 def any_true(flag: bool, device: torch.device) -> bool:
-    """Tell whether the flag is set in one of the processes."""
+    """Return whether the flag is set in one of the processes."""
     return total(float(flag), device) > 0
 
 
@@ -200,7 +200,7 @@ def first_does(action: Callable[[], Value]) -> Value:
 
 
 def _is_lost_peer(error: RuntimeError) -> bool:
-    """Tell whether a process waited for one that is gone: gloo has no error class for it."""
+    """Return whether a process waited for one that is gone: gloo has no error class for it."""
     if isinstance(error, dist.DistError):
         return True
     message = str(error)

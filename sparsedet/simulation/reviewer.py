@@ -12,6 +12,8 @@ from sparsedet.seeds import stable_rank
 from sparsedet.simulation.truth import review_regions, shows_all, true_objects
 from sparsedet.tool import ReviewedRegion
 
+_MAX_DEVIATIONS = 2.0
+"""Edges that are off by more standard deviations than that are drawn again by any person."""
 MAX_JITTER = 0.2
 """Edges move by at most two standard deviations: up to here a corrected box keeps an area."""
 
@@ -49,10 +51,6 @@ class Behaviour:
 
 FAULTLESS = Behaviour()
 """A reviewer who makes no mistakes."""
-
-
-_MAX_DEVIATIONS = 2.0
-"""Edges that are off by more standard deviations than that are drawn again by any person."""
 
 
 @dataclass(frozen=True, slots=True)

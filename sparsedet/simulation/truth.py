@@ -18,6 +18,11 @@ from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.tool import ReviewedRegion
 
+ACCEPT_IOU = 0.5
+"""A mined box of the right class with this IoU is good enough to keep."""
+CORRECT_IOU = 0.3
+"""From here to `ACCEPT_IOU` the reviewer draws the box where it belongs."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrueObject:
@@ -79,12 +84,6 @@ def read_neutral(path: Path, truth: Dataset) -> tuple[Box, ...]:
                 )
         boxes.append(Box(len(boxes) + 1, image_id, category_id, xyxy))
     return tuple(boxes)
-
-
-ACCEPT_IOU = 0.5
-"""A mined box of the right class with this IoU is good enough to keep."""
-CORRECT_IOU = 0.3
-"""From here to `ACCEPT_IOU` the reviewer draws the box where it belongs."""
 
 
 def review_regions(

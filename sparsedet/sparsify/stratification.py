@@ -199,7 +199,7 @@ class _Choice:
         return order
 
     def _fits(self, unit: int) -> bool:
-        """Tell whether the unit reduces the deviation in images and leaves one for training."""
+        """Return whether the unit reduces the deviation in images and leaves one for training."""
         return self._reduces(*self.held[unit][-1]) and self.left > 1
 
     def _reduces(self, column: int, count: int) -> bool:

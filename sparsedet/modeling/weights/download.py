@@ -38,7 +38,7 @@ def fetch(source: str) -> Path:
     digits = digits.lower()
     if _HASH in source and not _HASH_FORM.fullmatch(digits):
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: expected 8 to 64 hexadecimal digits behind {_HASH}"
+            f"MODEL.WEIGHTS {source}: expected 8 to 64 hexadecimal digits after {_HASH}"
         )
     url = place.replace(Detectron2Handler.PREFIX, Detectron2Handler.S3_DETECTRON2_PREFIX, 1)
     if urlsplit(url).scheme not in ("http", "https"):
@@ -96,7 +96,7 @@ def remove_download(source: str) -> None:
 
 
 def has_sha256(path: Path, digits: str) -> bool:
-    """Tell whether a file's sha256 begins with these digits."""
+    """Return whether a file's sha256 begins with these digits."""
     return _sha256(path).startswith(digits)
 
 

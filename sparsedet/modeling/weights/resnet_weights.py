@@ -52,7 +52,7 @@ def weights_url(source: str) -> str:
 
 
 def is_torchvision(weights: Mapping[str, Tensor]) -> bool:
-    """Tell whether weights have the names of torchvision's (and timm's) ResNets."""
+    """Return whether weights have the names of torchvision's (and timm's) ResNets."""
     return "layer1.0.conv1.weight" in weights and "conv1.weight" in weights
 
 

@@ -60,7 +60,7 @@ def batches(
         config: the configuration; its batch size counts the images of all ranks together.
         seed: of everything that is drawn.
         start: the first iteration.
-        end: behind the last iteration.
+        end: the iteration after the last one.
         rank: which part of every batch to return, 0 to `ranks` - 1.
         ranks: how many parts a batch has.
         cache: where decoded images are kept; None: in one of DATALOADER.CACHE_MIB. Loader processes

@@ -10,7 +10,7 @@ from sparsedet.training.data.pseudo_labels import PseudoLabels
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """Where a run stands after an iteration."""
+    """The state of a run after an iteration."""
 
     stage: str
     iteration: int

@@ -37,7 +37,7 @@ class Stage:
     start: int
     """The first iteration, counted from 0."""
     end: int
-    """Behind the last iteration."""
+    """After the last iteration."""
     previous: str | None = None
     """The stage whose state this one starts from; None: initial weights."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
-from sparsedet.cli.output import COMPARISON, CSV, MINED, REVIEWED, REPORT, check_replaceable
+from sparsedet.cli.output import COMPARISON, CSV, MINED, REPORT, REVIEWED, check_replaceable
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.export import write_csv
 

@@ -37,5 +37,9 @@ class ToolError(SparseDetError):
     """An annotation tool is unreachable, refused a request, or holds something unexpected."""
 
 
+class PlaceGoneError(ToolError):
+    """The project in which boxes were reviewed was deleted."""
+
+
 class SetupError(SparseDetError):
     """Something that sparsedet needs is not installed."""

@@ -2,7 +2,13 @@
 
 from sparsedet.annotations.coco import read_coco, write_coco
 from sparsedet.annotations.dataset import Dataset
-from sparsedet.annotations.images import check_images, read_image, read_upright, upright_size
+from sparsedet.annotations.images import (
+    check_images,
+    file_digest,
+    read_image,
+    read_upright,
+    upright_size,
+)
 from sparsedet.annotations.model import XYXY, Box, Category, Image
 
 __all__ = [
@@ -12,6 +18,7 @@ __all__ = [
     "Dataset",
     "Image",
     "check_images",
+    "file_digest",
     "read_coco",
     "read_image",
     "read_upright",

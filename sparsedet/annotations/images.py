@@ -3,6 +3,7 @@
 numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` loads this module.
 """
 
+import hashlib
 import io
 import struct
 from pathlib import Path
@@ -49,6 +50,19 @@ def upright_size(path: Path) -> tuple[int, int]:
             "annotations"
         ) from error
     return (height, width) if transposed else (width, height)
+
+
+def file_digest(path: Path) -> str:
+    """Return a name for a file's content: the same for the same bytes.
+
+    Raises:
+        AnnotationError: when there is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: no such image file") from None
 
 
 def _has_exif_chunk(png: Path) -> bool:

@@ -28,6 +28,8 @@ class Category:
     name: str
     extra: Mapping[str, Any] = field(default_factory=no_keys)
     """Keys of the source file that sparsedet does not know, kept for writing."""
+    aliases: tuple[str, ...] = ()
+    """Other names under which an annotation tool holds boxes of it; no file holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Image:
     """The annotation tool's id of the image (in Label Studio, the task)."""
     tool_version: str | None = None
     """The annotation tool's name for the state of the image's annotations when they were pulled;
-    None where there were none."""
+    None where there were none. Where people may have several annotations of an image it is
+    `WHICH@STATE`."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
 
 

@@ -1,0 +1,54 @@
+"""What reviews say: the one place that turns reviews into verdicts, and verdicts into changes.
+
+Training, the ledger and every merge ask this package, so that they can't differ. All of it is pure:
+adapters read `Review` and `SourceState`, and write `Changes`.
+"""
+
+from sparsedet.reviews.changes import (
+    NOTHING_WRITTEN,
+    Changes,
+    Written,
+    after,
+    as_written,
+    changes,
+    kept_by_source,
+)
+from sparsedet.reviews.model import (
+    ANNOTATION_RULES,
+    MOVED_PIXELS,
+    AnnotationRule,
+    Origin,
+    Review,
+    ReviewedRegion,
+    SourceState,
+    moved,
+    same_box,
+    scaled,
+)
+from sparsedet.reviews.verdicts import Decision, Verdict, choose, combine, decide, effective
+
+__all__ = [
+    "ANNOTATION_RULES",
+    "MOVED_PIXELS",
+    "NOTHING_WRITTEN",
+    "AnnotationRule",
+    "Changes",
+    "Decision",
+    "Origin",
+    "Review",
+    "ReviewedRegion",
+    "SourceState",
+    "Verdict",
+    "Written",
+    "after",
+    "as_written",
+    "changes",
+    "choose",
+    "combine",
+    "decide",
+    "effective",
+    "kept_by_source",
+    "moved",
+    "same_box",
+    "scaled",
+]

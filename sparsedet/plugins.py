@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparsedet.errors import ToolError
-from sparsedet.tool import AnnotationTool, Progress, ScriptableTool, no_progress
+from sparsedet.scriptable_tool import ScriptableTool
+from sparsedet.tool import (
+    DEFAULT_OPTIONS,
+    AnnotationTool,
+    Progress,
+    ToolOptions,
+    no_progress,
+)
 
 ENTRY_POINTS = "sparsedet.integrations"
 
@@ -56,13 +63,9 @@ class Integration(Protocol):
     """What an entry point of the group `sparsedet.integrations` names."""
 
     def __call__(
-        self, url: str | None = None, *, complete_control: str | None = None
+        self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS
     ) -> AnnotationTool:
-        """Connect; address and key come from the tool's own environment variables or a prompt.
-
-        `complete_control` names the control that says that every object of an image has a box;
-        None: `sparsedet_complete`.
-        """
+        """Connect; address and key come from the tool's own environment variables or a prompt."""
         ...
 
 

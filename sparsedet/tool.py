@@ -1,26 +1,32 @@
 """The port: what an annotation tool must offer so that the loop can run against it.
 
 Adapters live in `integrations/` or in other people's packages; `sparsedet.plugins` finds them, and
-the core never imports one.
+the core never imports one. They read and write; `sparsedet.reviews` decides what reviews mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from sparsedet.annotations import XYXY, Dataset
+from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.reviews import (
+    NOTHING_WRITTEN,
+    AnnotationRule,
+    Changes,
+    Review,
+    ReviewedRegion,
+    SourceState,
+    Written,
+)
 
-MOVED_PIXELS = 1.0
-"""A box counts as edited when an edge moved by more than this."""
-
-PushMode = Literal["review-project", "draft"]
+ModeName = Literal["review-project", "draft"]
 """Where mined boxes are reviewed: in a review project of their own, by any number of reviewers; or
 as drafts on the annotations themselves, which only the account that pushes sees."""
 
-Outcome = Literal["accepted", "edited", "rejected", "pending"]
-"""What reviewers made of a mined box."""
+Outcome = Literal["accepted", "edited", "rejected", "pending", "withdrawn"]
+"""What reviewers made of a mined box. Withdrawn: taken back before anybody judged it."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -30,6 +36,24 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOptions:
+    """How an annotation tool is read, and on whose behalf."""
+
+    complete_control: str | None = None
+    """The control that says that every object of an image has a box; None: `sparsedet_complete`."""
+    annotations: AnnotationRule = "ground-truth-first"
+    """What counts where several people annotated an image."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Label as it is stored -> the label's present name; empty: its boxes are left out."""
+    owner: str | None = None
+    """Names the workspace in marks on the server, so that two don't work on one project unaware of
+    each other; None: no marks are set or respected."""
+
+
+DEFAULT_OPTIONS = ToolOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +69,27 @@ class ProjectSummary:
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push left in the annotation tool."""
+    """What a push left in the annotation tool; of a dry run, what it would leave."""
 
     review_project: str
-    """The tool's id of the project in which people review; for drafts the annotated one itself."""
+    """The tool's id of the project in which people review; for drafts the annotated one itself.
+    Empty: it does not exist yet (dry run)."""
     url: str
     """Where a person opens it."""
     model_version: str
     images: int
-    """Images of this push that are up for review."""
+    """Images that are up for review, of this push."""
     boxes: int
     """Mined boxes on them."""
     created: int
     """Images that this call pushed or changed; 0 when everything was there already."""
+    deleted: int = 0
+    """Predictions, drafts and tasks of ours that this call deleted, because newer ones replace
+    them or their boxes were withdrawn."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Image tool id -> why its boxes could not be pushed; the ledger does not record those."""
+    gone: frozenset[str] = frozenset()
+    """The part of `skipped` whose images are no longer in the project."""
 
     def skipped_lines(self) -> list[str]:
         """Return one line for each reason."""
@@ -73,6 +103,21 @@ class PushReport:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoReport:
+    """What taking back a push deleted, or would delete."""
+
+    predictions: int = 0
+    drafts: int = 0
+    tasks: int = 0
+    """Review tasks (for files: images) that nobody had reviewed."""
+    views: int = 0
+    region_ids: frozenset[str] = frozenset()
+    """Mined boxes that are no longer up for review."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Image tool id -> why its boxes stay, such as a draft that a person has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class PushedImage:
     """What has been pushed for review on one image, as the ledger remembers it.
 
@@ -82,73 +127,154 @@ class PushedImage:
     tool_id: str
     """The image's id in the source project, as `Image.tool_id` has it."""
     version: str | None
-    """`Image.tool_version` when its boxes were pushed; for review projects that of the latest push,
-    or after the latest merge."""
-    region_ids: frozenset[str]
-    """Its mined boxes."""
-    merged: bool = False
-    """Reviews of it were merged into the source."""
+    """`Image.tool_version` when its boxes were pushed."""
+    boxes: Mapping[str, ReviewedRegion]
+    """Its mined boxes as they were pushed, by region id; withdrawn ones too."""
+    size: tuple[int, int] | None = None
+    """Upright (width, height) in pixels that the boxes are in. Adapters turn percentages into
+    pixels of this size, and never trust what a region says of it; None: unknown, they have to."""
+    written: Written = NOTHING_WRITTEN
+    """What merges have written of its reviews."""
+    withdrawn: frozenset[str] = frozenset()
+    """Ids of those of its boxes that were taken back: a saved draft that lacks one says nothing
+    of it."""
+
+    @property
+    def region_ids(self) -> frozenset[str]:
+        """Ids of its mined boxes."""
+        return frozenset(self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewedRegion:
-    """A box as it is in a submitted review."""
+class PlaceReviews:
+    """Everything that was reviewed at a place, and what still waits there."""
 
-    region_id: str
-    category: str
-    """The name of its category."""
-    xyxy: XYXY
-    """XYXY in absolute pixels of the upright image."""
-    unsure: bool = False
-    """The reviewer left it undecided, by a note that says `unsure`: it stays pending."""
+    reviews: Sequence[Review] = ()
+    """Every submitted or skipped review, also several of one image."""
+    waiting: frozenset[str] = frozenset()
+    """Tool ids of images that are up and have no review."""
+    offers: frozenset[str] = frozenset()
+    """Every `Review.offer` that the place still knows, reviewed or waiting. A review of one of them
+    that is not in `reviews` was withdrawn; where the offer itself was deleted, such as a review
+    task after it was merged, what its reviews said stands."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewedImage:
-    """One image that a person has reviewed and submitted."""
+class Replaced:
+    """What a merge replaces in the source, for `AnnotationTool.restore`."""
 
     tool_id: str
-    """The image's id in the source project, as `Image.tool_id` has it."""
-    regions: tuple[ReviewedRegion, ...]
-    """Every box that the submitted review holds."""
-    shown: frozenset[str]
-    """Ids of the regions that the reviewer was shown, people's boxes and mined ones. A mined box
-    that is among them but not among `regions` was rejected; one that is in neither was not judged.
-    What is among `regions` only was drawn by the reviewer."""
-    reviewer: str | None
-    seconds: float | None
-    """Time that the reviewer spent on the image."""
-    complete: bool = False
-    """The reviewer said that every object of the image has a box."""
-    review_id: str | None = None
-    """The tool's own id of the review; None where it has none."""
-
-
-MergeOutcome = Literal["changed", "same", "conflict"]
+    content: Any
+    """JSON of the adapter's own: the annotations of the image before."""
 
 
 @dataclass(frozen=True, slots=True)
-class MergedImage:
-    """What merging a review into the source annotations does, or would do, to one image."""
+class Applied:
+    """What a merge found, and did, in the source annotations of one image."""
 
     tool_id: str
-    """The image's id in the source project."""
-    outcome: MergeOutcome
-    """`same`: the source holds what the review says already; `conflict`: the source changed since
-    the review's boxes were pushed, and is left alone."""
-    added: int = 0
-    """Boxes that the source lacks."""
-    edited: int = 0
-    """Boxes of the source that the review moved or renamed."""
-    removed: int = 0
-    """Boxes of the source that the review deleted."""
-    marked_complete: bool = False
-    """The review says that every object has a box, and the source does not yet."""
+    state: SourceState | None
+    """As it was before; None: the project no longer has the image."""
+    changes: Changes
     version: str | None = None
-    """`Image.tool_version` of the source now; None for a conflict, and where nothing was written
-    because `write` was False."""
-    detail: str = ""
-    """Of a conflict: who changed the source, and when."""
+    """`Image.tool_version` of the source now; None where nothing was written."""
+    overtaken: str = ""
+    """Somebody saved the image in the same moment: who, when and what to look at; else empty."""
+
+
+Plan = Callable[[SourceState], Changes]
+"""Returns what to change in an image, given what its source holds at this moment."""
+
+
+class PushMode(Protocol):
+    """One way of having mined boxes reviewed: a review project, drafts, files."""
+
+    @property
+    def name(self) -> ModeName:
+        """Its name."""
+        ...
+
+    @property
+    def writes_source(self) -> bool:
+        """Whether submitting a review changes the annotated project itself, so that there is
+        nothing to merge."""
+        ...
+
+    def prepare(self, project: str, *, take_over: bool = False) -> None:
+        """Check, before hours of training, that a push will be possible, and make it so.
+
+        Args:
+            project: the annotated project.
+            take_over: take the project over from another workspace or push mode: what of theirs is
+                up for review and untouched is taken back.
+
+        Raises:
+            ToolError: when another workspace or mode works on the project, or labels don't fit.
+        """
+        ...
+
+    def push(
+        self,
+        project: str,
+        dataset: Dataset,
+        mined: Sequence[MinedBox],
+        *,
+        model_version: str,
+        withdrawn: frozenset[str] = frozenset(),
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PushReport:
+        """Put mined boxes up for review, with the annotations; a second call changes nothing.
+
+        Images that the project no longer has are skipped. What reviewers have judged is not put up
+        again.
+
+        Args:
+            project: the annotated project.
+            dataset: what was pulled from it and mined on.
+            mined: every box of this workspace that is to be up for review.
+            model_version: the name under which they appear.
+            withdrawn: region ids that are no longer to be up: they are taken from open tasks.
+            dry_run: only work out the report.
+        """
+        ...
+
+    def reviews(
+        self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
+    ) -> PlaceReviews:
+        """Read every review of a place.
+
+        Args:
+            review_project: as `PushReport` names it.
+            pushed: everything that was ever pushed there.
+
+        Raises:
+            PlaceGoneError: when the review project was deleted.
+        """
+        ...
+
+    def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
+        """Take note that images have new tool ids (old -> new): they were imported again."""
+        ...
+
+    def undo(
+        self,
+        project: str,
+        review_project: str,
+        region_ids: frozenset[str],
+        *,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> UndoReport:
+        """Take back what pushes put up, where nobody has touched it, and nothing else.
+
+        Args:
+            project: the annotated project.
+            review_project: as `PushReport` names it.
+            region_ids: the mined boxes to take back.
+            dry_run: only work out the report.
+        """
+        ...
 
 
 class AnnotationTool(Protocol):
@@ -160,123 +286,69 @@ class AnnotationTool(Protocol):
         ...
 
     @property
-    def push_modes(self) -> tuple[PushMode, ...]:
-        """The ways in which it can push boxes."""
+    def push_modes(self) -> Mapping[ModeName, PushMode]:
+        """The ways in which it can have boxes reviewed, the usual one first."""
         ...
 
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project without reading its annotations.
 
         Raises:
-            ToolError: when it does not exist, or boxes can't be pulled from it.
+            ToolError: when it does not exist, is itself a review project, or boxes can't be pulled
+                from it.
         """
+        ...
+
+    def image_url(self, project: str, tool_id: str) -> str:
+        """Return where a person opens an image of a project."""
         ...
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project's annotations, downloading its images into the folder `images`.
 
         Images that are there already are not downloaded again. `Image.tool_id` and `Box.tool_id`
-        carry the tool's own ids; `Image.tool_version` changes whenever somebody saves the image's
-        annotations.
-        """
-        ...
+        carry the tool's own ids, which are the same at the next pull; `Image.tool_version` changes
+        whenever somebody saves the image's annotations. `Category.aliases` are further names under
+        which boxes of the category may be stored.
 
-    def push(
-        self,
-        project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
-        *,
-        model_version: str,
-        mode: PushMode = "review-project",
-        progress: Progress = no_progress,
-    ) -> PushReport:
-        """Put mined boxes up for review, with the annotations; a second call changes nothing."""
-        ...
-
-    def reviewed(
-        self,
-        review_project: str,
-        *,
-        mode: PushMode = "review-project",
-        pushed: Sequence[PushedImage] = (),
-    ) -> Sequence[ReviewedImage]:
-        """Return every image that a person has submitted, several reviews of one oldest first.
-
-        Args:
-            review_project: as `PushReport` names it.
-            mode: how the boxes were pushed.
-            pushed: everything that was ever pushed there; needed for drafts, of which nothing is
-                left once a person has saved them.
+        Raises:
+            ToolError: when most boxes would be dropped, because their labels are unknown.
         """
         ...
 
     def merge(
         self,
         project: str,
-        review_project: str,
-        pushed: Sequence[PushedImage],
+        plans: Mapping[str, Plan],
         *,
-        write: bool,
+        sizes: Mapping[str, tuple[int, int]],
+        keep: Callable[[Replaced], None] | None,
         progress: Progress = no_progress,
-    ) -> Sequence[MergedImage]:
-        """Bring the submitted reviews of a review project into the source annotations.
+    ) -> Iterable[Applied]:
+        """Change source annotations, image by image, yielding what became of each.
 
-        An image whose source annotation is no longer of the version in `pushed` is a conflict, and
-        left alone. Whatever else the source annotation holds stays. Unsure boxes are left out.
+        Whatever else the annotations hold stays as it is. Just before an image is written, it is
+        read and planned once more.
 
         Args:
             project: the annotated project.
-            review_project: the project in which people reviewed.
-            pushed: everything that was ever pushed there; reviews of other images are left out.
-            write: False only reports what would happen.
-            progress: called for every image.
+            plans: tool id -> what to change.
+            sizes: tool id -> upright (width, height) in pixels that plans think in.
+            keep: called with what is about to be replaced, before each write; None: write nothing,
+                only report what would happen.
         """
         ...
 
+    def restore(
+        self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
+    ) -> Mapping[str, str]:
+        """Write back what a merge replaced, where nobody has saved since.
 
-class OpenReview(Protocol):
-    """An image that waits for its review, with what the reviewer is shown."""
+        Args:
+            project: the annotated project.
+            replaced: with the version that the merge left (`Applied.version`).
 
-    @property
-    def tool_id(self) -> str:
-        """The image's id in the source project, as `Image.tool_id` has it."""
-        ...
-
-    @property
-    def regions(self) -> Sequence[ReviewedRegion]:
-        """All boxes on offer."""
-        ...
-
-    @property
-    def scores(self) -> Mapping[str, float]:
-        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
-        ...
-
-
-class ScriptableTool(AnnotationTool, Protocol):
-    """An annotation tool whose projects a script can set up and review, for demos and tests."""
-
-    def set_up_project(
-        self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
-    ) -> str:
-        """Make a project of the images and their annotations; return its id."""
-        ...
-
-    def open_reviews(self, review_project: str) -> Sequence[Any]:
-        """Return the images (`OpenReview`) of a review project that nobody has submitted yet."""
-        ...
-
-    def submit_review(
-        self,
-        review: Any,
-        regions: Sequence[ReviewedRegion],
-        *,
-        seconds: float = 0.0,
-        complete: bool = False,
-    ) -> None:
-        """Submit the review of an image from `open_reviews`, in which `regions` remain.
-
-        `seconds` is the time spent on it; `complete`: every object of the image has a box.
+        Returns:
+            Tool id -> why an image was left as it is; images that were restored are not in it.
         """
         ...

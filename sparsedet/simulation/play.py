@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.errors import SparseDetError
+from sparsedet.scriptable_tool import OpenReview, ScriptableTool
 from sparsedet.simulation.reviewer import Reviewer
-from sparsedet.tool import OpenReview, Progress, ScriptableTool, no_progress
+from sparsedet.tool import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def simulate_reviews(
         progress("reviewing", done, len(chosen))
         review = reviewer.review(names[shown.tool_id], shown.regions, shown.scores)
         review = replace(review, complete=review.complete and mark_complete)
-        tool.submit_review(shown, review.regions, seconds=review.seconds, complete=review.complete)
+        shown.submit(review.regions, seconds=review.seconds, complete=review.complete)
         reviews.append(review)
     progress("reviewing", len(chosen), len(chosen))
     return SimulationReport(

@@ -14,8 +14,9 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.atomic_io import read_json
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.loop.rounds import Rounds
+from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.simulation import Reviewer, simulate_reviews, true_objects
-from sparsedet.tool import Progress, ScriptableTool, no_progress
+from sparsedet.tool import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.seeds import stable_rank
 from sparsedet.simulation.truth import review_regions, shows_all, true_objects
-from sparsedet.tool import ReviewedRegion
 
 _MAX_DEVIATIONS = 2.0
 """Edges that are off by more standard deviations than that are drawn again by any person."""

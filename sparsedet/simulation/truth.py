@@ -16,7 +16,7 @@ from sparsedet.annotations import XYXY, Box, Dataset
 from sparsedet.annotations.matching import Floats, iou_matrix, match
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.tool import ReviewedRegion
+from sparsedet.reviews import ReviewedRegion
 
 ACCEPT_IOU = 0.5
 """A mined box of the right class with this IoU is good enough to keep."""

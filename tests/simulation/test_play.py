@@ -12,8 +12,8 @@ from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
+from sparsedet.reviews import Review, ReviewedRegion
 from sparsedet.simulation import Reviewer, SimulationReport, simulate_reviews
-from sparsedet.tool import ReviewedImage, ReviewedRegion
 
 RIGHT: XYXY = (100, 100, 200, 200)
 WRONG: XYXY = (400, 300, 500, 400)
@@ -50,9 +50,10 @@ class PutUp:
     def simulate(self, reviewer: Reviewer, **options: Any) -> SimulationReport:
         return simulate_reviews(self.tool, self.review_project, self.pulled, reviewer, **options)
 
-    def reviewed(self) -> Mapping[str, ReviewedImage]:
+    def reviewed(self) -> Mapping[str, Review]:
         """Return the submitted reviews, by tool id."""
-        return {image.tool_id: image for image in self.tool.reviewed(self.review_project)}
+        found = self.tool.push_modes["review-project"].reviews(self.review_project, ())
+        return {review.tool_id: review for review in found.reviews}
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def put_up(tmp_path: Path) -> PutUp:
     tool = FilesTool(str(tmp_path))
     project = tool.set_up_project("To review", DRAWN, tmp_path)
     pulled = tool.pull(project, tmp_path / "images")
-    push = tool.push(project, pulled, MINED, model_version="run")
+    push = tool.push_modes["review-project"].push(project, pulled, MINED, model_version="run")
     prefixed = [
         replace(image, file_name=f"1{image.id}-0a1b2c3d-{image.file_name}")
         for image in pulled.images

@@ -8,8 +8,8 @@ import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.simulation import Behaviour, Reviewer
-from sparsedet.tool import ReviewedRegion
 
 RIGHT: XYXY = (0, 100, 100, 200)
 NEARLY: XYXY = (5, 100, 105, 200)

@@ -8,9 +8,9 @@ import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.simulation import TrueObject, read_neutral
 from sparsedet.simulation.truth import review_regions, shows_all
-from sparsedet.tool import ReviewedRegion
 
 TRUTH = Dataset((Image(7, "a.jpg", 640, 480),), (), (Category(3, "cat"),))
 ENTRY = {"image_id": 7, "category_id": 3, "bbox": [10, 20, 30, 40], "score": 0.7}

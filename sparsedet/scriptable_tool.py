@@ -1,0 +1,51 @@
+"""What demos and tests need of an annotation tool besides the port: to play people in it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sparsedet.annotations import Dataset
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import AnnotationTool, Progress, no_progress
+
+
+class OpenReview(Protocol):
+    """An image that waits for its review, with what the reviewer is shown."""
+
+    @property
+    def tool_id(self) -> str:
+        """The image's id in the source project, as `Image.tool_id` has it."""
+        ...
+
+    @property
+    def regions(self) -> Sequence[ReviewedRegion]:
+        """All boxes on offer."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        ...
+
+    def submit(
+        self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
+    ) -> None:
+        """Submit the review of the image, in which `regions` remain.
+
+        `seconds` is the time spent on it; `complete`: every object of the image has a box.
+        """
+        ...
+
+
+class ScriptableTool(AnnotationTool, Protocol):
+    """An annotation tool whose projects a script can set up and review, for demos and tests."""
+
+    def set_up_project(
+        self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
+    ) -> str:
+        """Make a project of the images and their annotations; return its id."""
+        ...
+
+    def open_reviews(self, review_project: str) -> Sequence[OpenReview]:
+        """Return the images of a review project that nobody has submitted yet."""
+        ...

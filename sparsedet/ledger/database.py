@@ -8,10 +8,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from sparsedet.errors import SparseDetError
+from sparsedet.ledger.migration import TABLES, migrate
 from sparsedet.ledger.schema import Base
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""
+
+_MOVE = "move it away, and `sparsedet review` rebuilds a workspace's ledger"
 
 _BUSY_SECONDS = 30.0
 """How long to wait for another process that is writing."""
@@ -36,8 +39,10 @@ def for_writing(engine: Engine) -> Engine:
     return engine.execution_options(immediate=True)
 
 
-def create_or_check(engine: Engine, path: Path) -> None:
-    """Make the tables of an empty file, in one transaction; check the schema of any other.
+def create_or_migrate(engine: Engine, path: Path) -> None:
+    """Make the tables of an empty file, or bring those of an older schema up to date.
+
+    Either is one transaction.
 
     Args:
         engine: of the file.
@@ -46,38 +51,44 @@ def create_or_check(engine: Engine, path: Path) -> None:
     Raises:
         SparseDetError: when the file is no ledger, or has a schema that this version can't read.
     """
+    if path.is_dir():
+        raise SparseDetError(f"{path}: a folder, not a ledger; {_MOVE}")
     try:
         with engine.begin() as connection:
-            empty = _is_empty(connection, path)
-        if empty:
+            schema = _schema(connection, path)
+        if schema != SCHEMA:
             with for_writing(engine).begin() as connection:
                 # Asked again: another process may have been faster.
-                if _is_empty(connection, path):
+                schema = _schema(connection, path)
+                if schema == 0:
                     Base.metadata.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
+                elif schema < SCHEMA:
+                    migrate(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
     except OperationalError as error:
         raise SparseDetError(f"{path}: the ledger can't be opened ({error.orig})") from error
     except DatabaseError as error:
-        raise SparseDetError(f"{path}: not a ledger ({error.orig})") from error
+        raise SparseDetError(f"{path}: not a ledger ({error.orig}); {_MOVE}") from error
 
 
-def _is_empty(connection: Connection, path: Path) -> bool:
-    """Return whether a file has no tables yet; raise `SparseDetError` where it has others."""
+def _schema(connection: Connection, path: Path) -> int:
+    """Return the schema of a ledger, 0 for an empty file; refuse any other file."""
     tables = set(inspect(connection).get_table_names())
-    schema = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    schema: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not tables and schema == 0:
-        return True
-    if not tables >= Base.metadata.tables.keys():
+        return 0
+    if not tables >= TABLES.get(schema, set(Base.metadata.tables)):
         table = f" (with a table {min(tables)!r})" if tables else ""
         raise SparseDetError(
-            f"{path}: not a ledger but another database{table}; give the ledger a file of its own"
+            f"{path}: not a ledger but another database{table}; give the ledger a file of its own, "
+            f"or {_MOVE}"
         )
-    if schema != SCHEMA:
+    if not 0 < schema <= SCHEMA:
         raise SparseDetError(
             f"{path}: made by another version of sparsedet (its schema is {schema}, this one reads "
             f"{SCHEMA}); use that version, or update this one"
         )
-    return False
+    return schema
 
 
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:

@@ -33,6 +33,9 @@ BOX_COLUMNS = (
     "in_source",
 )
 
+LATER_COLUMNS = ("image_width", "image_height")
+"""Of boxes, too; new ones come last, so that scripts that count columns still work."""
+
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -49,12 +52,13 @@ def write_csv(boxes: Iterable[LedgerBox], path: Path) -> int:
         [
             *(_cell(getattr(box, name)) for name in BOX_COLUMNS),
             *(_cell(getattr(box.push, name)) for name in PUSH_COLUMNS),
+            *(_cell(getattr(box, name)) for name in LATER_COLUMNS),
         ]
         for box in boxes
     ]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow((*BOX_COLUMNS, *PUSH_COLUMNS))
+        writer.writerow((*BOX_COLUMNS, *PUSH_COLUMNS, *LATER_COLUMNS))
         writer.writerows(rows)
     return len(rows)
 

@@ -1,28 +1,49 @@
 """Reading and writing the ledger."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Engine, and_, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from sparsedet.annotations import Dataset, Image
+from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger.database import create_or_check, for_writing, open_engine
+from sparsedet.ledger import pushes, source_changes
+from sparsedet.ledger.database import create_or_migrate, for_writing, open_engine
 from sparsedet.ledger.outcomes import (
     OutcomeCounts,
     RoundCounts,
     count_outcomes,
     count_rounds,
+    is_written,
     settle,
 )
-from sparsedet.ledger.schema import LedgerBox, Place, Push, SourceImage
-from sparsedet.tool import MergedImage, PushedImage, ReviewedImage
+from sparsedet.ledger.pushes import boxes_by_image
+from sparsedet.ledger.review_json import read_written, written_text
+from sparsedet.ledger.reviewers import ReviewerCounts, compare_reviewers
+from sparsedet.ledger.schema import (
+    LedgerBox,
+    Place,
+    Push,
+    PushedVersion,
+    Source,
+    SourceImage,
+    at_place,
+    named,
+    of_source,
+)
+from sparsedet.ledger.stored_reviews import (
+    ImageReviews,
+    image_reviews,
+    replace_reviews,
+    skipped_images,
+    stored_reviews,
+)
+from sparsedet.reviews import NOTHING_WRITTEN, AnnotationRule, Written
+from sparsedet.tool import PlaceReviews, PushedImage
 
 
 class Ledger:
@@ -36,15 +57,18 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
-        if must_exist and not path.is_file():
+        if must_exist and not path.exists():
             if not path.parent.is_dir():
                 raise SparseDetError(f"{path.parent}: no such folder")
-            raise SparseDetError(f"{path}: no ledger here; `sparsedet push` makes it")
+            raise SparseDetError(
+                f"{path}: no ledger here; `sparsedet push` makes it, `sparsedet review` rebuilds a "
+                "lost one"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._engine = open_engine(path)
         try:
-            create_or_check(self._engine, path)
+            create_or_migrate(self._engine, path)
         except SparseDetError:
             self.close()
             raise
@@ -59,51 +83,39 @@ class Ledger:
         mined: Sequence[MinedBox],
         dataset: Dataset,
         skipped: Collection[str] = frozenset(),
+        digests: Mapping[str, str] | None = None,
     ) -> int:
         """Record a push and its boxes.
 
-        Boxes that are known already stay as they are. Those of them that are pending take the
-        version that their image has now, and the place, when they were pushed to another one.
+        Boxes that are known already stay as they are. Those of them that nobody has judged take
+        the version that their image has now, and the place, when they were pushed to another one;
+        withdrawn ones are pending again.
 
         Args:
             push: where the boxes went, and which model mined them.
             mined: the boxes.
             dataset: the images that they were mined on; needs `Image.tool_id`.
             skipped: tool ids of images whose boxes could not be pushed; they are not recorded.
+            digests: tool id -> digest of the image's content, as far as it is known.
 
         Returns:
             The number of boxes that are new to the ledger.
         """
-        pushed = [(box, _image_on_tool(box, dataset)) for box in mined]
-        pushed = [(box, image) for box, image in pushed if image.tool_id not in skipped]
+        boxes = pushes.on_images(mined, dataset, skipped)
         with self._writing() as session:
-            known_push = session.scalar(
-                select(Push)
-                .where(_is_at(Push, push.place))
-                .where(Push.model_version == push.model_version, Push.round.is_(push.round))
-            )
-            if known_push is None:
-                session.add(push)
-                session.flush()
-                known_push = push
-            known = {box.region_id: box for box in session.scalars(select(LedgerBox))}
-            versions: dict[str, str | None] = {}
-            new = 0
-            for mined_box, image in pushed:
-                box = known.get(mined_box.region_id)
-                if box is None:
-                    box = _row(mined_box, image, known_push, dataset)
-                    session.add(box)
-                    new += 1
-                elif box.outcome != "pending":
-                    continue
-                elif box.push.place != known_push.place:
-                    box.push = known_push
-                box.source_version = image.tool_version
-                versions[box.image_tool_id] = image.tool_version
-            for source, version in _source_images(session, known_push.place, versions):
-                source.version = version
-            return new
+            return pushes.record_push(session, push, boxes, digests or {})
+
+    def withdraw(self, region_ids: Collection[str]) -> int:
+        """Take note that boxes are no longer up for review; return how many that concerns.
+
+        What reviewers have judged stays so, and a review that arrives all the same counts.
+        """
+        with self._writing() as session:
+            rows = session.scalars(select(LedgerBox).where(LedgerBox.outcome == "pending"))
+            withdrawn = [box for box in rows if box.region_id in region_ids]
+            for box in withdrawn:
+                box.outcome = "withdrawn"
+            return len(withdrawn)
 
     def pushes(self) -> Sequence[Push]:
         """Return all pushes, oldest first."""
@@ -111,8 +123,17 @@ class Ledger:
             return session.scalars(select(Push).order_by(Push.id)).all()
 
     def places(self) -> list[Place]:
-        """Return every place that was pushed to, the one of the oldest push first."""
-        return list(dict.fromkeys(push.place for push in self.pushes()))
+        """Return every place that was pushed to and is still there, the oldest first."""
+        return list(dict.fromkeys(push.place for push in self.pushes() if not push.gone))
+
+    def sources(self) -> list[Source]:
+        """Return every project that boxes were pushed from, the oldest first."""
+        return list(dict.fromkeys(push.place.source for push in self.pushes()))
+
+    def mark_gone(self, place: Place) -> None:
+        """Take note that a place was deleted: its outcomes and reviews stay."""
+        with self._writing() as session:
+            session.execute(update(Push).where(at_place(Push, place)).values(gone=True))
 
     def boxes(self, push: Push | None = None) -> Sequence[LedgerBox]:
         """Return the mined boxes of one push, or of all, in the order of their region ids."""
@@ -128,24 +149,71 @@ class Ledger:
         For drafts an image has one entry for each version of its annotation that boxes were put
         onto: a save judges the boxes that it was shown, not those of a later draft.
         """
-        region_ids: dict[str, set[str]] = {}
         with self._reading() as session:
-            boxes = _boxes_at(session, place)
-            if place.mode == "draft":
-                return _by_version(boxes)
-            for box in boxes:
-                region_ids.setdefault(box.image_tool_id, set()).add(box.region_id)
-            rows = session.scalars(select(SourceImage).where(_is_at(SourceImage, place)))
-            sources = {source.image_tool_id: source for source in rows}
-        return [
-            PushedImage(
-                tool_id,
-                sources[tool_id].version if tool_id in sources else None,
-                frozenset(ids),
-                merged=tool_id in sources and sources[tool_id].merged_at is not None,
+            return pushes.pushed_images(session, place)
+
+    def record_reviews(
+        self, place: Place, found: PlaceReviews, rule: AnnotationRule = "ground-truth-first"
+    ) -> None:
+        """Store the reviews at a place as they stand now, and settle the outcomes of their images.
+
+        The tool holds the truth: a review that was withdrawn withdraws its outcomes, unless others
+        say the same. But a place that no longer knows what was reviewed, or is gone, takes nothing
+        back. A box that no review was shown stays as it is: silence about it says nothing.
+
+        Args:
+            place: where the boxes were pushed.
+            found: everything that was read there.
+            rule: for reviews made side by side.
+        """
+        with self._writing() as session:
+            withdrawn = replace_reviews(session, place, found)
+            stored = stored_reviews(session, place.source)
+            written = _written(session, place.source)
+            for tool_id, boxes in boxes_by_image(session, place.source).items():
+                reviews = stored.get(tool_id, [])
+                if tool_id in withdrawn or any(at == place for at, _ in reviews):
+                    settle(
+                        boxes,
+                        reviews,
+                        rule,
+                        written=written.get(tool_id, NOTHING_WRITTEN),
+                        withdrawn=withdrawn.get(tool_id, frozenset()),
+                    )
+
+    def image_reviews(self, source: Source) -> list[ImageReviews]:
+        """Return every image of a project that was reviewed, drafts left out, in a fixed order."""
+        with self._reading() as session:
+            return image_reviews(
+                boxes_by_image(session, source),
+                stored_reviews(session, source),
+                _written(session, source),
             )
-            for tool_id, ids in region_ids.items()
-        ]
+
+    def record_written(
+        self, source: Source, written: Mapping[str, tuple[Written, str | None]]
+    ) -> None:
+        """Record how a merge, or its undoing, left images of the annotated project.
+
+        Args:
+            source: the annotated project.
+            written: tool id -> how it was left, and its version since (None: as before).
+        """
+        with self._writing() as session:
+            boxes = boxes_by_image(session, source, written.keys())
+            images = source_changes.source_images(session, source, written.keys())
+            for tool_id, (left, _) in written.items():
+                images[tool_id].written = written_text(left)
+                for box in boxes.get(tool_id, ()):
+                    if box.is_judged and box.push.mode != "draft":
+                        box.in_source = is_written(box, left)
+            for row in session.scalars(
+                select(PushedVersion)
+                .where(of_source(PushedVersion, source))
+                .where(PushedVersion.mode != "draft")
+                .where(named(PushedVersion.image_tool_id, written.keys()))
+            ):
+                row.version = written.get(row.image_tool_id, (None, None))[1] or row.version
 
     def relocate(self, tool: str, project: str, url: str) -> None:
         """Take note that the server of a project has another address now.
@@ -156,72 +224,70 @@ class Ledger:
             url: its server's present address.
         """
         with self._writing() as session:
-            for table in (Push, SourceImage):
-                moved = and_(table.tool == tool, table.project == project, table.url != url)
-                # An image may be known by both addresses; one row remains.
-                session.execute(
-                    update(table).where(moved).values(url=url).prefix_with("OR REPLACE")
-                )
+            source_changes.relocate(session, tool, project, url)
 
-    def record_reviews(self, place: Place, reviewed: Sequence[ReviewedImage]) -> None:
-        """Settle the outcome of every box at `place` from the reviews as they stand now.
+    def rename_images(self, images: Mapping[str, str], source: Source | None = None) -> None:
+        """Give images their new tool ids (old -> new); None: of any source."""
+        with self._writing() as session:
+            source_changes.rename_images(session, images, source)
 
-        A box of an image that nobody submitted is pending, also when it had an outcome before:
-        the tool holds the truth, a withdrawn review withdraws its outcomes. A box that none of its
-        image's reviews was shown stays as it is: silence about it says nothing.
+    def resize(self, sizes: Mapping[str, tuple[int, int]], source: Source | None = None) -> None:
+        """Scale the boxes of images that have another size now.
 
         Args:
-            place: where the boxes were pushed.
-            reviewed: all submitted reviews there.
+            sizes: tool id -> upright (width, height) in pixels.
+            source: whose images they are; None: of any.
         """
-        by_image: dict[str, list[ReviewedImage]] = {}
-        for image in reviewed:
-            by_image.setdefault(image.tool_id, []).append(image)
         with self._writing() as session:
-            for box in _boxes_at(session, place):
-                reviews = by_image.get(box.image_tool_id, [])
-                settle(box, reviews, in_source=place.mode == "draft")
+            source_changes.resize(session, sizes, source)
 
-    def record_merge(self, place: Place, merged: Sequence[MergedImage]) -> None:
-        """Record that reviews at `place` were written into the annotated project.
-
-        Args:
-            place: where people reviewed.
-            merged: what `AnnotationTool.merge` made of each image, with `write=True`.
-        """
-        done = {image.tool_id: image for image in merged if image.outcome != "conflict"}
-        now = datetime.now(UTC)
+    def relabel(self, names: Mapping[str, str], source: Source | None = None) -> None:
+        """Rename categories (old -> new) in boxes, reviews and what merges wrote."""
         with self._writing() as session:
-            for box in _boxes_at(session, place):
-                if box.image_tool_id in done and box.outcome != "pending":
-                    box.in_source = True
-            versions = {tool_id: image.version for tool_id, image in done.items()}
-            for source, version in _source_images(session, place, versions):
-                source.merged_at = now
-                if version is not None:
-                    source.version = version
+            source_changes.relabel(session, names, source)
+
+    def digests(self, source: Source | None = None) -> dict[str, tuple[str, tuple[int, int]]]:
+        """Return tool id -> (digest of its content, upright (width, height)), where known."""
+        with self._reading() as session:
+            query = select(SourceImage).where(SourceImage.digest.is_not(None))
+            if source is not None:
+                query = query.where(of_source(SourceImage, source))
+            digests = {row.image_tool_id: row.digest for row in session.scalars(query)}
+            sizes = {
+                tool_id: box.size
+                for tool_id, boxes in boxes_by_image(session, source).items()
+                for box in boxes
+            }
+        found: dict[str, tuple[str, tuple[int, int]]] = {}
+        for tool_id, digest in digests.items():
+            size = sizes.get(tool_id)
+            if digest is not None and size is not None:
+                found[tool_id] = digest, size
+        return found
+
+    def skipped_images(self) -> frozenset[str]:
+        """Return the images that have pending boxes where all who opened them skipped them."""
+        with self._reading() as session:
+            return skipped_images(session)
+
+    def reviewers(self) -> list[ReviewerCounts]:
+        """Return what each reviewer did, and how far they agree, by name."""
+        with self._reading() as session:
+            mined = pushes.mined_regions(session)
+            reviews = [
+                (place.source, review)
+                for images in stored_reviews(session).values()
+                for place, review in images
+            ]
+        return compare_reviewers(reviews, mined)
 
     def pending(self, dataset: Dataset) -> tuple[MinedBox, ...]:
-        """Return the boxes that wait for a reviewer, as boxes of `dataset`.
+        """Return the boxes that wait for a reviewer, as boxes of `dataset`; see `as_mined`."""
+        return as_mined((box for box in self.boxes() if box.outcome == "pending"), dataset)
 
-        Boxes on images that the dataset lacks, and of categories that it lacks, are left out.
-        """
-        image_ids = {image.tool_id: image.id for image in dataset.images}
-        category_ids = {category.name: category.id for category in dataset.categories}
-        return tuple(
-            MinedBox(
-                region_id=box.region_id,
-                image_id=image_ids[box.image_tool_id],
-                category_id=category_ids[box.category],
-                xyxy=box.xyxy,
-                score=box.score,
-                threshold=box.threshold,
-            )
-            for box in self.boxes()
-            if box.outcome == "pending"
-            and box.image_tool_id in image_ids
-            and box.category in category_ids
-        )
+    def reviewed_ids(self) -> set[str]:
+        """Return the ids of the boxes that reviewers saw, also of those left undecided."""
+        return {box.region_id for box in self.boxes() if box.is_reviewed}
 
     def counts(self) -> OutcomeCounts:
         """Count outcomes over the whole ledger."""
@@ -250,66 +316,27 @@ class Ledger:
             raise SparseDetError(f"{self.path}: the ledger can't be used ({error.orig})") from error
 
 
-def _is_at(table: type[Push] | type[SourceImage], place: Place) -> ColumnElement[bool]:
-    return and_(*(getattr(table, name) == value for name, value in asdict(place).items()))
+def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ...]:
+    """Return boxes of a ledger as boxes of `dataset`.
 
-
-def _boxes_at(session: Session, place: Place) -> Sequence[LedgerBox]:
-    return session.scalars(
-        select(LedgerBox)
-        .join(Push, LedgerBox.push_id == Push.id)
-        .where(_is_at(Push, place))
-        .order_by(LedgerBox.region_id)
-    ).all()
-
-
-def _by_version(boxes: Sequence[LedgerBox]) -> list[PushedImage]:
-    region_ids: dict[tuple[str, str | None], set[str]] = {}
-    for box in boxes:
-        key = box.image_tool_id, box.source_version
-        region_ids.setdefault(key, set()).add(box.region_id)
-    return [
-        PushedImage(tool_id, version, frozenset(ids))
-        for (tool_id, version), ids in region_ids.items()
-    ]
-
-
-def _source_images(
-    session: Session, place: Place, versions: dict[str, str | None]
-) -> Iterator[tuple[SourceImage, str | None]]:
-    """Yield the row of each image in `versions`, made where there is none, and its version."""
-    rows = session.scalars(select(SourceImage).where(_is_at(SourceImage, place)))
-    known = {row.image_tool_id: row for row in rows}
-    for tool_id, version in versions.items():
-        if tool_id not in known:
-            known[tool_id] = SourceImage(**asdict(place), image_tool_id=tool_id)
-            session.add(known[tool_id])
-        yield known[tool_id], version
-
-
-def _image_on_tool(box: MinedBox, dataset: Dataset) -> Image:
-    image = dataset.image_by_id[box.image_id]
-    if image.tool_id is None:
-        raise SparseDetError(
-            f"image id {image.id} ({image.file_name}) has no tool_id: push needs a dataset that "
-            "was pulled from the tool"
+    Boxes on images that the dataset lacks, and of categories that it lacks, are left out.
+    """
+    image_ids = {image.tool_id: image.id for image in dataset.images}
+    category_ids = {category.name: category.id for category in dataset.categories}
+    return tuple(
+        MinedBox(
+            region_id=box.region_id,
+            image_id=image_ids[box.image_tool_id],
+            category_id=category_ids[box.category],
+            xyxy=box.xyxy,
+            score=box.score,
+            threshold=box.threshold,
         )
-    return image
-
-
-def _row(box: MinedBox, image: Image, push: Push, dataset: Dataset) -> LedgerBox:
-    left, top, right, bottom = box.xyxy
-    return LedgerBox(
-        region_id=box.region_id,
-        push=push,
-        round=push.round,
-        image_tool_id=image.tool_id,
-        file_name=image.file_name,
-        category=dataset.category_by_id[box.category_id].name,
-        left=left,
-        top=top,
-        right=right,
-        bottom=bottom,
-        score=box.score,
-        threshold=box.threshold,
+        for box in boxes
+        if box.image_tool_id in image_ids and box.category in category_ids
     )
+
+
+def _written(session: Session, source: Source) -> dict[str, Written]:
+    rows = session.scalars(select(SourceImage).where(of_source(SourceImage, source)))
+    return {row.image_tool_id: read_written(row.written) for row in rows}

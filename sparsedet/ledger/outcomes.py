@@ -1,77 +1,87 @@
 """Outcomes of mined boxes: settled from the reviews, and counted over the ledger and by round."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from sparsedet.annotations import XYXY
-from sparsedet.ledger.schema import LedgerBox
-from sparsedet.tool import MOVED_PIXELS, Outcome, ReviewedImage, ReviewedRegion
+from sparsedet.ledger.schema import LedgerBox, Place
+from sparsedet.reviews import AnnotationRule, Decision, Review, Written, decide, same_box
+from sparsedet.tool import OUTCOMES, Outcome
 
 
-def judge(mined_category: str, mined: XYXY, final: ReviewedRegion | None) -> Outcome:
-    """Return what became of a mined box in a submitted review.
+def settle(
+    boxes: Collection[LedgerBox],
+    reviews: Collection[tuple[Place, Review]],
+    rule: AnnotationRule,
+    *,
+    written: Written,
+    withdrawn: Collection[str],
+) -> None:
+    """Set the outcomes of the mined boxes of an image from all of its reviews.
 
-    The tool's own idea of what was edited is not asked: only label and edges count, and a reviewer
-    who left the box undecided.
-    """
-    if final is None:
-        return "rejected"
-    if final.unsure:
-        return "pending"
-    moved = max(abs(a - b) for a, b in zip(mined, final.xyxy, strict=True))
-    return "edited" if final.category != mined_category or moved > MOVED_PIXELS else "accepted"
-
-
-def settle(box: LedgerBox, reviews: Sequence[ReviewedImage], *, in_source: bool) -> None:
-    """Set the outcome of a box from all reviews of its image as they stand now.
-
-    Without any review the box is pending, also when it had an outcome before. A box that none of
-    the reviews was shown stays as it is. Of several that were shown it the last one decides; where
-    it only left things as they were, the credit stays with the review that made them so.
+    A box that the reviews say nothing of stays as it is, unless the one that settled it was
+    withdrawn.
 
     Args:
-        box: is changed.
-        reviews: of the box's image, oldest first.
-        in_source: the reviews are the annotated project's own annotations.
+        boxes: all of the image; are changed.
+        reviews: of the image, with the place where each was made.
+        rule: for reviews made side by side.
+        written: how the last merge left the image.
+        withdrawn: ids of reviews that no longer stand.
     """
-    judging = [review for review in reviews if box.region_id in review.shown]
-    if reviews and not judging:
-        return
-    before = box.outcome, box.final_category, box.final_xyxy
-    review, region = _decision(judging, box.region_id)
-    box.outcome = "pending" if review is None else judge(box.category, box.xyxy, region)
-    kept = region if box.outcome in ("accepted", "edited") else None
+    mined = {box.region_id: box.mined for box in boxes}
+    verdict = decide((review for _, review in reviews), mined, rule)
+    # A combined review is none of those that were read, so they are compared by their ids.
+    drafted = {_key(review) for place, review in reviews if place.mode == "draft"}
+    for box in boxes:
+        decision = verdict.decisions.get(box.region_id)
+        if decision is not None:
+            _apply(box, decision, written, in_source=_key(decision.review) in drafted)
+        elif box.review_id in withdrawn:
+            _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", None)
+
+
+def is_written(box: LedgerBox, written: Written) -> bool:
+    """Return whether a merge left a judged box as its reviewers want it."""
+    if box.region_id not in written.boxes:
+        return False
+    left, final = written.boxes[box.region_id], box.final
+    return left is final is None or (
+        left is not None and final is not None and same_box(left, final)
+    )
+
+
+def _apply(box: LedgerBox, decision: Decision, written: Written, *, in_source: bool) -> None:
+    before = box.outcome, box.final
+    if decision.fate == "kept":
+        _set(box, "edited" if decision.origin == "edited" else "accepted", decision)
+    elif decision.fate == "deleted":
+        _set(box, "rejected", decision)
+    else:
+        # Undecided boxes are put up again, but not what was withdrawn before.
+        _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", decision)
+    if in_source and box.is_judged:
+        box.in_source = True
+    elif before != (box.outcome, box.final):
+        # A review that changed after it was merged has to be merged again.
+        box.in_source = box.is_judged and is_written(box, written)
+
+
+def _set(box: LedgerBox, outcome: Outcome, decision: Decision | None) -> None:
+    box.outcome = outcome
+    kept = decision.region if decision is not None and decision.fate == "kept" else None
     box.final_category = kept.category if kept else None
     edges = kept.xyxy if kept else (None, None, None, None)
     box.final_left, box.final_top, box.final_right, box.final_bottom = edges
+    review = decision.review if decision is not None else None
     box.reviewer = review.reviewer if review else None
     box.review_id = review.review_id if review else None
     box.seconds = review.seconds if review else None
-    if box.outcome == "pending":
-        box.in_source = False
-    elif in_source:
-        box.in_source = True
-    elif before != (box.outcome, box.final_category, box.final_xyxy):
-        # A review that changed after it was merged has to be merged again.
+    if not box.is_judged:
         box.in_source = False
 
 
-def _decision(
-    judging: Sequence[ReviewedImage], region_id: str
-) -> tuple[ReviewedImage | None, ReviewedRegion | None]:
-    """Return the review that made a box what it is, and what is left of the box."""
-    left = _region(judging[-1], region_id) if judging else None
-    deciding = None
-    for review in reversed(judging):
-        if _region(review, region_id) != left:
-            break
-        deciding = review
-    return deciding, left
-
-
-def _region(review: ReviewedImage, region_id: str) -> ReviewedRegion | None:
-    """Return what a review left of a box."""
-    return next((region for region in review.regions if region.region_id == region_id), None)
+def _key(review: Review) -> tuple[str, str]:
+    return review.offer, review.review_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +92,20 @@ class OutcomeCounts:
     edited: int = 0
     rejected: int = 0
     pending: int = 0
+    withdrawn: int = 0
+    """Taken back before anybody judged them."""
     by_category: dict[str, dict[str, int]] = field(default_factory=dict)
     """Category name (as mined) -> outcome -> count."""
 
     @property
     def total(self) -> int:
         """All mined boxes."""
-        return self.accepted + self.edited + self.rejected + self.pending
+        return self.judged + self.pending + self.withdrawn
+
+    @property
+    def judged(self) -> int:
+        """Boxes that a reviewer decided."""
+        return self.accepted + self.edited + self.rejected
 
     @property
     def precision(self) -> float | None:
@@ -96,8 +113,7 @@ class OutcomeCounts:
 
         An edited box shows one too: its class or its edges were off.
         """
-        judged = self.total - self.pending
-        return (self.accepted + self.edited) / judged if judged else None
+        return (self.accepted + self.edited) / self.judged if self.judged else None
 
     def categories(self) -> dict[str, "OutcomeCounts"]:
         """Return the counts of each category, by name."""
@@ -126,7 +142,7 @@ class RoundCounts:
 
 def count_outcomes(boxes: Iterable[LedgerBox]) -> OutcomeCounts:
     """Count the outcomes of `boxes`."""
-    totals = {"accepted": 0, "edited": 0, "rejected": 0, "pending": 0}
+    totals: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
     by_category: dict[str, dict[str, int]] = {}
     for box in boxes:
         totals[box.outcome] += 1
@@ -168,7 +184,7 @@ def _reviews(boxes: Iterable[LedgerBox]) -> list[_Review]:
     found: dict[tuple[str, str | None, object], _Review] = {}
     for box in boxes:
         # A reviewed box is pending still when the reviewer was unsure.
-        if box.outcome == "pending" and box.reviewer is None and box.seconds is None:
+        if not box.is_judged and box.reviewer is None and box.seconds is None:
             continue
         key = box.image_tool_id, box.reviewer, box.review_id or box.push_id
         known = found.get(key)

@@ -1,13 +1,37 @@
-"""The ledger's tables. A change here raises `SCHEMA` in `database.py`."""
+"""The ledger's tables. A change here raises `SCHEMA` in `database.py` and needs a migration."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
+from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, and_, true
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    Mapped,
+    MappedAsDataclass,
+    mapped_column,
+    relationship,
+)
 
 from sparsedet.annotations import XYXY
-from sparsedet.tool import Outcome, PushMode
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import ModeName, Outcome
+
+JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
+"""Outcomes that a reviewer decided."""
+
+_MANY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An annotated project, whose images' tool ids are its own."""
+
+    tool: str
+    """Name of the integration."""
+    url: str
+    project: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +45,12 @@ class Place:
     """The annotated project."""
     review_project: str
     """The project in which people review; for drafts the annotated one itself."""
-    mode: PushMode
+    mode: ModeName
+
+    @property
+    def source(self) -> Source:
+        """The annotated project."""
+        return Source(self.tool, self.url, self.project)
 
 
 class Base(DeclarativeBase):
@@ -38,10 +67,12 @@ class Push(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[PushMode] = mapped_column(String, default="review-project")
+    mode: Mapped[ModeName] = mapped_column(String, default="review-project")
     model_version: Mapped[str]
     round: Mapped[int | None] = mapped_column(default=None)
     """None: pushed by itself, outside of rounds."""
+    gone: Mapped[bool] = mapped_column(init=False, default=False)
+    """The place was deleted; what its reviews said stands."""
     created_at: Mapped[datetime] = mapped_column(
         init=False, default_factory=lambda: datetime.now(UTC)
     )
@@ -62,7 +93,7 @@ class LedgerBox(Base):
     push_id: Mapped[int] = mapped_column(ForeignKey("pushes.id"), index=True)
     round: Mapped[int | None]
     """The round that mined the box; None: mined outside of rounds."""
-    image_tool_id: Mapped[str]
+    image_tool_id: Mapped[str] = mapped_column(index=True)
     file_name: Mapped[str]
     category: Mapped[str]
     left: Mapped[float]
@@ -86,6 +117,9 @@ class LedgerBox(Base):
     """Time that the reviewer spent on the whole image: the same at each of its boxes."""
     in_source: Mapped[bool] = mapped_column(default=False)
     """The annotated project itself holds the outcome: after a merge, or in draft mode."""
+    image_width: Mapped[int | None]
+    """Upright size in pixels of the image that all coordinates are in; None: not known."""
+    image_height: Mapped[int | None]
     push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
 
     @property
@@ -106,11 +140,58 @@ class LedgerBox(Base):
             return None
         return left, top, right, bottom
 
+    @property
+    def mined(self) -> ReviewedRegion:
+        """The box as mined."""
+        return ReviewedRegion(self.region_id, self.category, self.xyxy)
+
+    @property
+    def final(self) -> ReviewedRegion | None:
+        """The box as the reviewer left it; None where it is neither accepted nor edited."""
+        xyxy = self.final_xyxy
+        if self.final_category is None or xyxy is None:
+            return None
+        return ReviewedRegion(self.region_id, self.final_category, xyxy)
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether a reviewer saw it, and judged it or left it undecided."""
+        return self.is_judged or self.review_id is not None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a reviewer said what it is."""
+        return self.outcome in JUDGED
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Upright (width, height) in pixels of the image; None: not known."""
+        if self.image_width is None or self.image_height is None:
+            return None
+        return self.image_width, self.image_height
+
 
 class SourceImage(MappedAsDataclass, Base, kw_only=True, eq=False):
-    """An image of an annotated project, as the newest push to a place or merge from it left it."""
+    """An image of an annotated project."""
 
     __tablename__ = "source_images"
+    __table_args__ = (UniqueConstraint("tool", "url", "project", "image_tool_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    tool: Mapped[str]
+    url: Mapped[str]
+    project: Mapped[str]
+    image_tool_id: Mapped[str]
+    digest: Mapped[str | None] = mapped_column(default=None)
+    """Of the image's content; finds it again when it was imported under another id."""
+    written: Mapped[str | None] = mapped_column(default=None)
+    """How the last merge left it: `Written` as JSON; None: nothing was merged."""
+
+
+class PushedVersion(MappedAsDataclass, Base, kw_only=True, eq=False):
+    """The version of an image when it was pushed to a place, or merged from there, last."""
+
+    __tablename__ = "pushed_versions"
     __table_args__ = (
         UniqueConstraint("tool", "url", "project", "review_project", "mode", "image_tool_id"),
     )
@@ -120,9 +201,53 @@ class SourceImage(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[PushMode] = mapped_column(String)
+    mode: Mapped[ModeName] = mapped_column(String)
     image_tool_id: Mapped[str]
     version: Mapped[str | None] = mapped_column(default=None)
-    """`Image.tool_version`; a merge of an image whose version is another one is a conflict."""
-    merged_at: Mapped[datetime | None] = mapped_column(default=None)
-    """UTC; None: no review of the image was merged yet."""
+    """`Image.tool_version`."""
+
+
+class StoredReview(MappedAsDataclass, Base, kw_only=True, eq=False):
+    """A review as it was read at a place last."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    tool: Mapped[str]
+    url: Mapped[str]
+    project: Mapped[str]
+    review_project: Mapped[str]
+    mode: Mapped[ModeName] = mapped_column(String)
+    image_tool_id: Mapped[str] = mapped_column(index=True)
+    review_id: Mapped[str]
+    skipped: Mapped[bool]
+    content: Mapped[str]
+    """The `Review` as JSON."""
+
+    @property
+    def place(self) -> Place:
+        """Where it was read."""
+        return Place(self.tool, self.url, self.project, self.review_project, self.mode)
+
+
+def at_place(
+    table: type[Push] | type[PushedVersion] | type[StoredReview], place: Place
+) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to a place."""
+    return and_(*(getattr(table, name) == value for name, value in asdict(place).items()))
+
+
+def named(column: InstrumentedAttribute[str], images: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a row is of one of the images; of any, where they are many.
+
+    SQLite limits how much a query may name, and reading everything is as fast then.
+    """
+    return column.in_(images) if len(images) <= _MANY else true()
+
+
+def of_source(
+    table: type[Push] | type[PushedVersion] | type[StoredReview] | type[SourceImage],
+    source: Source,
+) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to an annotated project."""
+    return and_(*(getattr(table, name) == value for name, value in asdict(source).items()))

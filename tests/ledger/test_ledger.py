@@ -1,13 +1,15 @@
 """What was pushed, where, and in which state its images were."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from sparsedet.annotations import Category, Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place
-from sparsedet.tool import MergedImage, PushedImage
+from sparsedet.reviews import Written
+from sparsedet.tool import PushedImage
 from tests.ledger.builders import (
     CATEGORIES,
     MINED,
@@ -15,14 +17,21 @@ from tests.ledger.builders import (
     dataset,
     drafts,
     kept,
+    mined_region,
     new_push,
     outcomes,
+    read,
     review,
 )
 
 
 def _versions(ledger: Ledger, place: Place) -> dict[str, str | None]:
     return {image.tool_id: image.version for image in ledger.pushed_images(place)}
+
+
+def _pushed(tool_id: str, version: str, ids: str, **more: Any) -> PushedImage:
+    boxes = {id: mined_region(id) for id in ids.split()}
+    return PushedImage(tool_id, version, boxes, size=(100, 100), **more)
 
 
 def test_pushed_boxes_are_pending(ledger: Ledger) -> None:
@@ -69,14 +78,14 @@ def test_places_are_told_apart(ledger: Ledger) -> None:
     in_review, as_drafts = ledger.places()
     assert (in_review.review_project, in_review.mode) == ("8", "review-project")
     assert (as_drafts.review_project, as_drafts.mode) == ("7", "draft")
-    assert ledger.pushed_images(in_review) == [PushedImage("11", "v1", frozenset({"a1", "a2"}))]
-    assert ledger.pushed_images(as_drafts) == [PushedImage("12", "v1", frozenset({"b1"}))]
+    assert ledger.pushed_images(in_review) == [_pushed("11", "v1", "a1 a2")]
+    assert ledger.pushed_images(as_drafts) == [_pushed("12", "v1", "b1")]
 
 
 def test_only_a_pending_box_takes_the_version_of_a_later_push(ledger: Ledger) -> None:
     place = new_push().place
     ledger.record_push(new_push(), MINED, dataset("v1"))
-    ledger.record_reviews(place, [review(kept("a1"))])
+    ledger.record_reviews(place, read(review(kept("a1"))))
     ledger.record_push(new_push("run-2"), MINED, dataset("v2"))
     assert {box.region_id: box.source_version for box in ledger.boxes()} == {
         "a1": "v1",
@@ -89,12 +98,10 @@ def test_only_a_pending_box_takes_the_version_of_a_later_push(ledger: Ledger) ->
 def test_the_version_is_that_of_the_last_push_or_merge(ledger: Ledger) -> None:
     place = new_push().place
     ledger.record_push(new_push(), MINED[:1], dataset("v1"))
-    ledger.record_reviews(place, [review(kept("a1"))])
-    ledger.record_merge(place, [MergedImage("11", "changed", version="v2")])
+    ledger.record_reviews(place, read(review(kept("a1"))))
+    ledger.record_written(place.source, {"11": (Written({"a1": kept("a1")}), "v2")})
     assert _versions(ledger, place) == {"11": "v2"}
-    ledger.record_merge(place, [MergedImage("11", "same")])
-    assert _versions(ledger, place) == {"11": "v2"}
-    ledger.record_merge(place, [MergedImage("11", "conflict", version="v9")])
+    ledger.record_written(place.source, {"11": (Written({"a1": kept("a1")}), None)})
     assert _versions(ledger, place) == {"11": "v2"}
     ledger.record_push(new_push("run-2"), MINED[:2], dataset("v3"))
     assert _versions(ledger, place) == {"11": "v3"}
@@ -103,18 +110,80 @@ def test_the_version_is_that_of_the_last_push_or_merge(ledger: Ledger) -> None:
 def test_a_pending_box_moves_to_the_place_where_it_is_put_up_next(ledger: Ledger) -> None:
     ledger.record_push(new_push(round=1), MINED, dataset("v1"))
     in_review = new_push().place
-    ledger.record_reviews(in_review, [review(kept("a1"))])
+    ledger.record_reviews(in_review, read(review(kept("a1"))))
     assert ledger.record_push(drafts("run-2"), MINED, dataset("v2")) == 0
-    assert ledger.pushed_images(in_review) == [PushedImage("11", "v1", frozenset({"a1", "a2"}))]
-    assert ledger.pushed_images(drafts().place) == [PushedImage("12", "v2", frozenset({"b1"}))]
+    assert ledger.pushed_images(in_review) == [_pushed("11", "v1", "a1 a2")]
+    assert ledger.pushed_images(drafts().place) == [_pushed("12", "v2", "b1")]
     assert {box.round for box in ledger.boxes()} == {1}
-    ledger.record_reviews(drafts().place, [review(kept("b1"), shown="b1", tool_id="12")])
+    accepted = review(kept("b1"), shown="b1", tool_id="12")
+    ledger.record_reviews(drafts().place, read(accepted, known="12"))
     assert outcomes(ledger) == {"a1": "accepted", "a2": "rejected", "b1": "accepted"}
+
+
+def test_drafts_are_told_apart_by_the_version_they_were_put_onto(ledger: Ledger) -> None:
+    ledger.record_push(drafts(), MINED[:1], dataset("v1"))
+    ledger.record_reviews(drafts().place, read(review(kept("a1"), shown="a1"), known="11"))
+    ledger.record_push(drafts("run-2"), MINED[:2], dataset("v2"))
+    assert ledger.pushed_images(drafts().place) == [
+        _pushed("11", "v1", "a1"),
+        _pushed("11", "v2", "a2"),
+    ]
+
+
+def test_a_gone_place_is_no_longer_asked_and_keeps_what_it_said(ledger: Ledger) -> None:
+    ledger.record_push(new_push(), MINED, dataset())
+    ledger.record_push(new_push("run-2"), MINED[:1], dataset())
+    place = new_push().place
+    ledger.record_reviews(place, read(review(kept("a1"))))
+    ledger.mark_gone(place)
+    assert ledger.places() == []
+    assert outcomes(ledger) == {"a1": "accepted", "a2": "rejected", "b1": "pending"}
+    (known,) = ledger.image_reviews(place.source)
+    assert known.reviews == (review(kept("a1")),)
+    # Its pending boxes go up elsewhere; the rest is history.
+    elsewhere = new_push("run-3", review_project="9")
+    ledger.record_push(elsewhere, MINED, dataset("v2"))
+    assert ledger.places() == [elsewhere.place]
+    assert ledger.pushed_images(elsewhere.place) == [_pushed("12", "v2", "b1")]
+
+
+def test_what_was_deleted_and_is_there_again_is_a_place(ledger: Ledger) -> None:
+    ledger.record_push(new_push(), MINED[:1], dataset())
+    ledger.mark_gone(new_push().place)
+    ledger.record_push(new_push("run-2"), MINED, dataset())
+    assert ledger.places() == [new_push().place]
+
+
+def test_withdrawn_boxes_wait_for_nobody_until_they_are_pushed_again(ledger: Ledger) -> None:
+    ledger.record_push(new_push(), MINED, dataset())
+    ledger.record_reviews(new_push().place, read(review(kept("a1"))))
+    assert ledger.withdraw({"a1", "b1"}) == 1
+    assert outcomes(ledger) == {"a1": "accepted", "a2": "rejected", "b1": "withdrawn"}
+    assert ledger.pending(dataset()) == ()
+    assert ledger.pushed_images(new_push().place) == [
+        _pushed("11", "v1", "a1 a2"),
+        _pushed("12", "v1", "b1", withdrawn=frozenset({"b1"})),
+    ]
+    elsewhere = new_push("run-2", review_project="9")
+    assert ledger.record_push(elsewhere, MINED, dataset("v2")) == 0
+    assert outcomes(ledger)["b1"] == "pending"
+    assert ledger.pushed_images(elsewhere.place) == [_pushed("12", "v2", "b1")]
+
+
+def test_digests_find_images(ledger: Ledger) -> None:
+    ledger.record_push(new_push(), MINED[:1], dataset(), digests={"11": "d11", "12": "d12"})
+    assert ledger.digests() == {"11": ("d11", (100, 100))}
+    ledger.record_push(new_push("run-2"), MINED, dataset(), digests={"12": "d12"})
+    assert ledger.digests(new_push().place.source) == {
+        "11": ("d11", (100, 100)),
+        "12": ("d12", (100, 100)),
+    }
+    assert ledger.digests(new_push(project="other").place.source) == {}
 
 
 def test_pending_boxes_are_found_in_another_pull(ledger: Ledger) -> None:
     ledger.record_push(new_push(), MINED, dataset())
-    ledger.record_reviews(new_push().place, [review(kept("a1", unsure=True))])
+    ledger.record_reviews(new_push().place, read(review(kept("a1", unsure=True))))
     pulled = Dataset(
         (
             Image(31, "b.jpg", 100, 100, tool_id="12"),

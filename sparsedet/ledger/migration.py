@@ -1,0 +1,85 @@
+"""Brings the tables of an older ledger up to date, in the transaction of the caller."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from sparsedet.ledger.review_json import written_text
+from sparsedet.ledger.schema import Base
+from sparsedet.reviews import ReviewedRegion, Written
+
+TABLES: dict[int, set[str]] = {1: {"pushes", "boxes", "source_images"}}
+"""Tables of each older schema."""
+
+_COLUMNS = (
+    "pushes ADD COLUMN gone BOOLEAN NOT NULL DEFAULT 0",
+    "boxes ADD COLUMN image_width INTEGER",
+    "boxes ADD COLUMN image_height INTEGER",
+)
+_INDEX = "CREATE INDEX ix_boxes_image_tool_id ON boxes (image_tool_id)"
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a ledger of schema 1 to schema 2.
+
+    Schema 1 kept one row for each image and place, and no reviews. What merges had written is put
+    together from the boxes whose outcome the source holds.
+    """
+    for column in _COLUMNS:
+        connection.exec_driver_sql(f"ALTER TABLE {column}")
+    connection.exec_driver_sql(_INDEX)
+    rows = connection.exec_driver_sql("SELECT * FROM source_images ORDER BY id").mappings().all()
+    connection.exec_driver_sql("DROP TABLE source_images")
+    Base.metadata.create_all(connection)
+    for row in rows:
+        connection.execute(
+            text(
+                "INSERT INTO pushed_versions "
+                "(tool, url, project, review_project, mode, image_tool_id, version) VALUES "
+                "(:tool, :url, :project, :review_project, :mode, :image_tool_id, :version)"
+            ),
+            dict(row),
+        )
+    written: dict[tuple[str, str, str, str], dict[str, ReviewedRegion | None]] = {}
+    for row in rows:
+        if row["merged_at"] is not None:
+            written.setdefault(_image(row), {})
+    for box in _merged_boxes(connection):
+        if _image(box) in written:
+            written[_image(box)][box["region_id"]] = _final(box)
+    for (tool, url, project, tool_id), boxes in written.items():
+        connection.execute(
+            text(
+                "INSERT INTO source_images (tool, url, project, image_tool_id, written) "
+                "VALUES (:tool, :url, :project, :image, :written)"
+            ),
+            {
+                "tool": tool,
+                "url": url,
+                "project": project,
+                "image": tool_id,
+                "written": written_text(Written(boxes)),
+            },
+        )
+
+
+def _merged_boxes(connection: Connection) -> list[RowMapping]:
+    query = (
+        "SELECT boxes.*, pushes.tool, pushes.url, pushes.project FROM boxes "
+        "JOIN pushes ON boxes.push_id = pushes.id "
+        "WHERE boxes.in_source AND pushes.mode != 'draft' AND boxes.outcome != 'pending' "
+        "ORDER BY boxes.region_id"
+    )
+    return list(connection.exec_driver_sql(query).mappings())
+
+
+def _image(row: RowMapping) -> tuple[str, str, str, str]:
+    return row["tool"], row["url"], row["project"], row["image_tool_id"]
+
+
+def _final(box: RowMapping) -> ReviewedRegion | None:
+    if box["outcome"] == "rejected":
+        return None
+    edges: list[Any] = [box[f"final_{edge}"] for edge in ("left", "top", "right", "bottom")]
+    left, top, right, bottom = edges
+    return ReviewedRegion(box["region_id"], box["final_category"], (left, top, right, bottom))

@@ -1,0 +1,187 @@
+"""What was pushed, where, and in which state its images were."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from sparsedet.annotations import Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.review_json import read_written
+from sparsedet.ledger.schema import (
+    LedgerBox,
+    Place,
+    Push,
+    PushedVersion,
+    Source,
+    SourceImage,
+    at_place,
+    named,
+    of_source,
+)
+from sparsedet.ledger.source_changes import resize, source_images
+from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion
+from sparsedet.tool import PushedImage
+
+OnImage = tuple[MinedBox, Image, str]
+"""A mined box, its image and the name of its category."""
+
+
+def on_images(
+    mined: Iterable[MinedBox], dataset: Dataset, skipped: Collection[str]
+) -> list[OnImage]:
+    """Return the boxes with what the ledger notes of their images, skipped images left out.
+
+    Raises:
+        SparseDetError: when an image has no tool id.
+    """
+    found = []
+    for box in mined:
+        image = dataset.image_by_id[box.image_id]
+        if image.tool_id is None:
+            raise SparseDetError(
+                f"image id {image.id} ({image.file_name}) has no tool_id: push needs a dataset "
+                "that was pulled from the tool"
+            )
+        if image.tool_id not in skipped:
+            found.append((box, image, dataset.category_by_id[box.category_id].name))
+    return found
+
+
+def record_push(
+    session: Session, push: Push, boxes: Sequence[OnImage], digests: Mapping[str, str]
+) -> int:
+    """Record a push; see `Ledger.record_push`."""
+    at = push.place
+    images = {str(image.tool_id): image for _, image, _ in boxes}
+    resize(session, {id: (image.width, image.height) for id, image in images.items()}, at.source)
+    recorded = session.scalar(
+        select(Push)
+        .where(at_place(Push, at))
+        .where(Push.model_version == push.model_version, Push.round.is_(push.round))
+    )
+    if recorded is None:
+        session.add(push)
+        session.flush()
+        recorded = push
+    # Whatever was deleted there before: now there is something again.
+    session.execute(update(Push).where(at_place(Push, at)).values(gone=False))
+    known = {box.region_id: box for box in session.scalars(select(LedgerBox))}
+    versions: dict[str, str | None] = {}
+    new = 0
+    for mined, image, category in boxes:
+        box = known.get(mined.region_id)
+        if box is None:
+            box = _row(mined, image, category, recorded)
+            session.add(box)
+            new += 1
+        elif box.is_judged:
+            continue
+        else:
+            box.outcome = "pending"
+            if box.push.place != at:
+                box.push = recorded
+        box.source_version = image.tool_version
+        versions[box.image_tool_id] = image.tool_version
+    _note_versions(session, at, versions)
+    digested = images.keys() & digests.keys()
+    for tool_id, row in source_images(session, at.source, digested).items():
+        row.digest = digests[tool_id]
+    return new
+
+
+def pushed_images(session: Session, place: Place) -> list[PushedImage]:
+    """Return the images that were pushed to a place; see `Ledger.pushed_images`."""
+    rows = session.scalars(select(SourceImage).where(of_source(SourceImage, place.source)))
+    written = {row.image_tool_id: read_written(row.written) for row in rows}
+    at = select(PushedVersion).where(at_place(PushedVersion, place))
+    versions = {row.image_tool_id: row.version for row in session.scalars(at)}
+    groups: dict[tuple[str, str | None], list[LedgerBox]] = {}
+    for box in session.scalars(
+        select(LedgerBox)
+        .join(Push, LedgerBox.push_id == Push.id)
+        .where(at_place(Push, place))
+        .order_by(LedgerBox.region_id)
+    ):
+        tool_id = box.image_tool_id
+        version = box.source_version if place.mode == "draft" else versions.get(tool_id)
+        groups.setdefault((tool_id, version), []).append(box)
+    return [
+        PushedImage(
+            tool_id,
+            version,
+            _regions(boxes),
+            size=next((box.size for box in boxes if box.size), None),
+            written=written.get(tool_id, NOTHING_WRITTEN),
+            withdrawn=frozenset(box.region_id for box in boxes if box.outcome == "withdrawn"),
+        )
+        for (tool_id, version), boxes in groups.items()
+    ]
+
+
+def boxes_by_image(
+    session: Session, source: Source | None = None, images: Collection[str] | None = None
+) -> dict[str, list[LedgerBox]]:
+    """Return mined boxes by the tool id of their image.
+
+    Args:
+        session: for reading at least.
+        source: the annotated project; None: all.
+        images: the only images wanted; None: all.
+    """
+    query = select(LedgerBox).join(Push, LedgerBox.push_id == Push.id)
+    if source is not None:
+        query = query.where(of_source(Push, source))
+    if images is not None:
+        query = query.where(named(LedgerBox.image_tool_id, images))
+    found: dict[str, list[LedgerBox]] = {}
+    for box in session.scalars(query.order_by(LedgerBox.region_id)):
+        found.setdefault(box.image_tool_id, []).append(box)
+    return found
+
+
+def mined_regions(session: Session) -> dict[str, ReviewedRegion]:
+    """Return region id -> mined box as it was pushed, of the whole ledger."""
+    box = LedgerBox
+    columns = box.region_id, box.category, box.left, box.top, box.right, box.bottom
+    return {
+        id: ReviewedRegion(id, category, (left, top, right, bottom))
+        for id, category, left, top, right, bottom in session.execute(select(*columns))
+    }
+
+
+def _regions(boxes: Iterable[LedgerBox]) -> dict[str, ReviewedRegion]:
+    return {box.region_id: box.mined for box in boxes}
+
+
+def _note_versions(session: Session, place: Place, versions: Mapping[str, str | None]) -> None:
+    rows = session.scalars(select(PushedVersion).where(at_place(PushedVersion, place)))
+    known = {row.image_tool_id: row for row in rows}
+    for tool_id, version in versions.items():
+        if tool_id in known:
+            known[tool_id].version = version
+        else:
+            session.add(PushedVersion(**asdict(place), image_tool_id=tool_id, version=version))
+
+
+def _row(box: MinedBox, image: Image, category: str, push: Push) -> LedgerBox:
+    left, top, right, bottom = box.xyxy
+    return LedgerBox(
+        region_id=box.region_id,
+        push=push,
+        round=push.round,
+        image_tool_id=image.tool_id,
+        file_name=image.file_name,
+        category=category,
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
+        score=box.score,
+        threshold=box.threshold,
+        outcome="pending",
+        image_width=image.width,
+        image_height=image.height,
+    )

@@ -1,0 +1,112 @@
+"""Reviews, and what merges wrote, as JSON: in the ledger, and in the files of a round."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sparsedet.errors import SparseDetError
+from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
+
+_DETAILS = ("reviewer", "seconds", "complete", "offer", "saved_at", "ground_truth", "skipped")
+"""Fields of a review that are plain values; those that have their default are left out."""
+
+_EMPTY = Review(tool_id="", review_id="", shown={}, regions=())
+
+
+def review_text(review: Review) -> str:
+    """Return a review as JSON text, the same for equal reviews."""
+    details = {name: getattr(review, name) for name in _DETAILS}
+    return _text(
+        {
+            "tool_id": review.tool_id,
+            "review_id": review.review_id,
+            "shown": {id: _region_to_json(region) for id, region in review.shown.items()},
+            "regions": [_region_to_json(region) for region in review.regions],
+            **{name: v for name, v in details.items() if v != getattr(_EMPTY, name)},
+        }
+    )
+
+
+def read_review(text: str) -> Review:
+    """Return the review that `review_text` wrote."""
+    value = json.loads(text)
+    return replace(
+        _EMPTY,
+        tool_id=value["tool_id"],
+        review_id=value["review_id"],
+        shown={id: _region_from_json(region) for id, region in value["shown"].items()},
+        regions=tuple(_region_from_json(region) for region in value["regions"]),
+        **{name: value[name] for name in _DETAILS if name in value},
+    )
+
+
+def written_to_json(written: Written) -> dict[str, Any]:
+    """Return what a merge left of an image, for a JSON file."""
+    return {
+        "boxes": {
+            id: None if region is None else _region_to_json(region)
+            for id, region in written.boxes.items()
+        },
+        "complete": written.complete,
+        "holder": written.holder,
+    }
+
+
+def written_from_json(value: Any) -> Written:
+    """Return what `written_to_json` made.
+
+    Raises:
+        SparseDetError: when it is something else.
+    """
+    try:
+        boxes = {
+            str(id): None if region is None else _region_from_json(region)
+            for id, region in value["boxes"].items()
+        }
+        return Written(boxes, bool(value["complete"]), str(value.get("holder", "")))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SparseDetError(f"not what a merge leaves of an image ({error!r})") from error
+
+
+def written_text(written: Written) -> str | None:
+    """Return what a merge left as JSON text; None for nothing."""
+    return None if written == NOTHING_WRITTEN else _text(written_to_json(written))
+
+
+def read_written(text: str | None) -> Written:
+    """Return what `written_text` wrote."""
+    return NOTHING_WRITTEN if text is None else written_from_json(json.loads(text))
+
+
+def category_text(name: str) -> str:
+    """Return how a category stands in the JSON text of whatever has a region of it."""
+    return _text({"category": name})[1:-1]
+
+
+def _region_to_json(region: ReviewedRegion) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "id": region.region_id,
+        "category": region.category,
+        "xyxy": list(region.xyxy),
+    }
+    if region.unsure:
+        value["unsure"] = True
+    if region.content:
+        value["content"] = list(region.content)
+    return value
+
+
+def _region_from_json(value: Mapping[str, Any]) -> ReviewedRegion:
+    left, top, right, bottom = (float(edge) for edge in value["xyxy"])
+    return ReviewedRegion(
+        str(value["id"]),
+        str(value["category"]),
+        (left, top, right, bottom),
+        unsure=bool(value.get("unsure", False)),
+        content=tuple(value.get("content", ())),
+    )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,212 @@
+"""What changed at the source while boxes were out: its address, image ids, sizes and labels."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, and_, select, true, update
+from sqlalchemy.orm import Session
+
+from sparsedet.annotations import XYXY
+from sparsedet.ledger.review_json import (
+    category_text,
+    read_review,
+    read_written,
+    review_text,
+    written_text,
+)
+from sparsedet.ledger.schema import (
+    LedgerBox,
+    Push,
+    PushedVersion,
+    Source,
+    SourceImage,
+    StoredReview,
+    named,
+    of_source,
+)
+from sparsedet.reviews import Review, ReviewedRegion, Written, scaled
+
+_Change = Callable[[ReviewedRegion], ReviewedRegion]
+_Row = TypeVar("_Row", PushedVersion, SourceImage, StoredReview)
+_Table = type[Push] | type[PushedVersion] | type[SourceImage] | type[StoredReview]
+
+
+def relocate(session: Session, tool: str, project: str, url: str) -> None:
+    """Give everything of a project the server's present address."""
+
+    def moved(table: _Table) -> ColumnElement[bool]:
+        return and_(table.tool == tool, table.project == project, table.url != url)
+
+    for image in session.scalars(select(SourceImage).where(moved(SourceImage))).all():
+        _rekey_image(session, image, url=url, tool_id=image.image_tool_id)
+    session.flush()
+    for table in (Push, PushedVersion, StoredReview):
+        # An image may be known by both addresses; one version remains.
+        session.execute(update(table).where(moved(table)).values(url=url).prefix_with("OR REPLACE"))
+
+
+def rename_images(session: Session, images: Mapping[str, str], source: Source | None) -> None:
+    """Give images their new tool ids (old -> new), everywhere and at once."""
+    for box in _boxes(session, source):
+        if box.image_tool_id in images:
+            box.image_tool_id = images[box.image_tool_id]
+            # It may have been imported without the annotation that held the box.
+            box.in_source = False
+    for review in _rows(session, StoredReview, source):
+        if review.image_tool_id in images:
+            new = images[review.image_tool_id]
+            review.image_tool_id = new
+            review.content = review_text(replace(read_review(review.content), tool_id=new))
+    # Ids may be swapped, so all old rows have to be out of the way first.
+    old = [row for row in _rows(session, SourceImage, source) if row.image_tool_id in images]
+    versions = [row for row in _rows(session, PushedVersion, source) if row.image_tool_id in images]
+    for row in (*old, *versions):
+        session.delete(row)
+    session.flush()
+    for image in old:
+        copy = SourceImage(
+            tool=image.tool,
+            url=image.url,
+            project=image.project,
+            image_tool_id=image.image_tool_id,
+            digest=image.digest,
+            written=image.written,
+        )
+        _rekey_image(session, copy, url=image.url, tool_id=images[image.image_tool_id])
+        session.flush()
+    for version in versions:
+        _add_version(session, version, images[version.image_tool_id])
+
+
+def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Source | None) -> None:
+    """Scale all boxes of images whose upright (width, height) in pixels is another one now.
+
+    Where the size was not known, it is only noted. An image of another size has another content.
+    """
+    scales: dict[tuple[Source, str], _Change] = {}
+    for box in _boxes(session, source):
+        size = sizes.get(box.image_tool_id)
+        if size is None or size == box.size:
+            continue
+        change = _scaling(box.size, size)
+        if box.size is not None:
+            scales[box.push.place.source, box.image_tool_id] = change
+        box.left, box.top, box.right, box.bottom = change(box.mined).xyxy
+        if final := box.final:
+            edges = change(final).xyxy
+            box.final_left, box.final_top, box.final_right, box.final_bottom = edges
+        box.image_width, box.image_height = size
+    if scales:
+        _change_regions(session, source, scales.get)
+        for image in _rows(session, SourceImage, source):
+            if (_source_of(image), image.image_tool_id) in scales:
+                image.digest = None
+
+
+def relabel(session: Session, names: Mapping[str, str], source: Source | None) -> None:
+    """Rename categories (old -> new), all at once."""
+    if not names:
+        return
+    # Every pull asks for it, and reading a year of reviews takes its time.
+    stored = [category_text(name) for name in names]
+
+    def change(region: ReviewedRegion) -> ReviewedRegion:
+        return replace(region, category=names.get(region.category, region.category))
+
+    for box in _boxes(session, source):
+        box.category = names.get(box.category, box.category)
+        if box.final_category is not None:
+            box.final_category = names.get(box.final_category, box.final_category)
+    _change_regions(
+        session, source, lambda _: change, lambda text: any(name in text for name in stored)
+    )
+
+
+def source_images(
+    session: Session, source: Source, tool_ids: Collection[str]
+) -> dict[str, SourceImage]:
+    """Return the rows of images by tool id, made where there is none."""
+    rows = session.scalars(
+        select(SourceImage)
+        .where(of_source(SourceImage, source))
+        .where(named(SourceImage.image_tool_id, tool_ids))
+    )
+    known = {row.image_tool_id: row for row in rows}
+    for tool_id in set(tool_ids) - known.keys():
+        known[tool_id] = SourceImage(
+            tool=source.tool, url=source.url, project=source.project, image_tool_id=tool_id
+        )
+        session.add(known[tool_id])
+    return {tool_id: known[tool_id] for tool_id in tool_ids}
+
+
+def _change_regions(
+    session: Session,
+    source: Source | None,
+    change_of: Callable[[tuple[Source, str]], _Change | None],
+    is_meant: Callable[[str], bool] = bool,
+) -> None:
+    """Change the regions of stored reviews and of what merges wrote, where their JSON is meant."""
+    for row in _rows(session, StoredReview, source):
+        change = change_of((row.place.source, row.image_tool_id))
+        if change is not None and is_meant(row.content):
+            row.content = review_text(_changed(read_review(row.content), change))
+    for image in _rows(session, SourceImage, source):
+        change = change_of((_source_of(image), image.image_tool_id))
+        if change is not None and is_meant(image.written or ""):
+            written = read_written(image.written)
+            boxes = {id: change(box) if box else None for id, box in written.boxes.items()}
+            image.written = written_text(replace(written, boxes=boxes))
+
+
+def _source_of(image: SourceImage) -> Source:
+    return Source(image.tool, image.url, image.project)
+
+
+def _changed(review: Review, change: _Change) -> Review:
+    return replace(
+        review,
+        shown={id: change(region) for id, region in review.shown.items()},
+        regions=tuple(change(region) for region in review.regions),
+    )
+
+
+def _scaling(size: tuple[int, int] | None, to: tuple[int, int]) -> _Change:
+    def change(region: ReviewedRegion) -> ReviewedRegion:
+        xyxy: XYXY = scaled(region.xyxy, size, to)
+        return replace(region, xyxy=xyxy)
+
+    return change
+
+
+def _boxes(session: Session, source: Source | None) -> Iterator[LedgerBox]:
+    query = select(LedgerBox).join(Push, LedgerBox.push_id == Push.id)
+    yield from session.scalars(query.where(true() if source is None else of_source(Push, source)))
+
+
+def _rows(session: Session, table: type[_Row], source: Source | None) -> list[_Row]:
+    condition = true() if source is None else of_source(table, source)
+    return list(session.scalars(select(table).where(condition)))
+
+
+def _rekey_image(session: Session, image: SourceImage, *, url: str, tool_id: str) -> None:
+    """Move a row to another address or id; where there is one already, they become one."""
+    source = Source(image.tool, url, image.project)
+    known = source_images(session, source, {tool_id})[tool_id]
+    known.digest = known.digest or image.digest
+    earlier, later = read_written(image.written), read_written(known.written)
+    known.written = written_text(
+        Written({**earlier.boxes, **later.boxes}, earlier.complete or later.complete)
+    )
+    if image in session:
+        session.delete(image)
+
+
+def _add_version(session: Session, row: PushedVersion, tool_id: str) -> None:
+    place = {
+        name: getattr(row, name) for name in ("tool", "url", "project", "review_project", "mode")
+    }
+    known = session.scalar(select(PushedVersion).filter_by(**place, image_tool_id=tool_id))
+    if known is None:
+        session.add(PushedVersion(**place, image_tool_id=tool_id, version=row.version))

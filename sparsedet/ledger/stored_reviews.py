@@ -1,0 +1,216 @@
+"""The reviews that the ledger keeps: everything that was read at a place last, whole.
+
+A place may forget an image, or be deleted; what its reviews said is needed all the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
+
+from sparsedet.ledger.review_json import read_review, review_text
+from sparsedet.ledger.schema import LedgerBox, Place, Source, StoredReview, at_place, of_source
+from sparsedet.reviews import (
+    NOTHING_WRITTEN,
+    AnnotationRule,
+    Review,
+    ReviewedRegion,
+    Verdict,
+    Written,
+    decide,
+    same_box,
+)
+from sparsedet.tool import PlaceReviews
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReviews:
+    """What the ledger knows of an image that was reviewed, for training and for merges."""
+
+    tool_id: str
+    reviews: tuple[Review, ...]
+    """All reviews of it, skipped ones too. A saved draft is not among them: it is the source
+    itself."""
+    mined: Mapping[str, ReviewedRegion]
+    """Region id -> mined box as it was pushed, all of the image."""
+    size: tuple[int, int] | None = None
+    """Upright (width, height) in pixels that all boxes are in; None: not known."""
+    written: Written = NOTHING_WRITTEN
+    """How the last merge left it."""
+
+    def verdict(self, rule: AnnotationRule = "ground-truth-first") -> Verdict:
+        """Return what the reviews say together; `rule` is for reviews made side by side."""
+        return decide(self.reviews, self.mined, rule)
+
+
+StoredReviews = dict[str, list[tuple[Place, Review]]]
+"""Tool id of an image -> its reviews, and where each was read."""
+
+
+def replace_reviews(session: Session, place: Place, found: PlaceReviews) -> dict[str, set[str]]:
+    """Store the reviews that were read at a place in the stead of those read before.
+
+    A review that was not read again is withdrawn where its offer is still there. Otherwise its
+    offer was deleted, and it stays. Only a change of boxes moves `Review.saved_at`: whoever stars
+    an old review, or saves it as it was, says nothing new.
+
+    Returns:
+        Tool id of an image -> ids of its reviews that were withdrawn, or became skips.
+    """
+    read: dict[tuple[str, str], list[Review]] = {}
+    for review in found.reviews:
+        read.setdefault((review.tool_id, review.review_id), []).append(review)
+    stored: dict[tuple[str, str], list[StoredReview]] = {}
+    for row in session.scalars(select(StoredReview).where(at_place(StoredReview, place))):
+        stored.setdefault((row.image_tool_id, row.review_id), []).append(row)
+    # A place may still know an image by its old id.
+    again = {review.review_id for review in found.reviews}
+    withdrawn: dict[str, set[str]] = {}
+    for key, rows in stored.items():
+        reviews = read.get(key, [])
+        # Most are as they were the last time, and a year of reviews is much to write.
+        if [review_text(review) for review in reviews] == [row.content for row in rows]:
+            del read[key]
+            continue
+        before = [read_review(row.content) for row in rows]
+        is_offered = any(review.offer in found.offers for review in before)
+        if not reviews and (key[1] in again or not is_offered):
+            continue
+        if all(review.skipped for review in reviews):
+            withdrawn.setdefault(key[0], set()).add(key[1])
+        for row in rows:
+            session.delete(row)
+        if key in read:
+            read[key] = [_dated(review, before) for review in reviews]
+    session.add_all(_row(place, review) for reviews in read.values() for review in reviews)
+    session.flush()
+    return withdrawn
+
+
+def stored_reviews(session: Session, source: Source | None = None) -> StoredReviews:
+    """Return all reviews of the images of a project, or of all, at any place."""
+    query = select(StoredReview).order_by(StoredReview.id)
+    if source is not None:
+        query = query.where(of_source(StoredReview, source))
+    found: StoredReviews = {}
+    for row in session.scalars(query):
+        found.setdefault(row.image_tool_id, []).append((row.place, read_review(row.content)))
+    return found
+
+
+def skipped_images(session: Session) -> frozenset[str]:
+    """Return the images that have pending boxes where all who opened them skipped them."""
+    pending = session.scalars(select(LedgerBox).where(LedgerBox.outcome == "pending"))
+    waiting = {(box.image_tool_id, box.push.place) for box in pending if not box.push.gone}
+    opened: dict[tuple[str, Place], bool] = {}
+    rows = session.scalars(select(StoredReview).options(defer(StoredReview.content)))
+    for row in rows:
+        key = row.image_tool_id, row.place
+        opened[key] = opened.get(key, True) and row.skipped
+    return frozenset(key[0] for key in waiting if opened.get(key, False))
+
+
+def image_reviews(
+    boxes: Mapping[str, list[LedgerBox]], stored: StoredReviews, written: Mapping[str, Written]
+) -> list[ImageReviews]:
+    """Return every image of a project that was reviewed elsewhere than in its source.
+
+    Args:
+        boxes: tool id of an image -> its mined boxes.
+        stored: its reviews.
+        written: what merges left of it.
+    """
+    found = []
+    for tool_id in sorted({*boxes, *stored}):
+        mined = boxes.get(tool_id, [])
+        reviews = [review for place, review in stored.get(tool_id, ()) if place.mode != "draft"]
+        reviews = [*_remembered(tool_id, mined, reviews), *reviews]
+        if reviews:
+            found.append(
+                ImageReviews(
+                    tool_id,
+                    tuple(reviews),
+                    {box.region_id: box.mined for box in mined},
+                    next((box.size for box in mined if box.size), None),
+                    written.get(tool_id, NOTHING_WRITTEN),
+                )
+            )
+    return found
+
+
+def _remembered(
+    tool_id: str, boxes: Iterable[LedgerBox], reviews: Iterable[Review]
+) -> list[Review]:
+    """Return a review that says what the ledger alone remembers, where there is such a thing.
+
+    Older ledgers kept the outcomes and not the reviews. It is one review, so that two overlapping
+    boxes that people accepted both stay.
+    """
+    mentioned: set[str] = set()
+    for review in reviews:
+        if not review.skipped:
+            mentioned |= {*review.shown, *(region.region_id for region in review.regions)}
+    lost = [
+        box
+        for box in boxes
+        if box.is_judged and not box.in_source and box.region_id not in mentioned
+    ]
+    if not lost:
+        return []
+    reviewers = {box.reviewer for box in lost}
+    return [
+        Review(
+            tool_id,
+            f"ledger-{tool_id}",
+            shown={box.region_id: box.mined for box in lost},
+            regions=tuple(box.final for box in lost if box.final is not None),
+            reviewer=reviewers.pop() if len(reviewers) == 1 else None,
+        )
+    ]
+
+
+def _dated(review: Review, before: Iterable[Review]) -> Review:
+    """Return a review as of when its boxes were first what they are."""
+    times = [review.saved_at, *(old.saved_at for old in before if _says_no_more(review, old))]
+    return replace(review, saved_at=min(times, key=_time))
+
+
+def _time(saved_at: str) -> datetime:
+    return datetime.fromisoformat(saved_at) if saved_at else _LONG_AGO
+
+
+def _says_no_more(review: Review, old: Review) -> bool:
+    """Return whether a review judges only what it did before, and alike.
+
+    A tool may forget what was shown; that nobody has said.
+    """
+    return (
+        (review.skipped, review.complete) == (old.skipped, old.complete)
+        and _are_alike(_by_id(review), _by_id(old))
+        and review.shown.keys() <= old.shown.keys()
+        and _are_alike(review.shown, {id: old.shown[id] for id in review.shown})
+    )
+
+
+def _by_id(review: Review) -> dict[str, ReviewedRegion]:
+    return {region.region_id: region for region in review.regions}
+
+
+def _are_alike(boxes: Mapping[str, ReviewedRegion], others: Mapping[str, ReviewedRegion]) -> bool:
+    return boxes.keys() == others.keys() and all(
+        same_box(box, others[id]) and box.unsure == others[id].unsure for id, box in boxes.items()
+    )
+
+
+def _row(place: Place, review: Review) -> StoredReview:
+    return StoredReview(
+        **asdict(place),
+        image_tool_id=review.tool_id,
+        review_id=review.review_id,
+        skipped=review.skipped,
+        content=review_text(review),
+    )

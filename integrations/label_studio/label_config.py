@@ -4,17 +4,18 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sparsedet.annotations import Category
 from sparsedet.errors import ToolError
+from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 CONTROL_VARIABLE = "LABEL_STUDIO_CONTROL"
 """Names the RectangleLabels control to use where a project has several."""
 
 COMPLETE_CONTROL = "sparsedet_complete"
-"""A Choices control of this name, unless another one is named, marks images on which every object
+"""A Choices control of this name, or one that the options name, marks images on which every object
 has a box. Its first choice says so; an image without the mark, submitted or not, counts as
 incomplete."""
 
@@ -40,7 +41,16 @@ class CompleteMark:
     to_name: str
     """Name of the object that it belongs to."""
     choice: str
-    """What results hold: the alias of its first choice where there is one, else the value."""
+    """What to write: the alias of its first choice where there is one, else the value."""
+    value: str = ""
+    """The value, where there is an alias: results that are older than the alias hold it."""
+    multiple: bool = False
+    """Other choices of the control may be made at the same time."""
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """What results may hold."""
+        return frozenset({self.choice, self.value} - {""})
 
 
 @dataclass(frozen=True)
@@ -56,29 +66,62 @@ class LabelConfig:
     """The key of a task's data that holds the image's address."""
     labels: tuple[Label, ...]
     """In the order of the config."""
-    complete: CompleteMark | None
-    """None without such a control."""
+    marks: tuple[CompleteMark, ...]
+    """Each of them says that an image is complete; the first is the one to write."""
+    choices: tuple[CompleteMark, ...]
+    """The first choice of every Choices control, as if it were such a mark."""
+    texts: Mapping[str, str]
+    """What a region may hold (value, alias, name before a rename) -> the label's value; empty: it
+    is left out on purpose."""
+
+    @property
+    def complete(self) -> CompleteMark | None:
+        """The mark to write; None without such a control."""
+        return self.marks[0] if self.marks else None
 
     @cached_property
     def categories(self) -> tuple[Category, ...]:
         """The labels as categories, ids from 1 in the order of the config."""
-        return tuple(Category(id, label.value) for id, label in enumerate(self.labels, start=1))
+        return tuple(
+            Category(id, label.value, aliases=self._aliases(label.value))
+            for id, label in enumerate(self.labels, start=1)
+        )
 
     @cached_property
     def category_ids(self) -> Mapping[str, int]:
-        """Category ids by what a region may hold: old regions have values, new ones aliases."""
-        pairs = zip(self.labels, self.categories, strict=True)
-        by_text = [(text, c.id) for label, c in pairs for text in (label.value, label.stored)]
-        return dict(by_text)
+        """Category ids by what a region may hold."""
+        ids = {category.name: category.id for category in self.categories}
+        return {text: ids[value] for text, value in self.texts.items() if value}
 
     @cached_property
     def stored_labels(self) -> Mapping[str, str]:
         """What to write into a region, by category name."""
         return {label.value: label.stored for label in self.labels}
 
+    def in_terms_of(self, source: "LabelConfig") -> "LabelConfig":
+        """Return the config of a review project with the labels of its annotated project.
+
+        The latter may have been changed since; a region of a review keeps what was stored then. So
+        does its mark of a complete image: a control that the annotated project lacks, with the
+        choice of the present mark, is the one that was renamed.
+        """
+        own = {text: source.texts[v] for text, v in self.texts.items() if v in source.texts}
+        texts = source.complete.texts if source.complete else frozenset()
+        present = {mark.control for mark in (*source.choices, *self.marks)}
+        renamed = (m for m in self.choices if m.control not in present and m.texts & texts)
+        return replace(
+            self,
+            labels=source.labels,
+            marks=(*self.marks, *renamed),
+            texts={**own, **source.texts},
+        )
+
+    def _aliases(self, name: str) -> tuple[str, ...]:
+        return tuple(text for text, value in self.texts.items() if value == name != text)
+
 
 def parse_config(
-    xml: str, project: str, control: str | None = None, complete_control: str | None = None
+    xml: str, project: str, options: ToolOptions = DEFAULT_OPTIONS, *, control: str | None = None
 ) -> LabelConfig:
     """Read a labelling config.
 
@@ -87,13 +130,12 @@ def parse_config(
     Args:
         xml: the labelling config.
         project: names the project in errors.
+        options: names the control of the complete mark, and labels that were renamed.
         control: which RectangleLabels control; None takes LABEL_STUDIO_CONTROL or the only one.
-        complete_control: the Choices control of the complete mark, which need not be there; None:
-            `sparsedet_complete`.
 
     Raises:
-        ToolError: when there is not exactly one control to use, or it does not point to one image
-            per task.
+        ToolError: when there is not exactly one control to use, it does not point to one image per
+            task, or a label was renamed to one that does not exist, or is still there.
     """
     try:
         tags = list(ElementTree.fromstring(xml).iter())
@@ -101,13 +143,18 @@ def parse_config(
         raise ToolError(f"project {project}: its labelling config is no XML ({error})") from error
     chosen = _choose_control(tags, project, control or os.environ.get(CONTROL_VARIABLE))
     image = _image_of(tags, chosen, project)
+    labels = _labels_of(chosen, project)
+    choices = _choices(tags)
+    wanted = dict.fromkeys((options.complete_control, COMPLETE_CONTROL))
     return LabelConfig(
         xml=xml,
         control=chosen.attrib["name"],
         image=image.attrib["name"],
         data_key=_data_key(image, project),
-        labels=_labels_of(chosen, project),
-        complete=_complete_mark(tags, complete_control or COMPLETE_CONTROL),
+        labels=labels,
+        marks=tuple(choices[name] for name in wanted if name in choices),
+        choices=tuple(choices.values()),
+        texts=_texts_of(labels, options.rename, project),
     )
 
 
@@ -178,14 +225,43 @@ def _labels_of(control: ElementTree.Element, project: str) -> tuple[Label, ...]:
     return labels
 
 
-def _complete_mark(tags: Sequence[ElementTree.Element], control: str) -> CompleteMark | None:
+def _texts_of(
+    labels: Sequence[Label], rename: Mapping[str, str], project: str
+) -> Mapping[str, str]:
+    """Return what regions may hold, and which label's value each stands for."""
+    texts = {text: label.value for label in labels for text in (label.value, label.stored)}
+    for old, new in rename.items():
+        if old in texts:
+            raise ToolError(
+                f"project {project}: [labels] rename says that {old!r} is now {new!r}, but the "
+                f"labelling config has {old!r}; take it out of one of the two"
+            )
+        if new and new not in texts:
+            known = ", ".join(label.value for label in labels)
+            raise ToolError(
+                f"project {project}: [labels] rename says that {old!r} is now {new!r}, which the "
+                f"labelling config does not have (it has {known})"
+            )
+    return {**{old: texts[new] if new else "" for old, new in rename.items()}, **texts}
+
+
+def _choices(tags: Sequence[ElementTree.Element]) -> dict[str | None, CompleteMark]:
+    """Return the first choice of every Choices control, by its name."""
+    found: dict[str | None, CompleteMark] = {}
     for tag in tags:
-        if _is(tag, "Choices") and tag.attrib.get("name") == control:
-            for choice in tag.iter():
-                if _is(choice, "Choice") and choice.attrib.get("value"):
-                    stored = choice.attrib.get("alias") or choice.attrib["value"]
-                    return CompleteMark(control, tag.attrib.get("toName", ""), stored)
-    return None
+        control = tag.attrib.get("name")
+        first = next((c for c in tag.iter() if _is(c, "Choice") and c.attrib.get("value")), None)
+        if _is(tag, "Choices") and control and first is not None:
+            value, alias = first.attrib["value"], first.attrib.get("alias")
+            mark = CompleteMark(
+                control=control,
+                to_name=tag.attrib.get("toName", ""),
+                choice=alias or value,
+                value=value if alias else "",
+                multiple=tag.attrib.get("choice") == "multiple",
+            )
+            found.setdefault(control, mark)
+    return found
 
 
 def _is(tag: ElementTree.Element, name: str) -> bool:

@@ -17,12 +17,13 @@ from sparsedet.annotations import Box, Dataset, Image, upright_size
 from sparsedet.annotations.entries import IMAGE_KEYS
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import Progress, no_progress
+from sparsedet.tool import DEFAULT_OPTIONS, Progress, ToolOptions, no_progress
 
+from .annotation_choice import Alternatives, read_task
 from .connection import CONNECT_SECONDS, Connection, project_number
 from .label_config import LabelConfig
-from .projects import export_tasks, read_config
-from .regions import Oddities, annotation_version, is_complete, newest, read_regions
+from .projects import export_tasks, read_source_config
+from .regions import Oddities
 
 THREADS = 6
 """Small files are bound by the round trip; one by one a local server gives about 32 per second."""
@@ -36,63 +37,63 @@ def pull_project(
     connection: Connection,
     project: str,
     images: Path,
+    options: ToolOptions = DEFAULT_OPTIONS,
     progress: Progress = no_progress,
-    *,
-    complete_control: str | None = None,
 ) -> Dataset:
     """Read a project through its JSON export and download its images into the folder `images`.
 
-    Of several annotations of a task the newest that was not skipped counts; drafts are not read.
+    `annotation_choice` says which of several annotations of a task count; drafts are not read.
     Tasks without one stay as images without boxes. What the server holds but no box can be made of
     is dropped, and counted in one warning; so are boxes of a model that somebody marked as unsure.
     An image's id is that of its task, so that it stays the same when tasks come or go.
 
     Raises:
-        ToolError: see `Connection`, `parse_config` and `download_images`.
+        ToolError: when most boxes have labels that the project does not have, or it is itself a
+            review project; see also `Connection`, `parse_config` and `download_images`.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
-    config = read_config(connection, number, complete_control)
+    config = read_source_config(connection, number, options)
     tasks = sorted(export_tasks(connection, number), key=lambda task: int(task["id"]))
     progress("reading annotations", 1, 1)
     addresses = {int(task["id"]): _image_address(task, config) for task in tasks}
     names = download_images(connection, addresses, images, progress)
-    oddities = Oddities()
+    oddities, alternatives = Oddities(), Alternatives(options.annotations)
     pulled_images: list[Image] = []
     boxes: list[Box] = []
     for task in tasks:
         id = int(task["id"])
-        width, height = upright_size(images / names[id])
-        annotation = newest(task.get("annotations") or [])
-        results = annotation.get("result", []) if annotation else []
+        # Percentages refer to the image as the browser shows it: upright, as in the file.
+        size = upright_size(images / names[id])
+        annotations = task.get("annotations") or []
+        read = read_task(annotations, config, options.annotations, id, oddities, size)
+        alternatives.add(annotations, read)
         pulled_images.append(
             Image(
                 id=id,
                 file_name=names[id],
-                width=width,
-                height=height,
-                exhaustive=is_complete(results, config),
+                width=size[0],
+                height=size[1],
+                exhaustive=read.complete,
                 tool_id=str(id),
-                tool_version=annotation_version(annotation) if annotation else None,
+                tool_version=read.version,
                 extra=_task_keys(task, config),
             )
         )
-        # Percentages refer to the image as the browser shows it: upright, as in the file.
-        for region in read_regions(results, config, id, oddities, (width, height)):
-            if region.unsure and region.predicted:
-                oddities.drop("marked unsure", id)
-                continue
+        for region in read.boxes:
             boxes.append(
                 Box(
                     id=len(boxes) + 1,
                     image_id=id,
-                    category_id=region.category_id,
+                    category_id=config.category_ids[region.category],
                     xyxy=region.xyxy,
                     origin="human",
-                    tool_id=region.id,
+                    tool_id=region.region_id,
                 )
             )
+    _check_labels(project, oddities, read=len(boxes))
     oddities.warn(f"project {project}")
+    alternatives.warn(f"project {project}")
     return Dataset(tuple(pulled_images), tuple(boxes), config.categories)
 
 
@@ -176,6 +177,20 @@ def image_url(server: str, task: int, address: str) -> str:
     if prefix and path.startswith(prefix + "/"):
         path = path.removeprefix(prefix)
     return server + path
+
+
+def _check_labels(project: str, oddities: Oddities, read: int) -> None:
+    """Refuse a project most of whose boxes can't be read, because labels were renamed."""
+    unknown = oddities.unknown_labels
+    if unknown.total() <= read:
+        return
+    labels = ", ".join(f"{label} ({count})" for label, count in unknown.most_common())
+    rename = ", ".join(f'"{label}" = "..."' for label in unknown)
+    raise ToolError(
+        f"project {project}: {unknown.total()} of {unknown.total() + read} boxes have labels that "
+        f"its labelling config does not have: {labels}; say what they are called now in "
+        f'sparsedet.toml, [labels] rename = {{{rename}}} ("" leaves a label out)'
+    )
 
 
 def _image_address(task: Mapping[str, Any], config: LabelConfig) -> str:

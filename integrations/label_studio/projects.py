@@ -1,45 +1,32 @@
-"""What is asked of any project: labels, tasks, accounts, and how it shows tasks to reviewers."""
+"""What is asked of any project: labels, tasks, accounts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sparsedet.errors import ToolError
-from sparsedet.tool import ProjectSummary
+from sparsedet.tool import DEFAULT_OPTIONS, ProjectSummary, ToolOptions
 
+from .annotation_choice import with_task_date
 from .connection import Connection, project_number
 from .label_config import LabelConfig, parse_config
+from .marks import check_source
 
 _PAGE = 5000
-HIDDEN_COLUMNS = [
-    "tasks:inner_id",
-    "tasks:annotations_results",
-    "tasks:annotations_ids",
-    "tasks:predictions_results",
-    "tasks:avg_lead_time",
-    "tasks:draft_exists",
-    "tasks:file_upload",
-    "tasks:storage_filename",
-    "tasks:created_at",
-    "tasks:updated_at",
-    "tasks:updated_by",
-]
-"""A view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
-
-_DEFAULT_TITLE = "Default"
 
 
 def project_summary(
-    connection: Connection, project: str, *, complete_control: str | None = None
+    connection: Connection, project: str, options: ToolOptions = DEFAULT_OPTIONS
 ) -> ProjectSummary:
     """Look at a project without reading its tasks.
 
     Raises:
-        ToolError: see `Connection` and `parse_config`.
+        ToolError: when it is itself a review project; see `Connection` and `parse_config`.
     """
     number = project_number(project)
     with connection.request(f"reading project {number}"):
         found = connection.client.projects.get(number)
-    config = parse_config(found.label_config or "", str(number), complete_control=complete_control)
+    check_source(connection, number, found.description)
+    config = parse_config(found.label_config or "", str(number), options)
     return ProjectSummary(
         title=found.title or "",
         images=found.task_number or 0,
@@ -49,18 +36,33 @@ def project_summary(
 
 
 def read_config(
-    connection: Connection, project: int, complete_control: str | None = None
+    connection: Connection, project: int, options: ToolOptions = DEFAULT_OPTIONS
 ) -> LabelConfig:
     """Read a project's labelling config; see `parse_config`."""
     with connection.request(f"reading project {project}"):
         xml = connection.client.projects.get(project).label_config
-    return parse_config(xml or "", str(project), complete_control=complete_control)
+    return parse_config(xml or "", str(project), options)
+
+
+def read_source_config(
+    connection: Connection, project: int, options: ToolOptions = DEFAULT_OPTIONS
+) -> LabelConfig:
+    """Read the labelling config of an annotated project.
+
+    Raises:
+        ToolError: when it is itself a review project, or see `parse_config`.
+    """
+    with connection.request(f"reading project {project}"):
+        found = connection.client.projects.get(project)
+    check_source(connection, project, found.description)
+    return parse_config(found.label_config or "", str(project), options)
 
 
 def export_tasks(connection: Connection, project: int) -> Sequence[Mapping[str, Any]]:
     """Return all tasks with their annotations: the JSON export, the fastest complete read.
 
-    The COCO export would leak server paths and ignore EXIF orientation.
+    Annotations come with the date of their task; see `with_task_date`. The COCO export would leak
+    server paths and ignore EXIF orientation.
     """
     tasks = connection.get_json(
         f"api/projects/{project}/export",
@@ -69,7 +71,9 @@ def export_tasks(connection: Connection, project: int) -> Sequence[Mapping[str, 
     )
     if not isinstance(tasks, list):
         raise ToolError(f"project {project}: the server's export is no list of tasks")
-    return tasks
+    return [
+        {**task, "annotations": with_task_date(task.get("annotations"), task)} for task in tasks
+    ]
 
 
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -95,50 +99,6 @@ def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mappi
         done += len(answer["tasks"])
 
 
-def show_version(connection: Connection, project: int, model_version: str) -> None:
-    """Pre-fill tasks with the predictions of `model_version`.
-
-    Nothing shows in the label stream without both settings; the version must exist by then.
-    """
-    with connection.request(f"setting up project {project}"):
-        known = connection.client.projects.get(project)
-        if known.model_version != model_version or not known.show_collab_predictions:
-            connection.client.projects.update(
-                project, model_version=model_version, show_collab_predictions=True
-            )
-
-
-def find_or_add_view(
-    connection: Connection,
-    project: int,
-    title: str,
-    settings: Mapping[str, Any],
-    *,
-    keep_default: bool = False,
-) -> int:
-    """Return the id of the project's view of this title, made when there is none.
-
-    Args:
-        connection: to the server.
-        project: the project's number.
-        title: what the view is known by; whatever people changed in it stays.
-        settings: `ordering`, `filters` and the like of a new view.
-        keep_default: keep the project's list of all tasks. Label Studio shows it by itself only as
-            long as a project has no view at all.
-    """
-    with connection.request(f"listing the views of project {project}"):
-        titles = {
-            str(view.data.get("title")): int(view.id)
-            for view in connection.client.views.list(project=project)
-            if isinstance(view.data, Mapping)
-        }
-    if title in titles:
-        return titles[title]
-    if keep_default and not titles:
-        _add(connection, project, _DEFAULT_TITLE, {})
-    return _add(connection, project, title, settings)
-
-
 def account_names(connection: Connection) -> Mapping[int, str]:
     """Return the accounts' mail addresses by number."""
     with connection.request("listing the accounts"):
@@ -158,10 +118,3 @@ def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | N
     """
     person = annotation.get("updated_by") or annotation.get("completed_by")
     return None if person is None else names.get(int(person), str(person))
-
-
-def _add(connection: Connection, project: int, title: str, settings: Mapping[str, Any]) -> int:
-    view = {"title": title, "type": "list", "target": "tasks", **settings}
-    body = {"project": project, "data": view}
-    answer = connection.post_json("api/dm/views/", body, f"adding a view to project {project}")
-    return int(answer["id"])

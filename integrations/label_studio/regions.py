@@ -1,18 +1,26 @@
 """The rectangles in an annotation's or prediction's `result` list."""
 
+import hashlib
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparsedet.annotations import XYXY
-from sparsedet.tool import ReviewedRegion
+from sparsedet.reviews import ReviewedRegion
 
 from .geometry import GeometryError, from_percent
 from .label_config import LabelConfig
 
 logger = logging.getLogger(__name__)
+
+Result = Mapping[str, Any]
+"""An entry of a `result` list, as the server holds it."""
+
+PLACE = ("x", "y", "width", "height", "rotation")
+"""Keys of a result's `value`, in percent and degrees."""
 
 _SHAPES = (
     "rectangle",
@@ -29,13 +37,16 @@ _SHAPES = (
 UNSURE_NOTE = "unsure"
 """The note (`meta` of a region in the editor) that leaves a box undecided."""
 
+_PERCENT_DECIMALS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
     """A labelled box of a task."""
 
-    id: str | None
-    """None in some imported annotations."""
+    id: str
+    """As stored; of imported boxes without one of their own, made of their place: see
+    `result_ids`."""
     category_id: int
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image."""
@@ -45,6 +56,8 @@ class Region:
     """Its note says so."""
     predicted: bool = False
     """It comes from a prediction, whether somebody has changed it since or not."""
+    content: tuple[Result, ...] = field(default=(), compare=False, repr=False)
+    """Its rectangle as stored, then what else is noted on it: results that share its id."""
 
 
 @dataclass
@@ -53,6 +66,8 @@ class Oddities:
 
     dropped: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
+    unknown_labels: Counter[str] = field(default_factory=Counter)
+    """The part of `dropped` whose label the project does not have, by label."""
     first_task: int | None = None
 
     def drop(self, reason: str, task: int) -> None:
@@ -99,81 +114,116 @@ def read_regions(
         config: the project's labelling config.
         task: the task's id, for the counts.
         oddities: counts what was dropped or changed.
-        size: upright (width, height) of the image in pixels; None takes the region's own
-            `original_width` and `original_height`.
+        size: upright (width, height) of the image in pixels, which percentages refer to; None
+            takes the region's own `original_width` and `original_height`, which is wrong where the
+            image was replaced, or the region pasted from another one.
     """
     if not isinstance(results, Sequence) or isinstance(results, str):
         oddities.drop("no list of results", task)
         return
-    seen: set[str] = set()
-    for result in results:
+    ids = result_ids(results, config)
+    for index, (result, id) in enumerate(zip(results, ids, strict=True)):
         if not isinstance(result, Mapping):
             oddities.drop("no region", task)
             continue
-        if not _marks_a_place(result, config):
+        if not marks_a_place(result, config):
             continue
         try:
-            region, changes = _read(result, config, size)
-            if region.id is not None and region.id in seen:
-                raise GeometryError("region id used twice")
+            content = (result, *_sharing(id, index, results, ids))
+            region, changes = _read(content, id or "", config, size)
+        except _UnknownLabelError as error:
+            oddities.unknown_labels[error.label] += 1
+            oddities.drop(f"unknown label {error.label!r}", task)
+            continue
         except GeometryError as error:
             oddities.drop(str(error), task)
             continue
         for change in changes:
             oddities.change(change, task)
-        if region.id is not None:
-            seen.add(region.id)
         yield region
+
+
+def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:
+    """Return the id of each result; None for what has none and is no rectangle of the control.
+
+    A rectangle without id, or with that of an earlier rectangle (from a script that gives all the
+    same), gets one made of its place, and of a running number where several lie in exactly the same
+    place, so that it is known by the same id whenever it is read.
+    """
+    ids = [stored_id(result) for result in results]
+    stored = set(ids)
+    taken: set[str | None] = set()
+    for index, result in enumerate(results):
+        if is_rectangle(result, config):
+            if ids[index] is None or ids[index] in taken:
+                made = _made_ids(result, ids[index])
+                ids[index] = next(id for id in made if id not in stored | taken)
+            taken.add(ids[index])
+    return ids
+
+
+def stored_id(result: object) -> str | None:
+    """Return the id that a result has on the server; None: it has none."""
+    id = result.get("id") if isinstance(result, Mapping) else None
+    return None if id is None or id == "" else str(id)
+
+
+def is_rectangle(result: object, config: LabelConfig) -> bool:
+    """Whether a result is a rectangle of the control, readable or not."""
+    return (
+        isinstance(result, Mapping)
+        and str(result.get("type", "")).lower() == "rectanglelabels"
+        and result.get("from_name") == config.control
+    )
+
+
+def marks_a_place(result: Result, config: LabelConfig) -> bool:
+    """Whether a result is a box, polygon or the like, not something said of one or of the image."""
+    kind = str(result.get("type", "")).lower()
+    return kind.startswith(_SHAPES) or result.get("from_name") == config.control
 
 
 def reviewed_region(region: Region, config: LabelConfig) -> ReviewedRegion:
     """Return a region as the port names it."""
     label = config.labels[region.category_id - 1]
-    return ReviewedRegion(region.id or "", label.value, region.xyxy, region.unsure)
+    return ReviewedRegion(region.id, label.value, region.xyxy, region.unsure, region.content)
 
 
 def is_complete(results: object, config: LabelConfig) -> bool:
-    """Whether an annotation carries the mark that every object of the image has a box."""
-    mark = config.complete
-    if mark is None or not isinstance(results, Sequence):
+    """Whether an annotation carries a mark that every object of the image has a box."""
+    if not config.marks or not isinstance(results, Sequence):
         return False
+    texts = {mark.control: mark.texts for mark in config.marks}
     return any(
-        mark.choice in choices
+        not texts[str(result["from_name"])].isdisjoint(map(str, chosen))
         for result in results
-        if isinstance(result, Mapping) and result.get("from_name") == mark.control
-        for choices in [_value(result).get("choices")]
-        if isinstance(choices, Sequence)
+        if isinstance(result, Mapping) and result.get("from_name") in texts
+        for chosen in [_value(result).get("choices")]
+        if isinstance(chosen, Sequence) and not isinstance(chosen, str)
     )
 
 
-def newest(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the annotation that was saved last, skipped ones left out; None without any.
+class _UnknownLabelError(Exception):
+    """The project has no such label."""
 
-    Where several people annotated a task, the last word counts: their boxes are not merged,
-    because the same object drawn twice would become two.
-    """
-    submitted = [a for a in annotations if not a.get("was_cancelled")]
-    return max(
-        submitted,
-        key=lambda a: (a.get("updated_at") or a.get("created_at") or "", a["id"]),
-        default=None,
-    )
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.label = label
 
 
-def annotation_version(annotation: Mapping[str, Any]) -> str:
-    """Return a name for the state of an annotation, which every save changes."""
-    return f"{annotation['id']}@{annotation.get('updated_at') or annotation.get('created_at')}"
-
-
-def _marks_a_place(result: Mapping[str, Any], config: LabelConfig) -> bool:
-    kind = str(result.get("type", "")).lower()
-    return kind.startswith(_SHAPES) or result.get("from_name") == config.control
+def _sharing(
+    id: str | None, index: int, results: Sequence[Any], ids: Sequence[str | None]
+) -> Iterator[Result]:
+    for at, (result, other) in enumerate(zip(results, ids, strict=True)):
+        if other == id and at != index and id is not None and isinstance(result, Mapping):
+            yield result
 
 
 def _read(
-    result: Mapping[str, Any], config: LabelConfig, size: tuple[int, int] | None
+    content: tuple[Result, ...], id: str, config: LabelConfig, size: tuple[int, int] | None
 ) -> tuple[Region, list[str]]:
-    """Return the region of a result and what was changed to make it one."""
+    """Return the region of a rectangle and what was changed to make it one."""
+    result = content[0]
     kind = str(result.get("type", "")).lower()
     if kind != "rectanglelabels":
         raise GeometryError(kind.removesuffix("labels") or "no type")
@@ -187,8 +237,11 @@ def _read(
         raise GeometryError("no label")
     if len(labels) > 1:
         raise GeometryError("several labels")
-    if not isinstance(labels[0], str) or labels[0] not in config.category_ids:
-        raise GeometryError("unknown label")
+    label = str(labels[0])
+    if config.texts.get(label) == "":
+        raise GeometryError(f"label {label!r} left out by [labels] rename")
+    if label not in config.category_ids:
+        raise _UnknownLabelError(label)
     width, height = size or _own_size(result)
     rectangle = from_percent(value, width, height)
     changes = [
@@ -199,26 +252,42 @@ def _read(
         )
         if applies
     ]
-    id, score = result.get("id"), result.get("score")
+    score = result.get("score")
     confidence = float(score) if isinstance(score, int | float) else None
     origin = str(result.get("origin", ""))
     region = Region(
-        id=None if id is None else str(id),
-        category_id=config.category_ids[labels[0]],
+        id=id,
+        category_id=config.category_ids[label],
         xyxy=rectangle.xyxy,
         score=confidence,
         unsure=_is_unsure(result),
         predicted=confidence is not None or origin.startswith("prediction"),
+        content=content,
     )
     return region, changes
 
 
-def _is_unsure(result: Mapping[str, Any]) -> bool:
+def _is_unsure(result: Result) -> bool:
     """Whether the note says `unsure`; the editor keeps it as a list of one text."""
     meta = result.get("meta")
     note = meta.get("text") if isinstance(meta, Mapping) else None
     texts = note if isinstance(note, Sequence) and not isinstance(note, str) else [note]
     return any(isinstance(t, str) and t.strip().casefold() == UNSURE_NOTE for t in texts)
+
+
+def _made_ids(result: Result, stored: str | None) -> Iterator[str]:
+    """Yield the ids that may be made of a rectangle's place, best first."""
+    value = _value(result)
+    place = [_rounded(value.get(key)) for key in PLACE]
+    for number in itertools.count(1):
+        text = "|".join([*([] if stored is None else [stored]), *place, str(number)])
+        yield "at" + hashlib.sha256(text.encode()).hexdigest()[:18]
+
+
+def _rounded(value: object) -> str:
+    if isinstance(value, int | float):
+        return f"{value:.{_PERCENT_DECIMALS}f}"
+    return "0.0000" if value is None else str(value)
 
 
 def _own_size(result: Mapping[str, Any]) -> tuple[int, int]:

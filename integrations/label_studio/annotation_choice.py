@@ -1,0 +1,215 @@
+"""Which of a task's annotations count, and the boxes that they give: what pull and merge agree on.
+
+Several people may have annotated a task. `AnnotationRule` says whose boxes are read; whatever
+others drew stays on the server and is not read.
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sparsedet.reviews import AnnotationRule, ReviewedRegion, choose, combine
+
+from .label_config import LabelConfig
+from .regions import Oddities, Result, is_complete, read_regions, reviewed_region
+
+logger = logging.getLogger(__name__)
+
+TASK_CREATED_AT = "task_created_at"
+"""Key of an annotation, set when it is read: when its task was created."""
+
+_IMPORT_SECONDS = 10.0
+"""Between tasks and annotations of one import lies a second for some thousand tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBoxes:
+    """What a task's annotations say, as a pull reads them."""
+
+    annotations: tuple[Mapping[str, Any], ...]
+    """Those that count, oldest first; several: their boxes are combined."""
+    boxes: tuple[ReviewedRegion, ...]
+    complete: bool
+    """It is marked that every object has a box; of several annotations, in all of them."""
+
+    @property
+    def version(self) -> str | None:
+        """As `Image.tool_version`: a text that every save changes; None without annotation."""
+        return "+".join(annotation_version(a) for a in self.annotations) or None
+
+
+def submitted(annotations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the annotations that were not skipped, the one that was saved last at the end."""
+    return sorted(
+        (a for a in annotations if not a.get("was_cancelled")),
+        key=lambda a: (saved_at(a), int(a["id"])),
+    )
+
+
+def with_task_date(
+    annotations: Iterable[Mapping[str, Any]] | None, task: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return the annotations of a task with its date: it shows which of them were imported."""
+    return [{**a, TASK_CREATED_AT: task.get("created_at")} for a in annotations or ()]
+
+
+def saved_at(annotation: Mapping[str, Any]) -> str:
+    """Return when an annotation was saved last, as the server writes it: ISO 8601 in UTC."""
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+
+
+def counted(
+    annotations: Iterable[Mapping[str, Any]], rule: AnnotationRule
+) -> list[Mapping[str, Any]]:
+    """Return the annotations of a task that count by a rule; several are to be combined."""
+    known = submitted(annotations)
+    stars = starred(known)
+    chosen: list[Mapping[str, Any]] = choose(
+        [(a, int(a["id"]) in stars, _has_boxes(a)) for a in known], rule
+    )
+    return chosen
+
+
+def read_task(
+    annotations: Iterable[Mapping[str, Any]],
+    config: LabelConfig,
+    rule: AnnotationRule,
+    task: int,
+    oddities: Oddities,
+    size: tuple[int, int] | None = None,
+) -> TaskBoxes:
+    """Return what a task's annotations say.
+
+    A model's box that somebody marked as unsure is left out, and counted in `oddities`.
+
+    Args:
+        annotations: all of the task.
+        config: the project's labelling config.
+        rule: which annotations count.
+        task: the task's id, for the counts.
+        oddities: counts what was dropped or changed.
+        size: upright (width, height) of the image in pixels; see `read_regions`.
+    """
+    chosen = counted(annotations, rule)
+    people: list[list[ReviewedRegion]] = []
+    for annotation in chosen:
+        boxes: list[ReviewedRegion] = []
+        for region in read_regions(annotation.get("result") or [], config, task, oddities, size):
+            if region.unsure and region.predicted:
+                oddities.drop("marked unsure", task)
+            else:
+                boxes.append(reviewed_region(region, config))
+        people.append(boxes)
+    boxes_of_all = people[0] if len(people) == 1 else combine(people, rule)
+    complete = bool(chosen) and all(is_complete(a.get("result"), config) for a in chosen)
+    return TaskBoxes(tuple(chosen), tuple(boxes_of_all), complete)
+
+
+def annotation_version(annotation: Mapping[str, Any]) -> str:
+    """Return a name for the state of an annotation, which every save changes.
+
+    It is `id@time`, or `id@time@seconds` with the time that people spent on the annotation: the
+    editor's Submit and Update add to it, a star does not.
+    """
+    version = f"{annotation['id']}@{saved_at(annotation)}"
+    seconds = annotation.get("lead_time")
+    return version if seconds is None else f"{version}@{seconds}"
+
+
+@dataclass
+class Alternatives:
+    """Counts tasks that several people annotated, for one warning about a whole project."""
+
+    rule: AnnotationRule
+    tasks: int = 0
+    taken: Counter[Literal["starred", "newest", "combined"]] = field(default_factory=Counter)
+
+    def add(self, annotations: Sequence[Mapping[str, Any]], read: TaskBoxes) -> None:
+        """Count a task, and what was taken if it has several annotations."""
+        self.tasks += 1
+        known = submitted(annotations)
+        if len(known) < 2:
+            return
+        if len(read.annotations) > 1:
+            self.taken["combined"] += 1
+        elif self.rule != "newest" and int(read.annotations[0]["id"]) in starred(known):
+            self.taken["starred"] += 1
+        else:
+            self.taken["newest"] += 1
+
+    def warn(self, project: str) -> None:
+        """Log one warning if there are such tasks; `project` says where."""
+        if self.taken:
+            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.taken.items()))
+            logger.warning(
+                "%s: %d of %d tasks have several annotations; taken by [source] annotations = "
+                '"%s": %s',
+                project,
+                self.taken.total(),
+                self.tasks,
+                self.rule,
+                counts,
+            )
+
+
+def starred(annotations: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Return the ids of annotations that somebody starred.
+
+    The server stars every annotation that is imported, unless the import says otherwise. Such a
+    star says nothing, unless the import left others without.
+    """
+    unsaved = [a for a in annotations if a.get("updated_by") is None]
+    by_default = all(a.get("ground_truth") for a in unsaved)
+    return {
+        int(a["id"])
+        for a in annotations
+        if a.get("ground_truth") and not (by_default and _has_star_of_import(a))
+    }
+
+
+def _has_star_of_import(annotation: Mapping[str, Any]) -> bool:
+    """Whether a star is only known to come from an import.
+
+    What was imported the server does not keep (`import_id` is the number in the file, if it has
+    one), nor who starred. But nobody else has saved an annotation without `updated_by`; only an
+    import creates one along with its task; the editor has no button for stars and adds time
+    (`lead_time`) with every save, while a star from the API leaves that empty; and
+    `last_action` "imported" is what an undone merge leaves with a star of an import.
+    """
+    if annotation.get("updated_by") is None or annotation.get("last_action") == "imported":
+        return True
+    task, own = annotation.get(TASK_CREATED_AT), annotation.get("created_at")
+    if not task or not own or annotation.get("lead_time") is None:
+        return False
+    later = datetime.fromisoformat(own) - datetime.fromisoformat(task)
+    return later.total_seconds() < _IMPORT_SECONDS
+
+
+def _has_boxes(annotation: Mapping[str, Any]) -> bool:
+    results = annotation.get("result")
+    return isinstance(results, Sequence) and any(
+        isinstance(r, Mapping) and str(r.get("type", "")).lower() == "rectanglelabels"
+        for r in results
+    )
+
+
+def digests(annotations: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Return what each submitted annotation holds, by its id; see `digest`."""
+    return {int(a["id"]): digest(results_of(a)) for a in submitted(annotations)}
+
+
+def results_of(annotation: Mapping[str, Any]) -> list[Result]:
+    """Return the results of an annotation, which the server does not check."""
+    results = annotation.get("result")
+    return list(results) if isinstance(results, Sequence) and not isinstance(results, str) else []
+
+
+def digest(results: Sequence[Result]) -> str:
+    """Return a name for results: the same for the same JSON."""
+    text = json.dumps(results, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

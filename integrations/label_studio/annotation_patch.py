@@ -1,0 +1,195 @@
+"""Changes of boxes, made to an annotation's results.
+
+Only the boxes that are named are changed, and the mark of a complete image. All other results
+(polygons, brushes, texts, boxes of other controls) stay as they are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sparsedet.annotations import XYXY, Image
+from sparsedet.reviews import Changes, ReviewedRegion, SourceState, moved
+
+from .geometry import GeometryError, to_percent
+from .label_config import LabelConfig
+from .predictions import make_region
+from .regions import PLACE, Result, is_complete, is_rectangle, marks_a_place, result_ids, stored_id
+
+
+def patched(
+    results: Sequence[Result],
+    change: Changes,
+    boxes: Mapping[str, ReviewedRegion],
+    config: LabelConfig,
+    size: tuple[int, int],
+) -> list[Result]:
+    """Return the results of an annotation after a change.
+
+    A changed box gets its new value and keeps every other key. With a removed box go the results
+    that share its id and the relations that point to it, as in the editor. An added box comes with
+    whatever its reviewer noted on it. Boxes that share an id get one of their own each.
+
+    Args:
+        results: the annotation's `result` list.
+        change: what to do; its ids are those of `boxes`.
+        boxes: the annotation's boxes by region id, as `read_regions` gives them.
+        config: the project's labelling config.
+        size: upright (width, height) of the image in pixels.
+
+    Raises:
+        GeometryError: when a box has no place in the image.
+    """
+    ids = result_ids(results, config)
+    # A mined box that was marked as unsure, and is accepted now.
+    again = {
+        id
+        for result, id in zip(results, ids, strict=True)
+        if id in change.added and id not in boxes and is_rectangle(result, config)
+    }
+    after: list[Result] = []
+    for result, id in zip(results, ids, strict=True):
+        if id in change.removed | again or not change.removed.isdisjoint(_ends(result)):
+            continue
+        edit = change.edited.get(id) if id is not None else None
+        is_box = is_rectangle(result, config)
+        if id is not None and edit is not None:
+            after.append(_changed(result, boxes[id], edit, config, size, id=id, is_box=is_box))
+        elif is_box and stored_id(result) not in (id, None):
+            # Else it would take over the id of the first box once that is gone.
+            after.append({**result, "id": id})
+        else:
+            after.append(result)
+    taken = {id for id in result_ids(after, config) if id is not None}
+    for id, decision in change.added.items():
+        # A polygon, say, may have the id by now.
+        free = next(
+            name for name in (id, *(f"{id}-{n}" for n in range(2, 99))) if name not in taken
+        )
+        after += _new(free, decision.region, config, size)
+    if change.marks_complete:
+        after = _with_mark(after, config)
+    return after
+
+
+def combined(
+    people: Sequence[Sequence[Result]], boxes: Iterable[ReviewedRegion], config: LabelConfig
+) -> list[Result]:
+    """Return one `result` list of several people's annotations.
+
+    It holds the given boxes with what is noted on them, and of the rest everything that marks a
+    place; of what is said of the whole image (choices, texts) the last person's word.
+
+    Args:
+        people: `result` lists, oldest first.
+        boxes: those that remain, as `read_regions` gives them.
+        config: the project's labelling config.
+    """
+    after: list[Result] = [
+        {**result, "id": box.region_id} for box in boxes for result in box.content
+    ]
+    rest: dict[object, Result] = {}
+    for results in people:
+        read = [r for r in results if isinstance(r, Mapping)]
+        ids = result_ids(read, config)
+        drawn = {id for r, id in zip(read, ids, strict=True) if marks_a_place(r, config)}
+        ours = {id for r, id in zip(read, ids, strict=True) if is_rectangle(r, config)}
+        for result, id in zip(read, ids, strict=True):
+            if result.get("type") != "relation" and id not in ours:
+                rest[id if id in drawn else None, result.get("from_name")] = result
+    after += rest.values()
+    there = {str(result.get("id")) for result in after}
+    relations = [r for results in people for r in results if there.issuperset(_ends(r) or {""})]
+    return after + [r for at, r in enumerate(relations) if r not in relations[:at]]
+
+
+def _new(
+    id: str, region: ReviewedRegion, config: LabelConfig, size: tuple[int, int]
+) -> list[Result]:
+    """Return the results of a box that is added: as its reviewer left it."""
+    if not region.content:
+        place = to_percent(_inside(region.xyxy, size), *size)
+        image = Image(id=0, file_name="", width=size[0], height=size[1])
+        return [make_region(id, region.category, place, image, config, origin="prediction")]
+    rectangle, *noted = region.content
+    value = {**rectangle["value"], "rectanglelabels": [config.stored_labels[region.category]]}
+    own = {
+        "id": id,
+        "from_name": config.control,
+        "to_name": config.image,
+        "original_width": size[0],
+        "original_height": size[1],
+        "value": value,
+    }
+    return [{**rectangle, **own}, *({**result, "id": id} for result in noted)]
+
+
+def _changed(
+    result: Result,
+    before: ReviewedRegion,
+    edit: ReviewedRegion,
+    config: LabelConfig,
+    size: tuple[int, int],
+    *,
+    id: str,
+    is_box: bool,
+) -> Result:
+    """Return a result of a changed box: the rectangle, or one that repeats its place."""
+    value = dict(result.get("value") or {})
+    # A rotated box whose label alone was changed stays rotated.
+    if "x" in value and moved(before.xyxy, edit.xyxy):
+        wanted = edit.content[0]["value"] if edit.content else None
+        place = wanted or {**to_percent(_inside(edit.xyxy, size), *size), "rotation": 0}
+        value |= {key: place[key] for key in PLACE if key in place}
+    if is_box and before.category != edit.category:
+        value["rectanglelabels"] = [config.stored_labels[edit.category]]
+    return {**result, "id": id, "value": value}
+
+
+def _inside(xyxy: XYXY, size: tuple[int, int]) -> XYXY:
+    width, height = size
+    left, top, right, bottom = xyxy
+    return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
+
+
+def _ends(result: object) -> set[str]:
+    """Return the ids of the regions that a relation connects; empty for other results."""
+    if not isinstance(result, Mapping) or result.get("type") != "relation":
+        return set()
+    return {str(result.get("from_id")), str(result.get("to_id"))}
+
+
+def _with_mark(results: Sequence[Result], config: LabelConfig) -> list[Result]:
+    """Return the results with the mark of a complete image, in its control's result.
+
+    Where the control takes several choices, those that were made stay.
+    """
+    mark = config.complete
+    if mark is None or is_complete(results, config):
+        return list(results)
+    value = {"choices": [mark.choice]}
+    older = [r for r in results if isinstance(r, Mapping) and r.get("from_name") == mark.control]
+    if older:
+        before = older[0].get("value")
+        made = before.get("choices") if mark.multiple and isinstance(before, Mapping) else None
+        if isinstance(made, list):
+            value = {"choices": [*made, mark.choice]}
+        return [{**r, "value": value} if r is older[0] else r for r in results]
+    new: dict[str, Any] = {
+        "id": "sparsedet-complete",
+        "from_name": mark.control,
+        "to_name": mark.to_name,
+        "type": "choices",
+        "origin": "manual",
+        "value": value,
+    }
+    return [*results, new]
+
+
+def own_size(state: SourceState, change: Changes) -> tuple[int, int]:
+    """Return the image's size by what regions say of it."""
+    regions = [*state.boxes.values(), *(d.region for d in change.added.values())]
+    for result in (result for region in regions for result in region.content):
+        width, height = result.get("original_width"), result.get("original_height")
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return width, height
+    raise GeometryError("the size of its image is unknown; pull, then merge again")

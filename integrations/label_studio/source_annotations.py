@@ -1,0 +1,354 @@
+"""`review --merge` and `--undo-merge`: the only place that writes annotations of people.
+
+One image at a time, and what the server holds decides: a merge that was cut off is completed by
+running it again. The server knows no conditional write. So an image is read again just before it is
+written, what is there is kept first, and a look afterwards says whether somebody saved in the same
+moment.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sparsedet.reviews import Changes, SourceState
+from sparsedet.tool import (
+    DEFAULT_OPTIONS,
+    Applied,
+    Plan,
+    Progress,
+    Replaced,
+    ToolOptions,
+    no_progress,
+)
+
+from .annotation_choice import (
+    TaskBoxes,
+    annotation_version,
+    digest,
+    digests,
+    read_task,
+    results_of,
+    saved_at,
+    starred,
+    submitted,
+    with_task_date,
+)
+from .annotation_patch import combined, own_size, patched
+from .connection import WRITE, Connection, project_number
+from .drafts.draft_tasks import read_account, unsaved
+from .geometry import GeometryError
+from .projects import account_names, export_tasks, read_source_config, saved_by
+from .regions import Oddities, Result
+
+Annotation = Mapping[str, Any]
+"""An annotation as the server holds it."""
+
+
+def merge_into_source(
+    connection: Connection,
+    project: str,
+    plans: Mapping[str, Plan],
+    *,
+    sizes: Mapping[str, tuple[int, int]],
+    keep: Callable[[Replaced], None] | None,
+    options: ToolOptions = DEFAULT_OPTIONS,
+    progress: Progress = no_progress,
+) -> Iterator[Applied]:
+    """Change the annotations of tasks, yielding what became of each.
+
+    Each image is one PATCH of the annotation that a pull reads, which keeps its author. An image
+    without one gets an annotation of this account; so does one where the boxes of several
+    annotations are combined, starred, so that it counts from then on. A star that the annotation
+    has from its import goes: once it is saved, nothing shows that nobody gave it.
+
+    Args:
+        connection: its account becomes the last editor of what is written.
+        project: number of the annotated project.
+        plans: task id -> what to change.
+        sizes: task id -> upright (width, height) in pixels.
+        keep: called with what is replaced, before each write; None: write nothing.
+        options: how the project is read.
+
+    Raises:
+        ToolError: when a request fails. What was written until then stays, and a plan finds
+            nothing to change there the next time.
+    """
+    if not plans:
+        return
+    source = _Source(connection, project_number(project), sizes, options)
+    for done, (tool_id, plan) in enumerate(plans.items()):
+        progress("merging reviews", done, len(plans))
+        if (task := source.tasks.get(tool_id)) is None:
+            yield Applied(tool_id, None, Changes())
+            continue
+        drafts = source.drafts(tool_id) if task.get("drafts") else []
+        found = source.planned(tool_id, task.get("annotations") or [], drafts, plan)
+        if keep is not None:
+            source.drop_twins(tool_id, task.get("annotations") or [])
+        if keep is not None and found.results is not None:
+            yield source.write(tool_id, plan, keep)
+        else:
+            yield Applied(tool_id, found.state, found.change)
+    progress("merging reviews", len(plans), len(plans))
+
+
+def restore_source(
+    connection: Connection, project: str, replaced: Sequence[tuple[Replaced, str | None]]
+) -> dict[str, str]:
+    """Write back what a merge replaced, where nobody has changed it since.
+
+    Args:
+        connection: its account becomes the last editor of what is written.
+        project: number of the annotated project.
+        replaced: with the version that the merge left; None, of a merge that was cut off.
+
+    Returns:
+        Task id -> why it was left as it is.
+    """
+    if not replaced:
+        return {}
+    source = _Source(connection, project_number(project), {}, DEFAULT_OPTIONS)
+    left: dict[str, str] = {}
+    for item, version in replaced:
+        if item.tool_id not in source.tasks:
+            left[item.tool_id] = "its task was deleted"
+        elif reason := source.restore(item, version):
+            left[item.tool_id] = reason
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What an annotated task holds, and what is to be done with it."""
+
+    read: TaskBoxes
+    state: SourceState
+    change: Changes
+    results: Sequence[Result] | None
+    """What to write; None: nothing."""
+
+    stars: set[int] = field(default_factory=set)
+    """Ids of the annotations that somebody starred."""
+
+    @property
+    def annotation(self) -> Annotation | None:
+        """The annotation to write to; None: one is to be made."""
+        return self.read.annotations[0] if len(self.read.annotations) == 1 else None
+
+    @property
+    def star(self) -> bool | None:
+        """Whether to star what is written; None: the star stays as it is."""
+        if (before := self.annotation) is None:
+            return len(self.read.annotations) > 1
+        return False if before.get("ground_truth") and before["id"] not in self.stars else None
+
+
+class _Source:
+    """The annotated project."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: int,
+        sizes: Mapping[str, tuple[int, int]],
+        options: ToolOptions,
+    ) -> None:
+        self.project = project
+        self._connection = connection
+        self._sizes = sizes
+        self._options = options
+        self._config = read_source_config(connection, project, options)
+        self._names = account_names(connection)
+        self._account = read_account(connection)
+        self.tasks = {str(task["id"]): task for task in export_tasks(connection, project)}
+
+    def planned(
+        self, task: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
+    ) -> _Planned:
+        """Return what is to be done with a task that holds this."""
+        size = self._sizes.get(task)
+        config, rule = self._config, self._options.annotations
+        read = read_task(annotations, config, rule, int(task), Oddities(), size)
+        state = SourceState(
+            tool_id=task,
+            boxes={box.region_id: box for box in read.boxes},
+            complete=read.complete,
+            version=read.version,
+            saved=self._last_save(read.annotations[-1]) if read.annotations else "",
+            labels=frozenset(config.stored_labels),
+            blocked=unsaved(read.annotations, drafts),
+        )
+        change = plan(state)
+        if change.marks_complete and config.complete is None:
+            change = replace(change, marks_complete=False)
+        if not change or change.conflicts or state.blocked:
+            return _Planned(read, state, change, None)
+        people = [results_of(annotation) for annotation in read.annotations]
+        before = people[0] if len(people) == 1 else combined(people, read.boxes, config)
+        try:
+            size = size or own_size(state, change)
+            results = patched(before, change, state.boxes, config, size)
+        except GeometryError as error:
+            return _Planned(read, replace(state, blocked=str(error)), change, None)
+        return _Planned(read, state, change, results, starred(submitted(annotations)))
+
+    def write(self, task: str, plan: Plan, keep: Callable[[Replaced], None]) -> Applied:
+        """Change a task by what the server holds at this moment.
+
+        What an overtaken write changed is reported all the same: it may be lost or not.
+        """
+        annotations = self._annotations(task)
+        while True:
+            found = self.planned(task, annotations, self.drafts(task), plan)
+            if found.results is None:
+                return Applied(task, found.state, found.change)
+            before = found.annotation
+            content = {
+                "annotation": before["id"] if before else None,
+                "result": results_of(before) if before else None,
+                "written": digest(found.results),
+                "unstarred": before is not None and found.star is False,
+            }
+            keep(Replaced(task, content))
+            # Planning and keeping take their time; between this and the write there is nothing.
+            now = self._annotations(task)
+            if digests(now) == digests(annotations):
+                break
+            annotations = now
+        saved = self._save(task, before, found.results, star=found.star)
+        overtaken = self._overtaken(task, before, saved)
+        if before is None and not overtaken:
+            overtaken = self._made_way(task, saved, found.read.annotations)
+        return Applied(
+            task,
+            found.state,
+            found.change,
+            version=annotation_version(saved),
+            overtaken=overtaken,
+        )
+
+    def _made_way(self, task: str, saved: Annotation, known: Sequence[Annotation]) -> str:
+        """Delete the annotation that was just made where a person submitted one meanwhile.
+
+        Theirs would be hidden by ours; the next merge goes into theirs. Say so; empty: nobody did.
+        """
+        ids = {saved["id"], *(annotation["id"] for annotation in known)}
+        theirs = [a for a in submitted(self._annotations(task)) if a["id"] not in ids]
+        if not theirs:
+            return ""
+        self._connection.delete(f"api/annotations/{saved['id']}/", f"making way on task {task}")
+        return f"{self._last_save(theirs[-1])}, in the same moment; merge again to add to that"
+
+    def drop_twins(self, task: str, annotations: Sequence[Annotation]) -> None:
+        """Delete what a request of an earlier merge made once more, when it arrived late.
+
+        Of annotations of this account that nobody has worked on and that say the same, the oldest
+        stays.
+        """
+        known: set[str] = set()
+        for annotation in sorted(submitted(annotations), key=lambda a: int(a["id"])):
+            ours = annotation.get("completed_by") == self._account.id
+            if not ours or annotation.get("lead_time") is not None or annotation.get("import_id"):
+                continue
+            held = digest(results_of(annotation))
+            if held in known:
+                what = f"deleting a second copy of what was merged into task {task}"
+                self._connection.delete(f"api/annotations/{annotation['id']}/", what)
+            known.add(held)
+
+    def restore(self, item: Replaced, version: str | None) -> str:
+        """Bring a task back to what it was before a merge, or say why not."""
+        content, task = item.content, item.tool_id
+        created = content["annotation"] is None
+        drafts = self.drafts(task)
+        annotations = self._annotations(task)
+        if not created:
+            id = int(content["annotation"])
+        elif version is not None:
+            id = int(version.partition("@")[0])
+        else:
+            wrote = (a for a in annotations if digest(results_of(a)) == content["written"])
+            id = next((int(a["id"]) for a in wrote), 0)
+        found = next((a for a in annotations if int(a["id"]) == id), None)
+        if found is None:
+            return "" if created else "its annotation was deleted"
+        if not created and digest(results_of(found)) == digest(content["result"]):
+            return ""
+        # A star, or a save without a change, is no change of what was written.
+        if digest(results_of(found)) != content["written"]:
+            return f"{self._last_save(found)}, after the merge"
+        if reason := unsaved([found], drafts):
+            return reason
+        if created:
+            self._connection.delete(f"api/annotations/{id}/", f"restoring task {task}")
+        else:
+            # To star one takes the stars of the task's others, which may be of the import as well.
+            no_star = not any(a.get("ground_truth") for a in annotations)
+            star = True if content.get("unstarred") and no_star else None
+            self._save(task, found, content["result"], star=star)
+        return ""
+
+    def drafts(self, task: str) -> Sequence[Any]:
+        """Return everybody's unsaved changes on a task."""
+        where = f"api/tasks/{task}/drafts"
+        drafts: Sequence[Any] = self._connection.get_json(
+            where, {}, f"reading the drafts of task {task}"
+        )
+        return drafts
+
+    def _annotations(self, task: str) -> list[Annotation]:
+        where, what = f"api/tasks/{task}/annotations/", f"reading the annotations of task {task}"
+        return with_task_date(self._connection.get_json(where, {}, what), self.tasks[task])
+
+    def _save(
+        self,
+        task: str,
+        annotation: Annotation | None,
+        results: Sequence[Result],
+        *,
+        star: bool | None = None,
+    ) -> Annotation:
+        """Save the results; return the annotation in the server's own words.
+
+        Of an annotation that is there, a star is set only to what its import gave it.
+        """
+        result = [dict(entry) if isinstance(entry, Mapping) else entry for entry in results]
+        client = self._connection.client.annotations.with_raw_response
+        more: dict[str, Any] = {} if star is None else {"ground_truth": star}
+        if annotation is not None and star:
+            more["last_action"] = "imported"
+        with self._connection.request(f"writing the annotation of task {task}"):
+            saved = (
+                client.create(int(task), result=result, request_options=WRITE, **more)
+                if annotation is None
+                else client.update(
+                    int(annotation["id"]), result=result, request_options=WRITE, **more
+                )
+            )
+        # A date that went through the SDK's model might be written otherwise.
+        answer: Annotation = saved.response.json()
+        return answer
+
+    def _overtaken(self, task: str, before: Annotation | None, saved: Annotation) -> str:
+        """Say whether somebody changed the annotation while it was written; empty if not.
+
+        The editor adds the time that a person spent to each save, and ours leaves it as it is.
+        """
+        url = f"{self._connection.url}/projects/{self.project}/data?task={task}"
+        now = next((a for a in self._annotations(task) if a["id"] == saved["id"]), None)
+        if now is None:
+            return f"somebody deleted the annotation while it was written: {url}"
+        if digest(results_of(now)) != digest(results_of(saved)):
+            return f"{self._last_save(now)}, over what was written in the same moment: {url}"
+        if before is not None and saved.get("lead_time") != before.get("lead_time"):
+            return (
+                f"somebody saved it in the moment before it was written, and their changes were "
+                f"replaced: {url}"
+            )
+        return ""
+
+    def _last_save(self, annotation: Annotation) -> str:
+        when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
+        who = saved_by(annotation, self._names) or "an unknown account"
+        return f"saved by {who} on {when:%Y-%m-%d at %H:%M} UTC"

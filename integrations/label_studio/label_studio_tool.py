@@ -1,35 +1,33 @@
 """The port `sparsedet.tool`, implemented for Label Studio."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.plugins import LocalTool
 from sparsedet.tool import (
-    MergedImage,
+    DEFAULT_OPTIONS,
+    Applied,
+    ModeName,
+    Plan,
     Progress,
     ProjectSummary,
-    PushedImage,
     PushMode,
-    PushReport,
-    ReviewedImage,
-    ReviewedRegion,
+    Replaced,
+    ToolOptions,
     no_progress,
 )
 
 from .connection import Connection, check_connection
 from .demo.local_server import running_server
 from .demo.project_setup import set_up_project
-from .demo.scripted_reviews import OpenReview, open_reviews, submit_review
-from .drafts.draft_push import push_drafts
-from .drafts.draft_reviews import read_reviewed_drafts
+from .demo.scripted_reviews import ScriptedReview, open_reviews
+from .drafts.draft_mode import DraftMode
 from .project_pull import pull_project
 from .projects import project_summary
-from .review_project.review_merge import merge_reviews
-from .review_project.review_push import push_mined
-from .review_project.review_tasks import read_reviewed
+from .review_project.review_mode import ReviewProjectMode
+from .source_annotations import merge_into_source, restore_source
 
 
 class LabelStudioTool:
@@ -37,10 +35,9 @@ class LabelStudioTool:
 
     Args:
         url: the server's address; None reads LABEL_STUDIO_URL.
+        options: how projects are read, and on whose behalf.
         api_key: a legacy token or a personal access token; None reads LABEL_STUDIO_API_KEY, or
             asks on a terminal.
-        complete_control: the Choices control that says that every object of an image has a box;
-            None: `sparsedet_complete`, where the labelling config has it.
 
     Raises:
         ToolError: when the server is not reachable or refuses the key.
@@ -49,12 +46,19 @@ class LabelStudioTool:
     def __init__(
         self,
         url: str | None = None,
+        options: ToolOptions = DEFAULT_OPTIONS,
         *,
         api_key: str | None = None,
-        complete_control: str | None = None,
     ) -> None:
         self._connection = Connection(url, api_key)
-        self._complete_control = complete_control
+        self._options = options
+        self._push_modes: Mapping[ModeName, PushMode] = {
+            mode.name: mode
+            for mode in (
+                ReviewProjectMode(self._connection, options),
+                DraftMode(self._connection, options),
+            )
+        }
 
     @staticmethod
     def check_connection() -> str | None:
@@ -72,76 +76,47 @@ class LabelStudioTool:
         return self._connection
 
     @property
-    def push_modes(self) -> tuple[PushMode, ...]:
-        """Both."""
-        return ("review-project", "draft")
+    def push_modes(self) -> Mapping[ModeName, PushMode]:
+        """A review project, and drafts."""
+        return self._push_modes
 
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project; see `projects.project_summary`."""
-        return project_summary(self._connection, project, complete_control=self._complete_control)
+        return project_summary(self._connection, project, self._options)
+
+    def image_url(self, project: str, tool_id: str) -> str:
+        """Return the address of a task in the project's list of tasks."""
+        return f"{self.url}/projects/{project}/data?task={tool_id}"
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project; see `project_pull.pull_project`."""
-        return pull_project(
-            self._connection, project, images, progress, complete_control=self._complete_control
-        )
-
-    def push(
-        self,
-        project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
-        *,
-        model_version: str,
-        mode: PushMode = "review-project",
-        progress: Progress = no_progress,
-    ) -> PushReport:
-        """Put mined boxes up for review; see `push_mined` and `push_drafts`."""
-        push = push_drafts if mode == "draft" else push_mined
-        return push(
-            self._connection,
-            project,
-            dataset,
-            mined,
-            model_version=model_version,
-            progress=progress,
-        )
-
-    def reviewed(
-        self,
-        review_project: str,
-        *,
-        mode: PushMode = "review-project",
-        pushed: Sequence[PushedImage] = (),
-    ) -> Sequence[ReviewedImage]:
-        """Return the submitted reviews; see `review_tasks` and `draft_reviews`."""
-        if mode == "draft":
-            return read_reviewed_drafts(
-                self._connection, review_project, pushed, complete_control=self._complete_control
-            )
-        return read_reviewed(
-            self._connection, review_project, complete_control=self._complete_control
-        )
+        return pull_project(self._connection, project, images, self._options, progress)
 
     def merge(
         self,
         project: str,
-        review_project: str,
-        pushed: Sequence[PushedImage],
+        plans: Mapping[str, Plan],
         *,
-        write: bool,
+        sizes: Mapping[str, tuple[int, int]],
+        keep: Callable[[Replaced], None] | None,
         progress: Progress = no_progress,
-    ) -> Sequence[MergedImage]:
-        """Bring submitted reviews into the source annotations; see `review_merge.merge_reviews`."""
-        return merge_reviews(
+    ) -> Iterable[Applied]:
+        """Change source annotations; see `source_annotations.merge_into_source`."""
+        return merge_into_source(
             self._connection,
             project,
-            review_project,
-            pushed,
-            write=write,
-            complete_control=self._complete_control,
+            plans,
+            sizes=sizes,
+            keep=keep,
+            options=self._options,
             progress=progress,
         )
+
+    def restore(
+        self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
+    ) -> Mapping[str, str]:
+        """Write back what a merge replaced; see `source_annotations.restore_source`."""
+        return restore_source(self._connection, project, replaced)
 
     @classmethod
     @contextmanager
@@ -160,19 +135,6 @@ class LabelStudioTool:
         """Make a project of a dataset; see `project_setup.set_up_project`."""
         return set_up_project(self._connection, title, dataset, images, progress=progress)
 
-    def open_reviews(self, review_project: str) -> Sequence[OpenReview]:
+    def open_reviews(self, review_project: str) -> Sequence[ScriptedReview]:
         """Return the images that wait for a review; see `scripted_reviews.open_reviews`."""
-        return open_reviews(
-            self._connection, review_project, complete_control=self._complete_control
-        )
-
-    def submit_review(
-        self,
-        review: OpenReview,
-        regions: Sequence[ReviewedRegion],
-        *,
-        seconds: float = 0.0,
-        complete: bool = False,
-    ) -> None:
-        """Submit a review in which `regions` remain; see `scripted_reviews.submit_review`."""
-        submit_review(self._connection, review, regions, seconds, complete=complete)
+        return open_reviews(self._connection, review_project, self._options)

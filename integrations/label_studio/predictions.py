@@ -7,7 +7,7 @@ is sent.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class ImagePredictions:
     mined: Mapping[str, Mapping[str, Any]]
     """Regions of mined boxes by their region id: with score."""
 
-    def result(self, left_out: frozenset[str] = frozenset()) -> list[Mapping[str, Any]]:
+    def result(self, left_out: Collection[str] = ()) -> list[Mapping[str, Any]]:
         """Return the `result` of a prediction: human boxes and mined ones not in `left_out`."""
         return [*self.human, *(r for id, r in self.mined.items() if id not in left_out)]
 
@@ -52,8 +52,13 @@ class NewPrediction:
     """A prediction to make."""
 
     task: int
-    score: float
     result: Sequence[Mapping[str, Any]]
+    model_version: str
+
+    @property
+    def score(self) -> float:
+        """The score of its surest mined box."""
+        return max(float(region["score"]) for region in mined_regions(self.result).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +68,42 @@ class StoredPrediction:
     id: int
     model_version: str
     result: Sequence[Mapping[str, Any]]
+    by_backend: bool = False
+    """A machine learning backend of the project made it; it is not ours."""
 
     @property
     def region_ids(self) -> frozenset[str]:
         """Ids of the regions that it offers to the reviewer."""
         return frozenset(str(region["id"]) for region in self.result if region.get("id"))
 
+    @property
+    def mined_ids(self) -> frozenset[str]:
+        """Ids of the mined boxes that it offers."""
+        return frozenset(mined_regions(self.result))
 
-def check_push(mined: Sequence[MinedBox], model_version: str) -> None:
-    """Check that there is something to push, under a name.
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What brings the predictions of a task to the one that is wanted, or to none."""
+
+    new: NewPrediction | None
+    """None: the one that is wanted is there, or none is wanted."""
+    outdated: tuple[StoredPrediction, ...]
+    """To be deleted once the new one is there: a cut in between leaves two, never none."""
+    left: str | None = None
+    """Model version of the one that is there in the end; None: none is."""
+
+
+def check_push(mined: Sequence[MinedBox], withdrawn: Collection[str], model_version: str) -> None:
+    """Check that there is something to push or to withdraw, under a name.
 
     Raises:
         ToolError: when there is not.
     """
-    if not mined:
+    if not mined and not withdrawn:
         raise ToolError("there are no mined boxes to push")
     if not model_version:
         raise ToolError("the model version is empty; predictions without one can't be deleted")
-
-
-def check_tasks(project: int, wanted: Set[str], known: Set[str]) -> None:
-    """Check that the tasks to push to are among those that the project holds.
-
-    Raises:
-        ToolError: naming the first that is not.
-    """
-    if gone := wanted - known:
-        more = f" (and {len(gone) - 1} others)" if len(gone) > 1 else ""
-        raise ToolError(
-            f"project {project} has no task {min(gone)}{more}; was the data pulled from this "
-            "project? Pull again; nothing was pushed"
-        )
 
 
 def build_predictions(
@@ -121,6 +131,46 @@ def build_predictions(
         if new := {id: region for id, region in regions.items() if id not in known}:
             predictions.append(ImagePredictions(_task_of(image), human, new))
     return sorted(predictions, key=lambda prediction: (-prediction.score, prediction.source_task))
+
+
+def mined_regions(result: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the mined regions of a `result` list by id: those that have a score."""
+    return {
+        str(region["id"]): region
+        for region in result
+        if isinstance(region, Mapping) and region.get("id") and region.get("score") is not None
+    }
+
+
+def without(result: Iterable[Any], region_ids: Collection[str]) -> list[Any]:
+    """Return a `result` list without the mined regions of these ids; empty if none are left."""
+    mined = mined_regions(left := list(result))
+    gone = mined.keys() & set(region_ids)
+    if mined.keys() == gone:
+        return []
+    return [r for r in left if not (isinstance(r, Mapping) and str(r.get("id")) in gone)]
+
+
+def replace_predictions(
+    task: int,
+    ours: Sequence[StoredPrediction],
+    result: Sequence[Mapping[str, Any]],
+    model_version: str,
+) -> Replacement:
+    """Return what leaves the task with one prediction of ours, that of `result`.
+
+    Args:
+        task: its id.
+        ours: all predictions on it that pushes made.
+        result: what it should offer; empty: nothing.
+        model_version: of the new prediction.
+    """
+    # There is more than one when an import went through but its answer got lost.
+    same = (p for p in ours if p.model_version == model_version and same_result(p.result, result))
+    kept = next(same, None) if result else None
+    new = NewPrediction(task, result, model_version) if result and kept is None else None
+    outdated = tuple(p for p in ours if p is not kept)
+    return Replacement(new, outdated, model_version if result else None)
 
 
 def same_result(first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]]) -> bool:
@@ -164,10 +214,9 @@ def import_predictions(
     connection: Connection,
     project: int,
     predictions: Sequence[NewPrediction],
-    model_version: str,
     progress: Progress,
 ) -> None:
-    """Make predictions under `model_version`.
+    """Make predictions.
 
     Raises:
         ToolError: when the server did not take all of them.
@@ -179,7 +228,7 @@ def import_predictions(
         requests = [
             PredictionRequest(
                 task=item.task,
-                model_version=model_version,
+                model_version=item.model_version,
                 score=item.score,
                 result=[dict(region) for region in item.result],
             )
@@ -207,14 +256,22 @@ def read_predictions(
     by_task: dict[int, list[StoredPrediction]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: int(entry["id"])):
         by_task[int(entry["task"])].append(
-            StoredPrediction(int(entry["id"]), entry.get("model_version") or "", entry["result"])
+            StoredPrediction(
+                int(entry["id"]),
+                entry.get("model_version") or "",
+                entry["result"],
+                by_backend=entry.get("model") is not None,
+            )
         )
     return by_task
 
 
-def delete_predictions(connection: Connection, predictions: Iterable[StoredPrediction]) -> None:
-    """Delete predictions that newer ones replace."""
-    for prediction in predictions:
+def delete_predictions(
+    connection: Connection, predictions: Sequence[StoredPrediction], progress: Progress
+) -> None:
+    """Delete predictions."""
+    for done, prediction in enumerate(predictions):
+        progress("deleting outdated predictions", done, len(predictions))
         with connection.request(f"deleting the outdated prediction {prediction.id}"):
             connection.client.predictions.delete(prediction.id)
 
@@ -233,18 +290,16 @@ def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mappi
 def _human_regions(
     boxes: Iterable[Box], image: Image, dataset: Dataset, config: LabelConfig
 ) -> tuple[Mapping[str, Any], ...]:
-    return tuple(
-        _region(
-            f"annotation {box.id}",
-            box.tool_id or f"box{box.id}",
-            box,
-            image,
-            dataset,
-            config,
-            "manual",
-        )
-        for box in boxes
-    )
+    regions = []
+    for box in boxes:
+        name = f"annotation {box.id}"
+        if box.tool_id is None:
+            raise ToolError(
+                f"{name} on image {image.id} ({image.file_name}) has no tool_id: pull again; "
+                "nothing was pushed"
+            )
+        regions.append(_region(name, box.tool_id, box, image, dataset, config, "manual"))
+    return tuple(regions)
 
 
 def _region(

@@ -1,12 +1,13 @@
 """Reviews for demos and tests, submitted through the API by a scripted reviewer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
-from sparsedet.tool import ReviewedRegion
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection, project_number
 from ..geometry import GeometryError, to_percent
@@ -18,8 +19,8 @@ from ..review_project.review_tasks import ReviewTask, read_review_tasks
 
 
 @dataclass(frozen=True, slots=True)
-class OpenReview:
-    """An image that waits for its review, with what the reviewer is shown."""
+class ScriptedReview:
+    """An `OpenReview` of a review project, with what the reviewer is shown."""
 
     tool_id: str
     """The image's id in the source project, as `Image.tool_id` has it."""
@@ -30,66 +31,77 @@ class OpenReview:
     task: ReviewTask
     prediction: StoredPrediction
     config: LabelConfig
+    connection: Connection = field(repr=False)
+    """Its account is the reviewer."""
+
+    def by(self, connection: Connection) -> "ScriptedReview":
+        """Return the same offer as another account sees it: reviews can be made side by side."""
+        return replace(self, connection=connection)
+
+    def submit(
+        self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
+    ) -> None:
+        """Submit a review as a person's Submit does: `regions` are the boxes that remain.
+
+        Boxes that are left out count as rejected, changed ones as edited; ids of new boxes are
+        free.
+
+        Args:
+            regions: boxes in absolute pixels of the upright image; an unsure one gets the note that
+                leaves it undecided.
+            seconds: the time spent on the image.
+            complete: every object of the image has a box.
+
+        Raises:
+            ToolError: when a box has no area, leaves the image, or has an unknown label; when the
+                project has no control for `complete`.
+        """
+        result = [_result(region, self) for region in regions]
+        if complete:
+            result.append(_complete_result(self))
+        with self.connection.request(f"submitting the review of task {self.task.id}"):
+            self.connection.client.annotations.create(
+                self.task.id,
+                result=result,
+                lead_time=seconds,
+                parent_prediction=self.prediction.id,
+                request_options=WRITE,
+            )
+
+    def skip(self) -> None:
+        """Skip the task as a person's Skip does."""
+        with self.connection.request(f"skipping task {self.task.id}"):
+            self.connection.client.annotations.create(
+                self.task.id,
+                result=[],
+                was_cancelled=True,
+                parent_prediction=self.prediction.id,
+                request_options=WRITE,
+            )
 
 
 def open_reviews(
-    connection: Connection, review_project: str, *, complete_control: str | None = None
-) -> list[OpenReview]:
+    connection: Connection, review_project: str, options: ToolOptions
+) -> list[ScriptedReview]:
     """Return the images of a review project that nobody has submitted, in the order of its tasks.
 
     What is offered is the prediction of the model version that the project shows.
     """
     number = project_number(review_project)
-    config = read_config(connection, number, complete_control)
+    # The review project may have a renamed label under both names.
+    config = read_config(connection, number, replace(options, rename={}))
     with connection.request(f"reading review project {number}"):
         version = connection.client.projects.get(number).model_version
     return [
-        _open_review(task, prediction, config)
+        _open_review(connection, task, prediction, config)
         for task in read_review_tasks(connection, number)
-        if task.review is None
+        if task.is_open
         for prediction in task.predictions
         if prediction.model_version == version
     ]
 
 
-def submit_review(
-    connection: Connection,
-    review: OpenReview,
-    regions: Sequence[ReviewedRegion],
-    seconds: float,
-    *,
-    complete: bool = False,
-) -> None:
-    """Submit a review as a person's Submit does: `regions` are the boxes that remain.
-
-    Boxes that are left out count as rejected, changed ones as edited; ids of new boxes are free.
-
-    Args:
-        connection: its account is the reviewer.
-        review: from `open_reviews`.
-        regions: boxes in absolute pixels of the upright image; an unsure one gets the note that
-            leaves it undecided.
-        seconds: the time spent on the image.
-        complete: every object of the image has a box.
-
-    Raises:
-        ToolError: when a box has no area, leaves the image, or has an unknown label; when the
-            project has no control for `complete`.
-    """
-    result = [_result(region, review) for region in regions]
-    if complete:
-        result.append(_complete_result(review))
-    with connection.request(f"submitting the review of task {review.task.id}"):
-        connection.client.annotations.create(
-            review.task.id,
-            result=result,
-            lead_time=seconds,
-            parent_prediction=review.prediction.id,
-            request_options=WRITE,
-        )
-
-
-def _result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+def _result(region: ReviewedRegion, review: ScriptedReview) -> dict[str, Any]:
     """Return a box as the editor submits it: as it was offered, unless it was changed."""
     offered = {str(result.get("id")): result for result in review.prediction.result}
     before = offered.get(region.region_id)
@@ -106,7 +118,7 @@ def _result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
     return result
 
 
-def _changed_result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any]:
+def _changed_result(region: ReviewedRegion, review: ScriptedReview) -> dict[str, Any]:
     image = _image(review)
     try:
         place = to_percent(region.xyxy, image.width, image.height)
@@ -119,7 +131,7 @@ def _changed_result(region: ReviewedRegion, review: OpenReview) -> dict[str, Any
     )
 
 
-def _complete_result(review: OpenReview) -> dict[str, Any]:
+def _complete_result(review: ScriptedReview) -> dict[str, Any]:
     mark = review.config.complete
     if mark is None:
         raise ToolError(
@@ -137,19 +149,22 @@ def _complete_result(review: OpenReview) -> dict[str, Any]:
     }
 
 
-def _open_review(task: ReviewTask, prediction: StoredPrediction, config: LabelConfig) -> OpenReview:
+def _open_review(
+    connection: Connection, task: ReviewTask, prediction: StoredPrediction, config: LabelConfig
+) -> ScriptedReview:
     regions = list(read_regions(prediction.result, config, task.id, Oddities()))
-    return OpenReview(
+    return ScriptedReview(
         tool_id=task.source_task,
         regions=tuple(reviewed_region(region, config) for region in regions),
         scores={region.id or "": region.score for region in regions if region.score is not None},
         task=task,
         prediction=prediction,
         config=config,
+        connection=connection,
     )
 
 
-def _image(review: OpenReview) -> Image:
+def _image(review: ScriptedReview) -> Image:
     """Return the image by what its regions say of its size."""
     first = review.prediction.result[0]
     return Image(

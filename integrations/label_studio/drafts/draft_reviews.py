@@ -1,34 +1,58 @@
 """`review` in draft mode: what people made of the drafts, from the annotations that they saved."""
 
+import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sparsedet.tool import PushedImage, ReviewedImage
+from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.tool import PlaceReviews, Progress, PushedImage, ToolOptions
 
+from ..annotation_choice import saved_at
 from ..connection import Connection, project_number
 from ..label_config import LabelConfig
+from ..marks import draft_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..projects import account_names, read_config, saved_by
-from ..regions import Oddities, is_complete, read_regions, reviewed_region
-from .draft_tasks import Account, DraftTask, read_account, read_draft_tasks, region_ids
+from ..regions import (
+    Oddities,
+    is_complete,
+    read_regions,
+    reviewed_region,
+)
+from .draft_tasks import (
+    Account,
+    DraftTask,
+    came_of_draft,
+    is_signed,
+    read_account,
+    read_draft_tasks,
+    region_ids,
+    saved_in_editor,
+    version_date,
+    version_seconds,
+)
+
+logger = logging.getLogger(__name__)
 
 
-def read_reviewed_drafts(
+def read_draft_reviews(
     connection: Connection,
     project: str,
     pushed: Sequence[PushedImage],
-    *,
-    complete_control: str | None = None,
-) -> list[ReviewedImage]:
-    """Return the images whose mined boxes a person has judged, in the order of `pushed`.
+    options: ToolOptions,
+    progress: Progress,
+) -> PlaceReviews:
+    """Return the images whose mined boxes a person has judged.
 
-    Nothing is left of a draft once it is saved, so the annotation decides. It was reviewed if the
-    account that saw the draft saved it after the push and has no draft there any more: what it
-    lacks was rejected. The server also deletes a draft when somebody else, who does not see it,
-    saves the annotation, and when the account discards it: only the boxes that the annotation
-    holds are judged then. An annotation that started from our prediction has judged all boxes of
-    the prediction.
+    Nothing is left of a draft once it is saved, so the annotation decides. What it lacks was
+    rejected if it was saved over our draft (see `draft_tasks.came_of_draft`). Much else saves the
+    annotation or deletes a draft unseen: a colleague, a star, another workspace that takes over.
+    Then only the boxes that the annotation holds are judged, and the others stay pending. An
+    annotation that started from our prediction has judged all boxes of the prediction.
+
+    No `offers` are reported: what a draft's review said is not withdrawn by what others save later.
 
     `seconds` is unknown for drafts: the server adds the time to that of the annotation before.
 
@@ -37,60 +61,124 @@ def read_reviewed_drafts(
         project: the annotated project.
         pushed: what was pushed; an image may come several times, with the version and the boxes of
             each push, so that an earlier review is still known while a later draft waits.
-        complete_control: see `parse_config`.
+        options: how the project is read.
+        progress: called while reading.
     """
     number = project_number(project)
-    config = read_config(connection, number, complete_control)
+    progress("reading reviews", 0, 1)
+    config = read_config(connection, number, options)
     account = read_account(connection)
     tasks = read_draft_tasks(connection, number)
-    versions: dict[str, set[str | None]] = defaultdict(set)
-    for image in pushed:
-        versions[image.tool_id].add(image.version)
     predictions: Mapping[int, Sequence[StoredPrediction]] = {}
     if any(image.version is None for image in pushed):
         predictions = read_predictions(connection, number)
     names = account_names(connection) if pushed else {}
-    oddities = Oddities()
-    reviewed = []
+    progress("reading reviews", 1, 1)
+    versions: dict[str, list[PushedImage]] = defaultdict(list)
     for image in pushed:
-        task = tasks.get(image.tool_id)
-        annotation = task.annotation if task else None
-        if task is None or annotation is None:
+        versions[image.tool_id].append(image)
+    mark = draft_mark(config.control, options.owner)
+    oddities = Oddities()
+    undecided = 0
+    reviews: list[Review] = []
+    waiting: set[str] = set()
+    for id, images in versions.items():
+        if (task := tasks.get(id)) is None:
+            continue
+        judged = judge_annotations(task, images, mark, predictions.get(task.id, ()), options)
+        for annotation_id, boxes in judged.items():
+            annotation = task.annotation(annotation_id) or {}
+            reviews.append(_review(task, annotation, boxes, images[-1], config, names, oddities))
+        if not judged and _is_waiting(task, account, predictions.get(task.id, ())):
+            waiting.add(id)
+        elif _is_undecided(task, images, judged, account, options):
+            undecided += 1
+    if undecided:
+        logger.warning(
+            "project %s: %d images were saved, but not from their drafts, which were taken away, "
+            "discarded or not shown: boxes that they lack stay pending, and go up again with the "
+            "next pull and push; to reject boxes, delete them in the draft and press Update",
+            project,
+            undecided,
+        )
+    oddities.warn(f"project {project}")
+    return PlaceReviews(reviews, frozenset(waiting))
+
+
+def judge_annotations(
+    task: DraftTask,
+    images: Sequence[PushedImage],
+    mark: str | None,
+    predictions: Sequence[StoredPrediction],
+    options: ToolOptions,
+) -> dict[int, dict[str, ReviewedRegion]]:
+    """Return the mined boxes that each annotation of a task has judged, as they were pushed.
+
+    Args:
+        task: as it is now.
+        images: what was pushed on it, one for each version.
+        mark: `marks.draft_mark` of the workspace; None: drafts of any.
+        predictions: of the task.
+        options: which of several annotations counts.
+    """
+    judged: dict[int, dict[str, ReviewedRegion]] = {}
+    versions = [image.version for image in images if image.version is not None]
+    for image in images:
+        annotation = _annotation(task, image.version, options)
+        if annotation is None:
             continue
         # Only a person's saving can have brought a mined box into the annotation.
-        judged = image.region_ids & region_ids(annotation.get("result"))
+        kept = image.region_ids & region_ids(annotation.get("result"))
+        ids = kept
         if image.version is None:
-            judged |= _predicted(image, annotation, predictions.get(task.id, ()))
-        elif _is_reviewed(image.version, task, annotation, account, versions[image.tool_id]):
-            judged = image.region_ids
-        if judged:
-            reviewed.append(
-                _reviewed_image(image, judged, task, annotation, config, names, oddities)
-            )
-    oddities.warn(f"project {project}")
-    return reviewed
+            ids = kept | _predicted(image, annotation, predictions)
+        elif _is_reviewed(image.version, annotation, mark, versions):
+            ids = kept | (image.region_ids - image.withdrawn)
+        if ids:
+            boxes = judged.setdefault(int(annotation["id"]), {})
+            boxes |= {id: image.boxes[id] for id in ids}
+    return judged
+
+
+def _annotation(
+    task: DraftTask, version: str | None, options: ToolOptions
+) -> Mapping[str, Any] | None:
+    """Return the annotation that a draft was pushed on, or that came of a prediction."""
+    if version is None:
+        chosen = task.chosen(options.annotations)
+        return chosen[-1] if chosen else None
+    id = version.partition("@")[0]
+    return task.annotation(int(id)) if id.isdigit() else None
 
 
 def _is_reviewed(
-    version: str,
-    task: DraftTask,
-    annotation: Mapping[str, Any],
-    account: Account,
-    versions: set[str | None],
+    version: str, annotation: Mapping[str, Any], mark: str | None, versions: Iterable[str]
 ) -> bool:
-    """Whether the account saved the annotation over the draft that was pushed at `version`."""
-    if not _saved_after(version, annotation):
-        return False
-    if (annotation.get("updated_by") or annotation.get("completed_by")) != account.id:
-        return False
-    # A draft on the annotation as it is now belongs to a later push.
-    return not task.drafts_of(account) or task.version in versions
+    """Whether the annotation was saved over the draft that was pushed at `version`."""
+    id, date = int(annotation["id"]), version_date(version)
+    later = [v for v in versions if v.partition("@")[0] == str(id) and version_date(v) > date]
+    after = version_seconds(min(later, key=version_date)) if later else annotation.get("lead_time")
+    return came_of_draft(id, version_seconds(version), after, mark)
 
 
-def _saved_after(version: str, annotation: Mapping[str, Any]) -> bool:
-    """Whether the annotation was saved after the version; another one may be the newest by now."""
-    saved = str(annotation.get("updated_at") or annotation.get("created_at"))
-    return saved > version.partition("@")[2]
+def _is_undecided(
+    task: DraftTask,
+    images: Sequence[PushedImage],
+    judged: Mapping[int, Mapping[str, ReviewedRegion]],
+    account: Account,
+    options: ToolOptions,
+) -> bool:
+    """Whether the account saved an annotation in the editor that says nothing of pushed boxes."""
+    if task.drafts_of(account):
+        return False
+    said = {id for boxes in judged.values() for id in boxes}
+    for image in images:
+        annotation = _annotation(task, image.version, options)
+        if annotation is not None and image.version is not None:
+            left = image.region_ids - image.withdrawn - said
+            if left and saved_in_editor(annotation, image.version, account):
+                return True
+    return False
 
 
 def _predicted(
@@ -102,25 +190,41 @@ def _predicted(
     return image.region_ids & shown
 
 
-def _reviewed_image(
-    image: PushedImage,
-    judged: frozenset[str],
+def _is_waiting(task: DraftTask, account: Account, predictions: Sequence[StoredPrediction]) -> bool:
+    """Whether a draft of ours, or a prediction on a task without annotation, is up for review."""
+    if task.submitted:
+        return bool(task.drafts_of(account))
+    return any(is_signed(p.result) for p in predictions)
+
+
+def _review(
     task: DraftTask,
     annotation: Mapping[str, Any],
+    judged: Mapping[str, ReviewedRegion],
+    image: PushedImage,
     config: LabelConfig,
     names: Mapping[int, str],
     oddities: Oddities,
-) -> ReviewedImage:
-    results = annotation.get("result")
+) -> Review:
+    results = annotation.get("result") or []
+    read = [
+        reviewed_region(region, config)
+        for region in read_regions(results, config, task.id, oddities, image.size)
+    ]
+    # What is there and can't be read as a box is not judged; people's own boxes stay as they are.
+    unreadable = region_ids(results) - {region.region_id for region in read}
+    mined = {id: box for id, box in judged.items() if id not in unreadable}
+    own = {r.region_id: replace(r, unsure=False) for r in read if r.region_id not in judged}
     seconds = annotation.get("lead_time") if image.version is None else None
-    return ReviewedImage(
-        tool_id=image.tool_id,
-        regions=tuple(
-            reviewed_region(region, config)
-            for region in read_regions(results, config, task.id, oddities)
-        ),
-        shown=judged,
+    return Review(
+        tool_id=str(task.id),
+        review_id=f"{task.id}/{annotation['id']}",
+        shown={**own, **mined},
+        regions=tuple(read),
         reviewer=saved_by(annotation, names),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
         complete=is_complete(results, config),
+        offer=f"draft-{task.id}-{annotation['id']}",
+        saved_at=saved_at(annotation),
+        ground_truth=bool(annotation.get("ground_truth")),
     )

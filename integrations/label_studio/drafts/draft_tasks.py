@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.errors import ToolError
+from sparsedet.reviews import AnnotationRule
 
+from ..annotation_choice import counted, saved_at, submitted
 from ..connection import Connection
 from ..projects import export_tasks
-from ..regions import annotation_version, newest
 
 Result = Mapping[str, Any]
 """An entry of a `result` list, as the server holds it."""
@@ -25,6 +26,12 @@ MARK = "sparsedet"
 
 The server keeps unknown keys; the editor drops them when it saves. So a list whose mark is right
 is as we sent it, and nobody's work."""
+
+OWNER = "sparsedet_owner"
+"""Key of our own in every mined region: `marks.draft_mark` of the workspace that sent it."""
+
+_BASE = 1000
+"""Workspace and annotation have three digits each in the nanoseconds of a draft's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,18 @@ class Draft:
 
     @property
     def mined(self) -> Mapping[str, Result]:
-        """Its mined regions by id, without mark."""
-        return {str(r["id"]): _unmarked(r) for r in self.result if MARK in r}
+        """Its mined regions by id, without marks; of an untouched one."""
+        return marked_regions(self.result)
+
+    @property
+    def drawn(self) -> list[Any]:
+        """What the annotation held when an untouched draft was made of it."""
+        return [r for r in self.result if not (isinstance(r, Mapping) and MARK in r)]
+
+    @property
+    def owner(self) -> str | None:
+        """The mark of the workspace that made an untouched draft."""
+        return owner_of(self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +83,22 @@ class DraftTask:
     drafts: tuple[Draft, ...]
 
     @property
-    def annotation(self) -> Mapping[str, Any] | None:
-        """The newest annotation that was not skipped, the one that a pull reads."""
-        return newest(self.annotations)
+    def submitted(self) -> list[Mapping[str, Any]]:
+        """Its annotations that were not skipped, oldest first."""
+        return submitted(self.annotations)
+
+    def chosen(self, rule: AnnotationRule) -> list[Mapping[str, Any]]:
+        """Return the annotations that a pull reads; several where it combines them."""
+        return counted(self.annotations, rule)
+
+    def annotation(self, id: int) -> Mapping[str, Any] | None:
+        """Return one of its annotations that was not skipped."""
+        return next((a for a in self.submitted if int(a["id"]) == id), None)
 
     @property
-    def version(self) -> str | None:
-        """`Image.tool_version` as a pull would give it now."""
-        return annotation_version(self.annotation) if self.annotation else None
-
-    def target(self, account: Account) -> Mapping[str, Any] | None:
-        """Return the annotation that a draft of `account` belongs on; None without any.
-
-        That is the account's own newest, which the editor opens first, else the newest.
-        """
-        own = newest(a for a in self.annotations if a.get("completed_by") == account.id)
-        return own or self.annotation
+    def level_drafts(self) -> list[Draft]:
+        """Drafts of annotations that nobody has submitted yet."""
+        return [draft for draft in self.drafts if draft.annotation is None]
 
     def drafts_of(self, account: Account) -> list[Draft]:
         """Return the drafts that `account` sees."""
@@ -116,11 +133,73 @@ def region_ids(results: object) -> frozenset[str]:
     return frozenset(str(r["id"]) for r in results if isinstance(r, Mapping) and r.get("id"))
 
 
-def signed(drawn: Sequence[Any], mined: Sequence[Result]) -> list[Any]:
+def draft_seconds(annotation: int, owner: str | None) -> float:
+    """Return the `lead_time` in seconds that a draft of ours starts with; see `came_of_draft`."""
+    return (_BASE * (0 if owner is None else _number(owner)) + _number(str(annotation))) / 1e9
+
+
+def came_of_draft(
+    annotation: int, before: float | None, after: float | None, owner: str | None
+) -> bool:
+    """Whether an annotation was saved over a draft of ours between two states of it.
+
+    No date or id tells: the server sets `draft_created_at` when an annotation is created, not when
+    it is updated, and deletes the drafts at any save by anybody. But the editor (1.23; seen in a
+    real browser) sends as time of the annotation what it was before, plus that of the draft which
+    it shows, plus the session in whole milliseconds; it saves a draft of its own with that draft's
+    time, and forgets it when the draft is discarded. So what a draft's time has below a millisecond
+    arrives in the annotation if somebody pressed Update over the draft, and in no other way.
+
+    Args:
+        annotation: its id.
+        before: its `lead_time` in seconds when the draft was put onto it.
+        after: its `lead_time` before any later draft.
+        owner: `marks.draft_mark` of the workspace; None: drafts of any.
+    """
+    nanoseconds = round(((after or 0.0) - (before or 0.0)) * 1e9) % _BASE**2
+    workspace, number = divmod(nanoseconds, _BASE)
+    # What a push without an owner put up is everybody's.
+    return number == _number(str(annotation)) and (
+        owner is None or workspace in (0, _number(owner))
+    )
+
+
+def version_date(version: str) -> str:
+    """Return when an annotation was saved that had this `annotation_version`."""
+    return version.split("@")[1] if "@" in version else ""
+
+
+def version_seconds(version: str) -> float | None:
+    """Return the `lead_time` of an annotation that had this `annotation_version`."""
+    parts = version.split("@")
+    # A pull that combines annotations joins their versions by a plus.
+    return float(parts[2].partition("+")[0]) if len(parts) > 2 else None
+
+
+def saved_in_editor(annotation: Mapping[str, Any], version: str, account: Account) -> bool:
+    """Whether the account has pressed Update since the annotation had this `Image.tool_version`.
+
+    The editor adds to the annotation's time; a star changes date and account alone.
+    """
+    return (
+        saved_at(annotation) > version_date(version)
+        and (annotation.get("updated_by") or annotation.get("completed_by")) == account.id
+        and annotation.get("lead_time") != version_seconds(version)
+    )
+
+
+def results_of(annotation: Mapping[str, Any]) -> list[Any]:
+    """Return the results of an annotation without marks of ours."""
+    result = annotation.get("result")
+    return [_unmarked(entry) for entry in result] if isinstance(result, list) else []
+
+
+def signed(drawn: Sequence[Any], mined: Sequence[Result], owner: str | None = None) -> list[Any]:
     """Return a `result` list of an annotation's results and mined regions, the latter marked."""
-    plain = [*(_unmarked(result) for result in drawn), *mined]
+    ours: Result = {} if owner is None else {OWNER: owner}
+    plain = [*(_unmarked(result) for result in drawn), *({**region, **ours} for region in mined)]
     mark = _digest(plain)
-    return [*plain[: len(drawn)], *({**region, MARK: mark} for region in mined)]
+    return [*plain[: len(drawn)], *({**region, MARK: mark} for region in plain[len(drawn) :])]
 
 
 def is_signed(result: object) -> bool:
@@ -128,7 +207,21 @@ def is_signed(result: object) -> bool:
     if not isinstance(result, Sequence) or isinstance(result, str):
         return False
     marks = {str(r[MARK]) for r in result if isinstance(r, Mapping) and MARK in r}
-    return marks == {_digest([_unmarked(r) for r in result])}
+    plain = [
+        {key: value for key, value in r.items() if key != MARK} if isinstance(r, Mapping) else r
+        for r in result
+    ]
+    return marks == {_digest(plain)}
+
+
+def marked_regions(result: Sequence[Any]) -> dict[str, Result]:
+    """Return the mined regions of a signed `result` list by id, without marks."""
+    return {str(r["id"]): _unmarked(r) for r in result if isinstance(r, Mapping) and r.get(MARK)}
+
+
+def owner_of(result: Sequence[Any]) -> str | None:
+    """Return the workspace's mark in a signed `result` list; None without one."""
+    return next((str(r[OWNER]) for r in result if isinstance(r, Mapping) and OWNER in r), None)
 
 
 def _draft(entry: object, project: int) -> Draft:
@@ -149,9 +242,26 @@ def _draft(entry: object, project: int) -> Draft:
 def _unmarked(result: Any) -> Any:
     if not isinstance(result, Mapping):
         return result
-    return {key: value for key, value in result.items() if key != MARK}
+    return {key: value for key, value in result.items() if key not in (MARK, OWNER)}
+
+
+def _number(text: str) -> int:
+    """Return a number from 1 to 999 for a text."""
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % (_BASE - 1) + 1
 
 
 def _digest(result: Sequence[Any]) -> str:
     text = json.dumps(result, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def unsaved(annotations: Sequence[Mapping[str, Any]], drafts: Sequence[Any]) -> str:
+    """Return whose unsaved changes a save would delete; empty: nobody's.
+
+    Saving an annotation deletes its drafts, those of other accounts too.
+    """
+    ids = {int(annotation["id"]) for annotation in annotations}
+    for draft in drafts:
+        if draft.get("annotation") in ids and not is_signed(draft.get("result")):
+            return f"{draft.get('user') or 'somebody'} has unsaved changes on its annotation"
+    return ""

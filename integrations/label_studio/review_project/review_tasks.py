@@ -1,16 +1,36 @@
 """The tasks of a review project, and what reviewers made of the predictions on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sparsedet.tool import ReviewedImage
+import httpx
 
+from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.tool import (
+    DEFAULT_OPTIONS,
+    PlaceReviews,
+    Progress,
+    PushedImage,
+    ToolOptions,
+    no_progress,
+)
+
+from ..annotation_choice import saved_at
 from ..connection import Connection, project_number
-from ..label_config import LabelConfig
+from ..label_config import LabelConfig, parse_config
+from ..marks import read_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..projects import account_names, export_tasks, read_config, saved_by
-from ..regions import Oddities, Region, is_complete, newest, read_regions, reviewed_region
+from ..regions import (
+    Oddities,
+    is_complete,
+    is_rectangle,
+    read_regions,
+    result_ids,
+    reviewed_region,
+)
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
 """Key of a review task's data: the id of the task in the annotated project that it copies."""
@@ -25,90 +45,233 @@ class ReviewTask:
     """Id of the task in the annotated project that it copies."""
     predictions: tuple[StoredPrediction, ...]
     """Oldest first."""
-    review: Mapping[str, Any] | None
-    """The newest annotation that was not skipped; None while nobody has submitted one."""
+    annotations: tuple[Mapping[str, Any], ...]
+    """All reviews, skipped ones too."""
+    drafts: tuple[Mapping[str, Any], ...]
+    """Reviews that somebody has begun and not submitted."""
+    data: Mapping[str, Any]
+    """Its image, and whatever else the annotated task says."""
 
     @property
-    def reviewed_prediction(self) -> StoredPrediction | None:
-        """The prediction that the review started from; None without review, or when it is gone."""
-        parent = self.review.get("parent_prediction") if self.review else None
+    def reviews(self) -> tuple[Mapping[str, Any], ...]:
+        """Its submitted reviews; a skipped one is none."""
+        return tuple(a for a in self.annotations if not a.get("was_cancelled"))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has submitted a review of it."""
+        return not self.reviews
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has reviewed, skipped or begun it."""
+        return not self.annotations and not self.drafts
+
+    def prediction_of(self, review: Mapping[str, Any]) -> StoredPrediction | None:
+        """Return the prediction that a review started from; None when it is gone."""
+        parent = review.get("parent_prediction")
         return next((p for p in self.predictions if p.id == parent), None)
 
     @property
     def shown_ids(self) -> frozenset[str]:
-        """Ids of the regions that the submitted review has judged; empty without a review.
+        """Ids of the regions that its submitted reviews have judged.
 
         A review that somebody drew from scratch, without the prediction, has judged only what is
         in it.
         """
-        if self.review is None:
-            return frozenset()
-        kept = frozenset(str(r["id"]) for r in self.review.get("result") or [] if r.get("id"))
-        started_from = self.reviewed_prediction
-        return kept | started_from.region_ids if started_from else kept
+        shown: set[str] = set()
+        for review in self.reviews:
+            shown |= {str(r["id"]) for r in review.get("result") or [] if r.get("id")}
+            if started_from := self.prediction_of(review):
+                shown |= started_from.region_ids
+        return frozenset(shown)
 
 
 def read_review_tasks(connection: Connection, review: int) -> list[ReviewTask]:
     """Return all tasks of a review project in the order of their ids.
 
     Tasks that people added to the project themselves, and that copy nothing, are left out.
+
+    Raises:
+        PlaceGoneError: when the project was deleted.
     """
-    predictions = read_predictions(connection, review)
+    try:
+        predictions = read_predictions(connection, review)
+        tasks = export_tasks(connection, review)
+    except ToolError:
+        # Of a deleted project the server answers 400 here and 404 there.
+        read_review_project(connection, review)
+        raise
     return [
         ReviewTask(
             id=int(task["id"]),
             source_task=str(task["data"][SOURCE_TASK_KEY]),
             predictions=tuple(predictions.get(int(task["id"]), ())),
-            review=newest(task.get("annotations") or []),
+            annotations=tuple(task.get("annotations") or ()),
+            drafts=tuple(task.get("drafts") or ()),
+            data=task["data"],
         )
-        for task in sorted(export_tasks(connection, review), key=lambda task: int(task["id"]))
+        for task in sorted(tasks, key=lambda task: int(task["id"]))
         if SOURCE_TASK_KEY in task["data"]
     ]
 
 
-def read_reviewed(
-    connection: Connection, review_project: str, *, complete_control: str | None = None
-) -> list[ReviewedImage]:
-    """Return every submitted review of a review project, in the order of its tasks.
+def read_reviews(
+    connection: Connection,
+    review_project: str,
+    pushed: Sequence[PushedImage],
+    options: ToolOptions = DEFAULT_OPTIONS,
+    progress: Progress = no_progress,
+) -> PlaceReviews:
+    """Read every review of a review project, skipped ones too, in the order of its tasks.
 
-    Of several reviews of a task the newest counts; a skipped task is not reviewed. What can't be
-    read as a box (a polygon that the reviewer drew, say) is left out and counted in one warning;
-    a mined box that became such a thing (given two labels, say) counts as not judged.
+    What can't be read as a box (a polygon that the reviewer drew, say) is left out and counted in
+    one warning; a mined box that became such a thing (given two labels, say) is not judged.
+
+    Args:
+        connection: to the server.
+        review_project: its number.
+        pushed: gives the images' sizes, and mined boxes whose prediction is gone.
+        options: how labels and the mark of a complete image are read.
+        progress: called while reading.
+
+    Raises:
+        PlaceGoneError: when the project was deleted.
+        ToolError: see `Connection` and `parse_config`.
     """
     number = project_number(review_project)
-    config = read_config(connection, number, complete_control)
-    tasks = [task for task in read_review_tasks(connection, number) if task.review is not None]
-    names = account_names(connection) if tasks else {}
-    oddities = Oddities()
-    reviewed = [_reviewed_image(task, config, names, oddities) for task in tasks]
-    oddities.warn(f"review project {review_project}")
-    return reviewed
+    progress("reading reviews", 0, 1)
+    config = _review_config(connection, number, options)
+    tasks = read_review_tasks(connection, number)
+    names = account_names(connection) if any(task.annotations for task in tasks) else {}
+    reader = _Reader(config, names, _by_image(pushed), Oddities())
+    reviews = [reader.review(task, entry) for task in tasks for entry in task.annotations]
+    reader.oddities.warn(f"review project {review_project}")
+    progress("reading reviews", 1, 1)
+    reviewed = {review.tool_id for review in reviews}
+    waiting = frozenset(task.source_task for task in tasks) - reviewed
+    return PlaceReviews(reviews, waiting, frozenset(str(task.id) for task in tasks))
 
 
-def _reviewed_image(
-    task: ReviewTask, config: LabelConfig, names: Mapping[int, str], oddities: Oddities
-) -> ReviewedImage:
-    review: Mapping[str, Any] = task.review or {}
-    results = review.get("result") or []
-    regions = list(read_regions(results, config, task.id, oddities))
-    unreadable = {str(r["id"]) for r in results if r.get("id")} - {r.id for r in regions}
-    seconds = review.get("lead_time")
-    return ReviewedImage(
-        tool_id=task.source_task,
-        regions=tuple(reviewed_region(region, config) for region in regions),
-        shown=_shown(task, regions) - unreadable,
-        reviewer=saved_by(review, names),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
-        complete=is_complete(results, config),
-        review_id=f"{task.id}/{review.get('id')}",
-    )
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What it takes to read a review."""
+
+    config: LabelConfig
+    names: Mapping[int, str]
+    pushed: Mapping[str, PushedImage]
+    oddities: Oddities
+
+    def review(self, task: ReviewTask, annotation: Mapping[str, Any]) -> Review:
+        """Return a review; a skipped one says nothing of boxes."""
+        results = annotation.get("result") or []
+        skipped = bool(annotation.get("was_cancelled"))
+        regions = [] if skipped else self._regions(results, task, self.oddities)
+        seconds = annotation.get("lead_time")
+        return Review(
+            tool_id=task.source_task,
+            review_id=f"{task.id}/{annotation['id']}",
+            shown={} if skipped else self._shown(task, annotation, regions),
+            regions=tuple(region for region, _ in regions),
+            reviewer=saved_by(annotation, self.names),
+            seconds=float(seconds) if isinstance(seconds, int | float) else None,
+            complete=not skipped and is_complete(results, self.config),
+            offer=str(task.id),
+            saved_at=saved_at(annotation),
+            ground_truth=bool(annotation.get("ground_truth")),
+            skipped=skipped,
+        )
+
+    def _regions(
+        self, results: object, task: ReviewTask, oddities: Oddities
+    ) -> list[tuple[ReviewedRegion, bool]]:
+        """Return the boxes of a `result` list, and whether each comes from a prediction."""
+        image = self.pushed.get(task.source_task)
+        size = image.size if image else None
+        regions = read_regions(results, self.config, task.id, oddities, size)
+        return [(reviewed_region(region, self.config), region.predicted) for region in regions]
+
+    def _shown(
+        self,
+        task: ReviewTask,
+        annotation: Mapping[str, Any],
+        left: Sequence[tuple[ReviewedRegion, bool]],
+    ) -> dict[str, ReviewedRegion]:
+        """Return the boxes as the reviewer was shown them: of the prediction, or as pushed.
+
+        Where the prediction is gone, mined boxes that are left are known to come from one.
+        """
+        image = self.pushed.get(task.source_task)
+        pushed = image.boxes if image else {}
+        prediction = task.prediction_of(annotation)
+        if prediction is None:
+            came = {region.region_id: region for region, predicted in left if predicted}
+            shown = {id: pushed.get(id, region) for id, region in came.items()}
+        else:
+            # A label may have left the config since: then the ledger knows what was shown.
+            offered = _rectangle_ids(prediction.result, self.config)
+            shown = {id: box for id, box in pushed.items() if id in offered}
+            read = self._regions(prediction.result, task, Oddities())
+            shown |= {region.region_id: region for region, _ in read}
+        there = set(result_ids(annotation.get("result") or [], self.config))
+        unreadable = there - {region.region_id for region, _ in left}
+        # What is only compared needs no JSON to be written from.
+        return {id: replace(b, content=()) for id, b in shown.items() if id not in unreadable}
 
 
-def _shown(task: ReviewTask, regions: Sequence[Region]) -> frozenset[str]:
-    """Return the ids of what the reviewer was shown: the prediction, not what they drew.
+def _rectangle_ids(results: Sequence[Any], config: LabelConfig) -> set[str | None]:
+    ids = result_ids(results, config)
+    return {id for result, id in zip(results, ids, strict=True) if is_rectangle(result, config)}
 
-    Where the prediction is gone, mined boxes that are left are known to come from one.
+
+def _by_image(pushed: Sequence[PushedImage]) -> dict[str, PushedImage]:
+    """Return what was pushed by image; an image may be in the list several times."""
+    images: dict[str, PushedImage] = {}
+    for image in pushed:
+        known = images.get(image.tool_id)
+        if known is not None:
+            boxes = {**known.boxes, **image.boxes}
+            image = replace(image, boxes=boxes, size=image.size or known.size)
+        images[image.tool_id] = image
+    return images
+
+
+def read_review_project(connection: Connection, review: int) -> Any:
+    """Return a review project as the SDK has it.
+
+    Raises:
+        PlaceGoneError: when it was deleted.
     """
-    mined = frozenset(region.id for region in regions if region.predicted and region.id)
-    started_from = task.reviewed_prediction
-    return mined | started_from.region_ids if started_from else mined
+    from label_studio_sdk.core.api_error import ApiError
+
+    with connection.request(f"reading review project {review}"):
+        try:
+            return connection.client.projects.get(review)
+        except ApiError as error:
+            gone = error.status_code == httpx.codes.NOT_FOUND and isinstance(error.body, Mapping)
+            # Without its organization, an account gets the same answer for every project.
+            if gone and next(iter(connection.client.projects.list(page_size=1)), None) is not None:
+                raise PlaceGoneError(
+                    f"review project {review} at {connection.url} was deleted; what its reviews "
+                    "said is kept"
+                ) from None
+            raise
+
+
+def _review_config(connection: Connection, review: int, options: ToolOptions) -> LabelConfig:
+    """Return the config that reviews were made with, its labels as they are called now."""
+    project = read_review_project(connection, review)
+    mark = read_mark(project.description)
+    # Labels may have been renamed to ones that only the annotated project has.
+    own = parse_config(
+        project.label_config or "",
+        str(review),
+        replace(options, rename={}),
+        control=mark.control if mark else None,
+    )
+    if mark is None:
+        return own
+    try:
+        return own.in_terms_of(read_config(connection, mark.source, options))
+    except ToolError:  # it was deleted, or its config holds no boxes any more
+        return own

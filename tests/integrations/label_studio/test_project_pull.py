@@ -12,16 +12,21 @@ import pytest
 from sparsedet.annotations import check_images
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,
     upload_images,
 )
+from sparsedet.reviews import ANNOTATION_RULES, AnnotationRule
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.review_project.review_helpers import mode_of
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     PLACE,
     complete_mark,
+    mined_boxes,
     rectangle,
     scene,
 )
@@ -127,14 +132,18 @@ def test_odd_annotations_are_counted_in_one_warning(
     assert [record.getMessage() for record in caplog.records] == [
         f"project {project}: regions not used as they are: dropped 7 (1 marked unsure, "
         "1 no label, 1 no width, "
-        "1 polygon, 1 several labels, 1 unknown label, 1 x is no number), changed 2 "
+        "1 polygon, 1 several labels, 1 unknown label 'bird', 1 x is no number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "
         f"the first in task {second}"
     ]
 
 
 def test_which_annotation_of_a_task_counts(
-    tool: LabelStudioTool, project: int, address: str, tmp_path: Path
+    tool: LabelStudioTool,
+    project: int,
+    address: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = {"image": address}
     ids = import_tasks(
@@ -155,11 +164,116 @@ def test_which_annotation_of_a_task_counts(
     assert newest.id
     where = f"api/tasks/{draft}/drafts"
     tool.connection.post_json(where, annotation(rectangle(id="draft")), "saving a draft")
-    dataset = tool.pull(str(project), tmp_path / "images")
+    with caplog.at_level(logging.WARNING):
+        dataset = tool.pull(str(project), tmp_path / "images")
     boxes = {(box.image_id, box.tool_id) for box in dataset.boxes}
     assert boxes == {(two_people, "new"), (complete, "all")}
     assert [image.id for image in dataset.images if image.exhaustive] == [complete]
     assert skipped in dataset.image_by_id
+    assert [record.getMessage() for record in caplog.records] == [
+        f"project {project}: 1 of 4 tasks have several annotations; taken by [source] "
+        'annotations = "ground-truth-first": 1 newest'
+    ]
+
+
+def test_what_several_people_drew(
+    label_studio: LocalServer,
+    tool: LabelStudioTool,
+    project: int,
+    address: str,
+    tmp_path: Path,
+    colleague: Connection,
+) -> None:
+    """A star counts first, and an annotation without boxes hides nobody's."""
+    (task,) = import_tasks(tool.connection, project, [{"data": {"image": address}}])
+    apart = {**PLACE, "x": 60.0, "rectanglelabels": ["dog"]}
+    here = {**PLACE, "rectanglelabels": ["cat"]}
+    people = [(tool.connection, "a", here), (colleague, "b", here), (tool.connection, "c", apart)]
+    for person, name, value in people:
+        drawn = rectangle(id=name, value=value)
+        person.post_json(f"api/tasks/{task}/annotations/", {"result": [drawn]}, "annotating")
+    colleague.post_json(f"api/tasks/{task}/annotations/", {"result": []}, "annotating")
+
+    def pulled(rule: AnnotationRule) -> set[str | None]:
+        options = ToolOptions(annotations=rule)
+        reader = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
+        return {box.tool_id for box in reader.pull(str(project), tmp_path / "images").boxes}
+
+    before = [pulled(rule) for rule in ANNOTATION_RULES]
+    assert before == [{"c"}, set(), {"b", "c"}, set()]
+    first = min(a.id or 0 for a in tool.connection.client.annotations.list(task))
+    colleague.patch_json(f"api/annotations/{first}/", {"ground_truth": True}, "starring")
+    (empty,) = [a for a in tool.connection.client.annotations.list(task) if not a.result]
+    tool.connection.client.annotations.update(empty.id or 0, result=[])
+    after = [pulled(rule) for rule in ANNOTATION_RULES]
+    assert after == [{"a"}, set(), {"a"}, {"a"}]
+
+
+def relabel(tool: LabelStudioTool, project: int, *changes: tuple[str, str]) -> None:
+    xml = tool.connection.client.projects.get(project).label_config or ""
+    for old, new in changes:
+        assert old in xml
+        xml = xml.replace(old, new)
+    tool.connection.client.projects.update(project, label_config=xml)
+
+
+@pytest.mark.parametrize(
+    ("change", "rename", "name"),
+    [
+        ('value="cat" alias="c"', {}, "cat"),
+        ('value="kitten" alias="cat"', {}, "kitten"),
+        ('value="kitten"', {"cat": "kitten"}, "kitten"),
+        ('value="kitten" alias="k"', {"cat": "k"}, "kitten"),
+    ],
+)
+def test_boxes_are_found_after_their_label_was_changed(
+    label_studio: LocalServer,
+    tool: LabelStudioTool,
+    project: int,
+    address: str,
+    tmp_path: Path,
+    change: str,
+    rename: dict[str, str],
+    name: str,
+) -> None:
+    drawn = annotation(rectangle(id="a"), rectangle("dog", id="b"))
+    import_tasks(tool.connection, project, [{"data": {"image": address}, "annotations": [drawn]}])
+    relabel(tool, project, ('value="cat"', change))
+    options = ToolOptions(rename=rename)
+    reader = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
+    dataset = reader.pull(str(project), tmp_path / "images")
+    names = {category.id: category.name for category in dataset.categories}
+    assert {box.tool_id: names[box.category_id] for box in dataset.boxes} == {"a": name, "b": "dog"}
+    stored = "cat" if "cat" not in name else "c"
+    assert stored in dataset.categories[0].aliases
+
+
+def test_a_pull_that_would_lose_most_boxes_is_refused(
+    label_studio: LocalServer, tool: LabelStudioTool, project: int, address: str, tmp_path: Path
+) -> None:
+    cats = [rectangle(id=f"c{number}") for number in range(3)]
+    drawn = annotation(*cats, rectangle("dog", id="d"), rectangle("cow", id="e"))
+    import_tasks(tool.connection, project, [{"data": {"image": address}, "annotations": [drawn]}])
+    relabel(tool, project, ('value="cat"', 'value="kitten"'))
+    with pytest.raises(ToolError) as caught:
+        tool.pull(str(project), tmp_path / "images")
+    assert str(caught.value) == (
+        f"project {project}: 4 of 5 boxes have labels that its labelling config does not have: "
+        "cat (3), cow (1); say what they are called now in sparsedet.toml, [labels] rename = "
+        '{"cat" = "...", "cow" = "..."} ("" leaves a label out)'
+    )
+    options = ToolOptions(rename={"cat": ""})
+    reader = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
+    boxes = reader.pull(str(project), tmp_path / "images").boxes
+    assert [box.tool_id for box in boxes] == ["d"]
+
+
+def test_a_review_project_is_no_source(tool: LabelStudioTool, pulled: Pulled) -> None:
+    mined = mined_boxes(pulled.dataset)
+    report = mode_of(tool).push(pulled.project, pulled.dataset, mined, model_version="run-1")
+    for read in (tool.summary, lambda number: tool.pull(number, pulled.folder / "other")):
+        with pytest.raises(ToolError, match=f"is the review project of project {pulled.project}"):
+            read(report.review_project)
 
 
 def test_what_a_task_says_of_its_image_is_kept(
@@ -180,7 +294,8 @@ def test_another_control_for_the_complete_mark(
     client.projects.update(project, label_config=xml.replace("sparsedet_complete", "done"))
     task = {"data": {"image": address}, "annotations": [annotation(complete_mark("done"))]}
     import_tasks(tool.connection, project, [task])
-    named = LabelStudioTool(label_studio.url, api_key=label_studio.api_key, complete_control="done")
+    options = ToolOptions(complete_control="done")
+    named = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
     for reader, complete in ((tool, False), (named, True)):
         summary = reader.summary(str(project))
         assert (summary.images, summary.labels) == (1, ("cat", "dog"))

@@ -10,9 +10,10 @@ from sparsedet.integrations.label_studio.regions import (
     Oddities,
     Region,
     is_complete,
-    newest,
     read_regions,
+    reviewed_region,
 )
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio import samples
 from tests.integrations.label_studio.samples import PLACE
 
@@ -73,8 +74,9 @@ def test_score_and_origin_mark_a_models_boxes(more: dict[str, Any], predicted: b
     assert read(rectangle(**more))[0][0].predicted is predicted
 
 
-def test_the_given_size_wins_over_the_regions_own() -> None:
-    regions, _ = read(rectangle(original_width=None), size=(1000, 1000))
+@pytest.mark.parametrize("own", [None, 640])
+def test_the_given_size_wins_over_the_regions_own(own: int | None) -> None:
+    regions, _ = read(rectangle(original_width=own), size=(1000, 1000))
     assert regions[0].xyxy == (100.0, 100.0, 300.0, 300.0)
 
 
@@ -95,8 +97,8 @@ def test_what_marks_no_place_is_not_counted(other: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("odd", "reason"),
     [
-        (rectangle(value=labelled("bird")), "unknown label"),
-        (rectangle(value=labelled(7)), "unknown label"),
+        (rectangle(value=labelled("bird")), "unknown label 'bird'"),
+        (rectangle(value=labelled(7)), "unknown label '7'"),
         (rectangle(value=labelled()), "no label"),
         (rectangle(value=PLACE), "no label"),
         (rectangle(value=labelled("cat", "dog")), "several labels"),
@@ -122,10 +124,63 @@ def test_what_is_dropped(odd: Any, reason: str) -> None:
     assert oddities.first_task == 5
 
 
-def test_a_repeated_id_is_dropped_and_a_missing_one_is_not() -> None:
-    regions, oddities = read(rectangle(), rectangle(), rectangle(id=None), rectangle(id=None))
-    assert [region.id for region in regions] == ["r1", None, None]
-    assert oddities.dropped == {"region id used twice": 1}
+def test_boxes_that_share_an_id_are_boxes_of_their_own() -> None:
+    note = {"id": "r1", "type": "textarea", "from_name": "note", "value": {"text": ["x"]}}
+    there = rectangle(value=labelled("cat", x=30.0))
+    regions, oddities = read(rectangle(), there, note, rectangle(), there, rectangle(id="r2"))
+    ids = [region.id for region in regions]
+    assert (ids[0], ids[4], len({*ids})) == ("r1", "r2", 5)
+    assert regions[0].content == (rectangle(), note)
+    assert [region.content for region in regions[1:4]] == [(there,), (rectangle(),), (there,)]
+    assert not oddities
+    # The same whenever it is read, and none that a box without id may have.
+    assert read(rectangle(id="r2"), rectangle(), there)[0][2].id == ids[1]
+    assert ids[1] != read(rectangle(id=None, value=there["value"]))[0][0].id
+    # A merge may have written the id of a box without one.
+    written = rectangle(id=read(rectangle(id=None))[0][0].id, value=labelled("cat", x=30.0))
+    assert len({region.id for region in read(written, rectangle(id=None))[0]}) == 2
+
+
+def test_a_box_without_id_is_known_by_its_place() -> None:
+    here, there = rectangle(id=None), rectangle(id="", value=labelled("cat", x=30.0))
+    (first,), _ = read(here)
+    ids = [region.id for region in read(rectangle(), there, here, here)[0]]
+    assert ids[0] == "r1"
+    assert ids[2] == first.id
+    assert len({*ids}) == 4
+    # Neither other boxes, nor its label or the image's size, nor noise in its numbers matter.
+    value = {**labelled("cat"), "x": PLACE["x"] + 1e-9, "rotation": None}
+    del value["rotation"]
+    noisy = rectangle(id=None, value=value, original_width=9)
+    assert read(there, noisy, size=(50, 50))[0][1].id == first.id
+    assert read(rectangle(id=None, value=labelled("cat", x=10.01)))[0][0].id != first.id
+
+
+def test_a_box_carries_what_is_noted_on_it() -> None:
+    note = {"id": "r1", "type": "textarea", "from_name": "note", "value": {"text": ["x"]}}
+    other = {**note, "id": "r2"}
+    nameless = {"type": "choices", "from_name": "c", "value": {}}
+    (region, second), _ = read(note, rectangle(), other, nameless, rectangle(id=None))
+    assert region.content == (rectangle(), note)
+    assert reviewed_region(region, CONFIG).content == region.content
+    assert second.content == (rectangle(id=None),)
+
+
+def test_a_label_is_found_by_value_alias_and_former_name() -> None:
+    xml = labelling_config(["cat", "dog"]).replace('"cat"', '"cat" alias="c"')
+    options = ToolOptions(rename={"kitty": "cat", "hound": "dog", "tree": ""})
+    config = parse_config(xml, "7", options)
+    oddities = Oddities()
+    labels = ["cat", "c", "kitty", "hound", "tree", "bird"]
+    results = [rectangle(id=name, value=labelled(name)) for name in labels]
+    found = [
+        reviewed_region(region, config).category
+        for region in read_regions(results, config, 5, oddities)
+    ]
+    assert found == ["cat", "cat", "cat", "dog"]
+    left_out = "label 'tree' left out by [labels] rename"
+    assert oddities.dropped == {"unknown label 'bird'": 1, left_out: 1}
+    assert oddities.unknown_labels == {"bird": 1}
 
 
 @pytest.mark.parametrize("results", [None, "text", 3, {"value": {}}])
@@ -144,7 +199,7 @@ def test_changed_boxes_are_counted_apart_and_the_warning_names_the_first_task() 
     ]:
         list(read_regions([result], CONFIG, task, oddities))
     assert str(oddities) == (
-        "dropped 1 (1 unknown label), changed 2 (1 clipped at the image's edge, "
+        "dropped 1 (1 unknown label 'bird'), changed 2 (1 clipped at the image's edge, "
         "1 rotated, now the upright box around it); the first in task 8"
     )
 
@@ -165,11 +220,14 @@ def test_only_the_explicit_mark_makes_an_image_complete(results: Any, complete: 
     assert is_complete(results, CONFIG) is complete
 
 
-def test_the_annotation_saved_last_counts_and_skipped_ones_do_not() -> None:
-    annotations = [
-        {"id": 1, "updated_at": "2026-01-03T00:00:00Z"},
-        {"id": 2, "updated_at": "2026-01-01T00:00:00Z"},
-        {"id": 3, "updated_at": "2026-01-04T00:00:00Z", "was_cancelled": True},
-    ]
-    assert newest(annotations) == annotations[0]
-    assert newest(annotations[2:]) is None
+def test_the_mark_is_found_by_value_and_alias() -> None:
+    """An alias may have been added since it was set."""
+    config = parse_config(
+        labelling_config(["cat"]).replace(
+            f'"{COMPLETE_CHOICE}"', f'"{COMPLETE_CHOICE}" alias="all"'
+        ),
+        "7",
+    )
+    for text, complete in ((COMPLETE_CHOICE, True), ("all", True), ("", False)):
+        mark = {"from_name": "sparsedet_complete", "value": {"choices": [text]}}
+        assert is_complete([mark], config) is complete

@@ -7,16 +7,12 @@ from typing import Any
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.drafts.draft_push import push_drafts
-from sparsedet.integrations.label_studio.drafts.draft_reviews import read_reviewed_drafts
-from sparsedet.integrations.label_studio.drafts.draft_tasks import MARK
+from sparsedet.integrations.label_studio.drafts.draft_tasks import MARK, OWNER
 from sparsedet.integrations.label_studio.projects import export_tasks
-from sparsedet.tool import PushedImage, PushReport, ReviewedImage
+from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.tool import PlaceReviews, PushedImage, PushMode, PushReport
 from tests.integrations.label_studio.conftest import Pulled
-from tests.integrations.label_studio.samples import (
-    FOUND_BY_MODEL,
-    mined_boxes,
-)
+from tests.integrations.label_studio.samples import DRAWN_BY_PEOPLE, FOUND_BY_MODEL, mined_boxes
 
 IMAGES = 3
 BOXES = IMAGES * len(FOUND_BY_MODEL)
@@ -30,6 +26,11 @@ POLYGON = {
 }
 
 
+def mode_of(tool: LabelStudioTool) -> PushMode:
+    mode: PushMode = tool.push_modes["draft"]
+    return mode
+
+
 def push(
     tool: LabelStudioTool,
     pulled: Pulled,
@@ -38,10 +39,9 @@ def push(
     **options: Any,
 ) -> PushReport:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    report: PushReport = push_drafts(
-        tool.connection, pulled.project, pulled.dataset, boxes, model_version=version, **options
+    return mode_of(tool).push(
+        pulled.project, pulled.dataset, boxes, model_version=version, **options
     )
-    return report
 
 
 def pull_again(tool: LabelStudioTool, pulled: Pulled) -> Pulled:
@@ -72,7 +72,7 @@ def predictions(tool: LabelStudioTool, pulled: Pulled) -> list[dict[str, Any]]:
 
 def by_editor(result: Sequence[Mapping[str, Any]], **moves: float) -> list[dict[str, Any]]:
     """A `result` as the editor sends it: without keys it does not know, boxes moved to `x`."""
-    regions = [{k: v for k, v in region.items() if k != MARK} for region in result]
+    regions = [{k: v for k, v in region.items() if k not in (MARK, OWNER)} for region in result]
     for region in regions:
         name = str(region["id"]).replace("-", "_")
         if name in moves:
@@ -85,9 +85,33 @@ def without(result: Sequence[Mapping[str, Any]], *ids: str) -> list[dict[str, An
     return [dict(region) for region in result if region["id"] not in ids]
 
 
-def save(connection: Connection, annotation: int, result: Sequence[Mapping[str, Any]]) -> None:
-    """Press Update."""
-    connection.client.annotations.update(annotation, result=[dict(region) for region in result])
+def save(
+    connection: Connection,
+    annotation: int,
+    result: Sequence[Mapping[str, Any]],
+    *,
+    shows_draft: bool = True,
+) -> None:
+    """Press Update, in an editor that shows the account's draft if there is one.
+
+    The editor adds the draft's seconds and those since the image was opened.
+    """
+    before = connection.client.annotations.get(annotation)
+    account = connection.client.users.whoami().email
+    found = connection.get_json(f"api/tasks/{before.task}/drafts", {}, "opening")
+    shown = [d for d in found if (d["user"], d["annotation"]) == (account, annotation)]
+    seconds = sum(draft["lead_time"] for draft in shown) if shows_draft else 0.0
+    connection.client.annotations.update(
+        annotation,
+        result=[dict(region) for region in result],
+        lead_time=(before.lead_time or 0.0) + seconds + 2.517,
+    )
+
+
+def star(connection: Connection, annotation: int) -> None:
+    """Mark an annotation as ground truth."""
+    path = f"api/annotations/{annotation}/"
+    connection.patch_json(path, {"ground_truth": True}, "starring")
 
 
 def add_draft(
@@ -99,19 +123,35 @@ def add_draft(
 
 def pushed_images(pulled: Pulled, mined: Sequence[MinedBox] | None = None) -> list[PushedImage]:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
+    names = {category.id: category.name for category in pulled.dataset.categories}
     return [
         PushedImage(
             image.tool_id or "",
             image.tool_version,
-            frozenset(box.region_id for box in boxes if box.image_id == image.id),
+            {
+                box.region_id: ReviewedRegion(box.region_id, names[box.category_id], box.xyxy)
+                for box in boxes
+                if box.image_id == image.id
+            },
+            (image.width, image.height),
         )
         for image in pulled.dataset.images
     ]
 
 
+def place(
+    tool: LabelStudioTool, pulled: Pulled, pushed: Sequence[PushedImage] | None = None
+) -> PlaceReviews:
+    images = pushed_images(pulled) if pushed is None else pushed
+    return mode_of(tool).reviews(pulled.project, images)
+
+
 def reviewed(
     tool: LabelStudioTool, pulled: Pulled, pushed: Sequence[PushedImage] | None = None
-) -> list[ReviewedImage]:
-    images = pushed_images(pulled) if pushed is None else pushed
-    found: list[ReviewedImage] = read_reviewed_drafts(tool.connection, pulled.project, images)
-    return found
+) -> list[Review]:
+    return list(place(tool, pulled, pushed).reviews)
+
+
+def judged(review: Review) -> set[str]:
+    """Ids of the mined boxes that a review judges."""
+    return {id for id in review.shown if id not in DRAWN_BY_PEOPLE}

@@ -7,7 +7,10 @@ import pytest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.drafts.draft_plan import GONE, SEVERAL
 from sparsedet.integrations.label_studio.drafts.draft_push import VIEW_TITLE
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
     BOXES,
@@ -17,10 +20,12 @@ from tests.integrations.label_studio.drafts.draft_helpers import (
     add_draft,
     by_editor,
     drafts,
+    mode_of,
     predictions,
     pull_again,
     push,
     save,
+    star,
     tasks,
 )
 from tests.integrations.label_studio.samples import (
@@ -130,11 +135,11 @@ def test_a_colleagues_draft_on_the_annotation_stops_ours(
     assert "a draft of colleague@example.com" in report.skipped[str(task["id"])]
 
 
-def test_an_image_that_changed_since_the_pull_is_skipped(
+def test_an_image_whose_boxes_changed_since_the_pull_is_skipped(
     tool: LabelStudioTool, pulled: Pulled, colleague: Connection
 ) -> None:
     first, second, third = tasks(tool, pulled)
-    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"])
+    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"][:1])
 
     def annotate_meanwhile(what: str, done: int, total: int) -> None:
         if (what, done) == ("pushing drafts", 0):
@@ -144,6 +149,34 @@ def test_an_image_that_changed_since_the_pull_is_skipped(
     assert (report.images, report.boxes, report.created) == (1, len(FOUND_BY_MODEL), 1)
     assert report.skipped == {str(first["id"]): CHANGED, str(second["id"]): CHANGED}
     assert [draft["task"] for draft in drafts(tool, pulled)] == [third["id"]]
+
+
+def test_a_draft_is_withdrawn_when_somebody_saves_while_it_is_written(
+    tool: LabelStudioTool, pulled: Pulled, colleague: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = tasks(tool, pulled)
+    own = first["annotations"][0]
+    post = tool.connection.post_json
+
+    def save_before(path: str, body: object, what: str) -> object:
+        if f"/annotations/{own['id']}/drafts" in path:
+            save(colleague, own["id"], [*own["result"], POLYGON])
+        return post(path, body, what)
+
+    monkeypatch.setattr(tool.connection, "post_json", save_before)
+    report = push(tool, pulled)
+    assert (report.created, report.skipped) == (IMAGES - 1, {str(first["id"]): CHANGED})
+    assert [draft["task"] for draft in drafts(tool, pulled)] == [task["id"] for task in others]
+
+
+def test_an_annotation_saved_without_a_change_or_starred_is_none(
+    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
+) -> None:
+    first, second, _ = tasks(tool, pulled)
+    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"])
+    star(colleague, second["annotations"][0]["id"])
+    report = push(tool, pulled)
+    assert (report.images, report.skipped) == (IMAGES, {})
 
 
 def test_a_draft_that_is_touched_during_the_push_is_left_alone(
@@ -164,17 +197,99 @@ def test_a_draft_that_is_touched_during_the_push_is_left_alone(
     assert drafts(tool, pulled)[0]["result"] == [POLYGON]
 
 
-def test_the_accounts_own_annotation_comes_before_a_newer_one(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
+def test_a_draft_lies_on_the_annotation_that_a_pull_reads(
+    tool: LabelStudioTool,
+    label_studio: LocalServer,
+    pulled: Pulled,
+    colleague: Connection,
 ) -> None:
     task = tasks(tool, pulled)[0]
-    colleague.client.annotations.create(task["id"], result=[POLYGON])
-    skip = tool.connection.client.annotations.create(task["id"], result=[], was_cancelled=True)
+    own = task["annotations"][0]["id"]
+    newer = colleague.client.annotations.create(
+        task["id"], result=task["annotations"][0]["result"][:1], ground_truth=True
+    )
+    tool.connection.client.annotations.create(task["id"], result=[], was_cancelled=True)
     report = push(tool, pull_again(tool, pulled))
     assert report.created == IMAGES
-    own = task["annotations"][0]["id"]
-    assert own != skip.id
+    assert drafts(tool, pulled)[0]["annotation"] == newer.id != own
+    # The older one is starred now: the draft moves there.
+    star(tool.connection, own)
+    assert push(tool, pull_again(tool, pulled)).created == 1
     assert drafts(tool, pulled)[0]["annotation"] == own
+    assert len(drafts(tool, pulled)) == IMAGES
+
+    path = f"api/annotations/{own}/"
+    tool.connection.patch_json(path, {"ground_truth": False}, "unstarring")
+    union = LabelStudioTool(
+        label_studio.url, ToolOptions(annotations="union"), api_key=label_studio.api_key
+    )
+    report = push(union, pull_again(tool, pulled))
+    assert report.skipped == {str(task["id"]): SEVERAL}
+
+
+def test_stale_drafts_of_ours_are_withdrawn_or_made_again(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    first, second, _ = tasks(tool, pulled)
+    push(tool, pulled)
+    old = drafts(tool, pulled)[:2]
+    for task, draft in zip((first, second), old, strict=True):
+        annotation = task["annotations"][0]
+        # Saved in the moment in which the draft was written: the server deletes earlier ones only.
+        save(tool.connection, annotation["id"], annotation["result"][:1])
+        add_draft(tool.connection, task, draft["result"])
+    assert len(drafts(tool, pulled)) == IMAGES
+    mine = [box for box in mined_boxes(pulled.dataset) if box.region_id.endswith("-1")]
+    report = push(tool, pull_again(tool, pulled), mine)
+    assert (report.created, report.deleted) == (1, 1)
+    renewed, kept = drafts(tool, pulled)
+    assert renewed["task"] == first["id"]
+    assert [r["id"] for r in renewed["result"] if "mined" not in r["id"]] == [
+        first["annotations"][0]["result"][0]["id"]
+    ]
+    assert kept["task"] == tasks(tool, pulled)[2]["id"]
+    # Preparing for a training withdraws them too.
+    save(tool.connection, first["annotations"][0]["id"], [POLYGON])
+    add_draft(tool.connection, first, renewed["result"])
+    mode_of(tool).prepare(pulled.project)
+    assert [draft["task"] for draft in drafts(tool, pulled)] == [kept["task"]]
+
+
+def test_withdrawn_boxes_leave_untouched_drafts(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    push(tool, half_annotated)
+    withdrawn = frozenset({"mined-wrong-1", "mined-wrong-2", "mined-moved-2"})
+    left = [box for box in mined_boxes(half_annotated.dataset) if box.region_id not in withdrawn]
+    dry = push(tool, half_annotated, left, withdrawn=withdrawn, dry_run=True)
+    assert len(drafts(tool, half_annotated)[0]["result"]) == len(DRAWN_BY_PEOPLE) + 4
+    report = push(tool, half_annotated, left, withdrawn=withdrawn)
+    assert replace(report, deleted=0) == replace(dry, deleted=0)
+    assert (report.boxes, report.created, report.deleted) == (5, 2, 1)
+    (draft,) = drafts(tool, half_annotated)
+    assert len(draft["result"]) == len(DRAWN_BY_PEOPLE) + 3
+    (prediction,) = predictions(tool, half_annotated)
+    assert {r["id"] for r in prediction["result"]} == {"mined-orange-2", "mined-parcel-2"}
+    every = frozenset(box.region_id for box in mined_boxes(half_annotated.dataset))
+    report = push(tool, half_annotated, [], withdrawn=every)
+    assert (report.boxes, report.deleted) == (0, 2)
+    assert (drafts(tool, half_annotated), predictions(tool, half_annotated)) == ([], [])
+
+
+def test_images_that_the_project_no_longer_has_are_skipped(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    first = str(tasks(tool, pulled)[0]["id"])
+    tool.connection.client.tasks.delete(first)
+    dry = push(tool, pulled, dry_run=True)
+    assert drafts(tool, pulled) == []
+    report = push(tool, pulled)
+    assert (report.created, report.skipped, report.gone) == (
+        IMAGES - 1,
+        {first: GONE},
+        frozenset({first}),
+    )
+    assert replace(dry, url=report.url) == report
 
 
 def test_a_task_without_annotation_gets_a_prediction(
@@ -196,6 +311,7 @@ def test_a_task_without_annotation_gets_a_prediction(
     assert push(tool, half_annotated, fewer).created == 1
     assert [len(p["result"]) for p in predictions(tool, half_annotated)] == [3]
     assert push(tool, half_annotated, fewer, version="run-2").created == 1
+    assert [p["model_version"] for p in predictions(tool, half_annotated)] == ["run-2"]
     project = tool.connection.client.projects.get(int(half_annotated.project))
     assert project.model_version == "run-2"
 

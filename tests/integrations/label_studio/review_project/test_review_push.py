@@ -16,42 +16,21 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
 )
 from sparsedet.integrations.label_studio.label_config import LabelConfig
 from sparsedet.integrations.label_studio.review_project import review_push
-from sparsedet.integrations.label_studio.review_project.review_push import (
+from sparsedet.integrations.label_studio.review_project.review_setup import (
     VIEW_TITLE,
     check_addresses,
 )
-from sparsedet.tool import PushReport
 from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.review_project.review_helpers import (
+    BOXES,
+    IMAGES,
+    predictions,
+    push,
+    review_projects,
+)
 from tests.integrations.label_studio.samples import DRAWN_BY_PEOPLE, FOUND_BY_MODEL, mined_boxes
 
 pytestmark = pytest.mark.label_studio
-
-IMAGES = 3
-BOXES = IMAGES * len(FOUND_BY_MODEL)
-
-
-def push(
-    tool: LabelStudioTool,
-    pulled: Pulled,
-    mined: list[MinedBox] | None = None,
-    version: str = "run-1",
-) -> PushReport:
-    boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    report: PushReport = tool.push(pulled.project, pulled.dataset, boxes, model_version=version)
-    return report
-
-
-def predictions(tool: LabelStudioTool, report: PushReport) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = tool.connection.get_json(
-        "api/predictions/", {"project": report.review_project}, "counting"
-    )
-    return sorted(found, key=lambda prediction: int(prediction["id"]))
-
-
-def review_projects(tool: LabelStudioTool, pulled: Pulled) -> list[Any]:
-    projects: Any = tool.connection.client.projects.list(page_size=100)
-    mark = f"[sparsedet review of project {pulled.project}]"
-    return [project for project in projects if mark in (project.description or "")]
 
 
 def test_human_and_mined_boxes_stand_in_one_prediction(
@@ -117,9 +96,9 @@ def test_a_second_push_changes_nothing(tool: LabelStudioTool, pulled: Pulled) ->
     [
         ("_import_tasks", False),
         ("_import_tasks", True),
-        ("_import_predictions", False),
+        ("import_predictions", False),
         # The request went through, its answer was lost.
-        ("_import_predictions", True),
+        ("import_predictions", True),
         ("show_predictions", False),
     ],
 )
@@ -173,7 +152,7 @@ def test_a_reviewed_box_is_not_put_up_again_and_a_new_one_gets_a_task(
 ) -> None:
     report = push(tool, pulled)
     reviewed, *others = tool.open_reviews(report.review_project)
-    tool.submit_review(reviewed, reviewed.regions)
+    reviewed.submit(reviewed.regions)
     settled = push(tool, pulled)
     assert (settled.images, settled.created) == (IMAGES - 1, 0)
 
@@ -195,7 +174,7 @@ def test_a_label_added_later_reaches_the_review_project(
     dataset = tool.pull(pulled.project, pulled.folder / "images")
     cup = MinedBox("cup", dataset.images[0].id, 3, (1.0, 1.0, 9.0, 9.0), 0.9, 0.4)
     boxes = [*mined_boxes(dataset), cup]
-    report = tool.push(pulled.project, dataset, boxes, model_version="run-1")
+    report = push(tool, replace(pulled, dataset=dataset), boxes)
     assert report.created == 1
     assert any("cup" in image.scores for image in tool.open_reviews(report.review_project))
 
@@ -237,8 +216,8 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
     no_ids = replace(
         pulled.dataset, images=tuple(replace(i, tool_id=None) for i in pulled.dataset.images)
     )
-    foreign = replace(
-        pulled.dataset, images=tuple(replace(i, tool_id="999999") for i in pulled.dataset.images)
+    no_box_ids = pulled.dataset.with_boxes(
+        replace(box, tool_id=None) for box in pulled.dataset.boxes
     )
     for dataset, boxes, version, message in [
         (pulled.dataset, [], "v", "there are no mined boxes"),
@@ -246,10 +225,10 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
         (pulled.dataset, [mined[0], mined[0]], "v", "is in the list twice"),
         (renamed, mined, "v", r"has no label 'box' \(it has orange, parcel\)"),
         (no_ids, mined, "v", "has no tool_id: only data that was pulled"),
-        (foreign, mined, "v", "has no task 999999; was the data pulled from this project"),
+        (no_box_ids, mined, "v", r"annotation 1 on image .* has no tool_id: pull again"),
     ]:
         with pytest.raises(ToolError, match=message):
-            tool.push(pulled.project, dataset, boxes, model_version=version)
+            push(tool, replace(pulled, dataset=dataset), boxes, version)
     assert review_projects(tool, pulled) == []
 
 
@@ -258,7 +237,7 @@ def test_a_box_that_has_become_an_annotation_is_not_put_up(
 ) -> None:
     mined = mined_boxes(pulled.dataset)[:2]
     accepted = replace(mined[0], region_id="human-orange")
-    report = tool.push(pulled.project, pulled.dataset, [accepted, mined[1]], model_version="v")
+    report = push(tool, pulled, [accepted, mined[1]])
     assert (report.images, report.boxes) == (1, 1)
 
 

@@ -1,280 +1,237 @@
-"""Outcomes from a real server, through the command line as people use it."""
+"""Reading reviews from a real server: whose they are, and what they judged."""
 
-import json
+import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from sparsedet.annotations import read_coco
-from sparsedet.cli.app import app
+from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
-from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
-from sparsedet.ledger import Ledger
-from sparsedet.tool import ReviewedRegion
-from tests.cli.command import sparsedet
+from sparsedet.integrations.label_studio.review_project.review_tasks import read_reviews
+from sparsedet.reviews import Review, decide
+from sparsedet.tool import PlaceReviews, ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
+from tests.integrations.label_studio.merging import Pushed, push, review
+from tests.integrations.label_studio.review_project.review_helpers import mode_of
 from tests.integrations.label_studio.samples import (
     FOUND_BY_MODEL,
+    complete_mark,
     mined_boxes,
-    write_images,
-    write_workspace_mined,
 )
 
 pytestmark = pytest.mark.label_studio
 
-PER_IMAGE = len(FOUND_BY_MODEL)
-
-
-@pytest.fixture(scope="module")
-def env(label_studio: LocalServer) -> dict[str, str]:
-    return {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
-
-
-def make_workspace(tool: LabelStudioTool, folder: Path, title: str, env: dict[str, str]) -> Path:
-    """Pull a fresh project into a workspace, and push mined boxes from there."""
-    drawn = write_images(folder / "source", count=3)
-    project = set_up_project(tool.connection, title, drawn, folder / "source")
-    workspace = folder / "workspace"
-    pulled = run("pull", "--project", project, "-o", workspace, env=env)
-    assert pulled == {
-        "images": 3,
-        "exhaustive": 0,
-        "boxes": 6,
-        "background": 0,
-        "per_class": {"orange": 3, "parcel": 3},
-        "workspace": str(workspace),
-    }
-    mined = write_workspace_mined(read_coco(workspace / "annotations.json"), workspace)
-    pushed = run("push", mined, "--data", workspace, env=env)
-    assert (pushed["created"], pushed["model_version"]) == (3, "run-1")
-    return workspace
-
 
 @pytest.fixture
-def workspace(
-    tool: LabelStudioTool, tmp_path: Path, request: pytest.FixtureRequest, env: dict[str, str]
-) -> Path:
-    """A workspace of the test's own, to review in."""
-    return make_workspace(tool, tmp_path, request.node.name[:40], env)
+def pushed(tool: LabelStudioTool, pulled: Pulled) -> Pushed:
+    return push(tool, pulled, mined_boxes(pulled.dataset))
 
 
-@pytest.fixture(scope="module")
-def untouched(
-    tool: LabelStudioTool, tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]
-) -> Path:
-    """A workspace in which nobody reviews anything."""
-    return make_workspace(tool, tmp_path_factory.mktemp("untouched"), "Untouched", env)
-
-
-def run(*arguments: str | Path, env: dict[str, str]) -> Any:
-    """Run a command in this process, which spares the imports, and return what --json prints."""
-    result = CliRunner().invoke(app, [*map(str, arguments), "--json"], env=env)
-    assert result.exit_code == 0, result.exception
-    return json.loads(result.stdout)
-
-
-def review_project(folder: Path) -> str:
-    return Ledger(folder / "ledger.sqlite", must_exist=True).pushes()[0].review_project
-
-
-def totals(outcomes: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(outcomes[name] for name in ("accepted", "edited", "rejected", "pending"))
-
-
-def test_every_outcome(workspace: Path, tool: LabelStudioTool, env: dict[str, str]) -> None:
-    before = run("review", workspace, env=env)
-    assert totals(before) == (0, 0, 0, 3 * PER_IMAGE)
-
-    first, second, third = tool.open_reviews(review_project(workspace))
-    kept = []
-    for region in first.regions:
-        left, top, right, bottom = region.xyxy
-        if region.region_id.startswith("mined-wrong"):
-            continue
-        if region.region_id.startswith("mined-moved"):
-            kept.append(replace(region, xyxy=(left + 1.5, top, right + 1.5, bottom)))
-        elif region.region_id.startswith("mined-parcel"):
-            kept.append(replace(region, category="orange"))
-        elif region.region_id.startswith("mined-orange"):
-            kept.append(replace(region, xyxy=(left + 0.5, top, right, bottom)))
-        else:
-            kept.append(region)
-    tool.submit_review(first, kept, seconds=12.5)
-    # A skipped task keeps the whole prediction in a cancelled annotation: no review.
-    tool.connection.client.annotations.create(
-        second.task.id,
-        result=[dict(region) for region in second.prediction.result],
-        was_cancelled=True,
-        parent_prediction=second.prediction.id,
+def read(pushed: Pushed, **options: Any) -> PlaceReviews:
+    reviews: PlaceReviews = read_reviews(
+        pushed.tool.connection, pushed.review_project, pushed.images, ToolOptions(**options)
     )
-    # A review from scratch, without having seen the prediction, rejects nothing.
-    tool.connection.client.annotations.create(third.task.id, result=[])
-
-    outcomes = run("review", workspace, "-o", workspace / "out.json", env=env)
-    by_name = {
-        box["region_id"].rpartition("-")[0]: box
-        for box in outcomes["boxes"]
-        if box["image_tool_id"] == first.tool_id
-    }
-    assert {name: box["outcome"] for name, box in by_name.items()} == {
-        "mined-orange": "accepted",  # half a pixel is no edit
-        "mined-parcel": "edited",
-        "mined-moved": "edited",
-        "mined-wrong": "rejected",
-    }
-    assert totals(outcomes) == (1, 2, 1, 2 * PER_IMAGE)
-    assert outcomes["by_category"]["parcel"] == {
-        "accepted": 0,
-        "edited": 1,
-        "rejected": 1,
-        "pending": 4,
-    }
-    assert by_name["mined-parcel"]["final_category"] == "orange"
-    moved = by_name["mined-moved"]
-    assert moved["final_xyxy"] == pytest.approx([471.5, 120, 561.5, 210], abs=1e-3)
-    assert moved["xyxy"] == pytest.approx([470, 120, 560, 210])
-    assert moved["seconds"] == 12.5
-    assert moved["reviewer"] == "admin@example.com"
-    assert by_name["mined-wrong"]["final_xyxy"] is None
-    assert json.loads((workspace / "out.json").read_text()) == outcomes
+    return reviews
 
 
-def test_unsure_boxes_unreadable_ones_and_complete_images(
-    tool: LabelStudioTool, pulled: Pulled
+def only(pushed: Pushed, **options: Any) -> Review:
+    (found,) = read(pushed, **options).reviews
+    return found
+
+
+def mined_ids(image: int) -> set[str]:
+    return {f"{name}-{image + 1}" for name in FOUND_BY_MODEL}
+
+
+def test_a_review_says_what_was_shown_and_what_was_left(
+    tool: LabelStudioTool, pushed: Pushed
 ) -> None:
-    mined = mined_boxes(pulled.dataset)
-    project = tool.push(pulled.project, pulled.dataset, mined, model_version="run-1").review_project
-    first, second, third = tool.open_reviews(project)
-    unsure = {"mined-orange-1", "mined-moved-1"}
-    regions = [replace(region, unsure=region.region_id in unsure) for region in first.regions]
-    moved = next(region for region in regions if region.region_id == "mined-moved-1")
-    regions[regions.index(moved)] = replace(moved, xyxy=(10.0, 10.0, 60.0, 60.0))
-    tool.submit_review(first, regions, complete=True)
-    # The editor lets a reviewer give a box a second label; no box can be made of it.
-    result = [dict(region) for region in second.prediction.result]
-    result[-1]["value"] = {**result[-1]["value"], "rectanglelabels": ["orange", "parcel"]}
-    tool.connection.client.annotations.create(
-        second.task.id, result=result, parent_prediction=second.prediction.id
+    waiting = frozenset(image.tool_id for image in pushed.images)
+    opened = tool.open_reviews(pushed.review_project)
+    offers = frozenset(str(offer.task.id) for offer in opened)
+    assert read(pushed) == PlaceReviews([], waiting, offers)
+    offer = opened[0]
+    unsure = {"mined-orange-1", "human-parcel"}
+    left = [replace(r, unsure=r.region_id in unsure) for r in offer.regions]
+    moved = next(r for r in left if r.region_id == "mined-moved-1")
+    left[left.index(moved)] = replace(moved, xyxy=(10.0, 10.0, 60.0, 60.0))
+    offer.submit([r for r in left if r.region_id != "mined-wrong-1"], seconds=4.5, complete=True)
+    place = read(pushed)
+    assert place.waiting == {image.tool_id for image in pushed.images[1:]}
+    assert place.offers == offers
+    (found,) = place.reviews
+    assert found.tool_id == pushed.images[0].tool_id == offer.tool_id
+    assert (found.reviewer, found.seconds, found.complete) == ("admin@example.com", 4.5, True)
+    assert (found.ground_truth, found.skipped) == (False, False)
+    assert found.offer == str(offer.task.id)
+    assert found.saved_at.endswith("Z")
+    assert set(found.shown) == mined_ids(0) | {"human-orange", "human-parcel"}
+    assert found.shown["mined-moved-1"].xyxy == pytest.approx(FOUND_BY_MODEL["mined-moved"][1])
+    boxes = {region.region_id: region for region in found.regions}
+    assert boxes.keys() == found.shown.keys() - {"mined-wrong-1"}
+    assert {id for id, region in boxes.items() if region.unsure} == unsure
+    assert boxes["mined-moved-1"].xyxy == pytest.approx((10, 10, 60, 60))
+    assert boxes["mined-moved-1"].content[0]["origin"] == "prediction-changed"
+    # The same whenever it is read.
+    assert only(pushed) == found
+
+
+def test_every_reviewers_word_and_skips_are_reported(
+    tool: LabelStudioTool, pushed: Pushed, colleague: Connection
+) -> None:
+    first, second, third = tool.open_reviews(pushed.review_project)
+    first.submit(first.regions)
+    first.by(colleague).submit(first.regions[:1], seconds=3.0)
+    second.by(colleague).skip()
+    place = read(pushed)
+    assert place.waiting == {third.tool_id}
+    ours, theirs, skipped = place.reviews
+    assert (ours.reviewer, theirs.reviewer) == ("admin@example.com", "colleague@example.com")
+    assert ours.offer == theirs.offer
+    assert ours.review_id != theirs.review_id
+    assert (len(ours.regions), len(theirs.regions)) == (len(first.regions), 1)
+    assert ours.shown == theirs.shown
+    assert ours.saved_at < theirs.saved_at
+    assert (skipped.tool_id, skipped.skipped) == (second.tool_id, True)
+    assert not skipped.shown
+    assert not skipped.regions
+    colleague.patch_json(
+        f"api/annotations/{ours.review_id.partition('/')[2]}/", {"ground_truth": True}, "starring"
     )
-
-    complete, other = tool.reviewed(project)
-    assert {region.region_id for region in complete.regions if region.unsure} == unsure
-    assert len(complete.regions) == len(first.regions)
-    assert (complete.complete, other.complete) == (True, False)
-    unreadable = result[-1]["id"]
-    assert unreadable not in {region.region_id for region in other.regions} | other.shown
-    assert other.shown | {unreadable} == second.prediction.region_ids
-    assert tool.open_reviews(project) == [third]
-
-
-def test_a_withdrawn_review_withdraws_its_outcomes(
-    workspace: Path, tool: LabelStudioTool, env: dict[str, str]
-) -> None:
-    project = review_project(workspace)
-    image = tool.open_reviews(project)[0]
-    tool.submit_review(image, image.regions)
-    accepted = run("review", workspace, env=env)
-    assert totals(accepted) == (PER_IMAGE, 0, 0, 2 * PER_IMAGE)
-    (annotation,) = tool.connection.client.annotations.list(image.task.id)
-    assert annotation.id
-    tool.connection.client.annotations.delete(annotation.id)
-    assert totals(run("review", workspace, env=env))[3] == 3 * PER_IMAGE
-
-
-def test_rejections_outlive_deleted_predictions(
-    workspace: Path, tool: LabelStudioTool, env: dict[str, str]
-) -> None:
-    image = tool.open_reviews(review_project(workspace))[0]
-    tool.submit_review(
-        image, [r for r in image.regions if not r.region_id.startswith("mined-wrong")]
-    )
-    expected = (PER_IMAGE - 1, 0, 1, 2 * PER_IMAGE)
-    assert totals(run("review", workspace, env=env)) == expected
-    tool.connection.client.predictions.delete(image.prediction.id)
-    assert totals(run("review", workspace, env=env)) == expected
-
-
-def test_pushing_again_changes_nothing(untouched: Path, env: dict[str, str]) -> None:
-    result = sparsedet("push", untouched / "mined.json", "--data", untouched, "--json", env=env)
-    again = result.json()
-    assert (again["created"], again["new_in_ledger"]) == (0, 0)
-    assert result.err == ""
-
-
-def test_a_lost_ledger_is_filled_by_pushing_again(untouched: Path, env: dict[str, str]) -> None:
-    (untouched / "ledger.sqlite").unlink()
-    again = run("push", untouched / "mined.json", "--data", untouched / "train.json", env=env)
-    assert (again["created"], again["new_in_ledger"]) == (0, 3 * PER_IMAGE)
-    assert again["ledger"] == str(untouched / "ledger.sqlite")
-
-
-def test_the_key_reaches_no_file_and_no_output(
-    workspace: Path, tool: LabelStudioTool, label_studio: LocalServer, env: dict[str, str]
-) -> None:
-    image = tool.open_reviews(review_project(workspace))[0]
-    tool.submit_review(image, image.regions)
-    for arguments in [
-        ("--debug", "pull", "-o", workspace),
-        ("--debug", "push", workspace / "mined.json", "--data", workspace),
-        ("--debug", "review", workspace, "-o", workspace / "reviewed.json"),
-        ("--debug", "pull", "-o", workspace.parent / "other", "--project", "987654"),
-    ]:
-        result = sparsedet(*arguments, env=env)
-        assert label_studio.api_key not in result.out + result.err
-    for path in workspace.rglob("*"):
-        if path.is_file():
-            assert label_studio.api_key.encode() not in path.read_bytes(), path
+    assert [r.ground_truth for r in read(pushed).reviews] == [True, False, False]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "change",
     [
-        (("review", "{empty}"), "no ledger here; `sparsedet push` makes it"),
-        (("pull", "-o", "{empty}"), "which project? Give --project"),
-        (("pull", "-o", "{workspace}", "--project", "1234567"), "holds project"),
-        (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "which project?"),
-        (("push", "{empty}/none.json", "--data", "{workspace}"), "no such file"),
+        {"value": {"rectanglelabels": ["orange", "parcel"]}},
+        {"value": {"rectanglelabels": ["banana"]}},
+        {"value": {"rectanglelabels": []}},
+        {"type": "polygonlabels", "from_name": "outline"},
     ],
 )
-def test_mistakes_are_one_line(
-    untouched: Path, tmp_path: Path, env: dict[str, str], arguments: tuple[str, ...], message: str
+def test_a_box_that_became_unreadable_is_not_judged(
+    tool: LabelStudioTool, pushed: Pushed, change: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    filled = [text.format(workspace=untouched, empty=empty) for text in arguments]
-    assert message in sparsedet(*filled, env=env).error()
+    offer = tool.open_reviews(pushed.review_project)[0]
+    result = [dict(region) for region in offer.prediction.result]
+    odd = result[-1]["id"]
+    result[-1] |= {**change, "value": {**result[-1]["value"], **change.get("value", {})}}
+    tool.connection.client.annotations.create(
+        offer.task.id, result=result, parent_prediction=offer.prediction.id
+    )
+    with caplog.at_level(logging.WARNING):
+        found = only(pushed)
+    assert odd not in {region.region_id for region in found.regions} | found.shown.keys()
+    assert found.shown.keys() | {odd} == offer.prediction.region_ids
+    assert odd not in decide([found], pushed.images[0].boxes).decisions
+    (record,) = caplog.records
+    assert "regions not used as they are: dropped 1" in record.getMessage()
 
 
-def test_for_people_there_is_a_table(untouched: Path, env: dict[str, str]) -> None:
-    result = sparsedet("review", untouched, env=env)
-    assert result.status == 0
-    for word in ("accepted", "rejected", "orange", "parcel", "all"):
-        assert word in result.out
-
-
-def test_what_a_reviewer_draws_is_an_annotation_of_the_next_pull(
-    workspace: Path, tool: LabelStudioTool, env: dict[str, str]
+def test_a_rejection_is_one_even_when_the_label_has_left_the_config(
+    tool: LabelStudioTool, pushed: Pushed
 ) -> None:
-    image = tool.open_reviews(review_project(workspace))[0]
-    drawn = ReviewedRegion("drawn-by-ann", "parcel", (300.0, 300.0, 360.0, 340.0))
-    human = next(region for region in image.regions if region.region_id == "human-orange")
-    left = [region for region in image.regions if region.region_id != "human-parcel"]
-    moved = replace(human, xyxy=(70.0, 230.0, 170.0, 330.0))
-    regions = [moved if region is human else region for region in left]
-    tool.submit_review(image, [*regions, drawn], complete=True)
-    pulled = run("pull", "-o", workspace, env=env)
-    # Two human boxes on each image, one of them deleted, one drawn, the mined ones accepted.
-    assert pulled["boxes"] == 6 - 1 + 1 + PER_IMAGE
-    assert pulled["exhaustive"] == 1
-    dataset = read_coco(workspace / "annotations.json")
-    boxes = {box.tool_id: box for box in dataset.boxes_by_image[int(image.tool_id)]}
-    assert "human-parcel" not in boxes
-    assert boxes["human-orange"].xyxy == pytest.approx(moved.xyxy, abs=1e-3)
-    assert boxes["drawn-by-ann"].xyxy == pytest.approx(drawn.xyxy, abs=1e-3)
-    assert boxes["drawn-by-ann"].origin == "human"
-    without = run("pull", "-o", workspace, "--no-feedback", env=env)
-    assert (without["boxes"], without["exhaustive"]) == (6, 0)
+    review(tool, pushed, 0, mined_parcel=None)
+    client = tool.connection.client
+    for project in (pushed.project, pushed.review_project):
+        xml = client.projects.get(int(project)).label_config or ""
+        client.projects.update(int(project), label_config=xml.replace('"parcel"', '"crate"'))
+    found = only(pushed)
+    assert found.shown["mined-parcel-1"] == pushed.images[0].boxes["mined-parcel-1"]
+    decisions = decide([found], pushed.images[0].boxes).decisions
+    assert decisions["mined-parcel-1"].fate == "deleted"
+    assert "mined-wrong-1" not in decisions  # a parcel too, which nobody touched
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_reviews_are_read_by_what_labels_are_called_now(
+    tool: LabelStudioTool, pushed: Pushed, both: bool
+) -> None:
+    review(tool, pushed, 0)
+    client = tool.connection.client
+    for project in (pushed.project, *([pushed.review_project] if both else [])):
+        xml = client.projects.get(int(project)).label_config or ""
+        xml = xml.replace('value="orange"', 'value="citrus"')
+        xml = xml.replace('value="parcel"', 'value="crate" alias="parcel"')
+        client.projects.update(int(project), label_config=xml)
+    found = only(pushed, rename={"orange": "citrus"})
+    assert len(found.regions) == len(found.shown) == 6
+    for regions in (found.regions, found.shown.values()):
+        names = {region.region_id: region.category for region in regions}
+        assert (names["mined-orange-1"], names["human-parcel"]) == ("citrus", "crate")
+
+
+def test_where_the_prediction_is_gone_mined_boxes_are_known_as_they_were_pushed(
+    tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    offer = tool.open_reviews(pushed.review_project)[0]
+    moved = {"mined_moved": (300.0, 10.0, 360.0, 60.0)}
+    review(tool, pushed, 0, mined_wrong=None, **moved)
+    tool.connection.client.predictions.delete(offer.prediction.id)
+    found = only(pushed)
+    # What was deleted can't be told from what was never there.
+    assert set(found.shown) == {"mined-orange-1", "mined-parcel-1", "mined-moved-1"}
+    pushed_boxes = pushed.images[0].boxes
+    assert found.shown["mined-moved-1"] == pushed_boxes["mined-moved-1"]
+    assert decide([found], pushed_boxes).decisions["mined-moved-1"].origin == "edited"
+
+
+def test_a_review_from_scratch_judges_nothing_but_what_it_holds(
+    tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    offer = tool.open_reviews(pushed.review_project)[0]
+    drawn = {**offer.prediction.result[0], "id": "drawn", "origin": "manual"}
+    tool.connection.client.annotations.create(offer.task.id, result=[drawn])
+    found = only(pushed)
+    assert not found.shown
+    assert [region.region_id for region in found.regions] == ["drawn"]
+
+
+def test_a_pasted_box_lies_where_its_percentages_say(tool: LabelStudioTool, pushed: Pushed) -> None:
+    offer = tool.open_reviews(pushed.review_project)[0]
+    pasted = {**offer.prediction.result[0], "id": "pasted", "original_width": 64}
+    tool.connection.client.annotations.create(offer.task.id, result=[pasted])
+    (region,) = only(pushed).regions
+    assert region.xyxy == pytest.approx((60.0, 230.0, 160.0, 330.0))
+    # Nothing but the region itself speaks of images that the ledger does not know.
+    (unknown,) = read(replace(pushed, images=())).reviews
+    assert unknown.regions[0].xyxy == pytest.approx((6.0, 230.0, 16.0, 330.0))
+    assert unknown.tool_id == offer.tool_id
+
+
+def test_the_mark_may_have_been_set_under_the_usual_name_before_another_was_named(
+    tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    offer = tool.open_reviews(pushed.review_project)[0]
+    tool.connection.client.annotations.create(offer.task.id, result=[complete_mark()])
+    assert only(pushed).complete
+    assert only(pushed, complete_control="done").complete
+
+
+def test_a_deleted_review_project_is_gone_and_others_errors_are_not(
+    label_studio: LocalServer, tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    tool.connection.client.projects.delete(int(pushed.review_project))
+    with pytest.raises(PlaceGoneError, match=f"review project {pushed.review_project} .* deleted"):
+        mode_of(tool).reviews(pushed.review_project, pushed.images)
+    with pytest.raises(PlaceGoneError):
+        mode_of(tool).rename_images(pushed.review_project, {pushed.images[0].tool_id: "4711"})
+    with pytest.raises(ToolError) as caught:
+        mode_of(tool).reviews("no number", pushed.images)
+    assert not isinstance(caught.value, PlaceGoneError)
+
+
+def test_a_deleted_task_is_not_waiting(tool: LabelStudioTool, pushed: Pushed) -> None:
+    first = tool.open_reviews(pushed.review_project)[0]
+    tool.connection.client.tasks.delete(str(first.task.id))
+    assert read(pushed).waiting == {image.tool_id for image in pushed.images[1:]}
+
+
+def test_reviews_outlive_their_annotated_project(tool: LabelStudioTool, pushed: Pushed) -> None:
+    review(tool, pushed, 0)
+    tool.connection.client.projects.delete(int(pushed.project))
+    assert len(only(pushed).regions) == 6

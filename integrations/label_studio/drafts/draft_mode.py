@@ -1,0 +1,254 @@
+"""The push mode `draft`: mined boxes are reviewed on the annotations themselves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import (
+    ModeName,
+    PlaceReviews,
+    Progress,
+    PushedImage,
+    PushReport,
+    ToolOptions,
+    UndoReport,
+    no_progress,
+)
+
+from ..connection import Connection, project_number
+from ..marks import draft_mark, foreign_workspace, other_mode
+from ..predictions import (
+    StoredPrediction,
+    build_predictions,
+    check_push,
+    read_predictions,
+)
+from ..review_project.review_setup import (
+    SourceProject,
+    check_claims,
+    claim,
+    find_reviews,
+    open_boxes,
+    read_source,
+)
+from ..review_project.review_undo import undo_review
+from ..views import find_view
+from .draft_plan import GONE, DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
+from .draft_push import (
+    VIEW_TITLE,
+    apply_replacements,
+    delete_drafts,
+    other_model,
+    show_drafts,
+    write_drafts,
+)
+from .draft_reviews import read_draft_reviews
+from .draft_tasks import DraftTask, read_account, read_draft_tasks
+from .draft_undo import undo_drafts, what_is_up
+
+
+class DraftMode:
+    """The `PushMode` of drafts, which only the account of the API key sees.
+
+    Args:
+        connection: its account is the reviewer.
+        options: how projects are read, and on whose behalf.
+    """
+
+    name: ModeName = "draft"
+    writes_source = True
+
+    def __init__(self, connection: Connection, options: ToolOptions) -> None:
+        self._connection = connection
+        self._options = options
+
+    def prepare(self, project: str, *, take_over: bool = False) -> None:
+        """Withdraw our own drafts that show what an annotation no longer holds."""
+        connection, owner = self._connection, self._options.owner
+        source = read_source(connection, project_number(project), self._options)
+        control = source.config.control
+        if take_over:
+            ours = draft_mark(control, owner)
+            undo_drafts(
+                connection,
+                source.number,
+                None,
+                dry_run=False,
+                progress=no_progress,
+                owners=lambda mark: ours is not None and mark not in (None, ours),
+            )
+            for review in find_reviews(connection, source.number, control):
+                undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
+                claim(connection, review, control, owner)
+        state = self._read(source)
+        plan = plan_drafts({}, {}, state.tasks, self._rules(source, frozenset()))
+        delete_drafts(connection, plan.delete, no_progress)
+
+    def push(
+        self,
+        project: str,
+        dataset: Dataset,
+        mined: Sequence[MinedBox],
+        *,
+        model_version: str,
+        withdrawn: frozenset[str] = frozenset(),
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PushReport:
+        """Put mined boxes up for review as drafts.
+
+        A box that is in the annotation already is left out. A task without annotation gets a
+        prediction, which the project is set to show. Where the project shows the predictions of
+        another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
+        since the pull, and tasks with a draft of a person.
+        """
+        connection, number = self._connection, project_number(project)
+        check_push(mined, withdrawn, model_version)
+        source = read_source(connection, number, self._options)
+        settled = {box.tool_id for box in dataset.boxes} | withdrawn
+        left = [box for box in mined if box.region_id not in settled]
+        wanted = {
+            image.source_task: image
+            for image in build_predictions(dataset.with_boxes(()), left, source.config)
+        }
+        progress("reading the annotations", 0, 1)
+        state = self._read(source)
+        progress("reading the annotations", 1, 1)
+        rules = self._rules(source, withdrawn)
+        plan = plan_drafts(wanted, _pulled(dataset), state.tasks, rules)
+        shown = other_model(connection, number, state.stored, model_version)
+        if shown is not None:
+            plan.skipped |= shown.skip(plan.unannotated)
+            plan.unannotated = []
+        predictions = plan_predictions(
+            plan.unannotated, state.tasks, state.stored, rules, None if shown else model_version
+        )
+        deleted = len(plan.delete)
+        late: Mapping[str, str] = {}
+        if not dry_run:
+            deleted = delete_drafts(connection, plan.delete, progress)
+            late = write_drafts(connection, plan.write, progress)
+            apply_replacements(connection, number, list(predictions.values()), progress)
+            is_shown = shown is None and any(
+                change.left == model_version for change in predictions.values()
+            )
+            if is_shown or plan.up.keys() - late.keys():
+                show_drafts(connection, number, model_version, predictions=is_shown)
+        changed = {str(draft.task) for draft in plan.write} & plan.up.keys()
+        changed |= {
+            image.source_task
+            for image in plan.unannotated
+            if predictions[image.source_task].new is not None
+        }
+        return self._report(
+            project,
+            plan,
+            late,
+            model_version=model_version,
+            created=len(changed - late.keys()),
+            deleted=deleted + sum(len(change.outdated) for change in predictions.values()),
+        )
+
+    def reviews(
+        self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
+    ) -> PlaceReviews:
+        """Read what people made of the drafts; see `draft_reviews.read_draft_reviews`."""
+        return read_draft_reviews(self._connection, review_project, pushed, self._options, progress)
+
+    def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
+        """Do nothing: what is up lies on the tasks themselves."""
+
+    def undo(
+        self,
+        project: str,
+        review_project: str,
+        region_ids: frozenset[str],
+        *,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> UndoReport:
+        """Take boxes back; see `draft_undo.undo_drafts`."""
+        number = project_number(review_project)
+        return undo_drafts(self._connection, number, region_ids, dry_run=dry_run, progress=progress)
+
+    def _rules(self, source: SourceProject, withdrawn: frozenset[str]) -> DraftRules:
+        return DraftRules(
+            account=read_account(self._connection),
+            config=source.config,
+            annotations=self._options.annotations,
+            owner=draft_mark(source.config.control, self._options.owner),
+            withdrawn=withdrawn,
+        )
+
+    def _read(self, source: SourceProject) -> "_State":
+        """Read what the project holds, when nobody else works on it.
+
+        Raises:
+            ToolError: when another workspace or push mode does.
+        """
+        connection, owner = self._connection, self._options.owner
+        control = source.config.control
+        reviews = find_reviews(connection, source.number, control)
+        check_claims(connection, reviews, owner)
+        for review in reviews:
+            if boxes := open_boxes(connection, review.number):
+                place = f"in the review project {connection.url}/projects/{review.number}"
+                raise other_mode(place, boxes)
+        tasks = read_draft_tasks(connection, source.number)
+        stored = read_predictions(connection, source.number)
+        up = what_is_up(tasks.values(), stored, draft_mark(control, owner), None)
+        if up.foreign:
+            raise foreign_workspace(f"draft mode in project {source.number}", up.foreign)
+        return _State(tasks, stored)
+
+    def _report(
+        self,
+        project: str,
+        plan: DraftPlan,
+        late: Mapping[str, str],
+        *,
+        model_version: str,
+        created: int,
+        deleted: int,
+    ) -> PushReport:
+        up = {task: boxes for task, boxes in plan.up.items() if task not in late}
+        up |= {image.source_task: len(image.mined) for image in plan.unannotated}
+        url = f"{self._connection.url}/projects/{project}/data"
+        view = find_view(self._connection, project_number(project), VIEW_TITLE) if up else None
+        return PushReport(
+            review_project=project,
+            url=url if view is None else f"{url}?tab={view}",
+            model_version=model_version,
+            images=len(up),
+            boxes=sum(up.values()),
+            created=created,
+            deleted=deleted,
+            skipped={**plan.skipped, **late},
+            gone=frozenset(task for task, reason in plan.skipped.items() if reason == GONE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the annotated project holds."""
+
+    tasks: Mapping[str, DraftTask]
+    stored: Mapping[int, Sequence[StoredPrediction]]
+
+
+def _pulled(dataset: Dataset) -> dict[str, PulledImage]:
+    """Return the images of a dataset by tool id."""
+    names = {category.id: category.name for category in dataset.categories}
+    return {
+        image.tool_id: PulledImage(
+            image,
+            [
+                ReviewedRegion(box.tool_id or "", names[box.category_id], box.xyxy)
+                for box in dataset.boxes_by_image[image.id]
+            ],
+        )
+        for image in dataset.images
+        if image.tool_id is not None
+    }

@@ -1,0 +1,93 @@
+"""Marks that say which workspace reviews what, so that two don't work on a project unaware.
+
+A review project carries its mark in its description, `[sparsedet review of project 3: control=label
+workspace=ab12]`; title and the rest of the description are people's. In draft mode every mined
+region of an untouched draft or prediction carries one: it lasts exactly as long as what it
+protects, while a view's own data does not survive that somebody changes the view.
+"""
+
+import re
+from dataclasses import dataclass
+
+from sparsedet.errors import ToolError
+
+from .connection import Connection
+
+_MARK = re.compile(
+    r"\[sparsedet review of project (?P<source>\d+)"
+    r"(?:: control=(?P<control>.*?)(?: workspace=(?P<workspace>\S+))?)?\]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a review project is for."""
+
+    source: int
+    """Number of the annotated project."""
+    control: str | None = None
+    """The RectangleLabels control of the boxes; None in marks that name none."""
+    workspace: str | None = None
+    """`ToolOptions.owner` of the workspace that pushes; None: nobody claims it."""
+
+    def __str__(self) -> str:
+        control = f": control={self.control}" if self.control else ""
+        workspace = f" workspace={self.workspace}" if control and self.workspace else ""
+        return f"[sparsedet review of project {self.source}{control}{workspace}]"
+
+    def is_for(self, source: int, control: str) -> bool:
+        """Whether boxes of this control of the project are reviewed there."""
+        return self.source == source and self.control in (None, control)
+
+    def is_foreign(self, owner: str | None) -> bool:
+        """Whether another workspace claims it; without an owner, no claim is respected."""
+        return owner is not None and self.workspace not in (None, owner)
+
+
+def read_mark(description: str | None) -> Mark | None:
+    """Return the mark in a project's description; None: it is no review project of ours."""
+    found = _MARK.search(description or "")
+    if found is None:
+        return None
+    return Mark(int(found["source"]), found["control"], found["workspace"])
+
+
+def with_mark(description: str, mark: Mark) -> str:
+    """Return a description with its mark replaced, or one added."""
+    if _MARK.search(description):
+        return _MARK.sub(lambda _: str(mark), description, count=1)
+    return f"{description} {mark}".strip()
+
+
+def check_source(connection: Connection, project: int, description: str | None) -> None:
+    """Check that a project is not itself a review project of ours.
+
+    Raises:
+        ToolError: naming the project that it belongs to.
+    """
+    if mark := read_mark(description):
+        raise ToolError(
+            f"project {project} is the review project of project {mark.source}: its boxes are "
+            f"reviewed there, not annotated; use {connection.url}/projects/{mark.source}"
+        )
+
+
+def draft_mark(control: str, owner: str | None) -> str | None:
+    """Return what mined regions of drafts say of their workspace; None without an owner."""
+    return None if owner is None else f"control={control} workspace={owner}"
+
+
+def foreign_workspace(place: str, workspace: str) -> ToolError:
+    """Return the error for a place that another workspace works on."""
+    return ToolError(
+        f"{place} belongs to another workspace ({workspace}); continue in that one, or take the "
+        "project over with --take-over, which takes back what it has up for review"
+    )
+
+
+def other_mode(place: str, boxes: int) -> ToolError:
+    """Return the error for boxes that are up for review in the other push mode."""
+    return ToolError(
+        f"{boxes} mined boxes are up for review {place}: review them there first, or take them "
+        "back with --take-over"
+    )

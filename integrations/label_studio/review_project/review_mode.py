@@ -1,0 +1,158 @@
+"""The push mode `review-project`: mined boxes are reviewed in a project of their own."""
+
+from collections.abc import Mapping, Sequence
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.errors import PlaceGoneError
+from sparsedet.tool import (
+    ModeName,
+    PlaceReviews,
+    Progress,
+    PushedImage,
+    PushReport,
+    ToolOptions,
+    UndoReport,
+    no_progress,
+)
+
+from ..connection import Connection, project_number
+from ..drafts.draft_undo import drafts_up, undo_drafts
+from ..marks import draft_mark, foreign_workspace, other_mode
+from ..predictions import build_predictions, check_push
+from .review_plan import plan_push
+from .review_push import push_report, push_to_review, source_data
+from .review_setup import (
+    ReviewProject,
+    SourceProject,
+    check_claims,
+    claim,
+    find_reviews,
+    read_source,
+    set_up_review,
+)
+from .review_tasks import (
+    SOURCE_TASK_KEY,
+    read_review_tasks,
+    read_reviews,
+)
+from .review_undo import undo_review
+
+
+class ReviewProjectMode:
+    """The `PushMode` of a review project, which any number of people can review in.
+
+    Args:
+        connection: to the server.
+        options: how projects are read, and on whose behalf.
+    """
+
+    name: ModeName = "review-project"
+    writes_source = False
+
+    def __init__(self, connection: Connection, options: ToolOptions) -> None:
+        self._connection = connection
+        self._options = options
+
+    def prepare(self, project: str, *, take_over: bool = False) -> None:
+        """Find or make the review project, and give it the annotated project's labels."""
+        source = read_source(self._connection, project_number(project), self._options)
+        if take_over:
+            self._take_over(source)
+        set_up_review(self._connection, source, self._reviews_of(source), self._options.owner)
+
+    def push(
+        self,
+        project: str,
+        dataset: Dataset,
+        mined: Sequence[MinedBox],
+        *,
+        model_version: str,
+        withdrawn: frozenset[str] = frozenset(),
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PushReport:
+        """Put mined boxes up for review; see `review_push.push_to_review`."""
+        connection, number = self._connection, project_number(project)
+        check_push(mined, withdrawn, model_version)
+        source = read_source(connection, number, self._options)
+        wanted = build_predictions(
+            dataset, [box for box in mined if box.region_id not in withdrawn], source.config
+        )
+        data = source_data(connection, number, wanted)
+        reviews = self._reviews_of(source)
+        if dry_run:
+            review = reviews[0].number if reviews else None
+            tasks = [] if review is None else read_review_tasks(connection, review)
+            there = [image for image in wanted if image.source_task in data]
+            plan = plan_push(there, tasks, withdrawn, model_version)
+            return push_report(connection, review, plan, wanted, data.keys(), model_version)
+        return push_to_review(
+            connection,
+            set_up_review(connection, source, reviews, self._options.owner),
+            wanted,
+            data,
+            data_key=source.config.data_key,
+            model_version=model_version,
+            withdrawn=withdrawn,
+            progress=progress,
+        )
+
+    def reviews(
+        self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
+    ) -> PlaceReviews:
+        """Read every review; see `review_tasks.read_reviews`."""
+        return read_reviews(self._connection, review_project, pushed, self._options, progress)
+
+    def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
+        """Have review tasks name the new ids of the tasks that they copy."""
+        for task in read_review_tasks(self._connection, project_number(review_project)):
+            if task.source_task in images:
+                data = {**task.data, SOURCE_TASK_KEY: int(images[task.source_task])}
+                what = f"noting the new number of a copied task in review task {task.id}"
+                self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+
+    def undo(
+        self,
+        project: str,
+        review_project: str,
+        region_ids: frozenset[str],
+        *,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> UndoReport:
+        """Take boxes back; see `review_undo.undo_review`."""
+        number = project_number(review_project)
+        try:
+            return undo_review(
+                self._connection, number, region_ids, dry_run=dry_run, progress=progress
+            )
+        except PlaceGoneError:
+            return UndoReport(region_ids=region_ids)
+
+    def _reviews_of(self, source: SourceProject) -> list[ReviewProject]:
+        """Return the review projects of the annotated one, when nobody else works on it.
+
+        Raises:
+            ToolError: when another workspace or push mode does.
+        """
+        connection, owner = self._connection, self._options.owner
+        reviews = find_reviews(connection, source.number, source.config.control)
+        check_claims(connection, reviews, owner)
+        control = source.config.control
+        up = drafts_up(connection, source.number, draft_mark(control, owner), control)
+        if up.foreign:
+            raise foreign_workspace(f"draft mode in project {source.number}", up.foreign)
+        if up.boxes:
+            raise other_mode(f"as drafts in project {source.number}", up.boxes)
+        return reviews
+
+    def _take_over(self, source: SourceProject) -> None:
+        """Take back what other workspaces and draft mode have up, and claim the review project."""
+        connection, owner = self._connection, self._options.owner
+        undo_drafts(connection, source.number, None, dry_run=False, progress=no_progress)
+        reviews = find_reviews(connection, source.number, source.config.control)
+        for review in reviews:
+            if review.mark.is_foreign(owner):
+                undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
+                claim(connection, review, source.config.control, owner)

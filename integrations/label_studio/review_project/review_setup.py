@@ -1,0 +1,240 @@
+"""The review project of an annotated one: found or made, claimed, and kept to its labels."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sparsedet.errors import ToolError
+from sparsedet.tool import ToolOptions
+
+from ..connection import WRITE, Connection
+from ..label_config import LabelConfig, parse_config
+from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
+from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
+from .config_union import config_union
+from .review_tasks import SOURCE_TASK_KEY, read_review_tasks
+
+logger = logging.getLogger(__name__)
+
+VIEW_TITLE = "By model score"
+_TITLE_SUFFIX = " - sparsedet review"
+_MAX_TITLE = 50
+_DESCRIPTION = (
+    "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, Submit."
+)
+INSTRUCTIONS = (
+    "Boxes with a score are a model's: delete the wrong ones, correct the others, leave the right "
+    "ones, and Submit. Boxes of a skipped task stay undecided, to be reviewed another time; a box "
+    "hidden with the eye icon counts as kept."
+)
+_STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
+"""URI schemes that Label Studio resolves through a storage of the project that the task is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProject:
+    """The annotated project, as a review project copies it."""
+
+    number: int
+    title: str
+    config: LabelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewProject:
+    """A review project as it is found."""
+
+    number: int
+    mark: Mark
+    description: str
+    label_config: str
+    instruction: str
+
+
+def read_source(connection: Connection, number: int, options: ToolOptions) -> SourceProject:
+    """Read the annotated project.
+
+    Raises:
+        ToolError: when it is itself a review project, or see `parse_config`.
+    """
+    with connection.request(f"reading project {number}"):
+        project = connection.client.projects.get(number)
+    check_source(connection, number, project.description)
+    xml = project.label_config or ""
+    config = parse_config(xml, str(number), options)
+    return SourceProject(number, project.title or f"Project {number}", config)
+
+
+def find_reviews(connection: Connection, source: int, control: str) -> list[ReviewProject]:
+    """Return the review projects of a control of the annotated project, oldest first.
+
+    There is more than one only when a request to make it was delivered late.
+    """
+    with connection.request(f"looking for the review project of project {source}"):
+        projects: Iterable[Any] = connection.client.projects.list(page_size=100)
+        found = [
+            ReviewProject(
+                int(project.id),
+                mark,
+                project.description or "",
+                project.label_config or "",
+                project.expert_instruction or "",
+            )
+            for project in projects
+            if (mark := read_mark(project.description)) and mark.is_for(source, control)
+        ]
+    return sorted(found, key=lambda review: review.number)
+
+
+def check_claims(
+    connection: Connection, reviews: Iterable[ReviewProject], owner: str | None
+) -> None:
+    """Check that no other workspace works in the review projects.
+
+    Raises:
+        ToolError: naming the first in which one does.
+    """
+    for review in reviews:
+        if review.mark.is_foreign(owner):
+            place = f"the review project {connection.url}/projects/{review.number}"
+            raise foreign_workspace(place, str(review.mark.workspace))
+
+
+def open_boxes(connection: Connection, review: int) -> int:
+    """Return how many mined boxes wait on open tasks of a review project."""
+    return len(
+        {
+            id
+            for task in read_review_tasks(connection, review)
+            if task.is_open
+            for prediction in task.predictions
+            if not prediction.by_backend
+            for id in prediction.mined_ids
+        }
+    )
+
+
+def set_up_review(
+    connection: Connection,
+    source: SourceProject,
+    reviews: Iterable[ReviewProject],
+    owner: str | None,
+) -> int:
+    """Return the review project of the annotated one, made when there is none, ready for a push.
+
+    Its mark becomes that of this workspace, and it gets the annotated project's labelling config.
+    """
+    control = source.config.control
+    review = next(iter(reviews), None)
+    if review is None:
+        return _create(connection, source, Mark(source.number, control, owner))
+    claim(connection, review, control, owner)
+    _carry_config(connection, source, review)
+    return review.number
+
+
+def claim(connection: Connection, review: ReviewProject, control: str, owner: str | None) -> None:
+    """Set this workspace's mark, and say in the project what reviewers do where nothing says it."""
+    changes: dict[str, Any] = {}
+    mark = Mark(review.mark.source, control, owner or review.mark.workspace)
+    if mark != review.mark:
+        changes["description"] = with_mark(review.description, mark)
+    if not review.instruction:
+        changes |= {"expert_instruction": INSTRUCTIONS, "show_instruction": True}
+    if changes:
+        with connection.request(f"setting up review project {review.number}"):
+            connection.client.projects.update(review.number, **changes)
+
+
+def check_addresses(connection: Connection, review: int, addresses: Iterable[str]) -> None:
+    """Check that images can resolve in the review project.
+
+    Raises:
+        ToolError: when they lie in a cloud storage that only the annotated project is connected to.
+    """
+    schemes = {urlsplit(address).scheme for address in addresses} & set(_STORAGES)
+    for scheme in sorted(schemes):
+        with connection.request(f"listing the storages of review project {review}"):
+            storages = getattr(connection.client.import_storage, _STORAGES[scheme])
+            connected = storages.list(project=review)
+        if not connected:
+            raise ToolError(
+                f"the images are {scheme}:// addresses, which Label Studio resolves through the "
+                "storages of the project that shows them: connect the storage to "
+                f"{connection.url}/projects/{review}/settings/storage (no sync needed), push again"
+            )
+
+
+def show_predictions(connection: Connection, review: int, model_version: str) -> None:
+    """Pre-fill tasks with the predictions of `model_version`, and offer a view ordered by score."""
+    show_version(connection, review, model_version)
+    hidden = [*HIDDEN_COLUMNS, f"tasks:data.{SOURCE_TASK_KEY}"]
+    settings = {
+        "ordering": ["-tasks:predictions_score"],
+        "hiddenColumns": {"explore": hidden, "labeling": hidden},
+    }
+    find_or_add_view(connection, review, VIEW_TITLE, settings)
+
+
+def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
+    title = source.title[: _MAX_TITLE - len(_TITLE_SUFFIX)] + _TITLE_SUFFIX
+    url = f"{connection.url}/projects/{source.number}"
+    with connection.request(f"making the review project of project {source.number}"):
+        created = connection.client.projects.create(
+            title=title,
+            description=with_mark(_DESCRIPTION.format(url), mark),
+            label_config=source.config.xml,
+            expert_instruction=INSTRUCTIONS,
+            show_instruction=True,
+            request_options=WRITE,
+        )
+    if created.id is None:
+        raise ToolError("Label Studio made a review project without giving its number")
+    return created.id
+
+
+def _carry_config(connection: Connection, source: SourceProject, review: ReviewProject) -> None:
+    """Give the review project the annotated project's labelling config.
+
+    The server refuses a config that lacks a control which annotations use: then what is missing
+    stays.
+
+    Raises:
+        ToolError: when it refuses that, too.
+    """
+    if review.label_config == source.config.xml:
+        return
+    refused = _try_config(connection, review.number, source.config.xml)
+    if not refused:
+        return
+    union = config_union(source.config.xml, review.label_config)
+    if union == review.label_config:
+        return
+    if refused := _try_config(connection, review.number, union):
+        raise ToolError(
+            f"the labels of project {source.number} can't be carried over to its review project "
+            f"{connection.url}/projects/{review.number}, whose reviews use others: {refused}; "
+            "change the labels back, or merge its reviews and delete it"
+        )
+    logger.warning(
+        "review project %d keeps controls that project %d no longer has: its reviews use them",
+        review.number,
+        source.number,
+    )
+
+
+def _try_config(connection: Connection, review: int, xml: str) -> str:
+    """Set a labelling config; return why the server refuses it, or nothing."""
+    from label_studio_sdk.core.api_error import ApiError
+
+    with connection.request(f"carrying the labels over to review project {review}"):
+        try:
+            connection.client.projects.update(review, label_config=xml)
+        except ApiError as error:
+            if error.status_code != 400 or not isinstance(error.body, dict):
+                raise
+            said = error.body.get("validation_errors") or error.body.get("detail")
+            return " ".join(str(said).split()) or "no reason given"
+    return ""

@@ -1,0 +1,103 @@
+"""How a project shows tasks to reviewers: its views, and the predictions it pre-fills them with."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .connection import Connection
+
+HIDDEN_COLUMNS = [
+    "tasks:inner_id",
+    "tasks:annotations_results",
+    "tasks:annotations_ids",
+    "tasks:predictions_results",
+    "tasks:avg_lead_time",
+    "tasks:draft_exists",
+    "tasks:file_upload",
+    "tasks:storage_filename",
+    "tasks:created_at",
+    "tasks:updated_at",
+    "tasks:updated_by",
+]
+"""A view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
+
+_DEFAULT_TITLE = "Default"
+
+
+def show_version(connection: Connection, project: int, model_version: str) -> None:
+    """Pre-fill tasks with the predictions of `model_version`.
+
+    Nothing shows in the label stream without both settings; the version must exist by then.
+    """
+    with connection.request(f"setting up project {project}"):
+        known = connection.client.projects.get(project)
+        if known.model_version != model_version or not known.show_collab_predictions:
+            connection.client.projects.update(
+                project, model_version=model_version, show_collab_predictions=True
+            )
+
+
+def find_or_add_view(
+    connection: Connection,
+    project: int,
+    title: str,
+    settings: Mapping[str, Any],
+    *,
+    keep_default: bool = False,
+) -> int:
+    """Return the id of the project's view of this title, made when there is none.
+
+    Args:
+        connection: to the server.
+        project: the project's number.
+        title: what the view is known by; whatever people changed in it stays.
+        settings: `ordering`, `filters` and the like of a new view.
+        keep_default: keep the project's list of all tasks. Label Studio shows it by itself only as
+            long as a project has no view at all.
+    """
+    titles = _titles(connection, project)
+    if title in titles:
+        return titles[title]
+    if keep_default and not titles:
+        _add(connection, project, _DEFAULT_TITLE, {})
+    return _add(connection, project, title, settings)
+
+
+def hide_versions(connection: Connection, project: int, versions: Collection[str]) -> None:
+    """Have a project pre-fill tasks with no predictions, if it shows one of these versions.
+
+    Before its predictions are deleted: a name without predictions would be asked of a backend.
+    """
+    with connection.request(f"setting up project {project}"):
+        if connection.client.projects.get(project).model_version in versions:
+            connection.client.projects.update(project, model_version="")
+
+
+def remove_view(connection: Connection, project: int, title: str, *, dry_run: bool) -> int:
+    """Delete the project's view of this title; return how many there were."""
+    view = _titles(connection, project).get(title)
+    if view is None:
+        return 0
+    if not dry_run:
+        connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
+    return 1
+
+
+def find_view(connection: Connection, project: int, title: str) -> int | None:
+    """Return the id of the project's view of this title; None when there is none."""
+    return _titles(connection, project).get(title)
+
+
+def _titles(connection: Connection, project: int) -> dict[str, int]:
+    with connection.request(f"listing the views of project {project}"):
+        return {
+            str(view.data.get("title")): int(view.id)
+            for view in connection.client.views.list(project=project)
+            if isinstance(view.data, Mapping)
+        }
+
+
+def _add(connection: Connection, project: int, title: str, settings: Mapping[str, Any]) -> int:
+    view = {"title": title, "type": "list", "target": "tasks", **settings}
+    body = {"project": project, "data": view}
+    answer = connection.post_json("api/dm/views/", body, f"adding a view to project {project}")
+    return int(answer["id"])

@@ -1,4 +1,4 @@
-"""The annotations of a project in COCO, Pascal VOC or YOLO files: read, and changed by a merge.
+"""The annotations of a project in files: what is read of them, and how a merge may change them.
 
 An image is known by its file name, the one id that every annotation tool keeps; a box by its own
 `tool_id`, or by its COCO id where it has none. VOC and YOLO files hold no ids, origins and marks of
@@ -7,27 +7,23 @@ complete images: there a box is known by class and place.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 from sparsedet.annotations import Box, Dataset, Image
-from sparsedet.annotations.coco import from_coco
-from sparsedet.annotations.entries import DECIMALS, xywh
-from sparsedet.atomic_io import atomic_path, read_json, write_json, write_text
-from sparsedet.errors import AnnotationError, SparseDetError, ToolError
-from sparsedet.tool import ReviewedRegion
+from sparsedet.annotations.entries import xywh
+from sparsedet.atomic_io import atomic_path
+from sparsedet.errors import SparseDetError
+from sparsedet.reviews import Changes, ReviewedRegion, SourceState, scaled
 
-from .formats.voc_format import new_annotation, read_voc, xml_text
-from .formats.voc_layout import find_voc
-from .formats.voc_xml import edit_xml, object_element
-from .formats.yolo_format import read_yolo
-from .formats.yolo_labels import edit_labels
-from .formats.yolo_layout import find_yolo
-from .review_changes import Changes
 from .review_files import MINED
+
+
+class OvertakenError(SparseDetError):
+    """Somebody saved a file after it was read; nothing was written."""
 
 
 class AnnotationFiles(Protocol):
@@ -48,142 +44,38 @@ class AnnotationFiles(Protocol):
         """Whether they can say that every object of an image has a box."""
         ...
 
+    @property
+    def is_one_file(self) -> bool:
+        """Whether all images are in one file, which is written in one go."""
+        ...
+
     def file_of(self, image: str) -> Path:
         """Return the file that holds the annotations of an image, or would."""
         ...
 
-    def apply(self, changes: Mapping[int, Changes]) -> Dataset:
-        """Write changes, by image id, and return what the files say then.
+    def content_of(self, image: str) -> Any:
+        """Return the annotations of an image as JSON, for `put_back`."""
+        ...
+
+    def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
+        """Make changes, by image, and return the images' versions then.
 
         Every file is written atomically, and what no change names stays in it as it is.
 
         Raises:
-            ToolError: when a class is unknown to the files, or they changed since they were read.
+            OvertakenError: when a file changed since it was read; of several files, those before it
+                are written.
         """
         ...
 
+    def put_back(self, contents: Mapping[str, Any]) -> None:
+        """Write back what `content_of` returned, by image.
 
-class CocoFiles:
-    """A COCO file with `images/` next to it."""
-
-    holds_complete = True
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._content = read_json(path)
-        except SparseDetError as error:
-            raise AnnotationError(str(error)) from error
-        self.dataset = identify(from_coco(self._content, source=str(path)))
-        self.images: Path | None = path.parent / "images"
-
-    def file_of(self, image: str) -> Path:
-        """All images are in the one file."""
-        return self._path
-
-    def apply(self, changes: Mapping[int, Changes]) -> Dataset:
-        """Write the changes in one go."""
-        _apply_changes(self._content, self.dataset, changes, str(self._path))
-        after = identify(from_coco(self._content, source=str(self._path)))
-        write_json(self._path, self._content)
-        return after
-
-
-class VocFiles:
-    """A Pascal VOC folder, with an xml file for each image."""
-
-    holds_complete = False
-
-    def __init__(self, path: Path) -> None:
-        voc = find_voc(path)
-        if voc is None:
-            raise AnnotationError(f"{path}: not a Pascal VOC folder")
-        self._voc = voc
-        content = read_voc(voc)
-        self._xml = content.xml
-        self.dataset = identify(_with_place_ids(content.dataset))
-        self.images = voc.images
-
-    def file_of(self, image: str) -> Path:
-        """Return the xml file of an image."""
-        return self._xml.get(image) or self._voc.xml_of(image)
-
-    def apply(self, changes: Mapping[int, Changes]) -> Dataset:
-        """Write the changed xml files one by one; an image without one gets one."""
-        for image_id, change in changes.items():
-            image = self.dataset.image_by_id[image_id]
-            if image.file_name in self._xml:
-                self._edit(image, change)
-            else:
-                self._create(image, change)
-        return VocFiles(self._voc.root).dataset
-
-    def _edit(self, image: Image, change: Changes) -> None:
-        path = self._xml[image.file_name]
-        boxes = self.dataset.boxes_by_image[image.id]
-        places = {box.id: place for place, box in enumerate(boxes)}
-        after = edit_xml(
-            path,
-            [(self.dataset.category_by_id[box.category_id].name, box.xyxy) for box in boxes],
-            removed={places[id] for id in change.removed},
-            edited={places[id]: (new.category, new.xyxy) for id, new in change.edited.items()},
-            added=[(region.category, region.xyxy) for region, _ in change.added],
-        )
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(after)
-
-    def _create(self, image: Image, change: Changes) -> None:
-        folder = self._voc.images or self._voc.root
-        root = new_annotation(image, folder.name)
-        for region, _ in change.added:
-            root.append(object_element(region.category, region.xyxy, {}))
-        write_text(self._voc.xml_of(image.file_name), xml_text(root))
-
-
-class YoloFiles:
-    """A YOLO folder, with a file of labels for each image."""
-
-    holds_complete = False
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._yolo = find_yolo(path)
-        self.dataset = identify(_with_place_ids(read_yolo(self._yolo)))
-        self.images: Path | None = self._yolo.images
-
-    def file_of(self, image: str) -> Path:
-        """Return the file of labels of an image."""
-        return self._yolo.labels.get(image, self._path)
-
-    def apply(self, changes: Mapping[int, Changes]) -> Dataset:
-        """Write the changed files of labels one by one."""
-        indices = {name: index for index, name in self._yolo.names.items()}
-        used = {region.category for change in changes.values() for region in change.regions()}
-        if missing := used - indices.keys():
-            raise ToolError(
-                f"{self._path}: has no class {min(missing)!r}, which a review uses; add it to the "
-                "names"
-            )
-        for image_id, change in changes.items():
-            self._edit(self.dataset.image_by_id[image_id], change, indices)
-        return YoloFiles(self._path).dataset
-
-    def _edit(self, image: Image, change: Changes, indices: Mapping[str, int]) -> None:
-        path = self._yolo.labels[image.file_name]
-        boxes = self.dataset.boxes_by_image[image.id]
-        places = {box.id: place for place, box in enumerate(boxes)}
-        text = edit_labels(
-            path,
-            [(box.category_id - 1, box.xyxy) for box in boxes],
-            (image.width, image.height),
-            removed={places[id] for id in change.removed},
-            edited={
-                places[id]: (indices[region.category], region.xyxy)
-                for id, region in change.edited.items()
-            },
-            added=[(indices[region.category], region.xyxy) for region, _ in change.added],
-        )
-        write_text(path, text)
+        Raises:
+            OvertakenError: as in `write`.
+            ToolError: when a class is gone.
+        """
+        ...
 
 
 def identify(dataset: Dataset) -> Dataset:
@@ -214,6 +106,42 @@ def identify(dataset: Dataset) -> Dataset:
     )
 
 
+def with_present_names(dataset: Dataset, rename: Mapping[str, str]) -> Dataset:
+    """Return annotations under the present names of their categories.
+
+    Args:
+        dataset: as it is stored.
+        rename: stored name -> present name; boxes whose present name is empty are left out.
+    """
+    if not rename:
+        return dataset
+    names = {c.id: rename.get(c.name, c.name) for c in dataset.categories}
+    ids: dict[str, int] = {}
+    # Of two categories that have one name now, that stands for both which was called so before.
+    for category in sorted(dataset.categories, key=lambda category: category.name in rename):
+        ids.setdefault(names[category.id], category.id)
+
+    def renamed(boxes: Iterable[Box]) -> tuple[Box, ...]:
+        kept = (box for box in boxes if names[box.category_id])
+        return tuple(replace(box, category_id=ids[names[box.category_id]]) for box in kept)
+
+    categories = tuple(
+        replace(
+            category,
+            name=name,
+            aliases=tuple(old for old, new in rename.items() if new == name != old),
+        )
+        for category in dataset.categories
+        if (name := names[category.id]) and ids[name] == category.id
+    )
+    return replace(
+        dataset,
+        categories=categories,
+        boxes=renamed(dataset.boxes),
+        verified_negatives=renamed(dataset.verified_negatives),
+    )
+
+
 def annotation_origin(box: Box) -> str:
     """Return the origin of an annotation; a mined box that became one has been accepted."""
     if box.origin == MINED:
@@ -221,61 +149,27 @@ def annotation_origin(box: Box) -> str:
     return box.origin or "human"
 
 
-def _apply_changes(
-    content: dict[str, Any], source: Dataset, changes: Mapping[int, Changes], path: str
-) -> None:
-    """Change the parsed content of a COCO file; everything else in it stays as it is.
-
-    Args:
-        content: of the file.
-        source: the same content, as a dataset.
-        changes: by image id.
-        path: the file, for errors.
-
-    Raises:
-        ToolError: when the file lacks a category.
-    """
-    ids = {category.name: category.id for category in source.categories}
-    used = {region.category for change in changes.values() for region in change.regions()}
-    if missing := used - ids.keys():
-        raise ToolError(
-            f"{path}: has no category {min(missing)!r}, which a review uses; add it to the file's "
-            "categories"
-        )
-    entries = {entry["id"]: entry for entry in content["annotations"]}
-    numbers = count(max(entries, default=0) + 1)
-    for image_id, change in changes.items():
-        for box_id in change.removed:
-            del entries[box_id]
-        for box_id, region in change.edited.items():
-            entry = entries[box_id]
-            entry |= {"category_id": ids[region.category], "bbox": xywh(region.xyxy)}
-            if "segmentation" not in entry:  # else the area is that of the mask
-                entry["area"] = _area(region)
-        for region, origin in change.added:
-            number = next(numbers)
-            entries[number] = {
-                "id": number,
-                "image_id": image_id,
-                "category_id": ids[region.category],
-                "bbox": xywh(region.xyxy),
-                "area": _area(region),
-                "iscrowd": 0,
-                "origin": origin,
-                "tool_id": region.region_id,
-            }
-    content["annotations"] = list(entries.values())
-    for entry in content["images"]:
-        if entry["id"] in changes and changes[entry["id"]].marks_complete:
-            entry["exhaustive"] = True
+def source_state(dataset: Dataset, image: Image, size: tuple[int, int], saved: str) -> SourceState:
+    """Return the annotations of an image, in pixels of an image of (width, height) `size`."""
+    own = image.width, image.height
+    return SourceState(
+        tool_id=image.file_name,
+        boxes={
+            box.tool_id or "": ReviewedRegion(
+                box.tool_id or "",
+                dataset.category_by_id[box.category_id].name,
+                scaled(box.xyxy, own, size),
+            )
+            for box in dataset.boxes_by_image[image.id]
+        },
+        complete=image.exhaustive,
+        version=image.tool_version,
+        saved=saved,
+        labels=frozenset(category.name for category in dataset.categories),
+    )
 
 
-def _area(region: ReviewedRegion) -> float:
-    left, top, right, bottom = region.xyxy
-    return round((right - left) * (bottom - top), DECIMALS)
-
-
-def _with_place_ids(dataset: Dataset) -> Dataset:
+def with_place_ids(dataset: Dataset) -> Dataset:
     """Return annotations with tool ids made of class and place, for formats without ids.
 
     Unlike numbers, these stay the same when other boxes are added or removed.
@@ -292,6 +186,31 @@ def _with_place_ids(dataset: Dataset) -> Dataset:
         taken.add((box.image_id, tool_id))
         boxes.append(replace(box, tool_id=tool_id))
     return dataset.with_boxes(boxes)
+
+
+def file_digest(path: Path) -> str:
+    """Return a digest of a file's content; empty where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def replace_unchanged(path: Path, digest: str, data: bytes) -> None:
+    """Write a file atomically, if it still has the content of `digest`.
+
+    Raises:
+        OvertakenError: when it has not.
+    """
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # Last: writing to disk takes its time, in which somebody may save.
+        if file_digest(path) != digest:
+            raise OvertakenError(f"{path}: changed while it was being written; try again")
 
 
 def _version(image: Image, boxes: Iterable[Box], names: Mapping[int, str]) -> str:

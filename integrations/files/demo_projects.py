@@ -12,7 +12,8 @@ from sparsedet.annotations.coco import from_coco, to_coco
 from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import atomic_folder, read_json, write_json
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import Progress, ReviewedRegion, no_progress
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import Progress, no_progress
 
 from .formats.image_folders import link_images
 from .project import ANNOTATIONS
@@ -46,6 +47,45 @@ class OpenReview:
         """Region id -> score, of the mined boxes; people's own boxes are not in it."""
         return self.offer.scores
 
+    def submit(
+        self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
+    ) -> None:
+        """Add the image to `reviewed.json`; an earlier review of it there is replaced.
+
+        Args:
+            regions: the boxes that remain, in absolute pixels of the upright image; ids of new
+                boxes are free.
+            seconds: the time spent on the image.
+            complete: every object of the image has a box.
+
+        Raises:
+            ToolError: when a box has no area, lies outside the image, or has an unknown category.
+        """
+        path = self.folder / REVIEWED
+        # Its parsed JSON and not a Dataset: checking the whole file again for every image would
+        # make a long review slow.
+        content = read_json(path) if path.exists() else {}
+        file_name = self.offer.image.file_name
+        earlier = {e["id"] for e in content.get("images", []) if e["file_name"] == file_name}
+        images = [e for e in content.get("images", []) if e["id"] not in earlier]
+        boxes = [e for e in content.get("annotations", []) if e["image_id"] not in earlier]
+        categories = _categories(self, content.get("categories", []))
+        # Another tool may have begun the file, with numbers of its own.
+        image = replace(
+            self.offer.image,
+            id=_free_id(images),
+            exhaustive=complete,
+            extra={**self.offer.image.extra, "seconds": seconds},
+        )
+        reviewed = _reviewed(self, regions, image, categories, first_box=_free_id(boxes))
+        part = to_coco(reviewed)
+        try:
+            from_coco(part, source=str(path))
+        except AnnotationError as error:
+            raise ToolError(f"the review of {self.tool_id} can't be written: {error}") from error
+        whole = {"images": images + part["images"], "annotations": boxes + part["annotations"]}
+        write_json(path, {**content, **whole, "categories": part["categories"]})
+
 
 def set_up_project(
     root: Path, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
@@ -68,58 +108,25 @@ def set_up_project(
 
 
 def open_reviews(versions: Sequence[ReviewVersion]) -> list[OpenReview]:
-    """Return the images of the newest model version that nobody has reviewed, surest first.
+    """Return the images that nobody has reviewed: the newest version's first, surest first.
 
     Args:
         versions: oldest first.
     """
     return [
-        OpenReview(offer, version.folder, version.shown.categories)
-        for version in versions[-1:]
-        for tool_id, offer in version.offers.items()
-        if tool_id not in version.reviewed_images
+        OpenReview(offer, version.folder, _present(version))
+        for version in reversed(versions)
+        for offer in version.waiting.values()
     ]
 
 
-def submit_review(
-    review: OpenReview, regions: Sequence[ReviewedRegion], *, seconds: float, complete: bool
-) -> None:
-    """Add an image to `reviewed.json`; an earlier review of it is replaced.
-
-    Args:
-        review: from `open_reviews`.
-        regions: the boxes that remain, in absolute pixels of the upright image; ids of new boxes
-            are free.
-        seconds: the time spent on the image.
-        complete: every object of the image has a box.
-
-    Raises:
-        ToolError: when a box has no area, lies outside the image, or has an unknown category.
-    """
-    path = review.folder / REVIEWED
-    # Its parsed JSON and not a Dataset: checking the whole file again for every image would make a
-    # long review slow.
-    content = read_json(path) if path.exists() else {}
-    file_name = review.offer.image.file_name
-    earlier = {e["id"] for e in content.get("images", []) if e["file_name"] == file_name}
-    images = [e for e in content.get("images", []) if e["id"] not in earlier]
-    boxes = [e for e in content.get("annotations", []) if e["image_id"] not in earlier]
-    categories = _categories(review, content.get("categories", []))
-    # Another tool may have begun the file, with numbers of its own.
-    image = replace(
-        review.offer.image,
-        id=_free_id(images),
-        exhaustive=complete,
-        extra={**review.offer.image.extra, "seconds": seconds},
-    )
-    reviewed = _reviewed(review, regions, image, categories, first_box=_free_id(boxes))
-    part = to_coco(reviewed)
-    try:
-        from_coco(part, source=str(path))
-    except AnnotationError as error:
-        raise ToolError(f"the review of {review.tool_id} can't be written: {error}") from error
-    whole = {"images": images + part["images"], "annotations": boxes + part["annotations"]}
-    write_json(path, {**content, **whole, "categories": part["categories"]})
+def _present(version: ReviewVersion) -> tuple[Category, ...]:
+    """Return the categories of a version by their present names."""
+    by_name: dict[str, Category] = {}
+    for category in version.shown.categories:
+        if name := version.category(category.name):
+            by_name.setdefault(name, replace(category, name=name))
+    return tuple(by_name.values())
 
 
 def _free_name(root: Path, title: str) -> str:

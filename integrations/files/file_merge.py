@@ -1,97 +1,173 @@
-"""`merge`: bringing reviews into the annotations of a project."""
+"""Changing the annotations of a project as reviews say, and changing them back."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sparsedet.annotations import Dataset
-from sparsedet.tool import MergedImage, MergeOutcome, Progress, PushedImage, no_progress
+from sparsedet.errors import ToolError
+from sparsedet.reviews import Changes, ReviewedRegion, SourceState, scaled
+from sparsedet.tool import Applied, Plan, Progress, Replaced, no_progress
 
-from .annotation_files import AnnotationFiles
+from .annotation_files import AnnotationFiles, OvertakenError, source_state
 from .project import Project
-from .review_changes import Changes, Verdict, changes_to, holds_already, read_verdicts
-from .review_files import ReviewVersion
 
 logger = logging.getLogger(__name__)
 
-_NOTHING = Changes([], {}, frozenset(), marks_complete=False)
+_TRIES = 5
+"""So often a file is read again that somebody saves in the very moment it is to be written."""
 
 
-def merge_reviews(
+def merge_annotations(
     project: Project,
-    versions: Sequence[ReviewVersion],
-    pushed: Sequence[PushedImage],
+    plans: Mapping[str, Plan],
     *,
-    write: bool,
+    sizes: Mapping[str, tuple[int, int]],
+    keep: Callable[[Replaced], None] | None,
     progress: Progress = no_progress,
-) -> list[MergedImage]:
-    """Bring the reviews of `versions` into a project's annotations.
+) -> Iterator[Applied]:
+    """Change the annotations of a project; see `sparsedet.tool.AnnotationTool.merge`.
 
     A COCO file is written in one go, VOC and YOLO files one by one, each atomically; a merge that
-    was cut off between them resumes when it is called again. Ids of boxes that stay, images that
-    nobody reviewed, and keys that sparsedet does not know are left as they are. Boxes are matched
-    with those of the review by their tool ids, on images whose version is that of `pushed`.
+    was cut off between them resumes when it is called again. A file that somebody saves between our
+    read and our write is read and planned again, and `keep` is then called once more.
 
     Raises:
         SparseDetError: naming the broken file, and the id of what is broken in it.
-        ToolError: when a review can't be read (see `read_reviewed`), or uses a category
-            that the project has no longer.
+        OvertakenError: when somebody saves a file again and again.
     """
     files = project.read()
-    source = files.dataset
-    ids = {image.file_name: image.id for image in source.images}
-    verdicts = read_verdicts(versions)
-    wanted = [image for image in pushed if image.tool_id in verdicts]
-    if not files.holds_complete:
-        verdicts = _without_marks(verdicts, project)
-    outcomes: dict[str, tuple[MergeOutcome, Changes]] = {}
-    for done, image in enumerate(wanted, start=1):
-        verdict = verdicts[image.tool_id]
-        outcomes[image.tool_id] = _judge(source, ids.get(image.tool_id), verdict, image)
-        progress("comparing reviews with annotations", done, len(wanted))
-    changes = {ids[tool_id]: change for tool_id, (_, change) in outcomes.items() if change}
-    after = files.apply(changes) if write and changes else source
-    versions_after = {i.file_name: i.tool_version for i in after.images} if write else {}
-    return [
-        MergedImage(
-            tool_id=tool_id,
-            outcome=outcome,
-            added=len(change.added),
-            edited=len(change.edited),
-            removed=len(change.removed),
-            marked_complete=change.marks_complete,
-            version=None if outcome == "conflict" else versions_after.get(tool_id),
-            detail=(
-                _conflict(files, tool_id, gone=tool_id not in ids) if outcome == "conflict" else ""
-            ),
-        )
-        for tool_id, (outcome, change) in outcomes.items()
-    ]
+    planned = _plan(files, plans, sizes)
+    _warn_of_marks(project, planned)
+    batches = [list(plans)] if files.is_one_file else [[image] for image in plans]
+    for done, batch in enumerate(batches, start=1):
+        batch_plans = {image: plans[image] for image in batch}
+        part = {image: planned[image] for image in batch}
+        versions: Mapping[str, str | None] = {}
+        for left in reversed(range(_TRIES)):
+            changes = {image: entry.to_write for image, entry in part.items() if entry.to_write}
+            if keep is None or not changes:
+                break
+            for image in changes:
+                keep(Replaced(image, files.content_of(image)))
+            try:
+                versions = files.write(changes)
+                break
+            except OvertakenError:
+                if not left:
+                    raise
+                files = project.read()
+                part = _plan(files, batch_plans, sizes)
+        for image, entry in part.items():
+            version = versions.get(image) if entry.to_write else None
+            yield Applied(image, entry.state, entry.changes, version)
+        progress("merging reviews", done, len(batches))
 
 
-def _judge(
-    source: Dataset, image_id: int | None, verdict: Verdict, pushed: PushedImage
-) -> tuple[MergeOutcome, Changes]:
-    if image_id is None:
-        return "conflict", _NOTHING
-    image = source.image_by_id[image_id]
-    changes = changes_to(source, image, verdict)
-    if not changes or holds_already(source, image, verdict):
-        return "same", _NOTHING
-    # After a later push the ledger holds a version that this review does not start from.
-    expected = verdict.version if pushed.version in verdict.later else pushed.version
-    if image.tool_version != expected:
-        return "conflict", _NOTHING
-    return "changed", changes
+def restore_annotations(
+    project: Project, replaced: Sequence[tuple[Replaced, str | None]]
+) -> dict[str, str]:
+    """Write back what a merge replaced; see `sparsedet.tool.AnnotationTool.restore`."""
+    files = project.read()
+    pending = {one.tool_id: (one.content, version) for one, version in replaced}
+    batches = [list(pending)] if files.is_one_file else [[image] for image in pending]
+    reasons: dict[str, str] = {}
+    for batch in batches:
+        for left in reversed(range(_TRIES)):
+            now = {image.file_name: image.tool_version for image in files.dataset.images}
+            part = {image: _why_not(files, now, image, pending[image][1]) for image in batch}
+            contents = {image: pending[image][0] for image, reason in part.items() if not reason}
+            try:
+                if contents:
+                    files.put_back(contents)
+                break
+            except OvertakenError:
+                if not left:
+                    raise
+                files = project.read()
+            except ToolError as error:
+                part |= dict.fromkeys(contents, str(error))
+                break
+        reasons |= {image: reason for image, reason in part.items() if reason}
+    return reasons
 
 
-def _without_marks(verdicts: Mapping[str, Verdict], project: Project) -> dict[str, Verdict]:
-    """Return verdicts without the mark of complete images, which the project's format can't hold.
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What is to happen with an image."""
+
+    state: SourceState | None
+    """None: it is gone."""
+    changes: Changes
+    """In pixels of the size that plans think in."""
+    to_write: Changes
+    """The same, in those of the image as it is now."""
+    is_unmarked: bool = False
+    """The format can't hold that the image is complete."""
+
+
+def _plan(
+    files: AnnotationFiles, plans: Mapping[str, Plan], sizes: Mapping[str, tuple[int, int]]
+) -> dict[str, _Planned]:
+    images = {image.file_name: image for image in files.dataset.images}
+    planned = {}
+    for tool_id, plan in plans.items():
+        image = images.get(tool_id)
+        if image is None:
+            planned[tool_id] = _Planned(None, Changes(), Changes())
+            continue
+        own = image.width, image.height
+        size = sizes.get(tool_id, own)
+        state = source_state(files.dataset, image, size, _saved(files, tool_id))
+        changes = plan(state)
+        is_unmarked = changes.marks_complete and not files.holds_complete
+        changes = replace(changes, marks_complete=changes.marks_complete and not is_unmarked)
+        planned[tool_id] = _Planned(state, changes, _in_pixels(changes, size, own), is_unmarked)
+    return planned
+
+
+def _in_pixels(changes: Changes, size: tuple[int, int], to: tuple[int, int]) -> Changes:
+    """Return changes of an image of one (width, height) for the same image of another."""
+
+    def region(of: ReviewedRegion) -> ReviewedRegion:
+        return replace(of, xyxy=scaled(of.xyxy, size, to))
+
+    return replace(
+        changes,
+        edited={id: region(box) for id, box in changes.edited.items()},
+        added={id: replace(d, region=region(d.region)) for id, d in changes.added.items()},
+    )
+
+
+def _why_not(
+    files: AnnotationFiles, now: Mapping[str, str | None], tool_id: str, version: str | None
+) -> str:
+    """Return why an image can't be restored, given the versions of all; empty where it can."""
+    if tool_id not in now:
+        return f"{files.file_of(tool_id)} no longer has the image"
+    if version is None:
+        return "the merge was cut off before it could note how it left the image"
+    if now[tool_id] != version:
+        saved = _saved(files, tool_id)
+        return f"its annotations in {files.file_of(tool_id)} changed since the merge ({saved})"
+    return ""
+
+
+def _saved(files: AnnotationFiles, tool_id: str) -> str:
+    """Return what is known of the last change: files don't say who made it."""
+    path = files.file_of(tool_id)
+    if not path.exists():
+        return "no file"
+    time = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return f"{path} saved {time.isoformat(sep=' ', timespec='minutes')}"
+
+
+def _warn_of_marks(project: Project, planned: Mapping[str, _Planned]) -> None:
+    """Say how many marks of complete images the project's format can't hold.
 
     Nothing is lost to the rounds: they read it in the reviews.
     """
-    if marks := sum(verdict.complete for verdict in verdicts.values()):
+    if marks := sum(entry.is_unmarked for entry in planned.values()):
         logger.warning(
             "%s: the format can't hold that %d reviewed images are completely labelled; the marks "
             "stay in %s, where rounds find them",
@@ -99,16 +175,3 @@ def _without_marks(verdicts: Mapping[str, Verdict], project: Project) -> dict[st
             marks,
             project.review,
         )
-    return {tool_id: replace(verdict, complete=False) for tool_id, verdict in verdicts.items()}
-
-
-def _conflict(files: AnnotationFiles, tool_id: str, *, gone: bool) -> str:
-    """Return what is known of a conflict: files don't say who changed them."""
-    path = files.file_of(tool_id)
-    saved = ""
-    if path.exists():
-        time = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-        saved = f" (saved {time.isoformat(sep=' ', timespec='minutes')})"
-    if gone:
-        return f"{path} no longer has the image{saved}"
-    return f"its annotations in {path} changed since the push{saved}"

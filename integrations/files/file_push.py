@@ -1,20 +1,21 @@
 """`push`: mined boxes into `to_review.json`, so that a second push changes nothing.
 
-What has been pushed stays as it is: somebody may have taken the file into another tool already,
-and a box that is added later would look, in what comes back, like one that was rejected.
+What one version shows of an image stays as it is: somebody may have taken the file into another
+tool already, and a box that is added later would look, in what comes back, like one that was
+rejected. A newer version shows everything that is to be reviewed, and takes the older one's place.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 
-from sparsedet.annotations import Box, Dataset, Image, write_coco
+from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import remove_half_written, write_text
 from sparsedet.errors import ToolError
-from sparsedet.tool import PushReport
+from sparsedet.tool import Progress, PushReport
 
 from .annotation_files import AnnotationFiles, annotation_origin
 from .project import Project
@@ -24,10 +25,14 @@ from .review_files import (
     MINED,
     REVIEWED,
     TO_REVIEW,
+    WITHDRAWN,
     ReviewVersion,
     read_versions,
     version_folder,
+    without_images,
 )
+from .reviewed_images import read_reviews
+from .withdrawal import Withdrawal, withdraw
 
 _REVIEW_KEYS = {"score", "threshold"}
 _INSTRUCTIONS = """\
@@ -41,7 +46,12 @@ missing; those carry "origin": "mined" and a "score".
 2. Delete the boxes that are wrong, correct those that are off, draw what is missing.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
+   Several people save reviewed-NAME.json each.
 4. Run `sparsedet review`.
+
+When a newer model's boxes take the place of these, their images move from {to_review} to
+{withdrawn}: review the newest folder's file then. If you have begun with them, finish: what
+{reviewed} says of them counts.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
 write keys, these are read: "exhaustive": true of an image (every object in it has a box),
@@ -57,11 +67,15 @@ def push_mined(
     mined: Sequence[MinedBox],
     *,
     model_version: str,
+    withdrawn: frozenset[str],
+    dry_run: bool,
+    progress: Progress,
 ) -> PushReport:
     """Put mined boxes up for review in the review folder of a project.
 
-    A mined box is pushed once: what a review has judged is left out. An image that this version
-    shows already with other boxes is skipped.
+    What a review has judged is left out. An image that this version shows already with other boxes
+    is skipped, and so is one that the project no longer has. What other versions show of the images
+    and nobody has reviewed is withdrawn.
 
     Args:
         project: the annotated project.
@@ -69,34 +83,49 @@ def push_mined(
         dataset: pulled from the project; its annotations are shown with the mined boxes.
         mined: on images of `dataset`.
         model_version: names the folder.
+        withdrawn: mined boxes that are no longer to be up.
+        dry_run: only work out the report.
+        progress: called for each version.
 
     Raises:
-        ToolError: before anything is written, when a box or image can't be pushed.
+        ToolError: before anything is written, when a box can't be pushed.
     """
     folder = version_folder(project.review, model_version)
+    if not mined and not withdrawn:
+        raise ToolError("there are no mined boxes to push")
     wanted = _by_image(dataset, mined)
     files = project.read()
-    _check_images(project, files, wanted.keys(), dataset)
-    versions = read_versions(project.review)
+    versions = read_versions(project.review, project.rename)
     own = next((version for version in versions if version.name == model_version), None)
-    plan = _plan(dataset, wanted, own, _judged(versions))
-    if plan.new:
-        _check_new(dataset, plan.new, own)
+    plan = _plan(dataset, wanted, own, versions, files)
+    _check_new(dataset, plan.new)
+    if plan.new and not dry_run:
         images = files.images or project.folder
-        text = _INSTRUCTIONS.format(to_review=TO_REVIEW, reviewed=REVIEWED, images=images)
+        text = _INSTRUCTIONS.format(
+            to_review=TO_REVIEW, reviewed=REVIEWED, withdrawn=WITHDRAWN, images=images
+        )
         remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
         write_coco(_to_review(dataset, plan.new, own, model_version), folder / TO_REVIEW)
+    up = frozenset(dataset.image_by_id[id].tool_id or "" for id in (*plan.new, *plan.standing))
+    taken_down: list[Withdrawal] = []
+    for done, version in enumerate(versions, start=1):
+        # What is new is not in `own`, which was read before.
+        replaced = up if version is not own else frozenset()
+        taken_down.append(withdraw(version, region_ids=withdrawn, images=replaced, dry_run=dry_run))
+        progress("writing boxes to review", done, len(versions))
     written = bool(plan.new) or own is not None
     return PushReport(
-        review_project=review_project,
+        review_project=review_project if not dry_run or project.review.is_dir() else "",
         url=str(folder / TO_REVIEW if written else project.review),
         model_version=model_version,
         images=len(plan.new) + len(plan.standing),
         boxes=sum(len(boxes) for boxes in (*plan.new.values(), *plan.standing.values())),
         created=len(plan.new),
+        deleted=sum(len(one.images) + len(one.trimmed) for one in taken_down),
         skipped=plan.skipped,
+        gone=plan.gone,
     )
 
 
@@ -108,11 +137,10 @@ class _Plan:
     standing: Mapping[int, Sequence[MinedBox]]
     """Up for review already, and not reviewed yet."""
     skipped: Mapping[str, str]
+    gone: frozenset[str]
 
 
 def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[MinedBox]]:
-    if not mined:
-        raise ToolError("there are no mined boxes to push")
     by_image: dict[int, list[MinedBox]] = {}
     seen: set[str] = set()
     for box in mined:
@@ -134,63 +162,56 @@ def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[Min
     return dict(sorted(by_image.items(), key=lambda item: (-item[1][0].score, names[item[0]])))
 
 
-def _check_images(
-    project: Project, files: AnnotationFiles, image_ids: Iterable[int], dataset: Dataset
-) -> None:
-    known = {image.file_name for image in files.dataset.images}
-    for image in (dataset.image_by_id[id] for id in image_ids):
-        if image.tool_id not in known:
-            raise ToolError(
-                f"{project.annotations} has no image {image.tool_id or image.file_name!r}; was the "
-                "data pulled from this project? Pull again; nothing was pushed"
-            )
-
-
-def _judged(versions: Iterable[ReviewVersion]) -> set[str]:
-    """Return the region ids of the mined boxes that some review was shown."""
-    return {
-        region_id
-        for version in versions
-        for tool_id in version.reviewed_images
-        for region_id in version.offers[tool_id].mined
-    }
+def _judged(versions: Sequence[ReviewVersion]) -> set[str]:
+    """Return the ids of the boxes that some review was shown."""
+    return {id for review in read_reviews(versions, {}) for id in review.shown}
 
 
 def _plan(
     dataset: Dataset,
     wanted: Mapping[int, Sequence[MinedBox]],
     own: ReviewVersion | None,
-    judged: set[str],
+    versions: Sequence[ReviewVersion],
+    files: AnnotationFiles,
 ) -> _Plan:
+    known = {image.file_name for image in files.dataset.images}
+    judged = _judged(versions)
+    waiting = own.waiting if own else {}
+    reviewed = {id for images in own.reviewed_images.values() for id in images} if own else set()
     new: dict[int, Sequence[MinedBox]] = {}
     standing: dict[int, Sequence[MinedBox]] = {}
     skipped: dict[str, str] = {}
+    gone: set[str] = set()
     for image_id, mined in wanted.items():
-        if not (left := [box for box in mined if box.region_id not in judged]):
-            continue
         image = dataset.image_by_id[image_id]
-        offer = own.offers.get(image.tool_id or "") if own else None
-        if own is None or offer is None:
-            new[image_id] = left
-        elif any(box.region_id not in offer.mined for box in left):
-            skipped[offer.tool_id] = (
-                f"version {own.name} shows the image with other boxes; push under another "
-                "--model-version"
+        tool_id = image.tool_id or image.file_name
+        if tool_id not in known:
+            skipped[tool_id] = "the project no longer has the image"
+            gone.add(tool_id)
+        elif not (left := [box for box in mined if box.region_id not in judged]):
+            continue
+        elif tool_id in reviewed or (
+            tool_id in waiting and {box.region_id for box in left} - waiting[tool_id].mined.keys()
+        ):
+            skipped[tool_id] = (
+                f"version {own.name if own else ''} shows the image with other boxes; push under "
+                "another --model-version"
             )
-        elif offer.image.tool_version != image.tool_version:
-            # The ledger has to keep the state that the review starts from, or merging it would
-            # take what people have drawn since for what the reviewer deleted.
-            skipped[offer.tool_id] = (
-                f"its annotations changed since version {own.name} was pushed; it stays as it is"
+        elif tool_id not in waiting:
+            new[image_id] = left
+        elif (before := waiting[tool_id].image).width != image.width or (
+            before.height != image.height
+        ):
+            skipped[tool_id] = (
+                f"it is {image.width} x {image.height} pixels now, and was {before.width} x "
+                f"{before.height} when it was pushed; push under another --model-version"
             )
         else:
             standing[image_id] = left
-    return _Plan(new, standing, skipped)
+    return _Plan(new, standing, skipped, frozenset(gone))
 
 
-def _check_new(
-    dataset: Dataset, new: Mapping[int, Sequence[MinedBox]], own: ReviewVersion | None
-) -> None:
+def _check_new(dataset: Dataset, new: Mapping[int, Sequence[MinedBox]]) -> None:
     for image_id, mined in new.items():
         human = {_tool_id(box) for box in dataset.boxes_by_image[image_id]}
         if shared := human & {box.region_id for box in mined}:
@@ -198,11 +219,6 @@ def _check_new(
                 f"mined box {min(shared)} is among the annotations of image id {image_id} "
                 f"({dataset.image_by_id[image_id].file_name}) already; nothing was pushed"
             )
-    if own is not None and own.shown.categories != dataset.categories:
-        raise ToolError(
-            f"{own.folder / TO_REVIEW} was pushed with other categories; push under another "
-            "--model-version"
-        )
 
 
 def _to_review(
@@ -215,6 +231,7 @@ def _to_review(
     base = own.shown if own else _empty(dataset, model_version)
     image_numbers = count(max((image.id for image in base.images), default=0) + 1)
     box_numbers = count(max((box.id for box in base.boxes), default=0) + 1)
+    categories, ids = _categories(dataset, own)
     images: list[Image] = []
     boxes: list[Box] = []
     for image_id, mined in new.items():
@@ -222,8 +239,37 @@ def _to_review(
         images.append(image)
         shown = [_shown_annotation(box) for box in dataset.boxes_by_image[image_id]]
         shown += [_shown_mined(box) for box in mined]
-        boxes += [replace(box, id=next(box_numbers), image_id=image.id) for box in shown]
-    return replace(base, images=(*base.images, *images), boxes=(*base.boxes, *boxes))
+        boxes += [
+            replace(box, id=next(box_numbers), image_id=image.id, category_id=ids[box.category_id])
+            for box in shown
+        ]
+    return replace(
+        base,
+        images=(*base.images, *images),
+        boxes=(*base.boxes, *boxes),
+        categories=categories,
+    )
+
+
+def _categories(
+    dataset: Dataset, own: ReviewVersion | None
+) -> tuple[tuple[Category, ...], dict[int, int]]:
+    """Return the categories of a version, and those of `dataset` by what they are there.
+
+    They may have been renumbered since it was pushed.
+    """
+    if own is None:
+        return dataset.categories, {category.id: category.id for category in dataset.categories}
+    known = {own.category(category.name): category.id for category in own.shown.categories}
+    numbers = count(max(known.values(), default=0) + 1)
+    new = [
+        replace(category, id=next(numbers))
+        for category in dataset.categories
+        if category.name not in known
+    ]
+    known |= {category.name: category.id for category in new}
+    ids = {category.id: known[category.name] for category in dataset.categories}
+    return (*own.shown.categories, *new), ids
 
 
 def _empty(dataset: Dataset, model_version: str) -> Dataset:
@@ -232,9 +278,7 @@ def _empty(dataset: Dataset, model_version: str) -> Dataset:
         "version": model_version,
         CREATED_KEY: datetime.now(UTC).isoformat(timespec="microseconds"),
     }
-    return replace(
-        dataset, images=(), boxes=(), verified_negatives=(), extra={**dataset.extra, "info": info}
-    )
+    return replace(without_images(dataset), extra={**dataset.extra, "info": info})
 
 
 def _shown_annotation(box: Box) -> Box:

@@ -1,31 +1,30 @@
 """The port `sparsedet.tool`, implemented on folders and COCO files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
 from sparsedet.plugins import LocalTool
 from sparsedet.tool import (
-    MergedImage,
+    DEFAULT_OPTIONS,
+    Applied,
+    ModeName,
+    Plan,
     Progress,
     ProjectSummary,
-    PushedImage,
     PushMode,
-    PushReport,
-    ReviewedImage,
-    ReviewedRegion,
+    Replaced,
+    ToolOptions,
     no_progress,
 )
 
-from .demo_projects import OpenReview, open_reviews, set_up_project, submit_review
-from .file_merge import merge_reviews
-from .file_push import push_mined
-from .project import name_below, open_project, pull_project, resolve_below, summarise
-from .review_files import ReviewVersion, read_versions
-from .reviewed_images import read_reviewed
+from .demo_projects import OpenReview, open_reviews, set_up_project
+from .file_merge import merge_annotations, restore_annotations
+from .project import Project, open_project, pull_project, resolve_below, summarise
+from .review_files import read_versions
+from .review_mode import FileReviewMode
 
 
 class FilesTool:
@@ -39,14 +38,17 @@ class FilesTool:
 
     Args:
         url: the folder; None takes the current one.
-        complete_control: not used; the key `exhaustive` marks an image as complete.
+        options: `complete_control` is not used, since the key `exhaustive` marks an image as
+            complete; nor is `annotations`, since a file holds one annotation of an image.
 
     Raises:
         ToolError: when there is no such folder.
     """
 
-    def __init__(self, url: str | None = None, *, complete_control: str | None = None) -> None:
+    def __init__(self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS) -> None:
         self._root = Path(url or ".").expanduser().resolve()
+        self._options = options
+        self._image_folders: dict[str, Path] = {}
         if not self._root.is_dir():
             raise ToolError(f"{self._root}: no such folder (--url is the folder of the projects)")
 
@@ -56,67 +58,43 @@ class FilesTool:
         return str(self._root)
 
     @property
-    def push_modes(self) -> tuple[PushMode, ...]:
+    def push_modes(self) -> Mapping[ModeName, PushMode]:
         """Files have no drafts."""
-        return ("review-project",)
+        return {"review-project": FileReviewMode(self._root, self._options)}
 
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project; see `project.summarise`."""
-        return summarise(open_project(self._root, project))
+        return summarise(self._open(project))
+
+    def image_url(self, project: str, tool_id: str) -> str:
+        """Return the path of an image file."""
+        if project not in self._image_folders:
+            opened = self._open(project)
+            self._image_folders[project] = opened.read().images or opened.folder
+        return str(self._image_folders[project] / tool_id)
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project; see `project.pull_project`."""
-        return pull_project(open_project(self._root, project), images, progress)
-
-    def push(
-        self,
-        project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
-        *,
-        model_version: str,
-        mode: PushMode = "review-project",
-        progress: Progress = no_progress,
-    ) -> PushReport:
-        """Put mined boxes up for review; see `file_push.push_mined`."""
-        _refuse_drafts(mode)
-        opened = open_project(self._root, project)
-        progress("writing boxes to review", 0, 1)
-        report = push_mined(
-            opened,
-            name_below(self._root, opened.review),
-            dataset,
-            mined,
-            model_version=model_version,
-        )
-        progress("writing boxes to review", 1, 1)
-        return report
-
-    def reviewed(
-        self,
-        review_project: str,
-        *,
-        mode: PushMode = "review-project",
-        pushed: Sequence[PushedImage] = (),
-    ) -> Sequence[ReviewedImage]:
-        """Return the reviews of all model versions; see `reviewed_images.read_reviewed`."""
-        _refuse_drafts(mode)
-        versions = self._versions(review_project)
-        return [image for version in versions for image in read_reviewed(version).values()]
+        return pull_project(self._open(project), images, progress)
 
     def merge(
         self,
         project: str,
-        review_project: str,
-        pushed: Sequence[PushedImage],
+        plans: Mapping[str, Plan],
         *,
-        write: bool,
+        sizes: Mapping[str, tuple[int, int]],
+        keep: Callable[[Replaced], None] | None,
         progress: Progress = no_progress,
-    ) -> Sequence[MergedImage]:
-        """Bring reviews into the project's files; see `file_merge.merge_reviews`."""
-        opened = open_project(self._root, project)
-        versions = self._versions(review_project)
-        return merge_reviews(opened, versions, pushed, write=write, progress=progress)
+    ) -> Iterator[Applied]:
+        """Change the project's files; see `file_merge.merge_annotations`."""
+        opened = self._open(project)
+        return merge_annotations(opened, plans, sizes=sizes, keep=keep, progress=progress)
+
+    def restore(
+        self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
+    ) -> Mapping[str, str]:
+        """Write back what a merge replaced; see `file_merge.restore_annotations`."""
+        return restore_annotations(self._open(project), replaced)
 
     @classmethod
     @contextmanager
@@ -136,25 +114,8 @@ class FilesTool:
 
     def open_reviews(self, review_project: str) -> Sequence[OpenReview]:
         """Return the images that wait for a review; see `demo_projects.open_reviews`."""
-        return open_reviews(self._versions(review_project))
+        review = resolve_below(self._root, review_project)
+        return open_reviews(read_versions(review, self._options.rename))
 
-    def submit_review(
-        self,
-        review: OpenReview,
-        regions: Sequence[ReviewedRegion],
-        *,
-        seconds: float = 0.0,
-        complete: bool = False,
-    ) -> None:
-        """Write a review in which `regions` remain; see `demo_projects.submit_review`."""
-        submit_review(review, regions, seconds=seconds, complete=complete)
-
-    def _versions(self, review_project: str) -> list[ReviewVersion]:
-        return read_versions(resolve_below(self._root, review_project))
-
-
-def _refuse_drafts(mode: PushMode) -> None:
-    if mode != "review-project":
-        raise ToolError(
-            "files have no drafts: push without --mode draft, which writes a file to review"
-        )
+    def _open(self, project: str) -> Project:
+        return open_project(self._root, project, self._options.rename)

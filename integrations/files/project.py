@@ -1,21 +1,24 @@
 """A project: a folder with annotations and images, as COCO, Pascal VOC or YOLO."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.tool import Progress, ProjectSummary, no_progress
 
-from .annotation_files import AnnotationFiles, CocoFiles, VocFiles, YoloFiles
+from .annotation_files import AnnotationFiles
+from .coco_files import CocoFiles
 from .formats.image_folders import link_images
 from .formats.voc_layout import find_voc
 from .formats.yolo_layout import is_yolo
+from .label_files import VocFiles, YoloFiles
+from .review_files import MARK, TO_REVIEW
 
 ANNOTATIONS = "annotations.json"
 
-_FILES: Mapping[str, Callable[[Path], AnnotationFiles]] = {
+_FILES: Mapping[str, Callable[[Path, Mapping[str, str]], AnnotationFiles]] = {
     "coco": CocoFiles,
     "voc": VocFiles,
     "yolo": YoloFiles,
@@ -31,6 +34,8 @@ class Project:
     """What people have drawn: a COCO file, a VOC or YOLO folder, or the yaml file of the latter."""
     format: str = "coco"
     """A name of the entry point group `sparsedet.formats`."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Class name as it is stored -> its present name, see `with_present_names`."""
 
     @property
     def folder(self) -> Path:
@@ -50,20 +55,21 @@ class Project:
         Raises:
             AnnotationError: naming the file and the place of what is broken.
         """
-        return _FILES[self.format](self.annotations)
+        return _FILES[self.format](self.annotations, self.rename)
 
 
-def open_project(root: Path, name: str) -> Project:
+def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
     """Return the project `name`: a folder or file below `root`, or an absolute path of one.
 
     Raises:
-        ToolError: when there is none.
+        ToolError: when there is none, or it is what is up for review in another one.
     """
     path = resolve_below(root, name)
+    _refuse_reviews(path)
     if path.is_file():
-        return Project(path, "yolo" if is_yolo(path) else "coco")
+        return Project(path, "yolo" if is_yolo(path) else "coco", rename)
     if (path / ANNOTATIONS).is_file():
-        return Project(path / ANNOTATIONS)
+        return Project(path / ANNOTATIONS, rename=rename)
     found = [
         format
         for format, here in (("voc", find_voc(path) is not None), ("yolo", is_yolo(path)))
@@ -76,7 +82,19 @@ def open_project(root: Path, name: str) -> Project:
         )
     if len(found) > 1:
         raise ToolError(f"{path}: holds both Pascal VOC and YOLO annotations; name the yaml file")
-    return Project(path, found[0])
+    return Project(path, found[0], rename)
+
+
+def _refuse_reviews(path: Path) -> None:
+    folder = path.parent if path.is_file() else path
+    is_review = (folder / MARK).is_file() or any(folder.glob(f"*/{TO_REVIEW}"))
+    is_version = (folder / TO_REVIEW).is_file()
+    if is_review or is_version:
+        review = folder.parent if is_version else folder
+        raise ToolError(
+            f"{path}: holds boxes that are up for review; the project they belong to is "
+            f"{review.parent}"
+        )
 
 
 def resolve_below(root: Path, name: str) -> Path:

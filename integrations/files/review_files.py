@@ -1,33 +1,44 @@
 """What is up for review, and what came back: a folder for each model version.
 
 `to_review.json` holds the images with mined boxes, `reviewed.json` next to it what a person made of
-them in any annotation tool that reads and writes COCO.
+them in any annotation tool that reads and writes COCO; several people save `reviewed-NAME.json`.
+Images that are no longer up are in `withdrawn.json`: whoever opens `to_review.json` now does not
+see them, and who did so before can still hand in a review that can be read.
 """
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from sparsedet.annotations import Box, Dataset, Image, read_coco
+from sparsedet.annotations import Dataset, Image, read_coco
 from sparsedet.errors import ToolError
-from sparsedet.tool import ReviewedRegion
+from sparsedet.reviews import ReviewedRegion
 
 logger = logging.getLogger(__name__)
 
 TO_REVIEW = "to_review.json"
+WITHDRAWN = "withdrawn.json"
 REVIEWED = "reviewed.json"
 INSTRUCTIONS = "README.txt"
+MARK = "sparsedet.json"
+"""In the review folder: which workspace pushes to it."""
 MINED = "mined"
 """`origin` of a box that is up for review; no origin of an annotation."""
 
 CREATED_KEY = "date_created"
 """COCO's key of `info`; orders the versions."""
+EARLIER_NAMES = "earlier_names"
+"""Key of an image in `to_review.json`: file names that it had when people opened the file."""
+ALONE = "withdrawn_alone"
+"""Key of a box in `withdrawn.json` whose image stayed up: not every reviewer was shown it."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_REVIEWED_FILES = "reviewed*.json"
+_PERSON = re.compile(r"reviewed[-_. ]+(.+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +46,104 @@ class Offer:
     """What is up for review on one image."""
 
     image: Image
-    """`tool_version` is the state of the annotations that the review starts from."""
     human: Mapping[str, ReviewedRegion]
     """Annotations, by region id."""
     mined: Mapping[str, ReviewedRegion]
     """Mined boxes, by region id."""
     scores: Mapping[str, float]
     """Region id -> score, of the mined boxes."""
+    perhaps: Mapping[str, ReviewedRegion] = field(default_factory=dict)
+    """Mined boxes that were withdrawn while the image stayed up, by region id."""
 
     @property
     def tool_id(self) -> str:
         """The image's id in the annotated project."""
         return self.image.tool_id or self.image.file_name
 
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names under which reviewers know the image, the first one first."""
+        return *self.image.extra.get(EARLIER_NAMES, ()), self.image.file_name
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedFile:
+    """One person's `reviewed.json`."""
+
+    path: Path
+    content: Dataset
+    saved: datetime
+    """When it was written."""
+
+    @property
+    def person(self) -> str | None:
+        """NAME of `reviewed-NAME.json`."""
+        match = _PERSON.fullmatch(self.path.name)
+        return match[1] if match else None
+
 
 @dataclass(frozen=True)
 class ReviewVersion:
-    """One model version that is up for review."""
+    """One model version that was put up for review."""
 
     folder: Path
     shown: Dataset
     """The content of `to_review.json`."""
-    reviewed: Dataset | None
-    """The content of `reviewed.json`; None while there is none."""
+    withdrawn: Dataset
+    """The content of `withdrawn.json`; empty while there is none."""
+    files: tuple[ReviewedFile, ...]
+    """What came back."""
+    rename: Mapping[str, str]
+    """Category as it is stored -> its present name; empty: left out."""
 
     @property
     def name(self) -> str:
         """The model version."""
         return self.folder.name
 
-    @property
-    def created(self) -> str:
-        """When it was pushed, in ISO format."""
+    @cached_property
+    def created(self) -> datetime:
+        """When it was pushed; where nobody knows any more, when the file was written."""
         info = self.shown.extra.get("info")
-        return str(info.get(CREATED_KEY, "")) if isinstance(info, Mapping) else ""
+        text = info.get(CREATED_KEY) if isinstance(info, Mapping) else None
+        try:
+            created = datetime.fromisoformat(str(text))
+        except ValueError:
+            return _written(self.folder / TO_REVIEW)
+        return created if created.tzinfo else created.replace(tzinfo=UTC)
 
     @cached_property
     def offers(self) -> Mapping[str, Offer]:
-        """What is up for review, by the images' tool ids, surest image first."""
-        offers = (self._offer(image) for image in self.shown.images)
-        return {offer.tool_id: offer for offer in offers}
+        """What is or was up for review, by the images' tool ids, surest image first."""
+        gone = {
+            offer.tool_id: offer
+            for offer in (self._offer(self.withdrawn, image) for image in self.withdrawn.images)
+        }
+        offers: dict[str, Offer] = {}
+        for offer in (self._offer(self.shown, image) for image in self.shown.images):
+            before = gone.get(offer.tool_id)
+            boxes = {**before.mined, **before.perhaps} if before else {}
+            perhaps = {id: box for id, box in boxes.items() if id not in offer.mined}
+            scores = {**(before.scores if before else {}), **offer.scores}
+            offers[offer.tool_id] = replace(offer, perhaps=perhaps, scores=scores)
+        return {**offers, **{id: offer for id, offer in gone.items() if id not in offers}}
 
     @cached_property
-    def reviewed_images(self) -> Mapping[str, Image]:
-        """Images of `reviewed.json` by the tool ids of those that were pushed.
+    def waiting(self) -> Mapping[str, Offer]:
+        """What is up and nobody has reviewed."""
+        judged = {id for images in self.reviewed_images.values() for id in images}
+        ids = [image.tool_id or image.file_name for image in self.shown.images]
+        return {id: self.offers[id] for id in ids if id not in judged}
+
+    @cached_property
+    def region_ids(self) -> frozenset[str]:
+        """Ids of all mined boxes that are or were up."""
+        offers = self.offers.values()
+        return frozenset(id for offer in offers for id in (*offer.mined, *offer.perhaps))
+
+    @cached_property
+    def reviewed_images(self) -> Mapping[Path, Mapping[str, Image]]:
+        """Images of every reviewed file by the tool ids of those that were pushed.
 
         They are matched by file name, and by its last part where that is unique on both sides:
         other tools change folders. Images that were never pushed are left out, with one warning.
@@ -86,15 +151,29 @@ class ReviewVersion:
         Raises:
             ToolError: when an image has another size than it was pushed with.
         """
-        if self.reviewed is None:
-            return {}
-        by_file = {offer.image.file_name: id for id, offer in self.offers.items()}
+        return {file.path: self._matched(file) for file in self.files}
+
+    def offer_id(self, tool_id: str) -> str:
+        """Return `Review.offer` of an image.
+
+        It is made of the image's first name, so that it stays when the image is renamed.
+        """
+        return f"{self.name}/{self.offers[tool_id].file_names[0]}"
+
+    def category(self, name: str) -> str:
+        """Return the present name of a category; empty where it has none."""
+        return self.rename.get(name, name)
+
+    def _matched(self, file: ReviewedFile) -> dict[str, Image]:
+        by_file = {name: id for id, offer in self.offers.items() for name in offer.file_names[:-1]}
+        by_file |= {offer.image.file_name: id for id, offer in self.offers.items()}
         by_base = _by_unique_base_name(by_file)
-        theirs = _by_unique_base_name({image.file_name: "" for image in self.reviewed.images})
-        exact = {by_file[i.file_name]: i for i in self.reviewed.images if i.file_name in by_file}
+        images = file.content.images
+        theirs = _by_unique_base_name({image.file_name: image.file_name for image in images})
+        exact = {by_file[image.file_name]: image for image in images if image.file_name in by_file}
         matched = dict(exact)
         strangers = 0
-        for image in self.reviewed.images:
+        for image in images:
             base = PurePosixPath(image.file_name).name
             if image.file_name in by_file:
                 continue
@@ -105,39 +184,37 @@ class ReviewVersion:
         if strangers:
             logger.warning(
                 "%s: %d images are not those of %s next to it and were left out",
-                self.folder / REVIEWED,
+                file.path,
                 strangers,
                 TO_REVIEW,
             )
         for id, image in matched.items():
-            self._check_size(self.offers[id].image, image)
+            _check_size(file.path, self.offers[id].image, image)
         return matched
 
-    def _offer(self, image: Image) -> Offer:
-        boxes = self.shown.boxes_by_image[image.id]
-        mined = [box for box in boxes if box.origin == MINED]
-        return Offer(
-            image=image,
-            human={b.tool_id or "": self._region(b) for b in boxes if b.origin != MINED},
-            mined={b.tool_id or "": self._region(b) for b in mined},
-            scores={b.tool_id or "": float(b.extra.get("score", 0)) for b in mined},
-        )
-
-    def _region(self, box: Box) -> ReviewedRegion:
-        category = self.shown.category_by_id[box.category_id].name
-        return ReviewedRegion(box.tool_id or "", category, box.xyxy)
-
-    def _check_size(self, shown: Image, reviewed: Image) -> None:
-        if (shown.width, shown.height) != (reviewed.width, reviewed.height):
-            raise ToolError(
-                f"{self.folder / REVIEWED}: images id {reviewed.id}: {reviewed.file_name} has "
-                f"{reviewed.width} x {reviewed.height} pixels there, {TO_REVIEW} says "
-                f"{shown.width} x {shown.height}; does the tool scale or turn images?"
-            )
+    def _offer(self, source: Dataset, image: Image) -> Offer:
+        human: dict[str, ReviewedRegion] = {}
+        mined: dict[str, ReviewedRegion] = {}
+        perhaps: dict[str, ReviewedRegion] = {}
+        scores: dict[str, float] = {}
+        for box in source.boxes_by_image[image.id]:
+            id = box.tool_id or ""
+            category = self.category(source.category_by_id[box.category_id].name)
+            if not category:
+                continue
+            group = human if box.origin != MINED else perhaps if box.extra.get(ALONE) else mined
+            group[id] = ReviewedRegion(id, category, box.xyxy)
+            if box.origin == MINED:
+                scores[id] = float(box.extra.get("score", 0))
+        return Offer(image, human, mined, scores, perhaps)
 
 
-def read_versions(review: Path) -> list[ReviewVersion]:
+def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion]:
     """Return the model versions in a review folder, oldest first; none where it does not exist.
+
+    Args:
+        review: the folder.
+        rename: category as it is stored -> its present name.
 
     Raises:
         AnnotationError: naming the broken file and what in it is broken.
@@ -145,13 +222,16 @@ def read_versions(review: Path) -> list[ReviewVersion]:
     """
     versions: list[ReviewVersion] = []
     for folder in sorted(review.iterdir()) if review.is_dir() else ():
-        has_review = (folder / REVIEWED).is_file()
+        reviewed = sorted(folder.glob(_REVIEWED_FILES)) if folder.is_dir() else []
         if (folder / TO_REVIEW).is_file():
-            reviewed = read_coco(folder / REVIEWED) if has_review else None
-            versions.append(ReviewVersion(folder, read_coco(folder / TO_REVIEW), reviewed))
-        elif has_review:
+            shown = read_coco(folder / TO_REVIEW)
+            has_withdrawn = (folder / WITHDRAWN).is_file()
+            withdrawn = read_coco(folder / WITHDRAWN) if has_withdrawn else without_images(shown)
+            files = (ReviewedFile(path, read_coco(path), _written(path)) for path in reviewed)
+            versions.append(ReviewVersion(folder, shown, withdrawn, tuple(files), rename))
+        elif reviewed:
             raise ToolError(
-                f"{folder / REVIEWED}: {TO_REVIEW} is missing next to it; without it nobody knows "
+                f"{reviewed[0]}: {TO_REVIEW} is missing next to it; without it nobody knows "
                 "what was reviewed"
             )
     return sorted(versions, key=lambda version: (version.created, version.name))
@@ -171,11 +251,27 @@ def version_folder(review: Path, model_version: str) -> Path:
     return review / model_version
 
 
+def without_images(dataset: Dataset) -> Dataset:
+    """Return the categories and other keys of a dataset."""
+    return replace(dataset, images=(), boxes=(), verified_negatives=())
+
+
+def _check_size(path: Path, shown: Image, reviewed: Image) -> None:
+    if (shown.width, shown.height) != (reviewed.width, reviewed.height):
+        raise ToolError(
+            f"{path}: images id {reviewed.id}: {reviewed.file_name} has "
+            f"{reviewed.width} x {reviewed.height} pixels there, {TO_REVIEW} says "
+            f"{shown.width} x {shown.height}; does the tool scale or turn images?"
+        )
+
+
+def _written(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
 def _by_unique_base_name(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of `files` by the last part of their names, where no two share it."""
-    counts = Counter(PurePosixPath(name).name for name in files)
-    return {
-        base: value
-        for name, value in files.items()
-        if counts[base := PurePosixPath(name).name] == 1
-    }
+    """Return the values of `files` by the last part of their names, where that means one value."""
+    values: dict[str, set[str]] = {}
+    for name, value in files.items():
+        values.setdefault(PurePosixPath(name).name, set()).add(value)
+    return {base: next(iter(found)) for base, found in values.items() if len(found) == 1}

@@ -1,20 +1,23 @@
-"""`review`: what people made of the boxes that were pushed, read from `reviewed.json`.
+"""What people made of the boxes that were pushed, read from `reviewed.json`.
 
 Annotation tools renumber annotations and drop keys that they don't know. A box that has lost its id
 is matched by its place.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sparsedet.annotations import XYXY, Box, Image
 from sparsedet.annotations.matching import iou_matrix
-from sparsedet.errors import ToolError
-from sparsedet.tool import ReviewedImage, ReviewedRegion
+from sparsedet.reviews import Review, ReviewedRegion, scaled
 
-from .review_files import REVIEWED, TO_REVIEW, Offer, ReviewVersion
+from .review_files import Offer, ReviewedFile, ReviewVersion
+
+logger = logging.getLogger(__name__)
 
 MIN_IOU = 0.5
 """From this IoU on, an annotation may be the box that was pushed, moved."""
@@ -26,6 +29,7 @@ UNSURE = "unsure"
 """The `note` of an annotation that the reviewer left undecided."""
 
 _ID_KEYS = ("tool_id", "region_id")
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class FoundBox:
     """An annotation of a review, before it is known which box it is."""
 
     category: str
+    """Empty for one that was not pushed, or has no present name: the box is not judged."""
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image."""
     ids: tuple[str, ...]
@@ -40,28 +45,50 @@ class FoundBox:
     unsure: bool
 
 
-def read_reviewed(version: ReviewVersion) -> Mapping[str, ReviewedImage]:
-    """Return the reviewed images of a model version, by their tool ids.
+def read_reviews(
+    versions: Sequence[ReviewVersion], sizes: Mapping[str, tuple[int, int]]
+) -> list[Review]:
+    """Return all reviews of all model versions.
 
-    Every image that `reviewed.json` lists counts as reviewed. Further keys that are read:
+    Every image that a `reviewed.json` lists counts as reviewed. Further keys that are read:
     `images[].exhaustive` (every object has a box), `images[].reviewer` or `info.contributor`,
     `images[].seconds`, and `annotations[].note` of "unsure".
 
+    Args:
+        versions: oldest first.
+        sizes: tool id -> (width, height) of the image that boxes are wanted in, where that is not
+            the one it was pushed with.
+
     Raises:
-        ToolError: naming file and id, for a category that was not pushed.
+        ToolError: naming file and id of an image of another size than was pushed.
     """
-    return {
-        tool_id: ReviewedImage(
-            tool_id=tool_id,
-            regions=recognise(version.offers[tool_id], _found(version, image)),
-            shown=frozenset({*version.offers[tool_id].human, *version.offers[tool_id].mined}),
-            reviewer=_reviewer(version, image),
-            seconds=_seconds(image),
-            complete=image.exhaustive,
-            review_id=f"{version.name}/{tool_id}",
-        )
-        for tool_id, image in version.reviewed_images.items()
-    }
+    reviews: list[Review] = []
+    # Files don't say when each image was reviewed, and one is saved again for every further image.
+    # So a review counts as made when its file was saved, but before the next version of the same
+    # image went up: whoever reviewed that one saw the newer boxes.
+    latest: dict[str, datetime] = {}
+    for version in reversed(versions):
+        for file in version.files:
+            unknown: list[str] = []
+            for tool_id, image in version.reviewed_images[file.path].items():
+                saved = max(file.saved, version.created)
+                if tool_id in latest:
+                    saved = min(saved, latest[tool_id] - _TICK)
+                review = _review(version, file, tool_id, image, unknown)
+                size = version.offers[tool_id].image.width, version.offers[tool_id].image.height
+                review = _resized(review, size, sizes.get(tool_id))
+                reviews.append(replace(review, saved_at=saved.isoformat(timespec="microseconds")))
+            if unknown:
+                logger.warning(
+                    "%s: %d boxes have a category that was not pushed (first: %r) and are not "
+                    "judged; add it to the project, or to [labels] rename",
+                    file.path,
+                    len(unknown),
+                    unknown[0],
+                )
+        for images in version.reviewed_images.values():
+            latest |= {id: min(version.created, latest.get(id, version.created)) for id in images}
+    return reviews[::-1]
 
 
 def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, ...]:
@@ -72,7 +99,7 @@ def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, 
     ones, people's before mined ones, and the best overlap first, the surest of equals. A new id is
     made from file name, class and place, so that it is the same at the next reading.
     """
-    offered = [*offer.human.values(), *offer.mined.values()]
+    offered = [*offer.human.values(), *offer.mined.values(), *offer.perhaps.values()]
     overlap = iou_matrix([region.xyxy for region in offered], [box.xyxy for box in found])
     known: dict[int, str] = {}
     taken: set[str] = set()
@@ -82,25 +109,56 @@ def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, 
             taken.add(known[column])
     regions = []
     for column, box in enumerate(found):
-        id = known.get(column) or _new_id(offer.image.file_name, box, taken)
+        id = known.get(column) or _new_id(offer.file_names[0], box, taken)
         taken.add(id)
         regions.append(ReviewedRegion(id, box.category, box.xyxy, box.unsure))
     return tuple(regions)
 
 
-def _found(version: ReviewVersion, image: Image) -> list[FoundBox]:
-    if version.reviewed is None:
-        return []
-    known = {category.name for category in version.shown.categories}
+def _review(
+    version: ReviewVersion, file: ReviewedFile, tool_id: str, image: Image, unknown: list[str]
+) -> Review:
+    """Return the review of an image; category names that nobody knows are added to `unknown`."""
+    offer = version.offers[tool_id]
+    regions = recognise(offer, _found(version, file, image, unknown))
+    ids = {region.region_id for region in regions}
+    unread = {region.region_id for region in regions if not region.category}
+    perhaps = {id: box for id, box in offer.perhaps.items() if id in ids}
+    shown = {**offer.human, **offer.mined, **perhaps}
+    person = f"/{file.person}" if file.person else ""
+    return Review(
+        tool_id=tool_id,
+        review_id=f"{version.offer_id(tool_id)}{person}",
+        shown={id: region for id, region in shown.items() if id not in unread},
+        regions=tuple(region for region in regions if region.region_id not in unread),
+        reviewer=_reviewer(file, image),
+        seconds=_seconds(image),
+        complete=image.exhaustive,
+        offer=version.offer_id(tool_id),
+    )
+
+
+def _resized(review: Review, size: tuple[int, int], to: tuple[int, int] | None) -> Review:
+    if to in (None, size):
+        return review
+    return replace(
+        review,
+        shown={id: replace(r, xyxy=scaled(r.xyxy, size, to)) for id, r in review.shown.items()},
+        regions=tuple(replace(r, xyxy=scaled(r.xyxy, size, to)) for r in review.regions),
+    )
+
+
+def _found(
+    version: ReviewVersion, file: ReviewedFile, image: Image, unknown: list[str]
+) -> list[FoundBox]:
+    known = {version.category(category.name) for category in version.shown.categories}
     found = []
-    for box in version.reviewed.boxes_by_image[image.id]:
-        name = version.reviewed.category_by_id[box.category_id].name
-        if name not in known:
-            raise ToolError(
-                f"{version.folder / REVIEWED}: annotations id {box.id}: {TO_REVIEW} has no "
-                f"category {name!r} (it has {', '.join(sorted(known))}); rename it there"
-            )
-        found.append(_found_box(box, name))
+    for box in file.content.boxes_by_image[image.id]:
+        stored = file.content.category_by_id[box.category_id].name
+        name = version.category(stored)
+        if name and name not in known:
+            unknown.append(stored)
+        found.append(_found_box(box, name if name in known else ""))
     return found
 
 
@@ -135,7 +193,7 @@ def _pairs(
                 not claimed,
                 not claimed and iou < UNMOVED_IOU,
                 region.category != box.category,
-                region.region_id in offer.mined,
+                region.region_id not in offer.human,
                 -iou,
                 -offer.scores.get(region.region_id, 0.0),
             )
@@ -150,10 +208,10 @@ def _new_id(file_name: str, box: FoundBox, taken: set[str]) -> str:
     return id if id not in taken else _new_id(file_name + "|", box, taken)
 
 
-def _reviewer(version: ReviewVersion, image: Image) -> str | None:
-    info = version.reviewed.extra.get("info") if version.reviewed else None
+def _reviewer(file: ReviewedFile, image: Image) -> str | None:
+    info = file.content.extra.get("info")
     contributor = info.get("contributor") if isinstance(info, Mapping) else None
-    person = image.extra.get("reviewer") or contributor
+    person = image.extra.get("reviewer") or file.person or contributor
     return str(person) if person else None
 
 

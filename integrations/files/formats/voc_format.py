@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -169,6 +169,19 @@ def read_voc(voc: VocFolder, progress: Progress = no_progress) -> VocContent:
     names = sorted({box.category for image in images.values() for box in image.boxes})
     categories = tuple(Category(number, name) for number, name in enumerate(names, start=1))
     return VocContent(to_dataset([*images.values(), *bare], categories), files)
+
+
+def read_voc_file(voc: VocFolder, path: Path, image: str, size: tuple[int, int]) -> LabelledImage:
+    """Read one xml file of a VOC folder.
+
+    Args:
+        voc: the folder.
+        path: the file.
+        image: the file name of its image.
+        size: (width, height) of the image, upright.
+    """
+    xml = path.relative_to(voc.annotations).as_posix()
+    return replace(_Reader(voc).image(xml, path, {image: size}), file_name=image)
 
 
 def new_annotation(image: Image, folder: str) -> ET.Element:

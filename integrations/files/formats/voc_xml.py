@@ -16,7 +16,7 @@ from xml.parsers import expat
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import MOVED_PIXELS
+from sparsedet.reviews import moved
 
 from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
 
@@ -206,7 +206,7 @@ def edit_xml(
         parts = spans.parts[place]
         if name != before_name:
             cuts.append((*parts["name"], _element("name", name)))
-        if max(abs(a - b) for a, b in zip(xyxy, before, strict=True)) > MOVED_PIXELS:
+        if moved(xyxy, before):
             for corner, text in _corner_texts(xyxy).items():
                 cuts.append((*parts[corner], _element(corner, text)))
     if added:

@@ -134,22 +134,17 @@ def read_yolo(yolo: YoloFolder, progress: Progress = no_progress) -> Dataset:
     clipper = Clipper(yolo.root)
     sizes = read_sizes(yolo.labels, yolo.images, progress)
     images = []
-    for done, (name, path) in enumerate(yolo.labels.items(), start=1):
-        size = sizes[name]
-        boxes = []
-        for number, label in enumerate(read_labels(path, yolo.names, size), start=1):
-            where = f"{path}: box {number}"
-            xyxy = clipper.clip(where, label.xyxy, size, _SLACK * max(size))
-            keys: dict[str, Any] = {}
-            if label.polygon is not None:
-                keys[_SEGMENTATION] = [list(label.polygon)]
-            area = None if label.polygon is None else polygon_area(label.polygon)
-            boxes.append(LabelledBox(yolo.names[label.index], xyxy, area, keys))
-        images.append(LabelledImage(name, *size, boxes))
+    for done, name in enumerate(yolo.labels, start=1):
+        images.append(_read_image(yolo, name, sizes[name], clipper))
         progress("reading annotations", done, len(sizes))
     clipper.warn()
     categories = [Category(index + 1, name) for index, name in yolo.names.items()]
     return to_dataset(images, categories)
+
+
+def read_yolo_image(yolo: YoloFolder, image: str, size: tuple[int, int]) -> LabelledImage:
+    """Read the file of labels of one image of (width, height) `size`; it need not exist."""
+    return _read_image(yolo, image, size, Clipper(yolo.root))
 
 
 def class_indices(dataset: Dataset) -> dict[int, int]:
@@ -168,6 +163,22 @@ def outline(box: Box) -> Polygon | None:
     bounds = (min(polygon[::2]), min(polygon[1::2]), max(polygon[::2]), max(polygon[1::2]))
     same = all(abs(a - b) <= _SAME_BOX for a, b in zip(bounds, box.xyxy, strict=True))
     return polygon if same else None
+
+
+def _read_image(
+    yolo: YoloFolder, name: str, size: tuple[int, int], clipper: Clipper
+) -> LabelledImage:
+    path = yolo.labels[name]
+    boxes = []
+    for number, label in enumerate(read_labels(path, yolo.names, size), start=1):
+        where = f"{path}: box {number}"
+        xyxy = clipper.clip(where, label.xyxy, size, _SLACK * max(size))
+        keys: dict[str, Any] = {}
+        if label.polygon is not None:
+            keys[_SEGMENTATION] = [list(label.polygon)]
+        area = None if label.polygon is None else polygon_area(label.polygon)
+        boxes.append(LabelledBox(yolo.names[label.index], xyxy, area, keys))
+    return LabelledImage(name, *size, boxes)
 
 
 def _label_text(image: Image, boxes: Sequence[Box], indices: Mapping[int, int]) -> str:

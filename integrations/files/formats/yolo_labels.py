@@ -12,7 +12,7 @@ from pathlib import Path
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import MOVED_PIXELS
+from sparsedet.reviews import moved
 
 Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in absolute pixels, as in COCO's `segmentation`."""
@@ -137,9 +137,8 @@ def edit_labels(
             kept.append(line)
             continue
         index, xyxy = edited[place]
-        moved = max(abs(a - b) for a, b in zip(xyxy, known[place][1], strict=True))
         numbers = line.split(maxsplit=1)[1]
-        kept.append((index, xyxy) if moved > MOVED_PIXELS else f"{index} {numbers}")
+        kept.append((index, xyxy) if moved(xyxy, known[place][1]) else f"{index} {numbers}")
     kept += added
     outlines = any(isinstance(line, str) and len(line.split()) > _BOX_COLUMNS for line in kept)
     end = "\r\n" if "\r\n" in text else "\n"

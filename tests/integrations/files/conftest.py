@@ -7,7 +7,8 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.files import FilesTool
-from sparsedet.tool import PushedImage, PushReport
+from sparsedet.tool import PushReport
+from tests.integrations.files.memory import Memory
 from tests.integrations.files.samples import mined_boxes, write_project
 
 
@@ -19,21 +20,10 @@ class Pulled:
     folder: Path
     dataset: Dataset
     images: Path
+    memory: Memory
 
     def push(self, version: str = "run-1") -> PushReport:
-        report: PushReport = self.tool.push(
-            "cars", self.dataset, mined_boxes(self.dataset), model_version=version
-        )
-        return report
-
-    def pushed(self, version: str = "run-1") -> list[PushedImage]:
-        """What the ledger would remember of `push`."""
-        ids = {image.id: image for image in self.dataset.images}
-        regions: dict[str, set[str]] = {}
-        for box in mined_boxes(self.dataset):
-            regions.setdefault(ids[box.image_id].file_name, set()).add(box.region_id)
-        versions = {image.file_name: image.tool_version for image in self.dataset.images}
-        return [PushedImage(name, versions[name], frozenset(r)) for name, r in regions.items()]
+        return self.memory.push(self.dataset, mined_boxes(self.dataset), version)
 
     @property
     def annotations(self) -> Path:
@@ -49,4 +39,4 @@ def pulled(tmp_path: Path) -> Pulled:
     write_project(root / "cars")
     tool = FilesTool(str(root))
     images = tmp_path / "workspace" / "images"
-    return Pulled(tool, root / "cars", tool.pull("cars", images), images)
+    return Pulled(tool, root / "cars", tool.pull("cars", images), images, Memory(tool))

@@ -10,11 +10,13 @@ import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.formats import load_format, read_dataset
 from sparsedet.integrations.files import FilesTool
-from sparsedet.tool import MergedImage, PushedImage, ReviewedRegion
+from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion, changes
+from sparsedet.tool import Applied, Replaced, ToolOptions
 from tests.integrations.files.formats.datasets import objects, write_images
+from tests.integrations.files.memory import Memory, counts, outcome
 
 DAY, NIGHT, EMPTY = "day/a.png", "night/b.png", "z.png"
 SOURCE = Dataset(
@@ -43,19 +45,7 @@ class Project:
     tool: FilesTool
     dataset: Dataset
     images: Path
-
-    def pushed(self) -> list[PushedImage]:
-        regions: dict[str, set[str]] = {}
-        for id, (name, *_) in FOUND.items():
-            regions.setdefault(name, set()).add(id)
-        return [
-            PushedImage(image.file_name, image.tool_version, frozenset(regions[image.file_name]))
-            for image in self.dataset.images
-        ]
-
-    def merge(self, pushed: list[PushedImage], *, write: bool) -> dict[str, MergedImage]:
-        merged = self.tool.merge("cars", "cars/review", pushed, write=write)
-        return {image.tool_id: image for image in merged}
+    memory: Memory
 
     def labels(self, name: str) -> Path:
         """Return the xml or txt file of an image."""
@@ -86,7 +76,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     load_format(request.param).write(SOURCE, folder, images=images)
     tool = FilesTool(str(tmp_path / "projects"))
     cache = tmp_path / "workspace" / "images"
-    made = Project(request.param, folder, tool, tool.pull("cars", cache), cache)
+    made = Project(request.param, folder, tool, tool.pull("cars", cache), cache, Memory(tool))
     made.labels(EMPTY).unlink()  # an image that nobody has labelled
     return replace(made, dataset=tool.pull("cars", cache))
 
@@ -95,7 +85,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
 def judged(project: Project) -> Project:
     """`good`, `near` and `first` stay, `near` moved; `wrong` and the bus by day are deleted; the
     car by day is moved; one box is drawn; the day is complete."""
-    push = project.tool.push("cars", project.dataset, mined(project.dataset), model_version="run-1")
+    push = project.memory.push(project.dataset, mined(project.dataset))
     assert (push.review_project, push.created) == ("cars/review", 3)
     reviews = {review.tool_id: review for review in project.tool.open_reviews("cars/review")}
     assert list(reviews) == [NIGHT, DAY, EMPTY]
@@ -105,11 +95,11 @@ def judged(project: Project) -> Project:
     by_id = {region.region_id: region for review in reviews.values() for region in review.regions}
     moved = replace(by_class["car"], xyxy=(82, 40, 102, 70))
     drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15.5))
-    project.tool.submit_review(reviews[DAY], [moved, by_id["good"], drawn], complete=True)
+    reviews[DAY].submit([moved, by_id["good"], drawn], complete=True)
     night = [region for region in reviews[NIGHT].regions if region.region_id != "near"]
     near = replace(by_id["near"], xyxy=(75, 40, 105, 70))
-    project.tool.submit_review(reviews[NIGHT], [*night, near])
-    project.tool.submit_review(reviews[EMPTY], reviews[EMPTY].regions)
+    reviews[NIGHT].submit([*night, near])
+    reviews[EMPTY].submit(reviews[EMPTY].regions)
     return project
 
 
@@ -167,23 +157,26 @@ def test_one_box_twice_has_two_ids(project: Project) -> None:
     assert [box.tool_id for box in again.boxes] == ids[2:]
 
 
+def outcomes(merged: dict[str, Applied]) -> dict[str, str]:
+    return {id: outcome(one) for id, one in merged.items()}
+
+
 def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
     judged: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = judged.files()
-    planned = judged.merge(judged.pushed(), write=False)
+    planned = judged.memory.merge(write=False)
     assert judged.files() == before
-    changes = {id: (m.outcome, m.added, m.edited, m.removed) for id, m in planned.items()}
-    assert changes == {
-        DAY: ("changed", 2, 1, 1),
-        NIGHT: ("changed", 1, 0, 0),
-        EMPTY: ("changed", 1, 0, 0),
+    assert {id: counts(one) for id, one in planned.items()} == {
+        DAY: (2, 1, 1),
+        NIGHT: (1, 0, 0),
+        EMPTY: (1, 0, 0),
     }
-    assert not any(image.marked_complete for image in planned.values())
+    assert not any(one.changes.marks_complete for one in planned.values())
     assert "can't hold that 1 reviewed images are completely labelled" in caplog.text
 
-    written = judged.merge(judged.pushed(), write=True)
-    assert {id: replace(image, version=None) for id, image in written.items()} == planned
+    written = judged.memory.merge()
+    assert {id: replace(one, version=None) for id, one in written.items()} == planned
     again = judged.tool.pull("cars", judged.images)
     assert objects(again) == {
         DAY: near(
@@ -193,32 +186,93 @@ def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
         EMPTY: near(("bus", (20, 20, 40, 40))),
     }
     versions = {image.tool_id: image.tool_version for image in again.images}
-    assert versions == {id: image.version for id, image in written.items()}
+    assert versions == {id: one.version for id, one in written.items()}
 
 
 def test_everything_else_stays(judged: Project) -> None:
     first = judged.labels(NIGHT).read_text(encoding="utf-8")
     before = judged.files()
-    pushed = [image for image in judged.pushed() if image.tool_id == NIGHT]
-    judged.merge(pushed, write=True)
+    judged.memory.merge()
     after = judged.files()
     changed = {name for name in after if after[name] != before.get(name)}
-    assert changed == {str(judged.labels(NIGHT).relative_to(judged.folder))}
+    assert changed == {
+        str(judged.labels(name).relative_to(judged.folder)) for name in (DAY, NIGHT, EMPTY)
+    }
     now = judged.labels(NIGHT).read_text(encoding="utf-8")
     kept = first.removesuffix("\n</annotation>\n")
     assert now.startswith(kept)
 
 
-@pytest.mark.parametrize("ledger_knows", [True, False])
-def test_a_second_merge_finds_nothing_to_do(judged: Project, ledger_knows: bool) -> None:
-    written = judged.merge(judged.pushed(), write=True)
+@pytest.mark.parametrize("remember", [True, False])
+def test_a_second_merge_finds_nothing_to_do(judged: Project, remember: bool) -> None:
+    judged.memory.merge(remember=remember)
     after = judged.files()
-    pushed = judged.pushed()
-    if ledger_knows:
-        pushed = [replace(image, version=written[image.tool_id].version) for image in pushed]
-    again = judged.merge(pushed, write=True)
-    assert {image.outcome for image in again.values()} == {"same"}
+    again = judged.memory.merge()
+    assert set(outcomes(again).values()) == {"same"}
+    assert {one.version for one in again.values()} == {None}
     assert judged.files() == after
+
+
+def test_what_a_merge_replaced_comes_back(judged: Project) -> None:
+    before = judged.files()
+    judged.memory.merge()
+    after = judged.files()
+    assert judged.memory.restore() == {}
+    assert judged.files() == before
+    # An image that somebody has changed since stays as it is.
+    judged.memory.pushed = {
+        id: replace(image, written=NOTHING_WRITTEN) for id, image in judged.memory.pushed.items()
+    }
+    judged.memory.merge()
+    assert judged.files() == after
+    change_night(judged)
+    left = judged.memory.restore()
+    assert list(left) == [NIGHT]
+    assert f"annotations in {judged.labels(NIGHT)} changed since the merge" in left[NIGHT]
+    files = judged.files()
+    assert {name for name in files if files[name] != before.get(name)} == {
+        str(judged.labels(NIGHT).relative_to(judged.folder))
+    }
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_what_somebody_saves_in_the_same_moment_is_not_lost(
+    judged: Project, monkeypatch: pytest.MonkeyPatch, always: bool
+) -> None:
+    """A line is drawn by somebody after we read the file and before it is replaced."""
+    real = os.fsync
+    times: list[int] = []
+
+    def save_meanwhile(file: int) -> None:
+        real(file)
+        if not times or always:
+            times.append(1)
+            change_night(judged)
+
+    images = [NIGHT]
+    verdicts = judged.memory.verdicts()
+    plans = {id: lambda state: changes(state, verdicts[state.tool_id]) for id in images}
+    kept: list[Replaced] = []
+    monkeypatch.setattr(os, "fsync", save_meanwhile)
+    merge = judged.tool.merge("cars", plans, sizes={}, keep=kept.append)
+    if always:
+        with pytest.raises(SparseDetError, match="changed while it was being written; try again"):
+            list(merge)
+        assert objects(read_dataset(judged.folder).dataset)[NIGHT] == near(
+            ("bus", (5, 5, 35 + 4 * len(times), 35))
+        )
+        return
+    (one,) = merge
+    assert objects(read_dataset(judged.folder).dataset)[NIGHT] == near(
+        ("bus", (5, 5, 39, 35)), ("car", (75, 40, 105, 70))
+    )
+    assert one.state is not None
+    assert [box.xyxy for box in one.state.boxes.values()] == [
+        pytest.approx((5, 5, 39, 35), abs=0.01)
+    ]
+    assert len(kept) == 2
+    judged.tool.restore("cars", [(kept[-1], one.version)])
+    assert objects(read_dataset(judged.folder).dataset)[NIGHT] == near(("bus", (5, 5, 39, 35)))
 
 
 def test_an_interrupted_merge_resumes(judged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,75 +288,142 @@ def test_an_interrupted_merge_resumes(judged: Project, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "replace", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
-        judged.merge(judged.pushed(), write=True)
+        judged.memory.merge()
     monkeypatch.undo()
     assert len(done) == 1
-    outcomes = {
-        id: image.outcome for id, image in judged.merge(judged.pushed(), write=True).items()
-    }
-    assert sorted(outcomes.values()) == ["changed", "changed", "same"]
+    assert sorted(outcomes(judged.memory.merge()).values()) == ["changed", "changed", "same"]
     assert len(read_dataset(judged.folder).dataset.boxes) == 6
 
 
-def test_a_source_that_changed_is_a_conflict(judged: Project) -> None:
-    path = judged.labels(NIGHT)
-    old, new = {"voc": ("<xmax>35<", "<xmax>39<"), "yolo": ("0.25 0.375\n", "0.2 0.375\n")}[
-        judged.format
-    ]
+def change_night(project: Project) -> None:
+    """Make the one box of the night wider by 4 pixels."""
+    path = project.labels(NIGHT)
     text = path.read_text(encoding="utf-8")
+    ((_, (left, top, right, bottom)), *_) = objects(read_dataset(project.folder).dataset)[NIGHT]
+    wider = right + 4
+    if project.format == "voc":
+        text = text.replace(f"<xmax>{right:g}<", f"<xmax>{wider:g}<")
+    else:
+        first, *others = text.splitlines(keepends=True)
+        box = (left + wider) / 240, (top + bottom) / 160, (wider - left) / 120, 0.375
+        text = "".join([f"0 {' '.join(f'{v:.10f}' for v in box)}\n", *others])
+        assert first.startswith("0 ")
+    path.write_text(text, encoding="utf-8")
+
+
+def test_only_a_change_of_the_same_box_is_a_conflict(judged: Project) -> None:
+    """The night's human box was left alone by the review, the car by day was moved."""
+    change_night(judged)
+    path = judged.labels(DAY)
+    text = path.read_text(encoding="utf-8")
+    old, new = {
+        "voc": ("<xmax>100<", "<xmax>112<"),
+        "yolo": ("0.75 0.6875 0.1666666667 0.375", "0.8 0.6875 0.2666666667 0.375"),
+    }[judged.format]
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    merged = judged.merge(judged.pushed(), write=True)
-    assert {id: image.outcome for id, image in merged.items()} == {
-        DAY: "changed",
-        NIGHT: "conflict",
-        EMPTY: "changed",
-    }
-    assert f"its annotations in {path} changed since the push (saved 20" in merged[NIGHT].detail
-    assert path.read_text(encoding="utf-8") == text.replace(old, new)
+    before = path.read_bytes()
+    merged = judged.memory.merge()
+    assert outcomes(merged) == {DAY: "conflict", NIGHT: "changed", EMPTY: "changed"}
+    (reason,) = merged[DAY].changes.conflicts.values()
+    # The formats hold no ids: a box that moved is another one.
+    assert reason == "deleted there, changed in the review"
+    state = merged[DAY].state
+    assert state is not None
+    assert state.saved.startswith(f"{path} saved 20")
+    assert path.read_bytes() == before
+    assert objects(read_dataset(judged.folder).dataset)[NIGHT] == near(
+        ("bus", (5, 5, 39, 35)), ("car", (75, 40, 105, 70))
+    )
 
 
-def test_an_image_that_is_gone_is_a_conflict(judged: Project) -> None:
+def test_an_image_that_is_gone(judged: Project) -> None:
     (judged.image_folder / EMPTY).unlink()
-    assert "no longer has the image" in judged.merge(judged.pushed(), write=True)[EMPTY].detail
+    (judged.labels(EMPTY)).unlink(missing_ok=True)
+    assert outcomes(judged.memory.merge()) == {DAY: "changed", NIGHT: "changed", EMPTY: "gone"}
 
 
 def test_the_next_round_starts_from_what_was_merged(judged: Project) -> None:
-    written = judged.merge(judged.pushed(), write=True)
+    judged.memory.merge()
     dataset = judged.tool.pull("cars", judged.images)
     (night,) = (image for image in dataset.images if image.file_name == NIGHT)
     new = MinedBox("new", night.id, 1, (2, 60, 20, 78), 0.8, threshold=0.5)
-    judged.tool.push("cars", dataset, [new], model_version="run-2")
+    judged.memory.push(dataset, [new], "run-2")
     (review,) = judged.tool.open_reviews("cars/review")
     assert len(review.regions) == 3
-    judged.tool.submit_review(review, review.regions)
-    pushed = [replace(image, version=written[image.tool_id].version) for image in judged.pushed()]
-    merged = judged.merge(pushed, write=True)
-    assert {id: (image.outcome, image.added) for id, image in merged.items()} == {
-        DAY: ("same", 0),
-        NIGHT: ("changed", 1),
-        EMPTY: ("same", 0),
+    review.submit(review.regions)
+    merged = judged.memory.merge()
+    assert {id: (outcome(one), counts(one)) for id, one in merged.items()} == {
+        DAY: ("same", (0, 0, 0)),
+        NIGHT: ("changed", (1, 0, 0)),
+        EMPTY: ("same", (0, 0, 0)),
     }
     assert len(objects(read_dataset(judged.folder).dataset)[NIGHT]) == 3
 
 
 def test_a_class_that_is_gone(judged: Project) -> None:
     if judged.format == "voc":  # any name is a class there
-        for name in (DAY, NIGHT):
-            path = judged.labels(name)
-            path.write_text(
-                path.read_text(encoding="utf-8").replace("<name>car<", "<name>van<"),
-                encoding="utf-8",
-            )
-        assert judged.merge(judged.pushed(), write=True)[NIGHT].outcome == "changed"
-        assert read_dataset(judged.folder).dataset.counts() == {"bus": 3, "car": 1, "van": 1}
+        path = judged.labels(NIGHT)
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("<name>bus<", "<name>van<"), encoding="utf-8"
+        )
+        assert outcome(judged.memory.merge()[NIGHT]) == "changed"
+        assert read_dataset(judged.folder).dataset.counts() == {"bus": 2, "car": 3, "van": 1}
         return
     data = judged.folder / "data.yaml"
     data.write_text(data.read_text(encoding="utf-8").replace("1: car", "1: van"), encoding="utf-8")
-    before = judged.files()
-    with pytest.raises(ToolError, match="has no class 'car', which a review uses; add it"):
-        judged.merge(judged.pushed(), write=True)
-    assert judged.files() == before
+    # Nobody knows that the two names mean one class.
+    merged = judged.memory.merge()
+    assert {id: set(one.changes.unknown.values()) for id, one in merged.items()} == {
+        DAY: {"car"},
+        NIGHT: {"car"},
+        EMPTY: set(),
+    }
+    assert objects(read_dataset(judged.folder).dataset) == {
+        DAY: near(("van", (80, 40, 100, 70)), ("bus", (90, 5, 110, 15.5))),
+        NIGHT: near(("bus", (5, 5, 35, 35))),
+        EMPTY: near(("bus", (20, 20, 40, 40))),
+    }
+
+
+def test_a_renamed_class(judged: Project) -> None:
+    """Half of a VOC folder's files have the new name, a YOLO folder's list has it."""
+    if judged.format == "voc":
+        path = judged.labels(DAY)
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("<name>bus<", "<name>coach<"),
+            encoding="utf-8",
+        )
+    else:
+        path = judged.folder / "data.yaml"
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("0: bus", "0: coach"), encoding="utf-8"
+        )
+    tool = FilesTool(judged.tool.url, ToolOptions(rename={"bus": "coach"}))
+    dataset = tool.pull("cars", judged.images)
+    assert sorted(c.name for c in dataset.categories) == ["car", "coach"]
+    assert dataset.counts() == {"car": 1, "coach": 2}
+    assert [c.aliases for c in dataset.categories if c.name == "coach"] == [("bus",)]
+    memory = replace(judged.memory, tool=tool)
+    memory.pushed = {
+        id: replace(
+            image,
+            boxes={
+                box_id: replace(box, category=box.category.replace("bus", "coach"))
+                for box_id, box in image.boxes.items()
+            },
+        )
+        for id, image in memory.pushed.items()
+    }
+    assert outcomes(memory.merge()) == {DAY: "changed", NIGHT: "changed", EMPTY: "changed"}
+    assert objects(tool.pull("cars", judged.images)) == {
+        DAY: near(
+            ("car", (82, 40, 102, 70)), ("car", (40, 10, 60, 30)), ("coach", (90, 5, 110, 15.5))
+        ),
+        NIGHT: near(("coach", (5, 5, 35, 35)), ("car", (75, 40, 105, 70))),
+        EMPTY: near(("coach", (20, 20, 40, 40))),
+    }
+    assert set(outcomes(memory.merge()).values()) == {"same"}
 
 
 def test_a_workspace_inside_the_project_is_left_out(project: Project) -> None:

@@ -8,7 +8,8 @@ from sparsedet.annotations import read_coco
 from sparsedet.errors import ToolError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.plugins import load_local_integration
-from sparsedet.tool import ReviewedRegion
+from sparsedet.reviews import ReviewedRegion
+from tests.integrations.files.memory import Memory
 from tests.integrations.files.samples import mined_boxes, write_project
 
 
@@ -26,18 +27,19 @@ def test_the_whole_loop(tmp_path: Path) -> None:
             "night/b.png",
             "empty.png",
         ]
-        push = tool.push(project, dataset, mined_boxes(dataset), model_version="run-1")
+        memory = Memory(tool, project, f"{project}/review")
+        push = memory.push(dataset, mined_boxes(dataset))
         assert (push.review_project, push.created) == ("my-cars/review", 2)
         reviews = tool.open_reviews(push.review_project)
         assert [review.tool_id for review in reviews] == ["night/b.png", "day/a.png"]
         assert reviews[1].scores == {"good": 0.9, "wrong": 0.6}
         kept = [region for region in reviews[1].regions if region.region_id != "wrong"]
-        tool.submit_review(reviews[1], kept, seconds=4.0)
+        reviews[1].submit(kept, seconds=4.0)
         assert [r.tool_id for r in tool.open_reviews(push.review_project)] == ["night/b.png"]
-        (reviewed,) = tool.reviewed(push.review_project)
+        (reviewed,) = memory.read().reviews
         assert (reviewed.tool_id, reviewed.seconds) == ("day/a.png", 4.0)
         assert {region.region_id for region in reviewed.regions} == {"11", "left", "good"}
-        assert reviewed.shown == {"11", "left", "good", "wrong"}
+        assert reviewed.shown.keys() == {"11", "left", "good", "wrong"}
     assert (tmp_path / "server" / project / "annotations.json").is_file()
 
 
@@ -63,10 +65,10 @@ def test_what_can_not_be_submitted(tmp_path: Path, region: ReviewedRegion, messa
     write_project(tmp_path / "cars")
     tool = FilesTool(str(tmp_path))
     dataset = tool.pull("cars", tmp_path / "images")
-    tool.push("cars", dataset, mined_boxes(dataset), model_version="run-1")
+    Memory(tool).push(dataset, mined_boxes(dataset))
     review = tool.open_reviews("cars/review")[0]
     with pytest.raises(ToolError, match=message):
-        tool.submit_review(review, [region])
+        review.submit([region])
     assert not (tmp_path / "cars/review/run-1/reviewed.json").exists()
 
 

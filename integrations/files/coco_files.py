@@ -1,0 +1,166 @@
+"""Annotations in a COCO file: keys and entries that sparsedet does not know stay as they are."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.coco import from_coco
+from sparsedet.annotations.entries import DECIMALS, xywh
+from sparsedet.atomic_io import read_json
+from sparsedet.errors import AnnotationError, SparseDetError, ToolError
+from sparsedet.reviews import Changes, ReviewedRegion
+
+from .annotation_files import file_digest, identify, replace_unchanged, with_present_names
+
+
+class CocoFiles:
+    """A COCO file with `images/` next to it.
+
+    Args:
+        path: the file.
+        rename: see `with_present_names`.
+    """
+
+    holds_complete = True
+    is_one_file = True
+
+    def __init__(self, path: Path, rename: Mapping[str, str]) -> None:
+        self._path = path
+        self._rename = rename
+        self._digest = file_digest(path)  # before it is read: what is saved meanwhile is noticed
+        try:
+            self._content = read_json(path)
+        except SparseDetError as error:
+            raise AnnotationError(str(error)) from error
+        self.dataset = self._dataset(self._content)
+        self.images: Path | None = path.parent / "images"
+
+    def file_of(self, image: str) -> Path:
+        """All images are in the one file."""
+        return self._path
+
+    def content_of(self, image: str) -> Any:
+        """Return the entries of an image's annotations, with the names of their categories."""
+        id = self._image_ids[image]
+        entries = self._entries.get(id, [])
+        used = {entry["category_id"] for entry in entries}
+        return {
+            "annotations": entries,
+            "categories": {
+                entry["name"]: entry["id"]
+                for entry in self._content["categories"]
+                if entry["id"] in used
+            },
+            "exhaustive": self.dataset.image_by_id[id].exhaustive,
+        }
+
+    def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
+        """Write the changes in one go."""
+        annotations = {entry["id"]: entry for entry in self._content["annotations"]}
+        numbers = count(max(annotations, default=0) + 1)
+        marked = set()
+        for image, change in changes.items():
+            id = self._image_ids[image]
+            boxes = {box.tool_id: box.id for box in self.dataset.boxes_by_image[id]}
+            for box_id in change.removed:
+                del annotations[boxes[box_id]]
+            for box_id, region in change.edited.items():
+                annotations[boxes[box_id]] = self._edited(annotations[boxes[box_id]], region)
+            for decision in change.added.values():
+                entry = self._added(next(numbers), id, decision.region, decision.origin)
+                annotations[entry["id"]] = entry
+            if change.marks_complete:
+                marked.add(id)
+        return self._save(annotations.values(), dict.fromkeys(marked, True))
+
+    def put_back(self, contents: Mapping[str, Any]) -> None:
+        """Write the entries of all images back in one go; those whose id is taken get a new one."""
+        replaced = {self._image_ids[image]: content for image, content in contents.items()}
+        kept = [e for e in self._content["annotations"] if e["image_id"] not in replaced]
+        taken = {entry["id"] for entry in kept}
+        before = [entry for content in contents.values() for entry in content["annotations"]]
+        numbers = count(max([*taken, *(entry["id"] for entry in before)], default=0) + 1)
+        now = {entry["name"]: entry["id"] for entry in self._content["categories"]}
+        for image_id, content in replaced.items():
+            names = {number: name for name, number in content["categories"].items()}
+            if missing := set(names.values()) - now.keys():
+                raise ToolError(f"{self._path}: no longer has the category {min(missing)!r}")
+            for entry in content["annotations"]:
+                number = next(numbers) if entry["id"] in taken else entry["id"]
+                taken.add(number)
+                category = now[names[entry["category_id"]]]
+                kept.append({**entry, "id": number, "image_id": image_id, "category_id": category})
+        marks = {image_id: content["exhaustive"] for image_id, content in replaced.items()}
+        self._save(kept, marks)
+
+    @cached_property
+    def _image_ids(self) -> Mapping[str, int]:
+        return {image.file_name: image.id for image in self.dataset.images}
+
+    @cached_property
+    def _category_ids(self) -> Mapping[str, int]:
+        return {category.name: category.id for category in self.dataset.categories}
+
+    @cached_property
+    def _entries(self) -> Mapping[int, list[Mapping[str, Any]]]:
+        entries: dict[int, list[Mapping[str, Any]]] = {}
+        for entry in self._content["annotations"]:
+            entries.setdefault(entry["image_id"], []).append(entry)
+        return entries
+
+    def _dataset(self, content: Any) -> Dataset:
+        return identify(
+            with_present_names(from_coco(content, source=str(self._path)), self._rename)
+        )
+
+    def _save(
+        self, annotations: Iterable[Any], marks: Mapping[int, bool]
+    ) -> Mapping[str, str | None]:
+        """Write the file with other annotations and `exhaustive` marks, by image id."""
+        content = {
+            **self._content,
+            "annotations": list(annotations),
+            "images": [
+                _marked(entry, marks[entry["id"]]) if entry["id"] in marks else entry
+                for entry in self._content["images"]
+            ],
+        }
+        after = self._dataset(content)
+        text = json.dumps(content, ensure_ascii=False) + "\n"
+        replace_unchanged(self._path, self._digest, text.encode())
+        return {image.file_name: image.tool_version for image in after.images}
+
+    def _edited(self, entry: Mapping[str, Any], region: ReviewedRegion) -> dict[str, Any]:
+        category = self._category_ids[region.category]
+        edited = {**entry, "category_id": category, "bbox": xywh(region.xyxy)}
+        if "segmentation" not in entry:  # else the area is that of the mask
+            edited["area"] = _area(region)
+        return edited
+
+    def _added(
+        self, number: int, image_id: int, region: ReviewedRegion, origin: str
+    ) -> dict[str, Any]:
+        return {
+            "id": number,
+            "image_id": image_id,
+            "category_id": self._category_ids[region.category],
+            "bbox": xywh(region.xyxy),
+            "area": _area(region),
+            "iscrowd": 0,
+            "origin": origin,
+            "tool_id": region.region_id,
+        }
+
+
+def _marked(entry: Mapping[str, Any], complete: bool) -> dict[str, Any]:
+    others = {key: value for key, value in entry.items() if key != "exhaustive"}
+    return {**others, "exhaustive": True} if complete else others
+
+
+def _area(region: ReviewedRegion) -> float:
+    left, top, right, bottom = region.xyxy
+    return round((right - left) * (bottom - top), DECIMALS)

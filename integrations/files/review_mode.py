@@ -1,0 +1,177 @@
+"""Having mined boxes reviewed in files: the one push mode that a folder of projects has."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.tool import (
+    ModeName,
+    PlaceReviews,
+    Progress,
+    PushedImage,
+    PushReport,
+    ToolOptions,
+    UndoReport,
+    no_progress,
+)
+
+from .file_push import push_mined
+from .project import Project, name_below, open_project, resolve_below
+from .review_files import MARK, ReviewVersion, read_versions
+from .reviewed_images import read_reviews
+from .withdrawal import remove_if_empty, rename, withdraw
+
+_OWNER = "workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class FileReviewMode:
+    """The `PushMode` of files: `to_review.json` out, `reviewed.json` in.
+
+    Args:
+        root: the folder of the projects.
+        options: how they are read, and for which workspace.
+    """
+
+    root: Path
+    options: ToolOptions
+
+    @property
+    def name(self) -> ModeName:
+        """It is a review project of its own."""
+        return "review-project"
+
+    @property
+    def writes_source(self) -> bool:
+        """Reviews stay in the review folder until they are merged."""
+        return False
+
+    def prepare(self, project: str, *, take_over: bool = False) -> None:
+        """Check that a project can be pushed to, and mark it as this workspace's."""
+        opened = self._open(project)
+        opened.read()
+        writable = opened.review if opened.review.exists() else opened.folder
+        if not os.access(writable, os.W_OK):
+            raise ToolError(f"{writable}: can't be written to, which a push has to")
+        self._claim(opened, take_over=take_over)
+
+    def push(
+        self,
+        project: str,
+        dataset: Dataset,
+        mined: Sequence[MinedBox],
+        *,
+        model_version: str,
+        withdrawn: frozenset[str] = frozenset(),
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PushReport:
+        """Put mined boxes up for review; see `file_push.push_mined`."""
+        opened = self._open(project)
+        self._refuse_other_owner(opened)
+        report = push_mined(
+            opened,
+            name_below(self.root, opened.review),
+            dataset,
+            mined,
+            model_version=model_version,
+            withdrawn=withdrawn,
+            dry_run=dry_run,
+            progress=progress,
+        )
+        if opened.review.is_dir() and not dry_run:
+            self._claim(opened)
+        return report
+
+    def reviews(
+        self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
+    ) -> PlaceReviews:
+        """Read the reviews of all model versions; see `reviewed_images.read_reviews`."""
+        review = resolve_below(self.root, review_project)
+        if pushed and not review.is_dir():
+            raise PlaceGoneError(f"{review}: the folder was deleted")
+        versions = self._versions(review)
+        sizes = {image.tool_id: image.size for image in pushed if image.size is not None}
+        waiting = frozenset(id for version in versions for id in version.waiting)
+        progress("reading reviews", 1, 1)
+        offers = frozenset(version.offer_id(id) for version in versions for id in version.offers)
+        return PlaceReviews(read_reviews(versions, sizes), waiting, offers)
+
+    def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
+        """Give images their new names in what is up for review."""
+        for version in self._versions(resolve_below(self.root, review_project)):
+            rename(version, images)
+
+    def undo(
+        self,
+        project: str,
+        review_project: str,
+        region_ids: frozenset[str],
+        *,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> UndoReport:
+        """Take boxes down that nobody has reviewed; a version that has no others is removed."""
+        review = resolve_below(self.root, review_project)
+        versions = self._versions(review)
+        tasks: set[tuple[str, str]] = set()
+        trimmed: set[tuple[str, str]] = set()
+        taken: set[str] = set()
+        kept: dict[str, str] = {}
+        for done, version in enumerate(versions, start=1):
+            one = withdraw(version, region_ids=region_ids, dry_run=dry_run)
+            tasks |= {(version.name, id) for id in one.images}
+            trimmed |= {(version.name, id) for id in one.trimmed}
+            taken |= one.region_ids
+            for path, images in version.reviewed_images.items():
+                reviewed = (id for id in images if version.offers[id].mined.keys() & region_ids)
+                kept |= dict.fromkeys(reviewed, f"{path} holds a review of it")
+            if not dry_run:
+                remove_if_empty(version, region_ids)
+            progress("taking boxes down", done, len(versions))
+        return UndoReport(
+            predictions=len(trimmed), tasks=len(tasks), region_ids=frozenset(taken), kept=kept
+        )
+
+    def _open(self, project: str) -> Project:
+        return open_project(self.root, project, self.options.rename)
+
+    def _versions(self, review: Path) -> list[ReviewVersion]:
+        return read_versions(review, self.options.rename)
+
+    def _refuse_other_owner(self, project: Project) -> str | None:
+        """Return whose project it is.
+
+        Raises:
+            ToolError: when it is another workspace's.
+        """
+        owner = _read_mark(project.review).get(_OWNER)
+        if owner is not None and self.options.owner not in (None, owner):
+            raise ToolError(
+                f"{project.folder}: the workspace {owner} pushes to it (says "
+                f"{project.review / MARK}); take it over with --take-over, or work there"
+            )
+        return owner
+
+    def _claim(self, project: Project, *, take_over: bool = False) -> None:
+        mark = _read_mark(project.review)
+        before = mark.get(_OWNER) if take_over else self._refuse_other_owner(project)
+        if self.options.owner in (None, before):
+            return
+        if before is not None:
+            for version in self._versions(project.review):
+                withdraw(version, images=version.waiting.keys())
+        write_json(project.review / MARK, {**mark, _OWNER: self.options.owner}, indent=1)
+
+
+def _read_mark(review: Path) -> dict[str, Any]:
+    content = read_json(review / MARK) if (review / MARK).exists() else {}
+    if not isinstance(content, dict):
+        raise ToolError(f"{review / MARK}: not a file of sparsedet's; remove it")
+    return content

@@ -1,0 +1,159 @@
+"""Taking boxes down that nobody has reviewed, and names of images that changed.
+
+A person may have taken `to_review.json` into another tool already, and nothing here can know that.
+So what is taken down moves to `withdrawn.json`: it is no longer offered to anybody, and a review of
+it that arrives all the same can be read, and counts. A key in `to_review.json` would not do: no
+annotation tool knows it, so that everybody would go on reviewing.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from sparsedet.annotations import Box, Dataset, Image, write_coco
+
+from .review_files import (
+    ALONE,
+    EARLIER_NAMES,
+    INSTRUCTIONS,
+    MINED,
+    TO_REVIEW,
+    WITHDRAWN,
+    ReviewVersion,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What was taken down, or would be."""
+
+    images: frozenset[str] = frozenset()
+    """Tool ids of images that are no longer up."""
+    trimmed: frozenset[str] = frozenset()
+    """Tool ids of images that lost some of their boxes."""
+    region_ids: frozenset[str] = frozenset()
+
+
+def withdraw(
+    version: ReviewVersion,
+    *,
+    region_ids: Collection[str] = (),
+    images: Collection[str] = (),
+    dry_run: bool = False,
+) -> Withdrawal:
+    """Take boxes of a model version down, where nobody has reviewed their image.
+
+    Args:
+        version: as it was read.
+        region_ids: mined boxes to take down; an image that has no others goes with them.
+        images: tool ids of images to take down with all their boxes.
+        dry_run: only return what would be.
+    """
+    whole: set[str] = set()
+    gone: dict[str, set[str]] = {}
+    for tool_id, offer in version.waiting.items():
+        ids = offer.mined.keys() if tool_id in images else offer.mined.keys() & set(region_ids)
+        if tool_id in images or (ids and ids == offer.mined.keys()):
+            whole.add(tool_id)
+        if tool_id in images or ids:
+            gone[tool_id] = set(ids)
+    if gone and not dry_run:
+        # In this order: a killed process leaves an image in both files, where it counts as up.
+        write_coco(_withdrawn(version, whole, gone), version.folder / WITHDRAWN)
+        write_coco(_still_up(version.shown, whole, gone), version.folder / TO_REVIEW)
+    return Withdrawal(
+        frozenset(whole),
+        frozenset(gone.keys() - whole),
+        frozenset(id for ids in gone.values() for id in ids),
+    )
+
+
+def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None:
+    """Remove a version's folder if all its boxes are among `region_ids`, and no one used it.
+
+    Args:
+        version: as it was before they were withdrawn.
+        region_ids: mined boxes that are taken back for good.
+    """
+    ours = {TO_REVIEW, WITHDRAWN, INSTRUCTIONS}
+    has_others = any(path.name not in ours for path in version.folder.iterdir())
+    if not has_others and version.region_ids <= set(region_ids):
+        shutil.rmtree(version.folder)
+
+
+def rename(version: ReviewVersion, images: Mapping[str, str]) -> None:
+    """Note new names of images (old -> new) in a version; reviews under the old ones count too."""
+    for dataset, name in ((version.withdrawn, WITHDRAWN), (version.shown, TO_REVIEW)):
+        renamed = [_renamed(image, images) for image in dataset.images]
+        if tuple(renamed) != dataset.images:
+            write_coco(replace(dataset, images=tuple(renamed)), version.folder / name)
+
+
+def _renamed(image: Image, images: Mapping[str, str]) -> Image:
+    new = images.get(image.tool_id or image.file_name)
+    if new is None:
+        return image
+    earlier = [*image.extra.get(EARLIER_NAMES, ()), image.file_name]
+    return replace(image, file_name=new, tool_id=new, extra={**image.extra, EARLIER_NAMES: earlier})
+
+
+def _still_up(shown: Dataset, whole: Collection[str], gone: Mapping[str, set[str]]) -> Dataset:
+    kept = [image for image in shown.images if _id(image) not in whole]
+    boxes = [
+        box
+        for image in kept
+        for box in shown.boxes_by_image[image.id]
+        if box.origin != MINED or box.tool_id not in gone.get(_id(image), ())
+    ]
+    return replace(shown, images=tuple(kept), boxes=tuple(boxes))
+
+
+def _withdrawn(
+    version: ReviewVersion, whole: Collection[str], gone: Mapping[str, set[str]]
+) -> Dataset:
+    """Return the content of `withdrawn.json` with further images and boxes in it."""
+    before, shown = version.withdrawn, version.shown
+    known = {_id(image): image for image in before.images}
+    groups: list[tuple[Image, Sequence[Box]]] = [
+        (image, before.boxes_by_image[image.id])
+        for image in before.images
+        if _id(image) not in gone
+    ]
+    for image in shown.images:
+        if (tool_id := _id(image)) not in gone:
+            continue
+        boxes = [
+            box
+            for box in shown.boxes_by_image[image.id]
+            if tool_id in whole or (box.origin == MINED and box.tool_id in gone[tool_id])
+        ]
+        fresh = {box.tool_id for box in boxes}
+        earlier = known.get(tool_id)
+        old = [
+            box
+            for box in (before.boxes_by_image[earlier.id] if earlier else ())
+            if box.origin == MINED and box.tool_id not in fresh
+        ]
+        alone = old if tool_id in whole else [*old, *boxes]
+        kept = boxes if tool_id in whole else []
+        marked = [replace(box, extra={**box.extra, ALONE: True}) for box in alone]
+        groups.append((image, [*kept, *marked]))
+    images, boxes_of_all = _numbered(groups)
+    return replace(shown, images=images, boxes=boxes_of_all)
+
+
+def _numbered(
+    groups: Sequence[tuple[Image, Sequence[Box]]],
+) -> tuple[tuple[Image, ...], tuple[Box, ...]]:
+    numbers: Iterator[int] = count(1)
+    images = []
+    boxes = []
+    for number, (image, own) in enumerate(groups, start=1):
+        images.append(replace(image, id=number))
+        boxes += [replace(box, id=next(numbers), image_id=number) for box in own]
+    return tuple(images), tuple(boxes)
+
+
+def _id(image: Image) -> str:
+    return image.tool_id or image.file_name

@@ -1,0 +1,408 @@
+"""What is up for review in a project: whose it is, what newer versions replace, what is undone."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import read_coco
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.integrations.files import FilesTool
+from sparsedet.tool import PushMode, ToolOptions, UndoReport
+from tests.integrations.files.conftest import Pulled
+from tests.integrations.files.memory import outcome, review_mode
+from tests.integrations.files.samples import boxes_of, mined_boxes, read, strip, write
+
+DAY, NIGHT = "day/a.png", "night/b.png"
+ALL = frozenset({"good", "wrong", "near"})
+NEWER = [
+    MinedBox("new-day", 4, 1, (41, 11, 60, 30), 0.8, 0.5),
+    MinedBox("new-night", 9, 2, (2, 60, 20, 78), 0.7, 0.5),
+]
+
+
+def up(pulled: Pulled, name: str = "run-1") -> dict[str, set[str]]:
+    """Return the mined boxes that are up, by image."""
+    shown = read_coco(pulled.version(name) / "to_review.json")
+    return {
+        image.file_name: {
+            box.tool_id or "" for box in shown.boxes_by_image[image.id] if box.origin == "mined"
+        }
+        for image in shown.images
+    }
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def owned(pulled: Pulled, owner: str) -> PushMode:
+    return review_mode(FilesTool(pulled.tool.url, ToolOptions(owner=owner)))
+
+
+def test_a_dry_run_says_what_a_push_would_do(pulled: Pulled) -> None:
+    before = snapshot(pulled.folder)
+    boxes = mined_boxes(pulled.dataset)
+    planned = pulled.memory.mode.push(
+        "cars", pulled.dataset, boxes, model_version="run-1", dry_run=True
+    )
+    assert snapshot(pulled.folder) == before
+    assert (planned.review_project, planned.images, planned.boxes) == ("", 2, 3)
+    report = pulled.push()
+    assert (report.images, report.boxes, report.created) == (2, 3, planned.created)
+    before = snapshot(pulled.folder)
+    planned = pulled.memory.mode.push(
+        "cars", pulled.dataset, NEWER, model_version="run-2", withdrawn=ALL, dry_run=True
+    )
+    assert snapshot(pulled.folder) == before
+    assert (planned.review_project, planned.created, planned.deleted) == ("cars/review", 2, 2)
+
+
+def test_a_newer_version_takes_the_place_of_an_older_one(pulled: Pulled) -> None:
+    pulled.push()
+    day = next(r for r in pulled.tool.open_reviews("cars/review") if r.tool_id == DAY)
+    day.submit(day.regions)
+    report = pulled.memory.push(pulled.dataset, NEWER, "run-2", frozenset({"near"}))
+    assert (report.created, report.deleted) == (2, 1)
+    assert up(pulled) == {DAY: {"good", "wrong"}}
+    assert up(pulled, "run-2") == {DAY: {"new-day"}, NIGHT: {"new-night"}}
+    assert [(r.tool_id, set(r.scores)) for r in pulled.tool.open_reviews("cars/review")] == [
+        (DAY, {"new-day"}),
+        (NIGHT, {"new-night"}),
+    ]
+    assert pulled.memory.read().waiting == {DAY, NIGHT}
+    before = snapshot(pulled.folder)
+    again = pulled.memory.push(pulled.dataset, NEWER, "run-2", frozenset({"near"}))
+    assert (again.images, again.created, again.deleted) == (2, 0, 0)
+    assert snapshot(pulled.folder) == before
+    assert "newest folder" in (pulled.version() / "README.txt").read_text("utf-8")
+
+
+def test_a_box_that_is_still_wanted_moves_to_the_newer_version(pulled: Pulled) -> None:
+    pulled.push()
+    boxes = [*mined_boxes(pulled.dataset), NEWER[1]]
+    report = pulled.memory.push(pulled.dataset, boxes, "run-2")
+    assert (report.images, report.boxes, report.created, report.deleted) == (2, 4, 2, 2)
+    assert up(pulled) == {}
+    assert up(pulled, "run-2") == {DAY: {"good", "wrong"}, NIGHT: {"near", "new-night"}}
+
+
+@pytest.mark.parametrize("lose_keys", [False, True])
+def test_a_review_of_what_was_withdrawn_still_counts(pulled: Pulled, lose_keys: bool) -> None:
+    """Somebody had taken the older file into another tool."""
+    pulled.push()
+    theirs = read(pulled.version() / "to_review.json")
+    (wrong,) = (e for e in theirs["annotations"] if e["tool_id"] == "wrong")
+    theirs["annotations"].remove(wrong)
+    pulled.memory.push(pulled.dataset, NEWER, "run-2", ALL)
+    assert up(pulled) == {}
+    assert pulled.memory.read() == replace(
+        pulled.memory.read(), reviews=[], waiting=frozenset({DAY, NIGHT})
+    )
+    write(pulled.version() / "reviewed.json", strip(theirs) if lose_keys else theirs)
+    reviews = {review.tool_id: review for review in pulled.memory.read().reviews}
+    assert {id: (set(r.shown), {b.region_id for b in r.regions}) for id, r in reviews.items()} == {
+        DAY: ({"11", "left", "good", "wrong"}, {"11", "left", "good"}),
+        NIGHT: ({"30", "near"}, {"30", "near"}),
+    }
+    decisions = pulled.memory.verdicts()[DAY].decisions
+    assert {id: decisions[id].fate for id in ("good", "wrong")} == {
+        "good": "kept",
+        "wrong": "deleted",
+    }
+
+
+def test_reviews_are_ordered_by_what_they_were_made_of(pulled: Pulled) -> None:
+    """Saving the older version's file again doesn't make its old reviews the newest."""
+    pulled.push()
+    night = next(r for r in pulled.tool.open_reviews("cars/review") if r.tool_id == NIGHT)
+    night.submit(night.regions)
+    pulled.memory.push(pulled.dataset, NEWER, "run-0", frozenset())
+    for review in pulled.tool.open_reviews("cars/review"):
+        review.submit(review.regions)
+    later = (pulled.version("run-0") / "reviewed.json").stat().st_mtime + 60
+    os.utime(pulled.version() / "reviewed.json", (later, later))
+    first, last = sorted(pulled.memory.reviews()[NIGHT], key=lambda review: review.saved_at)
+    assert (first.offer, last.offer) == (f"run-1/{NIGHT}", f"run-0/{NIGHT}")
+    (day,) = pulled.memory.reviews()[DAY]
+    created = read(pulled.version("run-0") / "to_review.json")["info"]["date_created"]
+    assert first.saved_at < created <= last.saved_at
+    assert day.saved_at > created
+
+
+def test_several_people_review_the_same_boxes(pulled: Pulled) -> None:
+    pulled.push()
+    content = read(pulled.version() / "to_review.json")
+    write(pulled.version() / "reviewed.json", content)
+    kept = [entry for entry in content["annotations"] if entry["tool_id"] != "good"]
+    write(pulled.version() / "reviewed-ann.json", {**content, "annotations": kept})
+    day = pulled.memory.reviews()[DAY]
+    assert {(r.review_id, r.offer, r.reviewer, len(r.regions)) for r in day} == {
+        ("run-1/day/a.png", "run-1/day/a.png", None, 4),
+        ("run-1/day/a.png/ann", "run-1/day/a.png", "ann", 3),
+    }
+    assert pulled.memory.read().waiting == frozenset()
+    assert pulled.push().images == 0
+
+
+def test_boxes_of_an_unknown_category_are_not_judged(
+    pulled: Pulled, caplog: pytest.LogCaptureFixture
+) -> None:
+    pulled.push()
+    content = read(pulled.version() / "to_review.json")
+    content["categories"].append({"id": 50, "name": "coach"})
+    for entry in content["annotations"]:
+        if entry["tool_id"] in ("left", "good"):
+            entry["category_id"] = 50
+    write(pulled.version() / "reviewed.json", content)
+    (day,) = pulled.memory.reviews()[DAY]
+    assert set(day.shown) == {region.region_id for region in day.regions} == {"11", "wrong"}
+    assert "2 boxes have a category that was not pushed (first: 'coach')" in caplog.text
+    assert pulled.memory.verdicts()[DAY].decisions.keys() == {"wrong"}
+
+
+def test_an_image_that_is_gone_is_skipped(pulled: Pulled) -> None:
+    content = read(pulled.annotations)
+    content["images"].pop(0)
+    content["annotations"] = content["annotations"][2:]
+    write(pulled.annotations, content)
+    report = pulled.push()
+    assert (report.images, report.gone, list(report.skipped)) == (1, frozenset({DAY}), [DAY])
+    assert report.skipped_lines() == [
+        "skipped 1 images (the first is day/a.png): the project no longer has the image"
+    ]
+    assert up(pulled) == {NIGHT: {"near"}}
+
+
+def test_an_image_of_another_size_is_not_shown_with_old_boxes(pulled: Pulled) -> None:
+    pulled.push()
+    larger = [replace(i, width=240, height=160) for i in pulled.dataset.images if i.id == 4]
+    others = [i for i in pulled.dataset.images if i.id != 4]
+    again = replace(pulled, dataset=replace(pulled.dataset, images=(*larger, *others)))
+    report = again.push()
+    assert (report.images, report.created) == (1, 0)
+    assert "240 x 160 pixels now, and was 120 x 80" in report.skipped[DAY]
+
+
+def test_a_renamed_image_keeps_its_reviews(pulled: Pulled) -> None:
+    pulled.push()
+    theirs = strip(read(pulled.version() / "to_review.json"))
+    drawn = {"id": 99, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    theirs["annotations"].append(drawn)
+    write(pulled.version() / "reviewed.json", theirs)
+    before = pulled.memory.reviews()[DAY]
+    pulled.memory.mode.rename_images("cars/review", {DAY: "noon/c.png"})
+    pulled.memory.mode.rename_images("cars/review", {"noon/c.png": "evening/d.png"})
+    shown = read_coco(pulled.version() / "to_review.json")
+    assert {image.file_name for image in shown.images} == {"evening/d.png", NIGHT}
+    assert {image.tool_id for image in shown.images} == {"evening/d.png", NIGHT}
+    pulled.memory.pushed["evening/d.png"] = pulled.memory.pushed.pop(DAY)
+    after = pulled.memory.reviews()
+    assert after.keys() == {"evening/d.png", NIGHT}
+    assert [replace(r, tool_id=DAY) for r in after["evening/d.png"]] == before
+    # And under the new name, as somebody exports it who imports the file now.
+    theirs["images"][0]["file_name"] = "evening/d.png"
+    write(pulled.version() / "reviewed.json", theirs)
+    (again,) = pulled.memory.reviews()["evening/d.png"]
+    assert again.regions == before[0].regions
+    assert pulled.memory.read().waiting == frozenset()
+
+
+def test_a_review_folder_that_is_gone(pulled: Pulled) -> None:
+    assert pulled.memory.read().waiting == frozenset()  # nothing was pushed
+    pulled.push()
+    shutil.rmtree(pulled.folder / "review")
+    with pytest.raises(PlaceGoneError, match="review: the folder was deleted"):
+        pulled.memory.read()
+    assert pulled.push().created == 2
+
+
+def test_a_version_that_was_deleted_takes_no_review_back(pulled: Pulled) -> None:
+    """The place no longer knows what was reviewed there, though a newer version has an image."""
+    pulled.push()
+    for review in pulled.tool.open_reviews("cars/review"):
+        review.submit(review.regions)
+    pulled.memory.push(pulled.dataset, [NEWER[0]], "run-2")
+    assert pulled.memory.read().waiting == {DAY}
+    first = {f"run-1/{DAY}", f"run-1/{NIGHT}"}
+    assert {review.offer for review in pulled.memory.read().reviews} == first
+    assert pulled.memory.read().offers == {*first, f"run-2/{DAY}"}
+    shutil.rmtree(pulled.version())
+    read = pulled.memory.read()
+    assert (list(read.reviews), read.waiting) == ([], frozenset({DAY}))
+    assert read.offers == {f"run-2/{DAY}"}
+    (review,) = pulled.tool.open_reviews("cars/review")
+    review.submit(review.regions)
+    assert {review.offer for review in pulled.memory.read().reviews} == {f"run-2/{DAY}"}
+
+
+def test_undo_takes_back_what_nobody_reviewed(pulled: Pulled) -> None:
+    pulled.push()
+    day = next(r for r in pulled.tool.open_reviews("cars/review") if r.tool_id == DAY)
+    day.submit(day.regions)
+    before = snapshot(pulled.folder)
+    mode = pulled.memory.mode
+    planned = mode.undo("cars", "cars/review", ALL, dry_run=True)
+    assert snapshot(pulled.folder) == before
+    assert planned == mode.undo("cars", "cars/review", ALL)
+    assert planned == UndoReport(
+        tasks=1,
+        region_ids=frozenset({"near"}),
+        kept={DAY: f"{pulled.version() / 'reviewed.json'} holds a review of it"},
+    )
+    assert up(pulled) == {DAY: {"good", "wrong"}}
+    assert set(pulled.memory.reviews()) == {DAY}
+    assert mode.undo("cars", "cars/review", ALL) == replace(
+        planned, tasks=0, region_ids=frozenset()
+    )
+    # It can be pushed again.
+    assert pulled.push().created == 1
+    assert up(pulled) == {DAY: {"good", "wrong"}, NIGHT: {"near"}}
+
+
+def test_undo_removes_an_untouched_version(pulled: Pulled) -> None:
+    pulled.push()
+    pulled.memory.push(pulled.dataset, NEWER, "run-2", ALL)
+    mode = pulled.memory.mode
+    report = mode.undo("cars", "cars/review", frozenset(box.region_id for box in NEWER))
+    assert (report.tasks, report.region_ids) == (2, frozenset({"new-day", "new-night"}))
+    # The older one may be open in another tool: it stays readable.
+    assert [path.name for path in (pulled.folder / "review").iterdir()] == ["run-1"]
+    assert pulled.memory.read().waiting == frozenset()
+    pulled.push("run-3")
+    assert pulled.memory.read().waiting == {DAY, NIGHT}
+    (pulled.version("run-3") / "notes.txt").write_text("mine", encoding="utf-8")
+    mode.undo("cars", "cars/review", ALL)
+    assert up(pulled, "run-3") == {}
+    assert (pulled.version("run-3") / "notes.txt").exists()
+
+
+def test_undo_of_some_boxes_of_an_image(pulled: Pulled) -> None:
+    pulled.push()
+    theirs = read(pulled.version() / "to_review.json")
+    report = pulled.memory.mode.undo("cars", "cars/review", frozenset({"wrong"}))
+    assert (report.tasks, report.predictions, report.region_ids) == (0, 1, frozenset({"wrong"}))
+    assert up(pulled) == {DAY: {"good"}, NIGHT: {"near"}}
+    # Who was not shown the box can't have rejected it; who was and kept it has accepted it.
+    review = read(pulled.version() / "to_review.json")
+    write(pulled.version() / "reviewed.json", review)
+    (day,) = pulled.memory.reviews()[DAY]
+    assert set(day.shown) == {"11", "left", "good"}
+    write(pulled.version() / "reviewed.json", strip(theirs))
+    (day,) = pulled.memory.reviews()[DAY]
+    assert set(day.shown) == {"11", "left", "good", "wrong"}
+    assert pulled.memory.verdicts()[DAY].decisions["wrong"].origin == "accepted"
+
+
+def test_a_killed_withdrawal_is_made_up_for(
+    pulled: Pulled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the machine stops between `withdrawn.json` and `to_review.json`."""
+    pulled.push()
+    real = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        if target.name == "to_review.json":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pulled.memory.mode.undo("cars", "cars/review", frozenset({"near"}))
+    monkeypatch.undo()
+    assert (pulled.version() / "withdrawn.json").exists()
+    assert pulled.memory.read().waiting == {DAY, NIGHT}
+    report = pulled.memory.mode.undo("cars", "cars/review", frozenset({"near"}))
+    assert (report.tasks, report.region_ids) == (1, frozenset({"near"}))
+    withdrawn = read_coco(pulled.version() / "withdrawn.json")
+    assert [image.file_name for image in withdrawn.images] == [NIGHT]
+
+
+def test_two_workspaces_on_one_project(pulled: Pulled) -> None:
+    ann, bob = owned(pulled, "/home/ann/loop"), owned(pulled, "/home/bob/loop")
+    ann.prepare("cars")
+    ann.prepare("cars")
+    boxes = mined_boxes(pulled.dataset)
+    ann.push("cars", pulled.dataset, boxes, model_version="run-1")
+    message = r"cars: the workspace /home/ann/loop pushes to it .*sparsedet\.json"
+    with pytest.raises(ToolError, match=message):
+        bob.prepare("cars")
+    with pytest.raises(ToolError, match=message):
+        bob.push("cars", pulled.dataset, NEWER, model_version="run-2")
+    # Without an owner, marks are neither set nor respected.
+    pulled.memory.mode.prepare("cars")
+    assert up(pulled) == {DAY: {"good", "wrong"}, NIGHT: {"near"}}
+    bob.prepare("cars", take_over=True)
+    assert up(pulled) == {}
+    bob.push("cars", pulled.dataset, NEWER, model_version="run-2")
+    with pytest.raises(ToolError, match="the workspace /home/bob/loop pushes to it"):
+        ann.push("cars", pulled.dataset, boxes, model_version="run-1")
+    assert read(pulled.folder / "review" / "sparsedet.json") == {"workspace": "/home/bob/loop"}
+
+
+def test_a_push_marks_the_project(pulled: Pulled) -> None:
+    mode = owned(pulled, "/home/ann/loop")
+    boxes = mined_boxes(pulled.dataset)
+    mode.push("cars", pulled.dataset, boxes, model_version="run-1", dry_run=True)
+    assert not (pulled.folder / "review").exists()
+    mode.push("cars", pulled.dataset, boxes, model_version="run-1")
+    with pytest.raises(ToolError, match="pushes to it"):
+        owned(pulled, "/home/bob/loop").prepare("cars")
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["review", "review/run-1", "review/run-1/to_review.json", "review/run-1/reviewed.json"],
+)
+def test_a_review_folder_is_no_source(pulled: Pulled, place: str) -> None:
+    pulled.push()
+    content = read(pulled.version() / "to_review.json")
+    write(pulled.version() / "reviewed.json", content)
+    for refused in (pulled.tool.summary, lambda name: pulled.tool.pull(name, pulled.images)):
+        with pytest.raises(ToolError, match=f"are up for review; .* is {pulled.folder}$"):
+            refused(f"cars/{place}")
+
+
+def test_categories_that_were_renamed(pulled: Pulled) -> None:
+    """What was pushed under the old name is read under the present one, and pushed again to."""
+    pulled.memory.push(pulled.dataset, mined_boxes(pulled.dataset)[2:])
+    content = read(pulled.annotations)
+    content["categories"] = [{"id": 1, "name": "lorry"}, *content["categories"]]
+    content["categories"][1]["id"], content["categories"][2]["id"] = 4, 9
+    content["categories"][2]["name"] = "coach"
+    for entry in [*content["annotations"], *content["background"]]:
+        entry["category_id"] = {1: 4, 2: 9}[entry["category_id"]]
+    write(pulled.annotations, content)
+    tool = FilesTool(pulled.tool.url, ToolOptions(rename={"bus": "coach"}))
+    dataset = tool.pull("cars", pulled.images)
+    memory = replace(pulled.memory, tool=tool)
+    mined = [
+        MinedBox("near", 9, 4, (70, 40, 100, 70), 0.95, 0.5),
+        MinedBox("wrong", 4, 9, (40, 50, 60, 70), 0.6, 0.5),
+    ]
+    report = memory.push(dataset, mined)
+    assert (report.images, report.created, report.skipped) == (2, 1, {})
+    reviews = {review.tool_id: review for review in tool.open_reviews("cars/review")}
+    assert {r.region_id: r.category for r in reviews[DAY].regions} == {
+        "11": "car",
+        "left": "coach",
+        "wrong": "coach",
+    }
+    for review in reviews.values():
+        review.submit(review.regions)
+    assert {id: outcome(one) for id, one in memory.merge().items()} == {
+        DAY: "changed",
+        NIGHT: "changed",
+    }
+    assert boxes_of(pulled.annotations, DAY)["wrong"] == ("coach", [40, 50, 20, 20], "accepted")
+
+
+def test_where_a_person_opens_an_image(pulled: Pulled) -> None:
+    assert pulled.tool.image_url("cars", DAY) == str(pulled.folder / "images" / DAY)

@@ -1,99 +1,145 @@
 """What reviewers said becomes part of the annotations that the next round learns from."""
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sparsedet.annotations import XYXY, Box, Dataset, Image
-from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
-from sparsedet.ledger import LedgerBox
-from sparsedet.loop.reviews import PlaceReviews, Verdict, fold
+from sparsedet.annotations import Box, Dataset, Image
+from sparsedet.errors import TrainingError
+from sparsedet.ledger import ImageReviews, LedgerBox
 from sparsedet.loop.settings import TrainingSettings
-from sparsedet.tool import MOVED_PIXELS, PushedImage, ReviewedImage, ReviewedRegion
+from sparsedet.reviews import (
+    AnnotationRule,
+    Changes,
+    Decision,
+    ReviewedRegion,
+    SourceState,
+    changes,
+)
 from sparsedet.training.data.samples import REVIEWED_ORIGINS
 
-logger = logging.getLogger(__name__)
+_MOST = 0.5
+"""Training stops where more than this share of the reviewed boxes would be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The annotations with what reviewers said, and what could not be brought in."""
+
+    dataset: Dataset
+    conflicts: int
+    """Images that source and review changed differently: here they are as in the source."""
+    unknown: Mapping[str, int]
+    """Label that the project no longer has -> reviewed boxes left out because of it."""
+    absent: int
+    """Images with reviews that the project no longer has."""
+    judged: int
+    """Boxes that reviewers accepted, edited, rejected or drew."""
+
+    def lines(self) -> list[str]:
+        """Return what a person should know."""
+        lines = []
+        if self.conflicts:
+            lines.append(
+                f"{self.conflicts} images were changed in the project and in a review; here they "
+                "are as in the project (see `sparsedet review --conflicts`)"
+            )
+        if self.unknown:
+            lines.append(
+                f"{sum(self.unknown.values())} reviewed boxes are left out, their label is no "
+                f"longer in the project: {_listed(self.unknown)}"
+            )
+        if self.absent:
+            lines.append(
+                f"{self.absent} images with reviews are no longer in the project; their outcomes "
+                "stay in the ledger"
+            )
+        return lines
+
+    def check_labels(self) -> None:
+        """Refuse annotations that lack most of what reviewers said.
+
+        Raises:
+            TrainingError: naming the labels, and the setting that renames them.
+        """
+        lost = sum(self.unknown.values())
+        if lost > _MOST * self.judged:
+            example = next(iter(self.unknown))
+            raise TrainingError(
+                f"{lost} of {self.judged} reviewed boxes have labels that the project no longer "
+                f"has ({_listed(self.unknown)}); say what they are called now in sparsedet.toml: "
+                f'[labels] rename = {{"{example}" = "NEW NAME"}}'
+            )
 
 
 def with_feedback(
-    pulled: Dataset, mined: Sequence[LedgerBox], collected: Iterable[PlaceReviews]
-) -> Dataset:
-    """Return the pulled annotations with what reviewers made of them and of mined boxes.
+    pulled: Dataset,
+    mined: Sequence[LedgerBox],
+    reviewed: Sequence[ImageReviews],
+    rule: AnnotationRule = "ground-truth-first",
+) -> Feedback:
+    """Return the pulled annotations as a merge of all reviews would leave them.
 
-    - Accepted and edited boxes are annotations, `origin` says which; boxes that a reviewer drew
-      are annotations too.
-    - Boxes of the source that a reviewer moved, renamed or deleted are so here, too, as a merge
-      would make them.
-    - Rejected boxes are verified negatives for their class.
-    - An image that its last reviewer marked as complete is exhaustive.
-
-    Where somebody changed the source since, the source comes first: only accepted, edited and drawn
-    boxes are added then, and the image is exhaustive only if the source says so. What the source
-    held after a merge, or a saved draft, and no longer holds does not come back.
+    Boxes have the origin that reviewers gave them; rejected ones are verified negatives of their
+    class; an image that its last reviewer marked as complete is exhaustive.
 
     Args:
         pulled: the source project.
         mined: all boxes of the ledger.
-        collected: all reviews.
+        reviewed: all reviews of the ledger.
+        rule: for reviews that were made side by side.
     """
     by_tool_id = {image.tool_id: image for image in pulled.images if image.tool_id is not None}
-    outcomes = {box.region_id: box.outcome for box in mined}
-    annotations, exhaustive = _Annotations(pulled, outcomes), set[str]()
-    drawn: list[tuple[int, ReviewedRegion]] = []
-    for image_id, pushed, verdict in _verdicts(by_tool_id, collected):
-        unchanged = by_tool_id[pushed.tool_id].tool_version == pushed.version
-        if unchanged:
-            annotations.apply(image_id, verdict)
-        if unchanged and verdict.complete:
-            exhaustive.add(pushed.tool_id)
-        if unchanged or not pushed.merged:
-            drawn += [(image_id, verdict.kept[region]) for region in verdict.drawn]
-    # By place and not by id, which depends on what the tool calls the images: the order of boxes
-    # decides what training draws.
-    drawn.sort(key=lambda entry: (entry[0], entry[1].category, entry[1].xyxy))
-    for box in sorted(mined, key=lambda box: (box.category, box.xyxy)):
-        image = by_tool_id.get(box.image_tool_id)
+    boxes = _Boxes(pulled, {box.region_id: box.outcome for box in mined})
+    exhaustive: set[int] = set()
+    added: list[tuple[Image, ImageReviews, Decision]] = []
+    conflicts = absent = 0
+    for of_image in reviewed:
+        image = by_tool_id.get(of_image.tool_id)
         if image is None:
+            absent += 1
             continue
-        if box.outcome == "rejected":
-            annotations.add_verified_negative(image.id, box)
-        elif box.outcome in ("accepted", "edited") and not box.in_source:
-            annotations.add(
-                image.id, box.final_category, box.final_xyxy, box.outcome, box.region_id
-            )
-    for image_id, region in drawn:
-        if region.region_id not in outcomes:
-            annotations.add(image_id, region.category, region.xyxy, "human", region.region_id)
-    annotations.warn()
-    return replace(
+        change = changes(boxes.state(image), of_image.verdict(rule), of_image.written)
+        conflicts += bool(change.conflicts)
+        boxes.unknown.update(change.unknown.values())
+        boxes.apply(image, change)
+        added += [(image, of_image, decision) for decision in change.added.values()]
+        if change.marks_complete:
+            exhaustive.add(image.id)
+    for image, _, decision in sorted(added, key=_order):
+        boxes.add(image, decision)
+    rejected = sorted(
+        (box for box in mined if box.outcome == "rejected" and box.image_tool_id in by_tool_id),
+        key=lambda box: (box.category, box.xyxy),
+    )
+    for box in rejected:
+        boxes.add_verified_negative(by_tool_id[box.image_tool_id], box)
+    dataset = replace(
         pulled,
         images=tuple(
-            replace(image, exhaustive=image.exhaustive or image.tool_id in exhaustive)
+            replace(image, exhaustive=image.exhaustive or image.id in exhaustive)
             for image in pulled.images
         ),
-        boxes=annotations.boxes(),
-        verified_negatives=pulled.verified_negatives + tuple(annotations.verified_negatives),
+        boxes=boxes.all(),
+        verified_negatives=pulled.verified_negatives + tuple(boxes.verified_negatives),
     )
+    judged = len(added) + len(rejected) + sum(boxes.unknown.values())
+    return Feedback(dataset, conflicts, boxes.unknown, absent, judged)
 
 
-def _verdicts(
-    images: Mapping[str, Image], collected: Iterable[PlaceReviews]
-) -> Iterable[tuple[int, PushedImage, Verdict]]:
-    """Yield image id, what was pushed and the verdict of every reviewed image that is still there.
+def _order(entry: tuple[Image, ImageReviews, Decision]) -> tuple[object, ...]:
+    """Sort by place and not by id, which depends on what the tool calls the images.
 
-    A saved draft is the source itself, and needs no verdict.
+    The order of boxes decides what training draws.
     """
-    for reviews in collected:
-        by_image: dict[str, list[ReviewedImage]] = {}
-        for review in reviews.reviewed:
-            by_image.setdefault(review.tool_id, []).append(review)
-        for pushed in reviews.pushed if reviews.place.mode == "review-project" else ():
-            image = images.get(pushed.tool_id)
-            if image is not None and pushed.tool_id in by_image:
-                yield image.id, pushed, fold(by_image[pushed.tool_id])
+    image, of_image, decision = entry
+    mined = of_image.mined.get(decision.region.region_id)
+    if mined is not None:
+        return 0, mined.category, mined.xyxy, image.id
+    return 1, image.id, decision.region.category, decision.region.xyxy
 
 
-class _Annotations:
+class _Boxes:
     """The source's boxes, with what reviewers did to them and added to them."""
 
     def __init__(self, pulled: Dataset, outcomes: Mapping[str, str]) -> None:
@@ -107,78 +153,87 @@ class _Annotations:
         self._order = {box.id: index for index, box in enumerate(pulled.boxes)}
         self._next_id = max(self._order, default=0) + 1
         self._next_negative_id = max((box.id for box in pulled.verified_negatives), default=0) + 1
-        self._unknown: dict[str, int] = {}
+        self.unknown: Counter[str] = Counter()
         self.verified_negatives: list[Box] = []
 
-    def boxes(self) -> tuple[Box, ...]:
+    def all(self) -> tuple[Box, ...]:
         """Return all boxes: the source's in their order, then the added ones."""
         everything = [box for boxes in self._boxes.values() for box in boxes]
         last = len(self._order)
         return tuple(sorted(everything, key=lambda box: (self._order.get(box.id, last), box.id)))
 
-    def apply(self, image_id: int, verdict: Verdict) -> None:
-        """Move, rename and delete the source's boxes as the verdict says."""
-        self._boxes[image_id] = [
-            self._as_reviewed(box, verdict.kept.get(box.tool_id or ""))
-            for box in self._boxes[image_id]
-            if box.tool_id not in verdict.gone
+    def state(self, image: Image) -> SourceState:
+        """Return what the source holds of an image."""
+        return SourceState(
+            tool_id=image.tool_id or "",
+            boxes={
+                _key(box): ReviewedRegion(_key(box), self._names[box.category_id], box.xyxy)
+                for box in self._boxes[image.id]
+            },
+            complete=image.exhaustive,
+            version=image.tool_version,
+            labels=frozenset(self._ids),
+        )
+
+    def apply(self, image: Image, change: Changes) -> None:
+        """Move, rename and remove the source's boxes."""
+        self._boxes[image.id] = [
+            self._edited(box, change.edited.get(_key(box)))
+            for box in self._boxes[image.id]
+            if _key(box) not in change.removed
         ]
 
-    def add(
-        self, image_id: int, category: str | None, xyxy: XYXY | None, origin: str, region_id: str
-    ) -> None:
-        """Add a box, unless the image has one of this id, or of its class and place."""
-        category_id = self._category_id(category)
-        if category_id is None or xyxy is None:
-            return
-        known = self._boxes[image_id]
-        same_class = [box.xyxy for box in known if box.category_id == category_id]
-        if any(box.tool_id == region_id for box in known) or bool(
-            (iou_matrix([xyxy], same_class) >= SAME_OBJECT_IOU).any()
-        ):
-            return
-        known.append(
-            Box(self._next_id, image_id, category_id, xyxy, origin=origin, tool_id=region_id)
-        )
-        self._next_id += 1
+    def add(self, image: Image, decision: Decision) -> None:
+        """Add a box, numbered after all others."""
+        region = decision.region
+        if (category_id := self._category_id(region.category)) is not None:
+            self._boxes[image.id].append(
+                Box(
+                    id=self._next_id,
+                    image_id=image.id,
+                    category_id=category_id,
+                    xyxy=region.xyxy,
+                    origin=decision.origin,
+                    tool_id=region.region_id,
+                )
+            )
+            self._next_id += 1
 
-    def add_verified_negative(self, image_id: int, box: LedgerBox) -> None:
+    def add_verified_negative(self, image: Image, box: LedgerBox) -> None:
         """Add a verified negative."""
-        category_id = self._category_id(box.category)
-        if category_id is not None:
+        if (category_id := self._category_id(box.category)) is not None:
             number = self._next_negative_id
             self.verified_negatives.append(
-                Box(number, image_id, category_id, box.xyxy, tool_id=box.region_id)
+                Box(number, image.id, category_id, box.xyxy, tool_id=box.region_id)
             )
             self._next_negative_id += 1
-
-    def warn(self) -> None:
-        """Log how many boxes were left out because their label is gone."""
-        if self._unknown:
-            logger.warning(
-                "%d reviewed boxes are left out, their label is no longer in the project: %s",
-                sum(self._unknown.values()),
-                ", ".join(sorted(self._unknown)),
-            )
 
     def _with_origin(self, box: Box) -> Box:
         """Return a box of the source with the origin that the ledger knows better."""
         outcome = self._outcomes.get(box.tool_id or "")
         return replace(box, origin=outcome) if outcome in ("accepted", "edited") else box
 
-    def _as_reviewed(self, box: Box, region: ReviewedRegion | None) -> Box:
-        if region is None or region.category not in self._ids:
+    def _edited(self, box: Box, region: ReviewedRegion | None) -> Box:
+        if region is None:
             return box
-        moved = max(abs(a - b) for a, b in zip(box.xyxy, region.xyxy, strict=True))
-        if moved <= MOVED_PIXELS and region.category == self._names[box.category_id]:
+        category_id = self._category_id(region.category)
+        if category_id is None:
             return box
         # The area may have been that of a mask.
-        return replace(box, xyxy=region.xyxy, category_id=self._ids[region.category], area=None)
+        return replace(box, xyxy=region.xyxy, category_id=category_id, area=None)
 
-    def _category_id(self, name: str | None) -> int | None:
-        if name is not None and name not in self._ids:
-            self._unknown[name] = self._unknown.get(name, 0) + 1
-        return self._ids.get(name or "")
+    def _category_id(self, name: str) -> int | None:
+        if name not in self._ids:
+            self.unknown[name] += 1
+        return self._ids.get(name)
+
+
+def _key(box: Box) -> str:
+    return box.tool_id or f"#{box.id}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 _EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")

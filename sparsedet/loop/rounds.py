@@ -6,35 +6,33 @@ in the files of a round that was not.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
-from sparsedet.annotations.mined_boxes import MinedBox, read_mined, write_mined
+from sparsedet.annotations.mined_boxes import read_mined, write_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
-from sparsedet.config.training_config import TrainingConfig, load_config, read_config
-from sparsedet.errors import RunError, SparseDetError, ToolError, TrainingError
-from sparsedet.ledger import Ledger, Push
-from sparsedet.loop.data_sources import Data, read_path
-from sparsedet.loop.feedback import round_keys, with_feedback
-from sparsedet.loop.reviews import Connections, collect_reviews, note_address
+from sparsedet.config.training_config import read_config
+from sparsedet.errors import SparseDetError, TrainingError
+from sparsedet.ledger import Ledger, as_mined
+from sparsedet.loop.guessing import guessing
+from sparsedet.loop.ledger_rebuild import rebuild
+from sparsedet.loop.pulling import pull_with_reviews
+from sparsedet.loop.pushing import Pusher, up_for_review
+from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
+from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
 from sparsedet.mining.mine import mine, mined_meta, without_pending
 from sparsedet.run_folder import check_classes
-from sparsedet.sparsify import hold_out
-from sparsedet.tool import AnnotationTool, Progress, PushReport, no_progress
+from sparsedet.tool import AnnotationTool, Progress, no_progress
 from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
-from sparsedet.training.evaluation.average_precision import evaluate_run
 
-Say = Callable[[str], None]
-
-_MANY = 3
-"""Mined boxes per annotation; a model that finds more is guessing."""
+Confirm = Callable[[str], bool]
+"""Asks a person; False where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,23 @@ class RoundReport:
     """The state of a workspace after `Rounds.advance`."""
 
     round: int
-    state: Literal["pushed", "waiting"]
-    """`pushed`: boxes were just pushed; `waiting`: nobody has reviewed anything since then."""
+    state: Literal["pushed", "waiting", "held"]
+    """`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model
+    is guessing, and its boxes were not pushed."""
     annotations: int
     """Boxes that the round began with."""
     mined: int
     """Boxes that the round's model found missing."""
     up_for_review: int
-    """With those of earlier rounds that nobody has judged yet."""
+    """With those of earlier rounds that stay up."""
+    images: int
+    """Images that were up after the push."""
+    reviewed: int
+    """Images that somebody has reviewed or skipped since the push."""
     url: str | None
     """Where a person reviews them; None when nothing is up."""
+    reason: str = ""
+    """Why boxes were held."""
 
 
 class Rounds:
@@ -65,6 +70,7 @@ class Rounds:
         say: receives messages for people, line by line.
         callbacks: of trainings.
         progress: of everything else.
+        confirm: asks whether to start a round on few reviews.
     """
 
     def __init__(
@@ -75,68 +81,113 @@ class Rounds:
         say: Say,
         callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
+        confirm: Confirm = lambda question: False,
     ) -> None:
         self.workspace = workspace
         self.settings: Settings = workspace.settings()
         self.tool = tool
         self.say = say
-        self.callbacks = callbacks or Callbacks()
         self.progress = progress
-        self.device = choose_device(self.settings.training.device)
-        self._connections = Connections(self.settings, tool)
+        self.confirm = confirm
+        self._training = RoundTraining(
+            workspace,
+            self.settings,
+            say=say,
+            callbacks=callbacks or Callbacks(),
+            progress=progress,
+        )
+        owner = owner_id(workspace.root)
+        self._connections = Connections(self.settings, tool, owner=owner)
+        self._rule = self.settings.source.annotations
         mode = self.settings.review.mode
         if mode not in tool.push_modes:
             raise SparseDetError(
                 f"{workspace.settings_file}: review.mode is {mode}, which "
                 f"{self.settings.source.tool} can't; use {' or '.join(tool.push_modes)}"
             )
-        # Wrong settings must not come to light after hours of training.
-        training = self.settings.training
-        load_config(training.config, training.overrides())
-        if self.settings.validation.data:
-            self._own_evaluation_data()
+        if rebuilt := rebuild(workspace, self.settings):
+            say(rebuilt)
         note_address(workspace, self.settings, tool)
 
-    def advance(self, *, force: bool = False, restart: bool = False) -> RoundReport:
+    def advance(
+        self,
+        *,
+        force: bool = False,
+        restart: bool = False,
+        push_anyway: bool = False,
+        take_over: bool = False,
+    ) -> RoundReport:
         """Finish the round that is under way; or collect its reviews and run the next one.
 
         Args:
-            force: start the next round even if nobody has reviewed anything.
+            force: start the next round however little was reviewed.
             restart: start the round that is under way over, with a fresh pull.
+            push_anyway: push even if the model is guessing.
+            take_over: take the project over from another workspace or push mode.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
         if current.push.exists():
-            if not self.collect(current) and not force:
-                return _report(current, "waiting")
+            waiting = self.collect(current)
+            if not force and not self._is_reviewed_enough(waiting):
+                return waiting
             current = self.workspace.round(current.number + 1)
         elif restart:
             shutil.rmtree(current.root, ignore_errors=True)
         remove_half_written(current.root)
+        # What a push may be refused for must not come to light after hours of training.
+        mode = self.tool.push_modes[self.settings.review.mode]
+        mode.prepare(self.settings.source.project, take_over=take_over)
         for name, result, step in (
             ("pull", current.annotations, self._pull),
-            ("split", current.train, self._split),
-            ("train", current.run.model, self._train),
-            ("evaluate", current.evaluation, self._evaluate),
+            ("split", current.train, self._training.split),
+            ("train", current.run.model, self._training.train),
+            ("evaluate", current.evaluation, self._training.evaluate),
             ("mine", current.mined, self._mine),
-            ("push", current.push, self._push),
         ):
-            if not result.exists() and (name != "evaluate" or self._is_evaluated(current)):
+            if not result.exists() and (name != "evaluate" or self._training.is_evaluated(current)):
                 self.say(f"round {current.number}: {name}")
                 step(current)
+        if not current.push.exists():
+            if not push_anyway and (reason := self._guessing(current)):
+                return _report(current, "held", reason=reason)
+            self.say(f"round {current.number}: push")
+            self._push(current)
         return _report(current, "pushed")
 
-    def collect(self, folder: RoundFolder) -> bool:
-        """Collect what reviewers did; return whether any box was settled since the round's pull."""
+    def collect(self, folder: RoundFolder) -> RoundReport:
+        """Collect what reviewers did since a round's push; return how far they are."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            collect_reviews(ledger, self._connections)
+            self._collect(ledger)
             write_json(folder.review, asdict(ledger.counts()), indent=1)
-            return bool(_settled(ledger) - set(read_json(folder.known)["settled"]))
+            record = read_json(folder.push)
+            # A review made before the push is no reason to start the next round.
+            since = ledger.reviewed_ids() - set(
+                record.get("judged") or read_json(folder.known)["settled"]
+            )
+            images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
+            skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
+        return _report(folder, "waiting", reviewed=len(images | skipped))
 
     def refresh(self) -> Path:
         """Pull, and add what reviewers said until now; return the workspace's annotation file."""
         write_coco(self._pulled(), self.workspace.annotations)
         return self.workspace.annotations
+
+    def _is_reviewed_enough(self, waiting: RoundReport) -> bool:
+        if not waiting.reviewed:
+            return False
+        least = self.settings.review.min_reviewed
+        share = waiting.reviewed / max(waiting.images, 1)
+        if share >= least:
+            return True
+        return self.confirm(
+            f"{waiting.reviewed} of {waiting.images} images reviewed since the last push, fewer "
+            f"than the {least:.0%} of [review] min_reviewed. Start the next round?"
+        )
+
+    def _collect(self, ledger: Ledger) -> None:
+        collect_reviews(ledger, self._connections, self._rule, say=self.say, progress=self.progress)
 
     def _pull(self, folder: RoundFolder) -> None:
         dataset = self._pulled()
@@ -149,95 +200,30 @@ class Rounds:
         if self.settings.validation.data:
             # Nor this after hours of training.
             names = [category.name for category in dataset.categories]
-            data = self._own_evaluation_data()
+            data = self._training.own_evaluation_data()
             check_classes(names, data.with_classes(names), str(data.source))
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            write_json(folder.known, {"settled": sorted(_settled(ledger))})
+            write_json(folder.known, {"settled": sorted(ledger.reviewed_ids())})
         write_coco(dataset, self.workspace.annotations)
         write_coco(dataset, folder.annotations)
 
     def _pulled(self) -> Dataset:
-        pulled = self.tool.pull(self.settings.source.project, self.workspace.images, self.progress)
-        with closing(Ledger(self.workspace.ledger)) as ledger:
-            reviews = collect_reviews(ledger, self._connections)
-            dataset = with_feedback(pulled, ledger.boxes(), reviews)
+        pulled, feedback = pull_with_reviews(
+            self.workspace,
+            self.tool,
+            self.settings.source,
+            self._connections,
+            say=self.say,
+            progress=self.progress,
+        )
+        dataset = feedback.dataset
         self.say(
             f"{len(dataset.boxes)} annotations on {len(dataset.images)} images "
             f"({len(pulled.boxes)} in the project itself); "
             f"{len(dataset.verified_negatives)} boxes that reviewers rejected"
         )
+        feedback.check_labels()
         return dataset
-
-    def _split(self, folder: RoundFolder) -> None:
-        dataset = read_coco(folder.annotations)
-        validation = self.settings.validation
-        if validation.share:
-            dataset, val = hold_out(
-                dataset, validation.share, self.settings.training.seed, validation.grouping()
-            )
-            write_coco(val, folder.val)
-        write_coco(dataset, folder.train)
-
-    def _train(self, folder: RoundFolder) -> None:
-        training = self.settings.training
-        keys = round_keys(training, read_coco(folder.annotations))
-        config = load_config(training.config, keys)
-        if folder.run.info_file.exists():
-            self._tell_changed_settings(folder, config)
-        else:
-            start_run(
-                config,
-                folder.run,
-                read_coco(folder.train),
-                self.workspace.images,
-                source=folder.train,
-                method=training.method,
-                seed=training.seed,
-                device=self.device,
-            )
-        run_training(folder.run, device=self.device, callbacks=self.callbacks)
-
-    def _tell_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
-        training, info = self.settings.training, folder.run.info()
-        config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
-        try:
-            check_same_run(
-                folder.run, method=training.method, seed=training.seed, dataset=None, config=config
-            )
-        except RunError as error:
-            self.say(
-                f"sparsedet.toml has changed ({error}); the round continues as it began, --restart "
-                "starts it over"
-            )
-
-    def _evaluate(self, folder: RoundFolder) -> None:
-        if not self._is_evaluated(folder):
-            return
-        data = self._evaluation_data(folder)
-        result = evaluate_run(
-            folder.run,
-            read_config(folder.run.config),
-            data.with_classes(name for _, name in folder.run.info().classes),
-            data.images,
-            device=self.device,
-            on_image=lambda done, total: self.progress("evaluating", done, total),
-        )
-        write_json(folder.evaluation, result.as_json(), indent=2)
-        self.say(f"AP50 {result.ap50:.1f} on {result.images} images")
-
-    def _is_evaluated(self, folder: RoundFolder) -> bool:
-        return bool(self.settings.validation.data) or folder.val.exists()
-
-    def _evaluation_data(self, folder: RoundFolder) -> Data:
-        """Return what to measure on: the user's own data, else what is held out."""
-        if self.settings.validation.data:
-            return self._own_evaluation_data()
-        return Data(read_coco(folder.val), self.workspace.images, folder.val)
-
-    def _own_evaluation_data(self) -> Data:
-        validation = self.settings.validation
-        images = self.workspace.root / validation.images if validation.images else None
-        return read_path(self.workspace.root / validation.data, images)
 
     def _mine(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
@@ -250,80 +236,85 @@ class Rounds:
             config,
             dataset,
             self.workspace.images,
-            device=self.device,
+            device=self._training.device,
             on_image=lambda done, total: self.progress("mining", done, total),
         )
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            # What still waits for a reviewer is not new; it goes up again as it was.
-            new = without_pending(result.mined, ledger.pending(dataset))
+            # What reviewers have seen on these objects, and the annotations lack all the same.
+            seen = [box for box in ledger.boxes() if box.is_reviewed and box.outcome != "rejected"]
+            new = without_pending(result.mined, as_mined(seen, dataset))
         meta = mined_meta(folder.run, config, dataset, replace(result, mined=new))
         write_mined(new, meta, folder.mined)
         self.say(f"mined {len(new)} boxes that no annotation explains")
-        if len(new) > _MANY * len(dataset.boxes):
-            self.say(
-                "warning: that is many for so few annotations, and most will be wrong: the model "
-                "may need a longer training (SOLVER.MAX_ITER), or [mining] quantile a higher value"
-            )
+
+    def _guessing(self, folder: RoundFolder) -> str | None:
+        """Return why a round's boxes are better not shown to people; None when they may be."""
+        dataset = read_coco(folder.annotations)
+        new = read_mined(folder.mined, dataset)
+        with closing(Ledger(self.workspace.ledger)) as ledger:
+            earlier = [entry for entry in ledger.rounds() if entry.round is not None]
+        last = max(
+            (entry for entry in earlier if (entry.round or 0) < folder.number),
+            key=lambda entry: entry.round or 0,
+            default=None,
+        )
+        return guessing(new, len(dataset.boxes), last.outcomes if last else None)
 
     def _push(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
         new = read_mined(folder.mined, dataset)
-        record: dict[str, Any] = {"mined": len(new), "boxes": 0, "url": None}
+        source, mode = self.settings.source, self.settings.review.mode
+        version = folder.run.info().run_id
+        record: dict[str, Any] = {"mined": len(new), "boxes": 0, "images": 0, "url": None}
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            ids = {box.region_id for box in new}
-            # After a push that was cut off the new boxes may be in the ledger already.
-            pending = [box for box in ledger.pending(dataset) if box.region_id not in ids]
-            if boxes := [*new, *pending]:
-                source = self.settings.source
-                report = self._push_boxes(folder, dataset, boxes)
-                push = Push(
-                    tool=source.tool,
-                    url=self.tool.url,
-                    project=source.project,
-                    review_project=report.review_project,
-                    model_version=report.model_version,
-                    mode=self.settings.review.mode,
-                    round=folder.number,
+            # Reviews made while the model trained: of these boxes none is replaced.
+            self._collect(ledger)
+            wanted = up_for_review(ledger, dataset, new, version)
+            if wanted.boxes or wanted.withdrawn:
+                pusher = Pusher(
+                    ledger,
+                    self._connections,
+                    source,
+                    mode,
+                    self.workspace.images,
+                    self.say,
+                    self.progress,
                 )
-                for line in report.skipped_lines():
-                    self.say(line)
-                ledger.record_push(push, boxes, dataset, frozenset(report.skipped))
-                record |= asdict(report)
+                report, _ = pusher.push(dataset, wanted, model_version=version, round=folder.number)
+                record |= asdict(report) | {
+                    "gone": sorted(report.gone),
+                    "withdrawn": sorted(wanted.withdrawn),
+                }
+                record["place"] = {
+                    "tool": source.tool,
+                    "url": self.tool.url,
+                    "project": source.project,
+                    "review_project": report.review_project,
+                    "mode": mode,
+                }
                 # What this very call had to do depends on where an earlier one was cut off.
-                del record["created"]
+                del record["created"], record["deleted"]
+            record["judged"] = sorted(ledger.reviewed_ids())
+            record["skipped_images"] = sorted(ledger.skipped_images())
         write_json(folder.push, record, indent=1)
 
-    def _push_boxes(
-        self, folder: RoundFolder, dataset: Dataset, boxes: Sequence[MinedBox]
-    ) -> PushReport:
-        try:
-            return self.tool.push(
-                self.settings.source.project,
-                dataset,
-                boxes,
-                model_version=folder.run.info().run_id,
-                mode=self.settings.review.mode,
-                progress=self.progress,
-            )
-        except ToolError as error:
-            raise ToolError(
-                f"{error} (if the project changed while the round ran: `sparsedet round --restart` "
-                "starts it over)"
-            ) from error
 
-
-def _settled(ledger: Ledger) -> set[str]:
-    """Return the ids of the boxes that reviewers have judged."""
-    return {box.region_id for box in ledger.boxes() if box.outcome != "pending"}
-
-
-def _report(folder: RoundFolder, state: Literal["pushed", "waiting"]) -> RoundReport:
-    record = read_json(folder.push)
+def _report(
+    folder: RoundFolder,
+    state: Literal["pushed", "waiting", "held"],
+    *,
+    reviewed: int = 0,
+    reason: str = "",
+) -> RoundReport:
+    record = read_json(folder.push) if folder.push.exists() else {}
     return RoundReport(
         round=folder.number,
         state=state,
         annotations=len(read_json(folder.annotations)["annotations"]),
-        mined=record["mined"],
-        up_for_review=record["boxes"],
-        url=record["url"],
+        mined=record.get("mined", len(read_json(folder.mined))),
+        up_for_review=record.get("boxes", 0),
+        images=record.get("images", 0),
+        reviewed=reviewed,
+        url=record.get("url"),
+        reason=reason,
     )

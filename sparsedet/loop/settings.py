@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
+from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
-from sparsedet.tool import PushMode
+from sparsedet.tool import ModeName, ToolOptions
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import GroupBy
@@ -24,6 +25,12 @@ _TEMPLATE = """\
 tool = ""
 url = ""
 project = ""
+# What counts where several people annotated or reviewed an image: ground-truth-first (the starred
+# annotation, else the newest that has boxes), newest, union, or majority (more than half drew it).
+annotations = ""
+
+# Labels that were renamed in the project: "old name" = "new name"; "" leaves their boxes out.
+[labels.rename]
 
 [review]
 # review-project: a project of its own, for any number of reviewers.
@@ -31,6 +38,9 @@ project = ""
 mode = ""
 # The control with which people mark an image as complete: every object has a box.
 complete_control = ""
+# The next round asks before it starts while less than this share of the images that are up for
+# review has been reviewed.
+min_reviewed = 0.0
 
 [training]
 config = ""
@@ -74,13 +84,27 @@ class Source(_Section):
     """Name of the integration."""
     url: str
     project: str = Field(min_length=1)
+    annotations: AnnotationRule = "ground-truth-first"
+
+    def is_same_project(self, other: "Source") -> bool:
+        """Return whether both name one project of one server."""
+        return (self.tool, self.url, self.project) == (other.tool, other.url, other.project)
+
+
+class LabelSettings(_Section):
+    """Labels whose names in the project have changed."""
+
+    rename: dict[str, str] = {}
+    """Name under which boxes are stored -> present name; empty: they are left out."""
 
 
 class ReviewSettings(_Section):
     """How mined boxes reach reviewers."""
 
-    mode: PushMode = "review-project"
+    mode: ModeName = "review-project"
     complete_control: str = Field(default="sparsedet_complete", min_length=1)
+    min_reviewed: float = Field(default=0.1, ge=0, le=1)
+    """Share of the images that are up, below which the next round asks before it starts."""
 
 
 class TrainingSettings(_Section):
@@ -137,10 +161,20 @@ class Settings(_Section):
     """The content of `sparsedet.toml`."""
 
     source: Source
+    labels: LabelSettings = LabelSettings()
     review: ReviewSettings = ReviewSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()
     validation: ValidationSettings = ValidationSettings()
+
+    def tool_options(self, owner: str | None = None) -> ToolOptions:
+        """Return how the annotation tool is read, on behalf of the workspace `owner`."""
+        return ToolOptions(
+            complete_control=self.review.complete_control,
+            annotations=self.source.annotations,
+            rename=self.labels.rename,
+            owner=owner,
+        )
 
 
 def read_settings(path: Path) -> Settings:

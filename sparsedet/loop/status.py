@@ -1,13 +1,14 @@
 """The state of a workspace: its rounds in numbers, from the ledger and the rounds' folders."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger import Ledger, OutcomeCounts, RoundCounts
+from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
+from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.workspace import RoundFolder, Workspace
 
 
@@ -34,10 +35,16 @@ class RoundStatus:
 class WorkspaceStatus:
     """All rounds of a workspace in numbers."""
 
-    rounds: tuple[RoundStatus, ...]
+    rounds: tuple[RoundStatus, ...] = ()
     """The oldest first; boxes that were pushed outside of rounds come last."""
-    outcomes: OutcomeCounts
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     """Of all mined boxes, with the counts of each class."""
+    reviewers: tuple[ReviewerCounts, ...] = ()
+    """Everybody whose name is on a review, by name."""
+    skipped_images: int = 0
+    """Images with pending boxes whose reviewers all skipped them."""
+    ledger_is_lost: bool = False
+    """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
 
     @property
     def reviewed_images(self) -> int:
@@ -57,20 +64,21 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         SparseDetError: when the folder has neither rounds nor a ledger, or a file is broken.
     """
     folders = {folder.number: folder for folder in workspace.all_rounds()}
-    if not folders and not workspace.ledger.is_file():
+    if not folders and not workspace.ledger.exists():
         if workspace.settings_file.is_file():
             raise SparseDetError(f"{workspace.root}: no round yet; `sparsedet round` starts one")
         raise SparseDetError(
             f"{workspace.root}: neither rounds nor a ledger here; `sparsedet init` makes a "
             "workspace, `sparsedet round` starts its first round"
         )
-    outcomes = OutcomeCounts()
+    outcomes, reviewers, skipped = OutcomeCounts(), tuple[ReviewerCounts, ...](), 0
     counts: dict[int | None, RoundCounts] = {}
     # Before the first push there is no ledger, and looking must not make one.
-    if workspace.ledger.is_file():
+    if workspace.ledger.exists():
         with closing(Ledger(workspace.ledger)) as ledger:
             outcomes = ledger.counts()
             counts = {entry.round: entry for entry in ledger.rounds()}
+            reviewers, skipped = tuple(ledger.reviewers()), len(ledger.skipped_images())
     numbers = sorted({*folders, *(number for number in counts if number is not None)})
     rounds = [
         _round_status(counts.get(number) or RoundCounts(number), workspace.round(number))
@@ -78,7 +86,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     ]
     if None in counts:
         rounds.append(_round_status(counts[None], None))
-    return WorkspaceStatus(tuple(rounds), outcomes)
+    return WorkspaceStatus(tuple(rounds), outcomes, reviewers, skipped, is_lost(workspace))
 
 
 def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatus:
@@ -117,6 +125,15 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SparseDetError(f"{path}: not a JSON object")
     return content
+
+
+def skipped_line(images: int) -> str:
+    """Return what becomes of skipped images, for people."""
+    found = "1 image was" if images == 1 else f"{images} images were"
+    return (
+        f"{found} skipped in review: the boxes stay pending (in Label Studio, delete the skipped "
+        "annotation to put the task back into the queue)"
+    )
 
 
 def clock(seconds: float) -> str:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
 
 if TYPE_CHECKING:
@@ -113,6 +115,12 @@ class Workspace:
         return self.root / "ledger.sqlite"
 
     @property
+    def merged(self) -> Path:
+        """What merges replaced in the annotated project, of the newest round."""
+        rounds = self.all_rounds()
+        return (rounds[-1].root if rounds else self.root) / "merged"
+
+    @property
     def rounds(self) -> Path:
         """The folder of all rounds."""
         return self.root / "rounds"
@@ -159,6 +167,19 @@ class Workspace:
                 f"{self.root}: another sparsedet process is working in this workspace; wait for it "
                 "to end, or end it"
             ) from None
+
+
+def owner_id(folder: Path) -> str:
+    """Return the name of a workspace in marks on servers, made once and kept in `owner.id`.
+
+    Args:
+        folder: the workspace, or where the ledger of a push without workspace is.
+    """
+    file = folder / "owner.id"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(file, f"{uuid4().hex[:12]}\n")
+    return file.read_text(encoding="utf-8").strip()
 
 
 def enclosing(path: Path) -> Workspace | None:

@@ -125,6 +125,18 @@ def image_hash(image: Image, folder: Path) -> Codes | None:
     return np.packbits(bits).view(">u2").astype(np.uint16)
 
 
+def show_different_scenes(first: Image, second: Image, folder: Path) -> bool:
+    """Return whether two images certainly don't show the same scene; blank ones never do so.
+
+    Raises:
+        AnnotationError: naming the image's id, when one can't be read.
+    """
+    codes = image_hash(first, folder), image_hash(second, folder)
+    if codes[0] is None or codes[1] is None:
+        return False
+    return int(_BITS[codes[0] ^ codes[1]].sum()) > DISTANCE
+
+
 def near_pairs(codes: Codes, distance: int) -> Iterator[tuple[Indices, Indices]]:
     """Yield pairs of hashes that differ in at most `distance` bits, as two arrays of indices.
 

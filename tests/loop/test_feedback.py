@@ -1,17 +1,16 @@
 """From reviews to the annotations of the next round."""
 
-import logging
 from dataclasses import replace
 
 import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.config.training_config import load_config
-from sparsedet.ledger import LedgerBox, Place
-from sparsedet.loop.feedback import round_keys, with_feedback
-from sparsedet.loop.reviews import PlaceReviews
+from sparsedet.errors import TrainingError
+from sparsedet.ledger import ImageReviews, LedgerBox
+from sparsedet.loop.feedback import Feedback, round_keys, with_feedback
 from sparsedet.loop.settings import TrainingSettings
-from sparsedet.tool import PushedImage, ReviewedImage, ReviewedRegion
+from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 
 DRAWN: XYXY = (10, 10, 30, 30)
 MINED: XYXY = (50, 50, 80, 80)
@@ -27,11 +26,10 @@ PULLED = Dataset(
 )
 
 
-def mined(outcome: str, *, image: str = "11", in_source: bool = False) -> LedgerBox:
-    left, top, right, bottom = MINED
-    final = {"accepted": MINED, "edited": MOVED}.get(outcome, (None,) * 4)
+def mined(outcome: str, *, image: str = "11", xyxy: XYXY = MINED, id: str = "m1") -> LedgerBox:
+    left, top, right, bottom = xyxy
     return LedgerBox(
-        region_id="m1",
+        region_id=id,
         push_id=1,
         round=1,
         image_tool_id=image,
@@ -44,30 +42,29 @@ def mined(outcome: str, *, image: str = "11", in_source: bool = False) -> Ledger
         score=0.9,
         threshold=0.5,
         outcome=outcome,
-        final_category={"accepted": "cat", "edited": "dog"}.get(outcome),
-        final_left=final[0],
-        final_top=final[1],
-        final_right=final[2],
-        final_bottom=final[3],
-        in_source=in_source,
     )
 
 
-PLACE = Place("label-studio", "http://localhost:8080", "7", "8", "review-project")
+OWN = ReviewedRegion("own", "cat", DRAWN)
+NEW = ReviewedRegion("new", "dog", ELSEWHERE)
+M1 = ReviewedRegion("m1", "cat", MINED)
 
 
 def review(
-    *regions: ReviewedRegion, shown: str = "m1 own", complete: bool = False
-) -> ReviewedImage:
-    return ReviewedImage("11", regions, frozenset(shown.split()), None, None, complete=complete)
+    *regions: ReviewedRegion, shown: tuple[ReviewedRegion, ...] = (OWN, M1), complete: bool = False
+) -> Review:
+    return Review(
+        "11", "r", {region.region_id: region for region in shown}, regions, complete=complete
+    )
 
 
-def reviews(
-    *reviewed: ReviewedImage, version: str | None = "v1", merged: bool = False, place: Place = PLACE
-) -> list[PlaceReviews]:
-    """Reviews of the image 11, whose boxes were pushed when it had this version."""
-    pushed = PushedImage("11", version, frozenset({"m1"}), merged)
-    return [PlaceReviews(place, [pushed], reviewed)]
+def reviews(*reviewed: Review, written: Written = NOTHING_WRITTEN) -> list[ImageReviews]:
+    """Reviews of the image 11, oldest first."""
+    dated = tuple(
+        replace(one, review_id=f"r{day}", saved_at=f"2026-01-{day:02d}T00:00:00Z")
+        for day, one in enumerate(reviewed, start=1)
+    )
+    return [ImageReviews("11", dated, {"m1": M1}, (100, 100), written)]
 
 
 def added(dataset: Dataset) -> list[tuple[int, XYXY, str | None, str | None]]:
@@ -75,112 +72,109 @@ def added(dataset: Dataset) -> list[tuple[int, XYXY, str | None, str | None]]:
     return [(b.category_id, b.xyxy, b.origin, b.tool_id) for b in dataset.boxes[1:]]
 
 
+def feedback(reviewed: list[ImageReviews], *boxes: LedgerBox, pulled: Dataset = PULLED) -> Feedback:
+    return with_feedback(pulled, boxes, reviewed)
+
+
 @pytest.mark.parametrize(
-    ("outcome", "expected"),
+    ("left", "expected"),
     [
-        ("accepted", [(1, MINED, "accepted", "m1")]),
-        ("edited", [(2, MOVED, "edited", "m1")]),
-        ("rejected", []),
-        ("pending", []),
+        (M1, [(1, MINED, "accepted", "m1")]),
+        (replace(M1, xyxy=MOVED, category="dog"), [(2, MOVED, "edited", "m1")]),
+        (replace(M1, unsure=True), []),
     ],
 )
-def test_accepted_and_edited_boxes_are_annotations(outcome: str, expected: object) -> None:
-    result = with_feedback(PULLED, [mined(outcome)], [])
+def test_accepted_and_edited_boxes_are_annotations(left: ReviewedRegion, expected: object) -> None:
+    result = feedback(reviews(review(OWN, left))).dataset
     assert result.boxes[0] == PULLED.boxes[0]
     assert added(result) == expected
     assert len({box.id for box in result.boxes}) == len(result.boxes)
 
 
 def test_the_order_of_boxes_does_not_depend_on_their_ids() -> None:
-    here, there = mined("accepted"), mined("accepted")
-    there.final_left, there.final_right, there.left, there.right = 10.0, 40.0, 10.0, 40.0
+    near = (10.0, 50.0, 40.0, 80.0)
     for first, second in [("a", "b"), ("b", "a")]:
-        here.region_id, there.region_id = first, second
-        ordered = sorted([here, there], key=lambda box: box.region_id)
-        result = with_feedback(PULLED, ordered, [])
+        here, there = ReviewedRegion(first, "cat", near), ReviewedRegion(second, "cat", MINED)
+        found = review(OWN, there, here, shown=(OWN, there, here))
+        (image,) = reviews(found)
+        image = replace(image, mined={first: here, second: there})
+        result = with_feedback(PULLED, [], [image]).dataset
         assert [place[1][0] for place in added(result)] == [10.0, 50.0]
 
 
 def test_rejected_boxes_are_verified_negatives_of_their_class() -> None:
-    (box,) = with_feedback(PULLED, [mined("rejected")], []).verified_negatives
+    result = feedback(reviews(review(OWN)), mined("rejected"), mined("accepted", id="m2"))
+    (box,) = result.dataset.verified_negatives
     assert (box.image_id, box.category_id, box.xyxy, box.tool_id) == (1, 1, MINED, "m1")
 
 
 def test_what_the_source_holds_is_not_taken_twice() -> None:
+    accepted = reviews(review(OWN, M1))
     merged = PULLED.with_boxes([*PULLED.boxes, Box(5, 1, 1, MINED, tool_id="m1")])
-    assert added(with_feedback(merged, [mined("accepted")], [])) == [(1, MINED, "accepted", "m1")]
+    result = feedback(accepted, mined("accepted"), pulled=merged).dataset
+    assert added(result) == [(1, MINED, "accepted", "m1")]
     drawn_too = PULLED.with_boxes([*PULLED.boxes, Box(5, 1, 1, (52, 50, 82, 80), tool_id="h")])
-    assert added(with_feedback(drawn_too, [mined("accepted")], [])) == [
-        (1, (52, 50, 82, 80), None, "h")
-    ]
+    assert added(feedback(accepted, pulled=drawn_too).dataset) == [(1, (52, 50, 82, 80), None, "h")]
 
 
 def test_what_was_deleted_in_the_source_after_a_merge_stays_deleted() -> None:
-    assert added(with_feedback(PULLED, [mined("accepted", in_source=True)], [])) == []
-
-
-OWN = ReviewedRegion("own", "cat", DRAWN)
-NEW = ReviewedRegion("new", "dog", ELSEWHERE)
+    merged = Written({"own": OWN, "m1": M1})
+    assert added(feedback(reviews(review(OWN, M1), written=merged)).dataset) == []
 
 
 def test_boxes_drawn_in_a_review_are_annotations() -> None:
     unsure = ReviewedRegion("maybe", "dog", MOVED, unsure=True)
-    drawn = with_feedback(PULLED, [], reviews(review(OWN, NEW, unsure)))
+    drawn = feedback(reviews(review(OWN, NEW, unsure))).dataset
     assert added(drawn) == [(2, ELSEWHERE, "human", "new")]
-    # Shown, so it was in the source once, where somebody has deleted it since.
-    gone = with_feedback(PULLED, [], reviews(review(OWN, NEW, shown="own new"), version="v0"))
-    assert added(gone) == []
-
-
-def test_a_later_review_overrules_an_earlier_one() -> None:
-    first = review(OWN, NEW)
-    deleted = review(OWN, shown="own new")
-    assert added(with_feedback(PULLED, [], reviews(first, deleted))) == []
-    moved = review(OWN, replace(NEW, xyxy=MINED), shown="own new")
-    assert added(with_feedback(PULLED, [], reviews(first, moved))) == [(2, MINED, "human", "new")]
 
 
 def test_what_a_reviewer_did_to_boxes_of_the_source_counts() -> None:
-    renamed = with_feedback(PULLED, [], reviews(review(replace(OWN, category="dog"))))
+    renamed = feedback(reviews(review(replace(OWN, category="dog")))).dataset
     assert [(b.category_id, b.xyxy, b.tool_id) for b in renamed.boxes] == [(2, DRAWN, "own")]
     half_a_pixel = replace(OWN, xyxy=(10.5, 10, 30, 30))
-    assert with_feedback(PULLED, [], reviews(review(half_a_pixel))).boxes == PULLED.boxes
-    assert with_feedback(PULLED, [], reviews(review())).boxes == ()
+    assert feedback(reviews(review(half_a_pixel))).dataset.boxes == PULLED.boxes
+    assert feedback(reviews(review())).dataset.boxes == ()
 
 
-@pytest.mark.parametrize("merged", [False, True])
-def test_a_source_that_changed_since_comes_first(merged: bool) -> None:
-    found = reviews(review(NEW, complete=True), version="v0", merged=merged)
-    result = with_feedback(PULLED, [], found)
-    assert result.boxes[0] == PULLED.boxes[0]
-    # After a merge the source held the drawn box; somebody has deleted it since.
-    assert added(result) == ([] if merged else [(2, ELSEWHERE, "human", "new")])
-    assert not result.images[0].exhaustive
+def test_one_left_a_box_as_it_was_that_another_moved_or_deleted() -> None:
+    moved = replace(OWN, xyxy=MOVED)
+    for change in (review(moved, M1), review(M1)):
+        for order in ([change, review(OWN, M1)], [review(OWN, M1), change]):
+            result = feedback(reviews(*order)).dataset
+            assert {box.tool_id: box.xyxy for box in result.boxes} == {
+                **({"own": MOVED} if moved in change.regions else {}),
+                "m1": MINED,
+            }
+
+
+def test_an_image_in_conflict_is_as_in_the_source() -> None:
+    elsewhere = PULLED.with_boxes([replace(PULLED.boxes[0], xyxy=ELSEWHERE)])
+    found = reviews(review(replace(OWN, xyxy=MOVED), M1, complete=True))
+    result = feedback(found, pulled=elsewhere)
+    assert (result.dataset, result.conflicts) == (elsewhere, 1)
+    assert "--conflicts" in " ".join(result.lines())
 
 
 def test_only_the_mark_of_the_last_review_makes_an_image_exhaustive() -> None:
     marked, unmarked = review(OWN, complete=True), review(OWN)
     for last, expected in [(unmarked, False), (marked, True)]:
         for first in (marked, unmarked):
-            result = with_feedback(PULLED, [], reviews(first, last))
+            result = feedback(reviews(first, last)).dataset
             assert [image.exhaustive for image in result.images] == [expected, False]
 
 
-def test_a_saved_draft_is_the_source_itself() -> None:
-    drafts = replace(PLACE, mode="draft")
-    saved = reviews(review(NEW, complete=True), place=drafts)
-    assert with_feedback(PULLED, [], saved) == PULLED
-
-
-def test_reviews_of_images_and_labels_that_are_gone_are_left_out(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert with_feedback(PULLED, [mined("accepted", image="99")], []) == PULLED
+def test_reviews_of_images_and_labels_that_are_gone_are_said() -> None:
+    (image,) = reviews(review(OWN, M1))
+    elsewhere = with_feedback(PULLED, [], [replace(image, tool_id="99")])
+    assert (elsewhere.dataset, elsewhere.absent) == (PULLED, 1)
     no_dogs = replace(PULLED, categories=PULLED.categories[:1])
-    with caplog.at_level(logging.WARNING):
-        assert added(with_feedback(no_dogs, [mined("edited")], [])) == []
-    assert "1 reviewed boxes are left out" in caplog.text
-    assert "dog" in caplog.text
+    result = feedback(reviews(review(OWN, M1, NEW)), pulled=no_dogs)
+    assert added(result.dataset) == [(1, MINED, "accepted", "m1")]
+    assert "1 reviewed boxes are left out" in " ".join(result.lines())
+    result.check_labels()  # one of two: training is worth it
+    lost = feedback(reviews(review(OWN, NEW)), pulled=no_dogs)
+    with pytest.raises(TrainingError, match=r"1 of 1 reviewed boxes .*dog 1.*labels"):
+        lost.check_labels()
 
 
 def reviewed(rejected: int, *origins: str) -> Dataset:

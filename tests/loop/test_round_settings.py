@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.rounds import Rounds
@@ -106,6 +107,62 @@ def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> N
     folder = workspace.round(1)
     assert len(read_coco(folder.annotations).boxes) == len(drawn_since.boxes)
     assert "MAX_ITER: 3" in folder.run.config.read_text()
+
+
+def mined_on_every_image(workspace: Workspace, threshold: float) -> None:
+    """Give round 1, which trained for two steps, the boxes of a model of this threshold."""
+    folder = workspace.round(1)
+    dataset = read_coco(folder.annotations)
+    boxes = [
+        MinedBox(f"m{image.id}-{number}", image.id, 1, (9, 9, 30, 30), 0.5, threshold)
+        for image in dataset.images
+        for number in range(20)
+    ]
+    write_mined(boxes, {"run_id": folder.run.info().run_id}, folder.mined)
+    folder.push.unlink()
+
+
+def test_boxes_of_a_model_that_guesses_are_held(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    rounds(workspace).advance()
+    mined_on_every_image(workspace, threshold=0.12)
+    held = rounds(workspace).advance()
+    assert (held.state, held.mined, held.up_for_review) == ("held", 60, 0)
+    assert "60 boxes where" in held.reason
+    assert not workspace.round(1).push.exists()
+    assert rounds(workspace).advance().state == "held"
+    pushed = rounds(workspace).advance(push_anyway=True)
+    assert (pushed.state, pushed.up_for_review, pushed.images) == ("pushed", 60, 3)
+
+
+def test_the_next_round_asks_where_little_was_reviewed(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, review={"min_reviewed": 0.5})
+    rounds(workspace).advance()
+    mined_on_every_image(workspace, threshold=0.9)
+    tool = FilesTool(workspace.settings().source.url)
+    assert rounds(workspace).advance().state == "pushed"
+    nobody = rounds(workspace).advance()
+    assert (nobody.state, nobody.reviewed, nobody.images) == ("waiting", 0, 3)
+
+    first, *_ = tool.open_reviews("digits/review")
+    first.submit(first.regions)
+    questions: list[str] = []
+
+    def no(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    waiting = rounds(workspace, confirm=no).advance()
+    assert (waiting.state, waiting.reviewed) == ("waiting", 1)
+    assert questions == [
+        "1 of 3 images reviewed since the last push, fewer than the 50% of [review] min_reviewed. "
+        "Start the next round?"
+    ]
+    second = rounds(workspace, confirm=lambda question: True).advance(push_anyway=True)
+    assert second.round == 2
+    # What was reviewed before a push is no reason for the round after it.
+    after = rounds(workspace).advance()
+    assert (after.round, after.state, after.reviewed) == (2, "waiting", 0)
 
 
 def test_groups_stay_on_one_side_of_a_round(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""A lost ledger, put together again from the files of the rounds.
+
+They say what was pushed and where; what became of it is read from the reviews, as always.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.annotations import file_digest, read_coco
+from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.atomic_io import atomic_path, read_json
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger, Place, Push, Source, written_from_json
+from sparsedet.loop.merging import UNDONE
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reviews import Written
+
+if TYPE_CHECKING:
+    from sparsedet.loop.settings import Settings
+
+
+def rebuild(workspace: Workspace, settings: "Settings") -> str | None:
+    """Record the pushes of all rounds again where the workspace's ledger is missing or empty.
+
+    The caller holds the workspace's lock. Boxes belong to the round that mined them; what was
+    pushed outside of rounds is lost.
+
+    Args:
+        workspace: its ledger is written whole or not at all.
+        settings: say where boxes went, where a round's own files don't.
+
+    Returns:
+        A line for people; None where there was nothing to do.
+
+    Raises:
+        SparseDetError: when something else is in the ledger's place, which is left alone.
+    """
+    pushed = _lost_rounds(workspace)
+    if not pushed:
+        return None
+    images, counts, problems = set[tuple[Source, str]](), list[int](), list[str]()
+    # In a file of its own first: half a ledger would pass for a whole one.
+    with atomic_path(workspace.ledger) as temporary, closing(Ledger(temporary)) as ledger:
+        for folder in pushed:
+            try:
+                counts.append(_record_push(ledger, folder, workspace.images, settings))
+            except SparseDetError as error:
+                problems.append(f"round {folder.number} is not in it ({error})")
+        for path in _merged_files(workspace):
+            try:
+                for source, tool_id, written, version in _written(path):
+                    ledger.record_written(source, {tool_id: (written, version)})
+                    images.add((source, tool_id))
+            except SparseDetError as error:
+                problems.append(f"a merge is not in it ({error})")
+    merged = f", {len(images)} images as merges left them" if images else ""
+    line = (
+        f"{workspace.ledger} was missing or empty; rebuilt from {len(counts)} rounds: "
+        f"{sum(counts)} mined boxes{merged}; what became of them is read from their reviews"
+    )
+    return "; ".join([line, *problems])
+
+
+def is_lost(workspace: Workspace) -> bool:
+    """Return whether rounds were pushed, and the ledger is missing or empty.
+
+    Raises:
+        SparseDetError: when something else is in the ledger's place.
+    """
+    return bool(_lost_rounds(workspace))
+
+
+def _lost_rounds(workspace: Workspace) -> list[RoundFolder]:
+    """Return the rounds that were pushed, where the ledger knows of no push at all."""
+    if workspace.ledger.exists():
+        with closing(Ledger(workspace.ledger)) as ledger:
+            if ledger.pushes():
+                return []
+    return [folder for folder in workspace.all_rounds() if _has_pushed(folder)]
+
+
+def _has_pushed(folder: RoundFolder) -> bool:
+    """Whether a round put anything up for review."""
+    return folder.push.is_file() and "model_version" in _read_object(folder.push)
+
+
+def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "Settings") -> int:
+    """Record the push of a round; return the number of its boxes."""
+    record = _read_object(folder.push)
+    place = _place(record, settings, folder.push)
+    dataset = read_coco(folder.annotations)
+    push = Push(
+        tool=place.tool,
+        url=place.url,
+        project=place.project,
+        review_project=place.review_project,
+        mode=place.mode,
+        model_version=str(record["model_version"]),
+        round=folder.number,
+    )
+    mined = read_mined(folder.mined, dataset)
+    # Skipped images were in the push, and are to be looked for in the next one.
+    skipped = frozenset(record.get("skipped") or ())
+    digests = {
+        image.tool_id: file_digest(images / image.file_name)
+        for image in (dataset.image_by_id[id] for id in {box.image_id for box in mined})
+        if image.tool_id is not None and (images / image.file_name).is_file()
+    }
+    new = ledger.record_push(push, mined, dataset, skipped, digests)
+    ledger.withdraw(frozenset(record.get("withdrawn") or ()))
+    return new
+
+
+def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place:
+    """Return where a round's boxes went; older rounds left that to the settings."""
+    source = settings.source
+    try:
+        review_project = str(record["review_project"])
+        if "place" in record:
+            return Place(**record["place"])
+    except (KeyError, TypeError) as error:
+        raise SparseDetError(f"{path}: does not say where boxes were pushed ({error!r})") from error
+    place = Place(source.tool, source.url, source.project, review_project, settings.review.mode)
+    # Drafts are in the annotated project itself.
+    return place if review_project == source.project else replace(place, mode="review-project")
+
+
+def _merged_files(workspace: Workspace) -> list[Path]:
+    """Return the files of all merges, in the order of the merges."""
+    roots = (workspace.root, *(folder.root for folder in workspace.all_rounds()))
+    return [path for root in roots for path in sorted((root / "merged").glob("*/*.json"))]
+
+
+def _written(path: Path) -> Iterator[tuple[Source, str, Written, str | None]]:
+    """Yield how a merge left an image, or its undoing, and its version; nothing if it did not."""
+    record = _read_object(path)
+    undone = path.parent.name.endswith(UNDONE)
+    try:
+        if record["written"] is not None:
+            written = written_from_json(record["written_before" if undone else "written"])
+            version = None if undone else record["version"]
+            yield Source(**record["source"]), str(record["tool_id"]), written, version
+    except (KeyError, TypeError, SparseDetError) as error:
+        raise SparseDetError(f"{path}: {error}") from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise SparseDetError(f"{path}: not a JSON object")
+    return content

@@ -1,0 +1,348 @@
+"""Merging reviews into the annotated project, taking that back, and resolving conflicts.
+
+What a merge replaces is kept before it is written, a file for each image, so that it can be put
+back.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import (
+    ImageReviews,
+    Ledger,
+    Source,
+    written_from_json,
+    written_to_json,
+)
+from sparsedet.loop.reviews import Connections
+from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import (
+    AnnotationRule,
+    Changes,
+    SourceState,
+    after,
+    as_written,
+    changes,
+    kept_by_source,
+)
+from sparsedet.tool import AnnotationTool, Applied, Plan, Progress, Replaced, no_progress
+
+MergeOutcome = Literal["changed", "same", "overtaken", "conflict", "blocked", "emptied", "gone"]
+
+UNDONE = ".undone"
+"""Suffix of the folder of a merge that was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedImage:
+    """What merging did, or would do, to one image."""
+
+    tool_id: str
+    outcome: MergeOutcome
+    """`same`: the source holds what the reviews say; `overtaken`: written in the same moment as
+    somebody saved, so that a person has to look; `conflict`: source and reviews changed a box
+    in different ways; `blocked`: somebody has unsaved changes; `emptied`: every box would go, which
+    has to be confirmed; `gone`: the project no longer has the image."""
+    added: int = 0
+    """Boxes that the source lacks."""
+    edited: int = 0
+    """Boxes of the source that reviewers moved or renamed."""
+    removed: int = 0
+    """Boxes of the source that reviewers deleted."""
+    marked_complete: bool = False
+    """The reviews say that every object has a box, and the source does not yet."""
+    version: str | None = None
+    """`Image.tool_version` of the source after the write; None where nothing was written."""
+    detail: str = ""
+    """Why it was left alone, or what else a person should look at."""
+    url: str = ""
+    """Where a person opens the image in the annotated project."""
+    boxes: Mapping[str, str] = field(default_factory=dict)
+    """Of a conflict: region id -> what happened to the box on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneMerge:
+    """What taking back a merge did."""
+
+    restored: tuple[str, ...]
+    """Tool ids of images that are again as they were before the merge."""
+    left: Mapping[str, str]
+    """Tool id -> why an image was left as it is."""
+
+
+class Merging:
+    """Merges of the reviews that a ledger holds.
+
+    Args:
+        ledger: with the reviews as they stand now (`collect_reviews`).
+        connections: to the annotated projects.
+        workspace: keeps what merges replace, below its newest round.
+        rule: for reviews that were made side by side.
+        progress: called for every image.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        connections: Connections,
+        workspace: Workspace,
+        rule: AnnotationRule = "ground-truth-first",
+        progress: Progress = no_progress,
+    ) -> None:
+        self.ledger = ledger
+        self.connections = connections
+        self.workspace = workspace
+        self.rule = rule
+        self.progress = progress
+
+    def merge(
+        self,
+        *,
+        write: bool,
+        empty: bool = False,
+        take_review: Collection[str] | None = None,
+    ) -> list[MergedImage]:
+        """Bring all reviews into the annotated projects, or only say what that would do.
+
+        Args:
+            write: False changes nothing.
+            empty: whether images may lose their last box.
+            take_review: only merge these images, and let the review win where there is a conflict.
+        """
+        folder = _next_folder(self.workspace.merged) if write else None
+        merged: list[MergedImage] = []
+        for source in self.ledger.sources():
+            images = {
+                image.tool_id: image
+                for image in self.ledger.image_reviews(source)
+                if image.reviews and (take_review is None or image.tool_id in take_review)
+            }
+            if images:
+                merge = _Merge(self, source, images, folder, empty, take_review is not None)
+                merged += merge.run()
+        return merged
+
+    def take_source(self, images: Collection[str]) -> int:
+        """Resolve the conflicts of images for the source: what reviews said of these boxes is off.
+
+        Returns:
+            The number of boxes.
+        """
+        conflicts = [i for i in self.merge(write=False) if i.outcome == "conflict"]
+        boxes = 0
+        for source in self.ledger.sources():
+            known = {image.tool_id: image for image in self.ledger.image_reviews(source)}
+            resolved = {}
+            for image in conflicts:
+                if image.tool_id in images and image.tool_id in known:
+                    of_image = known[image.tool_id]
+                    verdict = of_image.verdict(self.rule)
+                    written = kept_by_source(image.boxes.keys(), verdict, of_image.written)
+                    resolved[image.tool_id] = (written, None)
+                    boxes += len(image.boxes)
+            self.ledger.record_written(source, resolved)
+        return boxes
+
+    def undo(self) -> UndoneMerge:
+        """Write back what the newest merge replaced, where nobody has changed it since.
+
+        Raises:
+            SparseDetError: when no merge is on record.
+        """
+        folder = self.newest
+        if folder is None:
+            raise SparseDetError(f"{self.workspace.root}: no merge to take back")
+        restored: list[str] = []
+        left: dict[str, str] = {}
+        records = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+        for source in self.ledger.sources():
+            # The server's address may have changed since.
+            own = {
+                str(record["tool_id"]): record
+                for record in records.values()
+                if record["source"]["tool"] == source.tool
+                and record["source"]["project"] == source.project
+            }
+            if not own:
+                continue
+            replaced = [
+                (Replaced(tool_id, record["before"]), record["version"])
+                for tool_id, record in own.items()
+            ]
+            reasons = self.connections.tool(source).restore(source.project, replaced)
+            done = own.keys() - reasons.keys()
+            self.ledger.record_written(
+                source,
+                {id: (written_from_json(own[id]["written_before"]), None) for id in done},
+            )
+            restored += sorted(done)
+            left |= reasons
+        undone = folder.with_name(folder.name + UNDONE)
+        for path, record in records.items():
+            tool_id = str(record["tool_id"])
+            if tool_id in restored:
+                # The rest can be taken back later; a rebuilt ledger has to know what was.
+                undone.mkdir(exist_ok=True)
+                path.rename(undone / path.name)
+            elif tool_id not in left:
+                left[tool_id] = "the ledger knows nothing of its project"
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        return UndoneMerge(tuple(restored), left)
+
+    @property
+    def newest(self) -> Path | None:
+        """The newest merge that was not taken back, of any round."""
+        rounds = [folder.root for folder in self.workspace.all_rounds()]
+        merges = (merge for root in (self.workspace.root, *rounds) for merge in _merges(root))
+        return next(iter(reversed(list(merges))), None)
+
+
+class _Merge:
+    """One merge into one annotated project."""
+
+    def __init__(
+        self,
+        merging: Merging,
+        source: Source,
+        images: Mapping[str, ImageReviews],
+        folder: Path | None,
+        empty: bool,
+        take_review: bool,
+    ) -> None:
+        self.merging = merging
+        self.source = source
+        self.images = images
+        self.folder = folder
+        self.empty = empty
+        self.take_review = take_review
+        self.verdicts = {id: image.verdict(merging.rule) for id, image in images.items()}
+        self.held: dict[str, Changes] = {}
+        """Changes that are not made, since they would empty an image."""
+
+    def run(self) -> list[MergedImage]:
+        """Merge, and record every image as soon as it is written."""
+        tool = self.merging.connections.tool(self.source)
+        merged = []
+        applied = tool.merge(
+            self.source.project,
+            {tool_id: self._plan(tool_id) for tool_id in self.images},
+            sizes={id: image.size for id, image in self.images.items() if image.size},
+            keep=self._keep if self.folder else None,
+            progress=self.merging.progress,
+        )
+        for one in applied:
+            if self.folder:
+                self._record(one)
+            merged.append(self._described(one, tool))
+        return merged
+
+    def _plan(self, tool_id: str) -> Plan:
+        def plan(state: SourceState) -> Changes:
+            found = changes(
+                state,
+                self.verdicts[tool_id],
+                self.images[tool_id].written,
+                take_review=self.take_review,
+            )
+            if not self.empty and found.removed and state.boxes and not after(state, found):
+                self.held[tool_id] = found
+                return Changes()
+            self.held.pop(tool_id, None)
+            return Changes() if state.blocked else found
+
+        return plan
+
+    def _keep(self, replaced: Replaced) -> None:
+        assert self.folder is not None
+        write_json(
+            _file(self.folder, replaced.tool_id),
+            {
+                "tool_id": replaced.tool_id,
+                "source": _source_json(self.source),
+                "before": replaced.content,
+                "written_before": written_to_json(self.images[replaced.tool_id].written),
+                "written": None,
+                "version": None,
+            },
+        )
+
+    def _record(self, one: Applied) -> None:
+        state, tool_id = one.state, one.tool_id
+        if state is None or state.blocked or one.changes.conflicts or tool_id in self.held:
+            return
+        if one.overtaken:
+            return  # what was written may be gone: the next merge looks again
+        written = as_written(
+            state,
+            one.changes,
+            self.verdicts[tool_id],
+            self.images[tool_id].written,
+            one.version,
+        )
+        self.merging.ledger.record_written(self.source, {tool_id: (written, one.version)})
+        assert self.folder is not None
+        path = _file(self.folder, tool_id)
+        if one.changes and path.is_file():
+            known = read_json(path)
+            write_json(path, known | {"written": written_to_json(written), "version": one.version})
+
+    def _described(self, one: Applied, tool: AnnotationTool) -> MergedImage:
+        change = self.held.get(one.tool_id, one.changes)
+        outcome: MergeOutcome = "changed" if change else "same"
+        detail = one.overtaken
+        if change.unknown:
+            labels = ", ".join(sorted(set(change.unknown.values())))
+            detail = detail or f"{len(change.unknown)} boxes left out, no such label: {labels}"
+        if one.state is None:
+            return MergedImage(one.tool_id, "gone", detail="the project no longer has it")
+        if change.conflicts:
+            outcome, detail = "conflict", one.state.saved
+        elif one.state.blocked:
+            outcome, detail = "blocked", one.state.blocked
+        elif one.overtaken:
+            outcome = "overtaken"
+        elif one.tool_id in self.held:
+            outcome, detail = "emptied", "its reviews delete every box"
+        return MergedImage(
+            tool_id=one.tool_id,
+            outcome=outcome,
+            added=len(change.added),
+            edited=len(change.edited),
+            removed=len(change.removed),
+            marked_complete=change.marks_complete,
+            version=one.version,
+            detail=detail,
+            url=tool.image_url(self.source.project, one.tool_id),
+            boxes=change.conflicts,
+        )
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    return {"tool": source.tool, "url": source.url, "project": source.project}
+
+
+def _file(folder: Path, tool_id: str) -> Path:
+    """Return the file of an image; its id may be a path, and comes from a server."""
+    return folder / f"{hashlib.sha256(tool_id.encode()).hexdigest()[:20]}.json"
+
+
+def _merges(root: Path) -> list[Path]:
+    """Return the folders of the merges that were not taken back, the oldest first."""
+    return [path for path in _folders(root / "merged") if path.name.isdigit()]
+
+
+def _folders(backups: Path) -> list[Path]:
+    found = backups.iterdir() if backups.is_dir() else ()
+    return sorted(path for path in found if path.name.removesuffix(UNDONE).isdigit())
+
+
+def _next_folder(backups: Path) -> Path:
+    names = [int(path.name.removesuffix(UNDONE)) for path in _folders(backups)]
+    return backups / f"{max(names, default=0) + 1:03d}"

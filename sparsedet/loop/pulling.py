@@ -1,0 +1,69 @@
+"""Pulling a workspace's project, with everything that its reviewers said."""
+
+from contextlib import closing
+
+from sparsedet.annotations import Dataset
+from sparsedet.ledger import Ledger
+from sparsedet.ledger import Source as LedgerSource
+from sparsedet.loop.feedback import Feedback, with_feedback
+from sparsedet.loop.reimports import follow_reimports
+from sparsedet.loop.reviews import Connections, Say, collect_reviews
+from sparsedet.loop.settings import Source
+from sparsedet.loop.workspace import Workspace
+from sparsedet.tool import AnnotationTool, Progress, no_progress
+
+
+def pull_with_reviews(
+    workspace: Workspace,
+    tool: AnnotationTool,
+    source: Source,
+    connections: Connections,
+    *,
+    say: Say,
+    progress: Progress = no_progress,
+) -> tuple[Dataset, Feedback]:
+    """Pull a project, and bring in the reviews of whatever was pushed for review from it.
+
+    Args:
+        workspace: gets the images; its ledger the reviews.
+        tool: the connection to the project.
+        source: the project.
+        connections: to the places of reviews.
+        say: receives messages for people.
+        progress: called for every image.
+
+    Returns:
+        What the project itself holds, and the same with reviews.
+    """
+    pulled = tool.pull(source.project, workspace.images, progress)
+    with closing(Ledger(workspace.ledger)) as ledger:
+        follow_reimports(ledger, connections, source, pulled, workspace.images, say)
+        _note_pull(ledger, connections.ledger_source(source), pulled)
+        collect_reviews(ledger, connections, source.annotations, say=say, progress=progress)
+        # Those of other projects, which a ledger may know, name none of these images.
+        reviewed = [image for known in ledger.sources() for image in ledger.image_reviews(known)]
+        feedback = with_feedback(pulled, ledger.boxes(), reviewed, source.annotations)
+    for line in feedback.lines():
+        say(line)
+    return pulled, feedback
+
+
+def _note_pull(ledger: Ledger, source: LedgerSource, pulled: Dataset) -> None:
+    """Bring the ledger up to the present sizes of images and names of labels."""
+    ledger.resize(
+        {
+            image.tool_id: (image.width, image.height)
+            for image in pulled.images
+            if image.tool_id is not None
+        },
+        source,
+    )
+    ledger.relabel(
+        {
+            alias: category.name
+            for category in pulled.categories
+            for alias in category.aliases
+            if alias != category.name
+        },
+        source,
+    )

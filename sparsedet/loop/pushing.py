@@ -1,0 +1,251 @@
+"""Pushing: which boxes are to be up for review, and the ledger's record of it.
+
+A push says everything that is to be up, so that boxes of older models disappear from open tasks:
+on one object a newer model's box replaces the older one's.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sparsedet.annotations import Dataset, file_digest
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.errors import PlaceGoneError
+from sparsedet.ledger import Ledger, Push
+from sparsedet.loop.reimports import rename, renamed_images
+from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.settings import Source
+from sparsedet.tool import (
+    AnnotationTool,
+    ModeName,
+    Progress,
+    PushReport,
+    UndoReport,
+    no_progress,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UpForReview:
+    """What is to be up for review once a push is done."""
+
+    boxes: tuple[MinedBox, ...]
+    """The new ones, then those that stay."""
+    withdrawn: frozenset[str]
+    """Region ids of older models' boxes that nobody has reviewed: newer ones replace them."""
+
+
+def up_for_review(
+    ledger: Ledger, dataset: Dataset, new: Sequence[MinedBox], model_version: str
+) -> UpForReview:
+    """Return which boxes are to be up, and which no longer.
+
+    What reviewers have judged is not shown again. Boxes of this model that wait already stay; so do
+    boxes that a reviewer left undecided, which adapters show again only where the place is new.
+
+    Args:
+        ledger: with all reviews.
+        dataset: the images that the model mined on.
+        new: what it found.
+        model_version: names it.
+    """
+    ids = {box.region_id for box in new}
+    rows = {box.region_id: box for box in ledger.boxes()}
+    judged = {id for id, row in rows.items() if row.is_judged}
+    # After a push that was cut off the new boxes may be in the ledger already.
+    waiting = [box for box in ledger.pending(dataset) if box.region_id not in ids]
+    stay = [
+        box
+        for box in waiting
+        if rows[box.region_id].is_reviewed
+        or rows[box.region_id].push.model_version == model_version
+    ]
+    images = {image.tool_id for image in dataset.images}
+    replaced = {
+        id
+        for id, row in rows.items()
+        if row.outcome == "pending" and row.image_tool_id in images and not row.is_reviewed
+    }
+    return UpForReview(
+        boxes=(*(box for box in new if box.region_id not in judged), *stay),
+        withdrawn=frozenset(replaced - ids - {box.region_id for box in stay}),
+    )
+
+
+@dataclass(frozen=True)
+class Pusher:
+    """Pushes boxes of one source, and records that.
+
+    Attributes:
+        ledger: the record.
+        connections: to the source, and to earlier places.
+        source: the annotated project.
+        mode: how boxes are reviewed.
+        images: the image folder of the dataset.
+        say: receives messages for people.
+        progress: called for every image.
+    """
+
+    ledger: Ledger
+    connections: Connections
+    source: Source
+    mode: ModeName
+    images: Path
+    say: Say
+    progress: Progress = no_progress
+
+    @property
+    def tool(self) -> AnnotationTool:
+        """The connection to the source."""
+        return self.connections.tool(self.connections.ledger_source(self.source))
+
+    def push(
+        self,
+        dataset: Dataset,
+        wanted: UpForReview,
+        *,
+        model_version: str,
+        round: int | None = None,
+        dry_run: bool = False,
+    ) -> tuple[PushReport, int]:
+        """Put boxes up for review and record them; return the report, and how many are new.
+
+        Images that were imported again under other ids meanwhile are found by their content. The
+        ledger is written after the push, which finds what it made before: when only this step is
+        cut off, the next push makes nothing and records everything.
+        """
+        report = self._push(dataset, wanted, model_version, dry_run=dry_run)
+        if report.gone:
+            found = self._found_again(dataset, report, dry_run=dry_run)
+            if found is not dataset:
+                first, dataset = report, found
+                report = self._push(dataset, wanted, model_version, dry_run=dry_run)
+                if not dry_run:
+                    created, deleted = (
+                        first.created + report.created,
+                        first.deleted + report.deleted,
+                    )
+                    report = replace(report, created=created, deleted=deleted)
+        for line in report.skipped_lines():
+            self.say(line)
+        if dry_run:
+            return report, 0
+        new = self.ledger.record_push(
+            Push(
+                tool=self.source.tool,
+                url=self.tool.url,
+                project=self.source.project,
+                review_project=report.review_project,
+                model_version=model_version,
+                mode=self.mode,
+                round=round,
+            ),
+            wanted.boxes,
+            dataset,
+            frozenset(report.skipped),
+            self._digests(dataset, wanted.boxes),
+        )
+        self.ledger.withdraw(wanted.withdrawn)
+        return report, new
+
+    def _push(
+        self, dataset: Dataset, wanted: UpForReview, model_version: str, *, dry_run: bool
+    ) -> PushReport:
+        return self.tool.push_modes[self.mode].push(
+            self.source.project,
+            dataset,
+            wanted.boxes,
+            model_version=model_version,
+            withdrawn=wanted.withdrawn,
+            dry_run=dry_run,
+            progress=self.progress,
+        )
+
+    def _found_again(self, dataset: Dataset, report: PushReport, *, dry_run: bool) -> Dataset:
+        """Return the dataset with the present ids of images that were imported again, if any."""
+        pulled = self.tool.pull(self.source.project, self.images, self.progress)
+        gone = {
+            image.tool_id: (file_digest(self.images / image.file_name), (image.width, image.height))
+            for image in dataset.images
+            if image.tool_id in report.gone
+        }
+        known = {image.tool_id for image in dataset.images}
+        names = renamed_images(gone, pulled, self.images, known)
+        if not names:
+            return dataset
+        if not dry_run:
+            rename(self.ledger, self.connections, self.source, names, self.say)
+        versions = {image.tool_id: image.tool_version for image in pulled.images}
+        return replace(
+            dataset,
+            images=tuple(
+                replace(
+                    image, tool_id=names[image.tool_id], tool_version=versions[names[image.tool_id]]
+                )
+                if image.tool_id in names
+                else image
+                for image in dataset.images
+            ),
+        )
+
+    def _digests(self, dataset: Dataset, boxes: Sequence[MinedBox]) -> dict[str, str]:
+        """Return what names the content of each image that is pushed."""
+        known = self.ledger.digests()
+        ids = {box.image_id for box in boxes}
+        return {
+            image.tool_id: file_digest(self.images / image.file_name)
+            for image in (dataset.image_by_id[id] for id in ids)
+            if image.tool_id is not None
+            and image.tool_id not in known
+            and (self.images / image.file_name).is_file()
+        }
+
+
+def undo_push(
+    ledger: Ledger,
+    connections: Connections,
+    *,
+    round: int | None = None,
+    dry_run: bool = False,
+    say: Say,
+    progress: Progress = no_progress,
+) -> UndoReport:
+    """Take back what was pushed, everything or one round's boxes, where nobody has reviewed it.
+
+    Boxes that are taken back are `withdrawn` in the ledger; outcomes stay.
+    """
+    total: Counter[str] = Counter()
+    taken: set[str] = set()
+    kept: dict[str, str] = {}
+    for place in ledger.places():
+        ids = frozenset(
+            box.region_id
+            for box in ledger.boxes()
+            if box.push.place == place
+            and box.outcome == "pending"
+            and (round is None or box.round == round)
+        )
+        # Also without boxes: a view may be left over.
+        try:
+            report = connections.mode(place).undo(
+                place.project, place.review_project, ids, dry_run=dry_run, progress=progress
+            )
+        except PlaceGoneError as error:
+            say(f"{error}: nothing to take back there")
+            ledger.mark_gone(place)
+            continue
+        if not dry_run:
+            ledger.withdraw(report.region_ids)
+        for name in ("predictions", "drafts", "tasks", "views"):
+            total[name] += getattr(report, name)
+        taken |= report.region_ids
+        kept |= report.kept
+    return UndoReport(
+        predictions=total["predictions"],
+        drafts=total["drafts"],
+        tasks=total["tasks"],
+        views=total["views"],
+        region_ids=frozenset(taken),
+        kept=kept,
+    )

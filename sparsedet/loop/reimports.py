@@ -1,0 +1,122 @@
+"""Images that were deleted from a project and imported again: known by their content.
+
+A server may give an id that was free again to another image, so an id alone says nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sparsedet.annotations import Dataset, Image, file_digest, upright_size
+from sparsedet.errors import PlaceGoneError
+from sparsedet.ledger import Ledger
+from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.settings import Source
+from sparsedet.sparsify.near_duplicates import show_different_scenes
+
+Fingerprint = tuple[str, tuple[int, int]]
+"""Digest of an image's file, and its upright (width, height)."""
+
+
+def follow_reimports(
+    ledger: Ledger,
+    connections: Connections,
+    source: Source,
+    pulled: Dataset,
+    images: Path,
+    say: Say,
+) -> None:
+    """Give reviews the present ids of images that were imported again since they were pushed.
+
+    The tool's own record comes first: cut off in between, the next call does both again.
+
+    Args:
+        ledger: has the old ids.
+        connections: to the places that know the old ids.
+        source: the annotated project.
+        pulled: has the new ids.
+        images: the folder of its images.
+        say: receives one line.
+    """
+    project = connections.ledger_source(source)
+    known = ledger.digests(project)
+    here = {image.tool_id: image for image in pulled.images}
+    files = {box.image_tool_id: box.file_name for box in ledger.boxes()}
+    others = {
+        tool_id
+        for tool_id, (digest, _) in known.items()
+        # Most are called as before, and not read again.
+        if (image := here.get(tool_id)) and image.file_name != files.get(tool_id)
+        if file_digest(images / image.file_name) != digest
+    }
+    gone = {id: value for id, value in known.items() if id not in here or id in others}
+    names = renamed_images(gone, pulled, images, known.keys() - others)
+    for tool_id in sorted(others - names.keys()):
+        if _is_another(files[tool_id], here[tool_id], images):
+            # What was said of the old picture must not be taken for a word on this one.
+            names[tool_id] = f"-{tool_id}"
+    if names:
+        rename(ledger, connections, source, names, say)
+
+
+def _is_another(file_name: str, image: Image, images: Path) -> bool:
+    """Whether an image is another picture than the cached file, and not it in another size."""
+    if not (images / file_name).is_file():
+        return False
+    width, height = upright_size(images / file_name)
+    before = replace(image, file_name=file_name, width=width, height=height)
+    return show_different_scenes(before, image, images)
+
+
+def rename(
+    ledger: Ledger,
+    connections: Connections,
+    source: Source,
+    names: Mapping[str, str],
+    say: Say,
+) -> None:
+    """Give images their new tool ids (old -> new), in the tool's own records and in the ledger."""
+    project = connections.ledger_source(source)
+    for place in ledger.places():
+        if place.source == project:
+            try:
+                connections.mode(place).rename_images(place.review_project, names)
+            except PlaceGoneError:
+                continue  # said when its reviews are read
+    ledger.rename_images(names, project)
+    found = [new for new in names.values() if not new.startswith("-")]
+    if found:
+        say(f"{len(found)} images were imported again under other ids; their reviews follow them")
+    if lost := len(names) - len(found):
+        say(f"{lost} images are other pictures now; what was said of the old ones is kept apart")
+
+
+def renamed_images(
+    gone: Mapping[str | None, Fingerprint] | Mapping[str, Fingerprint],
+    pulled: Dataset,
+    images: Path,
+    known: Collection[str | None],
+) -> dict[str, str]:
+    """Return old -> new tool id of images that are back under another id.
+
+    Only images of a size that is missed are read. Of several with one content each counts once.
+
+    Args:
+        gone: tool id -> what the image was.
+        pulled: the project as it is.
+        images: the folder of its images.
+        known: tool ids that were known before.
+    """
+    sizes = {size for _, size in gone.values()}
+    strangers: dict[str, list[str]] = {}
+    for image in pulled.images if gone else ():
+        if image.tool_id in known or image.tool_id is None:
+            continue
+        if (image.width, image.height) in sizes:
+            digest = file_digest(images / image.file_name)
+            strangers.setdefault(digest, []).append(image.tool_id)
+    names = {}
+    for tool_id, (digest, _) in sorted(gone.items(), key=lambda item: str(item[0])):
+        if tool_id is not None and strangers.get(digest):
+            names[tool_id] = strangers[digest].pop(0)
+    return names

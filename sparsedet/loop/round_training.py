@@ -1,0 +1,126 @@
+"""The training of a round: what is held out, the run itself, and how good its model is."""
+
+from sparsedet.annotations import read_coco, write_coco
+from sparsedet.atomic_io import write_json
+from sparsedet.config.training_config import TrainingConfig, load_config, read_config
+from sparsedet.errors import RunError
+from sparsedet.loop.data_sources import Data, read_path
+from sparsedet.loop.feedback import round_keys
+from sparsedet.loop.reviews import Say
+from sparsedet.loop.settings import Settings
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.sparsify import hold_out
+from sparsedet.tool import Progress
+from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
+from sparsedet.training.evaluation.average_precision import evaluate_run
+
+
+class RoundTraining:
+    """The training steps of a workspace's rounds; each leaves its result in the round's folder.
+
+    Args:
+        workspace: holds the images.
+        settings: its settings; wrong ones are refused here, not after hours of training.
+        say: receives messages for people.
+        callbacks: of trainings.
+        progress: of everything else.
+
+    Raises:
+        SparseDetError: for a configuration, or evaluation data, that can't be used.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        say: Say,
+        callbacks: Callbacks,
+        progress: Progress,
+    ) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.say = say
+        self.callbacks = callbacks
+        self.progress = progress
+        self.device = choose_device(settings.training.device)
+        load_config(settings.training.config, settings.training.overrides())
+        if settings.validation.data:
+            self.own_evaluation_data()
+
+    def split(self, folder: RoundFolder) -> None:
+        """Hold out the validation images, where the settings want some."""
+        dataset = read_coco(folder.annotations)
+        validation = self.settings.validation
+        if validation.share:
+            dataset, val = hold_out(
+                dataset, validation.share, self.settings.training.seed, validation.grouping()
+            )
+            write_coco(val, folder.val)
+        write_coco(dataset, folder.train)
+
+    def train(self, folder: RoundFolder) -> None:
+        """Start the round's run, or resume it."""
+        training = self.settings.training
+        keys = round_keys(training, read_coco(folder.annotations))
+        config = load_config(training.config, keys)
+        if folder.run.info_file.exists():
+            self._say_changed_settings(folder, config)
+        else:
+            start_run(
+                config,
+                folder.run,
+                read_coco(folder.train),
+                self.workspace.images,
+                source=folder.train,
+                method=training.method,
+                seed=training.seed,
+                device=self.device,
+            )
+        run_training(folder.run, device=self.device, callbacks=self.callbacks)
+
+    def _say_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
+        training, info = self.settings.training, folder.run.info()
+        config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
+        try:
+            check_same_run(
+                folder.run, method=training.method, seed=training.seed, dataset=None, config=config
+            )
+        except RunError as error:
+            self.say(
+                f"sparsedet.toml has changed ({error}); the round continues as it began, --restart "
+                "starts it over"
+            )
+
+    def evaluate(self, folder: RoundFolder) -> None:
+        """Measure the round's model, where there is something to measure it on."""
+        if not self.is_evaluated(folder):
+            return
+        data = self._evaluation_data(folder)
+        result = evaluate_run(
+            folder.run,
+            read_config(folder.run.config),
+            data.with_classes(name for _, name in folder.run.info().classes),
+            data.images,
+            device=self.device,
+            on_image=lambda done, total: self.progress("evaluating", done, total),
+        )
+        write_json(folder.evaluation, result.as_json(), indent=2)
+        self.say(f"AP50 {result.ap50:.1f} on {result.images} images")
+
+    def is_evaluated(self, folder: RoundFolder) -> bool:
+        """Return whether there is."""
+        return bool(self.settings.validation.data) or folder.val.exists()
+
+    def _evaluation_data(self, folder: RoundFolder) -> Data:
+        """Return what to measure on: the user's own data, else what is held out."""
+        if self.settings.validation.data:
+            return self.own_evaluation_data()
+        return Data(read_coco(folder.val), self.workspace.images, folder.val)
+
+    def own_evaluation_data(self) -> Data:
+        """Read the data that the settings name for that."""
+        validation = self.settings.validation
+        images = self.workspace.root / validation.images if validation.images else None
+        return read_path(self.workspace.root / validation.data, images)

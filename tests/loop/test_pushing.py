@@ -1,0 +1,148 @@
+"""Pushes: newer models replace older boxes, pushes taken back, and places that are gone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from sparsedet.annotations import read_coco, write_coco
+from tests.loop.small_project import FREE, MINED, SmallProject, boxes_of, draw, without
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    return project
+
+
+def open_boxes(project: SmallProject) -> dict[str, set[str]]:
+    """Image -> mined boxes that wait there."""
+    return {name: set(review.scores) for name, review in project.open_reviews().items()}
+
+
+def test_a_newer_model_s_boxes_replace_unreviewed_ones(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    report = project.push("v2", project.mined("v2", names=["b.png"]))
+    assert open_boxes(project) == {"b.png": {"v2-right-b.png", "v2-wrong-b.png"}}
+    assert report.deleted > 0
+    outcomes = project.outcomes()
+    assert outcomes["v1-right-a.png"] == "accepted"
+    assert outcomes["v1-right-b.png"] == outcomes["v1-right-c.png"] == "withdrawn"
+    assert outcomes["v2-right-b.png"] == "pending"
+
+
+def test_pushing_again_changes_nothing(project: SmallProject) -> None:
+    before = open_boxes(project)
+    assert project.push("v1").created == 0
+    assert open_boxes(project) == before
+
+
+def test_a_dry_run_changes_nothing(project: SmallProject) -> None:
+    mined = project.write_mined("v2")
+    before = open_boxes(project)
+    result = project.command("push", mined, "--data", project.workspace.root, "--dry-run", "--json")
+    assert result.status == 0, result.err
+    assert (result.json()["boxes"], result.json()["images"]) == (6, 3)
+    assert result.json()["deleted"] > 0
+    assert open_boxes(project) == before
+    assert set(project.outcomes().values()) == {"pending"}
+
+
+def test_an_undo_takes_back_what_nobody_reviewed(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    work = project.workspace.root
+    dry = project.command("push", "--undo", "--data", work, "--dry-run", "--json").json()
+    assert len(dry["region_ids"]) == 4
+    assert len(open_boxes(project)) == 2
+    result = project.command("push", "--undo", "--data", work, "--json")
+    assert result.json()["region_ids"] == dry["region_ids"]
+    assert open_boxes(project) == {}
+    outcomes = project.outcomes()
+    assert outcomes["v1-right-a.png"] == "accepted"
+    assert outcomes["v1-right-b.png"] == "withdrawn"
+    # They can go up again.
+    project.push("v1", project.mined("v1", names=["b.png"]))
+    assert project.outcomes()["v1-right-b.png"] == "pending"
+
+
+def test_one_round_is_taken_back_alone(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1", project.mined("v1", names=["a.png"]), round=1)
+    project.review("a.png")
+    project.push("v2", project.mined("v2", names=["b.png"]), round=2)
+    work = project.workspace.root
+    assert (
+        project.command("push", "1", "--undo", "--data", work, "--json").json()["region_ids"] == []
+    )
+    taken = project.command("push", "2", "--undo", "--data", work, "--json").json()
+    assert len(taken["region_ids"]) == 2
+    unknown = project.command("push", "9", "--undo", "--data", work)
+    assert "no boxes of a round 9 were pushed" in unknown.error()
+
+
+def test_a_deleted_review_project_keeps_its_outcomes(project: SmallProject) -> None:
+    project.review("a.png", draw(FREE))
+    project.outcomes()
+    shutil.rmtree(project.folder / project.project / "review")
+    outcomes = project.outcomes()
+    assert outcomes["v1-right-a.png"] == "accepted"
+    assert outcomes["v1-right-b.png"] == "pending"
+    said = list(project.said)
+    assert any("kept" in line for line in said)
+    project.outcomes()
+    assert project.said == said, "said once"
+    # What was drawn there is not lost either, and what waited goes up again.
+    assert ("dog", FREE) in boxes_of(project.pull().dataset)["a.png"]
+    project.push("v1")
+    assert set(open_boxes(project)) == {"b.png", "c.png"}
+    assert project.merge()["a.png"].outcome == "changed"
+
+
+def test_images_that_were_imported_again_keep_their_reviews(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    project.outcomes()
+    folder = project.folder / project.project
+    content = json.loads(project.annotations.read_text())
+    for image in content["images"]:
+        if image["file_name"] == "a.png":
+            image["file_name"] = "again-a.png"
+    project.annotations.write_text(json.dumps(content))
+    (folder / "images" / "a.png").rename(folder / "images" / "again-a.png")
+    seen = project.pull()
+    assert ("cat", MINED) in boxes_of(seen.dataset)["a.png"]
+    assert seen.absent == 0
+    assert any("imported again" in line for line in project.said)
+
+
+def test_images_that_are_gone_are_skipped_and_said(project: SmallProject) -> None:
+    dataset = read_coco(project.annotations)
+    write_coco(dataset.with_images(dataset.images[:2]), project.annotations)
+    report = project.push("v2")
+    assert report.gone == {"c.png"}
+    assert (report.images, report.boxes) == (2, 4)
+    assert any("skipped 1 images (the first is c.png)" in line for line in project.said)
+
+
+def test_an_image_of_another_size_keeps_its_boxes_in_place(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    path = project.folder / project.project / "images" / "a.png"
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    cv2.imwrite(str(path), cv2.resize(picture, None, fx=2, fy=2))
+    content = json.loads(project.annotations.read_text())
+    for image in content["images"]:
+        if image["file_name"] == "a.png":
+            image["width"], image["height"] = 2 * image["width"], 2 * image["height"]
+    for box in content["annotations"]:
+        if box["image_id"] == 1:
+            box["bbox"] = [2 * edge for edge in box["bbox"]]
+    project.annotations.write_text(json.dumps(content))
+    (project.workspace.images / "a.png").unlink()
+    doubled = {("cat", tuple(2 * edge for edge in MINED)), ("cat", (20.0, 20.0, 80.0, 80.0))}
+    assert boxes_of(project.pull().dataset)["a.png"] == doubled
+    project.merge()
+    assert project.source_boxes()["a.png"] == doubled
+    assert project.collect()["v1-right-a.png"].xyxy == tuple(2 * edge for edge in MINED)

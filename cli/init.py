@@ -51,6 +51,7 @@ def init(
     """
     from sparsedet.loop.settings import ReviewSettings, Settings, Source
     from sparsedet.plugins import load_integration
+    from sparsedet.tool import ToolOptions
 
     workspace = Workspace(folder)
     how = push_mode(mode)
@@ -75,9 +76,9 @@ def init(
             "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
         )
     control = complete_control or _DEFAULT_CONTROL
-    connection = integration(url, complete_control=control)
+    connection = integration(url, ToolOptions(complete_control=control))
     if how not in connection.push_modes:
-        raise SparseDetError(f"--mode {how}: {tool} can't; use {connection.push_modes[0]}")
+        raise SparseDetError(f"--mode {how}: {tool} can't; use {next(iter(connection.push_modes))}")
     if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
         raise SparseDetError(
             f"{folder} is the project itself; name another folder, in which the rounds are kept"

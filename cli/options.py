@@ -12,7 +12,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.plugins import integration_names
 from sparsedet.splits import recipe_files
-from sparsedet.tool import PushMode
+from sparsedet.tool import ModeName
 
 DEFAULT_TOOL = "label-studio"
 
@@ -48,7 +48,7 @@ def complete_methods() -> list[str]:
 
 def complete_modes() -> list[str]:
     """Return the ways in which mined boxes reach reviewers."""
-    return list(get_args(PushMode))
+    return list(get_args(ModeName))
 
 
 def complete_recipes() -> list[str]:
@@ -127,9 +127,9 @@ Mode = Annotated[
 ]
 
 
-def push_mode(text: str) -> PushMode:
+def push_mode(text: str) -> ModeName:
     """Return the push mode that `--mode` names."""
-    modes: tuple[PushMode, ...] = get_args(PushMode)
+    modes: tuple[ModeName, ...] = get_args(ModeName)
     for mode in modes:
         if text == mode:
             return mode

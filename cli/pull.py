@@ -1,21 +1,18 @@
 """`sparsedet pull`."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.workspace import Workspace
+from sparsedet.loop.workspace import Workspace, owner_id
 
 from .options import DEFAULT_TOOL, Json, Url, tool_option
-from .output import emit_json, progress_bar, table
+from .output import emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from sparsedet.annotations import Dataset
-    from sparsedet.loop.settings import Settings
-    from sparsedet.tool import AnnotationTool
+    from sparsedet.loop.settings import Settings, Source
 
 
 def pull(
@@ -54,8 +51,11 @@ def pull(
     annotations.
     """
     from sparsedet.annotations import write_coco
+    from sparsedet.loop.pulling import pull_with_reviews
+    from sparsedet.loop.reviews import Connections, note_address
     from sparsedet.loop.settings import Settings, Source
     from sparsedet.plugins import load_integration
+    from sparsedet.tool import DEFAULT_OPTIONS
 
     workspace = Workspace(output)
     with workspace.lock():
@@ -66,18 +66,29 @@ def pull(
                 f"which project? Give --project ({output} has not been pulled before)"
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
-        connection = load_integration(tool)(
-            url or (known.source.url if known else None),
-            complete_control=known.review.complete_control if known else None,
+        options = known.tool_options(owner_id(workspace.root)) if known else DEFAULT_OPTIONS
+        connection = load_integration(tool)(url or (known.source.url if known else None), options)
+        source = Source(
+            tool=tool,
+            url=connection.url,
+            project=project,
+            annotations=known.source.annotations if known else "ground-truth-first",
         )
-        source = Source(tool=tool, url=connection.url, project=project)
         _check_same_source(workspace, known, source)
         with progress_bar() as progress:
-            dataset = connection.pull(project, workspace.images, progress)
-        if feedback and workspace.ledger.exists():
-            dataset = _with_reviews(
-                dataset, workspace, known or Settings(source=source), connection
-            )
+            if feedback and known and _was_pushed(workspace, known):
+                note_address(workspace, known, connection)
+                _, found = pull_with_reviews(
+                    workspace,
+                    connection,
+                    source,
+                    Connections(known, connection, owner=options.owner),
+                    say=say,
+                    progress=progress,
+                )
+                dataset = found.dataset
+            else:
+                dataset = connection.pull(project, workspace.images, progress)
         write_coco(dataset, workspace.annotations)
         if known is None:
             workspace.write_settings(Settings(source=source))
@@ -98,21 +109,18 @@ def pull(
     table(title, ("class", "boxes"), list(counts.items()))
 
 
-def _with_reviews(
-    dataset: "Dataset", workspace: Workspace, settings: "Settings", connection: "AnnotationTool"
-) -> "Dataset":
-    from sparsedet.ledger import Ledger
-    from sparsedet.loop.feedback import with_feedback
-    from sparsedet.loop.reviews import Connections, collect_reviews
+def _was_pushed(workspace: Workspace, settings: "Settings") -> bool:
+    """Return whether there are reviews to look for; a lost ledger is made again."""
+    from sparsedet.loop.ledger_rebuild import rebuild
 
-    with closing(Ledger(workspace.ledger)) as ledger:
-        reviews = collect_reviews(ledger, Connections(settings, connection))
-        return with_feedback(dataset, ledger.boxes(), reviews)
+    if rebuilt := rebuild(workspace, settings):
+        say(rebuilt)
+    return workspace.ledger.exists()
 
 
-def _check_same_source(workspace: Workspace, known: "Settings | None", source: object) -> None:
+def _check_same_source(workspace: Workspace, known: "Settings | None", source: "Source") -> None:
     """Refuse to mix two projects in one folder, where their task numbers would collide."""
-    if known is not None and known.source != source:
+    if known is not None and not known.source.is_same_project(source):
         raise SparseDetError(
             f"{workspace.root} holds project {known.source.project} of {known.source.url}; give "
             "another project, or another server's, a folder of its own"

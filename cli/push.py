@@ -1,33 +1,60 @@
 """`sparsedet push`."""
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.workspace import Workspace, enclosing
+from sparsedet.loop.workspace import Workspace, enclosing, owner_id
 
 from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
 from .output import command, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
+    from sparsedet.ledger import Ledger
     from sparsedet.loop.settings import Settings, Source
+    from sparsedet.tool import ModeName
 
 
 def push(
     mined: Annotated[
-        Path, typer.Argument(metavar="MINED", help="mined.json, as `sparsedet mine` writes it.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="MINED",
+            help="mined.json, as `sparsedet mine` writes it; with --undo the number of a round.",
+        ),
+    ] = None,
     data: Annotated[
         Path,
         typer.Option(
             "--data", help="What it was mined on: a pulled workspace, or a COCO file split from it."
         ),
-    ],
+    ] = Path(),
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be pushed and deleted."),
+    ] = False,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo",
+            help="Take back what is up for review and nobody has touched: every prediction, draft, "
+            "view and empty review task of ours, or with MINED that of one round.",
+        ),
+    ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Take the project over from another workspace or push mode: what of theirs is up "
+            "for review and untouched is taken back.",
+        ),
+    ] = False,
     project: Annotated[
         str | None,
         typer.Option("--project", help="The annotated project's number. Default: the workspace's."),
@@ -66,74 +93,191 @@ def push(
 
     They go into a review project next to the annotated one; with --mode draft onto the annotations,
     as drafts that only you see. They never go into the annotations themselves. Pushing the same
-    boxes again changes nothing; repeat an interrupted push to complete it.
+    boxes again changes nothing; repeat an interrupted push to complete it. Boxes of older models
+    that nobody has reviewed are replaced.
     """
-    from sparsedet.annotations import read_coco
-    from sparsedet.annotations.mined_boxes import read_mined
-    from sparsedet.ledger import Ledger, Push
-    from sparsedet.plugins import load_integration
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None
+    if undo:
+        if take_over:
+            raise SparseDetError("--undo takes back what is ours; leave out --take-over")
+        _undo(workspace, settings, ledger, mined, url, dry_run=dry_run, json_output=json_output)
+        return
+    if mined is None:
+        raise SparseDetError("which boxes? Give MINED, the mined.json that `sparsedet mine` wrote")
+    boxes_file = Path(mined)
     annotations = _annotations(data)
     source = _source(settings, tool, url, project)
     how = push_mode(mode or (settings.review.mode if settings else "review-project"))
-    dataset = read_coco(annotations)
-    boxes = read_mined(mined, dataset)
-    version = model_version or _default_version(mined, (box.region_id for box in boxes))
-    connection = load_integration(source.tool)(
-        source.url or None, complete_control=settings.review.complete_control if settings else None
-    )
     # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
-    file = ledger or (workspace.ledger if workspace else mined.parent / "ledger.sqlite")
-    with workspace.lock() if workspace else nullcontext(), closing(Ledger(file)) as record:
-        with progress_bar() as progress:
-            report = connection.push(
-                source.project, dataset, boxes, model_version=version, mode=how, progress=progress
-            )
-        # After the push, which finds what it made before: when only this step is cut off, the next
-        # push makes nothing and records everything.
-        new = record.record_push(
-            Push(
-                tool=source.tool,
-                url=connection.url,
-                project=source.project,
-                review_project=report.review_project,
-                model_version=version,
-                mode=how,
-            ),
-            boxes,
-            dataset,
-            frozenset(report.skipped),
+    file = ledger or (workspace.ledger if workspace else boxes_file.parent / "ledger.sqlite")
+    with (
+        workspace.lock() if workspace else nullcontext(),
+        _opened(file, workspace, settings) as record,
+    ):
+        result = _push(
+            record,
+            settings,
+            source,
+            how,
+            boxes_file,
+            annotations,
+            model_version,
+            take_over=take_over,
+            dry_run=dry_run,
         )
     if json_output:
-        emit_json(
-            {
-                "review_project": report.review_project,
-                "url": report.url,
-                "model_version": version,
-                "mode": how,
-                "images": report.images,
-                "boxes": report.boxes,
-                "created": report.created,
-                "skipped": dict(report.skipped),
-                "new_in_ledger": new,
-                "ledger": str(file),
-            }
-        )
+        emit_json({**result, "ledger": str(file)})
         return
+    verb = "would be" if dry_run else "are"
     typer.echo(
-        f"{report.boxes} mined boxes on {report.images} images are up for review at {report.url} "
-        f"(model version {version}; {report.created} images new or changed)"
+        f"{result['boxes']} mined boxes on {result['images']} images {verb} up for review at "
+        f"{result['url']} (model version {result['model_version']}; {result['created']} images new "
+        f"or changed, {result['deleted']} outdated predictions, drafts and tasks deleted)"
     )
-    for line in report.skipped_lines():
-        say(line)
+    if dry_run:
+        say("nothing was pushed (--dry-run)")
+        return
     settled_by = (
         command("review", data)
         if data.is_dir() and not ledger
         else command("review", Path(), f"--ledger {file}")
     )
     say(f"next: review them there, then: {settled_by}")
+
+
+def _push(
+    record: "Ledger",
+    settings: "Settings | None",
+    source: "Source",
+    mode: "ModeName",
+    mined: Path,
+    annotations: Path,
+    model_version: str | None,
+    *,
+    take_over: bool,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Push, and return what became of it, for machines."""
+    from sparsedet.annotations import read_coco
+    from sparsedet.annotations.mined_boxes import read_mined
+    from sparsedet.loop.pushing import Pusher, up_for_review
+    from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.workspace import locate
+    from sparsedet.plugins import load_integration
+    from sparsedet.tool import ToolOptions
+
+    dataset = read_coco(annotations)
+    boxes = read_mined(mined, dataset)
+    version = model_version or _default_version(mined, (box.region_id for box in boxes))
+    owner = owner_id(record.path.parent)
+    options = settings.tool_options(owner) if settings else ToolOptions(owner=owner)
+    connection = load_integration(source.tool)(source.url or None, options)
+    with progress_bar() as progress:
+        if not dry_run:
+            connection.push_modes[mode].prepare(source.project, take_over=take_over)
+        elif take_over:
+            raise SparseDetError("--dry-run changes nothing, so it can't take a project over")
+        connections = Connections(settings, connection, owner=owner)
+        # What was reviewed in the meantime is not replaced.
+        collect_reviews(record, connections, source.annotations, say=say, progress=progress)
+        pusher = Pusher(
+            record,
+            connections,
+            source,
+            mode,
+            locate(annotations, None)[1],
+            say,
+            progress,
+        )
+        report, new = pusher.push(
+            dataset,
+            up_for_review(record, dataset, boxes, version),
+            model_version=version,
+            dry_run=dry_run,
+        )
+    return {
+        "review_project": report.review_project,
+        "url": report.url,
+        "model_version": version,
+        "mode": mode,
+        "images": report.images,
+        "boxes": report.boxes,
+        "created": report.created,
+        "deleted": report.deleted,
+        "skipped": dict(report.skipped),
+        "new_in_ledger": new,
+        "dry_run": dry_run,
+    }
+
+
+@contextmanager
+def _opened(
+    file: Path,
+    workspace: Workspace | None,
+    settings: "Settings | None",
+    *,
+    must_exist: bool = False,
+) -> "Iterator[Ledger]":
+    """Open the ledger; that of a workspace is made again first, where it is lost."""
+    from sparsedet.ledger import Ledger
+    from sparsedet.loop.ledger_rebuild import rebuild
+
+    is_own = workspace is not None and file == workspace.ledger
+    if workspace and settings and is_own and (rebuilt := rebuild(workspace, settings)):
+        say(rebuilt)
+    with closing(Ledger(file, must_exist=must_exist)) as ledger:
+        yield ledger
+
+
+def _undo(
+    workspace: Workspace | None,
+    settings: "Settings | None",
+    ledger: Path | None,
+    round: str | None,
+    url: str | None,
+    *,
+    dry_run: bool,
+    json_output: bool,
+) -> None:
+    from sparsedet.loop.pushing import undo_push
+    from sparsedet.loop.reviews import Connections, collect_reviews
+
+    if round is not None and not round.isdigit():
+        raise SparseDetError(f"--undo {round}: expected the number of a round, or nothing")
+    if ledger is None and workspace is None:
+        raise SparseDetError("whose push? Give the workspace with --data, or its --ledger")
+    file = ledger or (workspace.ledger if workspace else Path())
+    with (
+        workspace.lock() if workspace else nullcontext(),
+        _opened(file, workspace, settings, must_exist=True) as record,
+        progress_bar() as progress,
+    ):
+        if round is not None and int(round) not in {push.round for push in record.pushes()}:
+            raise SparseDetError(f"--undo {round}: no boxes of a round {round} were pushed")
+        connections = Connections(settings, url=url, owner=owner_id(file.parent))
+        # A review that was just submitted is nothing to take back.
+        rule = settings.source.annotations if settings else "ground-truth-first"
+        collect_reviews(record, connections, rule, say=say, progress=progress)
+        report = undo_push(
+            record,
+            connections,
+            round=int(round) if round else None,
+            dry_run=dry_run,
+            say=say,
+            progress=progress,
+        )
+    if json_output:
+        emit_json(asdict(report) | {"region_ids": sorted(report.region_ids), "dry_run": dry_run})
+        return
+    verb = "would be taken back" if dry_run else "are no longer up for review"
+    typer.echo(
+        f"{len(report.region_ids)} mined boxes {verb} ({report.predictions} predictions, "
+        f"{report.drafts} drafts, {report.tasks} review tasks, {report.views} views)"
+    )
+    for tool_id, reason in report.kept.items():
+        say(f"image {tool_id} is left as it is: {reason}")
 
 
 def _annotations(data: Path) -> Path:
@@ -159,6 +303,7 @@ def _source(
             "which project? Give --project (the data does not lie in a pulled workspace)"
         )
     return Source(
+        annotations=known.annotations if known else "ground-truth-first",
         tool=tool or (known.tool if known else DEFAULT_TOOL),
         url=url or (known.url if known else ""),
         project=project or (known.project if known else ""),

@@ -1,6 +1,5 @@
 """`sparsedet review`."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,15 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.workspace import Workspace
+from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import OUTCOMES
 
+from .merge_results import (
+    SIDES,
+    ConflictResult,
+    MergeResult,
+    UndoResult,
+    merge_reviews,
+    resolve,
+)
 from .options import Json
-from .output import REVIEWED, check_replaceable, command, emit_json, progress_bar, say, table
+from .output import REVIEWED, check_replaceable, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
-    from sparsedet.loop.reviews import Connections
+    from sparsedet.loop.merging import Merging
 
 
 def review(
@@ -37,6 +44,38 @@ def review(
     write: Annotated[
         bool, typer.Option("--write", help="With --merge: change the source annotations.")
     ] = False,
+    empty: Annotated[
+        bool,
+        typer.Option(
+            "--empty",
+            help="With --merge --write: also write images whose last box a review deleted, without "
+            "asking.",
+        ),
+    ] = False,
+    undo_merge: Annotated[
+        bool,
+        typer.Option(
+            "--undo-merge",
+            help="Write back what the newest merge replaced, where nobody has changed it since.",
+        ),
+    ] = False,
+    conflicts: Annotated[
+        bool,
+        typer.Option("--conflicts", help="List what source and reviews changed differently."),
+    ] = False,
+    take: Annotated[
+        str | None,
+        typer.Option(
+            "--take",
+            help="Resolve conflicts: source keeps the annotations as they are, review writes what "
+            "the reviews say.",
+            autocompletion=lambda: list(SIDES),
+        ),
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", help="With --take: only this image (may be given several times)."),
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
@@ -53,37 +92,52 @@ def review(
 ) -> None:
     """Collect what reviewers made of the mined boxes.
 
-    Outcomes are accepted, edited, rejected and pending. A box is edited when its label changed or
-    an edge moved by more than a pixel, and rejected when a submitted review was shown it and no
-    longer holds it. A box with the note `unsure` stays pending.
+    Outcomes are accepted, edited, rejected, pending and withdrawn (taken back unseen). A box is
+    edited when its label changed or an edge moved by more than a pixel, and rejected when a
+    submitted review was shown it and no longer holds it. One with the note `unsure` stays pending.
 
-    --merge brings the reviews of a review project into the source annotations; an image whose
-    source changed since its boxes were pushed is a conflict, and left alone.
+    --merge brings the reviews into the source annotations, which training sees in any case. A box
+    that source and reviews changed differently is a conflict, and its image is left alone: see
+    --conflicts and --take. What a merge replaces is kept, --undo-merge writes it back.
     """
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
+    from sparsedet.loop.ledger_rebuild import rebuild
+    from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections, collect_reviews
 
-    if write and not merge:
-        raise SparseDetError("--write needs --merge; without it nothing is ever written")
+    _check_options(merge=merge, write=write, empty=empty, take=take, image=image)
+    _check_one_of(merge=merge, undo_merge=undo_merge, conflicts=conflicts, take=take is not None)
     if output is not None:
         check_replaceable(output, REVIEWED)
     workspace = Workspace(folder)
     known = workspace.settings() if workspace.settings_file.exists() else None
-    connect = Connections(known, url=url)
-    with (
-        workspace.lock() if known else nullcontext(),
-        closing(Ledger(ledger or workspace.ledger, must_exist=True)) as record,
-    ):
-        if not record.pushes():
-            raise SparseDetError(
-                f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
+    file = ledger or workspace.ledger
+    connections = Connections(known, url=url, owner=owner_id(file.parent) if known else None)
+    rule = known.source.annotations if known else "ground-truth-first"
+    with workspace.lock() if known else nullcontext(), progress_bar() as progress:
+        if known and ledger is None and (rebuilt := rebuild(workspace, known)):
+            say(rebuilt)
+        with closing(Ledger(file, must_exist=True)) as record:
+            if not record.pushes():
+                raise SparseDetError(
+                    f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
+                )
+            collect_reviews(record, connections, rule, say=say, progress=progress)
+            merging = Merging(record, connections, workspace, rule, progress)
+            result = _merged(
+                merging,
+                merge=merge,
+                write=write,
+                empty=empty,
+                undo=undo_merge,
+                conflicts=conflicts,
+                take=take,
+                images=image,
             )
-        collect_reviews(record, connect)
-        merged = _merge(record, connect, write=write) if merge else []
-        outcomes = _outcomes(record)
-    if merge:
-        outcomes["merge"] = {"written": write, "images": merged}
+            outcomes = _outcomes(record)
+    if result is not None:
+        outcomes["merge"] = result.as_json()
     if output:
         write_json(output, outcomes, indent=1)
     if json_output:
@@ -92,55 +146,49 @@ def review(
     rows = [(name, *(c[o] for o in OUTCOMES)) for name, c in outcomes["by_category"].items()]
     total = ("all", *(outcomes[name] for name in OUTCOMES))
     table(f"Mined boxes in {record.path}", ("class", *OUTCOMES), [*sorted(rows), total])
-    if merge:
-        _show_merge(merged, command("review", folder, "--merge --write"), written=write)
+    if result is not None:
+        result.show(folder)
 
 
-def _merge(record: "Ledger", connect: "Connections", *, write: bool) -> Sequence[dict[str, Any]]:
-    """Merge the reviews of every review project; return what became of each image."""
-    from dataclasses import asdict
-
-    merged = []
-    for place in record.places():
-        if place.mode == "draft":
-            say(f"project {place.project}: drafts need no merge, saving one changes the annotation")
-            continue
-        with progress_bar() as progress:
-            images = connect(place).merge(
-                place.project,
-                place.review_project,
-                record.pushed_images(place),
-                write=write,
-                progress=progress,
-            )
-        if write:
-            record.record_merge(place, images)
-        merged += [asdict(image) for image in images]
-    return merged
+def _check_options(
+    *, merge: bool, write: bool, empty: bool, take: str | None, image: list[str] | None
+) -> None:
+    if write and not merge:
+        raise SparseDetError("--write needs --merge; without it nothing is ever written")
+    if empty and not write:
+        raise SparseDetError("--empty needs --merge --write")
+    if image and take is None:
+        raise SparseDetError("--image needs --take")
+    if take is not None and take not in SIDES:
+        raise SparseDetError(f"--take {take}: expected {' or '.join(SIDES)}")
 
 
-def _show_merge(images: Sequence[Mapping[str, Any]], command: str, *, written: bool) -> None:
-    """Print what a merge did, or would do, and every conflict; `command` would write it."""
-    changed = [image for image in images if image["outcome"] == "changed"]
-    conflicts = [image for image in images if image["outcome"] == "conflict"]
-    table(
-        "Merged into the source annotations" if written else "A merge would change",
-        ("", "images", "added", "edited", "removed", "marked complete"),
-        [
-            (
-                "changed",
-                len(changed),
-                *(sum(image[key] for image in changed) for key in ("added", "edited", "removed")),
-                sum(image["marked_complete"] for image in changed),
-            ),
-            ("the same already", len(images) - len(changed) - len(conflicts), "", "", "", ""),
-            ("conflicts", len(conflicts), "", "", "", ""),
-        ],
-    )
-    for image in conflicts:
-        say(f"conflict: image {image['tool_id']}: {image['detail']}; left as it is")
-    if not written and changed:
-        say(f"nothing was written; to write it: {command}")
+def _check_one_of(**given: bool) -> None:
+    """Refuse options of which each does something else to the source annotations."""
+    names = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise SparseDetError(f"{' and '.join(names)} don't go together; give one at a time")
+
+
+def _merged(
+    merging: "Merging",
+    *,
+    merge: bool,
+    write: bool,
+    empty: bool,
+    undo: bool,
+    conflicts: bool,
+    take: str | None,
+    images: list[str] | None,
+) -> "MergeResult | UndoResult | ConflictResult | None":
+    """Do what the options ask of the source annotations; None where they ask nothing."""
+    if undo:
+        return UndoResult(merging.undo())
+    if take is not None:
+        return resolve(merging, take, images)
+    if conflicts:
+        return ConflictResult([i for i in merging.merge(write=False) if i.outcome == "conflict"])
+    return merge_reviews(merging, write=write, empty=empty) if merge else None
 
 
 def _outcomes(record: "Ledger") -> dict[str, Any]:

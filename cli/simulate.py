@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sparsedet.ledger import Place
+    from sparsedet.scriptable_tool import ScriptableTool
     from sparsedet.simulation import Reviewer, SimulationReport
-    from sparsedet.tool import ScriptableTool
+    from sparsedet.tool import ToolOptions
 
 _REVIEWER = "The reviewer"
 
@@ -152,8 +153,8 @@ def _play(
     from sparsedet.simulation import simulate_reviews
 
     pulled = read_coco(workspace.annotations)
-    control = workspace.settings().review.complete_control
-    tools = [_connect(place, url, control) for place in places]
+    options = workspace.settings().tool_options()
+    tools = [_connect(place, url, options) for place in places]
     reports = []
     with progress_bar() as progress:
         for place, tool in zip(places, tools, strict=True):
@@ -170,14 +171,13 @@ def _play(
     return reports
 
 
-def _connect(place: "Place", url: str | None, complete_control: str) -> "ScriptableTool":
+def _connect(place: "Place", url: str | None, options: "ToolOptions") -> "ScriptableTool":
     from sparsedet.plugins import load_integration
 
-    tool: Any = load_integration(place.tool)(url or place.url, complete_control=complete_control)
+    tool: Any = load_integration(place.tool)(url or place.url, options)
     if not hasattr(tool, "open_reviews"):
         raise ToolError(
-            f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews "
-            "and submit_review"
+            f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews"
         )
     scriptable: ScriptableTool = tool
     return scriptable

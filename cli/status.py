@@ -1,6 +1,7 @@
 """`sparsedet status`."""
 
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,12 +36,17 @@ def status(
     """
     from sparsedet.ledger import Ledger
     from sparsedet.ledger.export import write_csv
-    from sparsedet.loop.status import read_status
+    from sparsedet.loop.status import read_status, skipped_line
 
     if csv is not None:
         check_replaceable(csv, CSV, "--csv")
     workspace = Workspace(folder)
     found = read_status(workspace)
+    if found.ledger_is_lost:
+        say(
+            f"{workspace.ledger} is missing or empty, though rounds were pushed: none of their "
+            f"boxes is counted; {command('review', folder)} rebuilds it"
+        )
     if csv:
         with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
             written = write_csv(ledger.boxes(), csv)
@@ -65,6 +71,17 @@ def status(
             ("class", "mined", *OUTCOMES, "precision %"),
             [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
         )
+    if found.reviewers:
+        table(
+            "Reviewers",
+            (
+                *("reviewer", "images", "review time", "judged", "accepted %", "edited %"),
+                *("rejected %", "agreement %", "compared"),
+            ),
+            _reviewer_rows(found),
+        )
+    if found.skipped_images:
+        say(skipped_line(found.skipped_images))
 
 
 def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
@@ -83,11 +100,31 @@ def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
     return [*rows, ("all", "", *_figures(found.outcomes), clock(found.seconds), "")]
 
 
+def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
+    from sparsedet.loop.status import clock
+
+    return [
+        (
+            entry.name,
+            entry.images,
+            clock(entry.seconds),
+            entry.judged,
+            *(_percent(entry.share(name)) for name in ("accepted", "edited", "rejected")),
+            _percent(entry.agreement),
+            entry.compared,
+        )
+        for entry in found.reviewers
+    ]
+
+
 def _figures(counts: "OutcomeCounts") -> tuple[object, ...]:
     """Return the cells: mined, each outcome, precision in percent."""
     outcomes = (getattr(counts, name) for name in OUTCOMES)
-    precision = "-" if counts.precision is None else f"{100 * counts.precision:.1f}"
-    return counts.total, *outcomes, precision
+    return counts.total, *outcomes, _percent(counts.precision)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def _or_dash(value: int | None) -> int | str:
@@ -95,7 +132,7 @@ def _or_dash(value: int | None) -> int | str:
 
 
 def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
-    """Return the status for machines; precision is a share from 0 to 1, AP50 is 0 to 100."""
+    """Return the status for machines; precision and agreement are 0 to 1, AP50 is 0 to 100."""
     return {
         "rounds": [
             {
@@ -114,6 +151,9 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
             "reviewed_images": found.reviewed_images,
             "seconds": found.seconds,
         },
+        "reviewers": [asdict(entry) for entry in found.reviewers],
+        "skipped_images": found.skipped_images,
+        "ledger_is_lost": found.ledger_is_lost,
     }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import XYXY, Dataset, read_upright
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import atomic_path
-from sparsedet.ledger import Outcome
+from sparsedet.tool import Outcome
 
 Colour = tuple[int, int, int]
 """BGR, 0 to 255, as in OpenCV."""
@@ -57,12 +57,14 @@ ACCEPTED = BoxStyle("accepted", "mined, accepted as it was", (240, 115, 25))
 EDITED = BoxStyle("edited", "mined, moved or renamed by the reviewer", (200, 50, 150))
 REJECTED = BoxStyle("rejected", "mined, rejected by the reviewer", (40, 35, 215), "crossed")
 PENDING = BoxStyle("pending", "mined, not reviewed yet", MINED.colour, "dashed")
+WITHDRAWN = BoxStyle("withdrawn", "mined, taken back unreviewed", (130, 130, 130), "dashed")
 
 OUTCOME_STYLES: dict[Outcome, BoxStyle] = {
     "accepted": ACCEPTED,
     "edited": EDITED,
     "rejected": REJECTED,
     "pending": PENDING,
+    "withdrawn": WITHDRAWN,
 }
 """Outcome of a mined box -> its style, in the order of the legend."""
 

@@ -14,10 +14,16 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
-from sparsedet.loop.status import RoundStatus, WorkspaceStatus, clock, read_status
+from sparsedet.loop.status import (
+    RoundStatus,
+    WorkspaceStatus,
+    clock,
+    read_status,
+    skipped_line,
+)
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting import html_template
-from sparsedet.reporting.pictures import ACCEPTED, HUMAN, OUTCOME_STYLES
+from sparsedet.reporting.pictures import ACCEPTED, HUMAN, OUTCOME_STYLES, WITHDRAWN, BoxStyle
 from sparsedet.reporting.round_pictures import round_sections
 from sparsedet.reporting.svg_curves import Curve, curves_svg
 
@@ -62,7 +68,8 @@ def write_report(
         images=len(dataset.images),
         curves=_curves(status.rounds, now),
         sections=round_sections(workspace, dataset, mined, shown_images),
-        legend=[HUMAN, *(OUTCOME_STYLES.values() if mined else ())],
+        skipped=skipped_line(status.skipped_images) if status.skipped_images else "",
+        legend=_legend(status.outcomes),
         version=__version__,
     )
     write_text(path, text)
@@ -94,7 +101,7 @@ def annotations_now(dataset: Dataset, mined: Iterable[LedgerBox]) -> int:
 def _status(workspace: Workspace) -> WorkspaceStatus:
     if workspace.all_rounds() or workspace.ledger.is_file():
         return read_status(workspace)
-    return WorkspaceStatus(rounds=(), outcomes=OutcomeCounts())
+    return WorkspaceStatus()
 
 
 def _mined(workspace: Workspace) -> Sequence[LedgerBox]:
@@ -102,6 +109,12 @@ def _mined(workspace: Workspace) -> Sequence[LedgerBox]:
         return ()
     with closing(Ledger(workspace.ledger)) as ledger:
         return ledger.boxes()
+
+
+def _legend(outcomes: OutcomeCounts) -> list[BoxStyle]:
+    styles = OUTCOME_STYLES.values() if outcomes.total else ()
+    # Most workspaces never withdraw a box.
+    return [HUMAN, *(style for style in styles if style is not WITHDRAWN or outcomes.withdrawn)]
 
 
 def _curves(rounds: Sequence[RoundStatus], now: int) -> str:

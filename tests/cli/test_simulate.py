@@ -22,8 +22,9 @@ from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.settings import ReviewSettings, Settings, Source
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import Review
 from sparsedet.simulation import Behaviour
-from sparsedet.tool import PushMode, ReviewedImage
+from sparsedet.tool import ModeName, ToolOptions
 from tests.cli.command import Result, sparsedet
 
 RIGHT = (100.0, 100.0, 200.0, 200.0)
@@ -59,11 +60,15 @@ def files_tool(workspace: Workspace) -> FilesTool:
     return FilesTool(workspace.settings().source.url)
 
 
-def push(workspace: Workspace, mode: PushMode = "review-project") -> None:
+def push(workspace: Workspace, mode: ModeName = "review-project") -> None:
     """Put the mined boxes up for review; the ledger remembers that as `mode`."""
     source = workspace.settings().source
     pulled = read_coco(workspace.annotations)
-    report = files_tool(workspace).push(source.project, pulled, MINED, model_version="run")
+    report = (
+        files_tool(workspace)
+        .push_modes["review-project"]
+        .push(source.project, pulled, MINED, model_version="run")
+    )
     entry = Push(
         tool=source.tool, url=source.url, project=source.project,
         review_project=report.review_project, model_version="run", mode=mode,
@@ -79,10 +84,10 @@ def play(workspace: Workspace, *arguments: str | Path) -> Result:
     )
 
 
-def reviewed(workspace: Workspace) -> Mapping[str, ReviewedImage]:
+def reviewed(workspace: Workspace) -> Mapping[str, Review]:
     """Return the submitted reviews, by file name."""
-    reviews = files_tool(workspace).reviewed("cells/review")
-    return {image.tool_id: image for image in reviews}
+    found = files_tool(workspace).push_modes["review-project"].reviews("cells/review", ())
+    return {review.tool_id: review for review in found.reviews}
 
 
 def test_open_reviews_are_played_and_reported(workspace: Workspace) -> None:
@@ -134,7 +139,7 @@ def test_faults_and_neutral_objects_are_passed_on(workspace: Workspace) -> None:
     ],
 )
 def test_what_can_not_be_played_is_one_clear_line(
-    mode: PushMode | None, arguments: list[str], message: str, workspace: Workspace
+    mode: ModeName | None, arguments: list[str], message: str, workspace: Workspace
 ) -> None:
     if mode is not None:
         push(workspace, mode)
@@ -149,8 +154,8 @@ def test_a_tool_that_no_script_can_review_in_is_refused(
     push(workspace)
     connections: list[tuple[str | None, str | None]] = []
 
-    def integration(url: str | None = None, *, complete_control: str | None = None) -> Any:
-        connections.append((url, complete_control))
+    def integration(url: str | None, options: ToolOptions) -> Any:
+        connections.append((url, options.complete_control))
         return object()
 
     monkeypatch.setattr("sparsedet.plugins.load_integration", lambda name: integration)
@@ -177,7 +182,7 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
     mined = [
         replace(box, image_id=image.id) for box, image in zip(MINED, pulled.images, strict=True)
     ]
-    report = tool.push(project, pulled, mined, model_version="run")
+    report = tool.push_modes["review-project"].push(project, pulled, mined, model_version="run")
     entry = Push(
         tool="label-studio", url=tool.url, project=project, review_project=report.review_project,
         model_version="run",
@@ -192,7 +197,8 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
     assert result.status == 0, result.err
     (counts,) = result.json()["review_projects"]
     assert (counts["accepted"], counts["rejected"], counts["complete"]) == (1, 1, 2)
-    reviewed = tool.reviewed(report.review_project)
+    mode = tool.push_modes["review-project"]
+    reviewed = mode.reviews(report.review_project, ()).reviews
     kept = [[region.region_id for region in image.regions] for image in reviewed]
     assert sorted(kept) == [[], ["right"]]
     assert [image.complete for image in reviewed] == [True, True]

@@ -11,7 +11,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger
 from sparsedet.loop.workspace import Workspace
 from tests.cli.command import sparsedet
-from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, review
+from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
 
 
 def _round(root: Path, number: int, annotations: int, ap50: float | None = None) -> None:
@@ -37,7 +37,7 @@ def workspace(tmp_path: Path) -> Workspace:
             review(kept("a1"), shown="a1 a2", seconds=3600.0),
             review(kept("b1", "dog"), shown="b1", tool_id="12", seconds=125.4),
         ]
-        ledger.record_reviews(new_push().place, reviews)
+        ledger.record_reviews(new_push().place, read(*reviews))
     return workspace
 
 
@@ -46,20 +46,63 @@ def test_rounds_and_classes_are_tables(workspace: Workspace) -> None:
     assert result.status == 0, result.err
     title, *rows = [line.split() for line in result.out.splitlines()]
     assert title[0] == "Rounds"
-    headings = (
-        "round annotations mined accepted edited rejected pending precision % review time AP50"
-    )
+    outcomes = "mined accepted edited rejected pending withdrawn precision %"
+    reviewing = "images review time judged accepted % edited % rejected % agreement % compared"
     assert rows == [
-        headings.split(),
-        ["1", "40", "3", "1", "1", "1", "0", "66.7", "1:02:05", "61.3"],
-        ["2", "42", "0", "0", "0", "0", "0", "-", "0:00:00", "-"],
-        ["-", "-", "1", "0", "0", "0", "1", "-", "0:00:00", "-"],
-        ["all", "4", "1", "1", "1", "1", "66.7", "1:02:05"],
+        f"round annotations {outcomes} review time AP50".split(),
+        ["1", "40", "3", "1", "1", "1", "0", "0", "66.7", "1:02:05", "61.3"],
+        ["2", "42", "0", "0", "0", "0", "0", "0", "-", "0:00:00", "-"],
+        ["-", "-", "1", "0", "0", "0", "1", "0", "-", "0:00:00", "-"],
+        ["all", "4", "1", "1", "1", "1", "0", "66.7", "1:02:05"],
         ["Mined", "boxes", "by", "class"],
-        ["class", "mined", "accepted", "edited", "rejected", "pending", "precision", "%"],
-        ["cat", "3", "1", "1", "0", "1", "100.0"],
-        ["dog", "1", "0", "0", "1", "0", "0.0"],
+        f"class {outcomes}".split(),
+        ["cat", "3", "1", "1", "0", "1", "0", "100.0"],
+        ["dog", "1", "0", "0", "1", "0", "0", "0.0"],
+        ["Reviewers"],
+        f"reviewer {reviewing}".split(),
+        ["ann@example.com", "2", "1:02:05", "3", "33.3", "33.3", "33.3", "-", "0"],
     ]
+    assert "skipped" not in result.err
+
+
+def test_reviewers_are_compared(workspace: Workspace) -> None:
+    with closing(Ledger(workspace.ledger)) as ledger:
+        twice = read(
+            review(kept("a1"), kept("a2", "dog"), offer="t1"),
+            review(kept("a1"), offer="t1", day=2, reviewer="bob@example.com", seconds=None),
+            review(tool_id="12", shown="b1", reviewer=None),
+        )
+        ledger.record_reviews(new_push().place, twice)
+    result = sparsedet("status", workspace.root)
+    rows = [line.split() for line in result.out.splitlines()]
+    assert rows[-2:] == [
+        ["ann@example.com", "1", "0:00:04", "2", "100.0", "0.0", "0.0", "50.0", "2"],
+        ["bob@example.com", "1", "0:00:00", "2", "50.0", "0.0", "50.0", "50.0", "2"],
+    ]
+    reviewers = sparsedet("status", workspace.root, "--json").json()["reviewers"]
+    assert reviewers[1] == {
+        **{"name": "bob@example.com", "images": 1, "seconds": 0.0},
+        **{"accepted": 1, "edited": 0, "rejected": 1, "agreement": 0.5, "compared": 2},
+    }
+
+
+def test_skipped_images_and_withdrawn_boxes_are_said(workspace: Workspace) -> None:
+    with closing(Ledger(workspace.ledger)) as ledger:
+        skips = [
+            review(skipped=True, shown="", reviewer=None),
+            review(tool_id="12", skipped=True, shown="", reviewer=None),
+        ]
+        ledger.record_reviews(new_push().place, read(*skips))
+        ledger.withdraw({"c1"})
+    result = sparsedet("status", workspace.root)
+    assert result.status == 0, result.err
+    assert "2 images were skipped in review: the boxes stay pending" in result.err
+    assert "delete the skipped annotation" in result.err
+    assert "Reviewers" not in result.out
+    found = sparsedet("status", workspace.root, "--json").json()
+    assert (found["skipped_images"], found["reviewers"]) == (2, [])
+    assert (found["all"]["pending"], found["all"]["withdrawn"]) == (3, 1)
+    assert found["all"]["by_category"]["cat"]["withdrawn"] == 1
 
 
 def test_json_is_for_machines(workspace: Workspace) -> None:
@@ -68,13 +111,13 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
     assert first == {
         "round": 1,
         "annotations": 40,
-        **{"mined": 3, "accepted": 1, "edited": 1, "rejected": 1, "pending": 0},
+        **{"mined": 3, "accepted": 1, "edited": 1, "rejected": 1, "pending": 0, "withdrawn": 0},
         "precision": pytest.approx(2 / 3),
         "by_category": {
             "cat": {"mined": 2, "accepted": 1, "edited": 1, "rejected": 0, "pending": 0}
-            | {"precision": 1.0},
+            | {"withdrawn": 0, "precision": 1.0},
             "dog": {"mined": 1, "accepted": 0, "edited": 0, "rejected": 1, "pending": 0}
-            | {"precision": 0.0},
+            | {"withdrawn": 0, "precision": 0.0},
         },
         "reviewed_images": 2,
         "seconds": 3725.4,
@@ -112,6 +155,48 @@ def test_before_the_first_push_there_are_rounds_and_no_ledger(tmp_path: Path) ->
     assert not Workspace(tmp_path).ledger.exists()
     refused = sparsedet("status", tmp_path, "--csv", tmp_path / "boxes.csv")
     assert "no ledger here" in refused.error()
+
+
+def _pushed(tmp_path: Path) -> Workspace:
+    """A workspace without a ledger whose only round was pushed."""
+    workspace = Workspace(tmp_path)
+    _round(tmp_path, 1, 7)
+    workspace.round(1).push.write_text('{"model_version": "run-1", "review_project": "8"}')
+    return workspace
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_lost_ledger_is_said(is_there: bool, tmp_path: Path) -> None:
+    workspace = _pushed(tmp_path)
+    if is_there:
+        Ledger(workspace.ledger).close()
+    result = sparsedet("status", tmp_path)
+    assert result.status == 0, result.err
+    assert f"{workspace.ledger} is missing or empty, though rounds were pushed" in result.err
+    assert f"sparsedet review {tmp_path} rebuilds it" in result.err
+    as_json = sparsedet("status", tmp_path, "--json")
+    assert as_json.json()["ledger_is_lost"] is True
+    assert "rebuilds it" in as_json.err
+    assert workspace.ledger.exists() == is_there
+    with closing(Ledger(workspace.ledger)) as ledger:
+        ledger.record_push(new_push(round=1), MINED, dataset())
+    found = sparsedet("status", tmp_path, "--json")
+    assert found.json()["ledger_is_lost"] is False
+    assert "missing" not in found.err
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_something_else_in_the_ledgers_place_is_no_empty_ledger(
+    is_folder: bool, tmp_path: Path
+) -> None:
+    workspace = _pushed(tmp_path)
+    if is_folder:
+        workspace.ledger.mkdir()
+    else:
+        workspace.ledger.write_bytes(b"x" * 5000)
+    refused = sparsedet("status", tmp_path).error()
+    assert f"{workspace.ledger}: " in refused
+    assert "move it away" in refused
 
 
 def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:

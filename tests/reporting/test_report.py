@@ -2,6 +2,7 @@
 
 import base64
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import REJECTED
 from sparsedet.reporting.report import write_report
@@ -51,15 +53,66 @@ def test_tables_hold_the_figures(workspace: Workspace) -> None:
     page = report(workspace)
 
     assert page.tables["rounds"][1:] == [
-        ["1", "4", "5", "3", "1", "1", "0", "80.0 %", "0:03:00", "41.2"],
-        ["2", "8", "2", "0", "0", "0", "2", "-", "0:00:00", "62.5"],
-        ["now, in all", "8", "7", "3", "1", "1", "2", "80.0 %", "0:03:00", ""],
+        ["1", "4", "5", "3", "1", "1", "0", "0", "80.0 %", "0:03:00", "41.2"],
+        ["2", "8", "2", "0", "0", "0", "2", "0", "-", "0:00:00", "62.5"],
+        ["now, in all", "8", "7", "3", "1", "1", "2", "0", "80.0 %", "0:03:00", ""],
     ]
     assert page.tables["classes"][1:] == [
-        [HOSTILE, "3", "2", "0", "0", "1", "100.0 %"],
-        ["cell", "4", "1", "1", "1", "1", "66.7 %"],
+        [HOSTILE, "3", "2", "0", "0", "1", "0", "100.0 %"],
+        ["cell", "4", "1", "1", "1", "1", "0", "66.7 %"],
     ]
     assert "4 annotations at first, 8 now, on 4 images · 80.0 %" in page.text.replace(" ,", ",")
+
+
+def test_reviewers_are_compared(workspace: Workspace) -> None:
+    assert report(workspace).tables["reviewers"][1:] == [
+        ["ann@example.com", "2", "0:03:00", "5", "60.0 %", "20.0 %", "20.0 %", "-", "0"],
+    ]
+    second = review(1, mined_boxes(1, 1, 3), rejected="r1i1b1 r1i1b2", reviewer=HOSTILE)
+    first = review(1, mined_boxes(1, 1, 3), rejected="r1i1b2")
+    add_round(workspace, 2, read_coco(workspace.annotations), [], [first, second])
+
+    page = report(workspace)
+
+    assert "script" not in page.tags
+    assert [row[0:1] + row[3:] for row in page.tables["reviewers"][1:]] == [
+        [HOSTILE, "3", "33.3 %", "0.0 %", "66.7 %", "66.7 %", "3"],
+        ["ann@example.com", "5", "60.0 %", "20.0 %", "20.0 %", "66.7 %", "3"],
+    ]
+
+
+def test_without_named_reviewers_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    mined = mined_boxes(1, 1, 2)
+    nameless = review(1, mined, reviewer="")
+    add_round(workspace, 1, read_coco(workspace.annotations), mined, [nameless])
+
+    page = report(workspace)
+
+    assert "reviewers" not in page.tables
+    assert page.tables["rounds"][1][3] == "2"
+    assert "skipped" not in page.text
+
+
+def test_skipped_images_and_withdrawn_boxes_are_shown(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    mined = [*mined_boxes(1, 1, 2), *mined_boxes(1, 2, 1)]
+    skipped = review(1, mined, skipped=True)
+    add_round(workspace, 1, read_coco(workspace.annotations), mined, [skipped])
+    legend = report(workspace).text.partition("Pictures")[2]
+    assert "taken back" not in legend
+    with closing(Ledger(workspace.ledger)) as ledger:
+        ledger.withdraw({"r1i2b0"})
+
+    page = report(workspace)
+
+    assert "1 image was skipped in review: the boxes stay pending" in page.text
+    assert page.tables["rounds"][1][6:8] == ["2", "1"]
+    assert "withdrawn mined, taken back unreviewed" in page.text
+    assert [image["alt"] for image in page.images] == [
+        "1.png: 1 human, 2 pending",
+        "2.png: 1 human, 1 withdrawn",
+    ]
 
 
 def test_now_counts_approved_boxes_that_are_not_pulled_yet(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sparsedet.atomic_io import write_json
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import write_picture
-from sparsedet.tool import ReviewedImage, ReviewedRegion
+from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.tool import PlaceReviews
 
 HOSTILE = "<script>alert(1)</script>"
 """A class name that a server may well deliver."""
@@ -57,7 +59,7 @@ def add_round(
     number: int,
     dataset: Dataset,
     mined: Sequence[MinedBox],
-    reviews: Sequence[ReviewedImage] = (),
+    reviews: Sequence[Review] = (),
     ap50: float | None = None,
 ) -> None:
     """Add what a round leaves: annotations, evaluation, a push, and reviews of all rounds."""
@@ -77,21 +79,38 @@ def add_round(
     )
     with closing(Ledger(workspace.ledger)) as ledger:
         ledger.record_push(push, mined, dataset)
-        ledger.record_reviews(ledger.places()[0], reviews)
+        ledger.record_reviews(ledger.places()[0], PlaceReviews(reviews))
 
 
 def review(
-    image_id: int, mined: Sequence[MinedBox], *, edited: str = "", rejected: str = ""
-) -> ReviewedImage:
+    image_id: int,
+    mined: Sequence[MinedBox],
+    *,
+    edited: str = "",
+    rejected: str = "",
+    reviewer: str = "ann@example.com",
+    skipped: bool = False,
+) -> Review:
     """Review an image's boxes: everything is accepted but what `edited` and `rejected` name."""
-    on_image = [box for box in mined if box.image_id == image_id]
     names = {category.id: category.name for category in CATEGORIES}
+    shown = {
+        box.region_id: ReviewedRegion(box.region_id, names[box.category_id], box.xyxy)
+        for box in mined
+        if box.image_id == image_id
+    }
     regions = []
-    for box in on_image:
-        left, top, right, bottom = box.xyxy
-        moved = 8.0 if box.region_id in edited.split() else 0.0
-        if box.region_id not in rejected.split():
-            place = left, top + moved, right, bottom + moved
-            regions.append(ReviewedRegion(box.region_id, names[box.category_id], place))
-    shown = frozenset(box.region_id for box in on_image)
-    return ReviewedImage(f"t{image_id}", tuple(regions), shown, "ann@example.com", SECONDS)
+    for id, region in shown.items():
+        left, top, right, bottom = region.xyxy
+        moved = 8.0 if id in edited.split() else 0.0
+        if id not in rejected.split():
+            regions.append(replace(region, xyxy=(left, top + moved, right, bottom + moved)))
+    return Review(
+        f"t{image_id}",
+        f"{reviewer} on {image_id}",
+        shown=shown,
+        regions=tuple(regions),
+        reviewer=reviewer,
+        seconds=SECONDS,
+        offer=f"task {image_id}",
+        skipped=skipped,
+    )

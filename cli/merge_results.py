@@ -1,0 +1,167 @@
+"""What `sparsedet review` did to source annotations: merges, conflicts and merges taken back."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sparsedet.errors import SparseDetError
+
+from .output import command, say, table
+
+if TYPE_CHECKING:
+    from sparsedet.loop.merging import MergedImage, Merging, UndoneMerge
+
+SIDES = ("source", "review")
+"""What --take takes."""
+
+_LEFT_ALONE = {
+    "overtaken": "saved by somebody in the same moment",
+    "conflict": "conflicts",
+    "blocked": "with unsaved changes",
+    "emptied": "that would lose every box",
+    "gone": "no longer in the project",
+}
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What a merge did, or would do."""
+
+    images: "Sequence[MergedImage]"
+    written: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {"written": self.written, "images": [asdict(image) for image in self.images]}
+
+    def show(self, folder: Path) -> None:
+        """Print the counts, and whatever was left alone or needs a look."""
+        changed = [image for image in self.images if image.outcome == "changed"]
+        same = sum(image.outcome == "same" for image in self.images)
+        rows: list[tuple[object, ...]] = [
+            (
+                "changed",
+                len(changed),
+                *(sum(getattr(image, key) for image in changed) for key in ("added", "edited")),
+                sum(image.removed for image in changed),
+                sum(image.marked_complete for image in changed),
+            ),
+            ("the same already", same, "", "", "", ""),
+        ]
+        for outcome, name in _LEFT_ALONE.items():
+            if found := sum(image.outcome == outcome for image in self.images):
+                rows.append((name, found, "", "", "", ""))
+        table(
+            "Merged into the source annotations" if self.written else "A merge would change",
+            ("", "images", "added", "edited", "removed", "marked complete"),
+            rows,
+        )
+        for image in self.images:
+            if image.outcome in _LEFT_ALONE:
+                say(_left_alone(image))
+            elif image.detail:
+                say(f"image {image.tool_id}: {image.detail} {image.url}".rstrip())
+        if any(image.outcome == "conflict" for image in self.images):
+            say(f"to resolve conflicts: {command('review', folder, '--take source')} (or review)")
+        if any(image.outcome == "emptied" for image in self.images):
+            say(f"to write emptied images too: {command('review', folder, _EMPTYING)}")
+        if not self.written and changed:
+            say(f"nothing was written; to write it: {command('review', folder, _WRITING)}")
+        elif self.written and changed:
+            say(f"to take it back: {command('review', folder, '--undo-merge')}")
+
+
+_WRITING = "--merge --write"
+_EMPTYING = f"{_WRITING} --empty"
+
+
+@dataclass(frozen=True)
+class ConflictResult:
+    """Conflicts, or what resolving them did."""
+
+    images: "Sequence[MergedImage]"
+    taken: str | None = None
+    boxes: int = 0
+    """Boxes for which the source won."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {"taken": self.taken, "conflicts": [asdict(image) for image in self.images]}
+
+    def show(self, folder: Path) -> None:
+        """Print every conflict, or what became of them."""
+        if self.taken == "source":
+            typer.echo(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
+            return
+        if self.taken == "review":
+            typer.echo(f"{len(self.images)} images are as their reviews say")
+            return
+        typer.echo(f"{len(self.images)} conflicts")
+        for image in self.images:
+            say(_left_alone(image))
+            for region_id, what in image.boxes.items():
+                say(f"  box {region_id}: {what}")
+        if self.images:
+            say(
+                f"next: {command('review', folder, '--take source')} or --take review, for all or "
+                "with --image for some"
+            )
+
+
+@dataclass(frozen=True)
+class UndoResult:
+    """A merge that was taken back."""
+
+    undone: "UndoneMerge"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {"restored": list(self.undone.restored), "left": dict(self.undone.left)}
+
+    def show(self, folder: Path) -> None:
+        """Print how many images are as before, and why others are not."""
+        typer.echo(f"{len(self.undone.restored)} images are again as they were before the merge")
+        for tool_id, reason in self.undone.left.items():
+            say(f"image {tool_id} is left as it is: {reason}")
+
+
+def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResult:
+    """Merge; ask before images are written whose last box a review deleted."""
+    if write and not empty and sys.stdin.isatty():
+        emptied = [i for i in merging.merge(write=False) if i.outcome == "emptied"]
+        if emptied:
+            shown = ", ".join(image.tool_id for image in emptied[:5])
+            empty = typer.confirm(
+                f"The reviews delete every box of {len(emptied)} images ({shown}). Write them too?",
+                default=False,
+                err=True,
+            )
+    return MergeResult(merging.merge(write=write, empty=empty), write)
+
+
+def resolve(merging: "Merging", take: str, images: Sequence[str] | None) -> ConflictResult:
+    """Resolve the conflicts of `images`, or of all, for one side.
+
+    Raises:
+        SparseDetError: when an image has no conflict.
+    """
+    found = [image for image in merging.merge(write=False) if image.outcome == "conflict"]
+    if unknown := set(images or ()) - {image.tool_id for image in found}:
+        raise SparseDetError(f"image {min(unknown)} has no conflict; see --conflicts")
+    chosen = [image for image in found if not images or image.tool_id in images]
+    ids = {image.tool_id for image in chosen}
+    if take == "source":
+        return ConflictResult(chosen, take, merging.take_source(ids))
+    return ConflictResult(
+        merging.merge(write=True, empty=True, take_review=ids) if ids else [], take
+    )
+
+
+def _left_alone(image: "MergedImage") -> str:
+    names = {"conflict": "conflict", "gone": "gone", "overtaken": "look at this one"}
+    what = names.get(image.outcome, "left as it is")
+    return f"{what}: image {image.tool_id}: {image.detail} {image.url}".rstrip()

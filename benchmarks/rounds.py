@@ -27,10 +27,10 @@ from sparsedet.loop.settings import Settings, Source, TrainingSettings, Validati
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
+from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.simulation import Behaviour, Reviewer, read_neutral
 from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.tool import ScriptableTool
 
 ARMS = {"with": True, "without": False}
 """Whether rejected boxes are used in training."""

@@ -253,7 +253,8 @@ def _pull(
     source = Source(tool=tool, url=connection.url, project=project)
     write_coco(dataset, workspace.annotations)
     workspace.write_settings(Settings(source=source))
-    return dataset, source.model_dump(), cache
+    named = source.model_dump(include={"tool", "url", "project"})
+    return dataset, named, cache
 
 
 def _refuse_with_released(given: Mapping[str, object]) -> None:

@@ -68,7 +68,7 @@ class Rehearsal:
         workspace = self.rounds.workspace
         for number in range(1, count + 1):
             if not workspace.round(number).push.exists():
-                self.rounds.advance(force=True)
+                self.rounds.advance(force=True, push_anyway=True)
             if len(workspace.all_rounds()) == number:
                 self._review(number, leave_last if number == count else 0, progress)
         self.rounds.refresh()

@@ -12,12 +12,9 @@ from tests.loop.test_merging import (  # noqa: F401
     test_a_merge_is_taken_back_where_nobody_has_saved_since,
     test_a_merge_writes_what_training_sees,
     test_conflicts_are_listed_and_left_alone,
-    test_images_that_would_lose_every_box_are_asked_about,
     test_one_reviewer_s_overlapping_boxes_are_all_merged,
     test_saving_the_source_without_a_change_is_no_conflict,
-    test_taking_a_side_needs_a_conflict,
     test_the_rest_of_a_merge_is_taken_back_later,
-    test_without_write_nothing_is_written,
 )
 
 

@@ -194,12 +194,6 @@ class PushMode(Protocol):
         """Its name."""
         ...
 
-    @property
-    def writes_source(self) -> bool:
-        """Whether submitting a review changes the annotated project itself, so that there is
-        nothing to merge."""
-        ...
-
     def prepare(self, project: str, *, take_over: bool = False) -> None:
         """Check, before hours of training, that a push will be possible, and make it so.
 

@@ -47,11 +47,6 @@ class FileReviewMode:
         """It is a review project of its own."""
         return "review-project"
 
-    @property
-    def writes_source(self) -> bool:
-        """Reviews stay in the review folder until they are merged."""
-        return False
-
     def prepare(self, project: str, *, take_over: bool = False) -> None:
         """Check that a project can be pushed to, and mark it as this workspace's."""
         opened = self._open(project)

@@ -23,6 +23,9 @@ from .label_config import LabelConfig
 CHUNK = 2000
 """Items per request: a bulk import costs about 1 ms per task of the whole project."""
 
+GONE = "its task was deleted from the annotated project, or shows another image since the pull"
+"""Why the boxes of an image can't be pushed."""
+
 _DECIMALS = 6
 """Percentages are compared with this many decimals: a hundredth of a pixel on the largest image."""
 

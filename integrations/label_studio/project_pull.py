@@ -156,6 +156,18 @@ def cache_name(task: int, address: str) -> str:
     return f"{task}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
 
 
+def shows_another(file_name: str, task: int, address: object) -> bool:
+    """Return whether a task shows another image than it did when `file_name` was pulled from it.
+
+    Servers on SQLite give the id of a deleted task to the next one that is imported. A file that
+    was not named by `cache_name` tells nothing.
+    """
+    name = PurePosixPath(file_name).name
+    if not name.startswith(f"{task}-") or not isinstance(address, str):
+        return False
+    return name != cache_name(task, address)
+
+
 def image_url(server: str, task: int, address: str) -> str:
     """Return the full URL of a task's image.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsedet.annotations import Dataset, file_digest
+from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import PlaceGoneError
 from sparsedet.ledger import Ledger, Push
@@ -170,24 +170,27 @@ class Pusher:
             for image in dataset.images
             if image.tool_id in report.gone
         }
-        known = {image.tool_id for image in dataset.images}
+        # An id that is gone may name another image now.
+        known = {image.tool_id for image in dataset.images} - report.gone
         names = renamed_images(gone, pulled, self.images, known)
         if not names:
             return dataset
         if not dry_run:
             rename(self.ledger, self.connections, self.source, names, self.say)
-        versions = {image.tool_id: image.tool_version for image in pulled.images}
-        return replace(
-            dataset,
-            images=tuple(
-                replace(
-                    image, tool_id=names[image.tool_id], tool_version=versions[names[image.tool_id]]
-                )
-                if image.tool_id in names
-                else image
-                for image in dataset.images
-            ),
-        )
+        now = {image.tool_id: image for image in pulled.images}
+
+        def present(image: Image) -> Image:
+            if image.tool_id not in names:
+                return image
+            found = now[names[image.tool_id]]
+            return replace(
+                image,
+                tool_id=found.tool_id,
+                tool_version=found.tool_version,
+                file_name=found.file_name,
+            )
+
+        return replace(dataset, images=tuple(present(image) for image in dataset.images))
 
     def _digests(self, dataset: Dataset, boxes: Sequence[MinedBox]) -> dict[str, str]:
         """Return what names the content of each image that is pushed."""

@@ -22,7 +22,7 @@ from tests.loop.small_project import (
     move,
     without,
 )
-from tests.loop.test_pushing import (  # noqa: F401
+from tests.loop.test_pushing import (  # noqa: F401 - run here with the project below
     test_a_dry_run_changes_nothing,
     test_a_newer_model_s_boxes_replace_unreviewed_ones,
     test_an_undo_takes_back_what_nobody_reviewed,
@@ -216,6 +216,20 @@ def test_tasks_that_were_deleted_and_imported_again(project: SmallProject) -> No
     assert project.merge()[project.id_of("a.png")].outcome == "changed"
     assert project.source_boxes()["a.png"] == {("cat", HUMAN), ("cat", MINED)}
     assert set(project.open_reviews()) == {"a.png", "b.png"}
+
+
+def test_a_task_that_shows_another_image_gets_no_boxes(project: SmallProject) -> None:
+    """A server on SQLite gives the id of a deleted task to the next import."""
+    a, c = (project.id_of(name) for name in ("a.png", "c.png"))
+    data = project.api.get_json(f"api/tasks/{a}/", {}, "it")["data"]
+    project.api.patch_json(f"api/tasks/{c}/", {"data": data}, "it")
+    report = project.push("v2")
+    assert report.gone == {c}
+    assert report.boxes == 4
+    assert "shows another image" in report.skipped[c]
+    outcomes = project.outcomes()
+    assert "v2-right-a.png" in outcomes
+    assert "v2-right-c.png" not in outcomes
 
 
 def test_a_second_workspace_is_refused_unless_it_takes_over(project: SmallProject) -> None:

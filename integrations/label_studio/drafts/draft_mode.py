@@ -20,6 +20,7 @@ from sparsedet.tool import (
 from ..connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..predictions import (
+    GONE,
     StoredPrediction,
     build_predictions,
     check_push,
@@ -35,7 +36,7 @@ from ..review_project.review_setup import (
 )
 from ..review_project.review_undo import undo_review
 from ..views import find_view
-from .draft_plan import GONE, DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
+from .draft_plan import DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
 from .draft_push import (
     VIEW_TITLE,
     apply_replacements,
@@ -58,7 +59,6 @@ class DraftMode:
     """
 
     name: ModeName = "draft"
-    writes_source = True
 
     def __init__(self, connection: Connection, options: ToolOptions) -> None:
         self._connection = connection

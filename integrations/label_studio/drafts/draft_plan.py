@@ -9,7 +9,8 @@ from sparsedet.reviews import AnnotationRule, ReviewedRegion, same_box
 
 from ..annotation_choice import read_task
 from ..label_config import LabelConfig
-from ..predictions import ImagePredictions, Replacement, StoredPrediction, replace_predictions
+from ..predictions import GONE, ImagePredictions, Replacement, StoredPrediction, replace_predictions
+from ..project_pull import shows_another
 from ..regions import Oddities
 from .draft_tasks import (
     Account,
@@ -30,7 +31,6 @@ SEVERAL = (
     "several people's annotations count together, and a draft can lie on one only; star one, or "
     'set annotations = "ground-truth-first"'
 )
-GONE = "its task was deleted from the project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,8 @@ def _obstacle(
     task: DraftTask, chosen: Sequence[Mapping[str, Any]], pulled: PulledImage, rules: DraftRules
 ) -> str | None:
     """Return why no mined boxes can be pushed on the task; None when they can."""
+    if shows_another(pulled.image.file_name, task.id, task.data.get(rules.config.data_key)):
+        return GONE
     if len(chosen) > 1:
         return SEVERAL
     target = chosen[0] if chosen else None

@@ -81,6 +81,7 @@ class DraftTask:
     id: int
     annotations: Sequence[Mapping[str, Any]]
     drafts: tuple[Draft, ...]
+    data: Mapping[str, Any]
 
     @property
     def submitted(self) -> list[Mapping[str, Any]]:
@@ -121,6 +122,7 @@ def read_draft_tasks(connection: Connection, project: int) -> dict[str, DraftTas
             id=int(task["id"]),
             annotations=task.get("annotations") or [],
             drafts=tuple(_draft(entry, project) for entry in task.get("drafts") or []),
+            data=task["data"],
         )
         for task in export_tasks(connection, project)
     }

@@ -48,7 +48,6 @@ class ReviewProjectMode:
     """
 
     name: ModeName = "review-project"
-    writes_source = False
 
     def __init__(self, connection: Connection, options: ToolOptions) -> None:
         self._connection = connection
@@ -79,7 +78,9 @@ class ReviewProjectMode:
         wanted = build_predictions(
             dataset, [box for box in mined if box.region_id not in withdrawn], source.config
         )
-        data = source_data(connection, number, wanted)
+        tasks_wanted = {image.source_task for image in wanted}
+        files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
+        data = source_data(connection, number, files, source.config.data_key)
         reviews = self._reviews_of(source)
         if dry_run:
             review = reviews[0].number if reviews else None

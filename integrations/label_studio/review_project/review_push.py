@@ -12,16 +12,17 @@ from sparsedet.tool import Progress, PushReport
 from ..connection import WRITE, Connection
 from ..predictions import (
     CHUNK,
+    GONE,
     ImagePredictions,
     delete_predictions,
     import_predictions,
 )
+from ..project_pull import shows_another
 from ..projects import task_data
 from .review_plan import ReviewPlan, plan_push
 from .review_setup import check_addresses, show_predictions
 from .review_tasks import SOURCE_TASK_KEY, read_review_tasks
 
-GONE = "its task was deleted from the annotated project"
 _UNTOUCHED = {
     "conjunction": "and",
     "items": [
@@ -38,14 +39,23 @@ _UNTOUCHED = {
 
 
 def source_data(
-    connection: Connection, source: int, wanted: Iterable[ImagePredictions]
+    connection: Connection, source: int, files: Mapping[str, str], data_key: str
 ) -> Mapping[str, Mapping[str, object]]:
     """Return the data of the annotated tasks that the pushed images come from, by task id.
 
-    Tasks that the project no longer has are not in it.
+    Tasks that the project no longer has, and those that show another image, are not in it.
+
+    Args:
+        connection: to the server.
+        source: number of the annotated project.
+        files: task id -> file name of the image as it was pulled.
+        data_key: key of the data that holds the image's address.
     """
-    ids = {prediction.source_task for prediction in wanted}
-    return {str(id): data for id, data in task_data(connection, source) if str(id) in ids}
+    return {
+        str(id): data
+        for id, data in task_data(connection, source)
+        if (file := files.get(str(id))) and not shows_another(file, id, data.get(data_key))
+    }
 
 
 def push_to_review(

@@ -13,7 +13,7 @@ from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import import_tasks
-from sparsedet.integrations.label_studio.project_pull import cache_name, image_url
+from sparsedet.integrations.label_studio.project_pull import cache_name, image_url, shows_another
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import scene
 
@@ -38,6 +38,21 @@ SERVER = "http://labels.example:8080"
 )
 def test_file_names_are_safe(address: str, name: str) -> None:
     assert cache_name(7, address) == name
+
+
+@pytest.mark.parametrize(
+    ("file_name", "address", "another"),
+    [
+        ("7-a.jpg", "/data/upload/3/a.jpg", False),
+        ("7-a.jpg", "/data/upload/3/b.jpg", True),
+        ("train/7-a.jpg", "/data/upload/9/a.jpg", False),
+        ("7-a.jpg", None, False),
+        ("a.jpg", "/data/upload/3/b.jpg", False),  # not named by a pull
+        ("71-a.jpg", "/data/upload/3/b.jpg", False),
+    ],
+)
+def test_a_task_that_shows_another_image(file_name: str, address: object, another: bool) -> None:
+    assert shows_another(file_name, 7, address) is another
 
 
 def test_long_names_keep_their_ending() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.predictions import GONE
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project import review_push
 from sparsedet.integrations.label_studio.review_project.review_setup import VIEW_TITLE
@@ -235,7 +236,7 @@ def test_images_that_the_project_no_longer_has_are_skipped(
 ) -> None:
     first, *others = (str(image.tool_id) for image in pulled.dataset.images)
     tool.connection.client.tasks.delete(first)
-    reason = "its task was deleted from the annotated project"
+    reason = GONE
     dry = push(tool, pulled, dry_run=True)
     assert review_projects(tool, pulled) == []
     assert (dry.review_project, dry.url, dry.created) == ("", "", IMAGES - 1)

@@ -220,13 +220,7 @@ class _Source:
         overtaken = self._overtaken(task, before, saved)
         if before is None and not overtaken:
             overtaken = self._made_way(task, saved, found.read.annotations)
-        return Applied(
-            task,
-            found.state,
-            found.change,
-            version=annotation_version(saved),
-            overtaken=overtaken,
-        )
+        return Applied(task, found.state, found.change, annotation_version(saved), overtaken)
 
     def _made_way(self, task: str, saved: Annotation, known: Sequence[Annotation]) -> str:
         """Delete the annotation that was just made where a person submitted one meanwhile.
@@ -243,15 +237,18 @@ class _Source:
     def drop_twins(self, task: str, annotations: Sequence[Annotation]) -> None:
         """Delete what a request of an earlier merge made once more, when it arrived late.
 
-        Of annotations of this account that nobody has worked on and that say the same, the oldest
-        stays.
+        Of annotations of this account that hold boxes of a model, that nobody has worked on and
+        that say the same, the oldest stays.
         """
         known: set[str] = set()
         for annotation in sorted(submitted(annotations), key=lambda a: int(a["id"])):
             ours = annotation.get("completed_by") == self._account.id
             if not ours or annotation.get("lead_time") is not None or annotation.get("import_id"):
                 continue
-            held = digest(results_of(annotation))
+            results = results_of(annotation)
+            if not any(isinstance(r, Mapping) and r.get("score") is not None for r in results):
+                continue
+            held = digest(results)
             if held in known:
                 what = f"deleting a second copy of what was merged into task {task}"
                 self._connection.delete(f"api/annotations/{annotation['id']}/", what)

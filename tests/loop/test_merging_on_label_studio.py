@@ -6,7 +6,7 @@ import pytest
 
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from tests.loop.small_project import SmallProject
-from tests.loop.test_merging import (  # noqa: F401
+from tests.loop.test_merging import (  # noqa: F401 - run here with the project below
     test_a_conflict_is_resolved_for_one_side,
     test_a_merge_can_be_taken_back_once,
     test_a_merge_is_taken_back_where_nobody_has_saved_since,

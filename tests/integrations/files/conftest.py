@@ -1,12 +1,13 @@
 """A folder of projects, and one project in it that has been pulled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.files import FilesTool
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import PushReport
 from tests.integrations.files.memory import Memory
 from tests.integrations.files.samples import mined_boxes, write_project
@@ -40,3 +41,17 @@ def pulled(tmp_path: Path) -> Pulled:
     tool = FilesTool(str(root))
     images = tmp_path / "workspace" / "images"
     return Pulled(tool, root / "cars", tool.pull("cars", images), images, Memory(tool))
+
+
+@pytest.fixture
+def judged(pulled: Pulled) -> Pulled:
+    """`good` and `near` stay, `near` moved; `wrong` and a human box are deleted; one is drawn."""
+    pulled.push()
+    night, day = pulled.tool.open_reviews("cars/review")
+    by_id = {region.region_id: region for region in [*day.regions, *night.regions]}
+    drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15))
+    left = replace(by_id["left"], xyxy=(82, 40, 102, 70))
+    day.submit([left, by_id["good"], drawn], complete=True)
+    near = replace(by_id["near"], category="bus")
+    night.submit([by_id["30"], near], seconds=2.0)
+    return pulled

@@ -132,3 +132,9 @@ def outcome(applied: Applied) -> str:
     if applied.changes.conflicts:
         return "conflict"
     return "changed" if applied.changes else "same"
+
+
+def outcomes(memory: Memory, *, write: bool = True, remember: bool = True) -> dict[str, str]:
+    """Merge; return what became of the images."""
+    merged = memory.merge(write=write, remember=remember)
+    return {id: outcome(one) for id, one in merged.items()}

@@ -20,6 +20,22 @@ from sparsedet.tool import Applied, Plan, PushedImage, Replaced
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of
 
+# What else people may have in an annotation, and how it must come out of a merge.
+OTHER_RESULTS: list[dict[str, Any]] = [
+    {
+        "id": "outline",
+        "from_name": "outline",
+        "to_name": "image",
+        "type": "polygonlabels",
+        "value": {"points": [[1.5, 2.25], [10, 2], [5, 8]], "polygonlabels": ["table"]},
+        "note": None,
+    },
+    {"id": "light", "from_name": "light", "to_name": "image", "type": "choices", "value": {}},
+    {"id": "human-orange", "from_name": "ripe", "to_name": "image", "type": "rating", "value": {}},
+    {"type": "relation", "from_id": "human-orange", "to_id": "outline", "direction": "right"},
+    {"type": "relation", "from_id": "human-parcel", "to_id": "outline", "direction": "right"},
+]
+
 
 @dataclass
 class Pushed:
@@ -156,3 +172,9 @@ def counts(applied: Applied) -> tuple[int, int, int]:
 def boxes_of(state: SourceState | None) -> set[str]:
     assert state is not None
     return set(state.boxes)
+
+
+def merge_first(pushed: Pushed, keep: Any = None) -> Applied:
+    """Merge a project of which one image was reviewed."""
+    (applied,) = pushed.merge(keep=keep)
+    return applied

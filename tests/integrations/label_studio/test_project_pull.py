@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,
     upload_images,
 )
-from sparsedet.reviews import ANNOTATION_RULES, AnnotationRule
+from sparsedet.reviews import AnnotationRule
 from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of
@@ -199,13 +199,13 @@ def test_what_several_people_drew(
         reader = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
         return {box.tool_id for box in reader.pull(str(project), tmp_path / "images").boxes}
 
-    before = [pulled(rule) for rule in ANNOTATION_RULES]
+    before = [pulled(rule) for rule in get_args(AnnotationRule)]
     assert before == [{"c"}, set(), {"b", "c"}, set()]
     first = min(a.id or 0 for a in tool.connection.client.annotations.list(task))
     colleague.patch_json(f"api/annotations/{first}/", {"ground_truth": True}, "starring")
     (empty,) = [a for a in tool.connection.client.annotations.list(task) if not a.result]
     tool.connection.client.annotations.update(empty.id or 0, result=[])
-    after = [pulled(rule) for rule in ANNOTATION_RULES]
+    after = [pulled(rule) for rule in get_args(AnnotationRule)]
     assert after == [{"a"}, set(), {"a"}, {"a"}]
 
 

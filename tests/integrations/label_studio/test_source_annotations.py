@@ -1,4 +1,4 @@
-"""Merging reviews into the annotations of a real server, and taking that back."""
+"""Merging reviews into the annotations of a real server."""
 
 import json
 from dataclasses import replace
@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.integrations.label_studio import LabelStudioTool, source_annotations
+from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE
 from sparsedet.integrations.label_studio.drafts.draft_tasks import signed
 from sparsedet.reviews import Changes, changes, scaled
-from sparsedet.tool import Applied, Replaced, ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.merging import (
-    Pushed,
+    OTHER_RESULTS,
     boxes_of,
     counts,
+    merge_first,
     push,
     review,
     rewrite,
@@ -29,21 +28,6 @@ from tests.integrations.label_studio.samples import FOUND_BY_MODEL, mined_boxes
 
 pytestmark = pytest.mark.label_studio
 
-# What else people may have in an annotation, and how it must come out of a merge.
-OTHER_RESULTS: list[dict[str, Any]] = [
-    {
-        "id": "outline",
-        "from_name": "outline",
-        "to_name": "image",
-        "type": "polygonlabels",
-        "value": {"points": [[1.5, 2.25], [10, 2], [5, 8]], "polygonlabels": ["table"]},
-        "note": None,
-    },
-    {"id": "light", "from_name": "light", "to_name": "image", "type": "choices", "value": {}},
-    {"id": "human-orange", "from_name": "ripe", "to_name": "image", "type": "rating", "value": {}},
-    {"type": "relation", "from_id": "human-orange", "to_id": "outline", "direction": "right"},
-    {"type": "relation", "from_id": "human-parcel", "to_id": "outline", "direction": "right"},
-]
 NONE_OF_THE_MINED: dict[str, Any] = dict.fromkeys(
     [name.replace("-", "_") for name in FOUND_BY_MODEL]
 )
@@ -356,219 +340,6 @@ def test_a_merge_changes_the_annotation_that_the_pull_reads(
     assert [r["id"] for r in ours["result"]] == ["human-orange"]
     assert theirs["result"] == [moved]
     assert theirs["updated_by"] != ours["updated_by"]
-
-
-def test_a_change_during_the_merge_is_planned_for(tool: LabelStudioTool, pulled: Pulled) -> None:
-    """What counts is what the server holds just before the write, not the export."""
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    review(tool, pushed, 0, human_orange=(70.0, 230.0, 170.0, 330.0))
-    review(tool, pushed, 1, human_orange=(70.0, 230.0, 170.0, 330.0))
-    before: list[Any] = []
-
-    def delete_on_the_second(item: Replaced) -> None:
-        annotation = pushed.annotation(1)
-        tool.connection.client.annotations.update(annotation["id"], result=[])
-        before.append(pushed.annotation(1))
-
-    first, second = pushed.merge(keep=delete_on_the_second)
-    assert (counts(first), first.version is None) == ((4, 1, 0), False)
-    assert set(second.changes.conflicts) == {"human-orange"}
-    assert boxes_of(second.state) == set()
-    assert [pushed.annotation(1)] == before
-
-
-def merge_first(pushed: Pushed, keep: Any = None) -> Applied:
-    (applied,) = pushed.merge(keep=keep)
-    return applied
-
-
-def test_a_save_between_our_read_and_our_write_is_reported(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    review(tool, pushed, 0, mined_wrong=None)
-    before = pushed.annotation(0)
-
-    def save_as_the_editor_does(item: Replaced) -> None:
-        pushed.kept.append(item)
-        if len(pushed.kept) == 1:
-            drawn = {**before["result"][0], "id": "late"}
-            body = {"result": [*before["result"], drawn], "lead_time": 7.5}
-            colleague.patch_json(f"api/annotations/{before['id']}/", body, "saving")
-
-    applied = merge_first(pushed, save_as_the_editor_does)
-    assert (counts(applied), applied.overtaken) == ((3, 0, 0), "")
-    assert len(pushed.kept) == 2, "kept once more, with what was saved meanwhile"
-    assert {"late", "wrong"} - {r["id"] for r in pushed.annotation(0)["result"]} == {"wrong"}
-    assert "late" in {r["id"] for r in pushed.kept[1].content["result"]}
-
-
-def test_a_save_that_reaches_the_server_just_before_ours_is_reported(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    review(tool, pushed, 0, mined_wrong=None)
-    before = pushed.annotation(0)
-    save = source_annotations._Source._save
-
-    def be_later(*arguments: Any, **more: Any) -> Any:
-        drawn = {**before["result"][0], "id": "late"}
-        body = {"result": [*before["result"], drawn], "lead_time": 7.5}
-        colleague.patch_json(f"api/annotations/{before['id']}/", body, "saving")
-        return save(*arguments, **more)
-
-    monkeypatch.setattr(source_annotations._Source, "_save", be_later)
-    applied = merge_first(pushed)
-    assert counts(applied) == (3, 0, 0)
-    assert not pushed.written
-    url = f"{tool.url}/projects/{pushed.project}/data?task={pushed.images[0].tool_id}"
-    assert applied.overtaken.startswith("somebody saved it in the moment before")
-    assert applied.overtaken.endswith(url)
-    (kept,) = pushed.kept
-    assert kept.content["result"] == before["result"]
-    monkeypatch.undo()
-    assert not tool.restore(pushed.project, [(kept, applied.version)])
-    assert pushed.annotation(0)["result"] == before["result"]
-
-
-def test_a_first_annotation_that_is_submitted_while_ours_is_made_counts(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    task, old = pushed.images[0].tool_id, pushed.annotation(0)
-    colleague.delete(f"api/annotations/{old['id']}/", "removing")
-    review(tool, pushed, 0, mined_wrong=None)
-    save = source_annotations._Source._save
-
-    def be_later(*arguments: Any, **more: Any) -> Any:
-        body = {"result": old["result"], "lead_time": 7.5}
-        colleague.post_json(f"api/tasks/{task}/annotations/", body, "submitting")
-        return save(*arguments, **more)
-
-    monkeypatch.setattr(source_annotations._Source, "_save", be_later)
-    applied = merge_first(pushed)
-    assert "in the same moment; merge again" in applied.overtaken
-    assert pushed.annotation(0)["result"] == old["result"]
-    monkeypatch.undo()
-    again = merge_first(pushed)
-    assert counts(again) == (3, 0, 0)
-    mine = pushed.annotation(0)["result"]
-    assert {r["id"] for r in mine} > {r["id"] for r in old["result"]}
-
-
-def test_a_second_copy_that_arrived_late_is_deleted(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    task, old = pushed.images[0].tool_id, pushed.annotation(0)
-    colleague.delete(f"api/annotations/{old['id']}/", "removing")
-    review(tool, pushed, 0, mined_wrong=None)
-    merge_first(pushed)
-    made = pushed.annotation(0)
-    tool.connection.post_json(f"api/tasks/{task}/annotations/", {"result": made["result"]}, "late")
-    assert not merge_first(pushed).changes
-    assert pushed.annotation(0)["id"] == made["id"]
-
-
-def test_a_save_right_after_our_write_is_reported(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    review(tool, pushed, 0, mined_wrong=None)
-    save = source_annotations._Source._save
-    over: dict[str, Any] = {"ground_truth": True}
-
-    def save_and_be_overtaken(*arguments: Any, **more: Any) -> Any:
-        saved = save(*arguments, **more)
-        colleague.patch_json(f"api/annotations/{saved['id']}/", over, "saving")
-        return saved
-
-    monkeypatch.setattr(source_annotations._Source, "_save", save_and_be_overtaken)
-    # Starring changes no box.
-    star = merge_first(pushed)
-    assert (counts(star), star.overtaken) == ((3, 0, 0), "")
-    over["result"] = []
-    review(tool, pushed, 1, mined_wrong=None)
-    _, applied = pushed.merge()
-    assert applied.overtaken.startswith("saved by colleague@example.com on 20")
-    assert counts(applied) == (3, 0, 0)
-    monkeypatch.undo()
-    # Nothing was recorded: the next merge makes the same changes, and says what else it found.
-    assert pushed.images[1].tool_id not in pushed.written
-    assert pushed.merge(write=False)[1].changes.added.keys() == applied.changes.added.keys()
-    *_, kept = pushed.kept
-    left = tool.restore(pushed.project, [(kept, applied.version)])
-    assert left[pushed.images[1].tool_id].startswith("saved by colleague@example.com on 20")
-    assert pushed.annotation(1)["result"] == []
-
-
-def test_a_merge_is_taken_back_where_nobody_changed_it_since(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    # As the editor does: still nobody has starred it but the import.
-    rewrite(tool, pulled.dataset.images[0].id, *OTHER_RESULTS, lead_time=5.0)
-    pushed = push(tool, pulled, mined_boxes(pulled.dataset))
-    for image in range(3):
-        review(tool, pushed, image, human_parcel=None, human_orange=(62.0, 230.0, 165.0, 330.0))
-    before = [pushed.annotation(image)["result"] for image in range(3)]
-    versions = {image.tool_id: image.version for image in pushed.merge()}
-    assert not pushed.annotation(0)["ground_truth"]
-    first = f"api/annotations/{pushed.annotation(0)['id']}/"
-    colleague.patch_json(first, {"lead_time": 9.0}, "saving without a change")
-    rewrite(tool, pushed.images[1].tool_id, OTHER_RESULTS[1])
-    last = pushed.images[2].tool_id
-    where = f"api/tasks/{last}/annotations/{pushed.annotation(2)['id']}/drafts"
-    tool.connection.post_json(where, {"result": [], "lead_time": 0}, "saving a draft")
-    # The keeping file is JSON.
-    kept = json.loads(json.dumps([[item.tool_id, item.content] for item in pushed.kept]))
-    replaced = [(Replaced(id, content), versions[id]) for id, content in kept]
-    gone = (Replaced("987654", kept[0][1]), None)
-    left = tool.restore(pushed.project, [*replaced, gone])
-    assert left == {
-        pushed.images[1].tool_id: left[pushed.images[1].tool_id],
-        last: "admin@example.com has unsaved changes on its annotation",
-        "987654": "its task was deleted",
-    }
-    assert left[pushed.images[1].tool_id].endswith(", after the merge")
-    restored = pushed.annotation(0)
-    assert restored["result"] == before[0]
-    assert (restored["ground_truth"], restored["last_action"]) == (True, "imported")
-    assert pushed.annotation(1)["result"] != before[1]
-    # Once more, as after a cut: what is back is back.
-    assert replaced[0][0].tool_id not in tool.restore(pushed.project, replaced)
-
-
-def test_the_merge_of_several_annotations_is_a_starred_one(
-    label_studio: LocalServer, tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    combining = LabelStudioTool(
-        label_studio.url, ToolOptions(annotations="union"), api_key=label_studio.api_key
-    )
-    image = pulled.dataset.images[0].id
-    (first,) = tool.connection.client.annotations.list(image)
-    crate = {**(first.result or [])[0], "id": "crate"}
-    crate["value"] = {**crate["value"], "x": 80.0, "y": 80.0, "height": 10.0}
-    body = {"result": [(first.result or [])[0], crate]}
-    colleague.post_json(f"api/tasks/{image}/annotations/", body, "annotating")
-    pushed = push(combining, pulled, mined_boxes(pulled.dataset))
-    review(combining, pushed, 0, human_parcel=None, mined_wrong=None)
-    before = pushed.annotations(0)
-    applied = merge_first(pushed)
-    assert boxes_of(applied.state) == {"human-orange", "human-parcel", "crate"}
-    assert counts(applied) == (3, 0, 1)
-    *others, ours = pushed.annotations(0)
-    assert [a["result"] for a in others] == [a["result"] for a in before]
-    assert [a["updated_at"] for a in others] == [a["updated_at"] for a in before]
-    expected = {"human-orange", "crate", "mined-orange-1", "mined-parcel-1", "mined-moved-1"}
-    assert {r["id"] for r in ours["result"]} == expected
-    assert ours["ground_truth"]
-    for reader in (combining, tool):
-        dataset = reader.pull(pulled.project, pulled.folder / "images")
-        assert {box.tool_id for box in dataset.boxes_by_image[image]} == expected
-        assert dataset.image_by_id[image].tool_version == applied.version
-    assert not merge_first(pushed).changes
-    assert not combining.restore(pushed.project, [(pushed.kept[0], applied.version)])
-    assert [a["id"] for a in pushed.annotations(0)] == [a["id"] for a in before]
 
 
 def test_a_deleted_task_and_a_label_that_is_gone(tool: LabelStudioTool, pulled: Pulled) -> None:

@@ -19,9 +19,8 @@ from typing import Any
 
 from .people import THEIRS, Project, Region, Server
 
+# Titles of the views that a push adds.
 VIEWS = ("By model score", "Mined boxes")
-"""Titles of the views that a push adds."""
-
 _SOURCE_TASK = "sparsedet_source_task"
 _DECIMALS = 3
 

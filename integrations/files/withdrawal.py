@@ -3,7 +3,7 @@
 A person may have taken `to_review.json` into another tool already, and nothing here can know that.
 So what is taken down moves to `withdrawn.json`: it is no longer offered to anybody, and a review of
 it that arrives all the same can be read, and counts. A key in `to_review.json` would not do: no
-annotation tool knows it, so that everybody would go on reviewing.
+annotation tool knows it, so that people would keep reviewing them.
 """
 
 import shutil

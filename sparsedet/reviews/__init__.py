@@ -14,7 +14,6 @@ from sparsedet.reviews.changes import (
     kept_by_source,
 )
 from sparsedet.reviews.model import (
-    ANNOTATION_RULES,
     MOVED_PIXELS,
     AnnotationRule,
     Origin,
@@ -28,7 +27,6 @@ from sparsedet.reviews.model import (
 from sparsedet.reviews.verdicts import Decision, Verdict, choose, combine, decide, effective
 
 __all__ = [
-    "ANNOTATION_RULES",
     "MOVED_PIXELS",
     "NOTHING_WRITTEN",
     "AnnotationRule",

@@ -43,9 +43,6 @@ class Changes:
         return bool(self.added or self.edited or self.removed or self.marks_complete)
 
 
-NO_CHANGES = Changes()
-
-
 def changes(
     source: SourceState,
     verdict: Verdict,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sparsedet.annotations import XYXY
 
@@ -13,8 +13,6 @@ AnnotationRule = Literal["ground-truth-first", "newest", "union", "majority"]
 """What counts where several people annotated or reviewed one image: the starred annotation, else
 the newest that has boxes; the newest; the boxes of all; the boxes that more than half drew. A
 starred one also decides for `union` and `majority`."""
-
-ANNOTATION_RULES: tuple[AnnotationRule, ...] = get_args(AnnotationRule)
 
 Origin = Literal["human", "accepted", "edited"]
 """Who put a box into the annotations: a person, or a reviewer who took over a mined box."""

@@ -1,6 +1,7 @@
 """What a verdict changes in the annotations: three-way, box by box."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sparsedet.reviews import (
     NOTHING_WRITTEN,
+    AnnotationRule,
     Review,
     ReviewedRegion,
     SourceState,
@@ -281,12 +283,12 @@ REVIEWS = st.lists(
 STATES = LISTS.map(lambda boxes: source(*(replace(one, unsure=False) for one in boxes)))
 
 
-@given(REVIEWS, STATES, st.sampled_from(["ground-truth-first", "newest", "union", "majority"]))
+@given(REVIEWS, STATES, st.sampled_from(get_args(AnnotationRule)))
 def test_a_merge_is_complete_and_final(
-    reviews: list[Review], state: SourceState, rule: object
+    reviews: list[Review], state: SourceState, rule: AnnotationRule
 ) -> None:
     """Whatever was said: merging twice is merging once, and conflicts can be resolved for good."""
-    found = decide(reviews, MINED_BOXES, rule)  # type: ignore[arg-type]
+    found = decide(reviews, MINED_BOXES, rule)
     change = changes(state, found)
     written = NOTHING_WRITTEN
     if change.conflicts:

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from sparsedet.reviews import AnnotationRule, ReviewedRegion, choose, combine, decide, effective
+from sparsedet.reviews import (
+    AnnotationRule,
+    Review,
+    ReviewedRegion,
+    choose,
+    combine,
+    decide,
+    effective,
+)
 from tests.reviews.samples import ELSEWHERE, M1, MINED, MOVED, OWN, box, by_id, review
 
 MINED_BOXES = by_id(M1)
@@ -12,9 +20,9 @@ MOVED_OWN = box("own", MOVED)
 EDITED = box("m1", (55, 50, 85, 80))
 
 
-def said(*reviews: object, rule: AnnotationRule = "ground-truth-first") -> dict[str, object]:
+def said(*reviews: Review, rule: AnnotationRule = "ground-truth-first") -> dict[str, object]:
     """Region id -> fate, origin and place."""
-    verdict = decide(reviews, MINED_BOXES, rule)  # type: ignore[arg-type]
+    verdict = decide(reviews, MINED_BOXES, rule)
     return {
         id: (d.fate, d.origin, d.region.xyxy) if d.fate == "kept" else d.fate
         for id, d in verdict.decisions.items()

@@ -1,7 +1,8 @@
 """Mined boxes and the file that carries them.
 
-`mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id` and
-`threshold`; `mined.meta.json` next to it says where it comes from.
+`mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id`, `threshold`
+and, where it was estimated, `expected_precision`; `mined.meta.json` next to it says where it comes
+from.
 """
 
 import hashlib
@@ -30,6 +31,8 @@ class MinedBox:
     """The model's confidence, 0 to 1."""
     threshold: float
     """The score its class had to reach."""
+    expected_precision: float | None = None
+    """The chance that a reviewer accepts it, 0 to 1; None: not estimated."""
 
 
 def region_id(run_id: str, file_name: str, category_id: int, xyxy: XYXY) -> str:
@@ -51,11 +54,17 @@ def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) 
                 "score": round(box.score, 6),
                 "region_id": box.region_id,
                 "threshold": round(box.threshold, 6),
+                **_estimate(box),
             }
             for box in boxes
         ],
         indent=1,
     )
+
+
+def _estimate(box: MinedBox) -> dict[str, float]:
+    precision = box.expected_precision
+    return {} if precision is None else {"expected_precision": round(precision, 4)}
 
 
 def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
@@ -71,6 +80,7 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
     for index, entry in enumerate(entries):
         try:
             x, y, width, height = (float(value) for value in entry["bbox"])
+            precision = entry.get("expected_precision")  # absent in older files
             box = MinedBox(
                 region_id=str(entry["region_id"]),
                 image_id=entry["image_id"],
@@ -78,8 +88,9 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
                 xyxy=(x, y, x + width, y + height),
                 score=float(entry["score"]),
                 threshold=float(entry["threshold"]),
+                expected_precision=None if precision is None else float(precision),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AnnotationError(
                 f"{path}: entry {index} is no mined box ({error!r}); `sparsedet mine` writes them"
             ) from error

@@ -2,9 +2,10 @@
 
 from sparsedet.ledger.ledger import Ledger, as_mined
 from sparsedet.ledger.outcomes import OutcomeCounts, RoundCounts
+from sparsedet.ledger.queue import QueueEntry
 from sparsedet.ledger.review_json import written_from_json, written_to_json
 from sparsedet.ledger.reviewers import ReviewerCounts
-from sparsedet.ledger.schema import LedgerBox, Place, Push, Source
+from sparsedet.ledger.schema import LedgerBox, Place, Push, QueuedImage, Source
 from sparsedet.ledger.stored_reviews import ImageReviews
 from sparsedet.tool import Outcome
 
@@ -16,6 +17,8 @@ __all__ = [
     "OutcomeCounts",
     "Place",
     "Push",
+    "QueueEntry",
+    "QueuedImage",
     "ReviewerCounts",
     "RoundCounts",
     "Source",

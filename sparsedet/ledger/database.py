@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger.migration import TABLES, migrate
 from sparsedet.ledger.schema import Base
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""
 
 _MOVE = "move it away, and `sparsedet review` rebuilds a workspace's ledger"
@@ -63,7 +63,7 @@ def create_or_migrate(engine: Engine, path: Path) -> None:
                 if schema == 0:
                     Base.metadata.create_all(connection)
                 elif schema < SCHEMA:
-                    migrate(connection)
+                    migrate(connection, schema)
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
     except OperationalError as error:
         raise SparseDetError(f"{path}: the ledger can't be opened ({error.orig})") from error

@@ -33,7 +33,7 @@ BOX_COLUMNS = (
     "in_source",
 )
 
-LATER_COLUMNS = ("image_width", "image_height")
+LATER_COLUMNS = ("image_width", "image_height", "expected_precision")
 """Of boxes, too; new ones come last, so that scripts that count columns still work."""
 
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")

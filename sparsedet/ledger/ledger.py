@@ -22,6 +22,7 @@ from sparsedet.ledger.outcomes import (
     settle,
 )
 from sparsedet.ledger.pushes import boxes_by_image
+from sparsedet.ledger.queue import QueueEntry, queued, queued_sizes, with_images
 from sparsedet.ledger.review_json import read_written, written_text
 from sparsedet.ledger.reviewers import ReviewerCounts, compare_reviewers
 from sparsedet.ledger.schema import (
@@ -29,6 +30,7 @@ from sparsedet.ledger.schema import (
     Place,
     Push,
     PushedVersion,
+    QueuedImage,
     Source,
     SourceImage,
     at_place,
@@ -84,26 +86,33 @@ class Ledger:
         dataset: Dataset,
         skipped: Collection[str] = frozenset(),
         digests: Mapping[str, str] | None = None,
+        queue: Sequence[QueueEntry] = (),
     ) -> int:
-        """Record a push and its boxes.
+        """Record a push, its boxes and its queue.
 
         Boxes that are known already stay as they are. Those of them that nobody has judged take
         the version that their image has now, and the place, when they were pushed to another one;
-        withdrawn ones are pending again.
+        withdrawn ones are pending again. A repeated push asks for the images of its new queue and
+        no others.
 
         Args:
             push: where the boxes went, and which model mined them.
-            mined: the boxes.
+            mined: the boxes; those on audit images are not recorded, since nobody sees them.
             dataset: the images that they were mined on; needs `Image.tool_id`.
-            skipped: tool ids of images whose boxes could not be pushed; they are not recorded.
+            skipped: tool ids of images that could not be pushed; they are not recorded.
             digests: tool id -> digest of the image's content, as far as it is known.
+            queue: the images that people are asked to open, in order. Drafts hold mined boxes, so
+                there images without any are not recorded.
 
         Returns:
             The number of boxes that are new to the ledger.
         """
-        boxes = pushes.on_images(mined, dataset, skipped)
+        audited = {entry.image_id for entry in queue if entry.audit}
+        shown = (box for box in mined if box.image_id not in audited)
+        boxes = pushes.on_images(shown, dataset, skipped)
+        asked = with_images(queue, dataset, skipped)
         with self._writing() as session:
-            return pushes.record_push(session, push, boxes, digests or {})
+            return pushes.record_push(session, push, boxes, asked, digests or {})
 
     def withdraw(self, region_ids: Collection[str]) -> int:
         """Take note that boxes are no longer up for review; return how many that concerns.
@@ -143,9 +152,19 @@ class Ledger:
         with self._reading() as session:
             return session.scalars(query).all()
 
+    def queued(self, push: Push | None = None) -> Sequence[QueuedImage]:
+        """Return the images that people are asked to open, the oldest push first, in order.
+
+        Args:
+            push: the only push wanted; None: all.
+        """
+        with self._reading() as session:
+            return queued(session, push)
+
     def pushed_images(self, place: Place) -> list[PushedImage]:
         """Return the images that were pushed to a place, each with all of its boxes there.
 
+        Images that were queued without boxes are among them; they come last.
         For drafts an image has one entry for each version of its annotation that boxes were put
         onto: a save judges the boxes that it was shown, not those of a later draft.
         """
@@ -253,11 +272,12 @@ class Ledger:
             if source is not None:
                 query = query.where(of_source(SourceImage, source))
             digests = {row.image_tool_id: row.digest for row in session.scalars(query)}
-            sizes = {
+            sizes: dict[str, tuple[int, int] | None] = {
                 tool_id: box.size
                 for tool_id, boxes in boxes_by_image(session, source).items()
                 for box in boxes
             }
+            sizes |= queued_sizes(session, source)
         found: dict[str, tuple[str, tuple[int, int]]] = {}
         for tool_id, digest in digests.items():
             size = sizes.get(tool_id)
@@ -331,6 +351,7 @@ def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ..
             xyxy=box.xyxy,
             score=box.score,
             threshold=box.threshold,
+            expected_precision=box.expected_precision,
         )
         for box in boxes
         if box.image_tool_id in image_ids and box.category in category_ids

@@ -1,5 +1,6 @@
 """Brings the tables of an older ledger up to date, in the transaction of the caller."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -8,10 +9,13 @@ from sparsedet.ledger.review_json import written_text
 from sparsedet.ledger.schema import Base
 from sparsedet.reviews import ReviewedRegion, Written
 
-TABLES: dict[int, set[str]] = {1: {"pushes", "boxes", "source_images"}}
+TABLES: dict[int, set[str]] = {
+    1: {"pushes", "boxes", "source_images"},
+    2: {"pushes", "boxes", "source_images", "pushed_versions", "reviews"},
+}
 """Tables of each older schema."""
 
-_COLUMNS = (
+_COLUMNS_OF_2 = (
     "pushes ADD COLUMN gone BOOLEAN NOT NULL DEFAULT 0",
     "boxes ADD COLUMN image_width INTEGER",
     "boxes ADD COLUMN image_height INTEGER",
@@ -19,18 +23,30 @@ _COLUMNS = (
 _INDEX = "CREATE INDEX ix_boxes_image_tool_id ON boxes (image_tool_id)"
 
 
-def migrate(connection: Connection) -> None:
-    """Bring a ledger of schema 1 to schema 2.
+def migrate(connection: Connection, schema: int) -> None:
+    """Bring a ledger from an older schema to the present one."""
+    if schema < 2:
+        _to_2(connection)
+    _to_3(connection)
 
-    Schema 1 kept one row for each image and place, and no reviews. What merges had written is put
-    together from the boxes whose outcome the source holds.
+
+def _to_3(connection: Connection) -> None:
+    """Schema 2 knew no queue, and no chance that a box is accepted."""
+    connection.exec_driver_sql("ALTER TABLE boxes ADD COLUMN expected_precision DOUBLE")
+    Base.metadata.create_all(connection)
+
+
+def _to_2(connection: Connection) -> None:
+    """Schema 1 kept one row for each image and place, and no reviews.
+
+    What merges had written is put together from the boxes whose outcome the source holds.
     """
-    for column in _COLUMNS:
+    for column in _COLUMNS_OF_2:
         connection.exec_driver_sql(f"ALTER TABLE {column}")
     connection.exec_driver_sql(_INDEX)
     rows = connection.exec_driver_sql("SELECT * FROM source_images ORDER BY id").mappings().all()
     connection.exec_driver_sql("DROP TABLE source_images")
-    Base.metadata.create_all(connection)
+    _create(connection, TABLES[2])
     for row in rows:
         connection.execute(
             text(
@@ -61,6 +77,12 @@ def migrate(connection: Connection) -> None:
                 "written": written_text(Written(boxes)),
             },
         )
+
+
+def _create(connection: Connection, names: Collection[str]) -> None:
+    """Make those of the tables that are missing."""
+    tables = [Base.metadata.tables[name] for name in sorted(names)]
+    Base.metadata.create_all(connection, tables)
 
 
 def _merged_boxes(connection: Connection) -> list[RowMapping]:

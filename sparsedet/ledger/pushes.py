@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.errors import SparseDetError
+from sparsedet.ledger.queue import OnQueuedImage, queued_sizes, replace_queue, tool_id_of
 from sparsedet.ledger.review_json import read_written
 from sparsedet.ledger.schema import (
     LedgerBox,
@@ -40,22 +40,25 @@ def on_images(
     found = []
     for box in mined:
         image = dataset.image_by_id[box.image_id]
-        if image.tool_id is None:
-            raise SparseDetError(
-                f"image id {image.id} ({image.file_name}) has no tool_id: push needs a dataset "
-                "that was pulled from the tool"
-            )
-        if image.tool_id not in skipped:
+        if tool_id_of(image) not in skipped:
             found.append((box, image, dataset.category_by_id[box.category_id].name))
     return found
 
 
 def record_push(
-    session: Session, push: Push, boxes: Sequence[OnImage], digests: Mapping[str, str]
+    session: Session,
+    push: Push,
+    boxes: Sequence[OnImage],
+    queue: Sequence[OnQueuedImage],
+    digests: Mapping[str, str],
 ) -> int:
     """Record a push; see `Ledger.record_push`."""
     at = push.place
     images = {str(image.tool_id): image for _, image, _ in boxes}
+    if at.mode == "draft":
+        # A draft holds mined boxes: images without any are not shown.
+        queue = [one for one in queue if one.tool_id in images]
+    images |= {one.tool_id: one.image for one in queue}
     resize(session, {id: (image.width, image.height) for id, image in images.items()}, at.source)
     recorded = session.scalar(
         select(Push)
@@ -69,7 +72,7 @@ def record_push(
     # Whatever was deleted there before: now there is something again.
     session.execute(update(Push).where(at_place(Push, at)).values(gone=False))
     known = {box.region_id: box for box in session.scalars(select(LedgerBox))}
-    versions: dict[str, str | None] = {}
+    versions = {one.tool_id: one.image.tool_version for one in queue}
     new = 0
     for mined, image, category in boxes:
         box = known.get(mined.region_id)
@@ -83,8 +86,11 @@ def record_push(
             box.outcome = "pending"
             if box.push.place != at:
                 box.push = recorded
+        if mined.expected_precision is not None:
+            box.expected_precision = mined.expected_precision
         box.source_version = image.tool_version
         versions[box.image_tool_id] = image.tool_version
+    replace_queue(session, recorded, queue)
     _note_versions(session, at, versions)
     digested = images.keys() & digests.keys()
     for tool_id, row in source_images(session, at.source, digested).items():
@@ -108,12 +114,16 @@ def pushed_images(session: Session, place: Place) -> list[PushedImage]:
         tool_id = box.image_tool_id
         version = box.source_version if place.mode == "draft" else versions.get(tool_id)
         groups.setdefault((tool_id, version), []).append(box)
+    boxed = {tool_id for tool_id, _ in groups}
+    sizes = queued_sizes(session, place)
+    for tool_id in sorted(sizes.keys() - boxed):
+        groups[tool_id, versions.get(tool_id)] = []
     return [
         PushedImage(
             tool_id,
             version,
             _regions(boxes),
-            size=next((box.size for box in boxes if box.size), None),
+            size=next((box.size for box in boxes if box.size), sizes.get(tool_id)),
             written=written.get(tool_id, NOTHING_WRITTEN),
             withdrawn=frozenset(box.region_id for box in boxes if box.outcome == "withdrawn"),
         )
@@ -182,6 +192,7 @@ def _row(box: MinedBox, image: Image, category: str, push: Push) -> LedgerBox:
         score=box.score,
         threshold=box.threshold,
         outcome="pending",
+        expected_precision=box.expected_precision,
         image_width=image.width,
         image_height=image.height,
     )

@@ -120,6 +120,9 @@ class LedgerBox(Base):
     image_width: Mapped[int | None]
     """Upright size in pixels of the image that all coordinates are in; None: not known."""
     image_height: Mapped[int | None]
+    expected_precision: Mapped[float | None]
+    """The chance that a reviewer accepts it, 0 to 1, as it was when the box was pushed last; None:
+    not estimated."""
     push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
 
     @property
@@ -168,6 +171,38 @@ class LedgerBox(Base):
         """Upright (width, height) in pixels of the image; None: not known."""
         if self.image_width is None or self.image_height is None:
             return None
+        return self.image_width, self.image_height
+
+
+class QueuedImage(Base):
+    """An image that people were asked to open, with mined boxes or without."""
+
+    __tablename__ = "queued_images"
+    __table_args__ = (UniqueConstraint("push_id", "image_tool_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    push_id: Mapped[int] = mapped_column(ForeignKey("pushes.id"))
+    image_tool_id: Mapped[str] = mapped_column(index=True)
+    file_name: Mapped[str]
+    position: Mapped[int | None]
+    """Its place in the order in which people see the images of the push, from 0; None: a repeated
+    push no longer asks for it."""
+    audit: Mapped[bool]
+    """Drawn at random, and shown without mined boxes."""
+    expected: Mapped[float]
+    """Missing objects expected on it when it was queued."""
+    boxes: Mapped[int]
+    """Mined boxes shown on it."""
+    seconds: Mapped[float]
+    """Expected time of its review."""
+    image_width: Mapped[int]
+    """Upright size in pixels of the image, which boxes that reviewers draw are in."""
+    image_height: Mapped[int]
+    push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Upright (width, height) in pixels of the image."""
         return self.image_width, self.image_height
 
 

@@ -1,6 +1,7 @@
 """Outcomes, precision and time of the ledger and of each round, and the ledger as a CSV file."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from sparsedet.annotations import Category, Dataset, Image
@@ -106,7 +107,9 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_column_of_every_box(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_push(new_push(round=2), MINED, dataset())
+    ledger.record_push(
+        new_push(round=2), [replace(MINED[0], expected_precision=0.8125), *MINED[1:]], dataset()
+    )
     ledger.record_reviews(PLACE, read(review(kept("a1", "dog"))))
     path = tmp_path / "boxes.csv"
     assert write_csv(ledger.boxes(), path) == 3
@@ -120,10 +123,11 @@ def test_every_column_of_every_box(ledger: Ledger, tmp_path: Path) -> None:
         "seconds": "4.0", "in_source": "0",
         "tool": "label-studio", "url": "http://localhost:8080", "project": "7",
         "review_project": "8", "mode": "review-project", "model_version": "run-1",
-        "image_width": "100", "image_height": "100",
+        "image_width": "100", "image_height": "100", "expected_precision": "0.8125",
     }  # fmt: skip
     assert (rejected["outcome"], rejected["final_left"]) == ("rejected", "")
     assert (pending["outcome"], pending["seconds"]) == ("pending", "")
+    assert pending["expected_precision"] == ""
     assert path.read_bytes().count(b"\r\n") == 4
 
 

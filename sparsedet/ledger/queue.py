@@ -1,0 +1,106 @@
+"""The queue: the images that people are asked to open, in order, with mined boxes or without."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sparsedet.annotations import Dataset, Image
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.schema import Place, Push, QueuedImage, Source, at_place, of_source
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """An image that people are asked to open."""
+
+    image_id: int
+    """Of the dataset."""
+    audit: bool = False
+    """Drawn at random, shown without mined boxes."""
+    expected: float = 0.0
+    """Missing objects expected on it when it was queued."""
+    boxes: int = 0
+    """Mined boxes shown on it."""
+    seconds: float = 0.0
+    """Expected time of its review."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnQueuedImage:
+    """An entry with its image, whose `tool_id` is known."""
+
+    entry: QueueEntry
+    image: Image
+    tool_id: str
+
+
+def with_images(
+    queue: Iterable[QueueEntry], dataset: Dataset, skipped: Collection[str]
+) -> list[OnQueuedImage]:
+    """Return the entries with their images, skipped images left out.
+
+    Raises:
+        SparseDetError: when an image has no tool id.
+    """
+    images = ((entry, dataset.image_by_id[entry.image_id]) for entry in queue)
+    found = [OnQueuedImage(entry, image, tool_id_of(image)) for entry, image in images]
+    return [one for one in found if one.tool_id not in skipped]
+
+
+def tool_id_of(image: Image) -> str:
+    """Return the tool's id of an image.
+
+    Raises:
+        SparseDetError: when it has none.
+    """
+    if image.tool_id is None:
+        raise SparseDetError(
+            f"image id {image.id} ({image.file_name}) has no tool_id: push needs a dataset that "
+            "was pulled from the tool"
+        )
+    return image.tool_id
+
+
+def replace_queue(session: Session, push: Push, queue: Sequence[OnQueuedImage]) -> None:
+    """Make `queue` that of a push.
+
+    Images that it no longer names keep their rows: one may have been opened meanwhile, and its
+    review needs them.
+    """
+    rows = session.scalars(select(QueuedImage).where(QueuedImage.push_id == push.id))
+    known = {row.image_tool_id: row for row in rows}
+    for row in known.values():
+        row.position = None
+    # Of an image that is named twice the first place counts.
+    places = {one.tool_id: position for position, one in reversed(list(enumerate(queue)))}
+    for tool_id, position in places.items():
+        one = queue[position]
+        row = known.get(tool_id) or QueuedImage(push=push, image_tool_id=tool_id)
+        session.add(row)
+        row.position = position
+        row.file_name = one.image.file_name
+        row.audit, row.boxes = one.entry.audit, one.entry.boxes
+        row.expected, row.seconds = one.entry.expected, one.entry.seconds
+        row.image_width, row.image_height = one.image.width, one.image.height
+
+
+def queued(session: Session, push: Push | None = None) -> Sequence[QueuedImage]:
+    """Return the images that people are asked to open; see `Ledger.queued`."""
+    query = select(QueuedImage).where(QueuedImage.position.is_not(None))
+    if push is not None:
+        query = query.where(QueuedImage.push_id == push.id)
+    return session.scalars(query.order_by(QueuedImage.push_id, QueuedImage.position)).all()
+
+
+def queued_sizes(session: Session, of: Place | Source | None = None) -> dict[str, tuple[int, int]]:
+    """Return tool id -> upright (width, height) in pixels of every image that was ever queued."""
+    columns = QueuedImage.image_tool_id, QueuedImage.image_width, QueuedImage.image_height
+    query = select(*columns).join(Push, QueuedImage.push_id == Push.id)
+    if isinstance(of, Place):
+        query = query.where(at_place(Push, of))
+    elif of is not None:
+        query = query.where(of_source(Push, of))
+    rows = session.execute(query.order_by(QueuedImage.image_tool_id))
+    return {tool_id: (width, height) for tool_id, width, height in rows}

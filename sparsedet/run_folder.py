@@ -51,6 +51,11 @@ class RunFolder:
         return self.root / "train.json"
 
     @property
+    def ignored(self) -> Path:
+        """Places that the training must neither learn nor punish, where some were given."""
+        return self.root / "ignored.json"
+
+    @property
     def model(self) -> Path:
         """The finished model."""
         return self.root / "model.pth"

@@ -16,7 +16,6 @@ from sparsedet.reviews import (
     SourceState,
     changes,
 )
-from sparsedet.training.data.samples import REVIEWED_ORIGINS
 
 _MOST = 0.5
 """Training stops where more than this share of the reviewed boxes would be lost."""
@@ -239,17 +238,15 @@ def _listed(counts: Mapping[str, int]) -> str:
 _EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
-def round_keys(training: TrainingSettings, dataset: Dataset) -> list[str]:
+def round_keys(training: TrainingSettings, round: int) -> list[str]:
     """Return the `KEY VALUE` words of a round's training; those of the settings come last.
 
     Where few labels are missing, `staged` does not train on what it mines, as annotators may have
-    skipped these objects on purpose. Reviewers who found more mined boxes right than wrong say that
-    they have not.
+    skipped these objects on purpose. From the second round on reviewers say what they skip: it is
+    rejected, or lies on a complete image.
 
     Args:
         training: from `sparsedet.toml`.
-        dataset: the annotations that the round begins with, reviews included.
+        round: its number.
     """
-    right = sum(box.origin in REVIEWED_ORIGINS for box in dataset.boxes)
-    confirmed = right > len(dataset.verified_negatives)
-    return [*(_EVERYWHERE if confirmed else ()), *training.overrides()]
+    return [*(_EVERYWHERE if round > 1 else ()), *training.overrides()]

@@ -5,14 +5,14 @@ on one object a newer model's box replaces the older one's.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import PlaceGoneError
-from sparsedet.ledger import Ledger, Push
+from sparsedet.ledger import Ledger, Push, QueueEntry
 from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
@@ -37,7 +37,11 @@ class UpForReview:
 
 
 def up_for_review(
-    ledger: Ledger, dataset: Dataset, new: Sequence[MinedBox], model_version: str
+    ledger: Ledger,
+    dataset: Dataset,
+    new: Sequence[MinedBox],
+    model_version: str,
+    held_back: Collection[int] = (),
 ) -> UpForReview:
     """Return which boxes are to be up, and which no longer.
 
@@ -49,6 +53,7 @@ def up_for_review(
         dataset: the images that the model mined on.
         new: what it found.
         model_version: names it.
+        held_back: ids of images on which no mined box is to be shown.
     """
     ids = {box.region_id for box in new}
     rows = {box.region_id: box for box in ledger.boxes()}
@@ -58,8 +63,11 @@ def up_for_review(
     stay = [
         box
         for box in waiting
-        if rows[box.region_id].is_reviewed
-        or rows[box.region_id].push.model_version == model_version
+        if box.image_id not in held_back
+        and (
+            rows[box.region_id].is_reviewed
+            or rows[box.region_id].push.model_version == model_version
+        )
     ]
     images = {image.tool_id for image in dataset.images}
     replaced = {
@@ -107,6 +115,7 @@ class Pusher:
         *,
         model_version: str,
         round: int | None = None,
+        queue: Sequence[QueueEntry] = (),
         dry_run: bool = False,
     ) -> tuple[PushReport, int]:
         """Put boxes up for review and record them; return the report, and how many are new.
@@ -115,12 +124,12 @@ class Pusher:
         ledger is written after the push, which finds what it made before: when only this step is
         cut off, the next push makes nothing and records everything.
         """
-        report = self._push(dataset, wanted, model_version, dry_run=dry_run)
+        report = self._push(dataset, wanted, model_version, queue, dry_run=dry_run)
         if report.gone:
             found = self._found_again(dataset, report, dry_run=dry_run)
             if found is not dataset:
                 first, dataset = report, found
-                report = self._push(dataset, wanted, model_version, dry_run=dry_run)
+                report = self._push(dataset, wanted, model_version, queue, dry_run=dry_run)
                 if not dry_run:
                     created, deleted = (
                         first.created + report.created,
@@ -145,18 +154,26 @@ class Pusher:
             dataset,
             frozenset(report.skipped),
             self._digests(dataset, wanted.boxes),
+            queue=queue,
         )
         self.ledger.withdraw(wanted.withdrawn)
         return report, new
 
     def _push(
-        self, dataset: Dataset, wanted: UpForReview, model_version: str, *, dry_run: bool
+        self,
+        dataset: Dataset,
+        wanted: UpForReview,
+        model_version: str,
+        queue: Sequence[QueueEntry],
+        *,
+        dry_run: bool,
     ) -> PushReport:
         return self.tool.push_modes[self.mode].push(
             self.source.project,
             dataset,
             wanted.boxes,
             model_version=model_version,
+            queue=[entry.image_id for entry in queue],
             withdrawn=wanted.withdrawn,
             dry_run=dry_run,
             progress=self.progress,

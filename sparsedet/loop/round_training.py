@@ -1,13 +1,18 @@
 """The training of a round: what is held out, the run itself, and how good its model is."""
 
-from sparsedet.annotations import read_coco, write_coco
+from contextlib import closing
+
+from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.atomic_io import write_json
+from sparsedet.completeness.hiding import hide
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import RunError
+from sparsedet.ledger import Ledger
 from sparsedet.loop.data_sources import Data, read_path
 from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
+from sparsedet.loop.standing import assess_round, doubtful
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.sparsify import hold_out
 from sparsedet.tool import Progress
@@ -50,7 +55,10 @@ class RoundTraining:
             self.own_evaluation_data()
 
     def split(self, folder: RoundFolder) -> None:
-        """Hold out the validation images, where the settings want some."""
+        """Hold out the validation images, where the settings want some, and hide annotations.
+
+        What training does not see it treats like a missing object: mining calibrates by that.
+        """
         dataset = read_coco(folder.annotations)
         validation = self.settings.validation
         if validation.share:
@@ -58,12 +66,17 @@ class RoundTraining:
                 dataset, validation.share, self.settings.training.seed, validation.grouping()
             )
             write_coco(val, folder.val)
-        write_coco(dataset, folder.train)
+        share = self.settings.mining.hidden
+        write_coco(hide(dataset, share, self.settings.training.seed), folder.train)
 
     def train(self, folder: RoundFolder) -> None:
-        """Start the round's run, or resume it."""
+        """Start the round's run, or resume it.
+
+        From the second round on, places that may hold an object nobody judged are ignored by the
+        chance that they do.
+        """
         training = self.settings.training
-        keys = round_keys(training, read_coco(folder.annotations))
+        keys = round_keys(training, folder.number)
         config = load_config(training.config, keys)
         if folder.run.info_file.exists():
             self._say_changed_settings(folder, config)
@@ -77,8 +90,19 @@ class RoundTraining:
                 method=training.method,
                 seed=training.seed,
                 device=self.device,
+                ignored=self._doubtful(folder),
             )
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
+
+    def _doubtful(self, folder: RoundFolder) -> tuple[Box, ...]:
+        """Return the candidates of the round before that nobody judged, where they may be right."""
+        before = self.workspace.round(folder.number - 1)
+        if not before.candidates.exists():
+            return ()
+        known = read_coco(folder.train)
+        with closing(Ledger(self.workspace.ledger)) as ledger:
+            found = assess_round(before, read_coco(folder.annotations), self.settings, ledger)
+        return doubtful(found, read_coco(before.annotations), known)
 
     def _say_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
         training, info = self.settings.training, folder.run.info()

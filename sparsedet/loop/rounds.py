@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
-from sparsedet.annotations.mined_boxes import read_mined, write_mined
+from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
-from sparsedet.config.training_config import read_config
 from sparsedet.errors import SparseDetError, TrainingError
-from sparsedet.ledger import Ledger, as_mined
+from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.pushing import Pusher, up_for_review
 from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
+from sparsedet.loop.round_mining import mine_round
+from sparsedet.loop.round_queue import plan_round, queue_record
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
+from sparsedet.loop.standing import standing
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
-from sparsedet.mining.mine import mine, mined_meta, without_pending
 from sparsedet.run_folder import check_classes
 from sparsedet.tool import AnnotationTool, Progress, no_progress
 from sparsedet.training.engine.callbacks import Callbacks
@@ -35,14 +36,17 @@ Confirm = Callable[[str], bool]
 """Asks a person; False where there is none."""
 
 
+RoundState = Literal["pushed", "waiting", "held", "finished"]
+"""`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
+guessing, and its boxes were not pushed; `finished`: the annotations are as complete as wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoundReport:
     """The state of a workspace after `Rounds.advance`."""
 
     round: int
-    state: Literal["pushed", "waiting", "held"]
-    """`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model
-    is guessing, and its boxes were not pushed."""
+    state: RoundState
     annotations: int
     """Boxes that the round began with."""
     mined: int
@@ -57,6 +61,10 @@ class RoundReport:
     """Where a person reviews them; None when nothing is up."""
     reason: str = ""
     """Why boxes were held."""
+    estimate: str = ""
+    """How complete the annotations are, in words; empty before the first round has mined."""
+    complete: float | None = None
+    """Estimated share of the objects that have a box, 0 to 1."""
 
 
 class Rounds:
@@ -129,8 +137,11 @@ class Rounds:
         current = begun[-1] if begun else self.workspace.round(1)
         if current.push.exists():
             waiting = self.collect(current)
-            if not force and not self._is_reviewed_enough(waiting):
-                return waiting
+            if not force:
+                if self._is_finished(waiting):
+                    return replace(waiting, state="finished")
+                if not self._is_reviewed_enough(waiting):
+                    return waiting
             current = self.workspace.round(current.number + 1)
         elif restart:
             shutil.rmtree(current.root, ignore_errors=True)
@@ -166,13 +177,24 @@ class Rounds:
                 record.get("judged") or read_json(folder.known)["settled"]
             )
             images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
+            earlier = set(record.get("reviews", ()))
+            # An older sparsedet did not note them, and had only images with mined boxes reviewed.
+            if "reviews" in record:
+                work = ledger.review_work()
+                images |= {done.tool_id for done in work if done.review_id not in earlier}
             skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
+            standing(self.workspace, self.settings, ledger)
         return _report(folder, "waiting", reviewed=len(images | skipped))
 
     def refresh(self) -> Path:
         """Pull, and add what reviewers said until now; return the workspace's annotation file."""
         write_coco(self._pulled(), self.workspace.annotations)
         return self.workspace.annotations
+
+    def _is_finished(self, waiting: RoundReport) -> bool:
+        """Return whether the annotations are as complete as the settings want them."""
+        done = waiting.reviewed or not waiting.images
+        return bool(done and (waiting.complete or 0.0) >= self.settings.rounds.stop_at)
 
     def _is_reviewed_enough(self, waiting: RoundReport) -> bool:
         if not waiting.reviewed:
@@ -226,26 +248,14 @@ class Rounds:
         return dataset
 
     def _mine(self, folder: RoundFolder) -> None:
-        dataset = read_coco(folder.annotations)
-        # People judge these, so more may be wrong than among those that training takes for labels.
-        config = read_config(folder.run.config).with_values(
-            {"SPARSEDET.MINING.QUANTILE": self.settings.mining.quantile}
-        )
-        result = mine(
-            folder.run,
-            config,
-            dataset,
-            self.workspace.images,
+        mine_round(
+            self.workspace,
+            folder,
+            self.settings,
             device=self._training.device,
-            on_image=lambda done, total: self.progress("mining", done, total),
+            say=self.say,
+            progress=self.progress,
         )
-        with closing(Ledger(self.workspace.ledger)) as ledger:
-            # What reviewers have seen on these objects, and the annotations lack all the same.
-            seen = [box for box in ledger.boxes() if box.is_reviewed and box.outcome != "rejected"]
-            new = without_pending(result.mined, as_mined(seen, dataset))
-        meta = mined_meta(folder.run, config, dataset, replace(result, mined=new))
-        write_mined(new, meta, folder.mined)
-        self.say(f"mined {len(new)} boxes that no annotation explains")
 
     def _guessing(self, folder: RoundFolder) -> str | None:
         """Return why a round's boxes are better not shown to people; None when they may be."""
@@ -262,15 +272,16 @@ class Rounds:
 
     def _push(self, folder: RoundFolder) -> None:
         dataset = read_coco(folder.annotations)
-        new = read_mined(folder.mined, dataset)
         source, mode = self.settings.source, self.settings.review.mode
         version = folder.run.info().run_id
-        record: dict[str, Any] = {"mined": len(new), "boxes": 0, "images": 0, "url": None}
+        record: dict[str, Any] = {"mined": len(read_json(folder.mined)), "url": None}
+        record |= {"boxes": 0, "images": 0}
         with closing(Ledger(self.workspace.ledger)) as ledger:
             # Reviews made while the model trained: of these boxes none is replaced.
             self._collect(ledger)
-            wanted = up_for_review(ledger, dataset, new, version)
-            if wanted.boxes or wanted.withdrawn:
+            plan = plan_round(folder, dataset, self.settings, ledger)
+            wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
+            if wanted.boxes or wanted.withdrawn or plan.queue:
                 pusher = Pusher(
                     ledger,
                     self._connections,
@@ -280,10 +291,13 @@ class Rounds:
                     self.say,
                     self.progress,
                 )
-                report, _ = pusher.push(dataset, wanted, model_version=version, round=folder.number)
+                report, _ = pusher.push(
+                    dataset, wanted, model_version=version, round=folder.number, queue=plan.queue
+                )
                 record |= asdict(report) | {
                     "gone": sorted(report.gone),
                     "withdrawn": sorted(wanted.withdrawn),
+                    "queue": queue_record(plan.queue, dataset),
                 }
                 record["place"] = {
                     "tool": source.tool,
@@ -296,17 +310,16 @@ class Rounds:
                 del record["created"], record["deleted"]
             record["judged"] = sorted(ledger.reviewed_ids())
             record["skipped_images"] = sorted(ledger.skipped_images())
+            record["reviews"] = sorted(work.review_id for work in ledger.review_work())
+            standing(self.workspace, self.settings, ledger)
         write_json(folder.push, record, indent=1)
 
 
 def _report(
-    folder: RoundFolder,
-    state: Literal["pushed", "waiting", "held"],
-    *,
-    reviewed: int = 0,
-    reason: str = "",
+    folder: RoundFolder, state: RoundState, *, reviewed: int = 0, reason: str = ""
 ) -> RoundReport:
     record = read_json(folder.push) if folder.push.exists() else {}
+    estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
     return RoundReport(
         round=folder.number,
         state=state,
@@ -317,4 +330,6 @@ def _report(
         reviewed=reviewed,
         url=record.get("url"),
         reason=reason,
+        estimate=estimate.get("text", ""),
+        complete=estimate.get("share"),
     )

@@ -9,6 +9,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sparsedet.atomic_io import write_text
+from sparsedet.completeness.budget import parse_budget
 from sparsedet.errors import SparseDetError
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
@@ -41,6 +42,22 @@ complete_control = ""
 # The next round asks before it starts while less than this share of the images that are up for
 # review has been reviewed.
 min_reviewed = 0.0
+# So many images of a round, at most, are drawn at random and shown without mined boxes: the sample
+# on which the estimate of what is still missing rests. 0: it rests on the model alone.
+audit = 0
+# Ends the queue of a round: "30min", "2h" or "200-images"; "": no limit.
+budget = ""
+
+# Seconds that a reviewer needs; re-estimated from the times of reviews.
+[review.costs]
+# to open an image
+image = 0.0
+# to look at a mined box
+box = 0.0
+# to delete or correct one
+correction = 0.0
+# to draw a box
+drawing = 0.0
 
 [training]
 config = ""
@@ -55,9 +72,16 @@ device = ""
 [training.keys]
 
 [mining]
-# A box is shown to reviewers from this quantile of the model's scores on human boxes of its class.
-# Lower shows more boxes, and more wrong ones among them: deleting one is quicker than drawing one.
-quantile = 0.0
+# Reviewers see as many boxes as together are expected to have this precision, such as 0.9. 0: every
+# box that is more likely to save time than to cost some, which finds more.
+target_precision = 0.0
+# Share of the annotations that a round's training does not see. How the model scores them tells
+# what its other detections are worth, and how many objects it can't see.
+hidden = 0.0
+
+[rounds]
+# No further round starts by itself once so large a share of the objects has a box.
+stop_at = 0.0
 
 [validation]
 # Share of the images that no round trains on; their boxes are mined all the same.
@@ -98,6 +122,15 @@ class LabelSettings(_Section):
     """Name under which boxes are stored -> present name; empty: they are left out."""
 
 
+class CostSettings(_Section):
+    """Seconds that a reviewer needs; see `ReviewCosts`."""
+
+    image: float = Field(default=2.0, ge=0)
+    box: float = Field(default=0.7, ge=0)
+    correction: float = Field(default=2.5, gt=0)
+    drawing: float = Field(default=7.0, gt=0)
+
+
 class ReviewSettings(_Section):
     """How mined boxes reach reviewers."""
 
@@ -105,6 +138,20 @@ class ReviewSettings(_Section):
     complete_control: str = Field(default="sparsedet_complete", min_length=1)
     min_reviewed: float = Field(default=0.1, ge=0, le=1)
     """Share of the images that are up, below which the next round asks before it starts."""
+    audit: int = Field(default=20, ge=0)
+    """The most images of a round that are shown without mined boxes."""
+    budget: str = ""
+    """Ends the queue; see `parse_budget`."""
+    costs: CostSettings = CostSettings()
+
+    @field_validator("budget")
+    @classmethod
+    def _check_budget(cls, value: str) -> str:
+        try:
+            parse_budget(value) if value else None
+        except SparseDetError as error:
+            raise ValueError(str(error)) from error
+        return value
 
 
 class TrainingSettings(_Section):
@@ -131,8 +178,19 @@ class TrainingSettings(_Section):
 class MiningSettings(_Section):
     """Which detections reviewers see."""
 
-    quantile: float = Field(default=0.1, ge=0, le=1)
-    """Of the model's scores on human boxes of a class; reviewers see what scores more."""
+    target_precision: float = Field(default=0.0, ge=0, lt=1)
+    """Expected precision of all boxes that are shown together; 0: whatever saves time."""
+    hidden: float = Field(default=0.15, ge=0, le=0.5)
+    """Share of the annotations that a round's training does not see."""
+    quantile: float | None = Field(default=None, exclude=True)
+    """Of older settings; no longer used."""
+
+
+class RoundSettings(_Section):
+    """When rounds end."""
+
+    stop_at: float = Field(default=0.95, gt=0, le=1)
+    """Share of the objects that have a box, by the estimate."""
 
 
 class ValidationSettings(_Section):
@@ -165,6 +223,7 @@ class Settings(_Section):
     review: ReviewSettings = ReviewSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()
+    rounds: RoundSettings = RoundSettings()
     validation: ValidationSettings = ValidationSettings()
 
     def tool_options(self, owner: str | None = None) -> ToolOptions:

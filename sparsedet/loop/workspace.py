@@ -78,6 +78,16 @@ class RoundFolder:
         return self.root / "mined.json"
 
     @property
+    def candidates(self) -> Path:
+        """Its model's detections of every score that may show an object without a box."""
+        return self.root / "candidates.json"
+
+    @property
+    def estimate(self) -> Path:
+        """How complete the annotations were when that was last estimated."""
+        return self.root / "estimate.json"
+
+    @property
     def push(self) -> Path:
         """What was pushed for review, and where."""
         return self.root / "push.json"

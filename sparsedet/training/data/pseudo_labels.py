@@ -24,6 +24,7 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.config.sections import StagedConfig
 from sparsedet.errors import RunError
+from sparsedet.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,16 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
         raise RunError(
             f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"
         ) from error
+
+
+def write_ignored(boxes: Iterable[Box], run: RunFolder) -> None:
+    """Write the places that a run must neither learn nor punish."""
+    write_pseudo_labels(PseudoLabels((), tuple(boxes)), run.ignored)
+
+
+def read_ignored(run: RunFolder) -> tuple[Box, ...]:
+    """Read what `write_ignored` wrote; nothing where nothing was."""
+    return read_pseudo_labels(run.ignored).ignored if run.ignored.exists() else ()
 
 
 def _entries(boxes: Iterable[Box]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from sparsedet.runtime import processes
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
     PseudoLabels,
+    read_ignored,
     read_pseudo_labels,
     usable,
     where_missing,
@@ -39,8 +40,9 @@ class Steps:
     """All annotations."""
     labels: Dataset
     """Those to learn from."""
-    hidden: Sequence[Box]
-    """Those to measure on, on images that are trained on."""
+    ignored: Sequence[Box]
+    """What is neither learned nor punished: annotations to measure on, and what the run was given
+    to ignore."""
     images: Path
     callbacks: Callbacks
     validator: Validator | None
@@ -59,12 +61,12 @@ class Steps:
         """Split the annotations into those to learn from and those to measure on."""
         images = Path(info.images)
         labels, data = dataset, None
-        hidden: Sequence[Box] = ()
+        ignored: Sequence[Box] = ()
         if config.validation.eval_period > 0:
             if info.validation_images is not None:
                 data = ValidationData(read_coco(run.validation_data), Path(info.validation_images))
             elif held_out := hold_out_validation(dataset, config.validation.held_out, info.seed):
-                labels, hidden = held_out.training, held_out.hidden
+                labels, ignored = held_out.training, held_out.hidden
                 data = ValidationData(held_out.validation, images)
         # The bound is of a machine.
         cache = PixelCache(config.loader.cache_mib * 2**20 // processes.local_ranks())
@@ -74,7 +76,7 @@ class Steps:
             info.seed,
             dataset,
             labels,
-            hidden,
+            (*ignored, *read_ignored(run)),
             images,
             callbacks,
             validator=None if data is None else Validator(config, run, data, cache),
@@ -87,7 +89,7 @@ class Steps:
             self.labels,
             self.images,
             extra_labels=found.labels,
-            ignored=(*found.ignored, *self.hidden),
+            ignored=(*found.ignored, *self.ignored),
             keep_unlabelled=not self.config.loader.filter_empty_annotations,
         )
         weights = train_stage(

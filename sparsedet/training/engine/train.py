@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from sparsedet import __version__
-from sparsedet.annotations import Dataset, check_images, read_coco, write_coco
+from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
 from sparsedet.atomic_io import atomic_folder, remove_half_written, write_text
 from sparsedet.config.training_config import TrainingConfig, read_config
@@ -19,6 +20,7 @@ from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
+from sparsedet.training.data.pseudo_labels import write_ignored
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
 from sparsedet.training.engine.callbacks import Callbacks
@@ -40,6 +42,7 @@ def start_run(
     seed: int,
     device: str,
     validation: ValidationData | None = None,
+    ignored: Sequence[Box] = (),
 ) -> None:
     """Prepare a run folder: configuration, what the run is, and a copy of the training data.
 
@@ -53,6 +56,7 @@ def start_run(
         seed: of everything that is drawn.
         device: cpu or cuda.
         validation: what to measure the training on, with TEST.EVAL_PERIOD.
+        ignored: places that the training must neither learn nor punish.
 
     Raises:
         RunError: when the folder holds anything already.
@@ -77,7 +81,7 @@ def start_run(
     fetch_weights(config.node)
     config = config.with_values({"MODEL.DEVICE": device, "OUTPUT_DIR": str(run.root)})
     info = RunInfo(
-        run_id=_run_id(config, dataset, seed),
+        run_id=_run_id(config, dataset, seed, ignored),
         method=method,
         seed=seed,
         train=str(source),
@@ -91,6 +95,8 @@ def start_run(
         write_coco(dataset, prepared.training_data)
         if validation is not None:
             write_coco(validation.dataset, prepared.validation_data)
+        if ignored:
+            write_ignored(ignored, prepared)
         write_text(prepared.config, config.dump())
         prepared.write_info(info)
 
@@ -213,7 +219,9 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def _run_id(config: TrainingConfig, dataset: Dataset, seed: int) -> str:
+def _run_id(config: TrainingConfig, dataset: Dataset, seed: int, ignored: Sequence[Box]) -> str:
     """Hash what determines a run's result; where it runs and is stored does not."""
     parts: list[Any] = [config.dump_result_keys(), to_coco(dataset), seed]
+    if ignored:
+        parts.append([[box.image_id, box.category_id, *box.xyxy] for box in ignored])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""How complete a set is, what is still missing, and where to look for it."""

@@ -1,0 +1,95 @@
+"""`candidates.json`: a round's candidates in columns, and what their calibration started from."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.estimate import Ratio
+from sparsedet.completeness.expected_precision import Coefficients
+from sparsedet.errors import SparseDetError
+from sparsedet.mining.candidates import Candidates
+
+_VERSION = 1
+_TYPES = {
+    "image_ids": np.int64,
+    "category_ids": np.int64,
+    "known": np.int8,
+}
+
+
+@dataclass(frozen=True)
+class CandidateFile:
+    """What mining leaves for the estimate."""
+
+    run_id: str
+    """The run that found them."""
+    candidates: Candidates
+    hidden: int
+    """Number of annotations that the run was not trained on."""
+    earlier: Coefficients | None = None
+    """Calibration of the model before, where reviews of its boxes gave one."""
+    ratio: Ratio | None = None
+    """What earlier rounds found where they completed images, to what was expected there."""
+    audited: int = 0
+    """Images of earlier rounds' blind samples."""
+
+
+def write_candidates(content: CandidateFile, path: Path) -> None:
+    """Write `path` atomically; scores and places are rounded to what matters."""
+    columns: dict[str, Any] = {}
+    for field in fields(Candidates):
+        column = getattr(content.candidates, field.name)
+        digits = 2 if field.name == "boxes" else 5
+        rounded = column if field.name in _TYPES else np.round(column, digits)
+        columns[field.name] = rounded.tolist()
+    earlier = content.earlier
+    write_json(
+        path,
+        {
+            "version": _VERSION,
+            "run_id": content.run_id,
+            "hidden": content.hidden,
+            "audited": content.audited,
+            "earlier": None
+            if earlier is None
+            else {field.name: getattr(earlier, field.name).tolist() for field in fields(earlier)},
+            "ratio": None if content.ratio is None else [content.ratio.shape, content.ratio.rate],
+            "candidates": columns,
+        },
+    )
+
+
+def read_candidates(path: Path) -> CandidateFile:
+    """Read what `write_candidates` wrote.
+
+    Raises:
+        SparseDetError: when the file is broken.
+    """
+    content = read_json(path)
+    try:
+        columns = {
+            field.name: np.array(
+                content["candidates"][field.name], dtype=_TYPES.get(field.name, np.float64)
+            )
+            for field in fields(Candidates)
+        }
+        columns["boxes"] = columns["boxes"].reshape(-1, 4)
+        earlier, ratio = content["earlier"], content["ratio"]
+        return CandidateFile(
+            run_id=str(content["run_id"]),
+            candidates=Candidates(**columns),
+            hidden=int(content["hidden"]),
+            earlier=None
+            if earlier is None
+            else Coefficients(**{name: np.array(values) for name, values in earlier.items()}),
+            ratio=None if ratio is None else Ratio(*map(float, ratio)),
+            audited=int(content["audited"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SparseDetError(
+            f"{path}: unexpected content ({error!r}); remove it, and the next `sparsedet round` "
+            "mines again"
+        ) from error

@@ -1,0 +1,77 @@
+"""What a review costs in seconds, and what reviewers' own times say of it.
+
+By default drawing a box takes 7 s, as by extreme clicking (Papadopoulos et al., "Extreme clicking
+for efficient object annotation", ICCV 2017); looking at one, or deleting it, takes much less.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from sparsedet.ledger import ReviewWork
+
+_BREAK = 5.0
+"""A review that took this many times as long as expected, and `_PAUSE` more, had a break in it."""
+_PAUSE = 60.0
+_PRIOR_SPREAD = 0.5
+"""Standard deviation of each cost around the configured one, as a share of it ..."""
+_TIME_SPREAD = 0.6
+"""... and of a review's time around what its work should take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCosts:
+    """Seconds of a reviewer."""
+
+    image: float = 2.0
+    """To open an image and look around."""
+    box: float = 0.7
+    """To look at a mined box."""
+    correction: float = 2.5
+    """To delete or correct a box."""
+    drawing: float = 7.0
+    """To draw a box."""
+
+    def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
+        """Return the time of one image with so many mined boxes, corrections and drawn boxes."""
+        return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
+
+    @property
+    def break_even(self) -> float:
+        """The expected precision from which on showing a box saves time.
+
+        A right one saves its drawing, a wrong one costs its deletion, and each is looked at.
+        """
+        return min((self.box + self.correction) / (self.correction + self.drawing), 1.0)
+
+
+def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> ReviewCosts:
+    """Return what reviews cost by their times, drawn towards the configured costs.
+
+    Non-negative least squares on the reviews' times, each weighted by what it should take, with one
+    more observation for each configured cost: few reviews change little.
+
+    Args:
+        work: submitted reviews; those without a time, or with a break in them, are left out.
+        configured: the costs before any review.
+    """
+    prior = np.array(astuple(configured))
+    rows: list[tuple[float, ...]] = []
+    times: list[float] = []
+    for review in work:
+        row = (1.0, float(review.shown), float(review.corrected), float(review.drawn))
+        expected = float(np.dot(row, prior))
+        if not review.seconds or review.seconds > _BREAK * expected + _PAUSE:
+            continue
+        spread = _TIME_SPREAD * max(expected, 1.0)
+        rows.append(tuple(value / spread for value in row))
+        times.append(review.seconds / spread)
+    if not rows:
+        return configured
+    spreads = np.maximum(prior, 0.1) * _PRIOR_SPREAD
+    design = np.vstack([np.array(rows), np.diag(1 / spreads)])
+    wanted = np.concatenate([times, prior / spreads])
+    found, _ = nnls(design, wanted)
+    return ReviewCosts(*(float(value) for value in found))

@@ -1,0 +1,125 @@
+"""What reviews say of candidates, and what they found on images that are complete now."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
+from sparsedet.completeness.expected_precision import Judged
+from sparsedet.mining.candidates import Candidates
+
+
+@dataclass(frozen=True)
+class Found:
+    """What reviewers found on an image that they completed."""
+
+    image_id: int
+    objects: int
+    """Boxes that it has got since the candidates were found."""
+    among_candidates: int
+    """Those of them that a candidate shows, of whatever class and score."""
+    audit: bool
+    """It was drawn at random, and its mined boxes were not shown."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What reviews say of candidates."""
+
+    judged: Judged
+    found: tuple[Found, ...]
+    """Of every image that was completed since."""
+    open: NDArray[np.bool_]
+    """Shape (N,): which candidates may still be missing."""
+    drawn: Mapping[int, int]
+    """Image id -> boxes that no candidate shows, on images that are not complete."""
+
+
+def read_evidence(
+    before: Dataset,
+    now: Dataset,
+    candidates: Candidates,
+    outcomes: Mapping[int, bool | None],
+    audit: Collection[int],
+) -> Evidence:
+    """Compare candidates with what their images hold after reviews.
+
+    On an image that was completed since, every candidate is right or wrong. On others those are
+    that reviewers judged.
+
+    Args:
+        before: what was known when the candidates were found.
+        now: the same images, with what reviewers said since; ids are those of `before`.
+        candidates: those on no hidden annotation.
+        outcomes: index of a candidate that reviewers were shown -> whether they kept it as it was
+            mined; None: they left it undecided.
+        audit: ids of the images of the blind sample.
+    """
+    completed = {
+        image.id
+        for image in now.images
+        if image.exhaustive
+        and image.id in before.image_by_id
+        and not before.image_by_id[image.id].exhaustive
+    }
+    gone = {image.id for image in before.images} - now.image_by_id.keys()
+    known = {_place(box) for box in before.boxes}
+    new: dict[int, list[Box]] = {}
+    for box in now.boxes:
+        if not box.iscrowd and _place(box) not in known:
+            new.setdefault(box.image_id, []).append(box)
+    rows: dict[int, list[int]] = {}
+    for row, image_id in enumerate(candidates.image_ids.tolist()):
+        rows.setdefault(image_id, []).append(row)
+    # -1: unknown, 0: wrong, 1: right.
+    verdicts = np.full(len(candidates), -1, dtype=np.int8)
+    is_open = np.ones(len(candidates), dtype=bool)
+    found: list[Found] = []
+    drawn: dict[int, int] = {}
+    for image_id in rows.keys() | new.keys() | completed:
+        own = np.array(rows.get(image_id, []), dtype=np.int64)
+        boxes = new.get(image_id, [])
+        right, covered, located = _compare(candidates, own, boxes)
+        if image_id in completed:
+            verdicts[own] = right
+            found.append(Found(image_id, len(boxes), located, image_id in audit))
+            is_open[own] = False
+        else:
+            drawn[image_id] = len(boxes) - located
+            is_open[own] &= ~covered
+        if image_id in gone:
+            is_open[own] = False
+    for row, kept in outcomes.items():
+        verdicts[row] = -1 if kept is None else int(kept)
+        if kept is False:
+            is_open[row] = False
+    decided = verdicts >= 0
+    judged = Judged(candidates.select(decided), verdicts[decided] == 1)
+    return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn)
+
+
+def _compare(
+    candidates: Candidates, rows: NDArray[np.int64], boxes: list[Box]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
+    """Compare an image's candidates with its new boxes.
+
+    Returns:
+        Which candidates show a box of their class, one to one, the surest first; which overlap any
+        box; and how many boxes a candidate of any class shows.
+    """
+    if not len(rows) or not boxes:
+        nothing = np.zeros(len(rows), dtype=bool)
+        return nothing, nothing, 0
+    overlap = iou_matrix(candidates.boxes[rows], [box.xyxy for box in boxes])
+    classes = np.array([box.category_id for box in boxes])
+    alike = candidates.category_ids[rows][:, None] == classes
+    right = match(overlap * alike, SAME_OBJECT_IOU) >= 0
+    located = int((match(overlap, SAME_OBJECT_IOU) >= 0).sum())
+    return right, np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1)), located
+
+
+def _place(box: Box) -> tuple[int, int, tuple[float, ...]]:
+    return box.image_id, box.category_id, tuple(round(value, 1) for value in box.xyxy)

@@ -1,0 +1,138 @@
+"""How many objects without a box are expected on each image.
+
+Three parts make it: candidates of every score, by the chance that they show an object; objects that
+the model can't see, shared out where objects are; and, on an image without any annotation, what
+images like it hold, since in most sets nearly every image shows something.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sparsedet.annotations import Dataset
+from sparsedet.completeness.expected_precision import ExpectedPrecision
+from sparsedet.mining.candidates import Candidates
+
+_MOST_LABELLED = 0.98
+"""The share of labelled objects is at most this: else no image could be without annotation."""
+_LITTLE = 1e-3
+"""Weight of a box in what classes missing objects have, next to that of a sure candidate."""
+
+
+@dataclass(frozen=True)
+class ExpectedMissing:
+    """Expected numbers of objects without a box, on images that nobody marked as complete."""
+
+    seen: Mapping[int, float]
+    """Image id -> number of those among the candidates."""
+    unseen: Mapping[int, float]
+    """Image id -> number of the others."""
+
+    @cached_property
+    def by_image(self) -> Mapping[int, float]:
+        """Image id -> number."""
+        return {id: seen + self.unseen[id] for id, seen in self.seen.items()}
+
+    @property
+    def total(self) -> float:
+        """On all images."""
+        return sum(self.by_image.values())
+
+
+def expected_missing(
+    dataset: Dataset, candidates: Candidates, fitted: ExpectedPrecision
+) -> ExpectedMissing:
+    """Return what is expected on every image that is not complete.
+
+    Args:
+        dataset: what is known of the images.
+        candidates: those that may still be missing.
+        fitted: calibrated on them.
+    """
+    open_images = [image.id for image in dataset.images if not image.exhaustive]
+    boxes = {id: sum(not box.iscrowd for box in dataset.boxes_by_image[id]) for id in open_images}
+    seen = dict.fromkeys(open_images, 0.0)
+    nothing = dict.fromkeys(open_images, 1.0)
+    chances = fitted.of_object(candidates).tolist()
+    for image_id, chance in zip(candidates.image_ids.tolist(), chances, strict=True):
+        if image_id in seen:
+            seen[image_id] += chance
+            nothing[image_id] *= 1 - chance
+    missing = sum(seen.values()) / fitted.seen
+    objects = {id: boxes[id] + seen[id] for id in open_images}
+    unseen = missing * (1 - fitted.seen) / max(sum(objects.values()), 1e-9)
+    bare = _Unannotated.of(boxes, seen, missing)
+    return ExpectedMissing(
+        seen,
+        {
+            id: unseen * objects[id]
+            + (0.0 if boxes[id] else bare.expected(nothing[id], fitted.seen))
+            for id in open_images
+        },
+    )
+
+
+def by_class(
+    dataset: Dataset, candidates: Candidates, fitted: ExpectedPrecision, total: float
+) -> dict[int, float]:
+    """Share a number of missing objects out over the classes: category id -> number.
+
+    As candidates are; where these are few, as boxes are.
+    """
+    weights = dict.fromkeys((category.id for category in dataset.categories), _LITTLE)
+    for box in dataset.boxes:
+        if not box.iscrowd:
+            weights[box.category_id] += _LITTLE
+    chances = fitted.of_object(candidates).tolist()
+    for category_id, chance in zip(candidates.category_ids.tolist(), chances, strict=True):
+        weights[category_id] += chance
+    whole = sum(weights.values())
+    return {id: total * weight / whole for id, weight in weights.items()}
+
+
+@dataclass(frozen=True)
+class _Unannotated:
+    """What images without any annotation hold, by what the annotated ones hold."""
+
+    share: float
+    """Of them, those that show an object."""
+    objects: float
+    """On each of these."""
+
+    @classmethod
+    def of(
+        cls,
+        boxes: Mapping[int, int],
+        seen: Mapping[int, float],
+        missing: float,
+    ) -> "_Unannotated":
+        """Return it for labels that are missing at random.
+
+        An image with k objects stays without annotation with probability (1 - c)^k, where c is the
+        share of the objects that have one.
+        """
+        annotated = [id for id, count in boxes.items() if count]
+        bare = len(boxes) - len(annotated)
+        if not annotated or not bare:
+            return cls(0.0, 0.0)
+        labels = sum(boxes.values())
+        labelled = min(labels / max(labels + missing, 1e-9), _MOST_LABELLED)
+        objects = np.array([boxes[id] + seen[id] for id in annotated])
+        overlooked = (1 - labelled) ** objects
+        weights = overlooked / np.maximum(1 - overlooked, 1e-9)
+        return cls(
+            share=float(min(weights.sum() / bare, 1.0)),
+            objects=float((weights * objects).sum() / max(weights.sum(), 1e-9)),
+        )
+
+    def expected(self, nothing: float, seen: float) -> float:
+        """Return how many objects are on such an image where the model sees none of them.
+
+        Args:
+            nothing: the chance that no candidate on it shows an object.
+            seen: the share of objects that are among the candidates.
+        """
+        unseen = self.share * (1 - seen) ** self.objects
+        return float(nothing * self.objects * unseen / max(unseen + 1 - self.share, 1e-9))

@@ -1,0 +1,226 @@
+"""Proposals: which candidates reviewers are shown.
+
+By default those that save more time than they cost: one that is right spares its drawing, one that
+is wrong has to be deleted, and each is looked at. So most are right, but far from all. In studies
+with annotators, suggestions of high recall were quicker to work with, and found more, than precise
+ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations.mined_boxes import MinedBox, region_id
+from sparsedet.completeness.expected_precision import (
+    Coefficients,
+    ExpectedPrecision,
+    fit_expected_precision,
+)
+from sparsedet.config.training_config import TrainingConfig
+from sparsedet.mining.calibrate import NEVER, scored_boxes, thresholds
+from sparsedet.mining.candidates import SAME_DETECTION_IOU, Candidates, find_candidates
+from sparsedet.mining.detect import Detections, OnImage, detect_all
+from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.run_folder import RunFolder, class_ids
+
+LEAST_SCORE = 0.02
+"""Detections of lower scores are no candidates."""
+_MOST_DETECTIONS = 200
+"""Detections per image, overlapping ones of a class among them."""
+_WORTH_COUNTING = 0.05
+"""Candidates of a lower expected precision are not counted as held back."""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What reviewers are shown of a model's candidates, and what is held back."""
+
+    candidates: Candidates
+    """All of them, those on hidden annotations too."""
+    fitted: ExpectedPrecision
+    mined: tuple[MinedBox, ...]
+    """To be shown, image by image, the surest first."""
+    limit: float
+    """The least expected precision of a box that is shown."""
+    held_back: Mapping[int, int]
+    """Category id -> candidates that are not shown."""
+    held_back_right: Mapping[int, float]
+    """Category id -> how many of these are expected to be right."""
+
+
+def detection_config(config: TrainingConfig) -> TrainingConfig:
+    """Return a run's configuration for finding candidates: low scores, overlapping objects."""
+    return config.with_values(
+        {
+            "MODEL.ROI_HEADS.SCORE_THRESH_TEST": LEAST_SCORE,
+            "MODEL.ROI_HEADS.NMS_THRESH_TEST": SAME_DETECTION_IOU,
+            "TEST.DETECTIONS_PER_IMAGE": _MOST_DETECTIONS,
+        }
+    )
+
+
+def hidden_from(dataset: Dataset, trained: Dataset) -> frozenset[int]:
+    """Return the ids of the annotations that a run was not trained on.
+
+    Images are compared by file name, classes by name, places to a tenth of a pixel.
+
+    Args:
+        dataset: annotations of now.
+        trained: annotations that the run was given.
+    """
+    given = {_key(trained, index) for index in range(len(trained.boxes))}
+    return frozenset(
+        box.id
+        for index, box in enumerate(dataset.boxes)
+        if not box.iscrowd and _key(dataset, index) not in given
+    )
+
+
+def mine_proposals(
+    run: RunFolder,
+    config: TrainingConfig,
+    dataset: Dataset,
+    images: Path,
+    *,
+    device: str,
+    break_even: float,
+    target_precision: float | None = None,
+    earlier: Coefficients | None = None,
+    on_image: OnImage = lambda done, total: None,
+) -> Proposals:
+    """Detect with a run's finished model, and choose what reviewers are shown.
+
+    Annotations that the run was not trained on calibrate it.
+
+    Args:
+        run: the run.
+        config: its configuration.
+        dataset: the images, and what is known of them.
+        images: the folder of their files.
+        device: cpu or cuda.
+        break_even: see `propose`.
+        target_precision: see `propose`.
+        earlier: see `propose`.
+        on_image: called after every image.
+    """
+    info = run.info()
+    config = detection_config(config.with_values({"MODEL.DEVICE": device}))
+    model = build_for_inference(config.node, run.finished_model(), device)
+    detections = detect_all(
+        model, config, dataset.images, images, class_ids(info, dataset), on_image
+    )
+    limits = thresholds(scored_boxes(detections, dataset), dataset.categories, config.mining)
+    return propose(
+        detections,
+        dataset,
+        hidden=hidden_from(dataset, read_coco(run.training_data)),
+        run_id=info.run_id,
+        sure_scores=limits.sure,
+        break_even=break_even,
+        target_precision=target_precision,
+        earlier=earlier,
+    )
+
+
+def propose(
+    detections: Sequence[Detections],
+    dataset: Dataset,
+    *,
+    hidden: frozenset[int],
+    run_id: str,
+    sure_scores: Mapping[int, float],
+    break_even: float,
+    target_precision: float | None = None,
+    earlier: Coefficients | None = None,
+) -> Proposals:
+    """Choose what reviewers are shown of a model's detections.
+
+    Args:
+        detections: found with `detection_config`.
+        dataset: what is known of the images.
+        hidden: ids of the annotations that the model was not trained on.
+        run_id: of the run that mines.
+        sure_scores: category id -> low quantile of the scores of annotated objects; goes with the
+            boxes.
+        break_even: the least expected precision of a box that saves time.
+        target_precision: show as many boxes as can be for this expected precision of them all,
+            instead.
+        earlier: calibration of the model before.
+    """
+    candidates = find_candidates(detections, dataset, hidden)
+    fitted = fit_expected_precision(
+        candidates,
+        [category.id for category in dataset.categories],
+        hidden=len(hidden),
+        earlier=earlier,
+    )
+    unknown = candidates.unknown
+    chances = fitted.of(unknown)
+    limit = break_even if target_precision is None else limit_for(chances, target_precision)
+    shown = chances >= limit
+    worth = ~shown & (chances >= _WORTH_COUNTING)
+    held = {
+        category.id: worth & (unknown.category_ids == category.id)
+        for category in dataset.categories
+    }
+    return Proposals(
+        candidates,
+        fitted,
+        _mined(unknown.select(shown), chances[shown], dataset, run_id, sure_scores),
+        limit,
+        {id: int(chosen.sum()) for id, chosen in held.items()},
+        {id: float(chances[chosen].sum()) for id, chosen in held.items()},
+    )
+
+
+def limit_for(chances: NDArray[np.float64], target: float) -> float:
+    """Return the least expected precision with which boxes together reach a target; above 1: none.
+
+    Args:
+        chances: expected precision of each, shape (N,).
+        target: wanted expected precision of all that reach the limit, 0 to 1.
+    """
+    ordered = np.sort(chances)[::-1]
+    means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+    reached = np.flatnonzero(means >= target)
+    return float(ordered[reached[-1]]) if len(reached) else NEVER
+
+
+def _mined(
+    shown: Candidates,
+    chances: NDArray[np.float64],
+    dataset: Dataset,
+    run_id: str,
+    sure_scores: Mapping[int, float],
+) -> tuple[MinedBox, ...]:
+    boxes = []
+    for row, (image_id, category_id) in enumerate(
+        zip(shown.image_ids.tolist(), shown.category_ids.tolist(), strict=True)
+    ):
+        left, top, right, bottom = shown.boxes[row].tolist()
+        name = dataset.image_by_id[image_id].file_name
+        boxes.append(
+            MinedBox(
+                region_id=region_id(run_id, name, category_id, (left, top, right, bottom)),
+                image_id=image_id,
+                category_id=category_id,
+                xyxy=(left, top, right, bottom),
+                score=float(shown.scores[row]),
+                threshold=sure_scores[category_id],
+                expected_precision=float(chances[row]),
+            )
+        )
+    return tuple(boxes)
+
+
+def _key(dataset: Dataset, index: int) -> tuple[str, str, tuple[float, ...]]:
+    box = dataset.boxes[index]
+    return (
+        dataset.image_by_id[box.image_id].file_name,
+        dataset.category_by_id[box.category_id].name,
+        tuple(round(value, 1) for value in box.xyxy),
+    )

@@ -1,0 +1,135 @@
+"""The queue: which images people open next, and in which order.
+
+What is found per second of review decides, not how sure a box is: an image without any mined box
+may hold more than one with a sure box. A few images of the queue are drawn at random and shown
+without mined boxes, as the sample that `estimate` rests on; their places in it are random, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparsedet.annotations import Image
+from sparsedet.completeness.budget import Budget
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.ledger import QueueEntry
+from sparsedet.seeds import stable_rank
+
+_AUDIT_STREAM = "audit"
+_PLACE_STREAM = "audit-place"
+ENOUGH_AUDITED = 25.0
+"""An audit ends early once its images should show so many missing objects: their number is what
+makes an estimate sharp, and each of them has to be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is expected of an image that nobody marked as complete."""
+
+    image: Image
+    missing: float
+    """Expected number of objects without a box."""
+    shown: tuple[float, ...] = ()
+    """Expected precision of each mined box that reviewers would see."""
+
+    def seconds(self, costs: ReviewCosts) -> float:
+        """Return the expected time of its review, in which every object gets a box."""
+        right = sum(self.shown)
+        drawn = max(self.missing - right, 0.0)
+        return costs.seconds(len(self.shown), len(self.shown) - right, drawn)
+
+    def blind_seconds(self, costs: ReviewCosts) -> float:
+        """Return the expected time of its review without mined boxes."""
+        return costs.seconds(0, 0, self.missing)
+
+    def rate(self, costs: ReviewCosts) -> float:
+        """Return how many missing objects get a box per second of review."""
+        return self.missing / max(self.seconds(costs), 1e-9)
+
+
+def draw_audit(outlooks: Sequence[Outlook], count: int, *, seed: int, round: int) -> frozenset[int]:
+    """Return the ids of a random sample of images, whatever is expected of each.
+
+    Args:
+        outlooks: of every image that is not complete.
+        count: the most images to draw.
+        seed: with `round` and the images' names it decides.
+        round: number of the round.
+    """
+    ranked = sorted(
+        outlooks,
+        key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.file_name, round),
+    )
+    drawn: set[int] = set()
+    expected = 0.0
+    for outlook in ranked[:count]:
+        if expected >= ENOUGH_AUDITED:
+            break
+        drawn.add(outlook.image.id)
+        # What this image holds must not decide whether it is drawn itself.
+        expected += outlook.missing
+    return frozenset(drawn)
+
+
+def plan_queue(
+    outlooks: Sequence[Outlook],
+    costs: ReviewCosts,
+    *,
+    audit: frozenset[int] = frozenset(),
+    budget: Budget | None = None,
+    leave: float = 0.0,
+    seed: int = 1,
+) -> list[QueueEntry]:
+    """Return the images to open, best first.
+
+    Args:
+        outlooks: of every image that is not complete.
+        costs: of a review.
+        audit: ids of the images to show without mined boxes.
+        budget: ends the queue; None: no limit.
+        leave: the queue ends where so many missing objects are expected on the images after it.
+        seed: of the places of audit images.
+    """
+    ordered = sorted(
+        (outlook for outlook in outlooks if outlook.image.id not in audit),
+        key=lambda outlook: (-outlook.rate(costs), outlook.image.file_name),
+    )
+    left = sum(outlook.missing for outlook in ordered)
+    entries: list[QueueEntry] = []
+    spent = sum(o.blind_seconds(costs) for o in outlooks if o.image.id in audit)
+    opened = len(audit)
+    for outlook in ordered:
+        seconds = outlook.seconds(costs)
+        if left <= leave and not outlook.shown:
+            continue
+        if budget is not None and not budget.allows(spent + seconds, opened + 1):
+            break
+        spent, opened, left = spent + seconds, opened + 1, left - outlook.missing
+        entries.append(
+            QueueEntry(
+                outlook.image.id,
+                expected=outlook.missing,
+                boxes=len(outlook.shown),
+                seconds=seconds,
+            )
+        )
+    return _with_audit(entries, [o for o in outlooks if o.image.id in audit], costs, seed)
+
+
+def _with_audit(
+    entries: list[QueueEntry], audited: Sequence[Outlook], costs: ReviewCosts, seed: int
+) -> list[QueueEntry]:
+    """Return the queue with the audit images at random places."""
+    places = {
+        outlook.image.id: stable_rank(seed, _PLACE_STREAM, outlook.image.file_name, 0)
+        for outlook in audited
+    }
+    queue = list(entries)
+    for outlook in sorted(audited, key=lambda outlook: places[outlook.image.id]):
+        entry = QueueEntry(
+            outlook.image.id,
+            audit=True,
+            expected=outlook.missing,
+            seconds=outlook.blind_seconds(costs),
+        )
+        queue.insert(places[outlook.image.id] % (len(queue) + 1), entry)
+    return queue

@@ -1,0 +1,105 @@
+"""The mining of a round: candidates, what they are worth, and the boxes that people are shown."""
+
+from contextlib import closing
+
+from sparsedet import __version__
+from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations.mined_boxes import write_mined
+from sparsedet.completeness.assessment import Assessment
+from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
+from sparsedet.completeness.proposals import Proposals, mine_proposals
+from sparsedet.config.training_config import read_config
+from sparsedet.ledger import Ledger, as_mined
+from sparsedet.loop.reviews import Say
+from sparsedet.loop.settings import Settings
+from sparsedet.loop.standing import assess_round, review_costs
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.mining.mine import without_pending
+from sparsedet.tool import Progress
+
+
+def mine_round(
+    workspace: Workspace,
+    folder: RoundFolder,
+    settings: Settings,
+    *,
+    device: str,
+    say: Say,
+    progress: Progress,
+) -> None:
+    """Mine by a round's model; writes `candidates.json`, then `mined.json`.
+
+    Args:
+        workspace: holds the images and the ledger.
+        folder: of the round, whose training has finished.
+        settings: of the workspace.
+        device: cpu or cuda.
+        say: receives messages for people.
+        progress: called after every image.
+    """
+    dataset = read_coco(folder.annotations)
+    with closing(Ledger(workspace.ledger)) as ledger:
+        previous = _previous(workspace, folder, dataset, settings, ledger)
+        costs = review_costs(settings, ledger)
+        # What reviewers have seen on these objects, and the annotations lack all the same.
+        seen = [box for box in ledger.boxes() if box.is_reviewed and box.outcome != "rejected"]
+        known = as_mined(seen, dataset)
+    found = mine_proposals(
+        folder.run,
+        read_config(folder.run.config),
+        dataset,
+        workspace.images,
+        device=device,
+        break_even=costs.break_even,
+        target_precision=settings.mining.target_precision or None,
+        earlier=previous.earlier if previous else None,
+        on_image=lambda done, total: progress("mining", done, total),
+    )
+    info = folder.run.info()
+    write_candidates(
+        CandidateFile(
+            run_id=info.run_id,
+            candidates=found.candidates,
+            hidden=found.fitted.hidden,
+            earlier=previous.earlier if previous else None,
+            ratio=previous.carried_ratio if previous else None,
+            audited=previous.audited if previous else 0,
+        ),
+        folder.candidates,
+    )
+    new = without_pending(found.mined, known)
+    meta = {
+        "run": str(folder.run.root),
+        "run_id": info.run_id,
+        "seed": info.seed,
+        **proposals_meta(found, dataset),
+        "version": __version__,
+    }
+    write_mined(new, meta, folder.mined)
+    say(f"mined {len(new)} boxes that no annotation explains; {held_back_line(found)}")
+
+
+def proposals_meta(found: Proposals, dataset: Dataset) -> dict[str, object]:
+    """Return what `mined.meta.json` says of a choice of boxes, by class name."""
+    names = {category.id: category.name for category in dataset.categories}
+    return {
+        "limit": round(found.limit, 4),
+        "held_back": {names[id]: count for id, count in found.held_back.items()},
+        "hidden_annotations": found.fitted.hidden,
+    }
+
+
+def held_back_line(found: Proposals) -> str:
+    """Return how many candidates are not shown, for people."""
+    count, right = sum(found.held_back.values()), sum(found.held_back_right.values())
+    return (
+        f"each has an expected precision of {found.limit:.2f} or more; {count} less likely ones "
+        f"are held back, of which about {right:.0f} are right"
+    )
+
+
+def _previous(
+    workspace: Workspace, folder: RoundFolder, dataset: Dataset, settings: Settings, ledger: Ledger
+) -> Assessment | None:
+    before = workspace.round(folder.number - 1)
+    return assess_round(before, dataset, settings, ledger) if before.candidates.exists() else None

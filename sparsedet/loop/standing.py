@@ -1,0 +1,202 @@
+"""Where a workspace stands: the estimate of what its annotations lack, from files and the ledger.
+
+Nothing is asked of the annotation tool: the annotations of the newest pull, with the reviews that
+the ledger holds, are what is known.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+
+from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.annotations.mined_boxes import region_id
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.assessment import Assessment, assess
+from sparsedet.completeness.candidate_file import CandidateFile, read_candidates
+from sparsedet.completeness.costs import ReviewCosts, estimated_costs
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger
+from sparsedet.loop.feedback import with_feedback
+from sparsedet.loop.settings import Settings
+from sparsedet.loop.workspace import RoundFolder, Workspace
+
+_DOUBT = 0.2
+"""A place is ignored in training from this chance of an object on. Calling one background that is
+none costs little, and there are many; calling an object background teaches the model to miss it."""
+
+
+def standing(workspace: Workspace, settings: Settings, ledger: Ledger) -> Assessment | None:
+    """Return where a workspace stands now; None before its first round has mined.
+
+    The estimate is written into the folder of the newest round that has mined.
+    """
+    mined = [folder for folder in workspace.all_rounds() if folder.candidates.exists()]
+    if not mined:
+        return None
+    folder = mined[-1]
+    found = assess_round(folder, _present(workspace, settings, ledger), settings, ledger)
+    images, seconds = found.until(settings.rounds.stop_at, review_costs(settings, ledger))
+    write_json(
+        folder.estimate,
+        {
+            **asdict(found.completeness),
+            "share": found.completeness.share,
+            "low": found.completeness.low,
+            "high": found.completeness.high,
+            "stop_at": settings.rounds.stop_at,
+            "images_to_stop": images,
+            "seconds_to_stop": seconds,
+            "text": described(found, settings, images, seconds),
+        },
+        indent=1,
+    )
+    return found
+
+
+def described(found: Assessment, settings: Settings, images: int, seconds: float) -> str:
+    """Return an estimate in words, with what it takes to reach `rounds.stop_at`."""
+    text, goal = found.completeness.sentence(), settings.rounds.stop_at
+    if found.completeness.share < goal:
+        minutes = max(round(seconds / 60), 1)
+        text += (
+            f"; for {goal:.0%} some {images} {'image' if images == 1 else 'images'}, {minutes} "
+            f"{'minute' if minutes == 1 else 'minutes'} of review"
+        )
+    return text
+
+
+def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
+    """Return what reviews cost, by the settings and the times of the reviews so far."""
+    configured = ReviewCosts(**settings.review.costs.model_dump())
+    return estimated_costs(ledger.review_work(), configured)
+
+
+def assess_round(
+    folder: RoundFolder, now: Dataset, settings: Settings, ledger: Ledger
+) -> Assessment:
+    """Return where annotations stand by the candidates of a round.
+
+    Args:
+        folder: of the round, which has mined.
+        now: the annotations of now.
+        settings: of the workspace.
+        ledger: with the reviews.
+    """
+    content, before = read_candidates(folder.candidates), read_coco(folder.annotations)
+    present = with_ids_of(before, now)
+    audit = {
+        row.image_tool_id
+        for push in ledger.pushes()
+        if push.round == folder.number
+        for row in ledger.queued(push)
+        if row.audit
+    }
+    return assess(
+        content,
+        before,
+        present,
+        outcomes=_outcomes(content, before, ledger),
+        audit={image.id for image in before.images if image.tool_id in audit},
+        limit=_limit(folder, settings, ledger),
+    )
+
+
+def doubtful(found: Assessment, before: Dataset, now: Dataset) -> tuple[Box, ...]:
+    """Return where an object may be that nobody judged, as boxes of the images of `now`.
+
+    Args:
+        found: where the annotations stand.
+        before: the images that its candidates name.
+        now: the images of the next training; those that it lacks are left out.
+    """
+    candidates = found.candidates
+    candidates = candidates.select(found.fitted.of_object(candidates) >= _DOUBT)
+    ids = {
+        image.tool_id or image.file_name: image.id for image in now.images if not image.exhaustive
+    }
+    keys = {image.id: image.tool_id or image.file_name for image in before.images}
+    names = {category.id: category.name for category in before.categories}
+    categories = {category.name: category.id for category in now.categories}
+    return tuple(
+        Box(0, ids[keys[image_id]], categories[names[category_id]], (left, top, right, bottom))
+        for image_id, category_id, (left, top, right, bottom) in zip(
+            candidates.image_ids.tolist(),
+            candidates.category_ids.tolist(),
+            candidates.boxes.tolist(),
+            strict=True,
+        )
+        if keys[image_id] in ids and names[category_id] in categories
+    )
+
+
+def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
+    """Return `now` with the image and category ids of `before`.
+
+    Images that only `now` has get ids of their own. Boxes of classes that only it has are left out.
+    """
+    images = {image.tool_id or image.file_name: image.id for image in before.images}
+    names = {category.name: category.id for category in before.categories}
+    fresh = iter(range(max(images.values(), default=0) + 1, 2**62))
+    keys = {image.id: image.tool_id or image.file_name for image in now.images}
+    image_ids = {id: images[key] if key in images else next(fresh) for id, key in keys.items()}
+    category_ids = {c.id: names[c.name] for c in now.categories if c.name in names}
+
+    def present(boxes: Iterable[Box]) -> tuple[Box, ...]:
+        return tuple(
+            replace(
+                box, image_id=image_ids[box.image_id], category_id=category_ids[box.category_id]
+            )
+            for box in boxes
+            if box.category_id in category_ids
+        )
+
+    return replace(
+        now,
+        images=tuple(replace(image, id=image_ids[image.id]) for image in now.images),
+        boxes=present(now.boxes),
+        verified_negatives=present(now.verified_negatives),
+        categories=before.categories,
+    )
+
+
+def _present(workspace: Workspace, settings: Settings, ledger: Ledger) -> Dataset:
+    """Return the annotations of the newest pull with all reviews that the ledger holds."""
+    pulled = read_coco(workspace.annotations)
+    reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
+    return with_feedback(pulled, ledger.boxes(), reviewed, settings.source.annotations).dataset
+
+
+def _outcomes(
+    content: CandidateFile, dataset: Dataset, ledger: Ledger
+) -> Mapping[int, bool | None]:
+    """Return what reviewers made of candidates that they were shown, by index."""
+    said = {
+        box.region_id: (box.outcome != "rejected" if box.is_judged else None)
+        for box in ledger.boxes()
+        if box.is_reviewed
+    }
+    if not said:
+        return {}
+    unknown = content.candidates.unknown
+    names = {image.id: image.file_name for image in dataset.images}
+    outcomes: dict[int, bool | None] = {}
+    for row, (image_id, category_id, xyxy) in enumerate(
+        zip(
+            unknown.image_ids.tolist(),
+            unknown.category_ids.tolist(),
+            unknown.boxes.tolist(),
+            strict=True,
+        )
+    ):
+        id = region_id(content.run_id, names[image_id], category_id, tuple(xyxy))
+        if id in said:
+            outcomes[row] = said[id]
+    return outcomes
+
+
+def _limit(folder: RoundFolder, settings: Settings, ledger: Ledger) -> float:
+    """Return the least expected precision of the boxes that a round showed."""
+    meta = folder.mined.with_suffix(".meta.json")
+    try:
+        return float(read_json(meta)["limit"])
+    except (SparseDetError, KeyError, TypeError, ValueError):
+        return review_costs(settings, ledger).break_even

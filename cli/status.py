@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
     from sparsedet.loop.status import WorkspaceStatus
 
+_FIGURES = ("mined", *OUTCOMES, "precision %", "drawn")
+
 
 def status(
     folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder.")] = Path(),
@@ -56,7 +58,7 @@ def status(
         return
     table(
         f"Rounds in {folder}",
-        ("round", "annotations", "mined", *OUTCOMES, "precision %", "review time", "AP50"),
+        ("round", "annotations", *_FIGURES, "review time", "AP50"),
         _round_rows(found),
     )
     for entry in found.rounds:
@@ -65,10 +67,10 @@ def status(
                 f"round {entry.round} is not finished (next step: {entry.next_step}); "
                 f"{command('round', folder)} resumes it"
             )
-    if found.outcomes.total:
+    if found.outcomes.by_category:
         table(
-            "Mined boxes by class",
-            ("class", "mined", *OUTCOMES, "precision %"),
+            "Boxes by class",
+            ("class", *_FIGURES),
             [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
         )
     if found.reviewers:
@@ -118,9 +120,9 @@ def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
 
 
 def _figures(counts: "OutcomeCounts") -> tuple[object, ...]:
-    """Return the cells: mined, each outcome, precision in percent."""
+    """Return the cells of `_FIGURES`; precision is in percent."""
     outcomes = (getattr(counts, name) for name in OUTCOMES)
-    return counts.total, *outcomes, _percent(counts.precision)
+    return counts.total, *outcomes, _percent(counts.precision), counts.drawn
 
 
 def _percent(share: float | None) -> str:
@@ -166,4 +168,9 @@ def _outcomes_json(counts: "OutcomeCounts") -> dict[str, Any]:
 
 def _flat(counts: "OutcomeCounts") -> dict[str, Any]:
     outcomes: dict[str, int] = {name: getattr(counts, name) for name in OUTCOMES}
-    return {"mined": counts.total, **outcomes, "precision": counts.precision}
+    return {
+        "mined": counts.total,
+        **outcomes,
+        "precision": counts.precision,
+        "drawn": counts.drawn,
+    }

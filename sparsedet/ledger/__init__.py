@@ -1,15 +1,18 @@
 """Every mined box ever pushed, and what became of it: one SQLite file per workspace."""
 
-from sparsedet.ledger.ledger import Ledger, as_mined
-from sparsedet.ledger.outcomes import OutcomeCounts, RoundCounts
+from sparsedet.ledger.counts import OutcomeCounts, RoundCounts
+from sparsedet.ledger.ledger import Ledger
+from sparsedet.ledger.pushes import as_mined
 from sparsedet.ledger.queue import QueueEntry
 from sparsedet.ledger.review_json import written_from_json, written_to_json
 from sparsedet.ledger.reviewers import ReviewerCounts
 from sparsedet.ledger.schema import LedgerBox, Place, Push, QueuedImage, Source
 from sparsedet.ledger.stored_reviews import ImageReviews
+from sparsedet.ledger.work import DrawnBox, ReviewWork
 from sparsedet.tool import Outcome
 
 __all__ = [
+    "DrawnBox",
     "ImageReviews",
     "Ledger",
     "LedgerBox",
@@ -19,6 +22,7 @@ __all__ = [
     "Push",
     "QueueEntry",
     "QueuedImage",
+    "ReviewWork",
     "ReviewerCounts",
     "RoundCounts",
     "Source",

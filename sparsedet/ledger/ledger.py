@@ -1,27 +1,17 @@
 """Reading and writing the ledger."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Engine, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.errors import SparseDetError
 from sparsedet.ledger import pushes, source_changes
-from sparsedet.ledger.database import create_or_migrate, for_writing, open_engine
-from sparsedet.ledger.outcomes import (
-    OutcomeCounts,
-    RoundCounts,
-    count_outcomes,
-    count_rounds,
-    is_written,
-    settle,
-)
-from sparsedet.ledger.pushes import boxes_by_image
+from sparsedet.ledger.counts import OutcomeCounts, RoundCounts, count_outcomes, count_rounds
+from sparsedet.ledger.ledger_file import LedgerFile
+from sparsedet.ledger.outcomes import is_written, settle
+from sparsedet.ledger.pushes import as_mined, boxes_by_image
 from sparsedet.ledger.queue import QueueEntry, queued, queued_sizes, with_images
 from sparsedet.ledger.review_json import read_written, written_text
 from sparsedet.ledger.reviewers import ReviewerCounts, compare_reviewers
@@ -44,11 +34,12 @@ from sparsedet.ledger.stored_reviews import (
     skipped_images,
     stored_reviews,
 )
+from sparsedet.ledger.work import DrawnBox, ReviewRounds, ReviewWork, drawn_boxes, review_work
 from sparsedet.reviews import NOTHING_WRITTEN, AnnotationRule, Written
 from sparsedet.tool import PlaceReviews, PushedImage
 
 
-class Ledger:
+class Ledger(LedgerFile):
     """The ledger of a workspace; the file is made when it is first opened.
 
     Several processes may use it at a time. Every method is one transaction.
@@ -57,27 +48,6 @@ class Ledger:
         SparseDetError: when the file is no ledger, has the schema of another version, or can't be
             written.
     """
-
-    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
-        if must_exist and not path.exists():
-            if not path.parent.is_dir():
-                raise SparseDetError(f"{path.parent}: no such folder")
-            raise SparseDetError(
-                f"{path}: no ledger here; `sparsedet push` makes it, `sparsedet review` rebuilds a "
-                "lost one"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._engine = open_engine(path)
-        try:
-            create_or_migrate(self._engine, path)
-        except SparseDetError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Release the file."""
-        self._engine.dispose()
 
     def record_push(
         self,
@@ -207,6 +177,7 @@ class Ledger:
                 boxes_by_image(session, source),
                 stored_reviews(session, source),
                 _written(session, source),
+                queued_sizes(session, source),
             )
 
     def record_written(
@@ -286,7 +257,7 @@ class Ledger:
         return found
 
     def skipped_images(self) -> frozenset[str]:
-        """Return the images that have pending boxes where all who opened them skipped them."""
+        """Return the images that wait for a reviewer where all who opened them skipped them."""
         with self._reading() as session:
             return skipped_images(session)
 
@@ -309,53 +280,47 @@ class Ledger:
         """Return the ids of the boxes that reviewers saw, also of those left undecided."""
         return {box.region_id for box in self.boxes() if box.is_reviewed}
 
-    def counts(self) -> OutcomeCounts:
-        """Count outcomes over the whole ledger."""
-        return count_outcomes(self.boxes())
+    def drawn(self, rule: AnnotationRule = "ground-truth-first") -> list[DrawnBox]:
+        """Return the boxes that reviewers drew, as all reviews together leave them.
 
-    def rounds(self) -> list[RoundCounts]:
-        """Count outcomes round by round; boxes that were pushed outside of rounds come last."""
-        return count_rounds(self.boxes())
+        Args:
+            rule: for reviews made side by side.
+        """
+        with self._reading() as session:
+            return _Reviewed(session).drawn(rule)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with self._transaction(self._engine) as session:
-            yield session
+    def review_work(self) -> list[ReviewWork]:
+        """Return what was done in each submitted review, the oldest first."""
+        with self._reading() as session:
+            return _Reviewed(session).work()
 
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with self._transaction(for_writing(self._engine)) as session:
-            yield session
+    def counts(self, rule: AnnotationRule = "ground-truth-first") -> OutcomeCounts:
+        """Count outcomes, and drawn boxes, over the whole ledger; `rule` as for `drawn`."""
+        with self._reading() as session:
+            reviewed = _Reviewed(session)
+            return count_outcomes(reviewed.boxes, reviewed.drawn(rule))
 
-    @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Session]:
-        try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except OperationalError as error:
-            raise SparseDetError(f"{self.path}: the ledger can't be used ({error.orig})") from error
+    def rounds(self, rule: AnnotationRule = "ground-truth-first") -> list[RoundCounts]:
+        """Count round by round, what was outside of rounds last; `rule` as for `drawn`."""
+        with self._reading() as session:
+            reviewed = _Reviewed(session)
+            return count_rounds(reviewed.boxes, reviewed.drawn(rule), reviewed.work())
 
 
-def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ...]:
-    """Return boxes of a ledger as boxes of `dataset`.
+class _Reviewed:
+    """The boxes and the reviews of the whole ledger, read once."""
 
-    Boxes on images that the dataset lacks, and of categories that it lacks, are left out.
-    """
-    image_ids = {image.tool_id: image.id for image in dataset.images}
-    category_ids = {category.name: category.id for category in dataset.categories}
-    return tuple(
-        MinedBox(
-            region_id=box.region_id,
-            image_id=image_ids[box.image_tool_id],
-            category_id=category_ids[box.category],
-            xyxy=box.xyxy,
-            score=box.score,
-            threshold=box.threshold,
-            expected_precision=box.expected_precision,
-        )
-        for box in boxes
-        if box.image_tool_id in image_ids and box.category in category_ids
-    )
+    def __init__(self, session: Session) -> None:
+        self.boxes = session.scalars(select(LedgerBox).order_by(LedgerBox.region_id)).all()
+        self._stored = stored_reviews(session)
+        self._rounds = ReviewRounds(session, self.boxes)
+
+    def drawn(self, rule: AnnotationRule) -> list[DrawnBox]:
+        return drawn_boxes(self._stored, self.boxes, self._rounds, rule)
+
+    def work(self) -> list[ReviewWork]:
+        mined = {box.region_id for box in self.boxes}
+        return review_work(self._stored, mined, self._rounds)
 
 
 def _written(session: Session, source: Source) -> dict[str, Written]:

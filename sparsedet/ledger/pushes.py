@@ -152,6 +152,28 @@ def boxes_by_image(
     return found
 
 
+def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ...]:
+    """Return boxes of a ledger as boxes of `dataset`.
+
+    Boxes on images that the dataset lacks, and of categories that it lacks, are left out.
+    """
+    image_ids = {image.tool_id: image.id for image in dataset.images}
+    category_ids = {category.name: category.id for category in dataset.categories}
+    return tuple(
+        MinedBox(
+            region_id=box.region_id,
+            image_id=image_ids[box.image_tool_id],
+            category_id=category_ids[box.category],
+            xyxy=box.xyxy,
+            score=box.score,
+            threshold=box.threshold,
+            expected_precision=box.expected_precision,
+        )
+        for box in boxes
+        if box.image_tool_id in image_ids and box.category in category_ids
+    )
+
+
 def mined_regions(session: Session) -> dict[str, ReviewedRegion]:
     """Return region id -> mined box as it was pushed, of the whole ledger."""
     box = LedgerBox

@@ -19,6 +19,7 @@ from sparsedet.ledger.schema import (
     LedgerBox,
     Push,
     PushedVersion,
+    QueuedImage,
     Source,
     SourceImage,
     StoredReview,
@@ -58,6 +59,7 @@ def rename_images(session: Session, images: Mapping[str, str], source: Source | 
             new = images[review.image_tool_id]
             review.image_tool_id = new
             review.content = review_text(replace(read_review(review.content), tool_id=new))
+    _rename_queued(session, images, source)
     # Ids may be swapped, so all old rows have to be out of the way first.
     old = [row for row in _rows(session, SourceImage, source) if row.image_tool_id in images]
     versions = [row for row in _rows(session, PushedVersion, source) if row.image_tool_id in images]
@@ -79,6 +81,23 @@ def rename_images(session: Session, images: Mapping[str, str], source: Source | 
         _add_version(session, version, images[version.image_tool_id])
 
 
+def _rename_queued(session: Session, images: Mapping[str, str], source: Source | None) -> None:
+    rows = _queued(session, source)
+    renamed = [row for row in rows if row.image_tool_id in images]
+    taken = {(row.push_id, row.image_tool_id) for row in rows if row.image_tool_id not in images}
+    for row in renamed:
+        session.delete(row)
+    session.flush()
+    kept = set(QueuedImage.__table__.columns.keys()) - {"id", "image_tool_id"}
+    for row in renamed:
+        key = row.push_id, images[row.image_tool_id]
+        # Queued under both ids, it is one image.
+        if key not in taken:
+            taken.add(key)
+            values = {name: getattr(row, name) for name in kept}
+            session.add(QueuedImage(image_tool_id=key[1], **values))
+
+
 def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Source | None) -> None:
     """Scale all boxes of images whose upright (width, height) in pixels is another one now.
 
@@ -97,11 +116,17 @@ def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Sourc
             edges = change(final).xyxy
             box.final_left, box.final_top, box.final_right, box.final_bottom = edges
         box.image_width, box.image_height = size
+    for image in _queued(session, source):
+        size = sizes.get(image.image_tool_id)
+        if size is not None and size != image.size:
+            # Of an image without mined boxes only this row knows the size.
+            scales[image.push.place.source, image.image_tool_id] = _scaling(image.size, size)
+            image.image_width, image.image_height = size
     if scales:
         _change_regions(session, source, scales.get)
-        for image in _rows(session, SourceImage, source):
-            if (_source_of(image), image.image_tool_id) in scales:
-                image.digest = None
+        for known in _rows(session, SourceImage, source):
+            if (_source_of(known), known.image_tool_id) in scales:
+                known.digest = None
 
 
 def relabel(session: Session, names: Mapping[str, str], source: Source | None) -> None:
@@ -183,6 +208,12 @@ def _scaling(size: tuple[int, int] | None, to: tuple[int, int]) -> _Change:
 def _boxes(session: Session, source: Source | None) -> Iterator[LedgerBox]:
     query = select(LedgerBox).join(Push, LedgerBox.push_id == Push.id)
     yield from session.scalars(query.where(true() if source is None else of_source(Push, source)))
+
+
+def _queued(session: Session, source: Source | None) -> list[QueuedImage]:
+    query = select(QueuedImage).join(Push, QueuedImage.push_id == Push.id)
+    condition = true() if source is None else of_source(Push, source)
+    return list(session.scalars(query.where(condition)))
 
 
 def _rows(session: Session, table: type[_Row], source: Source | None) -> list[_Row]:

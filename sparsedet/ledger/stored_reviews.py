@@ -10,8 +10,17 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
+from sparsedet.ledger.queue import queued
 from sparsedet.ledger.review_json import read_review, review_text
-from sparsedet.ledger.schema import LedgerBox, Place, Source, StoredReview, at_place, of_source
+from sparsedet.ledger.schema import (
+    LedgerBox,
+    Place,
+    Push,
+    Source,
+    StoredReview,
+    at_place,
+    of_source,
+)
 from sparsedet.reviews import (
     NOTHING_WRITTEN,
     AnnotationRule,
@@ -103,9 +112,19 @@ def stored_reviews(session: Session, source: Source | None = None) -> StoredRevi
 
 
 def skipped_images(session: Session) -> frozenset[str]:
-    """Return the images that have pending boxes where all who opened them skipped them."""
+    """Return the images that wait for a reviewer where all who opened them skipped them.
+
+    Those are images with pending boxes, and those without any that the newest push of a place asks
+    for.
+    """
     pending = session.scalars(select(LedgerBox).where(LedgerBox.outcome == "pending"))
-    waiting = {(box.image_tool_id, box.push.place) for box in pending if not box.push.gone}
+    asked = (image for image in queued(session) if not image.boxes)
+    newest = {push.place: push.id for push in session.scalars(select(Push).order_by(Push.id))}
+    waiting = {
+        (row.image_tool_id, row.push.place)
+        for row in (*pending, *(i for i in asked if i.push_id == newest[i.push.place]))
+        if not row.push.gone
+    }
     opened: dict[tuple[str, Place], bool] = {}
     rows = session.scalars(select(StoredReview).options(defer(StoredReview.content)))
     for row in rows:
@@ -115,7 +134,10 @@ def skipped_images(session: Session) -> frozenset[str]:
 
 
 def image_reviews(
-    boxes: Mapping[str, list[LedgerBox]], stored: StoredReviews, written: Mapping[str, Written]
+    boxes: Mapping[str, list[LedgerBox]],
+    stored: StoredReviews,
+    written: Mapping[str, Written],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> list[ImageReviews]:
     """Return every image of a project that was reviewed elsewhere than in its source.
 
@@ -123,6 +145,7 @@ def image_reviews(
         boxes: tool id of an image -> its mined boxes.
         stored: its reviews.
         written: what merges left of it.
+        sizes: its upright (width, height) in pixels, where it was queued.
     """
     found = []
     for tool_id in sorted({*boxes, *stored}):
@@ -135,7 +158,7 @@ def image_reviews(
                     tool_id,
                     tuple(reviews),
                     {box.region_id: box.mined for box in mined},
-                    next((box.size for box in mined if box.size), None),
+                    next((box.size for box in mined if box.size), sizes.get(tool_id)),
                     written.get(tool_id, NOTHING_WRITTEN),
                 )
             )
@@ -176,10 +199,11 @@ def _remembered(
 def _dated(review: Review, before: Iterable[Review]) -> Review:
     """Return a review as of when its boxes were first what they are."""
     times = [review.saved_at, *(old.saved_at for old in before if _says_no_more(review, old))]
-    return replace(review, saved_at=min(times, key=_time))
+    return replace(review, saved_at=min(times, key=time_of))
 
 
-def _time(saved_at: str) -> datetime:
+def time_of(saved_at: str) -> datetime:
+    """Return `Review.saved_at` as a time; one that is not known is before all others."""
     return datetime.fromisoformat(saved_at) if saved_at else _LONG_AGO
 
 

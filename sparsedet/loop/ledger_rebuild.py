@@ -6,14 +6,15 @@ They say what was pushed and where; what became of it is read from the reviews, 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations import file_digest, read_coco
+from sparsedet.annotations import Dataset, Image, file_digest, read_coco
 from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.atomic_io import atomic_path, read_json
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger import Ledger, Place, Push, Source, written_from_json
+from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_from_json
 from sparsedet.loop.merging import UNDONE
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import Written
@@ -101,17 +102,54 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         model_version=str(record["model_version"]),
         round=folder.number,
     )
+    # Rounds are told apart by when they began; a copy of the file may be younger than it.
+    push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
     mined = read_mined(folder.mined, dataset)
+    dataset, queue = _queue(record, dataset, folder.push)
     # Skipped images were in the push, and are to be looked for in the next one.
     skipped = frozenset(record.get("skipped") or ())
+    shown = {box.image_id for box in mined} | {entry.image_id for entry in queue}
     digests = {
         image.tool_id: file_digest(images / image.file_name)
-        for image in (dataset.image_by_id[id] for id in {box.image_id for box in mined})
+        for image in (dataset.image_by_id[id] for id in shown)
         if image.tool_id is not None and (images / image.file_name).is_file()
     }
-    new = ledger.record_push(push, mined, dataset, skipped, digests)
+    new = ledger.record_push(push, mined, dataset, skipped, digests, queue)
     ledger.withdraw(frozenset(record.get("withdrawn") or ()))
     return new
+
+
+def _queue(
+    record: Mapping[str, Any], dataset: Dataset, path: Path
+) -> tuple[Dataset, list[QueueEntry]]:
+    """Return the queue of a round, which older rounds lack, and the dataset with its images.
+
+    An image that was imported again while the round was pushed is there under its later id.
+    """
+    ids = {image.tool_id: image.id for image in dataset.images}
+    next_id = max((image.id for image in dataset.images), default=0) + 1
+    added: list[Image] = []
+    queue: list[QueueEntry] = []
+    try:
+        for entry in record.get("queue") or ():
+            tool_id = str(entry["image_tool_id"])
+            if tool_id not in ids:
+                ids[tool_id] = next_id + len(added)
+                size = int(entry["width"]), int(entry["height"])
+                name = str(entry["file_name"])
+                added.append(Image(ids[tool_id], name, *size, tool_id=tool_id))
+            queue.append(
+                QueueEntry(
+                    image_id=ids[tool_id],
+                    audit=bool(entry["audit"]),
+                    expected=float(entry["expected"]),
+                    boxes=int(entry["boxes"]),
+                    seconds=float(entry["seconds"]),
+                )
+            )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SparseDetError(f"{path}: its queue can't be read ({error!r})") from error
+    return replace(dataset, images=(*dataset.images, *added)), queue
 
 
 def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place:

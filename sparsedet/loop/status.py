@@ -9,7 +9,9 @@ from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
 from sparsedet.loop.ledger_rebuild import is_lost
+from sparsedet.loop.settings import read_settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reviews import AnnotationRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,12 @@ class RoundStatus:
     """One round in numbers."""
 
     round: int | None
-    """None: boxes that were pushed outside of rounds."""
+    """None: outside of rounds."""
     annotations: int | None
     """Boxes that the round began with; None before it has pulled them."""
     outcomes: OutcomeCounts
-    """What became of the boxes that its model mined, as far as they are pushed."""
+    """What became of the boxes that its model mined, as far as they are pushed; and what its
+    reviewers drew."""
     reviewed_images: int
     seconds: float
     """Time that reviewers spent on these images."""
@@ -36,13 +39,13 @@ class WorkspaceStatus:
     """All rounds of a workspace in numbers."""
 
     rounds: tuple[RoundStatus, ...] = ()
-    """The oldest first; boxes that were pushed outside of rounds come last."""
+    """The oldest first; what was outside of rounds comes last."""
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
-    """Of all mined boxes, with the counts of each class."""
+    """Of all mined and drawn boxes, with the counts of each class."""
     reviewers: tuple[ReviewerCounts, ...] = ()
     """Everybody whose name is on a review, by name."""
     skipped_images: int = 0
-    """Images with pending boxes whose reviewers all skipped them."""
+    """Images that wait for a reviewer and were skipped by all who opened them."""
     ledger_is_lost: bool = False
     """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
 
@@ -75,9 +78,10 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     counts: dict[int | None, RoundCounts] = {}
     # Before the first push there is no ledger, and looking must not make one.
     if workspace.ledger.exists():
+        rule = annotation_rule(workspace)
         with closing(Ledger(workspace.ledger)) as ledger:
-            outcomes = ledger.counts()
-            counts = {entry.round: entry for entry in ledger.rounds()}
+            outcomes = ledger.counts(rule)
+            counts = {entry.round: entry for entry in ledger.rounds(rule)}
             reviewers, skipped = tuple(ledger.reviewers()), len(ledger.skipped_images())
     numbers = sorted({*folders, *(number for number in counts if number is not None)})
     rounds = [
@@ -87,6 +91,16 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     if None in counts:
         rounds.append(_round_status(counts[None], None))
     return WorkspaceStatus(tuple(rounds), outcomes, reviewers, skipped, is_lost(workspace))
+
+
+def annotation_rule(workspace: Workspace) -> AnnotationRule:
+    """Return what counts where several people reviewed an image side by side.
+
+    Raises:
+        SparseDetError: when the settings are broken; a workspace may have none.
+    """
+    path = workspace.settings_file
+    return read_settings(path).source.annotations if path.is_file() else "ground-truth-first"
 
 
 def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatus:
@@ -131,7 +145,7 @@ def skipped_line(images: int) -> str:
     """Return what becomes of skipped images, for people."""
     found = "1 image was" if images == 1 else f"{images} images were"
     return (
-        f"{found} skipped in review: the boxes stay pending (in Label Studio, delete the skipped "
+        f"{found} skipped in review: mined boxes stay pending (in Label Studio, delete the skipped "
         "annotation to put the task back into the queue)"
     )
 

@@ -13,10 +13,11 @@ from sparsedet.annotations import XYXY, Dataset, read_coco
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger import Ledger, LedgerBox, OutcomeCounts
+from sparsedet.ledger import DrawnBox, Ledger, LedgerBox, OutcomeCounts
 from sparsedet.loop.status import (
     RoundStatus,
     WorkspaceStatus,
+    annotation_rule,
     clock,
     read_status,
     skipped_line,
@@ -54,9 +55,9 @@ def write_report(
         raise SparseDetError(
             f"{workspace.root}: no annotations.json in this folder; run `sparsedet pull` first"
         )
-    dataset, mined = read_coco(workspace.annotations), _mined(workspace)
+    dataset, (mined, drawn) = read_coco(workspace.annotations), _reviewed_boxes(workspace)
     status = _status(workspace)
-    now = annotations_now(dataset, mined)
+    now = annotations_now(dataset, mined, drawn)
     counted = [entry.annotations for entry in status.rounds if entry.annotations is not None]
     page = html_template("report.html", number=_number, percent=_percent, clock=clock)
     text = page.render(
@@ -75,11 +76,13 @@ def write_report(
     write_text(path, text)
 
 
-def annotations_now(dataset: Dataset, mined: Iterable[LedgerBox]) -> int:
-    """Return the number of annotations, including boxes approved since they were pulled.
+def annotations_now(
+    dataset: Dataset, mined: Iterable[LedgerBox], drawn: Iterable[DrawnBox] = ()
+) -> int:
+    """Return the number of annotations, with boxes approved or drawn since they were pulled.
 
-    An approved box is already among the annotations when one has its id, or its class and place,
-    since not every tool keeps ids.
+    A box is already among the annotations when one has its id, or its class and place, since not
+    every tool keeps ids.
     """
     known = {box.tool_id for box in dataset.boxes}
     images = {image.tool_id: image.id for image in dataset.images}
@@ -87,14 +90,16 @@ def annotations_now(dataset: Dataset, mined: Iterable[LedgerBox]) -> int:
     for box in dataset.boxes:
         category = dataset.category_by_id[box.category_id].name
         places.setdefault((box.image_id, category), []).append(box.xyxy)
+    added = [
+        *((box.image_tool_id, final) for box in mined if (final := box.final) is not None),
+        *((box.tool_id, box.region) for box in drawn),
+    ]
     count = len(dataset.boxes)
-    for approved in mined:
-        image_id = images.get(approved.image_tool_id)
-        final, name = approved.final_xyxy, approved.final_category
-        if image_id is None or final is None or name is None or approved.region_id in known:
-            continue
-        same_class = places.get((image_id, name), [])
-        count += not (iou_matrix([final], same_class) >= SAME_OBJECT_IOU).any()
+    for tool_id, region in added:
+        image_id = images.get(tool_id)
+        if image_id is not None and region.region_id not in known:
+            same_class = places.get((image_id, region.category), [])
+            count += not (iou_matrix([region.xyxy], same_class) >= SAME_OBJECT_IOU).any()
     return count
 
 
@@ -104,11 +109,12 @@ def _status(workspace: Workspace) -> WorkspaceStatus:
     return WorkspaceStatus()
 
 
-def _mined(workspace: Workspace) -> Sequence[LedgerBox]:
+def _reviewed_boxes(workspace: Workspace) -> tuple[Sequence[LedgerBox], Sequence[DrawnBox]]:
+    """Return all mined boxes, and what reviewers drew."""
     if not workspace.ledger.is_file():
-        return ()
+        return (), ()
     with closing(Ledger(workspace.ledger)) as ledger:
-        return ledger.boxes()
+        return ledger.boxes(), ledger.drawn(annotation_rule(workspace))
 
 
 def _legend(outcomes: OutcomeCounts) -> list[BoxStyle]:

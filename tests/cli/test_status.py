@@ -46,18 +46,18 @@ def test_rounds_and_classes_are_tables(workspace: Workspace) -> None:
     assert result.status == 0, result.err
     title, *rows = [line.split() for line in result.out.splitlines()]
     assert title[0] == "Rounds"
-    outcomes = "mined accepted edited rejected pending withdrawn precision %"
+    outcomes = "mined accepted edited rejected pending withdrawn precision % drawn"
     reviewing = "images review time judged accepted % edited % rejected % agreement % compared"
     assert rows == [
         f"round annotations {outcomes} review time AP50".split(),
-        ["1", "40", "3", "1", "1", "1", "0", "0", "66.7", "1:02:05", "61.3"],
-        ["2", "42", "0", "0", "0", "0", "0", "0", "-", "0:00:00", "-"],
-        ["-", "-", "1", "0", "0", "0", "1", "0", "-", "0:00:00", "-"],
-        ["all", "4", "1", "1", "1", "1", "0", "66.7", "1:02:05"],
-        ["Mined", "boxes", "by", "class"],
+        ["1", "40", "3", "1", "1", "1", "0", "0", "66.7", "0", "1:02:05", "61.3"],
+        ["2", "42", "0", "0", "0", "0", "0", "0", "-", "0", "0:00:00", "-"],
+        ["-", "-", "1", "0", "0", "0", "1", "0", "-", "0", "0:00:00", "-"],
+        ["all", "4", "1", "1", "1", "1", "0", "66.7", "0", "1:02:05"],
+        ["Boxes", "by", "class"],
         f"class {outcomes}".split(),
-        ["cat", "3", "1", "1", "0", "1", "0", "100.0"],
-        ["dog", "1", "0", "0", "1", "0", "0", "0.0"],
+        ["cat", "3", "1", "1", "0", "1", "0", "100.0", "0"],
+        ["dog", "1", "0", "0", "1", "0", "0", "0.0", "0"],
         ["Reviewers"],
         f"reviewer {reviewing}".split(),
         ["ann@example.com", "2", "1:02:05", "3", "33.3", "33.3", "33.3", "-", "0"],
@@ -96,7 +96,7 @@ def test_skipped_images_and_withdrawn_boxes_are_said(workspace: Workspace) -> No
         ledger.withdraw({"c1"})
     result = sparsedet("status", workspace.root)
     assert result.status == 0, result.err
-    assert "2 images were skipped in review: the boxes stay pending" in result.err
+    assert "2 images were skipped in review: mined boxes stay pending" in result.err
     assert "delete the skipped annotation" in result.err
     assert "Reviewers" not in result.out
     found = sparsedet("status", workspace.root, "--json").json()
@@ -113,11 +113,12 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
         "annotations": 40,
         **{"mined": 3, "accepted": 1, "edited": 1, "rejected": 1, "pending": 0, "withdrawn": 0},
         "precision": pytest.approx(2 / 3),
+        "drawn": 0,
         "by_category": {
             "cat": {"mined": 2, "accepted": 1, "edited": 1, "rejected": 0, "pending": 0}
-            | {"withdrawn": 0, "precision": 1.0},
+            | {"withdrawn": 0, "precision": 1.0, "drawn": 0},
             "dog": {"mined": 1, "accepted": 0, "edited": 0, "rejected": 1, "pending": 0}
-            | {"withdrawn": 0, "precision": 0.0},
+            | {"withdrawn": 0, "precision": 0.0, "drawn": 0},
         },
         "reviewed_images": 2,
         "seconds": 3725.4,

@@ -9,6 +9,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.ledger.export import BOX_COLUMNS, LATER_COLUMNS, PUSH_COLUMNS, write_csv
 from sparsedet.ledger.schema import LedgerBox, Push
+from sparsedet.tool import OUTCOMES
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
 
 PLACE = new_push().place
@@ -18,7 +19,7 @@ def test_outcomes_are_counted_by_category(ledger: Ledger) -> None:
     ledger.record_push(new_push(), MINED, dataset())
     ledger.record_reviews(PLACE, read(review(kept("a1", "dog"))))
     counts = ledger.counts()
-    none = {"accepted": 0, "edited": 0, "rejected": 0, "pending": 0, "withdrawn": 0}
+    none = dict.fromkeys((*OUTCOMES, "drawn"), 0)
     assert counts == OutcomeCounts(
         accepted=0,
         edited=1,

@@ -53,13 +53,13 @@ def test_tables_hold_the_figures(workspace: Workspace) -> None:
     page = report(workspace)
 
     assert page.tables["rounds"][1:] == [
-        ["1", "4", "5", "3", "1", "1", "0", "0", "80.0 %", "0:03:00", "41.2"],
-        ["2", "8", "2", "0", "0", "0", "2", "0", "-", "0:00:00", "62.5"],
-        ["now, in all", "8", "7", "3", "1", "1", "2", "0", "80.0 %", "0:03:00", ""],
+        ["1", "4", "5", "3", "1", "1", "0", "0", "80.0 %", "0", "0:03:00", "41.2"],
+        ["2", "8", "2", "0", "0", "0", "2", "0", "-", "0", "0:00:00", "62.5"],
+        ["now, in all", "8", "7", "3", "1", "1", "2", "0", "80.0 %", "0", "0:03:00", ""],
     ]
     assert page.tables["classes"][1:] == [
-        [HOSTILE, "3", "2", "0", "0", "1", "0", "100.0 %"],
-        ["cell", "4", "1", "1", "1", "1", "0", "66.7 %"],
+        [HOSTILE, "3", "2", "0", "0", "1", "0", "100.0 %", "0"],
+        ["cell", "4", "1", "1", "1", "1", "0", "66.7 %", "0"],
     ]
     assert "4 annotations at first, 8 now, on 4 images · 80.0 %" in page.text.replace(" ,", ",")
 
@@ -106,7 +106,7 @@ def test_skipped_images_and_withdrawn_boxes_are_shown(tmp_path: Path) -> None:
 
     page = report(workspace)
 
-    assert "1 image was skipped in review: the boxes stay pending" in page.text
+    assert "1 image was skipped in review: mined boxes stay pending" in page.text
     assert page.tables["rounds"][1][6:8] == ["2", "1"]
     assert "withdrawn mined, taken back unreviewed" in page.text
     assert [image["alt"] for image in page.images] == [

@@ -1,0 +1,55 @@
+"""The file of a ledger: opened, closed, and read or written in transactions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.database import create_or_migrate, for_writing, open_engine
+
+
+class LedgerFile:
+    """A ledger's SQLite file; see `Ledger`."""
+
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        if must_exist and not path.exists():
+            if not path.parent.is_dir():
+                raise SparseDetError(f"{path.parent}: no such folder")
+            raise SparseDetError(
+                f"{path}: no ledger here; `sparsedet push` makes it, `sparsedet review` rebuilds a "
+                "lost one"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._engine = open_engine(path)
+        try:
+            create_or_migrate(self._engine, path)
+        except SparseDetError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with self._transaction(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with self._transaction(for_writing(self._engine)) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        try:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            raise SparseDetError(f"{self.path}: the ledger can't be used ({error.orig})") from error

@@ -6,7 +6,8 @@ The model treats these as it treats the missing objects, so their scores are tho
 among the candidates; what is left over at a score is wrong. That is learning from positive and
 unlabelled data (Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data", KDD
 2008) in its presence-only form (Ward et al., "Presence-Only Data and the EM Algorithm", Biometrics
-2009). How many objects there are follows from the scores that nearly all belong to objects (the best bin of
+2009). How many objects there are follows from the scores that nearly all belong to objects (the
+best bin of
 Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern Approach", NeurIPS 2021).
 
 After reviews, what they said of candidates counts as well, and more the more there is of it.

@@ -29,7 +29,7 @@ class ReviewWork:
     """Time spent; None: not measured."""
     shown: int
     """Mined boxes that waited for a decision."""
-    mended: int
+    corrected: int
     """Boxes that were changed or deleted, mined ones and people's."""
     drawn: int
     """Boxes that were added."""
@@ -134,7 +134,9 @@ def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) ->
                     round=number,
                     seconds=review.seconds,
                     shown=len(waiting),
-                    mended=sum(_is_changed(box, left.get(id)) for id, box in review.shown.items()),
+                    corrected=sum(
+                        _is_changed(box, left.get(id)) for id, box in review.shown.items()
+                    ),
                     drawn=sum(not left[id].unsure for id in drawn),
                     complete=review.complete,
                     audit=rounds.is_audit(source, tool_id, number),

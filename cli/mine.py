@@ -1,5 +1,6 @@
 """`sparsedet mine`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,14 +25,14 @@ def mine(
     ],
     images: Images = None,
     data_root: DataRoot = None,
-    quantile: Annotated[
+    target_precision: Annotated[
         float | None,
         typer.Option(
-            "--quantile",
+            "--target-precision",
             min=0.0,
             max=1.0,
-            help="Quantile of the scores on human boxes that a detection has to reach. "
-            "Default: the configuration's.",
+            help="Mine as many boxes as together are expected to have this precision. Default: "
+            "every box that is more likely to save a reviewer's time than to cost some.",
         ),
     ] = None,
     device: Device = "auto",
@@ -39,9 +40,8 @@ def mine(
 ) -> None:
     """Find the boxes that the annotators missed.
 
-    They are the detections that no annotation explains and whose score is high enough. Every class
-    has a threshold of its own: a low quantile of the model's scores on the boxes that people drew.
-    Under torchrun every process takes its share of the images.
+    They are detections that no annotation explains. Each has an expected precision, the chance that
+    a reviewer accepts it, calibrated by the annotations of DATA that the run was not trained on.
     """
     from sparsedet.annotations import check_images
     from sparsedet.loop.data_sources import read_data
@@ -51,17 +51,15 @@ def mine(
     folder = RunFolder(run)
     info = folder.info()
     from sparsedet.annotations.mined_boxes import write_mined
+    from sparsedet.completeness.costs import ReviewCosts
+    from sparsedet.completeness.proposals import mine_proposals, proposals_meta
     from sparsedet.config.training_config import read_config
-    from sparsedet.mining.mine import mine as mine_dataset
-    from sparsedet.mining.mine import mined_meta
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)
     config = read_config(folder.config)
-    if quantile is not None:
-        config = config.with_values({"SPARSEDET.MINING.QUANTILE": quantile})
 
     def read() -> tuple["Data", "Dataset"]:
         source = read_data(data, images, data_root)
@@ -72,32 +70,51 @@ def mine(
 
     with process_group(device), progress_bar() as report:
         source, dataset = first_does(read)
-        result = mine_dataset(
+        found = mine_proposals(
             folder,
             config,
             dataset,
             source.images,
             device=device,
+            break_even=ReviewCosts().break_even,
+            target_precision=target_precision,
             on_image=lambda done, total: report("mining", done, total),
         )
-        meta = {**mined_meta(folder, config, dataset, result), "data": data}
+        meta = {**proposals_meta(found, folder, dataset), "data": data}
         if is_first():
-            write_mined(result.mined, meta, output)
-    names = {category.id: category.name for category in dataset.categories}
-    thresholds = meta["thresholds"]
-    counts = dict.fromkeys(names.values(), 0)
-    for box in result.mined:
-        counts[names[box.category_id]] += 1
+            write_mined(found.mined, meta, output)
+    counts = Counter(box.category_id for box in found.mined)
+    rows = [
+        (
+            category.name,
+            counts[category.id],
+            found.held_back[category.id],
+            round(found.held_back_right[category.id]),
+        )
+        for category in dataset.categories
+    ]
     if json_output:
-        emit_json({"mined": len(result.mined), "per_class": counts, "thresholds": thresholds})
+        emit_json(
+            {
+                "mined": len(found.mined),
+                "per_class": {name: mined for name, mined, _, _ in rows},
+                "held_back": {name: held for name, _, held, _ in rows},
+                "limit": meta["limit"],
+            }
+        )
         return
     table(
-        f"{len(result.mined)} mined boxes in {output}",
-        ("class", "threshold", "mined"),
-        [(name, f"{thresholds[name]:.2f}", counts[name]) for name in counts],
+        f"{len(found.mined)} mined boxes in {output}",
+        ("class", "mined", "held back", "of these right"),
+        rows,
     )
-    if not result.mined:
-        say("nothing mined: --quantile lowers the thresholds (0.1, say)")
+    if not found.fitted.hidden:
+        say(
+            "the run was trained on every annotation of the data, so the expected precisions rest "
+            "on experience with other data; rounds hide some (sparsedet round)"
+        )
+    if not found.mined:
+        say("nothing mined: a lower --target-precision finds more (0.5, say), or longer training")
     elif source.format != "coco":
         say(
             "boxes for review are mined on a pull: sparsedet init WORK --tool files --url . "

@@ -9,10 +9,12 @@ ones.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsedet import __version__
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.completeness.expected_precision import (
@@ -175,6 +177,21 @@ def propose(
         {id: int(chosen.sum()) for id, chosen in held.items()},
         {id: float(chances[chosen].sum()) for id, chosen in held.items()},
     )
+
+
+def proposals_meta(found: Proposals, run: RunFolder, dataset: Dataset) -> dict[str, Any]:
+    """Return what `mined.meta.json` says: where the boxes come from, and how they were chosen."""
+    info = run.info()
+    names = {category.id: category.name for category in dataset.categories}
+    return {
+        "run": str(run.root),
+        "run_id": info.run_id,
+        "seed": info.seed,
+        "limit": round(found.limit, 4),
+        "held_back": {names[id]: count for id, count in found.held_back.items()},
+        "hidden_annotations": found.fitted.hidden,
+        "version": __version__,
+    }
 
 
 def limit_for(chances: NDArray[np.float64], target: float) -> float:

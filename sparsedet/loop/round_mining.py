@@ -2,12 +2,11 @@
 
 from contextlib import closing
 
-from sparsedet import __version__
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import write_mined
 from sparsedet.completeness.assessment import Assessment
 from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
-from sparsedet.completeness.proposals import Proposals, mine_proposals
+from sparsedet.completeness.proposals import Proposals, mine_proposals, proposals_meta
 from sparsedet.config.training_config import read_config
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.reviews import Say
@@ -55,10 +54,9 @@ def mine_round(
         earlier=previous.earlier if previous else None,
         on_image=lambda done, total: progress("mining", done, total),
     )
-    info = folder.run.info()
     write_candidates(
         CandidateFile(
-            run_id=info.run_id,
+            run_id=folder.run.info().run_id,
             candidates=found.candidates,
             hidden=found.fitted.hidden,
             earlier=previous.earlier if previous else None,
@@ -68,25 +66,8 @@ def mine_round(
         folder.candidates,
     )
     new = without_pending(found.mined, known)
-    meta = {
-        "run": str(folder.run.root),
-        "run_id": info.run_id,
-        "seed": info.seed,
-        **proposals_meta(found, dataset),
-        "version": __version__,
-    }
-    write_mined(new, meta, folder.mined)
+    write_mined(new, proposals_meta(found, folder.run, dataset), folder.mined)
     say(f"mined {len(new)} boxes that no annotation explains; {held_back_line(found)}")
-
-
-def proposals_meta(found: Proposals, dataset: Dataset) -> dict[str, object]:
-    """Return what `mined.meta.json` says of a choice of boxes, by class name."""
-    names = {category.id: category.name for category in dataset.categories}
-    return {
-        "limit": round(found.limit, 4),
-        "held_back": {names[id]: count for id, count in found.held_back.items()},
-        "hidden_annotations": found.fitted.hidden,
-    }
 
 
 def held_back_line(found: Proposals) -> str:

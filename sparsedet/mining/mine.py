@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
@@ -22,9 +21,8 @@ from sparsedet.config.sections import MiningConfig
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import Thresholds, scored_boxes, thresholds
 from sparsedet.mining.detect import Detections, OnImage, detect_all
-from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.modeling.inputs import PixelCache
-from sparsedet.run_folder import RunFolder, RunInfo, class_ids
+from sparsedet.run_folder import RunInfo, class_ids
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
 
 
@@ -42,30 +40,6 @@ class MiningResult:
     """Annotated objects, not of exhaustive images, that would have been mined as labels or ignored
     without their annotation: the model is as sure of an object there."""
     thresholds: Thresholds
-
-
-def mine(
-    run: RunFolder,
-    config: TrainingConfig,
-    dataset: Dataset,
-    images: Path,
-    *,
-    device: str,
-    on_image: OnImage = lambda done, total: None,
-) -> MiningResult:
-    """Mine by a run's finished model.
-
-    Args:
-        run: the run.
-        config: its configuration.
-        dataset: the images, and what is known of them.
-        images: the folder of their files.
-        device: cpu or cuda.
-        on_image: called after every image.
-    """
-    info = run.info()
-    model = build_for_inference(config.node, run.finished_model(), device)
-    return mine_by(model, config, dataset, images, info, on_image=on_image)
 
 
 def mine_by(
@@ -103,24 +77,6 @@ def mine_by(
         on_unreadable=on_unreadable,
     )
     return select(detections, dataset, config.mining, run_id=info.run_id)
-
-
-def mined_meta(
-    run: RunFolder, config: TrainingConfig, dataset: Dataset, result: MiningResult
-) -> dict[str, Any]:
-    """Return what `mined.meta.json` says: where mined boxes come from, thresholds by class name."""
-    info = run.info()
-    return {
-        "run": str(run.root),
-        "run_id": info.run_id,
-        "seed": info.seed,
-        "quantile": config.mining.quantile,
-        "thresholds": {
-            category.name: round(result.thresholds.sure[category.id], 4)
-            for category in dataset.categories
-        },
-        "version": __version__,
-    }
 
 
 def select(

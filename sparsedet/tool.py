@@ -214,6 +214,7 @@ class PushMode(Protocol):
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        queue: Sequence[int] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -221,13 +222,18 @@ class PushMode(Protocol):
         """Put mined boxes up for review, with the annotations; a second call changes nothing.
 
         Images that the project no longer has are skipped. What reviewers have judged is not put up
-        again.
+        again; nor is an image without mined boxes that somebody has reviewed under this model
+        version. One that is up without mined boxes, and that neither `queue` nor `mined` names any
+        more, is taken down unless somebody has begun with it.
 
         Args:
             project: the annotated project.
             dataset: what was pulled from it and mined on.
             mined: every box of this workspace that is to be up for review.
             model_version: the name under which they appear.
+            queue: ids of images in the order in which people should see them. One without mined
+                boxes is shown with its annotations alone. Images with mined boxes that it does not
+                name come last, surest first. Draft mode shows only images with mined boxes.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
             dry_run: only work out the report.
         """

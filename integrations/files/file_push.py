@@ -34,13 +34,14 @@ from .review_files import (
 from .reviewed_images import read_reviews
 from .withdrawal import Withdrawal, withdraw
 
-_REVIEW_KEYS = {"score", "threshold"}
+_REVIEW_KEYS = {"score", "threshold", "expected_precision"}
 _INSTRUCTIONS = """\
 Boxes to review
 ===============
 
 {to_review} is a COCO file. It holds the boxes that people have drawn, and boxes that a model found
-missing; those carry "origin": "mined" and a "score".
+missing; those carry "origin": "mined" and a "score". Its images are in the order in which most is
+found per minute; some show no mined box, since objects may be missing all the same.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
 2. Delete the boxes that are wrong, correct those that are off, draw what is missing.
@@ -54,8 +55,8 @@ When a newer model's boxes take the place of these, their images move from {to_r
 {reviewed} says of them counts.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
-write keys, these are read: "exhaustive": true of an image (every object in it has a box),
-"reviewer" and "seconds" of an image, "note": "unsure" of an annotation (it stays undecided).
+write keys, these are read: "exhaustive": true of an image (every object in it has a box: set it
+where you have drawn all that was missing, and the image is done), "reviewer" and "seconds" of an image, "note": "unsure" of an annotation (it stays undecided).
 """
 """Next to `to_review.json`, for the reviewer."""
 
@@ -67,6 +68,7 @@ def push_mined(
     mined: Sequence[MinedBox],
     *,
     model_version: str,
+    queue: Sequence[int],
     withdrawn: frozenset[str],
     dry_run: bool,
     progress: Progress,
@@ -83,6 +85,7 @@ def push_mined(
         dataset: pulled from the project; its annotations are shown with the mined boxes.
         mined: on images of `dataset`.
         model_version: names the folder.
+        queue: ids of images, with mined boxes or without, in the order in which to show them.
         withdrawn: mined boxes that are no longer to be up.
         dry_run: only work out the report.
         progress: called for each version.
@@ -91,9 +94,9 @@ def push_mined(
         ToolError: before anything is written, when a box can't be pushed.
     """
     folder = version_folder(project.review, model_version)
-    if not mined and not withdrawn:
+    if not mined and not withdrawn and not queue:
         raise ToolError("there are no mined boxes to push")
-    wanted = _by_image(dataset, mined)
+    wanted = _in_order(_by_image(dataset, mined), queue)
     files = project.read()
     versions = read_versions(project.review, project.rename)
     own = next((version for version in versions if version.name == model_version), None)
@@ -112,7 +115,7 @@ def push_mined(
     taken_down: list[Withdrawal] = []
     for done, version in enumerate(versions, start=1):
         # What is new is not in `own`, which was read before.
-        replaced = up if version is not own else frozenset()
+        replaced = (up if version is not own else frozenset()) | version.plain - up
         taken_down.append(withdraw(version, region_ids=withdrawn, images=replaced, dry_run=dry_run))
         progress("writing boxes to review", done, len(versions))
     written = bool(plan.new) or own is not None
@@ -131,7 +134,7 @@ def push_mined(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a push has to do; mined boxes by image id, surest image first."""
+    """What a push has to do; mined boxes by image id, in the order of the queue."""
 
     new: Mapping[int, Sequence[MinedBox]]
     standing: Mapping[int, Sequence[MinedBox]]
@@ -162,6 +165,13 @@ def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[Min
     return dict(sorted(by_image.items(), key=lambda item: (-item[1][0].score, names[item[0]])))
 
 
+def _in_order(
+    by_image: Mapping[int, Sequence[MinedBox]], queue: Sequence[int]
+) -> dict[int, Sequence[MinedBox]]:
+    """Return the mined boxes of each image that is to be up: the queue, then the other images."""
+    return {id: by_image.get(id, ()) for id in dict.fromkeys((*queue, *by_image))}
+
+
 def _judged(versions: Sequence[ReviewVersion]) -> set[str]:
     """Return the ids of the boxes that some review was shown."""
     return {id for review in read_reviews(versions, {}) for id in review.shown}
@@ -188,9 +198,11 @@ def _plan(
         if tool_id not in known:
             skipped[tool_id] = "the project no longer has the image"
             gone.add(tool_id)
-        elif not (left := [box for box in mined if box.region_id not in judged]):
             continue
-        elif tool_id in reviewed or (
+        left = [box for box in mined if box.region_id not in judged]
+        if not left and (mined or tool_id in reviewed):
+            continue
+        if tool_id in reviewed or (
             tool_id in waiting and {box.region_id for box in left} - waiting[tool_id].mined.keys()
         ):
             skipped[tool_id] = (
@@ -294,7 +306,12 @@ def _shown_mined(box: MinedBox) -> Box:
         xyxy=box.xyxy,
         origin=MINED,
         tool_id=box.region_id,
-        extra={"score": round(box.score, 6), "threshold": round(box.threshold, 6)},
+        extra={"score": round(box.score, 6), "threshold": round(box.threshold, 6)}
+        | (
+            {}
+            if box.expected_precision is None
+            else {"expected_precision": round(box.expected_precision, 4)}
+        ),
     )
 
 

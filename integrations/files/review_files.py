@@ -136,6 +136,11 @@ class ReviewVersion:
         return {id: self.offers[id] for id in ids if id not in judged}
 
     @cached_property
+    def plain(self) -> frozenset[str]:
+        """Tool ids of the images that wait for their review without any mined box."""
+        return frozenset(id for id, offer in self.waiting.items() if not offer.mined)
+
+    @cached_property
     def region_ids(self) -> frozenset[str]:
         """Ids of all mined boxes that are or were up."""
         offers = self.offers.values()

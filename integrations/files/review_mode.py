@@ -63,6 +63,7 @@ class FileReviewMode:
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        queue: Sequence[int] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -76,6 +77,7 @@ class FileReviewMode:
             dataset,
             mined,
             model_version=model_version,
+            queue=queue,
             withdrawn=withdrawn,
             dry_run=dry_run,
             progress=progress,
@@ -120,7 +122,9 @@ class FileReviewMode:
         taken: set[str] = set()
         kept: dict[str, str] = {}
         for done, version in enumerate(versions, start=1):
-            one = withdraw(version, region_ids=region_ids, dry_run=dry_run)
+            # Images without mined boxes go when no box of their push is left.
+            plain = version.plain if version.region_ids <= region_ids else frozenset()
+            one = withdraw(version, region_ids=region_ids, images=plain, dry_run=dry_run)
             tasks |= {(version.name, id) for id in one.images}
             trimmed |= {(version.name, id) for id in one.trimmed}
             taken |= one.region_ids

@@ -55,8 +55,9 @@ When a newer model's boxes take the place of these, their images move from {to_r
 {reviewed} says of them counts.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
-write keys, these are read: "exhaustive": true of an image (every object in it has a box: set it
-where you have drawn all that was missing, and the image is done), "reviewer" and "seconds" of an image, "note": "unsure" of an annotation (it stays undecided).
+write keys, these are read: "exhaustive": true of an image (every object in it has a box, and the
+image is done), "reviewer" and "seconds" of an image, "note": "unsure" of an annotation (it stays
+undecided).
 """
 """Next to `to_review.json`, for the reviewer."""
 

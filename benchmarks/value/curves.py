@@ -1,0 +1,78 @@
+"""Curves of completeness against time, and what they say at given completeness."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.matching import iou_matrix, match
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.simulation.truth import ACCEPT_IOU, TrueObject
+
+MARKS = (0.80, 0.90, 0.95, 0.98)
+
+
+@dataclass
+class Curve:
+    """How complete a set is after so many seconds of review."""
+
+    arm: str
+    data: str
+    drop: float
+    seed: int
+    objects: int
+    """In the set."""
+    start: int
+    """Objects that had a box before."""
+    seconds: list[float] = field(default_factory=list)
+    """Of review, when an image was done."""
+    found: list[int] = field(default_factory=list)
+    """Objects with a box by then."""
+
+    def add(self, seconds: float, found: int) -> None:
+        """Add an image that took so long, and gave so many objects their box."""
+        before = self.seconds[-1] if self.seconds else 0.0
+        boxes = self.found[-1] if self.found else self.start
+        self.seconds.append(round(before + seconds, 2))
+        self.found.append(boxes + found)
+
+    def seconds_to(self, share: float) -> float | None:
+        """Return when a share of the objects had a box; None: never."""
+        reached = np.flatnonzero(np.array(self.found) >= share * self.objects - 1e-9)
+        return self.seconds[int(reached[0])] if len(reached) else None
+
+    def write(self, folder: Path) -> None:
+        """Write the curve into a folder."""
+        write_json(self.path(folder, self.data, self.drop, self.seed, self.arm), self.__dict__)
+
+    @staticmethod
+    def path(folder: Path, data: str, drop: float, seed: int, arm: str) -> Path:
+        """Return the file of a curve."""
+        return folder / f"{data}-{drop:g}-s{seed}-{arm}.json"
+
+    @classmethod
+    def read(cls, path: Path) -> "Curve":
+        """Read a curve."""
+        content: dict[str, Any] = read_json(path)
+        return cls(**content)
+
+
+def shown_objects(regions: "list[ReviewedRegion]", objects: "list[TrueObject]") -> int:
+    """Return how many objects have a box of their class, one to one."""
+    sure = [region for region in regions if not region.unsure]
+    if not sure or not objects:
+        return 0
+    overlap = iou_matrix([r.xyxy for r in sure], [o.xyxy for o in objects])
+    alike = np.array([[r.category == o.category for o in objects] for r in sure])
+    return int((match(overlap * alike, ACCEPT_IOU) >= 0).sum())
+
+
+def regions_of(dataset: Dataset, image_id: int) -> list[ReviewedRegion]:
+    """Return the annotations of an image as a reviewer sees them."""
+    return [
+        ReviewedRegion(f"own-{box.id}", dataset.category_by_id[box.category_id].name, box.xyxy)
+        for box in dataset.boxes_by_image[image_id]
+    ]

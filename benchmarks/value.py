@@ -5,9 +5,8 @@
 DIR holds `train.json` (a COCO file with all boxes) and `images/`; the name `digits` stands for
 generated scenes. A share of the boxes is removed; a scripted reviewer gives objects their boxes
 again, at 2 s to open an image, 0.7 s to look at a mined box, 2.5 s to delete or correct one, and
-7 s to draw one (extreme clicking, Papadopoulos et al., ICCV 2017). Objects that the published labels
-lack (`unlabelled_train.json`)
-are neither missing nor wrong.
+7 s to draw one (extreme clicking, Papadopoulos et al., ICCV 2017). Objects that the published
+labels lack, in `unlabelled_train.json`, are neither missing nor wrong.
 
 The arms (see `value/arms.py` and `value/loop_arm.py`):
 

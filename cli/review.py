@@ -1,6 +1,7 @@
 """`sparsedet review`."""
 
 from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,6 +106,7 @@ def review(
     from sparsedet.loop.ledger_rebuild import rebuild
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.standing import standing
 
     _check_options(merge=merge, write=write, empty=empty, take=take, image=image)
     _check_one_of(merge=merge, undo_merge=undo_merge, conflicts=conflicts, take=take is not None)
@@ -136,6 +138,9 @@ def review(
                 images=image,
             )
             outcomes = _outcomes(record)
+            if known and ledger is None:
+                standing(workspace, known, record)
+                outcomes["estimate"] = _estimate(workspace)
     if result is not None:
         outcomes["merge"] = result.as_json()
     if output:
@@ -143,9 +148,12 @@ def review(
     if json_output:
         emit_json(outcomes)
         return
-    rows = [(name, *(c[o] for o in OUTCOMES)) for name, c in outcomes["by_category"].items()]
-    total = ("all", *(outcomes[name] for name in OUTCOMES))
-    table(f"Mined boxes in {record.path}", ("class", *OUTCOMES), [*sorted(rows), total])
+    shown = (*OUTCOMES, "drawn")
+    rows = [(name, *(c[o] for o in shown)) for name, c in outcomes["by_category"].items()]
+    total = ("all", *(outcomes[name] for name in shown))
+    table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
+    if outcomes.get("estimate"):
+        typer.echo(outcomes["estimate"]["text"])
     if result is not None:
         result.show(folder)
 
@@ -195,10 +203,17 @@ def _outcomes(record: "Ledger") -> dict[str, Any]:
     counts = record.counts()
     versions = {push.id: push.model_version for push in record.pushes()}
     return {
-        **{name: getattr(counts, name) for name in OUTCOMES},
+        **{name: getattr(counts, name) for name in (*OUTCOMES, "drawn")},
         "by_category": counts.by_category,
         "boxes": [_entry(box, versions[box.push_id]) for box in record.boxes()],
     }
+
+
+def _estimate(workspace: Workspace) -> dict[str, Any] | None:
+    from sparsedet.loop.status import read_status
+
+    found = read_status(workspace).estimate
+    return None if found is None else asdict(found)
 
 
 def _entry(box: "LedgerBox", model_version: str) -> dict[str, Any]:

@@ -36,17 +36,28 @@ def run_round(
             "for review and untouched is taken back.",
         ),
     ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            help="End the round's queue of images there: 30min, 2h or 200-images. Default: that of "
+            "sparsedet.toml.",
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Run a round: pull, split, train, mine and push.
 
-    Then it is the reviewers' turn. The next call collects what they accepted, edited and rejected,
-    and runs the next round with it; it asks first where little was reviewed. Boxes of a model that
-    is guessing are not pushed. An interrupted round resumes where it stopped. sparsedet.toml says
-    how rounds are run.
+    Then it is the reviewers' turn: in the order of the queue, most is found per minute. They judge
+    the mined boxes, draw what is missing and mark images as complete. The next call collects that,
+    says how complete the annotations are, and runs the next round unless they are complete enough;
+    it asks first where little was reviewed. Boxes of a model that is guessing are not pushed. An
+    interrupted round resumes where it stopped. sparsedet.toml says how rounds are run.
     """
+    from sparsedet.completeness.budget import parse_budget
     from sparsedet.plugins import load_integration
 
+    limit = parse_budget(budget) if budget else None
     workspace = Workspace(folder)
     settings = workspace.settings()
     with workspace.lock():
@@ -67,7 +78,11 @@ def run_round(
                 confirm=_confirm,
             )
             result = rounds.advance(
-                force=force, restart=restart, push_anyway=push_anyway, take_over=take_over
+                force=force,
+                restart=restart,
+                push_anyway=push_anyway,
+                take_over=take_over,
+                budget=limit,
             )
     if json_output:
         emit_json(asdict(result))
@@ -79,12 +94,16 @@ def run_round(
             "train longer (SOLVER.MAX_ITER below [training.keys] in sparsedet.toml) or label more "
             f"images, then: {again} --restart; to push them all the same: {again} --push-anyway"
         )
+    elif result.state == "finished":
+        typer.echo(
+            f"round {result.round}: finished, {settings.rounds.stop_at:.0%} of the objects should "
+            "have a box ([rounds] stop_at)"
+        )
+        say(f"to write the reviews into the project: {command('review', folder)} --merge")
+        say(f"to look for the rest all the same: {again} --next")
     elif result.url is None:
         typer.echo(f"round {result.round}: nothing was mined, so nothing is up for review")
-        say(
-            "train longer, lower `quantile` below [mining] in sparsedet.toml, or label more "
-            f"images; then: {again} --next"
-        )
+        say(f"train longer, or label more images; then: {again} --next")
     elif result.state == "waiting":
         typer.echo(
             f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
@@ -94,10 +113,16 @@ def run_round(
     else:
         older = result.up_for_review - result.mined
         typer.echo(
-            f"round {result.round}: {result.up_for_review} mined boxes are up for review at "
-            f"{result.url}" + (f" ({older} of them from earlier rounds)" if older > 0 else "")
+            f"round {result.round}: {result.up_for_review} mined boxes"
+            + (f" ({older} of them from earlier rounds)" if older > 0 else "")
+            + f" on {result.images} images are up for review at {result.url}"
         )
-        say(f"next: review them there, then: {again}")
+        say(
+            "next: review them there, draw what is missing and mark images as complete, then: "
+            f"{again}"
+        )
+    if result.estimate:
+        typer.echo(result.estimate)
 
 
 def _confirm(question: str) -> bool:

@@ -58,9 +58,11 @@ def status(
         return
     table(
         f"Rounds in {folder}",
-        ("round", "annotations", *_FIGURES, "review time", "AP50"),
+        ("round", "annotations", *_FIGURES, "review time", "complete %", "AP50"),
         _round_rows(found),
     )
+    if found.estimate:
+        typer.echo(found.estimate.text)
     for entry in found.rounds:
         if entry.next_step:
             say(
@@ -72,6 +74,15 @@ def status(
             "Boxes by class",
             ("class", *_FIGURES),
             [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
+        )
+    if found.estimate:
+        table(
+            "Objects by class, estimated",
+            ("class", "with a box", "without"),
+            [
+                (name, boxes, round(missing))
+                for name, (boxes, missing) in found.estimate.by_class.items()
+            ],
         )
     if found.reviewers:
         table(
@@ -95,11 +106,12 @@ def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
             _or_dash(entry.annotations),
             *_figures(entry.outcomes),
             clock(entry.seconds),
+            _percent(entry.estimate.share if entry.estimate else None),
             "-" if entry.ap50 is None else f"{entry.ap50:.1f}",
         )
         for entry in found.rounds
     ]
-    return [*rows, ("all", "", *_figures(found.outcomes), clock(found.seconds), "")]
+    return [*rows, ("all", "", *_figures(found.outcomes), clock(found.seconds), "", "")]
 
 
 def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
@@ -144,6 +156,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
                 "reviewed_images": entry.reviewed_images,
                 "seconds": entry.seconds,
                 "AP50": entry.ap50,
+                "complete": entry.estimate.share if entry.estimate else None,
                 "next_step": entry.next_step,
             }
             for entry in found.rounds
@@ -153,6 +166,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
             "reviewed_images": found.reviewed_images,
             "seconds": found.seconds,
         },
+        "estimate": asdict(found.estimate) if found.estimate else None,
         "reviewers": [asdict(entry) for entry in found.reviewers],
         "skipped_images": found.skipped_images,
         "ledger_is_lost": found.ledger_is_lost,

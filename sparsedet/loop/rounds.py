@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.atomic_io import read_json, remove_half_written, write_json
+from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
@@ -124,6 +125,7 @@ class Rounds:
         restart: bool = False,
         push_anyway: bool = False,
         take_over: bool = False,
+        budget: Budget | None = None,
     ) -> RoundReport:
         """Finish the round that is under way; or collect its reviews and run the next one.
 
@@ -132,6 +134,7 @@ class Rounds:
             restart: start the round that is under way over, with a fresh pull.
             push_anyway: push even if the model is guessing.
             take_over: take the project over from another workspace or push mode.
+            budget: ends the queue; None: that of the settings.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
@@ -163,7 +166,7 @@ class Rounds:
             if not push_anyway and (reason := self._guessing(current)):
                 return _report(current, "held", reason=reason)
             self.say(f"round {current.number}: push")
-            self._push(current)
+            self._push(current, budget)
         return _report(current, "pushed")
 
     def collect(self, folder: RoundFolder) -> RoundReport:
@@ -270,7 +273,7 @@ class Rounds:
         )
         return guessing(new, len(dataset.boxes), last.outcomes if last else None)
 
-    def _push(self, folder: RoundFolder) -> None:
+    def _push(self, folder: RoundFolder, budget: Budget | None) -> None:
         dataset = read_coco(folder.annotations)
         source, mode = self.settings.source, self.settings.review.mode
         version = folder.run.info().run_id
@@ -279,7 +282,7 @@ class Rounds:
         with closing(Ledger(self.workspace.ledger)) as ledger:
             # Reviews made while the model trained: of these boxes none is replaced.
             self._collect(ledger)
-            plan = plan_round(folder, dataset, self.settings, ledger)
+            plan = plan_round(folder, dataset, self.settings, ledger, budget)
             wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
             if wanted.boxes or wanted.withdrawn or plan.queue:
                 pusher = Pusher(

@@ -1,5 +1,6 @@
 """The state of a workspace: its rounds in numbers, from the ledger and the rounds' folders."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,21 @@ from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import AnnotationRule
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateStatus:
+    """How complete the annotations are, as a round estimated it last."""
+
+    text: str
+    """In words."""
+    share: float
+    """Of the objects, those that have a box, 0 to 1."""
+    low: float
+    high: float
+    """Ends of the 90 % interval of the share."""
+    by_class: Mapping[str, tuple[int, float]]
+    """Category name -> objects with a box, and expected number without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,8 @@ class RoundStatus:
     """Time that reviewers spent on these images."""
     ap50: float | None
     """Of its model, 0 to 100; None where it was not measured."""
+    estimate: EstimateStatus | None = None
+    """None before it has mined, and of rounds of an older sparsedet."""
     next_step: str | None = None
     """The step an unfinished round resumes with; None once its boxes are up for review."""
 
@@ -48,6 +66,11 @@ class WorkspaceStatus:
     """Images that wait for a reviewer and were skipped by all who opened them."""
     ledger_is_lost: bool = False
     """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
+
+    @property
+    def estimate(self) -> EstimateStatus | None:
+        """The newest estimate of how complete the annotations are."""
+        return next((e.estimate for e in reversed(self.rounds) if e.estimate is not None), None)
 
     @property
     def reviewed_images(self) -> int:
@@ -111,6 +134,7 @@ def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatu
         reviewed_images=counts.reviewed_images,
         seconds=counts.seconds,
         ap50=_ap50(folder.evaluation) if folder else None,
+        estimate=_estimate(folder.estimate) if folder else None,
         next_step=folder.next_step if folder else None,
     )
 
@@ -122,6 +146,27 @@ def _annotations(path: Path) -> int | None:
     if not isinstance(annotations, list):
         raise SparseDetError(f"{path}: not a COCO annotation file (no list of annotations)")
     return len(annotations)
+
+
+def _estimate(path: Path) -> EstimateStatus | None:
+    if not path.exists():
+        return None
+    content = _object(path)
+    try:
+        return EstimateStatus(
+            text=str(content["text"]),
+            share=float(content["share"]),
+            low=float(content["low"]),
+            high=float(content["high"]),
+            by_class={
+                name: (int(own["boxes"]), float(own["missing"]))
+                for name, own in content["by_class"].items()
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SparseDetError(
+            f"{path}: no estimate ({error!r}); remove it, `sparsedet review` makes it again"
+        ) from error
 
 
 def _ap50(path: Path) -> float | None:

@@ -1,0 +1,111 @@
+"""The estimate of what is missing, and its interval."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparsedet.annotations import Box, Dataset
+from sparsedet.completeness.assessment import Assessment, assess
+from sparsedet.completeness.candidate_file import CandidateFile
+from sparsedet.completeness.costs import ReviewCosts
+from tests.completeness.scenes import Scene, scene
+
+NEW_BOX = (900.0, 900.0, 950.0, 950.0)
+
+
+def after_review(found: Scene, opened: set[int]) -> Dataset:
+    """Return the annotations after every missing object of some images got its box.
+
+    One that a candidate shows gets it there, the others where no candidate is.
+    """
+    unknown = found.candidates.unknown
+    boxes = list(found.dataset.boxes)
+    for image_id in opened:
+        rows = np.flatnonzero((unknown.image_ids == image_id) & found.right)
+        places = [tuple(map(float, unknown.boxes[row])) for row in rows]
+        places += [NEW_BOX] * (found.missing[image_id] - len(places))
+        boxes += [
+            Box(len(boxes) + 1 + number, image_id, 1, (place[0], place[1], place[2], place[3]))
+            for number, place in enumerate(places)
+        ]
+    images = tuple(replace(i, exhaustive=i.id in opened) for i in found.dataset.images)
+    return replace(found.dataset, images=images, boxes=tuple(boxes))
+
+
+def assessed(found: Scene, opened: set[int] | None = None) -> Assessment:
+    """Return where a set stands after images were opened at random, a blind sample."""
+    opened = opened or set()
+    return assess(
+        CandidateFile("run", found.candidates, found.hidden),
+        found.dataset,
+        after_review(found, opened),
+        outcomes={},
+        audit=opened,
+        limit=0.34,
+    )
+
+
+def truth(found: Scene, opened: set[int]) -> int:
+    return sum(count for image, count in found.missing.items() if image not in opened)
+
+
+def test_an_interval_holds_the_truth_nearly_always() -> None:
+    held = widths = 0.0
+    runs = 40
+    for seed in range(runs):
+        labelled, seen = (0.3, 0.5, 0.8)[seed % 3], (0.7, 0.95)[seed % 2]
+        found = scene(images=150, labelled=labelled, seen=seen, seed=seed)
+        opened = set(range(1, 16))
+        standing = assessed(found, opened).completeness
+        held += standing.missing_low <= truth(found, opened) <= standing.missing_high
+        widths += standing.high - standing.low
+    assert held / runs >= 0.8
+    assert widths / runs < 0.2
+
+
+def test_a_blind_sample_makes_it_sharper_and_says_so() -> None:
+    found = scene(images=150)
+    before, after = (assessed(found, opened).completeness for opened in (set(), {*range(1, 31)}))
+    assert before.basis == "model"
+    assert "rests on the model" in before.sentence()
+    assert (after.basis, after.audited) == ("audit", 30)
+    assert after.high - after.low < before.high - before.low
+
+
+def test_objects_that_the_model_can_not_see_are_counted() -> None:
+    found = scene(images=200, seen=0.5, hidden=0.0)
+    opened = set(range(1, 41))
+    standing = assessed(found, opened).completeness
+    assert standing.missing == pytest.approx(truth(found, opened), rel=0.25)
+
+
+def test_what_is_complete_lacks_nothing() -> None:
+    found = scene(images=30)
+    standing = assessed(found, set(range(1, 31)))
+    assert (standing.completeness.share, standing.completeness.low) == (1.0, 1.0)
+    assert standing.outlooks == ()
+    assert "100%" in standing.completeness.sentence()
+
+
+def test_images_without_annotation_are_expected_to_hold_what_others_hold() -> None:
+    found = scene(images=300, objects=2.0, labelled=0.5, seen=0.6)
+    bare = {i.id for i in found.dataset.images if not found.dataset.boxes_by_image[i.id]}
+    standing = assessed(found)
+    expected = sum(o.missing for o in standing.outlooks if o.image.id in bare)
+    assert expected == pytest.approx(sum(found.missing[id] for id in bare), rel=0.3)
+
+
+def test_it_says_how_many_images_bring_the_set_where_it_should_be() -> None:
+    found = scene(images=100)
+    standing, costs = assessed(found), ReviewCosts()
+    images, seconds = standing.until(0.9, costs)
+    more, longer = standing.until(0.99, costs)
+    assert 0 < images < more <= 100
+    assert 0 < seconds < longer
+    assert standing.until(0.01, costs) == (0, 0.0)
+
+
+def test_the_classes_share_the_total_out() -> None:
+    standing = assessed(scene()).completeness
+    assert sum(own.missing for own in standing.by_class.values()) == pytest.approx(standing.missing)

@@ -1,0 +1,112 @@
+"""Expected precision keeps its promise where the truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from sparsedet.completeness.expected_precision import (
+    BEFORE_REVIEWS,
+    Judged,
+    _Problem,
+    best_bin,
+    carried,
+    fit_expected_precision,
+)
+from sparsedet.mining.candidates import RIGHT, WRONG_CLASS
+from tests.completeness.scenes import Scene, candidates, scene
+
+
+def error_at(found: Scene, chances: np.ndarray, target: float) -> float:
+    """Return actual minus promised precision of the boxes that together promise `target`."""
+    order = np.argsort(-chances)
+    promised = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)
+    count = int(np.flatnonzero(promised >= target)[-1]) + 1
+    return float(found.right[order][:count].mean() - promised[count - 1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrong", [1.0, 8.0])
+def test_hidden_annotations_calibrate_before_any_review(seed: int, wrong: float) -> None:
+    found = scene(wrong=wrong, seed=seed)
+    fitted = fit_expected_precision(found.candidates, [1], hidden=found.hidden)
+    chances = fitted.of(found.candidates.unknown)
+    for target in (0.8, 0.9, 0.95):
+        assert -0.05 < error_at(found, chances, target) < 0.15
+    assert np.sum(chances) / fitted.seen == pytest.approx(sum(found.missing.values()), rel=0.2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reviews_calibrate_within_three_points(seed: int) -> None:
+    found = scene(images=400, wrong=8.0, seed=seed)
+    unknown = found.candidates.unknown
+    reviewed = unknown.image_ids <= 150
+    judged = Judged(unknown.select(reviewed), found.right[reviewed])
+    fitted = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
+    rest = replace(found, right=found.right[~reviewed])
+    chances = fitted.of(unknown.select(~reviewed))
+    for target in (0.8, 0.9, 0.95):
+        assert abs(error_at(rest, chances, target)) < 0.03
+
+
+def test_the_share_that_is_seen_comes_from_hidden_annotations() -> None:
+    found = scene(seen=0.6)
+    fitted = fit_expected_precision(found.candidates, [1], hidden=found.hidden)
+    assert fitted.seen == pytest.approx(0.6, abs=0.08)
+
+
+def test_classes_that_are_confused_lower_the_chance() -> None:
+    found = scene()
+    known = found.candidates.known.copy()
+    on_hidden = np.flatnonzero(known == RIGHT)
+    known[on_hidden[::2]] = WRONG_CLASS
+    confused = replace(found.candidates, known=known)
+    sure = fit_expected_precision(found.candidates, [1], hidden=found.hidden)
+    unsure = fit_expected_precision(confused, [1], hidden=found.hidden)
+    top = candidates([(1, 0.97, 0)])
+    assert unsure.of(top)[0] < 0.75 < 0.9 < sure.of(top)[0]
+    assert unsure.of_object(top)[0] == pytest.approx(sure.of_object(top)[0], abs=0.02)
+
+
+def test_overlapping_candidates_are_less_likely_right() -> None:
+    alone = candidates([(1, 0.9, 0)])
+    inside = replace(alone, nested=np.array([0.95]))
+    fitted = fit_expected_precision(alone, [1], hidden=0)
+    assert fitted.of(inside)[0] < 0.5 * fitted.of(alone)[0]
+
+
+def test_without_anything_known_the_coefficients_are_those_of_other_data() -> None:
+    fitted = fit_expected_precision(candidates([(1, 0.9, 0), (1, 0.2, 0)]), [1], hidden=0)
+    np.testing.assert_allclose(fitted.coefficients.object, BEFORE_REVIEWS.object, atol=1e-4)
+    assert (fitted.hidden, fitted.judged) == (0, 0)
+
+
+def test_what_reviews_said_of_a_model_holds_for_the_next_one() -> None:
+    found = scene(images=300, seed=1)
+    unknown = found.candidates.unknown
+    judged = Judged(unknown, found.right)
+    first = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
+    few = found.candidates.select(found.candidates.image_ids <= 10)
+    fitted = fit_expected_precision(few, [1], hidden=5, earlier=carried(first))
+    np.testing.assert_allclose(fitted.coefficients.object, first.coefficients.object, atol=0.6)
+
+
+def test_the_best_bin_counts_the_objects() -> None:
+    found = scene(wrong=8.0)
+    objects, spread = best_bin(found.candidates, found.hidden) or (0.0, 0.0)
+    assert objects == pytest.approx(sum(found.missing.values()), rel=0.25)
+    assert 0.08 <= spread < 0.3
+
+
+def test_the_gradient_is_that_of_the_value() -> None:
+    found = scene(images=20)
+    unknown = found.candidates.unknown
+    judged = Judged(unknown.select(np.arange(10)), found.right[:10])
+    for known in (judged, None):
+        problem = _Problem.of(
+            found.candidates, [1], found.hidden, known, BEFORE_REVIEWS, reviewed=False
+        )
+        x = problem.start() + 0.1
+        error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)
+        assert error < 1e-3 * np.linalg.norm(problem.value(x)[1])

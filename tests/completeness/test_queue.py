@@ -1,0 +1,115 @@
+"""The queue: what is found per second decides, and nothing gives a blind sample away."""
+
+import pytest
+
+from sparsedet.annotations import Image
+from sparsedet.completeness.budget import Budget
+from sparsedet.completeness.costs import ReviewCosts, estimated_costs
+from sparsedet.completeness.queue import ENOUGH_AUDITED, Outlook, draw_audit, plan_queue
+from sparsedet.ledger import ReviewWork
+
+COSTS = ReviewCosts()
+
+
+def outlook(id: int, missing: float, *shown: float) -> Outlook:
+    return Outlook(Image(id, f"{id}.png", 10, 10), missing, shown)
+
+
+def work(shown: int, corrected: int, drawn: int, seconds: float | None) -> ReviewWork:
+    return ReviewWork(
+        tool_id="1",
+        round=1,
+        seconds=seconds,
+        shown=shown,
+        corrected=corrected,
+        drawn=drawn,
+        complete=True,
+        audit=False,
+        saved_at="",
+        review_id="1",
+    )
+
+
+def test_images_where_most_is_found_per_second_come_first() -> None:
+    many = outlook(1, 8, *[0.9] * 8)
+    sure = outlook(2, 1, 0.99)
+    nothing_to_see = outlook(3, 3)
+    hopeless = outlook(4, 0.01)
+    queue = plan_queue([hopeless, sure, nothing_to_see, many], COSTS)
+    assert [entry.image_id for entry in queue] == [1, 2, 3, 4]
+    assert [entry.boxes for entry in queue] == [8, 1, 0, 0]
+    assert queue[2].seconds == pytest.approx(2 + 3 * 7)
+
+
+def test_it_ends_where_little_is_left() -> None:
+    images = [outlook(1, 5), outlook(2, 3), outlook(3, 0.5), outlook(4, 0.4)]
+    assert [entry.image_id for entry in plan_queue(images, COSTS, leave=1.0)] == [1, 2]
+
+
+def test_an_image_with_mined_boxes_is_never_left_out() -> None:
+    images = [outlook(1, 5), outlook(2, 0.4, 0.4)]
+    assert {entry.image_id for entry in plan_queue(images, COSTS, leave=1.0)} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [(Budget(images=2), [1, 2]), (Budget(seconds=70), [1]), (Budget(seconds=10), [])],
+)
+def test_a_budget_ends_it(budget: Budget, expected: list[int]) -> None:
+    images = [outlook(id, 10 - id) for id in range(1, 6)]
+    assert [entry.image_id for entry in plan_queue(images, COSTS, budget=budget)] == expected
+
+
+def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> None:
+    images = [outlook(id, 0.1) for id in range(100)]
+    fuller = [outlook(id, 0.1 * (id % 3)) for id in range(100)]
+    drawn = draw_audit(images, 20, seed=1, round=1)
+    assert len(drawn) == 20
+    assert drawn == draw_audit(fuller, 20, seed=1, round=1)
+    assert drawn != draw_audit(images, 20, seed=1, round=2)
+    assert drawn != draw_audit(images, 20, seed=2, round=1)
+
+
+def test_a_blind_sample_ends_once_it_shows_enough() -> None:
+    images = [outlook(id, 4) for id in range(100)]
+    assert 4 * len(draw_audit(images, 20, seed=1, round=1)) == pytest.approx(ENOUGH_AUDITED, abs=4)
+
+
+def test_images_of_the_sample_lie_anywhere_in_the_queue_and_show_no_boxes() -> None:
+    places: list[float] = []
+    for seed in range(60):
+        images = [outlook(id, id / 10, *[0.9] * (id // 10)) for id in range(1, 101)]
+        audit = draw_audit(images, 3, seed=seed, round=1)
+        queue = plan_queue(images, COSTS, audit=audit, seed=seed)
+        assert {entry.image_id for entry in queue if entry.audit} == audit
+        assert all(entry.boxes == 0 for entry in queue if entry.audit)
+        places += [row / len(queue) for row, entry in enumerate(queue) if entry.audit]
+    assert sum(places) / len(places) == pytest.approx(0.5, abs=0.08)
+    assert min(places) < 0.1
+    assert max(places) > 0.9
+
+
+def test_the_break_even_is_where_a_box_saves_what_it_costs() -> None:
+    chance = COSTS.break_even
+    saved = chance * COSTS.drawing
+    assert saved == pytest.approx(COSTS.box + (1 - chance) * COSTS.correction)
+
+
+def test_costs_follow_the_times_of_many_reviews() -> None:
+    slow = ReviewCosts(image=5, box=1, correction=4, drawing=14)
+    done = [
+        work(shown, corrected, drawn, slow.seconds(shown, corrected, drawn))
+        for shown in range(0, 20, 2)
+        for corrected in range(4)
+        for drawn in range(4)
+    ]
+    found = estimated_costs(done, COSTS)
+    for name in ("image", "box", "correction", "drawing"):
+        assert getattr(found, name) == pytest.approx(getattr(slow, name), rel=0.25)
+
+
+def test_few_reviews_and_breaks_change_costs_little() -> None:
+    assert estimated_costs([], COSTS) == COSTS
+    assert estimated_costs([work(3, 0, 0, None), work(3, 0, 0, 3600)], COSTS) == COSTS
+    one = estimated_costs([work(0, 0, 1, 14)], COSTS)
+    assert COSTS.drawing < one.drawing < 11

@@ -26,6 +26,8 @@ class SimulationReport:
     rejected: int
     unsure: int
     """Boxes that were left undecided: they stay pending."""
+    drawn: int
+    """Boxes that were added."""
     complete: int
     """Images that were marked as complete: every object has a box."""
     seconds: float
@@ -83,6 +85,7 @@ def simulate_reviews(
         edited=sum(review.edited for review in reviews),
         rejected=sum(review.rejected for review in reviews),
         unsure=sum(review.unsure for review in reviews),
+        drawn=sum(review.drawn for review in reviews),
         complete=sum(review.complete for review in reviews),
         seconds=sum(review.seconds for review in reviews),
     )

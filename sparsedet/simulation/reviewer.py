@@ -5,12 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.seeds import stable_rank
-from sparsedet.simulation.truth import review_regions, shows_all, true_objects
+from sparsedet.simulation.truth import (
+    TrueObject,
+    missing_objects,
+    review_regions,
+    true_objects,
+)
 
 _MAX_DEVIATIONS = 2.0
 """Edges that are off by more standard deviations than that are drawn again by any person."""
@@ -33,17 +39,34 @@ class Behaviour:
     jitter: float = 0.0
     """Standard deviation of each edge of a corrected box, as a share of the object's width or
     height, 0 to `MAX_JITTER`."""
+    draw_share: float = 1.0
+    """Share of the missing objects that get a box, 0 to 1."""
     seconds_per_image: float = 2.0
-    """Time to look at an image."""
-    seconds_per_action: float = 1.5
-    """Time to correct or delete a box, on top; keeping one takes none."""
+    """Time to open an image."""
+    seconds_per_box: float = 0.7
+    """Time to look at a mined box."""
+    seconds_per_action: float = 2.5
+    """Time to correct or delete one, on top."""
+    seconds_per_drawn_box: float = 7.0
+    """Time to draw a box, by extreme clicking (Papadopoulos et al., "Extreme clicking for efficient
+    object annotation", ICCV 2017)."""
 
     def __post_init__(self) -> None:
-        for name, most in (("misses", 1.0), ("wrong_clicks", 1.0), ("jitter", MAX_JITTER)):
+        for name, most in (
+            ("misses", 1.0),
+            ("wrong_clicks", 1.0),
+            ("jitter", MAX_JITTER),
+            ("draw_share", 1.0),
+        ):
             value = getattr(self, name)
             if not 0 <= value <= most:  # refuses nan, too
                 raise SparseDetError(f"{name} is {value}, expected a share from 0 to {most:g}")
-        for name in ("seconds_per_image", "seconds_per_action"):
+        for name in (
+            "seconds_per_image",
+            "seconds_per_box",
+            "seconds_per_action",
+            "seconds_per_drawn_box",
+        ):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise SparseDetError(f"{name} is {value}, expected seconds, 0 or more")
@@ -58,7 +81,7 @@ class Review:
     """What the reviewer makes of one image."""
 
     regions: tuple[ReviewedRegion, ...]
-    """The boxes that remain, in the order in which they were shown."""
+    """The boxes that remain, in the order in which they were shown, and those that were drawn."""
     complete: bool
     """Every object of the image has a box."""
     seconds: float
@@ -71,6 +94,8 @@ class Review:
     """Mined boxes that were deleted."""
     unsure: int
     """Mined boxes that were left undecided."""
+    drawn: int
+    """Boxes that were added."""
 
 
 class Reviewer:
@@ -82,8 +107,8 @@ class Reviewer:
     Args:
         truth: the full annotations.
         neutral: objects on the images of `truth` that its labels lack. Whether they count is not
-            the reviewer's to say: a mined box that fits one is left unsure, and an image is not
-            complete while one of them has no box.
+            the reviewer's to say: a mined box that fits one is left unsure, none is drawn, and an
+            image may be complete without a box on them.
         behaviour: faults and speed.
         seed: of the faults.
     """
@@ -141,16 +166,41 @@ class Reviewer:
                 edited += 1
             else:
                 accepted += 1
-        actions = edited + rejected
+        drawn = self._draw(file_name, missing_objects(kept, objects), image)
+        kept += drawn
+        how = self.behaviour
         return Review(
             regions=tuple(kept),
-            complete=shows_all(kept, [*objects, *neutral]),
-            seconds=self.behaviour.seconds_per_image + self.behaviour.seconds_per_action * actions,
+            complete=not missing_objects(kept, objects),
+            seconds=how.seconds_per_image
+            + how.seconds_per_box * len(scores)
+            + how.seconds_per_action * (edited + rejected)
+            + how.seconds_per_drawn_box * len(drawn),
             accepted=accepted,
             edited=edited,
             rejected=rejected,
             unsure=unsure,
+            drawn=len(drawn),
         )
+
+    def _draw(
+        self, file_name: str, missing: Sequence[TrueObject], image: Image
+    ) -> list[ReviewedRegion]:
+        """Return boxes on missing objects; each is drawn or not by itself, whatever the others."""
+        drawn = []
+        for thing in missing:
+            place = "|".join(f"{value:.2f}" for value in thing.xyxy)
+            identity = stable_rank(self.seed, "drawn", file_name, thing.category, place)
+            draws = np.random.default_rng(identity)
+            if draws.random() >= self.behaviour.draw_share:
+                continue
+            xyxy = self._shaken(thing.xyxy, draws.standard_normal(4), image)
+            drawn.append(ReviewedRegion(f"drawn{identity:016x}", thing.category, xyxy))
+        return drawn
+
+    def _shaken(self, xyxy: XYXY, shaking: NDArray[np.float64], image: Image) -> XYXY:
+        moves = np.clip(shaking, -_MAX_DEVIATIONS, _MAX_DEVIATIONS) * self.behaviour.jitter
+        return _moved(xyxy, moves.tolist(), image) if self.behaviour.jitter else xyxy
 
     def _decide(
         self, shown: ReviewedRegion, faultless: ReviewedRegion | None, image: Image
@@ -170,12 +220,11 @@ class Reviewer:
         if faultless.unsure:
             return faultless
         if faultless.xyxy != shown.xyxy:
-            moves = np.clip(shaking, -_MAX_DEVIATIONS, _MAX_DEVIATIONS) * self.behaviour.jitter
-            return replace(faultless, xyxy=_shaken(faultless.xyxy, moves.tolist(), image))
+            return replace(faultless, xyxy=self._shaken(faultless.xyxy, shaking, image))
         return None if chance < self.behaviour.wrong_clicks else faultless
 
 
-def _shaken(xyxy: XYXY, moves: Sequence[float], image: Image) -> XYXY:
+def _moved(xyxy: XYXY, moves: Sequence[float], image: Image) -> XYXY:
     """Return a box with its edges moved by shares of its width or height, inside the image."""
     left, top, right, bottom = xyxy
     width, height = right - left, bottom - top

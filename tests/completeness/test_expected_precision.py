@@ -99,14 +99,19 @@ def test_the_best_bin_counts_the_objects() -> None:
     assert 0.08 <= spread < 0.3
 
 
-def test_the_gradient_is_that_of_the_value() -> None:
+@pytest.mark.parametrize("with_reviews", [False, True])
+def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
     found = scene(images=20)
     unknown = found.candidates.unknown
     judged = Judged(unknown.select(np.arange(10)), found.right[:10])
-    for known in (judged, None):
-        problem = _Problem.of(
-            found.candidates, [1], found.hidden, known, BEFORE_REVIEWS, reviewed=False
-        )
-        x = problem.start() + 0.1
-        error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)
-        assert error < 1e-3 * np.linalg.norm(problem.value(x)[1])
+    problem = _Problem.of(
+        found.candidates,
+        [1],
+        found.hidden,
+        judged if with_reviews else None,
+        BEFORE_REVIEWS,
+        reviewed=False,
+    )
+    x = problem.start() + 0.1
+    error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)
+    assert error < 1e-3 * np.linalg.norm(problem.value(x)[1])

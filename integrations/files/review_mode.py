@@ -63,6 +63,7 @@ class FileReviewMode:
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        queue: Sequence[int] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,

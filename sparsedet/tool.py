@@ -78,7 +78,7 @@ class PushReport:
     """Where a person opens it."""
     model_version: str
     images: int
-    """Images that are up for review, of this push."""
+    """Images that are up for review, of this push; those without mined boxes count, too."""
     boxes: int
     """Mined boxes on them."""
     created: int
@@ -222,18 +222,19 @@ class PushMode(Protocol):
         """Put mined boxes up for review, with the annotations; a second call changes nothing.
 
         Images that the project no longer has are skipped. What reviewers have judged is not put up
-        again; nor is an image without mined boxes that somebody has reviewed under this model
-        version. One that is up without mined boxes, and that neither `queue` nor `mined` names any
-        more, is taken down unless somebody has begun with it.
+        again. An image without mined boxes is not put up again under a model version under which
+        somebody has submitted or skipped it; where nobody has touched it, it is taken down by a
+        push that neither queues it nor has boxes for it.
 
         Args:
             project: the annotated project.
             dataset: what was pulled from it and mined on.
             mined: every box of this workspace that is to be up for review.
             model_version: the name under which they appear.
-            queue: ids of images in the order in which people should see them. One without mined
-                boxes is shown with its annotations alone. Images with mined boxes that it does not
-                name come last, surest first. Draft mode shows only images with mined boxes.
+            queue: ids of images of `dataset`, in the order in which people should see them. One
+                without mined boxes is shown with its annotations only. Images with mined boxes that
+                it does not name come after it, surest first. Drafts have neither an order nor
+                images without mined boxes.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
             dry_run: only work out the report.
         """
@@ -267,6 +268,8 @@ class PushMode(Protocol):
         progress: Progress = no_progress,
     ) -> UndoReport:
         """Take back what pushes put up, where nobody has touched it, and nothing else.
+
+        Images without mined boxes go once no mined box of their model version is left up.
 
         Args:
             project: the annotated project.

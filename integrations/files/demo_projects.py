@@ -108,7 +108,7 @@ def set_up_project(
 
 
 def open_reviews(versions: Sequence[ReviewVersion]) -> list[OpenReview]:
-    """Return the images that nobody has reviewed: the newest version's first, surest first.
+    """Return the images that nobody has reviewed: the newest version's first, in their order.
 
     Args:
         versions: oldest first.

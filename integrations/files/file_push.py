@@ -1,4 +1,4 @@
-"""`push`: mined boxes into `to_review.json`, so that a second push changes nothing.
+"""`push`: images and mined boxes into `to_review.json`, so that a second push changes nothing.
 
 What one version shows of an image stays as it is: somebody may have taken the file into another
 tool already, and a box that is added later would look, in what comes back, like one that was
@@ -6,7 +6,7 @@ rejected. A newer version shows everything that is to be reviewed, and takes the
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -36,15 +36,17 @@ from .withdrawal import Withdrawal, withdraw
 
 _REVIEW_KEYS = {"score", "threshold", "expected_precision"}
 _INSTRUCTIONS = """\
-Boxes to review
-===============
+Images to review
+================
 
 {to_review} is a COCO file. It holds the boxes that people have drawn, and boxes that a model found
-missing; those carry "origin": "mined" and a "score". Its images are in the order in which most is
-found per minute; some show no mined box, since objects may be missing all the same.
+missing; those carry "origin": "mined" and a "score". Some images have none of these: there the
+model found nothing that it is sure of.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
+   Review them in the order of the file, in which most is found per minute.
 2. Delete the boxes that are wrong, correct those that are off, draw what is missing.
+   Once every object of an image has a box, mark the image as complete: "exhaustive": true.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
    Several people save reviewed-NAME.json each.
@@ -55,9 +57,8 @@ When a newer model's boxes take the place of these, their images move from {to_r
 {reviewed} says of them counts.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
-write keys, these are read: "exhaustive": true of an image (every object in it has a box, and the
-image is done), "reviewer" and "seconds" of an image, "note": "unsure" of an annotation (it stays
-undecided).
+write keys, these are read: "exhaustive", "reviewer" and "seconds" of an image, "note": "unsure" of
+an annotation (it stays undecided).
 """
 """Next to `to_review.json`, for the reviewer."""
 
@@ -74,11 +75,12 @@ def push_mined(
     dry_run: bool,
     progress: Progress,
 ) -> PushReport:
-    """Put mined boxes up for review in the review folder of a project.
+    """Put images up for review in the review folder of a project, with their mined boxes.
 
     What a review has judged is left out. An image that this version shows already with other boxes
     is skipped, and so is one that the project no longer has. What other versions show of the images
-    and nobody has reviewed is withdrawn.
+    and nobody has reviewed is withdrawn, and so are images without mined boxes that this push does
+    not name.
 
     Args:
         project: the annotated project.
@@ -86,7 +88,8 @@ def push_mined(
         dataset: pulled from the project; its annotations are shown with the mined boxes.
         mined: on images of `dataset`.
         model_version: names the folder.
-        queue: ids of images, with mined boxes or without, in the order in which to show them.
+        queue: ids of images of `dataset`, in the order in which people should see them; those
+            without mined boxes are shown with their annotations.
         withdrawn: mined boxes that are no longer to be up.
         dry_run: only work out the report.
         progress: called for each version.
@@ -97,11 +100,11 @@ def push_mined(
     folder = version_folder(project.review, model_version)
     if not mined and not withdrawn and not queue:
         raise ToolError("there are no mined boxes to push")
-    wanted = _in_order(_by_image(dataset, mined), queue)
+    wanted = _by_image(dataset, mined, queue)
     files = project.read()
     versions = read_versions(project.review, project.rename)
     own = next((version for version in versions if version.name == model_version), None)
-    plan = _plan(dataset, wanted, own, versions, files)
+    plan = _plan(dataset, wanted, own, versions, files, frozenset(queue))
     _check_new(dataset, plan.new)
     if plan.new and not dry_run:
         images = files.images or project.folder
@@ -112,12 +115,21 @@ def push_mined(
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
         write_coco(_to_review(dataset, plan.new, own, model_version), folder / TO_REVIEW)
-    up = frozenset(dataset.image_by_id[id].tool_id or "" for id in (*plan.new, *plan.standing))
+    named = frozenset(_image_id(dataset, id) for id in wanted)
+    up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
     taken_down: list[Withdrawal] = []
     for done, version in enumerate(versions, start=1):
         # What is new is not in `own`, which was read before.
-        replaced = (up if version is not own else frozenset()) | version.plain - up
-        taken_down.append(withdraw(version, region_ids=withdrawn, images=replaced, dry_run=dry_run))
+        replaced = up if version is not own else frozenset()
+        taken_down.append(
+            withdraw(
+                version,
+                region_ids=withdrawn,
+                images=replaced | (version.plain - named),
+                kept=up if version is own else frozenset(),
+                dry_run=dry_run,
+            )
+        )
         progress("writing boxes to review", done, len(versions))
     written = bool(plan.new) or own is not None
     return PushReport(
@@ -135,7 +147,7 @@ def push_mined(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a push has to do; mined boxes by image id, in the order of the queue."""
+    """What a push has to do; mined boxes by image id, in the order of the review."""
 
     new: Mapping[int, Sequence[MinedBox]]
     standing: Mapping[int, Sequence[MinedBox]]
@@ -144,7 +156,10 @@ class _Plan:
     gone: frozenset[str]
 
 
-def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[MinedBox]]:
+def _by_image(
+    dataset: Dataset, mined: Sequence[MinedBox], queue: Sequence[int]
+) -> dict[int, list[MinedBox]]:
+    """Return the mined boxes of each image, in the order of the queue, then surest first."""
     by_image: dict[int, list[MinedBox]] = {}
     seen: set[str] = set()
     for box in mined:
@@ -163,14 +178,10 @@ def _by_image(dataset: Dataset, mined: Sequence[MinedBox]) -> dict[int, list[Min
     for boxes in by_image.values():
         boxes.sort(key=lambda box: (-box.score, box.region_id))
     names = {image.id: image.file_name for image in dataset.images}
-    return dict(sorted(by_image.items(), key=lambda item: (-item[1][0].score, names[item[0]])))
-
-
-def _in_order(
-    by_image: Mapping[int, Sequence[MinedBox]], queue: Sequence[int]
-) -> dict[int, Sequence[MinedBox]]:
-    """Return the mined boxes of each image that is to be up: the queue, then the other images."""
-    return {id: by_image.get(id, ()) for id in dict.fromkeys((*queue, *by_image))}
+    if unknown := [id for id in queue if id not in names]:
+        raise ToolError(f"the queue names image id {unknown[0]}, which the dataset does not have")
+    rest = sorted(by_image, key=lambda id: (-by_image[id][0].score, names[id]))
+    return {id: by_image.get(id, []) for id in dict.fromkeys((*queue, *rest))}
 
 
 def _judged(versions: Sequence[ReviewVersion]) -> set[str]:
@@ -184,6 +195,7 @@ def _plan(
     own: ReviewVersion | None,
     versions: Sequence[ReviewVersion],
     files: AnnotationFiles,
+    queue: Collection[int],
 ) -> _Plan:
     known = {image.file_name for image in files.dataset.images}
     judged = _judged(versions)
@@ -194,16 +206,14 @@ def _plan(
     skipped: dict[str, str] = {}
     gone: set[str] = set()
     for image_id, mined in wanted.items():
-        image = dataset.image_by_id[image_id]
-        tool_id = image.tool_id or image.file_name
+        image, tool_id = dataset.image_by_id[image_id], _image_id(dataset, image_id)
+        left = [box for box in mined if box.region_id not in judged]
         if tool_id not in known:
             skipped[tool_id] = "the project no longer has the image"
             gone.add(tool_id)
+        elif not left and (image_id not in queue or tool_id in reviewed):
             continue
-        left = [box for box in mined if box.region_id not in judged]
-        if not left and (mined or tool_id in reviewed):
-            continue
-        if tool_id in reviewed or (
+        elif tool_id in reviewed or (
             tool_id in waiting and {box.region_id for box in left} - waiting[tool_id].mined.keys()
         ):
             skipped[tool_id] = (
@@ -240,7 +250,7 @@ def _to_review(
     own: ReviewVersion | None,
     model_version: str,
 ) -> Dataset:
-    """Return what is up for review: what was before, and the new images, surest first."""
+    """Return what is up for review: what was before, and the new images in their order."""
     base = own.shown if own else _empty(dataset, model_version)
     image_numbers = count(max((image.id for image in base.images), default=0) + 1)
     box_numbers = count(max((box.id for box in base.boxes), default=0) + 1)
@@ -314,6 +324,11 @@ def _shown_mined(box: MinedBox) -> Box:
             else {"expected_precision": round(box.expected_precision, 4)}
         ),
     )
+
+
+def _image_id(dataset: Dataset, id: int) -> str:
+    image = dataset.image_by_id[id]
+    return image.tool_id or image.file_name
 
 
 def _tool_id(box: Box) -> str:

@@ -1,7 +1,7 @@
 """What is up for review, and what came back: a folder for each model version.
 
-`to_review.json` holds the images with mined boxes, `reviewed.json` next to it what a person made of
-them in any annotation tool that reads and writes COCO; several people save `reviewed-NAME.json`.
+`to_review.json` holds the images to open, `reviewed.json` next to it what a person made of them in
+any annotation tool that reads and writes COCO; several people save `reviewed-NAME.json`.
 Images that are no longer up are in `withdrawn.json`: whoever opens `to_review.json` now does not
 see them, and who did so before can still hand in a review that can be read.
 """
@@ -114,7 +114,7 @@ class ReviewVersion:
 
     @cached_property
     def offers(self) -> Mapping[str, Offer]:
-        """What is or was up for review, by the images' tool ids, surest image first."""
+        """What is or was up for review, by the images' tool ids, in the order of review."""
         gone = {
             offer.tool_id: offer
             for offer in (self._offer(self.withdrawn, image) for image in self.withdrawn.images)
@@ -135,9 +135,9 @@ class ReviewVersion:
         ids = [image.tool_id or image.file_name for image in self.shown.images]
         return {id: self.offers[id] for id in ids if id not in judged}
 
-    @cached_property
+    @property
     def plain(self) -> frozenset[str]:
-        """Tool ids of the images that wait for their review without any mined box."""
+        """Tool ids of images that wait without mined boxes."""
         return frozenset(id for id, offer in self.waiting.items() if not offer.mined)
 
     @cached_property

@@ -25,7 +25,7 @@ from .file_push import push_mined
 from .project import Project, name_below, open_project, resolve_below
 from .review_files import MARK, ReviewVersion, read_versions
 from .reviewed_images import read_reviews
-from .withdrawal import remove_if_empty, rename, withdraw
+from .withdrawal import left_plain, remove_if_empty, rename, withdraw
 
 _OWNER = "workspace"
 
@@ -68,7 +68,7 @@ class FileReviewMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Put mined boxes up for review; see `file_push.push_mined`."""
+        """Put images and mined boxes up for review; see `file_push.push_mined`."""
         opened = self._open(project)
         self._refuse_other_owner(opened)
         report = push_mined(
@@ -114,7 +114,10 @@ class FileReviewMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take boxes down that nobody has reviewed; a version that has no others is removed."""
+        """Take boxes down that nobody has reviewed; a version that has no others is removed.
+
+        An image without mined boxes goes with the last one of its version.
+        """
         review = resolve_below(self.root, review_project)
         versions = self._versions(review)
         tasks: set[tuple[str, str]] = set()
@@ -122,8 +125,7 @@ class FileReviewMode:
         taken: set[str] = set()
         kept: dict[str, str] = {}
         for done, version in enumerate(versions, start=1):
-            # Images without mined boxes go when no box of their push is left.
-            plain = version.plain if version.region_ids <= region_ids else frozenset()
+            plain = left_plain(version, region_ids)
             one = withdraw(version, region_ids=region_ids, images=plain, dry_run=dry_run)
             tasks |= {(version.name, id) for id in one.images}
             trimmed |= {(version.name, id) for id in one.trimmed}

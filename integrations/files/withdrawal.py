@@ -40,6 +40,7 @@ def withdraw(
     *,
     region_ids: Collection[str] = (),
     images: Collection[str] = (),
+    kept: Collection[str] = (),
     dry_run: bool = False,
 ) -> Withdrawal:
     """Take boxes of a model version down, where nobody has reviewed their image.
@@ -48,13 +49,14 @@ def withdraw(
         version: as it was read.
         region_ids: mined boxes to take down; an image that has no others goes with them.
         images: tool ids of images to take down with all their boxes.
+        kept: tool ids of images that stay up when they lose their last mined box.
         dry_run: only return what would be.
     """
     whole: set[str] = set()
     gone: dict[str, set[str]] = {}
     for tool_id, offer in version.waiting.items():
         ids = offer.mined.keys() if tool_id in images else offer.mined.keys() & set(region_ids)
-        if tool_id in images or (ids and ids == offer.mined.keys()):
+        if tool_id in images or (ids and ids == offer.mined.keys() and tool_id not in kept):
             whole.add(tool_id)
         if tool_id in images or ids:
             gone[tool_id] = set(ids)
@@ -67,6 +69,15 @@ def withdraw(
         frozenset(gone.keys() - whole),
         frozenset(id for ids in gone.values() for id in ids),
     )
+
+
+def left_plain(version: ReviewVersion, region_ids: Collection[str]) -> frozenset[str]:
+    """Return the images to take down with `region_ids` since they have no mined boxes themselves.
+
+    They stay as long as another mined box of the version is up.
+    """
+    up = (id for offer in version.waiting.values() for id in offer.mined)
+    return frozenset() if any(id not in region_ids for id in up) else version.plain
 
 
 def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None:

@@ -97,13 +97,18 @@ class Replacement:
     """Model version of the one that is there in the end; None: none is."""
 
 
-def check_push(mined: Sequence[MinedBox], withdrawn: Collection[str], model_version: str) -> None:
-    """Check that there is something to push or to withdraw, under a name.
+def check_push(
+    mined: Sequence[MinedBox],
+    withdrawn: Collection[str],
+    model_version: str,
+    queue: Sequence[int] = (),
+) -> None:
+    """Check that there is something to push, to show or to withdraw, under a name.
 
     Raises:
         ToolError: when there is not.
     """
-    if not mined and not withdrawn:
+    if not mined and not withdrawn and not queue:
         raise ToolError("there are no mined boxes to push")
     if not model_version:
         raise ToolError("the model version is empty; predictions without one can't be deleted")

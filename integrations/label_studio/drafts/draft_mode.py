@@ -93,6 +93,7 @@ class DraftMode:
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        queue: Sequence[int] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -103,9 +104,12 @@ class DraftMode:
         prediction, which the project is set to show. Where the project shows the predictions of
         another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
         since the pull, and tasks with a draft of a person.
+
+        `queue` is ignored: a draft without mined boxes would show nothing new, and drafts have no
+        order.
         """
         connection, number = self._connection, project_number(project)
-        check_push(mined, withdrawn, model_version)
+        check_push(mined, withdrawn, model_version, queue)
         source = read_source(connection, number, self._options)
         settled = {box.tool_id for box in dataset.boxes} | withdrawn
         left = [box for box in mined if box.region_id not in settled]

@@ -67,6 +67,7 @@ class ReviewProjectMode:
         mined: Sequence[MinedBox],
         *,
         model_version: str,
+        queue: Sequence[int] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,

@@ -48,10 +48,16 @@ class Memory:
         mined: Sequence[MinedBox],
         version: str = "run-1",
         withdrawn: frozenset[str] = frozenset(),
+        queue: Sequence[int] = (),
     ) -> PushReport:
         report = self.mode.push(
-            self.project, dataset, mined, model_version=version, withdrawn=withdrawn
+            self.project, dataset, mined, model_version=version, queue=queue, withdrawn=withdrawn
         )
+        for image in (dataset.image_by_id[id] for id in queue):
+            new = PushedImage(
+                image.tool_id or "", image.tool_version, {}, (image.width, image.height)
+            )
+            self.pushed.setdefault(image.tool_id or "", new)
         for box in mined:
             image = dataset.image_by_id[box.image_id]
             tool_id = image.tool_id or ""

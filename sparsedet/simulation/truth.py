@@ -123,14 +123,16 @@ def review_regions(
     return kept
 
 
-def shows_all(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> bool:
-    """Return whether each of `objects` has a box of its class and its own, IoU 0.5 or more.
+def missing_objects(
+    regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]
+) -> list[TrueObject]:
+    """Return those of `objects` that lack a box of their class and their own, IoU 0.5 or more.
 
     Boxes that are unsure don't count.
     """
     sure = [region for region in regions if not region.unsure]
-    matches = match(_overlap(sure, objects), ACCEPT_IOU)
-    return int((matches >= 0).sum()) == len(objects)
+    shown = set(match(_overlap(sure, objects), ACCEPT_IOU).tolist())
+    return [thing for column, thing in enumerate(objects) if column not in shown]
 
 
 def _assign(overlap: Floats, people: int, objects: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from .output import command, emit_json, progress_bar, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sparsedet.completeness.budget import Budget
     from sparsedet.ledger import Place
     from sparsedet.scriptable_tool import ScriptableTool
     from sparsedet.simulation import Reviewer, SimulationReport
@@ -65,25 +66,55 @@ def simulate(
         float,
         typer.Option(
             "--jitter",
-            help="Standard deviation of the edges of a corrected box, as a share of its width or "
-            "height.",
+            help="Standard deviation of the edges of a corrected or drawn box, as a share of its "
+            "width or height.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
+    draw_share: Annotated[
+        float,
+        typer.Option(
+            "--draw-share",
+            help="Probability that an object without a box is noticed and drawn.",
+            rich_help_panel=_REVIEWER,
+        ),
+    ] = 1.0,
     seconds_per_image: Annotated[
         float,
         typer.Option(
-            "--seconds-per-image", help="Time to look at an image.", rich_help_panel=_REVIEWER
+            "--seconds-per-image", help="Time to open an image.", rich_help_panel=_REVIEWER
         ),
     ] = 2.0,
+    seconds_per_box: Annotated[
+        float,
+        typer.Option(
+            "--seconds-per-box", help="Time to look at a mined box.", rich_help_panel=_REVIEWER
+        ),
+    ] = 0.7,
     seconds_per_action: Annotated[
         float,
         typer.Option(
             "--seconds-per-action",
-            help="Time to correct or delete a box.",
+            help="Time to correct or delete a mined box.",
             rich_help_panel=_REVIEWER,
         ),
-    ] = 1.5,
+    ] = 2.5,
+    seconds_per_drawn_box: Annotated[
+        float,
+        typer.Option(
+            "--seconds-per-drawn-box",
+            help="Time to draw a missing box.",
+            rich_help_panel=_REVIEWER,
+        ),
+    ] = 7.0,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            help="Review only as much: 90s, 30min or 1.5h of the reviewer's time, or 200-images. "
+            "The rest stays open.",
+        ),
+    ] = None,
     leave: Annotated[
         int, typer.Option("--leave", help="Leave the last N open images for a person.")
     ] = 0,
@@ -101,20 +132,31 @@ def simulate(
 
     Shows what rounds would do for data that you know completely. Everything that is open in the
     workspace's review projects is submitted as a person would, in the name of the API key's
-    account: boxes that show an object are accepted, half right ones corrected, others deleted, and
-    an image is marked complete only where nothing is missing.
+    account: boxes that show an object are accepted, half right ones corrected, others deleted,
+    missing ones drawn, and an image is marked complete where every object has a box.
     """
     from sparsedet.annotations import read_coco
+    from sparsedet.completeness.budget import Budget, parse_budget
     from sparsedet.simulation import Behaviour, Reviewer, read_neutral
 
-    behaviour = Behaviour(misses, wrong_clicks, jitter, seconds_per_image, seconds_per_action)
+    behaviour = Behaviour(
+        misses=misses,
+        wrong_clicks=wrong_clicks,
+        jitter=jitter,
+        draw_share=draw_share,
+        seconds_per_image=seconds_per_image,
+        seconds_per_box=seconds_per_box,
+        seconds_per_action=seconds_per_action,
+        seconds_per_drawn_box=seconds_per_drawn_box,
+    )
+    limit = Budget() if budget is None else parse_budget(budget)
     workspace = Workspace(folder)
     places = _review_projects(workspace)
     full = read_coco(truth)
     unlabelled = read_neutral(neutral, full) if neutral else ()
     reviewer = Reviewer(full, unlabelled, behaviour, seed)
     with workspace.lock():
-        reports = _play(workspace, places, reviewer, leave, url)
+        reports = _play(workspace, places, reviewer, limit, leave, url)
     if json_output:
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
@@ -146,6 +188,7 @@ def _play(
     workspace: Workspace,
     places: "Sequence[Place]",
     reviewer: "Reviewer",
+    budget: "Budget",
     leave: int,
     url: str | None,
 ) -> "list[tuple[Place, SimulationReport]]":
@@ -164,9 +207,11 @@ def _play(
                 pulled,
                 reviewer,
                 leave=leave,
-                mark_complete=tool.summary(place.project).has_complete_control,
+                budget=budget.seconds,
+                images=budget.images,
                 progress=progress,
             )
+            budget = budget.less(report.seconds, report.reviewed)
             reports.append((place, report))
     return reports
 
@@ -202,4 +247,4 @@ def _described(report: "SimulationReport") -> str:
     )
     if report.unsure:
         text += f", {report.unsure} left undecided"
-    return f"{text}; {report.complete} images marked complete"
+    return f"{text}; {report.drawn} missing boxes drawn; {report.complete} images marked complete"

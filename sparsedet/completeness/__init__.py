@@ -1,1 +1,1 @@
-"""How complete a set is, what is still missing, and where to look for it."""
+"""How complete the annotations are, and which images people open next to make them so."""

@@ -1,47 +1,52 @@
-"""A budget of review: so much time, or so many images."""
+"""How much reviewing there is time for."""
 
+import math
 import re
 from dataclasses import dataclass
 
 from sparsedet.errors import SparseDetError
 
-_UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)[ -]?(s|sec|m|min|h|images?)", re.IGNORECASE)
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|h)|([0-9]{1,9})-images?")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What reviewers may spend; None: as much as they like."""
+    """The reviewing that is wanted: a time, or a number of images."""
 
     seconds: float | None = None
+    """Reviewers' time; None: any."""
     images: int | None = None
+    """Images that are opened; None: any number."""
 
     def allows(self, seconds: float, images: int) -> bool:
-        """Return whether so much time and so many images are within the budget."""
+        """Return whether so much time and so many images are within it."""
         return (self.seconds is None or seconds <= self.seconds) and (
             self.images is None or images <= self.images
         )
 
+    def less(self, seconds: float, images: int) -> "Budget":
+        """Return what is left of it after that time and that many images."""
+        return Budget(
+            None if self.seconds is None else max(self.seconds - seconds, 0.0),
+            None if self.images is None else max(self.images - images, 0),
+        )
+
 
 def parse_budget(text: str) -> Budget:
-    """Read a budget such as `90s`, `30min`, `1.5h` or `200-images`.
+    """Read a budget as people write it: `90s`, `30min`, `1.5h` or `200-images`.
 
     Raises:
-        SparseDetError: when it is none.
+        SparseDetError: when it is neither a time nor a number of images, or nothing at all.
     """
-    match = _TEXT.fullmatch(text.strip())
-    if match is None:
-        raise SparseDetError(
-            f"budget {text!r}: expected a time or a number of images, such as "
-            "30min, 1.5h or 200-images"
-        )
-    number, unit = float(match[1]), match[2].lower()
-    if not unit.startswith("image"):
-        budget = Budget(seconds=number * _UNITS[unit])
-    elif number != int(number):
-        raise SparseDetError(f"budget {text!r}: expected a whole number of images")
-    else:
-        budget = Budget(images=int(number))
-    if not number:
-        raise SparseDetError(f"budget {text!r}: expected more than nothing")
-    return budget
+    found = _BUDGET.fullmatch(text.strip())
+    if found and found[3] and int(found[3]) > 0:
+        return Budget(images=int(found[3]))
+    if found and found[1]:
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if 0 < seconds < math.inf:
+            return Budget(seconds=seconds)
+    raise SparseDetError(
+        f"budget {text!r}: expected a time or a number of images above 0, such as 90s, 30min, "
+        "1.5h or 200-images"
+    )

@@ -1,14 +1,21 @@
 """A scripted reviewer who knows every object: plays the person in demos, tests and benchmarks."""
 
-from sparsedet.simulation.play import SimulationReport, simulate_reviews
+from sparsedet.simulation.play import (
+    PlannedReviews,
+    SimulationReport,
+    plan_reviews,
+    simulate_reviews,
+)
 from sparsedet.simulation.reviewer import Behaviour, Reviewer
 from sparsedet.simulation.truth import TrueObject, read_neutral, true_objects
 
 __all__ = [
     "Behaviour",
+    "PlannedReviews",
     "Reviewer",
     "SimulationReport",
     "TrueObject",
+    "plan_reviews",
     "read_neutral",
     "simulate_reviews",
     "true_objects",

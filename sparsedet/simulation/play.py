@@ -1,5 +1,6 @@
 """Playing the reviewer through an annotation tool's own interface."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,8 +8,11 @@ from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.errors import SparseDetError
 from sparsedet.scriptable_tool import OpenReview, ScriptableTool
-from sparsedet.simulation.reviewer import Reviewer
+from sparsedet.simulation.reviewer import Review, Reviewer
 from sparsedet.tool import Progress, no_progress
+
+_ROUNDING = 1e-6
+"""Seconds by which a sum of times may exceed a budget: decimals are not exact in floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class SimulationReport:
     images: int
     """Images that were open."""
     reviewed: int
-    """Images that were reviewed; the others are left for a person."""
+    """Images that were reviewed; the others stay open."""
     boxes: int
     """Mined boxes on the reviewed images."""
     accepted: int
@@ -27,11 +31,48 @@ class SimulationReport:
     unsure: int
     """Boxes that were left undecided: they stay pending."""
     drawn: int
-    """Boxes that were added."""
+    """Missing boxes that were drawn."""
     complete: int
     """Images that were marked as complete: every object has a box."""
     seconds: float
     """Time that a person would have spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReviews:
+    """What the scripted reviewer is about to submit; everything is checked."""
+
+    open: int
+    """Images that are open; the planned ones are the first of them."""
+    reviews: Sequence[tuple[OpenReview, Review]]
+    """In the order in which the tool gives them."""
+
+    def submit(self, progress: Progress = no_progress) -> SimulationReport:
+        """Submit the reviews, in their order.
+
+        Args:
+            progress: called after every image.
+
+        Raises:
+            ToolError: when the tool refuses a review.
+        """
+        for done, (shown, review) in enumerate(self.reviews):
+            progress("reviewing", done, len(self.reviews))
+            shown.submit(review.regions, seconds=review.seconds, complete=review.complete)
+        progress("reviewing", len(self.reviews), len(self.reviews))
+        reviews = [review for _, review in self.reviews]
+        return SimulationReport(
+            images=self.open,
+            reviewed=len(reviews),
+            boxes=sum(review.boxes for review in reviews),
+            accepted=sum(review.accepted for review in reviews),
+            edited=sum(review.edited for review in reviews),
+            rejected=sum(review.rejected for review in reviews),
+            unsure=sum(review.unsure for review in reviews),
+            drawn=sum(review.drawn for review in reviews),
+            complete=sum(review.complete for review in reviews),
+            seconds=math.fsum(review.seconds for review in reviews),
+        )
 
 
 def simulate_reviews(
@@ -41,54 +82,88 @@ def simulate_reviews(
     reviewer: Reviewer,
     *,
     leave: int = 0,
+    budget: float | None = None,
+    images: int | None = None,
     mark_complete: bool = True,
     progress: Progress = no_progress,
 ) -> SimulationReport:
-    """Review whatever is open in a review project; a second call finds nothing left to do.
+    """Review what is open in a review project, in the order in which the tool gives it.
 
-    Everything is checked before the first review is submitted.
+    Without limits a second call finds nothing left to do. Everything is checked before the first
+    review is submitted; see `plan_reviews`, which also says what the arguments are.
+
+    Args:
+        progress: called after every image.
+
+    Raises:
+        SparseDetError: as `plan_reviews`.
+        ToolError: when the tool refuses a review.
+    """
+    planned = plan_reviews(
+        tool,
+        review_project,
+        dataset,
+        reviewer,
+        leave=leave,
+        budget=budget,
+        images=images,
+        mark_complete=mark_complete,
+    )
+    return planned.submit(progress)
+
+
+def plan_reviews(
+    tool: ScriptableTool,
+    review_project: str,
+    dataset: Dataset,
+    reviewer: Reviewer,
+    *,
+    leave: int = 0,
+    budget: float | None = None,
+    images: int | None = None,
+    mark_complete: bool = True,
+) -> PlannedReviews:
+    """Return the reviews of what is open in a review project, before any is submitted.
 
     Args:
         tool: its account is the reviewer.
         review_project: as `PushReport` names it.
-        dataset: the pulled annotations, which name the files of the tool's images.
-        reviewer: knows the full annotations of at least the open images.
+        dataset: the pulled annotations, which name the files of the tool's images, and the labels
+            that a drawn box may have.
+        reviewer: knows the full annotations of at least the images to review.
         leave: the last that many open images are left for a person.
-        mark_complete: whether to mark images on which nothing is missing any more; False where
-            the project has no control for it.
-        progress: called after every image.
+        budget: seconds of the reviewer's time; the image that would exceed them stays open, and
+            so do all that come after it. None: any.
+        images: at most that many are reviewed; None: any number.
+        mark_complete: whether to mark images on which nothing is missing any more.
 
     Raises:
         SparseDetError: when an image is not in the pulled or in the full annotations, has another
-            size there, or carries a mined box with a label that the full annotations lack.
-        ToolError: when the tool refuses a review.
+            size there, or carries a mined box with a label that the full annotations lack; when a
+            box would be drawn with a label that the pulled annotations lack; when a limit is below
+            zero.
     """
-    if leave < 0:
-        raise SparseDetError(f"leave is {leave}, expected a number of images, 0 or more")
+    for name, limit, unit in (
+        ("leave", leave, "a number of images"),
+        ("budget", budget, "seconds"),
+        ("images", images, "a number of images"),
+    ):
+        if limit is not None and not limit >= 0:  # refuses nan, too
+            raise SparseDetError(f"{name} is {limit}, expected {unit}, 0 or more")
     waiting: Sequence[OpenReview] = list(tool.open_reviews(review_project))
-    chosen = waiting[: max(len(waiting) - leave, 0)]
+    chosen = waiting[: max(len(waiting) - leave, 0)][:images]
     names = _true_names(chosen, dataset, reviewer)
     _check_labels(chosen, reviewer)
-    reviews = []
-    for done, shown in enumerate(chosen):
-        progress("reviewing", done, len(chosen))
+    planned: list[tuple[OpenReview, Review]] = []
+    spent = 0.0
+    for shown in chosen:
         review = reviewer.review(names[shown.tool_id], shown.regions, shown.scores)
-        review = replace(review, complete=review.complete and mark_complete)
-        shown.submit(review.regions, seconds=review.seconds, complete=review.complete)
-        reviews.append(review)
-    progress("reviewing", len(chosen), len(chosen))
-    return SimulationReport(
-        images=len(waiting),
-        reviewed=len(chosen),
-        boxes=sum(len(shown.scores) for shown in chosen),
-        accepted=sum(review.accepted for review in reviews),
-        edited=sum(review.edited for review in reviews),
-        rejected=sum(review.rejected for review in reviews),
-        unsure=sum(review.unsure for review in reviews),
-        drawn=sum(review.drawn for review in reviews),
-        complete=sum(review.complete for review in reviews),
-        seconds=sum(review.seconds for review in reviews),
-    )
+        spent += review.seconds
+        if budget is not None and spent > budget + _ROUNDING:
+            break
+        planned.append((shown, replace(review, complete=review.complete and mark_complete)))
+    _check_drawn(planned, dataset)
+    return PlannedReviews(len(waiting), planned)
 
 
 def _true_names(
@@ -123,4 +198,18 @@ def _check_labels(reviews: Sequence[OpenReview], reviewer: Reviewer) -> None:
                 raise SparseDetError(
                     f"mined box {region.region_id}: the full annotations have no category "
                     f"{region.category!r} (they have {', '.join(sorted(reviewer.labels))})"
+                )
+
+
+def _check_drawn(planned: Sequence[tuple[OpenReview, Review]], dataset: Dataset) -> None:
+    """Refuse new boxes that the project has no label for: the tool would, halfway through."""
+    labels = {category.name for category in dataset.categories}
+    for shown, review in planned:
+        known = {region.region_id for region in shown.regions}
+        for region in review.regions:
+            if region.region_id not in known and region.category not in labels:
+                raise SparseDetError(
+                    f"image {shown.tool_id}: a missing {region.category!r} would be drawn, but the "
+                    f"project has no such label (it has {', '.join(sorted(labels))}); add the "
+                    "label there and pull, or take its objects out of the full annotations"
                 )

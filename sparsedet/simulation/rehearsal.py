@@ -2,20 +2,28 @@
 
 What demos and benchmarks run. Workspace, training and annotation tool are the real ones; only the
 review is scripted, and only this file knows which objects are missing.
+
+What the script does in a round stands in the round's `rehearsed.json`, image by image, before it is
+submitted: an interrupted rehearsal resumes with the figures of one that was not.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from sparsedet.annotations import XYXY, Dataset, read_coco
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
-from sparsedet.atomic_io import read_json
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.loop.rounds import Rounds
+from sparsedet.loop.workspace import RoundFolder
 from sparsedet.scriptable_tool import ScriptableTool
-from sparsedet.simulation import Reviewer, simulate_reviews, true_objects
+from sparsedet.simulation import PlannedReviews, Reviewer, plan_reviews, true_objects
 from sparsedet.tool import Progress, no_progress
 
 
@@ -32,6 +40,12 @@ class RehearsedRound:
     """Objects without one after its review."""
     outcomes: OutcomeCounts
     """What became of its mined boxes."""
+    drawn: int
+    """Missing boxes that its reviewer drew."""
+    seconds: float
+    """The reviewer's time."""
+    complete_images: int
+    """Images that its reviewer marked as complete."""
     ap: float | None
     """Of the round's model; None where the workspace names nothing to measure on."""
     ap50: float | None
@@ -56,50 +70,89 @@ class Rehearsal:
         self.reviewer = reviewer
 
     def run(
-        self, count: int, *, leave_last: int = 0, progress: Progress = no_progress
+        self,
+        count: int,
+        until: float | None = None,
+        *,
+        leave_last: int = 0,
+        progress: Progress = no_progress,
     ) -> list[RehearsedRound]:
-        """Run `count` rounds, resuming where an earlier call stopped, and return their figures.
+        """Run rounds, resuming where an earlier call stopped, and return their figures.
 
         Args:
             count: rounds in all.
-            leave_last: images of the last round's review that are left for a person.
+            until: stop after the first round whose review leaves at least that share of the objects
+                with a box of their class, above 0 to 1; None: run all rounds.
+            leave_last: images of the review of round `count` that are left for a person.
             progress: of the reviews.
+
+        Raises:
+            SparseDetError: when `until` is no such share.
         """
+        if until is not None and not 0 < until <= 1:
+            raise SparseDetError(f"until is {until}, expected a share above 0, up to 1")
         workspace = self.rounds.workspace
+        done = 0
         for number in range(1, count + 1):
             if not workspace.round(number).push.exists():
                 self.rounds.advance(force=True, push_anyway=True)
             if len(workspace.all_rounds()) == number:
                 self._review(number, leave_last if number == count else 0, progress)
-        self.rounds.refresh()
+            done = number
+            if until is not None or number == count:
+                self._refresh_after(number)
+            if until is not None and self._share(self._after(number)) >= until:
+                break
         with closing(Ledger(workspace.ledger)) as ledger:
             outcomes = {counts.round: counts.outcomes for counts in ledger.rounds()}
         return [
-            self._figures(number, outcomes.get(number, OutcomeCounts()), last=number == count)
-            for number in range(1, count + 1)
+            self._figures(number, outcomes.get(number, OutcomeCounts()))
+            for number in range(1, done + 1)
         ]
 
-    def _figures(self, number: int, outcomes: OutcomeCounts, *, last: bool) -> RehearsedRound:
-        workspace = self.rounds.workspace
-        folder = workspace.round(number)
+    def missing(self, dataset: Dataset) -> int:
+        """Count the objects without an annotation of their class, one to one."""
+        return self._counts(dataset)[0]
+
+    def _figures(self, number: int, outcomes: OutcomeCounts) -> RehearsedRound:
+        folder = self.rounds.workspace.round(number)
         before = read_coco(folder.annotations)
-        after = workspace.annotations if last else workspace.round(number + 1).annotations
         measured = read_json(folder.evaluation) if folder.evaluation.exists() else {}
+        images = _rehearsed(folder).values()
         return RehearsedRound(
             round=number,
             annotations=len(before.boxes),
             missing=self.missing(before),
-            missing_after=self.missing(read_coco(after)),
+            missing_after=self.missing(self._after(number)),
             outcomes=outcomes,
+            drawn=sum(image["drawn"] for image in images),
+            seconds=math.fsum(image["seconds"] for image in images),
+            complete_images=sum(image["complete"] for image in images),
             ap=measured.get("AP"),
             ap50=measured.get("AP50"),
         )
 
-    def missing(self, dataset: Dataset) -> int:
-        """Count the objects without an annotation of their class, one to one."""
+    def _refresh_after(self, number: int) -> None:
+        """Bring the workspace's annotations up to the reviews of a round that none follows yet."""
+        if not self.rounds.workspace.round(number + 1).annotations.exists():
+            self.rounds.refresh()
+
+    def _after(self, number: int) -> Dataset:
+        """Return the annotations with the reviews of a round: what the next one began with."""
+        workspace = self.rounds.workspace
+        following = workspace.round(number + 1).annotations
+        return read_coco(following if following.exists() else workspace.annotations)
+
+    def _share(self, dataset: Dataset) -> float:
+        """Return the share of the objects that have an annotation of their class, 0 to 1."""
+        missing, objects = self._counts(dataset)
+        return (objects - missing) / objects if objects else 1.0
+
+    def _counts(self, dataset: Dataset) -> tuple[int, int]:
+        """Count the objects without an annotation of their class, and all of these classes."""
         objects = true_objects(self.truth)
         names = match_file_names((image.file_name for image in dataset.images), objects)
-        missing = 0
+        missing = total = 0
         for image in dataset.images:
             for category in dataset.categories:
                 drawn = [
@@ -113,22 +166,48 @@ class Rehearsal:
                     if thing.category == category.name
                 ]
                 missing += len(there) - _shown(drawn, there)
-        return missing
+                total += len(there)
+        return missing, total
 
     def _review(self, number: int, leave: int, progress: Progress) -> None:
-        """Review what is open; a push without boxes has made nothing to review."""
+        """Review what is open; a push without images has made nothing to review."""
         folder = self.rounds.workspace.round(number)
         record = read_json(folder.push)
-        if record["boxes"]:
-            simulate_reviews(
+        if record["images"]:
+            planned = plan_reviews(
                 self.tool,
                 record["review_project"],
                 read_coco(folder.annotations),
                 self.reviewer,
                 leave=leave,
-                progress=progress,
             )
+            _remember(folder, planned)
+            planned.submit(progress)
         self.rounds.collect(folder)
+
+
+def _remember(folder: RoundFolder, planned: PlannedReviews) -> None:
+    """Add the planned reviews to what is known of a round; those planned before are the same."""
+    new = {
+        shown.tool_id: {
+            "drawn": review.drawn,
+            "seconds": review.seconds,
+            "complete": review.complete,
+        }
+        for shown, review in planned.reviews
+    }
+    write_json(_rehearsed_file(folder), {"images": {**_rehearsed(folder), **new}}, indent=1)
+
+
+def _rehearsed(folder: RoundFolder) -> Mapping[str, Any]:
+    """Return what the script did in a round, by the images' tool ids."""
+    file = _rehearsed_file(folder)
+    images: Mapping[str, Any] = read_json(file)["images"] if file.exists() else {}
+    return images
+
+
+def _rehearsed_file(folder: RoundFolder) -> Path:
+    return folder.root / "rehearsed.json"
 
 
 def _shown(drawn: Sequence[XYXY], there: Sequence[XYXY]) -> int:

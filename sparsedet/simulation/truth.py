@@ -126,7 +126,7 @@ def review_regions(
 def missing_objects(
     regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]
 ) -> list[TrueObject]:
-    """Return those of `objects` that have no box of their class and their own, IoU 0.5 or more.
+    """Return those of `objects` that lack a box of their class and their own, IoU 0.5 or more.
 
     Boxes that are unsure don't count.
     """

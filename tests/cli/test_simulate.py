@@ -60,9 +60,15 @@ def files_tool(workspace: Workspace) -> FilesTool:
     return FilesTool(workspace.settings().source.url)
 
 
-def push(workspace: Workspace, mode: ModeName = "review-project") -> None:
-    """Put the mined boxes up for review; the ledger remembers that as `mode`."""
+def push(
+    workspace: Workspace, mode: ModeName = "review-project", project: str | None = None
+) -> None:
+    """Put the mined boxes up for review; the ledger remembers that as `mode`.
+
+    `project`: another one than that of the settings.
+    """
     source = workspace.settings().source
+    source = source.model_copy(update={"project": project or source.project})
     pulled = read_coco(workspace.annotations)
     report = (
         files_tool(workspace)
@@ -98,17 +104,18 @@ def test_open_reviews_are_played_and_reported(workspace: Workspace) -> None:
     assert report == {
         "tool": "files", "url": str(workspace.root.parent.resolve()), "project": "cells",
         "review_project": "cells/review", "images": 2, "reviewed": 1, "boxes": 1, "accepted": 1,
-        "edited": 0, "rejected": 0, "unsure": 0, "complete": 1, "seconds": 10.0,
+        "edited": 0, "rejected": 0, "unsure": 0, "drawn": 0, "complete": 1, "seconds": 10.7,
     }  # fmt: skip
     submitted = reviewed(workspace)
     assert set(submitted) == {A}
     assert [region.region_id for region in submitted[A].regions] == ["right"]
-    assert (submitted[A].seconds, submitted[A].complete) == (10.0, True)
+    assert (submitted[A].seconds, submitted[A].complete) == (10.7, True)
 
     rest = play(workspace)
     assert rest.status == 0, rest.err
     assert "reviewed 1 of 1 open images" in rest.out
-    assert "1 mined boxes 0 accepted, 0 edited, 1 rejected" in rest.out
+    assert "1 mined boxes 0 accepted, 0 edited, 1 rejected; 0 missing boxes drawn" in rest.out
+    assert "; 1 images marked complete" in rest.out
     assert "next: sparsedet round work" in rest.err
     submitted = reviewed(workspace)
     assert {id: len(image.regions) for id, image in submitted.items()} == {A: 1, B: 0}
@@ -123,9 +130,61 @@ def test_faults_and_neutral_objects_are_passed_on(workspace: Workspace) -> None:
     result = play(workspace, "--wrong-clicks", "1", "--neutral", neutral, "--json")
     assert result.status == 0, result.err
     (report,) = result.json()["review_projects"]
-    counts = {name: report[name] for name in ("accepted", "rejected", "unsure", "complete")}
-    assert counts == {"accepted": 0, "rejected": 1, "unsure": 1, "complete": 0}
-    assert [region.unsure for region in reviewed(workspace)[B].regions] == [True]
+    names = ("accepted", "rejected", "unsure", "drawn", "complete")
+    # The box that was deleted by mistake is drawn again, in its place.
+    assert [report[name] for name in names] == [0, 1, 1, 1, 2]
+    submitted = reviewed(workspace)
+    assert [region.unsure for region in submitted[B].regions] == [True]
+    assert [region.xyxy for region in submitted[A].regions] == [RIGHT]
+
+
+def test_speed_and_drawing_are_passed_on(workspace: Workspace) -> None:
+    write_coco(
+        TRUTH.with_boxes([*TRUTH.boxes, Box(2, 2, 1, RIGHT), Box(3, 2, 1, (0, 0, 90, 90))]),
+        workspace.root.parent / "full.json",
+    )
+    push(workspace)
+    speed = [
+        "--seconds-per-image", "1000", "--seconds-per-box", "100", "--seconds-per-action", "10",
+        "--seconds-per-drawn-box", "1",
+    ]  # fmt: skip
+    first = play(workspace, *speed, "--draw-share", "0", "--budget", "1-image", "--json")
+    assert first.status == 0, first.err
+    (report,) = first.json()["review_projects"]
+    assert (report["reviewed"], report["seconds"]) == (1, 1100.0)
+    rest = play(workspace, *speed, "--jitter", "0.01")
+    assert rest.status == 0, rest.err
+    assert "in 1112 s of a reviewer's time" in rest.out
+    assert "2 missing boxes drawn; 1 images marked complete" in rest.out
+    boxes = [region.xyxy for region in reviewed(workspace)[B].regions]
+    assert len(boxes) == 2
+    assert RIGHT not in boxes, "drawn with a shaking hand"
+
+
+def test_a_draw_share_of_zero_draws_nothing(workspace: Workspace) -> None:
+    write_coco(
+        TRUTH.with_boxes([*TRUTH.boxes, Box(2, 2, 1, RIGHT)]), workspace.root.parent / "full.json"
+    )
+    push(workspace)
+    result = play(workspace, "--draw-share", "0", "--json")
+    assert result.status == 0, result.err
+    (report,) = result.json()["review_projects"]
+    assert (report["drawn"], report["complete"], report["reviewed"]) == (0, 1, 2)
+
+
+def test_a_budget_is_kept_over_all_review_projects(workspace: Workspace) -> None:
+    """Two projects with two images each: a takes 2.7 s, b 5.2 s."""
+    other = files_tool(workspace).set_up_project(
+        "Other", read_coco(workspace.annotations), workspace.images
+    )
+    push(workspace)
+    push(workspace, project=other)
+    result = play(workspace, "--budget", "0.2min", "--json")
+    assert result.status == 0, result.err
+    reports = result.json()["review_projects"]
+    assert [(report["reviewed"], report["images"]) for report in reports] == [(2, 2), (1, 2)]
+    rest = play(workspace, "--budget", "3-images", "--json")
+    assert [report["reviewed"] for report in rest.json()["review_projects"]] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +194,10 @@ def test_faults_and_neutral_objects_are_passed_on(workspace: Workspace) -> None:
         ("draft", [], "pushed as drafts"),
         ("review-project", ["--misses", "2"], "misses is 2.0, expected a share"),
         ("review-project", ["--leave", "-1"], "leave is -1"),
+        ("review-project", ["--budget", "3 days"], "budget '3 days': expected a time or"),
+        ("review-project", ["--draw-share", "nan"], "draw_share is nan, expected a share"),
+        ("review-project", ["--seconds-per-box", "-1"], "seconds_per_box is -1.0, expected sec"),
+        ("review-project", ["--seconds-per-drawn-box", "-1"], "seconds_per_drawn_box is -1.0"),
         ("review-project", ["--neutral", "no.json"], "no.json: no such file"),
     ],
 )
@@ -202,7 +265,7 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
     kept = [[region.region_id for region in image.regions] for image in reviewed]
     assert sorted(kept) == [[], ["right"]]
     assert [image.complete for image in reviewed] == [True, True]
-    assert sorted(image.seconds or 0 for image in reviewed) == [2.0, 3.5]
+    assert sorted(image.seconds or 0 for image in reviewed) == pytest.approx([2.7, 5.2])
 
 
 def test_the_defaults_are_those_of_a_reviewer_without_faults() -> None:

@@ -1,6 +1,7 @@
-"""The reviewer's faults, speed and word that an image is complete."""
+"""How the reviewer judges and how fast; what is drawn is in `test_drawing.py`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,40 +47,38 @@ def test_every_box_is_judged_by_its_place() -> None:
     assert counts == (1, 0, 1, 1)
 
 
-@pytest.mark.parametrize(
-    ("file_name", "neutral", "boxes", "complete"),
-    [
-        pytest.param("a.jpg", False, [NEARLY], True, id="all objects shown, the crowd left out"),
-        pytest.param("a.jpg", False, [HALF], True, id="shown after a correction"),
-        pytest.param("a.jpg", False, [WRONG], False, id="an object without box"),
-        pytest.param("b.jpg", False, [], True, id="nothing there, nothing missing"),
-        pytest.param("b.jpg", True, [], False, id="a neutral object without box"),
-        pytest.param("b.jpg", True, [NEUTRAL], False, id="a neutral object with an unsure box"),
-    ],
-)
-def test_when_an_image_is_complete(
-    file_name: str, neutral: bool, boxes: list[XYXY], complete: bool
-) -> None:
-    unlabelled = [Box(1, 2, 1, NEUTRAL)] if neutral else []
-    regions = [ReviewedRegion(f"m{index}", "cat", xyxy) for index, xyxy in enumerate(boxes)]
-    scores = {region.region_id: 0.9 for region in regions}
-    review = Reviewer(TRUTH, unlabelled).review(file_name, regions, scores)
-    assert review.complete is complete
-
-
-def test_a_person_who_drew_the_neutral_object_makes_the_image_complete() -> None:
-    drawn = [ReviewedRegion("h", "cat", NEUTRAL)]
-    assert Reviewer(TRUTH, [Box(1, 2, 1, NEUTRAL)]).review("b.jpg", drawn, {}).complete
-
-
-def test_only_corrections_and_deletions_take_time() -> None:
-    behaviour = Behaviour(seconds_per_image=10, seconds_per_action=1)
+def test_every_action_takes_its_time() -> None:
+    behaviour = Behaviour(
+        seconds_per_image=1000,
+        seconds_per_box=100,
+        seconds_per_action=10,
+        seconds_per_drawn_box=1,
+        draw_share=0,
+    )
     reviewer = Reviewer(TRUTH, [Box(1, 1, 1, NEUTRAL)], behaviour)
     seconds = {
         name: reviewer.review("a.jpg", [ReviewedRegion("m", "cat", xyxy)], {"m": 0.9}).seconds
         for name, xyxy in (("right", NEARLY), ("half", HALF), ("wrong", WRONG), ("not", NEUTRAL))
     }
-    assert seconds == {"right": 10, "half": 11, "wrong": 11, "not": 10}
+    assert seconds == {"right": 1100, "half": 1110, "wrong": 1110, "not": 1100}
+    human = [ReviewedRegion("h", "cat", WRONG)]
+    assert reviewer.review("a.jpg", human, {}).seconds == 1000
+    draws = replace(behaviour, draw_share=1)
+    assert Reviewer(TRUTH, behaviour=draws).review("a.jpg", human, {}).seconds == 1001
+
+
+def test_the_time_of_a_whole_review() -> None:
+    """2 s + 3 boxes of 0.7 s + a correction and a deletion of 2.5 s + a drawn box of 7 s."""
+    missing = Box(3, 1, 1, (300, 300, 400, 400))
+    places = {"right": NEARLY, "half": (245.0, 100.0, 345.0, 200.0), "wrong": WRONG}
+    truth = TRUTH.with_boxes([*TRUTH.boxes, Box(4, 1, 1, NEUTRAL), missing])
+    regions = [ReviewedRegion(name, "cat", xyxy) for name, xyxy in places.items()]
+    # Scores of boxes that are not shown take no time: a tool may still know withdrawn ones.
+    scores = dict.fromkeys([*places, "withdrawn"], 0.9)
+    review = Reviewer(truth).review("a.jpg", regions, scores)
+    counts = (review.accepted, review.edited, review.rejected, review.drawn, review.boxes)
+    assert counts == (1, 1, 1, 1, 3)
+    assert review.seconds == pytest.approx(2 + 3 * 0.7 + 2 * 2.5 + 7)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +133,9 @@ def test_decisions_belong_to_seed_and_region_alone() -> None:
         ({"misses": float("nan")}, "misses is nan"),
         ({"seconds_per_image": -1}, "seconds_per_image is -1, expected seconds"),
         ({"seconds_per_action": float("inf")}, "seconds_per_action is inf, expected seconds"),
+        ({"seconds_per_box": -0.1}, "seconds_per_box is -0.1, expected seconds"),
+        ({"seconds_per_drawn_box": -7}, "seconds_per_drawn_box is -7, expected seconds"),
+        ({"draw_share": 1.5}, "draw_share is 1.5, expected a share from 0 to 1"),
     ],
 )
 def test_impossible_behaviour_is_refused(values: dict[str, float], message: str) -> None:

@@ -10,7 +10,7 @@ from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.simulation import TrueObject, read_neutral
-from sparsedet.simulation.truth import review_regions, shows_all
+from sparsedet.simulation.truth import missing_objects, review_regions
 
 TRUTH = Dataset((Image(7, "a.jpg", 640, 480),), (), (Category(3, "cat"),))
 ENTRY = {"image_id": 7, "category_id": 3, "bbox": [10, 20, 30, 40], "score": 0.7}
@@ -124,17 +124,21 @@ def test_a_box_that_was_unsure_before_is_decided_where_it_can_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("regions", "shown"),
+    ("regions", "missing"),
     [
-        pytest.param([("cat", NEAR, False), ("cat", FAR, False)], True, id="both"),
-        pytest.param([("cat", NEAR, False)], False, id="one is missing"),
-        pytest.param([("cat", NEAR, False), ("dog", FAR, False)], False, id="another class"),
-        pytest.param([("cat", NEAR, False), ("cat", FAR, True)], False, id="unsure"),
-        pytest.param([("cat", TRUE, False), ("cat", NEAR, False)], False, id="two boxes on one"),
+        pytest.param([("cat", NEAR, False), ("cat", FAR, False)], [], id="both are shown"),
+        pytest.param([("cat", NEAR, False)], [FAR], id="one is missing"),
+        pytest.param([], [TRUE, FAR], id="no boxes at all"),
+        pytest.param([("cat", NEAR, False), ("dog", FAR, False)], [FAR], id="another class"),
+        pytest.param([("cat", HALF, False), ("cat", FAR, False)], [TRUE], id="half shown"),
+        pytest.param([("cat", NEAR, False), ("cat", FAR, True)], [FAR], id="unsure"),
+        pytest.param([("cat", TRUE, False), ("cat", NEAR, False)], [FAR], id="two boxes on one"),
     ],
 )
-def test_whether_every_object_is_shown(regions: list[tuple[str, XYXY, bool]], shown: bool) -> None:
+def test_which_objects_no_box_shows(
+    regions: list[tuple[str, XYXY, bool]], missing: list[XYXY]
+) -> None:
     boxes = [ReviewedRegion(str(i), *region) for i, region in enumerate(regions)]
     objects = [TrueObject("cat", TRUE), TrueObject("cat", FAR)]
-    assert shows_all(boxes, objects) is shown
-    assert shows_all(boxes, [])
+    assert missing_objects(boxes, objects) == [TrueObject("cat", xyxy) for xyxy in missing]
+    assert missing_objects(boxes, []) == []

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.ledger import Ledger
+from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import AnnotationRule
 from tests.cli.command import sparsedet
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
 
@@ -84,6 +86,43 @@ def test_reviewers_are_compared(workspace: Workspace) -> None:
         **{"name": "bob@example.com", "images": 1, "seconds": 0.0},
         **{"accepted": 1, "edited": 0, "rejected": 1, "agreement": 0.5, "compared": 2},
     }
+
+
+def test_drawn_boxes_and_images_without_mined_ones_are_counted(workspace: Workspace) -> None:
+    with closing(Ledger(workspace.ledger)) as ledger:
+        ledger.record_push(new_push("run-2", round=2), [], dataset(), queue=[QueueEntry(2)])
+        own = kept("own", "bird", (60.0, 60.0, 90.0, 90.0))
+        drawn = review(own, shown="", tool_id="12", day=2, seconds=8.0)
+        ledger.record_reviews(new_push().place, read(review(kept("a1")), drawn))
+    result = sparsedet("status", workspace.root)
+    assert result.status == 0, result.err
+    rows = [line.split() for line in result.out.splitlines()]
+    assert ["2", "42", "0", "0", "0", "0", "0", "0", "-", "1", "0:00:08", "-"] in rows
+    assert ["all", "4", "1", "0", "1", "2", "0", "50.0", "1", "0:00:12"] in rows
+    assert ["bird", "0", "0", "0", "0", "0", "0", "-", "1"] in rows
+    found = sparsedet("status", workspace.root, "--json").json()
+    second = found["rounds"][1]
+    assert (second["mined"], second["drawn"], second["precision"]) == (0, 1, None)
+    assert (second["reviewed_images"], second["seconds"]) == (1, 8.0)
+    assert second["by_category"]["bird"]["drawn"] == found["all"]["drawn"] == 1
+
+
+@pytest.mark.parametrize(("rule", "drawn"), [("union", 2), ("newest", 1)])
+def test_of_reviews_made_side_by_side_the_settings_say_what_counts(
+    rule: AnnotationRule, drawn: int, workspace: Workspace
+) -> None:
+    source = Source(tool="label-studio", url="http://x", project="7", annotations=rule)
+    workspace.write_settings(Settings(source=source))
+    with closing(Ledger(workspace.ledger)) as ledger:
+        ledger.record_reviews(
+            new_push().place,
+            read(
+                review(kept("one"), shown="", offer="t1"),
+                review(kept("other", "dog"), shown="", offer="t1", day=2, reviewer="bob"),
+            ),
+        )
+    found = sparsedet("status", workspace.root, "--json").json()
+    assert found["all"]["drawn"] == found["rounds"][0]["drawn"] == drawn
 
 
 def test_skipped_images_and_withdrawn_boxes_are_said(workspace: Workspace) -> None:

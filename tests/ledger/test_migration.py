@@ -1,4 +1,4 @@
-"""A ledger that an older sparsedet made becomes one of today, in place."""
+"""A ledger of schema 1, which knew no reviews, becomes one of today, in place."""
 
 import signal
 import sqlite3
@@ -24,6 +24,7 @@ from tests.ledger.builders import (
     read,
     review,
 )
+from tests.ledger.ledger_files import content_of, tables_of
 from tests.ledger.test_database import KILLED
 
 PLACE = new_push().place
@@ -87,12 +88,6 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def _content(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        version = connection.execute("PRAGMA user_version").fetchone()
-        return [*connection.iterdump(), str(version)]
-
-
 def test_nothing_is_lost(path: Path) -> None:
     with closing(Ledger(path)) as ledger:
         assert outcomes(ledger) == {
@@ -124,28 +119,14 @@ def test_nothing_is_lost(path: Path) -> None:
 def test_it_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
     Ledger(path).close()
     Ledger(tmp_path / "new.sqlite").close()
-    assert _tables(path) == _tables(tmp_path / "new.sqlite")
-
-
-def _tables(path: Path) -> dict[str, object]:
-    """Table or index -> its columns (name, type, not null, is key), and what it is an index of."""
-    with closing(sqlite3.connect(path)) as connection:
-        entries = connection.execute("SELECT name, tbl_name, type FROM sqlite_master").fetchall()
-        return {
-            name: (of, kind, {(c[1], c[2], c[3], c[5]) for c in _columns(connection, name)})
-            for name, of, kind in entries
-        }
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
-    return connection.execute(f"PRAGMA table_info({table})").fetchall()
+    assert tables_of(path) == tables_of(tmp_path / "new.sqlite")
 
 
 def test_it_is_migrated_once(path: Path) -> None:
     Ledger(path).close()
-    before = _content(path)
+    before = content_of(path)
     Ledger(path).close()
-    assert _content(path) == before
+    assert content_of(path) == before
 
 
 def test_what_was_settled_and_not_merged_is_still_to_be_merged(path: Path) -> None:
@@ -196,13 +177,16 @@ def test_sizes_are_noted_with_the_next_push(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["ADD COLUMN gone", "DROP TABLE", "CREATE TABLE reviews", "INTO pushed_versions"],
+    [
+        *("ADD COLUMN gone", "DROP TABLE", "CREATE TABLE reviews", "INTO pushed_versions"),
+        *("ADD COLUMN expected_precision", "CREATE TABLE queued_images"),
+    ],
 )
 def test_a_process_killed_in_between_leaves_the_old_ledger(statement: str, path: Path) -> None:
-    before = _content(path)
+    before = content_of(path)
     killed = subprocess.run([sys.executable, "-c", KILLED, path, statement], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert _content(path) == before
+    assert content_of(path) == before
     with closing(Ledger(path)) as ledger:
         assert len(ledger.boxes()) == 5
 
@@ -211,7 +195,7 @@ def test_another_database_is_not_migrated(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE boxes (id INTEGER); PRAGMA user_version = 1")
-    before = _content(path)
+    before = content_of(path)
     with pytest.raises(SparseDetError, match="not a ledger but another database"):
         Ledger(path)
-    assert _content(path) == before
+    assert content_of(path) == before

@@ -1,9 +1,11 @@
 """A lost ledger is put together again from the files of the rounds."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sparsedet.annotations import file_digest, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.atomic_io import write_json
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger import Ledger, Place, written_to_json
+from sparsedet.ledger import Ledger, Place, QueuedImage, QueueEntry, written_to_json
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import Workspace
@@ -132,6 +134,72 @@ def test_it_is_as_if_it_had_never_been_lost(workspace: Workspace, tmp_path: Path
             "b1": "rejected",
             "c1": "rejected",
         }
+
+
+QUEUE = [
+    {"image_tool_id": "12", "audit": True, "expected": 1.5, "boxes": 0, "seconds": 9.0}
+    | {"file_name": "b.jpg", "width": 100, "height": 100},
+    {"image_tool_id": "11", "audit": False, "expected": 2.0, "boxes": 2, "seconds": 12.5}
+    | {"file_name": "a.jpg", "width": 100, "height": 100},
+]
+
+
+def test_the_queue_of_a_round_is_recorded_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    add_round(workspace, 1, MINED, PLACE, queue=QUEUE)
+    workspace.images.mkdir()
+    (workspace.images / "b.jpg").write_bytes(b"pixels")
+    rebuild(workspace, SETTINGS)
+    with (
+        closing(Ledger(workspace.ledger)) as rebuilt,
+        closing(Ledger(tmp_path / "kept.sqlite")) as never_lost,
+    ):
+        queue = [QueueEntry(2, True, 1.5, 0, 9.0), QueueEntry(1, False, 2.0, 2, 12.5)]
+        never_lost.record_push(new_push(round=1), MINED, dataset(), queue=queue)
+        assert _rows(rebuilt) == _rows(never_lost)
+        # Mined boxes of an audit image were never shown.
+        assert set(outcomes(rebuilt)) == {"a1", "a2"}
+        assert rebuilt.pushed_images(PLACE) == never_lost.pushed_images(PLACE)
+        assert rebuilt.digests().keys() == {"12"}
+
+
+def _rows(ledger: Ledger) -> list[dict[str, Any]]:
+    """Everything that is known of the queued images."""
+    names = [column.name for column in QueuedImage.__table__.columns]
+    return [{name: getattr(row, name) for name in names} for row in ledger.queued()]
+
+
+def test_an_image_that_got_another_id_while_it_was_pushed_is_in_the_queue(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    imported_again = QUEUE[0] | {"image_tool_id": "32", "width": 640, "height": 480}
+    add_round(workspace, 1, [], PLACE, queue=[imported_again, QUEUE[1]])
+    rebuild(workspace, SETTINGS)
+    with closing(Ledger(workspace.ledger)) as ledger:
+        assert [(row.image_tool_id, row.size) for row in ledger.queued()] == [
+            ("32", (640, 480)),
+            ("11", (100, 100)),
+        ]
+
+
+@pytest.mark.parametrize("queue", [5, ["12"], [{"image_tool_id": "12"}]])
+def test_a_broken_queue_is_said(queue: Any, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    add_round(workspace, 1, MINED, PLACE, queue=queue)
+    line = rebuild(workspace, SETTINGS)
+    assert line is not None
+    assert f"round 1 is not in it ({workspace.round(1).push}: its queue can't be read (" in line
+
+
+def test_rounds_began_when_their_boxes_were_pushed(workspace: Workspace) -> None:
+    for number, day in ((1, 1), (2, 10)):
+        saved = datetime(2026, 5, day, tzinfo=UTC).timestamp()
+        os.utime(workspace.round(number).push, (saved, saved))
+    rebuild(workspace, SETTINGS)
+    # One review of image 12 between the pushes, one after both.
+    reviews = [review(tool_id="12", shown="", day=day) for day in (5, 15)]
+    with closing(Ledger(workspace.ledger)) as ledger:
+        ledger.record_reviews(PLACE, PlaceReviews(reviews))
+        assert [work.round for work in ledger.review_work()] == [1, 2]
 
 
 def test_an_empty_ledger_is_a_lost_one(workspace: Workspace) -> None:

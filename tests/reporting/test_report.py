@@ -16,6 +16,7 @@ from sparsedet.ledger import Ledger
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import REJECTED
 from sparsedet.reporting.report import write_report
+from sparsedet.reviews import ReviewedRegion
 from tests.reporting.page import Page
 from tests.reporting.workspaces import HOSTILE, add_round, make_workspace, mined_boxes, review
 
@@ -78,6 +79,44 @@ def test_reviewers_are_compared(workspace: Workspace) -> None:
     assert [row[0:1] + row[3:] for row in page.tables["reviewers"][1:]] == [
         [HOSTILE, "3", "33.3 %", "0.0 %", "66.7 %", "66.7 %", "3"],
         ["ann@example.com", "5", "60.0 %", "20.0 %", "20.0 %", "66.7 %", "3"],
+    ]
+
+
+def test_drawn_boxes_are_counted_apart_from_mined_ones(workspace: Workspace) -> None:
+    mined = [*mined_boxes(1, 1, 3), *mined_boxes(1, 2, 2)]
+    drawn = ReviewedRegion("own", "cell", (100.0, 5.0, 120.0, 25.0))
+    with_drawn = review(1, mined, rejected="r1i1b2")
+    reviews = [
+        replace(with_drawn, regions=(*with_drawn.regions, drawn)),
+        review(2, mined, edited="r1i2b0"),
+    ]
+    add_round(workspace, 2, read_coco(workspace.annotations), [], reviews)
+
+    page = report(workspace)
+
+    assert [row[8:10] for row in page.tables["rounds"]] == [
+        ["precision", "drawn"],
+        ["80.0 %", "1"],
+        ["-", "0"],
+        ["80.0 %", "1"],
+    ]
+    assert page.tables["classes"][2] == ["cell", "4", "1", "1", "1", "1", "0", "66.7 %", "1"]
+    # It is an annotation from now on, and no longer counted once the pull has brought it.
+    assert page.tables["rounds"][-1][1] == "9"
+    dataset = read_coco(workspace.annotations)
+    pulled = Box(99, 1, 1, (5.0, 80.0, 30.0, 110.0), tool_id="own")
+    write_coco(dataset.with_boxes([*dataset.boxes, pulled]), workspace.annotations)
+    assert report(workspace).tables["rounds"][-1][1] == "9"
+
+
+def test_a_workspace_where_reviewers_only_drew_has_classes(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    region = ReviewedRegion("own", "cell", (100.0, 5.0, 120.0, 25.0))
+    drawn = replace(review(1, []), regions=(region,))
+    add_round(workspace, 1, read_coco(workspace.annotations), [], [drawn])
+
+    assert report(workspace).tables["classes"][1:] == [
+        ["cell", "0", "0", "0", "0", "0", "0", "-", "1"]
     ]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from .people import THEIRS, Project, Region, Server
 
 # Titles of the views that a push adds.
-VIEWS = ("By model score", "Mined boxes")
+VIEWS = ("To review", "Mined boxes")
 _SOURCE_TASK = "sparsedet_source_task"
 _DECIMALS = 3
 

@@ -19,6 +19,9 @@ COMPLETE_CONTROL = "sparsedet_complete"
 has a box. Its first choice says so; an image without the mark, submitted or not, counts as
 incomplete."""
 
+COMPLETE_TEXT = "Complete"
+"""The choice of the control of that name in review projects whose annotated project has none."""
+
 _VARIABLE = re.compile(r"\$(\w+)")
 
 
@@ -49,8 +52,12 @@ class CompleteMark:
 
     @property
     def texts(self) -> frozenset[str]:
-        """What results may hold."""
-        return frozenset({self.choice, self.value} - {""})
+        """What results may hold.
+
+        The annotated project may have got a control of that name after reviews were made.
+        """
+        ours = {COMPLETE_TEXT} if self.control == COMPLETE_CONTROL else set()
+        return frozenset({self.choice, self.value, *ours} - {""})
 
 
 @dataclass(frozen=True)

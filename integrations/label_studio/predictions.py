@@ -1,53 +1,22 @@
-"""Human and mined boxes as Label Studio predictions: built and checked, imported, read, deleted.
+"""Predictions on the server: compared, imported, read, deleted."""
 
-The server's bulk import drops predictions with an unknown label or a score outside 0..1 without a
-word, and takes boxes outside the image or without width. So all checks happen here, before anything
-is sent.
-"""
-
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparsedet.annotations import Box, Dataset, Image
-from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
 from sparsedet.tool import Progress
 
 from .connection import WRITE, Connection
-from .geometry import GeometryError, to_percent
 from .label_config import LabelConfig
 
 CHUNK = 2000
 """Items per request: a bulk import costs about 1 ms per task of the whole project."""
 
-GONE = "its task was deleted from the annotated project, or shows another image since the pull"
-"""Why the boxes of an image can't be pushed."""
-
 _DECIMALS = 6
 """Percentages are compared with this many decimals: a hundredth of a pixel on the largest image."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePredictions:
-    """What is up for review on one image."""
-
-    source_task: str
-    human: tuple[Mapping[str, Any], ...]
-    """Regions of the boxes that people drew: without score."""
-    mined: Mapping[str, Mapping[str, Any]]
-    """Regions of mined boxes by their region id: with score."""
-
-    def result(self, left_out: Collection[str] = ()) -> list[Mapping[str, Any]]:
-        """Return the `result` of a prediction: human boxes and mined ones not in `left_out`."""
-        return [*self.human, *(r for id, r in self.mined.items() if id not in left_out)]
-
-    @property
-    def score(self) -> float:
-        """The score of its surest mined box; orders the review."""
-        return max(float(region["score"]) for region in self.mined.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +28,10 @@ class NewPrediction:
     model_version: str
 
     @property
-    def score(self) -> float:
-        """The score of its surest mined box."""
-        return max(float(region["score"]) for region in mined_regions(self.result).values())
+    def score(self) -> float | None:
+        """The score of its surest mined box; None without any."""
+        mined = mined_regions(self.result).values()
+        return max((float(region["score"]) for region in mined), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,50 +65,6 @@ class Replacement:
     """To be deleted once the new one is there: a cut in between leaves two, never none."""
     left: str | None = None
     """Model version of the one that is there in the end; None: none is."""
-
-
-def check_push(
-    mined: Sequence[MinedBox],
-    withdrawn: Collection[str],
-    model_version: str,
-    queue: Sequence[int] = (),
-) -> None:
-    """Check that there is something to push, to show or to withdraw, under a name.
-
-    Raises:
-        ToolError: when there is not.
-    """
-    if not mined and not withdrawn and not queue:
-        raise ToolError("there are no mined boxes to push")
-    if not model_version:
-        raise ToolError("the model version is empty; predictions without one can't be deleted")
-
-
-def build_predictions(
-    dataset: Dataset, mined: Sequence[MinedBox], config: LabelConfig
-) -> list[ImagePredictions]:
-    """Return what is up for review on every image with mined boxes, surest image first.
-
-    Raises:
-        ToolError: naming the first box that the server would drop or show wrongly.
-    """
-    by_image: dict[int, dict[str, Mapping[str, Any]]] = {}
-    seen: set[str] = set()
-    for box in mined:
-        if box.region_id in seen:
-            raise ToolError(f"mined box {box.region_id} is in the list twice; nothing was pushed")
-        seen.add(box.region_id)
-        region = _mined_region(box, dataset, config)
-        by_image.setdefault(box.image_id, {})[box.region_id] = region
-    predictions = []
-    for image_id, regions in by_image.items():
-        image = dataset.image_by_id[image_id]
-        human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, config)
-        # A reviewer accepted it, and it has become an annotation since it was mined.
-        known = {str(region["id"]) for region in human}
-        if new := {id: region for id, region in regions.items() if id not in known}:
-            predictions.append(ImagePredictions(_task_of(image), human, new))
-    return sorted(predictions, key=lambda prediction: (-prediction.score, prediction.source_task))
 
 
 def mined_regions(result: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
@@ -282,65 +208,6 @@ def delete_predictions(
         progress("deleting outdated predictions", done, len(predictions))
         with connection.request(f"deleting the outdated prediction {prediction.id}"):
             connection.client.predictions.delete(prediction.id)
-
-
-def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mapping[str, Any]:
-    name = f"mined box {box.region_id}"
-    if not (math.isfinite(box.score) and 0 <= box.score <= 1):
-        raise ToolError(f"{name}: score {box.score} is not within 0 and 1; nothing was pushed")
-    if not box.region_id:
-        raise ToolError("a mined box has no region id; nothing was pushed")
-    image = dataset.image_by_id[box.image_id]
-    region = _region(name, box.region_id, box, image, dataset, config, "prediction")
-    return {**region, "score": box.score}
-
-
-def _human_regions(
-    boxes: Iterable[Box], image: Image, dataset: Dataset, config: LabelConfig
-) -> tuple[Mapping[str, Any], ...]:
-    regions = []
-    for box in boxes:
-        name = f"annotation {box.id}"
-        if box.tool_id is None:
-            raise ToolError(
-                f"{name} on image {image.id} ({image.file_name}) has no tool_id: pull again; "
-                "nothing was pushed"
-            )
-        regions.append(_region(name, box.tool_id, box, image, dataset, config, "manual"))
-    return tuple(regions)
-
-
-def _region(
-    name: str,
-    region_id: str,
-    box: MinedBox | Box,
-    image: Image,
-    dataset: Dataset,
-    config: LabelConfig,
-    origin: str,
-) -> Mapping[str, Any]:
-    """Return the region of a box; `name` names it in errors."""
-    label = dataset.category_by_id[box.category_id].name
-    if label not in config.stored_labels:
-        known = ", ".join(config.stored_labels)
-        raise ToolError(
-            f"{name}: the project's labelling config has no label {label!r} (it has {known}); "
-            "nothing was pushed"
-        )
-    try:
-        place = to_percent(box.xyxy, image.width, image.height)
-    except GeometryError as error:
-        raise ToolError(f"{name} on image {image.id}: {error}; nothing was pushed") from error
-    return make_region(region_id, label, place, image, config, origin=origin)
-
-
-def _task_of(image: Image) -> str:
-    if image.tool_id is None:
-        raise ToolError(
-            f"image {image.id} ({image.file_name}) has no tool_id: only data that was pulled from "
-            "Label Studio can be pushed to it"
-        )
-    return image.tool_id
 
 
 def _essence(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[object, ...]]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sparsedet.annotations import Image
+from sparsedet.annotations import Image, upright_size
 from sparsedet.errors import ToolError
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
@@ -13,6 +15,7 @@ from ..connection import WRITE, Connection, project_number
 from ..geometry import GeometryError, to_percent
 from ..label_config import COMPLETE_CONTROL, LabelConfig
 from ..predictions import StoredPrediction, make_region
+from ..project_pull import download_images
 from ..projects import read_config
 from ..regions import UNSURE_NOTE, Oddities, read_regions, reviewed_region
 from ..review_project.review_tasks import ReviewTask, read_review_tasks
@@ -29,7 +32,8 @@ class ScriptedReview:
     scores: dict[str, float]
     """Region id -> score, of the mined boxes; people's own boxes are not in it."""
     task: ReviewTask
-    prediction: StoredPrediction
+    prediction: StoredPrediction | None
+    """What the editor starts from; None: the image is shown without any box."""
     config: LabelConfig
     connection: Connection = field(repr=False)
     """Its account is the reviewer."""
@@ -54,9 +58,11 @@ class ScriptedReview:
 
         Raises:
             ToolError: when a box has no area, leaves the image, or has an unknown label; when the
-                project has no control for `complete`.
+                image can't be had to draw the first box on it; when the review project has no
+                control for `complete`, since nothing was pushed to it after an update.
         """
-        result = [_result(region, self) for region in regions]
+        image = _image(self) if regions else None
+        result = [_result(region, self, image) for region in regions if image is not None]
         if complete:
             result.append(_complete_result(self))
         with self.connection.request(f"submitting the review of task {self.task.id}"):
@@ -64,8 +70,8 @@ class ScriptedReview:
                 self.task.id,
                 result=result,
                 lead_time=seconds,
-                parent_prediction=self.prediction.id,
                 request_options=WRITE,
+                **self._parent,
             )
 
     def skip(self) -> None:
@@ -75,9 +81,13 @@ class ScriptedReview:
                 self.task.id,
                 result=[],
                 was_cancelled=True,
-                parent_prediction=self.prediction.id,
                 request_options=WRITE,
+                **self._parent,
             )
+
+    @property
+    def _parent(self) -> dict[str, int]:
+        return {} if self.prediction is None else {"parent_prediction": self.prediction.id}
 
 
 def open_reviews(
@@ -85,7 +95,8 @@ def open_reviews(
 ) -> list[ScriptedReview]:
     """Return the images of a review project that nobody has submitted, in the order of its tasks.
 
-    What is offered is the prediction of the model version that the project shows.
+    What is offered is the prediction of the model version that the project shows, or the bare image
+    where there is no prediction of ours.
     """
     number = project_number(review_project)
     # The review project may have a renamed label under both names.
@@ -96,19 +107,26 @@ def open_reviews(
         _open_review(connection, task, prediction, config)
         for task in read_review_tasks(connection, number)
         if task.is_open
-        for prediction in task.predictions
-        if prediction.model_version == version
+        for prediction in _offered(task, version)
     ]
 
 
-def _result(region: ReviewedRegion, review: ScriptedReview) -> dict[str, Any]:
+def _offered(task: ReviewTask, version: str | None) -> list[StoredPrediction | None]:
+    """Return what the editor may start from; nothing where another version's prediction is up."""
+    if not task.own_predictions:
+        return [None]
+    return [p for p in task.predictions if p.model_version == version]
+
+
+def _result(region: ReviewedRegion, review: ScriptedReview, image: Image) -> dict[str, Any]:
     """Return a box as the editor submits it: as it was offered, unless it was changed."""
-    offered = {str(result.get("id")): result for result in review.prediction.result}
+    results = review.prediction.result if review.prediction else ()
+    offered = {str(result.get("id")): result for result in results}
     before = offered.get(region.region_id)
     if before is not None and replace(region, unsure=False) in review.regions:
         result = dict(before)
     else:
-        result = _changed_result(region, review)
+        result = _changed_result(region, review, image)
         if before is not None:
             result["origin"] = "prediction-changed"
             if "score" in before:
@@ -118,8 +136,7 @@ def _result(region: ReviewedRegion, review: ScriptedReview) -> dict[str, Any]:
     return result
 
 
-def _changed_result(region: ReviewedRegion, review: ScriptedReview) -> dict[str, Any]:
-    image = _image(review)
+def _changed_result(region: ReviewedRegion, review: ScriptedReview, image: Image) -> dict[str, Any]:
     try:
         place = to_percent(region.xyxy, image.width, image.height)
     except GeometryError as error:
@@ -135,9 +152,8 @@ def _complete_result(review: ScriptedReview) -> dict[str, Any]:
     mark = review.config.complete
     if mark is None:
         raise ToolError(
-            f"task {review.task.id} can't be marked as complete: its project has no such control; "
-            f"add one to the annotated project (Choices, by default named {COMPLETE_CONTROL!r}) "
-            "and push again"
+            f"task {review.task.id} can't be marked as complete: its review project has no control "
+            f"for it (Choices, by default named {COMPLETE_CONTROL!r}); push again, which adds it"
         )
     return {
         "id": f"complete-{review.task.id}",
@@ -150,9 +166,13 @@ def _complete_result(review: ScriptedReview) -> dict[str, Any]:
 
 
 def _open_review(
-    connection: Connection, task: ReviewTask, prediction: StoredPrediction, config: LabelConfig
+    connection: Connection,
+    task: ReviewTask,
+    prediction: StoredPrediction | None,
+    config: LabelConfig,
 ) -> ScriptedReview:
-    regions = list(read_regions(prediction.result, config, task.id, Oddities()))
+    results = prediction.result if prediction else []
+    regions = list(read_regions(results, config, task.id, Oddities()))
     return ScriptedReview(
         tool_id=task.source_task,
         regions=tuple(reviewed_region(region, config) for region in regions),
@@ -165,11 +185,21 @@ def _open_review(
 
 
 def _image(review: ScriptedReview) -> Image:
-    """Return the image by what its regions say of its size."""
+    """Return the image by what its regions say of its size, or as the server serves it."""
+    width, height = _shown_size(review) or _served_size(review)
+    return Image(id=review.task.id, file_name="", width=width, height=height)
+
+
+def _shown_size(review: ScriptedReview) -> tuple[int, int] | None:
+    if review.prediction is None or not review.prediction.result:
+        return None
     first = review.prediction.result[0]
-    return Image(
-        id=review.task.id,
-        file_name="",
-        width=int(first["original_width"]),
-        height=int(first["original_height"]),
-    )
+    return int(first["original_width"]), int(first["original_height"])
+
+
+def _served_size(review: ScriptedReview) -> tuple[int, int]:
+    """Return the upright (width, height) of an image on which nothing is shown."""
+    address = str(review.task.data[review.config.data_key])
+    with TemporaryDirectory() as folder:
+        names = download_images(review.connection, {review.task.id: address}, Path(folder))
+        return upright_size(Path(folder) / names[review.task.id])

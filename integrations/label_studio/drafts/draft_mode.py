@@ -19,13 +19,8 @@ from sparsedet.tool import (
 
 from ..connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
-from ..predictions import (
-    GONE,
-    StoredPrediction,
-    build_predictions,
-    check_push,
-    read_predictions,
-)
+from ..offers import GONE, build_predictions, check_push
+from ..predictions import StoredPrediction, read_predictions
 from ..review_project.review_setup import (
     SourceProject,
     check_claims,
@@ -81,7 +76,7 @@ class DraftMode:
             )
             for review in find_reviews(connection, source.number, control):
                 undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
-                claim(connection, review, control, owner)
+                claim(connection, review, source, owner)
         state = self._read(source)
         plan = plan_drafts({}, {}, state.tasks, self._rules(source, frozenset()))
         delete_drafts(connection, plan.delete, no_progress)

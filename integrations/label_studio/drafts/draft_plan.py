@@ -9,7 +9,8 @@ from sparsedet.reviews import AnnotationRule, ReviewedRegion, same_box
 
 from ..annotation_choice import read_task
 from ..label_config import LabelConfig
-from ..predictions import GONE, ImagePredictions, Replacement, StoredPrediction, replace_predictions
+from ..offers import GONE, ImagePredictions
+from ..predictions import Replacement, StoredPrediction, replace_predictions
 from ..project_pull import shows_another
 from ..regions import Oddities
 from .draft_tasks import (

@@ -12,13 +12,8 @@ from typing import Any
 from sparsedet.tool import Progress
 
 from ..connection import Connection
-from ..predictions import (
-    ImagePredictions,
-    Replacement,
-    StoredPrediction,
-    delete_predictions,
-    import_predictions,
-)
+from ..offers import ImagePredictions
+from ..predictions import Replacement, StoredPrediction, delete_predictions, import_predictions
 from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
 from .draft_tasks import Draft, draft_seconds, is_signed, owner_of, results_of

@@ -19,7 +19,7 @@ from sparsedet.tool import (
 from ..connection import Connection, project_number
 from ..drafts.draft_undo import drafts_up, undo_drafts
 from ..marks import draft_mark, foreign_workspace, other_mode
-from ..predictions import build_predictions, check_push
+from ..offers import build_predictions, check_push
 from .review_plan import plan_push
 from .review_push import push_report, push_to_review, source_data
 from .review_setup import (
@@ -72,13 +72,12 @@ class ReviewProjectMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Put mined boxes up for review; see `review_push.push_to_review`."""
+        """Put images and mined boxes up for review; see `review_push.push_to_review`."""
         connection, number = self._connection, project_number(project)
-        check_push(mined, withdrawn, model_version)
+        check_push(mined, withdrawn, model_version, queue)
         source = read_source(connection, number, self._options)
-        wanted = build_predictions(
-            dataset, [box for box in mined if box.region_id not in withdrawn], source.config
-        )
+        left = [box for box in mined if box.region_id not in withdrawn]
+        wanted = build_predictions(dataset, left, source.config, queue)
         tasks_wanted = {image.source_task for image in wanted}
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
         data = source_data(connection, number, files, source.config.data_key)
@@ -157,4 +156,4 @@ class ReviewProjectMode:
         for review in reviews:
             if review.mark.is_foreign(owner):
                 undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
-                claim(connection, review, source.config.control, owner)
+                claim(connection, review, source, owner)

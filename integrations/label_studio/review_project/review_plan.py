@@ -7,14 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..predictions import (
-    ImagePredictions,
-    NewPrediction,
-    StoredPrediction,
-    replace_predictions,
-    same_result,
-    without,
-)
+from ..offers import ImagePredictions
+from ..predictions import NewPrediction, StoredPrediction, replace_predictions, same_result, without
 from .review_tasks import ReviewTask
 
 BEGUN = "somebody has begun its review and not submitted it"
@@ -25,7 +19,9 @@ class ReviewPlan:
     """What has to change, and what is up for review in the end."""
 
     without_task: list[ImagePredictions] = field(default_factory=list)
-    """Images that need a task first."""
+    """Images that need a task first, in the order of the review."""
+    bare: set[str] = field(default_factory=set)
+    """The source tasks of those of them that show no box at all, and get no prediction."""
     new: list[NewPrediction] = field(default_factory=list)
     outdated: list[StoredPrediction] = field(default_factory=list)
     """Predictions to delete once the new ones are there."""
@@ -33,8 +29,10 @@ class ReviewPlan:
     """Tasks to delete: nothing is left to review on them, and nobody has touched them."""
     images: int = 0
     boxes: int = 0
-    changed: int = 0
-    """Images of the push that get a prediction."""
+    changed: set[str] = field(default_factory=set)
+    """Source tasks of the push on whose review task something changes."""
+    noted: list[tuple[ReviewTask, str]] = field(default_factory=list)
+    """Tasks that stay up without prediction, with the model version to note on them."""
     kept: dict[str, str] = field(default_factory=dict)
     """Source task -> why what is on it stays as it is."""
     up: set[str] = field(default_factory=set)
@@ -48,7 +46,7 @@ class ReviewPlan:
         Returns:
             Whether that takes a new prediction.
         """
-        change = replace_predictions(task.id, own_predictions(task), result, version)
+        change = replace_predictions(task.id, task.own_predictions, result, version)
         if change.new is not None:
             self.new.append(change.new)
         if result:
@@ -56,6 +54,25 @@ class ReviewPlan:
         elif not task.annotations:
             self.empty.append(task.id)
         self.outdated += change.outdated
+        return change.new is not None
+
+    def show_plain(self, task: ReviewTask, image: ImagePredictions, version: str) -> bool:
+        """Bring an open task of ours to the annotations of its image.
+
+        An image without any shows nothing: no prediction could say what it is up for.
+
+        Returns:
+            Whether anything changes.
+        """
+        change = replace_predictions(task.id, task.own_predictions, image.human, version)
+        self.outdated += change.outdated
+        if change.new is not None:
+            self.new.append(change.new)
+        if image.human:
+            self.versions.add(version)
+        elif task.is_untouched and (change.outdated or version not in task.model_versions):
+            self.noted.append((task, version))
+            return True
         return change.new is not None
 
     def add(
@@ -70,11 +87,16 @@ class ReviewPlan:
         if not any(p.model_version == version and same_result(p.result, result) for p in there):
             self.new.append(NewPrediction(task.id, result, version))
 
+    def take_down(self, task: ReviewTask) -> None:
+        """Delete our predictions on an open task, and the task where nobody has skipped it."""
+        self.outdated += task.own_predictions
+        if not task.annotations:
+            self.empty.append(task.id)
+
     def leave(self, task: ReviewTask) -> None:
         """Leave a task alone."""
-        predictions = own_predictions(task)
-        self.versions |= {p.model_version for p in predictions}
-        self.up |= {id for p in predictions for id in p.mined_ids}
+        self.versions |= {p.model_version for p in task.own_predictions}
+        self.up |= task.mined_ids
 
 
 def plan_push(
@@ -86,8 +108,9 @@ def plan_push(
     """Compare what a push wants with what the review project holds.
 
     Every open task of ours gets one prediction, of this model version: the project shows no other.
-    What a submitted review has judged is not put up again. A task with somebody's draft stays as it
-    is: the server refuses a review whose prediction is gone.
+    What a submitted review has judged is not put up again, nor is a queued image without mined
+    boxes that was reviewed under this version, or skipped. A task with somebody's draft stays as
+    it is: the server refuses a review whose prediction is gone.
     """
     plan = ReviewPlan()
     images = {image.source_task: image for image in wanted}
@@ -103,17 +126,28 @@ def plan_push(
                 _plan_rest(plan, task, {*withdrawn, *judged}, model_version)
             continue
         left = image.mined.keys() - judged - set(withdrawn)
+        is_up = bool(left) or (image.queued and not _is_handled(known, task, model_version))
         if task is not None and task.drafts:
             plan.leave(task)
-            if not left <= plan.up:
+            # Boxes that were withdrawn are still shown to whoever has begun.
+            if not left <= plan.up or (image.queued and not left and task.mined_ids):
                 plan.kept[source] = f"{BEGUN}; push again once it is"
                 continue
-        elif task is not None:
-            result = image.result(left_out=image.mined.keys() - left) if left else []
-            plan.changed += plan.replace(task, result, model_version)
-        elif left:
+        elif task is None and is_up:
             plan.without_task.append(image)
-        plan.images += bool(left)
+            if not left and not image.human:
+                plan.bare.add(source)
+        elif task is not None:
+            if left:
+                result = image.result(left_out=image.mined.keys() - left)
+                changes = plan.replace(task, result, model_version)
+            elif is_up or (image.queued and task.annotations):
+                changes = plan.show_plain(task, image, model_version)
+            else:
+                changes = plan.replace(task, [], model_version)
+            if changes:
+                plan.changed.add(source)
+        plan.images += is_up
         plan.boxes += len(left)
         plan.up |= left
     return plan
@@ -122,23 +156,33 @@ def plan_push(
 def plan_undo(tasks: Iterable[ReviewTask], region_ids: Collection[str] | None) -> ReviewPlan:
     """Return what takes mined boxes back from open tasks.
 
-    Other boxes of their predictions stay up, under the model version that they have.
+    Other boxes of their predictions stay up, under the model version that they have. A task without
+    mined boxes goes once none of its version is left up.
 
     Args:
         tasks: of the review project.
         region_ids: the boxes; None: all.
     """
     plan = ReviewPlan()
+    plain: list[ReviewTask] = []
+    standing: set[str] = set()  # model versions of which mined boxes stay up
     for task in tasks:
         if not task.is_open:
             continue
-        predictions = own_predictions(task)
-        offered = {id for p in predictions for id in p.mined_ids}
+        predictions, offered = task.own_predictions, task.mined_ids
+        if not offered:
+            plain.append(task)
+            continue
         taken = offered if region_ids is None else offered & set(region_ids)
+        plan.up |= offered - taken
         if task.drafts:
             plan.leave(task)
+            standing |= task.model_versions
             if taken:
                 plan.kept[task.source_task] = BEGUN
+            continue
+        if offered <= taken:
+            plan.take_down(task)
             continue
         stay = [p for p in predictions if not p.mined_ids & taken]
         plan.outdated += [p for p in predictions if p not in stay]
@@ -147,15 +191,23 @@ def plan_undo(tasks: Iterable[ReviewTask], region_ids: Collection[str] | None) -
             left = [] if prediction in stay else without(prediction.result, taken)
             if left:
                 plan.add(task, left, prediction.model_version, stay)
-        if not offered - taken and not stay and not task.annotations:
-            plan.empty.append(task.id)
-        plan.up |= offered - taken
+        standing |= {p.model_version for p in predictions if p.mined_ids - taken}
+    for task in plain:
+        if not task.model_versions.isdisjoint(standing):
+            plan.leave(task)
+        elif task.drafts:
+            plan.leave(task)
+            plan.kept[task.source_task] = BEGUN
+        else:
+            plan.take_down(task)
     return plan
 
 
-def own_predictions(task: ReviewTask) -> list[StoredPrediction]:
-    """Return the predictions of a review task that pushes made."""
-    return [p for p in task.predictions if not p.by_backend]
+def vanishing_versions(tasks: Iterable[ReviewTask], plan: ReviewPlan) -> set[str]:
+    """Return the model versions of which a plan deletes the last prediction."""
+    outdated = {p.id for p in plan.outdated}
+    left = {p.model_version for task in tasks for p in task.predictions if p.id not in outdated}
+    return {p.model_version for p in plan.outdated} - left - {p.model_version for p in plan.new}
 
 
 def group_by_source(tasks: Iterable[ReviewTask]) -> dict[str, list[ReviewTask]]:
@@ -177,11 +229,20 @@ def _open_task(known: Iterable[ReviewTask]) -> tuple[ReviewTask | None, list[Rev
     return waiting[0], [task for task in waiting[1:] if task.is_untouched]
 
 
+def _is_handled(
+    known: Iterable[ReviewTask], open_task: ReviewTask | None, model_version: str
+) -> bool:
+    """Whether an image without mined boxes was reviewed under a version, or its task skipped."""
+    if open_task is not None and open_task.annotations:
+        return True
+    return any(task.annotations and model_version in task.model_versions for task in known)
+
+
 def _plan_rest(
     plan: ReviewPlan, task: ReviewTask, gone: Collection[str], model_version: str
 ) -> None:
     """Plan an open task that this push has no boxes for: what is up on it stays, but for `gone`."""
-    predictions = own_predictions(task)
+    predictions = task.own_predictions
     if task.drafts:
         plan.leave(task)
         return

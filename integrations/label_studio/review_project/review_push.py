@@ -1,7 +1,7 @@
-"""`push`: mined boxes into the review project, so that a second push changes nothing.
+"""`push`: images and mined boxes into the review project, so that a second push changes nothing.
 
-The review project is a copy of the annotated one, whose tasks hold the images with mined boxes: in
-the annotated project itself they would become unreviewed truth.
+The review project is a copy of the annotated one, whose tasks hold the images to open: in the
+annotated project itself mined boxes would become unreviewed truth.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,18 +10,14 @@ from sparsedet.errors import ToolError
 from sparsedet.tool import Progress, PushReport
 
 from ..connection import WRITE, Connection
-from ..predictions import (
-    CHUNK,
-    GONE,
-    ImagePredictions,
-    delete_predictions,
-    import_predictions,
-)
+from ..offers import GONE, ImagePredictions
+from ..predictions import CHUNK, delete_predictions, import_predictions
 from ..project_pull import shows_another
 from ..projects import task_data
-from .review_plan import ReviewPlan, plan_push
-from .review_setup import check_addresses, show_predictions
-from .review_tasks import SOURCE_TASK_KEY, read_review_tasks
+from ..views import hide_versions, show_version
+from .review_plan import ReviewPlan, plan_push, vanishing_versions
+from .review_setup import check_addresses, show_queue
+from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
 
 _UNTOUCHED = {
     "conjunction": "and",
@@ -69,17 +65,17 @@ def push_to_review(
     withdrawn: Collection[str],
     progress: Progress,
 ) -> PushReport:
-    """Put boxes up for review in a review project.
+    """Put images up for review in a review project, with their mined boxes.
 
-    Every image with mined boxes is one task with one prediction, which holds its human and its
-    mined boxes: Label Studio shows only one prediction at a time. A mined box is pushed once: what
-    a submitted review was shown is not shown again, and boxes that are new on a reviewed image go
-    up in a new task.
+    Every image is one task with one prediction, which holds its human and its mined boxes: Label
+    Studio shows only one prediction at a time. Without either there is no prediction. A mined box
+    is pushed once: what a submitted review was shown is not shown again, and boxes that are new on
+    a reviewed image go up in a new task.
 
     Args:
         connection: to the server.
         review: number of the review project.
-        wanted: what is to be up, surest image first.
+        wanted: what is to be up, in the order of the review.
         data: from `source_data`; images that are not in it are skipped.
         data_key: key of the data that holds the image's address.
         model_version: name of the predictions.
@@ -93,18 +89,26 @@ def push_to_review(
     there = [image for image in wanted if image.source_task in data]
     check_addresses(connection, review, (str(entry[data_key]) for entry in data.values()))
     progress("reading the review project", 0, 1)
-    plan = plan_push(there, read_review_tasks(connection, review), withdrawn, model_version)
+    tasks = read_review_tasks(connection, review)
+    plan = plan_push(there, tasks, withdrawn, model_version)
     progress("reading the review project", 1, 1)
     if plan.without_task:
-        _import_tasks(connection, review, plan.without_task, data, progress)
-        plan = plan_push(there, read_review_tasks(connection, review), withdrawn, model_version)
+        _import_tasks(connection, review, plan, data, model_version, progress)
+        made = {image.source_task for image in plan.without_task}
+        tasks = read_review_tasks(connection, review)
+        plan = plan_push(there, tasks, withdrawn, model_version)
+        plan.changed |= made
         if plan.without_task:
             raise ToolError(
                 f"review project {review}: the server took only some of the tasks; push again"
             )
+    if model_version not in plan.versions:  # the server refuses to show one without predictions
+        hide_versions(connection, review, vanishing_versions(tasks, plan))
     apply_plan(connection, review, plan, progress)
-    if model_version in plan.versions:  # the server refuses one without predictions
-        show_predictions(connection, review, model_version)
+    if model_version in plan.versions:
+        show_version(connection, review, model_version)
+    if model_version in plan.versions or plan.images:
+        show_queue(connection, review)
     return push_report(connection, review, plan, wanted, data, model_version)
 
 
@@ -124,7 +128,7 @@ def push_report(
         model_version=model_version,
         images=plan.images,
         boxes=plan.boxes,
-        created=plan.changed + len(plan.without_task),
+        created=len(plan.changed | {image.source_task for image in plan.without_task}),
         deleted=len(plan.outdated) + len(plan.empty),
         skipped={**plan.kept, **dict.fromkeys(sorted(gone), GONE)},
         gone=gone,
@@ -134,6 +138,10 @@ def push_report(
 def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: Progress) -> None:
     """Make the new predictions, then delete what they replace and the tasks that are left empty."""
     import_predictions(connection, review, plan.new, progress)
+    for task, version in plan.noted:
+        what = f"noting the model version on review task {task.id}"
+        data = {**task.data, VERSION_KEY: version}
+        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
     delete_predictions(connection, plan.outdated, progress)
     if plan.empty:
         # Once more: without its prediction, no review of a task can be submitted any more.
@@ -166,20 +174,26 @@ def _delete_tasks(
 def _import_tasks(
     connection: Connection,
     review: int,
-    wanted: Sequence[ImagePredictions],
+    plan: ReviewPlan,
     data: Mapping[str, Mapping[str, object]],
+    model_version: str,
     progress: Progress,
 ) -> None:
-    """Copy tasks into the review project, surest image first: the label stream goes by task id."""
+    """Copy tasks into the review project, in order: the label stream goes by task id."""
     from label_studio_sdk.types.import_api_request import ImportApiRequest
 
+    wanted = [image.source_task for image in plan.without_task]
     for start in range(0, len(wanted), CHUNK):
         progress("creating review tasks", start, len(wanted))
         requests = [
             ImportApiRequest(
-                data={**data[image.source_task], SOURCE_TASK_KEY: int(image.source_task)}
+                data={
+                    **data[source],
+                    SOURCE_TASK_KEY: int(source),
+                    **({VERSION_KEY: model_version} if source in plan.bare else {}),
+                }
             )
-            for image in wanted[start : start + CHUNK]
+            for source in wanted[start : start + CHUNK]
         ]
         with connection.request(f"creating tasks in review project {review}"):
             connection.client.projects.import_tasks(review, request=requests, request_options=WRITE)

@@ -10,25 +10,37 @@ from sparsedet.errors import ToolError
 from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection
-from ..label_config import LabelConfig, parse_config
+from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
-from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
+from ..views import HIDDEN_COLUMNS, find_or_add_view
+from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
-from .review_tasks import SOURCE_TASK_KEY, read_review_tasks
+from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
 
 logger = logging.getLogger(__name__)
 
-VIEW_TITLE = "By model score"
+VIEW_TITLE = "To review"
+EARLIER_VIEW_TITLE = "By model score"
+"""Of the view that earlier versions made, which showed the surest images first."""
 _TITLE_SUFFIX = " - sparsedet review"
 _MAX_TITLE = 50
 _DESCRIPTION = (
-    "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, Submit."
+    "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, draw what "
+    "is still missing, Submit."
 )
-INSTRUCTIONS = (
+_INSTRUCTIONS = (
+    "Boxes with a score are a model's: delete the wrong ones, correct the others, leave the right "
+    "ones. Draw every object that still has no box, also where the model found nothing. Then mark "
+    "the image as complete{}, and Submit. The order of the list is the one in which most is found "
+    "per minute. Boxes of a skipped task stay undecided, to be reviewed another time; a box "
+    "hidden with the eye icon counts as kept."
+)
+_EARLIER_INSTRUCTIONS = (
     "Boxes with a score are a model's: delete the wrong ones, correct the others, leave the right "
     "ones, and Submit. Boxes of a skipped task stay undecided, to be reviewed another time; a box "
     "hidden with the eye icon counts as kept."
 )
+"""Of earlier versions: replaced where nobody has changed them."""
 _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
 """URI schemes that Label Studio resolves through a storage of the project that the task is in."""
 
@@ -40,6 +52,22 @@ class SourceProject:
     number: int
     title: str
     config: LabelConfig
+
+    @property
+    def review_xml(self) -> str:
+        """The labelling config of its review project: its own, with the mark of complete images.
+
+        Raises:
+            ToolError: see `with_complete_mark`.
+        """
+        return with_complete_mark(self.config, self.number)
+
+    @property
+    def instructions(self) -> str:
+        """What reviewers are asked to do."""
+        mark = self.config.complete
+        key = complete_key(self.review_xml, mark.control if mark else COMPLETE_CONTROL)
+        return _INSTRUCTIONS.format(f" (key {key})" if key else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +152,30 @@ def set_up_review(
 ) -> int:
     """Return the review project of the annotated one, made when there is none, ready for a push.
 
-    Its mark becomes that of this workspace, and it gets the annotated project's labelling config.
+    Its mark becomes that of this workspace, and it gets the annotated project's labelling config,
+    with the control that marks complete images.
     """
     control = source.config.control
     review = next(iter(reviews), None)
     if review is None:
         return _create(connection, source, Mark(source.number, control, owner))
-    claim(connection, review, control, owner)
+    claim(connection, review, source, owner)
     _carry_config(connection, source, review)
     return review.number
 
 
-def claim(connection: Connection, review: ReviewProject, control: str, owner: str | None) -> None:
+def claim(
+    connection: Connection, review: ReviewProject, source: SourceProject, owner: str | None
+) -> None:
     """Set this workspace's mark, and say in the project what reviewers do where nothing says it."""
     changes: dict[str, Any] = {}
-    mark = Mark(review.mark.source, control, owner or review.mark.workspace)
+    mark = Mark(review.mark.source, source.config.control, owner or review.mark.workspace)
     if mark != review.mark:
         changes["description"] = with_mark(review.description, mark)
     if not review.instruction:
-        changes |= {"expert_instruction": INSTRUCTIONS, "show_instruction": True}
+        changes |= {"expert_instruction": source.instructions, "show_instruction": True}
+    elif review.instruction == _EARLIER_INSTRUCTIONS:
+        changes["expert_instruction"] = source.instructions
     if changes:
         with connection.request(f"setting up review project {review.number}"):
             connection.client.projects.update(review.number, **changes)
@@ -167,12 +200,12 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
             )
 
 
-def show_predictions(connection: Connection, review: int, model_version: str) -> None:
-    """Pre-fill tasks with the predictions of `model_version`, and offer a view ordered by score."""
-    show_version(connection, review, model_version)
-    hidden = [*HIDDEN_COLUMNS, f"tasks:data.{SOURCE_TASK_KEY}"]
+def show_queue(connection: Connection, review: int) -> None:
+    """Offer a view of the tasks in the order in which they were made, as the label stream goes."""
+    keys = (SOURCE_TASK_KEY, VERSION_KEY)
+    hidden = [*HIDDEN_COLUMNS, *(f"tasks:data.{key}" for key in keys)]
     settings = {
-        "ordering": ["-tasks:predictions_score"],
+        "ordering": ["tasks:id"],
         "hiddenColumns": {"explore": hidden, "labeling": hidden},
     }
     find_or_add_view(connection, review, VIEW_TITLE, settings)
@@ -185,8 +218,8 @@ def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
         created = connection.client.projects.create(
             title=title,
             description=with_mark(_DESCRIPTION.format(url), mark),
-            label_config=source.config.xml,
-            expert_instruction=INSTRUCTIONS,
+            label_config=source.review_xml,
+            expert_instruction=source.instructions,
             show_instruction=True,
             request_options=WRITE,
         )
@@ -196,7 +229,7 @@ def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
 
 
 def _carry_config(connection: Connection, source: SourceProject, review: ReviewProject) -> None:
-    """Give the review project the annotated project's labelling config.
+    """Give the review project the annotated project's labelling config, with the complete mark.
 
     The server refuses a config that lacks a control which annotations use: then what is missing
     stays.
@@ -204,12 +237,13 @@ def _carry_config(connection: Connection, source: SourceProject, review: ReviewP
     Raises:
         ToolError: when it refuses that, too.
     """
-    if review.label_config == source.config.xml:
+    wanted = source.review_xml
+    if review.label_config == wanted:
         return
-    refused = _try_config(connection, review.number, source.config.xml)
+    refused = _try_config(connection, review.number, wanted)
     if not refused:
         return
-    union = config_union(source.config.xml, review.label_config)
+    union = config_union(wanted, review.label_config)
     if union == review.label_config:
         return
     if refused := _try_config(connection, review.number, union):

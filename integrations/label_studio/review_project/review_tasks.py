@@ -34,6 +34,9 @@ from ..regions import (
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
 """Key of a review task's data: the id of the task in the annotated project that it copies."""
+VERSION_KEY = "sparsedet_model_version"
+"""Key of the data of a review task that shows neither mined boxes nor annotations, and so has no
+prediction: the model version under which it is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,23 @@ class ReviewTask:
     def is_untouched(self) -> bool:
         """Whether nobody has reviewed, skipped or begun it."""
         return not self.annotations and not self.drafts
+
+    @property
+    def own_predictions(self) -> list[StoredPrediction]:
+        """Its predictions that pushes made."""
+        return [p for p in self.predictions if not p.by_backend]
+
+    @property
+    def mined_ids(self) -> frozenset[str]:
+        """Ids of the mined boxes that are up on it."""
+        return frozenset(id for p in self.own_predictions for id in p.mined_ids)
+
+    @property
+    def model_versions(self) -> frozenset[str]:
+        """Model versions under which it is or was up for review."""
+        versions = {p.model_version for p in self.own_predictions}
+        noted = self.data.get(VERSION_KEY)
+        return frozenset(versions or ({str(noted)} if noted else ()))
 
     def prediction_of(self, review: Mapping[str, Any]) -> StoredPrediction | None:
         """Return the prediction that a review started from; None when it is gone."""

@@ -1,15 +1,15 @@
 """Take back what pushes put up in a review project, where nobody has touched it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from sparsedet.tool import Progress, UndoReport
 
 from ..connection import Connection
 from ..views import hide_versions, remove_view
-from .review_plan import ReviewPlan, plan_undo
+from .review_plan import plan_undo, vanishing_versions
 from .review_push import apply_plan
-from .review_setup import VIEW_TITLE
-from .review_tasks import ReviewTask, read_review_tasks
+from .review_setup import EARLIER_VIEW_TITLE, VIEW_TITLE
+from .review_tasks import read_review_tasks
 
 
 def undo_review(
@@ -20,7 +20,7 @@ def undo_review(
     dry_run: bool,
     progress: Progress,
 ) -> UndoReport:
-    """Delete predictions of ours on open tasks, the tasks that are then empty, and our view.
+    """Delete predictions of ours on open tasks, the tasks that are then empty, and our views.
 
     Submitted reviews, people's drafts, tasks that people added, and renamed views stay.
 
@@ -37,19 +37,16 @@ def undo_review(
     offered = {id for task in tasks if task.is_open for p in task.predictions for id in p.mined_ids}
     asked = offered if region_ids is None else set(region_ids)
     if not dry_run:
-        hide_versions(connection, review, _last_of_their_version(tasks, plan))
+        hide_versions(connection, review, vanishing_versions(tasks, plan))
         apply_plan(connection, review, plan, progress)
+    views = 0
+    if not plan.up and not plan.kept:
+        titles = (VIEW_TITLE, EARLIER_VIEW_TITLE)
+        views = sum(remove_view(connection, review, title, dry_run=dry_run) for title in titles)
     return UndoReport(
         predictions=len(plan.outdated),
         tasks=len(plan.empty),
-        views=0 if plan.up else remove_view(connection, review, VIEW_TITLE, dry_run=dry_run),
+        views=views,
         region_ids=frozenset(asked - plan.up - judged),
         kept=plan.kept,
     )
-
-
-def _last_of_their_version(tasks: Iterable[ReviewTask], plan: ReviewPlan) -> set[str]:
-    """Return the model versions of which no prediction is left in the end."""
-    outdated = {p.id for p in plan.outdated}
-    left = {p.model_version for task in tasks for p in task.predictions if p.id not in outdated}
-    return {p.model_version for p in plan.outdated} - left - {p.model_version for p in plan.new}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparsedet.integrations.label_studio.marks import Mark, read_mark, with_mark
-from sparsedet.integrations.label_studio.predictions import ImagePredictions, StoredPrediction
+from sparsedet.integrations.label_studio.offers import ImagePredictions
+from sparsedet.integrations.label_studio.predictions import StoredPrediction
 from sparsedet.integrations.label_studio.review_project.review_plan import plan_push, plan_undo
 from sparsedet.integrations.label_studio.review_project.review_tasks import ReviewTask
 from tests.integrations.label_studio.samples import rectangle

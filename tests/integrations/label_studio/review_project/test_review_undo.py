@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.predictions import GONE
+from sparsedet.integrations.label_studio.offers import GONE
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project import review_push
 from sparsedet.integrations.label_studio.review_project.review_setup import VIEW_TITLE

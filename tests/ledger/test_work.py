@@ -46,7 +46,7 @@ def test_a_review_is_work(ledger: Ledger) -> None:
             round=1,
             seconds=30.0,
             shown=2,
-            mended=2,
+            corrected=2,
             drawn=2,
             complete=False,
             audit=False,
@@ -58,7 +58,7 @@ def test_a_review_is_work(ledger: Ledger) -> None:
             round=1,
             seconds=None,
             shown=0,
-            mended=0,
+            corrected=0,
             drawn=1,
             complete=True,
             audit=True,
@@ -70,7 +70,7 @@ def test_a_review_is_work(ledger: Ledger) -> None:
 
 def _work(ledger: Ledger, *reviews: Review) -> list[tuple[int, int, int]]:
     ledger.record_reviews(PLACE, read(*reviews))
-    return [(work.shown, work.mended, work.drawn) for work in ledger.review_work()]
+    return [(work.shown, work.corrected, work.drawn) for work in ledger.review_work()]
 
 
 def test_boxes_of_people_are_work_when_they_change(ledger: Ledger) -> None:

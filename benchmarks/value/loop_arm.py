@@ -7,10 +7,10 @@ from typing import Any
 
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.budget import Budget
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
-    ReviewSettings,
     RoundSettings,
     Settings,
     Source,
@@ -22,7 +22,8 @@ from sparsedet.seeds import stable_rank
 from .arms import Setting
 from .curves import Curve, shown_objects
 
-ROUNDS = 3
+BUDGETS = (0.2, 0.25, 0.25, 0.3)
+"""Share of the images in the queue of each round: the first model has seen least."""
 
 
 def loop(setting: Setting, arm: str, say: Callable[[str], None]) -> Curve:
@@ -41,24 +42,22 @@ def loop(setting: Setting, arm: str, say: Callable[[str], None]) -> Curve:
         name = tool.set_up_project("value", setting.sparse, setting.images)
         write_json(project, {"name": name})
     workspace = Workspace(root / "workspace")
-    share = math.ceil(len(setting.sparse.images) / ROUNDS)
-    workspace.write_settings(
-        Settings(
-            source=Source(tool="files", url=str(root), project=read_json(project)["name"]),
-            review=ReviewSettings(budget=f"{share}-images"),
-            rounds=RoundSettings(stop_at=1.0),
-            training=TrainingSettings(
-                seed=setting.seed, device="cpu", keys={"SOLVER.MAX_ITER": setting.iterations}
-            ),
-        )
+    settings = Settings(
+        source=Source(tool="files", url=str(root), project=read_json(project)["name"]),
+        rounds=RoundSettings(stop_at=1.0),
+        training=TrainingSettings(
+            seed=setting.seed, device="cpu", keys={"SOLVER.MAX_ITER": setting.iterations}
+        ),
     )
+    workspace.write_settings(settings)
     curve = setting.curve(arm)
     with workspace.lock():
         rounds = Rounds(workspace, tool, say=say)
-        for number in range(1, ROUNDS + 1):
+        for number, share in enumerate(BUDGETS, start=1):
             folder = workspace.round(number)
+            budget = Budget(images=math.ceil(share * len(setting.sparse.images)))
             if not folder.push.exists():
-                rounds.advance(force=True, push_anyway=True)
+                rounds.advance(force=True, push_anyway=True, budget=budget)
             _review(setting, rounds, tool, number, arm, root / f"events-{number}.json")
             for event in read_json(root / f"events-{number}.json"):
                 curve.add(event["seconds"], event["found"])

@@ -16,10 +16,9 @@ from sparsedet.seeds import stable_rank
 
 _AUDIT_STREAM = "audit"
 _PLACE_STREAM = "audit-place"
-ENOUGH_AUDITED = 10.0
-"""An audit ends early once its images should show so many missing objects: their number is what
-makes an estimate sharp, and each of them has to be drawn, which takes ten times as long as looking
-at a mined box."""
+AUDIT_SHARE = 0.05
+"""An audit may make the review of all images take so much longer, as a share: on its images every
+object has to be drawn, which takes ten times as long as looking at a mined box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,15 @@ class Outlook:
         return self.missing / max(self.seconds(costs), 1e-9)
 
 
-def draw_audit(outlooks: Sequence[Outlook], count: int, *, seed: int, round: int) -> frozenset[int]:
+def draw_audit(
+    outlooks: Sequence[Outlook], count: int, costs: ReviewCosts, *, seed: int, round: int
+) -> frozenset[int]:
     """Return the ids of a random sample of images, whatever is expected of each.
 
     Args:
         outlooks: of every image that is not complete.
-        count: the most images to draw.
+        count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`.
+        costs: of a review.
         seed: with `round` and the images' names it decides.
         round: number of the round.
     """
@@ -60,14 +62,15 @@ def draw_audit(outlooks: Sequence[Outlook], count: int, *, seed: int, round: int
         outlooks,
         key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.file_name, round),
     )
+    most = AUDIT_SHARE * sum(outlook.seconds(costs) for outlook in outlooks)
     drawn: set[int] = set()
-    expected = 0.0
+    spent = 0.0
     for outlook in ranked[:count]:
-        if expected >= ENOUGH_AUDITED:
+        if spent >= most:
             break
         drawn.add(outlook.image.id)
-        # What this image holds must not decide whether it is drawn itself.
-        expected += outlook.missing
+        # What this image costs must not decide whether it is drawn itself.
+        spent += outlook.blind_seconds(costs) - outlook.seconds(costs)
     return frozenset(drawn)
 
 

@@ -59,12 +59,13 @@ def plan_round(
         for outlook in found.outlooks
     ]
     seed, objects = settings.training.seed, found.completeness.boxes + found.completeness.missing
-    audit = draw_audit(outlooks, settings.review.audit, seed=seed, round=folder.number)
+    costs = review_costs(settings, ledger)
+    audit = draw_audit(outlooks, settings.review.audit, costs, seed=seed, round=folder.number)
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
     queue = plan_queue(
         outlooks,
-        review_costs(settings, ledger),
+        costs,
         audit=audit,
         budget=budget,
         leave=_SPARE * (1 - settings.rounds.stop_at) * objects,

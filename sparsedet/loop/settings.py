@@ -43,7 +43,8 @@ complete_control = ""
 # review has been reviewed.
 min_reviewed = 0.0
 # So many images of a round, at most, are drawn at random and shown without mined boxes: the sample
-# on which the estimate of what is still missing rests. 0: it rests on the model alone.
+# on which the estimate of what is still missing rests. They are fewer where reviews would take more
+# than 5 % longer. 0: the estimate rests on the model alone.
 audit = 0
 # Ends the queue of a round: "30min", "2h" or "200-images"; "": no limit.
 budget = ""
@@ -180,7 +181,7 @@ class MiningSettings(_Section):
 
     target_precision: float = Field(default=0.0, ge=0, lt=1)
     """Expected precision of all boxes that are shown together; 0: whatever saves time."""
-    hidden: float = Field(default=0.15, ge=0, le=0.5)
+    hidden: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the annotations that a round's training does not see."""
     quantile: float | None = Field(default=None, exclude=True)
     """Of older settings; no longer used."""

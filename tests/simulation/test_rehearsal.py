@@ -10,7 +10,13 @@ from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.rounds import Rounds
-from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.loop.settings import (
+    MiningSettings,
+    Settings,
+    Source,
+    TrainingSettings,
+    ValidationSettings,
+)
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import Review
 from sparsedet.simulation import Behaviour, Reviewer
@@ -39,7 +45,7 @@ class Rehearsed:
             Rounds(self.workspace, self.tool, say=lambda line: None),
             self.tool,
             self.full,
-            Reviewer(self.full, behaviour=Behaviour(draw_share=0.6), seed=1),
+            Reviewer(self.full, behaviour=Behaviour(draw_share=0.3), seed=1),
         )
 
     def reviews(self) -> Sequence[Review]:
@@ -73,6 +79,8 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
         Settings(
             source=Source(tool="files", url=tool.url, project=project),
             training=TrainingSettings(device="cpu", keys=keys),
+            # So few are shown that the first round leaves some for the second.
+            mining=MiningSettings(quantile=0.6),
             validation=ValidationSettings(share=0.2),
         )
     )

@@ -98,10 +98,14 @@ def init(
         f"labels {', '.join(summary.labels)}"
     )
     if not summary.has_complete_control:
-        say(
-            f"note: the project has no Choices control named {control}; without one no image can "
-            "be marked as completely labelled"
-        )
+        missing = f"note: the project has no Choices control named {control}"
+        if how == "draft":
+            say(f"{missing}; without one no image can be marked as completely labelled")
+        else:
+            say(
+                f"{missing}; reviewers have one in the review project, people who label in the "
+                "project itself do not"
+            )
     say(f"next: {command('round', folder)}")
 
 

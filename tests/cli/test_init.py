@@ -5,6 +5,12 @@ from pathlib import Path
 import pytest
 
 from sparsedet.integrations.files import FilesTool
+from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.demo.project_setup import (
+    create_project,
+    labelling_config,
+)
 from sparsedet.loop.settings import read_settings
 from tests.cli.command import sparsedet
 from tests.integrations.files.samples import write_project
@@ -51,3 +57,21 @@ def test_the_project_itself_is_no_workspace(tmp_path: Path, project: str) -> Non
     words = ("init", project, "--tool", "files", "--url", ".", "--project", project)
     assert "cars is the project itself" in sparsedet(*words, cwd=tmp_path).error()
     assert not (tmp_path / "cars/sparsedet.toml").exists()
+
+
+@pytest.mark.label_studio
+def test_who_can_mark_images_as_complete(tmp_path: Path, label_studio: LocalServer) -> None:
+    tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
+    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+    own = labelling_config(["cat"])
+    for config, mode, said in (
+        (own, "draft", ""),
+        (own.replace("sparsedet_complete", "other"), "review-project", "reviewers have one in"),
+        (own.replace("sparsedet_complete", "other"), "draft", "no image can be marked"),
+    ):
+        number = create_project(tool.connection, "Cats", config)
+        words = ("init", f"work-{number}", "--project", str(number), "--mode", mode)
+        result = sparsedet(*words, cwd=tmp_path, env=env)
+        assert result.status == 0, result.err
+        assert ("note: the project has no Choices control" in result.err) is bool(said)
+        assert said in result.err

@@ -4,7 +4,6 @@ Review projects are ours: they have it whether the annotated project does or not
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
 
 from sparsedet.errors import ToolError
 
@@ -15,12 +14,14 @@ _HOTKEYS = "cxyjknmtgq"
 """The first that no tag of the config uses is taken; none of them is a key of the editor's own."""
 
 
-def with_complete_mark(config: LabelConfig, project: int) -> str:
+def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> str:
     """Return the XML of a labelling config with a control for the mark, added where it has none.
 
     Args:
         config: of the annotated project.
         project: its number, for errors.
+        before: XML of the review project's present config: a control for the mark stays as it is
+            there, since reviews hold what its choice says.
 
     Raises:
         ToolError: when another tag has the control's name.
@@ -28,38 +29,51 @@ def with_complete_mark(config: LabelConfig, project: int) -> str:
     if config.complete is not None:
         return config.xml
     root = ElementTree.fromstring(config.xml)
-    if any(tag.attrib.get("name") == COMPLETE_CONTROL for tag in root.iter()):
+    if _named(root, COMPLETE_CONTROL) is not None:
         raise ToolError(
             f"project {project}: its labelling config has a tag named {COMPLETE_CONTROL!r} that is "
             "no Choices control with a choice; rename it"
         )
-    key = _free_hotkey(root.iter())
+    control = _known_control(before) if before else None
+    if control is None:
+        control = ElementTree.Element(
+            "Choices", name=COMPLETE_CONTROL, required="false", showInline="true"
+        )
+        ElementTree.SubElement(control, "Choice", value=COMPLETE_TEXT)
+    control.set("toName", config.image)
+    used = _hotkeys(root)
+    choice = _first_choice(control)
+    if choice is not None and (not choice.get("hotkey") or used & _hotkeys(control)):
+        choice.set("hotkey", next((key for key in _HOTKEYS if key not in used), ""))
     ElementTree.SubElement(root, "Header", value=_HEADER, size="5")
-    control = ElementTree.SubElement(
-        root,
-        "Choices",
-        name=COMPLETE_CONTROL,
-        toName=config.image,
-        required="false",
-        showInline="true",
-    )
-    choice = ElementTree.SubElement(control, "Choice", value=COMPLETE_TEXT)
-    if key:
-        choice.set("hotkey", key)
+    root.append(control)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def complete_key(xml: str, control: str) -> str:
     """Return the key that marks an image as complete; empty where the config names none."""
-    for tag in ElementTree.fromstring(xml).iter():
-        if tag.attrib.get("name") == control:
-            choices = (choice for choice in tag.iter() if choice.attrib.get("value"))
-            first = next((choice for choice in choices if choice is not tag), None)
-            return "" if first is None else first.attrib.get("hotkey", "")
-    return ""
+    tag = _named(ElementTree.fromstring(xml), control)
+    choice = None if tag is None else _first_choice(tag)
+    return "" if choice is None else choice.get("hotkey", "")
 
 
-def _free_hotkey(tags: Iterable[ElementTree.Element]) -> str:
-    """Return a key that no tag uses; empty if all are taken: the editor then finds one."""
-    used = {key.strip().lower() for tag in tags for key in tag.attrib.get("hotkey", "").split(",")}
-    return next((key for key in _HOTKEYS if key not in used), "")
+def _known_control(xml: str) -> ElementTree.Element | None:
+    """Return the control of a review project's config, if it is one."""
+    known = _named(ElementTree.fromstring(xml), COMPLETE_CONTROL)
+    if known is None or known.tag.lower() != "choices" or _first_choice(known) is None:
+        return None
+    known.tail = None
+    return known
+
+
+def _named(root: ElementTree.Element, name: str) -> ElementTree.Element | None:
+    return next((tag for tag in root.iter() if tag.get("name") == name), None)
+
+
+def _first_choice(control: ElementTree.Element) -> ElementTree.Element | None:
+    return next((tag for tag in control.iter() if tag is not control and tag.get("value")), None)
+
+
+def _hotkeys(root: ElementTree.Element) -> set[str]:
+    keys = (tag.get("hotkey", "").split(",") for tag in root.iter())
+    return {key.strip().lower() for several in keys for key in several} - {""}

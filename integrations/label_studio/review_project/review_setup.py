@@ -53,20 +53,21 @@ class SourceProject:
     title: str
     config: LabelConfig
 
-    @property
-    def review_xml(self) -> str:
-        """The labelling config of its review project: its own, with the mark of complete images.
+    def review_xml(self, before: str = "") -> str:
+        """Return the labelling config of its review project, which marks complete images.
+
+        Args:
+            before: the config that the review project has.
 
         Raises:
             ToolError: see `with_complete_mark`.
         """
-        return with_complete_mark(self.config, self.number)
+        return with_complete_mark(self.config, self.number, before)
 
-    @property
-    def instructions(self) -> str:
-        """What reviewers are asked to do."""
+    def instructions(self, before: str = "") -> str:
+        """Return what reviewers are asked to do; `before` as for `review_xml`."""
         mark = self.config.complete
-        key = complete_key(self.review_xml, mark.control if mark else COMPLETE_CONTROL)
+        key = complete_key(self.review_xml(before), mark.control if mark else COMPLETE_CONTROL)
         return _INSTRUCTIONS.format(f" (key {key})" if key else "")
 
 
@@ -173,9 +174,10 @@ def claim(
     if mark != review.mark:
         changes["description"] = with_mark(review.description, mark)
     if not review.instruction:
-        changes |= {"expert_instruction": source.instructions, "show_instruction": True}
+        instructions = source.instructions(review.label_config)
+        changes |= {"expert_instruction": instructions, "show_instruction": True}
     elif review.instruction == _EARLIER_INSTRUCTIONS:
-        changes["expert_instruction"] = source.instructions
+        changes["expert_instruction"] = source.instructions(review.label_config)
     if changes:
         with connection.request(f"setting up review project {review.number}"):
             connection.client.projects.update(review.number, **changes)
@@ -218,8 +220,8 @@ def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
         created = connection.client.projects.create(
             title=title,
             description=with_mark(_DESCRIPTION.format(url), mark),
-            label_config=source.review_xml,
-            expert_instruction=source.instructions,
+            label_config=source.review_xml(),
+            expert_instruction=source.instructions(),
             show_instruction=True,
             request_options=WRITE,
         )
@@ -237,7 +239,7 @@ def _carry_config(connection: Connection, source: SourceProject, review: ReviewP
     Raises:
         ToolError: when it refuses that, too.
     """
-    wanted = source.review_xml
+    wanted = source.review_xml(review.label_config)
     if review.label_config == wanted:
         return
     refused = _try_config(connection, review.number, wanted)

@@ -1,13 +1,14 @@
 """What a push or an undo changes in a review project, worked out without a server."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sparsedet.integrations.label_studio.marks import Mark, read_mark, with_mark
 from sparsedet.integrations.label_studio.offers import ImagePredictions
 from sparsedet.integrations.label_studio.predictions import StoredPrediction
 from sparsedet.integrations.label_studio.review_project.review_plan import plan_push, plan_undo
-from sparsedet.integrations.label_studio.review_project.review_tasks import ReviewTask
+from sparsedet.integrations.label_studio.review_project.review_tasks import VERSION_KEY, ReviewTask
 from tests.integrations.label_studio.samples import rectangle
 
 HUMAN = rectangle(id="human")
@@ -86,6 +87,66 @@ def test_predictions_of_several_models_lose_what_is_taken_back_each() -> None:
     both = task(1, prediction(2, "b", "c", version="new"), prediction(3, "c", version="new"))
     plan = plan_undo([both], {"a", "b"})
     assert ([p.id for p in plan.outdated], plan.new, plan.empty) == ([2], [], [])
+
+
+def plain(*, human: bool = True) -> ImagePredictions:
+    """A queued image without mined boxes."""
+    return ImagePredictions("1", (HUMAN,) if human else (), {}, queued=True)
+
+
+def shown(id: int, version: str = "old") -> StoredPrediction:
+    """A prediction of annotations alone."""
+    return StoredPrediction(id, version, [HUMAN])
+
+
+def test_a_double_of_a_plain_task_is_deleted() -> None:
+    plan = plan_push([plain()], [task(1, shown(1)), task(2, shown(2))], (), "old")
+    assert ([p.id for p in plan.outdated], plan.empty, plan.images) == ([2], [2], 1)
+
+
+def test_a_plain_image_is_handled_once_a_version_was_reviewed_or_skipped() -> None:
+    done = {"id": 1, "result": [HUMAN]}
+    for version, up in (("old", 0), ("new", 1)):
+        plan = plan_push([plain()], [task(1, shown(1), annotations=(done,))], (), version)
+        assert (plan.images, len(plan.without_task), plan.bare) == (up, up, set())
+        skipped = plan_push([plain()], [task(1, shown(1), annotations=(SKIP,))], (), version)
+        assert (skipped.images, skipped.without_task, skipped.empty) == (0, [], [])
+    # With mined boxes it goes up in any case.
+    assert plan_push([image("a")], [task(1, shown(1), annotations=(done,))], (), "old").images == 1
+
+
+def test_a_bare_image_is_known_by_what_is_noted_on_its_task() -> None:
+    noted = replace(task(1), data={VERSION_KEY: "old"})
+    for version, notes in (("old", []), ("new", [(noted, "new")])):
+        plan = plan_push([plain(human=False)], [noted], (), version)
+        assert (plan.noted, plan.images, plan.empty, plan.new) == (notes, 1, [], [])
+    reviewed = replace(noted, annotations=({"id": 1, "result": []},))
+    assert plan_push([plain(human=False)], [reviewed], (), "old").images == 0
+    again = plan_push([plain(human=False)], [reviewed], (), "new")
+    assert ([i.source_task for i in again.without_task], again.bare) == (["1"], {"1"})
+
+
+def test_plain_tasks_go_with_the_last_mined_box_of_their_version() -> None:
+    tasks = [
+        task(1, prediction(1, "a")),
+        task(2, shown(2)),
+        task(3, shown(3, "new")),
+        replace(task(4), data={VERSION_KEY: "old"}),
+        task(5, shown(5), drafts=({"id": 1},)),
+    ]
+    plan = plan_undo(tasks, {"b"})
+    assert (plan.empty, plan.outdated, plan.kept) == ([3], [shown(3, "new")], {})
+    plan = plan_undo(tasks, {"a"})
+    assert (plan.empty, plan.kept.keys()) == ([1, 2, 3, 4], {"1"})
+    assert [p.id for p in plan.outdated] == [1, 2, 3]
+
+
+def test_a_cut_left_both_predictions_of_an_image_whose_boxes_were_withdrawn() -> None:
+    both = task(1, prediction(1, "a"), shown(2, "new"))
+    plan = plan_push([plain()], [both], {"a"}, "new")
+    assert ([p.id for p in plan.outdated], plan.new, plan.empty) == ([1], [], [])
+    plan = plan_undo([both], {"a"})
+    assert ([p.id for p in plan.outdated], plan.empty) == ([1, 2], [1])
 
 
 def test_marks_are_written_and_read() -> None:

@@ -99,7 +99,7 @@ def test_a_second_push_changes_nothing(tool: LabelStudioTool, pulled: Pulled) ->
         ("import_predictions", False),
         # The request went through, its answer was lost.
         ("import_predictions", True),
-        ("show_predictions", False),
+        ("show_version", False),
     ],
 )
 def test_an_interrupted_push_is_completed_by_the_next(

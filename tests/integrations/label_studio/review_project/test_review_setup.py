@@ -68,8 +68,10 @@ def test_preparing_makes_a_project_that_says_what_to_do(
 
 @pytest.mark.label_studio
 def test_labels_that_only_reviews_use_are_kept(
-    tool: LabelStudioTool, pulled: Pulled, caplog: pytest.LogCaptureFixture
+    label_studio: LocalServer, pulled: Pulled, caplog: pytest.LogCaptureFixture
 ) -> None:
+    options = ToolOptions(complete_control="done")
+    tool = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
     report = push(tool, pulled)
     tool.open_reviews(report.review_project)[0].submit([], complete=True)
     # The Choices control is renamed: the server refuses that where reviews use it.

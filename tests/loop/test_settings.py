@@ -6,8 +6,10 @@ import pytest
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.settings import (
+    CostSettings,
     MiningSettings,
     ReviewSettings,
+    RoundSettings,
     Settings,
     Source,
     TrainingSettings,
@@ -25,12 +27,19 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
         Settings(source=SOURCE),
         Settings(
             source=Source(tool="files", url='C:\\data "quoted"', project="."),
-            review=ReviewSettings(mode="draft", complete_control="done"),
+            review=ReviewSettings(
+                mode="draft",
+                complete_control="done",
+                audit=5,
+                budget="30min",
+                costs=CostSettings(drawing=12.5),
+            ),
             training=TrainingSettings(
                 method="plain",
                 keys={"SOLVER.MAX_ITER": 800, "INPUT.MIN_SIZE_TRAIN": [320, 400], "X.Y": True},
             ),
-            mining=MiningSettings(quantile=0.3),
+            mining=MiningSettings(target_precision=0.9, hidden=0.0),
+            rounds=RoundSettings(stop_at=0.99),
             validation=ValidationSettings(
                 share=0.2, group_by=r"regex:(patient\d+)_", data="test.json"
             ),

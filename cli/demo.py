@@ -71,6 +71,8 @@ def demo(
 
 
 def _show(result: "DemoReport") -> None:
+    from sparsedet.loop.status import clock
+
     rows = [
         (
             figures.round,
@@ -81,16 +83,24 @@ def _show(result: "DemoReport") -> None:
             figures.outcomes.edited,
             figures.outcomes.rejected,
             figures.outcomes.pending,
+            figures.outcomes.withdrawn,
+            figures.drawn,
+            figures.complete_images,
+            clock(figures.seconds),
             "-" if figures.ap50 is None else f"{figures.ap50:.1f}",
         )
         for figures in result.rounds
     ]
-    columns = ("round", "boxes", "missing", "mined", *OUTCOMES, "AP50")
+    columns = (
+        *("round", "boxes", "missing", "mined", *OUTCOMES),
+        *("drawn", "complete", "review time", "AP50"),
+    )
     table(f"Rounds on scenes with {result.objects} digits", columns, rows)
     first, last = result.rounds[0], result.rounds[-1]
     typer.echo(
         f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
         "review"
     )
+    typer.echo(f"without the truth, the workspace says: {result.estimate}")
     typer.echo(f"report: {result.page}")
     typer.echo(f"review project: {result.url}")

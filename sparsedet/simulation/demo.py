@@ -7,6 +7,7 @@ and push. The reviewer is scripted, and knows the whole truth.
 Every step leaves its result in the demo's folder and is skipped when it is there already.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +15,17 @@ from pathlib import Path
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.budget import Budget
 from sparsedet.errors import RunError
 from sparsedet.loop.rounds import Rounds
-from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
+from sparsedet.loop.settings import (
+    RoundSettings,
+    Settings,
+    Source,
+    TrainingSettings,
+    ValidationSettings,
+)
+from sparsedet.loop.status import read_status
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
@@ -31,8 +40,10 @@ from sparsedet.training.engine.callbacks import Callbacks
 TITLE = "Handwritten digits"
 SHOWN_IMAGES = 3
 """Images in the demo's picture."""
-LEFT_FOR_YOU = 5
+LEFT_FOR_YOU = 2
 """Images of the last round that the scripted reviewer leaves for a person to try."""
+_GOAL = 0.99
+"""Share of the objects that have a box in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,9 @@ class DemoRule:
     iterations: int = 300
     """Of each training."""
     rounds: int = 3
+    budget: float = 0.4
+    """Share of the images in the queue of each round but the last: the next model has learned from
+    them."""
     seed: int = 1
 
 
@@ -62,6 +76,8 @@ class DemoReport:
     """The HTML report."""
     picture: Path
     """What people drew, and what the first round mined."""
+    estimate: str
+    """How complete the annotations are, in words, as a workspace without the truth knows it."""
 
 
 class Demo:
@@ -102,13 +118,25 @@ class Demo:
             )
             reviewer = Reviewer(full, behaviour=Behaviour(), seed=self.rule.seed)
             rehearsal = Rehearsal(rounds, tool, full, reviewer)
-            figures = rehearsal.run(self.rule.rounds, leave_last=LEFT_FOR_YOU, progress=progress)
+            figures = rehearsal.run(
+                self.rule.rounds,
+                budgets=self._budgets(),
+                leave_last=LEFT_FOR_YOU,
+                progress=progress,
+            )
+        estimate = read_status(self.workspace).estimate
         return DemoReport(
             objects=len(full.boxes),
             rounds=figures,
             url=read_json(self.workspace.round(self.rule.rounds).push)["url"],
             page=self._page(figures, len(full.boxes)),
             picture=self._picture(),
+            estimate=estimate.text if estimate else "",
+        )
+
+    def _budgets(self) -> list[Budget]:
+        return [Budget(images=math.ceil(self.rule.budget * self.rule.scenes))] * (
+            self.rule.rounds - 1
         )
 
     def _remember_rule(self, tool_name: str) -> None:
@@ -151,6 +179,7 @@ class Demo:
                         "keys": {"SOLVER.MAX_ITER": self.rule.iterations},
                     }
                 ),
+                rounds=RoundSettings(stop_at=_GOAL),
                 validation=ValidationSettings(
                     data=str(scenes / "test.json"), images=str(scenes / "test")
                 ),
@@ -166,7 +195,8 @@ class Demo:
             title=TITLE,
             notes=[
                 f"The scenes hold {objects} digits. The annotators missed {first.missing} of them; "
-                f"{last.missing_after} are still missing after {len(figures)} rounds of review."
+                f"{last.missing_after} are still missing after {len(figures)} rounds of review. (A "
+                "real project does not know that, and has the estimate alone.)"
             ],
         )
         return page

@@ -18,6 +18,7 @@ from sparsedet.annotations import XYXY, Dataset, read_coco
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.loop.rounds import Rounds
@@ -74,6 +75,7 @@ class Rehearsal:
         count: int,
         until: float | None = None,
         *,
+        budgets: Sequence[Budget] = (),
         leave_last: int = 0,
         progress: Progress = no_progress,
     ) -> list[RehearsedRound]:
@@ -83,6 +85,7 @@ class Rehearsal:
             count: rounds in all.
             until: stop after the first round whose review leaves at least that share of the objects
                 with a box of their class, above 0 to 1; None: run all rounds.
+            budgets: end the queues of the first rounds; those of the others have no end.
             leave_last: images of the review of round `count` that are left for a person.
             progress: of the reviews.
 
@@ -95,7 +98,8 @@ class Rehearsal:
         done = 0
         for number in range(1, count + 1):
             if not workspace.round(number).push.exists():
-                self.rounds.advance(force=True, push_anyway=True)
+                budget = budgets[number - 1] if number <= len(budgets) else None
+                self.rounds.advance(force=True, push_anyway=True, budget=budget)
             if len(workspace.all_rounds()) == number:
                 self._review(number, leave_last if number == count else 0, progress)
             done = number

@@ -29,9 +29,10 @@ import torch
 from detectron2.utils.events import EventStorage
 
 from sparsedet.annotations import Dataset
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.proposals import mine_proposals
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import SparseDetError
-from sparsedet.mining.mine import mine
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.run_folder import RunFolder
@@ -141,7 +142,14 @@ class Check:
         first, last = falls([progress.losses["total_loss"] for progress in seen])
         if len(minings) != 1:
             raise CheckFailed(f"mined {len(minings)} times half-way instead of once")
-        found = mine(run, read_config(run.config), self.dataset, self.images, device=self.device)
+        found = mine_proposals(
+            run,
+            read_config(run.config),
+            self.dataset,
+            self.images,
+            device=self.device,
+            break_even=ReviewCosts().break_even,
+        )
         return (
             f"{self.iterations} steps, the loss fell from {first:.2f} to {last:.2f}; mined "
             f"{len(minings[0].labels)} boxes half-way and {len(found.mined)} at the end; at most "

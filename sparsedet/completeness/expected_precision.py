@@ -33,7 +33,7 @@ _FREE_OVERLAP = 0.2
 """Objects that stand apart overlap by less, as drawn."""
 _OFFSET_SPREAD = 0.5
 """Standard deviation of the classes' offsets."""
-_BIN_SPREAD = 0.08
+_BIN_SPREAD = 0.12
 """How far the best bin may be off: not all that scores high is an object."""
 _FEWEST_IN_BIN = 10
 _CARRIED_SPREAD = 0.5
@@ -169,7 +169,7 @@ def best_bin(candidates: Candidates, hidden: int) -> tuple[float, float] | None:
     on_hidden = (candidates.known == RIGHT) | (candidates.known == WRONG_CLASS)
     found = np.sort(candidates.object_scores[on_hidden])[::-1]
     others = np.sort(candidates.object_scores[candidates.known == UNKNOWN])
-    first = max(_FEWEST_IN_BIN, len(found) // 4)
+    first = max(_FEWEST_IN_BIN, len(found) // 2)
     if len(found) < first or not len(others):
         return None
     counts = np.arange(first, len(found) + 1)

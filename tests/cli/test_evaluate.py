@@ -42,7 +42,7 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert result.json()["annotations"] == len(scenes.boxes)
     assert result.json().keys() >= {"AP", "AP50", "VOC07_AP50", "VOC12_AP50"}
     mined = tmp_path / "mined.json"
-    result = sparsedet("mine", run, "--data", part, "-o", mined, "--quantile", "0")
+    result = sparsedet("mine", run, "--data", part, "-o", mined, "--target-precision", "0")
     assert result.status == 0, result.err
     assert json.loads((tmp_path / "mined.meta.json").read_text())["data"] == str(part)
     # Nothing in VOC's files tells the annotation tool which boxes these are.

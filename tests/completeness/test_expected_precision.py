@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.optimize import check_grad
 
 from sparsedet.completeness.expected_precision import (
@@ -18,7 +19,7 @@ from sparsedet.mining.candidates import RIGHT, WRONG_CLASS
 from tests.completeness.scenes import Scene, candidates, scene
 
 
-def error_at(found: Scene, chances: np.ndarray, target: float) -> float:
+def error_at(found: Scene, chances: NDArray[np.float64], target: float) -> float:
     """Return actual minus promised precision of the boxes that together promise `target`."""
     order = np.argsort(-chances)
     promised = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)

@@ -50,7 +50,8 @@ class Rehearsed:
 
     def reviews(self) -> Sequence[Review]:
         """Return what was submitted, as the tool has it."""
-        return self.tool.push_modes["review-project"].reviews("digits/review", ()).reviews
+        mode = self.tool.push_modes["review-project"]
+        return tuple(mode.reviews("digits/review", ()).reviews)
 
     def after(self, number: int) -> Dataset:
         """Return the annotations with the reviews of a round."""
@@ -69,7 +70,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     tool = FilesTool(str(folder))
     project = tool.set_up_project("digits", sparse, folder / "scenes")
     workspace = Workspace(folder / "work")
-    keys = {
+    keys: dict[str, bool | int | float | str | list[int | float | str]] = {
         "SOLVER.MAX_ITER": 40,
         "SPARSEDET.STAGED.MIN_ITER": 0,
         "SOLVER.WARMUP_ITERS": 5,
@@ -80,7 +81,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
             source=Source(tool="files", url=tool.url, project=project),
             training=TrainingSettings(device="cpu", keys=keys),
             # So few are shown that the first round leaves some for the second.
-            mining=MiningSettings(quantile=0.6),
+            mining=MiningSettings(target_precision=0.9),
             validation=ValidationSettings(share=0.2),
         )
     )

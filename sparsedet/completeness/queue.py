@@ -17,8 +17,8 @@ from sparsedet.seeds import stable_rank
 _AUDIT_STREAM = "audit"
 _PLACE_STREAM = "audit-place"
 AUDIT_SHARE = 0.05
-"""An audit may make the review of all images take so much longer, as a share: on its images every
-object has to be drawn, which takes ten times as long as looking at a mined box."""
+"""An audit may make a round's review take so much longer, as a share: on its images every object has
+to be drawn, which takes ten times as long as looking at a mined box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,13 @@ class Outlook:
 
 
 def draw_audit(
-    outlooks: Sequence[Outlook], count: int, costs: ReviewCosts, *, seed: int, round: int
+    outlooks: Sequence[Outlook],
+    count: int,
+    costs: ReviewCosts,
+    *,
+    review: float,
+    seed: int,
+    round: int,
 ) -> frozenset[int]:
     """Return the ids of a random sample of images, whatever is expected of each.
 
@@ -55,6 +61,7 @@ def draw_audit(
         outlooks: of every image that is not complete.
         count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`.
         costs: of a review.
+        review: seconds of the round's review without an audit.
         seed: with `round` and the images' names it decides.
         round: number of the round.
     """
@@ -62,11 +69,10 @@ def draw_audit(
         outlooks,
         key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.file_name, round),
     )
-    most = AUDIT_SHARE * sum(outlook.seconds(costs) for outlook in outlooks)
     drawn: set[int] = set()
     spent = 0.0
     for outlook in ranked[:count]:
-        if spent >= most:
+        if spent >= AUDIT_SHARE * review:
             break
         drawn.add(outlook.image.id)
         # What this image costs must not decide whether it is drawn itself.

@@ -60,17 +60,19 @@ def plan_round(
     ]
     seed, objects = settings.training.seed, found.completeness.boxes + found.completeness.missing
     costs = review_costs(settings, ledger)
-    audit = draw_audit(outlooks, settings.review.audit, costs, seed=seed, round=folder.number)
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
-    queue = plan_queue(
+    leave = _SPARE * (1 - settings.rounds.stop_at) * objects
+    review = sum(e.seconds for e in plan_queue(outlooks, costs, budget=budget, leave=leave))
+    audit = draw_audit(
         outlooks,
+        settings.review.audit,
         costs,
-        audit=audit,
-        budget=budget,
-        leave=_SPARE * (1 - settings.rounds.stop_at) * objects,
+        review=review,
         seed=seed,
+        round=folder.number,
     )
+    queue = plan_queue(outlooks, costs, audit=audit, budget=budget, leave=leave, seed=seed)
     opened = {entry.image_id for entry in queue} - audit
     return RoundPlan(tuple(queue), tuple(box for box in mined if box.image_id in opened), audit)
 

@@ -9,6 +9,8 @@ from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, draw_audit, plan_
 from sparsedet.ledger import ReviewWork
 
 COSTS = ReviewCosts()
+REVIEW = 2000.0
+"""Seconds of a round's review."""
 
 
 def outlook(id: int, missing: float, *shown: float) -> Outlook:
@@ -63,26 +65,26 @@ def test_a_budget_ends_it(budget: Budget, expected: list[int]) -> None:
 def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> None:
     images = [outlook(id, 0.1) for id in range(100)]
     fuller = [outlook(id, 0.1 * (id % 3)) for id in range(100)]
-    drawn = draw_audit(images, 20, COSTS, seed=1, round=1)
+    drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
     assert len(drawn) == 20
-    assert drawn == draw_audit(fuller, 20, COSTS, seed=1, round=1)
-    assert drawn != draw_audit(images, 20, COSTS, seed=1, round=2)
-    assert drawn != draw_audit(images, 20, COSTS, seed=2, round=1)
+    assert drawn == draw_audit(fuller, 20, COSTS, review=REVIEW, seed=1, round=1)
+    assert drawn != draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=2)
+    assert drawn != draw_audit(images, 20, COSTS, review=REVIEW, seed=2, round=1)
 
 
 def test_a_blind_sample_may_not_cost_much() -> None:
     images = [outlook(id, 4, *[0.95] * 4) for id in range(100)]
-    drawn = draw_audit(images, 20, COSTS, seed=1, round=1)
+    drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
     extra = sum(i.blind_seconds(COSTS) - i.seconds(COSTS) for i in images if i.image.id in drawn)
-    assert 1 < len(drawn) < 5
-    assert extra == pytest.approx(AUDIT_SHARE * sum(i.seconds(COSTS) for i in images), rel=0.5)
+    assert 2 < len(drawn) < 20
+    assert AUDIT_SHARE * REVIEW < extra < AUDIT_SHARE * REVIEW + 30
 
 
 def test_images_of_the_sample_lie_anywhere_in_the_queue_and_show_no_boxes() -> None:
     places: list[float] = []
     for seed in range(60):
         images = [outlook(id, id / 10, *[0.9] * (id // 10)) for id in range(1, 101)]
-        audit = draw_audit(images, 3, COSTS, seed=seed, round=1)
+        audit = draw_audit(images, 3, COSTS, review=REVIEW, seed=seed, round=1)
         queue = plan_queue(images, COSTS, audit=audit, seed=seed)
         assert {entry.image_id for entry in queue if entry.audit} == audit
         assert all(entry.boxes == 0 for entry in queue if entry.audit)

@@ -10,6 +10,7 @@ from sparsedet.errors import ToolError
 from ..label_config import COMPLETE_CONTROL, COMPLETE_TEXT, LabelConfig
 
 _HEADER = "Every object has a box:"
+_STYLE = "display: flex; align-items: center; gap: 1em"
 _HOTKEYS = "cxyjknmtgq"
 """The first that no tag of the config uses is taken; none of them is a key of the editor's own."""
 
@@ -45,8 +46,11 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
     choice = _first_choice(control)
     if choice is not None and (not choice.get("hotkey") or used & _hotkeys(control)):
         choice.set("hotkey", next((key for key in _HOTKEYS if key not in used), ""))
-    ElementTree.SubElement(root, "Header", value=_HEADER, size="5")
-    root.append(control)
+    # Above the image: below a tall one nobody would see it.
+    line = ElementTree.Element("View", style=_STYLE)
+    ElementTree.SubElement(line, "Header", value=_HEADER, size="5")
+    line.append(control)
+    root.insert(0, line)
     return ElementTree.tostring(root, encoding="unicode")
 
 

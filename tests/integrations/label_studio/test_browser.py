@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
-from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
+from sparsedet.integrations.label_studio.demo.project_setup import (
+    labelling_config,
+    set_up_project,
+)
 from sparsedet.integrations.label_studio.projects import export_tasks
 from tests.cli.command import sparsedet
 from tests.integrations.label_studio.browser import (
@@ -21,7 +24,9 @@ from tests.integrations.label_studio.browser import (
     open_first_task,
     reject_and_move,
     take_screenshot,
+    wait_for_editor,
 )
+from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import (
     DRAWN_BY_PEOPLE,
     FOUND_BY_MODEL,
@@ -132,3 +137,38 @@ def test_a_person_updates_an_annotation_with_a_draft(
         *(f"{name}-1" for name in FOUND_BY_MODEL if name != "mined-wrong"),
     }
     assert task["drafts"] == []
+
+
+def test_a_person_marks_images_of_the_queue_as_complete(
+    page: Page, label_studio: LocalServer, tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    """In the label stream, by a key, where the annotated project has no control for it."""
+    bare = labelling_config(["orange", "parcel"])
+    bare = bare[: bare.index("<Choices")] + "</View>"
+    tool.connection.client.projects.update(int(half_annotated.project), label_config=bare)
+    shown, empty = half_annotated.dataset.images
+    report = tool.push_modes["review-project"].push(
+        half_annotated.project,
+        half_annotated.dataset,
+        [],
+        model_version="run-1",
+        queue=[empty.id, shown.id],
+    )
+    log_in(page, label_studio)
+    page.goto(f"{report.url}/data?labeling=1")
+    for boxes in (0, len(DRAWN_BY_PEOPLE)):
+        wait_for_editor(page, SUBMIT)
+        if not boxes:
+            page.get_by_text("Labeling Instructions").wait_for()
+            page.keyboard.press("Escape")
+            expect(page.get_by_text("Labeling Instructions")).to_have_count(0)
+        expect(page.locator(".lsf-outliner-item")).to_have_count(boxes)
+        page.get_by_text("Every object has a box:").wait_for()
+        page.keyboard.press("c")
+        take_screenshot(page, f"queue-{boxes}.png")
+        finish(page, SUBMIT, "POST")
+    reviews = tool.push_modes["review-project"].reviews(report.review_project, []).reviews
+    assert [review.tool_id for review in reviews] == [empty.tool_id, shown.tool_id]
+    assert [review.complete for review in reviews] == [True, True]
+    assert [len(review.shown) for review in reviews] == [0, len(DRAWN_BY_PEOPLE)]
+    assert [len(review.regions) for review in reviews] == [0, len(DRAWN_BY_PEOPLE)]

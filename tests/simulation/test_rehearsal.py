@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.tool import PushMode
 
 
 class PowerCut(Exception):
@@ -50,7 +52,8 @@ class Rehearsed:
 
     def reviews(self) -> Sequence[Review]:
         """Return what was submitted, as the tool has it."""
-        return self.tool.push_modes["review-project"].reviews("digits/review", ()).reviews
+        mode: PushMode = self.tool.push_modes["review-project"]
+        return mode.reviews("digits/review", ()).reviews
 
     def after(self, number: int) -> Dataset:
         """Return the annotations with the reviews of a round."""
@@ -69,7 +72,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     tool = FilesTool(str(folder))
     project = tool.set_up_project("digits", sparse, folder / "scenes")
     workspace = Workspace(folder / "work")
-    keys = {
+    keys: dict[str, Any] = {
         "SOLVER.MAX_ITER": 40,
         "SPARSEDET.STAGED.MIN_ITER": 0,
         "SOLVER.WARMUP_ITERS": 5,

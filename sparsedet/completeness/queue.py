@@ -51,7 +51,7 @@ def draw_audit(
     count: int,
     costs: ReviewCosts,
     *,
-    review: float,
+    review: Sequence[QueueEntry],
     seed: int,
     round: int,
 ) -> frozenset[int]:
@@ -61,7 +61,7 @@ def draw_audit(
         outlooks: of every image that is not complete.
         count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`.
         costs: of a review.
-        review: seconds of the round's review without an audit.
+        review: the round's queue without an audit.
         seed: with `round` and the images' names it decides.
         round: number of the round.
     """
@@ -69,14 +69,17 @@ def draw_audit(
         outlooks,
         key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.file_name, round),
     )
+    seconds = sum(entry.seconds for entry in review)
+    rate = sum(entry.expected for entry in review) / max(seconds, 1e-9)
     drawn: set[int] = set()
     spent = 0.0
     for outlook in ranked[:count]:
-        if spent >= AUDIT_SHARE * review:
+        if spent >= AUDIT_SHARE * seconds:
             break
         drawn.add(outlook.image.id)
-        # What this image costs must not decide whether it is drawn itself.
-        spent += outlook.blind_seconds(costs) - outlook.seconds(costs)
+        # What this image costs must not decide whether it is drawn itself. In the same time the
+        # queue would have brought more.
+        spent += max(outlook.blind_seconds(costs) - outlook.missing / max(rate, 1e-9), 0.0)
     return frozenset(drawn)
 
 

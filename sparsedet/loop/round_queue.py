@@ -63,7 +63,7 @@ def plan_round(
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
     leave = _SPARE * (1 - settings.rounds.stop_at) * objects
-    review = sum(e.seconds for e in plan_queue(outlooks, costs, budget=budget, leave=leave))
+    review = plan_queue(outlooks, costs, budget=budget, leave=leave)
     audit = draw_audit(
         outlooks,
         settings.review.audit,

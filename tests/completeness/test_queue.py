@@ -6,11 +6,11 @@ from sparsedet.annotations import Image
 from sparsedet.completeness.budget import Budget
 from sparsedet.completeness.costs import ReviewCosts, estimated_costs
 from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, draw_audit, plan_queue
-from sparsedet.ledger import ReviewWork
+from sparsedet.ledger import QueueEntry, ReviewWork
 
 COSTS = ReviewCosts()
-REVIEW = 2000.0
-"""Seconds of a round's review."""
+REVIEW = [QueueEntry(0, expected=1000.0, seconds=2000.0)]
+"""A round's queue: it brings an object in two seconds."""
 
 
 def outlook(id: int, missing: float, *shown: float) -> Outlook:
@@ -64,7 +64,7 @@ def test_a_budget_ends_it(budget: Budget, expected: list[int]) -> None:
 
 def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> None:
     images = [outlook(id, 0.1) for id in range(100)]
-    fuller = [outlook(id, 0.1 * (id % 3)) for id in range(100)]
+    fuller = [outlook(id, 0.05 * (id % 3)) for id in range(100)]
     drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
     assert len(drawn) == 20
     assert drawn == draw_audit(fuller, 20, COSTS, review=REVIEW, seed=1, round=1)
@@ -75,9 +75,9 @@ def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> 
 def test_a_blind_sample_may_not_cost_much() -> None:
     images = [outlook(id, 4, *[0.95] * 4) for id in range(100)]
     drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
-    extra = sum(i.blind_seconds(COSTS) - i.seconds(COSTS) for i in images if i.image.id in drawn)
+    extra = sum(i.blind_seconds(COSTS) - 2 * i.missing for i in images if i.image.id in drawn)
     assert 2 < len(drawn) < 20
-    assert AUDIT_SHARE * REVIEW < extra < AUDIT_SHARE * REVIEW + 30
+    assert AUDIT_SHARE * 2000 < extra < AUDIT_SHARE * 2000 + 30
 
 
 def test_images_of_the_sample_lie_anywhere_in_the_queue_and_show_no_boxes() -> None:

@@ -96,15 +96,18 @@ def test_neutral_objects_are_neither_drawn_nor_missing() -> None:
     assert (left_open.unsure, left_open.complete) == (1, True)
 
 
-def test_overlooked_boxes_take_no_object_from_a_right_one() -> None:
-    """The overlooked box comes first, and fits the left of two objects better than the right."""
+@pytest.mark.parametrize("wrong_clicks", [0.0, 1.0], ids=["next to the right box", "alone"])
+def test_an_overlooked_box_shows_only_what_no_right_box_does(wrong_clicks: float) -> None:
+    """A double on the first of two objects; the right box fits the second one, too."""
     objects = [(100.0, 100.0, 200.0, 200.0), (130.0, 100.0, 230.0, 200.0)]
     truth = TRUTH.with_boxes([Box(n, 1, 1, xyxy) for n, xyxy in enumerate(objects, start=1)])
-    between = cat("between", (112, 100, 212, 200))
-    regions = [between, cat("one", objects[0]), cat("two", objects[1])]
-    reviewer = Reviewer(truth, behaviour=Behaviour(misses=1.0))
-    review = reviewer.review("a.jpg", regions, {"between": 0.1, "one": 0.9, "two": 0.8})
-    assert (review.accepted, review.drawn, review.complete) == (3, 0, True)
+    regions = [cat("double", (75, 100, 175, 200)), cat("right", objects[0])]
+    reviewer = Reviewer(truth, behaviour=Behaviour(misses=1.0, wrong_clicks=wrong_clicks))
+    review = reviewer.review("a.jpg", regions, {"double": 0.1, "right": 0.9})
+    assert review.regions[0] == regions[0]
+    assert review.rejected == wrong_clicks
+    assert [r.xyxy for r in review.regions[len(review.regions) - review.drawn :]] == objects[1:]
+    assert review.complete
 
 
 def test_boxes_listed_in_any_order_show_the_same_objects() -> None:

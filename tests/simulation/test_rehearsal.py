@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
+from sparsedet.tool import PushMode
 
 
 class PowerCut(Exception):
@@ -50,8 +52,13 @@ class Rehearsed:
 
     def reviews(self) -> Sequence[Review]:
         """Return what was submitted, as the tool has it."""
+<<<<<<< HEAD
         mode = self.tool.push_modes["review-project"]
         return tuple(mode.reviews("digits/review", ()).reviews)
+=======
+        mode: PushMode = self.tool.push_modes["review-project"]
+        return mode.reviews("digits/review", ()).reviews
+>>>>>>> h3
 
     def after(self, number: int) -> Dataset:
         """Return the annotations with the reviews of a round."""
@@ -70,7 +77,11 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     tool = FilesTool(str(folder))
     project = tool.set_up_project("digits", sparse, folder / "scenes")
     workspace = Workspace(folder / "work")
+<<<<<<< HEAD
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {
+=======
+    keys: dict[str, Any] = {
+>>>>>>> h3
         "SOLVER.MAX_ITER": 40,
         "SPARSEDET.STAGED.MIN_ITER": 0,
         "SOLVER.WARMUP_ITERS": 5,

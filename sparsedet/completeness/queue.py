@@ -17,8 +17,8 @@ from sparsedet.seeds import stable_rank
 _AUDIT_STREAM = "audit"
 _PLACE_STREAM = "audit-place"
 AUDIT_SHARE = 0.05
-"""An audit may make a round's review take so much longer, as a share: on its images every object has
-to be drawn, which takes ten times as long as looking at a mined box."""
+"""An audit may make a round's review take so much longer, as a share: on its images every object
+has to be drawn, which takes ten times as long as looking at a mined box."""
 
 
 @dataclass(frozen=True, slots=True)

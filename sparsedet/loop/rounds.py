@@ -116,6 +116,11 @@ class Rounds:
             )
         if rebuilt := rebuild(workspace, self.settings):
             say(rebuilt)
+        if self.settings.mining.quantile is not None:
+            say(
+                f"{workspace.settings_file}: [mining] quantile is no longer used; see "
+                "target_precision in a file that `sparsedet init` writes"
+            )
         note_address(workspace, self.settings, tool)
 
     def advance(

@@ -90,12 +90,6 @@ def put_up(tmp_path: Path) -> PutUp:
     return PutUp(tool, push.review_project, pulled.with_images(prefixed))
 
 
-def approx(seconds: float) -> float:
-    """Return what equals the seconds up to rounding, for a field of a report."""
-    rounded: float = pytest.approx(seconds)
-    return rounded
-
-
 def cat(region_id: str, xyxy: XYXY, *, unsure: bool = False) -> ReviewedRegion:
     return ReviewedRegion(region_id, "cat", xyxy, unsure)
 
@@ -106,11 +100,7 @@ def test_everything_open_is_reviewed_once(put_up: PutUp) -> None:
     report = put_up.simulate(reviewer, progress=lambda *step: seen.append(step))
     assert report == SimulationReport(
         images=3, reviewed=3, boxes=4, accepted=1, edited=1, rejected=1, unsure=1, drawn=0,
-<<<<<<< HEAD
-        complete=3, seconds=approx(13.8),
-=======
         complete=3, seconds=report.seconds,
->>>>>>> h3
     )  # fmt: skip
     assert report.seconds == pytest.approx(13.8)
     reviewed = put_up.reviewed()
@@ -138,11 +128,7 @@ def test_images_without_mined_boxes_are_reviewed_in_the_order_of_the_tool(put_up
     assert [image.file_name for image in submitted.images] == ["c.png", "b.png", "a.png"]
     assert report == SimulationReport(
         images=3, reviewed=3, boxes=1, accepted=0, edited=0, rejected=1, unsure=0, drawn=2,
-<<<<<<< HEAD
-        complete=3, seconds=approx((2 + 7) + 2 + (2 + 0.7 + 2.5 + 7)),
-=======
         complete=3, seconds=report.seconds,
->>>>>>> h3
     )  # fmt: skip
     assert report.seconds == pytest.approx((2 + 7) + 2 + (2 + 0.7 + 2.5 + 7))
     reviewed = put_up.reviewed()

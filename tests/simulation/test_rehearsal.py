@@ -52,13 +52,8 @@ class Rehearsed:
 
     def reviews(self) -> Sequence[Review]:
         """Return what was submitted, as the tool has it."""
-<<<<<<< HEAD
-        mode = self.tool.push_modes["review-project"]
-        return tuple(mode.reviews("digits/review", ()).reviews)
-=======
         mode: PushMode = self.tool.push_modes["review-project"]
         return mode.reviews("digits/review", ()).reviews
->>>>>>> h3
 
     def after(self, number: int) -> Dataset:
         """Return the annotations with the reviews of a round."""
@@ -77,11 +72,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     tool = FilesTool(str(folder))
     project = tool.set_up_project("digits", sparse, folder / "scenes")
     workspace = Workspace(folder / "work")
-<<<<<<< HEAD
-    keys: dict[str, bool | int | float | str | list[int | float | str]] = {
-=======
     keys: dict[str, Any] = {
->>>>>>> h3
         "SOLVER.MAX_ITER": 40,
         "SPARSEDET.STAGED.MIN_ITER": 0,
         "SOLVER.WARMUP_ITERS": 5,

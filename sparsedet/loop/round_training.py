@@ -7,7 +7,7 @@ from sparsedet.atomic_io import write_json
 from sparsedet.completeness.hiding import hide
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import RunError
-from sparsedet.ledger import Ledger
+from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.data_sources import Data, read_path
 from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
@@ -95,14 +95,20 @@ class RoundTraining:
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
 
     def _doubtful(self, folder: RoundFolder) -> tuple[Box, ...]:
-        """Return the candidates of the round before that nobody judged, where they may be right."""
-        before = self.workspace.round(folder.number - 1)
+        """Return where an object may be that nobody judged, or that reviewers left undecided.
+
+        The latter also on images that are complete: what a reviewer is unsure of is no background.
+        """
+        before, known = self.workspace.round(folder.number - 1), read_coco(folder.train)
         if not before.candidates.exists():
             return ()
-        known = read_coco(folder.train)
         with closing(Ledger(self.workspace.ledger)) as ledger:
             found = assess_round(before, read_coco(folder.annotations), self.settings, ledger)
-        return doubtful(found, read_coco(before.annotations), known)
+            unsure = [box for box in ledger.boxes() if box.is_reviewed and not box.is_judged]
+        undecided = (
+            Box(0, box.image_id, box.category_id, box.xyxy) for box in as_mined(unsure, known)
+        )
+        return (*doubtful(found, read_coco(before.annotations), known), *undecided)
 
     def _say_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
         training, info = self.settings.training, folder.run.info()

@@ -109,7 +109,8 @@ def rehearse(
     )
     unlabelled = data / "unlabelled_train.json"
     neutral = read_neutral(unlabelled, full) if unlabelled.exists() else ()
-    reviewer = Reviewer(full, neutral, Behaviour(), options.seed)
+    # Boxes that people draw would hide what mining finds.
+    reviewer = Reviewer(full, neutral, Behaviour(draw_share=0.0), options.seed)
     with workspace.lock():
         rounds = Rounds(workspace, tool, say=lambda line: print(f"[{arm}] {line}", flush=True))
         return Rehearsal(rounds, tool, full, reviewer).run(options.rounds)

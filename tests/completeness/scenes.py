@@ -58,7 +58,8 @@ def scene(
             is_labelled = rng.random() < labelled
             is_hidden = is_labelled and rng.random() < hidden
             if is_labelled:
-                boxes.append(Box(len(boxes) + 1, image_id, 1, (0, 0, 10, 10)))
+                left = 12.0 * len(boxes) % (SIZE - 20)
+                boxes.append(Box(len(boxes) + 1, image_id, 1, (left, 700, left + 10, 710)))
             missing[image_id] += not is_labelled
             hidden_count += is_hidden
             if (not is_labelled or is_hidden) and rng.random() < seen:

@@ -1,0 +1,111 @@
+"""What reviews say of candidates; what is hidden from trainings; the file of candidates."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparsedet.annotations import Box
+from sparsedet.completeness.candidate_file import (
+    CandidateFile,
+    read_candidates,
+    write_candidates,
+)
+from sparsedet.completeness.estimate import Ratio
+from sparsedet.completeness.evidence import Found, read_evidence
+from sparsedet.completeness.expected_precision import BEFORE_REVIEWS
+from sparsedet.completeness.hiding import FEWEST_HIDDEN, MOST_HIDDEN, hide
+from sparsedet.completeness.proposals import hidden_from, limit_for
+from sparsedet.errors import SparseDetError
+from tests.completeness.scenes import candidates, scene
+
+TWO = candidates([(1, 0.9, 0), (1, 0.4, 0), (2, 0.8, 0)])
+BEFORE = scene(images=2, labelled=0.0).dataset
+
+
+def with_box(*rows: int) -> tuple[Box, ...]:
+    """Return boxes on some of the candidates."""
+    boxes = []
+    for number, row in enumerate(rows, start=1):
+        a, b, c, d = TWO.boxes[row].tolist()
+        boxes.append(Box(number, int(TWO.image_ids[row]), 1, (a, b, c, d)))
+    return tuple(boxes)
+
+
+def test_on_a_complete_image_every_candidate_is_right_or_wrong() -> None:
+    images = tuple(replace(image, exhaustive=image.id == 1) for image in BEFORE.images)
+    drawn = Box(9, 1, 1, (500, 500, 600, 600))
+    now = replace(BEFORE, images=images, boxes=(*with_box(0), drawn))
+    found = read_evidence(BEFORE, now, TWO, {}, audit={1})
+    assert found.judged.right.tolist() == [True, False]
+    assert found.found == (Found(1, objects=2, among_candidates=1, audit=True),)
+    assert found.open.tolist() == [False, False, True]
+
+
+def test_elsewhere_only_what_reviewers_judged_is_known() -> None:
+    now = replace(BEFORE, boxes=with_box(0))
+    found = read_evidence(BEFORE, now, TWO, {0: True, 1: False, 2: None}, audit=())
+    assert found.judged.right.tolist() == [True, False]
+    assert found.open.tolist() == [False, False, True]
+    assert found.found == ()
+
+
+def test_undecided_boxes_say_nothing() -> None:
+    images = tuple(replace(image, exhaustive=True) for image in BEFORE.images)
+    now = replace(BEFORE, images=images, boxes=with_box(0))
+    found = read_evidence(BEFORE, now, TWO, {1: None}, audit=())
+    assert found.judged.right.tolist() == [True, False]
+    assert found.judged.candidates.scores.tolist() == [0.9, 0.8]
+
+
+def test_a_share_of_the_annotations_is_hidden_the_same_for_a_seed() -> None:
+    full = scene(images=100).dataset
+    seen = hide(full, 0.1, seed=1)
+    gone = hidden_from(full, seen)
+    assert len(gone) == round(0.1 * len(full.boxes))
+    assert hidden_from(full, hide(full, 0.1, seed=1)) == gone
+    assert hidden_from(full, hide(full, 0.1, seed=2)) != gone
+    assert hidden_from(full, full) == frozenset()
+
+
+def test_none_is_hidden_on_complete_images_or_where_too_few_would_be() -> None:
+    full = scene(images=100).dataset
+    complete = replace(full, images=tuple(replace(i, exhaustive=i.id > 50) for i in full.images))
+    gone = hidden_from(complete, hide(complete, 0.2, seed=1))
+    image_of = {box.id: box.image_id for box in full.boxes}
+    assert gone
+    assert all(image_of[id] <= 50 for id in gone)
+    few = full.with_images(full.images[:10])
+    assert round(0.1 * len(few.boxes)) < FEWEST_HIDDEN
+    assert hide(few, 0.1, seed=1) == few
+    many = scene(images=3000).dataset
+    assert len(hidden_from(many, hide(many, 0.2, seed=1))) == MOST_HIDDEN
+
+
+def test_a_limit_keeps_the_promise_of_all_boxes_above_it() -> None:
+    chances = np.array([0.5, 0.99, 0.9, 0.1, 0.7])
+    assert limit_for(chances, 0.9) == 0.9
+    assert limit_for(chances, 0.85) == 0.7
+    assert limit_for(chances, 0.0) == 0.1
+    assert limit_for(chances, 0.999) > 1
+
+
+def test_candidates_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.json"
+    content = CandidateFile("run", TWO, 3, earlier=BEFORE_REVIEWS, ratio=Ratio(3.0, 2.5), audited=4)
+    write_candidates(content, path)
+    read = read_candidates(path)
+    assert (read.run_id, read.hidden, read.ratio, read.audited) == ("run", 3, Ratio(3.0, 2.5), 4)
+    np.testing.assert_allclose(read.candidates.boxes, TWO.boxes, atol=0.01)
+    np.testing.assert_array_equal(read.candidates.known, TWO.known)
+    assert read.earlier is not None
+    np.testing.assert_array_equal(read.earlier.object, BEFORE_REVIEWS.object)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"candidates": {}}'])
+def test_a_broken_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.json"
+    path.write_text(text)
+    with pytest.raises(SparseDetError, match=r"candidates\.json: unexpected content"):
+        read_candidates(path)

@@ -35,15 +35,16 @@ def main(description: str) -> None:
     try:
         setting = _setting(options)
         for arm in options.arms:
-            _make(arm, setting, options.results / "curves")
+            _make(arm, setting, options.results)
     except SparseDetError as error:
         sys.exit(f"error: {error}")
     files = sorted((options.results / "curves").glob("*.json"))
     print(write_results([Curve.read(file) for file in files], options.results))
 
 
-def _make(arm: str, setting: Setting, folder: Path) -> None:
-    path = Curve.path(folder, setting.name, setting.drop, setting.seed, arm)
+def _make(arm: str, setting: Setting, results: Path) -> None:
+    curves, figures = results / "curves", results / "figures"
+    path = Curve.path(curves, setting.name, setting.drop, setting.seed, arm)
     if path.exists():
         return
 
@@ -55,10 +56,10 @@ def _make(arm: str, setting: Setting, folder: Path) -> None:
         "plain": lambda: plain(setting, plain_detections(setting, say)),
         "cleanlab": lambda: cleanlab(setting, plain_detections(setting, say)),
         "former": lambda: former(setting, say),
-        "random": lambda: loop(setting, "random", say),
-        "ours": lambda: loop(setting, "ours", say),
+        "random": lambda: loop(setting, "random", figures, say),
+        "ours": lambda: loop(setting, "ours", figures, say),
     }
-    makers[arm]().write(folder)
+    makers[arm]().write(curves)
     say("done")
 
 

@@ -21,17 +21,19 @@ from sparsedet.seeds import stable_rank
 
 from .arms import Setting
 from .curves import Curve, shown_objects
+from .figures import write_figures
 
 BUDGETS = (0.2, 0.25, 0.25, 0.3)
 """Share of the images in the queue of each round: the first model has seen least."""
 
 
-def loop(setting: Setting, arm: str, say: Callable[[str], None]) -> Curve:
+def loop(setting: Setting, arm: str, figures: Path, say: Callable[[str], None]) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 
     Args:
         setting: what the arms start from.
         arm: `ours`, or `random` for the same images in random order.
+        figures: the folder for what rounds promised.
         say: receives the loop's messages.
     """
     root = setting.work / arm
@@ -61,6 +63,8 @@ def loop(setting: Setting, arm: str, say: Callable[[str], None]) -> Curve:
             _review(setting, rounds, tool, number, arm, root / f"events-{number}.json")
             for event in read_json(root / f"events-{number}.json"):
                 curve.add(event["seconds"], event["found"])
+            name = f"{setting.name}-{setting.drop:g}-s{setting.seed}-{arm}-r{number}.json"
+            write_figures(setting, folder, curve.found[-1], figures / name)
             say(f"round {number}: {read_json(folder.estimate)['text']}")
             say(f"round {number}: {curve.found[-1]} of {curve.objects} after {curve.seconds[-1]} s")
     return curve

@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
-from sparsedet.atomic_io import write_text
+from sparsedet.atomic_io import read_json, write_text
 
 from .curves import MARKS, Curve
+from .figures import TARGETS
 
 ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours")
 _COLOURS = {
@@ -23,7 +25,7 @@ _COLOURS = {
 
 def write_results(curves: Sequence[Curve], folder: Path) -> str:
     """Write `value.md` and `value.png`; return the table."""
-    text = _table(curves)
+    text = _table(curves) + _promises(folder / "figures")
     write_text(folder / "value.md", text)
     _plot(curves, folder / "value.png")
     return text
@@ -59,6 +61,53 @@ def _table(curves: Sequence[Curve]) -> str:
         seeds = ", ".join(str(curve.seed) for curve in sorted(own, key=lambda c: c.seed))
         lines.append(f"| {data} | {drop:.0%} | {arm} | {seeds} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _promises(folder: Path) -> str:
+    """Return what rounds promised, and what came of it, as Markdown."""
+    groups: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
+    for file in sorted(folder.glob("*-ours-r*.json")):
+        content = read_json(file)
+        groups[file.name.split("-")[0], content["reviewed"]].append(content)
+    if not groups:
+        return ""
+    heads = " | ".join(f"promised {target:g}" for target in TARGETS)
+    lines = [
+        "",
+        "Expected precision: actual precision of the boxes that together promise so much (their "
+        "number), the expected calibration error of all candidates, and that of the scores. "
+        "Estimate: how often the 90 % interval held the share of objects with a box after the "
+        "round, and its mean width in points.",
+        "",
+        f"| data | reviews before | rounds | {heads} | error | of scores | held | width |",
+        f"|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|",
+    ]
+    for (data, reviewed), rounds in sorted(groups.items()):
+        cells = []
+        for target in TARGETS:
+            kept = [one["promises"][f"{target:g}"] for one in rounds]
+            boxes, right = (sum(k[name] for k in kept) for name in ("boxes", "right"))
+            cells.append(f"{right / boxes:.3f} ({boxes:,})" if boxes else "- (0)")
+        estimates = [(one["share"], one["estimate"]) for one in rounds]
+        held = sum(e["low"] - 1e-9 <= share <= e["high"] + 1e-9 for share, e in estimates)
+        width = mean(100 * (e["high"] - e["low"]) for _, e in estimates)
+        errors = [_error(rounds, name) for name in ("calibration", "calibration_of_scores")]
+        lines.append(
+            f"| {data} | {'yes' if reviewed else 'no'} | {len(rounds)} | {' | '.join(cells)} | "
+            f"{errors[0]:.3f} | {errors[1]:.3f} | {held} of {len(rounds)} | {width:.1f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _error(rounds: Sequence[dict[str, Any]], name: str) -> float:
+    """Return the expected calibration error over all rounds."""
+    bins = [
+        [sum(values) for values in zip(*(one[name][row] for one in rounds), strict=True)]
+        for row in range(len(rounds[0][name]))
+    ]
+    return sum(abs(promised - right) for _, promised, right in bins) / max(
+        sum(count for count, _, _ in bins), 1
+    )
 
 
 def _share(seconds: float | None, by_hand: float | None) -> float:

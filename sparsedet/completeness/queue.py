@@ -21,6 +21,10 @@ AUDIT_SHARE = 0.05
 has to be drawn, which takes ten times as long as looking at a mined box."""
 
 
+MOST_AUDITED = 0.1
+"""Share of the images that an audit may take, however little it costs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is expected of an image that nobody marked as complete."""
@@ -59,7 +63,8 @@ def draw_audit(
 
     Args:
         outlooks: of every image that is not complete.
-        count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`.
+        count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`, or
+            be more than `MOST_AUDITED` of all.
         costs: of a review.
         review: the round's queue without an audit.
         seed: with `round` and the images' names it decides.
@@ -73,7 +78,7 @@ def draw_audit(
     rate = sum(entry.expected for entry in review) / max(seconds, 1e-9)
     drawn: set[int] = set()
     spent = 0.0
-    for outlook in ranked[:count]:
+    for outlook in ranked[: min(count, int(MOST_AUDITED * len(ranked)))]:
         if spent >= AUDIT_SHARE * seconds:
             break
         drawn.add(outlook.image.id)

@@ -51,10 +51,10 @@ def test_rounds_and_classes_are_tables(workspace: Workspace) -> None:
     outcomes = "mined accepted edited rejected pending withdrawn precision % drawn"
     reviewing = "images review time judged accepted % edited % rejected % agreement % compared"
     assert rows == [
-        f"round annotations {outcomes} review time AP50".split(),
-        ["1", "40", "3", "1", "1", "1", "0", "0", "66.7", "0", "1:02:05", "61.3"],
-        ["2", "42", "0", "0", "0", "0", "0", "0", "-", "0", "0:00:00", "-"],
-        ["-", "-", "1", "0", "0", "0", "1", "0", "-", "0", "0:00:00", "-"],
+        f"round annotations {outcomes} review time complete % AP50".split(),
+        ["1", "40", "3", "1", "1", "1", "0", "0", "66.7", "0", "1:02:05", "-", "61.3"],
+        ["2", "42", "0", "0", "0", "0", "0", "0", "-", "0", "0:00:00", "-", "-"],
+        ["-", "-", "1", "0", "0", "0", "1", "0", "-", "0", "0:00:00", "-", "-"],
         ["all", "4", "1", "1", "1", "1", "0", "66.7", "0", "1:02:05"],
         ["Boxes", "by", "class"],
         f"class {outcomes}".split(),
@@ -97,7 +97,7 @@ def test_drawn_boxes_and_images_without_mined_ones_are_counted(workspace: Worksp
     result = sparsedet("status", workspace.root)
     assert result.status == 0, result.err
     rows = [line.split() for line in result.out.splitlines()]
-    assert ["2", "42", "0", "0", "0", "0", "0", "0", "-", "1", "0:00:08", "-"] in rows
+    assert ["2", "42", "0", "0", "0", "0", "0", "0", "-", "1", "0:00:08", "-", "-"] in rows
     assert ["all", "4", "1", "0", "1", "2", "0", "50.0", "1", "0:00:12"] in rows
     assert ["bird", "0", "0", "0", "0", "0", "0", "-", "1"] in rows
     found = sparsedet("status", workspace.root, "--json").json()
@@ -162,6 +162,7 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
         "reviewed_images": 2,
         "seconds": 3725.4,
         "AP50": 61.27,
+        "complete": None,
         "next_step": "split",
     }
     assert (second["round"], second["precision"], second["AP50"]) == (2, None, None)

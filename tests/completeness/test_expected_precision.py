@@ -35,7 +35,7 @@ def test_hidden_annotations_calibrate_before_any_review(seed: int, wrong: float)
     chances = fitted.of(found.candidates.unknown)
     for target in (0.8, 0.9, 0.95):
         assert -0.05 < error_at(found, chances, target) < 0.15
-    assert np.sum(chances) / fitted.seen == pytest.approx(sum(found.missing.values()), rel=0.2)
+    assert np.sum(chances) / fitted.seen == pytest.approx(sum(found.missing.values()), rel=0.3)
 
 
 @pytest.mark.parametrize("seed", range(4))

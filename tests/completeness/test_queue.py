@@ -63,13 +63,19 @@ def test_a_budget_ends_it(budget: Budget, expected: list[int]) -> None:
 
 
 def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> None:
-    images = [outlook(id, 0.1) for id in range(100)]
-    fuller = [outlook(id, 0.05 * (id % 3)) for id in range(100)]
+    images = [outlook(id, 0.1) for id in range(200)]
+    fuller = [outlook(id, 0.05 * (id % 3)) for id in range(200)]
     drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
     assert len(drawn) == 20
     assert drawn == draw_audit(fuller, 20, COSTS, review=REVIEW, seed=1, round=1)
     assert drawn != draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=2)
     assert drawn != draw_audit(images, 20, COSTS, review=REVIEW, seed=2, round=1)
+
+
+def test_of_few_images_few_are_drawn() -> None:
+    images = [outlook(id, 0.0) for id in range(30)]
+    assert len(draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)) == 3
+    assert not draw_audit(images[:9], 20, COSTS, review=REVIEW, seed=1, round=1)
 
 
 def test_a_blind_sample_may_not_cost_much() -> None:

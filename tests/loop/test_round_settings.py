@@ -1,5 +1,6 @@
 """Wrong settings show before a round does anything, and an unfinished round can start over."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,10 @@ def mined_on_every_image(workspace: Workspace, threshold: float) -> None:
         for number in range(20)
     ]
     write_mined(boxes, {"run_id": folder.run.info().run_id}, folder.mined)
+    # As if nothing had been up for review: its own model found nothing, and had all images opened.
     folder.push.unlink()
+    shutil.rmtree(workspace.root.parent / "digits" / "review")
+    workspace.ledger.unlink()
 
 
 def test_boxes_of_a_model_that_guesses_are_held(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         model_version=str(record["model_version"]),
         round=folder.number,
     )
-    # Rounds are told apart by when they began; a copy of the file may be younger than it.
+    # What distinguishes rounds is when they began; a copy of the file may be younger than it.
     push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)

@@ -18,7 +18,7 @@ from sparsedet.mining.detect import Detections
 
 CAT, DOG = 1, 2
 FIRST: XYXY = (0, 0, 100, 100)
-BESIDE: XYXY = (30, 0, 130, 100)
+OVERLAPPING: XYXY = (30, 0, 130, 100)
 """IoU 0.54 with the first."""
 COPY: XYXY = (5, 0, 105, 100)
 """IoU 0.9 with the first."""
@@ -63,13 +63,15 @@ ANNOTATED = Box(7, 1, CAT, FIRST)
 
 
 def test_the_best_detection_on_an_annotation_is_explained_and_a_second_object_is_not() -> None:
-    candidates = found((FIRST, 0.9, CAT), (BESIDE, 0.8, CAT), (FAR, 0.3, DOG), boxes=(ANNOTATED,))
-    assert places(candidates) == [BESIDE, FAR]
+    candidates = found(
+        (FIRST, 0.9, CAT), (OVERLAPPING, 0.8, CAT), (FAR, 0.3, DOG), boxes=(ANNOTATED,)
+    )
+    assert places(candidates) == [OVERLAPPING, FAR]
     assert candidates.overlap[0] == pytest.approx(0.538, abs=0.01)
     assert candidates.nested.tolist() == pytest.approx([0.7, 0.0])
 
 
-@pytest.mark.parametrize(("xyxy", "label"), [(COPY, CAT), (BESIDE, DOG)])
+@pytest.mark.parametrize(("xyxy", "label"), [(COPY, CAT), (OVERLAPPING, DOG)])
 def test_copies_and_other_classes_of_an_annotated_object_are_explained(
     xyxy: XYXY, label: int
 ) -> None:
@@ -77,7 +79,9 @@ def test_copies_and_other_classes_of_an_annotated_object_are_explained(
 
 
 def test_of_two_detections_of_one_place_the_surer_is_kept() -> None:
-    candidates = found((COPY, 0.4, CAT), (FIRST, 0.9, CAT), (BESIDE, 0.5, DOG), (PART, 0.2, CAT))
+    candidates = found(
+        (COPY, 0.4, CAT), (FIRST, 0.9, CAT), (OVERLAPPING, 0.5, DOG), (PART, 0.2, CAT)
+    )
     assert places(candidates) == [FIRST, PART]
     assert candidates.nested.tolist() == [0.0, 1.0]
 
@@ -101,7 +105,7 @@ def test_hidden_annotations_tell_what_candidates_are() -> None:
     hidden = (ANNOTATED, Box(8, 1, DOG, FAR))
     candidates = found(
         (FIRST, 0.9, CAT),
-        (BESIDE, 0.5, CAT),
+        (OVERLAPPING, 0.5, CAT),
         (FAR, 0.4, CAT),
         ((300, 0, 350, 50), 0.3, CAT),
         boxes=hidden,

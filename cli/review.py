@@ -106,7 +106,7 @@ def review(
     from sparsedet.loop.ledger_rebuild import rebuild
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections, collect_reviews
-    from sparsedet.loop.standing import standing
+    from sparsedet.loop.standing import write_estimate
 
     _check_options(merge=merge, write=write, empty=empty, take=take, image=image)
     _check_one_of(merge=merge, undo_merge=undo_merge, conflicts=conflicts, take=take is not None)
@@ -139,7 +139,7 @@ def review(
             )
             outcomes = _outcomes(record)
             if known and ledger is None:
-                standing(workspace, known, record)
+                write_estimate(workspace, known, record)
                 outcomes["estimate"] = _estimate(workspace)
     if result is not None:
         outcomes["merge"] = result.as_json()

@@ -43,7 +43,7 @@ class Setting:
         """Return the beginning of an arm's curve."""
         objects = self.objects
         start = sum(
-            shown_objects(regions_of(self.sparse, image.id), list(objects[image.file_name]))
+            shown_objects(regions_of(self.sparse, image.id), objects[image.file_name])
             for image in self.sparse.images
         )
         count = sum(len(own) for own in objects.values())
@@ -74,10 +74,8 @@ def review(setting: Setting, arm: str, order: Iterable[int], shown: Shown) -> Cu
         mined = shown.get(image_id, ())
         scores = {region.region_id: score for region, score in mined}
         done = setting.reviewer.review(name, [*own, *(region for region, _ in mined)], scores)
-        truth = list(objects[name])
-        curve.add(
-            done.seconds, shown_objects(list(done.regions), truth) - shown_objects(own, truth)
-        )
+        truth = objects[name]
+        curve.add(done.seconds, shown_objects(done.regions, truth) - shown_objects(own, truth))
     return curve
 
 

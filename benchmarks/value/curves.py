@@ -1,5 +1,6 @@
 """Curves of completeness against time, and what they say at given completeness."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.matching import iou_matrix, match
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.reviews import ReviewedRegion
-from sparsedet.simulation.truth import ACCEPT_IOU, TrueObject
+from sparsedet.simulation.truth import TrueObject, missing_objects
 
 MARKS = (0.80, 0.90, 0.95, 0.98)
 
@@ -60,14 +60,9 @@ class Curve:
         return cls(**content)
 
 
-def shown_objects(regions: "list[ReviewedRegion]", objects: "list[TrueObject]") -> int:
+def shown_objects(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> int:
     """Return how many objects have a box of their class, one to one."""
-    sure = [region for region in regions if not region.unsure]
-    if not sure or not objects:
-        return 0
-    overlap = iou_matrix([r.xyxy for r in sure], [o.xyxy for o in objects])
-    alike = np.array([[r.category == o.category for o in objects] for r in sure])
-    return int((match(overlap * alike, ACCEPT_IOU) >= 0).sum())
+    return len(objects) - len(missing_objects(regions, objects))
 
 
 def regions_of(dataset: Dataset, image_id: int) -> list[ReviewedRegion]:

@@ -48,10 +48,8 @@ def former(setting: Setting, say: Callable[[str], None]) -> Curve:
             done = judge.review(
                 name, [*own, *(r for r, _ in mined)], {r.region_id: s for r, s in mined}
             )
-            truth = list(objects[name])
-            curve.add(
-                done.seconds, shown_objects(list(done.regions), truth) - shown_objects(own, truth)
-            )
+            truth = objects[name]
+            curve.add(done.seconds, shown_objects(done.regions, truth) - shown_objects(own, truth))
             left = {region.region_id: region for region in done.regions}
             for region, _ in mined:
                 final = left.get(region.region_id)
@@ -76,11 +74,9 @@ def former(setting: Setting, say: Callable[[str], None]) -> Curve:
         )
         say(f"round {number}: {len(added)} accepted, {len(rejected)} rejected")
     for image in dataset.images:
-        own, truth = regions_of(dataset, image.id), list(objects[image.file_name])
+        own, truth = regions_of(dataset, image.id), objects[image.file_name]
         done = setting.reviewer.review(image.file_name, own, {})
-        curve.add(
-            done.seconds, shown_objects(list(done.regions), truth) - shown_objects(own, truth)
-        )
+        curve.add(done.seconds, shown_objects(done.regions, truth) - shown_objects(own, truth))
     return curve
 
 

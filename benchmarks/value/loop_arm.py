@@ -88,14 +88,14 @@ def _review(
     for shown in waiting:
         name = names[shown.tool_id]
         done = setting.reviewer.review(name, shown.regions, shown.scores)
-        truth = list(objects[name])
+        truth = objects[name]
         own = [region for region in shown.regions if region.region_id not in shown.scores]
         shown.submit(done.regions, seconds=done.seconds, complete=done.complete)
         events.append(
             {
                 "image": name,
                 "seconds": done.seconds,
-                "found": shown_objects(list(done.regions), truth) - shown_objects(own, truth),
+                "found": shown_objects(done.regions, truth) - shown_objects(own, truth),
                 "shown": len(shown.scores),
                 "accepted": done.accepted,
                 "drawn": done.drawn,

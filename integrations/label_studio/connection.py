@@ -50,7 +50,7 @@ class Connection:
         from label_studio_sdk import client as sdk  # 2 s: not before somebody connects
 
         with self.request(_CONNECTING):
-            # The SDK's constructor has no annotations.
+            # no-untyped-call: the SDK's constructor has no annotations.
             self.client: LabelStudio = sdk.LabelStudio(  # type: ignore[no-untyped-call]
                 # The slash keeps a path prefix when the SDK joins the token refresh's path to it.
                 base_url=self.url + "/",

@@ -21,9 +21,10 @@ from sparsedet.completeness.expected_precision import (
     ExpectedPrecision,
     carried,
     fit_expected_precision,
+    seen_share,
 )
 from sparsedet.completeness.queue import Outlook
-from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
+from sparsedet.mining.candidates import Candidates
 
 _CARRIED_EVIDENCE = 0.5
 """What completed images said of one model's account holds for the next one's by so much."""
@@ -123,13 +124,13 @@ def _seen(content: CandidateFile, found: Sequence[Found]) -> float:
 
     Hidden annotations alone would be too optimistic: what people drew first is what is easy to see.
     """
-    known = content.candidates.known
-    seen, objects = float(((known == RIGHT) | (known == WRONG_CLASS)).sum()), float(content.hidden)
-    for image in found:
-        weight = 1.0 if image.audit else _SHOWN_WEIGHT
-        seen += weight * image.among_candidates
-        objects += weight * image.objects
-    return (seen + 1) / (objects + 2) if objects else 0.9
+    weights = [1.0 if image.audit else _SHOWN_WEIGHT for image in found]
+    return seen_share(
+        content.candidates,
+        content.hidden,
+        found=sum(w * image.among_candidates for w, image in zip(weights, found, strict=True)),
+        objects=sum(w * image.objects for w, image in zip(weights, found, strict=True)),
+    )
 
 
 def _outlooks(

@@ -43,7 +43,7 @@ _KEPT_SCORE = 0.05
 """Of very many candidates, those of lower scores are left out of a fit."""
 _MANY = 200_000
 _SEEN_UNKNOWN = 0.9
-"""`ExpectedPrecision.seen` where no annotation was hidden."""
+"""`seen_share` where nothing is known of it."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +130,34 @@ def fit_expected_precision(
     problem = _Problem.of(candidates, category_ids, hidden, judged, prior, earlier is not None)
     found = minimize(problem.value, problem.start(), jac=True, method="L-BFGS-B").x
     w, d, v, e = problem.split(found)
-    on_hidden = int((candidates.known == RIGHT).sum() + (candidates.known == WRONG_CLASS).sum())
     return ExpectedPrecision(
         Coefficients(w, prior.object_spread, v, prior.right_class_spread),
         d,
         e,
         problem.class_index,
-        # By Laplace's rule: few hidden annotations prove little.
-        seen=(on_hidden + 1) / (hidden + 2) if hidden else _SEEN_UNKNOWN,
+        seen=seen_share(candidates, hidden),
         hidden=hidden,
         judged=0 if judged is None else len(judged.candidates),
     )
+
+
+def seen_share(
+    candidates: Candidates, hidden: int, *, found: float = 0.0, objects: float = 0.0
+) -> float:
+    """Return the share of objects that are among the candidates, 0 to 1.
+
+    By Laplace's rule, since few objects prove little.
+
+    Args:
+        candidates: all of them, those on hidden annotations too.
+        hidden: number of hidden annotations, found or not.
+        found: further objects that are among the candidates ...
+        objects: ... of so many, where people completed images.
+    """
+    known = candidates.known
+    seen = float(((known == RIGHT) | (known == WRONG_CLASS)).sum()) + found
+    total = hidden + objects
+    return (seen + 1) / (total + 2) if total else _SEEN_UNKNOWN
 
 
 def carried(fitted: ExpectedPrecision) -> Coefficients:

@@ -19,8 +19,6 @@ _PLACE_STREAM = "audit-place"
 AUDIT_SHARE = 0.05
 """An audit may make a round's review take so much longer, as a share: on its images every object
 has to be drawn, which takes ten times as long as looking at a mined box."""
-
-
 MOST_AUDITED = 0.1
 """Share of the images that an audit may take, however little it costs."""
 

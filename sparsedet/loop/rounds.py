@@ -27,7 +27,7 @@ from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_queue import plan_round, queue_record
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.standing import standing
+from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
 from sparsedet.run_folder import check_classes
 from sparsedet.tool import AnnotationTool, Progress, no_progress
@@ -191,7 +191,7 @@ class Rounds:
                 work = ledger.review_work()
                 images |= {done.tool_id for done in work if done.review_id not in earlier}
             skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
-            standing(self.workspace, self.settings, ledger)
+            write_estimate(self.workspace, self.settings, ledger)
         return _report(folder, "waiting", reviewed=len(images | skipped))
 
     def refresh(self) -> Path:
@@ -319,7 +319,7 @@ class Rounds:
             record["judged"] = sorted(ledger.reviewed_ids())
             record["skipped_images"] = sorted(ledger.skipped_images())
             record["reviews"] = sorted(work.review_id for work in ledger.review_work())
-            standing(self.workspace, self.settings, ledger)
+            write_estimate(self.workspace, self.settings, ledger)
         write_json(folder.push, record, indent=1)
 
 

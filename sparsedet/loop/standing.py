@@ -24,14 +24,14 @@ _DOUBT = 0.2
 none costs little, and there are many; calling an object background teaches the model to miss it."""
 
 
-def standing(workspace: Workspace, settings: Settings, ledger: Ledger) -> Assessment | None:
-    """Return where a workspace stands now; None before its first round has mined.
+def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> None:
+    """Write how complete the annotations are now into the newest round that has mined, if any.
 
-    The estimate is written into the folder of the newest round that has mined.
+    `read_status` reads it.
     """
     mined = [folder for folder in workspace.all_rounds() if folder.candidates.exists()]
     if not mined:
-        return None
+        return
     folder = mined[-1]
     found = assess_round(folder, _present(workspace, settings, ledger), settings, ledger)
     images, seconds = found.until(settings.rounds.stop_at, review_costs(settings, ledger))
@@ -45,14 +45,13 @@ def standing(workspace: Workspace, settings: Settings, ledger: Ledger) -> Assess
             "stop_at": settings.rounds.stop_at,
             "images_to_stop": images,
             "seconds_to_stop": seconds,
-            "text": described(found, settings, images, seconds),
+            "text": _in_words(found, settings, images, seconds),
         },
         indent=1,
     )
-    return found
 
 
-def described(found: Assessment, settings: Settings, images: int, seconds: float) -> str:
+def _in_words(found: Assessment, settings: Settings, images: int, seconds: float) -> str:
     """Return an estimate in words, with what it takes to reach `rounds.stop_at`."""
     text, goal = found.completeness.sentence(), settings.rounds.stop_at
     if found.completeness.share < goal:

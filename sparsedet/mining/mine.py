@@ -1,8 +1,8 @@
 """Mining: detections that no annotation explains, sure enough to show or to train on.
 
 A detection is explained by an annotation, a crowd region or a rejection, or by a better detection
-of the same object; thresholds (`calibrate`) say which of the others are shown to people, which are
-pseudo-labels of the training, and which are ignore regions.
+of the same object; thresholds (`calibrate`) say which of the others are pseudo-labels of the
+training, and which are ignore regions. What people are shown is chosen in `completeness.proposals`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,9 +31,9 @@ class MiningResult:
     """What mining found."""
 
     mined: tuple[MinedBox, ...]
-    """Boxes above their class's threshold, to be shown to people; best first within an image."""
+    """Boxes above their class's threshold; best first within an image."""
     labels: tuple[Box, ...]
-    """Of those shown, boxes whose class is sure: labels for the training."""
+    """Of these, boxes whose class is sure: labels for the training."""
     ignored: tuple[Box, ...]
     """Ignore regions for the training: there may be an object."""
     known: tuple[Box, ...]

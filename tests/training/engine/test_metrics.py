@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+# import-untyped: TensorBoard comes without types.
 from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
     EventAccumulator,
 )

@@ -1,0 +1,67 @@
+"""Annotations of now by the ids of a round's, and what its next training ignores."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.completeness.assessment import Assessment, assess
+from sparsedet.completeness.candidate_file import CandidateFile
+from sparsedet.loop.standing import doubtful, with_ids_of
+from sparsedet.run_folder import RunFolder
+from sparsedet.training.data.pseudo_labels import read_ignored, write_ignored
+from tests.completeness.scenes import scene
+
+
+def image(id: int, tool_id: str, *, exhaustive: bool = False) -> Image:
+    return Image(id, f"{tool_id}.png", 100, 100, exhaustive=exhaustive, tool_id=tool_id)
+
+
+CAT, DOG = Category(1, "cat"), Category(2, "dog")
+BEFORE = Dataset((image(0, "a"), image(1, "b")), (), (CAT, DOG))
+
+
+def test_images_and_classes_that_were_renumbered_keep_the_round_s_ids() -> None:
+    now = Dataset(
+        (image(5, "b"), image(6, "a"), image(7, "new")),
+        tuple(
+            Box(n, owner, category, (0, 0, 9, 9))
+            for n, (owner, category) in enumerate([(5, 8), (6, 9), (7, 8), (6, 10)], start=1)
+        ),
+        (Category(8, "dog"), Category(9, "cat"), Category(10, "bird")),
+    )
+    present = with_ids_of(BEFORE, now)
+    assert [(i.id, i.tool_id) for i in present.images] == [(1, "b"), (0, "a"), (2, "new")]
+    assert [(b.image_id, b.category_id) for b in present.boxes] == [(1, 2), (0, 1), (2, 2)]
+    assert present.categories == BEFORE.categories
+
+
+def assessed() -> tuple[Assessment, Dataset]:
+    found = scene(images=30)
+    content = CandidateFile("run", found.candidates, found.hidden)
+    standing = assess(content, found.dataset, found.dataset, outcomes={}, audit=(), limit=0.3)
+    return standing, found.dataset
+
+
+def test_places_that_may_hold_an_object_are_ignored_by_their_chance() -> None:
+    standing, dataset = assessed()
+    ignored = doubtful(standing, dataset, dataset)
+    chances = standing.fitted.of_object(standing.candidates)
+    assert 0 < len(ignored) == int(np.sum(chances >= 0.2)) < len(chances)
+
+
+def test_nothing_is_ignored_on_complete_images_or_on_ones_that_are_not_trained_on() -> None:
+    standing, dataset = assessed()
+    half = tuple(replace(i, exhaustive=i.id <= 10) for i in dataset.images if i.id <= 20)
+    ignored = doubtful(standing, dataset, replace(dataset, images=half, boxes=()))
+    assert {box.image_id for box in ignored} <= set(range(11, 21))
+    assert ignored
+
+
+def test_a_run_reads_the_places_that_it_was_given(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert read_ignored(run) == ()
+    write_ignored([Box(0, 4, 2, (1.25, 2.0, 30.0, 40.5))], run)
+    (box,) = read_ignored(run)
+    assert (box.image_id, box.category_id, box.xyxy) == (4, 2, (1.25, 2.0, 30.0, 40.5))

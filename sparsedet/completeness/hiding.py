@@ -29,11 +29,7 @@ def hide(dataset: Dataset, share: float, seed: int) -> Dataset:
     count = min(round(share * len(open_boxes)), MOST_HIDDEN)
     if count < FEWEST_HIDDEN:
         return dataset
-    ranked = sorted(
-        open_boxes,
-        key=lambda box: stable_rank(
-            seed, _STREAM, dataset.image_by_id[box.image_id].file_name, box.id
-        ),
-    )
+    # Not by file names, to which an annotation tool may add something random at every upload.
+    ranked = sorted(open_boxes, key=lambda box: stable_rank(seed, _STREAM, box.image_id, box.id))
     hidden = {box.id for box in ranked[:count]}
     return dataset.with_boxes(box for box in dataset.boxes if box.id not in hidden)

@@ -65,12 +65,13 @@ def draw_audit(
             be more than `MOST_AUDITED` of all.
         costs: of a review.
         review: the round's queue without an audit.
-        seed: with `round` and the images' names it decides.
+        seed: with `round` and the images' ids it decides.
         round: number of the round.
     """
     ranked = sorted(
         outlooks,
-        key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.file_name, round),
+        # Not by file names, to which an annotation tool may add something random at every upload.
+        key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.id, round),
     )
     seconds = sum(entry.seconds for entry in review)
     rate = sum(entry.expected for entry in review) / max(seconds, 1e-9)
@@ -107,7 +108,7 @@ def plan_queue(
     """
     ordered = sorted(
         (outlook for outlook in outlooks if outlook.image.id not in audit),
-        key=lambda outlook: (-outlook.rate(costs), outlook.image.file_name),
+        key=lambda outlook: (-outlook.rate(costs), outlook.image.id),
     )
     left = sum(outlook.missing for outlook in ordered)
     entries: list[QueueEntry] = []
@@ -136,8 +137,7 @@ def _with_audit(
 ) -> list[QueueEntry]:
     """Return the queue with the audit images at random places."""
     places = {
-        outlook.image.id: stable_rank(seed, _PLACE_STREAM, outlook.image.file_name, 0)
-        for outlook in audited
+        outlook.image.id: stable_rank(seed, _PLACE_STREAM, outlook.image.id) for outlook in audited
     }
     queue = list(entries)
     for outlook in sorted(audited, key=lambda outlook: places[outlook.image.id]):

@@ -69,6 +69,15 @@ def test_a_share_of_the_annotations_is_hidden_the_same_for_a_seed() -> None:
     assert hidden_from(full, full) == frozenset()
 
 
+def test_what_is_hidden_does_not_depend_on_how_a_server_names_files() -> None:
+    full = scene(images=100).dataset
+    images = tuple(replace(i, file_name=f"{hash(i.id)}-{i.file_name}") for i in full.images)
+    renamed = replace(full, images=images)
+    assert hidden_from(renamed, hide(renamed, 0.1, seed=1)) == hidden_from(
+        full, hide(full, 0.1, seed=1)
+    )
+
+
 def test_none_is_hidden_on_complete_images_or_where_too_few_would_be() -> None:
     full = scene(images=100).dataset
     complete = replace(full, images=tuple(replace(i, exhaustive=i.id > 50) for i in full.images))

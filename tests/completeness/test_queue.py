@@ -72,6 +72,17 @@ def test_a_blind_sample_is_the_same_for_a_seed_and_does_not_look_at_images() -> 
     assert drawn != draw_audit(images, 20, COSTS, review=REVIEW, seed=2, round=1)
 
 
+def test_neither_sample_nor_order_depends_on_how_a_server_names_files() -> None:
+    images = [outlook(id, 1.0) for id in range(100)]
+    renamed = [
+        Outlook(Image(o.image.id, f"{99 - o.image.id}-x.png", 10, 10), o.missing) for o in images
+    ]
+    audits = [draw_audit(i, 20, COSTS, review=REVIEW, seed=1, round=1) for i in (images, renamed)]
+    assert audits[0] == audits[1]
+    queues = [plan_queue(i, COSTS, audit=audits[0]) for i in (images, renamed)]
+    assert queues[0] == queues[1]
+
+
 def test_of_few_images_few_are_drawn() -> None:
     images = [outlook(id, 0.0) for id in range(30)]
     assert len(draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)) == 3

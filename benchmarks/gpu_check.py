@@ -31,6 +31,7 @@ from detectron2.utils.events import EventStorage
 from sparsedet.annotations import Dataset
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.proposals import mine_proposals
+from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import SparseDetError
 from sparsedet.modeling import checkpoint
@@ -148,7 +149,7 @@ class Check:
             self.dataset,
             self.images,
             device=self.device,
-            break_even=ReviewCosts().break_even,
+            selection=Selection(ReviewCosts()),
         )
         return (
             f"{self.iterations} steps, the loss fell from {first:.2f} to {last:.2f}; mined "

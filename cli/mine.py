@@ -53,6 +53,7 @@ def mine(
     from sparsedet.annotations.mined_boxes import write_mined
     from sparsedet.completeness.costs import ReviewCosts
     from sparsedet.completeness.proposals import mine_proposals, proposals_meta
+    from sparsedet.completeness.selection import Selection
     from sparsedet.config.training_config import read_config
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.runtime.unreadable import UnreadableImages
@@ -76,8 +77,7 @@ def mine(
             dataset,
             source.images,
             device=device,
-            break_even=ReviewCosts().break_even,
-            target_precision=target_precision,
+            selection=Selection(ReviewCosts(), target_precision),
             on_image=lambda done, total: report("mining", done, total),
         )
         meta = {**proposals_meta(found, folder, dataset), "data": data}

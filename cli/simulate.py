@@ -132,8 +132,9 @@ def simulate(
 
     Shows what rounds would do for data that you know completely. Everything that is open in the
     workspace's review projects is submitted as a person would, in the name of the API key's
-    account: boxes that show an object are accepted, half right ones corrected, others deleted,
-    missing ones drawn, and an image is marked complete where every object has a box.
+    account: boxes that show an object are accepted, half right ones and wrong classes corrected,
+    others deleted, missing ones drawn, and an image is marked complete where every object has a
+    box.
     """
     from sparsedet.annotations import read_coco
     from sparsedet.completeness.budget import Budget, parse_budget

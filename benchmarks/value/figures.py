@@ -12,7 +12,7 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.candidate_file import read_candidates
 from sparsedet.completeness.expected_precision import fit_expected_precision
-from sparsedet.completeness.proposals import limit_for
+from sparsedet.completeness.selection import limit_for
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.mining.candidates import Candidates
 

@@ -1,8 +1,8 @@
 """Mined boxes and the file that carries them.
 
 `mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id`, `threshold`
-and, where it was estimated, `expected_precision`; `mined.meta.json` next to it says where it comes
-from.
+and, where they were estimated, `expected_precision` and `object_chance`; `mined.meta.json` next to
+it says where it comes from.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.entries import xywh
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import AnnotationError
+
+_ESTIMATES = ("expected_precision", "object_chance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class MinedBox:
     """The score its class had to reach."""
     expected_precision: float | None = None
     """The chance that a reviewer accepts it, 0 to 1; None: not estimated."""
+    object_chance: float | None = None
+    """The chance that it shows an object of any class, 0 to 1; None: not estimated."""
 
 
 def region_id(run_id: str, file_name: str, category_id: int, xyxy: XYXY) -> str:
@@ -54,7 +58,7 @@ def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) 
                 "score": round(box.score, 6),
                 "region_id": box.region_id,
                 "threshold": round(box.threshold, 6),
-                **_estimate(box),
+                **_estimates(box),
             }
             for box in boxes
         ],
@@ -62,9 +66,9 @@ def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) 
     )
 
 
-def _estimate(box: MinedBox) -> dict[str, float]:
-    precision = box.expected_precision
-    return {} if precision is None else {"expected_precision": round(precision, 4)}
+def _estimates(box: MinedBox) -> dict[str, float]:
+    estimates = {name: getattr(box, name) for name in _ESTIMATES}
+    return {name: round(value, 4) for name, value in estimates.items() if value is not None}
 
 
 def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
@@ -80,7 +84,7 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
     for index, entry in enumerate(entries):
         try:
             x, y, width, height = (float(value) for value in entry["bbox"])
-            precision = entry.get("expected_precision")  # absent in older files
+            estimates = {name: entry.get(name) for name in _ESTIMATES}  # absent in older files
             box = MinedBox(
                 region_id=str(entry["region_id"]),
                 image_id=entry["image_id"],
@@ -88,7 +92,7 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
                 xyxy=(x, y, x + width, y + height),
                 score=float(entry["score"]),
                 threshold=float(entry["threshold"]),
-                expected_precision=None if precision is None else float(precision),
+                **{n: None if value is None else float(value) for n, value in estimates.items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AnnotationError(

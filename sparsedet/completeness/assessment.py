@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from sparsedet.annotations import Dataset
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
@@ -23,7 +25,8 @@ from sparsedet.completeness.expected_precision import (
     fit_expected_precision,
     seen_share,
 )
-from sparsedet.completeness.queue import Outlook
+from sparsedet.completeness.queue import Outlook, ShownBox
+from sparsedet.completeness.selection import Selection
 from sparsedet.mining.candidates import Candidates
 
 _CARRIED_EVIDENCE = 0.5
@@ -80,7 +83,7 @@ def assess(
     *,
     outcomes: Mapping[int, bool | None],
     audit: Collection[int],
-    limit: float,
+    selection: Selection,
 ) -> Assessment:
     """Return where a set stands after reviews of a model's candidates, or before any.
 
@@ -91,7 +94,7 @@ def assess(
         outcomes: index among the candidates on no hidden annotation -> what reviewers made of it;
             see `read_evidence`.
         audit: ids of the images of the blind sample.
-        limit: the least expected precision of a box that reviewers would be shown.
+        selection: what reviewers would be shown.
     """
     unknown = content.candidates.unknown
     evidence = read_evidence(before, now, unknown, outcomes, audit)
@@ -111,7 +114,7 @@ def assess(
     completeness = estimate(now, left, ratio, open_candidates, fitted, audited=audited)
     return Assessment(
         completeness,
-        tuple(_outlooks(now, left, ratio, open_candidates, fitted, limit)),
+        tuple(_outlooks(now, left, ratio, open_candidates, fitted, selection)),
         open_candidates,
         fitted,
         ratio,
@@ -139,14 +142,13 @@ def _outlooks(
     ratio: Ratio,
     candidates: Candidates,
     fitted: ExpectedPrecision,
-    limit: float,
+    selection: Selection,
 ) -> Sequence[Outlook]:
-    shown: dict[int, list[float]] = {}
-    for image_id, chance in zip(
-        candidates.image_ids.tolist(), fitted.of(candidates).tolist(), strict=True
-    ):
-        if chance >= limit:
-            shown.setdefault(image_id, []).append(chance)
+    chances, object_chances = fitted.of(candidates), fitted.of_object(candidates)
+    shown: dict[int, list[ShownBox]] = {}
+    for row in np.flatnonzero(selection.shows(chances, object_chances)).tolist():
+        box = ShownBox(float(chances[row]), float(object_chances[row]))
+        shown.setdefault(int(candidates.image_ids[row]), []).append(box)
     return [
         Outlook(image, ratio.mean * left.by_image[image.id], tuple(shown.get(image.id, ())))
         for image in now.images

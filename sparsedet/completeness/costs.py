@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from sparsedet.ledger import ReviewWork
+
+Floats = NDArray[np.float64]
 
 _BREAK = 5.0
 """A review that took this many times as long as expected, and `_PAUSE` more, had a break in it."""
@@ -38,13 +41,19 @@ class ReviewCosts:
         """Return the time of one image with so many mined boxes, corrections and drawn boxes."""
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
-    @property
-    def break_even(self) -> float:
-        """The expected precision from which on showing a box saves time.
+    def saved(self, chances: Floats, object_chances: Floats) -> Floats:
+        """Return the time that showing each of some boxes is expected to save, shape (N,).
 
-        A right one saves its drawing, a wrong one costs its deletion, and each is looked at.
+        A box on an object spares its drawing, even if its class or place has to be corrected; one
+        that is not right costs a correction, and each is looked at.
+
+        Args:
+            chances: expected precision of each, shape (N,).
+            object_chances: the chance that each shows an object of any class, shape (N,).
         """
-        return min((self.box + self.correction) / (self.correction + self.drawing), 1.0)
+        return np.asarray(
+            self.drawing * object_chances - self.box - self.correction * (1 - chances)
+        )
 
 
 def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> ReviewCosts:

@@ -11,6 +11,9 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.completeness.expected_precision import Judged
 from sparsedet.mining.candidates import Candidates
 
+_UNKNOWN, _NOTHING, _OTHER_CLASS, _RIGHT = range(-1, 3)
+"""What a candidate shows, as reviews have it."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -54,8 +57,8 @@ def read_evidence(
         before: what was known when the candidates were found.
         now: the same images, with what reviewers said since; ids are those of `before`.
         candidates: those on no hidden annotation.
-        outcomes: index of a candidate that reviewers were shown -> whether they kept it as it was
-            mined; None: they left it undecided.
+        outcomes: index of a candidate that reviewers were shown -> whether they kept it and its
+            class; None: they left it undecided.
         audit: ids of the images of the blind sample.
     """
     completed = {
@@ -74,17 +77,18 @@ def read_evidence(
     rows: dict[int, list[int]] = {}
     for row, image_id in enumerate(candidates.image_ids.tolist()):
         rows.setdefault(image_id, []).append(row)
-    # -1: unknown, 0: wrong, 1: right.
-    verdicts = np.full(len(candidates), -1, dtype=np.int8)
+    verdicts = np.full(len(candidates), _UNKNOWN, dtype=np.int8)
+    shows = np.full(len(candidates), _NOTHING, dtype=np.int8)
     is_open = np.ones(len(candidates), dtype=bool)
     found: list[Found] = []
     drawn: dict[int, int] = {}
     for image_id in rows.keys() | new.keys() | completed:
         own = np.array(rows.get(image_id, []), dtype=np.int64)
         boxes = new.get(image_id, [])
-        right, covered, located = _compare(candidates, own, boxes)
+        shows[own], covered = _compare(candidates, own, boxes)
+        located = int((shows[own] != _NOTHING).sum())
         if image_id in completed:
-            verdicts[own] = right
+            verdicts[own] = shows[own]
             found.append(Found(image_id, len(boxes), located, image_id in audit))
             is_open[own] = False
         else:
@@ -93,32 +97,43 @@ def read_evidence(
         if image_id in gone:
             is_open[own] = False
     for row, kept in outcomes.items():
-        verdicts[row] = -1 if kept is None else int(kept)
-        if kept is False:
+        if kept is None:
+            verdicts[row] = _UNKNOWN
+        elif kept:
+            verdicts[row] = _RIGHT
+        else:
+            # Where reviewers gave it another class, there is a box of that class now.
+            verdicts[row] = _OTHER_CLASS if shows[row] == _OTHER_CLASS else _NOTHING
             is_open[row] = False
-    decided = verdicts >= 0
-    judged = Judged(candidates.select(decided), verdicts[decided] == 1)
+    decided = verdicts != _UNKNOWN
+    judged = Judged(
+        candidates.select(decided),
+        right=verdicts[decided] == _RIGHT,
+        on_object=verdicts[decided] != _NOTHING,
+    )
     return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn)
 
 
 def _compare(
     candidates: Candidates, rows: NDArray[np.int64], boxes: list[Box]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
-    """Compare an image's candidates with its new boxes.
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Compare an image's candidates with its new boxes, one to one, the surest first.
 
     Returns:
-        Which candidates show a box of their class, one to one, the surest first; which overlap any
-        box; and how many boxes a candidate of any class shows.
+        What each candidate shows, and which overlap any box.
     """
+    shows = np.full(len(rows), _NOTHING, dtype=np.int8)
     if not len(rows) or not boxes:
-        nothing = np.zeros(len(rows), dtype=bool)
-        return nothing, nothing, 0
+        return shows, np.zeros(len(rows), dtype=bool)
     overlap = iou_matrix(candidates.boxes[rows], [box.xyxy for box in boxes])
-    classes = np.array([box.category_id for box in boxes])
-    alike = candidates.category_ids[rows][:, None] == classes
-    right = match(overlap * alike, SAME_OBJECT_IOU) >= 0
-    located = int((match(overlap, SAME_OBJECT_IOU) >= 0).sum())
-    return right, np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1)), located
+    alike = candidates.category_ids[rows][:, None] == [box.category_id for box in boxes]
+    right = match(overlap * alike, SAME_OBJECT_IOU)
+    free = overlap.copy()
+    free[right >= 0] = 0
+    free[:, right[right >= 0]] = 0
+    shows[match(free, SAME_OBJECT_IOU) >= 0] = _OTHER_CLASS
+    shows[right >= 0] = _RIGHT
+    return shows, np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1))
 
 
 def _place(box: Box) -> tuple[int, int, tuple[float, ...]]:

@@ -75,6 +75,8 @@ class Judged:
     candidates: Candidates
     right: NDArray[np.bool_]
     """An object of the candidate's class is there, and the candidate is the best on it."""
+    on_object: NDArray[np.bool_]
+    """The same, whatever the object's class."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class _Problem:
     judged: Floats
     judged_class: Floats
     judged_index: NDArray[np.int64]
+    judged_object: Floats
     judged_right: Floats
     objects: tuple[float, float] | None
     """Logarithm of the number of objects among the candidates by the best bin, and its spread."""
@@ -247,6 +250,7 @@ class _Problem:
             _object_rows(known),
             _class_rows(known),
             _indices(known, index),
+            judged.on_object.astype(np.float64) if judged is not None else np.zeros(0),
             judged.right.astype(np.float64) if judged is not None else np.zeros(0),
             objects,
             prior,
@@ -305,14 +309,12 @@ class _Problem:
         if len(self.judged):
             zo = self.judged @ w + d[self.judged_index]
             zc = self.judged_class @ v + e[self.judged_index]
-            po, pc, right = expit(zo), expit(zc), self.judged_right
-            wrong = np.maximum(1 - po * pc, 1e-12)
-            value -= float(
-                (right * (log_expit(zo) + log_expit(zc)) + (1 - right) * np.log(wrong)).sum()
-            )
-            odds = (1 - right) * po * pc / wrong
-            add(self.judged, self.judged_index, (odds - right) * (1 - po), dw, dd)
-            add(self.judged_class, self.judged_index, (odds - right) * (1 - pc), dv, de)
+            there, right = self.judged_object, self.judged_right
+            value -= float((there * log_expit(zo) + (1 - there) * log_expit(-zo)).sum())
+            add(self.judged, self.judged_index, expit(zo) - there, dw, dd)
+            # Of an object's class only those say something that are on one.
+            value -= float((right * log_expit(zc) + (there - right) * log_expit(-zc)).sum())
+            add(self.judged_class, self.judged_index, there * expit(zc) - right, dv, de)
         return value, np.concatenate([dw, dd, dv, de])
 
 

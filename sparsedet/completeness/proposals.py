@@ -1,10 +1,4 @@
-"""Proposals: which candidates reviewers are shown.
-
-By default those that save more time than they cost: one that is right spares its drawing, one that
-is wrong has to be deleted, and each is looked at. So most are right, but far from all. In studies
-with annotators, suggestions of high recall were quicker to work with, and found more, than precise
-ones.
-"""
+"""Proposals: the candidates that reviewers are shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +16,9 @@ from sparsedet.completeness.expected_precision import (
     ExpectedPrecision,
     fit_expected_precision,
 )
+from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig
-from sparsedet.mining.calibrate import NEVER, scored_boxes, thresholds
+from sparsedet.mining.calibrate import scored_boxes, thresholds
 from sparsedet.mining.candidates import SAME_DETECTION_IOU, Candidates, find_candidates
 from sparsedet.mining.detect import Detections, OnImage, detect_all
 from sparsedet.modeling.checkpoint import build_for_inference
@@ -46,8 +41,6 @@ class Proposals:
     fitted: ExpectedPrecision
     mined: tuple[MinedBox, ...]
     """To be shown, image by image, the surest first."""
-    limit: float
-    """The least expected precision of a box that is shown."""
     held_back: Mapping[int, int]
     """Category id -> candidates that are not shown."""
     held_back_right: Mapping[int, float]
@@ -89,8 +82,7 @@ def mine_proposals(
     images: Path,
     *,
     device: str,
-    break_even: float,
-    target_precision: float | None = None,
+    selection: Selection,
     earlier: Coefficients | None = None,
     on_image: OnImage = lambda done, total: None,
 ) -> Proposals:
@@ -104,8 +96,7 @@ def mine_proposals(
         dataset: the images, and what is known of them.
         images: the folder of their files.
         device: cpu or cuda.
-        break_even: see `propose`.
-        target_precision: see `propose`.
+        selection: what is shown.
         earlier: see `propose`.
         on_image: called after every image.
     """
@@ -122,8 +113,7 @@ def mine_proposals(
         hidden=hidden_from(dataset, read_coco(run.training_data)),
         run_id=info.run_id,
         sure_scores=limits.sure,
-        break_even=break_even,
-        target_precision=target_precision,
+        selection=selection,
         earlier=earlier,
     )
 
@@ -135,8 +125,7 @@ def propose(
     hidden: frozenset[int],
     run_id: str,
     sure_scores: Mapping[int, float],
-    break_even: float,
-    target_precision: float | None = None,
+    selection: Selection,
     earlier: Coefficients | None = None,
 ) -> Proposals:
     """Choose what reviewers are shown of a model's detections.
@@ -148,9 +137,7 @@ def propose(
         run_id: of the run that mines.
         sure_scores: category id -> low quantile of the scores of annotated objects; goes with the
             boxes.
-        break_even: the least expected precision of a box that saves time.
-        target_precision: show as many boxes as can be for this expected precision of them all,
-            instead.
+        selection: what is shown.
         earlier: calibration of the model before.
     """
     candidates = find_candidates(detections, dataset, hidden)
@@ -161,9 +148,8 @@ def propose(
         earlier=earlier,
     )
     unknown = candidates.unknown
-    chances = fitted.of(unknown)
-    limit = break_even if target_precision is None else limit_for(chances, target_precision)
-    shown = chances >= limit
+    chances, object_chances = fitted.of(unknown), fitted.of_object(unknown)
+    shown = selection.shows(chances, object_chances)
     worth = ~shown & (chances >= _WORTH_COUNTING)
     held = {
         category.id: worth & (unknown.category_ids == category.id)
@@ -172,8 +158,14 @@ def propose(
     return Proposals(
         candidates,
         fitted,
-        _mined(unknown.select(shown), chances[shown], dataset, run_id, sure_scores),
-        limit,
+        _mined(
+            unknown.select(shown),
+            chances[shown],
+            object_chances[shown],
+            dataset,
+            run_id,
+            sure_scores,
+        ),
         {id: int(chosen.sum()) for id, chosen in held.items()},
         {id: float(chances[chosen].sum()) for id, chosen in held.items()},
     )
@@ -187,29 +179,16 @@ def proposals_meta(found: Proposals, run: RunFolder, dataset: Dataset) -> dict[s
         "run": str(run.root),
         "run_id": info.run_id,
         "seed": info.seed,
-        "limit": round(found.limit, 4),
         "held_back": {names[id]: count for id, count in found.held_back.items()},
         "hidden_annotations": found.fitted.hidden,
         "version": __version__,
     }
 
 
-def limit_for(chances: NDArray[np.float64], target: float) -> float:
-    """Return the least expected precision with which boxes together reach a target; above 1: none.
-
-    Args:
-        chances: expected precision of each, shape (N,).
-        target: wanted expected precision of all that reach the limit, 0 to 1.
-    """
-    ordered = np.sort(chances)[::-1]
-    means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
-    reached = np.flatnonzero(means >= target)
-    return float(ordered[reached[-1]]) if len(reached) else NEVER
-
-
 def _mined(
     shown: Candidates,
     chances: NDArray[np.float64],
+    object_chances: NDArray[np.float64],
     dataset: Dataset,
     run_id: str,
     sure_scores: Mapping[int, float],
@@ -229,6 +208,7 @@ def _mined(
                 score=float(shown.scores[row]),
                 threshold=sure_scores[category_id],
                 expected_precision=float(chances[row]),
+                object_chance=float(object_chances[row]),
             )
         )
     return tuple(boxes)

@@ -7,6 +7,7 @@ without mined boxes, as the sample that `estimate` rests on; their places in it 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparsedet.annotations import Image
 from sparsedet.completeness.budget import Budget
@@ -23,6 +24,15 @@ MOST_AUDITED = 0.1
 """Share of the images that an audit may take, however little it costs."""
 
 
+class ShownBox(NamedTuple):
+    """A mined box that reviewers would see."""
+
+    right: float
+    """Its expected precision."""
+    on_object: float
+    """The chance that it shows an object of any class, at least as much."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is expected of an image that nobody marked as complete."""
@@ -30,14 +40,14 @@ class Outlook:
     image: Image
     missing: float
     """Expected number of objects without a box."""
-    shown: tuple[float, ...] = ()
-    """Expected precision of each mined box that reviewers would see."""
+    shown: tuple[ShownBox, ...] = ()
 
     def seconds(self, costs: ReviewCosts) -> float:
         """Return the expected time of its review, in which every object gets a box."""
-        right = sum(self.shown)
-        drawn = max(self.missing - right, 0.0)
-        return costs.seconds(len(self.shown), len(self.shown) - right, drawn)
+        count = len(self.shown)
+        wrong = count - sum(box.right for box in self.shown)
+        drawn = max(self.missing - sum(box.on_object for box in self.shown), 0.0)
+        return costs.seconds(count, wrong, drawn)
 
     def blind_seconds(self, costs: ReviewCosts) -> float:
         """Return the expected time of its review without mined boxes."""

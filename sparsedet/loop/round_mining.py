@@ -11,7 +11,7 @@ from sparsedet.config.training_config import read_config
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.standing import assess_round, review_costs
+from sparsedet.loop.standing import assess_round, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.mine import without_pending
 from sparsedet.tool import Progress
@@ -39,7 +39,7 @@ def mine_round(
     dataset = read_coco(folder.annotations)
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
-        costs = review_costs(settings, ledger)
+        selection = selection_of(settings, ledger)
         # What reviewers have seen on these objects, and the annotations lack all the same.
         seen = [box for box in ledger.boxes() if box.is_reviewed and box.outcome != "rejected"]
         known = as_mined(seen, dataset)
@@ -49,8 +49,7 @@ def mine_round(
         dataset,
         workspace.images,
         device=device,
-        break_even=costs.break_even,
-        target_precision=settings.mining.target_precision or None,
+        selection=selection,
         earlier=previous.earlier if previous else None,
         on_image=lambda done, total: progress("mining", done, total),
     )
@@ -73,10 +72,11 @@ def mine_round(
 def held_back_line(found: Proposals) -> str:
     """Return how many candidates are not shown, for people."""
     count, right = sum(found.held_back.values()), sum(found.held_back_right.values())
-    return (
-        f"each has an expected precision of {found.limit:.2f} or more; {count} less likely ones "
-        f"are held back, of which about {right:.0f} are right"
-    )
+    line = f"{count} less likely ones are held back, of which about {right:.0f} are right"
+    if not found.mined:
+        return line
+    least = min(box.expected_precision or 0.0 for box in found.mined)
+    return f"each has an expected precision of {least:.2f} or more; {line}"
 
 
 def _previous(

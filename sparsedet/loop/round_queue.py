@@ -7,7 +7,7 @@ from typing import Any
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.completeness.budget import Budget, parse_budget
-from sparsedet.completeness.queue import draw_audit, plan_queue
+from sparsedet.completeness.queue import ShownBox, draw_audit, plan_queue
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, review_costs
@@ -50,9 +50,11 @@ def plan_round(
     mined = read_mined(folder.mined, dataset)
     if settings.review.mode == "draft" or not folder.candidates.exists():
         return RoundPlan((), mined, frozenset())
-    on_image: dict[int, list[float]] = {}
+    on_image: dict[int, list[ShownBox]] = {}
     for box in mined:
-        on_image.setdefault(box.image_id, []).append(box.expected_precision or 0.0)
+        chance = box.expected_precision or 0.0
+        shown = ShownBox(chance, max(box.object_chance or 0.0, chance))
+        on_image.setdefault(box.image_id, []).append(shown)
     found = assess_round(folder, dataset, settings, ledger)
     outlooks = [
         replace(outlook, shown=tuple(on_image.get(outlook.image.id, ())))

@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.annotations.mined_boxes import region_id
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import write_json
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile, read_candidates
 from sparsedet.completeness.costs import ReviewCosts, estimated_costs
-from sparsedet.errors import SparseDetError
+from sparsedet.completeness.selection import Selection
 from sparsedet.ledger import Ledger
 from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.settings import Settings
@@ -69,6 +69,11 @@ def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
     return estimated_costs(ledger.review_work(), configured)
 
 
+def selection_of(settings: Settings, ledger: Ledger) -> Selection:
+    """Return what reviewers are shown, by the settings and what reviews cost."""
+    return Selection(review_costs(settings, ledger), settings.mining.target_precision or None)
+
+
 def assess_round(
     folder: RoundFolder, now: Dataset, settings: Settings, ledger: Ledger
 ) -> Assessment:
@@ -95,7 +100,7 @@ def assess_round(
         present,
         outcomes=_outcomes(content, before, ledger),
         audit={image.id for image in before.images if image.tool_id in audit},
-        limit=_limit(folder, settings, ledger),
+        selection=selection_of(settings, ledger),
     )
 
 
@@ -169,7 +174,7 @@ def _outcomes(
 ) -> Mapping[int, bool | None]:
     """Return what reviewers made of candidates that they were shown, by index."""
     said = {
-        box.region_id: (box.outcome != "rejected" if box.is_judged else None)
+        box.region_id: (box.final_category == box.category if box.is_judged else None)
         for box in ledger.boxes()
         if box.is_reviewed
     }
@@ -190,12 +195,3 @@ def _outcomes(
         if id in said:
             outcomes[row] = said[id]
     return outcomes
-
-
-def _limit(folder: RoundFolder, settings: Settings, ledger: Ledger) -> float:
-    """Return the least expected precision of the boxes that a round showed."""
-    meta = folder.mined.with_suffix(".meta.json")
-    try:
-        return float(read_json(meta)["limit"])
-    except (SparseDetError, KeyError, TypeError, ValueError):
-        return review_costs(settings, ledger).break_even

@@ -29,7 +29,7 @@ class Behaviour:
     """
 
     misses: float = 0.0
-    """Probability that a wrong mined box is overlooked and stays, 0 to 1."""
+    """Probability that a mined box that is wrong, or of a wrong class, stays as it is, 0 to 1."""
     wrong_clicks: float = 0.0
     """Probability that a right mined box is deleted, 0 to 1."""
     jitter: float = 0.0
@@ -88,7 +88,7 @@ class Review:
     accepted: int
     """Mined boxes left as they are, the overlooked ones among them."""
     edited: int
-    """Mined boxes that were moved."""
+    """Mined boxes that were moved, or given another class."""
     rejected: int
     """Mined boxes that were deleted."""
     unsure: int
@@ -169,7 +169,7 @@ class Reviewer:
                 overlooked.append(final)
             if final.unsure:
                 unsure += 1
-            elif final.xyxy != region.xyxy:
+            elif final != region:
                 edited += 1
             else:
                 accepted += 1
@@ -206,9 +206,9 @@ class Reviewer:
         """
         draws = np.random.default_rng(stable_rank(self.seed, shown.region_id))
         chance, shaking = draws.random(), draws.standard_normal(4)
-        if faultless is None:
+        if faultless is None or faultless.category != shown.category:
             overlooked = chance < self.behaviour.misses
-            return replace(shown, unsure=False) if overlooked else None
+            return replace(shown, unsure=False) if overlooked else faultless
         if faultless.unsure:
             return faultless
         if faultless.xyxy != shown.xyxy:

@@ -96,7 +96,8 @@ def review_regions(
 
     People's own boxes stay, and take their objects first. A mined box stays where it shows an
     object of its class that no other box shows; it is unsure where that object is a neutral one; it
-    is moved onto the object where it half fits, and is deleted otherwise.
+    is moved onto the object where it half fits. What is left over is given the class of an object
+    that no box shows, and is deleted where there is none.
 
     Args:
         offered: all boxes on the image, people's and mined ones.
@@ -112,14 +113,16 @@ def review_regions(
     everything = [*objects, *neutral]
     overlap = _overlap([*people, *mined], everything)
     matches = _assign(overlap, len(people), len(objects))
-    kept = people
-    for row, region in enumerate(mined, start=len(people)):
-        column = matches[row]
-        if column < 0:
-            continue
-        fits = overlap[row, column] >= ACCEPT_IOU
-        xyxy = region.xyxy if fits else everything[column].xyxy
-        kept.append(replace(region, xyxy=xyxy, unsure=bool(column >= len(objects))))
+    others = _of_other_classes(mined, objects, matches)
+    kept = list(people)
+    for row, region in enumerate(mined):
+        column, other = matches[len(people) + row], others[row]
+        if other >= 0:
+            kept.append(replace(region, category=objects[other].category, unsure=False))
+        elif column >= 0:
+            fits = overlap[len(people) + row, column] >= ACCEPT_IOU
+            xyxy = region.xyxy if fits else everything[column].xyxy
+            kept.append(replace(region, xyxy=xyxy, unsure=bool(column >= len(objects))))
     return kept
 
 
@@ -158,6 +161,22 @@ def _assign(overlap: Floats, people: int, objects: int) -> NDArray[np.int64]:
                     matches[row] = (columns.start or 0) + column
                     free[:, matches[row]] = -1
     return matches
+
+
+def _of_other_classes(
+    mined: Sequence[ReviewedRegion], objects: Sequence[TrueObject], matches: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the column of a free object of another class that each mined box fits, -1: none.
+
+    Args:
+        mined: mined boxes.
+        objects: what is really there.
+        matches: what people's and mined boxes have of their own class, see `_assign`.
+    """
+    ious = iou_matrix([region.xyxy for region in mined], [thing.xyxy for thing in objects])
+    ious[matches[len(matches) - len(mined) :] >= 0] = 0
+    ious[:, [column for column in matches if 0 <= column < len(objects)]] = 0
+    return match(ious, ACCEPT_IOU)
 
 
 def _overlap(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> Floats:

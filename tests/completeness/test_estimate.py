@@ -9,6 +9,7 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.selection import Selection
 from tests.completeness.scenes import Scene, scene
 
 NEW_BOX = (900.0, 900.0, 950.0, 950.0)
@@ -42,7 +43,7 @@ def assessed(found: Scene, opened: set[int] | None = None) -> Assessment:
         after_review(found, opened),
         outcomes={},
         audit=opened,
-        limit=0.34,
+        selection=Selection(ReviewCosts()),
     )
 
 

@@ -16,7 +16,8 @@ from sparsedet.completeness.estimate import Ratio
 from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_precision import BEFORE_REVIEWS
 from sparsedet.completeness.hiding import FEWEST_HIDDEN, MOST_HIDDEN, hide
-from sparsedet.completeness.proposals import hidden_from, limit_for
+from sparsedet.completeness.proposals import hidden_from
+from sparsedet.completeness.selection import limit_for
 from sparsedet.errors import SparseDetError
 from tests.completeness.scenes import candidates, scene
 

@@ -15,7 +15,7 @@ from sparsedet.completeness.expected_precision import (
     carried,
     fit_expected_precision,
 )
-from sparsedet.mining.candidates import RIGHT, WRONG_CLASS
+from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
 
 
@@ -25,6 +25,10 @@ def error_at(found: Scene, chances: NDArray[np.float64], target: float) -> float
     promised = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)
     count = int(np.flatnonzero(promised >= target)[-1]) + 1
     return float(found.right[order][:count].mean() - promised[count - 1])
+
+
+def judged_by(candidates: Candidates, right: NDArray[np.bool_]) -> Judged:
+    return Judged(candidates, right=right, on_object=right)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -43,12 +47,22 @@ def test_reviews_calibrate_within_three_points(seed: int) -> None:
     found = scene(images=400, wrong=8.0, seed=seed)
     unknown = found.candidates.unknown
     reviewed = unknown.image_ids <= 150
-    judged = Judged(unknown.select(reviewed), found.right[reviewed])
+    judged = judged_by(unknown.select(reviewed), found.right[reviewed])
     fitted = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
     rest = replace(found, right=found.right[~reviewed])
     chances = fitted.of(unknown.select(~reviewed))
     for target in (0.8, 0.9, 0.95):
         assert abs(error_at(rest, chances, target)) < 0.03
+
+
+def test_objects_of_another_class_say_what_the_score_of_an_object_is_worth() -> None:
+    found = scene(images=400)
+    unknown = found.candidates.unknown
+    never_right = np.zeros(len(unknown), dtype=bool)
+    judged = Judged(unknown, right=never_right, on_object=found.right)
+    fitted = fit_expected_precision(unknown, [1], hidden=0, judged=judged)
+    assert fitted.of(unknown).sum() < 0.05 * found.right.sum()
+    assert fitted.of_object(unknown).sum() == pytest.approx(found.right.sum(), rel=0.1)
 
 
 def test_the_share_that_is_seen_comes_from_hidden_annotations() -> None:
@@ -86,7 +100,7 @@ def test_without_anything_known_the_coefficients_are_those_of_other_data() -> No
 def test_what_reviews_said_of_a_model_holds_for_the_next_one() -> None:
     found = scene(images=300, seed=1)
     unknown = found.candidates.unknown
-    judged = Judged(unknown, found.right)
+    judged = judged_by(unknown, found.right)
     first = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
     few = found.candidates.select(found.candidates.image_ids <= 10)
     fitted = fit_expected_precision(few, [1], hidden=5, earlier=carried(first))
@@ -104,7 +118,7 @@ def test_the_best_bin_counts_the_objects() -> None:
 def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
     found = scene(images=20)
     unknown = found.candidates.unknown
-    judged = Judged(unknown.select(np.arange(10)), found.right[:10])
+    judged = judged_by(unknown.select(np.arange(10)), found.right[:10])
     problem = _Problem.of(
         found.candidates,
         [1],

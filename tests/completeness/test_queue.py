@@ -1,11 +1,15 @@
 """The queue: what is found per second decides, and nothing gives a blind sample away."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from sparsedet.annotations import Image
 from sparsedet.completeness.budget import Budget
 from sparsedet.completeness.costs import ReviewCosts, estimated_costs
-from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, draw_audit, plan_queue
+from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, ShownBox, draw_audit, plan_queue
+from sparsedet.completeness.selection import Selection
 from sparsedet.ledger import QueueEntry, ReviewWork
 
 COSTS = ReviewCosts()
@@ -14,7 +18,8 @@ REVIEW = [QueueEntry(0, expected=1000.0, seconds=2000.0)]
 
 
 def outlook(id: int, missing: float, *shown: float) -> Outlook:
-    return Outlook(Image(id, f"{id}.png", 10, 10), missing, shown)
+    boxes = tuple(ShownBox(right=chance, on_object=chance) for chance in shown)
+    return Outlook(Image(id, f"{id}.png", 10, 10), missing, boxes)
 
 
 def work(shown: int, corrected: int, drawn: int, seconds: float | None) -> ReviewWork:
@@ -111,10 +116,26 @@ def test_images_of_the_sample_lie_anywhere_in_the_queue_and_show_no_boxes() -> N
     assert max(places) > 0.9
 
 
-def test_the_break_even_is_where_a_box_saves_what_it_costs() -> None:
-    chance = COSTS.break_even
-    saved = chance * COSTS.drawing
-    assert saved == pytest.approx(COSTS.box + (1 - chance) * COSTS.correction)
+def test_boxes_are_shown_that_save_more_than_they_cost() -> None:
+    chances = np.array([0.3, 0.35, 0.1, 0.1])
+    on_object = np.array([0.3, 0.35, 0.4, 0.5])
+    # 7 s for each object, less 0.7 s and 2.5 s where the box is wrong or of the wrong class.
+    np.testing.assert_allclose(COSTS.saved(chances, on_object), [-0.35, 0.125, -0.15, 0.55])
+    shows = Selection(COSTS).shows(chances, on_object)
+    assert shows.tolist() == [False, True, False, True]
+
+
+def test_a_target_shows_as_many_boxes_as_can_be() -> None:
+    chances = np.array([0.5, 0.9, 0.8, 0.1])
+    shows = Selection(COSTS, target_precision=0.85).shows(chances, chances)
+    assert shows.tolist() == [False, True, True, False]
+    assert not Selection(COSTS, target_precision=0.95).shows(chances, chances).any()
+
+
+def test_a_box_of_the_wrong_class_spares_the_drawing() -> None:
+    sure = outlook(1, 1.0, 0.9)
+    doubtful = replace(sure, shown=(ShownBox(right=0.5, on_object=0.9),))
+    assert doubtful.seconds(COSTS) - sure.seconds(COSTS) == pytest.approx(0.4 * COSTS.correction)
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:

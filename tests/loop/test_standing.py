@@ -8,6 +8,8 @@ import numpy as np
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.selection import Selection
 from sparsedet.loop.standing import doubtful, with_ids_of
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_ignored, write_ignored
@@ -40,7 +42,14 @@ def test_images_and_classes_that_were_renumbered_keep_the_round_s_ids() -> None:
 def assessed() -> tuple[Assessment, Dataset]:
     found = scene(images=30)
     content = CandidateFile("run", found.candidates, found.hidden)
-    standing = assess(content, found.dataset, found.dataset, outcomes={}, audit=(), limit=0.3)
+    standing = assess(
+        content,
+        found.dataset,
+        found.dataset,
+        outcomes={},
+        audit=(),
+        selection=Selection(ReviewCosts()),
+    )
     return standing, found.dataset
 
 

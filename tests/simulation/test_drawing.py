@@ -63,7 +63,7 @@ def drawn(
         pytest.param([cat("m", NEAR_LEFT)], ["m"], [("dog", RIGHT)], id="a mined box shows it"),
         pytest.param([cat("m", HALF_LEFT)], ["m"], [("dog", RIGHT)], id="a corrected box shows it"),
         pytest.param(
-            [cat("m", RIGHT)], ["m"], [("cat", LEFT), ("dog", RIGHT)], id="another class"
+            [cat("m", RIGHT)], ["m"], [("cat", LEFT)], id="a box with a corrected class shows it"
         ),
         pytest.param(
             [cat("h", NEAR_LEFT, unsure=True)], [], [("cat", LEFT), ("dog", RIGHT)],

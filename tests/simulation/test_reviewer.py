@@ -98,6 +98,17 @@ def test_mistakes_are_as_frequent_as_asked_for(
     assert np.mean(found) == pytest.approx(share, abs=0.07)
 
 
+def test_a_class_is_corrected_unless_that_is_overlooked() -> None:
+    regions, scores = next(mined(NEARLY))
+    shown = [replace(regions[0], category="dog")]
+    review = Reviewer(TRUTH).review("a.jpg", shown, scores)
+    assert (review.edited, review.rejected, review.drawn, review.complete) == (1, 0, 0, True)
+    assert review.regions == (replace(regions[0], category="cat"),)
+    assert review.seconds == pytest.approx(2 + 0.7 + 2.5)
+    careless = Reviewer(TRUTH, behaviour=Behaviour(misses=1.0)).review("a.jpg", shown, scores)
+    assert (careless.accepted, careless.drawn, careless.regions) == (1, 0, tuple(shown))
+
+
 def test_a_shaking_hand_moves_corrected_edges_within_the_image() -> None:
     reviewer = Reviewer(TRUTH, behaviour=Behaviour(jitter=0.1))
     edges = np.array([reviewer.review("a.jpg", *shown).regions[0].xyxy for shown in mined(HALF)])

@@ -60,13 +60,26 @@ FAR: XYXY = (300, 300, 400, 400)
         pytest.param("cat", NEAR, NEAR, id="good enough stays as it is"),
         pytest.param("cat", HALF, TRUE, id="half right is moved onto the object"),
         pytest.param("cat", FAR, None, id="nothing there"),
-        pytest.param("dog", NEAR, None, id="another class"),
+        pytest.param("dog", HALF, None, id="half right and of another class"),
     ],
 )
 def test_what_becomes_of_a_mined_box(category: str, xyxy: XYXY, remains: XYXY | None) -> None:
     mined = ReviewedRegion("m", category, xyxy)
     left = review_regions([mined], {"m": 0.9}, [TrueObject("cat", TRUE)])
     assert left == ([] if remains is None else [ReviewedRegion("m", category, remains)])
+
+
+def test_a_box_of_another_class_gets_that_of_the_object() -> None:
+    mined = ReviewedRegion("m", "dog", NEAR)
+    left = review_regions([mined], {"m": 0.9}, [TrueObject("cat", TRUE)])
+    assert left == [ReviewedRegion("m", "cat", NEAR)]
+
+
+@pytest.mark.parametrize("of_a_person", [True, False])
+def test_a_box_of_another_class_is_deleted_where_the_object_has_a_box(of_a_person: bool) -> None:
+    right, other = ReviewedRegion("r", "cat", TRUE), ReviewedRegion("m", "dog", NEAR)
+    scores = {"m": 0.9} if of_a_person else {"m": 0.9, "r": 0.4}
+    assert review_regions([right, other], scores, [TrueObject("cat", TRUE)]) == [right]
 
 
 def test_human_boxes_stay_and_take_their_object() -> None:
@@ -97,7 +110,7 @@ def test_a_half_fit_does_not_take_the_object_of_a_good_one() -> None:
     [
         pytest.param("cat", NEAR, True, id="fits"),
         pytest.param("cat", HALF, None, id="half fits: not moved onto what may not be there"),
-        pytest.param("dog", NEAR, None, id="another class"),
+        pytest.param("dog", HALF, None, id="half right and of another class"),
     ],
 )
 def test_a_mined_box_on_a_neutral_object(category: str, xyxy: XYXY, unsure: bool | None) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from sparsedet.annotations import Box, Dataset, read_coco, write_coco
+from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.proposals import mine_proposals
+from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import RunError
 from sparsedet.mining.mine import mine_by
@@ -177,7 +179,14 @@ def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
 
 def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
     run, config, dataset, images = parts(finished)
-    found = mine_proposals(run, config, dataset, images, device="cpu", break_even=0.0)
+    found = mine_proposals(
+        run,
+        config,
+        dataset,
+        images,
+        device="cpu",
+        selection=Selection(ReviewCosts(), target_precision=0.0),
+    )
     assert found.mined
 
     def moved(boxes: Sequence[Box]) -> tuple[Box, ...]:
@@ -189,7 +198,14 @@ def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
         boxes=moved(dataset.boxes),
         verified_negatives=moved(dataset.verified_negatives),
     )
-    renumbered = mine_proposals(run, config, other, images, device="cpu", break_even=0.0)
+    renumbered = mine_proposals(
+        run,
+        config,
+        other,
+        images,
+        device="cpu",
+        selection=Selection(ReviewCosts(), target_precision=0.0),
+    )
     assert [box.category_id - 50 for box in renumbered.mined] == [
         box.category_id for box in found.mined
     ]

@@ -1,0 +1,50 @@
+"""Which candidates reviewers are shown.
+
+By default those that save more time than they cost. So most are right, but far from all. In studies
+with annotators, suggestions of high recall were quicker to work with, and found more, than precise
+ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.mining.calibrate import NEVER
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What decides whether a candidate is shown."""
+
+    costs: ReviewCosts
+    target_precision: float | None = None
+    """Show as many as can be for this expected precision of them all; None: those that save
+    time."""
+
+    def shows(self, chances: Floats, object_chances: Floats) -> NDArray[np.bool_]:
+        """Return which candidates are shown, shape (N,).
+
+        Args:
+            chances: expected precision of each, shape (N,).
+            object_chances: the chance that each shows an object of any class, shape (N,).
+        """
+        if self.target_precision is not None:
+            return np.asarray(chances >= limit_for(chances, self.target_precision))
+        return np.asarray(self.costs.saved(chances, object_chances) >= 0)
+
+
+def limit_for(chances: Floats, target: float) -> float:
+    """Return the least expected precision with which boxes together reach a target; above 1: none.
+
+    Args:
+        chances: expected precision of each, shape (N,).
+        target: wanted expected precision of all that reach the limit, 0 to 1.
+    """
+    ordered = np.sort(chances)[::-1]
+    means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+    reached = np.flatnonzero(means >= target)
+    return float(ordered[reached[-1]]) if len(reached) else NEVER

@@ -1,58 +1,22 @@
 """The arms without rounds: by hand, and with the boxes of one detector."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from sparsedet.annotations import Box, Dataset
 from sparsedet.config.training_config import load_config, read_config
 from sparsedet.mining.detect import Detections, detect_all
 from sparsedet.mining.mine import unexplained
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.run_folder import RunFolder, class_ids
-from sparsedet.simulation import Reviewer
-from sparsedet.simulation.truth import TrueObject, true_objects
 from sparsedet.training.engine.train import run_training, start_run
 
 from .curves import Curve, regions_of, shown_objects
+from .setting import Setting
 
 SCORE = 0.5
 """From which on a backend's boxes are usually shown."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all arms start from."""
-
-    name: str
-    full: Dataset
-    sparse: Dataset
-    images: Path
-    neutral: Sequence[Box]
-    drop: float
-    seed: int
-    iterations: int
-    work: Path
-    """The folder of trainings."""
-    reviewer: Reviewer
-
-    def curve(self, arm: str) -> Curve:
-        """Return the beginning of an arm's curve."""
-        objects = self.objects
-        start = sum(
-            shown_objects(regions_of(self.sparse, image.id), objects[image.file_name])
-            for image in self.sparse.images
-        )
-        count = sum(len(own) for own in objects.values())
-        return Curve(arm, self.name, self.drop, self.seed, count, start)
-
-    @property
-    def objects(self) -> Mapping[str, Sequence[TrueObject]]:
-        """What is really there, by file name."""
-        return true_objects(self.full)
 
 
 Shown = Mapping[int, Sequence[tuple[ReviewedRegion, float]]]

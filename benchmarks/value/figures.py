@@ -16,7 +16,7 @@ from sparsedet.completeness.selection import limit_for
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.mining.candidates import Candidates
 
-from .arms import Setting
+from .setting import Setting
 
 TARGETS = (0.8, 0.9, 0.95)
 _BINS = 10
@@ -49,10 +49,8 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
         "round": folder.number,
         "reviewed": content.earlier is not None,
         "missing": sum(map(len, missing.values())),
-        "promises": {
-            f"{target:g}": _promise(chances[counts], right[counts] == 1, target)
-            for target in TARGETS
-        },
+        "promises": _promises(chances[counts], right[counts] == 1),
+        "promises_neutral_wrong": _promises(chances, right == 1),
         "calibration": _bins(chances[counts], right[counts] == 1),
         "calibration_of_scores": _bins(unknown.scores[counts], right[counts] == 1),
         "ranking": _ranking(chances, right, sum(map(len, missing.values()))),
@@ -61,6 +59,11 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
     }
     write_json(path, result, indent=1)
     return result
+
+
+def _promises(chances: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return what comes of each of the `TARGETS`."""
+    return {f"{target:g}": _promise(chances, right, target) for target in TARGETS}
 
 
 def _promise(chances: NDArray[Any], right: NDArray[np.bool_], target: float) -> dict[str, float]:

@@ -17,8 +17,8 @@ from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.training.engine.train import run_training, start_run
 
-from .arms import Setting
 from .curves import Curve, regions_of, shown_objects
+from .setting import Setting
 
 ROUNDS = 2
 QUANTILE = 0.1

@@ -1,7 +1,7 @@
 """Our loop, in files: rounds with a budget of images, reviewed by the scripted reviewer."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,21 @@ from sparsedet.loop.settings import (
 from sparsedet.loop.workspace import Workspace
 from sparsedet.seeds import stable_rank
 
-from .arms import Setting
 from .curves import Curve, shown_objects
 from .figures import write_figures
+from .setting import Setting
 
 BUDGETS = (0.2, 0.25, 0.25, 0.3)
 """Share of the images in the queue of each round: the first model has seen least."""
 
 
-def loop(setting: Setting, arm: str, figures: Path, say: Callable[[str], None]) -> Curve:
+def loop(
+    setting: Setting,
+    arm: str,
+    figures: Path,
+    say: Callable[[str], None],
+    budgets: Sequence[float] = BUDGETS,
+) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 
     Args:
@@ -35,6 +41,7 @@ def loop(setting: Setting, arm: str, figures: Path, say: Callable[[str], None]) 
         arm: `ours`, or `random` for the same images in random order.
         figures: the folder for what rounds promised.
         say: receives the loop's messages.
+        budgets: share of the images in the queue of each round.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -55,7 +62,7 @@ def loop(setting: Setting, arm: str, figures: Path, say: Callable[[str], None]) 
     curve = setting.curve(arm)
     with workspace.lock():
         rounds = Rounds(workspace, tool, say=say)
-        for number, share in enumerate(BUDGETS, start=1):
+        for number, share in enumerate(budgets, start=1):
             folder = workspace.round(number)
             budget = Budget(images=math.ceil(share * len(setting.sparse.images)))
             if not folder.push.exists():

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -83,11 +83,7 @@ def _promises(folder: Path) -> str:
         f"|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|",
     ]
     for (data, reviewed), rounds in sorted(groups.items()):
-        cells = []
-        for target in TARGETS:
-            kept = [one["promises"][f"{target:g}"] for one in rounds]
-            boxes, right = (sum(k[name] for k in kept) for name in ("boxes", "right"))
-            cells.append(f"{right / boxes:.3f} ({boxes:,})" if boxes else "- (0)")
+        cells = _kept([one["promises"] for one in rounds])
         estimates = [(one["share"], one["estimate"]) for one in rounds]
         held = sum(e["low"] - 1e-9 <= share <= e["high"] + 1e-9 for share, e in estimates)
         width = mean(100 * (e["high"] - e["low"]) for _, e in estimates)
@@ -96,7 +92,23 @@ def _promises(folder: Path) -> str:
             f"| {data} | {'yes' if reviewed else 'no'} | {len(rounds)} | {' | '.join(cells)} | "
             f"{errors[0]:.3f} | {errors[1]:.3f} | {held} of {len(rounds)} | {width:.1f} |"
         )
+        strict = _kept([one["promises_neutral_wrong"] for one in rounds])
+        if strict != cells:
+            lines.append(
+                f"| {data}, neutral boxes count as wrong | | | {' | '.join(strict)} | | | | |"
+            )
     return "\n".join([*lines, ""])
+
+
+def _kept(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return the actual precision of what each target promised, over all rounds."""
+    cells = []
+    for target in TARGETS:
+        boxes, right = (
+            sum(one[f"{target:g}"][name] for one in rounds) for name in ("boxes", "right")
+        )
+        cells.append(f"{right / boxes:.3f} ({boxes:,})" if boxes else "- (0)")
+    return cells
 
 
 def _error(rounds: Sequence[dict[str, Any]], name: str) -> float:

@@ -1,0 +1,91 @@
+"""What a run of the benchmarks on reviewers' time starts from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.simulation import Behaviour, Reviewer, read_neutral
+from sparsedet.simulation.scenes import make_scenes
+from sparsedet.simulation.truth import TrueObject, true_objects
+from sparsedet.sparsify import load_recipe, remove_boxes
+
+from .curves import Curve, regions_of, shown_objects
+
+_DIGITS = "digits"
+_SCENES = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A data set that lacks boxes, and a reviewer who knows them."""
+
+    name: str
+    full: Dataset
+    sparse: Dataset
+    images: Path
+    neutral: Sequence[Box]
+    drop: float
+    seed: int
+    iterations: int
+    work: Path
+    """The folder of trainings."""
+    reviewer: Reviewer
+
+    def curve(self, arm: str) -> Curve:
+        """Return the beginning of an arm's curve."""
+        objects = self.objects
+        start = sum(
+            shown_objects(regions_of(self.sparse, image.id), objects[image.file_name])
+            for image in self.sparse.images
+        )
+        count = sum(len(own) for own in objects.values())
+        return Curve(arm, self.name, self.drop, self.seed, count, start)
+
+    @property
+    def objects(self) -> Mapping[str, Sequence[TrueObject]]:
+        """What is really there, by file name."""
+        return true_objects(self.full)
+
+
+def make_setting(
+    data: str, work: Path, *, drop: float, seed: int, iterations: int, recipe: str = "random"
+) -> Setting:
+    """Return a data set without a share of its boxes.
+
+    Args:
+        data: a folder with `train.json` and `images/`, or `digits` for generated scenes.
+        work: the folder of all trainings.
+        drop: the share of boxes to remove.
+        seed: of what is removed, of trainings and of the reviewer.
+        iterations: of each training.
+        recipe: name of the recipe that removes boxes; where it is not `random` it is part of the
+            setting's name.
+    """
+    if data == _DIGITS:
+        images = work / f"{_DIGITS}-scenes"
+        full, name, neutral = make_scenes(_SCENES, images, seed=1), _DIGITS, ()
+    else:
+        folder = Path(data)
+        full, name, images = (
+            read_coco(folder / "train.json"),
+            folder.resolve().name,
+            folder / "images",
+        )
+        unlabelled = folder / "unlabelled_train.json"
+        neutral = read_neutral(unlabelled, full) if unlabelled.exists() else ()
+    if recipe != "random":
+        name = f"{name}-{recipe}"
+    sparse, _ = remove_boxes(full, load_recipe(recipe).with_drop(drop), seed)
+    return Setting(
+        name=name,
+        full=full,
+        sparse=sparse,
+        images=images.resolve(),
+        neutral=neutral,
+        drop=drop,
+        seed=seed,
+        iterations=iterations,
+        work=(work / f"{name}-{drop:g}-s{seed}").resolve(),
+        reviewer=Reviewer(full, neutral, Behaviour(), seed),
+    )

@@ -1,0 +1,96 @@
+"""The value benchmark: time by hand, curves, and the tables that are made of them."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.intervals import table
+from benchmarks.value.arms import by_hand, review
+from benchmarks.value.curves import Curve
+from benchmarks.value.report import write_results
+from benchmarks.value.setting import Setting, make_setting
+from sparsedet.atomic_io import write_json
+from sparsedet.reviews import ReviewedRegion
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    work = tmp_path_factory.mktemp("value")
+    return make_setting("digits", work, drop=0.7, seed=1, iterations=1)
+
+
+def test_by_hand_every_missing_object_is_drawn(digits: Setting) -> None:
+    curve = by_hand(digits)
+    missing = len(digits.full.boxes) - len(digits.sparse.boxes)
+    assert curve.found[-1] == curve.objects == len(digits.full.boxes)
+    assert curve.objects - curve.start == missing
+    assert curve.seconds[-1] == pytest.approx(2 * len(digits.full.images) + 7 * missing)
+
+
+def test_right_boxes_are_quicker_than_drawing(digits: Setting) -> None:
+    names = {category.id: category.name for category in digits.full.categories}
+    drawn = {(box.image_id, box.xyxy) for box in digits.sparse.boxes}
+    missing = [b for b in digits.full.boxes if (b.image_id, b.xyxy) not in drawn]
+    shown = {
+        image.id: [
+            (ReviewedRegion(f"m{box.id}", names[box.category_id], box.xyxy), 0.9)
+            for box in missing
+            if box.image_id == image.id
+        ]
+        for image in digits.sparse.images
+    }
+    curve = review(digits, "plain", [image.id for image in digits.sparse.images], shown)
+    assert curve.found[-1] == curve.objects
+    assert curve.seconds[-1] == pytest.approx(
+        2 * len(digits.full.images) + 0.7 * len(missing), abs=0.1
+    )
+
+
+def test_the_time_to_a_share_is_that_of_the_image_that_reached_it() -> None:
+    curve = Curve("ours", "cats", 0.5, 1, objects=10, start=5)
+    for found in (2, 0, 2):
+        curve.add(3.0, found)
+    assert [curve.seconds_to(share) for share in (0.7, 0.8, 0.9, 0.95)] == [3.0, 9.0, 9.0, None]
+
+
+def test_the_table_compares_with_the_hand(tmp_path: Path) -> None:
+    curves = []
+    for arm, seconds in (("hand", 10.0), ("ours", 2.5)):
+        curves.append(Curve(arm, "cats", 0.5, 1, objects=10, start=5))
+        curves[-1].add(seconds, 5)
+    text = write_results(curves, tmp_path)
+    assert "| cats | 50% | ours | 1 | 25.0 % | 25.0 % | 25.0 % | 25.0 % |" in text
+    assert (tmp_path / "value.png").stat().st_size > 1000
+
+
+def test_promises_are_summed_over_rounds(tmp_path: Path) -> None:
+    for number, right in ((1, 70), (2, 90)):
+        promises = {target: {"boxes": 100, "right": right} for target in ("0.8", "0.9", "0.95")}
+        write_json(
+            tmp_path / "figures" / f"cats-0.5-s1-ours-r{number}.json",
+            {
+                "reviewed": True,
+                "promises": promises,
+                "promises_neutral_wrong": promises,
+                "calibration": [[100, 80.0, right]],
+                "calibration_of_scores": [[100, 50.0, right]],
+                "share": 0.8,
+                "estimate": {"low": 0.7, "high": 0.79 if number == 1 else 0.9},
+            },
+        )
+    text = write_results([Curve("hand", "cats", 0.5, 1, 10, 5, [1.0], [10])], tmp_path)
+    row = "| cats | yes | 2 | 0.800 (200) | 0.800 (200) | 0.800 (200) | 0.000 | 0.300 |"
+    assert f"{row} 1 of 2 | 14.5 |" in text
+
+
+def test_intervals_that_hold_the_truth_are_counted() -> None:
+    text = table(
+        {
+            "name": f"{name}-0.5-s1-ours-r1",
+            "share": truth,
+            "estimate": {"share": 0.8, "low": 0.75, "high": 0.85},
+        }
+        for name, truth in (("cats", 0.8), ("cats", 0.86), ("dogs", 0.76))
+    )
+    assert "- all: 2 of 3 hold the truth, mean width 10.0 points" in text
+    assert "- cats: 1 of 2 hold the truth" in text

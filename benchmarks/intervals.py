@@ -10,96 +10,11 @@ Each round leaves a file in `benchmarks/results/intervals/`; those that are ther
 again. The table is made of all.
 """
 
-import argparse
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import Path
-from statistics import mean
-from typing import Any
-
-from sparsedet.atomic_io import read_json, write_text
-
-DROPS = (0.3, 0.5, 0.7)
-RECIPES = ("random", "skip-small", "skip-crowded")
-BUDGET = 0.2
-_RESULTS = Path(__file__).parent / "results" / "intervals"
-
-
-def main() -> None:
-    """Make the rounds that are missing, then the table."""
-    from value.loop_arm import loop
-    from value.setting import make_setting
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", nargs="+", required=True, help="folders, or digits")
-    parser.add_argument("--iterations", type=int, default=150, help="of each training")
-    parser.add_argument("--work", type=Path, default=Path("artifacts/intervals"))
-    parser.add_argument("--results", type=Path, default=_RESULTS)
-    options = parser.parse_args()
-    for recipe, drop, seed in _grid():
-        for data in options.data:
-            setting = make_setting(
-                data,
-                options.work,
-                drop=drop,
-                seed=seed,
-                iterations=options.iterations,
-                recipe=recipe,
-            )
-            figures = options.results / "rounds"
-            if not list(figures.glob(f"{setting.name}-{drop:g}-s{seed}-*.json")):
-                print(f"{setting.name}, {drop:.0%} removed, seed {seed}", flush=True)
-                loop(setting, "ours", figures, lambda line: None, budgets=(BUDGET,))
-    files = sorted((options.results / "rounds").glob("*.json"))
-    text = table([{**read_json(file), "name": file.stem} for file in files])
-    write_text(options.results / "intervals.md", text)
-    print(text)
-
-
-def _grid() -> list[tuple[str, float, int]]:
-    """Return recipe, share of removed boxes and seed of each round on a data set."""
-    grid = [(recipe, drop, 1) for drop in DROPS for recipe in RECIPES]
-    return [*grid, ("random", DROPS[1], 2)]
-
-
-def table(rounds: Iterable[dict[str, Any]]) -> str:
-    """Return all rounds, and how many intervals hold the truth, as Markdown.
-
-    Args:
-        rounds: what `value.figures` writes, each with its `name`.
-    """
-    lines = [
-        "# Does the interval hold the truth?",
-        "",
-        "Made by `benchmarks/intervals.py`: 90 % intervals of the share of objects that have a "
-        "box, after one round.",
-        "",
-        "| round | truth | estimate | interval | holds it |",
-        "|---|---|---|---|---|",
-    ]
-    groups: dict[str, list[tuple[bool, float]]] = defaultdict(list)
-    for one in rounds:
-        estimate, truth = one["estimate"], one["share"]
-        holds = estimate["low"] <= truth <= estimate["high"]
-        width = 100 * (estimate["high"] - estimate["low"])
-        for group in ("all", one["name"].partition("-")[0]):
-            groups[group].append((holds, width))
-        lines.append(
-            f"| {one['name']} | {truth:.1%} | {estimate['share']:.1%} | "
-            f"{100 * estimate['low']:.0f} to {100 * estimate['high']:.0f} | "
-            f"{'yes' if holds else 'no'} |"
-        )
-    lines.append("")
-    for group, found in sorted(groups.items()):
-        lines.append(
-            f"- {group}: {sum(holds for holds, _ in found)} of {len(found)} hold the truth, mean "
-            f"width {mean(width for _, width in found):.1f} points"
-        )
-    return "\n".join(lines) + "\n"
-
 
 if __name__ == "__main__":
     # Deprecations inside torch and detectron2 say nothing about the figures.
     warnings.filterwarnings("ignore", module=r"torch|detectron2")
-    main()
+    from value.intervals import main
+
+    main(__doc__)

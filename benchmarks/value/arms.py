@@ -76,7 +76,9 @@ def plain(setting: Setting, detections: Sequence[Detections]) -> Curve:
 def cleanlab(setting: Setting, detections: Sequence[Detections]) -> Curve:
     """Show the same boxes; images where cleanlab finds boxes overlooked come first."""
     try:
-        from cleanlab.object_detection.rank import compute_overlooked_box_scores
+        from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, unused-ignore]
+            compute_overlooked_box_scores,
+        )
     except ModuleNotFoundError:
         raise SystemExit("the arm cleanlab needs cleanlab: pip install cleanlab") from None
     index = {category.id: number for number, category in enumerate(setting.sparse.categories)}

@@ -117,9 +117,8 @@ def _error(rounds: Sequence[dict[str, Any]], name: str) -> float:
         [sum(values) for values in zip(*(one[name][row] for one in rounds), strict=True)]
         for row in range(len(rounds[0][name]))
     ]
-    return sum(abs(promised - right) for _, promised, right in bins) / max(
-        sum(count for count, _, _ in bins), 1
-    )
+    off = sum(abs(promised - right) for _, promised, right in bins)
+    return float(off / max(sum(count for count, _, _ in bins), 1))
 
 
 def _share(seconds: float | None, by_hand: float | None) -> float:

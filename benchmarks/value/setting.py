@@ -62,9 +62,10 @@ def make_setting(
         recipe: name of the recipe that removes boxes; where it is not `random` it is part of the
             setting's name.
     """
+    neutral: tuple[Box, ...] = ()
     if data == _DIGITS:
         images = work / f"{_DIGITS}-scenes"
-        full, name, neutral = make_scenes(_SCENES, images, seed=1), _DIGITS, ()
+        full, name = make_scenes(_SCENES, images, seed=1), _DIGITS
     else:
         folder = Path(data)
         full, name, images = (
@@ -73,7 +74,8 @@ def make_setting(
             folder / "images",
         )
         unlabelled = folder / "unlabelled_train.json"
-        neutral = read_neutral(unlabelled, full) if unlabelled.exists() else ()
+        if unlabelled.exists():
+            neutral = read_neutral(unlabelled, full)
     if recipe != "random":
         name = f"{name}-{recipe}"
     sparse, _ = remove_boxes(full, load_recipe(recipe).with_drop(drop), seed)

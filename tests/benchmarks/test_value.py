@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.intervals import table
 from benchmarks.value.arms import by_hand, review
 from benchmarks.value.curves import Curve
+from benchmarks.value.intervals import table
 from benchmarks.value.report import write_results
 from benchmarks.value.setting import Setting, make_setting
 from sparsedet.atomic_io import write_json

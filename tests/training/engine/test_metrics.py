@@ -20,6 +20,7 @@ def test_what_was_written_beyond_the_checkpoint_is_gone(tmp_path: Path) -> None:
         for iteration in iterations:
             log.write(iteration, {"loss": start + iteration / 1000, "validation": "AP"})
         log.close()
+        time.sleep(1)  # the files are read in the order of the seconds in their names
     expected = {20: 0.02, 40: 0.04, 60: 40.06, 80: 40.08}
     assert {line["iteration"]: line["loss"] for line in read_metrics(path)} == expected
     events = EventAccumulator(str(board / "plain"))

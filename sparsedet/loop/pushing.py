@@ -5,7 +5,7 @@ on one object a newer model's box replaces the older one's.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,7 +153,7 @@ class Pusher:
             wanted.boxes,
             dataset,
             frozenset(report.skipped),
-            self._digests(dataset, wanted.boxes),
+            self._digests(dataset, [box.image_id for box in wanted.boxes], queue),
             queue=queue,
         )
         self.ledger.withdraw(wanted.withdrawn)
@@ -209,10 +209,12 @@ class Pusher:
 
         return replace(dataset, images=tuple(present(image) for image in dataset.images))
 
-    def _digests(self, dataset: Dataset, boxes: Sequence[MinedBox]) -> dict[str, str]:
-        """Return what names the content of each image that is pushed."""
+    def _digests(
+        self, dataset: Dataset, with_boxes: Iterable[int], queue: Iterable[QueueEntry]
+    ) -> dict[str, str]:
+        """Return what names the content of each image that is pushed, with boxes or without."""
         known = self.ledger.digests()
-        ids = {box.image_id for box in boxes}
+        ids = {*with_boxes, *(entry.image_id for entry in queue)}
         return {
             image.tool_id: file_digest(self.images / image.file_name)
             for image in (dataset.image_by_id[id] for id in ids)

@@ -20,7 +20,7 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.geometry import to_percent
-from sparsedet.ledger import Ledger, LedgerBox
+from sparsedet.ledger import Ledger, LedgerBox, QueueEntry
 from sparsedet.loop.feedback import Feedback
 from sparsedet.loop.merging import MergedImage, Merging
 from sparsedet.loop.pulling import pull_with_reviews
@@ -157,7 +157,12 @@ class SmallProject:
         return read_coco(self.workspace.annotations)
 
     def push(
-        self, version: str, mined: Sequence[MinedBox] | None = None, *, round: int | None = None
+        self,
+        version: str,
+        mined: Sequence[MinedBox] | None = None,
+        *,
+        round: int | None = None,
+        queue: Sequence[QueueEntry] = (),
     ) -> PushReport:
         """Push as a round or `sparsedet push` does."""
         boxes = self.mined(version) if mined is None else mined
@@ -172,7 +177,9 @@ class SmallProject:
                 self.said.append,
             )
             wanted = up_for_review(ledger, self.dataset, boxes, version)
-            report, _ = pusher.push(self.dataset, wanted, model_version=version, round=round)
+            report, _ = pusher.push(
+                self.dataset, wanted, model_version=version, round=round, queue=queue
+            )
         return report
 
     def push_round(self, number: int, version: str) -> None:

@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from sparsedet.annotations import Dataset, Image
-from sparsedet.ledger import Ledger
+from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.reimports import follow_reimports
 from tests.loop.small_project import SIZE, SmallProject, picture
 
@@ -32,17 +32,21 @@ def pulled_as(project: SmallProject, pictures: dict[str, int], *, scale: float =
     return replace(project.dataset, images=tuple(images), boxes=())
 
 
+def follow(project: SmallProject, ledger: Ledger, pulled: Dataset) -> None:
+    follow_reimports(
+        ledger,
+        project.connections,
+        project.source,
+        pulled,
+        project.workspace.images,
+        project.said.append,
+    )
+
+
 def ids_after(project: SmallProject, pulled: Dataset) -> dict[str, str]:
     """Mined box -> id of its image, for the boxes that were right."""
     with closing(Ledger(project.workspace.ledger)) as ledger:
-        follow_reimports(
-            ledger,
-            project.connections,
-            project.source,
-            pulled,
-            project.workspace.images,
-            project.said.append,
-        )
+        follow(project, ledger, pulled)
         return {
             box.region_id.removeprefix("v1-right-"): box.image_tool_id
             for box in ledger.boxes()
@@ -66,3 +70,13 @@ def test_the_same_picture_in_another_size_keeps_its_id(project: SmallProject) ->
     pulled = pulled_as(project, {"a.png": 1, "b.png": 2, "c.png": 3}, scale=2)
     assert pulled.images[0].width == 2 * SIZE[0]
     assert ids_after(project, pulled) == {name: name for name in ("a.png", "b.png", "c.png")}
+
+
+def test_images_that_were_queued_without_boxes_are_known_too(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1", [], queue=[QueueEntry(image.id) for image in project.dataset.images])
+    pulled = pulled_as(project, {"a.png": 2, "b.png": 3, "c.png": 1})
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        follow(project, ledger, pulled)
+        queued = [image.image_tool_id for image in ledger.queued()]
+    assert queued == ["c.png", "a.png", "b.png"]

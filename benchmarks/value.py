@@ -15,7 +15,7 @@ The arms (see `value/arms.py` and `value/loop_arm.py`):
 - `cleanlab`: the same boxes, images in the order of cleanlab's overlooked-box score
 - `former`: two rounds of the loop as it was before it estimated what is missing: people only judge
   boxes, the surest image first; then by hand in file order
-- `ours`: rounds of the loop, in files, each with a third of the images as its budget
+- `ours`: rounds of the loop, in files, with budgets of images; the last one up to 99 %
 - `random`: the same with images in random order
 
 Each arm leaves its curve in `benchmarks/results/value/curves/`; those that are there are not made

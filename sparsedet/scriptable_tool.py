@@ -27,6 +27,11 @@ class OpenReview(Protocol):
         """Region id -> score, of the mined boxes; people's own boxes are not in it."""
         ...
 
+    @property
+    def judge_only(self) -> bool:
+        """Whether the reviewer is asked to judge the mined boxes, and may leave it at that."""
+        ...
+
     def submit(
         self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
     ) -> None:

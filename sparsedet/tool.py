@@ -215,6 +215,7 @@ class PushMode(Protocol):
         *,
         model_version: str,
         queue: Sequence[int] = (),
+        judge_only: frozenset[int] = frozenset(),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -235,6 +236,8 @@ class PushMode(Protocol):
                 without mined boxes is shown with its annotations only. Images with mined boxes that
                 it does not name come after it, surest first. Drafts have neither an order nor
                 images without mined boxes.
+            judge_only: ids of those of them on which reviewers need only judge the mined boxes:
+                drawing what is missing can wait. They are shown that.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
             dry_run: only work out the report.
         """

@@ -15,6 +15,7 @@ from .setting import make_setting
 DROPS = (0.3, 0.5, 0.7)
 RECIPES = ("random", "skip-small", "skip-crowded")
 BUDGET = 0.2
+GOAL = 0.95
 _RESULTS = Path(__file__).parents[1] / "results" / "intervals"
 
 
@@ -39,7 +40,7 @@ def main(description: str) -> None:
             figures = options.results / "rounds"
             if not list(figures.glob(f"{setting.name}-{drop:g}-s{seed}-*.json")):
                 print(f"{setting.name}, {drop:.0%} removed, seed {seed}", flush=True)
-                loop(setting, "ours", figures, lambda line: None, budgets=(BUDGET,))
+                loop(setting, "ours", figures, lambda line: None, plan=((BUDGET, GOAL),))
     files = sorted((options.results / "rounds").glob("*.json"))
     text = table([{**read_json(file), "name": file.stem} for file in files])
     write_text(options.results / "intervals.md", text)

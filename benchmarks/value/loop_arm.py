@@ -23,8 +23,10 @@ from .curves import Curve, shown_objects
 from .figures import write_figures
 from .setting import Setting
 
-BUDGETS = (0.2, 0.25, 0.25, 0.3)
-"""Share of the images in the queue of each round: the first model has seen least."""
+Plan = Sequence[tuple[float, float]]
+"""Of each round: share of the images in its queue, and `rounds.stop_at`."""
+ROUNDS: Plan = ((0.2, 0.95), (0.25, 0.95), (0.55, 0.95), (1.0, 0.99))
+"""The first model has seen least. The last round is for the curve beyond the default goal."""
 
 
 def loop(
@@ -32,7 +34,7 @@ def loop(
     arm: str,
     figures: Path,
     say: Callable[[str], None],
-    budgets: Sequence[float] = BUDGETS,
+    plan: Plan = ROUNDS,
 ) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 
@@ -41,7 +43,7 @@ def loop(
         arm: `ours`, or `random` for the same images in random order.
         figures: the folder for what rounds promised.
         say: receives the loop's messages.
-        budgets: share of the images in the queue of each round.
+        plan: the rounds.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -51,18 +53,16 @@ def loop(
         name = tool.set_up_project("value", setting.sparse, setting.images)
         write_json(project, {"name": name})
     workspace = Workspace(root / "workspace")
-    settings = Settings(
-        source=Source(tool="files", url=str(root), project=read_json(project)["name"]),
-        rounds=RoundSettings(stop_at=1.0),
-        training=TrainingSettings(
-            seed=setting.seed, device="cpu", keys={"SOLVER.MAX_ITER": setting.iterations}
-        ),
+    source = Source(tool="files", url=str(root), project=read_json(project)["name"])
+    training = TrainingSettings(
+        seed=setting.seed, device="cpu", keys={"SOLVER.MAX_ITER": setting.iterations}
     )
-    workspace.write_settings(settings)
     curve = setting.curve(arm)
     with workspace.lock():
-        rounds = Rounds(workspace, tool, say=say)
-        for number, share in enumerate(budgets, start=1):
+        for number, (share, goal) in enumerate(plan, start=1):
+            goals = RoundSettings(stop_at=goal)
+            workspace.write_settings(Settings(source=source, rounds=goals, training=training))
+            rounds = Rounds(workspace, tool, say=say)
             folder = workspace.round(number)
             budget = Budget(images=math.ceil(share * len(setting.sparse.images)))
             if not folder.push.exists():
@@ -94,7 +94,9 @@ def _review(
         waiting.sort(key=lambda shown: stable_rank(setting.seed, "order", shown.tool_id))
     for shown in waiting:
         name = names[shown.tool_id]
-        done = setting.reviewer.review(name, shown.regions, shown.scores)
+        done = setting.reviewer.review(
+            name, shown.regions, shown.scores, judge_only=shown.judge_only
+        )
         truth = objects[name]
         own = [region for region in shown.regions if region.region_id not in shown.scores]
         shown.submit(done.regions, seconds=done.seconds, complete=done.complete)

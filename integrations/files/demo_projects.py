@@ -17,7 +17,7 @@ from sparsedet.tool import Progress, no_progress
 
 from .formats.image_folders import link_images
 from .project import ANNOTATIONS
-from .review_files import MINED, REVIEWED, Offer, ReviewVersion
+from .review_files import JUDGE_ONLY, MINED, REVIEWED, Offer, ReviewVersion
 from .reviewed_images import UNSURE
 
 _MAX_NAME = 50
@@ -46,6 +46,11 @@ class OpenReview:
     def scores(self) -> Mapping[str, float]:
         """Region id -> score, of the mined boxes; people's own boxes are not in it."""
         return self.offer.scores
+
+    @property
+    def judge_only(self) -> bool:
+        """Whether drawing what is missing can wait."""
+        return bool(self.offer.image.extra.get(JUDGE_ONLY))
 
     def submit(
         self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False

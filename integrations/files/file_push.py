@@ -22,6 +22,7 @@ from .project import Project
 from .review_files import (
     CREATED_KEY,
     INSTRUCTIONS,
+    JUDGE_ONLY,
     MINED,
     REVIEWED,
     TO_REVIEW,
@@ -45,8 +46,9 @@ model found nothing that it is sure of.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
    Review them in the order of the file, in which most is found per minute.
-2. Delete the boxes that are wrong, correct those that are off, draw what is missing.
-   Once every object of an image has a box, mark the image as complete: "exhaustive": true.
+2. Delete the boxes that are wrong, correct those that are off, draw what is missing. On images
+   with "judge_only": true drawing can wait: a later model may find what is missing.
+   Where every object of an image has a box, mark the image as complete: "exhaustive": true.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
    Several people save reviewed-NAME.json each.
@@ -71,6 +73,7 @@ def push_mined(
     *,
     model_version: str,
     queue: Sequence[int],
+    judge_only: frozenset[int],
     withdrawn: frozenset[str],
     dry_run: bool,
     progress: Progress,
@@ -90,6 +93,7 @@ def push_mined(
         model_version: names the folder.
         queue: ids of images of `dataset`, in the order in which people should see them; those
             without mined boxes are shown with their annotations.
+        judge_only: ids of those on which drawing can wait.
         withdrawn: mined boxes that are no longer to be up.
         dry_run: only work out the report.
         progress: called for each version.
@@ -114,7 +118,8 @@ def push_mined(
         remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
-        write_coco(_to_review(dataset, plan.new, own, model_version), folder / TO_REVIEW)
+        shown = _to_review(dataset, plan.new, judge_only, own, model_version)
+        write_coco(shown, folder / TO_REVIEW)
     named = frozenset(_image_id(dataset, id) for id in wanted)
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
     taken_down: list[Withdrawal] = []
@@ -247,6 +252,7 @@ def _check_new(dataset: Dataset, new: Mapping[int, Sequence[MinedBox]]) -> None:
 def _to_review(
     dataset: Dataset,
     new: Mapping[int, Sequence[MinedBox]],
+    judge_only: Collection[int],
     own: ReviewVersion | None,
     model_version: str,
 ) -> Dataset:
@@ -259,6 +265,8 @@ def _to_review(
     boxes: list[Box] = []
     for image_id, mined in new.items():
         image = replace(dataset.image_by_id[image_id], id=next(image_numbers))
+        if image_id in judge_only:
+            image = replace(image, extra={**image.extra, JUDGE_ONLY: True})
         images.append(image)
         shown = [_shown_annotation(box) for box in dataset.boxes_by_image[image_id]]
         shown += [_shown_mined(box) for box in mined]

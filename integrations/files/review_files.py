@@ -33,6 +33,8 @@ CREATED_KEY = "date_created"
 """COCO's key of `info`; orders the versions."""
 EARLIER_NAMES = "earlier_names"
 """Key of an image in `to_review.json`: file names that it had when people opened the file."""
+JUDGE_ONLY = "judge_only"
+"""Key of an image in `to_review.json`: drawing what is missing can wait."""
 ALONE = "withdrawn_alone"
 """Key of a box in `withdrawn.json` whose image stayed up: not every reviewer was shown it."""
 

@@ -15,6 +15,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
 
 from .geometry import GeometryError, to_percent
+from .judge_only import judge_only_result
 from .label_config import LabelConfig
 from .predictions import make_region
 
@@ -33,10 +34,13 @@ class ImagePredictions:
     """Regions of mined boxes by their region id: with score."""
     queued: bool = False
     """People are to open it even if no mined box is left to be shown on it."""
+    marks: tuple[Mapping[str, Any], ...] = ()
+    """Parts of a prediction that are no box."""
 
     def result(self, left_out: Collection[str] = ()) -> list[Mapping[str, Any]]:
         """Return the `result` of a prediction: human boxes and mined ones not in `left_out`."""
-        return [*self.human, *(r for id, r in self.mined.items() if id not in left_out)]
+        mined = (region for id, region in self.mined.items() if id not in left_out)
+        return [*self.human, *mined, *self.marks]
 
     @property
     def score(self) -> float:
@@ -66,6 +70,7 @@ def build_predictions(
     mined: Sequence[MinedBox],
     config: LabelConfig,
     queue: Sequence[int] = (),
+    judge_only: Collection[int] = (),
 ) -> list[ImagePredictions]:
     """Return what is up for review: the images of the queue, then others with boxes, surest first.
 
@@ -75,6 +80,7 @@ def build_predictions(
         config: the project's labelling config.
         queue: ids of images in the order in which people should see them, with mined boxes or
             without.
+        judge_only: ids of those on which drawing can wait.
 
     Raises:
         ToolError: naming the first box that the server would drop or show wrongly, or the first
@@ -101,7 +107,8 @@ def build_predictions(
         regions = by_image.get(image_id, {})
         new = {id: region for id, region in regions.items() if id not in known}
         if image_id in queued:
-            first.append(ImagePredictions(_task_of(image), human, new, queued=True))
+            marks = (judge_only_result(config.image),) if image_id in judge_only else ()
+            first.append(ImagePredictions(_task_of(image), human, new, queued=True, marks=marks))
         elif new:
             rest.append(ImagePredictions(_task_of(image), human, new))
     return first + sorted(rest, key=lambda image: (-image.score, image.source_task))

@@ -108,7 +108,7 @@ def replace_predictions(
 
 
 def same_result(first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether two `result` lists show the reviewer the same boxes with the same ids and scores."""
+    """Whether two `result` lists show the reviewer the same: boxes, ids, scores and choices."""
     return _essence(first) == _essence(second)
 
 
@@ -215,7 +215,7 @@ def _essence(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[object, ...
     for region in result:
         value = region.get("value", {})
         place = (_rounded(value.get(key)) for key in ("x", "y", "width", "height"))
-        labels = value.get("rectanglelabels")
+        labels = value.get("rectanglelabels") or value.get("choices")
         essence[str(region.get("id"))] = (labels, region.get("score"), *place)
     return essence
 

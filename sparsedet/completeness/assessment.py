@@ -25,8 +25,9 @@ from sparsedet.completeness.expected_precision import (
     fit_expected_precision,
     seen_share,
 )
-from sparsedet.completeness.queue import Outlook, ShownBox
+from sparsedet.completeness.queue import Outlook, ShownBox, plan_queue
 from sparsedet.completeness.selection import Selection
+from sparsedet.completeness.unmarked import NOWHERE, BoxesOnly, marking_rate, with_unmarked
 from sparsedet.mining.candidates import Candidates
 
 _CARRIED_EVIDENCE = 0.5
@@ -48,6 +49,8 @@ class Assessment:
     ratio: Ratio
     audited: int
     """Images of blind samples that were completed, in all rounds."""
+    marking: float
+    """See `marking_rate`."""
 
     @property
     def earlier(self) -> Coefficients | None:
@@ -65,15 +68,20 @@ class Assessment:
 
     def until(self, share: float, costs: ReviewCosts) -> tuple[int, float]:
         """Return how many images, and seconds of review, bring the set to a share of objects."""
-        wanted = share * (self.completeness.boxes + self.completeness.missing)
-        boxes, images, seconds = float(self.completeness.boxes), 0, 0.0
-        for outlook in sorted(self.outlooks, key=lambda outlook: -outlook.rate(costs)):
-            if boxes >= wanted:
+        wanted = self.wanted_for(share)
+        found, images, seconds = 0.0, 0, 0.0
+        for entry in plan_queue(self.outlooks, costs, wanted=wanted):
+            if found >= wanted:
                 break
-            boxes += outlook.missing
-            seconds += outlook.seconds(costs)
+            found += entry.expected
+            seconds += entry.seconds
             images += 1
         return images, seconds
+
+    def wanted_for(self, share: float) -> float:
+        """Return how many missing objects have to get a box to reach a share of the objects."""
+        boxes, missing = self.completeness.boxes, self.completeness.missing
+        return max(share * (boxes + missing) - boxes, 0.0)
 
 
 def assess(
@@ -83,6 +91,7 @@ def assess(
     *,
     outcomes: Mapping[int, bool | None],
     audit: Collection[int],
+    boxes_only: BoxesOnly = NOWHERE,
     selection: Selection,
 ) -> Assessment:
     """Return where a set stands after reviews of a model's candidates, or before any.
@@ -94,10 +103,11 @@ def assess(
         outcomes: index among the candidates on no hidden annotation -> what reviewers made of it;
             see `read_evidence`.
         audit: ids of the images of the blind sample.
+        boxes_only: the images on which people were not asked to draw.
         selection: what reviewers would be shown.
     """
     unknown = content.candidates.unknown
-    evidence = read_evidence(before, now, unknown, outcomes, audit)
+    evidence = read_evidence(before, now, unknown, outcomes, audit, boxes_only.asked)
     fitted = fit_expected_precision(
         content.candidates,
         [category.id for category in before.categories],
@@ -107,8 +117,15 @@ def assess(
     )
     fitted = replace(fitted, seen=_seen(content, evidence.found))
     expected = expected_missing(before, unknown, fitted)
+    expected = with_unmarked(expected, boxes_only.before, content.marking)
     ratio = updated_ratio(evidence.found, expected, content.ratio or PRIOR_RATIO)
-    left = remaining(expected, now, unknown, fitted, evidence)
+    left = remaining(expected, unknown, fitted, evidence)
+    complete = {image.id for image in now.images if image.exhaustive}
+    marking = content.marking
+    if boxes_only.judged:
+        marking = marking_rate(left.by_image, boxes_only.judged, boxes_only.judged & complete)
+        left = with_unmarked(left, boxes_only.judged, marking)
+    left = left.of({image.id for image in now.images} - complete)
     open_candidates = unknown.select(evidence.open)
     audited = content.audited + sum(found.audit for found in evidence.found)
     completeness = estimate(now, left, ratio, open_candidates, fitted, audited=audited)
@@ -119,6 +136,7 @@ def assess(
         fitted,
         ratio,
         audited,
+        marking,
     )
 
 

@@ -35,6 +35,8 @@ class CandidateFile:
     """What earlier rounds found where they completed images, to what was expected there."""
     audited: int = 0
     """Images of earlier rounds' blind samples."""
+    marking: float = 0.0
+    """The chance that reviewers mark an image on which nothing is missing, by earlier rounds."""
 
 
 def write_candidates(content: CandidateFile, path: Path) -> None:
@@ -53,6 +55,7 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             "run_id": content.run_id,
             "hidden": content.hidden,
             "audited": content.audited,
+            "marking": content.marking,
             "earlier": None
             if earlier is None
             else {field.name: getattr(earlier, field.name).tolist() for field in fields(earlier)},
@@ -87,6 +90,7 @@ def read_candidates(path: Path) -> CandidateFile:
             else Coefficients(**{name: np.array(values) for name, values in earlier.items()}),
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
+            marking=float(content.get("marking", 0.0)),  # older files lack it
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SparseDetError(

@@ -123,26 +123,20 @@ def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Rati
 
 def remaining(
     before: ExpectedMissing,
-    now: Dataset,
     candidates: Candidates,
     fitted: ExpectedPrecision,
     evidence: Evidence,
 ) -> ExpectedMissing:
-    """Return what is still expected after reviews, on images that are not complete.
+    """Return what is still expected after reviews, whether images were marked as complete or not.
 
     Args:
         before: what was expected when the candidates were found.
-        now: the images, with what reviewers said.
         candidates: those on no hidden annotation.
         fitted: calibrated with what reviewers said.
         evidence: what that is.
     """
     left = candidates.select(evidence.open)
-    seen = {
-        image.id: 0.0
-        for image in now.images
-        if not image.exhaustive and image.id in before.by_image
-    }
+    seen = dict.fromkeys(before.by_image, 0.0)
     for id, chance in zip(left.image_ids.tolist(), fitted.of_object(left).tolist(), strict=True):
         if id in seen:
             seen[id] += chance

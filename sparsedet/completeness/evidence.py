@@ -36,7 +36,8 @@ class Evidence:
     found: tuple[Found, ...]
     """Of every image that was completed since."""
     open: NDArray[np.bool_]
-    """Shape (N,): which candidates may still be missing."""
+    """Shape (N,): which candidates may still be missing. On an image that was marked as complete
+    when its boxes were judged: which might have been, before that."""
     drawn: Mapping[int, int]
     """Image id -> boxes that no candidate shows, on images that are not complete."""
 
@@ -47,11 +48,14 @@ def read_evidence(
     candidates: Candidates,
     outcomes: Mapping[int, bool | None],
     audit: Collection[int],
+    judge_only: Collection[int] = (),
 ) -> Evidence:
     """Compare candidates with what their images hold after reviews.
 
-    On an image that was completed since, every candidate is right or wrong. On others those are
-    that reviewers judged.
+    On an image that people were asked to complete, and did, every candidate is right or wrong. On
+    others those are that reviewers judged: an image that was complete once its boxes were judged
+    says nothing of the others, since it would not be complete if one of their candidates were
+    right.
 
     Args:
         before: what was known when the candidates were found.
@@ -60,6 +64,7 @@ def read_evidence(
         outcomes: index of a candidate that reviewers were shown -> whether they kept it and its
             class; None: they left it undecided.
         audit: ids of the images of the blind sample.
+        judge_only: ids of the images on which people were not asked to draw.
     """
     completed = {
         image.id
@@ -88,6 +93,9 @@ def read_evidence(
         shows[own], covered = _compare(candidates, own, boxes)
         located = int((shows[own] != _NOTHING).sum())
         if image_id in completed:
+            if image_id in judge_only:
+                is_open[own] &= ~covered
+                continue
             verdicts[own] = shows[own]
             found.append(Found(image_id, len(boxes), located, image_id in audit))
             is_open[own] = False

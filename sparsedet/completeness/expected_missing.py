@@ -5,7 +5,7 @@ the model can't see, shared out where objects are; and, on an image without any 
 images like it hold, since in most sets nearly every image shows something.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +34,13 @@ class ExpectedMissing:
     def by_image(self) -> Mapping[int, float]:
         """Image id -> number."""
         return {id: seen + self.unseen[id] for id, seen in self.seen.items()}
+
+    def of(self, images: Collection[int]) -> "ExpectedMissing":
+        """Return the numbers of some images only."""
+        ids = [id for id in self.seen if id in images]
+        return ExpectedMissing(
+            {id: self.seen[id] for id in ids}, {id: self.unseen[id] for id in ids}
+        )
 
     @property
     def total(self) -> float:

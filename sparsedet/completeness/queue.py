@@ -5,6 +5,7 @@ may hold more than one with a sure box. A few images of the queue are drawn at r
 without mined boxes, as the sample that `estimate` rests on; their places in it are random, too.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from sparsedet.seeds import stable_rank
 
 _AUDIT_STREAM = "audit"
 _PLACE_STREAM = "audit-place"
+_DRAWING_STREAM = "drawing"
 AUDIT_SHARE = 0.05
 """An audit may make a round's review take so much longer, as a share: on its images every object
 has to be drawn, which takes ten times as long as looking at a mined box."""
@@ -42,20 +44,36 @@ class Outlook:
     """Expected number of objects without a box."""
     shown: tuple[ShownBox, ...] = ()
 
-    def seconds(self, costs: ReviewCosts) -> float:
-        """Return the expected time of its review, in which every object gets a box."""
+    @property
+    def judged(self) -> float:
+        """Expected number of objects that get a box when its mined boxes are judged."""
+        return min(sum(box.on_object for box in self.shown), self.missing)
+
+    @property
+    def to_draw(self) -> float:
+        """Expected number of objects that are still missing then."""
+        return self.missing - self.judged
+
+    def entry(self, costs: ReviewCosts, *, judge_only: bool = False) -> QueueEntry:
+        """Return its place in a queue: what its review brings, and how long it takes."""
         count = len(self.shown)
         wrong = count - sum(box.right for box in self.shown)
-        drawn = max(self.missing - sum(box.on_object for box in self.shown), 0.0)
-        return costs.seconds(count, wrong, drawn)
+        return QueueEntry(
+            self.image.id,
+            judge_only=judge_only,
+            expected=self.judged if judge_only else self.missing,
+            boxes=count,
+            seconds=costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw),
+        )
 
-    def blind_seconds(self, costs: ReviewCosts) -> float:
-        """Return the expected time of its review without mined boxes."""
-        return costs.seconds(0, 0, self.missing)
-
-    def rate(self, costs: ReviewCosts) -> float:
-        """Return how many missing objects get a box per second of review."""
-        return self.missing / max(self.seconds(costs), 1e-9)
+    def blind_entry(self, costs: ReviewCosts) -> QueueEntry:
+        """Return the same for a review without mined boxes."""
+        return QueueEntry(
+            self.image.id,
+            audit=True,
+            expected=self.missing,
+            seconds=costs.seconds(0, 0, self.missing),
+        )
 
 
 def draw_audit(
@@ -93,7 +111,8 @@ def draw_audit(
         drawn.add(outlook.image.id)
         # What this image costs must not decide whether it is drawn itself. In the same time the
         # queue would have brought more.
-        spent += max(outlook.blind_seconds(costs) - outlook.missing / max(rate, 1e-9), 0.0)
+        entry = outlook.blind_entry(costs)
+        spent += max(entry.seconds - entry.expected / max(rate, 1e-9), 0.0)
     return frozenset(drawn)
 
 
@@ -103,43 +122,65 @@ def plan_queue(
     *,
     audit: frozenset[int] = frozenset(),
     budget: Budget | None = None,
+    wanted: float = math.inf,
     leave: float = 0.0,
     seed: int = 1,
 ) -> list[QueueEntry]:
     """Return the images to open, best first.
+
+    Drawing costs most, and a later model may find what this one misses. So on images with mined
+    boxes people draw only as far as judging boxes alone won't bring enough: on a random share of
+    them, so that what is found there speaks for all.
 
     Args:
         outlooks: of every image that is not complete.
         costs: of a review.
         audit: ids of the images to show without mined boxes.
         budget: ends the queue; None: no limit.
-        leave: the queue ends where so many missing objects are expected on the images after it.
-        seed: of the places of audit images.
+        wanted: number of missing objects that have to get a box; infinite: all.
+        leave: images without mined boxes are queued until so many missing objects are expected to
+            be left.
+        seed: of the images on which people draw, and of the places of audit images.
     """
-    ordered = sorted(
-        (outlook for outlook in outlooks if outlook.image.id not in audit),
-        key=lambda outlook: (-outlook.rate(costs), outlook.image.id),
-    )
-    left = sum(outlook.missing for outlook in ordered)
+    open_images = [outlook for outlook in outlooks if outlook.image.id not in audit]
+    share = _drawn_share(open_images, wanted)
+    queue = [
+        (outlook, outlook.entry(costs, judge_only=bool(outlook.shown) and not draws))
+        for outlook in open_images
+        for draws in (_chance(outlook, seed) < share,)
+    ]
+    queue.sort(key=lambda one: (-_rate(one[1]), one[1].image_id))
+    audited = [outlook for outlook in outlooks if outlook.image.id in audit]
+    left = sum(outlook.missing for outlook in open_images)
     entries: list[QueueEntry] = []
-    spent = sum(o.blind_seconds(costs) for o in outlooks if o.image.id in audit)
+    spent = sum(outlook.blind_entry(costs).seconds for outlook in audited)
     opened = len(audit)
-    for outlook in ordered:
-        seconds = outlook.seconds(costs)
+    for outlook, entry in queue:
         if left <= leave and not outlook.shown:
             continue
-        if budget is not None and not budget.allows(spent + seconds, opened + 1):
+        if budget is not None and not budget.allows(spent + entry.seconds, opened + 1):
             break
-        spent, opened, left = spent + seconds, opened + 1, left - outlook.missing
-        entries.append(
-            QueueEntry(
-                outlook.image.id,
-                expected=outlook.missing,
-                boxes=len(outlook.shown),
-                seconds=seconds,
-            )
-        )
-    return _with_audit(entries, [o for o in outlooks if o.image.id in audit], costs, seed)
+        spent, opened, left = spent + entry.seconds, opened + 1, left - entry.expected
+        entries.append(entry)
+    return _with_audit(entries, audited, costs, seed)
+
+
+def _drawn_share(outlooks: Sequence[Outlook], wanted: float) -> float:
+    """Return the share of the images with mined boxes on which people have to draw, 0 to 1."""
+    with_boxes = [outlook for outlook in outlooks if outlook.shown]
+    to_draw = sum(outlook.to_draw for outlook in with_boxes)
+    lacking = wanted - sum(outlook.judged for outlook in with_boxes)
+    return min(max(lacking / to_draw, 0.0), 1.0) if to_draw else 0.0
+
+
+def _chance(outlook: Outlook, seed: int) -> float:
+    """Return a number of an image from 0 to 1, the same in every round."""
+    return stable_rank(seed, _DRAWING_STREAM, outlook.image.id) / 2**64
+
+
+def _rate(entry: QueueEntry) -> float:
+    """Return how many missing objects get a box per second of review."""
+    return entry.expected / max(entry.seconds, 1e-9)
 
 
 def _with_audit(
@@ -151,11 +192,5 @@ def _with_audit(
     }
     queue = list(entries)
     for outlook in sorted(audited, key=lambda outlook: places[outlook.image.id]):
-        entry = QueueEntry(
-            outlook.image.id,
-            audit=True,
-            expected=outlook.missing,
-            seconds=outlook.blind_seconds(costs),
-        )
-        queue.insert(places[outlook.image.id] % (len(queue) + 1), entry)
+        queue.insert(places[outlook.image.id] % (len(queue) + 1), outlook.blind_entry(costs))
     return queue

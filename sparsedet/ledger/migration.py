@@ -12,6 +12,7 @@ from sparsedet.reviews import ReviewedRegion, Written
 TABLES: dict[int, set[str]] = {
     1: {"pushes", "boxes", "source_images"},
     2: {"pushes", "boxes", "source_images", "pushed_versions", "reviews"},
+    3: {"pushes", "boxes", "source_images", "pushed_versions", "reviews", "queued_images"},
 }
 """Tables of each older schema."""
 
@@ -27,7 +28,17 @@ def migrate(connection: Connection, schema: int) -> None:
     """Bring a ledger from an older schema to the present one."""
     if schema < 2:
         _to_2(connection)
-    _to_3(connection)
+    if schema < 3:
+        _to_3(connection)
+    else:
+        _to_4(connection)
+
+
+def _to_4(connection: Connection) -> None:
+    """Schema 3 asked for every object of a queued image."""
+    connection.exec_driver_sql(
+        "ALTER TABLE queued_images ADD COLUMN judge_only BOOLEAN NOT NULL DEFAULT 0"
+    )
 
 
 def _to_3(connection: Connection) -> None:

@@ -25,6 +25,8 @@ class QueueEntry:
     """Mined boxes shown on it."""
     seconds: float = 0.0
     """Expected time of its review."""
+    judge_only: bool = False
+    """People are to judge its boxes; drawing what is missing can wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def replace_queue(session: Session, push: Push, queue: Sequence[OnQueuedImage]) 
         session.add(row)
         row.position = position
         row.file_name = one.image.file_name
-        row.audit, row.boxes = one.entry.audit, one.entry.boxes
+        row.audit, row.judge_only = one.entry.audit, one.entry.judge_only
+        row.boxes = one.entry.boxes
         row.expected, row.seconds = one.entry.expected, one.entry.seconds
         row.image_width, row.image_height = one.image.width, one.image.height
 

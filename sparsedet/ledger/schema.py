@@ -189,6 +189,8 @@ class QueuedImage(Base):
     push no longer asks for it."""
     audit: Mapped[bool]
     """Drawn at random, and shown without mined boxes."""
+    judge_only: Mapped[bool]
+    """People were to judge its boxes; drawing what is missing could wait."""
     expected: Mapped[float]
     """Missing objects expected on it when it was queued."""
     boxes: Mapped[int]

@@ -142,6 +142,7 @@ def _queue(
                 QueueEntry(
                     image_id=ids[tool_id],
                     audit=bool(entry["audit"]),
+                    judge_only=bool(entry.get("judge_only")),  # older rounds lack it
                     expected=float(entry["expected"]),
                     boxes=int(entry["boxes"]),
                     seconds=float(entry["seconds"]),

@@ -174,6 +174,7 @@ class Pusher:
             wanted.boxes,
             model_version=model_version,
             queue=[entry.image_id for entry in queue],
+            judge_only=frozenset(entry.image_id for entry in queue if entry.judge_only),
             withdrawn=wanted.withdrawn,
             dry_run=dry_run,
             progress=self.progress,

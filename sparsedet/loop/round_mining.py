@@ -61,6 +61,7 @@ def mine_round(
             earlier=previous.earlier if previous else None,
             ratio=previous.carried_ratio if previous else None,
             audited=previous.audited if previous else 0,
+            marking=previous.marking if previous else 0.0,
         ),
         folder.candidates,
     )

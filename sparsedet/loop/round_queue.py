@@ -64,8 +64,9 @@ def plan_round(
     costs = review_costs(settings, ledger)
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
+    wanted = found.wanted_for(settings.rounds.stop_at)
     leave = _SPARE * (1 - settings.rounds.stop_at) * objects
-    review = plan_queue(outlooks, costs, budget=budget, leave=leave)
+    review = plan_queue(outlooks, costs, budget=budget, wanted=wanted, leave=leave, seed=seed)
     audit = draw_audit(
         outlooks,
         settings.review.audit,
@@ -74,7 +75,9 @@ def plan_round(
         seed=seed,
         round=folder.number,
     )
-    queue = plan_queue(outlooks, costs, audit=audit, budget=budget, leave=leave, seed=seed)
+    queue = plan_queue(
+        outlooks, costs, audit=audit, budget=budget, wanted=wanted, leave=leave, seed=seed
+    )
     opened = {entry.image_id for entry in queue} - audit
     return RoundPlan(tuple(queue), tuple(box for box in mined if box.image_id in opened), audit)
 
@@ -88,6 +91,7 @@ def queue_record(queue: Sequence[QueueEntry], dataset: Dataset) -> list[dict[str
             "width": image.width,
             "height": image.height,
             "audit": entry.audit,
+            "judge_only": entry.judge_only,
             "expected": round(entry.expected, 4),
             "boxes": entry.boxes,
             "seconds": round(entry.seconds, 2),

@@ -14,6 +14,7 @@ from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile, read_candidates
 from sparsedet.completeness.costs import ReviewCosts, estimated_costs
 from sparsedet.completeness.selection import Selection
+from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger
 from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.settings import Settings
@@ -87,20 +88,52 @@ def assess_round(
     """
     content, before = read_candidates(folder.candidates), read_coco(folder.annotations)
     present = with_ids_of(before, now)
+    ids = {image.tool_id: image.id for image in before.images}
     audit = {
-        row.image_tool_id
+        ids[row.image_tool_id]
         for push in ledger.pushes()
         if push.round == folder.number
         for row in ledger.queued(push)
-        if row.audit
+        if row.audit and row.image_tool_id in ids
     }
     return assess(
         content,
         before,
         present,
         outcomes=_outcomes(content, before, ledger),
-        audit={image.id for image in before.images if image.tool_id in audit},
+        audit=audit,
+        boxes_only=_boxes_only(folder.number, ids, ledger),
         selection=selection_of(settings, ledger),
+    )
+
+
+def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> BoxesOnly:
+    """Return the images on which people were not asked to draw, by the ids of the round's images.
+
+    Args:
+        round: its number.
+        ids: tool id -> id of the image.
+        ledger: with the queues and the reviews.
+    """
+    asked: dict[int, set[str]] = {}
+    for push in ledger.pushes():
+        rows = ledger.queued(push)
+        asked.setdefault(push.round or 0, set()).update(
+            row.image_tool_id for row in rows if row.judge_only
+        )
+    reviewed: dict[int, set[str]] = {}
+    for work in ledger.review_work():
+        reviewed.setdefault(work.round or 0, set()).add(work.tool_id)
+    judged = {number: names & reviewed.get(number, set()) for number, names in asked.items()}
+    before = {name for number, names in judged.items() if number < round for name in names}
+
+    def known(names: Iterable[str]) -> frozenset[int]:
+        return frozenset(ids[name] for name in names if name in ids)
+
+    return BoxesOnly(
+        asked=known(asked.get(round, ())),
+        judged=known(judged.get(round, ())),
+        before=known(before),
     )
 
 

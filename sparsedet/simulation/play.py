@@ -157,7 +157,9 @@ def plan_reviews(
     planned: list[tuple[OpenReview, Review]] = []
     spent = 0.0
     for shown in chosen:
-        review = reviewer.review(names[shown.tool_id], shown.regions, shown.scores)
+        review = reviewer.review(
+            names[shown.tool_id], shown.regions, shown.scores, judge_only=shown.judge_only
+        )
         spent += review.seconds
         if budget is not None and spent > budget + _ROUNDING:
             break

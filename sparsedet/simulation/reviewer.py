@@ -133,7 +133,12 @@ class Reviewer:
         self._neutral = true_objects(truth.with_boxes(neutral))
 
     def review(
-        self, file_name: str, regions: Sequence[ReviewedRegion], scores: Mapping[str, float]
+        self,
+        file_name: str,
+        regions: Sequence[ReviewedRegion],
+        scores: Mapping[str, float],
+        *,
+        judge_only: bool = False,
     ) -> Review:
         """Review an image: judge its mined boxes, then draw what no sure box shows.
 
@@ -143,6 +148,7 @@ class Reviewer:
             file_name: the image's name in the full annotations.
             regions: all boxes that are shown, people's and mined ones.
             scores: region id -> score, of the mined ones.
+            judge_only: leave it at judging.
 
         Raises:
             SparseDetError: when the full annotations don't have the image.
@@ -177,7 +183,8 @@ class Reviewer:
         # As they were meant: nobody draws an object for the second time because the hand shook.
         meant = [region for region in right if region.region_id in left]
         missing = missing_objects([*meant, *overlooked], objects)
-        drawn = self._draw(missing, image, {*scores, *(region.region_id for region in regions)})
+        taken = {*scores, *(region.region_id for region in regions)}
+        drawn = [] if judge_only else self._draw(missing, image, taken)
         shown = accepted + edited + rejected + unsure
         behaviour = self.behaviour
         return Review(

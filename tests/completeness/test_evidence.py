@@ -52,6 +52,23 @@ def test_elsewhere_only_what_reviewers_judged_is_known() -> None:
     assert found.found == ()
 
 
+def test_a_mark_where_boxes_were_only_judged_says_nothing_of_other_candidates() -> None:
+    images = tuple(replace(image, exhaustive=image.id == 1) for image in BEFORE.images)
+    now = replace(BEFORE, images=images, boxes=with_box(0))
+    found = read_evidence(BEFORE, now, TWO, {0: True}, audit=(), judge_only={1})
+    assert found.judged.candidates.scores.tolist() == [0.9]
+    assert found.judged.right.tolist() == [True]
+    assert found.found == ()
+
+
+def test_a_candidate_that_got_another_class_shows_an_object() -> None:
+    (box,) = with_box(0)
+    now = replace(BEFORE, boxes=(replace(box, category_id=2),))
+    found = read_evidence(BEFORE, now, TWO, {0: False, 1: False}, audit=())
+    assert found.judged.right.tolist() == [False, False]
+    assert found.judged.on_object.tolist() == [True, False]
+
+
 def test_undecided_boxes_say_nothing() -> None:
     images = tuple(replace(image, exhaustive=True) for image in BEFORE.images)
     now = replace(BEFORE, images=images, boxes=with_box(0))

@@ -1,5 +1,6 @@
 """The queue: what is found per second decides, and nothing gives a blind sample away."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_of_few_images_few_are_drawn() -> None:
 def test_a_blind_sample_may_not_cost_much() -> None:
     images = [outlook(id, 4, *[0.95] * 4) for id in range(100)]
     drawn = draw_audit(images, 20, COSTS, review=REVIEW, seed=1, round=1)
-    extra = sum(i.blind_seconds(COSTS) - 2 * i.missing for i in images if i.image.id in drawn)
+    extra = sum(i.blind_entry(COSTS).seconds - 2 * i.missing for i in images if i.image.id in drawn)
     assert 2 < len(drawn) < 20
     assert AUDIT_SHARE * 2000 < extra < AUDIT_SHARE * 2000 + 30
 
@@ -135,7 +136,42 @@ def test_a_target_shows_as_many_boxes_as_can_be() -> None:
 def test_a_box_of_the_wrong_class_spares_the_drawing() -> None:
     sure = outlook(1, 1.0, 0.9)
     doubtful = replace(sure, shown=(ShownBox(right=0.5, on_object=0.9),))
-    assert doubtful.seconds(COSTS) - sure.seconds(COSTS) == pytest.approx(0.4 * COSTS.correction)
+    longer = doubtful.entry(COSTS).seconds - sure.entry(COSTS).seconds
+    assert longer == pytest.approx(0.4 * COSTS.correction)
+
+
+MANY = [outlook(id, 4.0, *[0.95] * 3) for id in range(200)]
+"""Judging boxes gives 2.85 of 4 missing objects of each image a box."""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "share"),
+    [(0, 0), (200 * 2.85, 0), (200 * 3.425, 0.5), (200 * 4, 1), (math.inf, 1)],
+)
+def test_people_draw_only_where_judging_does_not_bring_enough(wanted: float, share: float) -> None:
+    queue = plan_queue(MANY, COSTS, wanted=wanted)
+    assert len(queue) == len(MANY)
+    drawn = [entry for entry in queue if not entry.judge_only]
+    assert len(drawn) / len(queue) == pytest.approx(share, abs=0.1)
+    assert sum(entry.expected for entry in queue) >= 0.95 * min(wanted, 4 * len(MANY))
+    seconds = {entry.judge_only: entry.seconds for entry in queue}
+    if len(seconds) == 2:
+        assert seconds[False] - seconds[True] == pytest.approx(1.15 * COSTS.drawing)
+
+
+def test_who_draws_on_an_image_stays_the_same() -> None:
+    def drawn_on(wanted: float) -> set[int]:
+        queue = plan_queue(MANY, COSTS, wanted=wanted)
+        return {entry.image_id for entry in queue if not entry.judge_only}
+
+    few, many = drawn_on(200 * 3.1), drawn_on(200 * 3.7)
+    assert few < many
+    assert few == drawn_on(200 * 3.1)
+
+
+def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
+    queue = plan_queue([outlook(1, 0.5), *MANY], COSTS, wanted=0)
+    assert {entry.image_id for entry in queue if not entry.judge_only} == {1}
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:

@@ -140,8 +140,9 @@ QUEUE = [
     {"image_tool_id": "12", "audit": True, "expected": 1.5, "boxes": 0, "seconds": 9.0}
     | {"file_name": "b.jpg", "width": 100, "height": 100},
     {"image_tool_id": "11", "audit": False, "expected": 2.0, "boxes": 2, "seconds": 12.5}
-    | {"file_name": "a.jpg", "width": 100, "height": 100},
+    | {"file_name": "a.jpg", "width": 100, "height": 100, "judge_only": True},
 ]
+"""The first image is as older rounds have it."""
 
 
 def test_the_queue_of_a_round_is_recorded_again(tmp_path: Path) -> None:
@@ -154,7 +155,10 @@ def test_the_queue_of_a_round_is_recorded_again(tmp_path: Path) -> None:
         closing(Ledger(workspace.ledger)) as rebuilt,
         closing(Ledger(tmp_path / "kept.sqlite")) as never_lost,
     ):
-        queue = [QueueEntry(2, True, 1.5, 0, 9.0), QueueEntry(1, False, 2.0, 2, 12.5)]
+        queue = [
+            QueueEntry(2, True, 1.5, 0, 9.0),
+            QueueEntry(1, False, 2.0, 2, 12.5, judge_only=True),
+        ]
         never_lost.record_push(new_push(round=1), MINED, dataset(), queue=queue)
         assert _rows(rebuilt) == _rows(never_lost)
         # Mined boxes of an audit image were never shown.

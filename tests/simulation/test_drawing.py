@@ -1,5 +1,6 @@
 """Missing boxes: which the reviewer draws, and when an image is complete."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -79,6 +80,17 @@ def test_what_no_sure_box_shows_is_drawn(
     regions: list[ReviewedRegion], mined: list[str], expected: list[tuple[str, XYXY]]
 ) -> None:
     assert drawn(Reviewer(TRUTH), regions, *mined) == expected
+
+
+def test_where_drawing_can_wait_only_boxes_are_judged() -> None:
+    reviewer = Reviewer(TRUTH)
+    review = reviewer.review("a.jpg", [cat("m", LEFT)], {"m": 0.9}, judge_only=True)
+    assert (review.accepted, review.drawn, review.complete) == (1, 0, False)
+    assert review.seconds == pytest.approx(2 + 0.7)
+    # Nothing is missing: whoever has the image open sees that, too.
+    everything = [cat("m", LEFT), replace(cat("n", RIGHT), category="dog")]
+    scores = {"m": 0.9, "n": 0.9}
+    assert reviewer.review("a.jpg", everything, scores, judge_only=True).complete
 
 
 def test_a_box_deleted_by_mistake_leaves_its_object_to_be_drawn() -> None:

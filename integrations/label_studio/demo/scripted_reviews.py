@@ -13,6 +13,7 @@ from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection, project_number
 from ..geometry import GeometryError, to_percent
+from ..judge_only import is_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig
 from ..predictions import StoredPrediction, make_region
 from ..project_pull import download_images
@@ -37,6 +38,11 @@ class ScriptedReview:
     config: LabelConfig
     connection: Connection = field(repr=False)
     """Its account is the reviewer."""
+
+    @property
+    def judge_only(self) -> bool:
+        """Whether the reviewer is asked to judge the mined boxes, and may leave it at that."""
+        return self.prediction is not None and is_judge_only(self.prediction.result)
 
     def by(self, connection: Connection) -> "ScriptedReview":
         """Return the same offer as another account sees it: reviews can be made side by side."""

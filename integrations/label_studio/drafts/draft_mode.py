@@ -89,6 +89,7 @@ class DraftMode:
         *,
         model_version: str,
         queue: Sequence[int] = (),
+        judge_only: frozenset[int] = frozenset(),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -100,8 +101,8 @@ class DraftMode:
         another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
         since the pull, and tasks with a draft of a person.
 
-        `queue` is ignored: a draft without mined boxes would show nothing new, and drafts have no
-        order.
+        `queue` and `judge_only` are ignored: a draft without mined boxes would show nothing new,
+        and drafts have no order.
         """
         connection, number = self._connection, project_number(project)
         check_push(mined, withdrawn, model_version, queue)

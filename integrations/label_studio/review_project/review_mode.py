@@ -68,6 +68,7 @@ class ReviewProjectMode:
         *,
         model_version: str,
         queue: Sequence[int] = (),
+        judge_only: frozenset[int] = frozenset(),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -77,7 +78,7 @@ class ReviewProjectMode:
         check_push(mined, withdrawn, model_version, queue)
         source = read_source(connection, number, self._options)
         left = [box for box in mined if box.region_id not in withdrawn]
-        wanted = build_predictions(dataset, left, source.config, queue)
+        wanted = build_predictions(dataset, left, source.config, queue, judge_only)
         tasks_wanted = {image.source_task for image in wanted}
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
         data = source_data(connection, number, files, source.config.data_key)

@@ -10,6 +10,7 @@ from sparsedet.errors import ToolError
 from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection
+from ..judge_only import with_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
 from ..views import HIDDEN_COLUMNS, find_or_add_view
@@ -54,7 +55,9 @@ class SourceProject:
     config: LabelConfig
 
     def review_xml(self, before: str = "") -> str:
-        """Return the labelling config of its review project, which marks complete images.
+        """Return the labelling config of its review project.
+
+        It has a control that marks complete images, and one that says where drawing can wait.
 
         Args:
             before: the config that the review project has.
@@ -62,7 +65,8 @@ class SourceProject:
         Raises:
             ToolError: see `with_complete_mark`.
         """
-        return with_complete_mark(self.config, self.number, before)
+        marked = with_complete_mark(self.config, self.number, before)
+        return with_judge_only(marked, self.config.image)
 
     def instructions(self, before: str = "") -> str:
         """Return what reviewers are asked to do; `before` as for `review_xml`."""

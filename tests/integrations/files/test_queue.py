@@ -46,6 +46,28 @@ def test_the_queue_is_the_order_and_the_rest_follows_surest_first(pulled: Pulled
     assert '"exhaustive": true' in instructions
 
 
+def test_reviewers_are_shown_where_drawing_can_wait(pulled: Pulled) -> None:
+    pulled.memory.mode.push(
+        pulled.memory.project,
+        pulled.dataset,
+        of(pulled, "good", "near"),
+        model_version="run-1",
+        queue=[DAY_ID, NIGHT_ID, EMPTY_ID],
+        judge_only=frozenset({NIGHT_ID}),
+    )
+    waiting = pulled.tool.open_reviews("cars/review")
+    assert {review.tool_id: review.judge_only for review in waiting} == {
+        DAY: False,
+        NIGHT: True,
+        EMPTY: False,
+    }
+    shown = read_coco(pulled.version() / "to_review.json")
+    assert [image.extra.get("judge_only") for image in shown.images] == [None, True, None]
+    waiting[1].submit(waiting[1].regions)
+    reviews = pulled.memory.mode.reviews("cars/review", []).reviews
+    assert [(review.tool_id, review.complete) for review in reviews] == [(NIGHT, False)]
+
+
 def test_an_image_without_mined_boxes_shows_what_people_drew(pulled: Pulled) -> None:
     report = push(pulled, [], [DAY_ID, EMPTY_ID])
     assert (report.images, report.boxes, report.created) == (2, 0, 2)

@@ -58,16 +58,25 @@ def sized(pulled: Pulled) -> Sequence[PushedImage]:
 
 def test_tasks_are_made_in_the_order_of_the_queue(tool: LabelStudioTool, pulled: Pulled) -> None:
     mined = mined_on(pulled, 1, 3)
-    report = push(tool, pulled, mined, queue=queue(pulled, 2, 3))
+    third = frozenset(queue(pulled, 3))
+    report = push(tool, pulled, mined, queue=queue(pulled, 2, 3), judge_only=third)
     assert (report.images, report.boxes, report.created) == (3, 8, 3)
     assert order(tool, pulled, report) == [2, 3, 1]
     sources = [str(task["data"]["sparsedet_source_task"]) for task in tasks(tool, report)]
     assert sources == [str(pulled.dataset.images[n - 1].tool_id) for n in (2, 3, 1)]
     before = tasks(tool, report), predictions(tool, report)
-    dry = push(tool, pulled, mined, queue=queue(pulled, 2, 3), dry_run=True)
-    again = push(tool, pulled, mined, queue=queue(pulled, 2, 3))
+    options: dict[str, Any] = {"queue": queue(pulled, 2, 3), "judge_only": third}
+    dry = push(tool, pulled, mined, **options, dry_run=True)
+    again = push(tool, pulled, mined, **options)
     assert again == dry == replace(report, created=0)
     assert (tasks(tool, report), predictions(tool, report)) == before
+    waiting = tool.open_reviews(report.review_project)
+    assert [review.judge_only for review in waiting] == [False, True, False]
+    # The tick says nothing of what was reviewed, and goes when drawing can't wait any more.
+    assert push(tool, pulled, mined, queue=queue(pulled, 2, 3)).created == 1
+    second = tool.open_reviews(report.review_project)[1]
+    assert not second.judge_only
+    assert second.regions == waiting[1].regions
 
 
 def test_an_image_without_mined_boxes_shows_its_annotations(

@@ -1,0 +1,50 @@
+"""What tells reviewers that judging the boxes of an image is enough, and drawing can wait.
+
+A choice of our own in the review project's config, which the image's prediction ticks: it is where
+the reviewer looks, and it changes with the prediction. In what is submitted it says nothing.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+CONTROL = "sparsedet_judge_only"
+TEXT = "drawing can wait"
+
+
+def with_judge_only(xml: str, image: str) -> str:
+    """Return the XML of a review project's labelling config with the choice, if it has none.
+
+    Args:
+        xml: the config.
+        image: name of its image tag.
+    """
+    root = ElementTree.fromstring(xml)
+    if any(tag.get("name") == CONTROL for tag in root.iter()):
+        return xml
+    control = ElementTree.Element(
+        "Choices",
+        name=CONTROL,
+        toName=image,
+        choice="multiple",  # which shows a box that is ticked, not one of several to choose
+        required="false",
+        showInline="true",
+    )
+    ElementTree.SubElement(control, "Choice", value=TEXT)
+    root.insert(0, control)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def judge_only_result(image: str) -> dict[str, Any]:
+    """Return the part of a prediction that ticks the choice; `image` as for `with_judge_only`."""
+    return {
+        "from_name": CONTROL,
+        "to_name": image,
+        "type": "choices",
+        "value": {"choices": [TEXT]},
+    }
+
+
+def is_judge_only(result: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a prediction ticks the choice."""
+    return any(part.get("from_name") == CONTROL for part in result)

@@ -1,5 +1,6 @@
 """Annotations of now by the ids of a round's, and what its next training ignores."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,14 @@ from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.selection import Selection
-from sparsedet.loop.standing import doubtful, with_ids_of
+from sparsedet.completeness.unmarked import BoxesOnly
+from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.reviews import collect_reviews
+from sparsedet.loop.standing import _boxes_only, doubtful, with_ids_of
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_ignored, write_ignored
 from tests.completeness.scenes import scene
+from tests.loop.small_project import SmallProject
 
 
 def image(id: int, tool_id: str, *, exhaustive: bool = False) -> Image:
@@ -74,3 +79,20 @@ def test_a_run_reads_the_places_that_it_was_given(tmp_path: Path) -> None:
     write_ignored([Box(0, 4, 2, (1.25, 2.0, 30.0, 40.5))], run)
     (box,) = read_ignored(run)
     assert (box.image_id, box.category_id, box.xyxy) == (4, 2, (1.25, 2.0, 30.0, 40.5))
+
+
+def test_which_images_were_judged_and_when(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    a, b, c = (image.id for image in project.dataset.images)
+    first = [QueueEntry(a, judge_only=True), QueueEntry(b, judge_only=True), QueueEntry(c)]
+    project.push("v1", round=1, queue=first)
+    for name in ("a.png", "c.png"):
+        project.review(name)
+    project.push("v2", [], round=2, queue=[QueueEntry(b, judge_only=True)])
+    ids = {image.tool_id: image.id for image in project.dataset.images}
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        collect_reviews(ledger, project.connections, say=project.said.append)
+        assert _boxes_only(1, ids, ledger) == BoxesOnly(
+            asked=frozenset({a, b}), judged=frozenset({a})
+        )
+        assert _boxes_only(2, ids, ledger) == BoxesOnly(asked=frozenset({b}), before=frozenset({a}))

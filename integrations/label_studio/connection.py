@@ -27,6 +27,7 @@ CONNECT_SECONDS = 15.0
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MAX_DETAIL = 300
 _CONNECTING = "connecting"
 """What the first request is for."""
@@ -58,6 +59,7 @@ class Connection:
                 httpx_client=httpx.Client(
                     timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
                     follow_redirects=True,
+                    limits=_limits(self.url),
                 ),
             )
             self.client.users.whoami(
@@ -179,6 +181,16 @@ def project_number(project: str) -> int:
             "of the project's page (.../projects/NUMBER)"
         )
     return int(project)
+
+
+def _limits(url: str) -> httpx.Limits:
+    """Return httpx's own limits, but keep no connection open to a server on this machine.
+
+    `label-studio start` sends an answer in several small pieces. On all but the first request of a
+    connection, the last one waits 40 ms for our side's delayed acknowledgement.
+    """
+    local = urlsplit(url).hostname in _LOOPBACK
+    return httpx.Limits(max_connections=100, max_keepalive_connections=0 if local else 20)
 
 
 def _checked_url(url: str | None) -> str:

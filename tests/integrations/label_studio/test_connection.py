@@ -106,6 +106,39 @@ def test_every_status_is_one_line_without_the_key(echo: str, status: int, messag
     assert caught.value.__suppress_context__
 
 
+class _Counted(BaseHTTPRequestHandler):
+    """A server that keeps connections open, and counts them."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    connections = 0
+
+    def setup(self) -> None:
+        super().setup()
+        type(self).connections += 1
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_each_request_to_this_machine_has_a_connection_of_its_own() -> None:
+    """On one that is kept, every answer of Label Studio's own web server is 40 ms late."""
+    with HTTPServer(("127.0.0.1", 0), _Counted) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        connection = Connection(f"http://127.0.0.1:{server.server_port}", SECRET)
+        for _ in range(2):
+            assert connection.get_json("api/version", {}, "its version") == {}
+        server.shutdown()
+    assert _Counted.connections == 3
+
+
 @pytest.mark.parametrize("project", ["", "cells", "-1", "1.5", "٣", "1/export"])
 def test_projects_are_numbers(project: str) -> None:
     with pytest.raises(ToolError, match="is no Label Studio project"):

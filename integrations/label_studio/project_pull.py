@@ -20,7 +20,7 @@ from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.tool import DEFAULT_OPTIONS, Progress, ToolOptions, no_progress
 
 from .annotation_choice import Alternatives, read_task
-from .connection import CONNECT_SECONDS, Connection, project_number
+from .connection import CONNECT_SECONDS, Connection, project_number, trusted_certificates
 from .label_config import LabelConfig
 from .projects import export_tasks, read_source_config
 from .regions import Oddities
@@ -122,7 +122,8 @@ def download_images(
     folder.mkdir(parents=True, exist_ok=True)
     failures: dict[int, str] = {}
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    with httpx.Client(timeout=timeout, follow_redirects=True) as client:
+    trusted = trusted_certificates()
+    with httpx.Client(timeout=timeout, follow_redirects=True, verify=trusted) as client:
 
         def fetch(task: int) -> None:
             authenticated = _is_same_host(urls[task], connection.url)

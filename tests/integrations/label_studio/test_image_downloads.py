@@ -1,5 +1,6 @@
 """Downloading images: addresses, file names, and what a real server serves."""
 
+import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_local_files_with_awkward_names(
     folder = label_studio.data_dir.parent / "documents" / "set"
     folder.mkdir(exist_ok=True)
     cv2.imwrite(str(tmp_path / "x.jpg"), scene())
-    (tmp_path / "x.jpg").rename(folder / name)
+    shutil.move(tmp_path / "x.jpg", folder / name)
     storage = tool.connection.client.import_storage.local.create(
         project=project, path=str(folder), regex_filter=".*jpg", use_blob_urls=True
     )

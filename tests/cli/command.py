@@ -1,4 +1,4 @@
-"""Runs the command line as people do, in a process of its own; or here, for what is refused."""
+"""Runs the command line as people do, in a process of its own; or here, which is faster."""
 
 import io
 import json
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,14 @@ class Result:
         return lines[0].removeprefix("error: ")
 
 
-def sparsedet_here(*arguments: str | Path) -> Result:
-    """Run `sparsedet` in this process, which need not import torch again: for what is refused."""
+def sparsedet_here(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Result:
+    """Run `sparsedet` in this process, which need not import torch again; else as `sparsedet`.
+
+    One test of each command has a process of its own, which shows what only that can: what the
+    command imports and what reaches the terminal.
+    """
     out, err = io.StringIO(), io.StringIO()
     status = 0
     handler = signal.getsignal(signal.SIGTERM)
@@ -49,7 +55,8 @@ def sparsedet_here(*arguments: str | Path) -> Result:
     with (
         # pytest's own would keep the command from making one.
         patch.object(root, "handlers", []),
-        patch.dict(os.environ),
+        patch.dict(os.environ, env or {}),
+        chdir(cwd or Path.cwd()),
         patch.object(sys, "argv", ["sparsedet", *map(str, arguments)]),
         redirect_stdout(out),
         redirect_stderr(err),

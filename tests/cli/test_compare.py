@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.sparsify import recipe_names
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.comparison.data import coco_like, small, sparse
 from tests.integrations.files.formats.datasets import write_images
 
@@ -43,7 +43,7 @@ def test_json_holds_everything_and_the_page_is_written(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     page = tmp_path / "out" / "page.html"
-    result = sparsedet(
+    result = sparsedet_here(
         "compare", *files, "--recipe", "random", "--recipe", "skip-small", "-o", page, "--json"
     )
     assert result.status == 0, result.err
@@ -65,27 +65,27 @@ def test_own_recipes_are_tested(files: tuple[Path, Path], tmp_path: Path) -> Non
         "{description: x, source: y, rule: drop-fraction, parameters: {drop: 0.5, order: small}}",
         encoding="utf-8",
     )
-    result = sparsedet("compare", *files, "--recipe", recipe, "--json")
+    result = sparsedet_here("compare", *files, "--recipe", recipe, "--json")
     assert result.json()["verdicts"][0]["recipe"] == "mine"
     assert result.json()["verdicts"][0]["judgement"] == "fits"
 
 
 def test_swapped_files_are_refused(files: tuple[Path, Path]) -> None:
-    assert "are the two swapped?" in sparsedet("compare", *reversed(files)).error()
+    assert "are the two swapped?" in sparsedet_here("compare", *reversed(files)).error()
 
 
 def test_files_of_other_images_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
     write_coco(small(), tmp_path / "other.json")
-    error = sparsedet("compare", files[0], tmp_path / "other.json").error()
+    error = sparsedet_here("compare", files[0], tmp_path / "other.json").error()
     assert error.startswith("the two files have no image in common")
 
 
 def test_wrong_options_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
-    assert "no recipe named 'none'" in sparsedet("compare", *files, "--recipe", "none").error()
-    error = sparsedet("compare", *files, "--absent-images", "no").error()
+    assert "no recipe named 'none'" in sparsedet_here("compare", *files, "--recipe", "none").error()
+    error = sparsedet_here("compare", *files, "--absent-images", "no").error()
     assert error == "--absent-images no: expected auto, removed, left-out"
-    assert "is a folder" in sparsedet("compare", *files, "-o", tmp_path).error()
-    assert "no such file" in sparsedet("compare", tmp_path / "x.json", files[1]).error()
+    assert "is a folder" in sparsedet_here("compare", *files, "-o", tmp_path).error()
+    assert "no such file" in sparsedet_here("compare", tmp_path / "x.json", files[1]).error()
 
 
 def test_nothing_but_an_older_page_is_replaced(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -96,14 +96,16 @@ def test_nothing_but_an_older_page_is_replaced(files: tuple[Path, Path], tmp_pat
     other.write_text("<!doctype html><p>mine</p>", encoding="utf-8")
     for output in (full, left, tmp_path / "link.html", tmp_path / "x" / ".." / full.name):
         (tmp_path / "x").mkdir(exist_ok=True)
-        error = sparsedet("compare", full, left, "-o", output).error()
+        error = sparsedet_here("compare", full, left, "-o", output).error()
         assert error == f"{output}: is one of the files to compare; name another one with -o"
-    assert "is no page of sparsedet compare" in sparsedet("compare", *files, "-o", other).error()
+    assert (
+        "is no page of sparsedet compare" in sparsedet_here("compare", *files, "-o", other).error()
+    )
     assert other.read_text(encoding="utf-8") == "<!doctype html><p>mine</p>"
     assert (full.read_bytes(), left.read_bytes()) == before
     page = tmp_path / "page.html"
     for _ in range(2):
-        assert sparsedet("compare", *files, "--recipe", "easy", "-o", page).status == 0
+        assert sparsedet_here("compare", *files, "--recipe", "easy", "-o", page).status == 0
 
 
 def test_folders_of_any_format_are_compared(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_folders_of_any_format_are_compared(files: tuple[Path, Path], tmp_path: 
     write_images(full, tmp_path / "images")
     write_coco(full, tmp_path / "all.json")
     voc = tmp_path / "voc"
-    result = sparsedet("convert", tmp_path / "all.json", voc, "--to", "voc")
+    result = sparsedet_here("convert", tmp_path / "all.json", voc, "--to", "voc")
     assert result.status == 0, result.err
     workspace = tmp_path / "workspace"
     kept = full.with_boxes(box for box in full.boxes if box.id % 10)
@@ -119,7 +121,7 @@ def test_folders_of_any_format_are_compared(files: tuple[Path, Path], tmp_path: 
     write_images(full, workspace / "images")
     (workspace / "sparsedet.toml").write_text("", encoding="utf-8")
     for one, other in ((voc, workspace), (tmp_path / "all.json", workspace)):
-        found = sparsedet("compare", one, other, "--recipe", "random", "--json")
+        found = sparsedet_here("compare", one, other, "--recipe", "random", "--json")
         assert found.status == 0, found.err
         total = found.json()["total"]
         assert (total["boxes"], total["removed"]) == (9, 3)
@@ -134,7 +136,7 @@ def test_images_are_known_by_the_last_part_of_their_names(
     )
     write_coco(renamed, tmp_path / "renamed.json")
     one, other = (
-        sparsedet("compare", files[0], file, "--recipe", "easy", "--json").json()["sections"]
+        sparsedet_here("compare", files[0], file, "--recipe", "easy", "--json").json()["sections"]
         for file in (files[1], tmp_path / "renamed.json")
     )
     assert one == other
@@ -143,18 +145,18 @@ def test_images_are_known_by_the_last_part_of_their_names(
 def test_validation_images_beside_the_file_are_left_out(tmp_path: Path) -> None:
     full = coco_like(300)
     write_coco(full, tmp_path / "full.json")
-    made = sparsedet(
+    made = sparsedet_here(
         *("split", tmp_path / "full.json", "--recipe", "per-class"),
         *("--val", "0.2", "-o", tmp_path / "split"),
     )
     assert made.status == 0, made.err
     paths = tmp_path / "full.json", tmp_path / "split" / "train.json"
-    found = sparsedet("compare", *paths, "--recipe", "per-class", "--json").json()
+    found = sparsedet_here("compare", *paths, "--recipe", "per-class", "--json").json()
     assert "they are validation images, and left out" in found["notes"][0]
     assert found["verdicts"][0]["judgement"] == "fits"
     assert found["verdicts"][0]["parameters"]["drop"] == pytest.approx(0.5, abs=0.01)
     options = ("--recipe", "per-class", "--absent-images", "removed", "--json")
-    found = sparsedet("compare", *paths, *options).json()
+    found = sparsedet_here("compare", *paths, *options).json()
     assert found["verdicts"][0]["judgement"] == "ruled out"
 
 
@@ -163,11 +165,11 @@ def test_absent_images_can_be_left_out(tmp_path: Path) -> None:
     write_coco(full, tmp_path / "full.json")
     write_coco(full.with_images(full.images[:2]), tmp_path / "sparse.json")
     paths = tmp_path / "full.json", tmp_path / "sparse.json"
-    assert sparsedet("compare", *paths, "--json").json()["total"]["removed"] == 3
-    found = sparsedet("compare", *paths, "--absent-images", "left-out", "--json").json()
+    assert sparsedet_here("compare", *paths, "--json").json()["total"]["removed"] == 3
+    found = sparsedet_here("compare", *paths, "--absent-images", "left-out", "--json").json()
     assert found["total"]["removed"] == 0
 
 
 def test_a_file_that_lacks_nothing_says_so_once(files: tuple[Path, Path]) -> None:
-    result = sparsedet("compare", files[0], files[0])
+    result = sparsedet_here("compare", files[0], files[0])
     assert result.out.splitlines()[-1] == "can't tell which recipe: no box was removed"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.files.formats.datasets import objects, write_image, write_images
 
 DATASET = Dataset(
@@ -55,7 +55,7 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
         "JPEGImages/b.jpg",
         "JPEGImages/day/a.png",
     }
-    result = sparsedet("convert", voc, yolo, "--to", "yolo", "--json")
+    result = sparsedet_here("convert", voc, yolo, "--to", "yolo", "--json")
     assert result.json() == {
         "output": str(yolo),
         "from": "voc",
@@ -65,7 +65,7 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
         "per_class": {"cat": 1, "dog": 1},
         "lost": ["keys of boxes: difficult (1)", "keys of images: depth (2), folder (2)"],
     }
-    result = sparsedet("convert", yolo / "data.yaml", back, "--to", "coco")
+    result = sparsedet_here("convert", yolo / "data.yaml", back, "--to", "coco")
     assert result.status == 0, result.err
     assert result.err == ""
     found = objects(read_coco(back / "annotations.json"))
@@ -80,25 +80,25 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
 def test_nothing_is_overwritten(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for _ in range(2):  # the same once more is no change
-        assert sparsedet("convert", coco, out, "--to", "yolo").status == 0
+        assert sparsedet_here("convert", coco, out, "--to", "yolo").status == 0
     before = {name: (out / name).read_bytes() for name in files(out)}
     assert "exists already with other content" in (
-        sparsedet("convert", coco, out, "--to", "voc").error()
+        sparsedet_here("convert", coco, out, "--to", "voc").error()
     )
     assert {name: (out / name).read_bytes() for name in files(out)} == before
-    assert "is the source itself" in sparsedet("convert", out, out, "--to", "voc").error()
+    assert "is the source itself" in sparsedet_here("convert", out, out, "--to", "voc").error()
 
 
 def test_images_elsewhere_or_left_out(coco: Path, tmp_path: Path) -> None:
     (coco.parent / "images").rename(tmp_path / "pictures")
-    error = sparsedet("convert", coco, tmp_path / "out", "--to", "voc").error()
+    error = sparsedet_here("convert", coco, tmp_path / "out", "--to", "voc").error()
     assert "where are its images?" in error
     assert "--no-images" in error
-    result = sparsedet("convert", coco, tmp_path / "bare", "--to", "voc", "--no-images")
+    result = sparsedet_here("convert", coco, tmp_path / "bare", "--to", "voc", "--no-images")
     assert result.status == 0, result.err
     assert not (tmp_path / "bare/JPEGImages").exists()
     assert "can't be read" not in result.err
-    result = sparsedet(
+    result = sparsedet_here(
         "convert", coco, tmp_path / "out", "--to", "voc", "--images", tmp_path / "pictures"
     )
     assert result.status == 0, result.err
@@ -109,17 +109,19 @@ def test_images_elsewhere_or_left_out(coco: Path, tmp_path: Path) -> None:
 def test_yolo_without_images_is_told_of(coco: Path, tmp_path: Path, more: list[str]) -> None:
     """It has no sizes of images, so that nothing could read it alone."""
     bare, back = tmp_path / "bare", tmp_path / "back"
-    result = sparsedet("convert", coco, bare, "--to", "yolo", "--no-images", *more)
+    result = sparsedet_here("convert", coco, bare, "--to", "yolo", "--no-images", *more)
     assert result.status == 0, result.err
     said = (
         "YOLO can't be read without images: give their folder with --images wherever "
         f"{bare} is read, or leave out --no-images"
     )
     assert said in result.err.splitlines()
-    result = sparsedet("convert", bare, back, "--to", "coco")
+    result = sparsedet_here("convert", bare, back, "--to", "coco")
     assert result.status == 1
     assert f"no images in {bare / 'images'}; put them there" in result.err
-    result = sparsedet("convert", bare, back, "--to", "coco", "--images", coco.parent / "images")
+    result = sparsedet_here(
+        "convert", bare, back, "--to", "coco", "--images", coco.parent / "images"
+    )
     assert result.status == 0, result.err
     assert sorted(objects(read_coco(back / "annotations.json"))) == ["b.jpg", "day/a.png"]
 
@@ -129,8 +131,8 @@ def test_a_split_alone(coco: Path, tmp_path: Path) -> None:
     images = tuple(replace(i, file_name=n) for i, n in zip(DATASET.images, names, strict=True))
     write_images(replace(DATASET, images=images), tmp_path / "source/images")
     write_coco(replace(DATASET, images=images), coco)
-    assert sparsedet("convert", coco, tmp_path / "yolo", "--to", "yolo").status == 0
-    result = sparsedet(
+    assert sparsedet_here("convert", coco, tmp_path / "yolo", "--to", "yolo").status == 0
+    result = sparsedet_here(
         "convert", tmp_path / "yolo", tmp_path / "val", "--to", "coco", "--split", "val", "--json"
     )
     assert result.json()["images"] == 1
@@ -142,21 +144,23 @@ def test_a_split_alone(coco: Path, tmp_path: Path) -> None:
 def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "no format named 'tfrecord'" in (
-        sparsedet("convert", coco, out, "--to", "tfrecord").error()
+        sparsedet_here("convert", coco, out, "--to", "tfrecord").error()
     )
     assert "not a Pascal VOC folder" in (
-        sparsedet("convert", coco, out, "--to", "coco", "--from", "voc").error()
+        sparsedet_here("convert", coco, out, "--to", "coco", "--from", "voc").error()
     )
     write_image(coco.parent / "images/b.jpg", 50, 50)
-    assert "is 50 x 50 pixels upright" in sparsedet("convert", coco, out, "--to", "voc").error()
+    assert (
+        "is 50 x 50 pixels upright" in sparsedet_here("convert", coco, out, "--to", "voc").error()
+    )
     (coco.parent / "images/b.jpg").unlink()
     for target in ("coco", "voc", "yolo"):
-        assert sparsedet("convert", coco, out / "deep", "--to", target).error() == (
+        assert sparsedet_here("convert", coco, out / "deep", "--to", target).error() == (
             f"{coco.parent / 'images'}: 1 of 2 images are not there (first: b.jpg); give their "
             "folder with --images, or leave images out with --no-images"
         )
     assert "nowhere: no such image folder" in (
-        sparsedet("convert", coco, out, "--to", "voc", "--images", "nowhere").error()
+        sparsedet_here("convert", coco, out, "--to", "voc", "--images", "nowhere").error()
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
@@ -164,6 +168,6 @@ def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> No
 def test_what_fails_while_it_is_written_leaves_nothing(coco: Path, tmp_path: Path) -> None:
     """The file of the first image is there by the time that the second can't be written."""
     write_coco(replace(DATASET, categories=(Category(1, "dog"), Category(3, "c\x01at"))), coco)
-    error = sparsedet("convert", coco, tmp_path / "out", "--to", "voc").error()
+    error = sparsedet_here("convert", coco, tmp_path / "out", "--to", "voc").error()
     assert "can't be written in XML; rename the class" in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]

@@ -12,7 +12,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     labelling_config,
 )
 from sparsedet.loop.settings import read_settings
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.files.samples import write_project
 
 
@@ -32,7 +32,7 @@ def test_it_tries_the_connection_and_writes_the_settings(tmp_path: Path, project
     assert settings.source.url == FilesTool(str(tmp_path)).url
     assert settings.review.mode == "review-project"
     assert "next: sparsedet round work" in result.err
-    assert "exists already" in sparsedet(*words, cwd=tmp_path).error()
+    assert "exists already" in sparsedet_here(*words, cwd=tmp_path).error()
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_what_is_wrong_is_one_line_and_no_file(
     tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     env = {"LABEL_STUDIO_URL": "", "LABEL_STUDIO_API_KEY": ""}
-    assert message in sparsedet("init", "work", *words, cwd=tmp_path, env=env).error()
+    assert message in sparsedet_here("init", "work", *words, cwd=tmp_path, env=env).error()
     assert not (tmp_path / "work/sparsedet.toml").exists()
 
 
 def test_the_project_itself_is_no_workspace(tmp_path: Path, project: str) -> None:
     words = ("init", project, "--tool", "files", "--url", ".", "--project", project)
-    assert "cars is the project itself" in sparsedet(*words, cwd=tmp_path).error()
+    assert "cars is the project itself" in sparsedet_here(*words, cwd=tmp_path).error()
     assert not (tmp_path / "cars/sparsedet.toml").exists()
 
 
@@ -71,7 +71,7 @@ def test_who_can_mark_images_as_complete(tmp_path: Path, label_studio: LocalServ
     ):
         number = create_project(tool.connection, "Cats", config)
         words = ("init", f"work-{number}", "--project", str(number), "--mode", mode)
-        result = sparsedet(*words, cwd=tmp_path, env=env)
+        result = sparsedet_here(*words, cwd=tmp_path, env=env)
         assert result.status == 0, result.err
         assert ("note: the project has no Choices control" in result.err) is bool(said)
         assert said in result.err

@@ -31,7 +31,7 @@ def full(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["skip-crowded", "images-x-boxes", "smallest-first", "per-class"])
 def test_named_recipes(name: str, full: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = sparsedet("split", full, "--recipe", name, "-o", out, "--json")
+    result = sparsedet_here("split", full, "--recipe", name, "-o", out, "--json")
     assert result.status == 0, result.err
     expected, _ = remove_boxes(grid(10, 6), load_recipe(name), seed=1)
     assert [box.id for box in read_coco(out / "train.json").boxes] == [
@@ -41,7 +41,7 @@ def test_named_recipes(name: str, full: Path, tmp_path: Path) -> None:
 
 
 def test_parameters_are_set(full: Path, tmp_path: Path) -> None:
-    result = sparsedet(
+    result = sparsedet_here(
         "split", full, "--recipe", "skip-small", "--drop", "0.2", "--set", "strength=inf",
         "--set", "per=class", "-o", tmp_path / "out", "--json",
     )  # fmt: skip
@@ -54,7 +54,7 @@ def test_parameters_are_set(full: Path, tmp_path: Path) -> None:
 def test_own_recipe_with_rules_composed(full: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
     out = tmp_path / "out"
-    result = sparsedet("split", full, "--recipe", tmp_path / "ours.yaml", "-o", out)
+    result = sparsedet_here("split", full, "--recipe", tmp_path / "ours.yaml", "-o", out)
     assert result.status == 0, result.err
     assert (
         "after recipe ours (drop-fraction (drop 0.5, per class, order random), "
@@ -81,7 +81,7 @@ def test_the_list_of_recipes(tmp_path: Path) -> None:
 
 
 def test_the_list_of_recipes_for_machines() -> None:
-    listed = sparsedet("recipes", "--json").json()
+    listed = sparsedet_here("recipes", "--json").json()
     assert [recipe["name"] for recipe in listed["recipes"]] == recipe_names()
     assert all(recipe["description"] and recipe["source"] for recipe in listed["recipes"])
     assert len(listed["paper"]) == 15
@@ -122,7 +122,7 @@ def test_a_released_file_is_used_as_it_is(given: str, full: Path, tmp_path: Path
     out = tmp_path / "out"
     name = "split1_50p" if given == "name" else "split1_50p.json"
     released = [file] if given == "path" else [name, "--data-root", tmp_path]
-    result = sparsedet("split", full, "--released", *released, "-o", out, "--json")
+    result = sparsedet_here("split", full, "--released", *released, "-o", out, "--json")
     assert result.status == 0, result.err
     assert (out / "train.json").read_bytes() == file.read_bytes()
     assert list(read_coco(out / "removed.json").boxes) == list(removed.boxes)
@@ -130,7 +130,7 @@ def test_a_released_file_is_used_as_it_is(given: str, full: Path, tmp_path: Path
     assert record["released"]["name"] == "split1_50p"
     assert record["recipe"] is None
     assert result.json() == {"output": str(out), **record}
-    again = sparsedet("split", full, "--released", *released, "-o", out)
+    again = sparsedet_here("split", full, "--released", *released, "-o", out)
     assert again.status == 0, again.err
     assert "of the released file split1_50p, all found in the full file (30 by id" in again.out
     assert "0 by place; edges differ by up to 0.0 px)" in again.out
@@ -138,7 +138,9 @@ def test_a_released_file_is_used_as_it_is(given: str, full: Path, tmp_path: Path
 
 def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Path) -> None:
     write_coco(grid(11, 6), tmp_path / "other.json")
-    refused = sparsedet("split", full, "--released", tmp_path / "other.json", "-o", tmp_path / "o")
+    refused = sparsedet_here(
+        "split", full, "--released", tmp_path / "other.json", "-o", tmp_path / "o"
+    )
     assert "1 of 11 images are not in the full file (first: 0010.jpg)" in refused.error()
     assert not (tmp_path / "o").exists()
 
@@ -172,18 +174,18 @@ def test_wrong_use_is_one_clear_line(
 ) -> None:
     (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
     (tmp_path / "broken.yaml").write_text(OWN.replace("drop:", "dorp:"), encoding="utf-8")
-    refused = sparsedet("split", full, *arguments, "-o", "out", cwd=tmp_path)
+    refused = sparsedet_here("split", full, *arguments, "-o", "out", cwd=tmp_path)
     assert message in refused.error()
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_to_make_is_asked_for(full: Path) -> None:
-    assert "--output" in sparsedet("split", full, "--recipe", "random").error()
+    assert "--output" in sparsedet_here("split", full, "--recipe", "random").error()
 
 
 def test_images_that_are_there_twice_are_named(full: Path, tmp_path: Path) -> None:
     content = json.loads(full.read_text(encoding="utf-8"))
     content["images"].append({**content["images"][3], "id": 99})
     full.write_text(json.dumps(content), encoding="utf-8")
-    refused = sparsedet("split", full, "--recipe", "random", "-o", tmp_path / "out")
+    refused = sparsedet_here("split", full, "--recipe", "random", "-o", tmp_path / "out")
     assert "images id 99: file_name '0003.jpg' is already that of image id 3" in refused.error()

@@ -7,7 +7,7 @@ import pytest
 from sparsedet.annotations import write_coco
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.workspace import Workspace
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.files.samples import write_project
 from tests.reporting.page import Page
 
@@ -35,7 +35,7 @@ def test_a_page_is_written_into_the_workspace_or_elsewhere(
     assert [image["alt"] for image in page.images] == ["day/a.png: 2 human", "night/b.png: 1 human"]
 
     words = ("--json", "-o", "pages/cars.html", "--title", "Cars", "--pictures", "1")
-    result = sparsedet("report", "work", *words, cwd=tmp_path)
+    result = sparsedet_here("report", "work", *words, cwd=tmp_path)
     assert result.status == 0, result.err
     assert result.json() == {"report": str((tmp_path / "pages/cars.html").resolve())}
     page = Page(tmp_path / "pages/cars.html")
@@ -45,17 +45,17 @@ def test_a_page_is_written_into_the_workspace_or_elsewhere(
 
 
 def test_what_can_not_be_reported_is_one_clear_line(workspace: Workspace, tmp_path: Path) -> None:
-    assert sparsedet("report", "nowhere", cwd=tmp_path).error() == (
+    assert sparsedet_here("report", "nowhere", cwd=tmp_path).error() == (
         "nowhere: no annotations.json in this folder; run `sparsedet pull` first"
     )
     assert not (tmp_path / "nowhere").exists()
     assert "is a folder; name the file" in (
-        sparsedet("report", "work", "-o", "work", cwd=tmp_path).error()
+        sparsedet_here("report", "work", "-o", "work", cwd=tmp_path).error()
     )
     assert not (workspace.root / "report.html").exists()
     (tmp_path / "thesis.tex").write_text("years of work")
-    error = sparsedet("report", "work", "-o", "thesis.tex", cwd=tmp_path).error()
+    error = sparsedet_here("report", "work", "-o", "thesis.tex", cwd=tmp_path).error()
     assert "thesis.tex: exists already and is no page of sparsedet report" in error
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     words = ("report", "work", "-o", "page.html", "--json")
-    assert [sparsedet(*words, cwd=tmp_path).status for _ in range(2)] == [0, 0]
+    assert [sparsedet_here(*words, cwd=tmp_path).status for _ in range(2)] == [0, 0]

@@ -25,7 +25,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import Review
 from sparsedet.simulation import Behaviour
 from sparsedet.tool import ModeName, ToolOptions
-from tests.cli.command import Result, sparsedet
+from tests.cli.command import Result, sparsedet, sparsedet_here
 
 RIGHT = (100.0, 100.0, 200.0, 200.0)
 WRONG = (400.0, 300.0, 500.0, 400.0)
@@ -85,7 +85,7 @@ def push(
 
 def play(workspace: Workspace, *arguments: str | Path) -> Result:
     """Run the command from the folder that holds the workspace."""
-    return sparsedet(
+    return sparsedet_here(
         "simulate", "work", *arguments, "--truth", "full.json", cwd=workspace.root.parent
     )
 

@@ -16,7 +16,7 @@ import sparsedet as package
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.loop.settings import Source
 from sparsedet.loop.workspace import Workspace
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.sparsify.datasets import grid
 
 # Pulls a "project" that is the path of a COCO file, as any other package could.
@@ -86,7 +86,7 @@ def test_recipe_writes_train_removed_and_record(full: Path, tmp_path: Path) -> N
 
 def test_without_recipe_images_are_divided(full: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = sparsedet("split", full, "-o", out, "--json")
+    result = sparsedet_here("split", full, "-o", out, "--json")
     assert result.status == 0, result.err
     assert _names(out) == {"train.json", "val.json", "split.json"}
     assert result.json()["recipe"] is None
@@ -99,7 +99,7 @@ def test_without_recipe_images_are_divided(full: Path, tmp_path: Path) -> None:
 
 def test_recipe_with_val_leaves_validation_complete(full: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = sparsedet("split", full, "--recipe", "keep1", "--val", "0.3", "-o", out)
+    result = sparsedet_here("split", full, "--recipe", "keep1", "--val", "0.3", "-o", out)
     assert result.status == 0, result.err
     assert _names(out) == {"train.json", "removed.json", "val.json", "split.json"}
     assert len(read_coco(out / "val.json").boxes) == 18
@@ -110,13 +110,13 @@ def test_recipe_with_val_leaves_validation_complete(full: Path, tmp_path: Path) 
 def test_a_split_that_removes_nothing_says_so(tmp_path: Path, full: Path) -> None:
     for drop, warns in (("0", True), ("0.5", False)):
         output = tmp_path / f"out{drop}"
-        result = sparsedet("split", full, "--recipe", "random", "--drop", drop, "-o", output)
+        result = sparsedet_here("split", full, "--recipe", "random", "--drop", drop, "-o", output)
         assert result.status == 0, result.err
         assert ("nothing was removed" in result.err) == warns
 
 
 def test_table_for_people_shows_every_class(full: Path, tmp_path: Path) -> None:
-    result = sparsedet("split", full, "--recipe", "extreme", "-o", tmp_path / "out")
+    result = sparsedet_here("split", full, "--recipe", "extreme", "-o", tmp_path / "out")
     assert result.status == 0, result.err
     for expected in ("extreme", "class 1", "class 2", "class 3", "all classes", "50"):
         assert expected in result.out
@@ -127,11 +127,11 @@ def test_workspace_is_split_with_its_own_images(full: Path, tmp_path: Path) -> N
     shutil.copytree(full.parent / "images", workspace.images)
     shutil.copy(full, workspace.annotations)
     out = tmp_path / "out"
-    result = sparsedet("split", workspace.root, "--recipe", "easy", "-o", out, "--json")
+    result = sparsedet_here("split", workspace.root, "--recipe", "easy", "-o", out, "--json")
     assert result.status == 0, result.err
     assert result.json()["source"] == str(workspace.annotations)
     next(workspace.images.iterdir()).unlink()
-    refused = sparsedet("split", workspace.root, "--recipe", "easy", "-o", tmp_path / "other")
+    refused = sparsedet_here("split", workspace.root, "--recipe", "easy", "-o", tmp_path / "other")
     assert "no such image file" in refused.error()
 
 
@@ -170,17 +170,17 @@ def test_project_is_pulled_first(full: Path, tmp_path: Path, images: str | None)
 
 def test_the_same_split_again_changes_nothing(full: Path, tmp_path: Path) -> None:
     command = ("split", full, "--recipe", "hard", "-o", tmp_path / "out")
-    assert sparsedet(*command).status == 0
+    assert sparsedet_here(*command).status == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    assert sparsedet(*command).status == 0
+    assert sparsedet_here(*command).status == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_other_content_is_never_overwritten(full: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert sparsedet("split", full, "--recipe", "hard", "-o", out).status == 0
+    assert sparsedet_here("split", full, "--recipe", "hard", "-o", out).status == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    refused = sparsedet("split", full, "--recipe", "hard", "--seed", "2", "-o", out)
+    refused = sparsedet_here("split", full, "--recipe", "hard", "--seed", "2", "-o", out)
     assert "exists already with other content" in refused.error()
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert _names(tmp_path) == {"full", "out"}
@@ -188,7 +188,9 @@ def test_other_content_is_never_overwritten(full: Path, tmp_path: Path) -> None:
 
 def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None:
     next((full.parent / "images").iterdir()).unlink()
-    refused = sparsedet("split", full, "--images", full.parent / "images", "-o", tmp_path / "out")
+    refused = sparsedet_here(
+        "split", full, "--images", full.parent / "images", "-o", tmp_path / "out"
+    )
     assert "no such image file" in refused.error()
     assert _names(tmp_path) == {"full"}
 
@@ -217,7 +219,7 @@ def test_wrong_use_is_one_clear_line(
     arguments: list[str], message: str, full: Path, tmp_path: Path
 ) -> None:
     words = [str(full) if word == "FULL" else word for word in arguments]
-    refused = sparsedet("split", *words, "-o", tmp_path / "out", cwd=tmp_path)
+    refused = sparsedet_here("split", *words, "-o", tmp_path / "out", cwd=tmp_path)
     assert message in refused.error()
     assert not (tmp_path / "out").exists()
 
@@ -225,15 +227,19 @@ def test_wrong_use_is_one_clear_line(
 def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None:
     for name in ("voc", "yolo"):
         folder = tmp_path / name
-        made = sparsedet("convert", full, folder, "--to", name, "--images", full.parent / "images")
+        made = sparsedet_here(
+            "convert", full, folder, "--to", name, "--images", full.parent / "images"
+        )
         assert made.status == 0, made.err
-        result = sparsedet("split", folder, "--recipe", "easy", "-o", tmp_path / f"{name}-easy")
+        result = sparsedet_here(
+            "split", folder, "--recipe", "easy", "-o", tmp_path / f"{name}-easy"
+        )
         assert result.status == 0, result.err
         split = read_coco(tmp_path / f"{name}-easy/train.json")
         assert len(split.images) == len(read_coco(full).images)
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused = sparsedet("split", empty, "--recipe", "easy", "-o", tmp_path / "no")
+    refused = sparsedet_here("split", empty, "--recipe", "easy", "-o", tmp_path / "no")
     assert refused.status == 1
     assert "not a format that sparsedet reads" in refused.err
 

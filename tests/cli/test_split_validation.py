@@ -9,7 +9,7 @@ import pytest
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.simulation.scenes import make_scenes
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 
 
 @pytest.fixture
@@ -53,20 +53,22 @@ def test_groups_and_near_duplicates_stay_on_one_side(full: Path, tmp_path: Path)
     ]
     assert "Validation has 2 of 4 groups by key:patient." in result.err
     assert "Near duplicates: 2 images in 1 set on one side." in result.err
-    assert sparsedet(*command, "--json").json() == {"output": str(out), **record}
+    assert sparsedet_here(*command, "--json").json() == {"output": str(out), **record}
 
 
 def test_near_duplicates_can_be_left_alone(full: Path, tmp_path: Path) -> None:
     images = ("--images", full.parent / "images")
     for name, options in (("off", (*images, "--no-near-duplicates")), ("blind", ())):
-        result = sparsedet("split", full, *options, "-o", tmp_path / name, "--json")
+        result = sparsedet_here("split", full, *options, "-o", tmp_path / name, "--json")
         assert result.json()["validation"]["near_duplicates"] is None
-    err = sparsedet("split", full, "-o", tmp_path / "warned").err
+    err = sparsedet_here("split", full, "-o", tmp_path / "warned").err
     assert "Near duplicates were not looked for: that takes the images (--images)." in err
-    refused = sparsedet("split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far")
+    refused = sparsedet_here(
+        "split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far"
+    )
     assert "a distance of 18 between near duplicates: expected 0 to 17 bits" in refused.error()
     exact = ("--near-duplicate-distance", "0")
-    result = sparsedet("split", full, *images, *exact, "-o", tmp_path / "exact", "--json")
+    result = sparsedet_here("split", full, *images, *exact, "-o", tmp_path / "exact", "--json")
     assert result.json()["validation"]["near_duplicates"]["distance"] == 0
 
 
@@ -78,7 +80,7 @@ def test_warnings_and_gaps_are_said(full: Path, tmp_path: Path) -> None:
     marked = (replace(image, exhaustive=True) for image in dataset.images)
     write_coco(replace(dataset, images=tuple(marked), boxes=tuple(alone)), full)
     grouped = ("--group-by", "regex:^scene_000|^scene", "--val", "0.01")
-    result = sparsedet("split", full, *grouped, "-o", tmp_path / "out")
+    result = sparsedet_here("split", full, *grouped, "-o", tmp_path / "out")
     assert result.status == 0, result.err
     record = json.loads((tmp_path / "out/split.json").read_text())["validation"]
     assert f"Validation has no boxes of {', '.join(record['unmeasured'])}." in result.err
@@ -102,6 +104,6 @@ def test_wrong_use_is_one_clear_line(
     arguments: list[str], message: str, full: Path, tmp_path: Path
 ) -> None:
     words = [str(full.parent / "images") if word == "IMAGES" else word for word in arguments]
-    refused = sparsedet("split", full, *words, "-o", tmp_path / "out")
+    refused = sparsedet_here("split", full, *words, "-o", tmp_path / "out")
     assert message in refused.error()
     assert not (tmp_path / "out").exists()

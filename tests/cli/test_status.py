@@ -12,7 +12,7 @@ from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import AnnotationRule
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
 
 
@@ -75,13 +75,13 @@ def test_reviewers_are_compared(workspace: Workspace) -> None:
             review(tool_id="12", shown="b1", reviewer=None),
         )
         ledger.record_reviews(new_push().place, twice)
-    result = sparsedet("status", workspace.root)
+    result = sparsedet_here("status", workspace.root)
     rows = [line.split() for line in result.out.splitlines()]
     assert rows[-2:] == [
         ["ann@example.com", "1", "0:00:04", "2", "100.0", "0.0", "0.0", "50.0", "2"],
         ["bob@example.com", "1", "0:00:00", "2", "50.0", "0.0", "50.0", "50.0", "2"],
     ]
-    reviewers = sparsedet("status", workspace.root, "--json").json()["reviewers"]
+    reviewers = sparsedet_here("status", workspace.root, "--json").json()["reviewers"]
     assert reviewers[1] == {
         **{"name": "bob@example.com", "images": 1, "seconds": 0.0},
         **{"accepted": 1, "edited": 0, "rejected": 1, "agreement": 0.5, "compared": 2},
@@ -94,13 +94,13 @@ def test_drawn_boxes_and_images_without_mined_ones_are_counted(workspace: Worksp
         own = kept("own", "bird", (60.0, 60.0, 90.0, 90.0))
         drawn = review(own, shown="", tool_id="12", day=2, seconds=8.0)
         ledger.record_reviews(new_push().place, read(review(kept("a1")), drawn))
-    result = sparsedet("status", workspace.root)
+    result = sparsedet_here("status", workspace.root)
     assert result.status == 0, result.err
     rows = [line.split() for line in result.out.splitlines()]
     assert ["2", "42", "0", "0", "0", "0", "0", "0", "-", "1", "0:00:08", "-", "-"] in rows
     assert ["all", "4", "1", "0", "1", "2", "0", "50.0", "1", "0:00:12"] in rows
     assert ["bird", "0", "0", "0", "0", "0", "0", "-", "1"] in rows
-    found = sparsedet("status", workspace.root, "--json").json()
+    found = sparsedet_here("status", workspace.root, "--json").json()
     second = found["rounds"][1]
     assert (second["mined"], second["drawn"], second["precision"]) == (0, 1, None)
     assert (second["reviewed_images"], second["seconds"]) == (1, 8.0)
@@ -121,7 +121,7 @@ def test_of_reviews_made_side_by_side_the_settings_say_what_counts(
                 review(kept("other", "dog"), shown="", offer="t1", day=2, reviewer="bob"),
             ),
         )
-    found = sparsedet("status", workspace.root, "--json").json()
+    found = sparsedet_here("status", workspace.root, "--json").json()
     assert found["all"]["drawn"] == found["rounds"][0]["drawn"] == drawn
 
 
@@ -133,19 +133,19 @@ def test_skipped_images_and_withdrawn_boxes_are_said(workspace: Workspace) -> No
         ]
         ledger.record_reviews(new_push().place, read(*skips))
         ledger.withdraw({"c1"})
-    result = sparsedet("status", workspace.root)
+    result = sparsedet_here("status", workspace.root)
     assert result.status == 0, result.err
     assert "2 images were skipped in review: mined boxes stay pending" in result.err
     assert "delete the skipped annotation" in result.err
     assert "Reviewers" not in result.out
-    found = sparsedet("status", workspace.root, "--json").json()
+    found = sparsedet_here("status", workspace.root, "--json").json()
     assert (found["skipped_images"], found["reviewers"]) == (2, [])
     assert (found["all"]["pending"], found["all"]["withdrawn"]) == (3, 1)
     assert found["all"]["by_category"]["cat"]["withdrawn"] == 1
 
 
 def test_json_is_for_machines(workspace: Workspace) -> None:
-    found = sparsedet("status", workspace.root, "--json").json()
+    found = sparsedet_here("status", workspace.root, "--json").json()
     first, second, by_hand = found["rounds"]
     assert first == {
         "round": 1,
@@ -173,7 +173,7 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
 
 def test_csv_has_a_row_for_every_mined_box(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "out" / "boxes.csv"
-    result = sparsedet("status", "--csv", path, cwd=workspace.root)
+    result = sparsedet_here("status", "--csv", path, cwd=workspace.root)
     assert result.status == 0, result.err
     assert f"4 mined boxes written to {path}" in result.err
     with path.open(encoding="utf-8", newline="") as file:
@@ -189,12 +189,12 @@ def test_csv_has_a_row_for_every_mined_box(workspace: Workspace, tmp_path: Path)
 def test_before_the_first_push_there_are_rounds_and_no_ledger(tmp_path: Path) -> None:
     _round(tmp_path, 1, 7)
     (tmp_path / "rounds" / "002").mkdir()
-    result = sparsedet("status", tmp_path)
+    result = sparsedet_here("status", tmp_path)
     assert result.status == 0, result.err
     rows = [line.split() for line in result.out.splitlines()[2:]]
     assert [row[:3] for row in rows] == [["1", "7", "0"], ["2", "-", "0"], ["all", "0", "0"]]
     assert not Workspace(tmp_path).ledger.exists()
-    refused = sparsedet("status", tmp_path, "--csv", tmp_path / "boxes.csv")
+    refused = sparsedet_here("status", tmp_path, "--csv", tmp_path / "boxes.csv")
     assert "no ledger here" in refused.error()
 
 
@@ -211,17 +211,17 @@ def test_a_lost_ledger_is_said(is_there: bool, tmp_path: Path) -> None:
     workspace = _pushed(tmp_path)
     if is_there:
         Ledger(workspace.ledger).close()
-    result = sparsedet("status", tmp_path)
+    result = sparsedet_here("status", tmp_path)
     assert result.status == 0, result.err
     assert f"{workspace.ledger} is missing or empty, though rounds were pushed" in result.err
     assert f"sparsedet review {tmp_path} rebuilds it" in result.err
-    as_json = sparsedet("status", tmp_path, "--json")
+    as_json = sparsedet_here("status", tmp_path, "--json")
     assert as_json.json()["ledger_is_lost"] is True
     assert "rebuilds it" in as_json.err
     assert workspace.ledger.exists() == is_there
     with closing(Ledger(workspace.ledger)) as ledger:
         ledger.record_push(new_push(round=1), MINED, dataset())
-    found = sparsedet("status", tmp_path, "--json")
+    found = sparsedet_here("status", tmp_path, "--json")
     assert found.json()["ledger_is_lost"] is False
     assert "missing" not in found.err
 
@@ -235,18 +235,18 @@ def test_something_else_in_the_ledgers_place_is_no_empty_ledger(
         workspace.ledger.mkdir()
     else:
         workspace.ledger.write_bytes(b"x" * 5000)
-    refused = sparsedet("status", tmp_path).error()
+    refused = sparsedet_here("status", tmp_path).error()
     assert f"{workspace.ledger}: " in refused
     assert "move it away" in refused
 
 
 def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:
-    assert "neither rounds nor a ledger here" in sparsedet("status", tmp_path).error()
+    assert "neither rounds nor a ledger here" in sparsedet_here("status", tmp_path).error()
     _round(tmp_path, 1, 7)
     evaluation = tmp_path / "rounds" / "001" / "evaluation.json"
     evaluation.write_text('{"AP50": "good"}')
-    assert sparsedet("status", tmp_path).error() == (
+    assert sparsedet_here("status", tmp_path).error() == (
         f"{evaluation}: AP50 is 'good', expected a number"
     )
     (tmp_path / "rounds" / "001" / "annotations.json").write_text("[]")
-    assert "annotations.json: not a JSON object" in sparsedet("status", tmp_path).error()
+    assert "annotations.json: not a JSON object" in sparsedet_here("status", tmp_path).error()

@@ -25,7 +25,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 
 KEYS: dict[str, Any] = {
     "SOLVER.MAX_ITER": 40,
@@ -168,7 +168,7 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     finished: tuple[Path, Dataset],
 ) -> None:
     folder, full = finished
-    waiting = sparsedet("round", "work", "--json", cwd=folder).json()
+    waiting = sparsedet_here("round", "work", "--json", cwd=folder).json()
     assert (waiting["round"], waiting["state"]) == (1, "waiting")
 
     workspace, tool = Workspace(folder / "work"), FilesTool(str(folder))
@@ -197,7 +197,7 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     # Of the two images that nobody looked at, the newer model's boxes are up, if it found any.
     assert outcomes_of(workspace, 1) == {"accepted", "rejected", "edited", "withdrawn"}
     assert report["up_for_review"] == report["mined"]
-    status = sparsedet("status", "work", "--json", cwd=folder).json()
+    status = sparsedet_here("status", "work", "--json", cwd=folder).json()
     assert [entry["round"] for entry in status["rounds"]] == [1, 2]
 
 
@@ -208,7 +208,7 @@ def outcomes_of(workspace: Workspace, number: int) -> set[str]:
 
 
 def test_a_folder_without_settings_is_one_clear_line(tmp_path: Path) -> None:
-    assert "`sparsedet init` makes a workspace" in sparsedet("round", cwd=tmp_path).error()
+    assert "`sparsedet init` makes a workspace" in sparsedet_here("round", cwd=tmp_path).error()
 
 
 def test_validation_images_stay_out_of_training(finished: tuple[Path, Dataset]) -> None:

@@ -14,7 +14,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     set_up_project,
 )
 from sparsedet.integrations.label_studio.projects import export_tasks
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet_here
 from tests.integrations.label_studio.browser import (
     SUBMIT,
     UPDATE,
@@ -56,14 +56,14 @@ def pull(tool: LabelStudioTool, title: str, folder: Path, env: dict[str, str]) -
     drawn = write_images(folder / "source")
     project = set_up_project(tool.connection, title, drawn, folder / "source")
     workspace = folder / "workspace"
-    assert sparsedet("pull", "--project", project, "-o", workspace, env=env).status == 0
+    assert sparsedet_here("pull", "--project", project, "-o", workspace, env=env).status == 0
     write_workspace_mined(tool.pull(project, workspace / "images"), workspace)
     return project, workspace
 
 
 def check_outcomes(workspace: Path, env: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Check what the person's review came to; return the boxes by name."""
-    outcomes = sparsedet("review", workspace, "--json", env=env).json()
+    outcomes = sparsedet_here("review", workspace, "--json", env=env).json()
     by_box = {box["region_id"].removesuffix("-1"): box for box in outcomes["boxes"]}
     assert {name: box["outcome"] for name, box in by_box.items()} == {
         "mined-orange": "accepted",
@@ -89,7 +89,7 @@ def test_a_person_rejects_one_box_and_drags_another(
 ) -> None:
     _, workspace = pull(tool, "Table", tmp_path, env)
     mined = workspace / "mined.json"
-    pushed = sparsedet("push", mined, "--data", workspace, "--json", env=env).json()
+    pushed = sparsedet_here("push", mined, "--data", workspace, "--json", env=env).json()
 
     log_in(page, label_studio)
     regions = open_first_task(page, pushed["url"], SUBMIT)
@@ -112,7 +112,7 @@ def test_a_person_updates_an_annotation_with_a_draft(
     project, workspace = pull(tool, "Table with a draft", tmp_path, env)
     ((before,),) = [task["annotations"] for task in export_tasks(tool.connection, int(project))]
     command = ("push", workspace / "mined.json", "--data", workspace, "--mode", "draft", "--json")
-    pushed = sparsedet(*command, env=env).json()
+    pushed = sparsedet_here(*command, env=env).json()
     assert (pushed["review_project"], pushed["created"]) == (project, 1)
 
     log_in(page, label_studio)
@@ -122,7 +122,7 @@ def test_a_person_updates_an_annotation_with_a_draft(
     # The editor saves the draft by itself; from now on it is the person's, and left alone.
     with page.expect_response(lambda answer: "/api/drafts/" in answer.url):
         pass
-    again = sparsedet(*command, env=env).json()
+    again = sparsedet_here(*command, env=env).json()
     assert (again["created"], len(again["skipped"])) == (0, 1)
     finish(page, UPDATE, "PATCH")
 

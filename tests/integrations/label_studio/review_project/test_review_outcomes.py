@@ -15,7 +15,7 @@ from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import set_up_project
 from sparsedet.ledger import Ledger
 from sparsedet.reviews import ReviewedRegion
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.label_studio.samples import (
     FOUND_BY_MODEL,
     write_images,
@@ -216,11 +216,11 @@ def test_mistakes_are_one_line(
     empty = tmp_path / "empty"
     empty.mkdir()
     filled = [text.format(workspace=untouched, empty=empty) for text in arguments]
-    assert message in sparsedet(*filled, env=env).error()
+    assert message in sparsedet_here(*filled, env=env).error()
 
 
 def test_for_people_there_is_a_table(untouched: Path, env: dict[str, str]) -> None:
-    result = sparsedet("review", untouched, env=env)
+    result = sparsedet_here("review", untouched, env=env)
     assert result.status == 0
     for word in ("accepted", "rejected", "orange", "parcel", "all"):
         assert word in result.out

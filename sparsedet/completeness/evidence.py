@@ -62,7 +62,7 @@ def read_evidence(
         now: the same images, with what reviewers said since; ids are those of `before`.
         candidates: those on no hidden annotation.
         outcomes: index of a candidate that reviewers were shown -> whether they kept it and its
-            class; None: they left it undecided.
+            class; None: they left it undecided, which is no acceptance.
         audit: ids of the images of the blind sample.
         judge_only: ids of the images on which people were not asked to draw.
     """
@@ -105,14 +105,13 @@ def read_evidence(
         if image_id in gone:
             is_open[own] = False
     for row, kept in outcomes.items():
-        if kept is None:
-            verdicts[row] = _UNKNOWN
-        elif kept:
+        if kept:
             verdicts[row] = _RIGHT
-        else:
-            # Where reviewers gave it another class, there is a box of that class now.
-            verdicts[row] = _OTHER_CLASS if shows[row] == _OTHER_CLASS else _NOTHING
-            is_open[row] = False
+            continue
+        # Where reviewers gave it another class, there is a box of that class now. What they can't
+        # decide they don't accept, and won't the next time: it is no object that is missing.
+        verdicts[row] = _OTHER_CLASS if shows[row] == _OTHER_CLASS else _NOTHING
+        is_open[row] = False
     decided = verdicts != _UNKNOWN
     judged = Judged(
         candidates.select(decided),

@@ -47,8 +47,8 @@ def test_on_a_complete_image_every_candidate_is_right_or_wrong() -> None:
 def test_elsewhere_only_what_reviewers_judged_is_known() -> None:
     now = replace(BEFORE, boxes=with_box(0))
     found = read_evidence(BEFORE, now, TWO, {0: True, 1: False, 2: None}, audit=())
-    assert found.judged.right.tolist() == [True, False]
-    assert found.open.tolist() == [False, False, True]
+    assert found.judged.right.tolist() == [True, False, False]
+    assert not found.open.any()
     assert found.found == ()
 
 
@@ -69,12 +69,12 @@ def test_a_candidate_that_got_another_class_shows_an_object() -> None:
     assert found.judged.on_object.tolist() == [True, False]
 
 
-def test_undecided_boxes_say_nothing() -> None:
+def test_undecided_boxes_were_not_accepted() -> None:
     images = tuple(replace(image, exhaustive=True) for image in BEFORE.images)
     now = replace(BEFORE, images=images, boxes=with_box(0))
     found = read_evidence(BEFORE, now, TWO, {1: None}, audit=())
-    assert found.judged.right.tolist() == [True, False]
-    assert found.judged.candidates.scores.tolist() == [0.9, 0.8]
+    assert found.judged.right.tolist() == [True, False, False]
+    assert found.judged.on_object.tolist() == [True, False, False]
 
 
 def test_a_share_of_the_annotations_is_hidden_the_same_for_a_seed() -> None:

@@ -38,6 +38,7 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
         [category.id for category in before.categories],
         hidden=content.hidden,
         earlier=content.earlier,
+        missing=content.missing,
     )
     chances = fitted.of(unknown)
     missing = _missing(setting, before)

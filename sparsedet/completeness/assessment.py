@@ -20,6 +20,7 @@ from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_missing import ExpectedMissing, expected_missing
 from sparsedet.completeness.expected_precision import (
     Coefficients,
+    Count,
     ExpectedPrecision,
     carried,
     fit_expected_precision,
@@ -65,6 +66,12 @@ class Assessment:
             prior.shape + share * (self.ratio.shape - prior.shape),
             prior.rate + share * (self.ratio.rate - prior.rate),
         )
+
+    @property
+    def carried_missing(self) -> Count | None:
+        """What the next model's candidates are to hold; None: nothing is expected."""
+        mean = self.completeness.missing
+        return Count(mean, (1 / self.ratio.shape + 1 / mean) ** 0.5) if mean > 0 else None
 
     def until(self, share: float, costs: ReviewCosts) -> tuple[int, float]:
         """Return how many images, and seconds of review, bring the set to a share of objects."""
@@ -114,6 +121,7 @@ def assess(
         hidden=content.hidden,
         judged=evidence.judged if len(evidence.judged.candidates) else None,
         earlier=content.earlier,
+        missing=content.missing,
     )
     fitted = replace(fitted, seen=_seen(content, evidence.found))
     expected = expected_missing(before, unknown, fitted)

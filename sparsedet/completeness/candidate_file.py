@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.estimate import Ratio
-from sparsedet.completeness.expected_precision import Coefficients
+from sparsedet.completeness.expected_precision import Coefficients, Count
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.candidates import Candidates
 
@@ -35,6 +35,8 @@ class CandidateFile:
     """What earlier rounds found where they completed images, to what was expected there."""
     audited: int = 0
     """Images of earlier rounds' blind samples."""
+    missing: Count | None = None
+    """Objects that were without annotation when the candidates were found, by earlier rounds."""
     marking: float = 0.0
     """The chance that reviewers mark an image on which nothing is missing, by earlier rounds."""
 
@@ -55,6 +57,7 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             "run_id": content.run_id,
             "hidden": content.hidden,
             "audited": content.audited,
+            "missing": content.missing,
             "marking": content.marking,
             "earlier": None
             if earlier is None
@@ -81,6 +84,7 @@ def read_candidates(path: Path) -> CandidateFile:
         }
         columns["boxes"] = columns["boxes"].reshape(-1, 4)
         earlier, ratio = content["earlier"], content["ratio"]
+        missing = content.get("missing")  # older files lack it
         return CandidateFile(
             run_id=str(content["run_id"]),
             candidates=Candidates(**columns),
@@ -90,6 +94,7 @@ def read_candidates(path: Path) -> CandidateFile:
             else Coefficients(**{name: np.array(values) for name, values in earlier.items()}),
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
+            missing=None if missing is None else Count(*map(float, missing)),
             marking=float(content.get("marking", 0.0)),  # older files lack it
         )
     except (KeyError, TypeError, ValueError) as error:

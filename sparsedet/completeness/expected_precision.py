@@ -8,7 +8,9 @@ unlabelled data (Elkan and Noto, "Learning Classifiers from Only Positive and Un
 2008) in its presence-only form (Ward et al., "Presence-Only Data and the EM Algorithm", Biometrics
 2009). How many objects there are follows from the scores that nearly all belong to objects (the
 best bin of
-Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern Approach", NeurIPS 2021).
+Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern Approach", NeurIPS 2021). In
+later rounds it also follows from what was expected to be left: what is still missing then is harder
+to see than hidden annotations are.
 
 After reviews, what they said of candidates counts as well, and more the more there is of it.
 
@@ -18,6 +20,7 @@ candidate's. Each class has an offset of its own, drawn towards none.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +47,14 @@ _KEPT_SCORE = 0.05
 _MANY = 200_000
 _SEEN_UNKNOWN = 0.9
 """`seen_share` where nothing is known of it."""
+
+
+class Count(NamedTuple):
+    """An uncertain number of objects."""
+
+    mean: float
+    spread: float
+    """Standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,7 @@ def fit_expected_precision(
     hidden: int,
     judged: Judged | None = None,
     earlier: Coefficients | None = None,
+    missing: Count | None = None,
 ) -> ExpectedPrecision:
     """Fit the calibration of a model's candidates.
 
@@ -125,11 +137,13 @@ def fit_expected_precision(
         hidden: number of hidden annotations, found or not.
         judged: candidates of this very model that people have judged.
         earlier: coefficients that reviews gave for an earlier model; None: nothing was reviewed.
+        missing: how many objects had no annotation when the candidates were found, as reviews of
+            an earlier model's candidates let expect.
     """
     if len(candidates) > _MANY:
         candidates = candidates.select(candidates.object_scores >= _KEPT_SCORE)
     prior = earlier or BEFORE_REVIEWS
-    problem = _Problem.of(candidates, category_ids, hidden, judged, prior, earlier is not None)
+    problem = _Problem.of(candidates, category_ids, hidden, judged, prior, missing)
     found = minimize(problem.value, problem.start(), jac=True, method="L-BFGS-B").x
     w, d, v, e = problem.split(found)
     return ExpectedPrecision(
@@ -173,8 +187,8 @@ def carried(fitted: ExpectedPrecision) -> Coefficients:
     )
 
 
-def best_bin(candidates: Candidates, hidden: int) -> tuple[float, float] | None:
-    """Return how many objects have no annotation, and the standard deviation of its logarithm.
+def best_bin(candidates: Candidates, hidden: int) -> Count | None:
+    """Return how many objects have no annotation.
 
     Of the scores from which on candidates are counted, that with the least upper bound is taken.
 
@@ -197,7 +211,16 @@ def best_bin(candidates: Candidates, hidden: int) -> tuple[float, float] | None:
     objects = np.maximum(above, 1) / share
     spread = np.sqrt(np.maximum(1 - share, 0.0) / counts + 1 / np.maximum(above, 1))
     best = int((objects * (1 + spread)).argmin())
-    return float(objects[best]), float(np.hypot(spread[best], _BIN_SPREAD))
+    return Count(float(objects[best]), float(np.hypot(spread[best], _BIN_SPREAD)))
+
+
+def _combined(counts: Sequence[Count]) -> tuple[float, float] | None:
+    """Return the logarithm of a number by several estimates of it, and its standard deviation."""
+    if not counts:
+        return None
+    weights = np.array([count.spread**-2 for count in counts])
+    logs = np.log([max(count.mean, 1.0) for count in counts])
+    return float(weights @ logs / weights.sum()), float(weights.sum() ** -0.5)
 
 
 @dataclass(frozen=True)
@@ -228,7 +251,7 @@ class _Problem:
         hidden: int,
         judged: Judged | None,
         prior: Coefficients,
-        reviewed: bool,
+        missing: Count | None,
     ) -> "_Problem":
         index = {number: position for position, number in enumerate(category_ids)}
         unknown = candidates.unknown
@@ -236,10 +259,12 @@ class _Problem:
             (candidates.known == RIGHT) | (candidates.known == WRONG_CLASS)
         )
         known = judged.candidates if judged is not None else candidates.select(np.zeros(0, int))
-        objects = None if reviewed or judged is not None else best_bin(candidates, hidden)
+        counts = () if judged is not None else (best_bin(candidates, hidden), missing)
+        objects = _combined([count for count in counts if count is not None])
         if objects is not None:
             # As many of them as are among the candidates at all.
-            objects = float(np.log(objects[0] * len(on_hidden) / hidden)), objects[1]
+            seen = float(np.log(seen_share(candidates, hidden)))
+            objects = objects[0] + seen, objects[1]
         return cls(
             _object_rows(unknown),
             _indices(unknown, index),

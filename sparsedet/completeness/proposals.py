@@ -13,6 +13,7 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.completeness.expected_precision import (
     Coefficients,
+    Count,
     ExpectedPrecision,
     fit_expected_precision,
 )
@@ -84,6 +85,7 @@ def mine_proposals(
     device: str,
     selection: Selection,
     earlier: Coefficients | None = None,
+    missing: Count | None = None,
     on_image: OnImage = lambda done, total: None,
 ) -> Proposals:
     """Detect with a run's finished model, and choose what reviewers are shown.
@@ -98,6 +100,7 @@ def mine_proposals(
         device: cpu or cuda.
         selection: what is shown.
         earlier: see `propose`.
+        missing: see `propose`.
         on_image: called after every image.
     """
     info = run.info()
@@ -115,6 +118,7 @@ def mine_proposals(
         sure_scores=limits.sure,
         selection=selection,
         earlier=earlier,
+        missing=missing,
     )
 
 
@@ -127,6 +131,7 @@ def propose(
     sure_scores: Mapping[int, float],
     selection: Selection,
     earlier: Coefficients | None = None,
+    missing: Count | None = None,
 ) -> Proposals:
     """Choose what reviewers are shown of a model's detections.
 
@@ -139,6 +144,7 @@ def propose(
             boxes.
         selection: what is shown.
         earlier: calibration of the model before.
+        missing: objects without annotation, by the reviews before.
     """
     candidates = find_candidates(detections, dataset, hidden)
     fitted = fit_expected_precision(
@@ -146,6 +152,7 @@ def propose(
         [category.id for category in dataset.categories],
         hidden=len(hidden),
         earlier=earlier,
+        missing=missing,
     )
     unknown = candidates.unknown
     chances, object_chances = fitted.of(unknown), fitted.of_object(unknown)

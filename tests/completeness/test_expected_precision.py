@@ -125,7 +125,7 @@ def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
         found.hidden,
         judged if with_reviews else None,
         BEFORE_REVIEWS,
-        reviewed=False,
+        missing=None,
     )
     x = problem.start() + 0.1
     error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)

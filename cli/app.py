@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Never
+from typing import Annotated, Any, Never, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -39,7 +39,7 @@ from . import (
     status,
     train,
 )
-from .output import ENDED_BY_INTERRUPT
+from .output import ENDED_BY_INTERRUPT, clean
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
@@ -123,6 +123,18 @@ app = typer.Typer(
 )
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the time: while something is drawn, it is wrapped for that."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Where records go now."""
+        return sys.stderr
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sparsedet {__version__}")
@@ -152,8 +164,10 @@ def _options(
     logging.basicConfig(
         level=logging.DEBUG if debug else quiet,
         format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[_Stderr()],
     )
+    # Its bars would be drawn into ours, and carriage returns into files.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # An unreadable file may concern one process only: every one reports its own.
     logging.getLogger("sparsedet.runtime.unreadable").setLevel(logging.WARNING)
 
@@ -186,5 +200,5 @@ def main() -> None:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
         if reports_errors():
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {clean(' '.join(str(error).split()))}", err=True)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """`sparsedet demo`."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +10,9 @@ import typer
 from sparsedet.seeds import MAX_SEED
 from sparsedet.tool import OUTCOMES
 
+from .display import live_display
 from .options import DEFAULT_TOOL, Device, Json, tool_option
-from .output import emit_json, progress_bar, say, table
+from .output import echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.simulation.demo import DemoReport
@@ -48,16 +50,19 @@ def demo(
     from sparsedet.simulation.demo import Demo, DemoRule
     from sparsedet.training.engine.train import choose_device
 
-    from .training_progress import training_progress
+    from .training_progress import TrainingProgress
 
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
     first = "; Label Studio's first start takes a minute" if tool == DEFAULT_TOOL else ""
     say(f"everything goes into {output}{first}")
-    with integration.local(output / tool, keep=keep) as local:
-        with progress_bar() as progress, training_progress() as report:
-            result = steps.run(local.tool, tool, callbacks=report.callbacks(), progress=progress)
+    with ExitStack() as stack:
+        with live_display() as display:
+            server = integration.local(output / tool, keep=keep, progress=display.progress)
+            local = stack.enter_context(server)
+            callbacks = TrainingProgress(display).callbacks()
+            result = steps.run(local.tool, tool, callbacks=callbacks, progress=display.progress)
         if json_output:
             emit_json({**asdict(result), "page": str(result.page), "picture": str(result.picture)})
         else:
@@ -97,10 +102,10 @@ def _show(result: "DemoReport") -> None:
     )
     table(f"Rounds on scenes with {result.objects} digits", columns, rows)
     first, last = result.rounds[0], result.rounds[-1]
-    typer.echo(
+    echo(
         f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
         "review"
     )
-    typer.echo(f"without the truth, the workspace says: {result.estimate}")
-    typer.echo(f"report: {result.page}")
-    typer.echo(f"review project: {result.url}")
+    echo(f"without the truth, the workspace says: {result.estimate}")
+    echo(f"report: {result.page}")
+    echo(f"review project: {result.url}")

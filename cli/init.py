@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
 from .options import DEFAULT_TOOL, Json, Mode, Url, push_mode, tool_option
-from .output import command, emit_json, say
+from .output import command, echo, emit_json, say
 
 _USUAL_SERVER = "http://localhost:8080"
 _DEFAULT_CONTROL = "sparsedet_complete"
@@ -46,8 +46,9 @@ def init(
 ) -> None:
     """Connect a folder with a project of your annotation tool.
 
-    Asks for what is not given, tries the connection, and writes sparsedet.toml. The API key comes
-    from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
+    Tries the connection, and writes sparsedet.toml. With --project it asks for nothing but an
+    address that neither --url nor LABEL_STUDIO_URL gives, without for everything that is not given.
+    The API key comes from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
     """
     from sparsedet.loop.settings import ReviewSettings, Settings, Source
     from sparsedet.plugins import load_integration
@@ -59,14 +60,18 @@ def init(
         raise SparseDetError(
             f"{workspace.settings_file}: exists already; edit it, or choose another folder"
         )
-    asks = sys.stdin.isatty() and not json_output
+    can_ask = sys.stdin.isatty() and not json_output
+    if project is None and not can_ask:
+        raise SparseDetError("which project? Give --project")
+    # Who gives the one thing that has no default takes the others as they are.
+    asks = can_ask and project is None
     tool = tool or (_ask("Annotation tool", DEFAULT_TOOL) if asks else DEFAULT_TOOL)
     integration = load_integration(tool)
     server = tool == DEFAULT_TOOL
-    if url is None and asks and not (server and os.environ.get("LABEL_STUDIO_URL")):
-        url = _ask("Its address" if server else "Folder", _USUAL_SERVER if server else ".")
-    if project is None and not asks:
-        raise SparseDetError("which project? Give --project")
+    if url is None and server and can_ask and not os.environ.get("LABEL_STUDIO_URL"):
+        url = _ask("Its address", _USUAL_SERVER)
+    elif url is None and not server and asks:
+        url = _ask("Folder", ".")
     project = project or _ask(
         "Project: the number in its address, .../projects/NUMBER" if server else "Project's folder",
         None,
@@ -93,7 +98,7 @@ def init(
     if json_output:
         emit_json({"settings": str(workspace.settings_file), "title": summary.title})
         return
-    typer.echo(
+    echo(
         f"{workspace.settings_file}: project {project} ({summary.title}), {summary.images} images, "
         f"labels {', '.join(summary.labels)}"
     )

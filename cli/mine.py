@@ -71,6 +71,7 @@ def mine(
 
     with process_group(device), progress_bar() as report:
         source, dataset = first_does(read)
+        report("mining", 0, len(dataset.images))
         found = mine_proposals(
             folder,
             config,

@@ -4,8 +4,10 @@ rich is imported when something is drawn, so that `--help` stays instant.
 """
 
 import json
+import os
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,10 @@ from sparsedet.errors import SparseDetError
 from sparsedet.runtime.launched import is_first_launched
 from sparsedet.tool import Progress
 
+_SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _HEAD = 500
 """Bytes of a file that show of which kind it is."""
 
@@ -32,69 +38,114 @@ _EMPTY_LIST = b"[]"
 """What is left of mined boxes where nothing was mined."""
 
 
+_messages: Callable[[str], None] | None = None
+"""Takes messages for people where something is drawn on the terminal."""
+
+
+def route_messages(taker: Callable[[str], None] | None) -> None:
+    """Let `taker` print what `say` is given; None: it goes straight to stderr."""
+    global _messages
+    _messages = taker
+
+
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a `--json` call."""
-    echo(json.dumps(value, ensure_ascii=False))
+    if is_first_launched():
+        typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def say(text: str) -> None:
     """Print a message for people; on stderr, so that stdout stays for results."""
-    echo(text, err=True)
+    if _messages is not None:
+        _messages(text)
+    else:
+        echo(text, err=True)
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line; of several processes that work on one command only the first does."""
+    """Print a message; on a terminal it is wrapped at words."""
+    stream = sys.stderr if err else sys.stdout
+    columns = None
+    if stream.isatty():
+        # Some terminals don't know their width, and say 0.
+        columns = os.get_terminal_size(stream.fileno()).columns or None
+    _print(wrapped(text, columns), err=err)
+
+
+def _print(text: str, *, err: bool = False) -> None:
+    """Print; of several processes that work on one command only the first does."""
     if is_first_launched():
         typer.echo(text, err=err)
 
 
+def wrapped(text: str, columns: int | None) -> str:
+    """Return a message in lines of at most so many columns.
+
+    Words that are longer stay whole, as links, and so do commands: what is copied has to work.
+
+    Args:
+        text: one line, whatever it holds; see `clean`.
+        columns: of the terminal; None: there is none, and the message stays one line.
+    """
+    first, *words = clean(text).split(" ")
+    lines = [first]
+    for word in words:
+        longer = f"{lines[-1]} {word}"
+        if columns is not None and lines[-1].strip() and _width(longer) > columns:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines).replace(_NO_BREAK, " ")
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def clean(text: str) -> str:
+    """Return a text as one line that a terminal takes for nothing but text.
+
+    Names of projects, labels and files come from servers and strangers.
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text))
+
+
 def draws() -> bool:
     """Return whether there is a terminal to draw progress on."""
-    return sys.stderr.isatty() and is_first_launched()
+    moves = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    return sys.stderr.isatty() and moves and is_first_launched()
 
 
 def command(name: str, folder: Path, options: str = "") -> str:
-    """Return a command to type next; the current folder needs no name."""
+    """Return a command to type next, for a message; the current folder needs no name."""
     words = ["sparsedet", name, "" if folder == Path() else str(folder), options]
-    return " ".join(word for word in words if word)
+    return " ".join(word for word in words if word).replace(" ", _NO_BREAK)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; all columns but the first are right-aligned."""
     texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
-    echo(title)
+    _print(clean(title))
     for row in texts:
         cells = [
             cell.rjust(width) if column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        echo(("  " + "  ".join(cells)).rstrip())
+        _print(clean(("  " + "  ".join(cells)).rstrip()))
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Yield a callable `progress(what, done, total)` that draws one bar per `what` on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
+    """Yield a callable `progress(what, done, total)` that draws on the command's live display."""
+    from .display import live_display
 
-    with RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not draws(),
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report
+    with live_display() as display:
+        yield display.progress
 
 
 def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:

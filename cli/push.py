@@ -13,7 +13,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing, owner_id
 
 from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
-from .output import command, emit_json, progress_bar, say
+from .output import command, echo, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger
@@ -131,7 +131,7 @@ def push(
         emit_json({**result, "ledger": str(file)})
         return
     verb = "would be" if dry_run else "are"
-    typer.echo(
+    echo(
         f"{result['boxes']} mined boxes on {result['images']} images {verb} up for review at "
         f"{result['url']} (model version {result['model_version']}; {result['created']} images new "
         f"or changed, {result['deleted']} outdated predictions, drafts and tasks deleted)"
@@ -272,7 +272,7 @@ def _undo(
         emit_json(asdict(report) | {"region_ids": sorted(report.region_ids), "dry_run": dry_run})
         return
     verb = "would be taken back" if dry_run else "are no longer up for review"
-    typer.echo(
+    echo(
         f"{len(report.region_ids)} mined boxes {verb} ({report.predictions} predictions, "
         f"{report.drafts} drafts, {report.tasks} review tasks, {report.views} views)"
     )

@@ -20,7 +20,7 @@ from .merge_results import (
     resolve,
 )
 from .options import Json
-from .output import REVIEWED, check_replaceable, emit_json, progress_bar, say, table
+from .output import REVIEWED, check_replaceable, echo, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
@@ -153,7 +153,7 @@ def review(
     total = ("all", *(outcomes[name] for name in shown))
     table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
     if outcomes.get("estimate"):
-        typer.echo(outcomes["estimate"]["text"])
+        echo(outcomes["estimate"]["text"])
     if result is not None:
         result.show(folder)
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,11 @@ import typer
 
 from sparsedet.loop.workspace import Workspace, owner_id
 
-from .options import Json
-from .output import command, emit_json, progress_bar, say
+from .display import Display, live_display
+from .options import Json, complete_devices, complete_methods
+from .output import command, echo, emit_json, say
+
+_TRAINING = "Training, in this round alone"
 
 
 def run_round(
@@ -44,6 +48,35 @@ def run_round(
             "sparsedet.toml.",
         ),
     ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            "--iterations",
+            min=1,
+            help="Iterations of this round's training. Default: those of sparsedet.toml.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            help="Method of this round's training: plain, end-to-end or staged. Default: that of "
+            "sparsedet.toml.",
+            autocompletion=complete_methods,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help="auto (CUDA where there is some), cpu or cuda, in this round. Default: that of "
+            "sparsedet.toml.",
+            autocompletion=complete_devices,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Run a round: pull, split, train, mine and push.
@@ -52,7 +85,8 @@ def run_round(
     the mined boxes, draw what is missing and mark images as complete. The next call collects that,
     says how complete the annotations are, and runs the next round unless they are complete enough;
     it asks first where little was reviewed. Boxes of a model that is guessing are not pushed. An
-    interrupted round resumes where it stopped. sparsedet.toml says how rounds are run.
+    interrupted round resumes where it stopped, with the options that it began with. sparsedet.toml
+    says how rounds are run.
     """
     from sparsedet.completeness.budget import parse_budget
     from sparsedet.plugins import load_integration
@@ -60,59 +94,68 @@ def run_round(
     limit = parse_budget(budget) if budget else None
     workspace = Workspace(folder)
     settings = workspace.settings()
+    again = command("round", folder)
     with workspace.lock():
         connection = load_integration(settings.source.tool)(
             settings.source.url, settings.tool_options(owner_id(workspace.root))
         )
-        from sparsedet.loop.rounds import Rounds
+        with live_display() as display:
+            # torch takes some seconds.
+            display.progress("starting", 0, 1)
+            from sparsedet.loop.round_options import RoundOptions
+            from sparsedet.loop.rounds import Rounds
 
-        from .training_progress import training_progress
+            from .training_progress import TrainingProgress
 
-        with progress_bar() as progress, training_progress() as report:
+            options = RoundOptions(iterations=iterations, device=device, method=method)
+            restart_shorter = command("round", folder, "--restart --iterations NUMBER")
+            shorter = f"for a shorter one press Ctrl-C, then: {restart_shorter}"
             rounds = Rounds(
                 workspace,
                 connection,
-                say=say,
-                callbacks=report.callbacks(),
-                progress=progress,
-                confirm=_confirm,
+                say=display.say,
+                callbacks=TrainingProgress(display, shorter).callbacks(),
+                progress=display.progress,
+                confirm=partial(_confirm, display),
             )
+            display.clear()
             result = rounds.advance(
                 force=force,
                 restart=restart,
                 push_anyway=push_anyway,
                 take_over=take_over,
                 budget=limit,
+                options=options,
             )
     if json_output:
         emit_json(asdict(result))
         return
-    again = command("round", folder)
     if result.state == "held":
-        typer.echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
+        echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
         say(
-            "train longer (SOLVER.MAX_ITER below [training.keys] in sparsedet.toml) or label more "
-            f"images, then: {again} --restart; to push them all the same: {again} --push-anyway"
+            f"train longer (--iterations, or SOLVER.MAX_ITER below [training.keys] in "
+            f"sparsedet.toml) or label more images, then: {again} --restart; to push them all the "
+            f"same: {again} --push-anyway"
         )
     elif result.state == "finished":
-        typer.echo(
+        echo(
             f"round {result.round}: finished, {settings.rounds.stop_at:.0%} of the objects should "
             "have a box ([rounds] stop_at)"
         )
         say(f"to write the reviews into the project: {command('review', folder)} --merge")
         say(f"to look for the rest all the same: {again} --next")
     elif result.url is None:
-        typer.echo(f"round {result.round}: nothing was mined, so nothing is up for review")
+        echo(f"round {result.round}: nothing was mined, so nothing is up for review")
         say(f"train longer, or label more images; then: {again} --next")
     elif result.state == "waiting":
-        typer.echo(
+        echo(
             f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
             f"last push, at {result.url}"
         )
         say(f"next: review there, then: {again} (--next starts the next round all the same)")
     else:
         older = result.up_for_review - result.mined
-        typer.echo(
+        echo(
             f"round {result.round}: {result.up_for_review} mined boxes"
             + (f" ({older} of them from earlier rounds)" if older > 0 else "")
             + f" on {result.images} images are up for review at {result.url}"
@@ -122,8 +165,9 @@ def run_round(
             f"{again}"
         )
     if result.estimate:
-        typer.echo(result.estimate)
+        echo(result.estimate)
 
 
-def _confirm(question: str) -> bool:
+def _confirm(display: Display, question: str) -> bool:
+    display.clear()
     return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)

@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.loop.workspace import Workspace
 
 from .options import Json
-from .output import command, emit_json, progress_bar, say
+from .output import command, echo, emit_json, progress_bar, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ def simulate(
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
     for place, report in reports:
-        typer.echo(f"review project {place.review_project}: {_described(report)}")
+        echo(f"review project {place.review_project}: {_described(report)}")
     say(f"next: {command('round', folder)}")
 
 

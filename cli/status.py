@@ -11,7 +11,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import OUTCOMES
 
 from .options import Json
-from .output import CSV, check_replaceable, command, emit_json, say, table
+from .output import CSV, check_replaceable, command, echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
@@ -62,7 +62,7 @@ def status(
         _round_rows(found),
     )
     if found.estimate:
-        typer.echo(found.estimate.text)
+        echo(found.estimate.text)
     for entry in found.rounds:
         if entry.next_step:
             say(

@@ -22,9 +22,10 @@ from sparsedet.training.engine.train import (
     use_images,
 )
 
+from .display import live_display
 from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say
-from .training_progress import training_progress
+from .training_progress import TrainingProgress
 
 _DEFAULT_CONFIG = "lite0_fpn"
 _DEFAULT_SEED = 1
@@ -60,8 +61,10 @@ def run_train(request: TrainRequest, *, json_output: bool) -> None:
         prepared = processes.first_does(lambda: _prepare(request, device))
         info = prepared.run.info()
         _tell_start(info, prepared.run, device)
-        with training_progress() as report:
-            run_training(prepared.run, device=device, callbacks=report.callbacks())
+        with live_display() as display:
+            display.progress("preparing the training", 0, 1)
+            callbacks = TrainingProgress(display).callbacks()
+            run_training(prepared.run, device=device, callbacks=callbacks)
         evaluation = None
         if prepared.validation is not None:
             evaluation = evaluate_data(prepared.run, prepared.validation, device)

@@ -1,31 +1,16 @@
-"""The progress of a training on the terminal: iterations, time left, losses, speed, memory."""
+"""The progress of a training: how long it takes, iterations, losses, speed, memory."""
 
-import statistics
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from collections.abc import Mapping
 
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.stage import LOG_PERIOD
 
-from .output import draws, say
+from .display import Display, Work
+from .time_left import TimeLeft, roughly, shown
 
-_SHORT_NAMES = {
+_LOSSES: Mapping[str, str] = {
     "total_loss": "loss",
     "loss_cls": "cls",
     "loss_box_reg": "box",
@@ -33,91 +18,64 @@ _SHORT_NAMES = {
     "loss_rpn_loc": "rpn box",
     "distillation_loss": "self",
 }
-_WIDE = 165
-"""Columns of a terminal that has room for every loss."""
-_NARROW = 105
-"""Columns of a terminal that has none for the bar."""
 _LINE_PERIOD = 2 * LOG_PERIOD
 """Iterations between two lines where there is no terminal to draw on."""
-_STEPS = 50
-"""The latest steps, which the others are expected to be like."""
-_PAUSE = 5.0
-"""A step this many times slower than the median is left out: it included mining or validation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a line of progress holds."""
-
-    names: Mapping[str, str]
-    """The losses to show, and what to call them."""
-    gap: str
-    """Between two figures."""
-    columns: tuple[ProgressColumn, ...]
-
-    @classmethod
-    def of(cls, width: int) -> "Layout":
-        """Return what has room in a line of so many characters."""
-        has_bar = width >= _NARROW
-        return cls(
-            names=_SHORT_NAMES if width >= _WIDE else {"total_loss": "loss"},
-            gap="  " if has_bar else " ",
-            columns=(
-                TextColumn("{task.description}"),
-                *([BarColumn(bar_width=12)] if has_bar else []),
-                MofNCompleteColumn(),
-                *([TimeElapsedColumn()] if has_bar else []),
-                TextColumn("left {task.fields[left]}"),
-                TextColumn("{task.fields[figures]}"),
-            ),
-        )
-
-
-@contextmanager
-def training_progress() -> Iterator["TrainingProgress"]:
-    """Yield what draws the progress of a run; without a terminal it prints a line now and then."""
-    console = Console(stderr=True)
-    drawn = draws()
-    layout = Layout.of(console.width if drawn else _WIDE)
-    with Progress(*layout.columns, console=console, disable=not drawn) as bars:
-        yield TrainingProgress(bars, layout)
+_MEASURED = 10
+"""Iterations after which it is said how long a training takes."""
+_LONG = 600.0
+"""Seconds of a training after which people may want a shorter one."""
 
 
 class TrainingProgress:
-    """Draws a bar for the training and one for every mining."""
+    """Shows a run on the display.
 
-    def __init__(self, bars: Progress, layout: Layout) -> None:
-        """Draw on `bars`, which have the columns of the layout."""
-        self._bars = bars
-        self._layout = layout
-        self._tasks: dict[str, TaskID] = {}
-        self._times: dict[str, TimeLeft] = {}
+    Args:
+        display: shows it.
+        shorter: how to make the training shorter, for people whose training takes long.
+    """
+
+    def __init__(self, display: Display, shorter: str = "") -> None:
+        self._display = display
+        self._shorter = shorter
+        self._left = TimeLeft()
+        self._first: tuple[int, float] | None = None
+        self._is_announced = False
 
     def callbacks(self) -> Callbacks:
-        """Return the callbacks that draw here."""
+        """Return the callbacks that show a run here."""
         return Callbacks(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""
-        losses = [
+        if self._first is None or progress.iteration <= self._first[0]:
+            # Another run: a demo has several.
+            self._first = progress.iteration, time.monotonic()
+            self._left, self._is_announced = TimeLeft(), False
+        left = self._left.after(progress.iteration, progress.iterations)
+        self._announce(progress, left, self._first[0])
+        loss, *losses = (
             f"{short} {progress.losses[name]:.3f}"
-            for name, short in self._layout.names.items()
+            for name, short in _LOSSES.items()
             if name in progress.losses
-        ]
-        others = [
-            f"lr {progress.learning_rate:.2g}",
-            f"{progress.images_per_second:.1f} img/s",
-            f"{progress.memory_bytes / 2**30:.1f} GiB",
-        ]
-        figures = self._layout.gap.join(losses + others)
-        left = self._draw("training", progress.iteration, progress.iterations, figures)
+        )
+        speed = f"{progress.images_per_second:.1f} img/s"
+        memory = f"{progress.memory_bytes / 2**30:.1f} GiB"
+        rate = f"lr {progress.learning_rate:.2g}"
+        done, total = progress.iteration, progress.iterations
+        figures = (loss, speed, memory, rate, *losses)
+        self._display.show(Work("training", done, total, left, figures))
         at_end = progress.iteration == progress.end
-        if self._bars.disable and (progress.iteration % _LINE_PERIOD == 0 or at_end):
-            done = f"{progress.stage} {progress.iteration}/{progress.iterations}"
-            say(f"{done}  left {left}  {figures}")
+        if not self._display.is_drawn and (done % _LINE_PERIOD == 0 or at_end):
+            line = (f"{progress.stage} {done}/{total}", f"left {shown(left)}", *figures)
+            self._display.say("  ".join(line))
+        if done == total:
+            first, begun = self._first
+            took = shown(time.monotonic() - begun)
+            self._display.say(f"trained {done - first + 1} iterations in {took}")
 
     def mined(self, found: PseudoLabels) -> None:
         """Print what a stage found in the training images, and how it is used."""
+        say = self._display.say
         say(
             f"mined {len(found.labels)} boxes as labels; {len(found.ignored)} more are in doubt "
             "and ignored"
@@ -132,52 +90,19 @@ class TrainingProgress:
 
     def mining(self, done: int, total: int) -> None:
         """Show the mining between two stages."""
-        if done == 1:
-            self._tasks.pop("mining", None)
-        self._draw("mining", done, total, "")
+        self._display.progress("mining the training images", done, total)
 
-    def _draw(self, what: str, done: int, total: int, figures: str) -> str:
-        """Draw a bar; return the time left."""
-        left = shown(self._times.setdefault(what, TimeLeft()).after(done, total))
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total, left=left, figures=figures)
-        self._bars.update(self._tasks[what], completed=done, left=left, figures=figures)
-        return left
-
-
-class TimeLeft:
-    """Estimates the time left from how long the latest steps took.
-
-    Steps that were done before the first call don't count, as when a training is resumed.
-    """
-
-    def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=_STEPS)
-        self._last: tuple[int, float] | None = None
-
-    def after(self, done: int, total: int, now: float | None = None) -> float | None:
-        """Note that `done` steps of `total` are done; return the seconds left.
-
-        Args:
-            done: steps; fewer than in the last call where something new has begun.
-            total: steps in all.
-            now: seconds of a clock; None: `time.monotonic()`.
-
-        Returns:
-            None where no step's time is known yet.
-        """
-        now = time.monotonic() if now is None else now
-        steps_before, before = self._last or (done, now)
-        self._last = done, now
-        if done > steps_before:
-            self._seconds.append((now - before) / (done - steps_before))
-        if not self._seconds:
-            return None
-        most = statistics.median(self._seconds)
-        usual = [seconds for seconds in self._seconds if seconds <= _PAUSE * most]
-        return statistics.fmean(usual) * (total - done)
-
-
-def shown(seconds: float | None) -> str:
-    """Return a time as `H:MM:SS`, with days before it where there are some."""
-    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+    def _announce(self, progress: StageProgress, left: float | None, first: int) -> None:
+        """Say once how long the training takes, as soon as a few iterations show it."""
+        measured, rest = progress.iteration - first, progress.iterations - progress.iteration
+        enough = min(_MEASURED, (progress.iterations - first) // 2)
+        if self._is_announced or left is None or measured < max(enough, 1) or not rest:
+            return
+        self._is_announced = True
+        mining = "; mining in between is not counted" if progress.end < progress.iterations else ""
+        self._display.say(
+            f"the training takes about {roughly(left)}: {rest} more iterations of "
+            f"{left / rest:.2g} s, measured over the first {measured}{mining}"
+        )
+        if self._shorter and left > _LONG:
+            self._display.say(self._shorter)

@@ -37,6 +37,7 @@ def mine_round(
         progress: called after every image.
     """
     dataset = read_coco(folder.annotations)
+    progress("mining", 0, len(dataset.images))
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
         selection = selection_of(settings, ledger)

@@ -26,7 +26,7 @@ class RoundTraining:
 
     Args:
         workspace: holds the images.
-        settings: its settings; wrong ones are refused here, not after hours of training.
+        settings: those of the round; wrong ones are refused here, not after hours of training.
         say: receives messages for people.
         callbacks: of trainings.
         progress: of everything else.
@@ -78,6 +78,7 @@ class RoundTraining:
         training = self.settings.training
         keys = round_keys(training, folder.number)
         config = load_config(training.config, keys)
+        self.progress("preparing the training", 0, 1)
         if folder.run.info_file.exists():
             self._say_changed_settings(folder, config)
         else:
@@ -92,6 +93,11 @@ class RoundTraining:
                 device=self.device,
                 ignored=self._doubtful(folder),
             )
+        info, began = folder.run.info(), read_config(folder.run.config)
+        self.say(
+            f"training by {info.method!r} on {self.device}, {began.solver.max_iter} iterations; "
+            "the first ones show how long it takes"
+        )
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
 
     def _doubtful(self, folder: RoundFolder) -> tuple[Box, ...]:
@@ -128,6 +134,7 @@ class RoundTraining:
         if not self.is_evaluated(folder):
             return
         data = self._evaluation_data(folder)
+        self.progress("evaluating", 0, len(data.dataset.images))
         result = evaluate_run(
             folder.run,
             read_config(folder.run.config),

@@ -8,9 +8,10 @@ in the files of a round that was not.
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
@@ -24,7 +25,9 @@ from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.pushing import Pusher, up_for_review
 from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
 from sparsedet.loop.round_mining import mine_round
+from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
 from sparsedet.loop.round_queue import plan_round, queue_record
+from sparsedet.loop.round_report import RoundReport, report_of
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import write_estimate
@@ -35,37 +38,6 @@ from sparsedet.training.engine.callbacks import Callbacks
 
 Confirm = Callable[[str], bool]
 """Asks a person; False where there is none."""
-
-
-RoundState = Literal["pushed", "waiting", "held", "finished"]
-"""`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
-guessing, and its boxes were not pushed; `finished`: the annotations are as complete as wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundReport:
-    """The state of a workspace after `Rounds.advance`."""
-
-    round: int
-    state: RoundState
-    annotations: int
-    """Boxes that the round began with."""
-    mined: int
-    """Boxes that the round's model found missing."""
-    up_for_review: int
-    """With those of earlier rounds that stay up."""
-    images: int
-    """Images that were up after the push."""
-    reviewed: int
-    """Images that somebody has reviewed or skipped since the push."""
-    url: str | None
-    """Where a person reviews them; None when nothing is up."""
-    reason: str = ""
-    """Why boxes were held."""
-    estimate: str = ""
-    """How complete the annotations are, in words; empty before the first round has mined."""
-    complete: float | None = None
-    """Estimated share of the objects that have a box, 0 to 1."""
 
 
 class Rounds:
@@ -98,13 +70,7 @@ class Rounds:
         self.say = say
         self.progress = progress
         self.confirm = confirm
-        self._training = RoundTraining(
-            workspace,
-            self.settings,
-            say=say,
-            callbacks=callbacks or Callbacks(),
-            progress=progress,
-        )
+        self.callbacks = callbacks or Callbacks()
         owner = owner_id(workspace.root)
         self._connections = Connections(self.settings, tool, owner=owner)
         self._rule = self.settings.source.annotations
@@ -131,6 +97,7 @@ class Rounds:
         push_anyway: bool = False,
         take_over: bool = False,
         budget: Budget | None = None,
+        options: RoundOptions = NO_OPTIONS,
     ) -> RoundReport:
         """Finish the round that is under way; or collect its reviews and run the next one.
 
@@ -140,6 +107,10 @@ class Rounds:
             push_anyway: push even if the model is guessing.
             take_over: take the project over from another workspace or push mode.
             budget: ends the queue; None: that of the settings.
+            options: of the round that this call runs or begins.
+
+        Raises:
+            SparseDetError: for settings that can't be used, before the round does anything.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
@@ -151,28 +122,32 @@ class Rounds:
                 if not self._is_reviewed_enough(waiting):
                     return waiting
             current = self.workspace.round(current.number + 1)
-        elif restart:
+        elif not restart:
+            options = options_of(current, options, self.settings, self.say)
+        training = self._training_with(options)
+        if restart and not current.push.exists():
             shutil.rmtree(current.root, ignore_errors=True)
         remove_half_written(current.root)
         # What a push may be refused for must not come to light after hours of training.
         mode = self.tool.push_modes[self.settings.review.mode]
         mode.prepare(self.settings.source.project, take_over=take_over)
+        write_options(options, current)
         for name, result, step in (
-            ("pull", current.annotations, self._pull),
-            ("split", current.train, self._training.split),
-            ("train", current.run.model, self._training.train),
-            ("evaluate", current.evaluation, self._training.evaluate),
-            ("mine", current.mined, self._mine),
+            ("pull", current.annotations, partial(self._pull, training)),
+            ("split", current.train, training.split),
+            ("train", current.run.model, training.train),
+            ("evaluate", current.evaluation, training.evaluate),
+            ("mine", current.mined, partial(self._mine, training.device)),
         ):
-            if not result.exists() and (name != "evaluate" or self._training.is_evaluated(current)):
+            if not result.exists() and (name != "evaluate" or training.is_evaluated(current)):
                 self.say(f"round {current.number}: {name}")
                 step(current)
         if not current.push.exists():
             if not push_anyway and (reason := self._guessing(current)):
-                return _report(current, "held", reason=reason)
+                return report_of(current, "held", reason=reason)
             self.say(f"round {current.number}: push")
             self._push(current, budget)
-        return _report(current, "pushed")
+        return report_of(current, "pushed")
 
     def collect(self, folder: RoundFolder) -> RoundReport:
         """Collect what reviewers did since a round's push; return how far they are."""
@@ -192,7 +167,7 @@ class Rounds:
                 images |= {done.tool_id for done in work if done.review_id not in earlier}
             skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
             write_estimate(self.workspace, self.settings, ledger)
-        return _report(folder, "waiting", reviewed=len(images | skipped))
+        return report_of(folder, "waiting", reviewed=len(images | skipped))
 
     def refresh(self) -> Path:
         """Pull, and add what reviewers said until now; return the workspace's annotation file."""
@@ -219,7 +194,16 @@ class Rounds:
     def _collect(self, ledger: Ledger) -> None:
         collect_reviews(ledger, self._connections, self._rule, say=self.say, progress=self.progress)
 
-    def _pull(self, folder: RoundFolder) -> None:
+    def _training_with(self, options: RoundOptions) -> RoundTraining:
+        return RoundTraining(
+            self.workspace,
+            options.applied(self.settings),
+            say=self.say,
+            callbacks=self.callbacks,
+            progress=self.progress,
+        )
+
+    def _pull(self, training: RoundTraining, folder: RoundFolder) -> None:
         dataset = self._pulled()
         if all(box.iscrowd for box in dataset.boxes):
             # Before anything is written, so that the next call looks again.
@@ -230,7 +214,7 @@ class Rounds:
         if self.settings.validation.data:
             # Nor this after hours of training.
             names = [category.name for category in dataset.categories]
-            data = self._training.own_evaluation_data()
+            data = training.own_evaluation_data()
             check_classes(names, data.with_classes(names), str(data.source))
         with closing(Ledger(self.workspace.ledger)) as ledger:
             write_json(folder.known, {"settled": sorted(ledger.reviewed_ids())})
@@ -255,12 +239,12 @@ class Rounds:
         feedback.check_labels()
         return dataset
 
-    def _mine(self, folder: RoundFolder) -> None:
+    def _mine(self, device: str, folder: RoundFolder) -> None:
         mine_round(
             self.workspace,
             folder,
             self.settings,
-            device=self._training.device,
+            device=device,
             say=self.say,
             progress=self.progress,
         )
@@ -321,23 +305,3 @@ class Rounds:
             record["reviews"] = sorted(work.review_id for work in ledger.review_work())
             write_estimate(self.workspace, self.settings, ledger)
         write_json(folder.push, record, indent=1)
-
-
-def _report(
-    folder: RoundFolder, state: RoundState, *, reviewed: int = 0, reason: str = ""
-) -> RoundReport:
-    record = read_json(folder.push) if folder.push.exists() else {}
-    estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
-    return RoundReport(
-        round=folder.number,
-        state=state,
-        annotations=len(read_json(folder.annotations)["annotations"]),
-        mined=record.get("mined", len(read_json(folder.mined))),
-        up_for_review=record.get("boxes", 0),
-        images=record.get("images", 0),
-        reviewed=reviewed,
-        url=record.get("url"),
-        reason=reason,
-        estimate=estimate.get("text", ""),
-        complete=estimate.get("share"),
-    )

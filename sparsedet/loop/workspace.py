@@ -45,6 +45,11 @@ class RoundFolder:
         return self.root / "known.json"
 
     @property
+    def options(self) -> Path:
+        """What `sparsedet round` was asked to do otherwise in this round, if anything."""
+        return self.root / "options.json"
+
+    @property
     def annotations(self) -> Path:
         """What was pulled, with what reviewers said until then: a COCO file."""
         return self.root / "annotations.json"

@@ -1,0 +1,160 @@
+"""The live display: one line that shows what is going on, below everything that is said.
+
+All that a command says while it works goes through the display, so that the line is erased before
+a message and drawn again after it. The line is there only while something is under way; a prompt
+that comes up in between has the terminal for itself. Without a terminal there are plain lines.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .output import draws, echo, route_messages, wrapped
+from .time_left import TimeLeft, shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+    from .live_line import LiveLine
+
+_REFRESHES = 8
+"""Drawings a second."""
+_QUIET = 30.0
+"""Seconds between two lines of something that takes long, where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is under way."""
+
+    what: str
+    done: int
+    total: int
+    """1 or less: there is nothing to count."""
+    left: float | None = None
+    """Seconds, where they are known."""
+    figures: Sequence[str] = ()
+    """The most important first: as many are shown as have room."""
+
+
+class Display:
+    """Shows one thing at a time that is under way.
+
+    Args:
+        console: of the terminal; None: there is none to draw on.
+    """
+
+    def __init__(self, console: "Console | None") -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._line: LiveLine | None = None
+        self._times = TimeLeft()
+        self._last: tuple[str, int] | None = None
+        self._spoke = 0.0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a terminal."""
+        return self._console is not None
+
+    def say(self, text: str) -> None:
+        """Print a message above the line."""
+        if self._console is None:
+            echo(text, err=True)
+            return
+        from rich.text import Text
+
+        # A Text is no markup, whatever brackets a name from a server has.
+        lines = Text(wrapped(text, self._console.width))
+        self._console.print(lines, no_wrap=True, overflow="ignore", crop=False)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` are done; the line disappears when all are."""
+        if self._last is None or self._last[0] != what or done < self._last[1]:
+            self._times = TimeLeft()
+            self._spoke = time.monotonic()
+        self._last = what, done
+        left = self._times.after(done, total)
+        self.show(Work(what, done, total, left))
+        now = time.monotonic()
+        if not self.is_drawn and 1 <= done < total and now - self._spoke > _QUIET:
+            self._spoke = now
+            self.say(f"{what} {done}/{total}  left {shown(left)}")
+
+    def show(self, work: Work) -> None:
+        """Draw what is under way in the place of what was before; nothing without a terminal."""
+        if self._console is None:
+            return
+        if work.done >= work.total:
+            self.clear()
+            return
+        from rich.live import Live
+
+        from .live_line import LiveLine
+
+        if self._line is None:
+            self._line = LiveLine()
+        self._line.show(work)
+        if self._live is None:
+            self._live = Live(
+                self._line,
+                console=self._console,
+                transient=True,
+                refresh_per_second=_REFRESHES,
+                # Results that go into a file or pipe must not end up on the terminal.
+                redirect_stdout=sys.stdout.isatty(),
+            )
+            self._live.start(refresh=True)
+
+    def clear(self) -> None:
+        """Erase the line: nothing is under way, or somebody is asked."""
+        live, self._live = self._live, None
+        self._last = None
+        if live is not None:
+            live.stop()
+
+
+_active: Display | None = None
+
+
+@contextmanager
+def live_display() -> Iterator[Display]:
+    """Yield the display of this command; within the block of another one, that very one."""
+    global _active
+    if _active is not None:
+        yield _active
+        return
+    console = None
+    if draws():
+        from rich.console import Console
+
+        console = Console(stderr=True, force_terminal=True)
+    _active = display = Display(console)
+    route_messages(display.say)
+    try:
+        yield display
+    finally:
+        _active = None
+        route_messages(None)
+        display.clear()
+
+
+def _leave_to_parent() -> None:
+    """Let a forked process, a worker that loads images, write past the display.
+
+    The thread that draws does not exist there, and a lock that it held would be held for ever.
+    """
+    global _active
+    _active = None
+    route_messages(None)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        setattr(sys, name, getattr(stream, "rich_proxied_file", stream))
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

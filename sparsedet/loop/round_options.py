@@ -1,0 +1,117 @@
+"""What `sparsedet round` was asked to do otherwise in one round; kept with the round."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
+
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.config.training_config import load_config, read_config
+from sparsedet.errors import ConfigError
+from sparsedet.loop.reviews import Say
+from sparsedet.loop.settings import Settings, TrainingSettings
+from sparsedet.loop.workspace import RoundFolder
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOptions:
+    """Takes the place of what the settings say, where it is not None.
+
+    Raises:
+        ConfigError: for a value that the settings can't have either.
+    """
+
+    iterations: int | None = None
+    device: str | None = None
+    method: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("device", "method"):
+            value = getattr(self, name)
+            known = get_args(TrainingSettings.model_fields[name].annotation)
+            if value is not None and value not in known:
+                *others, last = known
+                raise ConfigError(f"--{name} {value}: expected {', '.join(others)} or {last}")
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name} {value}" for name, value in self.given().items())
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def only(self, *names: str) -> "RoundOptions":
+        """Return these options without the others."""
+        return RoundOptions(**{name: getattr(self, name) for name in names})
+
+    def before(self, others: "RoundOptions") -> "RoundOptions":
+        """Return these options, and the others where these are None."""
+        return RoundOptions(**(others.given() | self.given()))
+
+    def applied(self, settings: Settings) -> Settings:
+        """Return the settings of the round."""
+        given = self.given()
+        keys = dict(settings.training.keys)
+        if (iterations := given.pop("iterations", None)) is not None:
+            keys["SOLVER.MAX_ITER"] = iterations
+        training = settings.training.model_copy(update={**given, "keys": keys})
+        return settings.model_copy(update={"training": training})
+
+
+NO_OPTIONS = RoundOptions()
+
+
+def read_options(folder: RoundFolder) -> RoundOptions:
+    """Return the options that a round began with."""
+    return RoundOptions(**read_json(folder.options)) if folder.options.exists() else NO_OPTIONS
+
+
+def write_options(options: RoundOptions, folder: RoundFolder) -> None:
+    """Keep a round's options, where it has any."""
+    if options.given() or folder.options.exists():
+        write_json(folder.options, options.given())
+
+
+def options_of(
+    folder: RoundFolder, given: RoundOptions, settings: Settings, say: Say
+) -> RoundOptions:
+    """Return the options of a round that is under way, or about to begin.
+
+    They are those that it began with, and those that are given now. Once its training has begun,
+    method and length stay as they are; it can resume on another device.
+
+    Args:
+        folder: of the round.
+        given: in this call.
+        settings: of the workspace.
+        say: receives a line for people where a given option differs from what the round began with.
+    """
+    known = read_options(folder)
+    if not given.given() or not folder.root.exists():
+        return given.before(known)
+    began = _began(folder, known.applied(settings).training)
+    changed = [f.name for f in fields(given) if getattr(given, f.name) is not None]
+    changed = [name for name in changed if getattr(given, name) != getattr(began, name)]
+    stays = [name for name in changed if name != "device"] if folder.run.info_file.exists() else []
+    takes = [name for name in changed if name not in stays]
+    if stays:
+        say(
+            f"round {folder.number} began with {began.only(*stays)}, not {given.only(*stays)}; it "
+            "continues as it began, --restart starts it over"
+        )
+    if takes:
+        say(
+            f"round {folder.number} began with {began.only(*takes)}; it continues with "
+            f"{given.only(*takes)}"
+        )
+    fixed = ("device",) if folder.run.info_file.exists() else ("iterations", "device", "method")
+    return given.only(*fixed).before(known)
+
+
+def _began(folder: RoundFolder, training: TrainingSettings) -> RoundOptions:
+    """Return what a round began with: as its run says where there is one, else the settings."""
+    if folder.run.info_file.exists():
+        iterations = read_config(folder.run.config).solver.max_iter
+        method = folder.run.info().method
+    else:
+        iterations = load_config(training.config, training.overrides()).solver.max_iter
+        method = training.method
+    return RoundOptions(iterations=iterations, device=training.device, method=method)

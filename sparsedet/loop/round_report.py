@@ -1,0 +1,58 @@
+"""What a call of `sparsedet round` came to."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparsedet.atomic_io import read_json
+from sparsedet.loop.workspace import RoundFolder
+
+RoundState = Literal["pushed", "waiting", "held", "finished"]
+"""`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
+guessing, and its boxes were not pushed; `finished`: the annotations are as complete as wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """The state of a workspace after `Rounds.advance`."""
+
+    round: int
+    state: RoundState
+    annotations: int
+    """Boxes that the round began with."""
+    mined: int
+    """Boxes that the round's model found missing."""
+    up_for_review: int
+    """With those of earlier rounds that stay up."""
+    images: int
+    """Images that were up after the push."""
+    reviewed: int
+    """Images that somebody has reviewed or skipped since the push."""
+    url: str | None
+    """Where a person reviews them; None when nothing is up."""
+    reason: str = ""
+    """Why boxes were held."""
+    estimate: str = ""
+    """How complete the annotations are, in words; empty before the first round has mined."""
+    complete: float | None = None
+    """Estimated share of the objects that have a box, 0 to 1."""
+
+
+def report_of(
+    folder: RoundFolder, state: RoundState, *, reviewed: int = 0, reason: str = ""
+) -> RoundReport:
+    """Return the state of a round that has been mined."""
+    record = read_json(folder.push) if folder.push.exists() else {}
+    estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
+    return RoundReport(
+        round=folder.number,
+        state=state,
+        annotations=len(read_json(folder.annotations)["annotations"]),
+        mined=record.get("mined", len(read_json(folder.mined))),
+        up_for_review=record.get("boxes", 0),
+        images=record.get("images", 0),
+        reviewed=reviewed,
+        url=record.get("url"),
+        reason=reason,
+        estimate=estimate.get("text", ""),
+        complete=estimate.get("share"),
+    )

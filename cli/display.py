@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .output import draws, echo, route_messages, wrapped
+from .output import draws, echo, route_messages, say, wrapped
 from .time_left import TimeLeft, shown
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from .live_line import LiveLine
+    from .stray_output import StrayOutput
 
 _REFRESHES = 8
 """Drawings a second."""
@@ -47,10 +48,12 @@ class Display:
 
     Args:
         console: of the terminal; None: there is none to draw on.
+        stray: is said while something is drawn.
     """
 
-    def __init__(self, console: "Console | None") -> None:
+    def __init__(self, console: "Console | None", stray: "StrayOutput | None" = None) -> None:
         self._console = console
+        self._stray = stray
         self._live: Live | None = None
         self._line: LiveLine | None = None
         self._times = TimeLeft()
@@ -109,6 +112,8 @@ class Display:
                 # Results that go into a file or pipe must not end up on the terminal.
                 redirect_stdout=sys.stdout.isatty(),
             )
+            if self._stray is not None:
+                self._stray.catch()
             self._live.start(refresh=True)
 
     def clear(self) -> None:
@@ -117,6 +122,8 @@ class Display:
         self._last = None
         if live is not None:
             live.stop()
+            if self._stray is not None:
+                self._stray.release()
 
 
 _active: Display | None = None
@@ -129,19 +136,25 @@ def live_display() -> Iterator[Display]:
     if _active is not None:
         yield _active
         return
-    console = None
+    _active = display = Display(None)
+    stray = None
     if draws():
         from rich.console import Console
 
-        console = Console(stderr=True, force_terminal=True)
-    _active = display = Display(console)
+        from .stray_output import StrayOutput
+
+        stray = StrayOutput(say)
+        console = Console(file=stray.terminal, force_terminal=True)
+        _active = display = Display(console, stray)
     route_messages(display.say)
     try:
         yield display
     finally:
+        display.clear()
+        if stray is not None:
+            stray.close()
         _active = None
         route_messages(None)
-        display.clear()
 
 
 def _leave_to_parent() -> None:

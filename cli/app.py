@@ -39,7 +39,7 @@ from . import (
     status,
     train,
 )
-from .output import ENDED_BY_INTERRUPT, clean
+from .output import ENDED_BY_INTERRUPT, fitted
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
@@ -200,5 +200,6 @@ def main() -> None:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
         if reports_errors():
-            typer.echo(f"error: {clean(' '.join(str(error).split()))}", err=True)
+            line = fitted(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(line, err=True)
         sys.exit(1)

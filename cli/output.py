@@ -63,17 +63,21 @@ def say(text: str) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a message; on a terminal it is wrapped at words."""
+    """Print a message; of several processes that work on one command only the first does."""
+    _print(fitted(text, err=err), err=err)
+
+
+def fitted(text: str, *, err: bool = False) -> str:
+    """Return a message as it is printed: on a terminal it is wrapped at words."""
     stream = sys.stderr if err else sys.stdout
     columns = None
     if stream.isatty():
         # Some terminals don't know their width, and say 0.
         columns = os.get_terminal_size(stream.fileno()).columns or None
-    _print(wrapped(text, columns), err=err)
+    return wrapped(text, columns)
 
 
 def _print(text: str, *, err: bool = False) -> None:
-    """Print; of several processes that work on one command only the first does."""
     if is_first_launched():
         typer.echo(text, err=err)
 

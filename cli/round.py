@@ -12,7 +12,7 @@ from sparsedet.loop.workspace import Workspace, owner_id
 
 from .display import Display, live_display
 from .options import Json, complete_devices, complete_methods
-from .output import command, echo, emit_json, say
+from .output import command, echo, emit_json, fitted, say
 
 _TRAINING = "Training, in this round alone"
 
@@ -169,5 +169,8 @@ def run_round(
 
 
 def _confirm(display: Display, question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
     display.clear()
-    return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
+    text = fitted(f"{question} [y/N]", err=True)
+    return typer.confirm(text, default=False, show_default=False, err=True)

@@ -63,7 +63,7 @@ def in_terminal(
         lines: of the terminal; what scrolls out of it is kept.
         cwd: the current folder.
         env: is added to the environment.
-        press: is shown the rows, and returns what the person types then; asked until it does once.
+        press: is shown the rows whenever they change, and returns what the person types then.
         pipe_stdout: stdout is a pipe, only the rest is the terminal.
     """
     reading, writing = os.pipe()
@@ -83,14 +83,12 @@ def in_terminal(
     screen = _Screen(columns, lines, history=1000)
     stream = pyte.ByteStream(screen)
     seen: list[Rows] = [()]
-    has_pressed = False
     deadline = time.monotonic() + _LIMIT
     with os.fdopen(terminal, "r+b", buffering=0) as keyboard, os.fdopen(reading, "rb") as piped:
         while data := _read(terminal, deadline, process):
             stream.feed(data)
             seen.append(screen.rows())
-            if not has_pressed and (keys := press(seen[-1])):
-                has_pressed = True
+            if seen[-1] and seen[-1] != seen[-2] and (keys := press(seen[-1])):
                 keyboard.write(keys)
         _, status = os.waitpid(process, 0)
         return Session(os.waitstatus_to_exitcode(status), tuple(seen), piped.read())

@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Never, TextIO
+from typing import Annotated, Any, Never
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -123,18 +123,6 @@ app = typer.Typer(
 )
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what stderr is at the time: while something is drawn, it is wrapped for that."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        """Where records go now."""
-        return sys.stderr
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sparsedet {__version__}")
@@ -164,7 +152,7 @@ def _options(
     logging.basicConfig(
         level=logging.DEBUG if debug else quiet,
         format="%(levelname)s: %(message)s",
-        handlers=[_Stderr()],
+        stream=sys.stderr,
     )
     # Its bars would be drawn into ours, and carriage returns into files.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -6,7 +6,6 @@ that comes up in between has the terminal for itself. Without a terminal there a
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,8 +108,8 @@ class Display:
                 console=self._console,
                 transient=True,
                 refresh_per_second=_REFRESHES,
-                # Results that go into a file or pipe must not end up on the terminal.
-                redirect_stdout=sys.stdout.isatty(),
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             if self._stray is not None:
                 self._stray.catch()
@@ -158,16 +157,13 @@ def live_display() -> Iterator[Display]:
 
 
 def _leave_to_parent() -> None:
-    """Let a forked process, a worker that loads images, write past the display.
+    """Let a forked process, a worker that loads images, say nothing here; its parent does.
 
     The thread that draws does not exist there, and a lock that it held would be held for ever.
     """
     global _active
     _active = None
     route_messages(None)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        setattr(sys, name, getattr(stream, "rich_proxied_file", stream))
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

@@ -9,7 +9,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Session:
         return self.seen[-1]
 
 
-class _Screen(pyte.HistoryScreen):  # type: ignore[misc]
+class _Screen(pyte.HistoryScreen):
     """Keeps what has scrolled out of sight."""
 
     def rows(self) -> Rows:
@@ -52,6 +52,7 @@ def in_terminal(
     lines: int = 24,
     cwd: Path,
     env: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "sparsedet"),
     press: Callable[[Rows], bytes | None] = lambda rows: None,
     pipe_stdout: bool = False,
 ) -> Session:
@@ -63,6 +64,7 @@ def in_terminal(
         lines: of the terminal; what scrolls out of it is kept.
         cwd: the current folder.
         env: is added to the environment.
+        program: what Python runs.
         press: is shown the rows whenever they change, and returns what the person types then.
         pipe_stdout: stdout is a pipe, only the rest is the terminal.
     """
@@ -77,7 +79,7 @@ def in_terminal(
         environment = {**os.environ, "TERM": "xterm-256color", **(env or {})}
         for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
             environment.pop(name, None)
-        words = [sys.executable, "-m", "sparsedet", *map(str, arguments)]
+        words = [sys.executable, *program, *map(str, arguments)]
         os.execve(sys.executable, words, environment)
     os.close(writing)
     screen = _Screen(columns, lines, history=1000)

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from sparsedet.cli.display import Display, Work, live_display
 from sparsedet.cli.live_line import LiveLine
-from sparsedet.cli.output import clean, command, progress_bar, say, wrapped
+from sparsedet.cli.output import clean, command, progress_bar, route_messages, say, wrapped
+from tests.cli.terminal import in_terminal
 
 FIGURES = ("loss 0.484", "19.2 img/s", "12.1 GiB", "lr 0.00098", "cls 0.250", "box 0.125")
 
@@ -118,18 +119,63 @@ def test_without_a_terminal_what_takes_long_is_said_now_and_then(
     assert all(re.fullmatch(r"mining \d+/60  left 0:0\d:\d\d", line) for line in lines)
 
 
-def test_a_worker_writes_past_the_display(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_speaks_past_the_display(capfd: pytest.CaptureFixture[str]) -> None:
     """What it forked from draws in a thread that the worker does not have."""
     file = io.StringIO()
     display = Display(Console(file=file, force_terminal=True, width=80))
-    display.show(Work("training", 1, 3))
+    route_messages(display.say)
     try:
         worker = os.fork()
         if worker == 0:
-            print("from the worker", file=sys.stderr, flush=True)
+            say("from the worker")
+            sys.stderr.flush()
             os._exit(0)
         os.waitpid(worker, 0)
+        say("from its parent")
     finally:
-        display.clear()
-    assert "from the worker" in capfd.readouterr().err
-    assert "from the worker" not in file.getvalue()
+        route_messages(None)
+    assert capfd.readouterr().err == "from the worker\n"
+    assert file.getvalue() == "from its parent\n"
+
+
+STRAY = """
+import logging, os, sys, time
+from sparsedet.cli.display import live_display
+from sparsedet.cli.output import say
+
+logging.basicConfig(stream=sys.stderr)
+with live_display() as display:
+    display.progress("mining", 1, 3)
+    os.write(2, b"from C\\n")
+    os.write(1, b"from C on stdout\\n")
+    print("from Python")
+    logging.warning("logged")
+    if not (worker := os.fork()):
+        os.write(2, b"from a worker\\n")
+        os._exit(0)
+    os.waitpid(worker, 0)
+    time.sleep(0.3)
+    say("said")
+    display.progress("mining", 2, 3)
+    time.sleep(0.3)
+    display.progress("mining", 3, 3)
+    os.write(2, b"at the end\\n")
+"""
+
+
+@pytest.mark.parametrize("pipe_stdout", [False, True])
+def test_what_others_print_stands_above_the_line(tmp_path: Path, pipe_stdout: bool) -> None:
+    session = in_terminal(
+        *("-c", STRAY), columns=80, cwd=tmp_path, program=(), pipe_stdout=pipe_stdout
+    )
+    assert session.status == 0
+    on_stdout = ["from C on stdout", "from Python"]
+    lines = ["from C", "WARNING:root:logged", "from a worker", "said", "at the end"]
+    if pipe_stdout:
+        assert session.out.decode().splitlines() == on_stdout
+    else:
+        lines += on_stdout
+    assert sorted(session.rows) == sorted(lines)
+    assert session.rows[-2:] == ("said", "at the end")
+    for rows in session.seen:
+        assert not [row for row in rows[:-1] if "mining" in row], rows

@@ -86,7 +86,7 @@ def test_a_round_that_starts_over_forgets_them_and_so_does_the_next_one(tmp_path
 
 
 @pytest.mark.parametrize("options", [{"method": "magic"}, {"device": "tpu"}])
-def test_unknown_values_are_refused(options: dict[str, str]) -> None:
+def test_unknown_values_are_refused(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(ConfigError, match=rf"^--{name} {value}: expected \w+, .* or \w+$"):
         RoundOptions(**options)

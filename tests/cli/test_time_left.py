@@ -32,7 +32,7 @@ def test_a_pause_is_no_step() -> None:
     assert list(times(*before, *after))[-3:] == [989.0, 988.0, 987.0]
 
 
-def test_another_run_begins_anew() -> None:
+def test_another_run_starts_from_nothing() -> None:
     assert list(times((999, 0.0), (1000, 1.0), (1, 500.0), (2, 501.0)))[2:] == [999.0, 998.0]
 
 

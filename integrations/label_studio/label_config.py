@@ -22,6 +22,10 @@ incomplete."""
 COMPLETE_TEXT = "Complete"
 """The choice of the control of that name in review projects whose annotated project has none."""
 
+CLASS_KEY = "sparsedet_class"
+"""Attribute of a label of a review project that stands for another one, which it names: people's
+boxes are shown under such labels. They are no classes of their own."""
+
 _VARIABLE = re.compile(r"\$(\w+)")
 
 
@@ -151,6 +155,7 @@ def parse_config(
     chosen = _choose_control(tags, project, control or os.environ.get(CONTROL_VARIABLE))
     image = _image_of(tags, chosen, project)
     labels = _labels_of(chosen, project)
+    texts = _texts_of(labels, options.rename, project)
     choices = _choices(tags)
     wanted = dict.fromkeys((options.complete_control, COMPLETE_CONTROL))
     return LabelConfig(
@@ -161,7 +166,7 @@ def parse_config(
         labels=labels,
         marks=tuple(choices[name] for name in wanted if name in choices),
         choices=tuple(choices.values()),
-        texts=_texts_of(labels, options.rename, project),
+        texts={**_stand_ins(chosen, texts), **texts},
     )
 
 
@@ -212,11 +217,25 @@ def _data_key(image: ElementTree.Element, project: str) -> str:
     return match[1]
 
 
+def label_tags(control: ElementTree.Element) -> list[ElementTree.Element]:
+    """Return the labels of a control, without those that stand for another."""
+    return [
+        tag
+        for tag in control.iter()
+        if _is(tag, "Label") and tag.get("value") and CLASS_KEY not in tag.attrib
+    ]
+
+
+def _stand_ins(control: ElementTree.Element, texts: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the labels that stand for another, and the value of that one."""
+    stand_ins = {tag.get("value", ""): tag.get(CLASS_KEY, "") for tag in control.iter()}
+    return {text: texts[other] for text, other in stand_ins.items() if other in texts}
+
+
 def _labels_of(control: ElementTree.Element, project: str) -> tuple[Label, ...]:
     values = [
         (tag.attrib["value"], tag.attrib.get("alias") or tag.attrib["value"])
-        for tag in control.iter()
-        if _is(tag, "Label") and tag.attrib.get("value")
+        for tag in label_tags(control)
     ]
     labels = tuple(Label(value, stored) for value, stored in values)
     if not labels:

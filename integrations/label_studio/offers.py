@@ -71,6 +71,7 @@ def build_predictions(
     config: LabelConfig,
     queue: Sequence[int] = (),
     judge_only: Collection[int] = (),
+    people: LabelConfig | None = None,
 ) -> list[ImagePredictions]:
     """Return what is up for review: the images of the queue, then others with boxes, surest first.
 
@@ -81,6 +82,7 @@ def build_predictions(
         queue: ids of images in the order in which people should see them, with mined boxes or
             without.
         judge_only: ids of those on which drawing can wait.
+        people: what the boxes that people drew are written with; None: `config`.
 
     Raises:
         ToolError: naming the first box that the server would drop or show wrongly, or the first
@@ -101,7 +103,7 @@ def build_predictions(
     rest: list[ImagePredictions] = []
     for image_id in dict.fromkeys((*queued, *by_image)):
         image = dataset.image_by_id[image_id]
-        human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, config)
+        human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, people or config)
         # A reviewer accepted it, and it has become an annotation since it was mined.
         known = {str(region["id"]) for region in human}
         regions = by_image.get(image_id, {})

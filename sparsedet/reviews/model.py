@@ -28,7 +28,7 @@ class ReviewedRegion:
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image, which has the size of `PushedImage.size`."""
     unsure: bool = False
-    """The reviewer left it undecided, by a note that says `unsure` or by hiding it."""
+    """The reviewer left it undecided, by a note that says `unsure`."""
     content: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
     """The box as JSON of the tool's own, where an adapter needs that to write it; else empty."""
 

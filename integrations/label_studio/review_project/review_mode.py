@@ -20,6 +20,7 @@ from ..connection import Connection, project_number
 from ..drafts.draft_undo import drafts_up, undo_drafts
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import build_predictions, check_push
+from .review_look import for_people
 from .review_plan import plan_push
 from .review_push import push_report, push_to_review, source_data
 from .review_setup import (
@@ -78,7 +79,8 @@ class ReviewProjectMode:
         check_push(mined, withdrawn, model_version, queue)
         source = read_source(connection, number, self._options)
         left = [box for box in mined if box.region_id not in withdrawn]
-        wanted = build_predictions(dataset, left, source.config, queue, judge_only)
+        people = for_people(source.config)
+        wanted = build_predictions(dataset, left, source.config, queue, judge_only, people)
         tasks_wanted = {image.source_task for image in wanted}
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
         data = source_data(connection, number, files, source.config.data_key)

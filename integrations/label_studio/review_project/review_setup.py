@@ -16,6 +16,8 @@ from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
 from ..views import HIDDEN_COLUMNS, find_or_add_view
 from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
+from .instruction import instruction, is_ours
+from .review_look import with_review_look
 from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
 
 logger = logging.getLogger(__name__)
@@ -29,19 +31,6 @@ _DESCRIPTION = (
     "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, draw what "
     "is still missing, Submit."
 )
-_INSTRUCTIONS = (
-    "Boxes with a score are a model's: delete the wrong ones, correct the others, leave the right "
-    "ones. Draw every object that still has no box, also where the model found nothing. Then mark "
-    "the image as complete{}, and Submit. The order of the list is the one in which most is found "
-    "per minute. Boxes of a skipped task stay undecided, to be reviewed another time; a box "
-    "hidden with the eye icon counts as kept."
-)
-_EARLIER_INSTRUCTIONS = (
-    "Boxes with a score are a model's: delete the wrong ones, correct the others, leave the right "
-    "ones, and Submit. Boxes of a skipped task stay undecided, to be reviewed another time; a box "
-    "hidden with the eye icon counts as kept."
-)
-"""Of earlier versions: replaced where nobody has changed them."""
 _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
 """URI schemes that Label Studio resolves through a storage of the project that the task is in."""
 
@@ -57,7 +46,8 @@ class SourceProject:
     def review_xml(self, before: str = "") -> str:
         """Return the labelling config of its review project.
 
-        It has a control that marks complete images, and one that says where drawing can wait.
+        It has a control that marks complete images, one that says where drawing can wait, and shows
+        whose a box is.
 
         Args:
             before: the config that the review project has.
@@ -66,13 +56,17 @@ class SourceProject:
             ToolError: see `with_complete_mark`.
         """
         marked = with_complete_mark(self.config, self.number, before)
-        return with_judge_only(marked, self.config.image)
+        asked = with_judge_only(marked, self.config.image)
+        return with_review_look(asked, self.config)
 
-    def instructions(self, before: str = "") -> str:
+    def instruction(self, before: str = "") -> str:
         """Return what reviewers are asked to do; `before` as for `review_xml`."""
-        mark = self.config.complete
-        key = complete_key(self.review_xml(before), mark.control if mark else COMPLETE_CONTROL)
-        return _INSTRUCTIONS.format(f" (key {key})" if key else "")
+        xml = self.review_xml(before)
+        wanted = self.config.complete
+        control = wanted.control if wanted else COMPLETE_CONTROL
+        config = parse_config(xml, str(self.number), control=self.config.control)
+        (mark,) = (choice for choice in config.choices if choice.control == control)
+        return instruction(mark, complete_key(xml, control))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +151,8 @@ def set_up_review(
 ) -> int:
     """Return the review project of the annotated one, made when there is none, ready for a push.
 
-    Its mark becomes that of this workspace, and it gets the annotated project's labelling config,
-    with the control that marks complete images.
+    Its mark becomes that of this workspace, and it gets the annotated project's labelling config
+    with what reviews need; see `SourceProject.review_xml`.
     """
     control = source.config.control
     review = next(iter(reviews), None)
@@ -172,16 +166,19 @@ def set_up_review(
 def claim(
     connection: Connection, review: ReviewProject, source: SourceProject, owner: str | None
 ) -> None:
-    """Set this workspace's mark, and say in the project what reviewers do where nothing says it."""
+    """Set this workspace's mark, and say in the project what reviewers do.
+
+    What people wrote there instead is left alone.
+    """
     changes: dict[str, Any] = {}
     mark = Mark(review.mark.source, source.config.control, owner or review.mark.workspace)
     if mark != review.mark:
         changes["description"] = with_mark(review.description, mark)
+    wanted = source.instruction(review.label_config)
     if not review.instruction:
-        instructions = source.instructions(review.label_config)
-        changes |= {"expert_instruction": instructions, "show_instruction": True}
-    elif review.instruction == _EARLIER_INSTRUCTIONS:
-        changes["expert_instruction"] = source.instructions(review.label_config)
+        changes |= {"expert_instruction": wanted, "show_instruction": True}
+    elif review.instruction != wanted and is_ours(review.instruction):
+        changes["expert_instruction"] = wanted
     if changes:
         with connection.request(f"setting up review project {review.number}"):
             connection.client.projects.update(review.number, **changes)
@@ -225,7 +222,7 @@ def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
             title=title,
             description=with_mark(_DESCRIPTION.format(url), mark),
             label_config=source.review_xml(),
-            expert_instruction=source.instructions(),
+            expert_instruction=source.instruction(),
             show_instruction=True,
             request_options=WRITE,
         )
@@ -235,7 +232,7 @@ def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
 
 
 def _carry_config(connection: Connection, source: SourceProject, review: ReviewProject) -> None:
-    """Give the review project the annotated project's labelling config, with the complete mark.
+    """Give the review project the annotated project's labelling config, with what reviews need.
 
     The server refuses a config that lacks a control which annotations use: then what is missing
     stays.

@@ -123,7 +123,7 @@ def test_reviewers_can_mark_images_of_a_project_without_the_control(
     mode_of(tool).prepare(pulled.project)
     pushed = push_and_note(tool, pulled, mined_boxes(pulled.dataset))
     review = client.projects.get(int(pushed.review_project))
-    assert "mark the image as complete (key c)" in (review.expert_instruction or "")
+    assert "tick <b>Complete</b> (key <kbd>c</kbd>)" in (review.expert_instruction or "")
     assert client.projects.get(number).label_config == bare
     mode_of(tool).prepare(pulled.project)
     again = client.projects.get(int(pushed.review_project))
@@ -169,7 +169,7 @@ def test_a_review_project_that_lacks_the_mark_gets_it(
     push(tool, pulled)
     found = client.projects.get(number)
     assert COMPLETE_CONTROL in (found.label_config or "")
-    assert "(key c)" in (found.expert_instruction or "")
+    assert "(key <kbd>c</kbd>)" in (found.expert_instruction or "")
     client.projects.update(number, expert_instruction="Ours")
     push(tool, pulled)
     assert client.projects.get(number).expert_instruction == "Ours"

@@ -60,8 +60,8 @@ def test_preparing_makes_a_project_that_says_what_to_do(
     (review,) = review_projects(tool, pulled)
     found = tool.connection.client.projects.get(review.id)
     assert found.show_instruction
-    assert "skipped task stay undecided" in (found.expert_instruction or "")
-    assert "eye icon counts as kept" in (found.expert_instruction or "")
+    assert "<b>Skip</b> leaves them undecided" in (found.expert_instruction or "")
+    assert "a hidden box counts as right" in (found.expert_instruction or "")
     mode_of(tool).prepare(pulled.project)
     assert push(tool, pulled).review_project == str(review.id)
 

@@ -29,7 +29,8 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 60_000
-
+WIDTHS = (1500, 1000)
+"""Of the page: a wide screen, and half of one."""
 
 SUBMIT = "bottombar-submit-button"
 UPDATE = "bottombar-update-button"
@@ -45,7 +46,7 @@ def open_browser() -> Iterator[Page]:
         pytest.skip("needs chromium or google-chrome on PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page = browser.new_page(viewport={"width": WIDTHS[0], "height": 950})
         page.set_default_timeout(PATIENCE_MS)
         yield page
         browser.close()
@@ -110,6 +111,35 @@ def open_first_task(page: Page, url: str, button: str) -> Locator:
     for _, _, score in FOUND_BY_MODEL.values():
         expect(regions.filter(has_text=f"{score:.2f}")).to_have_count(1)
     return regions
+
+
+def outlines(page: Page) -> dict[str, str]:
+    """Return the colours in which the editor draws boxes on the picture, by region id."""
+    drawn: dict[str, str] = page.evaluate(
+        """() => Object.fromEntries(Konva.stages.flatMap(stage => stage.find("Rect"))
+            .filter(rect => rect.name()?.includes("_transformable"))
+            .map(rect => [rect.name().split("#")[0], rect.stroke()]))"""
+    )
+    return drawn
+
+
+def texts_on_picture(page: Page) -> list[str]:
+    """Return what the editor writes on the picture."""
+    texts: list[str] = page.evaluate(
+        """() => Konva.stages.flatMap(stage => stage.find("Text")).map(text => text.text())"""
+    )
+    return texts
+
+
+def take_screenshots(page: Page, name: str) -> None:
+    """Keep pictures of the page at two widths among the artifacts; it stays at the first one."""
+    first = page.viewport_size
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 950})
+        page.wait_for_timeout(500)  # the editor scales the picture once the page stands still
+        take_screenshot(page, f"{name}-{width}.png")
+    if first is not None:
+        page.set_viewport_size(first)
 
 
 def take_screenshot(page: Page, name: str) -> None:

@@ -15,8 +15,9 @@ from sparsedet.integrations.label_studio.review_project.class_colors import (
 def least_distance(colors: list[str]) -> float:
     """The distance in Lab of the two that look most alike, as OpenCV computes it."""
     pixels = np.array([[list(bytes.fromhex(color[1:])) for color in colors]], dtype=np.float32)
-    (lab,) = cv2.cvtColor(pixels / 255, cv2.COLOR_RGB2Lab)
-    return min(float(np.linalg.norm(a - b)) for a, b in combinations(list(lab), 2))
+    lab = np.asarray(cv2.cvtColor(pixels / 255, cv2.COLOR_RGB2Lab))[0]
+    pairs = combinations(range(len(lab)), 2)
+    return min(float(np.linalg.norm(lab[one] - lab[other])) for one, other in pairs)
 
 
 @pytest.mark.parametrize(("classes", "distance"), [(2, 60), (8, 35), (20, 25), (30, 20)])

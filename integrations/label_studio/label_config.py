@@ -4,7 +4,7 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sparsedet.annotations import Category
@@ -84,6 +84,8 @@ class LabelConfig:
     texts: Mapping[str, str]
     """What a region may hold (value, alias, name before a rename) -> the label's value; empty: it
     is left out on purpose."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Labels that stand for another in a review project -> what regions may hold of that one."""
 
     @property
     def complete(self) -> CompleteMark | None:
@@ -116,7 +118,8 @@ class LabelConfig:
         does its mark of a complete image: a control that the annotated project lacks, with the
         choice of the present mark, is the one that was renamed.
         """
-        own = {text: source.texts[v] for text, v in self.texts.items() if v in source.texts}
+        meant = (*self.texts.items(), *self.stand_ins.items())
+        own = {text: source.texts[v] for text, v in meant if v in source.texts}
         texts = source.complete.texts if source.complete else frozenset()
         present = {mark.control for mark in (*source.choices, *self.marks)}
         renamed = (m for m in self.choices if m.control not in present and m.texts & texts)
@@ -156,6 +159,8 @@ def parse_config(
     image = _image_of(tags, chosen, project)
     labels = _labels_of(chosen, project)
     texts = _texts_of(labels, options.rename, project)
+    second = (tag for tag in chosen.iter() if CLASS_KEY in tag.attrib)
+    stand_ins = {tag.get("value", ""): tag.attrib[CLASS_KEY] for tag in second}
     choices = _choices(tags)
     wanted = dict.fromkeys((options.complete_control, COMPLETE_CONTROL))
     return LabelConfig(
@@ -166,7 +171,8 @@ def parse_config(
         labels=labels,
         marks=tuple(choices[name] for name in wanted if name in choices),
         choices=tuple(choices.values()),
-        texts={**_stand_ins(chosen, texts), **texts},
+        texts={**{text: texts[v] for text, v in stand_ins.items() if v in texts}, **texts},
+        stand_ins=stand_ins,
     )
 
 
@@ -224,12 +230,6 @@ def label_tags(control: ElementTree.Element) -> list[ElementTree.Element]:
         for tag in control.iter()
         if _is(tag, "Label") and tag.get("value") and CLASS_KEY not in tag.attrib
     ]
-
-
-def _stand_ins(control: ElementTree.Element, texts: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the labels that stand for another, and the value of that one."""
-    stand_ins = {tag.get("value", ""): tag.get(CLASS_KEY, "") for tag in control.iter()}
-    return {text: texts[other] for text, other in stand_ins.items() if other in texts}
 
 
 def _labels_of(control: ElementTree.Element, project: str) -> tuple[Label, ...]:

@@ -98,6 +98,10 @@ def test_reviews_are_read_after_classes_were_renamed() -> None:
     assert read.labels == now.labels
     assert (read.texts["parcel ✓✓"], read.texts["p"]) == ("box", "box")
     assert (read.texts["parcel ✓ ✓"], read.texts["checked ✓"]) == ("checked", "checked")
+    # Somebody has renamed them in the review project as well, and not their second labels.
+    by_hand = older.replace('value="parcel ✓"', 'value="checked"', 1)
+    read = parse_config(by_hand, "8", control="label").in_terms_of(now)
+    assert read.texts["parcel ✓ ✓"] == "checked"
 
 
 def shown(tool: LabelStudioTool, report: PushReport) -> dict[str, set[str]]:

@@ -115,7 +115,7 @@ def shown(tool: LabelStudioTool, report: PushReport) -> dict[str, set[str]]:
 
 
 @pytest.mark.label_studio
-def test_people_s_boxes_are_up_under_labels_that_reviews_do_not_keep(
+def test_boxes_of_people_have_labels_that_merges_do_not_write(
     tool: LabelStudioTool, pulled: Pulled
 ) -> None:
     client, number = tool.connection.client, int(pulled.project)

@@ -50,8 +50,8 @@ def test_a_person_does_what_the_instruction_says(
         page.goto(f"{report.url}/data?labeling=1")
         wait_for_editor(page, SUBMIT)
         page.get_by_text("Labeling Instructions").wait_for()
-        for told in ("Vivid boxes are a model's.", "a hidden box counts as right", "(key c)"):
-            expect(page.get_by_text(told)).to_be_visible()
+        for said in ("Vivid boxes are a model's.", "a hidden box counts as right", "(key c)"):
+            expect(page.get_by_text(said)).to_be_visible()
         take_screenshots(page, "review-instruction")
         page.keyboard.press("Escape")
         expect(page.get_by_text("Labeling Instructions")).to_have_count(0)

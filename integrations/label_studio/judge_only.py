@@ -30,7 +30,8 @@ def with_judge_only(xml: str, image: str) -> str:
         required="false",
         showInline="true",
     )
-    ElementTree.SubElement(control, "Choice", value=TEXT)
+    # A key that no keyboard has: without one the editor would give it the digit of a class.
+    ElementTree.SubElement(control, "Choice", value=TEXT, hotkey="✓")
     root.insert(0, control)
     return ElementTree.tostring(root, encoding="unicode")
 

@@ -4,6 +4,7 @@ import hashlib
 import html
 import re
 
+from ..judge_only import TEXT
 from ..label_config import CompleteMark
 
 _TEXT = """\
@@ -21,10 +22,11 @@ below the image.<br>
 • <b>Badly placed:</b> drag it, or its corners.<br>
 • <b>Not sure:</b> click it, <kbd>Alt+M</kbd>, write <code>unsure</code>, <kbd>Enter</kbd>. The \
 box stays undecided.<br>
-• <b>Missing:</b> press the key of the class and draw, also where the model found nothing.<br><br>
+• <b>Missing:</b> press the key of the class and draw, also where the model found nothing. Where \
+<b>{wait}</b> is ticked, you need not: a later model may find it.<br><br>
 When every object on the image has a box, tick <b>{choice}</b>{key}: everything else on it then \
-counts as background, and the image is not shown again. If you have only judged the boxes, leave \
-it out.<br><br>
+counts as background, and the image is not shown again. If something is missing, or you have not \
+looked for it, leave it out.<br><br>
 <b>Submit</b> (<kbd>Ctrl+Enter</kbd>) says that you have looked at all boxes. <b>Skip</b> leaves \
 them undecided, for another time. The images come in the order in which most is found per \
 minute."""
@@ -56,7 +58,7 @@ def instruction(mark: CompleteMark, key: str) -> str:
     """
     pressed = f" (key <kbd>{html.escape(key, quote=False)}</kbd>)" if key else ""
     choice = html.escape(mark.value or mark.choice, quote=False)
-    text = _TEXT.format(choice=choice, key=pressed)
+    text = _TEXT.format(choice=choice, key=pressed, wait=TEXT)
     return f'<div class="sparsedet-{_digest(text)}">{text}</div>'
 
 

@@ -26,6 +26,10 @@ def test_names_the_choice_and_its_key() -> None:
     assert "tick <b>boxes &lt; all &amp; done</b>" in instruction(renamed, "")
 
 
+def test_says_where_drawing_can_wait() -> None:
+    assert "Where <b>drawing can wait</b> is ticked, you need not" in instruction(MARK, "c")
+
+
 def test_a_changed_text_is_not_ours() -> None:
     text = instruction(MARK, "c")
     assert is_ours(text)

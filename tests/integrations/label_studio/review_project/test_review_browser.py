@@ -44,7 +44,8 @@ def test_a_person_does_what_the_instruction_says(
     tool.connection.client.projects.update(int(pulled.project), label_config=BARE)
     first = pulled.dataset.images[0]
     mined = [box for box in mined_boxes(pulled.dataset) if box.image_id == first.id]
-    report = push(tool, pulled, mined)
+    only_judged = frozenset({first.id})
+    report = push(tool, pulled, mined, queue=[first.id], judge_only=only_judged)
     with open_browser() as page:
         log_in(page, label_studio)
         page.goto(f"{report.url}/data?labeling=1")
@@ -56,6 +57,7 @@ def test_a_person_does_what_the_instruction_says(
         page.keyboard.press("Escape")
         expect(page.get_by_text("Labeling Instructions")).to_have_count(0)
 
+        expect(page.get_by_role("checkbox", name="drawing can wait")).to_be_checked()
         check_looks(outlines(page))
         take_screenshots(page, "review-boxes")
         # No project can switch this on; its browser keeps it.

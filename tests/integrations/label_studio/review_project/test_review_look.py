@@ -8,6 +8,7 @@ import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.judge_only import with_judge_only
 from sparsedet.integrations.label_studio.label_config import CLASS_KEY, LabelConfig, parse_config
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project.config_union import config_union
@@ -127,7 +128,8 @@ def test_boxes_of_people_have_labels_that_merges_do_not_write(
     # The server holds what was written, so that the second push changes nothing.
     assert report.created == 0
     review = client.projects.get(int(pushed.review_project))
-    assert review.label_config == with_review_look(config, parse_config(config, "7"))
+    asking = with_judge_only(config, "image")
+    assert review.label_config == with_review_look(asking, parse_config(config, "7"))
     assert client.projects.get(number).label_config == config
     assert shown(tool, report) == {
         "human-orange": {"orange ✓"},

@@ -5,7 +5,7 @@ for efficient object annotation", ICCV 2017); looking at one, or deleting it, ta
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ _PRIOR_SPREAD = 0.5
 """Standard deviation of each cost around the configured one, as a share of it ..."""
 _TIME_SPREAD = 0.6
 """... and of a review's time around what its work should take."""
+_SEEN_CORRECTED = 20
+"""Without reviews every box that is not accepted takes a correction: as if so many had done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,17 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     wanted = np.concatenate([times, prior / spreads])
     found, _ = nnls(design, wanted)
     return ReviewCosts(*(float(value) for value in found))
+
+
+def with_undecided(costs: ReviewCosts, *, corrected: int, undecided: int) -> ReviewCosts:
+    """Return the costs with what a box costs that is not accepted, as `correction`.
+
+    A box that reviewers leave undecided takes no more time than a right one.
+
+    Args:
+        costs: of a review.
+        corrected: boxes so far that were deleted or corrected.
+        undecided: boxes so far that were left undecided.
+    """
+    share = (corrected + _SEEN_CORRECTED) / (corrected + undecided + _SEEN_CORRECTED)
+    return replace(costs, correction=share * costs.correction)

@@ -12,7 +12,7 @@ from sparsedet.annotations.mined_boxes import region_id
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile, read_candidates
-from sparsedet.completeness.costs import ReviewCosts, estimated_costs
+from sparsedet.completeness.costs import ReviewCosts, estimated_costs, with_undecided
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger
@@ -67,7 +67,12 @@ def _in_words(found: Assessment, settings: Settings, images: int, seconds: float
 def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
     """Return what reviews cost, by the settings and the times of the reviews so far."""
     configured = ReviewCosts(**settings.review.costs.model_dump())
-    return estimated_costs(ledger.review_work(), configured)
+    reviewed = [box for box in ledger.boxes() if box.is_reviewed]
+    return with_undecided(
+        estimated_costs(ledger.review_work(), configured),
+        corrected=sum(box.outcome in ("edited", "rejected") for box in reviewed),
+        undecided=sum(not box.is_judged for box in reviewed),
+    )
 
 
 def selection_of(settings: Settings, ledger: Ledger) -> Selection:

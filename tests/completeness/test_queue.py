@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations import Image
 from sparsedet.completeness.budget import Budget
-from sparsedet.completeness.costs import ReviewCosts, estimated_costs
+from sparsedet.completeness.costs import ReviewCosts, estimated_costs, with_undecided
 from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, ShownBox, draw_audit, plan_queue
 from sparsedet.completeness.selection import Selection
 from sparsedet.ledger import QueueEntry, ReviewWork
@@ -172,6 +172,17 @@ def test_who_draws_on_an_image_stays_the_same() -> None:
 def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
     queue = plan_queue([outlook(1, 0.5), *MANY], COSTS, wanted=0)
     assert {entry.image_id for entry in queue if not entry.judge_only} == {1}
+
+
+def test_boxes_that_stay_undecided_cost_no_correction() -> None:
+    assert with_undecided(COSTS, corrected=0, undecided=0) == COSTS
+    assert with_undecided(COSTS, corrected=300, undecided=0) == COSTS
+    costs = with_undecided(COSTS, corrected=10, undecided=170)
+    assert costs.correction == pytest.approx(30 / 200 * 2.5)
+    # So less likely ones are shown.
+    chance = np.array([0.2])
+    assert Selection(costs).shows(chance, chance)
+    assert not Selection(COSTS).shows(chance, chance)
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:

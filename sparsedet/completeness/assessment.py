@@ -11,13 +11,16 @@ from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.estimate import (
     PRIOR_RATIO,
     Completeness,
+    Missing,
     Ratio,
     estimate,
+    leftover_ratio,
+    only_candidates,
     remaining,
     updated_ratio,
 )
 from sparsedet.completeness.evidence import Found, read_evidence
-from sparsedet.completeness.expected_missing import ExpectedMissing, expected_missing
+from sparsedet.completeness.expected_missing import expected_missing
 from sparsedet.completeness.expected_precision import (
     Coefficients,
     Count,
@@ -52,6 +55,8 @@ class Assessment:
     """Images of blind samples that were completed, in all rounds."""
     marking: float
     """See `marking_rate`."""
+    missing: Count | None
+    """What the next model's candidates are to hold; None: nothing is expected."""
 
     @property
     def earlier(self) -> Coefficients | None:
@@ -66,12 +71,6 @@ class Assessment:
             prior.shape + share * (self.ratio.shape - prior.shape),
             prior.rate + share * (self.ratio.rate - prior.rate),
         )
-
-    @property
-    def carried_missing(self) -> Count | None:
-        """What the next model's candidates are to hold; None: nothing is expected."""
-        mean = self.completeness.missing
-        return Count(mean, (1 / self.ratio.shape + 1 / mean) ** 0.5) if mean > 0 else None
 
     def until(self, share: float, costs: ReviewCosts) -> tuple[int, float]:
         """Return how many images, and seconds of review, bring the set to a share of objects."""
@@ -133,18 +132,25 @@ def assess(
     if boxes_only.judged:
         marking = marking_rate(left.by_image, boxes_only.judged, boxes_only.judged & complete)
         left = with_unmarked(left, boxes_only.judged, marking)
-    left = left.of({image.id for image in now.images} - complete)
+    not_shown = np.array([row not in outcomes for row in range(len(unknown))], dtype=bool)
+    leftover = leftover_ratio(evidence.found, only_candidates(expected, unknown, fitted, not_shown))
+    open_images = {image.id for image in now.images} - complete
+    missing = Missing.of(
+        (left.of(open_images - boxes_only.judged), ratio),
+        (left.of(open_images & boxes_only.judged), leftover),
+    )
     open_candidates = unknown.select(evidence.open)
     audited = content.audited + sum(found.audit for found in evidence.found)
-    completeness = estimate(now, left, ratio, open_candidates, fitted, audited=audited)
+    completeness = estimate(now, missing, open_candidates, fitted, audited=audited)
     return Assessment(
         completeness,
-        tuple(_outlooks(now, left, ratio, open_candidates, fitted, selection)),
+        tuple(_outlooks(now, missing.by_image, open_candidates, fitted, selection)),
         open_candidates,
         fitted,
         ratio,
         audited,
         marking,
+        missing.count,
     )
 
 
@@ -164,8 +170,7 @@ def _seen(content: CandidateFile, found: Sequence[Found]) -> float:
 
 def _outlooks(
     now: Dataset,
-    left: ExpectedMissing,
-    ratio: Ratio,
+    missing: Mapping[int, float],
     candidates: Candidates,
     fitted: ExpectedPrecision,
     selection: Selection,
@@ -176,7 +181,7 @@ def _outlooks(
         box = ShownBox(float(chances[row]), float(object_chances[row]))
         shown.setdefault(int(candidates.image_ids[row]), []).append(box)
     return [
-        Outlook(image, ratio.mean * left.by_image[image.id], tuple(shown.get(image.id, ())))
+        Outlook(image, missing[image.id], tuple(shown.get(image.id, ())))
         for image in now.images
-        if image.id in left.by_image
+        if image.id in missing
     ]

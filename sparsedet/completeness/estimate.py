@@ -11,15 +11,17 @@ Without a blind sample the estimate rests on the model, and its interval is wide
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import nbinom
 
 from sparsedet.annotations import Dataset
 from sparsedet.completeness.evidence import Evidence, Found
 from sparsedet.completeness.expected_missing import ExpectedMissing, by_class
-from sparsedet.completeness.expected_precision import ExpectedPrecision
+from sparsedet.completeness.expected_precision import Count, ExpectedPrecision
 from sparsedet.mining.candidates import Candidates
 
 INTERVAL = 0.9
@@ -27,8 +29,12 @@ INTERVAL = 0.9
 _MODEL_SPREAD = 0.3
 """Standard deviation of the ratio before anything was found: how far off a model's own account of
 what is missing may be, as a share."""
+_LEFTOVER_SPREAD = 0.5
+"""The same of what is left when the mined boxes of an image were judged."""
 _CHOSEN_WEIGHT = 0.3
-"""What an image that was not drawn at random counts."""
+"""What an image that was not drawn at random counts ..."""
+_CHOSEN_MOST = 15.0
+"""... up to so many objects: what is left after the best images is harder to see than on these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Ratio:
 
 PRIOR_RATIO = Ratio(_MODEL_SPREAD**-2, _MODEL_SPREAD**-2)
 """Before anything was found."""
+_PRIOR_LEFTOVER = Ratio(_LEFTOVER_SPREAD**-2, _LEFTOVER_SPREAD**-2)
 
 
 def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Ratio) -> Ratio:
@@ -114,11 +121,41 @@ def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Rati
         prior: the ratio before.
     """
     shape, rate = prior.shape, prior.rate
+    chosen = sum(image.objects for image in found if not image.audit)
+    chosen_weight = min(_CHOSEN_WEIGHT, _CHOSEN_MOST / max(chosen, 1))
     for image in found:
-        weight = 1.0 if image.audit else _CHOSEN_WEIGHT
+        weight = 1.0 if image.audit else chosen_weight
         shape += weight * image.objects
         rate += weight * expected.by_image.get(image.image_id, 0.0)
     return Ratio(shape, rate)
+
+
+def leftover_ratio(found: Sequence[Found], not_shown: ExpectedMissing) -> Ratio:
+    """Return the ratio for what judging mined boxes leaves, after images were completed with them.
+
+    Most of what is missing is found by its box. How well the rest is known is a matter of its own.
+
+    Args:
+        found: what was found on completed images.
+        not_shown: what was expected there besides the objects of shown boxes.
+    """
+    with_boxes = [replace(image, objects=image.not_shown) for image in found if not image.audit]
+    return updated_ratio(with_boxes, not_shown, _PRIOR_LEFTOVER)
+
+
+def only_candidates(
+    expected: ExpectedMissing,
+    candidates: Candidates,
+    fitted: ExpectedPrecision,
+    keep: NDArray[np.bool_],
+) -> ExpectedMissing:
+    """Return what is expected with some of the candidates only, shape (N,), on every image."""
+    kept = candidates.select(keep)
+    seen = dict.fromkeys(expected.by_image, 0.0)
+    for id, chance in zip(kept.image_ids.tolist(), fitted.of_object(kept).tolist(), strict=True):
+        if id in seen:
+            seen[id] += chance
+    return replace(expected, seen=seen)
 
 
 def remaining(
@@ -135,19 +172,43 @@ def remaining(
         fitted: calibrated with what reviewers said.
         evidence: what that is.
     """
-    left = candidates.select(evidence.open)
-    seen = dict.fromkeys(before.by_image, 0.0)
-    for id, chance in zip(left.image_ids.tolist(), fitted.of_object(left).tolist(), strict=True):
-        if id in seen:
-            seen[id] += chance
-    unseen = {id: max(before.unseen[id] - evidence.drawn.get(id, 0), 0.0) for id in seen}
-    return ExpectedMissing(seen, unseen)
+    left = only_candidates(before, candidates, fitted, evidence.open)
+    unseen = {id: max(n - evidence.drawn.get(id, 0), 0.0) for id, n in before.unseen.items()}
+    return replace(left, unseen=unseen)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How many objects are missing on each image that is not complete, and how sure that is."""
+
+    by_image: Mapping[int, float]
+    shape: float
+    """Of the gamma distribution of their mean number."""
+
+    @classmethod
+    def of(cls, *parts: tuple[ExpectedMissing, Ratio]) -> "Missing":
+        """Return it for parts of the images, each with its ratio of found to expected."""
+        by_image = {
+            id: ratio.mean * number
+            for expected, ratio in parts
+            for id, number in expected.by_image.items()
+        }
+        variance = sum(
+            ratio.shape * (expected.total / ratio.rate) ** 2 for expected, ratio in parts
+        )
+        total = sum(by_image.values())
+        return cls(by_image, total**2 / variance if variance else PRIOR_RATIO.shape)
+
+    @property
+    def count(self) -> Count | None:
+        """All of them; None: none is expected."""
+        total = sum(self.by_image.values())
+        return Count(total, (1 / self.shape + 1 / total) ** 0.5) if total > 0 else None
 
 
 def estimate(
     dataset: Dataset,
-    expected: ExpectedMissing,
-    ratio: Ratio,
+    missing: Missing,
     candidates: Candidates,
     fitted: ExpectedPrecision,
     *,
@@ -157,23 +218,22 @@ def estimate(
 
     Args:
         dataset: the annotations as they are.
-        expected: what is missing on images that are not complete.
-        ratio: found to expected.
+        missing: what they lack.
         candidates: those that may be missing; they share the number out over the classes.
         fitted: calibrated on them.
         audited: images of blind samples that were completed.
     """
-    mean = ratio.mean * expected.total
+    mean = sum(missing.by_image.values())
     # Poisson with a gamma mean.
-    chance = ratio.shape / (ratio.shape + mean) if mean else 1.0
+    chance = missing.shape / (missing.shape + mean) if mean else 1.0
     tail = (1 - INTERVAL) / 2
     low, high = (
-        (float(nbinom.ppf(q, ratio.shape, chance)) for q in (tail, 1 - tail))
+        (float(nbinom.ppf(q, missing.shape, chance)) for q in (tail, 1 - tail))
         if mean
         else (0.0, 0.0)
     )
     counts = dataset.counts()
-    missing = by_class(dataset, candidates, fitted, mean)
+    of_class = by_class(dataset, candidates, fitted, mean)
     return Completeness(
         boxes=sum(counts.values()),
         missing=mean,
@@ -184,7 +244,7 @@ def estimate(
         complete_images=sum(image.exhaustive for image in dataset.images),
         images=len(dataset.images),
         by_class={
-            category.name: ClassCompleteness(counts[category.name], missing[category.id])
+            category.name: ClassCompleteness(counts[category.name], of_class[category.id])
             for category in dataset.categories
         },
     )

@@ -26,6 +26,8 @@ class Found:
     """Those of them that a candidate shows, of whatever class and score."""
     audit: bool
     """It was drawn at random, and its mined boxes were not shown."""
+    not_shown: int = 0
+    """Those of the objects that no shown box brought."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def read_evidence(
                 is_open[own] &= ~covered
                 continue
             verdicts[own] = shows[own]
-            found.append(Found(image_id, len(boxes), located, image_id in audit))
+            brought = sum(row in outcomes for row in own[shows[own] != _NOTHING].tolist())
+            found.append(
+                Found(image_id, len(boxes), located, image_id in audit, len(boxes) - brought)
+            )
             is_open[own] = False
         else:
             drawn[image_id] = len(boxes) - located

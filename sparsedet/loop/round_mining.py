@@ -52,7 +52,7 @@ def mine_round(
         device=device,
         selection=selection,
         earlier=previous.earlier if previous else None,
-        missing=previous.carried_missing if previous else None,
+        missing=previous.missing if previous else None,
         on_image=lambda done, total: progress("mining", done, total),
     )
     write_candidates(
@@ -63,7 +63,7 @@ def mine_round(
             earlier=previous.earlier if previous else None,
             ratio=previous.carried_ratio if previous else None,
             audited=previous.audited if previous else 0,
-            missing=previous.carried_missing if previous else None,
+            missing=previous.missing if previous else None,
             marking=previous.marking if previous else 0.0,
         ),
         folder.candidates,

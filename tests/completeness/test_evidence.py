@@ -40,8 +40,15 @@ def test_on_a_complete_image_every_candidate_is_right_or_wrong() -> None:
     now = replace(BEFORE, images=images, boxes=(*with_box(0), drawn))
     found = read_evidence(BEFORE, now, TWO, {}, audit={1})
     assert found.judged.right.tolist() == [True, False]
-    assert found.found == (Found(1, objects=2, among_candidates=1, audit=True),)
+    assert found.found == (Found(1, objects=2, among_candidates=1, audit=True, not_shown=2),)
     assert found.open.tolist() == [False, False, True]
+
+
+def test_objects_of_shown_boxes_are_told_from_those_that_people_drew() -> None:
+    images = tuple(replace(image, exhaustive=image.id == 1) for image in BEFORE.images)
+    now = replace(BEFORE, images=images, boxes=with_box(0, 1))
+    found = read_evidence(BEFORE, now, TWO, {0: True}, audit=())
+    assert found.found == (Found(1, objects=2, among_candidates=2, audit=False, not_shown=1),)
 
 
 def test_elsewhere_only_what_reviewers_judged_is_known() -> None:

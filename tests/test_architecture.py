@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +92,12 @@ def test_commands_and_integrations_meet_in_the_core_alone(folder: str) -> None:
     for path in _sources(folder):
         for name in _imports(path):
             assert not name.startswith(("sparsedet.cli", "sparsedet.integrations")), (path, name)
+
+
+def test_what_status_and_reports_need_comes_without_torch() -> None:
+    """It takes seconds to import."""
+    code = (
+        "import sparsedet.loop.status, sparsedet.loop.standing, sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.config.training_config import read_config
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_pseudo_labels
 from sparsedet.training.engine.steps import stages

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from sparsedet.config.training_config import load_config, read_config
-from sparsedet.mining.detect import Detections, detect_all
+from sparsedet.mining.detect import detect_all
+from sparsedet.mining.detections import Detections
 from sparsedet.mining.mine import unexplained
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.reviews import ReviewedRegion

@@ -21,7 +21,8 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import scored_boxes, thresholds
 from sparsedet.mining.candidates import SAME_DETECTION_IOU, Candidates, find_candidates
-from sparsedet.mining.detect import Detections, OnImage, detect_all
+from sparsedet.mining.detect import OnImage, detect_all
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 

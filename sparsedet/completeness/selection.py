@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.completeness.costs import ReviewCosts
-from sparsedet.mining.calibrate import NEVER
 
 Floats = NDArray[np.float64]
+
+_NEVER = 1.01
+"""A limit that nothing reaches."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,4 @@ def limit_for(chances: Floats, target: float) -> float:
     ordered = np.sort(chances)[::-1]
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
     reached = np.flatnonzero(means >= target)
-    return float(ordered[reached[-1]]) if len(reached) else NEVER
+    return float(ordered[reached[-1]]) if len(reached) else _NEVER

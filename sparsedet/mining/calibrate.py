@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.config.sections import MiningConfig
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 
 MIN_BOXES = 10
 """Classes with fewer scored boxes share thresholds with the others."""

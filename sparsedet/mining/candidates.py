@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import XYXY, Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix, match
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 
 SAME_DETECTION_IOU = 0.7
 """Two detections of a class from this IoU on are one: objects in a crowd overlap less."""

@@ -1,49 +1,22 @@
 """Detections of a trained model on a dataset's images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from sparsedet.annotations import Image
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
 OnImage = Callable[[int, int], None]
 """Called as `on_image(done, total)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """What a model found in one image, in descending order of score."""
-
-    image_id: int
-    boxes: NDArray[np.float64]
-    """Shape (N, 4): XYXY, absolute pixels of the upright image."""
-    scores: NDArray[np.float64]
-    """Shape (N,): probability of the class, 0 to 1."""
-    category_ids: NDArray[np.int64]
-    """Shape (N,): ids of the dataset's categories."""
-    object_scores: NDArray[np.float64]
-    """Shape (N,): probability that there is an object of any class, at least the score."""
-
-    def select(self, keep: NDArray[Any]) -> "Detections":
-        """Return the detections at `keep`, a mask or an index."""
-        return Detections(
-            self.image_id,
-            self.boxes[keep],
-            self.scores[keep],
-            self.category_ids[keep],
-            self.object_scores[keep],
-        )
 
 
 def detect(

@@ -20,7 +20,8 @@ from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.config.sections import MiningConfig
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import Thresholds, scored_boxes, thresholds
-from sparsedet.mining.detect import Detections, OnImage, detect_all
+from sparsedet.mining.detect import OnImage, detect_all
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunInfo, class_ids
 from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable

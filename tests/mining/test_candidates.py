@@ -14,7 +14,7 @@ from sparsedet.mining.candidates import (
     Candidates,
     find_candidates,
 )
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 
 CAT, DOG = 1, 2
 FIRST: XYXY = (0, 0, 100, 100)

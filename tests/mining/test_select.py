@@ -14,7 +14,7 @@ from sparsedet.mining.calibrate import (
     scored_boxes,
     thresholds,
 )
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.mining.mine import MiningResult, select
 
 CONFIG = MiningConfig()

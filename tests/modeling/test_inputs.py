@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sparsedet.annotations import read_image
-from sparsedet.mining.detect import Detections, detect
+from sparsedet.mining.detect import detect
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling.inputs import PixelCache, resize
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.loader import batches

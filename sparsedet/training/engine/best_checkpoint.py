@@ -15,7 +15,8 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError, RunError
-from sparsedet.mining.detect import Detections, detect_all
+from sparsedet.mining.detect import detect_all
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder, class_ids

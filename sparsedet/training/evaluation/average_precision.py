@@ -16,7 +16,8 @@ from sparsedet.annotations.coco import to_coco
 from sparsedet.annotations.entries import xywh
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detect import Detections, OnImage, detect_all
+from sparsedet.mining.detect import OnImage, detect_all
+from sparsedet.mining.detections import Detections
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.training.evaluation.voc_ap import voc_ap

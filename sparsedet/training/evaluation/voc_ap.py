@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import covered_share, iou_matrix
 from sparsedet.annotations.table import BoolArray, BoxTable, FloatArray, IntArray
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 
 VOC_IOU = 0.5
 _DIFFICULT_KEYS = ("difficult", "ignore")

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.accuracy.scoring import MinedQuality, evaluate_ignoring, quality
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.training.evaluation.average_precision import evaluate
 
 FIRST: XYXY = (0, 0, 100, 100)

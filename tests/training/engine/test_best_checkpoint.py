@@ -5,7 +5,7 @@ import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.training.engine.best_checkpoint import DETECTIONS, recall_at, validate
 
 CAT, DOG = 3, 7

@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.training.evaluation.average_precision import evaluate
 
 CAT, DOG, BIRD = 3, 7, 9

@@ -9,7 +9,7 @@ from detectron2.evaluation import pascal_voc_evaluation as detectron2_voc
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.formats import load_format
-from sparsedet.mining.detect import Detections
+from sparsedet.mining.detections import Detections
 from sparsedet.training.evaluation.average_precision import evaluate
 from sparsedet.training.evaluation.voc_ap import area_ap, eleven_point_ap, voc_ap
 

@@ -1,0 +1,32 @@
+"""What a model found in an image; free of torch, which takes seconds to import."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a model found in one image, in descending order of score."""
+
+    image_id: int
+    boxes: NDArray[np.float64]
+    """Shape (N, 4): XYXY, absolute pixels of the upright image."""
+    scores: NDArray[np.float64]
+    """Shape (N,): probability of the class, 0 to 1."""
+    category_ids: NDArray[np.int64]
+    """Shape (N,): ids of the dataset's categories."""
+    object_scores: NDArray[np.float64]
+    """Shape (N,): probability that there is an object of any class, at least the score."""
+
+    def select(self, keep: NDArray[Any]) -> "Detections":
+        """Return the detections at `keep`, a mask or an index."""
+        return Detections(
+            self.image_id,
+            self.boxes[keep],
+            self.scores[keep],
+            self.category_ids[keep],
+            self.object_scores[keep],
+        )

@@ -101,7 +101,7 @@ def live(rows: Rows) -> list[str]:
 
 def messages(rows: Rows) -> Iterator[str]:
     """Yield the messages; what was wrapped begins in small letters, as most of them do, so they
-    are told apart by their beginnings."""
+    differ in their beginnings."""
     begins = re.compile(
         r"round \d+|\d+ annotations|training by|the training takes|trained|WARNING|libpng|mined|"
         r"interrupted|next:|about"

@@ -8,8 +8,9 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
+from .display import progress_bar
 from .options import Json, complete_recipes
-from .output import COMPARISON, check_replaceable, emit_json, progress_bar, say, table
+from .output import COMPARISON, check_replaceable, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.comparison import Boxes, Comparison, Section

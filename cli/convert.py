@@ -7,8 +7,9 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
+from .display import progress_bar
 from .options import Json, complete_formats
-from .output import emit_json, progress_bar, say, table
+from .output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.formats import Loaded

@@ -7,13 +7,14 @@ that comes up in between has the terminal for itself. Without a terminal there a
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparsedet.tool import Progress
+
 from .output import draws, echo, route_messages, say, wrapped
-from .time_left import TimeLeft, shown
+from .time_left import TimeLeft, Work, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,20 +27,6 @@ _REFRESHES = 8
 """Drawings a second."""
 _QUIET = 30.0
 """Seconds between two lines of something that takes long, where there is no terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is under way."""
-
-    what: str
-    done: int
-    total: int
-    """1 or less: there is nothing to count."""
-    left: float | None = None
-    """Seconds, where they are known."""
-    figures: Sequence[str] = ()
-    """The most important first: as many are shown as have room."""
 
 
 class Display:
@@ -154,6 +141,13 @@ def live_display() -> Iterator[Display]:
             stray.close()
         _active = None
         route_messages(None)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield a callable `progress(what, done, total)` that draws on the command's live display."""
+    with live_display() as display:
+        yield display.progress
 
 
 def _leave_to_parent() -> None:

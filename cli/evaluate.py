@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
-from .output import emit_json, progress_bar, table
+from .output import emit_json, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.data_sources import Data

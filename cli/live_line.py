@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
@@ -12,10 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .output import clean
-from .time_left import shown
-
-if TYPE_CHECKING:
-    from .display import Work
+from .time_left import Work, shown
 
 _MARGIN = 3
 """Columns left free: a terminal that writes `^C` there must not break the line."""

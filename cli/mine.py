@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
-from .output import MINED, check_replaceable, emit_json, progress_bar, say, table
+from .output import MINED, check_replaceable, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset

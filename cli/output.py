@@ -7,8 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.runtime.launched import is_first_launched
-from sparsedet.tool import Progress
 
 _SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -141,15 +139,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         _print(clean(("  " + "  ".join(cells)).rstrip()))
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Yield a callable `progress(what, done, total)` that draws on the command's live display."""
-    from .display import live_display
-
-    with live_display() as display:
-        yield display.progress
 
 
 def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:

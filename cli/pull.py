@@ -8,8 +8,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
 
+from .display import progress_bar
 from .options import DEFAULT_TOOL, Json, Url, tool_option
-from .output import emit_json, progress_bar, say, table
+from .output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings, Source

@@ -12,8 +12,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing, owner_id
 
+from .display import progress_bar
 from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
-from .output import command, echo, emit_json, progress_bar, say
+from .output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger

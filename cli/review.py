@@ -11,6 +11,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import OUTCOMES
 
+from .display import progress_bar
 from .merge_results import (
     SIDES,
     ConflictResult,
@@ -20,7 +21,7 @@ from .merge_results import (
     resolve,
 )
 from .options import Json
-from .output import REVIEWED, check_replaceable, echo, emit_json, progress_bar, say, table
+from .output import REVIEWED, check_replaceable, echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox

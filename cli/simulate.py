@@ -10,8 +10,9 @@ import typer
 from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.loop.workspace import Workspace
 
+from .display import progress_bar
 from .options import Json
-from .output import command, echo, emit_json, progress_bar, say
+from .output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.splits import recipe_files
 
+from .display import progress_bar
 from .options import (
     DEFAULT_TOOL,
     Json,
@@ -19,7 +20,7 @@ from .options import (
     tool_option,
     url_option,
 )
-from .output import emit_json, progress_bar, say, table
+from .output import emit_json, say, table
 from .recipes import choose_recipe
 
 if TYPE_CHECKING:

@@ -1,8 +1,10 @@
-"""How long something still takes, and how times are written."""
+"""What is under way, how long it still takes, and how times are written."""
 
 import statistics
 import time
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 _STEPS = 50
@@ -10,6 +12,20 @@ _STEPS = 50
 _PAUSE = 5.0
 """A step this many times slower than the median is left out: it included mining or validation."""
 _MINUTE, _HOUR = 60, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is under way."""
+
+    what: str
+    done: int
+    total: int
+    """1 or less: there is nothing to count."""
+    left: float | None = None
+    """Seconds, where they are known."""
+    figures: Sequence[str] = ()
+    """The most important first: as many are shown as have room."""
 
 
 class TimeLeft:

@@ -7,8 +7,8 @@ from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.stage import LOG_PERIOD
 
-from .display import Display, Work
-from .time_left import TimeLeft, roughly, shown
+from .display import Display
+from .time_left import TimeLeft, Work, roughly, shown
 
 _LOSSES: Mapping[str, str] = {
     "total_loss": "loss",

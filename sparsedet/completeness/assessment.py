@@ -23,12 +23,12 @@ from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_missing import expected_missing
 from sparsedet.completeness.expected_precision import (
     Coefficients,
-    Count,
     ExpectedPrecision,
     carried,
     fit_expected_precision,
     seen_share,
 )
+from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.queue import Outlook, ShownBox, plan_queue
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import NOWHERE, BoxesOnly, marking_rate, with_unmarked

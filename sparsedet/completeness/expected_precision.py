@@ -20,14 +20,14 @@ candidate's. Each class has an offset of its own, drawn towards none.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
-from sparsedet.mining.candidates import RIGHT, UNKNOWN, WRONG_CLASS, Candidates
+from sparsedet.completeness.object_count import Count, best_bin, combined
+from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
 
 Floats = NDArray[np.float64]
 
@@ -36,9 +36,6 @@ _FREE_OVERLAP = 0.2
 """Objects that stand apart overlap by less, as drawn."""
 _OFFSET_SPREAD = 0.5
 """Standard deviation of the classes' offsets."""
-_BIN_SPREAD = 0.12
-"""How far the best bin may be off: not all that scores high is an object."""
-_FEWEST_IN_BIN = 10
 _CARRIED_SPREAD = 0.5
 """What reviews said of an earlier model holds for the next one up to this share of the spread that
 coefficients have before any review."""
@@ -47,14 +44,6 @@ _KEPT_SCORE = 0.05
 _MANY = 200_000
 _SEEN_UNKNOWN = 0.9
 """`seen_share` where nothing is known of it."""
-
-
-class Count(NamedTuple):
-    """An uncertain number of objects."""
-
-    mean: float
-    spread: float
-    """Standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -187,42 +176,6 @@ def carried(fitted: ExpectedPrecision) -> Coefficients:
     )
 
 
-def best_bin(candidates: Candidates, hidden: int) -> Count | None:
-    """Return how many objects have no annotation.
-
-    Of the scores from which on candidates are counted, that with the least upper bound is taken.
-
-    Args:
-        candidates: all, those on hidden annotations too.
-        hidden: number of hidden annotations, found or not.
-
-    Returns:
-        None where too few hidden annotations were found.
-    """
-    on_hidden = (candidates.known == RIGHT) | (candidates.known == WRONG_CLASS)
-    found = np.sort(candidates.object_scores[on_hidden])[::-1]
-    others = np.sort(candidates.object_scores[candidates.known == UNKNOWN])
-    first = max(_FEWEST_IN_BIN, len(found) // 2)
-    if len(found) < first or not len(others):
-        return None
-    counts = np.arange(first, len(found) + 1)
-    above = len(others) - np.searchsorted(others, found[first - 1 :], side="left")
-    share = counts / hidden
-    objects = np.maximum(above, 1) / share
-    spread = np.sqrt(np.maximum(1 - share, 0.0) / counts + 1 / np.maximum(above, 1))
-    best = int((objects * (1 + spread)).argmin())
-    return Count(float(objects[best]), float(np.hypot(spread[best], _BIN_SPREAD)))
-
-
-def _combined(counts: Sequence[Count]) -> tuple[float, float] | None:
-    """Return the logarithm of a number by several estimates of it, and its standard deviation."""
-    if not counts:
-        return None
-    weights = np.array([count.spread**-2 for count in counts])
-    logs = np.log([max(count.mean, 1.0) for count in counts])
-    return float(weights @ logs / weights.sum()), float(weights.sum() ** -0.5)
-
-
 @dataclass(frozen=True)
 class _Problem:
     """The penalised likelihood of both logistic functions."""
@@ -260,7 +213,7 @@ class _Problem:
         )
         known = judged.candidates if judged is not None else candidates.select(np.zeros(0, int))
         counts = () if judged is not None else (best_bin(candidates, hidden), missing)
-        objects = _combined([count for count in counts if count is not None])
+        objects = combined([count for count in counts if count is not None])
         if objects is not None:
             # As many of them as are among the candidates at all.
             seen = float(np.log(seen_share(candidates, hidden)))

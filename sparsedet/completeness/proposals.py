@@ -13,10 +13,10 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.completeness.expected_precision import (
     Coefficients,
-    Count,
     ExpectedPrecision,
     fit_expected_precision,
 )
+from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import scored_boxes, thresholds

@@ -10,9 +10,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from sparsedet.cli.display import Display, Work, live_display
+from sparsedet.cli.display import Display, live_display, progress_bar
 from sparsedet.cli.live_line import LiveLine
-from sparsedet.cli.output import clean, command, progress_bar, route_messages, say, wrapped
+from sparsedet.cli.output import clean, command, route_messages, say, wrapped
+from sparsedet.cli.time_left import Work
 from tests.cli.terminal import in_terminal
 
 FIGURES = ("loss 0.484", "19.2 img/s", "12.1 GiB", "lr 0.00098", "cls 0.250", "box 0.125")

@@ -11,10 +11,10 @@ from sparsedet.completeness.expected_precision import (
     BEFORE_REVIEWS,
     Judged,
     _Problem,
-    best_bin,
     carried,
     fit_expected_precision,
 )
+from sparsedet.completeness.object_count import best_bin
 from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
 

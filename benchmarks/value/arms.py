@@ -77,6 +77,7 @@ def plain(setting: Setting, detections: Sequence[Detections]) -> Curve:
 def cleanlab(setting: Setting, detections: Sequence[Detections]) -> Curve:
     """Show the same boxes; images where cleanlab finds boxes overlooked come first."""
     try:
+        # Installed by hand, for this arm alone; it comes without types.
         from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, unused-ignore]
             compute_overlooked_box_scores,
         )

@@ -21,9 +21,7 @@ from scipy.stats import nbinom
 from sparsedet.annotations import Dataset
 from sparsedet.completeness.evidence import Evidence, Found
 from sparsedet.completeness.expected_missing import ExpectedMissing, by_class
-from sparsedet.completeness.expected_precision import (
-    ExpectedPrecision,
-)
+from sparsedet.completeness.expected_precision import ExpectedPrecision
 from sparsedet.completeness.object_count import Count
 from sparsedet.mining.candidates import Candidates
 

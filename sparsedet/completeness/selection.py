@@ -5,6 +5,7 @@ with annotators, suggestions of high recall were quicker to work with, and found
 ones.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,6 @@ from numpy.typing import NDArray
 from sparsedet.completeness.costs import ReviewCosts
 
 Floats = NDArray[np.float64]
-
-_NEVER = 1.01
-"""A limit that nothing reaches."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Selection:
 
 
 def limit_for(chances: Floats, target: float) -> float:
-    """Return the least expected precision with which boxes together reach a target; above 1: none.
+    """Return the least expected precision with which boxes together reach a target, inf: none do.
 
     Args:
         chances: expected precision of each, shape (N,).
@@ -49,4 +47,4 @@ def limit_for(chances: Floats, target: float) -> float:
     ordered = np.sort(chances)[::-1]
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
     reached = np.flatnonzero(means >= target)
-    return float(ordered[reached[-1]]) if len(reached) else _NEVER
+    return float(ordered[reached[-1]]) if len(reached) else math.inf

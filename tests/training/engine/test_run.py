@@ -27,6 +27,8 @@ from sparsedet.training.engine.train import run_training, start_run
 from tests.conftest import Scenes
 from tests.training.short_runs import FULL_SIZE, short_config
 
+EVERYTHING = Selection(ReviewCosts(), target_precision=0.0)
+
 ITERATIONS = 6
 STEPS = (
     ("checkpoints/stage1.pth",),
@@ -179,14 +181,7 @@ def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
 
 def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
     run, config, dataset, images = parts(finished)
-    found = mine_proposals(
-        run,
-        config,
-        dataset,
-        images,
-        device="cpu",
-        selection=Selection(ReviewCosts(), target_precision=0.0),
-    )
+    found = mine_proposals(run, config, dataset, images, device="cpu", selection=EVERYTHING)
     assert found.mined
 
     def moved(boxes: Sequence[Box]) -> tuple[Box, ...]:
@@ -198,14 +193,7 @@ def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
         boxes=moved(dataset.boxes),
         verified_negatives=moved(dataset.verified_negatives),
     )
-    renumbered = mine_proposals(
-        run,
-        config,
-        other,
-        images,
-        device="cpu",
-        selection=Selection(ReviewCosts(), target_precision=0.0),
-    )
+    renumbered = mine_proposals(run, config, other, images, device="cpu", selection=EVERYTHING)
     assert [box.category_id - 50 for box in renumbered.mined] == [
         box.category_id for box in found.mined
     ]

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sparsedet.annotations import Dataset
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.sheets import Sheet
 from sparsedet.tool import AnnotationTool, Progress, no_progress
 
 
@@ -25,6 +26,12 @@ class OpenReview(Protocol):
     @property
     def scores(self) -> Mapping[str, float]:
         """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        ...
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """The layout, if it is a contact sheet: `regions` are in pixels of the sheet then, and
+        `tool_id` is its name."""
         ...
 
     @property
@@ -52,5 +59,5 @@ class ScriptableTool(AnnotationTool, Protocol):
         ...
 
     def open_reviews(self, review_project: str) -> Sequence[OpenReview]:
-        """Return the images of a review project that nobody has submitted yet."""
+        """Return the images, or sheets, of a review project that nobody has submitted yet."""
         ...

@@ -20,10 +20,12 @@ from sparsedet.reviews import (
     SourceState,
     Written,
 )
+from sparsedet.sheets import SheetFile
 
-ModeName = Literal["review-project", "draft"]
-"""Where mined boxes are reviewed: in a review project of their own, by any number of reviewers; or
-as drafts on the annotations themselves, which only the account that pushes sees."""
+ModeName = Literal["review-project", "draft", "sheets"]
+"""Where mined boxes are reviewed: on their images in a review project, by any number of reviewers;
+as drafts on the annotations themselves, which only the account that pushes sees; or as crops on
+contact sheets, in a review project of their own."""
 
 Outcome = Literal["accepted", "edited", "rejected", "pending", "withdrawn"]
 """What reviewers made of a mined box. Withdrawn: taken back before anybody judged it."""
@@ -187,7 +189,7 @@ Plan = Callable[[SourceState], Changes]
 
 
 class PushMode(Protocol):
-    """One way of having mined boxes reviewed: a review project, drafts, files."""
+    """One way of having mined boxes reviewed: a review project, drafts, contact sheets."""
 
     @property
     def name(self) -> ModeName:
@@ -216,6 +218,7 @@ class PushMode(Protocol):
         model_version: str,
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
+        sheets: Sequence[SheetFile] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -238,6 +241,8 @@ class PushMode(Protocol):
                 images without mined boxes.
             judge_only: ids of those of them on which reviewers need only judge the mined boxes:
                 drawing what is missing can wait. They are shown that.
+            sheets: of the mode `sheets`: the contact sheets on which the mined boxes are shown, in
+                order. The other modes show none.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
             dry_run: only work out the report.
         """

@@ -62,6 +62,8 @@ def _make(arm: str, setting: Setting, results: Path) -> None:
         "former": lambda: former(setting, say),
         "random": lambda: loop(setting, "random", figures, say),
         "ours": lambda: loop(setting, "ours", figures, say),
+        "auto": lambda: loop(setting, "auto", figures, say, mode="auto"),
+        "sheets": lambda: loop(setting, "sheets", figures, say, mode="sheets"),
     }
     makers[arm]().write(curves)
     say("done")

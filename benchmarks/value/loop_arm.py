@@ -1,7 +1,8 @@
 """Our loop, in files: rounds with a budget of images, reviewed by the scripted reviewer."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,22 @@ from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.integrations.files import FilesTool
+from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
+    ReviewMode,
+    ReviewSettings,
     RoundSettings,
     Settings,
     Source,
     TrainingSettings,
 )
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.seeds import stable_rank
+from sparsedet.sheets import Sheet
+from sparsedet.simulation.play import annotated_regions, reviewed
+from sparsedet.simulation.truth import TrueObject
 
 from .curves import Curve, shown_objects
 from .figures import write_figures
@@ -35,6 +43,7 @@ def loop(
     figures: Path,
     say: Callable[[str], None],
     plan: Plan = ROUNDS,
+    mode: ReviewMode = "review-project",
 ) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 
@@ -44,6 +53,7 @@ def loop(
         figures: the folder for what rounds promised.
         say: receives the loop's messages.
         plan: the rounds.
+        mode: where boxes are reviewed.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -61,7 +71,14 @@ def loop(
     with workspace.lock():
         for number, (share, goal) in enumerate(plan, start=1):
             goals = RoundSettings(stop_at=goal)
-            workspace.write_settings(Settings(source=source, rounds=goals, training=training))
+            workspace.write_settings(
+                Settings(
+                    source=source,
+                    rounds=goals,
+                    training=training,
+                    review=ReviewSettings(mode=mode),
+                )
+            )
             rounds = Rounds(workspace, tool, say=say)
             folder = workspace.round(number)
             budget = Budget(images=math.ceil(share * len(setting.sparse.images)))
@@ -85,32 +102,78 @@ def _review(
     if log.exists():
         return
     pulled = read_coco(folder.annotations)
-    names = {image.tool_id: image.file_name for image in pulled.images}
+    names = {image.tool_id or "": image.file_name for image in pulled.images}
+    queued = {entry["image_tool_id"] for entry in read_json(folder.push).get("queue", ())}
+    people = annotated_regions(pulled)
     objects = setting.objects
     events: list[dict[str, Any]] = []
-    record = read_json(folder.push)
-    waiting = list(tool.open_reviews(record["review_project"])) if record["images"] else []
+    waiting = [
+        shown
+        for place in reversed(review_projects(folder))  # what is on contact sheets comes first
+        for shown in tool.open_reviews(place)
+        # Nobody has asked for more than the budget.
+        if shown.sheet is not None or shown.tool_id in queued
+    ]
     if arm == "random":
         waiting.sort(key=lambda shown: stable_rank(setting.seed, "order", shown.tool_id))
     for shown in waiting:
-        name = names[shown.tool_id]
-        done = setting.reviewer.review(
-            name, shown.regions, shown.scores, judge_only=shown.judge_only
-        )
-        truth = objects[name]
-        own = [region for region in shown.regions if region.region_id not in shown.scores]
+        done = reviewed(shown, setting.reviewer, names, people)
+        if shown.sheet is None:
+            truth = objects[names[shown.tool_id]]
+            own = [region for region in shown.regions if region.region_id not in shown.scores]
+            found = shown_objects(done.regions, truth) - shown_objects(own, truth)
+        else:
+            found = _found_on(shown.sheet, done.regions, objects, names, people)
         shown.submit(done.regions, seconds=done.seconds, complete=done.complete)
         events.append(
             {
-                "image": name,
+                "image": names.get(shown.tool_id, shown.tool_id),
                 "seconds": done.seconds,
-                "found": shown_objects(done.regions, truth) - shown_objects(own, truth),
+                "found": found,
                 "shown": len(shown.scores),
                 "accepted": done.accepted,
                 "drawn": done.drawn,
                 "complete": done.complete,
             }
         )
+        if shown.sheet is not None:
+            _add(people, shown.sheet, done.regions)
     rounds.collect(folder)
     rounds.refresh()
     write_json(log, events, indent=1)
+
+
+def _found_on(
+    sheet: Sheet,
+    regions: Sequence[ReviewedRegion],
+    objects: Mapping[str, Sequence[TrueObject]],
+    names: Mapping[str, str],
+    people: Mapping[str, Sequence[ReviewedRegion]],
+) -> int:
+    """Count the objects to which a sheet has given a box."""
+    found = 0
+    for tool_id, boxes in _on_images(sheet, regions).items():
+        truth, own = objects[names[tool_id]], people.get(tool_id, ())
+        found += shown_objects([*own, *boxes], truth) - shown_objects(own, truth)
+    return found
+
+
+def _add(
+    people: dict[str, list[ReviewedRegion]], sheet: Sheet, regions: Sequence[ReviewedRegion]
+) -> None:
+    """Add what a sheet has brought to the boxes that images have."""
+    for tool_id, boxes in _on_images(sheet, regions).items():
+        people.setdefault(tool_id, []).extend(boxes)
+
+
+def _on_images(
+    sheet: Sheet, regions: Sequence[ReviewedRegion]
+) -> Mapping[str, list[ReviewedRegion]]:
+    """Return the boxes that were decided on a sheet, by their images."""
+    found: dict[str, list[ReviewedRegion]] = {}
+    for region in regions:
+        crop = sheet.by_region[region.region_id]
+        if not region.unsure:
+            on_image = replace(region, xyxy=crop.to_image(region.xyxy))
+            found.setdefault(crop.tool_id, []).append(on_image)
+    return found

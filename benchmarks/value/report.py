@@ -12,7 +12,7 @@ from sparsedet.atomic_io import read_json, write_text
 from .curves import MARKS, Curve
 from .figures import TARGETS
 
-ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours")
+ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours", "sheets", "auto")
 _COLOURS = {
     "hand": "#888888",
     "plain": "#d08020",
@@ -20,6 +20,8 @@ _COLOURS = {
     "former": "#4080d0",
     "random": "#60b0b0",
     "ours": "#208040",
+    "sheets": "#b03080",
+    "auto": "#c03030",
 }
 
 

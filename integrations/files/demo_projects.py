@@ -13,6 +13,9 @@ from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import atomic_folder, read_json, write_json
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.sheets import Sheet
+from sparsedet.sheets.as_images import LAYOUT
+from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.tool import Progress, no_progress
 
 from .formats.image_folders import link_images
@@ -46,6 +49,12 @@ class OpenReview:
     def scores(self) -> Mapping[str, float]:
         """Region id -> score, of the mined boxes; people's own boxes are not in it."""
         return self.offer.scores
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """The layout of a contact sheet."""
+        layout = self.offer.image.extra.get(LAYOUT)
+        return None if layout is None else sheet_from_json(layout, str(self.folder))
 
     @property
     def judge_only(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
@@ -17,7 +18,7 @@ from sparsedet.atomic_io import remove_half_written, write_text
 from sparsedet.errors import ToolError
 from sparsedet.tool import Progress, PushReport
 
-from .annotation_files import AnnotationFiles, annotation_origin
+from .annotation_files import annotation_origin
 from .project import Project
 from .review_files import (
     CREATED_KEY,
@@ -65,9 +66,33 @@ an annotation (it stays undecided).
 """Next to `to_review.json`, for the reviewer."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewFolder:
+    """Where a push goes, and what it may show."""
+
+    path: Path
+    """Holds a folder for each model version."""
+    name: str
+    """`PushReport.review_project`."""
+    known: frozenset[str]
+    """Tool ids of the images that there are."""
+    images: Path
+    """Where the image files are, for the instructions."""
+    rename: Mapping[str, str]
+    """Category as it is stored -> its present name."""
+    instructions: str = _INSTRUCTIONS
+
+    @classmethod
+    def of(cls, project: Project, name: str) -> "ReviewFolder":
+        """Return that of a project's images."""
+        files = project.read()
+        known = frozenset(image.file_name for image in files.dataset.images)
+        images = files.images or project.folder
+        return cls(project.review, name, known, images, project.rename)
+
+
 def push_mined(
-    project: Project,
-    review_project: str,
+    review: ReviewFolder,
     dataset: Dataset,
     mined: Sequence[MinedBox],
     *,
@@ -78,7 +103,7 @@ def push_mined(
     dry_run: bool,
     progress: Progress,
 ) -> PushReport:
-    """Put images up for review in the review folder of a project, with their mined boxes.
+    """Have images reviewed in the review folder of a project, with their mined boxes.
 
     What a review has judged is left out. An image that this version shows already with other boxes
     is skipped, and so is one that the project no longer has. What other versions show of the images
@@ -86,8 +111,7 @@ def push_mined(
     not name.
 
     Args:
-        project: the annotated project.
-        review_project: its review folder's name, for the report.
+        review: the review folder of the project.
         dataset: pulled from the project; its annotations are shown with the mined boxes.
         mined: on images of `dataset`.
         model_version: names the folder.
@@ -101,19 +125,17 @@ def push_mined(
     Raises:
         ToolError: before anything is written, when a box can't be pushed.
     """
-    folder = version_folder(project.review, model_version)
+    folder = version_folder(review.path, model_version)
     if not mined and not withdrawn and not queue:
         raise ToolError("there are no mined boxes to push")
     wanted = _by_image(dataset, mined, queue)
-    files = project.read()
-    versions = read_versions(project.review, project.rename)
+    versions = read_versions(review.path, review.rename)
     own = next((version for version in versions if version.name == model_version), None)
-    plan = _plan(dataset, wanted, own, versions, files, frozenset(queue))
+    plan = _plan(dataset, wanted, own, versions, review.known, frozenset(queue))
     _check_new(dataset, plan.new)
     if plan.new and not dry_run:
-        images = files.images or project.folder
-        text = _INSTRUCTIONS.format(
-            to_review=TO_REVIEW, reviewed=REVIEWED, withdrawn=WITHDRAWN, images=images
+        text = review.instructions.format(
+            to_review=TO_REVIEW, reviewed=REVIEWED, withdrawn=WITHDRAWN, images=review.images
         )
         remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
@@ -138,8 +160,8 @@ def push_mined(
         progress("writing boxes to review", done, len(versions))
     written = bool(plan.new) or own is not None
     return PushReport(
-        review_project=review_project if not dry_run or project.review.is_dir() else "",
-        url=str(folder / TO_REVIEW if written else project.review),
+        review_project=review.name if not dry_run or review.path.is_dir() else "",
+        url=str(folder / TO_REVIEW if written else review.path),
         model_version=model_version,
         images=len(plan.new) + len(plan.standing),
         boxes=sum(len(boxes) for boxes in (*plan.new.values(), *plan.standing.values())),
@@ -199,10 +221,9 @@ def _plan(
     wanted: Mapping[int, Sequence[MinedBox]],
     own: ReviewVersion | None,
     versions: Sequence[ReviewVersion],
-    files: AnnotationFiles,
+    known: Collection[str],
     queue: Collection[int],
 ) -> _Plan:
-    known = {image.file_name for image in files.dataset.images}
     judged = _judged(versions)
     waiting = own.waiting if own else {}
     reviewed = {id for images in own.reviewed_images.values() for id in images} if own else set()

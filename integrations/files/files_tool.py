@@ -25,6 +25,7 @@ from .file_merge import merge_annotations, restore_annotations
 from .project import Project, open_project, pull_project, resolve_below, summarise
 from .review_files import read_versions
 from .review_mode import FileReviewMode
+from .sheet_mode import FileSheetMode
 
 
 class FilesTool:
@@ -60,7 +61,10 @@ class FilesTool:
     @property
     def push_modes(self) -> Mapping[ModeName, PushMode]:
         """Files have no drafts."""
-        return {"review-project": FileReviewMode(self._root, self._options)}
+        return {
+            "review-project": FileReviewMode(self._root, self._options),
+            "sheets": FileSheetMode(self._root, self._options),
+        }
 
     def summary(self, project: str) -> ProjectSummary:
         """Look at a project; see `project.summarise`."""

@@ -45,9 +45,12 @@ class Project:
     @property
     def review(self) -> Path:
         """What is up for review, a folder for each model version."""
-        # Several files may share a folder and its images, but not their reviews.
-        own = self.annotations == self.folder or self.annotations.name in _USUAL_NAMES
-        return self.folder / ("review" if own else f"{self.annotations.stem}-review")
+        return self._own_folder("review")
+
+    @property
+    def sheets(self) -> Path:
+        """What is up for review on contact sheets, a folder for each model version."""
+        return self._own_folder("sheets")
 
     def read(self) -> AnnotationFiles:
         """Read the annotations.
@@ -56,6 +59,11 @@ class Project:
             AnnotationError: naming the file and the place of what is broken.
         """
         return _FILES[self.format](self.annotations, self.rename)
+
+    def _own_folder(self, name: str) -> Path:
+        # Several files may share a folder and its images, but not their reviews.
+        own = self.annotations == self.folder or self.annotations.name in _USUAL_NAMES
+        return self.folder / (name if own else f"{self.annotations.stem}-{name}")
 
 
 def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:

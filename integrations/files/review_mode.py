@@ -10,6 +10,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
     ModeName,
     PlaceReviews,
@@ -21,7 +22,7 @@ from sparsedet.tool import (
     no_progress,
 )
 
-from .file_push import push_mined
+from .file_push import ReviewFolder, push_mined
 from .project import Project, name_below, open_project, resolve_below
 from .review_files import MARK, ReviewVersion, read_versions
 from .reviewed_images import read_reviews
@@ -51,10 +52,11 @@ class FileReviewMode:
         """Check that a project can be pushed to, and mark it as this workspace's."""
         opened = self._open(project)
         opened.read()
-        writable = opened.review if opened.review.exists() else opened.folder
+        review = self._folder(opened)
+        writable = review if review.exists() else opened.folder
         if not os.access(writable, os.W_OK):
             raise ToolError(f"{writable}: can't be written to, which a push has to")
-        self._claim(opened, take_over=take_over)
+        self._claim(review, take_over=take_over)
 
     def push(
         self,
@@ -65,16 +67,16 @@ class FileReviewMode:
         model_version: str,
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
+        sheets: Sequence[SheetFile] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Put images and mined boxes up for review; see `file_push.push_mined`."""
+        """Have images and mined boxes reviewed; see `file_push.push_mined`."""
         opened = self._open(project)
-        self._refuse_other_owner(opened)
+        self._refuse_other_owner(opened.review)
         report = push_mined(
-            opened,
-            name_below(self.root, opened.review),
+            ReviewFolder.of(opened, name_below(self.root, opened.review)),
             dataset,
             mined,
             model_version=model_version,
@@ -85,7 +87,7 @@ class FileReviewMode:
             progress=progress,
         )
         if opened.review.is_dir() and not dry_run:
-            self._claim(opened)
+            self._claim(opened.review)
         return report
 
     def reviews(
@@ -148,29 +150,33 @@ class FileReviewMode:
     def _versions(self, review: Path) -> list[ReviewVersion]:
         return read_versions(review, self.options.rename)
 
-    def _refuse_other_owner(self, project: Project) -> str | None:
-        """Return whose project it is.
+    def _folder(self, project: Project) -> Path:
+        """Return where a project's boxes are reviewed."""
+        return project.review
+
+    def _refuse_other_owner(self, review: Path) -> str | None:
+        """Return whose review folder it is.
 
         Raises:
             ToolError: when it is another workspace's.
         """
-        owner = _read_mark(project.review).get(_OWNER)
+        owner = _read_mark(review).get(_OWNER)
         if owner is not None and self.options.owner not in (None, owner):
             raise ToolError(
-                f"{project.folder}: the workspace {owner} pushes to it (says "
-                f"{project.review / MARK}); take it over with --take-over, or work there"
+                f"{review.parent}: the workspace {owner} pushes to it (says {review / MARK}); take "
+                "it over with --take-over, or work there"
             )
         return owner
 
-    def _claim(self, project: Project, *, take_over: bool = False) -> None:
-        mark = _read_mark(project.review)
-        before = mark.get(_OWNER) if take_over else self._refuse_other_owner(project)
+    def _claim(self, review: Path, *, take_over: bool = False) -> None:
+        mark = _read_mark(review)
+        before = mark.get(_OWNER) if take_over else self._refuse_other_owner(review)
         if self.options.owner in (None, before):
             return
         if before is not None:
-            for version in self._versions(project.review):
+            for version in self._versions(review):
                 withdraw(version, images=version.waiting.keys())
-        write_json(project.review / MARK, {**mark, _OWNER: self.options.owner}, indent=1)
+        write_json(review / MARK, {**mark, _OWNER: self.options.owner}, indent=1)
 
 
 def _read_mark(review: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from .review_files import (
     EARLIER_NAMES,
     INSTRUCTIONS,
     MINED,
+    PICTURES,
     TO_REVIEW,
     WITHDRAWN,
     ReviewVersion,
@@ -87,7 +88,7 @@ def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None
         version: as it was before they were withdrawn.
         region_ids: mined boxes that are taken back for good.
     """
-    ours = {TO_REVIEW, WITHDRAWN, INSTRUCTIONS}
+    ours = {TO_REVIEW, WITHDRAWN, INSTRUCTIONS, PICTURES}
     has_others = any(path.name not in ours for path in version.folder.iterdir())
     if not has_others and version.region_ids <= set(region_ids):
         shutil.rmtree(version.folder)

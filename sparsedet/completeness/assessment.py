@@ -1,5 +1,6 @@
 """Where a set stands: how complete it is, and what every image is expected to lack."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -72,17 +73,23 @@ class Assessment:
             prior.rate + share * (self.ratio.rate - prior.rate),
         )
 
-    def until(self, share: float, costs: ReviewCosts) -> tuple[int, float]:
-        """Return how many images, and seconds of review, bring the set to a share of objects."""
+    def until(self, share: float, costs: ReviewCosts, *, sheets: bool = False) -> tuple[int, float]:
+        """Return how many images, and seconds of review, bring the set to a share of objects.
+
+        Args:
+            share: of the objects, 0 to 1.
+            costs: of a review.
+            sheets: see `plan_queue`; a contact sheet counts as one image.
+        """
         wanted = self.wanted_for(share)
-        found, images, seconds = 0.0, 0, 0.0
-        for entry in plan_queue(self.outlooks, costs, wanted=wanted):
+        found, pages, seconds = 0.0, 0.0, 0.0
+        for entry in plan_queue(self.outlooks, costs, wanted=wanted, sheets=sheets):
             if found >= wanted:
                 break
             found += entry.expected
             seconds += entry.seconds
-            images += 1
-        return images, seconds
+            pages += entry.pages
+        return math.ceil(pages), seconds
 
     def wanted_for(self, share: float) -> float:
         """Return how many missing objects have to get a box to reach a share of the objects."""
@@ -135,9 +142,10 @@ def assess(
     not_shown = np.array([row not in outcomes for row in range(len(unknown))], dtype=bool)
     leftover = leftover_ratio(evidence.found, only_candidates(expected, unknown, fitted, not_shown))
     open_images = {image.id for image in now.images} - complete
+    judged = boxes_only.judged | boxes_only.unopened
     missing = Missing.of(
-        (left.of(open_images - boxes_only.judged), ratio),
-        (left.of(open_images & boxes_only.judged), leftover),
+        (left.of(open_images - judged), ratio),
+        (left.of(open_images & judged), leftover),
     )
     open_candidates = unknown.select(evidence.open)
     audited = content.audited + sum(found.audit for found in evidence.found)

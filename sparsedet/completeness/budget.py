@@ -17,9 +17,9 @@ class Budget:
     seconds: float | None = None
     """Reviewers' time; None: any."""
     images: int | None = None
-    """Images that are opened; None: any number."""
+    """Images that are opened, a contact sheet counting as one; None: any number."""
 
-    def allows(self, seconds: float, images: int) -> bool:
+    def allows(self, seconds: float, images: float) -> bool:
         """Return whether so much time and so many images are within it."""
         return (self.seconds is None or seconds <= self.seconds) and (
             self.images is None or images <= self.images

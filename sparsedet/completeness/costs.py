@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from sparsedet.ledger import ReviewWork
+from sparsedet.sheets.arrangement import CROPS
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +44,10 @@ class ReviewCosts:
         """Return the time of one image with so many mined boxes, corrections and drawn boxes."""
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
+    def seconds_on_sheets(self, boxes: float, corrections: float) -> float:
+        """Return the time of so many mined boxes on contact sheets: a sheet is opened once."""
+        return (self.image / CROPS + self.box) * boxes + self.correction * corrections
+
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
         """Return the time that showing each of some boxes is expected to save, shape (N,).
 
@@ -65,7 +70,8 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     more observation for each configured cost: few reviews change little.
 
     Args:
-        work: submitted reviews; those without a time, or with a break in them, are left out.
+        work: submitted reviews; those without a time, or with a break in them, are left out, and so
+            are those on contact sheets.
         configured: the costs before any review.
     """
     prior = np.array(astuple(configured))
@@ -74,7 +80,8 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     for review in work:
         row = (1.0, float(review.shown), float(review.corrected), float(review.drawn))
         expected = float(np.dot(row, prior))
-        if not review.seconds or review.seconds > _BREAK * expected + _PAUSE:
+        # On a contact sheet an image is not opened, and its share of the time is a guess.
+        if review.partial or not review.seconds or review.seconds > _BREAK * expected + _PAUSE:
             continue
         spread = _TIME_SPREAD * max(expected, 1.0)
         rows.append(tuple(value / spread for value in row))

@@ -43,6 +43,8 @@ class Outlook:
     missing: float
     """Expected number of objects without a box."""
     shown: tuple[ShownBox, ...] = ()
+    crops_do: bool = False
+    """Its mined boxes can be judged without the whole image."""
 
     @property
     def judged(self) -> float:
@@ -54,16 +56,29 @@ class Outlook:
         """Expected number of objects that are still missing then."""
         return self.missing - self.judged
 
-    def entry(self, costs: ReviewCosts, *, judge_only: bool = False) -> QueueEntry:
-        """Return its place in a queue: what its review brings, and how long it takes."""
+    def entry(
+        self, costs: ReviewCosts, *, judge_only: bool = False, on_sheets: bool = False
+    ) -> QueueEntry:
+        """Return its place in a queue: what its review brings, and how long it takes.
+
+        Args:
+            costs: of a review.
+            judge_only: its boxes are judged, and nothing is drawn ...
+            on_sheets: ... on contact sheets.
+        """
         count = len(self.shown)
         wrong = count - sum(box.right for box in self.shown)
+        if judge_only and on_sheets:
+            seconds = costs.seconds_on_sheets(count, wrong)
+        else:
+            seconds = costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw)
         return QueueEntry(
             self.image.id,
             judge_only=judge_only,
+            on_sheets=judge_only and on_sheets,
             expected=self.judged if judge_only else self.missing,
             boxes=count,
-            seconds=costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw),
+            seconds=seconds,
         )
 
     def blind_entry(self, costs: ReviewCosts) -> QueueEntry:
@@ -124,6 +139,7 @@ def plan_queue(
     budget: Budget | None = None,
     wanted: float = math.inf,
     leave: float = 0.0,
+    sheets: bool = False,
     seed: int = 1,
 ) -> list[QueueEntry]:
     """Return the images to open, best first.
@@ -140,12 +156,20 @@ def plan_queue(
         wanted: number of missing objects that have to get a box; infinite: all.
         leave: images without mined boxes are queued until so many missing objects are expected to
             be left.
+        sheets: boxes are judged on contact sheets where crops do, and nothing is to be drawn.
         seed: of the images on which people draw, and of the places of audit images.
     """
     open_images = [outlook for outlook in outlooks if outlook.image.id not in audit]
     share = _drawn_share(open_images, wanted)
     queue = [
-        (outlook, outlook.entry(costs, judge_only=bool(outlook.shown) and not draws))
+        (
+            outlook,
+            outlook.entry(
+                costs,
+                judge_only=bool(outlook.shown) and not draws,
+                on_sheets=sheets and outlook.crops_do,
+            ),
+        )
         for outlook in open_images
         for draws in (_chance(outlook, seed) < share,)
     ]
@@ -154,13 +178,14 @@ def plan_queue(
     left = sum(outlook.missing for outlook in open_images)
     entries: list[QueueEntry] = []
     spent = sum(outlook.blind_entry(costs).seconds for outlook in audited)
-    opened = len(audit)
+    opened = float(len(audit))
     for outlook, entry in queue:
         if left <= leave and not outlook.shown:
             continue
-        if budget is not None and not budget.allows(spent + entry.seconds, opened + 1):
+        after = opened + entry.pages
+        if budget is not None and not budget.allows(spent + entry.seconds, after):
             break
-        spent, opened, left = spent + entry.seconds, opened + 1, left - entry.expected
+        spent, opened, left = spent + entry.seconds, after, left - entry.expected
         entries.append(entry)
     return _with_audit(entries, audited, costs, seed)
 

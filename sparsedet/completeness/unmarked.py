@@ -22,6 +22,8 @@ class BoxesOnly:
     """Those of them that were reviewed."""
     before: frozenset[int] = frozenset()
     """Reviewed so in earlier rounds."""
+    unopened: frozenset[int] = frozenset()
+    """Those whose boxes were judged on contact sheets in this round: nobody could mark them."""
 
 
 NOWHERE = BoxesOnly()

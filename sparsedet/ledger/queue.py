@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.schema import Place, Push, QueuedImage, Source, at_place, of_source
+from sparsedet.sheets.arrangement import CROPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class QueueEntry:
     """Expected time of its review."""
     judge_only: bool = False
     """People are to judge its boxes; drawing what is missing can wait."""
+    on_sheets: bool = False
+    """Its boxes are judged on contact sheets: nobody opens the image itself."""
+
+    @property
+    def pages(self) -> float:
+        """What people open for it: an image, or a part of a contact sheet."""
+        return self.boxes / CROPS if self.on_sheets else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ from typing import Any
 from sparsedet.errors import SparseDetError
 from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 
-_DETAILS = ("reviewer", "seconds", "complete", "offer", "saved_at", "ground_truth", "skipped")
+_DETAILS = (
+    "reviewer",
+    "seconds",
+    "complete",
+    "offer",
+    "saved_at",
+    "ground_truth",
+    "skipped",
+    "partial",
+)
 """Fields of a review that are plain values; those that have their default are left out."""
 
 _EMPTY = Review(tool_id="", review_id="", shown={}, regions=())

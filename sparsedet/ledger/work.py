@@ -41,6 +41,8 @@ class ReviewWork:
     """ISO 8601 with time zone; empty: unknown."""
     review_id: str
     """The tool's own."""
+    partial: bool = False
+    """Boxes of the image were judged on contact sheets; the image itself was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) ->
                     audit=rounds.is_audit(source, tool_id, number),
                     saved_at=review.saved_at,
                     review_id=review.review_id,
+                    partial=review.partial,
                 )
             )
     return sorted(work, key=lambda one: (time_of(one.saved_at), one.tool_id, one.review_id))

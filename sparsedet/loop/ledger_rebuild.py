@@ -16,6 +16,7 @@ from sparsedet.atomic_io import atomic_path, read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_from_json
 from sparsedet.loop.merging import UNDONE
+from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import Written
 
@@ -91,32 +92,45 @@ def _has_pushed(folder: RoundFolder) -> bool:
 def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "Settings") -> int:
     """Record the push of a round; return the number of its boxes."""
     record = _read_object(folder.push)
-    place = _place(record, settings, folder.push)
     dataset = read_coco(folder.annotations)
-    push = Push(
-        tool=place.tool,
-        url=place.url,
-        project=place.project,
-        review_project=place.review_project,
-        mode=place.mode,
-        model_version=str(record["model_version"]),
-        round=folder.number,
-    )
-    # What distinguishes rounds is when they began; a copy of the file may be younger than it.
-    push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
-    # Skipped images were in the push, and are to be looked for in the next one.
-    skipped = frozenset(record.get("skipped") or ())
     shown = {box.image_id for box in mined} | {entry.image_id for entry in queue}
     digests = {
         image.tool_id: file_digest(images / image.file_name)
         for image in (dataset.image_by_id[id] for id in shown)
         if image.tool_id is not None and (images / image.file_name).is_file()
     }
-    new = ledger.record_push(push, mined, dataset, skipped, digests, queue)
+    new = 0
+    for content in (record, record.get("sheets")):
+        if not content:
+            continue
+        place = _place(content, settings, folder.push)
+        push = Push(
+            tool=place.tool,
+            url=place.url,
+            project=place.project,
+            review_project=place.review_project,
+            mode=place.mode,
+            model_version=str(content["model_version"]),
+            round=folder.number,
+        )
+        # What distinguishes rounds is when they began; a copy of the file may be younger than it.
+        push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
+        on_sheets = _on_sheets(folder)
+        boxes = [box for box in mined if (box.region_id in on_sheets) == (place.mode == "sheets")]
+        # Skipped images were in the push, and are to be looked for in the next one.
+        skipped = frozenset(content.get("skipped") or ())
+        opened = queue if content is record else []
+        new += ledger.record_push(push, boxes, dataset, skipped, digests, opened)
     ledger.withdraw(frozenset(record.get("withdrawn") or ()))
     return new
+
+
+def _on_sheets(folder: RoundFolder) -> frozenset[str]:
+    """Return the region ids of a round's boxes on contact sheets."""
+    layouts = stored_sheets(folder) if folder.sheets.exists() else ()
+    return frozenset(crop.region_id for sheet in layouts for crop in sheet.crops)
 
 
 def _queue(
@@ -162,7 +176,8 @@ def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place
             return Place(**record["place"])
     except (KeyError, TypeError) as error:
         raise SparseDetError(f"{path}: does not say where boxes were pushed ({error!r})") from error
-    place = Place(source.tool, source.url, source.project, review_project, settings.review.mode)
+    mode = settings.review.modes[0]
+    place = Place(source.tool, source.url, source.project, review_project, mode)
     # Drafts are in the annotated project itself.
     return place if review_project == source.project else replace(place, mode="review-project")
 

@@ -5,7 +5,7 @@ on one object a newer model's box replaces the older one's.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sparsedet.ledger import Ledger, Push, QueueEntry
 from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
+from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
     AnnotationTool,
     ModeName,
@@ -116,20 +117,22 @@ class Pusher:
         model_version: str,
         round: int | None = None,
         queue: Sequence[QueueEntry] = (),
+        sheets: Sequence[SheetFile] = (),
         dry_run: bool = False,
     ) -> tuple[PushReport, int]:
-        """Put boxes up for review and record them; return the report, and how many are new.
+        """Have boxes reviewed and record them; return the report, and how many are new.
 
         Images that were imported again under other ids meanwhile are found by their content. The
         ledger is written after the push, which finds what it made before: when only this step is
         cut off, the next push makes nothing and records everything.
         """
-        report = self._push(dataset, wanted, model_version, queue, dry_run=dry_run)
+        report = self._push(dataset, wanted, model_version, queue, sheets, dry_run=dry_run)
         if report.gone:
-            found = self._found_again(dataset, report, dry_run=dry_run)
-            if found is not dataset:
+            found, names = self._found_again(dataset, report, dry_run=dry_run)
+            if names:
                 first, dataset = report, found
-                report = self._push(dataset, wanted, model_version, queue, dry_run=dry_run)
+                again = [replace(file, sheet=file.sheet.renamed(names)) for file in sheets]
+                report = self._push(dataset, wanted, model_version, queue, again, dry_run=dry_run)
                 if not dry_run:
                     created, deleted = (
                         first.created + report.created,
@@ -165,6 +168,7 @@ class Pusher:
         wanted: UpForReview,
         model_version: str,
         queue: Sequence[QueueEntry],
+        sheets: Sequence[SheetFile],
         *,
         dry_run: bool,
     ) -> PushReport:
@@ -175,13 +179,19 @@ class Pusher:
             model_version=model_version,
             queue=[entry.image_id for entry in queue],
             judge_only=frozenset(entry.image_id for entry in queue if entry.judge_only),
+            sheets=sheets,
             withdrawn=wanted.withdrawn,
             dry_run=dry_run,
             progress=self.progress,
         )
 
-    def _found_again(self, dataset: Dataset, report: PushReport, *, dry_run: bool) -> Dataset:
-        """Return the dataset with the present ids of images that were imported again, if any."""
+    def _found_again(
+        self, dataset: Dataset, report: PushReport, *, dry_run: bool
+    ) -> tuple[Dataset, Mapping[str, str]]:
+        """Return the dataset with the present ids of images that were imported again (old -> new).
+
+        Where there are none it is the dataset itself.
+        """
         pulled = self.tool.pull(self.source.project, self.images, self.progress)
         gone = {
             image.tool_id: (file_digest(self.images / image.file_name), (image.width, image.height))
@@ -192,7 +202,7 @@ class Pusher:
         known = {image.tool_id for image in dataset.images} - report.gone
         names = renamed_images(gone, pulled, self.images, known)
         if not names:
-            return dataset
+            return dataset, {}
         if not dry_run:
             rename(self.ledger, self.connections, self.source, names, self.say)
         now = {image.tool_id: image for image in pulled.images}
@@ -208,7 +218,7 @@ class Pusher:
                 file_name=found.file_name,
             )
 
-        return replace(dataset, images=tuple(present(image) for image in dataset.images))
+        return replace(dataset, images=tuple(present(image) for image in dataset.images)), names
 
     def _digests(
         self, dataset: Dataset, with_boxes: Iterable[int], queue: Iterable[QueueEntry]

@@ -35,6 +35,15 @@ class RoundReport:
     """How complete the annotations are, in words; empty before the first round has mined."""
     complete: float | None = None
     """Estimated share of the objects that have a box, 0 to 1."""
+    sheets_url: str | None = None
+    """Where the contact sheets are, if some are up in a place of their own."""
+
+
+def review_projects(folder: RoundFolder) -> list[str]:
+    """Return where a round that was pushed is reviewed: its images first, then contact sheets."""
+    record = read_json(folder.push)
+    found = (content.get("review_project") for content in (record, record.get("sheets", {})))
+    return [name for name in found if name]
 
 
 def report_of(
@@ -52,6 +61,7 @@ def report_of(
         images=record.get("images", 0),
         reviewed=reviewed,
         url=record.get("url"),
+        sheets_url=record.get("sheets", {}).get("url"),
         reason=reason,
         estimate=estimate.get("text", ""),
         complete=estimate.get("share"),

@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
@@ -22,11 +21,10 @@ from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.pulling import pull_with_reviews
-from sparsedet.loop.pushing import Pusher, up_for_review
 from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
 from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
-from sparsedet.loop.round_queue import plan_round, queue_record
+from sparsedet.loop.round_push import push_round
 from sparsedet.loop.round_report import RoundReport, report_of
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
@@ -74,10 +72,10 @@ class Rounds:
         owner = owner_id(workspace.root)
         self._connections = Connections(self.settings, tool, owner=owner)
         self._rule = self.settings.source.annotations
-        mode = self.settings.review.mode
-        if mode not in tool.push_modes:
+        review = self.settings.review
+        if not tool.push_modes.keys() >= set(review.modes):
             raise SparseDetError(
-                f"{workspace.settings_file}: review.mode is {mode}, which "
+                f"{workspace.settings_file}: review.mode is {review.mode}, which "
                 f"{self.settings.source.tool} can't; use {' or '.join(tool.push_modes)}"
             )
         if rebuilt := rebuild(workspace, self.settings):
@@ -129,8 +127,8 @@ class Rounds:
             shutil.rmtree(current.root, ignore_errors=True)
         remove_half_written(current.root)
         # What a push may be refused for must not come to light after hours of training.
-        mode = self.tool.push_modes[self.settings.review.mode]
-        mode.prepare(self.settings.source.project, take_over=take_over)
+        for mode in self.settings.review.modes:
+            self.tool.push_modes[mode].prepare(self.settings.source.project, take_over=take_over)
         write_options(options, current)
         for name, result, step in (
             ("pull", current.annotations, partial(self._pull, training)),
@@ -263,45 +261,18 @@ class Rounds:
         return guessing(new, len(dataset.boxes), last.outcomes if last else None)
 
     def _push(self, folder: RoundFolder, budget: Budget | None) -> None:
-        dataset = read_coco(folder.annotations)
-        source, mode = self.settings.source, self.settings.review.mode
-        version = folder.run.info().run_id
-        record: dict[str, Any] = {"mined": len(read_json(folder.mined)), "url": None}
-        record |= {"boxes": 0, "images": 0}
         with closing(Ledger(self.workspace.ledger)) as ledger:
             # Reviews made while the model trained: of these boxes none is replaced.
             self._collect(ledger)
-            plan = plan_round(folder, dataset, self.settings, ledger, budget)
-            wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
-            if wanted.boxes or wanted.withdrawn or plan.queue:
-                pusher = Pusher(
-                    ledger,
-                    self._connections,
-                    source,
-                    mode,
-                    self.workspace.images,
-                    self.say,
-                    self.progress,
-                )
-                report, _ = pusher.push(
-                    dataset, wanted, model_version=version, round=folder.number, queue=plan.queue
-                )
-                record |= asdict(report) | {
-                    "gone": sorted(report.gone),
-                    "withdrawn": sorted(wanted.withdrawn),
-                    "queue": queue_record(plan.queue, dataset),
-                }
-                record["place"] = {
-                    "tool": source.tool,
-                    "url": self.tool.url,
-                    "project": source.project,
-                    "review_project": report.review_project,
-                    "mode": mode,
-                }
-                # What this very call had to do depends on where an earlier one was cut off.
-                del record["created"], record["deleted"]
-            record["judged"] = sorted(ledger.reviewed_ids())
-            record["skipped_images"] = sorted(ledger.skipped_images())
-            record["reviews"] = sorted(work.review_id for work in ledger.review_work())
+            record = push_round(
+                self.workspace,
+                folder,
+                self.settings,
+                ledger,
+                self._connections,
+                budget=budget,
+                say=self.say,
+                progress=self.progress,
+            )
             write_estimate(self.workspace, self.settings, ledger)
         write_json(folder.push, record, indent=1)

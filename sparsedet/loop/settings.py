@@ -36,6 +36,8 @@ annotations = ""
 [review]
 # review-project: a project of its own, for any number of reviewers.
 # draft: drafts on the annotations themselves, which only the account of the API key sees.
+# sheets: contact sheets of some 24 boxes of a class, which are quickest; nobody draws on them.
+# auto: a review project for the images on which people draw, sheets for the boxes of others.
 mode = ""
 # The control with which people mark an image as complete: every object has a box.
 complete_control = ""
@@ -97,6 +99,10 @@ images = ""
 """
 
 
+ReviewMode = ModeName | Literal["auto"]
+"""A mode, or the one in which each box is reviewed where that takes least time."""
+
+
 class _Section(BaseModel):
     # A project's number may stand without quotes.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -135,7 +141,7 @@ class CostSettings(_Section):
 class ReviewSettings(_Section):
     """How mined boxes reach reviewers."""
 
-    mode: ModeName = "review-project"
+    mode: ReviewMode = "review-project"
     complete_control: str = Field(default="sparsedet_complete", min_length=1)
     min_reviewed: float = Field(default=0.1, ge=0, le=1)
     """Share of the images that are up, below which the next round asks before it starts."""
@@ -144,6 +150,11 @@ class ReviewSettings(_Section):
     budget: str = ""
     """Ends the queue; see `parse_budget`."""
     costs: CostSettings = CostSettings()
+
+    @property
+    def modes(self) -> tuple[ModeName, ...]:
+        """The modes of pushes, that for images first."""
+        return ("review-project", "sheets") if self.mode == "auto" else (self.mode,)
 
     @field_validator("budget")
     @classmethod

@@ -35,7 +35,11 @@ def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> 
         return
     folder = mined[-1]
     found = assess_round(folder, _present(workspace, settings, ledger), settings, ledger)
-    images, seconds = found.until(settings.rounds.stop_at, review_costs(settings, ledger))
+    images, seconds = found.until(
+        settings.rounds.stop_at,
+        review_costs(settings, ledger),
+        sheets=settings.review.mode == "auto",
+    )
     write_json(
         folder.estimate,
         {
@@ -127,8 +131,10 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
             row.image_tool_id for row in rows if row.judge_only
         )
     reviewed: dict[int, set[str]] = {}
+    unopened: dict[int, set[str]] = {}
     for work in ledger.review_work():
-        reviewed.setdefault(work.round or 0, set()).add(work.tool_id)
+        group = unopened if work.partial else reviewed
+        group.setdefault(work.round or 0, set()).add(work.tool_id)
     judged = {number: names & reviewed.get(number, set()) for number, names in asked.items()}
     before = {name for number, names in judged.items() if number < round for name in names}
 
@@ -139,6 +145,7 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
         asked=known(asked.get(round, ())),
         judged=known(judged.get(round, ())),
         before=known(before),
+        unopened=known(unopened.get(round, set()) - reviewed.get(round, set())),
     )
 
 

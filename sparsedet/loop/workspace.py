@@ -93,6 +93,11 @@ class RoundFolder:
         return self.root / "estimate.json"
 
     @property
+    def sheets(self) -> Path:
+        """The layouts of its contact sheets; a folder next to it holds their pictures."""
+        return self.root / "sheets.json"
+
+    @property
     def push(self) -> Path:
         """What was pushed for review, and where."""
         return self.root / "push.json"

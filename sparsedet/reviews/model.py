@@ -60,6 +60,8 @@ class Review:
     """Somebody starred it."""
     skipped: bool = False
     """The reviewer skipped the image: nothing is judged."""
+    partial: bool = False
+    """The reviewer saw crops of the image only: whether it is complete is not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Verdict:
     mined: frozenset[str]
     """Ids of mined boxes; the others that were shown are people's."""
     complete: bool
-    """The last reviewer said that every object has a box."""
+    """The last reviewer of the whole image said that every object has a box."""
 
 
 def decide(
@@ -62,7 +62,7 @@ def decide(
     drawn: set[str] = set()
     last: Review | None = None
     for review in effective(reviews, rule):
-        last = review
+        last = last if review.partial else review
         for id, region in review.shown.items():
             seen[id] = (*seen.get(id, ()), region)
         left = {region.region_id: region for region in review.regions}

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.errors import SparseDetError
+from sparsedet.reviews import ReviewedRegion
 from sparsedet.scriptable_tool import OpenReview, ScriptableTool
 from sparsedet.simulation.reviewer import Review, Reviewer
+from sparsedet.simulation.sheets import review_sheet
 from sparsedet.tool import Progress, no_progress
 
 _ROUNDING = 1e-6
@@ -153,13 +155,12 @@ def plan_reviews(
     waiting: Sequence[OpenReview] = list(tool.open_reviews(review_project))
     chosen = waiting[: max(len(waiting) - leave, 0)][:images]
     names = _true_names(chosen, dataset, reviewer)
+    people = annotated_regions(dataset)
     _check_labels(chosen, reviewer)
     planned: list[tuple[OpenReview, Review]] = []
     spent = 0.0
     for shown in chosen:
-        review = reviewer.review(
-            names[shown.tool_id], shown.regions, shown.scores, judge_only=shown.judge_only
-        )
+        review = reviewed(shown, reviewer, names, people)
         spent += review.seconds
         if budget is not None and spent > budget + _ROUNDING:
             break
@@ -168,19 +169,64 @@ def plan_reviews(
     return PlannedReviews(len(waiting), planned)
 
 
+def reviewed(
+    shown: OpenReview,
+    reviewer: Reviewer,
+    names: Mapping[str, str],
+    people: Mapping[str, Sequence[ReviewedRegion]],
+) -> Review:
+    """Return what the reviewer makes of an image, or of a contact sheet.
+
+    Args:
+        shown: what is up.
+        reviewer: knows the full annotations.
+        names: tool id -> the image's name there.
+        people: see `annotated_regions`.
+    """
+    if shown.sheet is not None:
+        return review_sheet(
+            reviewer, shown.sheet, shown.regions, shown.scores, people=people, names=names
+        )
+    return reviewer.review(
+        names[shown.tool_id], shown.regions, shown.scores, judge_only=shown.judge_only
+    )
+
+
+def annotated_regions(dataset: Dataset) -> dict[str, list[ReviewedRegion]]:
+    """Return the annotations of each image, by its tool id."""
+    return {
+        image.tool_id or image.file_name: [
+            ReviewedRegion(
+                box.tool_id or str(box.id), dataset.category_by_id[box.category_id].name, box.xyxy
+            )
+            for box in dataset.boxes_by_image[image.id]
+        ]
+        for image in dataset.images
+    }
+
+
 def _true_names(
     reviews: Sequence[OpenReview], dataset: Dataset, reviewer: Reviewer
 ) -> Mapping[str, str]:
     """Return the file name in the full annotations of every image, by its tool id."""
     pulled = {image.tool_id: image for image in dataset.images}
     images: dict[str, Image] = {}
-    for review in reviews:
-        if review.tool_id not in pulled:
+    shown = (
+        tool_id
+        for review in reviews
+        for tool_id in (
+            [review.tool_id]
+            if review.sheet is None
+            else [crop.tool_id for crop in review.sheet.crops]
+        )
+    )
+    for tool_id in shown:
+        if tool_id not in pulled:
             raise SparseDetError(
-                f"the image with the tool's id {review.tool_id} is up for review, but is not in "
+                f"the image with the tool's id {tool_id} is up for review, but is not in "
                 "the pulled annotations; pull them again with `sparsedet pull`"
             )
-        images[review.tool_id] = pulled[review.tool_id]
+        images[tool_id] = pulled[tool_id]
     names = match_file_names((image.file_name for image in images.values()), reviewer.images)
     for image in images.values():
         other = reviewer.images[names[image.file_name]]

@@ -21,6 +21,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts
+from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.scriptable_tool import ScriptableTool
@@ -176,11 +177,10 @@ class Rehearsal:
     def _review(self, number: int, leave: int, progress: Progress) -> None:
         """Review what is open; a push without images has made nothing to review."""
         folder = self.rounds.workspace.round(number)
-        record = read_json(folder.push)
-        if record["images"]:
+        for place in review_projects(folder) if read_json(folder.push)["images"] else ():
             planned = plan_reviews(
                 self.tool,
-                record["review_project"],
+                place,
                 read_coco(folder.annotations),
                 self.reviewer,
                 leave=leave,

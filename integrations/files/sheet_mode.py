@@ -1,0 +1,205 @@
+"""Having mined boxes reviewed on contact sheets: in files, each sheet is an image to review."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sparsedet.annotations import Dataset, write_coco
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import atomic_path
+from sparsedet.errors import PlaceGoneError
+from sparsedet.sheets import Sheet, SheetFile
+from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
+from sparsedet.sheets.layout import sheet_from_json
+from sparsedet.sheets.reading import image_reviews, offer_of
+from sparsedet.tool import (
+    ModeName,
+    PlaceReviews,
+    Progress,
+    PushedImage,
+    PushReport,
+    no_progress,
+)
+
+from .file_push import ReviewFolder, push_mined
+from .project import Project, name_below, resolve_below
+from .review_files import PICTURES, TO_REVIEW, WITHDRAWN, ReviewVersion, version_folder
+from .review_mode import FileReviewMode
+from .reviewed_images import read_reviews
+
+_GONE = "the project no longer has the image"
+_INSTRUCTIONS = """\
+Contact sheets to review
+========================
+
+{to_review} is a COCO file. Its images are contact sheets, each with boxes of one class that a model
+found missing, cut out of their images.
+
+1. Import {to_review} into your annotation tool, with these images: {images}
+2. Delete the boxes that are wrong, correct the class or the place of others, leave what is right.
+   What can't be decided without the whole image: write the note "unsure".
+3. Export the reviewed sheets as COCO and save the file as {reviewed} in this folder.
+   Every sheet that {reviewed} lists counts as reviewed: leave out what you have not looked at.
+   Several people save reviewed-NAME.json each.
+4. Run `sparsedet review`.
+
+When a newer model's boxes take the place of these, their sheets move from {to_review} to
+{withdrawn}: review the newest folder's file then. If you have begun with them, finish: what
+{reviewed} says of them counts.
+
+File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
+write keys, these are read: "reviewer" and "seconds" of an image, "note": "unsure" of an annotation.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSheetMode(FileReviewMode):
+    """The `PushMode` of contact sheets in files; see `FileReviewMode` for what it has from there.
+
+    A sheet's layout stands with it in `to_review.json`, its picture in a folder next to that.
+    """
+
+    @property
+    def name(self) -> ModeName:
+        """Sheets are a review project of their own."""
+        return "sheets"
+
+    def push(
+        self,
+        project: str,
+        dataset: Dataset,
+        mined: Sequence[MinedBox],
+        *,
+        model_version: str,
+        queue: Sequence[int] = (),
+        judge_only: frozenset[int] = frozenset(),
+        sheets: Sequence[SheetFile] = (),
+        withdrawn: frozenset[str] = frozenset(),
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PushReport:
+        """Have contact sheets reviewed; see `file_push.push_mined`."""
+        opened = self._open(project)
+        review = self._folder(opened)
+        self._refuse_other_owner(review)
+        there = {image.file_name for image in opened.read().dataset.images}
+        layouts = {file.sheet.name: file.sheet for file in sheets}
+        gone = images_of(layouts, layouts) - there
+        left = [box for box in mined if box.region_id not in withdrawn]
+        pictures, boxes = as_images([file.sheet for file in sheets], dataset, left, gone)
+        folder = version_folder(review, model_version)
+        shown = {box.image_id for box in boxes}
+        if not dry_run:
+            names = {pictures.image_by_id[id].tool_id for id in shown}
+            _copy_pictures([f for f in sheets if f.sheet.name in names], folder / PICTURES)
+        report = push_mined(
+            ReviewFolder(
+                path=review,
+                name=name_below(self.root, review),
+                known=frozenset(layouts),
+                images=folder / PICTURES,
+                rename=self.options.rename,
+                instructions=_INSTRUCTIONS,
+            ),
+            pictures,
+            boxes,
+            model_version=model_version,
+            queue=[image.id for image in pictures.images if image.id in shown],
+            judge_only=frozenset(),
+            withdrawn=withdrawn,
+            dry_run=dry_run,
+            progress=progress,
+        )
+        if review.is_dir() and not dry_run:
+            self._claim(review)
+        up = images_of(layouts, self._up(review, model_version, layouts)) - gone
+        kept_back = {
+            id: reason
+            for name, reason in report.skipped.items()
+            for id in images_of(layouts, [name])
+        }
+        return replace(
+            report,
+            images=len(up),
+            skipped={**kept_back, **dict.fromkeys(sorted(gone), _GONE)},
+            gone=gone,
+        )
+
+    def reviews(
+        self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
+    ) -> PlaceReviews:
+        """Read the reviews of all sheets, as reviews of the images that they show."""
+        review = resolve_below(self.root, review_project)
+        if pushed and not review.is_dir():
+            raise PlaceGoneError(f"{review}: the folder was deleted")
+        boxes = {id: box for image in pushed for id, box in image.boxes.items()}
+        sizes = {image.tool_id: image.size for image in pushed}
+        versions = self._versions(review)
+        layouts = {name: sheet for v in versions for name, sheet in _layouts(v).items()}
+        found = [
+            one
+            for of_sheet in read_reviews(versions, {})
+            for one in image_reviews(of_sheet, layouts[of_sheet.tool_id], boxes, sizes)
+        ]
+        waiting = {
+            crop.tool_id
+            for version in versions
+            for name, offer in version.waiting.items()
+            for crop in layouts[name].crops
+            if crop.region_id in offer.mined
+        }
+        offers = {
+            offer_of(version.offer_id(name), id)
+            for version in versions
+            for name in version.offers
+            for id in images_of(layouts, [name])
+        }
+        progress("reading reviews of contact sheets", 1, 1)
+        return PlaceReviews(found, frozenset(waiting), frozenset(offers))
+
+    def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
+        """Give the images of crops their new names."""
+        for version in self._versions(resolve_below(self.root, review_project)):
+            for dataset, name in ((version.withdrawn, WITHDRAWN), (version.shown, TO_REVIEW)):
+                renamed = tuple(
+                    replace(
+                        image,
+                        extra={
+                            **image.extra,
+                            LAYOUT: sheet.renamed(images).to_json(),
+                        },
+                    )
+                    for image in dataset.images
+                    for sheet in (sheet_from_json(image.extra.get(LAYOUT), str(version.folder)),)
+                )
+                if renamed != dataset.images:
+                    write_coco(replace(dataset, images=renamed), version.folder / name)
+
+    def _folder(self, project: Project) -> Path:
+        return project.sheets
+
+    def _up(self, review: Path, model_version: str, layouts: Mapping[str, Sheet]) -> list[str]:
+        """Return the names of this version's sheets that wait for a review."""
+        return [
+            name
+            for version in self._versions(review)
+            if version.name == model_version
+            for name in version.waiting
+            if name in layouts
+        ]
+
+
+def _layouts(version: ReviewVersion) -> dict[str, Sheet]:
+    """Return the sheets of a version, also of those that were withdrawn, by name."""
+    images = (*version.withdrawn.images, *version.shown.images)
+    layouts = (sheet_from_json(image.extra.get(LAYOUT), str(version.folder)) for image in images)
+    return {sheet.name: sheet for sheet in layouts}
+
+
+def _copy_pictures(sheets: Sequence[SheetFile], folder: Path) -> None:
+    for file in sheets:
+        target = folder / file.path.name
+        if not target.exists():
+            with atomic_path(target) as temporary:
+                shutil.copyfile(file.path, temporary)

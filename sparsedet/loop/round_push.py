@@ -1,0 +1,131 @@
+"""The push of a round: on images, on contact sheets, or both."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sparsedet.annotations import Dataset, read_coco
+from sparsedet.atomic_io import read_json
+from sparsedet.completeness.budget import Budget
+from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
+from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.round_queue import RoundPlan, plan_round, queue_record
+from sparsedet.loop.round_sheets import pictures_of, round_sheets, split_up
+from sparsedet.loop.settings import Settings
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.sheets import SheetFile
+from sparsedet.tool import ModeName, Progress, PushReport
+
+
+def push_round(
+    workspace: Workspace,
+    folder: RoundFolder,
+    settings: Settings,
+    ledger: Ledger,
+    connections: Connections,
+    *,
+    budget: Budget | None,
+    say: Say,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Push a round that has mined; return what `push.json` holds.
+
+    Args:
+        workspace: of the round.
+        folder: of the round.
+        settings: of the workspace.
+        ledger: holds all reviews, and records the push.
+        connections: to the annotation tools.
+        budget: ends the queue; None: that of the settings.
+        say: receives messages for people.
+        progress: called while pushing.
+    """
+    dataset = read_coco(folder.annotations)
+    plan = plan_round(folder, dataset, settings, ledger, budget)
+    version = folder.run.info().run_id
+    wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
+    pushes = _parts(workspace, folder, settings, ledger, dataset, plan, wanted, progress)
+    reports: dict[ModeName, PushReport] = {}
+    for mode, (part, queue, sheets) in pushes.items():
+        pusher = Pusher(ledger, connections, settings.source, mode, workspace.images, say, progress)
+        reports[mode], _ = pusher.push(
+            dataset,
+            part,
+            model_version=version,
+            round=folder.number,
+            queue=queue,
+            sheets=sheets,
+        )
+    record = _record(reports, settings, connections)
+    if reports:
+        record |= {
+            "withdrawn": sorted(wanted.withdrawn),
+            "queue": queue_record(plan.queue, dataset),
+        }
+    return record | {
+        "mined": len(read_json(folder.mined)),
+        "judged": sorted(ledger.reviewed_ids()),
+        "skipped_images": sorted(ledger.skipped_images()),
+        "reviews": sorted(work.review_id for work in ledger.review_work()),
+    }
+
+
+_Part = tuple[UpForReview, tuple[QueueEntry, ...], list[SheetFile]]
+
+
+def _parts(
+    workspace: Workspace,
+    folder: RoundFolder,
+    settings: Settings,
+    ledger: Ledger,
+    dataset: Dataset,
+    plan: RoundPlan,
+    wanted: UpForReview,
+    progress: Progress,
+) -> dict[ModeName, _Part]:
+    """Return what each mode has to push; a mode with nothing to do is left out."""
+    images_mode, *others = settings.review.modes
+    if "sheets" not in settings.review.modes:
+        part = wanted, plan.queue, list[SheetFile]()
+        return {images_mode: part} if wanted.boxes or wanted.withdrawn or plan.queue else {}
+    names = [box for box in wanted.boxes if box.region_id in plan.on_sheets]
+    layouts = round_sheets(folder, names, dataset)
+    on_sheets = {crop.region_id for sheet in layouts for crop in sheet.crops}
+    on_images, left = split_up(wanted, on_sheets, ledger)
+    parts: dict[ModeName, _Part] = {}
+    if others and (on_images.boxes or on_images.withdrawn or plan.queue):
+        parts[images_mode] = on_images, plan.queue, []
+    # Without boxes there is only something to take down, where sheets are up at all.
+    if left.boxes or (left.withdrawn and any(p.mode == "sheets" for p in ledger.places())):
+        pictures = folder.root / "sheets"
+        files = pictures_of(layouts, dataset, workspace.images, pictures, progress)
+        parts["sheets"] = left, (), files
+    return parts
+
+
+def _record(
+    reports: dict[ModeName, PushReport], settings: Settings, connections: Connections
+) -> dict[str, Any]:
+    """Return what `push.json` says of the pushes themselves; on top what the first one did."""
+    record: dict[str, Any] = {"url": None, "boxes": 0, "images": 0}
+    url = connections.ledger_source(settings.source).url
+    for mode, report in reports.items():
+        # What this very call had to do depends on where an earlier one was cut off.
+        content = {k: v for k, v in asdict(report).items() if k not in ("created", "deleted")}
+        content |= {
+            "gone": sorted(report.gone),
+            "place": {
+                "tool": settings.source.tool,
+                "url": url,
+                "project": settings.source.project,
+                "review_project": report.review_project,
+                "mode": mode,
+            },
+        }
+        if record["url"] is None:
+            record |= content
+        else:
+            record[mode] = content
+            record["boxes"] += report.boxes
+            record["images"] += report.images
+    return record

@@ -1,0 +1,78 @@
+"""The contact sheets of a push: arranged once, drawn, and kept with the round."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger
+from sparsedet.loop.pushing import UpForReview
+from sparsedet.loop.workspace import RoundFolder
+from sparsedet.sheets import Sheet, SheetFile
+from sparsedet.sheets.arrangement import arrange
+from sparsedet.sheets.drawing import draw_sheets
+from sparsedet.sheets.layout import sheet_from_json
+from sparsedet.tool import Progress
+
+
+def round_sheets(
+    folder: RoundFolder, boxes: Iterable[MinedBox], dataset: Dataset
+) -> tuple[Sheet, ...]:
+    """Return the sheets of a round, arranged at the first call.
+
+    A push that was cut off is repeated with the same sheets, whatever was reviewed meanwhile.
+    """
+    if not folder.sheets.exists():
+        sheets = arrange(boxes, dataset)
+        write_json(folder.sheets, {"sheets": [sheet.to_json() for sheet in sheets]})
+    return stored_sheets(folder)
+
+
+def stored_sheets(folder: RoundFolder) -> tuple[Sheet, ...]:
+    """Return the sheets of a round that has some.
+
+    Raises:
+        SparseDetError: when the file holds something else.
+    """
+    content = read_json(folder.sheets)
+    if not isinstance(content, dict) or not isinstance(content.get("sheets"), list):
+        raise SparseDetError(f"{folder.sheets}: no list of contact sheets; remove it")
+    return tuple(sheet_from_json(entry, str(folder.sheets)) for entry in content["sheets"])
+
+
+def pictures_of(
+    sheets: Collection[Sheet], dataset: Dataset, images: Path, folder: Path, progress: Progress
+) -> list[SheetFile]:
+    """Draw sheets into a folder; see `draw_sheets`."""
+    what = "drawing contact sheets"
+
+    def on_sheet(done: int) -> None:
+        progress(what, done, len(sheets))
+
+    return draw_sheets(sheets, dataset, images, folder, on_sheet)
+
+
+def split_up(
+    wanted: UpForReview, on_sheets: Collection[str], ledger: Ledger
+) -> tuple[UpForReview, UpForReview]:
+    """Return what is to be up on images, and what on contact sheets.
+
+    A box that a reviewer left undecided on a sheet goes to its image: that is what it lacked.
+
+    Args:
+        wanted: everything that is to be up.
+        on_sheets: region ids of the boxes for contact sheets.
+        ledger: knows what was reviewed.
+    """
+    undecided = ledger.reviewed_ids()
+    sheets = {
+        box.region_id
+        for box in wanted.boxes
+        if box.region_id in on_sheets and box.region_id not in undecided
+    }
+    return (
+        UpForReview(tuple(b for b in wanted.boxes if b.region_id not in sheets), wanted.withdrawn),
+        UpForReview(tuple(b for b in wanted.boxes if b.region_id in sheets), wanted.withdrawn),
+    )

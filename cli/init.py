@@ -10,7 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import DEFAULT_TOOL, Json, Mode, Url, push_mode, tool_option
+from .options import DEFAULT_TOOL, Json, Mode, Url, review_mode, tool_option
 from .output import command, echo, emit_json, say
 
 _USUAL_SERVER = "http://localhost:8080"
@@ -55,7 +55,7 @@ def init(
     from sparsedet.tool import ToolOptions
 
     workspace = Workspace(folder)
-    how = push_mode(mode)
+    how = review_mode(mode)
     if workspace.settings_file.exists():
         raise SparseDetError(
             f"{workspace.settings_file}: exists already; edit it, or choose another folder"
@@ -82,7 +82,8 @@ def init(
         )
     control = complete_control or _DEFAULT_CONTROL
     connection = integration(url, ToolOptions(complete_control=control))
-    if how not in connection.push_modes:
+    review = ReviewSettings(mode=how, complete_control=control)
+    if not connection.push_modes.keys() >= set(review.modes):
         raise SparseDetError(f"--mode {how}: {tool} can't; use {next(iter(connection.push_modes))}")
     if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
         raise SparseDetError(
@@ -91,7 +92,7 @@ def init(
     summary = connection.summary(project)
     settings = Settings(
         source=Source(tool=tool, url=connection.url, project=project),
-        review=ReviewSettings(mode=how, complete_control=control),
+        review=review,
     )
     with workspace.lock():
         workspace.write_settings(settings)

@@ -5,7 +5,7 @@ Completing a value must be instant: nothing here imports torch or detectron2.
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -13,6 +13,9 @@ from sparsedet.errors import SparseDetError
 from sparsedet.plugins import integration_names
 from sparsedet.splits import recipe_files
 from sparsedet.tool import ModeName
+
+if TYPE_CHECKING:
+    from sparsedet.loop.settings import ReviewMode
 
 DEFAULT_TOOL = "label-studio"
 
@@ -49,6 +52,11 @@ def complete_methods() -> list[str]:
 def complete_modes() -> list[str]:
     """Return the ways in which mined boxes reach reviewers."""
     return list(get_args(ModeName))
+
+
+def complete_review_modes() -> list[str]:
+    """Return what `review.mode` of a workspace may be."""
+    return [*get_args(ModeName), "auto"]
 
 
 def complete_recipes() -> list[str]:
@@ -121,10 +129,21 @@ Mode = Annotated[
     typer.Option(
         "--mode",
         help="review-project: a project next to the annotated one, for any number of reviewers. "
-        "draft: drafts on the annotations themselves, which only your account sees.",
-        autocompletion=complete_modes,
+        "draft: drafts on the annotations themselves, which only your account sees. sheets: crops "
+        "of many images on one picture. auto: a review project for the images on which people "
+        "draw, sheets for the boxes of others.",
+        autocompletion=complete_review_modes,
     ),
 ]
+
+
+def review_mode(text: str) -> "ReviewMode":
+    """Return the mode of a workspace that `--mode` names."""
+    if text == "auto":
+        return "auto"
+    if text not in get_args(ModeName):
+        raise SparseDetError(f"--mode {text}: expected {' or '.join(complete_review_modes())}")
+    return push_mode(text)
 
 
 def push_mode(text: str) -> ModeName:

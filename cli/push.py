@@ -79,7 +79,8 @@ def push(
         str | None,
         typer.Option(
             "--mode",
-            help="review-project or draft; see `sparsedet init`. Default: the workspace's.",
+            help="review-project, draft or sheets (crops of many images on one picture). Default: "
+            "the workspace's; where that is auto, review-project.",
             autocompletion=complete_modes,
         ),
     ] = None,
@@ -92,10 +93,10 @@ def push(
 ) -> None:
     """Push mined boxes for review, together with the human ones.
 
-    They go into a review project next to the annotated one; with --mode draft onto the annotations,
-    as drafts that only you see. They never go into the annotations themselves. Pushing the same
-    boxes again changes nothing; repeat an interrupted push to complete it. Boxes of older models
-    that nobody has reviewed are replaced.
+    They go into a review project next to the annotated one; with --mode sheets as crops onto
+    contact sheets; with --mode draft onto the annotations, as drafts that only you see. They never
+    go into the annotations themselves. Pushing the same boxes again changes nothing; repeat an
+    interrupted push to complete it. Boxes of older models that nobody has reviewed are replaced.
     """
 
     workspace = enclosing(data)
@@ -110,7 +111,7 @@ def push(
     boxes_file = Path(mined)
     annotations = _annotations(data)
     source = _source(settings, tool, url, project)
-    how = push_mode(mode or (settings.review.mode if settings else "review-project"))
+    how = push_mode(mode or (settings.review.modes[0] if settings else "review-project"))
     # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
     file = ledger or (workspace.ledger if workspace else boxes_file.parent / "ledger.sqlite")
     with (
@@ -165,8 +166,10 @@ def _push(
     from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.loop.pushing import Pusher, up_for_review
     from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.round_sheets import pictures_of
     from sparsedet.loop.workspace import locate
     from sparsedet.plugins import load_integration
+    from sparsedet.sheets.arrangement import arrange
     from sparsedet.tool import ToolOptions
 
     dataset = read_coco(annotations)
@@ -192,11 +195,17 @@ def _push(
             say,
             progress,
         )
+        wanted = up_for_review(record, dataset, boxes, version)
+        sheets = []
+        if mode == "sheets":
+            # Of all boxes, not of those that are left to review: a repeated push has the same.
+            mined_now = {box.region_id for box in boxes}
+            older = [box for box in wanted.boxes if box.region_id not in mined_now]
+            layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
+            folder = record.path.parent / "sheets"
+            sheets = pictures_of(layouts, dataset, pusher.images, folder, progress)
         report, new = pusher.push(
-            dataset,
-            up_for_review(record, dataset, boxes, version),
-            model_version=version,
-            dry_run=dry_run,
+            dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run
         )
     return {
         "review_project": report.review_project,

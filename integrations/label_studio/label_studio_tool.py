@@ -27,6 +27,7 @@ from .drafts.draft_mode import DraftMode
 from .project_pull import pull_project
 from .projects import project_summary
 from .review_project.review_mode import ReviewProjectMode
+from .sheets.sheet_mode import SheetMode
 from .source_annotations import merge_into_source, restore_source
 
 
@@ -52,13 +53,12 @@ class LabelStudioTool:
     ) -> None:
         self._connection = Connection(url, api_key)
         self._options = options
-        self._push_modes: Mapping[ModeName, PushMode] = {
-            mode.name: mode
-            for mode in (
-                ReviewProjectMode(self._connection, options),
-                DraftMode(self._connection, options),
-            )
-        }
+        modes: tuple[PushMode, ...] = (
+            ReviewProjectMode(self._connection, options),
+            DraftMode(self._connection, options),
+            SheetMode(self._connection, options),
+        )
+        self._push_modes = {mode.name: mode for mode in modes}
 
     @staticmethod
     def check_connection() -> str | None:
@@ -77,7 +77,7 @@ class LabelStudioTool:
 
     @property
     def push_modes(self) -> Mapping[ModeName, PushMode]:
-        """A review project, and drafts."""
+        """A review project, drafts, and contact sheets."""
         return self._push_modes
 
     def summary(self, project: str) -> ProjectSummary:

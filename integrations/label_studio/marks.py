@@ -14,7 +14,7 @@ from sparsedet.errors import ToolError
 from .connection import Connection
 
 _MARK = re.compile(
-    r"\[sparsedet review of project (?P<source>\d+)"
+    r"\[sparsedet (?P<kind>review|sheets) of project (?P<source>\d+)"
     r"(?:: control=(?P<control>.*?)(?: workspace=(?P<workspace>\S+))?)?\]"
 )
 
@@ -29,11 +29,14 @@ class Mark:
     """The RectangleLabels control of the boxes; None in marks that name none."""
     workspace: str | None = None
     """`ToolOptions.owner` of the workspace that pushes; None: nobody claims it."""
+    sheets: bool = False
+    """It shows contact sheets, not images."""
 
     def __str__(self) -> str:
+        kind = "sheets" if self.sheets else "review"
         control = f": control={self.control}" if self.control else ""
         workspace = f" workspace={self.workspace}" if control and self.workspace else ""
-        return f"[sparsedet review of project {self.source}{control}{workspace}]"
+        return f"[sparsedet {kind} of project {self.source}{control}{workspace}]"
 
     def is_for(self, source: int, control: str) -> bool:
         """Whether boxes of this control of the project are reviewed there."""
@@ -49,7 +52,8 @@ def read_mark(description: str | None) -> Mark | None:
     found = _MARK.search(description or "")
     if found is None:
         return None
-    return Mark(int(found["source"]), found["control"], found["workspace"])
+    sheets = found["kind"] == "sheets"
+    return Mark(int(found["source"]), found["control"], found["workspace"], sheets)
 
 
 def with_mark(description: str, mark: Mark) -> str:

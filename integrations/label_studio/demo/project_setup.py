@@ -1,8 +1,6 @@
 """Projects for demos and tests: made from a dataset, with its images uploaded."""
 
-import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,7 @@ from ..connection import WRITE, Connection
 from ..geometry import to_percent
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..predictions import make_region
-
-FILES_PER_REQUEST = 100
-"""Django refuses more with a status 500."""
+from ..uploads import upload_files
 
 COMPLETE_CHOICE = "Every object has a box"
 
@@ -52,9 +48,8 @@ def set_up_project(
     xml = labelling_config([category.name for category in dataset.categories])
     project = create_project(connection, title, xml)
     config = parse_config(xml, str(project))
-    addresses = upload_images(
-        connection, project, [images / image.file_name for image in dataset.images], progress
-    )
+    files = [images / image.file_name for image in dataset.images]
+    addresses = upload_files(connection, project, files, "uploading images", progress)
     tasks = [
         _task(image, address, dataset, config)
         for image, address in zip(dataset.images, addresses, strict=True)
@@ -91,32 +86,6 @@ def labelling_config(labels: Sequence[str]) -> str:
 </View>"""
 
 
-def upload_images(
-    connection: Connection, project: int, files: Sequence[Path], progress: Progress = no_progress
-) -> list[str]:
-    """Upload image files; return their addresses, as tasks hold them, in the same order."""
-    upload_ids: list[int] = []
-    for batch in _batches(files):
-        progress("uploading images", len(upload_ids), len(files))
-        with ExitStack() as stack:
-            # One field name per file: of files under one name the server keeps only the last.
-            form = {
-                f"file{index}": (path.name, stack.enter_context(path.open("rb")), _mime(path))
-                for index, path in enumerate(batch)
-            }
-            answer = connection.post_files(
-                f"api/projects/{project}/import",
-                {"commit_to_project": False},
-                form,
-                f"uploading images to project {project}",
-            )
-        upload_ids += answer["file_upload_ids"]
-    progress("uploading images", len(upload_ids), len(files))
-    with connection.request(f"listing the uploads of project {project}"):
-        uploads = {u.id: u.file for u in connection.client.files.list(project, all_=True)}
-    return [f"/data/{uploads[id]}" for id in upload_ids]
-
-
 def import_tasks(
     connection: Connection, project: int, tasks: Sequence[Mapping[str, Any]]
 ) -> list[int]:
@@ -147,12 +116,3 @@ def _task(image: Image, address: str, dataset: Dataset, config: LabelConfig) -> 
     ]
     data = {config.data_key: address}
     return {"data": data, "annotations": [{"result": regions}]} if regions else {"data": data}
-
-
-def _batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(files), FILES_PER_REQUEST):
-        yield files[start : start + FILES_PER_REQUEST]
-
-
-def _mime(path: Path) -> str:
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -9,6 +9,9 @@ from typing import Any
 from sparsedet.annotations import Image, upright_size
 from sparsedet.errors import ToolError
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.sheets import Sheet
+from sparsedet.sheets.as_images import LAYOUT
+from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection, project_number
@@ -38,6 +41,12 @@ class ScriptedReview:
     config: LabelConfig
     connection: Connection = field(repr=False)
     """Its account is the reviewer."""
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """The layout of a contact sheet."""
+        layout = self.task.data.get(LAYOUT)
+        return None if layout is None else sheet_from_json(layout, f"task {self.task.id}")
 
     @property
     def judge_only(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
     ModeName,
     PlaceReviews,
@@ -74,7 +75,7 @@ class DraftMode:
                 progress=no_progress,
                 owners=lambda mark: ours is not None and mark not in (None, ours),
             )
-            for review in find_reviews(connection, source.number, control):
+            for review in find_reviews(connection, source.number, control, sheets=None):
                 undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
                 claim(connection, review, source, owner)
         state = self._read(source)
@@ -90,6 +91,7 @@ class DraftMode:
         model_version: str,
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
+        sheets: Sequence[SheetFile] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -101,8 +103,8 @@ class DraftMode:
         another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
         since the pull, and tasks with a draft of a person.
 
-        `queue` and `judge_only` are ignored: a draft without mined boxes would show nothing new,
-        and drafts have no order.
+        `queue`, `judge_only` and `sheets` are ignored: a draft without mined boxes would show
+        nothing new, and drafts have no order.
         """
         connection, number = self._connection, project_number(project)
         check_push(mined, withdrawn, model_version, queue)
@@ -190,7 +192,7 @@ class DraftMode:
         """
         connection, owner = self._connection, self._options.owner
         control = source.config.control
-        reviews = find_reviews(connection, source.number, control)
+        reviews = find_reviews(connection, source.number, control, sheets=None)
         check_claims(connection, reviews, owner)
         for review in reviews:
             if boxes := open_boxes(connection, review.number):

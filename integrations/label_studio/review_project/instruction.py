@@ -58,7 +58,11 @@ def instruction(mark: CompleteMark, key: str) -> str:
     """
     pressed = f" (key <kbd>{html.escape(key, quote=False)}</kbd>)" if key else ""
     choice = html.escape(mark.value or mark.choice, quote=False)
-    text = _TEXT.format(choice=choice, key=pressed, wait=TEXT)
+    return as_instruction(_TEXT.format(choice=choice, key=pressed, wait=TEXT))
+
+
+def as_instruction(text: str) -> str:
+    """Return HTML with the digest by which `is_ours` knows it."""
     return f'<div class="sparsedet-{_digest(text)}">{text}</div>'
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import PlaceGoneError
+from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
     ModeName,
     PlaceReviews,
@@ -17,18 +18,14 @@ from sparsedet.tool import (
 )
 
 from ..connection import Connection, project_number
-from ..drafts.draft_undo import drafts_up, undo_drafts
-from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import build_predictions, check_push
+from .claims import take_over_reviews, unclaimed_reviews
 from .review_look import for_people
 from .review_plan import plan_push
 from .review_push import push_report, push_to_review, source_data
 from .review_setup import (
     ReviewProject,
     SourceProject,
-    check_claims,
-    claim,
-    find_reviews,
     read_source,
     set_up_review,
 )
@@ -58,7 +55,7 @@ class ReviewProjectMode:
         """Find or make the review project, and give it the annotated project's labels."""
         source = read_source(self._connection, project_number(project), self._options)
         if take_over:
-            self._take_over(source)
+            take_over_reviews(self._connection, source, self._options.owner)
         set_up_review(self._connection, source, self._reviews_of(source), self._options.owner)
 
     def push(
@@ -70,6 +67,7 @@ class ReviewProjectMode:
         model_version: str,
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
+        sheets: Sequence[SheetFile] = (),
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -135,28 +133,4 @@ class ReviewProjectMode:
             return UndoReport(region_ids=region_ids)
 
     def _reviews_of(self, source: SourceProject) -> list[ReviewProject]:
-        """Return the review projects of the annotated one, when nobody else works on it.
-
-        Raises:
-            ToolError: when another workspace or push mode does.
-        """
-        connection, owner = self._connection, self._options.owner
-        reviews = find_reviews(connection, source.number, source.config.control)
-        check_claims(connection, reviews, owner)
-        control = source.config.control
-        up = drafts_up(connection, source.number, draft_mark(control, owner), control)
-        if up.foreign:
-            raise foreign_workspace(f"draft mode in project {source.number}", up.foreign)
-        if up.boxes:
-            raise other_mode(f"as drafts in project {source.number}", up.boxes)
-        return reviews
-
-    def _take_over(self, source: SourceProject) -> None:
-        """Take back what other workspaces and draft mode have up, and claim the review project."""
-        connection, owner = self._connection, self._options.owner
-        undo_drafts(connection, source.number, None, dry_run=False, progress=no_progress)
-        reviews = find_reviews(connection, source.number, source.config.control)
-        for review in reviews:
-            if review.mark.is_foreign(owner):
-                undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
-                claim(connection, review, source, owner)
+        return unclaimed_reviews(self._connection, source, self._options.owner)

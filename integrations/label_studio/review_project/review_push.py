@@ -189,7 +189,7 @@ def _import_tasks(
             ImportApiRequest(
                 data={
                     **data[source],
-                    SOURCE_TASK_KEY: int(source),
+                    SOURCE_TASK_KEY: int(source) if source.isdigit() else source,
                     **({VERSION_KEY: model_version} if source in plan.bare else {}),
                 }
             )

@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sparsedet.errors import ToolError
+from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection
 from ..judge_only import with_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
+from ..sheets.sheet_config import sheet_instruction, sheet_xml
 from ..views import HIDDEN_COLUMNS, find_or_add_view
 from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
@@ -31,6 +33,11 @@ _DESCRIPTION = (
     "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, draw what "
     "is still missing, Submit."
 )
+_SHEETS_SUFFIX = " - sparsedet sheets"
+_SHEETS_DESCRIPTION = (
+    "Boxes that a model found missing in {}, cut out and sorted by class. Delete the wrong ones, "
+    "correct the others, Submit."
+)
 _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
 """URI schemes that Label Studio resolves through a storage of the project that the task is in."""
 
@@ -43,24 +50,29 @@ class SourceProject:
     title: str
     config: LabelConfig
 
-    def review_xml(self, before: str = "") -> str:
+    def review_xml(self, before: str = "", *, sheets: bool = False) -> str:
         """Return the labelling config of its review project.
 
         It has a control that marks complete images, one that says where drawing can wait, and shows
-        whose a box is.
+        whose a box is. That of contact sheets has none of these.
 
         Args:
             before: the config that the review project has.
+            sheets: of the review project for contact sheets.
 
         Raises:
             ToolError: see `with_complete_mark`.
         """
+        if sheets:
+            return sheet_xml(self.config)
         marked = with_complete_mark(self.config, self.number, before)
         asked = with_judge_only(marked, self.config.image)
         return with_review_look(asked, self.config)
 
-    def instruction(self, before: str = "") -> str:
-        """Return what reviewers are asked to do; `before` as for `review_xml`."""
+    def instruction(self, before: str = "", *, sheets: bool = False) -> str:
+        """Return what reviewers are asked to do; arguments as for `review_xml`."""
+        if sheets:
+            return sheet_instruction(self.config)
         xml = self.review_xml(before)
         wanted = self.config.complete
         control = wanted.control if wanted else COMPLETE_CONTROL
@@ -94,10 +106,18 @@ def read_source(connection: Connection, number: int, options: ToolOptions) -> So
     return SourceProject(number, project.title or f"Project {number}", config)
 
 
-def find_reviews(connection: Connection, source: int, control: str) -> list[ReviewProject]:
+def find_reviews(
+    connection: Connection, source: int, control: str, *, sheets: bool | None = False
+) -> list[ReviewProject]:
     """Return the review projects of a control of the annotated project, oldest first.
 
-    There is more than one only when a request to make it was delivered late.
+    There is more than one of a kind only when a request to make it was delivered late.
+
+    Args:
+        connection: to the server.
+        source: number of the annotated project.
+        control: name of the RectangleLabels control.
+        sheets: those for contact sheets; None: those of both kinds.
     """
     with connection.request(f"looking for the review project of project {source}"):
         projects: Iterable[Any] = connection.client.projects.list(page_size=100)
@@ -110,7 +130,9 @@ def find_reviews(connection: Connection, source: int, control: str) -> list[Revi
                 project.expert_instruction or "",
             )
             for project in projects
-            if (mark := read_mark(project.description)) and mark.is_for(source, control)
+            if (mark := read_mark(project.description))
+            and mark.is_for(source, control)
+            and sheets in (None, mark.sheets)
         ]
     return sorted(found, key=lambda review: review.number)
 
@@ -148,16 +170,18 @@ def set_up_review(
     source: SourceProject,
     reviews: Iterable[ReviewProject],
     owner: str | None,
+    *,
+    sheets: bool = False,
 ) -> int:
     """Return the review project of the annotated one, made when there is none, ready for a push.
 
-    Its mark becomes that of this workspace, and it gets the annotated project's labelling config
-    with what reviews need; see `SourceProject.review_xml`.
+    Its mark becomes that of this workspace, and it gets the annotated project's labels with what
+    reviews need; see `SourceProject.review_xml`.
     """
     control = source.config.control
     review = next(iter(reviews), None)
     if review is None:
-        return _create(connection, source, Mark(source.number, control, owner))
+        return _create(connection, source, Mark(source.number, control, owner, sheets))
     claim(connection, review, source, owner)
     _carry_config(connection, source, review)
     return review.number
@@ -171,10 +195,11 @@ def claim(
     What people wrote there instead is left alone.
     """
     changes: dict[str, Any] = {}
-    mark = Mark(review.mark.source, source.config.control, owner or review.mark.workspace)
+    sheets = review.mark.sheets
+    mark = Mark(review.mark.source, source.config.control, owner or review.mark.workspace, sheets)
     if mark != review.mark:
         changes["description"] = with_mark(review.description, mark)
-    wanted = source.instruction(review.label_config)
+    wanted = source.instruction(review.label_config, sheets=sheets)
     if not review.instruction:
         changes |= {"expert_instruction": wanted, "show_instruction": True}
     elif review.instruction != wanted and is_ours(review.instruction):
@@ -205,7 +230,7 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
 
 def show_queue(connection: Connection, review: int) -> None:
     """Offer a view of the tasks in the order in which they were made, as the label stream goes."""
-    keys = (SOURCE_TASK_KEY, VERSION_KEY)
+    keys = (SOURCE_TASK_KEY, VERSION_KEY, LAYOUT)
     hidden = [*HIDDEN_COLUMNS, *(f"tasks:data.{key}" for key in keys)]
     settings = {
         "ordering": ["tasks:id"],
@@ -215,14 +240,17 @@ def show_queue(connection: Connection, review: int) -> None:
 
 
 def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
-    title = source.title[: _MAX_TITLE - len(_TITLE_SUFFIX)] + _TITLE_SUFFIX
+    suffix = _SHEETS_SUFFIX if mark.sheets else _TITLE_SUFFIX
+    title = source.title[: _MAX_TITLE - len(suffix)] + suffix
     url = f"{connection.url}/projects/{source.number}"
     with connection.request(f"making the review project of project {source.number}"):
         created = connection.client.projects.create(
             title=title,
-            description=with_mark(_DESCRIPTION.format(url), mark),
-            label_config=source.review_xml(),
-            expert_instruction=source.instruction(),
+            description=with_mark(
+                (_SHEETS_DESCRIPTION if mark.sheets else _DESCRIPTION).format(url), mark
+            ),
+            label_config=source.review_xml(sheets=mark.sheets),
+            expert_instruction=source.instruction(sheets=mark.sheets),
             show_instruction=True,
             request_options=WRITE,
         )
@@ -240,7 +268,7 @@ def _carry_config(connection: Connection, source: SourceProject, review: ReviewP
     Raises:
         ToolError: when it refuses that, too.
     """
-    wanted = source.review_xml(review.label_config)
+    wanted = source.review_xml(review.label_config, sheets=review.mark.sheets)
     if review.label_config == wanted:
         return
     refused = _try_config(connection, review.number, wanted)

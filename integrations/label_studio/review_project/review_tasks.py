@@ -161,16 +161,28 @@ def read_reviews(
     """
     number = project_number(review_project)
     progress("reading reviews", 0, 1)
-    config = _review_config(connection, number, options)
+    config = review_config(connection, number, options)
     tasks = read_review_tasks(connection, number)
-    names = account_names(connection) if any(task.annotations for task in tasks) else {}
-    reader = _Reader(config, names, _by_image(pushed), Oddities())
-    reviews = [reader.review(task, entry) for task in tasks for entry in task.annotations]
-    reader.oddities.warn(f"review project {review_project}")
+    reviews = reviews_of_tasks(connection, number, tasks, config, pushed)
     progress("reading reviews", 1, 1)
     reviewed = {review.tool_id for review in reviews}
     waiting = frozenset(task.source_task for task in tasks) - reviewed
     return PlaceReviews(reviews, waiting, frozenset(str(task.id) for task in tasks))
+
+
+def reviews_of_tasks(
+    connection: Connection,
+    review: int,
+    tasks: Sequence[ReviewTask],
+    config: LabelConfig,
+    pushed: Sequence[PushedImage],
+) -> list[Review]:
+    """Return the reviews of the tasks of a review project; see `read_reviews`."""
+    names = account_names(connection) if any(task.annotations for task in tasks) else {}
+    reader = _Reader(config, names, _by_image(pushed), Oddities())
+    reviews = [reader.review(task, entry) for task in tasks for entry in task.annotations]
+    reader.oddities.warn(f"review project {review}")
+    return reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +290,7 @@ def read_review_project(connection: Connection, review: int) -> Any:
             raise
 
 
-def _review_config(connection: Connection, review: int, options: ToolOptions) -> LabelConfig:
+def review_config(connection: Connection, review: int, options: ToolOptions) -> LabelConfig:
     """Return the config that reviews were made with, its labels as they are called now."""
     project = read_review_project(connection, review)
     mark = read_mark(project.description)

@@ -15,8 +15,9 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     create_project,
     labelling_config,
     set_up_project,
-    upload_images,
 )
+from sparsedet.integrations.label_studio.uploads import upload_files
+from sparsedet.tool import no_progress
 from tests.integrations.label_studio.samples import scene, write_images
 
 
@@ -81,5 +82,5 @@ def address(tool: LabelStudioTool, project: int, tmp_path: Path) -> str:
     """The address of an image in that project."""
     path = tmp_path / "scene.png"
     cv2.imwrite(str(path), scene())
-    addresses: list[str] = upload_images(tool.connection, project, [path])
+    addresses: list[str] = upload_files(tool.connection, project, [path], "uploading", no_progress)
     return addresses[0]

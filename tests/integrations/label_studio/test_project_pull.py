@@ -16,10 +16,10 @@ from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,
-    upload_images,
 )
+from sparsedet.integrations.label_studio.uploads import upload_files
 from sparsedet.reviews import AnnotationRule
-from sparsedet.tool import ToolOptions
+from sparsedet.tool import ToolOptions, no_progress
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of
 from tests.integrations.label_studio.samples import (
@@ -79,7 +79,9 @@ def test_a_turned_photo_has_its_upright_size(
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # the browser shows it turned by 90 degrees
     photo.save(tmp_path / "turned.jpg", exif=exif)
-    address = upload_images(tool.connection, project, [tmp_path / "turned.jpg"])[0]
+    address = upload_files(
+        tool.connection, project, [tmp_path / "turned.jpg"], "uploading", no_progress
+    )[0]
     task = {"data": {"image": address}, "annotations": [annotation(rectangle())]}
     import_tasks(tool.connection, project, [task])
     dataset = tool.pull(str(project), tmp_path / "images")

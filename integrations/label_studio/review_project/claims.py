@@ -1,0 +1,43 @@
+"""Whose a project's reviews are: checked before a push, or taken over."""
+
+from sparsedet.tool import no_progress
+
+from ..connection import Connection
+from ..drafts.draft_undo import drafts_up, undo_drafts
+from ..marks import draft_mark, foreign_workspace, other_mode
+from .review_setup import ReviewProject, SourceProject, check_claims, claim, find_reviews
+from .review_undo import undo_review
+
+
+def unclaimed_reviews(
+    connection: Connection, source: SourceProject, owner: str | None, *, sheets: bool = False
+) -> list[ReviewProject]:
+    """Return the review projects of the annotated one, when nobody else works on it.
+
+    Args:
+        connection: to the server.
+        source: the annotated project.
+        owner: the workspace that pushes.
+        sheets: those for contact sheets.
+
+    Raises:
+        ToolError: when another workspace or push mode works on it.
+    """
+    control = source.config.control
+    reviews = find_reviews(connection, source.number, control, sheets=sheets)
+    check_claims(connection, reviews, owner)
+    up = drafts_up(connection, source.number, draft_mark(control, owner), control)
+    if up.foreign:
+        raise foreign_workspace(f"draft mode in project {source.number}", up.foreign)
+    if up.boxes:
+        raise other_mode(f"as drafts in project {source.number}", up.boxes)
+    return reviews
+
+
+def take_over_reviews(connection: Connection, source: SourceProject, owner: str | None) -> None:
+    """Take back what other workspaces and draft mode have up, and claim the review projects."""
+    undo_drafts(connection, source.number, None, dry_run=False, progress=no_progress)
+    for review in find_reviews(connection, source.number, source.config.control, sheets=None):
+        if review.mark.is_foreign(owner):
+            undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
+            claim(connection, review, source, owner)

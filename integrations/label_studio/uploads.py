@@ -1,0 +1,74 @@
+"""Image files of ours on the server."""
+
+import mimetypes
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsedet.tool import Progress
+
+from .connection import Connection
+
+FILES_PER_REQUEST = 100
+"""Django refuses more with a status 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a project."""
+
+    id: int
+    address: str
+    """As tasks hold it."""
+
+
+def upload_files(
+    connection: Connection, project: int, files: Sequence[Path], what: str, progress: Progress
+) -> list[str]:
+    """Upload image files; return their addresses, as tasks hold them, in the same order.
+
+    Args:
+        connection: to the server.
+        project: which they belong to.
+        files: the files.
+        what: names the step.
+        progress: called after every batch.
+    """
+    if not files:
+        return []
+    ids: list[int] = []
+    for batch in _batches(files):
+        progress(what, len(ids), len(files))
+        with ExitStack() as stack:
+            # One field name per file: of files under one name the server keeps only the last.
+            form = {
+                f"file{index}": (path.name, stack.enter_context(path.open("rb")), _mime(path))
+                for index, path in enumerate(batch)
+            }
+            answer = connection.post_files(
+                f"api/projects/{project}/import",
+                {"commit_to_project": False},
+                form,
+                f"{what} to project {project}",
+            )
+        ids += answer["file_upload_ids"]
+    progress(what, len(ids), len(files))
+    uploads = {upload.id: upload.address for upload in list_uploads(connection, project)}
+    return [uploads[id] for id in ids]
+
+
+def list_uploads(connection: Connection, project: int) -> list[Upload]:
+    """Return all files that were uploaded to a project."""
+    with connection.request(f"listing the uploads of project {project}"):
+        found = connection.client.files.list(project, all_=True)
+    return [Upload(int(file.id), f"/data/{file.file}") for file in found if file.id is not None]
+
+
+def _batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(files), FILES_PER_REQUEST):
+        yield files[start : start + FILES_PER_REQUEST]
+
+
+def _mime(path: Path) -> str:
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"

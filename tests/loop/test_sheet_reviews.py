@@ -1,0 +1,129 @@
+"""Boxes that are reviewed on contact sheets: pushed, judged, merged, and taken back."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsedet.annotations import XYXY
+from sparsedet.ledger import Ledger
+from sparsedet.scriptable_tool import OpenReview
+from tests.cli.command import Result
+from tests.loop.small_project import HUMAN, MINED, NAMES, WRONG, SmallProject, boxes_of
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    return SmallProject(tmp_path)
+
+
+def push(project: SmallProject, version: str = "v1", *options: str) -> Result:
+    mined = project.write_mined(version)
+    result = project.command(
+        "push", mined, "--data", project.workspace.root, "--mode", "sheets", "--json", *options
+    )
+    assert result.status == 0, result.err
+    return result
+
+
+def open_sheets(project: SmallProject) -> list[OpenReview]:
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        places = [place for place in ledger.places() if place.mode == "sheets"]
+    return [sheet for place in places for sheet in project.tool.open_reviews(place.review_project)]
+
+
+def test_a_person_s_work_on_a_sheet_lands_on_the_images(project: SmallProject) -> None:
+    pushed = push(project).json()
+    assert (pushed["boxes"], pushed["images"], pushed["created"]) == (6, 3, 1)
+    (shown,) = open_sheets(project)
+    assert shown.sheet is not None
+    assert shown.sheet.category == "cat"
+    assert set(shown.scores) == {f"v1-{kind}-{n}" for kind in ("right", "wrong") for n in NAMES}
+
+    def left(id: str, xyxy: XYXY) -> XYXY | None:
+        """Two are deleted, one is moved by 20 pixels of its image."""
+        if id in ("v1-wrong-a.png", "v1-wrong-b.png"):
+            return None
+        crop = shown.sheet.by_region[id] if shown.sheet else None
+        assert crop is not None
+        on_image = crop.to_image(xyxy)
+        if id == "v1-right-c.png":
+            on_image = (on_image[0] + 20, *on_image[1:])
+        return crop.to_sheet(on_image)
+
+    regions = [
+        replace(region, xyxy=place, category="dog" if "wrong" in region.region_id else "cat")
+        for region in shown.regions
+        for place in [left(region.region_id, region.xyxy)]
+        if place is not None
+    ]
+    shown.submit(regions, seconds=30.0)
+
+    boxes = project.collect()
+    assert {id: box.outcome for id, box in boxes.items()} == {
+        "v1-right-a.png": "accepted",
+        "v1-right-b.png": "accepted",
+        "v1-right-c.png": "edited",
+        "v1-wrong-a.png": "rejected",
+        "v1-wrong-b.png": "rejected",
+        "v1-wrong-c.png": "edited",
+    }
+    assert boxes["v1-right-a.png"].final_xyxy == MINED
+    moved = boxes["v1-right-c.png"].final_xyxy
+    assert moved == pytest.approx((MINED[0] + 20, *MINED[1:]), abs=0.5)
+    assert boxes["v1-wrong-c.png"].final_category == "dog"
+    assert boxes["v1-wrong-c.png"].final_xyxy == WRONG
+
+    trained_on = boxes_of(project.pull().dataset)
+    assert trained_on["a.png"] == {("cat", HUMAN), ("cat", MINED)}
+    project.merge()
+    assert project.source_boxes() == trained_on
+
+
+def test_a_sheet_is_pushed_once(project: SmallProject) -> None:
+    push(project)
+    before = [sheet.sheet for sheet in open_sheets(project)]
+    again = push(project).json()
+    assert (again["created"], again["deleted"], again["boxes"]) == (0, 0, 6)
+    assert [sheet.sheet for sheet in open_sheets(project)] == before
+    (shown,) = open_sheets(project)
+    first, *others = shown.regions
+    shown.submit([replace(first, unsure=True), *others])
+    assert push(project).json()["created"] == 0
+    assert open_sheets(project) == []
+
+
+def test_a_newer_model_s_sheets_replace_those_that_nobody_reviewed(project: SmallProject) -> None:
+    push(project)
+    push(project, "v2")
+    (shown,) = open_sheets(project)
+    assert {id[:2] for id in shown.scores} == {"v2"}
+    assert project.outcomes()["v1-right-a.png"] == "withdrawn"
+
+
+def test_what_a_sheet_leaves_undecided_comes_up_on_its_image(project: SmallProject) -> None:
+    push(project)
+    (shown,) = open_sheets(project)
+    undecided = "v1-wrong-b.png"
+    shown.submit([replace(r, unsure=r.region_id == undecided) for r in shown.regions])
+    assert project.outcomes()[undecided] == "pending"
+    project.push("v1")  # in the review project
+    assert {n: set(one.scores) for n, one in project.open_reviews().items()} == {
+        "b.png": {undecided}
+    }
+
+
+def test_an_undo_takes_back_the_sheets_that_nobody_reviewed(project: SmallProject) -> None:
+    push(project)
+    undo = project.command("push", "--undo", "--data", project.workspace.root, "--json")
+    assert undo.status == 0, undo.err
+    assert len(undo.json()["region_ids"]) == 6
+    assert open_sheets(project) == []
+    assert set(project.outcomes().values()) == {"withdrawn"}
+
+
+def test_a_dry_run_pushes_no_sheet(project: SmallProject) -> None:
+    said = push(project, "v1", "--dry-run").json()
+    assert (said["boxes"], said["dry_run"]) == (6, True)
+    assert open_sheets(project) == []

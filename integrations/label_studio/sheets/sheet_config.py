@@ -11,7 +11,8 @@ from ..review_project.instruction import as_instruction
 TITLE_KEY = "sparsedet_title"
 """Key of a sheet's task that says what is on it."""
 _UNSURE = "see the whole image"
-_UNSURE_KEY = "u"
+_UNSURE_KEY = "n"
+"""None of the editor's own."""
 _UNSURE_COLOR = "#606060"
 _KEPT = ("value", "alias", "hotkey")
 """Attributes of the annotated project's labels."""

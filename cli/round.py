@@ -159,6 +159,7 @@ def run_round(
             f"round {result.round}: {result.up_for_review} mined boxes"
             + (f" ({older} of them from earlier rounds)" if older > 0 else "")
             + f" on {result.images} images are up for review at {result.url}"
+            + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
         )
         say(
             "next: review them there, draw what is missing and mark images as complete, then: "

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.config.training_config import read_config
 from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger
+from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
@@ -221,3 +223,52 @@ def test_validation_images_stay_out_of_training(finished: tuple[Path, Dataset]) 
     }
     assert len(train.images) + len(val.images) == len(everything.images)
     assert json.loads(folder.evaluation.read_text())["images"] == len(val.images)
+
+
+def test_boxes_go_where_judging_them_takes_least_time(
+    finished: tuple[Path, Dataset], tmp_path: Path
+) -> None:
+    """Mode `auto`: on sheets where nothing is to be drawn, on their images where something is."""
+    folder, full = finished
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    work = tmp_path / "work"
+    first = Workspace(work).round(1)
+    first.push.unlink()
+    shutil.rmtree(tmp_path / "digits/review")
+    for file in work.glob("ledger.sqlite*"):
+        file.unlink()
+    settings = (work / "sparsedet.toml").read_text()
+    settings = settings.replace('mode = "review-project"', 'mode = "auto"')
+    # A modest goal: judging boxes gets there, drawing can wait.
+    settings = re.sub(r"stop_at = .*", "stop_at = 0.5", settings)
+    (work / "sparsedet.toml").write_text(settings.replace(str(folder), str(tmp_path)))
+
+    result = sparsedet_here("round", work, "--json")
+    assert result.status == 0, result.err
+    assert result.json()["sheets_url"]
+    assert result.json()["sheets_url"] != result.json()["url"]
+    images_place, sheets_place = review_projects(first)
+    tool = FilesTool(str(tmp_path))
+    sheets, images = tool.open_reviews(sheets_place), tool.open_reviews(images_place)
+    assert all(one.sheet is not None for one in sheets)
+    assert all(one.sheet is None for one in images)
+    up = [id for one in (*sheets, *images) for id in one.scores]
+    assert len(up) == len(set(up)) == result.json()["up_for_review"]
+    opened = {one.tool_id for one in images}
+    on_sheets = {crop.tool_id for one in sheets if one.sheet for crop in one.sheet.crops}
+    assert on_sheets
+    assert not on_sheets & opened
+
+    reviewer = Reviewer(full)
+    for place in (sheets_place, images_place):
+        simulate_reviews(tool, place, read_coco(first.annotations), reviewer)
+    counts = sparsedet_here("review", work, "--json").json()
+    assert counts["pending"] == 0
+    assert counts["accepted"] + counts["edited"] + counts["rejected"] == len(up)
+
+    # The files of the round say where every box is.
+    for file in work.glob("ledger.sqlite*"):
+        file.unlink()
+    again = sparsedet_here("review", work, "--json").json()
+    names = ("accepted", "edited", "rejected", "pending")
+    assert {name: again[name] for name in names} == {name: counts[name] for name in names}

@@ -7,6 +7,7 @@ the core never imports one. They read and write; `sparsedet.reviews` decides wha
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args
 
 from sparsedet.annotations import Dataset
@@ -56,6 +57,9 @@ class ToolOptions:
 
 
 DEFAULT_OPTIONS = ToolOptions()
+
+NOT_KNOWN: Mapping[int, float] = MappingProxyType({})
+"""What is missing on images of which nothing is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ class PushMode(Protocol):
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -243,6 +248,7 @@ class PushMode(Protocol):
                 drawing what is missing can wait. They are shown that.
             sheets: of the mode `sheets`: the contact sheets on which the mined boxes are shown, in
                 order. The other modes show none.
+            missing: image id -> expected number of objects without a box, for people to sort by.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
             dry_run: only work out the report.
         """

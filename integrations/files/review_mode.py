@@ -12,6 +12,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
+    NOT_KNOWN,
     ModeName,
     PlaceReviews,
     Progress,
@@ -68,6 +69,7 @@ class FileReviewMode:
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,

@@ -14,6 +14,7 @@ from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.sheets.reading import image_reviews, offer_of
 from sparsedet.tool import (
+    NOT_KNOWN,
     ModeName,
     PlaceReviews,
     Progress,
@@ -75,6 +76,7 @@ class FileSheetMode(FileReviewMode):
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,

@@ -1,6 +1,6 @@
 """How a project shows tasks to reviewers: its views, and the predictions it pre-fills them with."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .connection import Connection
@@ -60,6 +60,35 @@ def find_or_add_view(
     if keep_default and not titles:
         _add(connection, project, _DEFAULT_TITLE, {})
     return _add(connection, project, title, settings)
+
+
+def add_missing_views(
+    connection: Connection, project: int, views: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Add the views, by title, that the project has no view of that title for."""
+    titles = _titles(connection, project)
+    for title, settings in views.items():
+        if title not in titles:
+            _add(connection, project, title, settings)
+
+
+def remove_views(
+    connection: Connection,
+    project: int,
+    is_ours: Callable[[Mapping[str, Any]], bool],
+    *,
+    dry_run: bool,
+) -> int:
+    """Delete the views that `is_ours` knows by their data; return how many there were."""
+    with connection.request(f"listing the views of project {project}"):
+        found = [
+            int(view.id)
+            for view in connection.client.views.list(project=project)
+            if isinstance(view.data, Mapping) and is_ours(view.data)
+        ]
+    for view in found if not dry_run else ():
+        connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
+    return len(found)
 
 
 def hide_versions(connection: Connection, project: int, versions: Collection[str]) -> None:

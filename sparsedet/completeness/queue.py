@@ -77,6 +77,7 @@ class Outlook:
             judge_only=judge_only,
             on_sheets=judge_only and on_sheets,
             expected=self.judged if judge_only else self.missing,
+            missing=self.missing,
             boxes=count,
             seconds=seconds,
         )
@@ -87,6 +88,7 @@ class Outlook:
             self.image.id,
             audit=True,
             expected=self.missing,
+            missing=self.missing,
             seconds=costs.seconds(0, 0, self.missing),
         )
 

@@ -21,7 +21,9 @@ class QueueEntry:
     audit: bool = False
     """Drawn at random, shown without mined boxes."""
     expected: float = 0.0
-    """Missing objects expected on it when it was queued."""
+    """Objects that its review is expected to give a box."""
+    missing: float = 0.0
+    """Objects without a box that are expected on it."""
     boxes: int = 0
     """Mined boxes shown on it."""
     seconds: float = 0.0

@@ -180,6 +180,7 @@ class Pusher:
             queue=[entry.image_id for entry in queue],
             judge_only=frozenset(entry.image_id for entry in queue if entry.judge_only),
             sheets=sheets,
+            missing={entry.image_id: entry.missing for entry in queue},
             withdrawn=wanted.withdrawn,
             dry_run=dry_run,
             progress=self.progress,

@@ -8,6 +8,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
+    NOT_KNOWN,
     ModeName,
     PlaceReviews,
     Progress,
@@ -92,6 +93,7 @@ class DraftMode:
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,

@@ -7,6 +7,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import PlaceGoneError
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
+    NOT_KNOWN,
     ModeName,
     PlaceReviews,
     Progress,
@@ -29,6 +30,7 @@ from .review_setup import (
     read_source,
     set_up_review,
 )
+from .review_tabs import facts_of
 from .review_tasks import (
     SOURCE_TASK_KEY,
     read_review_tasks,
@@ -68,6 +70,7 @@ class ReviewProjectMode:
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -97,6 +100,7 @@ class ReviewProjectMode:
             data_key=source.config.data_key,
             model_version=model_version,
             withdrawn=withdrawn,
+            facts=facts_of(dataset, left, queue, missing),
             progress=progress,
         )
 

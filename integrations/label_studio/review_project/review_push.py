@@ -17,7 +17,8 @@ from ..projects import task_data
 from ..views import hide_versions, show_version
 from .review_plan import ReviewPlan, plan_push, vanishing_versions
 from .review_setup import check_addresses, show_queue
-from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
+from .review_tabs import KEYS, Facts
+from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, ReviewTask, read_review_tasks
 
 _UNTOUCHED = {
     "conjunction": "and",
@@ -63,6 +64,7 @@ def push_to_review(
     data_key: str,
     model_version: str,
     withdrawn: Collection[str],
+    facts: Facts,
     progress: Progress,
 ) -> PushReport:
     """Put images up for review in a review project, with their mined boxes.
@@ -80,6 +82,7 @@ def push_to_review(
         data_key: key of the data that holds the image's address.
         model_version: name of the predictions.
         withdrawn: ids of boxes that are no longer to be up.
+        facts: what the tasks' data say of their images, by task of the annotated project.
         progress: called for tasks and predictions.
 
     Raises:
@@ -93,7 +96,8 @@ def push_to_review(
     plan = plan_push(there, tasks, withdrawn, model_version)
     progress("reading the review project", 1, 1)
     if plan.without_task:
-        _import_tasks(connection, review, plan, data, model_version, progress)
+        described = {id: {**content, **facts.get(id, {})} for id, content in data.items()}
+        _import_tasks(connection, review, plan, described, model_version, progress)
         made = {image.source_task for image in plan.without_task}
         tasks = read_review_tasks(connection, review)
         plan = plan_push(there, tasks, withdrawn, model_version)
@@ -105,10 +109,11 @@ def push_to_review(
     if model_version not in plan.versions:  # the server refuses to show one without predictions
         hide_versions(connection, review, vanishing_versions(tasks, plan))
     apply_plan(connection, review, plan, progress)
+    _update_facts(connection, tasks, plan, facts, progress)
     if model_version in plan.versions:
         show_version(connection, review, model_version)
     if model_version in plan.versions or plan.images:
-        show_queue(connection, review)
+        show_queue(connection, review, facts)
     return push_report(connection, review, plan, wanted, data, model_version)
 
 
@@ -148,6 +153,34 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
         tasks = {task.id: task for task in read_review_tasks(connection, review)}
         empty = [id for id in plan.empty if id in tasks and tasks[id].is_untouched]
         _delete_tasks(connection, review, empty, progress)
+
+
+def _update_facts(
+    connection: Connection,
+    tasks: Iterable[ReviewTask],
+    plan: ReviewPlan,
+    facts: Facts,
+    progress: Progress,
+) -> None:
+    """Have the data of open tasks say what this push shows on them, and nothing of older ones.
+
+    An image that is shown without its boxes now looks like one that never had any.
+    """
+    gone, versions = set(plan.empty), {task.id: version for task, version in plan.noted}
+    outdated = [
+        (task, new)
+        for task in tasks
+        if task.is_open and task.id not in gone and not task.drafts
+        for new in (facts.get(task.source_task),)
+        if new is not None and {k: v for k, v in task.data.items() if k in KEYS} != new
+    ]
+    for done, (task, new) in enumerate(outdated):
+        progress("noting what tasks show", done, len(outdated))
+        noted = {VERSION_KEY: versions[task.id]} if task.id in versions else {}
+        others = {key: value for key, value in task.data.items() if key not in KEYS}
+        data = {**others, **new, **noted}
+        what = f"noting what review task {task.id} shows"
+        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 
 
 def _delete_tasks(

@@ -20,6 +20,7 @@ from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
 from .instruction import instruction, is_ours
 from .review_look import with_review_look
+from .review_tabs import Facts, show_tabs
 from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
 
 logger = logging.getLogger(__name__)
@@ -228,8 +229,11 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
             )
 
 
-def show_queue(connection: Connection, review: int) -> None:
-    """Offer a view of the tasks in the order in which they were made, as the label stream goes."""
+def show_queue(connection: Connection, review: int, facts: Facts) -> None:
+    """Offer a view of the tasks in the order in which they were made, as the label stream goes.
+
+    Further ones sort and filter them by what the data of tasks say; see `review_tabs`.
+    """
     keys = (SOURCE_TASK_KEY, VERSION_KEY, LAYOUT)
     hidden = [*HIDDEN_COLUMNS, *(f"tasks:data.{key}" for key in keys)]
     settings = {
@@ -237,6 +241,8 @@ def show_queue(connection: Connection, review: int) -> None:
         "hiddenColumns": {"explore": hidden, "labeling": hidden},
     }
     find_or_add_view(connection, review, VIEW_TITLE, settings)
+    if facts:
+        show_tabs(connection, review, facts, hidden)
 
 
 def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:

@@ -9,6 +9,7 @@ from ..views import hide_versions, remove_view
 from .review_plan import plan_undo, vanishing_versions
 from .review_push import apply_plan
 from .review_setup import EARLIER_VIEW_TITLE, VIEW_TITLE
+from .review_tabs import remove_tabs
 from .review_tasks import read_review_tasks
 
 
@@ -43,6 +44,7 @@ def undo_review(
     if not plan.up and not plan.kept:
         titles = (VIEW_TITLE, EARLIER_VIEW_TITLE)
         views = sum(remove_view(connection, review, title, dry_run=dry_run) for title in titles)
+        views += remove_tabs(connection, review, dry_run=dry_run)
     return UndoReport(
         predictions=len(plan.outdated),
         tasks=len(plan.empty),

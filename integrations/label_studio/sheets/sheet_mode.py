@@ -10,6 +10,7 @@ from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.reading import offer_of
 from sparsedet.tool import (
+    NOT_KNOWN,
     ModeName,
     PlaceReviews,
     Progress,
@@ -65,6 +66,7 @@ class SheetMode:
         queue: Sequence[int] = (),
         judge_only: frozenset[int] = frozenset(),
         sheets: Sequence[SheetFile] = (),
+        missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
         dry_run: bool = False,
         progress: Progress = no_progress,
@@ -99,6 +101,7 @@ class SheetMode:
                 data_key=source.config.data_key,
                 model_version=model_version,
                 withdrawn=withdrawn,
+                facts={},
                 progress=progress,
             )
             tasks = read_review_tasks(connection, review)

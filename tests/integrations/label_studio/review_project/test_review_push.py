@@ -66,7 +66,7 @@ def test_reviewers_see_it_surest_image_first(tool: LabelStudioTool, pulled: Pull
     assert project.show_collab_predictions
     assert project.title
     assert project.title.endswith(" - sparsedet review")
-    (view,) = tool.connection.client.views.list(project=review)
+    view, *_ = tool.connection.client.views.list(project=review)
     assert view.data["title"] == VIEW_TITLE
     assert view.data["ordering"] == ["tasks:id"]
     open_reviews = tool.open_reviews(report.review_project)

@@ -118,7 +118,7 @@ def test_withdrawn_boxes_leave_open_tasks(tool: LabelStudioTool, pulled: Pulled)
     # Without any other box to push.
     assert push(tool, pulled, [], withdrawn=ids(2, 3)).boxes == 0
     assert tasks(tool, report) == []
-    assert views(tool, report) == [VIEW_TITLE]
+    assert views(tool, report)[0] == VIEW_TITLE
 
 
 def test_a_task_that_somebody_skipped_or_has_begun_is_not_deleted(
@@ -189,7 +189,8 @@ def test_undo_of_everything_removes_view_and_model_version_unless_renamed(
     report = push(tool, pulled)
     number = int(report.review_project)
     done = undo(tool, pulled, report, ids(1, 2, 3))
-    assert (done.predictions, done.tasks, done.views) == (IMAGES, IMAGES, 1)
+    # The queue, and a tab for each class.
+    assert (done.predictions, done.tasks, done.views) == (IMAGES, IMAGES, 3)
     assert done.region_ids == ids(1, 2, 3)
     assert (tasks(tool, report), predictions(tool, report), views(tool, report)) == ([], [], [])
     assert not tool.connection.client.projects.get(number).model_version

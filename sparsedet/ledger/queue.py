@@ -22,8 +22,6 @@ class QueueEntry:
     """Drawn at random, shown without mined boxes."""
     expected: float = 0.0
     """Objects that its review is expected to give a box."""
-    missing: float = 0.0
-    """Objects without a box that are expected on it."""
     boxes: int = 0
     """Mined boxes shown on it."""
     seconds: float = 0.0
@@ -32,6 +30,8 @@ class QueueEntry:
     """People are to judge its boxes; drawing what is missing can wait."""
     on_sheets: bool = False
     """Its boxes are judged on contact sheets: nobody opens the image itself."""
+    missing: float = 0.0
+    """Objects without a box that are expected on it."""
 
     @property
     def pages(self) -> float:

@@ -219,7 +219,7 @@ def test_undo_leaves_nothing_behind(tool: LabelStudioTool, half_annotated: Pulle
     # Also where nothing but images without mined boxes was pushed.
     push(tool, half_annotated, [], queue=names)
     done = mode.undo(project, number, frozenset())
-    assert (done.tasks, done.predictions, done.views) == (2, 1, 1)
+    assert (done.tasks, done.predictions, done.views) == (2, 1, 2)
     assert (tasks(tool, report), predictions(tool, report)) == ([], [])
 
 

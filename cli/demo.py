@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.seeds import MAX_SEED
-from sparsedet.tool import OUTCOMES
+from sparsedet.tool import shown_outcomes
 
 from .display import live_display
 from .options import DEFAULT_TOOL, Device, Json, tool_option
@@ -78,17 +78,14 @@ def demo(
 def _show(result: "DemoReport") -> None:
     from sparsedet.loop.status import clock
 
+    outcomes = shown_outcomes(sum(figures.outcomes.sampled for figures in result.rounds))
     rows = [
         (
             figures.round,
             figures.annotations,
             figures.missing,
             figures.outcomes.total,
-            figures.outcomes.accepted,
-            figures.outcomes.edited,
-            figures.outcomes.rejected,
-            figures.outcomes.pending,
-            figures.outcomes.withdrawn,
+            *(getattr(figures.outcomes, name) for name in outcomes),
             figures.drawn,
             figures.complete_images,
             clock(figures.seconds),
@@ -97,7 +94,7 @@ def _show(result: "DemoReport") -> None:
         for figures in result.rounds
     ]
     columns = (
-        *("round", "boxes", "missing", "mined", *OUTCOMES),
+        *("round", "boxes", "missing", "mined", *outcomes),
         *("drawn", "complete", "review time", "AP50"),
     )
     table(f"Rounds on scenes with {result.objects} digits", columns, rows)

@@ -13,6 +13,7 @@ from sparsedet.errors import SparseDetError
 from .output import command, say, table
 
 if TYPE_CHECKING:
+    from sparsedet.loop.lots import UndoneLot
     from sparsedet.loop.merging import MergedImage, Merging, UndoneMerge
 
 SIDES = ("source", "review")
@@ -60,6 +61,8 @@ class MergeResult:
             ("", "images", "added", "edited", "removed", "marked complete"),
             rows,
         )
+        if sampled := sum(image.sampled for image in changed):
+            say(f"{sampled} of the added boxes were accepted by sample: nobody looked at them")
         for image in self.images:
             if image.outcome in _LEFT_ALONE:
                 say(_left_alone(image))
@@ -127,6 +130,31 @@ class UndoResult:
         typer.echo(f"{len(self.undone.restored)} images are again as they were before the merge")
         for tool_id, reason in self.undone.left.items():
             say(f"image {tool_id} is left as it is: {reason}")
+
+
+@dataclass(frozen=True)
+class UndoneLotResult:
+    """A lot that was taken back."""
+
+    undone: "UndoneLot"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return asdict(self.undone)
+
+    def show(self, folder: Path) -> None:
+        """Print what became of its boxes, and what there is left to do."""
+        typer.echo(
+            f"{self.undone.pending} boxes of lot {self.undone.lot} are no longer accepted; they go "
+            "up for review with the next round"
+        )
+        if self.undone.kept:
+            say(f"{self.undone.kept} stay as they are: somebody has reviewed them since")
+        if self.undone.merged:
+            say(
+                f"{self.undone.merged} are merged; to take them out of the source annotations: "
+                f"{command('review', folder, _WRITING)}"
+            )
 
 
 def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResult:

@@ -9,13 +9,14 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
-from sparsedet.tool import OUTCOMES
+from sparsedet.tool import OUTCOMES, shown_outcomes
 
 from .display import progress_bar
 from .merge_results import (
     SIDES,
     ConflictResult,
     MergeResult,
+    UndoneLotResult,
     UndoResult,
     merge_reviews,
     resolve,
@@ -61,6 +62,15 @@ def review(
             help="Write back what the newest merge replaced, where nobody has changed it since.",
         ),
     ] = False,
+    undo_lot: Annotated[
+        str | None,
+        typer.Option(
+            "--undo-lot",
+            metavar="LOT",
+            help="Take back what was accepted by the sample of this lot, such as 3-1; `sparsedet "
+            "status` lists them.",
+        ),
+    ] = None,
     conflicts: Annotated[
         bool,
         typer.Option("--conflicts", help="List what source and reviews changed differently."),
@@ -94,7 +104,8 @@ def review(
 ) -> None:
     """Collect what reviewers made of the mined boxes.
 
-    Outcomes are accepted, edited, rejected, pending and withdrawn (taken back unseen). A box is
+    Outcomes are accepted, edited, rejected, pending, withdrawn (taken back unseen) and sampled
+    (accepted by the sample of its lot, see [review] accept in sparsedet.toml). A box is
     edited when its label changed or an edge moved by more than a pixel, and rejected when a
     submitted review was shown it and no longer holds it. One with the note `unsure` stays pending.
 
@@ -105,12 +116,19 @@ def review(
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
     from sparsedet.loop.ledger_rebuild import rebuild
+    from sparsedet.loop.lots import settle_lots
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections, collect_reviews
     from sparsedet.loop.standing import write_estimate
 
     _check_options(merge=merge, write=write, empty=empty, take=take, image=image)
-    _check_one_of(merge=merge, undo_merge=undo_merge, conflicts=conflicts, take=take is not None)
+    _check_one_of(
+        merge=merge,
+        undo_merge=undo_merge,
+        undo_lot=undo_lot is not None,
+        conflicts=conflicts,
+        take=take is not None,
+    )
     if output is not None:
         check_replaceable(output, REVIEWED)
     workspace = Workspace(folder)
@@ -127,6 +145,8 @@ def review(
                     f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
                 )
             collect_reviews(record, connections, rule, say=say, progress=progress)
+            if ledger is None:
+                settle_lots(workspace, record, rule, say=say)
             merging = Merging(record, connections, workspace, rule, progress)
             result = _merged(
                 merging,
@@ -134,6 +154,7 @@ def review(
                 write=write,
                 empty=empty,
                 undo=undo_merge,
+                lot=undo_lot,
                 conflicts=conflicts,
                 take=take,
                 images=image,
@@ -143,13 +164,13 @@ def review(
                 write_estimate(workspace, known, record)
                 outcomes["estimate"] = _estimate(workspace)
     if result is not None:
-        outcomes["merge"] = result.as_json()
+        outcomes["merge" if undo_lot is None else "undone_lot"] = result.as_json()
     if output:
         write_json(output, outcomes, indent=1)
     if json_output:
         emit_json(outcomes)
         return
-    shown = (*OUTCOMES, "drawn")
+    shown = (*shown_outcomes(outcomes["sampled"]), "drawn")
     rows = [(name, *(c[o] for o in shown)) for name, c in outcomes["by_category"].items()]
     total = ("all", *(outcomes[name] for name in shown))
     table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
@@ -173,7 +194,7 @@ def _check_options(
 
 
 def _check_one_of(**given: bool) -> None:
-    """Refuse options of which each does something else to the source annotations."""
+    """Refuse options of which each does something else."""
     names = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
     if len(names) > 1:
         raise SparseDetError(f"{' and '.join(names)} don't go together; give one at a time")
@@ -186,13 +207,19 @@ def _merged(
     write: bool,
     empty: bool,
     undo: bool,
+    lot: str | None,
     conflicts: bool,
     take: str | None,
     images: list[str] | None,
-) -> "MergeResult | UndoResult | ConflictResult | None":
-    """Do what the options ask of the source annotations; None where they ask nothing."""
+) -> "MergeResult | UndoResult | UndoneLotResult | ConflictResult | None":
+    """Do what the options ask beyond collecting reviews; None where they ask nothing."""
+    from sparsedet.loop.lots import undo_lot
+
     if undo:
         return UndoResult(merging.undo())
+    if lot is not None:
+        undone = undo_lot(merging.workspace, merging.ledger, lot, merging.rule)
+        return UndoneLotResult(undone)
     if take is not None:
         return resolve(merging, take, images)
     if conflicts:

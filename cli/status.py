@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsedet.loop.workspace import Workspace
-from sparsedet.tool import OUTCOMES
+from sparsedet.tool import OUTCOMES, shown_outcomes
 
 from .options import Json
 from .output import CSV, check_replaceable, command, echo, emit_json, say, table
@@ -16,8 +16,6 @@ from .output import CSV, check_replaceable, command, echo, emit_json, say, table
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
     from sparsedet.loop.status import WorkspaceStatus
-
-_FIGURES = ("mined", *OUTCOMES, "precision %", "drawn")
 
 
 def status(
@@ -56,9 +54,10 @@ def status(
     if json_output:
         emit_json(_as_json(found))
         return
+    figures = ("mined", *shown_outcomes(found.outcomes.sampled), "precision %", "drawn")
     table(
         f"Rounds in {folder}",
-        ("round", "annotations", *_FIGURES, "review time", "complete %", "AP50"),
+        ("round", "annotations", *figures, "review time", "complete %", "AP50"),
         _round_rows(found),
     )
     if found.estimate:
@@ -72,8 +71,23 @@ def status(
     if found.outcomes.by_category:
         table(
             "Boxes by class",
-            ("class", *_FIGURES),
-            [(name, *_figures(counts)) for name, counts in found.outcomes.categories().items()],
+            ("class", *figures),
+            [
+                (name, *_figures(counts, found.outcomes.sampled))
+                for name, counts in found.outcomes.categories().items()
+            ],
+        )
+    if found.lots:
+        table(
+            "Lots: boxes that are accepted by sample",
+            ("lot", "class", "boxes", "expected %", "sample", "wrong", "allowed", "state"),
+            [
+                (
+                    *(lot.id, lot.category, len(lot.boxes), f"{100 * lot.expected:.1f}"),
+                    *(len(lot.sample), lot.wrong, lot.allowed, lot.state),
+                )
+                for lot in found.lots
+            ],
         )
     if found.estimate:
         table(
@@ -104,14 +118,15 @@ def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
         (
             _or_dash(entry.round),
             _or_dash(entry.annotations),
-            *_figures(entry.outcomes),
+            *_figures(entry.outcomes, found.outcomes.sampled),
             clock(entry.seconds),
             _percent(entry.estimate.share if entry.estimate else None),
             "-" if entry.ap50 is None else f"{entry.ap50:.1f}",
         )
         for entry in found.rounds
     ]
-    return [*rows, ("all", "", *_figures(found.outcomes), clock(found.seconds), "", "")]
+    total = _figures(found.outcomes, found.outcomes.sampled)
+    return [*rows, ("all", "", *total, clock(found.seconds), "", "")]
 
 
 def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
@@ -131,9 +146,9 @@ def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
     ]
 
 
-def _figures(counts: "OutcomeCounts") -> tuple[object, ...]:
-    """Return the cells of `_FIGURES`; precision is in percent."""
-    outcomes = (getattr(counts, name) for name in OUTCOMES)
+def _figures(counts: "OutcomeCounts", sampled: int) -> tuple[object, ...]:
+    """Return the cells of counts, precision in percent; `sampled` as for `shown_outcomes`."""
+    outcomes = (getattr(counts, name) for name in shown_outcomes(sampled))
     return counts.total, *outcomes, _percent(counts.precision), counts.drawn
 
 
@@ -168,6 +183,19 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
         },
         "estimate": asdict(found.estimate) if found.estimate else None,
         "reviewers": [asdict(entry) for entry in found.reviewers],
+        "lots": [
+            {
+                "lot": lot.id,
+                "category": lot.category,
+                "boxes": len(lot.boxes),
+                "expected": lot.expected,
+                "sample": len(lot.sample),
+                "wrong": lot.wrong,
+                "allowed": lot.allowed,
+                "state": lot.state,
+            }
+            for lot in found.lots
+        ],
         "skipped_images": found.skipped_images,
         "ledger_is_lost": found.ledger_is_lost,
     }

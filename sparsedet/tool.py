@@ -28,10 +28,21 @@ ModeName = Literal["review-project", "draft", "sheets"]
 as drafts on the annotations themselves, which only the account that pushes sees; or as crops on
 contact sheets, in a review project of their own."""
 
-Outcome = Literal["accepted", "edited", "rejected", "pending", "withdrawn"]
-"""What reviewers made of a mined box. Withdrawn: taken back before anybody judged it."""
+Outcome = Literal["accepted", "edited", "rejected", "pending", "withdrawn", "sampled"]
+"""What reviewers made of a mined box. Withdrawn: taken back before anybody judged it. Sampled:
+accepted by the sample of its lot, and seen by nobody."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+def shown_outcomes(sampled: int) -> tuple[Outcome, ...]:
+    """Return the outcomes that tables have a column for.
+
+    Args:
+        sampled: boxes with that outcome, which most workspaces never have.
+    """
+    return tuple(outcome for outcome in OUTCOMES if sampled or outcome != "sampled")
+
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(what, done, total)` while something takes its time."""

@@ -6,7 +6,7 @@ without mined boxes, as the sample that `estimate` rests on; their places in it 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +45,9 @@ class Outlook:
     shown: tuple[ShownBox, ...] = ()
     crops_do: bool = False
     """Its mined boxes can be judged without the whole image."""
+    waits: bool = False
+    """Further mined boxes of it wait for the sample of their lot, and are not shown: whoever drew
+    now would draw them."""
 
     @property
     def judged(self) -> float:
@@ -142,13 +145,15 @@ def plan_queue(
     wanted: float = math.inf,
     leave: float = 0.0,
     sheets: bool = False,
+    first: Collection[int] = (),
     seed: int = 1,
 ) -> list[QueueEntry]:
     """Return the images to open, best first.
 
     Drawing costs most, and a later model may find what this one misses. So on images with mined
     boxes people draw only as far as judging boxes alone won't bring enough: on a random share of
-    them, so that what is found there speaks for all.
+    them, so that what is found there speaks for all. They don't draw on images that wait for a
+    lot, and don't open those of them that show nothing.
 
     Args:
         outlooks: of every image that is not complete.
@@ -159,9 +164,14 @@ def plan_queue(
         leave: images without mined boxes are queued until so many missing objects are expected to
             be left.
         sheets: boxes are judged on contact sheets where crops do, and nothing is to be drawn.
+        first: ids of the images to open before all others.
         seed: of the images on which people draw, and of the places of audit images.
     """
-    open_images = [outlook for outlook in outlooks if outlook.image.id not in audit]
+    open_images = [
+        outlook
+        for outlook in outlooks
+        if outlook.image.id not in audit and (outlook.shown or not outlook.waits)
+    ]
     share = _drawn_share(open_images, wanted)
     queue = [
         (
@@ -173,9 +183,9 @@ def plan_queue(
             ),
         )
         for outlook in open_images
-        for draws in (_chance(outlook, seed) < share,)
+        for draws in (_chance(outlook, seed) < share and not outlook.waits,)
     ]
-    queue.sort(key=lambda one: (-_rate(one[1]), one[1].image_id))
+    queue.sort(key=lambda one: (one[1].image_id not in first, -_rate(one[1]), one[1].image_id))
     audited = [outlook for outlook in outlooks if outlook.image.id in audit]
     left = sum(outlook.missing for outlook in open_images)
     entries: list[QueueEntry] = []
@@ -195,7 +205,7 @@ def plan_queue(
 def _drawn_share(outlooks: Sequence[Outlook], wanted: float) -> float:
     """Return the share of the images with mined boxes on which people have to draw, 0 to 1."""
     with_boxes = [outlook for outlook in outlooks if outlook.shown]
-    to_draw = sum(outlook.to_draw for outlook in with_boxes)
+    to_draw = sum(outlook.to_draw for outlook in with_boxes if not outlook.waits)
     lacking = wanted - sum(outlook.judged for outlook in with_boxes)
     return min(max(lacking / to_draw, 0.0), 1.0) if to_draw else 0.0
 

@@ -18,6 +18,8 @@ class OutcomeCounts:
     pending: int = 0
     withdrawn: int = 0
     """Taken back before anybody judged them."""
+    sampled: int = 0
+    """Accepted by the sample of their lot: nobody saw them."""
     drawn: int = 0
     """Boxes that reviewers drew, of objects that nothing was mined on."""
     by_category: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -26,7 +28,7 @@ class OutcomeCounts:
     @property
     def total(self) -> int:
         """All mined boxes; drawn ones are none."""
-        return self.judged + self.pending + self.withdrawn
+        return self.judged + self.pending + self.withdrawn + self.sampled
 
     @property
     def judged(self) -> int:
@@ -141,6 +143,8 @@ def _remembered(
     for box in boxes:
         # A reviewed box is pending still when the reviewer was unsure.
         if not box.is_judged and box.reviewer is None and box.seconds is None:
+            continue
+        if box.outcome == "sampled":
             continue
         if (box.image_tool_id, box.review_id) in known:
             continue

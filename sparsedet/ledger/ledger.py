@@ -102,8 +102,12 @@ class Ledger(LedgerFile):
             return session.scalars(select(Push).order_by(Push.id)).all()
 
     def places(self) -> list[Place]:
-        """Return every place that was pushed to and is still there, the oldest first."""
-        return list(dict.fromkeys(push.place for push in self.pushes() if not push.gone))
+        """Return every place that was pushed to and is still there, the oldest first.
+
+        Lots are at none: no tool has their boxes.
+        """
+        there = (push for push in self.pushes() if not push.gone and push.mode != "sampled")
+        return list(dict.fromkeys(push.place for push in there))
 
     def sources(self) -> list[Source]:
         """Return every project that boxes were pushed from, the oldest first."""
@@ -195,7 +199,7 @@ class Ledger(LedgerFile):
             for tool_id, (left, _) in written.items():
                 images[tool_id].written = written_text(left)
                 for box in boxes.get(tool_id, ()):
-                    if box.is_judged and box.push.mode != "draft":
+                    if box.is_decided and box.push.mode != "draft":
                         box.in_source = is_written(box, left)
             for row in session.scalars(
                 select(PushedVersion)

@@ -52,17 +52,20 @@ def is_written(box: LedgerBox, written: Written) -> bool:
 def _apply(box: LedgerBox, decision: Decision, written: Written, *, in_source: bool) -> None:
     before = box.outcome, box.final
     if decision.fate == "kept":
-        _set(box, "edited" if decision.origin == "edited" else "accepted", decision)
+        origin = decision.origin
+        _set(box, origin if origin in ("edited", "sampled") else "accepted", decision)
     elif decision.fate == "deleted":
         _set(box, "rejected", decision)
     else:
-        # Undecided boxes are put up again, but not what was withdrawn before.
-        _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", decision)
+        # Undecided boxes are put up again, but not what was withdrawn before. Of a lot that was
+        # taken back no reviewer saw them.
+        seen = None if decision.review.sampled else decision
+        _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", seen)
     if in_source and box.is_judged:
         box.in_source = True
     elif before != (box.outcome, box.final):
         # A review that changed after it was merged has to be merged again.
-        box.in_source = box.is_judged and is_written(box, written)
+        box.in_source = box.is_decided and is_written(box, written)
 
 
 def _set(box: LedgerBox, outcome: Outcome, decision: Decision | None) -> None:
@@ -75,7 +78,7 @@ def _set(box: LedgerBox, outcome: Outcome, decision: Decision | None) -> None:
     box.reviewer = review.reviewer if review else None
     box.review_id = review.review_id if review else None
     box.seconds = review.seconds if review else None
-    if not box.is_judged:
+    if not box.is_decided:
         box.in_source = False
 
 

@@ -80,7 +80,7 @@ def record_push(
             box = _row(mined, image, category, recorded)
             session.add(box)
             new += 1
-        elif box.is_judged:
+        elif box.is_decided:
             continue
         else:
             box.outcome = "pending"

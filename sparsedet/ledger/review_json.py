@@ -9,14 +9,8 @@ from sparsedet.errors import SparseDetError
 from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 
 _DETAILS = (
-    "reviewer",
-    "seconds",
-    "complete",
-    "offer",
-    "saved_at",
-    "ground_truth",
-    "skipped",
-    "partial",
+    *("reviewer", "seconds", "complete", "offer", "saved_at", "ground_truth", "skipped"),
+    *("partial", "sampled"),
 )
 """Fields of a review that are plain values; those that have their default are left out."""
 

@@ -50,7 +50,7 @@ def compare_reviewers(
     """
     own: dict[str, dict[tuple[Source, str], list[Review]]] = {}
     for source, review in reviews:
-        if review.reviewer and not review.skipped:
+        if review.reviewer and not (review.skipped or review.sampled):
             images = own.setdefault(review.reviewer, {})
             images.setdefault((source, review.tool_id), []).append(review)
     words = {name: _words(images.values(), mined) for name, images in own.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, and_, true
 from sqlalchemy.orm import (
@@ -20,6 +21,10 @@ from sparsedet.tool import ModeName, Outcome
 
 JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
 """Outcomes that a reviewer decided."""
+
+PlaceMode = ModeName | Literal["sampled"]
+"""A push mode of a tool; or `sampled`: the boxes of a lot wait for its sample, and no tool has
+them."""
 
 _MANY = 500
 
@@ -44,8 +49,8 @@ class Place:
     project: str
     """The annotated project."""
     review_project: str
-    """The project in which people review; for drafts the annotated one itself."""
-    mode: ModeName
+    """The project in which people review; for drafts the annotated one itself; else the lot."""
+    mode: PlaceMode
 
     @property
     def source(self) -> Source:
@@ -67,7 +72,7 @@ class Push(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[ModeName] = mapped_column(String, default="review-project")
+    mode: Mapped[PlaceMode] = mapped_column(String, default="review-project")
     model_version: Mapped[str]
     round: Mapped[int | None] = mapped_column(default=None)
     """None: pushed by itself, outside of rounds."""
@@ -150,7 +155,7 @@ class LedgerBox(Base):
 
     @property
     def final(self) -> ReviewedRegion | None:
-        """The box as the reviewer left it; None where it is neither accepted nor edited."""
+        """The box as it was accepted; None where it is not, or not yet."""
         xyxy = self.final_xyxy
         if self.final_category is None or xyxy is None:
             return None
@@ -159,12 +164,22 @@ class LedgerBox(Base):
     @property
     def is_reviewed(self) -> bool:
         """Whether a reviewer saw it, and judged it or left it undecided."""
-        return self.is_judged or self.review_id is not None
+        return self.is_judged or (self.review_id is not None and self.outcome != "sampled")
 
     @property
     def is_judged(self) -> bool:
         """Whether a reviewer said what it is."""
         return self.outcome in JUDGED
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a reviewer said what it is, or the sample of its lot did."""
+        return self.is_judged or self.outcome == "sampled"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it belongs to a lot, and is up for review nowhere."""
+        return self.push.mode == "sampled"
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -238,7 +253,7 @@ class PushedVersion(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[ModeName] = mapped_column(String)
+    mode: Mapped[PlaceMode] = mapped_column(String)
     image_tool_id: Mapped[str]
     version: Mapped[str | None] = mapped_column(default=None)
     """`Image.tool_version`."""
@@ -254,7 +269,7 @@ class StoredReview(MappedAsDataclass, Base, kw_only=True, eq=False):
     url: Mapped[str]
     project: Mapped[str]
     review_project: Mapped[str]
-    mode: Mapped[ModeName] = mapped_column(String)
+    mode: Mapped[PlaceMode] = mapped_column(String)
     image_tool_id: Mapped[str] = mapped_column(index=True)
     review_id: Mapped[str]
     skipped: Mapped[bool]

@@ -118,6 +118,8 @@ class ReviewRounds:
 def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) -> list[ReviewWork]:
     """Return what was done in each submitted review, the oldest first.
 
+    Lots that were accepted by their sample are nobody's work.
+
     Args:
         stored: all reviews of the ledger.
         mined: ids of all mined boxes.
@@ -126,6 +128,8 @@ def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) ->
     work = []
     for (source, tool_id), reviews in by_image(stored).items():
         for review in reviews:
+            if review.sampled:
+                continue
             number = rounds.round_of(source, review)
             waiting = (review.shown.keys() & mined) - _kept_before(review, reviews)
             left = {region.region_id: region for region in review.regions}

@@ -210,7 +210,8 @@ class _Boxes:
     def _with_origin(self, box: Box) -> Box:
         """Return a box of the source with the origin that the ledger knows better."""
         outcome = self._outcomes.get(box.tool_id or "")
-        return replace(box, origin=outcome) if outcome in ("accepted", "edited") else box
+        known = ("accepted", "edited", "sampled")
+        return replace(box, origin=outcome) if outcome in known else box
 
     def _edited(self, box: Box, region: ReviewedRegion | None) -> Box:
         if region is None:

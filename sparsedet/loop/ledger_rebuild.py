@@ -3,7 +3,7 @@
 They say what was pushed and where; what became of it is read from the reviews, as always.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations import Dataset, Image, file_digest, read_coco
-from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import atomic_path, read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_from_json
+from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
+from sparsedet.loop.lots import take_back
 from sparsedet.loop.merging import UNDONE
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
@@ -102,6 +104,9 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         if image.tool_id is not None and (images / image.file_name).is_file()
     }
     new = 0
+    lots = read_lots(folder)
+    held = frozenset[str]().union(*(lot.rest for lot in lots))
+    on_sheets = _on_sheets(folder)
     for content in (record, record.get("sheets")):
         if not content:
             continue
@@ -117,12 +122,20 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         )
         # What distinguishes rounds is when they began; a copy of the file may be younger than it.
         push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
-        on_sheets = _on_sheets(folder)
-        boxes = [box for box in mined if (box.region_id in on_sheets) == (place.mode == "sheets")]
+        boxes = [
+            box
+            for box in mined
+            if box.region_id not in held
+            and (box.region_id in on_sheets) == (place.mode == "sheets")
+        ]
         # Skipped images were in the push, and are to be looked for in the next one.
         skipped = frozenset(content.get("skipped") or ())
         opened = queue if content is record else []
         new += ledger.record_push(push, boxes, dataset, skipped, digests, opened)
+    place, version = _place(record, settings, folder.push), str(record["model_version"])
+    for lot in lots:
+        rest = [box for box in mined if box.region_id in lot.rest]
+        new += _record_lot(ledger, lot, folder, rest, dataset, place, version, settings)
     ledger.withdraw(frozenset(record.get("withdrawn") or ()))
     return new
 
@@ -131,6 +144,41 @@ def _on_sheets(folder: RoundFolder) -> frozenset[str]:
     """Return the region ids of a round's boxes on contact sheets."""
     layouts = stored_sheets(folder) if folder.sheets.exists() else ()
     return frozenset(crop.region_id for sheet in layouts for crop in sheet.crops)
+
+
+def _record_lot(
+    ledger: Ledger,
+    lot: RoundLot,
+    folder: RoundFolder,
+    boxes: Sequence[MinedBox],
+    dataset: Dataset,
+    place: Place,
+    model_version: str,
+    settings: "Settings",
+) -> int:
+    """Record the held boxes of a lot; return their number.
+
+    One that passed is settled by its sample once more, as soon as the reviews are read.
+    """
+    push = Push(
+        tool=place.tool,
+        url=place.url,
+        project=place.project,
+        review_project=lot.place,
+        mode="sampled",
+        model_version=model_version,
+        round=folder.number,
+    )
+    push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
+    new = ledger.record_push(push, boxes, dataset)
+    if lot.state == "passed":
+        write_lot(replace(lot, state="waiting", settled_at=""), folder)
+    elif lot.state == "undone":
+        # A merge may have written its boxes.
+        take_back(ledger, lot, settings.source.annotations)
+    elif lot.state == "withdrawn":
+        ledger.withdraw(lot.rest)
+    return new
 
 
 def _queue(

@@ -50,6 +50,8 @@ class MergedImage:
     has to be confirmed; `gone`: the project no longer has the image."""
     added: int = 0
     """Boxes that the source lacks."""
+    sampled: int = 0
+    """Those of the added ones that the sample of their lot accepted, and nobody saw."""
     edited: int = 0
     """Boxes of the source that reviewers moved or renamed."""
     removed: int = 0
@@ -314,6 +316,7 @@ class _Merge:
             tool_id=one.tool_id,
             outcome=outcome,
             added=len(change.added),
+            sampled=sum(one.origin == "sampled" for one in change.added.values()),
             edited=len(change.edited),
             removed=len(change.removed),
             marked_complete=change.marks_complete,

@@ -6,6 +6,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.ledger import Ledger
 from sparsedet.ledger import Source as LedgerSource
 from sparsedet.loop.feedback import Feedback, with_feedback
+from sparsedet.loop.lots import settle_lots
 from sparsedet.loop.reimports import follow_reimports
 from sparsedet.loop.reviews import Connections, Say, collect_reviews
 from sparsedet.loop.settings import Source
@@ -40,6 +41,7 @@ def pull_with_reviews(
         follow_reimports(ledger, connections, source, pulled, workspace.images, say)
         _note_pull(ledger, connections.ledger_source(source), pulled)
         collect_reviews(ledger, connections, source.annotations, say=say, progress=progress)
+        settle_lots(workspace, ledger, source.annotations, say=say)
         # Those of other projects, which a ledger may know, name none of these images.
         reviewed = [image for known in ledger.sources() for image in ledger.image_reviews(known)]
         feedback = with_feedback(pulled, ledger.boxes(), reviewed, source.annotations)

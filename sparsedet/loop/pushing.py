@@ -48,6 +48,7 @@ def up_for_review(
 
     What reviewers have judged is not shown again. Boxes of this model that wait already stay; so do
     boxes that a reviewer left undecided, which adapters show again only where the place is new.
+    What this model's lots hold stays held.
 
     Args:
         ledger: with all reviews.
@@ -65,6 +66,7 @@ def up_for_review(
         box
         for box in waiting
         if box.image_id not in held_back
+        and not rows[box.region_id].is_held
         and (
             rows[box.region_id].is_reviewed
             or rows[box.region_id].push.model_version == model_version
@@ -74,7 +76,10 @@ def up_for_review(
     replaced = {
         id
         for id, row in rows.items()
-        if row.outcome == "pending" and row.image_tool_id in images and not row.is_reviewed
+        if row.outcome == "pending"
+        and row.image_tool_id in images
+        and not row.is_reviewed
+        and not (row.is_held and row.push.model_version == model_version)
     }
     return UpForReview(
         boxes=(*(box for box in new if box.region_id not in judged), *stay),
@@ -162,6 +167,36 @@ class Pusher:
         self.ledger.withdraw(wanted.withdrawn)
         return report, new
 
+    def hold(
+        self,
+        dataset: Dataset,
+        boxes: Sequence[MinedBox],
+        lot: str,
+        *,
+        model_version: str,
+        round: int,
+    ) -> None:
+        """Record boxes that wait for the sample of their lot; they are up for review nowhere.
+
+        Args:
+            dataset: the images that the model mined on.
+            boxes: of the lot, without its sample.
+            lot: what the ledger calls their place.
+            model_version: names the model.
+            round: number of the round.
+        """
+        push = Push(
+            tool=self.source.tool,
+            url=self.tool.url,
+            project=self.source.project,
+            review_project=lot,
+            model_version=model_version,
+            mode="sampled",
+            round=round,
+        )
+        digests = self._digests(dataset, [box.image_id for box in boxes], ())
+        self.ledger.record_push(push, boxes, dataset, digests=digests)
+
     def _push(
         self,
         dataset: Dataset,
@@ -247,7 +282,8 @@ def undo_push(
 ) -> UndoReport:
     """Take back what was pushed, everything or one round's boxes, where nobody has reviewed it.
 
-    Boxes that are taken back are `withdrawn` in the ledger; outcomes stay.
+    Boxes that are taken back are `withdrawn` in the ledger; outcomes stay. Boxes of lots go with
+    their samples.
     """
     total: Counter[str] = Counter()
     taken: set[str] = set()
@@ -275,6 +311,14 @@ def undo_push(
             total[name] += getattr(report, name)
         taken |= report.region_ids
         kept |= report.kept
+    held = {
+        box.region_id
+        for box in ledger.boxes()
+        if box.is_held and box.outcome == "pending" and (round is None or box.round == round)
+    }
+    if not dry_run:
+        ledger.withdraw(held)
+    taken |= held
     return UndoReport(
         predictions=total["predictions"],
         drafts=total["drafts"],

@@ -56,7 +56,8 @@ class Connections:
         return replace(named, url=self.tool(named).url)
 
     def mode(self, place: Place) -> PushMode:
-        """Return the push mode of a place."""
+        """Return the push mode of a place of a tool."""
+        assert place.mode != "sampled", f"{place.review_project} is at no tool"
         return self.tool(place.source).push_modes[place.mode]
 
 

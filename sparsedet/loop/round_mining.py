@@ -41,8 +41,10 @@ def mine_round(
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
         selection = selection_of(settings, ledger)
-        # What reviewers have seen on these objects, and the annotations lack all the same.
-        seen = [box for box in ledger.boxes() if box.is_reviewed and box.outcome != "rejected"]
+        # What was decided of these objects, or left undecided, and the annotations lack all the
+        # same.
+        decided = (box for box in ledger.boxes() if box.is_reviewed or box.is_decided)
+        seen = [box for box in decided if box.outcome != "rejected"]
         known = as_mined(seen, dataset)
     found = mine_proposals(
         folder.run,

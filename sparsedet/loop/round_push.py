@@ -7,6 +7,7 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.lot_file import write_lots
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.round_queue import RoundPlan, plan_round, queue_record
@@ -41,10 +42,13 @@ def push_round(
         progress: called while pushing.
     """
     dataset = read_coco(folder.annotations)
-    plan = plan_round(folder, dataset, settings, ledger, budget)
+    plan = plan_round(workspace, folder, dataset, settings, ledger, budget)
     version = folder.run.info().run_id
     wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
     pushes = _parts(workspace, folder, settings, ledger, dataset, plan, wanted, progress)
+    first = next(iter(pushes), settings.review.modes[0])
+    holder = Pusher(ledger, connections, settings.source, first, workspace.images, say, progress)
+    _hold(holder, plan, folder, dataset, say)
     reports: dict[ModeName, PushReport] = {}
     for mode, (part, queue, sheets) in pushes.items():
         pusher = Pusher(ledger, connections, settings.source, mode, workspace.images, say, progress)
@@ -61,6 +65,7 @@ def push_round(
         record |= {
             "withdrawn": sorted(wanted.withdrawn),
             "queue": queue_record(plan.queue, dataset),
+            "held": len(plan.held),
         }
     return record | {
         "mined": len(read_json(folder.mined)),
@@ -68,6 +73,20 @@ def push_round(
         "skipped_images": sorted(ledger.skipped_images()),
         "reviews": sorted(work.review_id for work in ledger.review_work()),
     }
+
+
+def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset, say: Say) -> None:
+    """Record the lots of a round before anything of them is shown."""
+    if plan.lots:
+        write_lots(plan.lots, folder)
+    version = folder.run.info().run_id
+    for lot in plan.lots:
+        held = [box for box in plan.held if box.region_id in lot.rest]
+        pusher.hold(dataset, held, lot.place, model_version=version, round=folder.number)
+        say(
+            f"{lot}: {len(lot.sample)} of its {len(lot.boxes)} boxes are up as a sample, of which "
+            f"{lot.allowed} may be wrong; {len(held)} wait for it"
+        )
 
 
 _Part = tuple[UpForReview, tuple[QueueEntry, ...], list[SheetFile]]

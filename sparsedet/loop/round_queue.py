@@ -1,19 +1,23 @@
 """The queue of a round: which images people open, in which order, and with which mined boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.matching import iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
+from sparsedet.completeness.assessment import Assessment
 from sparsedet.completeness.budget import Budget, parse_budget
-from sparsedet.completeness.queue import ShownBox, draw_audit, plan_queue
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.lots import Lot
+from sparsedet.completeness.queue import Outlook, ShownBox, draw_audit, plan_queue
 from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.lot_boxes import lots_of_round, released_boxes
+from sparsedet.loop.lot_file import RoundLot, read_lots, round_lots
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, review_costs
-from sparsedet.loop.workspace import RoundFolder
+from sparsedet.loop.workspace import RoundFolder, Workspace
 
 _SAME_PLACE_IOU = 0.4
 """From this overlap on, two boxes may show one object."""
@@ -32,9 +36,14 @@ class RoundPlan:
     """Ids of the images of the blind sample: no mined box is shown on them."""
     on_sheets: frozenset[str] = frozenset()
     """Region ids of the boxes that are shown on contact sheets; the others are on their images."""
+    lots: tuple[RoundLot, ...] = ()
+    """Boxes that are accepted by sample, if it is good enough."""
+    held: tuple[MinedBox, ...] = ()
+    """Those of the lots' boxes that wait for the samples."""
 
 
 def plan_round(
+    workspace: Workspace,
     folder: RoundFolder,
     dataset: Dataset,
     settings: Settings,
@@ -47,6 +56,7 @@ def plan_round(
     mined. Nor have contact sheets: nobody draws on them.
 
     Args:
+        workspace: with the rounds before.
         folder: of the round, which has mined.
         dataset: its annotations.
         settings: of the workspace.
@@ -58,54 +68,121 @@ def plan_round(
         return RoundPlan((), mined, frozenset(), frozenset(box.region_id for box in mined))
     if settings.review.mode == "draft" or not folder.candidates.exists():
         return RoundPlan((), mined, frozenset())
-    on_image: dict[int, list[ShownBox]] = {}
-    for box in mined:
-        chance = box.expected_precision or 0.0
-        shown = ShownBox(chance, max(box.object_chance or 0.0, chance))
-        on_image.setdefault(box.image_id, []).append(shown)
-    found = assess_round(folder, dataset, settings, ledger)
-    context = needing_context(mined, dataset)
-    outlooks = [
-        replace(
-            outlook,
-            shown=tuple(on_image.get(outlook.image.id, ())),
-            crops_do=outlook.image.id not in context,
-        )
-        for outlook in found.outlooks
-    ]
-    seed, objects = settings.training.seed, found.completeness.boxes + found.completeness.missing
-    costs = review_costs(settings, ledger)
+    everything = (*mined, *released_boxes(workspace, ledger, dataset, mined))
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
-    wanted = found.wanted_for(settings.rounds.stop_at)
-    leave = _SPARE * (1 - settings.rounds.stop_at) * objects
-    plan = partial(
-        plan_queue,
-        outlooks,
-        costs,
-        budget=budget,
-        wanted=wanted,
-        leave=leave,
-        sheets=settings.review.mode == "auto",
-        seed=seed,
-    )
-    audit = draw_audit(
-        outlooks,
-        settings.review.audit,
-        costs,
-        review=plan(),
-        seed=seed,
-        round=folder.number,
-    )
-    queue = plan(audit=audit)
+    found = assess_round(folder, dataset, settings, ledger)
+    context = needing_context(everything, dataset)
+    costs = review_costs(settings, ledger)
+    planner = _Planner(found, everything, settings, costs, budget, context)
+    audit = planner.audit(folder.number)
+    # A push that was cut off may have shown the samples already.
+    lots = read_lots(folder)
+    if not lots:
+        free = [box for box in mined if box.image_id not in audit]
+        formed = lots_of_round(workspace, folder, dataset, free, settings)
+        lots = round_lots(planner.affordable(formed, audit), dataset, folder.number)
+    in_lots = {id for lot in lots for id in lot.boxes}
+    audit -= {box.image_id for box in mined if box.region_id in in_lots}
+    held = frozenset[str]().union(*(lot.rest for lot in lots))
+    queue = planner.queue(audit, held, in_lots - held)
     judged = {entry.image_id for entry in queue} - audit
     on_sheets = {entry.image_id for entry in queue if entry.on_sheets}
+    shown = [b for b in everything if b.image_id in judged and b.region_id not in held]
     return RoundPlan(
         tuple(entry for entry in queue if not entry.on_sheets),
-        tuple(box for box in mined if box.image_id in judged),
+        tuple(shown),
         audit,
-        frozenset(box.region_id for box in mined if box.image_id in on_sheets),
+        frozenset(box.region_id for box in shown if box.image_id in on_sheets),
+        tuple(lots),
+        tuple(box for box in mined if box.region_id in held),
     )
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """Plans the queue of a round, with some of its boxes held or without."""
+
+    found: Assessment
+    boxes: Sequence[MinedBox]
+    """All that may be shown."""
+    settings: Settings
+    costs: ReviewCosts
+    budget: Budget | None
+    context: frozenset[int]
+    """See `needing_context`."""
+
+    def audit(self, number: int) -> frozenset[int]:
+        """Return the ids of the images of the blind sample of round `number`."""
+        return draw_audit(
+            self._outlooks(frozenset()),
+            self.settings.review.audit,
+            self.costs,
+            review=self.queue(),
+            seed=self.settings.training.seed,
+            round=number,
+        )
+
+    def affordable(self, lots: Sequence[Lot], audit: frozenset[int]) -> Sequence[Lot]:
+        """Return those of the lots whose samples the budget has room for, the first ones."""
+        for count in range(len(lots), 0, -1):
+            sample = {id for lot in lots[:count] for id in lot.sample}
+            held = {box.region_id for lot in lots[:count] for box in lot.boxes} - sample
+            opened = {entry.image_id for entry in self.queue(audit, frozenset(held), sample)}
+            if {box.image_id for box in self.boxes if box.region_id in sample} <= opened:
+                return lots[:count]
+        return ()
+
+    def queue(
+        self,
+        audit: frozenset[int] = frozenset(),
+        held: frozenset[str] = frozenset(),
+        sample: Collection[str] = (),
+    ) -> list[QueueEntry]:
+        """Return the images to open.
+
+        Args:
+            audit: ids of the images of the blind sample.
+            held: region ids of boxes that wait for a sample. They are counted on, as if it were
+                good enough: objects that they show need no review.
+            sample: region ids of the boxes of samples, whose images come first.
+        """
+        completeness, stop_at = self.found.completeness, self.settings.rounds.stop_at
+        objects = completeness.boxes + completeness.missing
+        coming = sum(box.expected_precision or 0.0 for box in self.boxes if box.region_id in held)
+        return plan_queue(
+            self._outlooks(held),
+            self.costs,
+            audit=audit,
+            budget=self.budget,
+            wanted=max(self.found.wanted_for(stop_at) - coming, 0.0),
+            leave=_SPARE * (1 - stop_at) * objects,
+            first={box.image_id for box in self.boxes if box.region_id in sample},
+            sheets=self.settings.review.mode == "auto",
+            seed=self.settings.training.seed,
+        )
+
+    def _outlooks(self, held: frozenset[str]) -> list[Outlook]:
+        """Return what is expected of each image once the held boxes are accepted."""
+        shown: dict[int, list[ShownBox]] = {}
+        coming: dict[int, float] = {}
+        for box in self.boxes:
+            chance = box.expected_precision or 0.0
+            on_object = max(box.object_chance or 0.0, chance)
+            if box.region_id in held:
+                coming[box.image_id] = coming.get(box.image_id, 0.0) + on_object
+            else:
+                shown.setdefault(box.image_id, []).append(ShownBox(chance, on_object))
+        return [
+            replace(
+                outlook,
+                shown=tuple(shown.get(outlook.image.id, ())),
+                missing=max(outlook.missing - coming.get(outlook.image.id, 0.0), 0.0),
+                crops_do=outlook.image.id not in self.context,
+                waits=outlook.image.id in coming,
+            )
+            for outlook in self.found.outlooks
+        ]
 
 
 def needing_context(mined: Sequence[MinedBox], dataset: Dataset) -> frozenset[int]:

@@ -20,6 +20,7 @@ from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
+from sparsedet.loop.lots import settle_lots
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
 from sparsedet.loop.round_mining import mine_round
@@ -191,6 +192,7 @@ class Rounds:
 
     def _collect(self, ledger: Ledger) -> None:
         collect_reviews(ledger, self._connections, self._rule, say=self.say, progress=self.progress)
+        settle_lots(self.workspace, ledger, self._rule, say=self.say)
 
     def _training_with(self, options: RoundOptions) -> RoundTraining:
         return RoundTraining(

@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sparsedet.atomic_io import write_text
 from sparsedet.completeness.budget import parse_budget
@@ -50,6 +50,10 @@ min_reviewed = 0.0
 audit = 0
 # Ends the queue of a round: "30min", "2h" or "200-images"; "": no limit.
 budget = ""
+# Boxes of a class that are nearly certain form a lot: people see a random sample of them, and if it
+# is good enough, the others are accepted unseen. `precision` is the share of right boxes below
+# which a lot passes with a chance of 1 - confidence at most, such as 0.98; 0: people see every box.
+accept = {precision = 0.0, confidence = 0.0}
 
 # Seconds that a reviewer needs; re-estimated from the times of reviews.
 [review.costs]
@@ -138,6 +142,19 @@ class CostSettings(_Section):
     drawing: float = Field(default=7.0, gt=0)
 
 
+class AcceptSettings(_Section):
+    """Acceptance by sample; see `completeness.lots`."""
+
+    precision: float = Field(default=0.0, ge=0, lt=1)
+    """Least share of right boxes in a lot; 0: there are no lots."""
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether boxes are accepted by sample."""
+        return self.precision > 0
+
+
 class ReviewSettings(_Section):
     """How mined boxes reach reviewers."""
 
@@ -149,6 +166,7 @@ class ReviewSettings(_Section):
     """The most images of a round that are shown without mined boxes."""
     budget: str = ""
     """Ends the queue; see `parse_budget`."""
+    accept: AcceptSettings = AcceptSettings()
     costs: CostSettings = CostSettings()
 
     @property
@@ -164,6 +182,14 @@ class ReviewSettings(_Section):
         except SparseDetError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @model_validator(mode="after")
+    def _check_accept(self) -> Self:
+        if self.accept.is_on and self.mode == "draft":
+            raise ValueError(
+                'accept needs mode = "review-project": a draft has no place for a sample'
+            )
+        return self
 
 
 class TrainingSettings(_Section):

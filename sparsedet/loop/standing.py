@@ -136,6 +136,10 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
         group = unopened if work.partial else reviewed
         group.setdefault(work.round or 0, set()).add(work.tool_id)
     judged = {number: names & reviewed.get(number, set()) for number, names in asked.items()}
+    for box in ledger.boxes():
+        if box.is_held:
+            # Nobody marks an image on which boxes of a lot are not shown.
+            judged.get(box.push.round or 0, set()).discard(box.image_tool_id)
     before = {name for number, names in judged.items() if number < round for name in names}
 
     def known(names: Iterable[str]) -> frozenset[int]:

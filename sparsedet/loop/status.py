@@ -10,6 +10,7 @@ from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
 from sparsedet.loop.ledger_rebuild import is_lost
+from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import AnnotationRule
@@ -64,6 +65,8 @@ class WorkspaceStatus:
     """Everybody whose name is on a review, by name."""
     skipped_images: int = 0
     """Images that wait for a reviewer and were skipped by all who opened them."""
+    lots: tuple[RoundLot, ...] = ()
+    """Boxes that are accepted by sample, of all rounds; most workspaces have none."""
     ledger_is_lost: bool = False
     """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
 
@@ -113,7 +116,14 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     ]
     if None in counts:
         rounds.append(_round_status(counts[None], None))
-    return WorkspaceStatus(tuple(rounds), outcomes, reviewers, skipped, is_lost(workspace))
+    return WorkspaceStatus(
+        tuple(rounds),
+        outcomes,
+        reviewers,
+        skipped,
+        tuple(lot for _, lot in all_lots(workspace)),
+        is_lost(workspace),
+    )
 
 
 def annotation_rule(workspace: Workspace) -> AnnotationRule:

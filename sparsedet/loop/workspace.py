@@ -83,6 +83,11 @@ class RoundFolder:
         return self.root / "mined.json"
 
     @property
+    def lots(self) -> Path:
+        """Which of its boxes are accepted by sample, if any."""
+        return self.root / "lots.json"
+
+    @property
     def candidates(self) -> Path:
         """Its model's detections of every score that may show an object without a box."""
         return self.root / "candidates.json"

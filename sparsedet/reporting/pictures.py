@@ -58,6 +58,7 @@ EDITED = BoxStyle("edited", "mined, moved or renamed by the reviewer", (200, 50,
 REJECTED = BoxStyle("rejected", "mined, rejected by the reviewer", (40, 35, 215), "crossed")
 PENDING = BoxStyle("pending", "mined, not reviewed yet", MINED.colour, "dashed")
 WITHDRAWN = BoxStyle("withdrawn", "mined, taken back unreviewed", (130, 130, 130), "dashed")
+SAMPLED = BoxStyle("sampled", "mined, accepted by the sample of its lot", (170, 170, 40))
 
 OUTCOME_STYLES: dict[Outcome, BoxStyle] = {
     "accepted": ACCEPTED,
@@ -65,6 +66,7 @@ OUTCOME_STYLES: dict[Outcome, BoxStyle] = {
     "rejected": REJECTED,
     "pending": PENDING,
     "withdrawn": WITHDRAWN,
+    "sampled": SAMPLED,
 }
 """Outcome of a mined box -> its style, in the order of the legend."""
 

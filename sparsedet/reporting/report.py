@@ -24,7 +24,14 @@ from sparsedet.loop.status import (
 )
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting import html_template
-from sparsedet.reporting.pictures import ACCEPTED, HUMAN, OUTCOME_STYLES, WITHDRAWN, BoxStyle
+from sparsedet.reporting.pictures import (
+    ACCEPTED,
+    HUMAN,
+    OUTCOME_STYLES,
+    SAMPLED,
+    WITHDRAWN,
+    BoxStyle,
+)
 from sparsedet.reporting.round_pictures import round_sections
 from sparsedet.reporting.svg_curves import Curve, curves_svg
 
@@ -119,8 +126,9 @@ def _reviewed_boxes(workspace: Workspace) -> tuple[Sequence[LedgerBox], Sequence
 
 def _legend(outcomes: OutcomeCounts) -> list[BoxStyle]:
     styles = OUTCOME_STYLES.values() if outcomes.total else ()
-    # Most workspaces never withdraw a box.
-    return [HUMAN, *(style for style in styles if style is not WITHDRAWN or outcomes.withdrawn)]
+    # Most workspaces never withdraw a box, or accept one by sample.
+    rare = {WITHDRAWN.name: outcomes.withdrawn, SAMPLED.name: outcomes.sampled}
+    return [HUMAN, *(style for style in styles if rare.get(style.name, 1))]
 
 
 def _curves(rounds: Sequence[RoundStatus], now: int) -> str:

@@ -70,7 +70,9 @@ def changes(
     removed: set[str] = set()
     conflicts: dict[str, str] = {}
     unknown: dict[str, str] = {}
-    for id, decision in verdict.decisions.items():
+    # Of two boxes on one object the one stands that a person saw.
+    decisions = sorted(verdict.decisions.items(), key=lambda one: one[1].origin == "sampled")
+    for id, decision in decisions:
         if id in written.boxes and _agrees(written.boxes[id], decision):
             continue
         category = decision.region.category

@@ -14,8 +14,9 @@ AnnotationRule = Literal["ground-truth-first", "newest", "union", "majority"]
 the newest that has boxes; the newest; the boxes of all; the boxes that more than half drew. A
 starred one also decides for `union` and `majority`."""
 
-Origin = Literal["human", "accepted", "edited"]
-"""Who put a box into the annotations: a person, or a reviewer who took over a mined box."""
+Origin = Literal["human", "accepted", "edited", "sampled"]
+"""Who put a box into the annotations: a person, a reviewer who took over a mined box, or the sample
+of a lot of mined boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class Review:
     """The reviewer skipped the image: nothing is judged."""
     partial: bool = False
     """The reviewer saw crops of the image only: whether it is complete is not said."""
+    sampled: bool = False
+    """No person's word: the boxes were accepted by the sample of their lot. It counts where no
+    person said anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ def decide(
       left so is accepted, unless an earlier reviewer edited it.
     - An unsure mined box is undecided, whatever was said before; an unsure box of a person stays.
     - Of reviews made side by side (of one `offer`) `rule` makes one.
+    - A sampled review says nothing of boxes that a person decided, nor of the image.
 
     Args:
         reviews: of one image, from any place; skipped ones count for nothing.
@@ -62,7 +63,7 @@ def decide(
     drawn: set[str] = set()
     last: Review | None = None
     for review in effective(reviews, rule):
-        last = last if review.partial else review
+        last = last if review.partial or review.sampled else review
         for id, region in review.shown.items():
             seen[id] = (*seen.get(id, ()), region)
         left = {region.region_id: region for region in review.regions}
@@ -161,6 +162,8 @@ def _left(
 ) -> Decision | None:
     """Return the decision on a box that a review holds; None where it says nothing new."""
     shown = review.shown.get(region.region_id)
+    if review.sampled and earlier is not None:
+        return None
     if region.unsure:
         return Decision("undecided", mined, "human", review) if mined is not None else None
     if mined is None:
@@ -170,6 +173,8 @@ def _left(
     if as_shown and earlier is not None and earlier.fate == "kept":
         return None
     origin: Origin = "accepted" if same_box(mined, region) else "edited"
+    if review.sampled:
+        origin = "sampled"
     return Decision("kept", region, origin, review)
 
 

@@ -151,13 +151,14 @@ def test_json_is_for_machines(workspace: Workspace) -> None:
         "round": 1,
         "annotations": 40,
         **{"mined": 3, "accepted": 1, "edited": 1, "rejected": 1, "pending": 0, "withdrawn": 0},
+        "sampled": 0,
         "precision": pytest.approx(2 / 3),
         "drawn": 0,
         "by_category": {
             "cat": {"mined": 2, "accepted": 1, "edited": 1, "rejected": 0, "pending": 0}
-            | {"withdrawn": 0, "precision": 1.0, "drawn": 0},
+            | {"withdrawn": 0, "sampled": 0, "precision": 1.0, "drawn": 0},
             "dog": {"mined": 1, "accepted": 0, "edited": 0, "rejected": 1, "pending": 0}
-            | {"withdrawn": 0, "precision": 0.0, "drawn": 0},
+            | {"withdrawn": 0, "sampled": 0, "precision": 0.0, "drawn": 0},
         },
         "reviewed_images": 2,
         "seconds": 3725.4,

@@ -119,7 +119,7 @@ def test_drawn_boxes_stand_as_reviewers_left_them(ledger: Ledger) -> None:
     assert (counts.drawn, counts.total, counts.precision) == (1, 2, None)
     assert counts.by_category["dog"] == {
         **{"accepted": 0, "edited": 0, "rejected": 0, "pending": 1},
-        **{"withdrawn": 0, "drawn": 1},
+        **{"withdrawn": 0, "sampled": 0, "drawn": 1},
     }
 
 

@@ -17,7 +17,7 @@ from sparsedet.modeling.targets import Role
 from sparsedet.seeds import stable_rank
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
-REVIEWED_ORIGINS = ("accepted", "edited")
+REVIEWED_ORIGINS = ("accepted", "edited", "sampled")
 """`Box.origin` of mined boxes that reviewers made annotations."""
 _VALIDATION_STREAM = "validation"
 """Splits draw by seed, image and box as well; the choices must not depend on each other."""

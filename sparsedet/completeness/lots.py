@@ -1,0 +1,195 @@
+"""Acceptance by sample: mined boxes that are nearly certain form a lot, of which people see a part.
+
+The promise is that of acceptance sampling in industry: a lot that is worse than promised passes
+with a small probability only. It is about the lot as it was mined, its sample among it, and rests
+on the sample alone, which is drawn at random; the expected precision only decides what forms a lot.
+So it holds however wrong that is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from math import ceil, floor
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.seeds import stable_rank
+
+PRODUCERS_RISK = 0.1
+"""A lot that is as good as expected fails with this probability at most."""
+LARGEST_SAMPLE = 0.5
+"""As a share of the lot: a larger sample saves too little for what waiting costs."""
+_CUTS = 24
+"""Sizes of a lot that are tried."""
+_ROUNDING = 1e-9
+"""Shares are not exact in floats."""
+_STREAM = "lot"
+
+
+class Promise(NamedTuple):
+    """What is promised of a lot that passes."""
+
+    precision: float
+    """Least share of right boxes, 0 to 1."""
+    confidence: float
+    """A lot below that fails with this probability at least, 0 to 1."""
+
+
+class SamplingPlan(NamedTuple):
+    """How a lot is tested."""
+
+    size: int
+    """Boxes of the sample."""
+    allowed: int
+    """The most of them that may be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Boxes of one class that are accepted or reviewed together."""
+
+    category_id: int
+    boxes: tuple[MinedBox, ...]
+    """The surest first."""
+    sample: frozenset[str]
+    """Region ids of those that people review."""
+    allowed: int
+    """The most boxes of the sample that may be wrong."""
+
+    @property
+    def expected(self) -> float:
+        """Expected precision of all its boxes, 0 to 1."""
+        return float(np.mean([box.expected_precision or 0.0 for box in self.boxes]))
+
+    @property
+    def saved(self) -> int:
+        """Boxes that nobody has to look at if it passes."""
+        return len(self.boxes) - len(self.sample)
+
+
+def chance_to_pass(boxes: int, wrong: int, plan: SamplingPlan) -> float:
+    """Return the probability that a lot passes, exactly.
+
+    Args:
+        boxes: of the lot.
+        wrong: those of them that are wrong.
+        plan: how it is tested.
+    """
+    # scipy.stats takes a second to import.
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.cdf(plan.allowed, boxes, wrong, plan.size))
+
+
+def fewest_wrong_of_a_bad_lot(boxes: int, precision: float) -> int:
+    """Return with how many wrong boxes a lot is below a precision."""
+    return floor(boxes * (1 - precision) + _ROUNDING) + 1
+
+
+def sampling_plan(boxes: int, expected: float, promise: Promise) -> SamplingPlan | None:
+    """Return the smallest sample that keeps the promise and that a good lot is likely to pass.
+
+    The promise is kept exactly: a sample without replacement is hypergeometric. For a large lot
+    that is the binomial distribution, whose Clopper-Pearson bound a lot has to reach; for 0.98 at
+    0.95 the smallest sample is 149 boxes, of which none may be wrong.
+
+    Args:
+        boxes: of the lot.
+        expected: its expected precision, 0 to 1.
+        promise: what holds of a lot that passes.
+
+    Returns:
+        None where no sample of at most `LARGEST_SAMPLE` does: the lot is too small, or hardly
+        better than promised.
+    """
+    from scipy.stats import binom
+
+    largest = floor(boxes * LARGEST_SAMPLE)
+    wrong = fewest_wrong_of_a_bad_lot(boxes, promise.precision)
+    size = 1
+    for allowed in count():
+        found = _smallest(boxes, wrong, allowed, promise, size, largest)
+        if found is None:
+            return None
+        size = found
+        if float(binom.sf(allowed, size, 1 - expected)) <= PRODUCERS_RISK:
+            return SamplingPlan(size, allowed)
+    raise AssertionError("a sample has an end")
+
+
+def _smallest(
+    boxes: int, wrong: int, allowed: int, promise: Promise, least: int, most: int
+) -> int | None:
+    """Return the smallest sample from `least` to `most` that few enough bad lots pass."""
+
+    def keeps(size: int) -> bool:
+        plan = SamplingPlan(size, allowed)
+        return chance_to_pass(boxes, wrong, plan) <= 1 - promise.confidence + _ROUNDING
+
+    if least > most or not keeps(most):
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        if keeps(middle):
+            most = middle
+        else:
+            least = middle + 1
+    return least
+
+
+def form_lots(
+    boxes: Sequence[MinedBox], promise: Promise, *, seed: int, round: int
+) -> tuple[Lot, ...]:
+    """Return the lots of a round, one for each class at most, those that save most first.
+
+    A lot holds the surest boxes of its class, so many that it saves most; together they are
+    expected to be at least as precise as promised.
+
+    Args:
+        boxes: mined ones, with their expected precision.
+        promise: what holds of a lot that passes.
+        seed: with the round and the boxes' places it decides which are in the sample.
+        round: number of the round.
+    """
+    classes: dict[int, list[MinedBox]] = {}
+    for box in boxes:
+        if box.expected_precision is not None:
+            classes.setdefault(box.category_id, []).append(box)
+    lots = []
+    for category_id in sorted(classes):
+        ranked = sorted(classes[category_id], key=_surest_first)
+        if (lot := _best_lot(category_id, ranked, promise, seed, round)) is not None:
+            lots.append(lot)
+    return tuple(sorted(lots, key=lambda lot: (-lot.saved, lot.category_id)))
+
+
+def _best_lot(
+    category_id: int, ranked: Sequence[MinedBox], promise: Promise, seed: int, round: int
+) -> Lot | None:
+    """Return the lot of a class that saves most, if any saves something."""
+    chances = np.array([box.expected_precision for box in ranked])
+    means = np.cumsum(chances) / np.arange(1, len(chances) + 1)
+    largest = int((means >= promise.precision).sum())
+    best: tuple[int, SamplingPlan] | None = None
+    for size in sorted({ceil(largest * cut / _CUTS) for cut in range(1, _CUTS + 1)} - {0}):
+        plan = sampling_plan(size, float(means[size - 1]), promise)
+        if plan is not None and (best is None or size - plan.size > best[0] - best[1].size):
+            best = size, plan
+    if best is None:
+        return None
+    chosen, plan = ranked[: best[0]], best[1]
+    drawn = sorted(chosen, key=lambda box: _rank(box, seed, round))[: plan.size]
+    ids = frozenset(box.region_id for box in drawn)
+    return Lot(category_id, tuple(chosen), ids, plan.allowed)
+
+
+def _surest_first(box: MinedBox) -> tuple[object, ...]:
+    return -(box.expected_precision or 0.0), box.image_id, box.xyxy
+
+
+def _rank(box: MinedBox, seed: int, round: int) -> int:
+    # Not by region ids: file names are in them, to which a tool may add something random.
+    place = ",".join(f"{edge:.2f}" for edge in box.xyxy)
+    return stable_rank(seed, _STREAM, round, box.image_id, box.category_id, place)

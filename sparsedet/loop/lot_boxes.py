@@ -1,0 +1,72 @@
+"""Which boxes of a round form lots, and which boxes of lots go up for review after all."""
+
+from collections.abc import Sequence
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.completeness.lots import Lot, Promise, form_lots
+from sparsedet.ledger import Ledger, as_mined
+from sparsedet.loop.lot_file import all_lots, read_lots
+from sparsedet.loop.lots import overlaps_any, waits
+from sparsedet.loop.settings import Settings
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.mining.mine import without_pending
+
+
+def lots_of_round(
+    workspace: Workspace,
+    folder: RoundFolder,
+    dataset: Dataset,
+    boxes: Sequence[MinedBox],
+    settings: Settings,
+) -> tuple[Lot, ...]:
+    """Return the lots that a round's boxes form by the settings, those that save most first.
+
+    A class whose lot of the round before did not pass, or was taken back, is reviewed as usual:
+    trying again at once, until one passes, would be no test.
+    """
+    accept = settings.review.accept
+    if not accept.is_on:
+        return ()
+    before = read_lots(workspace.round(folder.number - 1))
+    tried = {lot.category for lot in before if lot.state in ("failed", "undone")}
+    names = {category.id: category.name for category in dataset.categories}
+    return form_lots(
+        [box for box in boxes if names[box.category_id] not in tried],
+        Promise(accept.precision, accept.confidence),
+        seed=settings.training.seed,
+        round=folder.number,
+    )
+
+
+def released_boxes(
+    workspace: Workspace, ledger: Ledger, dataset: Dataset, new: Sequence[MinedBox]
+) -> tuple[MinedBox, ...]:
+    """Return boxes of lots that did not pass, or were taken back, to be reviewed as usual.
+
+    Those are left out that show an object which has an annotation or a newer box meanwhile.
+
+    Args:
+        workspace: with the rounds.
+        ledger: with the boxes.
+        dataset: the annotations of now.
+        new: what the newest model found on its images.
+    """
+    free = {
+        id for _, lot in all_lots(workspace) if lot.state in ("failed", "undone") for id in lot.rest
+    }
+    waiting = [box for box in ledger.boxes() if box.region_id in free and waits(box)]
+    boxes = [
+        box
+        for box in as_mined(waiting, dataset)
+        if not dataset.image_by_id[box.image_id].exhaustive
+        and not overlaps_any(
+            box.xyxy,
+            (
+                other.xyxy
+                for other in dataset.boxes_by_image[box.image_id]
+                if other.category_id == box.category_id
+            ),
+        )
+    ]
+    return without_pending(boxes, new)

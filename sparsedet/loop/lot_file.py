@@ -1,0 +1,103 @@
+"""`lots.json` of a round: which of its boxes are accepted by sample, and how that went."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from sparsedet.annotations import Dataset
+from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.lots import Lot
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.workspace import RoundFolder, Workspace
+
+LotState = Literal["waiting", "passed", "failed", "withdrawn", "undone"]
+"""`waiting`: for the reviews of its sample; `withdrawn`: its sample was taken back before it was
+reviewed, as by the next round; `undone`: it passed, and a person took that back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLot:
+    """A lot of a round."""
+
+    id: str
+    """The round's number and its own, such as `3-1`."""
+    category: str
+    """Name of its class when it was formed."""
+    expected: float
+    """Expected precision of its boxes together, 0 to 1."""
+    boxes: tuple[str, ...]
+    """Region ids, the sample's among them."""
+    sample: tuple[str, ...]
+    """Region ids of the boxes that people review."""
+    allowed: int
+    """The most boxes of the sample that may be wrong."""
+    state: LotState = "waiting"
+    wrong: int = 0
+    """Boxes of the sample that were wrong, or undecided, when the lot was settled."""
+    settled_at: str = ""
+    """ISO 8601 with time zone; empty: it waits."""
+
+    @property
+    def rest(self) -> frozenset[str]:
+        """Region ids of the boxes that wait for the sample."""
+        return frozenset(self.boxes) - frozenset(self.sample)
+
+    @property
+    def place(self) -> str:
+        """What the ledger calls the place of its boxes."""
+        return f"lot-{self.id}"
+
+    def __str__(self) -> str:
+        return f"lot {self.id} ({self.category})"
+
+
+def round_lots(formed: Iterable[Lot], dataset: Dataset, number: int) -> list[RoundLot]:
+    """Return the lots of round `number` as its file holds them."""
+    return [
+        RoundLot(
+            id=f"{number}-{place}",
+            category=dataset.category_by_id[lot.category_id].name,
+            expected=round(lot.expected, 4),
+            boxes=tuple(box.region_id for box in lot.boxes),
+            sample=tuple(sorted(lot.sample)),
+            allowed=lot.allowed,
+        )
+        for place, lot in enumerate(formed, start=1)
+    ]
+
+
+def read_lots(folder: RoundFolder) -> list[RoundLot]:
+    """Return the lots of a round; most have none.
+
+    Raises:
+        SparseDetError: when the file holds something else.
+    """
+    if not folder.lots.exists():
+        return []
+    content = read_json(folder.lots)
+    try:
+        return [_lot(entry) for entry in content["lots"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SparseDetError(f"{folder.lots}: no lots of a round ({error!r})") from error
+
+
+def write_lots(lots: Iterable[RoundLot], folder: RoundFolder) -> None:
+    """Write the lots of a round, atomically."""
+    write_json(folder.lots, {"lots": [asdict(lot) for lot in lots]}, indent=1)
+
+
+def write_lot(lot: RoundLot, folder: RoundFolder) -> None:
+    """Write one lot of a round in the stead of what was known of it."""
+    write_lots([lot if lot.id == other.id else other for other in read_lots(folder)], folder)
+
+
+def all_lots(workspace: Workspace) -> list[tuple[RoundFolder, RoundLot]]:
+    """Return the lots of all rounds, the oldest first."""
+    return [(folder, lot) for folder in workspace.all_rounds() for lot in read_lots(folder)]
+
+
+def _lot(entry: Mapping[str, Any]) -> RoundLot:
+    lot = RoundLot(**entry)
+    if lot.state not in get_args(LotState):
+        raise ValueError(f"state {lot.state!r}")
+    return replace(lot, boxes=tuple(lot.boxes), sample=tuple(lot.sample))

@@ -1,0 +1,206 @@
+"""The lots of rounds: held until their samples are reviewed, then accepted, released or taken back.
+
+The ledger has the boxes of a lot at a place of its own, where no tool looks. What a lot that passed
+says is kept as reviews of that place, so that training, merges and conflicts treat its boxes as
+they do reviewed ones.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sparsedet.annotations import XYXY
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger, LedgerBox, Place
+from sparsedet.loop.lot_file import RoundLot, all_lots, write_lot
+from sparsedet.loop.reviews import Say
+from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import AnnotationRule, Review
+from sparsedet.tool import PlaceReviews
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneLot:
+    """What taking back a lot did."""
+
+    lot: str
+    pending: int
+    """Boxes that wait for a reviewer now: they go up with the next round."""
+    kept: int
+    """Boxes that stay, since a person has decided them."""
+    merged: int
+    """Those of the pending ones that the annotated project holds until the next merge."""
+
+
+def settle_lots(
+    workspace: Workspace, ledger: Ledger, rule: AnnotationRule = "ground-truth-first", *, say: Say
+) -> None:
+    """Accept or release every lot whose sample says enough; called whenever reviews were read.
+
+    Args:
+        workspace: with the rounds.
+        ledger: with the reviews as they stand now.
+        rule: for reviews that were made side by side.
+        say: receives a line for each lot that is settled.
+    """
+    waiting = [(folder, lot) for folder, lot in all_lots(workspace) if lot.state == "waiting"]
+    if not waiting:
+        return
+    rows = {box.region_id: box for box in ledger.boxes()}
+    for folder, lot in waiting:
+        settled = _settled(lot, rows)
+        if settled.state == "waiting":
+            continue
+        rest = [rows[id] for id in sorted(lot.rest & rows.keys()) if rows[id].is_held]
+        if settled.state == "passed":
+            count = _accept(ledger, settled, rest, rule)
+            becomes = f"{count} boxes that nobody looked at are accepted"
+        elif settled.state == "failed":
+            becomes = f"its other {len(rest)} boxes go up for review with the next round"
+        else:
+            ledger.withdraw({box.region_id for box in rest})
+            becomes = "its sample was taken back before it was reviewed, and so are its boxes"
+        # Last: until it is there, the next call does the same.
+        write_lot(settled, folder)
+        say(
+            f"{lot} {settled.state}: {settled.wrong} of {len(lot.sample)} sampled boxes are wrong, "
+            f"{lot.allowed} may be; {becomes}"
+        )
+
+
+def undo_lot(workspace: Workspace, ledger: Ledger, id: str, rule: AnnotationRule) -> UndoneLot:
+    """Take back the acceptance of a lot: its boxes wait for a reviewer again.
+
+    What a person has decided of them since stays.
+
+    Raises:
+        SparseDetError: when there is no such lot, or it did not pass.
+    """
+    lots = {lot.id: (folder, lot) for folder, lot in all_lots(workspace)}
+    if id not in lots:
+        known = ", ".join(f"{lot.id} ({lot.state})" for _, lot in lots.values())
+        raise SparseDetError(
+            f"{workspace.root}: no lot {id}; " + (f"there are {known}" if known else "it has none")
+        )
+    folder, lot = lots[id]
+    if lot.state != "passed":
+        raise SparseDetError(f"{lot} is {lot.state}; only a lot that passed can be taken back")
+    before = _of_lot(ledger, lot)
+    merged = {box.region_id for box in before if box.outcome == "sampled" and box.in_source}
+    take_back(ledger, lot, rule)
+    write_lot(replace(lot, state="undone"), folder)
+    after = _of_lot(ledger, lot)
+    pending = {box.region_id for box in after if box.outcome == "pending"}
+    return UndoneLot(
+        lot=lot.id,
+        pending=len(pending),
+        kept=sum(box.is_judged for box in after),
+        merged=len(merged & pending),
+    )
+
+
+def take_back(ledger: Ledger, lot: RoundLot, rule: AnnotationRule) -> None:
+    """Record that a lot's boxes are undecided, whatever its sample said."""
+    boxes = [box for box in _of_lot(ledger, lot) if box.outcome != "withdrawn"]
+    _record(ledger, lot, boxes, rule, unsure=True)
+
+
+def _settled(lot: RoundLot, rows: Mapping[str, LedgerBox]) -> RoundLot:
+    """Return a lot as the reviews of its sample settle it; waiting where they don't yet."""
+    sample = [rows.get(id) for id in lot.sample]
+    reviewed = [box for box in sample if box is not None and box.is_reviewed]
+    wrong = sum(not _is_right(box) for box in reviewed)
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    lot = replace(lot, wrong=wrong)
+    if wrong > lot.allowed:
+        return replace(lot, state="failed", settled_at=now)
+    if len(reviewed) == len(sample):
+        return replace(lot, state="passed", settled_at=now)
+    if any(box is None or box.outcome == "withdrawn" for box in sample):
+        return replace(lot, state="withdrawn", settled_at=now)
+    return lot
+
+
+def _is_right(box: LedgerBox) -> bool:
+    """Whether a sampled box would have been right without its review; an undecided one is not."""
+    final = box.final
+    return (
+        final is not None
+        and final.category == box.category
+        and overlaps_any(box.xyxy, [final.xyxy])
+    )
+
+
+def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: AnnotationRule) -> int:
+    """Accept a lot's boxes, but those that a review contradicts or replaces; return their number.
+
+    On an image that somebody marked as complete without them there is no such object, and where
+    somebody drew a box of the class there is one already.
+    """
+    reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
+    complete = {image.tool_id for image in reviewed if image.verdict(rule).complete}
+    drawn: dict[tuple[str, str], list[XYXY]] = {}
+    for one in ledger.drawn(rule):
+        drawn.setdefault((one.tool_id, one.category), []).append(one.xyxy)
+    accepted, needless = list[LedgerBox](), set[str]()
+    for box in rest:
+        # After a call that was cut off they are accepted already.
+        if box.outcome == "sampled":
+            accepted.append(box)
+        elif not waits(box):
+            continue
+        elif box.image_tool_id in complete or overlaps_any(
+            box.xyxy, drawn.get((box.image_tool_id, box.category), ())
+        ):
+            needless.add(box.region_id)
+        else:
+            accepted.append(box)
+    _record(ledger, lot, accepted, rule, unsure=False)
+    ledger.withdraw(needless)
+    return len(accepted)
+
+
+def _record(
+    ledger: Ledger,
+    lot: RoundLot,
+    boxes: Collection[LedgerBox],
+    rule: AnnotationRule,
+    *,
+    unsure: bool,
+) -> None:
+    """Record a lot's word on its boxes, as one review for each image."""
+    by_place: dict[Place, dict[str, list[LedgerBox]]] = {}
+    for box in boxes:
+        by_place.setdefault(box.push.place, {}).setdefault(box.image_tool_id, []).append(box)
+    for place, images in by_place.items():
+        reviews = [
+            Review(
+                tool_id=tool_id,
+                review_id=lot.place,
+                shown={box.region_id: box.mined for box in own},
+                regions=tuple(replace(box.mined, unsure=unsure) for box in own),
+                reviewer=f"lot {lot.id}",
+                offer=lot.place,
+                saved_at=lot.settled_at,
+                sampled=True,
+            )
+            for tool_id, own in images.items()
+        ]
+        ledger.record_reviews(place, PlaceReviews(reviews, offers=frozenset({lot.place})), rule)
+
+
+def _of_lot(ledger: Ledger, lot: RoundLot) -> list[LedgerBox]:
+    """Return the boxes of a lot that were up for review nowhere."""
+    return [box for box in ledger.boxes() if box.region_id in lot.rest and box.is_held]
+
+
+def waits(box: LedgerBox) -> bool:
+    """Return whether a box is held, and nobody has seen it."""
+    return box.is_held and box.outcome == "pending" and not box.is_reviewed
+
+
+def overlaps_any(xyxy: XYXY, others: Iterable[XYXY]) -> bool:
+    """Return whether a box shows the object of another one."""
+    found = list(others)
+    return bool(found and (iou_matrix([xyxy], found) >= SAME_OBJECT_IOU).any())

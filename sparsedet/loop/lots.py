@@ -125,11 +125,9 @@ def _settled(lot: RoundLot, rows: Mapping[str, LedgerBox]) -> RoundLot:
 def _is_right(box: LedgerBox) -> bool:
     """Whether a sampled box would have been right without its review; an undecided one is not."""
     final = box.final
-    return (
-        final is not None
-        and final.category == box.category
-        and overlaps_any(box.xyxy, [final.xyxy])
-    )
+    if final is None or final.category != box.category:
+        return False
+    return overlaps_any(box.xyxy, [final.xyxy])
 
 
 def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: AnnotationRule) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.settings import (
+    AcceptSettings,
     CostSettings,
     MiningSettings,
     ReviewSettings,
@@ -25,6 +26,10 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
     "settings",
     [
         Settings(source=SOURCE),
+        Settings(
+            source=SOURCE,
+            review=ReviewSettings(accept=AcceptSettings(precision=0.98, confidence=0.9)),
+        ),
         Settings(
             source=Source(tool="files", url='C:\\data "quoted"', project="."),
             review=ReviewSettings(
@@ -71,6 +76,11 @@ def test_keys_become_words_of_the_command_line() -> None:
             "group_by: can't group images by 'video': expected",
         ),
         ("@\n[validation]\ngroup_by = 'regex:('", "validation.group_by: can't group images by"),
+        ("@\n[review]\naccept = {precision = 1}", "review.accept.precision = 1: input should be"),
+        (
+            "@\n[review]\nmode = 'draft'\naccept = {precision = 0.9}",
+            'review: accept needs mode = "review-project"',
+        ),
         ("@\n[validation]\nshare = 1.5", "validation.share = 1.5: input should be less than 1"),
     ],
 )

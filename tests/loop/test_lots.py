@@ -20,12 +20,13 @@ def project(tmp_path: Path) -> LotProject:
     return LotProject(tmp_path)
 
 
-def passed(project: LotProject) -> None:
-    """Run a round whose lot passes."""
+def passed(project: LotProject) -> int:
+    """Run a round whose lot passes; return how many boxes a reviewer accepted."""
     project.round(1)
-    project.review(draw_share=0.0)
+    reviewed = project.review(draw_share=0.0)
     project.rounds.collect(project.workspace.round(1))
     assert project.lot().state == "passed"
+    return reviewed.accepted
 
 
 def seen_by_all(project: LotProject, number: int, ids: Collection[str]) -> set[str]:
@@ -116,13 +117,13 @@ def test_status_and_report_show_it_and_nobody_s_time_is_spent(project: LotProjec
 
 
 def test_the_estimate_counts_them_and_does_not_learn_from_them(project: LotProject) -> None:
-    passed(project)
+    reviewed = passed(project)
     annotations = read_coco(project.rounds.refresh())
     folder = project.workspace.round(1)
     audited = sum(entry["audit"] for entry in read_json(folder.push)["queue"])
     with closing(Ledger(project.workspace.ledger)) as ledger:
         found = assess_round(folder, annotations, project.workspace.settings(), ledger)
-        reviewed = len(ledger.reviewed_ids())
+        assert len(ledger.reviewed_ids()) == reviewed
     assert found.completeness.boxes == len(annotations.boxes)
     # Those of the lot are neither judged nor missing; nobody drew on the blind sample.
     assert found.fitted.judged == reviewed

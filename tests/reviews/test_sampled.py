@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sparsedet.reviews import Review, SourceState, as_written, changes, decide
-from tests.reviews.samples import ELSEWHERE, M1, MINED, OWN, box, by_id, review
+from tests.reviews.samples import ELSEWHERE, M1, OWN, box, by_id, review
 
 MINED_BOXES = by_id(M1)
 
@@ -48,7 +48,6 @@ def test_a_box_that_a_person_drew_on_the_object_stands_instead(day: int) -> None
     drawn = box("drawn", (51, 50, 81, 80))
     person = replace(review(day, OWN, drawn), shown=by_id(OWN))
     source = SourceState("1", by_id(OWN))
-    assert MINED == (50, 50, 80, 80)
     change = changes(source, decide([person, lot()], MINED_BOXES))
     assert set(change.added) == {"drawn"}
 

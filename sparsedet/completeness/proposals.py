@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparsedet import __version__
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.completeness.expected_precision import (
     Coefficients,
     ExpectedPrecision,
@@ -18,6 +19,7 @@ from sparsedet.completeness.expected_precision import (
 )
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
+from sparsedet.completeness.suspicions import find_suspicions
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import scored_boxes, thresholds
 from sparsedet.mining.candidates import SAME_DETECTION_IOU, Candidates, find_candidates
@@ -47,6 +49,8 @@ class Proposals:
     """Category id -> candidates that are not shown."""
     held_back_right: Mapping[int, float]
     """Category id -> how many of these are expected to be right."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """Annotations that look wrong, the most certain first."""
 
 
 def detection_config(config: TrainingConfig) -> TrainingConfig:
@@ -176,6 +180,7 @@ def propose(
         ),
         {id: int(chosen.sum()) for id, chosen in held.items()},
         {id: float(chances[chosen].sum()) for id, chosen in held.items()},
+        find_suspicions(detections, dataset, hidden),
     )
 
 

@@ -120,6 +120,7 @@ def review(
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections, collect_reviews
     from sparsedet.loop.standing import write_estimate
+    from sparsedet.loop.suspicions import count_suspicions
 
     _check_options(merge=merge, write=write, empty=empty, take=take, image=image)
     _check_one_of(
@@ -135,6 +136,7 @@ def review(
     known = workspace.settings() if workspace.settings_file.exists() else None
     file = ledger or workspace.ledger
     connections = Connections(known, url=url, owner=owner_id(file.parent) if known else None)
+    suspicions = None
     rule = known.source.annotations if known else "ground-truth-first"
     with workspace.lock() if known else nullcontext(), progress_bar() as progress:
         if known and ledger is None and (rebuilt := rebuild(workspace, known)):
@@ -163,6 +165,8 @@ def review(
             if known and ledger is None:
                 write_estimate(workspace, known, record)
                 outcomes["estimate"] = _estimate(workspace)
+                suspicions = count_suspicions(workspace, record, rule)
+                outcomes["suspicions"] = asdict(suspicions)
     if result is not None:
         outcomes["merge" if undo_lot is None else "undone_lot"] = result.as_json()
     if output:
@@ -176,6 +180,8 @@ def review(
     table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
     if outcomes.get("estimate"):
         echo(outcomes["estimate"]["text"])
+    if suspicions is not None and suspicions.marked:
+        echo(suspicions.in_words())
     if result is not None:
         result.show(folder)
 

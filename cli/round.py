@@ -167,6 +167,8 @@ def run_round(
         )
     if result.estimate:
         echo(result.estimate)
+    if result.suspicions:
+        echo(result.suspicions)
 
 
 def _confirm(display: Display, question: str) -> bool:

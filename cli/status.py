@@ -62,6 +62,8 @@ def status(
     )
     if found.estimate:
         echo(found.estimate.text)
+    if found.suspicions.marked:
+        echo(found.suspicions.in_words())
     for entry in found.rounds:
         if entry.next_step:
             say(
@@ -196,6 +198,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
             }
             for lot in found.lots
         ],
+        "suspicions": asdict(found.suspicions),
         "skipped_images": found.skipped_images,
         "ledger_is_lost": found.ledger_is_lost,
     }

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.reviews import (
     NOTHING_WRITTEN,
     AnnotationRule,
@@ -236,6 +237,7 @@ class PushMode(Protocol):
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -261,6 +263,8 @@ class PushMode(Protocol):
                 order. The other modes show none.
             missing: image id -> expected number of objects without a box, for people to sort by.
             withdrawn: region ids that are no longer to be up: they are taken from open tasks.
+            suspicions: annotations that look wrong. Reviewers are shown which and why; one that
+                they leave as it is stays as it is.
             dry_run: only work out the report.
         """
         ...

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion, box_name
 from sparsedet.atomic_io import remove_half_written, write_text
 from sparsedet.errors import ToolError
 from sparsedet.tool import Progress, PushReport
@@ -26,6 +27,7 @@ from .review_files import (
     JUDGE_ONLY,
     MINED,
     REVIEWED,
+    SUSPECTED,
     TO_REVIEW,
     WITHDRAWN,
     ReviewVersion,
@@ -36,7 +38,7 @@ from .review_files import (
 from .reviewed_images import read_reviews
 from .withdrawal import Withdrawal, withdraw
 
-_REVIEW_KEYS = {"score", "threshold", "expected_precision"}
+_REVIEW_KEYS = {"score", "threshold", "expected_precision", SUSPECTED}
 _INSTRUCTIONS = """\
 Images to review
 ================
@@ -49,6 +51,8 @@ model found nothing that it is sure of.
    Review them in the order of the file, in which most is found per minute.
 2. Delete the boxes that are wrong, correct those that are off, draw what is missing. On images
    with "judge_only": true drawing can wait: a later model may find what is missing.
+   Look twice at boxes with "suspected": a model would have drawn them in another way. The key
+   says in which; correct or delete the box, or leave it.
    Where every object of an image has a box, mark the image as complete: "exhaustive": true.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
@@ -100,6 +104,7 @@ def push_mined(
     queue: Sequence[int],
     judge_only: frozenset[int],
     withdrawn: frozenset[str],
+    suspicions: Sequence[Suspicion],
     dry_run: bool,
     progress: Progress,
 ) -> PushReport:
@@ -119,6 +124,7 @@ def push_mined(
             without mined boxes are shown with their annotations.
         judge_only: ids of those on which drawing can wait.
         withdrawn: mined boxes that are no longer to be up.
+        suspicions: annotations that get a key which says what is suspected.
         dry_run: only work out the report.
         progress: called for each version.
 
@@ -140,7 +146,8 @@ def push_mined(
         remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
-        shown = _to_review(dataset, plan.new, judge_only, own, model_version)
+        suspected = {one.key: one.in_words(dataset) for one in suspicions}
+        shown = _to_review(dataset, plan.new, judge_only, suspected, own, model_version)
         write_coco(shown, folder / TO_REVIEW)
     named = frozenset(_image_id(dataset, id) for id in wanted)
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
@@ -262,7 +269,7 @@ def _plan(
 
 def _check_new(dataset: Dataset, new: Mapping[int, Sequence[MinedBox]]) -> None:
     for image_id, mined in new.items():
-        human = {_tool_id(box) for box in dataset.boxes_by_image[image_id]}
+        human = {box_name(box) for box in dataset.boxes_by_image[image_id]}
         if shared := human & {box.region_id for box in mined}:
             raise ToolError(
                 f"mined box {min(shared)} is among the annotations of image id {image_id} "
@@ -274,6 +281,7 @@ def _to_review(
     dataset: Dataset,
     new: Mapping[int, Sequence[MinedBox]],
     judge_only: Collection[int],
+    suspected: Mapping[tuple[int, str], str],
     own: ReviewVersion | None,
     model_version: str,
 ) -> Dataset:
@@ -289,7 +297,7 @@ def _to_review(
         if image_id in judge_only:
             image = replace(image, extra={**image.extra, JUDGE_ONLY: True})
         images.append(image)
-        shown = [_shown_annotation(box) for box in dataset.boxes_by_image[image_id]]
+        shown = [_shown_annotation(box, suspected) for box in dataset.boxes_by_image[image_id]]
         shown += [_shown_mined(box) for box in mined]
         boxes += [
             replace(box, id=next(box_numbers), image_id=image.id, category_id=ids[box.category_id])
@@ -333,9 +341,12 @@ def _empty(dataset: Dataset, model_version: str) -> Dataset:
     return replace(without_images(dataset), extra={**dataset.extra, "info": info})
 
 
-def _shown_annotation(box: Box) -> Box:
+def _shown_annotation(box: Box, suspected: Mapping[tuple[int, str], str]) -> Box:
     extra = {key: value for key, value in box.extra.items() if key not in _REVIEW_KEYS}
-    return replace(box, tool_id=_tool_id(box), origin=annotation_origin(box), extra=extra)
+    name = box_name(box)
+    if (box.image_id, name) in suspected:
+        extra[SUSPECTED] = suspected[box.image_id, name]
+    return replace(box, tool_id=name, origin=annotation_origin(box), extra=extra)
 
 
 def _shown_mined(box: MinedBox) -> Box:
@@ -358,7 +369,3 @@ def _shown_mined(box: MinedBox) -> Box:
 def _image_id(dataset: Dataset, id: int) -> str:
     image = dataset.image_by_id[id]
     return image.tool_id or image.file_name
-
-
-def _tool_id(box: Box) -> str:
-    return box.tool_id or str(box.id)

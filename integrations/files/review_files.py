@@ -37,6 +37,8 @@ EARLIER_NAMES = "earlier_names"
 """Key of an image in `to_review.json`: file names that it had when people opened the file."""
 JUDGE_ONLY = "judge_only"
 """Key of an image in `to_review.json`: drawing what is missing can wait."""
+SUSPECTED = "suspected"
+"""Key of an annotation in `to_review.json` that looks wrong: what a reviewer should look at."""
 ALONE = "withdrawn_alone"
 """Key of a box in `withdrawn.json` whose image stayed up: not every reviewer was shown it."""
 

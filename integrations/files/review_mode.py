@@ -8,6 +8,7 @@ from typing import Any
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.sheets import SheetFile
@@ -71,6 +72,7 @@ class FileReviewMode:
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -85,6 +87,7 @@ class FileReviewMode:
             queue=queue,
             judge_only=judge_only,
             withdrawn=withdrawn,
+            suspicions=suspicions,
             dry_run=dry_run,
             progress=progress,
         )

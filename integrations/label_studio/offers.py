@@ -12,12 +12,14 @@ from typing import Any
 
 from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion, box_name
 from sparsedet.errors import ToolError
 
 from .geometry import GeometryError, to_percent
 from .judge_only import judge_only_result
 from .label_config import LabelConfig
 from .predictions import make_region
+from .suspicion_notes import noted
 
 GONE = "its task was deleted from the annotated project, or shows another image since the pull"
 """Why the boxes of an image can't be pushed."""
@@ -72,6 +74,8 @@ def build_predictions(
     queue: Sequence[int] = (),
     judge_only: Collection[int] = (),
     people: LabelConfig | None = None,
+    suspected: LabelConfig | None = None,
+    suspicions: Iterable[Suspicion] = (),
 ) -> list[ImagePredictions]:
     """Return what is up for review: the images of the queue, then others with boxes, surest first.
 
@@ -83,6 +87,8 @@ def build_predictions(
             without.
         judge_only: ids of those on which drawing can wait.
         people: what the boxes that people drew are written with; None: `config`.
+        suspected: what those of them are written with that look wrong; None: `people`.
+        suspicions: of people's boxes.
 
     Raises:
         ToolError: naming the first box that the server would drop or show wrongly, or the first
@@ -99,11 +105,12 @@ def build_predictions(
         region = _mined_region(box, dataset, config)
         by_image.setdefault(box.image_id, {})[box.region_id] = region
     queued = dict.fromkeys(queue)
+    drawn = _People(people or config, suspected or people or config, dataset, suspicions)
     first: list[ImagePredictions] = []
     rest: list[ImagePredictions] = []
     for image_id in dict.fromkeys((*queued, *by_image)):
         image = dataset.image_by_id[image_id]
-        human = _human_regions(dataset.boxes_by_image[image_id], image, dataset, people or config)
+        human = drawn.regions(image)
         # A reviewer accepted it, and it has become an annotation since it was mined.
         known = {str(region["id"]) for region in human}
         regions = by_image.get(image_id, {})
@@ -127,19 +134,34 @@ def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mappi
     return {**region, "score": box.score}
 
 
-def _human_regions(
-    boxes: Iterable[Box], image: Image, dataset: Dataset, config: LabelConfig
-) -> tuple[Mapping[str, Any], ...]:
-    regions = []
-    for box in boxes:
+class _People:
+    """How the boxes that people drew are written: those that look wrong in another way."""
+
+    def __init__(
+        self,
+        config: LabelConfig,
+        suspected: LabelConfig,
+        dataset: Dataset,
+        suspicions: Iterable[Suspicion],
+    ) -> None:
+        self._config, self._suspected, self._dataset = config, suspected, dataset
+        self._suspicions = {one.key: one for one in suspicions}
+
+    def regions(self, image: Image) -> tuple[Mapping[str, Any], ...]:
+        """Return the regions of an image's annotations."""
+        return tuple(self._of_box(box, image) for box in self._dataset.boxes_by_image[image.id])
+
+    def _of_box(self, box: Box, image: Image) -> Mapping[str, Any]:
         name = f"annotation {box.id}"
         if box.tool_id is None:
             raise ToolError(
                 f"{name} on image {image.id} ({image.file_name}) has no tool_id: pull again; "
                 "nothing was pushed"
             )
-        regions.append(_region(name, box.tool_id, box, image, dataset, config, "manual"))
-    return tuple(regions)
+        suspicion = self._suspicions.get((image.id, box_name(box)))
+        config = self._config if suspicion is None else self._suspected
+        region = _region(name, box.tool_id, box, image, self._dataset, config, "manual")
+        return region if suspicion is None else noted(region, suspicion, self._dataset)
 
 
 def _region(

@@ -13,6 +13,7 @@ from sparsedet.reviews import ReviewedRegion
 
 from .geometry import GeometryError, from_percent
 from .label_config import LabelConfig
+from .suspicion_notes import note_texts
 
 logger = logging.getLogger(__name__)
 
@@ -268,11 +269,11 @@ def _read(
 
 
 def _is_unsure(result: Result) -> bool:
-    """Whether the note says `unsure`; the editor keeps it as a list of one text."""
-    meta = result.get("meta")
-    note = meta.get("text") if isinstance(meta, Mapping) else None
-    texts = note if isinstance(note, Sequence) and not isinstance(note, str) else [note]
-    return any(isinstance(t, str) and t.strip().casefold() == UNSURE_NOTE for t in texts)
+    """Whether the note says `unsure`."""
+    return any(
+        isinstance(text, str) and text.strip().casefold() == UNSURE_NOTE
+        for text in note_texts(result)
+    )
 
 
 def _made_ids(result: Result, stored: str | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
 from sparsedet.ledger import Ledger, Push, QueueEntry
 from sparsedet.loop.reimports import rename, renamed_images
@@ -123,6 +124,7 @@ class Pusher:
         round: int | None = None,
         queue: Sequence[QueueEntry] = (),
         sheets: Sequence[SheetFile] = (),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
     ) -> tuple[PushReport, int]:
         """Have boxes reviewed and record them; return the report, and how many are new.
@@ -131,13 +133,14 @@ class Pusher:
         ledger is written after the push, which finds what it made before: when only this step is
         cut off, the next push makes nothing and records everything.
         """
-        report = self._push(dataset, wanted, model_version, queue, sheets, dry_run=dry_run)
+        asked = queue, suspicions
+        report = self._push(dataset, wanted, model_version, *asked, sheets, dry_run=dry_run)
         if report.gone:
             found, names = self._found_again(dataset, report, dry_run=dry_run)
             if names:
                 first, dataset = report, found
                 again = [replace(file, sheet=file.sheet.renamed(names)) for file in sheets]
-                report = self._push(dataset, wanted, model_version, queue, again, dry_run=dry_run)
+                report = self._push(dataset, wanted, model_version, *asked, again, dry_run=dry_run)
                 if not dry_run:
                     created, deleted = (
                         first.created + report.created,
@@ -203,6 +206,7 @@ class Pusher:
         wanted: UpForReview,
         model_version: str,
         queue: Sequence[QueueEntry],
+        suspicions: Sequence[Suspicion],
         sheets: Sequence[SheetFile],
         *,
         dry_run: bool,
@@ -217,6 +221,7 @@ class Pusher:
             sheets=sheets,
             missing={entry.image_id: entry.missing for entry in queue},
             withdrawn=wanted.withdrawn,
+            suspicions=suspicions,
             dry_run=dry_run,
             progress=self.progress,
         )

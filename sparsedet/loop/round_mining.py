@@ -4,6 +4,7 @@ from contextlib import closing
 
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import write_mined
+from sparsedet.annotations.suspicions import write_suspicions
 from sparsedet.completeness.assessment import Assessment
 from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
 from sparsedet.completeness.proposals import Proposals, mine_proposals, proposals_meta
@@ -26,7 +27,7 @@ def mine_round(
     say: Say,
     progress: Progress,
 ) -> None:
-    """Mine by a round's model; writes `candidates.json`, then `mined.json`.
+    """Mine by a round's model; writes `candidates.json`, `suspicions.json`, then `mined.json`.
 
     Args:
         workspace: holds the images and the ledger.
@@ -70,6 +71,7 @@ def mine_round(
         ),
         folder.candidates,
     )
+    write_suspicions(found.suspicions, folder.suspicions)
     new = without_pending(found.mined, known)
     write_mined(new, proposals_meta(found, folder.run, dataset), folder.mined)
     say(f"mined {len(new)} boxes that no annotation explains; {held_back_line(found)}")

@@ -13,6 +13,7 @@ from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.round_queue import RoundPlan, plan_round, queue_record
 from sparsedet.loop.round_sheets import pictures_of, round_sheets, split_up
 from sparsedet.loop.settings import Settings
+from sparsedet.loop.suspicions import answers, marks_record, to_mark
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import ModeName, Progress, PushReport
@@ -46,6 +47,14 @@ def push_round(
     version = folder.run.info().run_id
     wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
     pushes = _parts(workspace, folder, settings, ledger, dataset, plan, wanted, progress)
+    answered = answers(workspace, ledger, settings.source.annotations)
+    suspicions = to_mark(
+        folder,
+        dataset,
+        plan.queue,
+        {box for box, answer in answered.items() if answer != "waiting"},
+        settings.review.suspicions,
+    )
     first = next(iter(pushes), settings.review.modes[0])
     holder = Pusher(ledger, connections, settings.source, first, workspace.images, say, progress)
     _hold(holder, plan, folder, dataset, say)
@@ -59,13 +68,16 @@ def push_round(
             round=folder.number,
             queue=queue,
             sheets=sheets,
+            suspicions=suspicions if queue else (),
         )
     record = _record(reports, settings, connections)
     if reports:
+        skipped = {id for report in reports.values() for id in report.skipped}
         record |= {
             "withdrawn": sorted(wanted.withdrawn),
             "queue": queue_record(plan.queue, dataset),
             "held": len(plan.held),
+            "suspicions": marks_record(suspicions, dataset, skipped),
         }
     return record | {
         "mined": len(read_json(folder.mined)),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparsedet.atomic_io import read_json
+from sparsedet.loop.suspicions import SuspicionCounts
 from sparsedet.loop.workspace import RoundFolder
 
 RoundState = Literal["pushed", "waiting", "held", "finished"]
@@ -29,6 +30,8 @@ class RoundReport:
     """Images that somebody has reviewed or skipped since the push."""
     url: str | None
     """Where a person reviews them; None when nothing is up."""
+    suspicions: str = ""
+    """What became of annotations that look wrong, in words; empty while none was marked."""
     reason: str = ""
     """Why boxes were held."""
     estimate: str = ""
@@ -47,10 +50,17 @@ def review_projects(folder: RoundFolder) -> list[str]:
 
 
 def report_of(
-    folder: RoundFolder, state: RoundState, *, reviewed: int = 0, reason: str = ""
+    folder: RoundFolder,
+    state: RoundState,
+    *,
+    reviewed: int = 0,
+    reason: str = "",
+    suspicions: str = "",
 ) -> RoundReport:
     """Return the state of a round that has been mined."""
     record = read_json(folder.push) if folder.push.exists() else {}
+    if not suspicions and (marked := len(record.get("suspicions", ()))):
+        suspicions = SuspicionCounts(waiting=marked).in_words()
     estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
     return RoundReport(
         round=folder.number,
@@ -62,6 +72,7 @@ def report_of(
         reviewed=reviewed,
         url=record.get("url"),
         sheets_url=record.get("sheets", {}).get("url"),
+        suspicions=suspicions,
         reason=reason,
         estimate=estimate.get("text", ""),
         complete=estimate.get("share"),

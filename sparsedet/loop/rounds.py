@@ -30,6 +30,7 @@ from sparsedet.loop.round_report import RoundReport, report_of
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import write_estimate
+from sparsedet.loop.suspicions import count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
 from sparsedet.run_folder import check_classes
 from sparsedet.tool import AnnotationTool, Progress, no_progress
@@ -166,7 +167,8 @@ class Rounds:
                 images |= {done.tool_id for done in work if done.review_id not in earlier}
             skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
             write_estimate(self.workspace, self.settings, ledger)
-        return report_of(folder, "waiting", reviewed=len(images | skipped))
+            suspicions = count_suspicions(self.workspace, ledger, self._rule).in_words()
+        return report_of(folder, "waiting", reviewed=len(images | skipped), suspicions=suspicions)
 
     def refresh(self) -> Path:
         """Pull, and add what reviewers said until now; return the workspace's annotation file."""

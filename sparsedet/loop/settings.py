@@ -48,6 +48,9 @@ min_reviewed = 0.0
 # on which the estimate of what is still missing rests. They are fewer where reviews would take more
 # than 5 % longer. 0: the estimate rests on the model alone.
 audit = 0
+# So many annotations that look wrong to a round's model, at most, are marked on the images of its
+# queue: another class, badly placed, drawn twice, a sliver; the most certain ones first. 0: none.
+suspicions = 0
 # Ends the queue of a round: "30min", "2h" or "200-images"; "": no limit.
 budget = ""
 # Boxes of a class that are nearly certain form a lot: people see a random sample of them, and if it
@@ -164,6 +167,8 @@ class ReviewSettings(_Section):
     """Share of the images that are up, below which the next round asks before it starts."""
     audit: int = Field(default=20, ge=0)
     """The most images of a round that are shown without mined boxes."""
+    suspicions: int = Field(default=50, ge=0)
+    """The most annotations of a round that are marked because they look wrong."""
     budget: str = ""
     """Ends the queue; see `parse_budget`."""
     accept: AcceptSettings = AcceptSettings()

@@ -12,6 +12,7 @@ from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
 from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.settings import read_settings
+from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import AnnotationRule
 
@@ -63,6 +64,8 @@ class WorkspaceStatus:
     """Of all mined and drawn boxes, with the counts of each class."""
     reviewers: tuple[ReviewerCounts, ...] = ()
     """Everybody whose name is on a review, by name."""
+    suspicions: SuspicionCounts = field(default_factory=SuspicionCounts)
+    """What became of annotations that were marked because they look wrong."""
     skipped_images: int = 0
     """Images that wait for a reviewer and were skipped by all who opened them."""
     lots: tuple[RoundLot, ...] = ()
@@ -101,6 +104,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
             "workspace, `sparsedet round` starts its first round"
         )
     outcomes, reviewers, skipped = OutcomeCounts(), tuple[ReviewerCounts, ...](), 0
+    suspicions = SuspicionCounts()
     counts: dict[int | None, RoundCounts] = {}
     # Before the first push there is no ledger, and looking must not make one.
     if workspace.ledger.exists():
@@ -108,6 +112,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         with closing(Ledger(workspace.ledger)) as ledger:
             outcomes = ledger.counts(rule)
             counts = {entry.round: entry for entry in ledger.rounds(rule)}
+            suspicions = count_suspicions(workspace, ledger, rule)
             reviewers, skipped = tuple(ledger.reviewers()), len(ledger.skipped_images())
     numbers = sorted({*folders, *(number for number in counts if number is not None)})
     rounds = [
@@ -120,6 +125,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         tuple(rounds),
         outcomes,
         reviewers,
+        suspicions,
         skipped,
         tuple(lot for _, lot in all_lots(workspace)),
         is_lost(workspace),

@@ -93,6 +93,11 @@ class RoundFolder:
         return self.root / "candidates.json"
 
     @property
+    def suspicions(self) -> Path:
+        """Annotations that look wrong to its model."""
+        return self.root / "suspicions.json"
+
+    @property
     def estimate(self) -> Path:
         """How complete the annotations were when that was last estimated."""
         return self.root / "estimate.json"

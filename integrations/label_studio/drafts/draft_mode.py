@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
@@ -95,6 +96,7 @@ class DraftMode:
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -105,8 +107,9 @@ class DraftMode:
         another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
         since the pull, and tasks with a draft of a person.
 
-        `queue`, `judge_only` and `sheets` are ignored: a draft without mined boxes would show
-        nothing new, and drafts have no order.
+        Of the arguments for queues, sheets and suspicions none counts: a draft without mined boxes
+        would show nothing new, drafts have no order, and a mark on a person's box would be saved
+        with it.
         """
         connection, number = self._connection, project_number(project)
         check_push(mined, withdrawn, model_version, queue)

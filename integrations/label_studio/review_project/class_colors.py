@@ -13,7 +13,7 @@ RGB = tuple[int, int, int]
 
 _UNSET: RGB = (0xDA, 0x93, 0x5D)
 """Label Studio's own default; the editor replaces it by a colour that it draws from the name."""
-_SELECTED: RGB = (255, 0, 0)
+SELECTED: RGB = (255, 0, 0)
 """The editor's outline of a selected box: no new colour comes near it."""
 _ALIKE = 10.0
 """Distance in Lab below which two colours are hard to tell apart on a picture."""
@@ -68,7 +68,7 @@ def parse_color(text: str) -> RGB | None:
 
 def _farthest(used: Sequence[RGB]) -> Iterator[RGB]:
     """Yield colours without end: the first ones, then each as far from all others as possible."""
-    taken = [_lab(color) for color in (_SELECTED, _UNSET, *used)]
+    taken = [_lab(color) for color in (SELECTED, _UNSET, *used)]
     for first in _FIRST:
         red, green, blue = ImageColor.getrgb(first)[:3]
         place = _lab((red, green, blue))

@@ -10,8 +10,9 @@ from ..label_config import CompleteMark
 _TEXT = """\
 <b>Vivid boxes</b> are a model's. The number next to one in the list of regions is its \
 <i>score</i>: how sure the model is, from 0 to 1. <b>Pale boxes</b>, with a ✓ behind their class, \
-are annotations that the project has already. A <i>spark</i> in the list only says that nobody has \
-changed the box yet.<br><br>
+are annotations that the project has already. <b>Red boxes</b>, with a ?, are those of them that \
+look wrong to the model: click one, and its note says why; leave it if it is right. A <i>spark</i> \
+in the list only says that nobody has changed the box yet.<br><br>
 To read class and score on the image, switch on <b>Show region labels</b> in the editor's settings \
 (the sliders below the image); your browser remembers it.<br><br>
 • <b>Right:</b> leave the box as it is.<br>

@@ -2,7 +2,8 @@
 
 The editor draws every box of a control alike, and takes only the colour from the box's label. So
 people's boxes are up under labels of their own, `orange ✓` for `orange`: of the same colour, but
-transparent. Reviewers can't choose these labels, and reviews that hold them mean the class.
+transparent. Those of them that look wrong are up under `orange ?`, in red, which no class is given.
+Reviewers can't choose these labels, and reviews that hold them mean the class.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -10,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..label_config import CLASS_KEY, Label, LabelConfig, label_tags
-from .class_colors import distinct_colors
+from .class_colors import SELECTED, distinct_colors
 
 _MARK = "✓"
+_DOUBT = "?"
 _PALE = "66"
 """Opacity of people's boxes as the end of a colour #rrggbbaa: 40 %."""
+_ALARM = "#{:02x}{:02x}{:02x}".format(*SELECTED)
+"""Of boxes that look wrong: no colour that a class is given comes near it."""
 _DEFAULTS = {"strokeWidth": ("strokewidth",), "fillOpacity": ("fillopacity", "opacity")}
 """What the control gets where its config sets none of the attributes behind it."""
 _VALUES = {"strokeWidth": "3", "fillOpacity": "0.1"}
@@ -38,40 +42,70 @@ def with_review_look(xml: str, config: LabelConfig) -> str:
         for label in [child for child in tag if CLASS_KEY in child.attrib]:
             tag.remove(label)  # somebody has copied the config of a review project
     labels = label_tags(control)
-    shown = people_labels(config)
+    people, suspected = people_labels(config), suspected_labels(config)
     colors = distinct_colors([label.get("background", "") for label in labels])
-    for number, (label, color) in enumerate(zip(labels, colors, strict=True), start=1):
-        value = label.attrib["value"]
+    for label, color in zip(labels, colors, strict=True):
         label.set("background", color)
-        ElementTree.SubElement(
-            control,
-            "Label",
-            {
-                "value": shown[value],
-                CLASS_KEY: label.get("alias") or value,  # an alias stays when a class is renamed
-                "background": color + _PALE,
-                "visible": "false",
-                # A key that no keyboard has: without one the editor would give it a digit.
-                "hotkey": f"{_MARK}{number}",
-            },
-        )
+    for texts, shown in (
+        (people, [color + _PALE for color in colors]),
+        (suspected, [_ALARM] * len(colors)),
+    ):
+        for label, background in zip(labels, shown, strict=True):
+            _add_stand_in(control, label, texts[label.attrib["value"]], background)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def people_labels(config: LabelConfig) -> Mapping[str, str]:
     """Return the labels of people's boxes in the review project, by class."""
+    return _stand_ins(config, _MARK)
+
+
+def suspected_labels(config: LabelConfig) -> Mapping[str, str]:
+    """Return the labels of those of people's boxes that look wrong, by class."""
+    return _stand_ins(config, _DOUBT)
+
+
+def for_people(config: LabelConfig) -> LabelConfig:
+    """Return the annotated project's config as the boxes of people are written with it."""
+    return _written_as(config, people_labels(config))
+
+
+def for_suspected(config: LabelConfig) -> LabelConfig:
+    """Return it as those of people's boxes are written that look wrong."""
+    return _written_as(config, suspected_labels(config))
+
+
+def _stand_ins(config: LabelConfig, mark: str) -> dict[str, str]:
+    """Return a label for each class that ends with the mark and that no class has."""
     taken = {text for label in config.labels for text in (label.value, label.stored)}
     labels: dict[str, str] = {}
     for label in config.labels:
-        text = f"{label.value} {_MARK}"
+        text = f"{label.value} {mark}"
         while text in taken:
-            text += _MARK
+            text += mark
         taken.add(text)
         labels[label.value] = text
     return labels
 
 
-def for_people(config: LabelConfig) -> LabelConfig:
-    """Return the annotated project's config as the boxes of people are written with it."""
-    labels = people_labels(config)
+def _written_as(config: LabelConfig, labels: Mapping[str, str]) -> LabelConfig:
     return replace(config, labels=tuple(Label(value, text) for value, text in labels.items()))
+
+
+def _add_stand_in(
+    control: ElementTree.Element, label: ElementTree.Element, text: str, background: str
+) -> None:
+    """Add a label that stands for another one."""
+    ElementTree.SubElement(
+        control,
+        "Label",
+        {
+            "value": text,
+            # An alias stays when a class is renamed.
+            CLASS_KEY: label.get("alias") or label.attrib["value"],
+            "background": background,
+            "visible": "false",
+            # A key that no keyboard has: without one the editor would give it a digit.
+            "hotkey": f"{_MARK}{sum(CLASS_KEY in tag.attrib for tag in control.iter()) + 1}",
+        },
+    )

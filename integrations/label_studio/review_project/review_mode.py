@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import (
@@ -21,7 +22,7 @@ from sparsedet.tool import (
 from ..connection import Connection, project_number
 from ..offers import build_predictions, check_push
 from .claims import take_over_reviews, unclaimed_reviews
-from .review_look import for_people
+from .review_look import for_people, for_suspected
 from .review_plan import plan_push
 from .review_push import push_report, push_to_review, source_data
 from .review_setup import (
@@ -72,6 +73,7 @@ class ReviewProjectMode:
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -80,8 +82,16 @@ class ReviewProjectMode:
         check_push(mined, withdrawn, model_version, queue)
         source = read_source(connection, number, self._options)
         left = [box for box in mined if box.region_id not in withdrawn]
-        people = for_people(source.config)
-        wanted = build_predictions(dataset, left, source.config, queue, judge_only, people)
+        wanted = build_predictions(
+            dataset,
+            left,
+            source.config,
+            queue,
+            judge_only,
+            for_people(source.config),
+            for_suspected(source.config),
+            suspicions,
+        )
         tasks_wanted = {image.source_task for image in wanted}
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
         data = source_data(connection, number, files, source.config.data_key)

@@ -31,6 +31,7 @@ from ..regions import (
     result_ids,
     reviewed_region,
 )
+from ..suspicion_notes import without_suspicion
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
 """Key of a review task's data: the id of the task in the annotated project that it copies."""
@@ -220,6 +221,8 @@ class _Reader:
         """Return the boxes of a `result` list, and whether each comes from a prediction."""
         image = self.pushed.get(task.source_task)
         size = image.size if image else None
+        if isinstance(results, list):
+            results = [without_suspicion(result) for result in results]
         regions = read_regions(results, self.config, task.id, oddities, size)
         return [(reviewed_region(region, self.config), region.predicted) for region in regions]
 

@@ -1,0 +1,168 @@
+"""Annotations that look wrong: which of them a round marks, and what reviewers made of the marks.
+
+`push.json` holds what was marked; what became of it is read off the ledger's reviews whenever it is
+asked for.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.suspicions import Suspicion, read_suspicions
+from sparsedet.atomic_io import read_json
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reviews import AnnotationRule, Review, decide
+
+Answer = Literal["corrected", "kept", "waiting"]
+"""What reviewers made of a marked box: changed or deleted it, or its twin; left it as it is; or
+did not decide, also by the note `unsure`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An annotation that reviewers were shown as one that looks wrong."""
+
+    image_tool_id: str
+    box_id: str
+    kind: str
+    twin: str | None = None
+    """The other box of an object that was drawn twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionCounts:
+    """What became of the marked annotations."""
+
+    corrected: int = 0
+    kept: int = 0
+    waiting: int = 0
+
+    @property
+    def marked(self) -> int:
+        """All of them."""
+        return self.corrected + self.kept + self.waiting
+
+    def in_words(self) -> str:
+        """Return one line for people; empty where none was marked."""
+        if not self.marked:
+            return ""
+        one = self.marked == 1
+        return (
+            f"{self.marked} {'annotation that looks' if one else 'annotations that look'} wrong: "
+            f"{self.corrected} corrected by reviewers, {self.kept} kept, {self.waiting} waiting"
+        )
+
+
+def to_mark(
+    folder: RoundFolder,
+    dataset: Dataset,
+    queue: Sequence[QueueEntry],
+    answered: Collection[tuple[str, str]],
+    most: int,
+) -> tuple[Suspicion, ...]:
+    """Return which annotations a round marks: the most certain ones on the images of its queue.
+
+    Args:
+        folder: of the round; one of an older sparsedet has no suspicions.
+        dataset: its annotations.
+        queue: the images that people open.
+        answered: (image tool id, box) of what reviewers have decided on, which is not asked twice.
+        most: how many.
+    """
+    if not folder.suspicions.exists():
+        return ()
+    opened = {entry.image_id: dataset.image_by_id[entry.image_id].tool_id for entry in queue}
+    found = [
+        one
+        for one in read_suspicions(folder.suspicions)
+        if one.image_id in opened and (opened[one.image_id], one.box_id) not in answered
+    ]
+    return tuple(found[:most])
+
+
+def marks_record(
+    suspicions: Iterable[Suspicion], dataset: Dataset, skipped: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return marks as `push.json` holds them, without those of images that were not pushed."""
+    return [
+        {
+            "image_tool_id": tool_id,
+            "box_id": one.box_id,
+            "kind": one.kind,
+            "certainty": round(one.certainty, 4),
+            "twin": one.twin,
+        }
+        for one in suspicions
+        if (tool_id := dataset.image_by_id[one.image_id].tool_id) not in skipped
+    ]
+
+
+def answers(
+    workspace: Workspace, ledger: Ledger, rule: AnnotationRule
+) -> Mapping[tuple[str, str], Answer]:
+    """Return what became of every marked annotation, by image tool id and box.
+
+    Args:
+        workspace: with its rounds.
+        ledger: with the reviews.
+        rule: for reviews made side by side.
+
+    Raises:
+        SparseDetError: when a `push.json` is broken.
+    """
+    reviews: dict[str, tuple[Review, ...]] = {}
+    for source in ledger.sources():
+        for image in ledger.image_reviews(source):
+            reviews[image.tool_id] = (*reviews.get(image.tool_id, ()), *image.reviews)
+    found: dict[tuple[str, str], Answer] = {}
+    for folder in workspace.all_rounds():
+        if not folder.push.exists():
+            continue
+        record = read_json(folder.push)
+        before = set(record.get("reviews", ()))
+        for mark in _marks(record, folder):
+            since = [
+                review
+                for review in reviews.get(mark.image_tool_id, ())
+                if review.review_id not in before and mark.box_id in review.shown
+            ]
+            found[mark.image_tool_id, mark.box_id] = _answer(mark, since, rule)
+    return found
+
+
+def count_suspicions(
+    workspace: Workspace, ledger: Ledger, rule: AnnotationRule = "ground-truth-first"
+) -> SuspicionCounts:
+    """Count what became of the marked annotations of all rounds; see `answers`."""
+    found = list(answers(workspace, ledger, rule).values())
+    return SuspicionCounts(
+        corrected=found.count("corrected"),
+        kept=found.count("kept"),
+        waiting=found.count("waiting"),
+    )
+
+
+def _answer(mark: Marked, reviews: Sequence[Review], rule: AnnotationRule) -> Answer:
+    decisions = decide(reviews, {}, rule).decisions
+    if mark.box_id in decisions or mark.twin in decisions:
+        return "corrected"
+    left = [region for review in reviews for region in review.regions]
+    if any(region.region_id == mark.box_id and not region.unsure for region in left):
+        return "kept"
+    return "waiting"
+
+
+def _marks(record: Mapping[str, Any], folder: RoundFolder) -> Iterator[Marked]:
+    try:
+        for entry in record.get("suspicions", ()):  # older rounds lack them
+            yield Marked(
+                image_tool_id=str(entry["image_tool_id"]),
+                box_id=str(entry["box_id"]),
+                kind=str(entry["kind"]),
+                twin=None if entry["twin"] is None else str(entry["twin"]),
+            )
+    except (KeyError, TypeError) as error:
+        raise SparseDetError(f"{folder.push}: its suspicions can't be read ({error!r})") from error

@@ -36,6 +36,7 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
                 mode="draft",
                 complete_control="done",
                 audit=5,
+                suspicions=0,
                 budget="30min",
                 costs=CostSettings(drawing=12.5),
             ),

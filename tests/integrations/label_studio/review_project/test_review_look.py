@@ -15,6 +15,7 @@ from sparsedet.integrations.label_studio.review_project.config_union import conf
 from sparsedet.integrations.label_studio.review_project.review_look import (
     for_people,
     people_labels,
+    suspected_labels,
     with_review_look,
 )
 from sparsedet.reviews import changes, decide
@@ -46,7 +47,7 @@ def labels(xml: str) -> list[dict[str, str]]:
 
 def test_every_class_has_a_second_label_for_the_boxes_of_people() -> None:
     xml = with_review_look(SOURCE, source())
-    classes, people = labels(xml)[:3], labels(xml)[3:]
+    classes, people, suspected = labels(xml)[:3], labels(xml)[3:6], labels(xml)[6:]
     assert [label["value"] for label in classes] == ['R&D <"ä">', "parcel", "parcel ✓"]
     assert (classes[1]["alias"], classes[1]["hotkey"]) == ("p", "7")
     assert classes[0]["background"] == "#36b37e"
@@ -55,10 +56,15 @@ def test_every_class_has_a_second_label_for_the_boxes_of_people() -> None:
     assert [label["background"] for label in people] == [f"{color}66" for color in colors]
     assert [label[CLASS_KEY] for label in people] == ['R&D <"ä">', "p", "parcel ✓"]
     assert [label["value"] for label in people] == ['R&D <"ä"> ✓', "parcel ✓✓", "parcel ✓ ✓"]
+    # Those that look wrong have a third one, of a colour that no class is given.
+    assert [label["value"] for label in suspected] == ['R&D <"ä"> ?', "parcel ?", "parcel ✓ ?"]
+    assert [label[CLASS_KEY] for label in suspected] == [label[CLASS_KEY] for label in people]
+    assert {label["background"] for label in suspected} == {"#ff0000"}
     # Nobody can choose them, and they take no key of a class.
-    assert {label["visible"] for label in people} == {"false"}
-    assert len({label["hotkey"] for label in people}) == 3
-    assert not any(label["hotkey"].isascii() for label in people)
+    second = [*people, *suspected]
+    assert {label["visible"] for label in second} == {"false"}
+    assert len({label["hotkey"] for label in second}) == 6
+    assert not any(label["hotkey"].isascii() for label in second)
     # Other controls stay as they are.
     other = list(ElementTree.fromstring(xml).iter("RectangleLabels"))[1]
     assert [tag.attrib for tag in other] == [{"value": "parcel"}]
@@ -81,8 +87,9 @@ def test_second_labels_are_read_as_their_class() -> None:
     config = parse_config(xml, "8", control="label")
     assert config.labels == source().labels
     assert for_people(source()).stored_labels == people_labels(source())
-    for value, text in people_labels(source()).items():
-        assert config.category_ids[text] == source().category_ids[value]
+    for texts in (people_labels(source()), suspected_labels(source())):
+        for value, text in texts.items():
+            assert config.category_ids[text] == source().category_ids[value]
     # Made once more, or from a copy of a review project's config, it is the same.
     assert with_review_look(xml, source()) == xml
     assert with_review_look(xml, config) == xml

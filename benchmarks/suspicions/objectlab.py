@@ -24,7 +24,7 @@ def objectlab(dataset: Dataset, detections: Sequence[Detections]) -> Scores:
     """
     try:
         # It comes without types.
-        from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, unused-ignore]
+        from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
             compute_badloc_box_scores,
             compute_overlooked_box_scores,
             compute_swap_box_scores,

@@ -43,22 +43,22 @@ def spoil(dataset: Dataset, seed: int) -> Spoiled:
     start = 0
     for kind, share in SHARES.items():
         count = round(share * len(boxes))
-        faults |= {box.id: kind for box in ranked[start : start + count]}
+        faults |= dict.fromkeys((box.id for box in ranked[start : start + count]), kind)
         start += count
     classes = [category.id for category in dataset.categories]
     new_id = max(box.id for box in boxes) + 1
     spoiled: list[Box] = []
     twins: dict[int, int] = {}
     for box in dataset.boxes:
-        kind = faults.get(box.id)
+        fault = faults.get(box.id)
         rng = np.random.default_rng((seed, box.id))
         image = images[box.image_id]
-        if kind == "class":
+        if fault == "class":
             box = replace(box, category_id=_another(box.category_id, classes, rng))
-        elif kind == "place":
+        elif fault == "place":
             box = replace(box, xyxy=_shifted(box.xyxy, image, rng))
         spoiled.append(box)
-        if kind == "double":
+        if fault == "double":
             twins[new_id] = box.id
             spoiled.append(replace(box, id=new_id, xyxy=_copied(box.xyxy, image, rng)))
             new_id += 1

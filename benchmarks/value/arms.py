@@ -78,7 +78,7 @@ def cleanlab(setting: Setting, detections: Sequence[Detections]) -> Curve:
     """Show the same boxes; images where cleanlab finds boxes overlooked come first."""
     try:
         # Installed by hand, for this arm alone; it comes without types.
-        from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, unused-ignore]
+        from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
             compute_overlooked_box_scores,
         )
     except ModuleNotFoundError:

@@ -44,7 +44,8 @@ def test_each_fault_is_what_it_is_called(scenes: Dataset, spoiled: Spoiled) -> N
 
 def test_equal_scores_are_found_together() -> None:
     right = np.array([True, False, True, False])
-    assert average_precision(np.array([4.0, 3.0, 2.0, 1.0]), right) == pytest.approx((1 + 2 / 3) / 2)
+    falling = np.array([4.0, 3.0, 2.0, 1.0])
+    assert average_precision(falling, right) == pytest.approx((1 + 2 / 3) / 2)
     assert average_precision(np.ones(4), right) == pytest.approx(0.5)
     assert average_precision(np.array([4.0, 1.0, 3.0, 0.0]), right) == 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import PlaceGoneError
 from sparsedet.sheets import Sheet, SheetFile
@@ -78,6 +79,7 @@ class FileSheetMode(FileReviewMode):
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -110,6 +112,7 @@ class FileSheetMode(FileReviewMode):
             queue=[image.id for image in pictures.images if image.id in shown],
             judge_only=frozenset(),
             withdrawn=withdrawn,
+            suspicions=(),
             dry_run=dry_run,
             progress=progress,
         )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
 from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
@@ -68,6 +69,7 @@ class SheetMode:
         sheets: Sequence[SheetFile] = (),
         missing: Mapping[int, float] = NOT_KNOWN,
         withdrawn: frozenset[str] = frozenset(),
+        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:

@@ -2,11 +2,13 @@
 
 from contextlib import closing
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparsedet.errors import ToolError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import OUTCOMES, shown_outcomes
 
@@ -28,11 +30,20 @@ def status(
             "one.",
         ),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Also ask the annotation tool, with one request, whether anybody has reviewed "
+            "since.",
+        ),
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Show the rounds of a workspace in numbers.
 
-    What reviewers did since the last `sparsedet review` or `sparsedet round` is not in it.
+    What reviewers did since the last `sparsedet review` or `sparsedet round` is not in it: it says
+    when that was. Without --check it needs no connection.
     """
     from sparsedet.ledger import Ledger
     from sparsedet.ledger.export import write_csv
@@ -47,12 +58,13 @@ def status(
             f"{workspace.ledger} is missing or empty, though rounds were pushed: none of their "
             f"boxes is counted; {command('review', folder)} rebuilds it"
         )
+    newer = _newer_reviews(workspace, found) if check else None
     if csv:
         with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
             written = write_csv(ledger.boxes(), csv)
         say(f"{written} mined boxes written to {csv}")
     if json_output:
-        emit_json(_as_json(found))
+        emit_json(_as_json(found) | {"newer_reviews": newer})
         return
     figures = ("mined", *shown_outcomes(found.outcomes.sampled), "precision %", "drawn")
     table(
@@ -111,6 +123,49 @@ def status(
         )
     if found.skipped_images:
         say(skipped_line(found.skipped_images))
+    if found.was_pushed:
+        say(_age_line(found, newer, command("review", folder)))
+
+
+def _newer_reviews(workspace: Workspace, found: "WorkspaceStatus") -> bool | None:
+    """Ask every place that was pushed to whether anybody has reviewed there since it was read.
+
+    Returns:
+        None where there is nothing to ask, or no answer, which is said.
+    """
+    from sparsedet.ledger import Ledger
+    from sparsedet.loop.reviews import Connections, unread_places
+
+    if not found.was_pushed:
+        return None
+    settings = workspace.settings() if workspace.settings_file.exists() else None
+    with closing(Ledger(workspace.ledger)) as ledger:
+        try:
+            return bool(unread_places(ledger, Connections(settings), found.reading))
+        except ToolError as error:
+            say(f"not checked for newer reviews: {error}")
+            return None
+
+
+def _age_line(found: "WorkspaceStatus", newer: bool | None, review: str) -> str:
+    """Return how old the outcomes are, for people.
+
+    Args:
+        found: what is shown.
+        newer: whether there is more to read; None: it was not asked, or nothing answered.
+        review: the command that reads reviews.
+    """
+    from sparsedet.loop.last_reading import reviews_as_of
+
+    if found.reading is None:
+        age = "when reviews were read last is not known"
+    else:
+        age = reviews_as_of(found.reading.at, datetime.now().astimezone())
+    if newer is None:
+        return f"{age}; {review} reads them again"
+    if newer:
+        return f"{age}; there is something newer where they are made: {review} reads it"
+    return f"{age}; nobody has reviewed since"
 
 
 def _round_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
@@ -201,6 +256,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
         "suspicions": asdict(found.suspicions),
         "skipped_images": found.skipped_images,
         "ledger_is_lost": found.ledger_is_lost,
+        "reviews_read_at": found.reading.at.isoformat() if found.reading else None,
     }
 
 

@@ -175,6 +175,9 @@ class PlaceReviews:
     """Every `Review.offer` that the place still knows, reviewed or waiting. A review of one of them
     that is not in `reviews` was withdrawn; where the offer itself was deleted, such as a review
     task after it was merged, what its reviews said stands."""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """Image tool id -> the id under which `AnnotationTool.image_url` opens it in the review
+    project: of images that are still there, where they have ids of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,17 @@ class PushMode(Protocol):
 
         Raises:
             PlaceGoneError: when the review project was deleted.
+        """
+        ...
+
+    def review_state(self, review_project: str) -> str:
+        """Return a text that changes when anybody reviews at a place, or takes a review back.
+
+        It takes one request. A push may change it, too: a new text says that it is worth reading
+        the reviews again, the same text that it is not.
+
+        Raises:
+            ToolError: when the place can't be read.
         """
         ...
 

@@ -248,6 +248,13 @@ def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion
     return sorted(versions, key=lambda version: (version.created, version.name))
 
 
+def written_state(review: Path) -> str:
+    """Return a text that changes when a `reviewed.json` of a review folder comes, or is written."""
+    files = sorted(review.glob(f"*/{_REVIEWED_FILES}"))
+    found = ((path.relative_to(review).as_posix(), path.stat()) for path in files)
+    return "; ".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)
+
+
 def version_folder(review: Path, model_version: str) -> Path:
     """Return the folder of a model version.
 

@@ -26,7 +26,7 @@ from sparsedet.tool import (
 
 from .file_push import ReviewFolder, push_mined
 from .project import Project, name_below, open_project, resolve_below
-from .review_files import MARK, ReviewVersion, read_versions
+from .review_files import MARK, ReviewVersion, read_versions, written_state
 from .reviewed_images import read_reviews
 from .withdrawal import left_plain, remove_if_empty, rename, withdraw
 
@@ -108,6 +108,10 @@ class FileReviewMode:
         progress("reading reviews", 1, 1)
         offers = frozenset(version.offer_id(id) for version in versions for id in version.offers)
         return PlaceReviews(read_reviews(versions, sizes), waiting, offers)
+
+    def review_state(self, review_project: str) -> str:
+        """Look whether files came back, or were written again; see `review_files.written_state`."""
+        return written_state(resolve_below(self.root, review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Give images their new names in what is up for review."""

@@ -1,5 +1,6 @@
 """What is asked of any project: labels, tasks, accounts."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -97,6 +98,37 @@ def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mappi
         for task in answer["tasks"]:
             yield int(task["id"]), task["data"]
         done += len(answer["tasks"])
+
+
+def review_state(connection: Connection, project: int) -> str:
+    """Return a text that changes when an annotation of the project is saved, skipped or deleted.
+
+    The server saves a task along with any of its annotations.
+    """
+    reviewed = [
+        {
+            "filter": f"filter:tasks:{count}_annotations",
+            "operator": "greater",
+            "type": "Number",
+            "value": 0,
+        }
+        for count in ("total", "cancelled")
+    ]
+    query = {
+        "filters": {"conjunction": "or", "items": reviewed},
+        "ordering": ["-tasks:updated_at"],
+    }
+    params = {
+        "project": project,
+        "query": json.dumps(query),
+        "fields": "task_only",
+        "include": "id,updated_at",
+        "page_size": 1,
+    }
+    what = f"looking for reviews in project {project}"
+    answer = connection.get_json("api/tasks/", params, what)
+    newest = next((task["updated_at"] for task in answer["tasks"]), "")
+    return f"{answer['total']} tasks, {answer['total_annotations']} annotations, {newest}"
 
 
 def account_names(connection: Connection) -> Mapping[int, str]:

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sparsedet.errors import PlaceGoneError
+from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.ledger import Ledger, Place, Source
+from sparsedet.loop.last_reading import LastReading, ReadPlace, name_of, write_reading
 from sparsedet.plugins import load_integration
 from sparsedet.reviews import AnnotationRule
 from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool, Progress, PushMode, no_progress
@@ -82,13 +84,19 @@ def collect_reviews(
     """Read every review of whatever was pushed into the ledger, which settles its boxes.
 
     Where a review project was deleted, its outcomes stay, and boxes that waited there are free to
-    go up again; that is said once.
+    go up again; that is said once. That everything was read is recorded; see `last_reading`.
     """
-    for place in ledger.places():
+    places, begun = ledger.places(), datetime.now(UTC)
+    read: list[ReadPlace] = []
+    for place in places:
+        mode = connections.mode(place)
         try:
-            found = connections.mode(place).reviews(
-                place.review_project, ledger.pushed_images(place), progress
-            )
+            # Whoever reviews from here on is newer than what is read.
+            state = mode.review_state(place.review_project)
+        except ToolError:  # the next call says what is wrong, and of a deleted project that it is
+            state = ""
+        try:
+            found = mode.reviews(place.review_project, ledger.pushed_images(place), progress)
         except PlaceGoneError as error:
             ledger.mark_gone(place)
             say(
@@ -97,3 +105,25 @@ def collect_reviews(
             )
             continue
         ledger.record_reviews(place, found, rule)
+        read.append(ReadPlace(name_of(place), state, found.tasks))
+    if places:
+        write_reading(ledger.path, read, begun)
+
+
+def unread_places(
+    ledger: Ledger, connections: Connections, reading: LastReading | None
+) -> list[Place]:
+    """Return the places where something was reviewed, or may have been, since they were read.
+
+    It takes one request for each place, and reads no review.
+
+    Raises:
+        ToolError: when a place can't be asked.
+    """
+    found = []
+    for place in ledger.places():
+        known = reading.of(place) if reading else None
+        state = connections.mode(place).review_state(place.review_project)
+        if known is None or known.state != state:
+            found.append(place)
+    return found

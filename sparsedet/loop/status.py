@@ -9,6 +9,7 @@ from typing import Any
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
+from sparsedet.loop.last_reading import LastReading, last_reading
 from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.settings import read_settings
@@ -72,6 +73,10 @@ class WorkspaceStatus:
     """Boxes that are accepted by sample, of all rounds; most workspaces have none."""
     ledger_is_lost: bool = False
     """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
+    was_pushed: bool = False
+    """Whether anything ever was, as far as the ledger knows."""
+    reading: LastReading | None = None
+    """When reviews were last read; None: never, or it is not known."""
 
     @property
     def estimate(self) -> EstimateStatus | None:
@@ -105,6 +110,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         )
     outcomes, reviewers, skipped = OutcomeCounts(), tuple[ReviewerCounts, ...](), 0
     suspicions = SuspicionCounts()
+    was_pushed, reading = False, None
     counts: dict[int | None, RoundCounts] = {}
     # Before the first push there is no ledger, and looking must not make one.
     if workspace.ledger.exists():
@@ -114,6 +120,8 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
             counts = {entry.round: entry for entry in ledger.rounds(rule)}
             suspicions = count_suspicions(workspace, ledger, rule)
             reviewers, skipped = tuple(ledger.reviewers()), len(ledger.skipped_images())
+            was_pushed = bool(ledger.pushes())
+        reading = last_reading(workspace.ledger) if was_pushed else None
     numbers = sorted({*folders, *(number for number in counts if number is not None)})
     rounds = [
         _round_status(counts.get(number) or RoundCounts(number), workspace.round(number))
@@ -129,6 +137,8 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         skipped,
         tuple(lot for _, lot in all_lots(workspace)),
         is_lost(workspace),
+        was_pushed,
+        reading,
     )
 
 

@@ -24,6 +24,7 @@ from ..connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import GONE, build_predictions, check_push
 from ..predictions import StoredPrediction, read_predictions
+from ..projects import review_state
 from ..review_project.review_setup import (
     SourceProject,
     check_claims,
@@ -163,6 +164,10 @@ class DraftMode:
     ) -> PlaceReviews:
         """Read what people made of the drafts; see `draft_reviews.read_draft_reviews`."""
         return read_draft_reviews(self._connection, review_project, pushed, self._options, progress)
+
+    def review_state(self, review_project: str) -> str:
+        """Look whether anybody saves annotations; see `projects.review_state`."""
+        return review_state(self._connection, project_number(review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Do nothing: what is up lies on the tasks themselves."""

@@ -21,6 +21,7 @@ from sparsedet.tool import (
 
 from ..connection import Connection, project_number
 from ..offers import build_predictions, check_push
+from ..projects import review_state
 from .claims import take_over_reviews, unclaimed_reviews
 from .review_look import for_people, for_suspected
 from .review_plan import plan_push
@@ -119,6 +120,10 @@ class ReviewProjectMode:
     ) -> PlaceReviews:
         """Read every review; see `review_tasks.read_reviews`."""
         return read_reviews(self._connection, review_project, pushed, self._options, progress)
+
+    def review_state(self, review_project: str) -> str:
+        """Look whether anybody reviews; see `projects.review_state`."""
+        return review_state(self._connection, project_number(review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Have review tasks name the new ids of the tasks that they copy."""

@@ -168,7 +168,13 @@ def read_reviews(
     progress("reading reviews", 1, 1)
     reviewed = {review.tool_id for review in reviews}
     waiting = frozenset(task.source_task for task in tasks) - reviewed
-    return PlaceReviews(reviews, waiting, frozenset(str(task.id) for task in tasks))
+    return PlaceReviews(
+        reviews,
+        waiting,
+        frozenset(str(task.id) for task in tasks),
+        # Of several tasks of an image the newest one counts.
+        {task.source_task: str(task.id) for task in tasks},
+    )
 
 
 def reviews_of_tasks(

@@ -28,12 +28,22 @@ def report(
     pictures: Annotated[
         int, typer.Option("--pictures", min=0, help="Images to show of each round.")
     ] = 6,
+    crops: Annotated[
+        int,
+        typer.Option(
+            "--crops",
+            min=0,
+            help="Mined boxes to show of each class: so many of the surest, the most doubtful and "
+            "the rejected ones. Many classes get fewer, so that the page stays small.",
+        ),
+    ] = 6,
     json_output: Json = False,
 ) -> None:
     """Write an HTML page about the rounds of a workspace.
 
     It has curves, tables and pictures, and holds everything it shows, so it can be mailed or
-    archived; it names your classes and image files and contains some of the images.
+    archived; it names your classes and image files and contains some of the images. Pictures link
+    to their tasks where the annotation tool has a web address. No connection is needed.
     """
     from sparsedet.reporting.report import write_report
 
@@ -42,7 +52,11 @@ def report(
         check_replaceable(output, REPORT)
     name = folder.resolve().name
     write_report(
-        Workspace(folder), path, title=title or f"Annotation rounds: {name}", shown_images=pictures
+        Workspace(folder),
+        path,
+        title=title or f"Annotation rounds: {name}",
+        shown_images=pictures,
+        shown_crops=crops,
     )
     if json_output:
         emit_json({"report": str(path.resolve())})

@@ -59,6 +59,14 @@ class LocalIntegration(Protocol):
         ...
 
 
+class LinkedIntegration(Protocol):
+    """An integration whose images can be opened in a browser."""
+
+    def image_address(self, url: str, project: str, tool_id: str) -> str:
+        """Return what `AnnotationTool.image_url` would of a server, without a connection."""
+        ...
+
+
 class Integration(Protocol):
     """What an entry point of the group `sparsedet.integrations` names."""
 
@@ -99,6 +107,25 @@ def check_connection(name: str) -> str | None:
         return None
     checkable: CheckableIntegration = integration
     return checkable.check_connection()
+
+
+def image_address(name: str, url: str, project: str, tool_id: str) -> str:
+    """Return the web address of an image in an annotation tool; nothing is asked of the tool.
+
+    Args:
+        name: of the integration.
+        url: of the server.
+        project: the server's id of a project.
+        tool_id: the server's id of an image in it.
+
+    Returns:
+        Empty where the integration is not installed, or its images have no web address.
+    """
+    integration: Any = point.load() if (point := _points().get(name)) else None
+    if not hasattr(integration, "image_address"):
+        return ""
+    linked: LinkedIntegration = integration
+    return linked.image_address(url, project, tool_id)
 
 
 def load_local_integration(name: str) -> LocalIntegration:

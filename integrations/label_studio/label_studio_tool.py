@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sparsedet.annotations import Dataset
 from sparsedet.plugins import LocalTool
@@ -86,7 +87,13 @@ class LabelStudioTool:
 
     def image_url(self, project: str, tool_id: str) -> str:
         """Return the address of a task in the project's list of tasks."""
-        return f"{self.url}/projects/{project}/data?task={tool_id}"
+        return self.image_address(self.url, project, tool_id)
+
+    @staticmethod
+    def image_address(url: str, project: str, tool_id: str) -> str:
+        """Return the address of a task of any server; see `plugins.image_address`."""
+        task = quote(tool_id, safe="")
+        return f"{url.rstrip('/')}/projects/{quote(project, safe='')}/data?task={task}"
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project; see `project_pull.pull_project`."""

@@ -16,6 +16,25 @@ from sparsedet.errors import SparseDetError
 _UNSAFE = re.compile(r"[^\w.-]+")
 _NUMBERED = re.compile(r"^[0-9]+-(?:[0-9a-f]{8}-)?(?=.)")
 """What `sparsedet pull` puts before a name (the task) and Label Studio does with uploads."""
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an upload."""
+
+
+def original_name(file_name: str, tool_id: str | None) -> str:
+    """Return the name under which people know an image, as far as its file's name still holds it.
+
+    Only what a pull named by the task is shortened: `12-1f0c2a9b-cell.jpg` of task 12 is
+    `cell.jpg`, while a name that nobody numbered stays whole, with its folders.
+
+    Args:
+        file_name: as `Image.file_name` has it.
+        tool_id: as `Image.tool_id` has it.
+    """
+    number = f"{tool_id}-"
+    if not (tool_id and tool_id.isdecimal() and file_name.startswith(number)):
+        return file_name
+    name = file_name.removeprefix(number)
+    return _UPLOADED.sub("", name) or file_name
 
 
 def same_images(names: Sequence[str], others: Sequence[str]) -> list[int | None]:

@@ -1,5 +1,6 @@
 """Boxes drawn into images: human ones, mined ones, and the outcomes of their reviews."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -82,7 +83,11 @@ class DrawnBox:
 
 
 def draw_boxes(
-    image: NDArray[np.uint8], boxes: Sequence[DrawnBox], *, max_width: int | None = None
+    image: NDArray[np.uint8],
+    boxes: Sequence[DrawnBox],
+    *,
+    max_width: int | None = None,
+    max_height: int | None = None,
 ) -> NDArray[np.uint8]:
     """Draw boxes on a copy of a BGR image, shape (H, W, 3); small images are enlarged.
 
@@ -93,12 +98,15 @@ def draw_boxes(
         image: What to draw on.
         boxes: In pixels of `image`.
         max_width: Pixels; wider pictures are scaled down, keeping their proportions.
+        max_height: Pixels; so are higher ones.
     """
     height, width = image.shape[:2]
     scale: float = _SCALE if max(height, width) <= _SMALL else 1
     if max_width is not None:
         scale = min(scale, max_width / width)
-    size = (round(width * scale), max(1, round(height * scale)))
+    if max_height is not None:
+        scale = min(scale, max_height / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     canvas: Any = cv2.resize(image, size, interpolation=smooth)
     corners = [tuple(round(edge * scale) for edge in box.xyxy) for box in boxes]
@@ -145,6 +153,12 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
     encoded = cv2.imencode(path.suffix, picture)[1]
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
+
+
+def jpeg_uri(picture: NDArray[np.uint8], quality: int) -> str:
+    """Return a BGR picture as a data URI: a JPEG that is part of a page."""
+    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def _outline(

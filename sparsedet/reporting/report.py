@@ -15,7 +15,6 @@ from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import DrawnBox, Ledger, LedgerBox, OutcomeCounts
 from sparsedet.loop.status import (
-    RoundStatus,
     WorkspaceStatus,
     annotation_rule,
     clock,
@@ -24,16 +23,18 @@ from sparsedet.loop.status import (
 )
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reporting import html_template
+from sparsedet.reporting.crops import crop_section
+from sparsedet.reporting.links import TaskLinks
 from sparsedet.reporting.pictures import (
-    ACCEPTED,
     HUMAN,
     OUTCOME_STYLES,
     SAMPLED,
     WITHDRAWN,
     BoxStyle,
 )
+from sparsedet.reporting.reliability import reliability
+from sparsedet.reporting.round_curves import report_curves
 from sparsedet.reporting.round_pictures import round_sections
-from sparsedet.reporting.svg_curves import Curve, curves_svg
 
 _UNKNOWN = "-"
 
@@ -44,6 +45,7 @@ def write_report(
     *,
     title: str,
     shown_images: int = 6,
+    shown_crops: int = 6,
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report of a workspace, atomically.
@@ -53,6 +55,8 @@ def write_report(
         path: The HTML file.
         title: Heading of the page, plain text.
         shown_images: Pictures per round; images with the most mined boxes come first.
+        shown_crops: Mined boxes of each class shown by themselves: so many of the surest, the most
+            doubtful and the rejected ones.
         notes: Paragraphs of plain text, below the summary.
 
     Raises:
@@ -65,17 +69,24 @@ def write_report(
     dataset, (mined, drawn) = read_coco(workspace.annotations), _reviewed_boxes(workspace)
     status = _status(workspace)
     now = annotations_now(dataset, mined, drawn)
+    links = TaskLinks.of_workspace(workspace)
+    bins = reliability(mined)
     counted = [entry.annotations for entry in status.rounds if entry.annotations is not None]
     page = html_template("report.html", number=_number, percent=_percent, clock=clock)
+    read_at = status.reading.at.strftime("%Y-%m-%d %H:%M UTC") if status.reading else ""
     text = page.render(
         title=title,
+        read_at=read_at,
         notes=notes,
         status=status,
         first=counted[0] if counted else len(dataset.boxes),
         now=now,
         images=len(dataset.images),
-        curves=_curves(status.rounds, now),
-        sections=round_sections(workspace, dataset, mined, shown_images),
+        curves=report_curves(status.rounds, now, bins),
+        reliability=bins,
+        crops=crop_section(mined, dataset, workspace.images, links, shown_crops),
+        styles=OUTCOME_STYLES,
+        sections=round_sections(workspace, dataset, mined, shown_images, links),
         skipped=skipped_line(status.skipped_images) if status.skipped_images else "",
         legend=_legend(status.outcomes),
         version=__version__,
@@ -129,21 +140,6 @@ def _legend(outcomes: OutcomeCounts) -> list[BoxStyle]:
     # Most workspaces never withdraw a box, or accept one by sample.
     rare = {WITHDRAWN.name: outcomes.withdrawn, SAMPLED.name: outcomes.sampled}
     return [HUMAN, *(style for style in styles if rare.get(style.name, 1))]
-
-
-def _curves(rounds: Sequence[RoundStatus], now: int) -> str:
-    """Return annotations and, where measured, AP50 over the rounds as SVG; empty without rounds."""
-    counted = [entry for entry in rounds if entry.annotations is not None]
-    if not counted:
-        return ""
-    labels = [str(entry.round) for entry in counted]
-    annotations = [*(entry.annotations for entry in counted), now]
-    curves = [Curve("Annotations", [*labels, "now"], annotations, HUMAN.css_colour)]
-    ap50 = [entry.ap50 for entry in counted]
-    if any(value is not None for value in ap50):
-        title = "AP50 of the round's model"
-        curves.append(Curve(title, labels, ap50, ACCEPTED.css_colour, decimals=1, top=100))
-    return curves_svg(curves)
 
 
 def _number(value: float | None, decimals: int = 0) -> str:

@@ -3,23 +3,22 @@
 They are JPEGs in data URIs, small enough to be part of a page.
 """
 
-import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from sparsedet.annotations import Dataset, Image, read_coco, read_image
+from sparsedet.annotations.image_names import original_name
 from sparsedet.ledger import LedgerBox
 from sparsedet.loop.workspace import Workspace
-from sparsedet.reporting.pictures import HUMAN, OUTCOME_STYLES, DrawnBox, draw_boxes
+from sparsedet.reporting.links import TaskLinks
+from sparsedet.reporting.pictures import HUMAN, OUTCOME_STYLES, DrawnBox, draw_boxes, jpeg_uri
 
 MAX_WIDTH = 640
 """Pixels; larger images are scaled down."""
+MAX_HEIGHT = 480
+"""Pixels: pages show pictures in rows of one height, in which portrait images are narrow."""
 PICTURED_ROUNDS = 8
 """Rounds shown, the newest ones: the page stays small however many there are."""
 _QUALITY = 80
@@ -35,8 +34,16 @@ class PagePicture:
     height: int
     """Pixels."""
     file_name: str
+    """The image's original name."""
+    link: str
+    """Where the image is opened; empty: nowhere."""
     summary: str
     """What is on it, in words: `4 human, 2 accepted, 1 rejected`."""
+
+    @property
+    def ratio(self) -> float:
+        """Width relative to height."""
+        return self.width / self.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,11 @@ class Section:
 
 
 def round_sections(
-    workspace: Workspace, newest: Dataset, mined: Sequence[LedgerBox], shown_images: int
+    workspace: Workspace,
+    newest: Dataset,
+    mined: Sequence[LedgerBox],
+    shown_images: int,
+    links: TaskLinks,
 ) -> list[Section]:
     """Return a section for each of the newest rounds, the oldest of them first.
 
@@ -58,6 +69,7 @@ def round_sections(
         newest: Its annotations, for boxes that were mined outside of rounds.
         mined: All boxes of its ledger.
         shown_images: Most pictures per section.
+        links: Where images are opened.
 
     Raises:
         AnnotationError: when an image or a round's annotations can't be read.
@@ -71,13 +83,16 @@ def round_sections(
             [box for box in mined if box.round == number],
             workspace,
             shown_images,
+            links,
         )
         for number in sorted(numbers)[-PICTURED_ROUNDS:]
     ]
     if single := [box for box in mined if box.round is None]:
-        sections.append(_section("Outside of rounds", newest, single, workspace, shown_images))
+        sections.append(
+            _section("Outside of rounds", newest, single, workspace, shown_images, links)
+        )
     if not sections:
-        pictures = _annotated_pictures(newest, workspace.images, shown_images)
+        pictures = _annotated_pictures(newest, workspace.images, shown_images, links)
         remark = "" if pictures else "No image has a box yet."
         sections.append(Section("Annotations", remark, pictures))
     return sections
@@ -95,8 +110,9 @@ def _section(
     mined: Sequence[LedgerBox],
     workspace: Workspace,
     shown_images: int,
+    links: TaskLinks,
 ) -> Section:
-    pictures = _round_pictures(dataset, mined, workspace.images, shown_images)
+    pictures = _round_pictures(dataset, mined, workspace.images, shown_images, links)
     images = len({box.image_tool_id for box in mined})
     if not mined:
         remark = "Nothing has been pushed for review yet."
@@ -108,7 +124,7 @@ def _section(
 
 
 def _round_pictures(
-    dataset: Dataset, mined: Iterable[LedgerBox], folder: Path, count: int
+    dataset: Dataset, mined: Iterable[LedgerBox], folder: Path, count: int, links: TaskLinks
 ) -> tuple[PagePicture, ...]:
     """Draw the images with the most mined boxes; boxes of images that `dataset` lacks are left out.
 
@@ -117,6 +133,7 @@ def _round_pictures(
         mined: Boxes of one round.
         folder: The image folder.
         count: Most pictures drawn.
+        links: Where images are opened.
 
     Raises:
         AnnotationError: when one of the images can't be read.
@@ -127,16 +144,18 @@ def _round_pictures(
         if box.image_tool_id in by_tool_id:
             by_image.setdefault(by_tool_id[box.image_tool_id], []).append(box)
     return tuple(
-        _picture(dataset, dataset.image_by_id[image_id], by_image[image_id], folder)
+        _picture(dataset, dataset.image_by_id[image_id], by_image[image_id], folder, links)
         for image_id in _fullest(by_image, count)
     )
 
 
-def _annotated_pictures(dataset: Dataset, folder: Path, count: int) -> tuple[PagePicture, ...]:
+def _annotated_pictures(
+    dataset: Dataset, folder: Path, count: int, links: TaskLinks
+) -> tuple[PagePicture, ...]:
     """Draw the images with the most annotations."""
     boxed = {image_id: boxes for image_id, boxes in dataset.boxes_by_image.items() if boxes}
     return tuple(
-        _picture(dataset, dataset.image_by_id[image_id], (), folder)
+        _picture(dataset, dataset.image_by_id[image_id], (), folder, links)
         for image_id in _fullest(boxed, count)
     )
 
@@ -146,7 +165,7 @@ def _fullest(by_image: Mapping[int, Sequence[object]], count: int) -> list[int]:
 
 
 def _picture(
-    dataset: Dataset, image: Image, mined: Sequence[LedgerBox], folder: Path
+    dataset: Dataset, image: Image, mined: Sequence[LedgerBox], folder: Path, links: TaskLinks
 ) -> PagePicture:
     # Annotations pulled later include accepted boxes of this round.
     mined_ids = {box.region_id for box in mined}
@@ -157,14 +176,20 @@ def _picture(
     ]
     # The most confident box comes last, on top.
     judged = [_mined_box(box) for box in sorted(mined, key=lambda box: (box.score, box.region_id))]
-    drawn = draw_boxes(read_image(image, folder), [*human, *judged], max_width=MAX_WIDTH)
+    drawn = draw_boxes(
+        read_image(image, folder),
+        [*human, *judged],
+        max_width=MAX_WIDTH,
+        max_height=MAX_HEIGHT,
+    )
     counts = Counter(box.outcome for box in mined)
     parts = [(len(human), HUMAN.name), *((counts[name], name) for name in OUTCOME_STYLES)]
     return PagePicture(
-        data_uri=_data_uri(drawn),
+        data_uri=jpeg_uri(drawn, _QUALITY),
         width=drawn.shape[1],
         height=drawn.shape[0],
-        file_name=image.file_name,
+        file_name=original_name(image.file_name, image.tool_id),
+        link=links.of_box(mined[0]) if mined else links.of_image(image.tool_id),
         summary=", ".join(f"{number} {name}" for number, name in parts if number) or "no boxes",
     )
 
@@ -176,8 +201,3 @@ def _mined_box(box: LedgerBox) -> DrawnBox:
         name = f"{box.final_category} (was {box.category})"
     style = OUTCOME_STYLES[box.outcome]
     return DrawnBox(box.final_xyxy or box.xyxy, f"{name} {box.score:.2f}", style)
-
-
-def _data_uri(picture: NDArray[np.uint8]) -> str:
-    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

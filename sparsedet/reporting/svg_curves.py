@@ -1,6 +1,7 @@
-"""Curves over rounds as an inline SVG element for HTML pages."""
+"""Curves as inline SVG elements for HTML pages."""
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,17 +32,21 @@ _PANEL_SIZE = 4.6, 2.7
 """Inches: width and height."""
 _ROOM_ABOVE = 1.15
 """Top of the axis relative to the highest point, whose value is written above it."""
+_NEAR_TOP = 0.9
+"""Of an axis whose top is given: above that there is no room for text."""
+_ID = re.compile(r'\bid="|url\(#|href="#')
+"""What comes before an id, or before what names one."""
 _MAX_VALUES = 12
 """Most points drawn with their values, which would overlap beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity over the rounds, in axes of its own that start at 0."""
+    """One quantity, in axes of its own that start at 0."""
 
     title: str
     labels: Sequence[str]
-    """Names of the points on the horizontal axis."""
+    """Names of the points."""
     values: Sequence[float | None]
     """One for each label; None where it was not measured."""
     colour: str
@@ -49,51 +54,79 @@ class Curve:
     decimals: int = 0
     top: float | None = None
     """Top of the axis; None: above the highest value."""
+    horizontal: str = "round"
+    """What the horizontal axis shows."""
+    places: Sequence[float] = ()
+    """Where the points are on it, with their labels next to them; empty: one after the other, with
+    their labels below the axis and their values at the points."""
+    end: float | None = None
+    """End of the horizontal axis where `places` are given; None: after the last point."""
+    spans: Sequence[tuple[float, float]] = ()
+    """Low and high end of each value; empty: none are drawn."""
+    diagonal: bool = False
+    """Draw where both axes show the same."""
 
 
-def curves_svg(curves: Sequence[Curve]) -> str:
-    """Return a reproducible `<svg>` element with one or more curves side by side.
+def curve_svg(curve: Curve, name: str) -> str:
+    """Return a reproducible `<svg>` element.
 
     Text and axes have the colour of the surrounding text.
+
+    Args:
+        curve: What it shows.
+        name: Begins its ids, which have to be unique in a page.
     """
     with matplotlib.style.context(["default", _STYLE]):
-        width, height = _PANEL_SIZE
-        figure = Figure(figsize=(width * len(curves), height), layout="constrained")
-        axes = figure.subplots(1, len(curves), squeeze=False)[0]
-        for panel, curve in zip(axes, curves, strict=True):
-            _draw(panel, curve)
+        figure = Figure(figsize=_PANEL_SIZE, layout="constrained")
+        _draw(figure.subplots(), curve)
         text = io.StringIO()
         unset = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=unset)
     # An XML declaration and a document type come first, which HTML does not allow.
     svg = text.getvalue()
-    return svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    return _ID.sub(rf"\g<0>{name}-", svg)
 
 
 def _draw(panel: Any, curve: Curve) -> None:
     values = [float("nan") if value is None else value for value in curve.values]
-    positions = range(len(curve.labels))
+    positions = curve.places or range(len(curve.labels))
+    if curve.diagonal:
+        panel.plot((0, curve.top), (0, curve.top), color=_INK, alpha=0.4, linestyle="--")
+    if curve.spans:
+        lows, highs = zip(*curve.spans, strict=True)
+        panel.vlines(positions, lows, highs, color=curve.colour, alpha=0.45, linewidth=3)
     panel.plot(positions, values, color=curve.colour, linewidth=2, marker="o", markersize=5)
     measured = [value for value in curve.values if value is not None]
     panel.set_ylim(0, curve.top or max([*measured, 1]) * _ROOM_ABOVE)
-    panel.set_xlim(-0.4, len(curve.labels) - 0.6)
-    panel.set_xticks(positions, curve.labels)
+    if curve.places:
+        panel.set_xlim(0, curve.end or max([*curve.places, 1]) * _ROOM_ABOVE)
+    else:
+        panel.set_xlim(-0.4, len(curve.labels) - 0.6)
+        panel.set_xticks(positions, curve.labels)
     panel.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     panel.yaxis.set_major_formatter("{x:,.0f}")
     panel.set_title(curve.title)
-    panel.set_xlabel("round")
+    panel.set_xlabel(curve.horizontal)
     panel.grid(axis="y", color=_INK, alpha=0.15, linewidth=0.8)
     panel.set_axisbelow(True)
     if len(curve.labels) > _MAX_VALUES:
         panel.locator_params(axis="x", nbins=_MAX_VALUES)
         return
-    for position, value in enumerate(curve.values):
+    for label, position, value in zip(curve.labels, positions, curve.values, strict=True):
         if value is not None:
-            panel.annotate(
-                f"{value:,.{curve.decimals}f}",
-                (position, value),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
+            _write_at(panel, curve, label, position, value)
+
+
+def _write_at(panel: Any, curve: Curve, label: str, position: float, value: float) -> None:
+    """Write a value above its point; at the top of the axis, below it."""
+    room = curve.top is None or value < _NEAR_TOP * curve.top
+    panel.annotate(
+        label if curve.places else f"{value:,.{curve.decimals}f}",
+        (position, value),
+        # Spans run through what stands above or below of a point.
+        xytext=(6 if curve.spans else 0, 7 if room else -15),
+        textcoords="offset points",
+        ha="left" if curve.spans else "center",
+        fontsize=9,
+    )

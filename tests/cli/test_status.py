@@ -3,17 +3,20 @@
 import csv
 import json
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.last_reading import write_reading
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import AnnotationRule
 from tests.cli.command import sparsedet, sparsedet_here
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
+from tests.loop.small_project import SmallProject
 
 
 def _round(root: Path, number: int, annotations: int, ap50: float | None = None) -> None:
@@ -251,3 +254,64 @@ def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:
     )
     (tmp_path / "rounds" / "001" / "annotations.json").write_text("[]")
     assert "annotations.json: not a JSON object" in sparsedet_here("status", tmp_path).error()
+
+
+def _read_at(workspace: Workspace, ago: timedelta) -> None:
+    write_reading(workspace.ledger, [], datetime.now(UTC) - ago)
+
+
+def test_the_age_of_the_outcomes_is_said(workspace: Workspace) -> None:
+    unknown = sparsedet_here("status", workspace.root)
+    assert unknown.err.splitlines()[-1] == (
+        "when reviews were read last is not known; "
+        f"sparsedet review {workspace.root} reads them again"
+    )
+    _read_at(workspace, timedelta(minutes=5, seconds=3))
+    result = sparsedet_here("status", workspace.root)
+    line = result.err.splitlines()[-1]
+    assert line.startswith("reviews as of ")
+    assert line.endswith(f", 5 minutes ago; sparsedet review {workspace.root} reads them again")
+    found = sparsedet_here("status", workspace.root, "--json").json()
+    age = datetime.now(UTC) - datetime.fromisoformat(found["reviews_read_at"])
+    assert timedelta(minutes=5) < age < timedelta(minutes=8)
+    assert found["newer_reviews"] is None
+
+
+def test_nothing_pushed_has_no_age(tmp_path: Path) -> None:
+    _round(tmp_path, 1, 7)
+    result = sparsedet_here("status", tmp_path, "--check")
+    assert result.status == 0, result.err
+    assert "reviews" not in result.err
+
+
+def test_without_a_server_a_check_is_one_line(workspace: Workspace) -> None:
+    _read_at(workspace, timedelta(0))
+    with closing(Ledger(workspace.ledger)) as ledger:
+        # Nothing listens there.
+        ledger.relocate("label-studio", "7", "http://127.0.0.1:9")
+    env = {"LABEL_STUDIO_API_KEY": "abc123secret"}
+    result = sparsedet_here("status", workspace.root, "--check", env=env)
+    assert result.status == 0, result.err
+    assert "Rounds in" in result.out
+    (refused,) = [line for line in result.err.splitlines() if "checked" in line]
+    assert refused.startswith(
+        "not checked for newer reviews: Label Studio is not reachable at http://127.0.0.1:9"
+    )
+    assert "just now; sparsedet review" in result.err.splitlines()[-1]
+    assert "secret" not in result.err
+    as_json = sparsedet_here("status", workspace.root, "--check", "--json", env=env)
+    assert as_json.json()["newer_reviews"] is None
+
+
+def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    project.collect()
+    root = project.workspace.root
+    assert "just now; nobody has reviewed since" in project.command("status", root, "--check").err
+    project.review("a.png")
+    result = project.command("status", root, "--check")
+    assert f"there is something newer where they are made: sparsedet review {root}" in result.err
+    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is True
+    project.command("review", root)
+    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is False

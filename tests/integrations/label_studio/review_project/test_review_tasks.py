@@ -52,7 +52,8 @@ def test_a_review_says_what_was_shown_and_what_was_left(
     waiting = frozenset(image.tool_id for image in pushed.images)
     opened = tool.open_reviews(pushed.review_project)
     offers = frozenset(str(offer.task.id) for offer in opened)
-    assert read(pushed) == PlaceReviews([], waiting, offers)
+    tasks = {offer.tool_id: str(offer.task.id) for offer in opened}
+    assert read(pushed) == PlaceReviews([], waiting, offers, tasks)
     offer = opened[0]
     unsure = {"mined-orange-1", "human-parcel"}
     left = [replace(r, unsure=r.region_id in unsure) for r in offer.regions]

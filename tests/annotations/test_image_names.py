@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsedet.annotations.image_names import match_file_names, same_images
+from sparsedet.annotations.image_names import match_file_names, original_name, same_images
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.label_studio.project_pull import cache_name
 
@@ -95,3 +95,25 @@ def test_names_of_the_pull_are_found(name: str, address: str) -> None:
 def test_doubt_is_refused(pulled: list[str], truth: list[str], message: str) -> None:
     with pytest.raises(SparseDetError, match=message):
         match_file_names(pulled, truth)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "tool_id", "original"),
+    [
+        ("12-1f0c2a9b-cell_1.jpg", "12", "cell_1.jpg"),
+        ("12-cell.jpg", "12", "cell.jpg"),
+        # Not numbered by a pull: another task's number, a path for an id, or no id at all.
+        ("12-cell.jpg", "7", "12-cell.jpg"),
+        ("day/12-1f0c2a9b-a.png", "day/12-1f0c2a9b-a.png", "day/12-1f0c2a9b-a.png"),
+        ("1f0c2a9b-cell.jpg", None, "1f0c2a9b-cell.jpg"),
+        # No hash of an upload.
+        ("12-1F0C2A9B-cell.jpg", "12", "1F0C2A9B-cell.jpg"),
+        ("12-1f0c2a9-cell.jpg", "12", "1f0c2a9-cell.jpg"),
+        ("12-1f0c2a9b-", "12", "1f0c2a9b-"),
+        ("12-", "12", "12-"),
+    ],
+)
+def test_images_have_the_names_that_people_gave_them(
+    file_name: str, tool_id: str | None, original: str
+) -> None:
+    assert original_name(file_name, tool_id) == original

@@ -16,6 +16,8 @@ class Page(HTMLParser):
     tags: set[str] = field(default_factory=set)
     images: list[dict[str, str]] = field(default_factory=list)
     """The attributes of each `<img>`."""
+    links: list[dict[str, str]] = field(default_factory=list)
+    """The attributes of each `<a>`."""
     ids: list[str] = field(default_factory=list)
     tables: dict[str, list[list[str]]] = field(default_factory=dict)
     """Id of a table -> rows of cells."""
@@ -45,6 +47,8 @@ class Page(HTMLParser):
             self.ids.append(values["id"])
         if tag == "img":
             self.images.append(values)
+        if tag == "a":
+            self.links.append(values)
         if tag == "table":
             self._rows = self.tables.setdefault(values["id"], [])
         if tag == "tr":

@@ -61,19 +61,24 @@ def add_round(
     mined: Sequence[MinedBox],
     reviews: Sequence[Review] = (),
     ap50: float | None = None,
+    server: str = "",
 ) -> None:
-    """Add what a round leaves: annotations, evaluation, a push, and reviews of all rounds."""
+    """Add what a round leaves: annotations, evaluation, a push, and reviews of all rounds.
+
+    With a `server`, the push is one to its project 7, reviewed in project 8; else one to files.
+    """
     folder = workspace.round(number)
     write_coco(dataset, folder.annotations)
     write_coco(dataset, workspace.annotations)
     if ap50 is not None:
         result: dict[str, Any] = {"AP": ap50 / 2, "AP50": ap50, "AP75": None, "per_class": {}}
         write_json(folder.evaluation, {**result, "images": 4, "annotations": 4})
+    tool, project, review_project = ("label-studio", "7", "8") if server else ("files", "p", "p")
     push = Push(
-        tool="files",
-        url="",
-        project="p",
-        review_project="p",
+        tool=tool,
+        url=server,
+        project=project,
+        review_project=review_project,
         model_version=f"v{number}",
         round=number,
     )

@@ -52,8 +52,11 @@ def test_a_saved_draft_gives_accepted_edited_and_rejected(
     assert reviewed(tool, pulled) == []  # the drafts wait
     draft = drafts(tool, pulled)[0]
     changed = without(by_editor(draft["result"], mined_moved_1=50.0), "mined-wrong-1")
+    before = mode_of(tool).review_state(pulled.project)
+    assert mode_of(tool).review_state(pulled.project) == before
     save(tool.connection, first["id"], [*changed, complete_mark()])
 
+    assert mode_of(tool).review_state(pulled.project) != before
     (image,) = reviewed(tool, pulled)
     assert image.tool_id == str(draft["task"])
     assert judged(image) == {f"{name}-1" for name in FOUND_BY_MODEL}

@@ -24,6 +24,7 @@ from sparsedet.tool import (
 
 from ..connection import Connection, project_number
 from ..offers import GONE, ImagePredictions, build_predictions, check_push
+from ..projects import review_state
 from ..review_project.claims import take_over_reviews, unclaimed_reviews
 from ..review_project.review_plan import plan_push
 from ..review_project.review_push import push_report, push_to_review, source_data
@@ -132,6 +133,10 @@ class SheetMode:
         }
         progress("reading reviews of contact sheets", 1, 1)
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))
+
+    def review_state(self, review_project: str) -> str:
+        """Look whether anybody reviews; see `projects.review_state`."""
+        return review_state(self._connection, project_number(review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Have sheets name the new ids of the tasks that their crops come from."""

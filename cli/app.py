@@ -34,6 +34,7 @@ from . import (
     report,
     review,
     round,
+    serve,
     simulate,
     split,
     status,
@@ -51,6 +52,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "mine": mine.mine,
         "push": push.push,
         "review": review.review,
+        "serve": serve.serve,
         "simulate": simulate.simulate,
     },
     "Data": {

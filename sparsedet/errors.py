@@ -43,3 +43,7 @@ class PlaceGoneError(ToolError):
 
 class SetupError(SparseDetError):
     """Something that sparsedet needs is not installed."""
+
+
+class WorkspaceBusyError(SparseDetError):
+    """Another process is working in the workspace."""

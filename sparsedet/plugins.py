@@ -1,7 +1,7 @@
 """Integrations by name: the entry points `sparsedet.integrations` of installed packages.
 
-An integration connects to an annotation tool. It may also be able to try a connection, or to start
-a server of its own, for demos and tests.
+An integration connects to an annotation tool. It may also be able to try a connection, to serve a
+model to its tool, or to start a server of its own, for demos and tests.
 """
 
 from contextlib import AbstractContextManager
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparsedet.errors import ToolError
+from sparsedet.live_backend import LiveIntegration
 from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.tool import (
     DEFAULT_OPTIONS,
@@ -139,6 +140,19 @@ def load_local_integration(name: str) -> LocalIntegration:
         raise ToolError(f"the integration {name!r} can't start a server of its own")
     local: LocalIntegration = integration
     return local
+
+
+def load_live_integration(name: str) -> LiveIntegration:
+    """Return an integration that can serve a model to its tool.
+
+    Raises:
+        ToolError: when it is not installed or can't.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "serve"):
+        raise ToolError(f"the integration {name!r} has no live backend")
+    live: LiveIntegration = integration
+    return live
 
 
 def _load(name: str) -> Any:

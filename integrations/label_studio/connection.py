@@ -69,6 +69,11 @@ class Connection:
                 request_options={"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
             )
 
+    @property
+    def api_key(self) -> str:
+        """The key, for a connection of another process; never to be written anywhere."""
+        return self._key
+
     def headers(self) -> Mapping[str, str]:
         """Return the headers that authenticate a request now; safe to call from several threads.
 

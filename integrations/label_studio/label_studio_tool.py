@@ -6,6 +6,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sparsedet.annotations import Dataset
+from sparsedet.errors import SetupError
+from sparsedet.live_backend import LiveOptions
 from sparsedet.plugins import LocalTool
 from sparsedet.tool import (
     DEFAULT_OPTIONS,
@@ -135,6 +137,31 @@ class LabelStudioTool:
             yield LocalTool(
                 cls(server.url, api_key=server.api_key), server.url, server.email, server.password
             )
+
+    @classmethod
+    def serve(cls, url: str | None, options: LiveOptions, say: Callable[[str], None]) -> None:
+        """Serve a model to a server; see `serve.server.serve`.
+
+        Raises:
+            SetupError: when what it takes is not installed.
+        """
+        try:
+            from .serve import server
+        except ModuleNotFoundError as error:
+            if error.name not in ("fastapi", "uvicorn"):
+                raise
+            raise SetupError(
+                f"{error.name} is not installed, which a live backend needs: pip install "
+                "'sparsedet[serve]'"
+            ) from None
+        server.serve(cls(url, server.tool_options(options)), options, say)
+
+    @classmethod
+    def disconnect(cls, url: str | None, project: str) -> int:
+        """Take live backends off a project; see `serve.connect.take_off`."""
+        from .serve.connect import take_off
+
+        return take_off(Connection(url), project)
 
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress

@@ -56,7 +56,7 @@ def pull_project(
     config = read_source_config(connection, number, options)
     tasks = sorted(export_tasks(connection, number), key=lambda task: int(task["id"]))
     progress("reading annotations", 1, 1)
-    addresses = {int(task["id"]): _image_address(task, config) for task in tasks}
+    addresses = {int(task["id"]): image_address(task, config) for task in tasks}
     names = download_images(connection, addresses, images, progress)
     oddities, alternatives = Oddities(), Alternatives(options.annotations)
     pulled_images: list[Image] = []
@@ -169,6 +169,21 @@ def shows_another(file_name: str, task: int, address: object) -> bool:
     return name != cache_name(task, address)
 
 
+def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
+    """Return the address of a task's image, as the task holds it.
+
+    Raises:
+        ToolError: when it holds none.
+    """
+    address = task["data"].get(config.data_key)
+    if not isinstance(address, str) or not address:
+        raise ToolError(
+            f"task {task['id']}: its data has no image under {config.data_key!r} (found "
+            f"{type(address).__name__}); the labelling config takes the image from there"
+        )
+    return address
+
+
 def image_url(server: str, task: int, address: str) -> str:
     """Return the full URL of a task's image.
 
@@ -204,16 +219,6 @@ def _check_labels(project: str, oddities: Oddities, read: int) -> None:
         f"its labelling config does not have: {labels}; say what they are called now in "
         f'sparsedet.toml, [labels] rename = {{{rename}}} ("" leaves a label out)'
     )
-
-
-def _image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
-    address = task["data"].get(config.data_key)
-    if not isinstance(address, str) or not address:
-        raise ToolError(
-            f"task {task['id']}: its data has no image under {config.data_key!r} (found "
-            f"{type(address).__name__}); the labelling config takes the image from there"
-        )
-    return address
 
 
 def _task_keys(task: Mapping[str, Any], config: LabelConfig) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def propose(
     return Proposals(
         candidates,
         fitted,
-        _mined(
+        proposed_boxes(
             unknown.select(shown),
             chances[shown],
             object_chances[shown],
@@ -198,7 +198,7 @@ def proposals_meta(found: Proposals, run: RunFolder, dataset: Dataset) -> dict[s
     }
 
 
-def _mined(
+def proposed_boxes(
     shown: Candidates,
     chances: NDArray[np.float64],
     object_chances: NDArray[np.float64],
@@ -206,6 +206,16 @@ def _mined(
     run_id: str,
     sure_scores: Mapping[int, float],
 ) -> tuple[MinedBox, ...]:
+    """Return candidates as mined boxes, in their order.
+
+    Args:
+        shown: the candidates.
+        chances: expected precision of each, shape (N,).
+        object_chances: the chance that each shows an object of any class, shape (N,).
+        dataset: the images that they are on.
+        run_id: of the run that mines.
+        sure_scores: see `propose`.
+    """
     boxes = []
     for row, (image_id, category_id) in enumerate(
         zip(shown.image_ids.tolist(), shown.category_ids.tolist(), strict=True)

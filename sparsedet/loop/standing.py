@@ -34,7 +34,7 @@ def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> 
     if not mined:
         return
     folder = mined[-1]
-    found = assess_round(folder, _present(workspace, settings, ledger), settings, ledger)
+    found = assess_round(folder, present_annotations(workspace, settings, ledger), settings, ledger)
     images, seconds = found.until(
         settings.rounds.stop_at,
         review_costs(settings, ledger),
@@ -211,7 +211,7 @@ def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
     )
 
 
-def _present(workspace: Workspace, settings: Settings, ledger: Ledger) -> Dataset:
+def present_annotations(workspace: Workspace, settings: Settings, ledger: Ledger) -> Dataset:
     """Return the annotations of the newest pull with all reviews that the ledger holds."""
     pulled = read_coco(workspace.annotations)
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]

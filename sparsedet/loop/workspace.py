@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sparsedet.atomic_io import write_text
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import SparseDetError, WorkspaceBusyError
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings
@@ -184,7 +184,7 @@ class Workspace:
         The operating system ends the lock with the process, however it ends.
 
         Raises:
-            SparseDetError: when another process holds it.
+            WorkspaceBusyError: when another process holds it.
         """
         from filelock import FileLock, Timeout
 
@@ -193,7 +193,7 @@ class Workspace:
             with FileLock(self.root / ".sparsedet.lock", timeout=0):
                 yield
         except Timeout:
-            raise SparseDetError(
+            raise WorkspaceBusyError(
                 f"{self.root}: another sparsedet process is working in this workspace; wait for it "
                 "to end, or end it"
             ) from None

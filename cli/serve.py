@@ -1,0 +1,110 @@
+"""`sparsedet serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.errors import SparseDetError
+from sparsedet.live_backend import SECRET_VARIABLE, LiveOptions
+from sparsedet.loop.workspace import Workspace
+from sparsedet.plugins import load_live_integration
+
+from .options import DEFAULT_TOOL, Device, Url, tool_option
+from .output import say
+
+
+def serve(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder of a finished training. Default: that of the workspace's newest "
+            "finished round, and of every later one once it ends.",
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            "--workspace",
+            help="Workspace whose rounds are followed, and whose ledger gets reviews as they "
+            "happen.",
+        ),
+    ] = None,
+    connect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--connect",
+            metavar="PROJECT",
+            help="Add the backend to this project, until the server ends (may be given several "
+            "times).",
+        ),
+    ] = None,
+    disconnect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disconnect",
+            metavar="PROJECT",
+            help="Serve nothing; take the backend off this project, where a server that was "
+            "killed left it.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 9090,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", help="Where Label Studio finds the server. Default: http://HOST:PORT."
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=1, max=64, help="Processes, each with a model of its own in memory."
+        ),
+    ] = 1,
+    device: Device = "auto",
+    tool: Annotated[str, tool_option("Annotation tool to serve.")] = DEFAULT_TOOL,
+    url: Url = None,
+) -> None:
+    """Serve a model to Label Studio: opened tasks show mined boxes with the human ones.
+
+    It answers the protocol of Label Studio's ML backends. Every request has to give a secret, as
+    password or as first part of the path: SPARSEDET_SERVE_SECRET, or one that is shown at the
+    start.
+
+    Label Studio reaches no backend on its own machine or in a private network unless
+    ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false are in its environment.
+    """
+    integration = load_live_integration(tool)
+    if disconnect:
+        if run or workspace or connect:
+            raise SparseDetError("--disconnect serves nothing; give it alone")
+        for project in disconnect:
+            count = integration.disconnect(url, project)
+            say(f"project {project}: {count} live backend{'' if count == 1 else 's'} taken off")
+        return
+    if run is None and workspace is None:
+        raise SparseDetError("nothing to serve: name a run folder, or a workspace with --workspace")
+    if workspace is not None:
+        settings = Workspace(workspace).settings()
+        if settings.source.tool != tool:
+            raise SparseDetError(
+                f"{workspace}: its annotations are in {settings.source.tool}, not in {tool}"
+            )
+        url = url or settings.source.url
+    from sparsedet.training.engine.train import choose_device
+
+    options = LiveOptions(
+        run,
+        workspace,
+        choose_device(device),
+        host,
+        port,
+        address,
+        workers,
+        tuple(connect or ()),
+        os.environ.get(SECRET_VARIABLE) or None,
+    )
+    integration.serve(url, options, say)

@@ -1,0 +1,1 @@
+"""The live backend: Label Studio's protocol for models, answered by a run or a workspace."""

@@ -1,0 +1,149 @@
+"""The live backend in Label Studio's projects: added while it runs, taken off when it ends."""
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sparsedet.errors import ToolError
+
+from ..connection import Connection, project_number
+from .secret import USER, authorization
+from .service import REPORTED
+
+TITLE = "sparsedet live"
+"""Of our backends: the server shows it, and projects name the one they use by it."""
+
+_MARK = "X-Sparsedet-Live"
+"""A header of our webhooks, by which they are known again."""
+_DESCRIPTION = "Shows people's boxes together with those that a model finds missing."
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What was added to a server."""
+
+    backends: tuple[int, ...]
+    webhooks: tuple[int, ...]
+
+
+def connect(
+    connection: Connection,
+    projects: Iterable[str],
+    reviews: Iterable[str],
+    *,
+    address: str,
+    secret: str,
+) -> Connected:
+    """Add the backend to projects, and have their annotations reported; ours of before go.
+
+    Args:
+        connection: to the server.
+        projects: those that get the backend.
+        reviews: further ones whose annotations are reported.
+        address: where the server finds the backend, which has to run already.
+        secret: the backend's.
+
+    Raises:
+        ToolError: when the server refuses the backend; then nothing is left of it.
+    """
+    served = [project_number(project) for project in projects]
+    reported = dict.fromkeys([*served, *(project_number(project) for project in reviews)])
+    backends: list[int] = []
+    webhooks: list[int] = []
+    try:
+        for project in reported:
+            take_off(connection, str(project))
+            # Before the backend: the server would add one of its own, without the secret.
+            webhooks.append(_add_webhook(connection, project, address, secret))
+            if project in served:
+                backends.append(_add_backend(connection, project, address, secret))
+    except ToolError as error:
+        disconnect(connection, Connected(tuple(backends), tuple(webhooks)))
+        raise ToolError(f"{error}{_advice(address)}") from None
+    return Connected(tuple(backends), tuple(webhooks))
+
+
+def disconnect(connection: Connection, connected: Connected) -> None:
+    """Take off what `connect` added, as far as it is still there."""
+    for path in (
+        *(f"api/ml/{id}" for id in connected.backends),
+        *(f"api/webhooks/{id}/" for id in connected.webhooks),
+    ):
+        _delete(connection, path)
+
+
+def take_off(connection: Connection, project: str) -> int:
+    """Take every live backend of ours off a project; return how many there were."""
+    number = project_number(project)
+    backends = [
+        int(entry["id"])
+        for entry in _entries(connection, "api/ml/", number)
+        if entry.get("title") == TITLE
+    ]
+    webhooks = [
+        int(entry["id"])
+        for entry in _entries(connection, "api/webhooks/", number)
+        if _MARK in (entry.get("headers") or {}) and entry.get("project") == number
+    ]
+    disconnect(connection, Connected(tuple(backends), tuple(webhooks)))
+    return len(backends)
+
+
+def _add_backend(connection: Connection, project: int, address: str, secret: str) -> int:
+    body = {
+        "project": project,
+        "url": address,
+        "title": TITLE,
+        "description": _DESCRIPTION,
+        "auth_method": "BASIC_AUTH",
+        "basic_auth_user": USER,
+        "basic_auth_pass": secret,
+    }
+    what = f"adding the backend {address} to project {project}"
+    return int(connection.post_json("api/ml/", body, what)["id"])
+
+
+def _add_webhook(connection: Connection, project: int, address: str, secret: str) -> int:
+    body = {
+        "project": project,
+        "url": f"{address.rstrip('/')}/webhook",
+        "send_payload": True,
+        "send_for_all_actions": False,
+        "actions": list(REPORTED),
+        "headers": {"Authorization": authorization(secret), _MARK: "1"},
+    }
+    what = f"having annotations of project {project} reported to {address}"
+    return int(connection.post_json("api/webhooks/", body, what)["id"])
+
+
+def _entries(connection: Connection, path: str, project: int) -> list[Mapping[str, Any]]:
+    what = f"looking for live backends of project {project}"
+    found: list[Mapping[str, Any]] = connection.get_json(path, {"project": project}, what)
+    return found
+
+
+def _delete(connection: Connection, path: str) -> None:
+    try:
+        connection.delete(path, "taking the live backend off")
+    except ToolError as error:
+        # Somebody was quicker, or the whole project is gone.
+        if "has nothing there" not in str(error):
+            raise
+
+
+def _advice(address: str) -> str:
+    """Return what a refusal may come from, where the address is a private one."""
+    host = urlsplit(address).hostname or ""
+    try:
+        private = ipaddress.ip_address(socket.gethostbyname(host)).is_private
+    except (OSError, ValueError):
+        return ""
+    if not private:
+        return ""
+    return (
+        "; Label Studio reaches no backend on its own machine or in a private network unless "
+        "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false are in its environment"
+    )

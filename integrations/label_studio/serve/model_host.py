@@ -1,0 +1,152 @@
+"""The model in memory: loaded at the start, and again when there is a newer one."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.live_model import (
+    Fingerprint,
+    LiveModel,
+    find_served_run,
+    load_live_model,
+    rejected_boxes,
+)
+from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import ReviewedRegion
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3.0
+"""How often it is looked whether there is a newer model."""
+
+_LIVE = "-live"
+"""End of the model version of live predictions: pushes have the run's id alone."""
+
+Rejected = Mapping[tuple[str, str], Sequence[ReviewedRegion]]
+
+
+class NoModelError(SparseDetError):
+    """There is no model to answer with; the message says why."""
+
+
+def live_version(run_id: str) -> str:
+    """Return the model version of a run's live predictions."""
+    return run_id + _LIVE
+
+
+def is_live_version(model_version: str) -> bool:
+    """Whether a prediction was made by a live backend."""
+    return model_version.endswith(_LIVE)
+
+
+class ModelHost:
+    """Holds the model that is served, and replaces it between two requests.
+
+    A model that can't be loaded leaves the one before in place; without one, `current` says why.
+
+    Args:
+        run: a run folder; None: the newest finished round's.
+        workspace: see `LiveOptions.workspace`.
+        device: cpu or cuda.
+    """
+
+    def __init__(self, run: Path | None, workspace: Workspace | None, device: str) -> None:
+        self._run = run
+        self._workspace = workspace
+        self._device = device
+        self._model: LiveModel | None = None
+        self._problem = "the model is not loaded yet; ask again in some seconds"
+        self._seen: Fingerprint | None = None
+        self._rejected: Rejected = {}
+        self._ledger_seen: Fingerprint | None = None
+        self._detecting = Lock()
+        self._ending = Event()
+        self._on_change: Callable[[], None] = lambda: None
+
+    def load(self) -> None:
+        """Load the model, if there is another one than before.
+
+        Raises:
+            SparseDetError: when that is not possible; it is tried again once its files change.
+        """
+        try:
+            served = find_served_run(self._run, self._workspace)
+            seen = served.fingerprint()
+            if seen == self._seen:
+                return
+            self._seen = seen
+            before, self._model = self._model, load_live_model(served, self._device)
+        except SparseDetError as error:
+            self._problem = str(error)
+            raise
+        if before is not None:
+            logger.warning("now serving the model of %s", served.run.root)
+            self._on_change()
+
+    def start(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """Begin to look for newer models; `on_change` is called after each."""
+        self._on_change = on_change
+        Thread(target=self._watch, name="model", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ending.set()
+
+    @property
+    def current(self) -> LiveModel:
+        """The model to answer with; a request asks once, so that all of its answers are of one.
+
+        Raises:
+            NoModelError: when there is none.
+        """
+        model = self._model
+        if model is None:
+            raise NoModelError(self._problem)
+        return model
+
+    def propose(self, model: LiveModel, dataset: Dataset, images: Path) -> tuple[MinedBox, ...]:
+        """Return what a model proposes on an image; one image at a time."""
+        # Side by side two would take as long, and twice the memory.
+        with self._detecting:
+            return model.propose(dataset, images)
+
+    def rejected(self, project: str, image: str) -> Sequence[ReviewedRegion]:
+        """Return what reviewers rejected on an image; looked up a few seconds ago at most."""
+        return self._rejected.get((project, image), ())
+
+    def look(self) -> None:
+        """See whether there is a newer model, or more was rejected; says what went wrong once."""
+        try:
+            self.load()
+        except SparseDetError as error:
+            self._say_once(error)
+        try:
+            self._read_rejected()
+        except SparseDetError as error:
+            self._say_once(error)
+
+    def _watch(self) -> None:
+        while not self._ending.wait(LOOK_SECONDS):
+            try:
+                self.look()
+            except Exception:
+                # The next look may well succeed; without this thread none would come.
+                logger.exception("looking for a newer model failed")
+
+    def _read_rejected(self) -> None:
+        if self._workspace is None or not self._workspace.ledger.is_file():
+            return
+        state = self._workspace.ledger.stat()
+        seen = (state.st_mtime_ns, state.st_size)
+        if seen != self._ledger_seen:
+            self._rejected = rejected_boxes(self._workspace)
+            self._ledger_seen = seen
+
+    def _say_once(self, error: SparseDetError) -> None:
+        if str(error) != getattr(self, "_said", ""):
+            self._said = str(error)
+            logger.warning("%s", error)

@@ -1,0 +1,211 @@
+"""From a task, as Label Studio sends it, to a prediction: its human boxes and the model's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sparsedet.annotations import Box, Category, Dataset, Image, upright_size
+from sparsedet.errors import ToolError
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import ToolOptions
+
+from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
+from ..connection import Connection
+from ..label_config import LabelConfig, parse_config
+from ..marks import read_mark
+from ..offers import build_predictions
+from ..project_pull import cache_name, download_images, image_address
+from ..projects import read_config
+from ..regions import Oddities
+from ..review_project.review_look import for_people
+from ..review_project.review_tasks import SOURCE_TASK_KEY
+from .model_host import ModelHost, live_version
+
+Task = Mapping[str, Any]
+"""A task as the server sends it, with its annotations."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What people have said of a task's image."""
+
+    boxes: TaskBoxes
+    project: str
+    """The annotated project."""
+    task: int
+    """Its task there."""
+    people: LabelConfig
+    """What the boxes of people are written with."""
+
+
+class Predictor:
+    """Makes predictions of tasks; safe to call from several threads.
+
+    Args:
+        connection: to the server that the images and the annotations of review tasks come from.
+        host: has the model.
+        options: how annotations are read.
+        images: a workspace's image cache, whose images are not downloaded again; None: there is
+            none.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        host: ModelHost,
+        options: ToolOptions,
+        images: Path | None = None,
+    ) -> None:
+        self._connection = connection
+        self._host = host
+        self._options = options
+        self._images = images
+
+    def predict(self, task: Task, label_config: str, project: str) -> dict[str, Any]:
+        """Return the prediction of a task, as the protocol wants it.
+
+        It holds the boxes of the task's current annotation, and those of the model that none of
+        them explains and no reviewer rejected. In a task of a review project the current annotation
+        is that of the task it copies, until somebody submits a review.
+
+        Args:
+            task: the task.
+            label_config: the labelling config of its project.
+            project: the number of its project.
+
+        Raises:
+            ToolError: when its image can't be had, or labels don't fit the model's.
+            AnnotationError: when its image can't be decoded.
+            NoModelError: when there is no model.
+        """
+        model = self._host.current
+        config = parse_config(label_config, project, self._options)
+        with ExitStack() as stack:
+            address = image_address(task, config)
+            copied = int(task["data"].get(SOURCE_TASK_KEY) or task["id"])
+            folder = self._folder_of(copied, address, stack)
+            name = cache_name(copied, address)
+            size = upright_size(folder / name)
+            known = self._known(task, config, project, size)
+            categories = live_categories(model.info.classes, config, project)
+            image = Image(
+                id=copied,
+                file_name=name,
+                width=size[0],
+                height=size[1],
+                exhaustive=known.boxes.complete,
+                tool_id=str(copied),
+            )
+            ids = {category.name: category.id for category in categories}
+            rejected = self._host.rejected(known.project, str(known.task))
+            dataset = Dataset(
+                (image,),
+                tuple(_boxes(known.boxes.boxes, image, ids)),
+                categories,
+                tuple(_boxes(rejected, image, ids)),
+            )
+            mined = self._host.propose(model, dataset, folder)
+        (made,) = build_predictions(dataset, mined, config, [image.id], people=known.people)
+        return {
+            "result": made.result(),
+            "score": made.score,
+            "model_version": live_version(model.info.run_id),
+        }
+
+    def _folder_of(self, task: int, address: str, stack: ExitStack) -> Path:
+        """Return a folder that holds a task's image: the cache, or one that the stack removes."""
+        name = cache_name(task, address)
+        if self._images is not None and (self._images / name).is_file():
+            return self._images
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sparsedet-serve-")))
+        download_images(self._connection, {task: address}, folder)
+        return folder
+
+    def _known(
+        self, task: Task, config: LabelConfig, project: str, size: tuple[int, int]
+    ) -> _Known:
+        number = int(task["id"])
+        annotations = task.get("annotations")
+        if annotations is None:
+            annotations = self._annotations_of(number)
+        if SOURCE_TASK_KEY not in task["data"]:
+            boxes = self._read(annotations, config, task, number, size)
+            return _Known(boxes, project, number, config)
+        copied, people = int(task["data"][SOURCE_TASK_KEY]), for_people(config)
+        source, source_config = self._source_of(project)
+        if submitted(annotations):
+            both = config.in_terms_of(source_config)
+            boxes = self._read(annotations, both, task, number, size)
+        else:
+            boxes = self._read(self._annotations_of(copied), source_config, {}, copied, size)
+        return _Known(boxes, source, copied, people)
+
+    def _read(
+        self,
+        annotations: Iterable[Mapping[str, Any]],
+        config: LabelConfig,
+        task: Task,
+        number: int,
+        size: tuple[int, int],
+    ) -> TaskBoxes:
+        dated = with_task_date(annotations, task)
+        return read_task(dated, config, self._options.annotations, number, Oddities(), size)
+
+    def _annotations_of(self, task: int) -> list[Mapping[str, Any]]:
+        # Not the task itself: reading one without predictions makes the server ask its backend.
+        found: list[Mapping[str, Any]] = self._connection.get_json(
+            f"api/tasks/{task}/annotations/", {}, f"reading the annotations of task {task}"
+        )
+        return found
+
+    def _source_of(self, review: str) -> tuple[str, LabelConfig]:
+        """Return the annotated project of a review project, and its labelling config."""
+        with self._connection.request(f"reading review project {review}"):
+            found = self._connection.client.projects.get(int(review))
+        mark = read_mark(found.description)
+        if mark is None:
+            raise ToolError(
+                f"project {review}: its tasks are copies for reviews, but its description no "
+                "longer says of which project; push again, which restores it"
+            )
+        return str(mark.source), read_config(self._connection, mark.source, self._options)
+
+
+def live_categories(
+    classes: Sequence[tuple[int, str]], config: LabelConfig, project: str
+) -> tuple[Category, ...]:
+    """Return the labels of a project as categories: a model's classes with its ids, then others.
+
+    Raises:
+        ToolError: naming a class that the project does not have.
+    """
+    missing = [name for _, name in classes if not config.texts.get(name)]
+    if missing:
+        raise ToolError(
+            f"project {project} has no label {missing[0]!r}, which the model finds; serve a model "
+            "of this project, or say in sparsedet.toml what the label is called now "
+            "([labels.rename])"
+        )
+    own = [Category(id, config.texts[name]) for id, name in classes]
+    known = {category.name for category in own}
+    others = [label.value for label in config.labels if label.value not in known]
+    first = max((category.id for category in own), default=0) + 1
+    return (*own, *(Category(id, name) for id, name in enumerate(others, start=first)))
+
+
+def _boxes(
+    regions: Iterable[ReviewedRegion], image: Image, category_ids: Mapping[str, int]
+) -> Iterable[Box]:
+    for number, region in enumerate(regions, start=1):
+        if region.category in category_ids:
+            yield Box(
+                number,
+                image.id,
+                category_ids[region.category],
+                region.xyxy,
+                origin="human",
+                tool_id=region.region_id,
+            )

@@ -1,0 +1,229 @@
+"""The server of a live backend: workers, and the projects it is connected to while it runs."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import httpx
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from sparsedet.errors import ToolError
+from sparsedet.ledger import Ledger
+from sparsedet.live_backend import LiveOptions
+from sparsedet.loop.live_reviews import known_projects
+from sparsedet.loop.workspace import Workspace, owner_id
+from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
+
+from ..connection import project_number
+from ..projects import read_config
+from .app import make_app
+from .connect import Connected, connect, disconnect
+from .predictor import live_categories
+from .secret import USER, new_secret
+from .service import Service, ServiceSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ..label_studio_tool import LabelStudioTool
+
+Say = Callable[[str], None]
+
+START_SECONDS = 120.0
+"""Several workers that load torch at once on a busy machine."""
+_STOP_SECONDS = 5
+"""Answers that are under way may still be given when the server ends."""
+
+
+def tool_options(options: LiveOptions) -> ToolOptions:
+    """Return how projects are read: as the workspace says, where there is one."""
+    if options.workspace is None:
+        return DEFAULT_OPTIONS
+    workspace = Workspace(options.workspace)
+    return workspace.settings().tool_options(owner_id(workspace.root))
+
+
+def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
+    """Serve until the process is asked to end; see `LiveIntegration.serve`.
+
+    Args:
+        tool: with `tool_options`.
+        options: what and where.
+        say: receives messages for people.
+    """
+    secret = options.secret or new_secret()
+    settings = ServiceSettings(
+        options.run,
+        options.workspace,
+        options.device,
+        tool.url,
+        tool_options(options),
+        options.connect,
+        tool.connection.api_key,
+        secret,
+    )
+    service = Service(settings, tool, tool.connection)
+    # What is wrong with the model is to be said now, and not by a worker.
+    service.host.load()
+    classes = service.host.current.info.classes
+    for project in options.connect:
+        config = read_config(tool.connection, project_number(project), settings.options)
+        live_categories(classes, config, project)
+    listening = _listen(options.host, options.port)
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host
+    local = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    address = options.address or local
+    say(f"serving {_listed(classes)} at {address}, user {USER}")
+    if options.secret is None:
+        say(f"secret, shown only now: {secret}")
+    running = _Running(
+        uvicorn.Config(
+            partial(_worker, settings) if options.workers > 1 else make_app(service),
+            factory=options.workers > 1,
+            workers=options.workers,
+            log_config=None,
+            access_log=False,  # paths may hold the secret
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        ),
+        listening,
+    )
+    add = partial(connect, tool.connection, options.connect, _reviewed(options))
+    with _connected(
+        running,
+        partial(_wait_until_up, local, secret),
+        partial(add, address=address, secret=secret) if options.connect else None,
+        partial(disconnect, tool.connection),
+        say,
+    ):
+        running.run()
+    if running.problem is not None:
+        raise running.problem
+
+
+def _listed(classes: list[tuple[int, str]]) -> str:
+    """Return what a model finds, for people."""
+    names = [name for _, name in classes]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+class _Running:
+    """Uvicorn, in this process or with several workers, as one thing that can be stopped."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
+        self.problem: ToolError | None = None
+        self._listening = listening
+        self._config = config
+        self._server = uvicorn.Server(config) if config.workers == 1 else None
+        self._workers = Multiprocess(config, [listening]) if self._server is None else None
+
+    def run(self) -> None:
+        """Serve until the process is asked to end."""
+        try:
+            if self._server is not None:
+                self._server.run([self._listening])
+            elif self._workers is not None:
+                self._workers.run()
+        except KeyboardInterrupt:
+            pass  # how a server ends
+        finally:
+            self._listening.close()
+
+    def stop(self, problem: ToolError) -> None:
+        """End it because of a problem."""
+        self.problem = problem
+        if self._server is not None:
+            self._server.should_exit = True
+        elif self._workers is not None:
+            self._workers.should_exit.set()
+
+
+@contextmanager
+def _connected(
+    running: _Running,
+    wait: Callable[[threading.Event], None],
+    add: Callable[[], Connected] | None,
+    take_off: Callable[[Connected], None],
+    say: Say,
+) -> Iterator[None]:
+    """Connect to the projects as soon as the server answers, until the block ends.
+
+    Args:
+        running: the server, which is stopped where that fails.
+        wait: returns when the server answers, or the event is set.
+        add: connects; None: there is nothing to connect to.
+        take_off: takes off what `add` added.
+        say: receives messages for people.
+    """
+    ended = threading.Event()
+    added: list[Connected] = []
+
+    def connect_when_up() -> None:
+        try:
+            wait(ended)
+            if add is not None and not ended.is_set():
+                added.append(add())
+                say("connected; Ctrl-C ends the server and takes it off its projects again")
+        except ToolError as error:
+            running.stop(error)
+
+    thread = threading.Thread(target=connect_when_up, name="connect")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        for connected in added:
+            take_off(connected)
+            say("taken off its projects")
+
+
+def _wait_until_up(local: str, secret: str, ended: threading.Event) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ended.is_set():
+        try:
+            if httpx.get(f"{local}/health", auth=(USER, secret), timeout=5.0).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        if time.monotonic() > deadline:
+            raise ToolError(f"no worker answered within {START_SECONDS:.0f} s")
+        ended.wait(0.1)
+
+
+def _reviewed(options: LiveOptions) -> list[str]:
+    """Return the projects in which what the workspace pushed is reviewed."""
+    if options.workspace is None:
+        return []
+    file = Workspace(options.workspace).ledger
+    if not file.is_file():
+        return []
+    with closing(Ledger(file)) as ledger:
+        return sorted(known_projects(ledger))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ToolError(
+            f"can't listen on {host}:{port} ({error.strerror}); choose another --port, or end what "
+            "listens there"
+        ) from None
+
+
+def _worker(settings: ServiceSettings) -> "FastAPI":
+    """Return the application of a worker in a process of its own."""
+    from ..label_studio_tool import LabelStudioTool
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    tool = LabelStudioTool(settings.url, settings.options, api_key=settings.api_key)
+    return make_app(Service(settings, tool, tool.connection))

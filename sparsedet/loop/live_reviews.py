@@ -1,0 +1,152 @@
+"""Reviews as they happen: a thread that collects them into the ledger soon after somebody saved.
+
+The annotation tool only says that something happened; what, is read from it as by `sparsedet
+review`. So a report that gets lost loses nothing, and many at once cost one reading.
+"""
+
+import logging
+import time
+from contextlib import closing
+from threading import Condition, Thread
+
+from sparsedet.errors import WorkspaceBusyError
+from sparsedet.ledger import Ledger
+from sparsedet.loop.ledger_rebuild import rebuild
+from sparsedet.loop.reviews import Connections, collect_reviews, note_address
+from sparsedet.loop.standing import write_estimate
+from sparsedet.loop.workspace import Workspace, owner_id
+from sparsedet.tool import AnnotationTool
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 1.0
+"""Reviews are read once nothing has been reported for so long ..."""
+MOST_SECONDS = 10.0
+"""... or the oldest report is so old."""
+BUSY_SECONDS = 5.0
+"""A round, or another server, works in the workspace: tried again after so long."""
+FAILED_SECONDS = 30.0
+"""The tool can't be read: tried again after so long."""
+
+
+class ReviewCollector:
+    """Collects a workspace's reviews in the background, each time after it was notified.
+
+    Args:
+        workspace: with a `sparsedet.toml`.
+        tool: the connection to its source.
+        busy_seconds: how long it waits while another process works in the workspace.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tool: AnnotationTool,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
+        self._workspace = workspace
+        self._tool = tool
+        self._busy_seconds = busy_seconds
+        self._changed = Condition()
+        self._reported: set[str] = set()
+        """Projects that something happened in since they were last read."""
+        self._since = 0.0
+        self._latest = 0.0
+        self._stopping = False
+        self._failure = ""
+        self._thread = Thread(target=self._run, name="collect-reviews", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait for reports."""
+        self._thread.start()
+
+    def notify(self, project: str) -> None:
+        """Take note that somebody saved or deleted an annotation of a project; returns at once."""
+        with self._changed:
+            now = time.monotonic()
+            if not self._reported:
+                self._since = now
+            self._latest = now
+            self._reported.add(project)
+            self._changed.notify()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread; what was reported is read first, where that is possible at once."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._reported or self._stopping)
+                while (left := self._until_due()) > 0 and not self._stopping:
+                    self._changed.wait(left)
+                projects, self._reported = self._reported, set()
+                ending = self._stopping
+            retry = self._collect(projects) if projects else 0.0
+            if ending:
+                return
+            if retry:
+                with self._changed:
+                    # They count as reported before whatever came in the meantime.
+                    self._reported |= projects
+                    self._changed.wait_for(lambda: self._stopping, retry)
+
+    def _until_due(self) -> float:
+        due = min(self._latest + QUIET_SECONDS, self._since + MOST_SECONDS)
+        return due - time.monotonic()
+
+    def _collect(self, projects: set[str]) -> float:
+        """Collect; return after how many seconds to try again, 0: it is done."""
+        try:
+            collect_now(self._workspace, self._tool, projects)
+        except WorkspaceBusyError:
+            return self._busy_seconds
+        except Exception as error:
+            # Whatever it is: a thread that ended would lose every later report without a word.
+            if str(error) != self._failure:
+                self._failure = str(error)
+                logger.warning("reviews can't be read just now: %s", error)
+            return FAILED_SECONDS
+        self._failure = ""
+        return 0.0
+
+
+def collect_now(
+    workspace: Workspace, tool: AnnotationTool, projects: set[str] | None = None
+) -> bool:
+    """Collect a workspace's reviews, as `sparsedet review` does; return whether there was need to.
+
+    Args:
+        workspace: with a `sparsedet.toml`.
+        tool: the connection to its source.
+        projects: where something happened; nothing is read where the ledger knows none of them.
+            None: read in any case.
+
+    Raises:
+        WorkspaceBusyError: when another process works in the workspace.
+    """
+    settings = workspace.settings()
+    with workspace.lock():
+        rebuild(workspace, settings)
+        if not workspace.ledger.is_file():
+            return False
+        note_address(workspace, settings, tool)
+        with closing(Ledger(workspace.ledger)) as ledger:
+            if projects is not None and projects.isdisjoint(known_projects(ledger)):
+                return False
+            connections = Connections(settings, tool, owner=owner_id(workspace.root))
+            rule = settings.source.annotations
+            collect_reviews(ledger, connections, rule, say=logger.warning)
+            write_estimate(workspace, settings, ledger)
+    return True
+
+
+def known_projects(ledger: Ledger) -> set[str]:
+    """Return the projects that boxes were pushed from, or to."""
+    places = ledger.places()
+    return {p.source.project for p in places} | {p.review_project for p in places}

@@ -131,7 +131,7 @@ def collect_now(
         WorkspaceBusyError: when another process works in the workspace.
     """
     settings = workspace.settings()
-    with workspace.lock():
+    with workspace.lock(brief=True):
         rebuild(workspace, settings)
         if not workspace.ledger.is_file():
             return False

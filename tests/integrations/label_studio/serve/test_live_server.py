@@ -1,0 +1,149 @@
+"""`sparsedet serve` and a real Label Studio: connect, open, review, take off."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.integrations.label_studio.serve.connect import TITLE
+from sparsedet.ledger import Ledger
+from tests.cli.command import sparsedet_here
+from tests.integrations.label_studio.serve.eager_run import make_eager_run
+from tests.loop.small_project import FREE, LABELS, SmallProject, without
+
+pytestmark = pytest.mark.label_studio
+
+PATIENCE = 60.0
+SECRET = "the secret of the tests"
+
+
+@pytest.fixture
+def project(label_studio: LocalServer, tmp_path: Path) -> SmallProject:
+    project = SmallProject(tmp_path, label_studio)
+    project.push_round(1, "v1")
+    # What is served downloads them again.
+    shutil.rmtree(project.workspace.images)
+    return project
+
+
+@contextmanager
+def serving(project: SmallProject, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `sparsedet serve` until it is connected, and end it as Ctrl-C does."""
+    assert project.server is not None
+    env = {
+        **os.environ,
+        "LABEL_STUDIO_URL": project.server.url,
+        "LABEL_STUDIO_API_KEY": project.server.api_key,
+        "SPARSEDET_SERVE_SECRET": SECRET,
+    }
+    command = [sys.executable, "-m", "sparsedet", "serve", *map(str, arguments), "--port", "0"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while "connected;" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            assert SECRET not in said
+            yield process
+            process.send_signal(signal.SIGINT)
+            rest = process.communicate(timeout=PATIENCE)[1]
+            assert (process.returncode, "Traceback" in rest) == (0, False), rest
+        finally:
+            process.kill()
+
+
+def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Return what `what` returns, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def outcomes(project: SmallProject) -> dict[str, str]:
+    """Region id -> outcome, by the ledger alone."""
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        return {box.region_id: box.outcome for box in ledger.boxes()}
+
+
+def live(project: SmallProject) -> tuple[int, int]:
+    """Backends on the project, and webhooks on it and its review project."""
+    backends = project.api.get_json("api/ml/", {"project": project.project}, "backends")
+    hooks = [
+        hook
+        for number in (project.project, project.review_project)
+        for hook in project.api.get_json("api/webhooks/", {"project": number}, "webhooks")
+        if str(hook["project"]) == number
+    ]
+    assert all(backend["title"] == TITLE for backend in backends)
+    return len(backends), len(hooks)
+
+
+def opened(project: SmallProject, name: str) -> list[dict[str, Any]]:
+    """The regions of the only prediction that the editor gets with a task."""
+    task = project.api.get_json(f"api/tasks/{project.id_of(name)}/", {}, "a task")
+    (prediction,) = task["predictions"]
+    assert prediction["model_version"] == "eager-live"
+    regions: list[dict[str, Any]] = prediction["result"]
+    return regions
+
+
+def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None:
+    run = make_eager_run(project.folder / "run", list(enumerate(LABELS, start=1)))
+    arguments = ("--workspace", project.workspace.root, "--connect", project.project)
+    with serving(project, run.root, *arguments):
+        assert live(project) == (1, 2)
+
+        regions = opened(project, "a.png")
+        assert [r["id"] for r in regions if "score" not in r] == ["own-a.png"]
+        assert any("score" in region for region in regions)
+
+        # A save of the annotation replaces the prediction in place.
+        project.edit_source("a.png", FREE)
+        place = [FREE[0] / 2, FREE[1] / 1.6]
+        wait_for(
+            lambda: [
+                r
+                for r in opened(project, "a.png")
+                if r["id"] == "own-a.png"
+                and [r["value"]["x"], r["value"]["y"]] == pytest.approx(place, abs=0.01)
+            ]
+        )
+
+        with project.workspace.lock():
+            project.review("b.png", without("wrong"))
+            time.sleep(2.5)
+            assert "accepted" not in outcomes(project).values()  # a round would be at work
+        settled = wait_for(lambda: {k: v for k, v in outcomes(project).items() if v != "pending"})
+        assert settled == {"v1-right-b.png": "accepted", "v1-wrong-b.png": "rejected"}
+    assert live(project) == (0, 0)
+
+
+def test_connecting_twice_leaves_one_and_a_killed_server_is_taken_off(
+    project: SmallProject, label_studio: LocalServer
+) -> None:
+    run = make_eager_run(project.folder / "run", list(enumerate(LABELS, start=1)))
+    env = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key}
+    command = ("serve", "--disconnect", project.project)
+    with serving(project, run.root, "--connect", project.project) as killed:
+        killed.kill()
+        killed.wait()
+        assert live(project) == (1, 1)
+        with serving(project, run.root, "--workers", "2", "--connect", project.project):
+            assert live(project) == (1, 1)
+            assert any("score" in region for region in opened(project, "a.png"))
+        assert live(project) == (0, 0)
+        taken = sparsedet_here(*command, env=env)
+        assert taken.err.strip().endswith("0 live backends taken off")

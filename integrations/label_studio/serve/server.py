@@ -10,8 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
-import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from sparsedet.errors import ToolError
 from sparsedet.ledger import Ledger
@@ -25,6 +23,7 @@ from ..projects import read_config
 from .app import make_app
 from .connect import Connected, connect, disconnect
 from .predictor import live_categories
+from .running import Running
 from .secret import USER, new_secret
 from .service import Service, ServiceSettings
 
@@ -37,8 +36,6 @@ Say = Callable[[str], None]
 
 START_SECONDS = 120.0
 """Several workers that load torch at once on a busy machine."""
-_STOP_SECONDS = 5
-"""Answers that are under way may still be given when the server ends."""
 
 
 def tool_options(options: LiveOptions) -> ToolOptions:
@@ -82,17 +79,7 @@ def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
     say(f"serving {_listed(classes)} at {address}, user {USER}")
     if options.secret is None:
         say(f"secret, shown only now: {secret}")
-    running = _Running(
-        uvicorn.Config(
-            partial(_worker, settings) if options.workers > 1 else make_app(service),
-            factory=options.workers > 1,
-            workers=options.workers,
-            log_config=None,
-            access_log=False,  # paths may hold the secret
-            timeout_graceful_shutdown=_STOP_SECONDS,
-        ),
-        listening,
-    )
+    running = Running(make_app(service), partial(_worker, settings), listening, options.workers)
     add = partial(connect, tool.connection, options.connect, _reviewed(options))
     with _connected(
         running,
@@ -102,8 +89,6 @@ def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
         say,
     ):
         running.run()
-    if running.problem is not None:
-        raise running.problem
 
 
 def _listed(classes: list[tuple[int, str]]) -> str:
@@ -113,40 +98,9 @@ def _listed(classes: list[tuple[int, str]]) -> str:
     return ", ".join(names[:3]) + more
 
 
-class _Running:
-    """Uvicorn, in this process or with several workers, as one thing that can be stopped."""
-
-    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
-        self.problem: ToolError | None = None
-        self._listening = listening
-        self._config = config
-        self._server = uvicorn.Server(config) if config.workers == 1 else None
-        self._workers = Multiprocess(config, [listening]) if self._server is None else None
-
-    def run(self) -> None:
-        """Serve until the process is asked to end."""
-        try:
-            if self._server is not None:
-                self._server.run([self._listening])
-            elif self._workers is not None:
-                self._workers.run()
-        except KeyboardInterrupt:
-            pass  # how a server ends
-        finally:
-            self._listening.close()
-
-    def stop(self, problem: ToolError) -> None:
-        """End it because of a problem."""
-        self.problem = problem
-        if self._server is not None:
-            self._server.should_exit = True
-        elif self._workers is not None:
-            self._workers.should_exit.set()
-
-
 @contextmanager
 def _connected(
-    running: _Running,
+    running: Running,
     wait: Callable[[threading.Event], None],
     add: Callable[[], Connected] | None,
     take_off: Callable[[Connected], None],
@@ -160,9 +114,13 @@ def _connected(
         add: connects; None: there is nothing to connect to.
         take_off: takes off what `add` added.
         say: receives messages for people.
+
+    Raises:
+        ToolError: after the block, when connecting failed.
     """
     ended = threading.Event()
     added: list[Connected] = []
+    problems: list[ToolError] = []
 
     def connect_when_up() -> None:
         try:
@@ -171,7 +129,8 @@ def _connected(
                 added.append(add())
                 say("connected; Ctrl-C ends the server and takes it off its projects again")
         except ToolError as error:
-            running.stop(error)
+            problems.append(error)
+            running.stop()
 
     thread = threading.Thread(target=connect_when_up, name="connect")
     thread.start()
@@ -183,6 +142,8 @@ def _connected(
         for connected in added:
             take_off(connected)
             say("taken off its projects")
+    if problems:
+        raise problems[0]
 
 
 def _wait_until_up(local: str, secret: str, ended: threading.Event) -> None:
@@ -206,7 +167,7 @@ def _reviewed(options: LiveOptions) -> list[str]:
     if not file.is_file():
         return []
     with closing(Ledger(file)) as ledger:
-        return sorted(known_projects(ledger))
+        return sorted(filter(str.isdigit, known_projects(ledger)))
 
 
 def _listen(host: str, port: int) -> socket.socket:

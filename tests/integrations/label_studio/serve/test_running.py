@@ -1,0 +1,57 @@
+"""Several workers on one socket: each answers, a dead one is replaced, all end together."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from threading import Thread
+
+import httpx
+import psutil
+from fastapi import FastAPI
+
+from sparsedet.integrations.label_studio.serve.running import Running
+
+PATIENCE = 60.0
+
+
+def make_app() -> FastAPI:
+    """Say which process answers."""
+    app = FastAPI()
+    app.get("/")(os.getpid)
+    return app
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_workers_are_replaced_and_end_together() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running = Running(make_app(), make_app, listening, workers=2)
+    thread = Thread(target=running.run)
+    thread.start()
+    answered: set[int] = set()
+
+    def ask() -> None:
+        answered.add(httpx.get(url, timeout=PATIENCE).json())
+
+    def two_answer() -> bool:
+        ask()
+        return len(answered) == 2
+
+    wait_for(two_answer)
+    assert os.getpid() not in answered
+    killed = answered.pop()
+    os.kill(killed, signal.SIGKILL)
+    wait_for(two_answer)
+    assert killed not in answered
+    running.stop()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not any(psutil.pid_exists(pid) for pid in answered)

@@ -18,9 +18,13 @@ import pytest
 import torch
 
 from sparsedet.annotations import Category, Dataset, read_coco
+from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.completeness.proposals import hidden_from
 from sparsedet.config.training_config import read_config
+from sparsedet.errors import RunError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger
+from sparsedet.loop.live_model import find_served_run, load_live_model
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.loop.workspace import Workspace
@@ -272,3 +276,34 @@ def test_boxes_go_where_judging_them_takes_least_time(
     again = sparsedet_here("review", work, "--json").json()
     names = ("accepted", "edited", "rejected", "pending")
     assert {name: again[name] for name in names} == {name: counts[name] for name in names}
+
+
+def test_a_live_model_shows_what_the_round_mined(finished: tuple[Path, Dataset]) -> None:
+    workspace = Workspace(finished[0] / "work")
+    folder = workspace.round(1)
+    served = find_served_run(None, workspace)
+    assert (served.run.root, served.round) == (folder.run.root, folder)
+    model = load_live_model(served, "cpu")
+    dataset = read_coco(folder.annotations)
+    # Where annotations were hidden, the round took no notice of them; a live model does.
+    hidden = hidden_from(dataset, read_coco(folder.run.training_data))
+    partly = {box.image_id for box in dataset.boxes if box.id in hidden}
+    expected = {
+        box.region_id: box.expected_precision
+        for box in read_mined(folder.mined, dataset)
+        if box.image_id not in partly
+    }
+    assert expected
+    found = [
+        model.propose(dataset.with_images([image]), workspace.images)
+        for image in dataset.images
+        if image.id not in partly
+    ]
+    shown = {box.region_id: box.expected_precision for boxes in found for box in boxes}
+    assert shown.keys() == expected.keys()
+    assert [shown[id] for id in expected] == pytest.approx(list(expected.values()), abs=0.01)
+
+
+def test_nothing_is_served_before_a_round_has_finished(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no round has finished yet"):
+        find_served_run(None, Workspace(tmp_path))

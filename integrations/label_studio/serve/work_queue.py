@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from sparsedet.errors import SparseDetError
 
-THREADS = 4
-"""While the model looks at one image, others are downloaded."""
+THREADS = 3
+"""While the model looks at one image, others are downloaded. With more of them, what needs no model
+would wait longer for its turn."""
 MOST_WAITING = 200
 """Images in work or waiting; at most 100 connections of one Label Studio wait at a time."""
 

@@ -4,8 +4,8 @@
 
 Trains a small model for a few iterations (or takes RUN), serves it with `sparsedet serve`, and asks
 for N predictions at the same moment, each of another image that is downloaded from a small server
-on this machine. Meanwhile it asks again and again for `/health` and `/setup`, which have to be there
-in 1 s and 3 s. Label Studio waits 100 s for a prediction. Prints the figures as a table.
+on this machine. Meanwhile it asks again and again for `/health` and `/setup`, which have to be
+there in 1 s and 3 s. Label Studio waits 100 s for a prediction. Prints the figures as a table.
 """
 
 import argparse

@@ -68,11 +68,11 @@ def serve(
     tool: Annotated[str, tool_option("Annotation tool to serve.")] = DEFAULT_TOOL,
     url: Url = None,
 ) -> None:
-    """Serve a model to Label Studio: opened tasks show mined boxes with the human ones.
+    """Show mined boxes in tasks as people open them.
 
-    It answers the protocol of Label Studio's ML backends. Every request has to give a secret, as
-    password or as first part of the path: SPARSEDET_SERVE_SECRET, or one that is shown at the
-    start.
+    Opened tasks hold the boxes of their annotation, and what the model finds missing. It answers
+    the protocol of Label Studio's ML backends. Every request has to give a secret, as password or
+    as first part of the path: SPARSEDET_SERVE_SECRET, or one that is shown at the start.
 
     Label Studio reaches no backend on its own machine or in a private network unless
     ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false are in its environment.

@@ -62,7 +62,7 @@ def connect(
                 backends.append(_add_backend(connection, project, address, secret))
     except ToolError as error:
         disconnect(connection, Connected(tuple(backends), tuple(webhooks)))
-        raise ToolError(f"{error}{_advice(address)}") from None
+        raise ToolError(f"{error}{_advice(str(error), address)}") from None
     return Connected(tuple(backends), tuple(webhooks))
 
 
@@ -134,8 +134,10 @@ def _delete(connection: Connection, path: str) -> None:
             raise
 
 
-def _advice(address: str) -> str:
-    """Return what a refusal may come from, where the address is a private one."""
+def _advice(error: str, address: str) -> str:
+    """Return what an error may come from, where the server refused a private address."""
+    if "answered with status" not in error and "does not allow" not in error:
+        return ""
     host = urlsplit(address).hostname or ""
     try:
         private = ipaddress.ip_address(socket.gethostbyname(host)).is_private

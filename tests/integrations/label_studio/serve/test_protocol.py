@@ -143,7 +143,9 @@ def test_a_wrong_secret_is_refused(
 ) -> None:
     stranger = TestClient(client.app)
     method = "GET" if path == "/health" else "POST"
-    answer = stranger.request(method, path, auth=given, content=b"no JSON")
+    if given is not None:
+        stranger.auth = given
+    answer = stranger.request(method, path, content=b"no JSON")
     assert answer.status_code == 401
     assert answer.json()["error"].startswith("wrong or missing secret")
     assert stranger.request(method, f"/wrong{path}", content=b"no JSON").status_code == 401

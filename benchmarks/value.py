@@ -16,6 +16,9 @@ The arms (see `value/arms.py` and `value/loop_arm.py`):
 - `former`: two rounds of the loop as it was before it estimated what is missing: people only judge
   boxes, the surest image first; then by hand in file order
 - `ours`: rounds of the loop, in files, with budgets of images; the last one up to 99 %
+- `auto`: as `ours`, but where nothing is to be drawn boxes are judged on contact sheets
+- `sheets`: all mined boxes on contact sheets; nobody draws
+- `auto-sample`: as `auto`, and nearly certain boxes are accepted by sample
 - `random`: the same with images in random order
 
 Each arm leaves its curve in `benchmarks/results/value/curves/`; those that are there are not made

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparsedet.errors import SparseDetError
+from sparsedet.loop.settings import AcceptSettings
 
 from .arms import by_hand, cleanlab, plain, plain_detections
 from .curves import Curve
@@ -63,6 +64,14 @@ def _make(arm: str, setting: Setting, results: Path) -> None:
         "random": lambda: loop(setting, "random", figures, say),
         "ours": lambda: loop(setting, "ours", figures, say),
         "auto": lambda: loop(setting, "auto", figures, say, mode="auto"),
+        "auto-sample": lambda: loop(
+            setting,
+            "auto-sample",
+            figures,
+            say,
+            mode="auto",
+            accept=AcceptSettings(precision=0.98, confidence=0.95),
+        ),
         "sheets": lambda: loop(setting, "sheets", figures, say, mode="sheets"),
     }
     makers[arm]().write(curves)

@@ -1,6 +1,6 @@
 """Curves of completeness against time, and what they say at given completeness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ class Curve:
     """Of review, when an image was done."""
     found: list[int] = field(default_factory=list)
     """Objects with a box by then."""
+    got_in: int | None = None
+    """Boxes that the set has got in the end; None: not counted."""
+    wrong: int | None = None
+    """Those of them that show no object of their class."""
 
     def add(self, seconds: float, found: int) -> None:
         """Add an image that took so long, and gave so many objects their box."""
@@ -63,6 +67,30 @@ class Curve:
 def shown_objects(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> int:
     """Return how many objects have a box of their class, one to one."""
     return len(objects) - len(missing_objects(regions, objects))
+
+
+def count_wrong(
+    before: Dataset,
+    after: Dataset,
+    objects: Mapping[str, Sequence[TrueObject]],
+    neutral: Mapping[str, Sequence[TrueObject]],
+) -> tuple[int, int]:
+    """Return how many boxes a set has got, and how many of them show no object of their class.
+
+    Args:
+        before: the annotations that it began with.
+        after: those of now, on images of the same names.
+        objects: what is really there, by file name.
+        neutral: what may be there, but the labels lack.
+    """
+    earlier = {image.file_name: image.id for image in before.images}
+    new = wrong = 0
+    for image in after.images:
+        name = image.file_name
+        now = regions_of(after, image.id)
+        new += len(now) - len(before.boxes_by_image[earlier[name]])
+        wrong += len(now) - shown_objects(now, [*objects[name], *neutral[name]])
+    return new, wrong
 
 
 def regions_of(dataset: Dataset, image_id: int) -> list[ReviewedRegion]:

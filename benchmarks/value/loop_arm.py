@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations import read_coco
+from sparsedet.annotations import Dataset, read_coco
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
+    AcceptSettings,
     ReviewMode,
     ReviewSettings,
     RoundSettings,
@@ -25,9 +26,9 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.seeds import stable_rank
 from sparsedet.sheets import Sheet
 from sparsedet.simulation.play import annotated_regions, reviewed
-from sparsedet.simulation.truth import TrueObject
+from sparsedet.simulation.truth import TrueObject, true_objects
 
-from .curves import Curve, shown_objects
+from .curves import Curve, count_wrong, regions_of, shown_objects
 from .figures import write_figures
 from .setting import Setting
 
@@ -44,6 +45,7 @@ def loop(
     say: Callable[[str], None],
     plan: Plan = ROUNDS,
     mode: ReviewMode = "review-project",
+    accept: AcceptSettings = AcceptSettings(),  # noqa: B008 - it is frozen
 ) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 
@@ -54,6 +56,7 @@ def loop(
         say: receives the loop's messages.
         plan: the rounds.
         mode: where boxes are reviewed.
+        accept: which are accepted by sample.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,7 @@ def loop(
                     source=source,
                     rounds=goals,
                     training=training,
-                    review=ReviewSettings(mode=mode),
+                    review=ReviewSettings(mode=mode, accept=accept),
                 )
             )
             rounds = Rounds(workspace, tool, say=say)
@@ -91,6 +94,12 @@ def loop(
             write_figures(setting, folder, curve.found[-1], figures / name)
             say(f"round {number}: {read_json(folder.estimate)['text']}")
             say(f"round {number}: {curve.found[-1]} of {curve.objects} after {curve.seconds[-1]} s")
+        curve.got_in, curve.wrong = count_wrong(
+            setting.sparse,
+            read_coco(workspace.annotations),
+            setting.objects,
+            true_objects(setting.full.with_boxes(setting.neutral)),
+        )
     return curve
 
 
@@ -139,8 +148,20 @@ def _review(
         if shown.sheet is not None:
             _add(people, shown.sheet, done.regions)
     rounds.collect(folder)
-    rounds.refresh()
+    annotations = read_coco(rounds.refresh())
+    if rounds.settings.review.accept.is_on:
+        reviewed_now = sum(event["found"] for event in events)
+        brought = _count(setting, annotations) - _count(setting, pulled) - reviewed_now
+        events.append({"image": "lots", "seconds": 0.0, "found": brought})
     write_json(log, events, indent=1)
+
+
+def _count(setting: Setting, dataset: Dataset) -> int:
+    """Return how many objects have a box."""
+    return sum(
+        shown_objects(regions_of(dataset, image.id), setting.objects[image.file_name])
+        for image in dataset.images
+    )
 
 
 def _found_on(

@@ -12,7 +12,7 @@ from sparsedet.atomic_io import read_json, write_text
 from .curves import MARKS, Curve
 from .figures import TARGETS
 
-ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours", "sheets", "auto")
+ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours", "sheets", "auto", "auto-sample")
 _COLOURS = {
     "hand": "#888888",
     "plain": "#d08020",
@@ -22,6 +22,7 @@ _COLOURS = {
     "ours": "#208040",
     "sheets": "#b03080",
     "auto": "#c03030",
+    "auto-sample": "#e07070",
 }
 
 
@@ -40,10 +41,11 @@ def _table(curves: Sequence[Curve]) -> str:
         "",
         "Made by `benchmarks/value.py`. Seconds of review until so large a share of the objects "
         "has a box, as a share of the seconds by hand to the same point; means ± sample standard "
-        "deviations over the seeds. A dash: never reached.",
+        "deviations over the seeds. A dash: never reached. Wrong boxes: share of those that got in "
+        "and show no object of their class.",
         "",
-        f"| data | removed | arm | seeds | {marks} |",
-        f"|---|---|---|---|{'---|' * len(MARKS)}",
+        f"| data | removed | arm | seeds | {marks} | wrong boxes |",
+        f"|---|---|---|---|{'---|' * (len(MARKS) + 1)}",
     ]
     groups: dict[tuple[str, float, str], list[Curve]] = defaultdict(list)
     for curve in curves:
@@ -61,8 +63,14 @@ def _table(curves: Sequence[Curve]) -> str:
             ]
             cells.append(_cell(shares))
         seeds = ", ".join(str(curve.seed) for curve in sorted(own, key=lambda c: c.seed))
+        cells.append(_wrong(own))
         lines.append(f"| {data} | {drop:.0%} | {arm} | {seeds} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _wrong(curves: Sequence[Curve]) -> str:
+    got_in = sum(curve.got_in or 0 for curve in curves)
+    return f"{sum(c.wrong or 0 for c in curves) / got_in:.1%}" if got_in else "-"
 
 
 def _promises(folder: Path) -> str:

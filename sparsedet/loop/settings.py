@@ -190,9 +190,9 @@ class ReviewSettings(_Section):
 
     @model_validator(mode="after")
     def _check_accept(self) -> Self:
-        if self.accept.is_on and self.mode == "draft":
+        if self.accept.is_on and self.mode in ("draft", "sheets"):
             raise ValueError(
-                'accept needs mode = "review-project": a draft has no place for a sample'
+                'accept needs mode = "review-project" or "auto": samples are drawn of a queue'
             )
         return self
 

@@ -1,16 +1,18 @@
 """The value benchmark: time by hand, curves, and the tables that are made of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.value.arms import by_hand, review
-from benchmarks.value.curves import Curve
+from benchmarks.value.curves import Curve, count_wrong
 from benchmarks.value.intervals import table
 from benchmarks.value.report import write_results
 from benchmarks.value.setting import Setting, make_setting
 from sparsedet.atomic_io import write_json
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.simulation.truth import TrueObject
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,26 @@ def test_intervals_that_hold_the_truth_are_counted() -> None:
     )
     assert "- all: 2 of 3 hold the truth, mean width 10.0 points" in text
     assert "- cats: 1 of 2 hold the truth" in text
+
+
+def test_boxes_that_got_in_and_show_nothing_are_counted(digits: Setting) -> None:
+    first, second = digits.full.boxes[:2]
+    nowhere = replace(first, id=10_000, xyxy=(0.0, 0.0, 3.0, 3.0))
+    other = next(c.id for c in digits.full.categories if c.id != second.category_id)
+    twice = [*digits.full.boxes, replace(first, id=10_001), nowhere]
+    renamed = [replace(b, category_id=other) if b.id == second.id else b for b in twice]
+    new = len(twice) - len(digits.sparse.boxes)
+    nobody = dict.fromkeys(digits.objects, ())
+    for after, wrong in ((digits.full.boxes, 0), (twice, 2), (renamed, 3)):
+        found = count_wrong(digits.sparse, digits.full.with_boxes(after), digits.objects, nobody)
+        assert found[1] == wrong
+    assert found[0] == new
+    there = {digits.full.image_by_id[first.image_id].file_name: [TrueObject("0", nowhere.xyxy)]}
+    labelled = digits.full.category_by_id[first.category_id].name
+    neutral = {
+        **nobody,
+        **{n: [replace(t, category=labelled) for t in own] for n, own in there.items()},
+    }
+    assert (
+        count_wrong(digits.sparse, digits.full.with_boxes(twice), digits.objects, neutral)[1] == 1
+    )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 from .output import draws, echo, route_messages, say, wrapped
 from .time_left import TimeLeft, Work, shown

@@ -11,8 +11,8 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.plugins import integration_names
+from sparsedet.push_modes import ModeName
 from sparsedet.splits import recipe_files
-from sparsedet.tool import ModeName
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import ReviewMode

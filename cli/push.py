@@ -19,7 +19,7 @@ from .output import command, echo, emit_json, say
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger
     from sparsedet.loop.settings import Settings, Source
-    from sparsedet.tool import ModeName
+    from sparsedet.push_modes import ModeName
 
 
 def push(

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from sparsedet.annotations import Dataset
 from sparsedet.errors import AnnotationError
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 ENTRY_POINTS = "sparsedet.formats"
 

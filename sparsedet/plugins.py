@@ -12,14 +12,9 @@ from typing import Any, Protocol
 
 from sparsedet.errors import ToolError
 from sparsedet.live_backend import LiveIntegration
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.scriptable_tool import ScriptableTool
-from sparsedet.tool import (
-    DEFAULT_OPTIONS,
-    AnnotationTool,
-    Progress,
-    ToolOptions,
-    no_progress,
-)
+from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool, ToolOptions
 
 ENTRY_POINTS = "sparsedet.integrations"
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from sparsedet.annotations import Dataset
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import Sheet
-from sparsedet.tool import AnnotationTool, Progress, no_progress
+from sparsedet.tool import AnnotationTool
 
 
 class OpenReview(Protocol):

@@ -12,11 +12,11 @@ from sparsedet.annotations.coco import from_coco, to_coco
 from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import atomic_folder, read_json, write_json
 from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.sheets.layout import sheet_from_json
-from sparsedet.tool import Progress, no_progress
 
 from .formats.image_folders import link_images
 from .project import ANNOTATIONS

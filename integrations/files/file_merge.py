@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sparsedet.errors import ToolError
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import Changes, ReviewedRegion, SourceState, scaled
-from sparsedet.tool import Applied, Plan, Progress, Replaced, no_progress
+from sparsedet.tool import Applied, Plan, Replaced
 
 from .annotation_files import AnnotationFiles, OvertakenError, source_state
 from .project import Project

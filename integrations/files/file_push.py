@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion, box_name
+from sparsedet.annotations.suspicions import box_name
 from sparsedet.atomic_io import remove_half_written, write_text
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress, PushReport
+from sparsedet.push_modes import Progress, PushReport, ToReview
 
 from .annotation_files import annotation_origin
 from .project import Project
@@ -97,14 +97,8 @@ class ReviewFolder:
 
 def push_mined(
     review: ReviewFolder,
-    dataset: Dataset,
-    mined: Sequence[MinedBox],
+    wanted: ToReview,
     *,
-    model_version: str,
-    queue: Sequence[int],
-    judge_only: frozenset[int],
-    withdrawn: frozenset[str],
-    suspicions: Sequence[Suspicion],
     dry_run: bool,
     progress: Progress,
 ) -> PushReport:
@@ -117,27 +111,21 @@ def push_mined(
 
     Args:
         review: the review folder of the project.
-        dataset: pulled from the project; its annotations are shown with the mined boxes.
-        mined: on images of `dataset`.
-        model_version: names the folder.
-        queue: ids of images of `dataset`, in the order in which people should see them; those
-            without mined boxes are shown with their annotations.
-        judge_only: ids of those on which drawing can wait.
-        withdrawn: mined boxes that are no longer to be up.
-        suspicions: annotations that get a key which says what is suspected.
+        wanted: what is to be up; its model version names the folder.
         dry_run: only work out the report.
         progress: called for each version.
 
     Raises:
         ToolError: before anything is written, when a box can't be pushed.
     """
+    dataset, model_version = wanted.dataset, wanted.model_version
     folder = version_folder(review.path, model_version)
-    if not mined and not withdrawn and not queue:
+    if not wanted.mined and not wanted.withdrawn and not wanted.queue:
         raise ToolError("there are no mined boxes to push")
-    wanted = _by_image(dataset, mined, queue)
+    by_image = _by_image(dataset, wanted.mined, wanted.queue)
     versions = read_versions(review.path, review.rename)
     own = next((version for version in versions if version.name == model_version), None)
-    plan = _plan(dataset, wanted, own, versions, review.known, frozenset(queue))
+    plan = _plan(dataset, by_image, own, versions, review.known, frozenset(wanted.queue))
     _check_new(dataset, plan.new)
     if plan.new and not dry_run:
         text = review.instructions.format(
@@ -146,10 +134,10 @@ def push_mined(
         remove_half_written(folder)  # of a push that was killed
         write_text(folder / INSTRUCTIONS, text)
         # Last: with this file the version exists.
-        suspected = {one.key: one.in_words(dataset) for one in suspicions}
-        shown = _to_review(dataset, plan.new, judge_only, suspected, own, model_version)
+        suspected = {one.key: one.in_words(dataset) for one in wanted.suspicions}
+        shown = _to_review(dataset, plan.new, wanted.judge_only, suspected, own, model_version)
         write_coco(shown, folder / TO_REVIEW)
-    named = frozenset(_image_id(dataset, id) for id in wanted)
+    named = frozenset(_image_id(dataset, id) for id in by_image)
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
     taken_down: list[Withdrawal] = []
     for done, version in enumerate(versions, start=1):
@@ -158,7 +146,7 @@ def push_mined(
         taken_down.append(
             withdraw(
                 version,
-                region_ids=withdrawn,
+                region_ids=wanted.withdrawn,
                 images=replaced | (version.plain - named),
                 kept=up if version is own else frozenset(),
                 dry_run=dry_run,

@@ -7,18 +7,8 @@ from pathlib import Path
 from sparsedet.annotations import Dataset
 from sparsedet.errors import ToolError
 from sparsedet.plugins import LocalTool
-from sparsedet.tool import (
-    DEFAULT_OPTIONS,
-    Applied,
-    ModeName,
-    Plan,
-    Progress,
-    ProjectSummary,
-    PushMode,
-    Replaced,
-    ToolOptions,
-    no_progress,
-)
+from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
+from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, ProjectSummary, Replaced, ToolOptions
 
 from .demo_projects import OpenReview, open_reviews, set_up_project
 from .file_merge import merge_annotations, restore_annotations

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import Progress, ProjectSummary, no_progress
+from sparsedet.push_modes import Progress, no_progress
+from sparsedet.tool import ProjectSummary
 
 from .annotation_files import AnnotationFiles
 from .coco_files import CocoFiles

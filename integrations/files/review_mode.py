@@ -6,23 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import PlaceGoneError, ToolError
-from sparsedet.sheets import SheetFile
-from sparsedet.tool import (
-    NOT_KNOWN,
+from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
-    ToolOptions,
+    ToReview,
     UndoReport,
     no_progress,
 )
+from sparsedet.tool import ToolOptions
 
 from .file_push import ReviewFolder, push_mined
 from .project import Project, name_below, open_project, resolve_below
@@ -63,16 +59,8 @@ class FileReviewMode:
     def push(
         self,
         project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
+        wanted: ToReview,
         *,
-        model_version: str,
-        queue: Sequence[int] = (),
-        judge_only: frozenset[int] = frozenset(),
-        sheets: Sequence[SheetFile] = (),
-        missing: Mapping[int, float] = NOT_KNOWN,
-        withdrawn: frozenset[str] = frozenset(),
-        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -81,13 +69,7 @@ class FileReviewMode:
         self._refuse_other_owner(opened.review)
         report = push_mined(
             ReviewFolder.of(opened, name_below(self.root, opened.review)),
-            dataset,
-            mined,
-            model_version=model_version,
-            queue=queue,
-            judge_only=judge_only,
-            withdrawn=withdrawn,
-            suspicions=suspicions,
+            wanted,
             dry_run=dry_run,
             progress=progress,
         )

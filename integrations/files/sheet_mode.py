@@ -5,24 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsedet.annotations import Dataset, write_coco
-from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion
+from sparsedet.annotations import write_coco
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import PlaceGoneError
-from sparsedet.sheets import Sheet, SheetFile
-from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
-from sparsedet.sheets.layout import sheet_from_json
-from sparsedet.sheets.reading import image_reviews, offer_of
-from sparsedet.tool import (
-    NOT_KNOWN,
+from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
+    ToReview,
     no_progress,
 )
+from sparsedet.sheets import Sheet, SheetFile
+from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
+from sparsedet.sheets.layout import sheet_from_json
+from sparsedet.sheets.reading import image_reviews, offer_of
 
 from .file_push import ReviewFolder, push_mined
 from .project import Project, name_below, resolve_below
@@ -70,16 +68,8 @@ class FileSheetMode(FileReviewMode):
     def push(
         self,
         project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
+        wanted: ToReview,
         *,
-        model_version: str,
-        queue: Sequence[int] = (),
-        judge_only: frozenset[int] = frozenset(),
-        sheets: Sequence[SheetFile] = (),
-        missing: Mapping[int, float] = NOT_KNOWN,
-        withdrawn: frozenset[str] = frozenset(),
-        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -88,15 +78,14 @@ class FileSheetMode(FileReviewMode):
         review = self._folder(opened)
         self._refuse_other_owner(review)
         there = {image.file_name for image in opened.read().dataset.images}
-        layouts = {file.sheet.name: file.sheet for file in sheets}
+        layouts = {file.sheet.name: file.sheet for file in wanted.sheets}
         gone = images_of(layouts, layouts) - there
-        left = [box for box in mined if box.region_id not in withdrawn]
-        pictures, boxes = as_images([file.sheet for file in sheets], dataset, left, gone)
-        folder = version_folder(review, model_version)
+        pictures, boxes = as_images(list(layouts.values()), wanted.dataset, wanted.left, gone)
+        folder = version_folder(review, wanted.model_version)
         shown = {box.image_id for box in boxes}
         if not dry_run:
             names = {pictures.image_by_id[id].tool_id for id in shown}
-            _copy_pictures([f for f in sheets if f.sheet.name in names], folder / PICTURES)
+            _copy_pictures([f for f in wanted.sheets if f.sheet.name in names], folder / PICTURES)
         report = push_mined(
             ReviewFolder(
                 path=review,
@@ -106,19 +95,19 @@ class FileSheetMode(FileReviewMode):
                 rename=self.options.rename,
                 instructions=_INSTRUCTIONS,
             ),
-            pictures,
-            boxes,
-            model_version=model_version,
-            queue=[image.id for image in pictures.images if image.id in shown],
-            judge_only=frozenset(),
-            withdrawn=withdrawn,
-            suspicions=(),
+            ToReview(
+                pictures,
+                boxes,
+                wanted.model_version,
+                queue=[image.id for image in pictures.images if image.id in shown],
+                withdrawn=wanted.withdrawn,
+            ),
             dry_run=dry_run,
             progress=progress,
         )
         if review.is_dir() and not dry_run:
             self._claim(review)
-        up = images_of(layouts, self._up(review, model_version, layouts)) - gone
+        up = images_of(layouts, self._up(review, wanted.model_version, layouts)) - gone
         kept_back = {
             id: reason
             for name, reason in report.skipped.items()

@@ -9,18 +9,8 @@ from sparsedet.annotations import Dataset
 from sparsedet.errors import SetupError
 from sparsedet.live_backend import LiveOptions
 from sparsedet.plugins import LocalTool
-from sparsedet.tool import (
-    DEFAULT_OPTIONS,
-    Applied,
-    ModeName,
-    Plan,
-    Progress,
-    ProjectSummary,
-    PushMode,
-    Replaced,
-    ToolOptions,
-    no_progress,
-)
+from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
+from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, ProjectSummary, Replaced, ToolOptions
 
 from .connection import Connection, check_connection
 from .demo.local_server import running_server

@@ -6,7 +6,7 @@ is sent.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import Suspicion, box_name
 from sparsedet.errors import ToolError
+from sparsedet.push_modes import ToReview
 
 from .geometry import GeometryError, to_percent
 from .judge_only import judge_only_result
@@ -50,62 +51,50 @@ class ImagePredictions:
         return max((float(region["score"]) for region in self.mined.values()), default=0.0)
 
 
-def check_push(
-    mined: Sequence[MinedBox],
-    withdrawn: Collection[str],
-    model_version: str,
-    queue: Sequence[int] = (),
-) -> None:
+def check_push(wanted: ToReview) -> None:
     """Check that there is something to push, to show or to withdraw, under a name.
 
     Raises:
         ToolError: when there is not.
     """
-    if not mined and not withdrawn and not queue:
+    if not wanted.mined and not wanted.withdrawn and not wanted.queue:
         raise ToolError("there are no mined boxes to push")
-    if not model_version:
+    if not wanted.model_version:
         raise ToolError("the model version is empty; predictions without one can't be deleted")
 
 
 def build_predictions(
-    dataset: Dataset,
-    mined: Sequence[MinedBox],
+    wanted: ToReview,
     config: LabelConfig,
-    queue: Sequence[int] = (),
-    judge_only: Collection[int] = (),
+    *,
     people: LabelConfig | None = None,
     suspected: LabelConfig | None = None,
-    suspicions: Iterable[Suspicion] = (),
 ) -> list[ImagePredictions]:
     """Return what is up for review: the images of the queue, then others with boxes, surest first.
 
     Args:
-        dataset: has the images and their annotations.
-        mined: the mined boxes.
+        wanted: the images, their annotations and the mined boxes; withdrawn ones are left out.
         config: the project's labelling config.
-        queue: ids of images in the order in which people should see them, with mined boxes or
-            without.
-        judge_only: ids of those on which drawing can wait.
         people: what the boxes that people drew are written with; None: `config`.
         suspected: what those of them are written with that look wrong; None: `people`.
-        suspicions: of people's boxes.
 
     Raises:
         ToolError: naming the first box that the server would drop or show wrongly, or the first
             image of the queue that the dataset does not have.
     """
-    if unknown := [id for id in queue if id not in dataset.image_by_id]:
+    dataset = wanted.dataset
+    if unknown := [id for id in wanted.queue if id not in dataset.image_by_id]:
         raise ToolError(f"the queue names image id {unknown[0]}, which the dataset does not have")
     by_image: dict[int, dict[str, Mapping[str, Any]]] = {}
     seen: set[str] = set()
-    for box in mined:
+    for box in wanted.left:
         if box.region_id in seen:
             raise ToolError(f"mined box {box.region_id} is in the list twice; nothing was pushed")
         seen.add(box.region_id)
         region = _mined_region(box, dataset, config)
         by_image.setdefault(box.image_id, {})[box.region_id] = region
-    queued = dict.fromkeys(queue)
-    drawn = _People(people or config, suspected or people or config, dataset, suspicions)
+    queued = dict.fromkeys(wanted.queue)
+    drawn = _People(people or config, suspected or people or config, dataset, wanted.suspicions)
     first: list[ImagePredictions] = []
     rest: list[ImagePredictions] = []
     for image_id in dict.fromkeys((*queued, *by_image)):
@@ -116,7 +105,7 @@ def build_predictions(
         regions = by_image.get(image_id, {})
         new = {id: region for id, region in regions.items() if id not in known}
         if image_id in queued:
-            marks = (judge_only_result(config.image),) if image_id in judge_only else ()
+            marks = (judge_only_result(config.image),) if image_id in wanted.judge_only else ()
             first.append(ImagePredictions(_task_of(image), human, new, queued=True, marks=marks))
         elif new:
             rest.append(ImagePredictions(_task_of(image), human, new))

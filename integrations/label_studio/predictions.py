@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 from .connection import WRITE, Connection
 from .label_config import LabelConfig

@@ -17,7 +17,8 @@ from sparsedet.annotations import Box, Dataset, Image, upright_size
 from sparsedet.annotations.entries import IMAGE_KEYS
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError, ToolError
-from sparsedet.tool import DEFAULT_OPTIONS, Progress, ToolOptions, no_progress
+from sparsedet.push_modes import Progress, no_progress
+from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from .annotation_choice import Alternatives, read_task
 from .connection import CONNECT_SECONDS, Connection, project_number, trusted_certificates

@@ -11,16 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import Changes, SourceState
-from sparsedet.tool import (
-    DEFAULT_OPTIONS,
-    Applied,
-    Plan,
-    Progress,
-    Replaced,
-    ToolOptions,
-    no_progress,
-)
+from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, Replaced, ToolOptions
 
 from .annotation_choice import (
     TaskBoxes,

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 from .connection import Connection
 

@@ -35,8 +35,8 @@ from sparsedet.ledger.stored_reviews import (
     stored_reviews,
 )
 from sparsedet.ledger.work import DrawnBox, ReviewRounds, ReviewWork, drawn_boxes, review_work
+from sparsedet.push_modes import PlaceReviews, PushedImage
 from sparsedet.reviews import NOTHING_WRITTEN, AnnotationRule, Written
-from sparsedet.tool import PlaceReviews, PushedImage
 
 
 class Ledger(LedgerFile):

@@ -22,8 +22,8 @@ from sparsedet.ledger.schema import (
     of_source,
 )
 from sparsedet.ledger.source_changes import resize, source_images
+from sparsedet.push_modes import PushedImage
 from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion
-from sparsedet.tool import PushedImage
 
 OnImage = tuple[MinedBox, Image, str]
 """A mined box, its image and the name of its category."""

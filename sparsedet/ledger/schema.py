@@ -16,8 +16,9 @@ from sqlalchemy.orm import (
 )
 
 from sparsedet.annotations import XYXY
+from sparsedet.push_modes import ModeName
 from sparsedet.reviews import ReviewedRegion
-from sparsedet.tool import ModeName, Outcome
+from sparsedet.tool import Outcome
 
 JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
 """Outcomes that a reviewer decided."""

@@ -21,6 +21,7 @@ from sparsedet.ledger.schema import (
     at_place,
     of_source,
 )
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import (
     NOTHING_WRITTEN,
     AnnotationRule,
@@ -31,7 +32,6 @@ from sparsedet.reviews import (
     decide,
     same_box,
 )
-from sparsedet.tool import PlaceReviews
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 

@@ -16,8 +16,8 @@ from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.lot_file import RoundLot, all_lots, write_lot
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import AnnotationRule, Review
-from sparsedet.tool import PlaceReviews
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sparsedet.ledger import (
 )
 from sparsedet.loop.reviews import Connections
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import (
     AnnotationRule,
     Changes,
@@ -30,7 +31,7 @@ from sparsedet.reviews import (
     changes,
     kept_by_source,
 )
-from sparsedet.tool import AnnotationTool, Applied, Plan, Progress, Replaced, no_progress
+from sparsedet.tool import AnnotationTool, Applied, Plan, Replaced
 
 MergeOutcome = Literal["changed", "same", "overtaken", "conflict", "blocked", "emptied", "gone"]
 

@@ -11,7 +11,8 @@ from sparsedet.loop.reimports import follow_reimports
 from sparsedet.loop.reviews import Connections, Say, collect_reviews
 from sparsedet.loop.settings import Source
 from sparsedet.loop.workspace import Workspace
-from sparsedet.tool import AnnotationTool, Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
+from sparsedet.tool import AnnotationTool
 
 
 def pull_with_reviews(

@@ -17,15 +17,9 @@ from sparsedet.ledger import Ledger, Push, QueueEntry
 from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
+from sparsedet.push_modes import ModeName, Progress, PushReport, ToReview, UndoReport, no_progress
 from sparsedet.sheets import SheetFile
-from sparsedet.tool import (
-    AnnotationTool,
-    ModeName,
-    Progress,
-    PushReport,
-    UndoReport,
-    no_progress,
-)
+from sparsedet.tool import AnnotationTool
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +207,17 @@ class Pusher:
     ) -> PushReport:
         return self.tool.push_modes[self.mode].push(
             self.source.project,
-            dataset,
-            wanted.boxes,
-            model_version=model_version,
-            queue=[entry.image_id for entry in queue],
-            judge_only=frozenset(entry.image_id for entry in queue if entry.judge_only),
-            sheets=sheets,
-            missing={entry.image_id: entry.missing for entry in queue},
-            withdrawn=wanted.withdrawn,
-            suspicions=suspicions,
+            ToReview(
+                dataset,
+                wanted.boxes,
+                model_version,
+                queue=[entry.image_id for entry in queue],
+                judge_only=frozenset(entry.image_id for entry in queue if entry.judge_only),
+                missing={entry.image_id: entry.missing for entry in queue},
+                sheets=sheets,
+                suspicions=suspicions,
+                withdrawn=wanted.withdrawn,
+            ),
             dry_run=dry_run,
             progress=self.progress,
         )

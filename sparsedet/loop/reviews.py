@@ -10,8 +10,9 @@ from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.ledger import Ledger, Place, Source
 from sparsedet.loop.last_reading import LastReading, ReadPlace, name_of, write_reading
 from sparsedet.plugins import load_integration
+from sparsedet.push_modes import Progress, PushMode, no_progress
 from sparsedet.reviews import AnnotationRule
-from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool, Progress, PushMode, no_progress
+from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings

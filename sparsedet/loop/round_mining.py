@@ -15,7 +15,7 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.mine import without_pending
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 
 def mine_round(

@@ -15,8 +15,8 @@ from sparsedet.loop.round_sheets import pictures_of, round_sheets, split_up
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.suspicions import answers, marks_record, to_mark
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.push_modes import ModeName, Progress, PushReport
 from sparsedet.sheets import SheetFile
-from sparsedet.tool import ModeName, Progress, PushReport
 
 
 def push_round(

@@ -10,11 +10,11 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.pushing import UpForReview
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.push_modes import Progress
 from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.arrangement import arrange
 from sparsedet.sheets.drawing import draw_sheets
 from sparsedet.sheets.layout import sheet_from_json
-from sparsedet.tool import Progress
 
 
 def round_sheets(

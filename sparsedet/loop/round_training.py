@@ -14,8 +14,8 @@ from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, doubtful
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.push_modes import Progress
 from sparsedet.sparsify import hold_out
-from sparsedet.tool import Progress
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run

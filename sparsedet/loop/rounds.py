@@ -32,8 +32,9 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.suspicions import count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.run_folder import check_classes
-from sparsedet.tool import AnnotationTool, Progress, no_progress
+from sparsedet.tool import AnnotationTool
 from sparsedet.training.engine.callbacks import Callbacks
 
 Confirm = Callable[[str], bool]

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sparsedet.atomic_io import write_text
 from sparsedet.completeness.budget import parse_budget
 from sparsedet.errors import SparseDetError
+from sparsedet.push_modes import ModeName
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
-from sparsedet.tool import ModeName, ToolOptions
+from sparsedet.tool import ToolOptions
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import GroupBy

@@ -27,6 +27,7 @@ from sparsedet.loop.settings import (
 )
 from sparsedet.loop.status import read_status
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
 from sparsedet.scriptable_tool import ScriptableTool
@@ -34,7 +35,6 @@ from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.tool import Progress, no_progress
 from sparsedet.training.engine.callbacks import Callbacks
 
 TITLE = "Handwritten digits"

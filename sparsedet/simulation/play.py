@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.errors import SparseDetError
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.scriptable_tool import OpenReview, ScriptableTool
 from sparsedet.simulation.reviewer import Review, Reviewer
 from sparsedet.simulation.sheets import review_sheet
-from sparsedet.tool import Progress, no_progress
 
 _ROUNDING = 1e-6
 """Seconds by which a sum of times may exceed a budget: decimals are not exact in floats."""

@@ -24,9 +24,9 @@ from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.simulation import PlannedReviews, Reviewer, plan_reviews, true_objects
-from sparsedet.tool import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.images import read_upright
 from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.sparsify.grouping import representatives, sets_of
-from sparsedet.tool import Progress, no_progress
 
 HASH = "phash 12 x 12"
 DISTANCE = 16

@@ -22,9 +22,10 @@ from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.settings import ReviewSettings, Settings, Source
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import ModeName, ToReview
 from sparsedet.reviews import Review
 from sparsedet.simulation import Behaviour
-from sparsedet.tool import ModeName, ToolOptions
+from sparsedet.tool import ToolOptions
 from tests.cli.command import Result, sparsedet, sparsedet_here
 
 RIGHT = (100.0, 100.0, 200.0, 200.0)
@@ -73,7 +74,7 @@ def push(
     report = (
         files_tool(workspace)
         .push_modes["review-project"]
-        .push(source.project, pulled, MINED, model_version="run")
+        .push(source.project, ToReview(pulled, MINED, "run"))
     )
     entry = Push(
         tool=source.tool, url=source.url, project=source.project,
@@ -245,7 +246,7 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
     mined = [
         replace(box, image_id=image.id) for box, image in zip(MINED, pulled.images, strict=True)
     ]
-    report = tool.push_modes["review-project"].push(project, pulled, mined, model_version="run")
+    report = tool.push_modes["review-project"].push(project, ToReview(pulled, mined, "run"))
     entry = Push(
         tool="label-studio", url=tool.url, project=project, review_project=report.review_project,
         model_version="run",

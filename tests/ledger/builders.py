@@ -5,8 +5,8 @@ from typing import Any
 from sparsedet.annotations import XYXY, Category, Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import Ledger, Push
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import PlaceReviews
 
 SPOT: XYXY = (10.0, 10.0, 50.0, 50.0)
 CATEGORIES = (Category(1, "cat"), Category(2, "dog"))

@@ -8,8 +8,8 @@ import pytest
 from sparsedet.annotations import Category, Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place
+from sparsedet.push_modes import PushedImage
 from sparsedet.reviews import Written
-from sparsedet.tool import PushedImage
 from tests.ledger.builders import (
     CATEGORIES,
     MINED,

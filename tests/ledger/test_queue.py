@@ -7,7 +7,7 @@ import pytest
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, QueueEntry
-from sparsedet.tool import PushedImage
+from sparsedet.push_modes import PushedImage
 from tests.ledger.builders import (
     CATEGORIES,
     MINED,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sparsedet.ledger import Ledger
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Review
-from sparsedet.tool import PlaceReviews
 from tests.ledger.builders import (
     MINED,
     dataset,

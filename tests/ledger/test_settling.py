@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsedet.ledger import Ledger, LedgerBox, Place
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Review, decide, same_box
-from sparsedet.tool import PlaceReviews
 from tests.ledger.builders import MINED, dataset, drafts, kept, mined_region, new_push
 
 PLACES = [new_push().place, new_push(review_project="9").place, drafts().place]

@@ -28,9 +28,9 @@ from sparsedet.loop.pushing import Pusher, up_for_review
 from sparsedet.loop.reviews import Connections, collect_reviews
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace, owner_id
+from sparsedet.push_modes import PushReport
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.scriptable_tool import OpenReview, ScriptableTool
-from sparsedet.tool import PushReport
 from tests.cli.command import Result, sparsedet_here
 
 SIZE = 200, 160

@@ -19,8 +19,8 @@ from sparsedet.ledger import Ledger, Place, QueuedImage, QueueEntry, written_to_
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Written
-from sparsedet.tool import PlaceReviews
 from tests.ledger.builders import (
     MINED,
     SPOT,

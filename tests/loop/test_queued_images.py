@@ -9,8 +9,8 @@ import pytest
 from sparsedet.ledger import Ledger, Push, QueueEntry
 from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.merging import MergedImage, Merging
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import PlaceReviews
 from tests.loop.small_project import FREE, HUMAN, SIZE, SmallProject, boxes_of
 
 

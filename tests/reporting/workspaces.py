@@ -13,9 +13,9 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import write_json
 from sparsedet.ledger import Ledger, Push
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reporting.pictures import write_picture
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import PlaceReviews
 
 HOSTILE = "<script>alert(1)</script>"
 """A class name that a server may well deliver."""

@@ -12,6 +12,7 @@ from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
+from sparsedet.push_modes import ToReview
 from sparsedet.reviews import Review, ReviewedRegion
 from sparsedet.simulation import Reviewer, SimulationReport, plan_reviews, simulate_reviews
 
@@ -82,7 +83,7 @@ def put_up(tmp_path: Path) -> PutUp:
     tool = FilesTool(str(tmp_path))
     project = tool.set_up_project("To review", DRAWN, tmp_path)
     pulled = tool.pull(project, tmp_path / "images")
-    push = tool.push_modes["review-project"].push(project, pulled, MINED, model_version="run")
+    push = tool.push_modes["review-project"].push(project, ToReview(pulled, MINED, "run"))
     prefixed = [
         replace(image, file_name=f"1{image.id}-0a1b2c3d-{image.file_name}")
         for image in pulled.images

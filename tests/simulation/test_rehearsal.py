@@ -19,12 +19,12 @@ from sparsedet.loop.settings import (
     ValidationSettings,
 )
 from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import PushMode
 from sparsedet.reviews import Review
 from sparsedet.simulation import Behaviour, Reviewer
 from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
-from sparsedet.tool import PushMode
 
 
 class PowerCut(Exception):

@@ -7,7 +7,7 @@ from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import Loaded
 from sparsedet.loop.workspace import Workspace, locate
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 from .image_folders import link_images
 

@@ -10,7 +10,7 @@ from sparsedet.annotations import upright_size
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError
 from sparsedet.loop.workspace import Workspace
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """In lower case."""

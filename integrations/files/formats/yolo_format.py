@@ -8,7 +8,7 @@ from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 from .conversion import (
     Clipper,

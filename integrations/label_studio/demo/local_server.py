@@ -24,7 +24,7 @@ import httpx
 
 from sparsedet.atomic_io import atomic_path, read_json, write_json
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 from .server_program import (
     DATABASE,

@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress, no_progress
+from sparsedet.push_modes import Progress, no_progress
 
 from ..connection import WRITE, Connection
 from ..geometry import to_percent

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from sparsedet.atomic_io import atomic_path
 from sparsedet.doctor.checks import EXECUTABLE_VARIABLE, LABEL_STUDIO_FIX, find_label_studio
 from sparsedet.errors import SetupError
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -1,24 +1,21 @@
 """The push mode `draft`: mined boxes are reviewed on the annotations themselves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion
-from sparsedet.reviews import ReviewedRegion
-from sparsedet.sheets import SheetFile
-from sparsedet.tool import (
-    NOT_KNOWN,
+from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
-    ToolOptions,
+    ToReview,
     UndoReport,
     no_progress,
 )
+from sparsedet.reviews import ReviewedRegion
+from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
@@ -88,16 +85,8 @@ class DraftMode:
     def push(
         self,
         project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
+        wanted: ToReview,
         *,
-        model_version: str,
-        queue: Sequence[int] = (),
-        judge_only: frozenset[int] = frozenset(),
-        sheets: Sequence[SheetFile] = (),
-        missing: Mapping[int, float] = NOT_KNOWN,
-        withdrawn: frozenset[str] = frozenset(),
-        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -108,30 +97,30 @@ class DraftMode:
         another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
         since the pull, and tasks with a draft of a person.
 
-        Of the arguments for queues, sheets and suspicions none counts: a draft without mined boxes
-        would show nothing new, drafts have no order, and a mark on a person's box would be saved
-        with it.
+        Neither a queue nor sheets nor suspicions are shown: a draft without mined boxes would show
+        nothing new, drafts have no order, and a mark on a person's box would be saved with it.
         """
         connection, number = self._connection, project_number(project)
-        check_push(mined, withdrawn, model_version, queue)
+        check_push(wanted)
         source = read_source(connection, number, self._options)
-        settled = {box.tool_id for box in dataset.boxes} | withdrawn
-        left = [box for box in mined if box.region_id not in settled]
-        wanted = {
-            image.source_task: image
-            for image in build_predictions(dataset.with_boxes(()), left, source.config)
+        dataset, version = wanted.dataset, wanted.model_version
+        settled = {box.tool_id for box in dataset.boxes}
+        left = [box for box in wanted.left if box.region_id not in settled]
+        without_people = replace(wanted, dataset=dataset.with_boxes(()), mined=left, queue=())
+        images = {
+            image.source_task: image for image in build_predictions(without_people, source.config)
         }
         progress("reading the annotations", 0, 1)
         state = self._read(source)
         progress("reading the annotations", 1, 1)
-        rules = self._rules(source, withdrawn)
-        plan = plan_drafts(wanted, _pulled(dataset), state.tasks, rules)
-        shown = other_model(connection, number, state.stored, model_version)
+        rules = self._rules(source, wanted.withdrawn)
+        plan = plan_drafts(images, _pulled(dataset), state.tasks, rules)
+        shown = other_model(connection, number, state.stored, version)
         if shown is not None:
             plan.skipped |= shown.skip(plan.unannotated)
             plan.unannotated = []
         predictions = plan_predictions(
-            plan.unannotated, state.tasks, state.stored, rules, None if shown else model_version
+            plan.unannotated, state.tasks, state.stored, rules, None if shown else version
         )
         deleted = len(plan.delete)
         late: Mapping[str, str] = {}
@@ -140,10 +129,10 @@ class DraftMode:
             late = write_drafts(connection, plan.write, progress)
             apply_replacements(connection, number, list(predictions.values()), progress)
             is_shown = shown is None and any(
-                change.left == model_version for change in predictions.values()
+                change.left == version for change in predictions.values()
             )
             if is_shown or plan.up.keys() - late.keys():
-                show_drafts(connection, number, model_version, predictions=is_shown)
+                show_drafts(connection, number, version, predictions=is_shown)
         changed = {str(draft.task) for draft in plan.write} & plan.up.keys()
         changed |= {
             image.source_task
@@ -154,7 +143,7 @@ class DraftMode:
             project,
             plan,
             late,
-            model_version=model_version,
+            model_version=version,
             created=len(changed - late.keys()),
             deleted=deleted + sum(len(change.outdated) for change in predictions.values()),
         )

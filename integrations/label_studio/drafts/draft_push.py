@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparsedet.tool import Progress
+from sparsedet.push_modes import Progress
 
 from ..connection import Connection
 from ..offers import ImagePredictions

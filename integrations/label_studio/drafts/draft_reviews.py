@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sparsedet.push_modes import PlaceReviews, Progress, PushedImage
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import PlaceReviews, Progress, PushedImage, ToolOptions
+from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import saved_at
 from ..connection import Connection, project_number

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sparsedet.tool import Progress, UndoReport
+from sparsedet.push_modes import Progress, UndoReport
 
 from ..connection import Connection
 from ..predictions import (

@@ -1,6 +1,6 @@
 """Whose a project's reviews are: checked before a push, or taken over."""
 
-from sparsedet.tool import no_progress
+from sparsedet.push_modes import no_progress
 
 from ..connection import Connection
 from ..drafts.draft_undo import drafts_up, undo_drafts

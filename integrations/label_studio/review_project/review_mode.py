@@ -2,22 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
-from sparsedet.sheets import SheetFile
-from sparsedet.tool import (
-    NOT_KNOWN,
+from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
-    ToolOptions,
+    ToReview,
     UndoReport,
     no_progress,
 )
+from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
 from ..offers import build_predictions, check_push
@@ -65,53 +61,40 @@ class ReviewProjectMode:
     def push(
         self,
         project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
+        wanted: ToReview,
         *,
-        model_version: str,
-        queue: Sequence[int] = (),
-        judge_only: frozenset[int] = frozenset(),
-        sheets: Sequence[SheetFile] = (),
-        missing: Mapping[int, float] = NOT_KNOWN,
-        withdrawn: frozenset[str] = frozenset(),
-        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
         """Put images and mined boxes up for review; see `review_push.push_to_review`."""
         connection, number = self._connection, project_number(project)
-        check_push(mined, withdrawn, model_version, queue)
+        check_push(wanted)
         source = read_source(connection, number, self._options)
-        left = [box for box in mined if box.region_id not in withdrawn]
-        wanted = build_predictions(
-            dataset,
-            left,
+        images = build_predictions(
+            wanted,
             source.config,
-            queue,
-            judge_only,
-            for_people(source.config),
-            for_suspected(source.config),
-            suspicions,
+            people=for_people(source.config),
+            suspected=for_suspected(source.config),
         )
-        tasks_wanted = {image.source_task for image in wanted}
-        files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id in tasks_wanted}
+        tasks_wanted = {image.source_task for image in images}
+        files = {i.tool_id: i.file_name for i in wanted.dataset.images if i.tool_id in tasks_wanted}
         data = source_data(connection, number, files, source.config.data_key)
         reviews = self._reviews_of(source)
         if dry_run:
             review = reviews[0].number if reviews else None
             tasks = [] if review is None else read_review_tasks(connection, review)
-            there = [image for image in wanted if image.source_task in data]
-            plan = plan_push(there, tasks, withdrawn, model_version)
-            return push_report(connection, review, plan, wanted, data.keys(), model_version)
+            there = [image for image in images if image.source_task in data]
+            plan = plan_push(there, tasks, wanted.withdrawn, wanted.model_version)
+            return push_report(connection, review, plan, images, data.keys(), wanted.model_version)
         return push_to_review(
             connection,
             set_up_review(connection, source, reviews, self._options.owner),
-            wanted,
+            images,
             data,
             data_key=source.config.data_key,
-            model_version=model_version,
-            withdrawn=withdrawn,
-            facts=facts_of(dataset, left, queue, missing),
+            model_version=wanted.model_version,
+            withdrawn=wanted.withdrawn,
+            facts=facts_of(wanted),
             progress=progress,
         )
 

@@ -7,7 +7,7 @@ annotated project itself mined boxes would become unreviewed truth.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sparsedet.errors import ToolError
-from sparsedet.tool import Progress, PushReport
+from sparsedet.push_modes import Progress, PushReport
 
 from ..connection import WRITE, Connection
 from ..offers import GONE, ImagePredictions

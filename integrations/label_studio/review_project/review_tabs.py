@@ -4,11 +4,12 @@ There is no tab for the blind sample alone: whoever knows that an image is of it
 Its images are among those without mined boxes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.push_modes import ToReview
 
 from ..connection import Connection
 from ..views import add_missing_views, remove_views
@@ -35,25 +36,14 @@ Facts = Mapping[str, Mapping[str, object]]
 """Task of the annotated project -> what the data of its review task say of it."""
 
 
-def facts_of(
-    dataset: Dataset,
-    mined: Iterable[MinedBox],
-    queue: Sequence[int],
-    missing: Mapping[int, float],
-) -> Facts:
-    """Return what review tasks say of their images.
-
-    Args:
-        dataset: the images.
-        mined: the boxes that are shown.
-        queue: ids of further images that are shown.
-        missing: image id -> expected number of objects without a box, where it is known.
-    """
-    by_image: dict[int, list[MinedBox]] = {id: [] for id in queue}
-    for box in mined:
+def facts_of(wanted: ToReview) -> Facts:
+    """Return what review tasks say of their images."""
+    dataset = wanted.dataset
+    by_image: dict[int, list[MinedBox]] = {id: [] for id in wanted.queue}
+    for box in wanted.left:
         by_image.setdefault(box.image_id, []).append(box)
     return {
-        image.tool_id: _facts(boxes, dataset, missing.get(image.id))
+        image.tool_id: _facts(boxes, dataset, wanted.missing.get(image.id))
         for id, boxes in by_image.items()
         for image in (dataset.image_by_id[id],)
         if image.tool_id is not None

@@ -7,15 +7,9 @@ from typing import Any
 import httpx
 
 from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.push_modes import PlaceReviews, Progress, PushedImage, no_progress
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import (
-    DEFAULT_OPTIONS,
-    PlaceReviews,
-    Progress,
-    PushedImage,
-    ToolOptions,
-    no_progress,
-)
+from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from ..annotation_choice import saved_at
 from ..connection import Connection, project_number

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sparsedet.tool import Progress, UndoReport
+from sparsedet.push_modes import Progress, UndoReport
 
 from ..connection import Connection
 from ..views import hide_versions, remove_view

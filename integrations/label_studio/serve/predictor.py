@@ -9,6 +9,7 @@ from typing import Any
 
 from sparsedet.annotations import Box, Category, Dataset, Image, upright_size
 from sparsedet.errors import ToolError
+from sparsedet.push_modes import ToReview
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
 
@@ -108,7 +109,8 @@ class Predictor:
                 tuple(_boxes(rejected, image, ids)),
             )
             mined = self._host.propose(model, dataset, folder)
-        (made,) = build_predictions(dataset, mined, config, [image.id], people=known.people)
+        wanted = ToReview(dataset, mined, model.info.run_id, queue=[image.id])
+        (made,) = build_predictions(wanted, config, people=known.people)
         return {
             "result": made.result(),
             "score": made.score,

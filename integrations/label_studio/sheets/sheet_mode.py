@@ -4,23 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sparsedet.annotations import Dataset
-from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
-from sparsedet.sheets import Sheet, SheetFile
-from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
-from sparsedet.sheets.reading import offer_of
-from sparsedet.tool import (
-    NOT_KNOWN,
+from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
-    ToolOptions,
+    ToReview,
     UndoReport,
     no_progress,
 )
+from sparsedet.sheets import Sheet
+from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
+from sparsedet.sheets.reading import offer_of
+from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
 from ..offers import GONE, ImagePredictions, build_predictions, check_push
@@ -61,16 +59,8 @@ class SheetMode:
     def push(
         self,
         project: str,
-        dataset: Dataset,
-        mined: Sequence[MinedBox],
+        wanted: ToReview,
         *,
-        model_version: str,
-        queue: Sequence[int] = (),
-        judge_only: frozenset[int] = frozenset(),
-        sheets: Sequence[SheetFile] = (),
-        missing: Mapping[int, float] = NOT_KNOWN,
-        withdrawn: frozenset[str] = frozenset(),
-        suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
@@ -79,31 +69,30 @@ class SheetMode:
         Boxes on images that the annotated project no longer has are left out.
         """
         connection, owner = self._connection, self._options.owner
-        check_push(mined, withdrawn, model_version)
+        check_push(wanted)
         source = read_source(connection, project_number(project), self._options)
-        layouts = {file.sheet.name: file.sheet for file in sheets}
-        gone = images_of(layouts, layouts) - self._there(source, dataset)
-        left = [box for box in mined if box.region_id not in withdrawn]
-        wanted = _predictions(list(layouts.values()), dataset, left, gone, source)
+        layouts = {file.sheet.name: file.sheet for file in wanted.sheets}
+        gone = images_of(layouts, layouts) - self._there(source, wanted.dataset)
+        images = _predictions(list(layouts.values()), wanted, gone, source)
         reviews = unclaimed_reviews(connection, source, owner, sheets=True)
         if dry_run:
             review = reviews[0].number if reviews else None
             tasks = [] if review is None else read_review_tasks(connection, review)
-            plan = plan_push(wanted, tasks, withdrawn, model_version)
-            report = push_report(connection, review, plan, wanted, layouts, model_version)
+            plan = plan_push(images, tasks, wanted.withdrawn, wanted.model_version)
+            report = push_report(connection, review, plan, images, layouts, wanted.model_version)
         else:
             review = set_up_review(connection, source, reviews, owner, sheets=True)
             tasks = read_review_tasks(connection, review)
-            named = {image.source_task for image in wanted}
-            files = [file for file in sheets if file.sheet.name in named]
+            named = {image.source_task for image in images}
+            files = [file for file in wanted.sheets if file.sheet.name in named]
             report = push_to_review(
                 connection,
                 review,
-                wanted,
+                images,
                 addresses_of(connection, review, files, tasks, source.config.data_key, progress),
                 data_key=source.config.data_key,
-                model_version=model_version,
-                withdrawn=withdrawn,
+                model_version=wanted.model_version,
+                withdrawn=wanted.withdrawn,
                 facts={},
                 progress=progress,
             )
@@ -181,16 +170,16 @@ class SheetMode:
 
 def _predictions(
     sheets: Sequence[Sheet],
-    dataset: Dataset,
-    mined: Sequence[MinedBox],
+    wanted: ToReview,
     gone: frozenset[str],
     source: SourceProject,
 ) -> list[ImagePredictions]:
     """Return what is to be up on each sheet, in their order; sheets without boxes are left out."""
-    pictures, boxes = as_images(sheets, dataset, mined, gone)
+    pictures, boxes = as_images(sheets, wanted.dataset, wanted.left, gone)
     shown = {box.image_id for box in boxes}
     order = [image.id for image in pictures.images if image.id in shown]
-    found = build_predictions(pictures, boxes, source.config, order)
+    on_sheets = ToReview(pictures, boxes, wanted.model_version, queue=order)
+    found = build_predictions(on_sheets, source.config)
     # A sheet on which everything is judged is not to be seen again.
     return [replace(image, queued=False) for image in found]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sparsedet.push_modes import Progress
 from sparsedet.sheets import SheetFile
 from sparsedet.sheets.as_images import LAYOUT
-from sparsedet.tool import Progress
 
 from ..connection import Connection
 from ..review_project.review_tasks import ReviewTask

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from sparsedet.push_modes import PushedImage
 from sparsedet.reviews import Review, ReviewedRegion
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.sheets.reading import image_reviews
-from sparsedet.tool import PushedImage, ToolOptions
+from sparsedet.tool import ToolOptions
 
 from ..connection import Connection
 from ..label_config import LabelConfig

@@ -7,8 +7,8 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.files import FilesTool
+from sparsedet.push_modes import PushReport
 from sparsedet.reviews import ReviewedRegion
-from sparsedet.tool import PushReport
 from tests.integrations.files.memory import Memory
 from tests.integrations.files.samples import mined_boxes, write_project
 

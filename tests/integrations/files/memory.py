@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.files import FilesTool
+from sparsedet.push_modes import PlaceReviews, PushedImage, PushMode, PushReport, ToReview
 from sparsedet.reviews import (
     Changes,
     Review,
@@ -16,7 +17,7 @@ from sparsedet.reviews import (
     changes,
     decide,
 )
-from sparsedet.tool import Applied, PlaceReviews, PushedImage, PushMode, PushReport, Replaced
+from sparsedet.tool import Applied, Replaced
 
 
 def review_mode(tool: FilesTool) -> PushMode:
@@ -51,7 +52,7 @@ class Memory:
         queue: Sequence[int] = (),
     ) -> PushReport:
         report = self.mode.push(
-            self.project, dataset, mined, model_version=version, queue=queue, withdrawn=withdrawn
+            self.project, ToReview(dataset, mined, version, queue=queue, withdrawn=withdrawn)
         )
         for image in (dataset.image_by_id[id] for id in queue):
             new = PushedImage(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from sparsedet.annotations.suspicions import Suspicion
+from sparsedet.push_modes import ToReview
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.memory import outcomes
 from tests.integrations.files.samples import read
@@ -20,11 +21,7 @@ def push(pulled: Pulled, suspicions: tuple[Suspicion, ...], version: str = "run-
     pulled.memory.mode.undo(pulled.memory.project, pulled.memory.review_project, frozenset())
     pulled.memory.mode.push(
         pulled.memory.project,
-        pulled.dataset,
-        [],
-        model_version=version,
-        queue=[DAY_ID],
-        suspicions=suspicions,
+        ToReview(pulled.dataset, [], version, queue=[DAY_ID], suspicions=suspicions),
     )
 
 
@@ -42,11 +39,7 @@ def test_a_key_says_what_is_suspected(pulled: Pulled) -> None:
     before = snapshot(pulled.folder)
     pulled.memory.mode.push(
         pulled.memory.project,
-        pulled.dataset,
-        [],
-        model_version="run-1",
-        queue=[DAY_ID],
-        suspicions=SUSPICIONS,
+        ToReview(pulled.dataset, [], "run-1", queue=[DAY_ID], suspicions=SUSPICIONS),
     )
     assert snapshot(pulled.folder) == before
 

@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations import read_coco
 from sparsedet.errors import ToolError
-from sparsedet.tool import UndoReport
+from sparsedet.push_modes import ToReview, UndoReport
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.samples import mined_boxes, read, strip, write
 from tests.integrations.files.up_for_review import ALL, DAY, NEWER, NIGHT, owned, snapshot, up
@@ -100,29 +100,29 @@ def test_two_workspaces_on_one_project(pulled: Pulled) -> None:
     ann.prepare("cars")
     ann.prepare("cars")
     boxes = mined_boxes(pulled.dataset)
-    ann.push("cars", pulled.dataset, boxes, model_version="run-1")
+    ann.push("cars", ToReview(pulled.dataset, boxes, "run-1"))
     message = r"cars: the workspace /home/ann/loop pushes to it .*sparsedet\.json"
     with pytest.raises(ToolError, match=message):
         bob.prepare("cars")
     with pytest.raises(ToolError, match=message):
-        bob.push("cars", pulled.dataset, NEWER, model_version="run-2")
+        bob.push("cars", ToReview(pulled.dataset, NEWER, "run-2"))
     # Without an owner, marks are neither set nor respected.
     pulled.memory.mode.prepare("cars")
     assert up(pulled) == {DAY: {"good", "wrong"}, NIGHT: {"near"}}
     bob.prepare("cars", take_over=True)
     assert up(pulled) == {}
-    bob.push("cars", pulled.dataset, NEWER, model_version="run-2")
+    bob.push("cars", ToReview(pulled.dataset, NEWER, "run-2"))
     with pytest.raises(ToolError, match="the workspace /home/bob/loop pushes to it"):
-        ann.push("cars", pulled.dataset, boxes, model_version="run-1")
+        ann.push("cars", ToReview(pulled.dataset, boxes, "run-1"))
     assert read(pulled.folder / "review" / "sparsedet.json") == {"workspace": "/home/bob/loop"}
 
 
 def test_a_push_marks_the_project(pulled: Pulled) -> None:
     mode = owned(pulled, "/home/ann/loop")
     boxes = mined_boxes(pulled.dataset)
-    mode.push("cars", pulled.dataset, boxes, model_version="run-1", dry_run=True)
+    mode.push("cars", ToReview(pulled.dataset, boxes, "run-1"), dry_run=True)
     assert not (pulled.folder / "review").exists()
-    mode.push("cars", pulled.dataset, boxes, model_version="run-1")
+    mode.push("cars", ToReview(pulled.dataset, boxes, "run-1"))
     with pytest.raises(ToolError, match="pushes to it"):
         owned(pulled, "/home/bob/loop").prepare("cars")
 

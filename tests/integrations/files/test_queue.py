@@ -7,8 +7,8 @@ import pytest
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
+from sparsedet.push_modes import PushReport, ToReview
 from sparsedet.reviews import ReviewedRegion
-from sparsedet.tool import PushReport
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.samples import mined_boxes, read, strip, write
 from tests.integrations.files.up_for_review import DAY, NEWER, NIGHT, snapshot, up
@@ -49,11 +49,13 @@ def test_the_queue_is_the_order_and_the_rest_follows_surest_first(pulled: Pulled
 def test_reviewers_are_shown_where_drawing_can_wait(pulled: Pulled) -> None:
     pulled.memory.mode.push(
         pulled.memory.project,
-        pulled.dataset,
-        of(pulled, "good", "near"),
-        model_version="run-1",
-        queue=[DAY_ID, NIGHT_ID, EMPTY_ID],
-        judge_only=frozenset({NIGHT_ID}),
+        ToReview(
+            pulled.dataset,
+            of(pulled, "good", "near"),
+            "run-1",
+            queue=[DAY_ID, NIGHT_ID, EMPTY_ID],
+            judge_only=frozenset({NIGHT_ID}),
+        ),
     )
     waiting = pulled.tool.open_reviews("cars/review")
     assert {review.tool_id: review.judge_only for review in waiting} == {

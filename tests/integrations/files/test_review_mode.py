@@ -10,6 +10,7 @@ from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import PlaceGoneError
 from sparsedet.integrations.files import FilesTool
+from sparsedet.push_modes import ToReview
 from sparsedet.tool import ToolOptions
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.memory import outcome
@@ -21,7 +22,7 @@ def test_a_dry_run_says_what_a_push_would_do(pulled: Pulled) -> None:
     before = snapshot(pulled.folder)
     boxes = mined_boxes(pulled.dataset)
     planned = pulled.memory.mode.push(
-        "cars", pulled.dataset, boxes, model_version="run-1", dry_run=True
+        "cars", ToReview(pulled.dataset, boxes, "run-1"), dry_run=True
     )
     assert snapshot(pulled.folder) == before
     assert (planned.review_project, planned.images, planned.boxes) == ("", 2, 3)
@@ -29,7 +30,7 @@ def test_a_dry_run_says_what_a_push_would_do(pulled: Pulled) -> None:
     assert (report.images, report.boxes, report.created) == (2, 3, planned.created)
     before = snapshot(pulled.folder)
     planned = pulled.memory.mode.push(
-        "cars", pulled.dataset, NEWER, model_version="run-2", withdrawn=ALL, dry_run=True
+        "cars", ToReview(pulled.dataset, NEWER, "run-2", withdrawn=ALL), dry_run=True
     )
     assert snapshot(pulled.folder) == before
     assert (planned.review_project, planned.created, planned.deleted) == ("cars/review", 2, 2)

@@ -5,7 +5,8 @@ from pathlib import Path
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.files import FilesTool
-from sparsedet.tool import PushMode, ToolOptions
+from sparsedet.push_modes import PushMode
+from sparsedet.tool import ToolOptions
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.memory import review_mode
 

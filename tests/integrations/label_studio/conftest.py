@@ -17,7 +17,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     set_up_project,
 )
 from sparsedet.integrations.label_studio.uploads import upload_files
-from sparsedet.tool import no_progress
+from sparsedet.push_modes import no_progress
 from tests.integrations.label_studio.samples import scene, write_images
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
+from sparsedet.push_modes import PushedImage, ToReview
 from sparsedet.reviews import (
     NOTHING_WRITTEN,
     ReviewedRegion,
@@ -16,7 +17,7 @@ from sparsedet.reviews import (
     changes,
     decide,
 )
-from sparsedet.tool import Applied, Plan, PushedImage, Replaced
+from sparsedet.tool import Applied, Plan, Replaced
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of
 
@@ -111,7 +112,7 @@ def push(
 ) -> Pushed:
     """Pull again, so that the boxes are the newest, and push."""
     dataset = tool.pull(pulled.project, pulled.folder / "images")
-    report = mode_of(tool).push(pulled.project, dataset, mined, model_version=version)
+    report = mode_of(tool).push(pulled.project, ToReview(dataset, mined, version))
     names = {category.id: category.name for category in dataset.categories}
     images = tuple(
         PushedImage(

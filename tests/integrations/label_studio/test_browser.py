@@ -14,6 +14,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     set_up_project,
 )
 from sparsedet.integrations.label_studio.projects import export_tasks
+from sparsedet.push_modes import ToReview
 from tests.cli.command import sparsedet_here
 from tests.integrations.label_studio.browser import (
     SUBMIT,
@@ -149,10 +150,7 @@ def test_a_person_marks_images_of_the_queue_as_complete(
     shown, empty = half_annotated.dataset.images
     report = tool.push_modes["review-project"].push(
         half_annotated.project,
-        half_annotated.dataset,
-        [],
-        model_version="run-1",
-        queue=[empty.id, shown.id],
+        ToReview(half_annotated.dataset, [], "run-1", queue=[empty.id, shown.id]),
     )
     log_in(page, label_studio)
     page.goto(f"{report.url}/data?labeling=1")

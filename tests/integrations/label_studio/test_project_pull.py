@@ -18,8 +18,9 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,
 )
 from sparsedet.integrations.label_studio.uploads import upload_files
+from sparsedet.push_modes import ToReview, no_progress
 from sparsedet.reviews import AnnotationRule
-from sparsedet.tool import ToolOptions, no_progress
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of
 from tests.integrations.label_studio.samples import (
@@ -272,7 +273,7 @@ def test_a_pull_that_would_lose_most_boxes_is_refused(
 
 def test_a_review_project_is_no_source(tool: LabelStudioTool, pulled: Pulled) -> None:
     mined = mined_boxes(pulled.dataset)
-    report = mode_of(tool).push(pulled.project, pulled.dataset, mined, model_version="run-1")
+    report = mode_of(tool).push(pulled.project, ToReview(pulled.dataset, mined, "run-1"))
     for read in (tool.summary, lambda number: tool.pull(number, pulled.folder / "other")):
         with pytest.raises(ToolError, match=f"is the review project of project {pulled.project}"):
             read(report.review_project)

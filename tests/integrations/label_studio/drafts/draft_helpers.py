@@ -9,8 +9,8 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.drafts.draft_tasks import MARK, OWNER
 from sparsedet.integrations.label_studio.projects import export_tasks
+from sparsedet.push_modes import PlaceReviews, PushedImage, PushMode, PushReport, ToReview
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.tool import PlaceReviews, PushedImage, PushMode, PushReport
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import DRAWN_BY_PEOPLE, FOUND_BY_MODEL, mined_boxes
 
@@ -39,9 +39,9 @@ def push(
     **options: Any,
 ) -> PushReport:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    return mode_of(tool).push(
-        pulled.project, pulled.dataset, boxes, model_version=version, **options
-    )
+    dry_run = options.pop("dry_run", False)
+    wanted = ToReview(pulled.dataset, boxes, version, **options)
+    return mode_of(tool).push(pulled.project, wanted, dry_run=dry_run)
 
 
 def pull_again(tool: LabelStudioTool, pulled: Pulled) -> Pulled:

@@ -10,8 +10,9 @@ from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.drafts.draft_plan import JUDGED
 from sparsedet.integrations.label_studio.drafts.draft_tasks import is_signed, signed
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import decide
-from sparsedet.tool import PlaceReviews, ToolOptions
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
     CHANGED,

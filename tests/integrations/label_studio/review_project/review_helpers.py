@@ -5,7 +5,7 @@ from typing import Any
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.tool import PushMode, PushReport
+from sparsedet.push_modes import PushMode, PushReport, ToReview
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import FOUND_BY_MODEL, mined_boxes
 
@@ -26,9 +26,9 @@ def push(
     **options: Any,
 ) -> PushReport:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    return mode_of(tool).push(
-        pulled.project, pulled.dataset, boxes, model_version=version, **options
-    )
+    dry_run = options.pop("dry_run", False)
+    wanted = ToReview(pulled.dataset, boxes, version, **options)
+    return mode_of(tool).push(pulled.project, wanted, dry_run=dry_run)
 
 
 def predictions(tool: LabelStudioTool, report: PushReport) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ from sparsedet.integrations.label_studio.review_project.review_look import (
     suspected_labels,
     with_review_look,
 )
+from sparsedet.push_modes import PushReport
 from sparsedet.reviews import changes, decide
-from sparsedet.tool import PushReport, ToolOptions
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.merging import push as push_and_note
 from tests.integrations.label_studio.review_project.review_helpers import mode_of, predictions, push

@@ -12,8 +12,8 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project.review_setup import VIEW_TITLE
+from sparsedet.push_modes import PushedImage, PushReport, ToReview
 from sparsedet.reviews import ReviewedRegion, decide
-from sparsedet.tool import PushedImage, PushReport
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import drafts
 from tests.integrations.label_studio.review_project.review_helpers import (
@@ -246,11 +246,7 @@ def test_drafts_ignore_images_without_mined_boxes(tool: LabelStudioTool, pulled:
 
     def push_draft(mined: list[MinedBox]) -> PushReport:
         report: PushReport = draft.push(
-            pulled.project,
-            pulled.dataset,
-            mined,
-            model_version="run-1",
-            queue=queue(pulled, 1, 2),
+            pulled.project, ToReview(pulled.dataset, mined, "run-1", queue=queue(pulled, 1, 2))
         )
         return report
 

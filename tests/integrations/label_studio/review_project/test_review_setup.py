@@ -7,7 +7,8 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.review_project.config_union import config_union
-from sparsedet.tool import PushMode, ToolOptions
+from sparsedet.push_modes import PushMode, ToReview
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import drafts
 from tests.integrations.label_studio.review_project.review_helpers import (
@@ -130,7 +131,7 @@ def test_the_two_modes_do_not_put_boxes_up_twice(label_studio: LocalServer, pull
 
     def push_draft() -> int:
         return draft.push(
-            pulled.project, pulled.dataset, mined_boxes(pulled.dataset), model_version="run-1"
+            pulled.project, ToReview(pulled.dataset, mined_boxes(pulled.dataset), "run-1")
         ).boxes
 
     report = push(ours, pulled)

@@ -7,7 +7,7 @@ import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.tool import PushReport
+from sparsedet.push_modes import PushReport
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import mode_of, push
 from tests.integrations.label_studio.samples import mined_boxes

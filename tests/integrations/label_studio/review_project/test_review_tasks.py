@@ -11,8 +11,9 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.review_project.review_tasks import read_reviews
+from sparsedet.push_modes import PlaceReviews
 from sparsedet.reviews import Review, decide
-from sparsedet.tool import PlaceReviews, ToolOptions
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.merging import Pushed, push, review
 from tests.integrations.label_studio.review_project.review_helpers import mode_of

@@ -11,7 +11,7 @@ from sparsedet.integrations.label_studio.offers import GONE
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project import review_push
 from sparsedet.integrations.label_studio.review_project.review_setup import VIEW_TITLE
-from sparsedet.tool import PushReport, UndoReport
+from sparsedet.push_modes import PushReport, UndoReport
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.review_project.review_helpers import (
     BOXES,

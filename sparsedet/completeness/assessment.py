@@ -147,6 +147,9 @@ def assess(
         (left.of(open_images - judged), ratio),
         (left.of(open_images & judged), leftover),
     )
+    if content.missing is not None:
+        got = sum(now.counts().values()) - sum(before.counts().values())
+        missing = missing.with_earlier(content.missing, max(got, 0))
     open_candidates = unknown.select(evidence.open)
     audited = content.audited + sum(found.audit for found in evidence.found)
     completeness = estimate(now, missing, open_candidates, fitted, audited=audited)

@@ -30,6 +30,11 @@ INTERVAL = 0.9
 _MODEL_SPREAD = 0.3
 """Standard deviation of the ratio before anything was found: how far off a model's own account of
 what is missing may be, as a share."""
+_LATER_SPREAD = 1.0
+"""How far off a later model's own account may be where little is left, as a share ..."""
+_MANY = 10.0
+"""... where it is more than so many objects it is less."""
+_LEAST_VARIANCE = 0.25
 _LEFTOVER_SPREAD = 0.5
 """The same of what is left when the mined boxes of an image were judged."""
 _CHOSEN_WEIGHT = 0.3
@@ -199,6 +204,29 @@ class Missing:
         )
         total = sum(by_image.values())
         return cls(by_image, total**2 / variance if variance else PRIOR_RATIO.shape)
+
+    def with_earlier(self, earlier: Count, found: int) -> "Missing":
+        """Return it with what an earlier model let expect, each weighted by how sure it is.
+
+        What one model overlooks the next one often overlooks, too: a set in which it finds little
+        is not as complete as it says.
+
+        Args:
+            earlier: the objects that were missing when the candidates were found.
+            found: how many of them have got a box since.
+        """
+        own = sum(self.by_image.values())
+        variance = own + own**2 / self.shape
+        variance += (_LATER_SPREAD * own) ** 2 / (1 + own / _MANY) + _LEAST_VARIANCE
+        left = max(earlier.mean - found, 0.0)
+        weight, other = 1 / variance, 1 / max((earlier.spread * earlier.mean) ** 2, _LEAST_VARIANCE)
+        mean = (weight * own + other * left) / (weight + other)
+        if not self.by_image or mean <= 0:
+            return self
+        share = mean / len(self.by_image)
+        by_image = {id: n * mean / own if own else share for id, n in self.by_image.items()}
+        over = max(1 / (weight + other) - mean, mean / _MANY)
+        return Missing(by_image, mean**2 / over)
 
     @property
     def count(self) -> Count | None:

@@ -9,6 +9,8 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.estimate import Missing
+from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
 from tests.completeness.scenes import Scene, scene
 
@@ -110,3 +112,33 @@ def test_it_says_how_many_images_bring_the_set_where_it_should_be() -> None:
 def test_the_classes_share_the_total_out() -> None:
     standing = assessed(scene()).completeness
     assert sum(own.missing for own in standing.by_class.values()) == pytest.approx(standing.missing)
+
+
+def test_what_an_earlier_model_let_expect_counts_until_it_is_found() -> None:
+    own = Missing({1: 3.0, 2: 1.0}, shape=12.0)
+    doubted = own.with_earlier(Count(24.0, 0.35), found=6)
+    assert 4.0 < sum(doubted.by_image.values()) < 18.0
+    assert doubted.by_image[1] == pytest.approx(3 * doubted.by_image[2])
+    assert doubted.shape < own.shape
+    found_all = own.with_earlier(Count(24.0, 0.35), found=24)
+    assert sum(found_all.by_image.values()) < 4.0
+    nothing = Missing({1: 0.0, 2: 0.0}, shape=12.0).with_earlier(Count(24.0, 0.35), found=6)
+    assert nothing.by_image[1] == nothing.by_image[2] > 0
+    # Where nobody is left to look there is nothing to expect.
+    assert Missing({}, shape=12.0).with_earlier(Count(24.0, 0.35), found=6).by_image == {}
+
+
+def test_a_second_model_alone_does_not_end_the_doubts_of_the_first() -> None:
+    found = scene(images=150, labelled=0.5, seen=0.7, seed=3)
+    alone = assessed(found).completeness
+    content = CandidateFile("run", found.candidates, found.hidden)
+    first = Count(2 * alone.missing, 0.2)
+    later = assess(
+        replace(content, missing=first),
+        found.dataset,
+        found.dataset,
+        outcomes={},
+        audit=(),
+        selection=Selection(ReviewCosts()),
+    ).completeness
+    assert alone.missing < later.missing < first.mean

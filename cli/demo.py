@@ -106,3 +106,5 @@ def _show(result: "DemoReport") -> None:
     echo(f"without the truth, the workspace says: {result.estimate}")
     echo(f"report: {result.page}")
     echo(f"review project: {result.url}")
+    if result.sheets_url:
+        echo(f"contact sheets: {result.sheets_url}")

@@ -41,7 +41,7 @@ def init(
             f"Default: {_DEFAULT_CONTROL}.",
         ),
     ] = None,
-    mode: Mode = "review-project",
+    mode: Mode = "auto",
     json_output: Json = False,
 ) -> None:
     """Connect a folder with a project of your annotation tool.

@@ -163,7 +163,8 @@ def simulate(
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
     for place, report in reports:
-        echo(f"review project {place.review_project}: {_described(report)}")
+        what = "contact sheets" if place.mode == "sheets" else "images"
+        echo(f"review project {place.review_project}: {_described(report, what)}")
     say(f"next: {command('round', folder)}")
 
 
@@ -172,18 +173,20 @@ def _review_projects(workspace: Workspace) -> "Sequence[Place]":
     from sparsedet.ledger import Ledger
 
     with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
-        places = ledger.places()
+        # What is accepted by sample waits for nobody.
+        places = [place for place in ledger.places() if place.mode != "sampled"]
     if not places:
         raise SparseDetError(
             f"{workspace.ledger}: nothing has been pushed yet; see `sparsedet push`"
         )
     for place in places:
-        if place.mode != "review-project":
+        if place.mode == "draft":
             raise SparseDetError(
                 f"project {place.project}: its mined boxes were pushed as drafts, which only a "
-                "person reviews; `simulate` needs a workspace whose mode is review-project"
+                "person reviews; `simulate` needs a workspace of another mode"
             )
-    return places
+    # Sheets are quickest.
+    return sorted(places, key=lambda place: place.mode != "sheets")
 
 
 def _play(
@@ -240,10 +243,10 @@ def _entry(place: "Place", report: "SimulationReport") -> dict[str, Any]:
     }
 
 
-def _described(report: "SimulationReport") -> str:
+def _described(report: "SimulationReport", what: str) -> str:
     """Return what was done, for people."""
     text = (
-        f"reviewed {report.reviewed} of {report.images} open images in {report.seconds:.0f} s of "
+        f"reviewed {report.reviewed} of {report.images} open {what} in {report.seconds:.0f} s of "
         f"a reviewer's time; of {report.boxes} mined boxes {report.accepted} accepted, "
         f"{report.edited} edited, {report.rejected} rejected"
     )

@@ -21,7 +21,9 @@ from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.label_config import CompleteMark, parse_config
 from sparsedet.integrations.label_studio.projects import export_tasks
+from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import read_settings, write_settings
+from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
@@ -135,15 +137,16 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     pulled = read_coco(cells / "annotations.json")
     mined = read_mined(cells / "rounds/001/mined.json", pulled)
     assert found(mined, made.removed, pulled) > 0.3
-    place = json.loads((cells / "rounds/001/push.json").read_text())["review_project"]
     judge = Reviewer(made.full, behaviour=Behaviour(draw_share=0.0))
-    played = simulate_reviews(made.tool, place, pulled, judge)
+    places = review_projects(Workspace(cells).round(1))
+    played = [simulate_reviews(made.tool, place, pulled, judge) for place in places]
+    accepted = sum(one.accepted for one in played)
     shorten_rounds(cells, 5)
 
     results = run_all(commands("next round"), tmp_path, made.env)
     second = read_coco(cells / "rounds/002/annotations.json")
-    assert len(second.boxes) == len(pulled.boxes) + played.accepted + played.edited
-    assert f"{played.accepted}" in results["status"].out
+    assert len(second.boxes) == len(pulled.boxes) + accepted + sum(one.edited for one in played)
+    assert f"{accepted}" in results["status"].out
     assert "<svg" in (cells / "report.html").read_text()
 
     merging = commands("merge")

@@ -17,8 +17,10 @@ from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.errors import RunError
+from sparsedet.loop.round_report import report_of
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
+    ReviewSettings,
     RoundSettings,
     Settings,
     Source,
@@ -57,9 +59,9 @@ class DemoRule:
     iterations: int = 300
     """Of each training."""
     rounds: int = 3
-    budget: float = 0.4
-    """Share of the images in the queue of each round but the last: the next model has learned from
-    them."""
+    budget: float = 0.15
+    """Share of the images that people open in each round but the last, contact sheets among them:
+    the next model has learned from them."""
     seed: int = 1
 
 
@@ -72,6 +74,8 @@ class DemoReport:
     rounds: Sequence[RehearsedRound]
     url: str | None
     """Where the last round is reviewed."""
+    sheets_url: str | None
+    """Where its contact sheets are, if there are any."""
     page: Path
     """The HTML report."""
     picture: Path
@@ -125,10 +129,12 @@ class Demo:
                 progress=progress,
             )
         estimate = read_status(self.workspace).estimate
+        last = report_of(self.workspace.round(self.rule.rounds), "waiting")
         return DemoReport(
             objects=len(full.boxes),
             rounds=figures,
-            url=read_json(self.workspace.round(self.rule.rounds).push)["url"],
+            url=last.url,
+            sheets_url=last.sheets_url,
             page=self._page(figures, len(full.boxes)),
             picture=self._picture(),
             estimate=estimate.text if estimate else "",
@@ -179,6 +185,7 @@ class Demo:
                         "keys": {"SOLVER.MAX_ITER": self.rule.iterations},
                     }
                 ),
+                review=ReviewSettings(mode="auto"),
                 rounds=RoundSettings(stop_at=_GOAL),
                 validation=ValidationSettings(
                     data=str(scenes / "test.json"), images=str(scenes / "test")

@@ -177,13 +177,14 @@ class Rehearsal:
     def _review(self, number: int, leave: int, progress: Progress) -> None:
         """Review what is open; a push without images has made nothing to review."""
         folder = self.rounds.workspace.round(number)
-        for place in review_projects(folder) if read_json(folder.push)["images"] else ():
+        places = review_projects(folder) if read_json(folder.push)["images"] else []
+        for place in reversed(places):  # contact sheets first
             planned = plan_reviews(
                 self.tool,
                 place,
                 read_coco(folder.annotations),
                 self.reviewer,
-                leave=leave,
+                leave=leave if place == places[0] else 0,
             )
             _remember(folder, planned)
             planned.submit(progress)

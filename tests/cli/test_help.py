@@ -97,7 +97,7 @@ def test_version() -> None:
     assert sparsedet("--version").out.startswith("sparsedet ")
 
 
-MODES = ["review-project", "draft"]
+MODES = ["review-project", "draft", "sheets"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ MODES = ["review-project", "draft"]
         ("compare a.json b.json --recipe", recipe_names()),
         ("recipes", recipe_names()),
         ("split --released", RELEASED),
-        ("init --mode", MODES),
+        ("init --mode", [*MODES, "auto"]),
         ("push --mode", MODES),
         ("convert --to", format_names()),
         ("convert --from", format_names()),

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsedet.annotations import Category, Dataset, read_coco
+from sparsedet.annotations import Category, Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.completeness.proposals import hidden_from
 from sparsedet.config.training_config import read_config
@@ -263,9 +263,12 @@ def test_boxes_go_where_judging_them_takes_least_time(
     assert on_sheets
     assert not on_sheets & opened
 
-    reviewer = Reviewer(full)
-    for place in (sheets_place, images_place):
-        simulate_reviews(tool, place, read_coco(first.annotations), reviewer)
+    write_coco(full, tmp_path / "full.json")
+    played = sparsedet_here("simulate", work, "--truth", tmp_path / "full.json", "--json").json()
+    by_place = {one["review_project"]: one for one in played["review_projects"]}
+    assert list(by_place) == [sheets_place, images_place]
+    assert sum(one["boxes"] for one in by_place.values()) == len(up)
+    assert by_place[sheets_place]["images"] == len(sheets)
     counts = sparsedet_here("review", work, "--json").json()
     assert counts["pending"] == 0
     assert counts["accepted"] + counts["edited"] + counts["rejected"] == len(up)

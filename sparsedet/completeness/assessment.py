@@ -58,6 +58,8 @@ class Assessment:
     """See `marking_rate`."""
     missing: Count | None
     """What the next model's candidates are to hold; None: nothing is expected."""
+    looks: Mapping[int, Sequence[float]]
+    """Image id -> what the image looks like to the model, where that is known."""
 
     @property
     def earlier(self) -> Coefficients | None:
@@ -162,6 +164,7 @@ def assess(
         audited,
         marking,
         missing.count,
+        content.looks,
     )
 
 

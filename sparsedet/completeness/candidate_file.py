@@ -1,6 +1,7 @@
 """`candidates.json`: a round's candidates in columns, and what their calibration started from."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,18 @@ class CandidateFile:
     """Objects that were without annotation when the candidates were found, by earlier rounds."""
     marking: float = 0.0
     """The chance that reviewers mark an image on which nothing is missing, by earlier rounds."""
+    looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Image id -> `Detections.look`."""
 
 
 def write_candidates(content: CandidateFile, path: Path) -> None:
     """Write `path` atomically; scores and places are rounded to what matters."""
     columns: dict[str, Any] = {}
-    for field in fields(Candidates):
-        column = getattr(content.candidates, field.name)
-        digits = 2 if field.name == "boxes" else 5
-        rounded = column if field.name in _TYPES else np.round(column, digits)
-        columns[field.name] = rounded.tolist()
+    for one in fields(Candidates):
+        column = getattr(content.candidates, one.name)
+        digits = 2 if one.name == "boxes" else 5
+        rounded = column if one.name in _TYPES else np.round(column, digits)
+        columns[one.name] = rounded.tolist()
     earlier = content.earlier
     write_json(
         path,
@@ -62,8 +65,9 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             "marking": content.marking,
             "earlier": None
             if earlier is None
-            else {field.name: getattr(earlier, field.name).tolist() for field in fields(earlier)},
+            else {one.name: getattr(earlier, one.name).tolist() for one in fields(earlier)},
             "ratio": None if content.ratio is None else [content.ratio.shape, content.ratio.rate],
+            "looks": {str(id): [round(v, 4) for v in look] for id, look in content.looks.items()},
             "candidates": columns,
         },
     )
@@ -78,10 +82,10 @@ def read_candidates(path: Path) -> CandidateFile:
     content = read_json(path)
     try:
         columns = {
-            field.name: np.array(
-                content["candidates"][field.name], dtype=_TYPES.get(field.name, np.float64)
+            one.name: np.array(
+                content["candidates"][one.name], dtype=_TYPES.get(one.name, np.float64)
             )
-            for field in fields(Candidates)
+            for one in fields(Candidates)
         }
         columns["boxes"] = columns["boxes"].reshape(-1, 4)
         earlier, ratio = content["earlier"], content["ratio"]
@@ -97,6 +101,7 @@ def read_candidates(path: Path) -> CandidateFile:
             audited=int(content["audited"]),
             missing=None if missing is None else Count(*map(float, missing)),
             marking=float(content.get("marking", 0.0)),  # older files lack it
+            looks={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SparseDetError(

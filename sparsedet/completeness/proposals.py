@@ -1,7 +1,7 @@
 """Proposals: the candidates that reviewers are shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Proposals:
     """Category id -> how many of these are expected to be right."""
     suspicions: tuple[Suspicion, ...] = ()
     """Annotations that look wrong, the most certain first."""
+    looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Image id -> what the image looks like to the model."""
 
 
 def detection_config(config: TrainingConfig) -> TrainingConfig:
@@ -181,6 +183,7 @@ def propose(
         {id: int(chosen.sum()) for id, chosen in held.items()},
         {id: float(chances[chosen].sum()) for id, chosen in held.items()},
         find_suspicions(detections, dataset, hidden),
+        {d.image_id: d.look.tolist() for d in detections if d.look is not None},
     )
 
 

@@ -68,6 +68,7 @@ def mine_round(
             audited=previous.audited if previous else 0,
             missing=previous.missing if previous else None,
             marking=previous.marking if previous else 0.0,
+            looks=found.looks,
         ),
         folder.candidates,
     )

@@ -12,6 +12,7 @@ from sparsedet.completeness.budget import Budget, parse_budget
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.lots import Lot
 from sparsedet.completeness.queue import Outlook, ShownBox, draw_audit, plan_queue
+from sparsedet.completeness.similar_order import alike_together
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_boxes import lots_of_round, released_boxes
 from sparsedet.loop.lot_file import RoundLot, read_lots, round_lots
@@ -89,8 +90,9 @@ def plan_round(
     judged = {entry.image_id for entry in queue} - audit
     on_sheets = {entry.image_id for entry in queue if entry.on_sheets}
     shown = [b for b in everything if b.image_id in judged and b.region_id not in held]
+    opened = {entry.image_id: entry for entry in queue if not entry.on_sheets}
     return RoundPlan(
-        tuple(entry for entry in queue if not entry.on_sheets),
+        tuple(opened[id] for id in alike_together(list(opened), found.looks)),
         tuple(shown),
         audit,
         frozenset(box.region_id for box in shown if box.image_id in on_sheets),

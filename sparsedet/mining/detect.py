@@ -11,6 +11,7 @@ from sparsedet.annotations import Image
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
+from sparsedet.mining.looks import looking
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
@@ -62,7 +63,7 @@ def detect(
             unreadable.skip(folder / image.file_name, str(error))
             detections = _nothing(image)
         else:
-            with torch.inference_mode():
+            with torch.inference_mode(), looking(model) as looks:
                 given = at_test.of_resized(pixels, height, width)
                 found = model([given])[0]["instances"].to("cpu")
             detections = Detections(
@@ -71,6 +72,7 @@ def detect(
                 scores=found.scores.numpy().astype(np.float64),
                 category_ids=ids[found.pred_classes.numpy()],
                 object_scores=found.object_scores.numpy().astype(np.float64),
+                look=looks[-1] if looks else None,
             )
         on_image(done, len(images))
         yield detections

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LOOK = 16
+"""Numbers that describe what an image looks like."""
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -20,6 +23,8 @@ class Detections:
     """Shape (N,): ids of the dataset's categories."""
     object_scores: NDArray[np.float64]
     """Shape (N,): probability that there is an object of any class, at least the score."""
+    look: NDArray[np.float64] | None = None
+    """Shape (`LOOK`,): what the whole image looks like to the model; None: not known."""
 
     def select(self, keep: NDArray[Any]) -> "Detections":
         """Return the detections at `keep`, a mask or an index."""
@@ -29,4 +34,5 @@ class Detections:
             self.scores[keep],
             self.category_ids[keep],
             self.object_scores[keep],
+            self.look,
         )

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.geometry import from_percent
 from sparsedet.integrations.label_studio.serve.connect import TITLE, connect
 from sparsedet.ledger import Ledger
 from sparsedet.live_backend import SECRET_VARIABLE
+from tests.integrations.label_studio.browser import log_in, open_browser, take_screenshots
 from tests.integrations.label_studio.serve.eager_run import make_eager_run
 from tests.loop.small_project import FREE, LABELS, SIZE, SmallProject, without
 
@@ -133,3 +135,18 @@ def place_of(region: str, regions: list[dict[str, Any]]) -> tuple[int, ...]:
     """Where a region is, in pixels."""
     (found,) = [r for r in regions if r["id"] == region]
     return tuple(map(round, from_percent(found["value"], *SIZE).xyxy))
+
+
+@pytest.mark.browser
+def test_a_person_opens_a_task_and_sees_the_live_boxes(project: SmallProject) -> None:
+    assert project.server is not None
+    run = make_eager_run(project.folder / "run", list(enumerate(LABELS, start=1)))
+    with serving(project, run.root, "--connect", project.project), open_browser() as page:
+        log_in(page, project.server)
+        page.goto(f"{project.server.url}/projects/{project.project}/data")
+        page.get_by_test_id("table-row").first.click()
+        page.locator(".konvajs-content canvas").first.wait_for()
+        page.get_by_text("eager-live").first.click()
+        regions = page.locator(".lsf-outliner-item")
+        expect(regions.filter(has_text=re.compile(r"0\.\d\d"))).not_to_have_count(0)
+        take_screenshots(page, "live")

@@ -39,9 +39,9 @@ def push(
     **options: Any,
 ) -> PushReport:
     boxes = mined_boxes(pulled.dataset) if mined is None else mined
-    dry_run = options.pop("dry_run", False)
+    how = {name: options.pop(name) for name in ("dry_run", "progress") if name in options}
     wanted = ToReview(pulled.dataset, boxes, version, **options)
-    return mode_of(tool).push(pulled.project, wanted, dry_run=dry_run)
+    return mode_of(tool).push(pulled.project, wanted, **how)
 
 
 def pull_again(tool: LabelStudioTool, pulled: Pulled) -> Pulled:

@@ -131,6 +131,7 @@ def test_every_outcome(workspace: Path, tool: LabelStudioTool, env: dict[str, st
         "rejected": 1,
         "pending": 4,
         "withdrawn": 0,
+        "sampled": 0,
         "drawn": 0,
     }
     assert by_name["mined-parcel"]["final_category"] == "orange"

@@ -5,7 +5,7 @@ for efficient object annotation", ICCV 2017); looking at one, or deleting it, ta
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from sparsedet.sheets.arrangement import CROPS
 
 Floats = NDArray[np.float64]
 
+_TIMES = ("image", "box", "correction", "drawing")
+"""What the times of reviews say something of."""
 _BREAK = 5.0
 """A review that took this many times as long as expected, and `_PAUSE` more, had a break in it."""
 _PAUSE = 60.0
@@ -39,14 +41,20 @@ class ReviewCosts:
     """To delete or correct a box."""
     drawing: float = 7.0
     """To draw a box."""
+    undecided: float = 0.05
+    """Share of the boxes that reviewers can't decide, which a crop shows in vain."""
 
     def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
         """Return the time of one image with so many mined boxes, corrections and drawn boxes."""
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
     def seconds_on_sheets(self, boxes: float, corrections: float) -> float:
-        """Return the time of so many mined boxes on contact sheets: a sheet is opened once."""
-        return (self.image / CROPS + self.box) * boxes + self.correction * corrections
+        """Return the time of so many mined boxes on contact sheets.
+
+        A sheet is opened once, and what it leaves undecided is looked at again, on its image.
+        """
+        again = self.undecided * (self.image + self.box)
+        return (self.image / CROPS + self.box + again) * boxes + self.correction * corrections
 
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
         """Return the time that showing each of some boxes is expected to save, shape (N,).
@@ -74,7 +82,7 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
             are those on contact sheets.
         configured: the costs before any review.
     """
-    prior = np.array(astuple(configured))
+    prior = np.array([getattr(configured, name) for name in _TIMES])
     rows: list[tuple[float, ...]] = []
     times: list[float] = []
     for review in work:
@@ -92,18 +100,27 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     design = np.vstack([np.array(rows), np.diag(1 / spreads)])
     wanted = np.concatenate([times, prior / spreads])
     found, _ = nnls(design, wanted)
-    return ReviewCosts(*(float(value) for value in found))
+    return replace(configured, **dict(zip(_TIMES, map(float, found), strict=True)))
 
 
-def with_undecided(costs: ReviewCosts, *, corrected: int, undecided: int) -> ReviewCosts:
-    """Return the costs with what a box costs that is not accepted, as `correction`.
+def with_undecided(
+    costs: ReviewCosts, *, corrected: int, undecided: int, reviewed: int
+) -> ReviewCosts:
+    """Return the costs with what undecided boxes so far say of others.
 
-    A box that reviewers leave undecided takes no more time than a right one.
+    `correction` is then what a box costs that is not accepted: one that reviewers leave undecided
+    takes no more time than a right one.
 
     Args:
         costs: of a review.
         corrected: boxes so far that were deleted or corrected.
         undecided: boxes so far that were left undecided.
+        reviewed: all boxes so far.
     """
     share = (corrected + _SEEN_CORRECTED) / (corrected + undecided + _SEEN_CORRECTED)
-    return replace(costs, correction=share * costs.correction)
+    before = _SEEN_CORRECTED * costs.undecided
+    return replace(
+        costs,
+        correction=share * costs.correction,
+        undecided=(before + undecided) / (_SEEN_CORRECTED + reviewed),
+    )

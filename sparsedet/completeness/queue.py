@@ -67,22 +67,21 @@ class Outlook:
         Args:
             costs: of a review.
             judge_only: its boxes are judged, and nothing is drawn ...
-            on_sheets: ... on contact sheets.
+            on_sheets: ... on contact sheets, where that takes less time.
         """
         count = len(self.shown)
         wrong = count - sum(box.right for box in self.shown)
-        if judge_only and on_sheets:
-            seconds = costs.seconds_on_sheets(count, wrong)
-        else:
-            seconds = costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw)
+        seconds = costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw)
+        crops = costs.seconds_on_sheets(count, wrong)
+        on_sheets = judge_only and on_sheets and crops < seconds
         return QueueEntry(
             self.image.id,
             judge_only=judge_only,
-            on_sheets=judge_only and on_sheets,
+            on_sheets=on_sheets,
             expected=self.judged if judge_only else self.missing,
             missing=self.missing,
             boxes=count,
-            seconds=seconds,
+            seconds=crops if on_sheets else seconds,
         )
 
     def blind_entry(self, costs: ReviewCosts) -> QueueEntry:

@@ -76,6 +76,7 @@ def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
         estimated_costs(ledger.review_work(), configured),
         corrected=sum(box.outcome in ("edited", "rejected") for box in reviewed),
         undecided=sum(not box.is_judged for box in reviewed),
+        reviewed=len(reviewed),
     )
 
 

@@ -12,6 +12,7 @@ from sparsedet.completeness.costs import ReviewCosts, estimated_costs, with_unde
 from sparsedet.completeness.queue import AUDIT_SHARE, Outlook, ShownBox, draw_audit, plan_queue
 from sparsedet.completeness.selection import Selection
 from sparsedet.ledger import QueueEntry, ReviewWork
+from sparsedet.sheets.arrangement import CROPS
 
 COSTS = ReviewCosts()
 REVIEW = [QueueEntry(0, expected=1000.0, seconds=2000.0)]
@@ -175,9 +176,11 @@ def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
 
 
 def test_boxes_that_stay_undecided_cost_no_correction() -> None:
-    assert with_undecided(COSTS, corrected=0, undecided=0) == COSTS
-    assert with_undecided(COSTS, corrected=300, undecided=0) == COSTS
-    costs = with_undecided(COSTS, corrected=10, undecided=170)
+    assert with_undecided(COSTS, corrected=0, undecided=0, reviewed=0) == COSTS
+    decided = with_undecided(COSTS, corrected=300, undecided=0, reviewed=900)
+    assert decided.correction == COSTS.correction
+    assert decided.undecided < COSTS.undecided / 10
+    costs = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
     assert costs.correction == pytest.approx(30 / 200 * 2.5)
     # So less likely ones are shown.
     chance = np.array([0.2])
@@ -203,3 +206,29 @@ def test_few_reviews_and_breaks_change_costs_little() -> None:
     assert estimated_costs([work(3, 0, 0, None), work(3, 0, 0, 3600)], COSTS) == COSTS
     one = estimated_costs([work(0, 0, 1, 14)], COSTS)
     assert COSTS.drawing < one.drawing < 11
+
+
+def test_boxes_go_on_sheets_where_that_takes_less_time() -> None:
+    def on_sheets(boxes: int, costs: ReviewCosts = COSTS, *, crops_do: bool = True) -> bool:
+        one = replace(outlook(1, boxes, *[0.9] * boxes), crops_do=crops_do)
+        # Judging brings what is wanted: nobody has to draw.
+        (entry,) = plan_queue([one], costs, wanted=0.0, sheets=True)
+        image = one.entry(costs, judge_only=True)
+        assert entry.seconds <= image.seconds
+        assert (entry.seconds < image.seconds) == entry.on_sheets
+        return entry.on_sheets
+
+    assert [on_sheets(count) for count in (1, 3, 5)] == [True] * 3
+    # On an image with many boxes, opening it costs little for each of them.
+    assert not on_sheets(12)
+    assert not on_sheets(1, crops_do=False)
+    doubtful = with_undecided(COSTS, corrected=10, undecided=200, reviewed=500)
+    assert not on_sheets(3, doubtful)
+    (whole,) = plan_queue([replace(outlook(1, 1, 0.9), crops_do=True)], COSTS, wanted=0.0)
+    assert not whole.on_sheets
+
+
+def test_a_sheet_counts_as_one_image_of_a_budget() -> None:
+    many = [replace(outlook(id, 1, 0.9, 0.8), crops_do=True) for id in range(1, 40)]
+    queue = plan_queue(many, COSTS, budget=Budget(images=2), wanted=0.0, sheets=True)
+    assert sum(entry.boxes for entry in queue) == 2 * CROPS

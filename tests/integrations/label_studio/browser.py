@@ -48,6 +48,7 @@ def open_browser() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": WIDTHS[0], "height": 950})
         page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)  # its own is 5 s, too little on a busy machine
         yield page
         browser.close()
 

@@ -3,6 +3,7 @@
 Boxes are XYXY in absolute pixels: of the upright image, or of the sheet.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,7 @@ def sheet_from_json(content: object, source: str) -> Sheet:
         )
         size = _pair(content["size"])
         return Sheet(str(content["name"]), str(content["category"]), size, crops)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise SparseDetError(f"{source}: no layout of a contact sheet ({error!r})") from error
 
 
@@ -155,12 +156,15 @@ def _rounded(xyxy: XYXY) -> list[float]:
 
 
 def _pair(values: Any) -> tuple[int, int]:
-    first, second = values
-    return int(first), int(second)
+    first, second = (int(value) for value in values)
+    if min(first, second) < 1:
+        raise ValueError(f"{values} is no size")
+    return first, second
 
 
 def _box(values: Any) -> XYXY:
     left, top, right, bottom = (float(value) for value in values)
-    if not (left < right and top < bottom):
+    # Of less than that neither a picture nor an image has anything to show.
+    if not (1 <= right - left < math.inf and 1 <= bottom - top < math.inf):
         raise ValueError(f"{values} has no area")
     return left, top, right, bottom

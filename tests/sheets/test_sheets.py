@@ -195,7 +195,19 @@ def test_boxes_on_no_sheet_and_broken_layouts_are_named() -> None:
     (sheet,) = arrange(boxes[:1], dataset())
     with pytest.raises(SparseDetError, match="m1-1 is on no contact sheet"):
         as_images([sheet], dataset(), boxes)
-    for broken in (None, {}, {**sheet.to_json(), "crops": [{"region_id": "x"}]}):
+    layout = sheet.to_json()
+    crop = layout["crops"][0]
+    infinite = float("inf")
+    for broken in (
+        None,
+        {},
+        {**layout, "crops": [{"region_id": "x"}]},
+        {**layout, "size": [infinite, 10]},
+        {**layout, "size": [-10, 10]},
+        {**layout, "crops": [{**crop, "window": [0, 0, 10**400, 10]}]},
+        {**layout, "crops": [{**crop, "window": [-infinite, 0, infinite, 10]}]},
+        {**layout, "crops": [{**crop, "place": [0, 0, float("nan"), 10]}]},
+    ):
         with pytest.raises(SparseDetError, match="task 7: no layout of a contact sheet"):
             sheet_from_json(broken, "task 7")
     stranger = Dataset((Image(1, "a.png", *SIZE),), (), dataset().categories)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsedet.annotations import write_coco
+from sparsedet.annotations import Image, write_coco
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import PlaceGoneError
 from sparsedet.push_modes import (
@@ -20,7 +20,7 @@ from sparsedet.push_modes import (
 from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.layout import sheet_from_json
-from sparsedet.sheets.reading import image_reviews, offer_of
+from sparsedet.sheets.reading import image_reviews, offers_of
 
 from .file_push import ReviewFolder, push_mined
 from .project import Project, name_below, resolve_below
@@ -144,10 +144,10 @@ class FileSheetMode(FileReviewMode):
             if crop.region_id in offer.mined
         }
         offers = {
-            offer_of(version.offer_id(name), id)
+            offer
             for version in versions
             for name in version.offers
-            for id in images_of(layouts, [name])
+            for offer in offers_of(version.offer_id(name), layouts[name])
         }
         progress("reading reviews of contact sheets", 1, 1)
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))
@@ -165,7 +165,7 @@ class FileSheetMode(FileReviewMode):
                         },
                     )
                     for image in dataset.images
-                    for sheet in (sheet_from_json(image.extra.get(LAYOUT), str(version.folder)),)
+                    for sheet in (_layout(image, version.folder),)
                 )
                 if renamed != dataset.images:
                     write_coco(replace(dataset, images=renamed), version.folder / name)
@@ -186,9 +186,12 @@ class FileSheetMode(FileReviewMode):
 
 def _layouts(version: ReviewVersion) -> dict[str, Sheet]:
     """Return the sheets of a version, also of those that were withdrawn, by name."""
-    images = (*version.withdrawn.images, *version.shown.images)
-    layouts = (sheet_from_json(image.extra.get(LAYOUT), str(version.folder)) for image in images)
-    return {sheet.name: sheet for sheet in layouts}
+    return {name: _layout(offer.image, version.folder) for name, offer in version.offers.items()}
+
+
+def _layout(image: Image, folder: Path) -> Sheet:
+    """Return the layout of a sheet of a version's folder."""
+    return sheet_from_json(image.extra.get(LAYOUT), f"{folder}: {image.file_name}")
 
 
 def _copy_pictures(sheets: Sequence[SheetFile], folder: Path) -> None:

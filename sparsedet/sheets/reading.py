@@ -1,6 +1,6 @@
 """From the review of a sheet to reviews of the images that its crops show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sparsedet.annotations import XYXY
@@ -26,9 +26,7 @@ def image_reviews(
         boxes: region id -> mined box, in pixels of its image.
         sizes: tool id -> upright (width, height) of the image in pixels that `boxes` are in.
     """
-    by_image: dict[str, list[Crop]] = {}
-    for crop in sheet.crops:
-        by_image.setdefault(crop.tool_id, []).append(crop)
+    by_image = _crops_by_image(sheet)
     left = {region.region_id: region for region in review.regions}
     drawn = [region for region in review.regions if region.region_id not in sheet.by_region]
     share = len(sheet.crops)
@@ -54,8 +52,8 @@ def image_reviews(
             replace(
                 review,
                 tool_id=tool_id,
-                review_id=f"{review.review_id}/{tool_id}",
-                offer=offer_of(review.offer, tool_id),
+                review_id=_part_of(review.review_id, crops),
+                offer=_part_of(review.offer, crops),
                 shown=shown,
                 regions=tuple(regions),
                 seconds=None if review.seconds is None else review.seconds * len(crops) / share,
@@ -66,9 +64,25 @@ def image_reviews(
     return found
 
 
-def offer_of(offer: str, tool_id: str) -> str:
-    """Return `Review.offer` of an image on a sheet, given that of the sheet."""
-    return f"{offer}/{tool_id}"
+def offers_of(offer: str, sheet: Sheet) -> frozenset[str]:
+    """Return `Review.offer` of the images on a sheet, given that of the sheet."""
+    return frozenset(_part_of(offer, crops) for crops in _crops_by_image(sheet).values())
+
+
+def _crops_by_image(sheet: Sheet) -> dict[str, list[Crop]]:
+    """Return the crops of a sheet by the tool ids of their images, in the order of the crops."""
+    by_image: dict[str, list[Crop]] = {}
+    for crop in sheet.crops:
+        by_image.setdefault(crop.tool_id, []).append(crop)
+    return by_image
+
+
+def _part_of(id: str, crops: Sequence[Crop]) -> str:
+    """Return what a review or an offer of a sheet is called for one image.
+
+    It is made of the image's first box, so that it stays when the image gets another tool id.
+    """
+    return f"{id}/{crops[0].region_id}"
 
 
 def _left(

@@ -1,5 +1,6 @@
 """Boxes that are reviewed on contact sheets: pushed, judged, merged, and taken back."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,37 @@ def test_what_a_sheet_leaves_undecided_comes_up_on_its_image(project: SmallProje
     assert {n: set(one.scores) for n, one in project.open_reviews().items()} == {
         "b.png": {undecided}
     }
+
+
+def test_reviews_of_images_that_were_renamed_count_once(project: SmallProject) -> None:
+    push(project)
+    (shown,) = open_sheets(project)
+    shown.submit(shown.regions, seconds=30.0)
+    project.collect()
+    images = project.annotations.parent / "images"
+    for path in sorted(images.iterdir()):
+        path.rename(images / f"new-{path.name}")
+    content = json.loads(project.annotations.read_text())
+    for image in content["images"]:
+        image["file_name"] = f"new-{image['file_name']}"
+    project.annotations.write_text(json.dumps(content))
+    project.pull()
+    assert any("imported again" in line for line in project.said)
+    project.collect()
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        work = ledger.review_work()
+    assert {done.tool_id for done in work} == {f"new-{name}" for name in NAMES}
+    assert sum(done.seconds or 0.0 for done in work) == pytest.approx(30.0)
+
+
+def test_a_sheet_is_known_by_its_file_name_whatever_its_layout_says(project: SmallProject) -> None:
+    push(project)
+    (file,) = project.annotations.parent.glob("sheets/*/to_review.json")
+    content = json.loads(file.read_text())
+    content["images"][0]["sparsedet_sheet"]["name"] = "../other"
+    file.write_text(json.dumps(content))
+    assert len(open_sheets(project)) == 1
+    assert set(project.outcomes().values()) == {"pending"}
 
 
 def test_an_undo_takes_back_the_sheets_that_nobody_reviewed(project: SmallProject) -> None:

@@ -17,7 +17,7 @@ from sparsedet.push_modes import (
 )
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
-from sparsedet.sheets.reading import offer_of
+from sparsedet.sheets.reading import offers_of
 from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
@@ -116,9 +116,7 @@ class SheetMode:
             for id in task.mined_ids & layouts[task.source_task].by_region.keys()
         }
         offers = {
-            offer_of(str(task.id), id)
-            for task in tasks
-            for id in images_of(layouts, [task.source_task])
+            offer for task in tasks for offer in offers_of(str(task.id), layouts[task.source_task])
         }
         progress("reading reviews of contact sheets", 1, 1)
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))

@@ -41,12 +41,12 @@ def follow_reimports(
     project = connections.ledger_source(source)
     known = ledger.digests(project)
     here = {image.tool_id: image for image in pulled.images}
-    files = {box.image_tool_id: box.file_name for box in ledger.boxes()}
+    files = {row.image_tool_id: row.file_name for row in (*ledger.queued(), *ledger.boxes())}
     others = {
         tool_id
         for tool_id, (digest, _) in known.items()
         # Most are called as before, and not read again.
-        if (image := here.get(tool_id)) and image.file_name != files.get(tool_id)
+        if (image := here.get(tool_id)) and image.file_name != files.get(tool_id, image.file_name)
         if file_digest(images / image.file_name) != digest
     }
     gone = {id: value for id, value in known.items() if id not in here or id in others}

@@ -80,3 +80,13 @@ def test_images_that_were_queued_without_boxes_are_known_too(tmp_path: Path) -> 
         follow(project, ledger, pulled)
         queued = [image.image_tool_id for image in ledger.queued()]
     assert queued == ["c.png", "a.png", "b.png"]
+
+
+def test_images_without_boxes_may_have_another_size_too(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1", [], queue=[QueueEntry(image.id) for image in project.dataset.images])
+    pulled = pulled_as(project, {"a.png": 1, "b.png": 2, "c.png": 7}, scale=2)
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        follow(project, ledger, pulled)
+        queued = [image.image_tool_id for image in ledger.queued()]
+    assert queued == ["a.png", "b.png", "-c.png"]

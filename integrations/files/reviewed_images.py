@@ -13,7 +13,7 @@ from typing import Any
 
 from sparsedet.annotations import XYXY, Box, Image
 from sparsedet.annotations.matching import iou_matrix
-from sparsedet.reviews import Review, ReviewedRegion, scaled
+from sparsedet.reviews import Review, ReviewedRegion, review_seconds, scaled
 
 from .review_files import Offer, ReviewedFile, ReviewVersion
 
@@ -132,7 +132,7 @@ def _review(
         shown={id: region for id, region in shown.items() if id not in unread},
         regions=tuple(region for region in regions if region.region_id not in unread),
         reviewer=_reviewer(file, image),
-        seconds=_seconds(image),
+        seconds=review_seconds(image.extra.get("seconds")),
         complete=image.exhaustive,
         offer=version.offer_id(tool_id),
     )
@@ -213,8 +213,3 @@ def _reviewer(file: ReviewedFile, image: Image) -> str | None:
     contributor = info.get("contributor") if isinstance(info, Mapping) else None
     person = image.extra.get("reviewer") or file.person or contributor
     return str(person) if person else None
-
-
-def _seconds(image: Image) -> float | None:
-    seconds = image.extra.get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) else None

@@ -21,6 +21,7 @@ from sparsedet.reviews.model import (
     ReviewedRegion,
     SourceState,
     moved,
+    review_seconds,
     same_box,
     scaled,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "effective",
     "kept_by_source",
     "moved",
+    "review_seconds",
     "same_box",
     "scaled",
 ]

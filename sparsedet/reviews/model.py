@@ -9,6 +9,9 @@ from sparsedet.annotations import XYXY
 MOVED_PIXELS = 1.0
 """A box counts as edited when an edge moved by more than this."""
 
+_LONGEST_REVIEW = 30 * 24 * 3600.0
+"""Seconds; what a tool says beyond that is no working time."""
+
 AnnotationRule = Literal["ground-truth-first", "newest", "union", "majority"]
 """What counts where several people annotated or reviewed one image: the starred annotation, else
 the newest that has boxes; the newest; the boxes of all; the boxes that more than half drew. A
@@ -66,6 +69,13 @@ class Review:
     sampled: bool = False
     """No person's word: the boxes were accepted by the sample of their lot. It counts where no
     person said anything."""
+
+
+def review_seconds(value: object) -> float | None:
+    """Return the time in seconds that a tool gives of a review; None where it can't be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= _LONGEST_REVIEW else None
 
 
 @dataclass(frozen=True, slots=True)

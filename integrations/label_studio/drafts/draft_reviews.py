@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparsedet.push_modes import PlaceReviews, Progress, PushedImage
-from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import saved_at
@@ -223,7 +223,7 @@ def _review(
         shown={**own, **mined},
         regions=tuple(read),
         reviewer=saved_by(annotation, names),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        seconds=review_seconds(seconds),
         complete=is_complete(results, config),
         offer=f"draft-{task.id}-{annotation['id']}",
         saved_at=saved_at(annotation),

@@ -8,7 +8,7 @@ import httpx
 
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.push_modes import PlaceReviews, Progress, PushedImage, no_progress
-from sparsedet.reviews import Review, ReviewedRegion
+from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from ..annotation_choice import saved_at
@@ -200,14 +200,13 @@ class _Reader:
         results = annotation.get("result") or []
         skipped = bool(annotation.get("was_cancelled"))
         regions = [] if skipped else self._regions(results, task, self.oddities)
-        seconds = annotation.get("lead_time")
         return Review(
             tool_id=task.source_task,
             review_id=f"{task.id}/{annotation['id']}",
             shown={} if skipped else self._shown(task, annotation, regions),
             regions=tuple(region for region, _ in regions),
             reviewer=saved_by(annotation, self.names),
-            seconds=float(seconds) if isinstance(seconds, int | float) else None,
+            seconds=review_seconds(annotation.get("lead_time")),
             complete=not skipped and is_complete(results, self.config),
             offer=str(task.id),
             saved_at=saved_at(annotation),

@@ -96,6 +96,13 @@ def test_what_else_a_review_may_hold(put_up: Pulled) -> None:
     assert (day.reviewer, day.seconds, day.complete) == ("ann", None, False)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e308, -3, True, "7"])
+def test_a_time_that_is_none_is_left_out(put_up: Pulled, seconds: object) -> None:
+    content = edited(put_up)
+    content["images"][0]["seconds"] = seconds
+    assert reviewed(put_up, content)["night/b.png"].seconds is None
+
+
 def _size(content: Any) -> None:
     content["images"][0]["width"] = 240
 

@@ -191,9 +191,10 @@ class ReviewSettings(_Section):
 
     @model_validator(mode="after")
     def _check_accept(self) -> Self:
-        if self.accept.is_on and self.mode in ("draft", "sheets"):
+        if self.accept.is_on and self.mode not in ("review-project", "auto"):
             raise ValueError(
-                'accept needs mode = "review-project" or "auto": samples are drawn of a queue'
+                'accept needs mode = "review-project" or "auto": only there a round has a queue '
+                "that opens the samples"
             )
         return self
 

@@ -298,7 +298,8 @@ def test_an_unknown_lot_is_one_clear_line(project: LotProject) -> None:
     assert "lot 1-1 (cell) is waiting; only a lot that passed can be taken back" in waiting.error()
 
 
-def test_drafts_have_no_lots(project: LotProject) -> None:
+@pytest.mark.parametrize("mode", ["draft", "sheets"])
+def test_drafts_and_sheets_alone_have_no_lots(project: LotProject, mode: str) -> None:
     file = project.workspace.settings_file
-    file.write_text(file.read_text().replace('mode = "review-project"', 'mode = "draft"'))
+    file.write_text(file.read_text().replace('mode = "review-project"', f'mode = "{mode}"'))
     assert 'accept needs mode = "review-project"' in project.command("round", "work").error()

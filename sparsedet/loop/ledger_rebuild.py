@@ -18,6 +18,7 @@ from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_fr
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
 from sparsedet.loop.merging import UNDONE
+from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import Written
@@ -107,9 +108,7 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
     lots = read_lots(folder)
     held = frozenset[str]().union(*(lot.rest for lot in lots))
     on_sheets = _on_sheets(folder)
-    for content in (record, record.get("sheets")):
-        if not content:
-            continue
+    for content in pushed_parts(record):
         place = _place(content, settings, folder.push)
         push = Push(
             tool=place.tool,

@@ -16,7 +16,7 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.suspicions import answers, marks_record, to_mark
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import ModeName, Progress, PushReport
-from sparsedet.sheets import SheetFile
+from sparsedet.sheets import Sheet, SheetFile
 
 
 def push_round(
@@ -70,6 +70,8 @@ def push_round(
             sheets=sheets,
             suspicions=suspicions if queue else (),
         )
+    # Also those that were up nowhere.
+    ledger.withdraw(wanted.withdrawn)
     record = _record(reports, settings, connections)
     if reports:
         skipped = {id for report in reports.values() for id in report.skipped}
@@ -114,20 +116,26 @@ def _parts(
     wanted: UpForReview,
     progress: Progress,
 ) -> dict[ModeName, _Part]:
-    """Return what each mode has to push; a mode with nothing to do is left out."""
-    images_mode, *others = settings.review.modes
-    if "sheets" not in settings.review.modes:
-        part = wanted, plan.queue, list[SheetFile]()
-        return {images_mode: part} if wanted.boxes or wanted.withdrawn or plan.queue else {}
-    names = [box for box in wanted.boxes if box.region_id in plan.on_sheets]
-    layouts = round_sheets(folder, names, dataset)
+    """Return what each mode has to push; a mode with nothing to do is left out.
+
+    Wherever older boxes are up that this push replaces, they are taken down, also in a mode that
+    the settings name no longer. Where they name sheets alone, there are images for what sheets left
+    undecided.
+    """
+    layouts: tuple[Sheet, ...] = ()
+    if "sheets" in settings.review.modes:
+        boxes = [box for box in wanted.boxes if box.region_id in plan.on_sheets]
+        layouts = round_sheets(folder, boxes, dataset)
     on_sheets = {crop.region_id for sheet in layouts for crop in sheet.crops}
     on_images, left = split_up(wanted, on_sheets, ledger)
+    if settings.review.mode == "draft":
+        # Next to drafts nothing else is up.
+        on_images, left = wanted, UpForReview((), frozenset())
     parts: dict[ModeName, _Part] = {}
-    if others and (on_images.boxes or on_images.withdrawn or plan.queue):
-        parts[images_mode] = on_images, plan.queue, []
-    # Without boxes there is only something to take down, where sheets are up at all.
-    if left.boxes or (left.withdrawn and any(p.mode == "sheets" for p in ledger.places())):
+    if on_images.boxes or on_images.withdrawn or plan.queue:
+        mode: ModeName = "draft" if settings.review.mode == "draft" else "review-project"
+        parts[mode] = on_images, plan.queue, []
+    if left.boxes or left.withdrawn:
         pictures = folder.root / "sheets"
         files = pictures_of(layouts, dataset, workspace.images, pictures, progress)
         parts["sheets"] = left, (), files
@@ -137,10 +145,13 @@ def _parts(
 def _record(
     reports: dict[ModeName, PushReport], settings: Settings, connections: Connections
 ) -> dict[str, Any]:
-    """Return what `push.json` says of the pushes themselves; on top what the first one did."""
+    """Return what `push.json` says of the pushes themselves; see `pushed_parts`.
+
+    On top is what the first one did that has something up.
+    """
     record: dict[str, Any] = {"url": None, "boxes": 0, "images": 0}
     url = connections.ledger_source(settings.source).url
-    for mode, report in reports.items():
+    for mode, report in sorted(reports.items(), key=lambda one: one[1].images == 0):
         # What this very call had to do depends on where an earlier one was cut off.
         content = {k: v for k, v in asdict(report).items() if k not in ("created", "deleted")}
         content |= {

@@ -65,11 +65,12 @@ def plan_round(
         budget: ends the queue; None: that of the settings.
     """
     mined = read_mined(folder.mined, dataset)
-    if settings.review.mode == "sheets":
-        return RoundPlan((), mined, frozenset(), frozenset(box.region_id for box in mined))
-    if settings.review.mode == "draft" or not folder.candidates.exists():
-        return RoundPlan((), mined, frozenset())
     everything = (*mined, *released_boxes(workspace, ledger, dataset, mined))
+    if settings.review.mode == "sheets":
+        ids = frozenset(box.region_id for box in everything)
+        return RoundPlan((), everything, frozenset(), ids)
+    if settings.review.mode == "draft" or not folder.candidates.exists():
+        return RoundPlan((), everything, frozenset())
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
     found = assess_round(folder, dataset, settings, ledger)

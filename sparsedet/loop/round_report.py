@@ -1,11 +1,13 @@
 """What a call of `sparsedet round` came to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from sparsedet.atomic_io import read_json
 from sparsedet.loop.suspicions import SuspicionCounts
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.tool import ModeName
 
 RoundState = Literal["pushed", "waiting", "held", "finished"]
 """`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
@@ -42,10 +44,14 @@ class RoundReport:
     """Where the contact sheets are, if some are up in a place of their own."""
 
 
+def pushed_parts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what `push.json` says of each push of its round; a further one has its mode as key."""
+    return [record, *(record[mode] for mode in get_args(ModeName) if mode in record)]
+
+
 def review_projects(folder: RoundFolder) -> list[str]:
     """Return where a round that was pushed is reviewed: its images first, then contact sheets."""
-    record = read_json(folder.push)
-    found = (content.get("review_project") for content in (record, record.get("sheets", {})))
+    found = (part.get("review_project") for part in pushed_parts(read_json(folder.push)))
     return [name for name in found if name]
 
 
@@ -62,6 +68,7 @@ def report_of(
     if not suspicions and (marked := len(record.get("suspicions", ()))):
         suspicions = SuspicionCounts(waiting=marked).in_words()
     estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
+    sheets = record.get("sheets", {})
     return RoundReport(
         round=folder.number,
         state=state,
@@ -71,7 +78,7 @@ def report_of(
         images=record.get("images", 0),
         reviewed=reviewed,
         url=record.get("url"),
-        sheets_url=record.get("sheets", {}).get("url"),
+        sheets_url=sheets["url"] if sheets.get("images") else None,
         suspicions=suspicions,
         reason=reason,
         estimate=estimate.get("text", ""),

@@ -59,20 +59,25 @@ def split_up(
 ) -> tuple[UpForReview, UpForReview]:
     """Return what is to be up on images, and what on contact sheets.
 
-    A box that a reviewer left undecided on a sheet goes to its image: that is what it lacked.
+    A box that a reviewer left undecided on a sheet goes to its image: that is what it lacked. One
+    that is withdrawn is taken down where it is up; held ones, and those of a place that is gone,
+    are up nowhere.
 
     Args:
         wanted: everything that is to be up.
         on_sheets: region ids of the boxes for contact sheets.
-        ledger: knows what was reviewed.
+        ledger: knows what was reviewed, and where boxes are up.
     """
-    undecided = ledger.reviewed_ids()
+    rows = {box.region_id: box for box in ledger.boxes()}
     sheets = {
         box.region_id
         for box in wanted.boxes
-        if box.region_id in on_sheets and box.region_id not in undecided
+        if box.region_id in on_sheets
+        and not (box.region_id in rows and rows[box.region_id].is_reviewed)
     }
+    up = frozenset(id for id in wanted.withdrawn if not (rows[id].is_held or rows[id].push.gone))
+    down = frozenset(id for id in up if rows[id].push.mode == "sheets")
     return (
-        UpForReview(tuple(b for b in wanted.boxes if b.region_id not in sheets), wanted.withdrawn),
-        UpForReview(tuple(b for b in wanted.boxes if b.region_id in sheets), wanted.withdrawn),
+        UpForReview(tuple(b for b in wanted.boxes if b.region_id not in sheets), up - down),
+        UpForReview(tuple(b for b in wanted.boxes if b.region_id in sheets), down),
     )

@@ -18,6 +18,7 @@ from sparsedet.loop.lot_file import RoundLot, read_lots
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
     AcceptSettings,
+    ReviewMode,
     ReviewSettings,
     RoundSettings,
     Settings,
@@ -26,7 +27,9 @@ from sparsedet.loop.settings import (
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, Candidates
 from sparsedet.run_folder import RunInfo
+from sparsedet.scriptable_tool import OpenReview
 from sparsedet.simulation import Behaviour, Reviewer, SimulationReport, simulate_reviews
+from sparsedet.tool import ModeName
 from tests.cli.command import Result, sparsedet_here
 
 IMAGES = 40
@@ -50,11 +53,14 @@ class LotProject:
     Args:
         folder: of both.
         accept: how boxes are accepted by sample.
+        budget: of a round.
+        mode: how boxes are reviewed.
     """
 
     folder: Path
     accept: AcceptSettings = ACCEPT
     budget: str = ""
+    mode: ReviewMode = "review-project"
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -74,10 +80,16 @@ class LotProject:
         self.tool = FilesTool(str(self.folder))
         self.project = self.tool.set_up_project("cells", sparse, images)
         self.workspace = Workspace(self.folder / "work")
+        self.use_mode(self.mode)
+
+    def use_mode(self, mode: ReviewMode) -> None:
+        """Write settings under which boxes are reviewed in this way from now on."""
+        self.mode = mode
+        accept = self.accept if mode in ("review-project", "auto") else AcceptSettings()
         self.workspace.write_settings(
             Settings(
                 source=Source(tool="files", url=self.tool.url, project=self.project),
-                review=ReviewSettings(accept=self.accept, audit=2, budget=self.budget),
+                review=ReviewSettings(mode=mode, accept=accept, audit=2, budget=self.budget),
                 rounds=RoundSettings(stop_at=1.0),
             )
         )
@@ -137,6 +149,12 @@ class LotProject:
         with closing(Ledger(self.workspace.ledger)) as ledger:
             (place,) = ledger.places()
         return place.review_project
+
+    def open_reviews(self) -> dict[ModeName, Sequence[OpenReview]]:
+        """Return what waits for a reviewer, by the mode of its place."""
+        with closing(Ledger(self.workspace.ledger)) as ledger:
+            places = ledger.places()
+        return {place.mode: self.tool.open_reviews(place.review_project) for place in places}
 
     def review(self, *, leave: int = 0, **behaviour: float) -> SimulationReport:
         """Let the scripted reviewer review what is open."""

@@ -41,7 +41,8 @@ def follow_reimports(
     project = connections.ledger_source(source)
     known = ledger.digests(project)
     here = {image.tool_id: image for image in pulled.images}
-    files = {row.image_tool_id: row.file_name for row in (*ledger.queued(), *ledger.boxes())}
+    files = {image.image_tool_id: image.file_name for image in ledger.queued()}
+    files |= {box.image_tool_id: box.file_name for box in ledger.boxes()}
     others = {
         tool_id
         for tool_id, (digest, _) in known.items()

@@ -29,7 +29,6 @@ from sparsedet.mining.candidates import RIGHT, UNKNOWN, Candidates
 from sparsedet.run_folder import RunInfo
 from sparsedet.scriptable_tool import OpenReview
 from sparsedet.simulation import Behaviour, Reviewer, SimulationReport, simulate_reviews
-from sparsedet.tool import ModeName
 from tests.cli.command import Result, sparsedet_here
 
 IMAGES = 40
@@ -150,7 +149,7 @@ class LotProject:
             (place,) = ledger.places()
         return place.review_project
 
-    def open_reviews(self) -> dict[ModeName, Sequence[OpenReview]]:
+    def open_reviews(self) -> dict[str, Sequence[OpenReview]]:
         """Return what waits for a reviewer, by the mode of its place."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
             places = ledger.places()

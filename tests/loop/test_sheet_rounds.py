@@ -8,7 +8,6 @@ import pytest
 
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json
-from sparsedet.loop import round_push
 from sparsedet.loop.pushing import Pusher
 from sparsedet.loop.settings import AcceptSettings, ReviewMode
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
@@ -89,7 +88,7 @@ def test_a_push_that_was_cut_off_between_images_and_sheets_takes_old_sheets_down
         return done[-1]
 
     with monkeypatch.context() as patched:
-        patched.setattr(round_push.Pusher, "push", push)
+        patched.setattr(Pusher, "push", push)
         with pytest.raises(Killed):
             project.round(2, wrong=1)
     project.rounds.advance(force=True, push_anyway=True)

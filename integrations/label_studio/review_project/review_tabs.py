@@ -4,6 +4,7 @@ There is no tab for the blind sample alone: whoever knows that an image is of it
 Its images are among those without mined boxes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ MISSING = "sparsedet_missing"
 """Expected number of objects without a box, where mined boxes are shown: elsewhere it would give
 the blind sample away, whose images hold more than others without boxes."""
 
+_COUNTED = re.compile(r"\| (.+?): \d+(?= \|)")
+"""A class of `CLASSES`; bars may be in its name."""
 _PREFIX = "tasks:data."
 _TITLES = {"surest": "Surest", "doubtful": "Most doubtful", "none": "Without mined boxes"}
 _MOST_CLASSES = 12
@@ -60,7 +63,7 @@ def show_tabs(connection: Connection, review: int, facts: Facts, hidden: Sequenc
         hidden: columns that no tab shows.
     """
     said = {key for of_task in facts.values() for key in of_task}
-    classes = sorted({name for of_task in facts.values() for name in _names(of_task)})
+    classes = sorted({name for of_task in facts.values() for name in classes_of(of_task)})
     views: dict[str, Mapping[str, Any]] = {}
     if SUREST in said:
         with_boxes = _filter(BOXES, "greater", 0)
@@ -104,10 +107,9 @@ def _facts(
     return facts
 
 
-def _names(facts: Mapping[str, object]) -> list[str]:
+def classes_of(facts: Mapping[str, object]) -> list[str]:
     """Return the classes that a task's data count."""
-    counted = [part for part in str(facts.get(CLASSES, "")).strip("| ").split(" | ") if part]
-    return [part.rpartition(": ")[0] for part in counted]
+    return _COUNTED.findall(str(facts.get(CLASSES, "")))
 
 
 def _filter(key: str, operator: str, value: object, *, kind: str = "Number") -> dict[str, Any]:

@@ -164,6 +164,7 @@ def _push(
     """Push, and return what became of it, for machines."""
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
+    from sparsedet.loop.elsewhere import clear_elsewhere
     from sparsedet.loop.pushing import Pusher, up_for_review
     from sparsedet.loop.reviews import Connections, collect_reviews
     from sparsedet.loop.round_sheets import pictures_of
@@ -204,6 +205,7 @@ def _push(
             layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
             folder = record.path.parent / "sheets"
             sheets = pictures_of(layouts, dataset, pusher.images, folder, progress)
+        deleted = clear_elsewhere(pusher, dataset, wanted, model_version=version, dry_run=dry_run)
         report, new = pusher.push(
             dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run
         )
@@ -215,7 +217,7 @@ def _push(
         "images": report.images,
         "boxes": report.boxes,
         "created": report.created,
-        "deleted": report.deleted,
+        "deleted": report.deleted + deleted,
         "skipped": dict(report.skipped),
         "new_in_ledger": new,
         "dry_run": dry_run,

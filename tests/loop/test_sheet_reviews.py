@@ -103,6 +103,29 @@ def test_a_newer_model_s_sheets_replace_those_that_nobody_reviewed(project: Smal
     assert project.outcomes()["v1-right-a.png"] == "withdrawn"
 
 
+def test_boxes_that_move_between_sheets_and_images_are_up_once(project: SmallProject) -> None:
+    for version, mode in (("v1", "sheets"), ("v1", "images"), ("v1", "sheets"), ("v2", "images")):
+        if mode == "sheets":
+            push(project, version)
+        else:
+            mined = project.write_mined(version)
+            pushed = project.command("push", mined, "--data", project.workspace.root, "--json")
+            assert pushed.status == 0, pushed.err
+            assert pushed.json()["deleted"] > 0
+        with closing(Ledger(project.workspace.ledger)) as ledger:
+            places = ledger.places()
+        up = {
+            place.mode: {
+                id for one in project.tool.open_reviews(place.review_project) for id in one.scores
+            }
+            for place in places
+        }
+        assert up.pop("sheets" if mode == "sheets" else "review-project") == {
+            f"{version}-{kind}-{name}" for kind in ("right", "wrong") for name in NAMES
+        }
+        assert not any(up.values())
+
+
 def test_what_a_sheet_leaves_undecided_comes_up_on_its_image(project: SmallProject) -> None:
     push(project)
     (shown,) = open_sheets(project)

@@ -12,6 +12,7 @@ from tests.loop.test_sheet_reviews import (
     push,
     test_a_newer_model_s_sheets_replace_those_that_nobody_reviewed,  # noqa: F401 - run here
     test_a_person_s_work_on_a_sheet_lands_on_the_images,  # noqa: F401
+    test_boxes_that_move_between_sheets_and_images_are_up_once,  # noqa: F401
     test_what_a_sheet_leaves_undecided_comes_up_on_its_image,  # noqa: F401
 )
 

@@ -33,24 +33,22 @@ def clear_elsewhere(
     if pusher.mode == "draft":
         return 0
     concerned = wanted.withdrawn | {box.region_id for box in wanted.boxes}
-    up: dict[ModeName, set[str]] = {"review-project": set(), "sheets": set()}
-    for box in pusher.ledger.boxes():
-        if (
-            box.region_id in concerned
-            and box.outcome == "pending"
-            and not box.is_reviewed
-            and not box.push.gone
-            and box.push.project == pusher.source.project
-        ):
-            up.get(box.push.mode, set()).add(box.region_id)
+    up = [
+        box
+        for box in pusher.ledger.boxes()
+        if box.region_id in concerned
+        and box.outcome == "pending"
+        and not box.is_reviewed
+        and not box.push.gone
+        and box.push.project == pusher.source.project
+    ]
+    modes: tuple[ModeName, ...] = ("review-project", "sheets")
     deleted = 0
-    for mode, ids in up.items():
+    for mode in modes:
+        ids = frozenset(box.region_id for box in up if box.push.mode == mode)
         if ids and mode != pusher.mode:
             report, _ = replace(pusher, mode=mode).push(
-                dataset,
-                UpForReview((), frozenset(ids)),
-                model_version=model_version,
-                dry_run=dry_run,
+                dataset, UpForReview((), ids), model_version=model_version, dry_run=dry_run
             )
             deleted += report.deleted
     return deleted

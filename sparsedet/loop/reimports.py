@@ -121,3 +121,25 @@ def renamed_images(
         if tool_id is not None and strangers.get(digest):
             names[tool_id] = strangers[digest].pop(0)
     return names
+
+
+def with_present_ids(before: Dataset, now: Dataset, images: Path) -> Dataset:
+    """Return a dataset with the tool ids that its images have now.
+
+    Args:
+        before: pulled at some time.
+        now: pulled later.
+        images: the folder of the images of both.
+    """
+    here = {image.tool_id for image in now.images}
+    gone = {
+        image.tool_id: (file_digest(images / image.file_name), (image.width, image.height))
+        for image in before.images
+        if image.tool_id not in here and (images / image.file_name).is_file()
+    }
+    names = renamed_images(gone, now, images, {image.tool_id for image in before.images})
+    present = (
+        replace(image, tool_id=names.get(image.tool_id or "", image.tool_id))
+        for image in before.images
+    )
+    return replace(before, images=tuple(present)) if names else before

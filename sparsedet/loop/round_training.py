@@ -12,7 +12,7 @@ from sparsedet.loop.data_sources import Data, read_path
 from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.standing import assess_round, doubtful
+from sparsedet.loop.standing import assess_round, doubtful, mined_on
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import Progress
 from sparsedet.sparsify import hold_out
@@ -114,7 +114,7 @@ class RoundTraining:
         undecided = (
             Box(0, box.image_id, box.category_id, box.xyxy) for box in as_mined(unsure, known)
         )
-        return (*doubtful(found, read_coco(before.annotations), known), *undecided)
+        return (*doubtful(found, mined_on(before, known), known), *undecided)
 
     def _say_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
         training, info = self.settings.training, folder.run.info()

@@ -17,6 +17,7 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger
 from sparsedet.loop.feedback import with_feedback
+from sparsedet.loop.reimports import with_present_ids
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 
@@ -96,7 +97,7 @@ def assess_round(
         settings: of the workspace.
         ledger: with the reviews.
     """
-    content, before = read_candidates(folder.candidates), read_coco(folder.annotations)
+    content, before = read_candidates(folder.candidates), mined_on(folder, now)
     present = with_ids_of(before, now)
     ids = {image.tool_id: image.id for image in before.images}
     audit = {
@@ -115,6 +116,15 @@ def assess_round(
         boxes_only=_boxes_only(folder.number, ids, ledger),
         selection=selection_of(settings, ledger),
     )
+
+
+def mined_on(folder: RoundFolder, now: Dataset) -> Dataset:
+    """Return the annotations that a round mined on.
+
+    Images that were imported again since have the tool ids of `now`, as they do in the ledger.
+    """
+    images = Workspace(folder.root.parent.parent).images
+    return with_present_ids(read_coco(folder.annotations), now, images)
 
 
 def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> BoxesOnly:

@@ -1,5 +1,6 @@
 """Acceptance by sample from the push to the merge, and back."""
 
+import json
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
@@ -303,3 +304,18 @@ def test_drafts_and_sheets_alone_have_no_lots(project: LotProject, mode: str) ->
     file = project.workspace.settings_file
     file.write_text(file.read_text().replace('mode = "review-project"', f'mode = "{mode}"'))
     assert 'accept needs mode = "review-project"' in project.command("round", "work").error()
+
+
+def test_the_estimate_knows_images_that_were_imported_again(project: LotProject) -> None:
+    project.round(1)
+    before = project.command("review", "work", "--json").json()["estimate"]
+    assert before["share"] < 0.5
+    folder = project.folder / project.project
+    content = json.loads((folder / "annotations.json").read_text())
+    for image in content["images"]:
+        old, new = folder / "images" / image["file_name"], f"again-{image['file_name']}"
+        old.rename(old.with_name(new))
+        image["file_name"] = new
+    (folder / "annotations.json").write_text(json.dumps(content))
+    project.rounds.refresh()
+    assert project.command("review", "work", "--json").json()["estimate"] == before

@@ -82,6 +82,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     return folder, full
 
 
+def copied(folder: Path, to: Path) -> None:
+    """Copy the folder of a project and its workspace, for a test that changes it."""
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    settings = to / "work/sparsedet.toml"
+    settings.write_text(settings.read_text().replace(str(folder), str(to)))
+
+
 class Killed:
     """`sparsedet round` in a process of its own, killed without warning."""
 
@@ -171,9 +178,10 @@ def test_a_round_killed_at_every_step_ends_in_the_same_files(
 
 
 def test_the_next_round_waits_for_reviews_and_learns_from_them(
-    finished: tuple[Path, Dataset],
+    finished: tuple[Path, Dataset], tmp_path: Path
 ) -> None:
-    folder, full = finished
+    folder, full = tmp_path, finished[1]
+    copied(finished[0], folder)
     waiting = sparsedet_here("round", "work", "--json", cwd=folder).json()
     assert (waiting["round"], waiting["state"]) == (1, "waiting")
 
@@ -234,7 +242,7 @@ def test_boxes_go_where_judging_them_takes_least_time(
 ) -> None:
     """Mode `auto`: on sheets where nothing is to be drawn, on their images where something is."""
     folder, full = finished
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    copied(folder, tmp_path)
     work = tmp_path / "work"
     first = Workspace(work).round(1)
     first.push.unlink()
@@ -245,7 +253,7 @@ def test_boxes_go_where_judging_them_takes_least_time(
     settings = settings.replace('mode = "review-project"', 'mode = "auto"')
     # A modest goal: judging boxes gets there, drawing can wait.
     settings = re.sub(r"stop_at = .*", "stop_at = 0.5", settings)
-    (work / "sparsedet.toml").write_text(settings.replace(str(folder), str(tmp_path)))
+    (work / "sparsedet.toml").write_text(settings)
 
     result = sparsedet_here("round", work, "--json")
     assert result.status == 0, result.err

@@ -147,11 +147,15 @@ def _record(
 ) -> dict[str, Any]:
     """Return what `push.json` says of the pushes themselves; see `pushed_parts`.
 
-    On top is what the first one did that has something up.
+    On top is what the first one did; one that only took down what is up in a mode that the settings
+    don't name comes last.
     """
     record: dict[str, Any] = {"url": None, "boxes": 0, "images": 0}
     url = connections.ledger_source(settings.source).url
-    for mode, report in sorted(reports.items(), key=lambda one: one[1].images == 0):
+    modes = settings.review.modes
+    for mode, report in sorted(
+        reports.items(), key=lambda r: not r[1].images and r[0] not in modes
+    ):
         # What this very call had to do depends on where an earlier one was cut off.
         content = {k: v for k, v in asdict(report).items() if k not in ("created", "deleted")}
         content |= {

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sparsedet.annotations import Dataset
 from sparsedet.loop.pushing import Pusher, UpForReview
-from sparsedet.tool import ModeName
+from sparsedet.push_modes import ModeName
 
 
 def clear_elsewhere(

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from sparsedet.atomic_io import read_json
 from sparsedet.loop.suspicions import SuspicionCounts
 from sparsedet.loop.workspace import RoundFolder
-from sparsedet.tool import ModeName
+from sparsedet.push_modes import ModeName
 
 RoundState = Literal["pushed", "waiting", "held", "finished"]
 """`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is

@@ -1,10 +1,10 @@
 """The pictures of contact sheets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparsedet.annotations import XYXY, Dataset, read_image
+from sparsedet.annotations import XYXY, Dataset, Image, read_image
 from sparsedet.atomic_io import write_bytes
 from sparsedet.errors import AnnotationError
 from sparsedet.sheets.layout import Crop, Sheet, SheetFile
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BACKGROUND = 40
 """Grey between the crops: darker than most photos, so that their edges show."""
 _JPEG_QUALITY = 92
+_AT_ONCE = 100
+"""Sheets that are drawn at the same time: they take 200 MB."""
 
 
 def draw_sheets(
@@ -29,8 +31,8 @@ def draw_sheets(
 ) -> list[SheetFile]:
     """Draw sheets into a folder as JPEG files; those that are there already are not drawn again.
 
-    Annotations are outlined: a mined box on an object that has one is wrong. An image that can't be
-    read leaves its crops empty.
+    Annotations are outlined: a mined box on an object that has one is wrong. An image that is gone
+    or can't be read leaves its crops empty.
 
     Args:
         sheets: made by `arrange` of boxes of `dataset`.
@@ -39,35 +41,66 @@ def draw_sheets(
         folder: the folder of the pictures.
         on_sheet: called with the number of sheets that are done.
     """
-    files: list[SheetFile] = []
-    for sheet in sheets:
-        path = folder / f"{sheet.name}.jpg"
-        if not path.exists():
-            write_bytes(path, _draw(sheet, dataset, images))
-        files.append(SheetFile(sheet, path))
-        on_sheet(len(files))
+    files = [SheetFile(sheet, folder / f"{sheet.name}.jpg") for sheet in sheets]
+    missing = [file for file in files if not file.path.exists()]
+    done = len(files) - len(missing)
+    for start in range(0, len(missing), _AT_ONCE):
+        for file, picture in _drawn(missing[start : start + _AT_ONCE], dataset, images):
+            write_bytes(file.path, _encoded(picture))
+            done += 1
+            on_sheet(done)
     return files
 
 
-def _draw(sheet: Sheet, dataset: Dataset, images: Path) -> bytes:
-    import cv2
+def _drawn(
+    files: Sequence[SheetFile], dataset: Dataset, images: Path
+) -> Iterator[tuple[SheetFile, "Pixels"]]:
+    """Yield the pictures of some sheets, each once it has all its crops.
+
+    The crops of an image are on many sheets: it is decoded once for all of them.
+    """
+    pictures = [_blank(file.sheet) for file in files]
+    left = [len(file.sheet.crops) for file in files]
+    by_image: dict[str, list[tuple[int, Crop]]] = {}
+    for number, file in enumerate(files):
+        for crop in file.sheet.crops:
+            by_image.setdefault(crop.tool_id, []).append((number, crop))
+    known = {image.tool_id: image for image in dataset.images}
+    for tool_id, crops in by_image.items():
+        image = known.get(tool_id)
+        pixels = _pixels(image, images)
+        for number, crop in crops:
+            if image is not None and pixels is not None:
+                left_edge, top, right, bottom = (int(value) for value in crop.place)
+                part = _cut_out(crop, pixels)
+                for box in dataset.boxes_by_image[image.id]:
+                    _outline(part, crop, box.xyxy)
+                pictures[number][top:bottom, left_edge:right] = part
+            left[number] -= 1
+            if not left[number]:
+                yield files[number], pictures[number]
+
+
+def _pixels(image: Image | None, folder: Path) -> "Pixels | None":
+    """Decode an image; None where it is gone or can't be read."""
+    try:
+        return None if image is None else read_image(image, folder)
+    except AnnotationError:
+        return None
+
+
+def _blank(sheet: Sheet) -> "Pixels":
     import numpy as np
 
     width, height = sheet.size
-    picture = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
-    by_tool_id = {image.tool_id: image for image in dataset.images}
-    for crop in sheet.crops:
-        try:
-            pixels = read_image(by_tool_id[crop.tool_id], images)
-        except AnnotationError:
-            continue
-        left, top, right, bottom = (int(value) for value in crop.place)
-        part = _cut_out(crop, pixels)
-        for box in dataset.boxes_by_image[by_tool_id[crop.tool_id].id]:
-            _outline(part, crop, box.xyxy)
-        picture[top:bottom, left:right] = part
+    return np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+
+
+def _encoded(picture: "Pixels") -> bytes:
+    import cv2
+
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return encoded.tobytes()
+    return bytes(encoded.tobytes())
 
 
 def _outline(part: "Pixels", crop: Crop, xyxy: XYXY) -> None:

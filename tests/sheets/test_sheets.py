@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from sparsedet.annotations import Box, Category, Dataset, Image, read_upright
+from sparsedet.annotations import Box, Category, Dataset, Image, read_image, read_upright
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.reviews import Review, ReviewedRegion, decide
-from sparsedet.sheets import Sheet
+from sparsedet.sheets import Sheet, drawing
 from sparsedet.sheets.arrangement import CELL, COLUMNS, CROPS, arrange
 from sparsedet.sheets.as_images import as_images
 from sparsedet.sheets.drawing import draw_sheets
@@ -213,3 +214,31 @@ def test_boxes_on_no_sheet_and_broken_layouts_are_named() -> None:
     stranger = Dataset((Image(1, "a.png", *SIZE),), (), dataset().categories)
     with pytest.raises(SparseDetError, match="has no tool_id"):
         arrange(boxes[:1], stranger)
+
+
+def test_an_image_is_decoded_once_for_all_sheets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(1, 5):  # the fifth is missing
+        assert cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((*SIZE[::-1], 3), 40 * n, np.uint8))
+    decoded: list[str] = []
+
+    def counted(image: Image, folder: Path) -> Any:
+        decoded.append(image.file_name)
+        return read_image(image, folder)
+
+    monkeypatch.setattr(drawing, "read_image", counted)
+    sheets = arrange(mined(60), dataset())
+    done: list[int] = []
+    files = draw_sheets(sheets, dataset(), tmp_path, tmp_path / "out", done.append)
+    assert sorted(decoded) == [f"{n}.png" for n in range(1, 6)]
+    assert done == [1, 2, 3]
+    for file in files:
+        picture = read_upright(file.path)
+        for crop in file.sheet.crops:
+            left, top, right, bottom = (int(v) for v in crop.place)
+            expected = {"t5": 40}.get(crop.tool_id, 40 * int(crop.tool_id[1:]))
+            assert (
+                abs(float(picture[top + 5 : bottom - 5, left + 5 : right - 5].mean()) - expected)
+                < 8
+            )

@@ -9,6 +9,7 @@ from sparsedet.integrations.label_studio.review_project.review_tabs import (
     classes_of,
     facts_of,
 )
+from sparsedet.push_modes import ToReview
 
 
 @pytest.mark.parametrize("name", ["cat", "a | b", "| bar", "ratio 1: 2", "<b>", "a/b", "🍎", "Ä ö"])
@@ -19,6 +20,6 @@ def test_any_name_of_a_class_is_read_back(name: str) -> None:
         MinedBox(f"m{n}", 1, category, (0, 0, 9, 9), 0.9, 0.5)
         for n, category in enumerate((1, 1, 2))
     ]
-    facts = facts_of(dataset, boxes, (), {})["t1"]
+    facts = facts_of(ToReview(dataset, boxes, "run-1"))["t1"]
     assert facts[CLASSES] in (f"| {name}: 2 | zebra: 1 |", f"| zebra: 1 | {name}: 2 |")
     assert sorted(classes_of(facts)) == sorted([name, "zebra"])

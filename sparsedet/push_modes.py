@@ -234,7 +234,7 @@ class PushMode(Protocol):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take back what pushes put up, where nobody has touched it, and nothing else.
+        """Take back what pushes have left up, where nobody has touched it, and nothing else.
 
         Images without mined boxes go once no mined box of their model version is left up.
 

@@ -57,7 +57,7 @@ def _apply(box: LedgerBox, decision: Decision, written: Written, *, in_source: b
     elif decision.fate == "deleted":
         _set(box, "rejected", decision)
     else:
-        # Undecided boxes are put up again, but not what was withdrawn before. Of a lot that was
+        # Undecided boxes are shown again, but not what was withdrawn before. Of a lot that was
         # taken back no reviewer saw them.
         seen = None if decision.review.sampled else decision
         _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", seen)

@@ -59,7 +59,7 @@ class DemoRule:
     iterations: int = 300
     """Of each training."""
     rounds: int = 3
-    budget: float = 0.15
+    budget: float = 0.4
     """Share of the images that people open in each round but the last, contact sheets among them:
     the next model has learned from them."""
     seed: int = 1

@@ -20,9 +20,10 @@ from sparsedet.push_modes import (
 )
 from sparsedet.tool import ToolOptions
 
-from .file_push import ReviewFolder, push_mined
+from .file_push import push_mined
 from .project import Project, name_below, open_project, resolve_below
 from .review_files import MARK, ReviewVersion, read_versions, written_state
+from .review_folder import ReviewFolder
 from .reviewed_images import read_reviews
 from .withdrawal import left_plain, remove_if_empty, rename, withdraw
 

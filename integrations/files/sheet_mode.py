@@ -22,9 +22,10 @@ from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.sheets.reading import image_reviews, offers_of
 
-from .file_push import ReviewFolder, push_mined
+from .file_push import push_mined
 from .project import Project, name_below, resolve_below
 from .review_files import PICTURES, TO_REVIEW, WITHDRAWN, ReviewVersion, version_folder
+from .review_folder import ReviewFolder
 from .review_mode import FileReviewMode
 from .reviewed_images import read_reviews
 

@@ -1,9 +1,10 @@
 """Trains once on spoiled annotations, and keeps what the model finds on the same images."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,9 +91,9 @@ def _detect(
     ]
 
 
-def _from_json(content: dict[str, list[float]]) -> Detections:
+def _from_json(content: Mapping[str, Any]) -> Detections:
     return Detections(
-        image_id=int(content["image_id"]),  # type: ignore[call-overload]
+        image_id=int(content["image_id"]),
         boxes=np.array(content["boxes"], dtype=np.float64).reshape(-1, 4),
         scores=np.array(content["scores"], dtype=np.float64),
         category_ids=np.array(content["category_ids"], dtype=np.int64),

@@ -34,6 +34,8 @@ from .setting import Setting
 
 Plan = Sequence[tuple[float, float]]
 """Of each round: share of the images in its queue, and `rounds.stop_at`."""
+NO_SAMPLES = AcceptSettings()
+"""Every box is reviewed."""
 ROUNDS: Plan = ((0.2, 0.95), (0.25, 0.95), (0.55, 0.95), (1.0, 0.99))
 """The first model has seen least. The last round is for the curve beyond the default goal."""
 
@@ -45,7 +47,7 @@ def loop(
     say: Callable[[str], None],
     plan: Plan = ROUNDS,
     mode: ReviewMode = "review-project",
-    accept: AcceptSettings = AcceptSettings(),  # noqa: B008 - it is frozen
+    accept: AcceptSettings = NO_SAMPLES,
 ) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in the order of the queue.
 

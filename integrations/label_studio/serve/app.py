@@ -100,7 +100,7 @@ async def _answers(
     Raises:
         SparseDetError: when there is none at all.
     """
-    service.host.current  # noqa: B018 - without a model there is nothing to wait for
+    service.host.check()  # without a model there is nothing to wait for
     side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
     problems: list[SparseDetError] = []
 

@@ -108,6 +108,10 @@ class ModelHost:
             raise NoModelError(self._problem)
         return model
 
+    def check(self) -> None:
+        """Raise the error of `current` where there is no model."""
+        _ = self.current
+
     def propose(self, model: LiveModel, dataset: Dataset, images: Path) -> tuple[MinedBox, ...]:
         """Return what a model proposes on an image; one image at a time."""
         # Side by side two would take as long, and twice the memory.

@@ -105,6 +105,6 @@ def _show(result: "DemoReport") -> None:
     )
     echo(f"without the truth, the workspace says: {result.estimate}")
     echo(f"report: {result.page}")
-    echo(f"review project: {result.url}")
+    echo(f"review project: {result.url or 'the last round found nothing to review'}")
     if result.sheets_url:
         echo(f"contact sheets: {result.sheets_url}")

@@ -125,7 +125,7 @@ def _parts(
     layouts: tuple[Sheet, ...] = ()
     if "sheets" in settings.review.modes:
         boxes = [box for box in wanted.boxes if box.region_id in plan.on_sheets]
-        layouts = round_sheets(folder, boxes, dataset)
+        layouts = round_sheets(folder, boxes, dataset, workspace.images)
     on_sheets = {crop.region_id for sheet in layouts for crop in sheet.crops}
     on_images, left = split_up(wanted, on_sheets, ledger)
     if settings.review.mode == "draft":

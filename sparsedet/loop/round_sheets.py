@@ -13,19 +13,20 @@ from sparsedet.loop.workspace import RoundFolder
 from sparsedet.push_modes import Progress
 from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.arrangement import arrange
-from sparsedet.sheets.drawing import draw_sheets
+from sparsedet.sheets.drawing import draw_sheets, drawable
 from sparsedet.sheets.layout import sheet_from_json
 
 
 def round_sheets(
-    folder: RoundFolder, boxes: Iterable[MinedBox], dataset: Dataset
+    folder: RoundFolder, boxes: Iterable[MinedBox], dataset: Dataset, images: Path
 ) -> tuple[Sheet, ...]:
     """Return the sheets of a round, arranged at the first call.
 
-    A push that was cut off is repeated with the same sheets, whatever was reviewed meanwhile.
+    A push that was cut off is repeated with the same sheets, whatever was reviewed meanwhile. Boxes
+    on images that can't be read any more are on none: submitting a sheet would accept them unseen.
     """
     if not folder.sheets.exists():
-        sheets = arrange(boxes, dataset)
+        sheets = arrange(drawable(boxes, dataset, images), dataset)
         write_json(folder.sheets, {"sheets": [sheet.to_json() for sheet in sheets]})
     return stored_sheets(folder)
 

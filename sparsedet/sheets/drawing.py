@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparsedet.annotations import XYXY, Dataset, Image, read_image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.atomic_io import write_bytes
 from sparsedet.errors import AnnotationError
 from sparsedet.sheets.layout import Crop, Sheet, SheetFile
@@ -20,6 +21,25 @@ _BACKGROUND = 40
 _JPEG_QUALITY = 92
 _AT_ONCE = 100
 """Sheets that are drawn at the same time: they take 200 MB."""
+
+
+def drawable(boxes: Iterable[MinedBox], dataset: Dataset, images: Path) -> list[MinedBox]:
+    """Return the boxes whose images can be decoded.
+
+    Args:
+        boxes: of images of `dataset`.
+        dataset: names the image files.
+        images: the folder of these files.
+    """
+    by_image: dict[int, list[MinedBox]] = {}
+    for box in boxes:
+        by_image.setdefault(box.image_id, []).append(box)
+    return [
+        box
+        for image_id, own in by_image.items()
+        if _pixels(dataset.image_by_id[image_id], images) is not None
+        for box in own
+    ]
 
 
 def draw_sheets(

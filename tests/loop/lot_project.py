@@ -98,13 +98,21 @@ class LotProject:
         """Its rounds, opened as a command does."""
         return Rounds(self.workspace, self.tool, say=self.said.append)
 
-    def round(self, number: int, *, wrong: int = 0, found: int = MISSING) -> RoundFolder:
+    def round(
+        self,
+        number: int,
+        *,
+        wrong: int = 0,
+        found: int = MISSING,
+        before_push: Callable[[], object] = lambda: None,
+    ) -> RoundFolder:
         """Run a round up to its push, with a model that is sure of all that it finds.
 
         Args:
             number: of the round; its reviews are collected by it.
             wrong: boxes on each image that show nothing.
             found: of the missing objects of each image, those that it finds.
+            before_push: called between mining and pushing.
         """
         folder = self.workspace.round(number)
         rounds = self.rounds
@@ -134,6 +142,7 @@ class LotProject:
         write_candidates(_candidates(version, dataset, mined), folder.candidates)
         write_mined(mined, {"run_id": version}, folder.mined)
         folder.run.model.write_bytes(b"")
+        before_push()
         rounds.advance(force=True, push_anyway=True)
         assert folder.push.exists()
         return folder

@@ -9,6 +9,7 @@ import pytest
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.loop.pushing import Pusher
+from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import AcceptSettings, ReviewMode
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from tests.loop.lot_project import ACCEPT, LotProject
@@ -67,6 +68,20 @@ def test_what_sheets_leave_undecided_is_up_on_images_where_only_sheets_are_wante
         file.unlink()
     project.rounds.collect(folder)
     assert project.outcomes(undecided) == {"accepted": 3}
+
+
+def test_boxes_on_images_that_can_not_be_read_are_on_no_sheet(tmp_path: Path) -> None:
+    """An empty crop would be accepted along with the others, seen by nobody."""
+    project = LotProject(tmp_path, NO_LOTS, mode="sheets")
+    project.rounds.refresh()
+    image = read_coco(project.workspace.annotations).images[0]
+    path = project.workspace.images / image.file_name
+    assert path.is_file()
+
+    folder = project.round(1, before_push=lambda: path.write_bytes(b"no image"))
+    shown = {crop.tool_id for sheet in stored_sheets(folder) for crop in sheet.crops}
+    assert shown
+    assert image.tool_id not in shown
 
 
 class Killed(BaseException):

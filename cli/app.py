@@ -28,6 +28,7 @@ from . import (
     evaluate,
     init,
     mine,
+    predict,
     pull,
     push,
     recipes,
@@ -61,7 +62,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "compare": compare.compare,
         "convert": convert.convert,
     },
-    "Training": {"train": train.train, "eval": evaluate.evaluate},
+    "Training": {"train": train.train, "eval": evaluate.evaluate, "predict": predict.predict},
 }
 """Panel of the help -> command's name -> command."""
 

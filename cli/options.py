@@ -59,6 +59,11 @@ def complete_review_modes() -> list[str]:
     return [*get_args(ModeName), "auto"]
 
 
+def complete_outputs() -> list[str]:
+    """Return what `sparsedet predict` can write."""
+    return ["results", "pictures", "video", *(f for f in complete_formats() if f != "coco")]
+
+
 def complete_recipes() -> list[str]:
     """Return the names of the recipes."""
     return list(recipe_files())

@@ -33,6 +33,10 @@ class TrainingError(SparseDetError):
     """Training can't start or can't continue."""
 
 
+class PredictionError(SparseDetError):
+    """What a detector is to be used on is no image, or asks for what the model lacks."""
+
+
 class ToolError(SparseDetError):
     """An annotation tool is unreachable, refused a request, or holds something unexpected."""
 

@@ -1,0 +1,112 @@
+"""`sparsedet predict`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .display import progress_bar
+from .options import Device, Json, complete_outputs
+from .output import emit_json, table
+
+
+def predict(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Run folder of a finished training, or a workspace: its last round."
+        ),
+    ],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Image files, folders, patterns ('photos/*.jpg'); or one COCO file, one video, or "
+            "the number of a camera.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="NAME.json for COCO results, NAME.mp4 for a video, or a folder for pictures with "
+            "boxes, or for labels (--format).",
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="results, pictures, video, yolo or voc. Default: what the output's name says.",
+            autocompletion=complete_outputs,
+        ),
+    ] = None,
+    score: Annotated[
+        float, typer.Option("--score", min=0.0, max=1.0, help="Least score of a detection.")
+    ] = 0.5,
+    classes: Annotated[
+        list[str] | None, typer.Option("--classes", help="Only this class; can be repeated.")
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            "--tile",
+            min=64,
+            help="Cut images into tiles of so many pixels, for small objects in large images.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Image folder of a COCO file.")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Images at a time. Default: 1, on a GPU 8."),
+    ] = None,
+    device: Device = "auto",
+    json_output: Json = False,
+) -> None:
+    """Detect objects on new images.
+
+    Images that can't be read are left out with a warning. A camera runs until Ctrl-C.
+    """
+    from sparsedet.prediction.detector import Detector
+    from sparsedet.prediction.outputs import choose_output
+    from sparsedet.prediction.predicting import predict_source
+    from sparsedet.prediction.sources import open_source
+
+    source = open_source(sources, images)
+    detector = Detector.load(run, device)
+    target = choose_output(output, format, detector.classes, source.frame_rate)
+    start = time.monotonic()
+    with progress_bar() as report:
+        counts = predict_source(
+            detector,
+            source,
+            target,
+            score=score,
+            classes=classes,
+            tile=tile,
+            batch=batch,
+            on_image=lambda done, total: report("detecting", done, total or done),
+        )
+    seconds = time.monotonic() - start
+    done = counts.pop("")
+    if json_output:
+        emit_json(
+            {
+                "images": done,
+                "detections": sum(counts.values()),
+                "per_class": counts,
+                "images_per_second": round(done / seconds, 2),
+                "output": str(output),
+            }
+        )
+        return
+    table(
+        f"{sum(counts.values())} detections on {done} images in {output}, "
+        f"{done / seconds:.1f} images/s",
+        ("class", "detections"),
+        list(counts.items()),
+    )

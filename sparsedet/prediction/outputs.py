@@ -1,0 +1,227 @@
+"""What is written of detections: COCO results, label files, pictures, a video."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.atomic_io import atomic_folder, write_json
+from sparsedet.errors import PredictionError
+from sparsedet.formats import format_names, load_format
+from sparsedet.prediction.found import Found
+from sparsedet.prediction.sources import VIDEO_SUFFIXES, SourceImage
+from sparsedet.reporting.pictures import MINED, BoxStyle, DrawnBox, draw_boxes, write_picture
+
+_COLOURS = (
+    (0, 130, 240),
+    (200, 90, 20),
+    (60, 160, 40),
+    (150, 50, 200),
+    (30, 30, 210),
+    (160, 150, 0),
+)
+"""Of the classes in turn; BGR."""
+
+
+class Output(Protocol):
+    """Where detections go."""
+
+    def add(self, image: SourceImage, found: Found) -> None:
+        """Take the detections of the next image."""
+        ...
+
+    def finish(self) -> None:
+        """Write what is not written yet."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing half written: an error or Ctrl-C came before the end."""
+        ...
+
+
+def output_kinds() -> list[str]:
+    """Return what `choose_output` takes as a kind."""
+    return ["results", "pictures", "video", *(name for name in format_names() if name != "coco")]
+
+
+def choose_output(
+    path: Path, kind: str | None, classes: dict[int, str], frame_rate: float | None
+) -> Output:
+    """Return the output that writes to `path`.
+
+    Args:
+        path: a `.json` file, a video file, or a folder.
+        kind: of `output_kinds`; None: what the path's suffix says, pictures for a folder.
+        classes: all classes of the detector by category id.
+        frame_rate: frames per second, for a video.
+
+    Raises:
+        PredictionError: when path and kind don't fit together, or something is there already.
+    """
+    suffix = path.suffix.lower()
+    if kind is None:
+        kind = "results" if suffix == ".json" else "pictures"
+        kind = "video" if suffix in VIDEO_SUFFIXES else kind
+    if kind not in output_kinds():
+        raise PredictionError(f"--format {kind}: expected {', '.join(output_kinds())}")
+    if kind == "results":
+        if suffix != ".json":
+            raise PredictionError(f"{path}: results of COCO are one file, named *.json")
+        return CocoResults(path, classes)
+    if kind == "video":
+        if suffix not in VIDEO_SUFFIXES:
+            raise PredictionError(f"{path}: a video's name ends in .mp4, .avi, ...")
+        return DrawnVideo(path, frame_rate or 1.0)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise PredictionError(f"{path}: exists already; choose another folder or remove it")
+    return DrawnPictures(path) if kind == "pictures" else LabelFiles(path, kind, classes)
+
+
+class CocoResults:
+    """A COCO results list (XYWH boxes), and `*.images.json` that lists images and categories.
+
+    pycocotools loads the latter as annotations without any, and the list as its results.
+    """
+
+    def __init__(self, path: Path, classes: dict[int, str]) -> None:
+        self._path = path
+        self._categories = [{"id": id, "name": name} for id, name in classes.items()]
+        self._entries: list[dict[str, object]] = []
+        self._images: list[dict[str, object]] = []
+
+    def add(self, image: SourceImage, found: Found) -> None:
+        """Take note."""
+        self._images.append(
+            {
+                "id": image.id,
+                "file_name": image.name,
+                "width": found.width,
+                "height": found.height,
+            }
+        )
+        self._entries += found.to_coco(image.id)
+
+    def finish(self) -> None:
+        """Write both files, the results last."""
+        images = {"images": self._images, "annotations": [], "categories": self._categories}
+        write_json(self._path.with_suffix(".images.json"), images)
+        write_json(self._path, self._entries, indent=None)
+
+    def discard(self) -> None:
+        """Nothing is written yet."""
+
+
+class LabelFiles:
+    """The label files of an installed format, without scores; images are not copied."""
+
+    def __init__(self, folder: Path, format: str, classes: dict[int, str]) -> None:
+        self._folder = folder
+        self._format = load_format(format)
+        categories = tuple(Category(id, name) for id, name in classes.items())
+        self._dataset = Dataset((), (), categories)
+        self._images: list[Image] = []
+        self._boxes: list[Box] = []
+
+    def add(self, image: SourceImage, found: Found) -> None:
+        """Take note."""
+        self._images.append(Image(image.id, image.name, found.width, found.height))
+        for number, one in zip(found.class_ids.tolist(), found, strict=True):
+            self._boxes.append(Box(len(self._boxes) + 1, image.id, number, one.xyxy))
+
+    def finish(self) -> None:
+        """Write all label files."""
+        dataset = replace(self._dataset, images=tuple(self._images), boxes=tuple(self._boxes))
+        with atomic_folder(self._folder) as folder:
+            self._format.write(dataset, folder, images=None)
+
+    def discard(self) -> None:
+        """Nothing is written yet."""
+
+
+class DrawnPictures:
+    """A JPEG of every image with its boxes; written one by one, each whole or absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, image: SourceImage, found: Found) -> None:
+        """Write the picture."""
+        target = self._folder / Path(image.name).with_suffix(".jpg")
+        if target.exists():
+            # a.png and a.jpg of one folder.
+            target = self._folder / f"{image.name}.jpg"
+        write_picture(drawn(image.pixels, found), target)
+
+    def finish(self) -> None:
+        """Everything is written."""
+
+    def discard(self) -> None:
+        """What is there is whole."""
+
+
+class DrawnVideo:
+    """A video with boxes, of the size of its first image."""
+
+    def __init__(self, path: Path, frame_rate: float) -> None:
+        self._path = path
+        self._rate = frame_rate
+        self._temporary: Path | None = None
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def add(self, image: SourceImage, found: Found) -> None:
+        """Write the next frame."""
+        picture = drawn(image.pixels, found)
+        if self._writer is None:
+            self._size = (picture.shape[1], picture.shape[0])
+            self._writer = self._open()
+        if (picture.shape[1], picture.shape[0]) != self._size:
+            raise PredictionError(
+                f"{image.name}: another size than the images before, which a video can't hold; "
+                "write pictures instead (--format pictures)"
+            )
+        self._writer.write(picture)
+
+    def finish(self) -> None:
+        """Close the file, and give it its name."""
+        if self._writer is not None and self._temporary is not None:
+            self._writer.release()
+            self._temporary.replace(self._path)
+
+    def discard(self) -> None:
+        """Remove the part that was written."""
+        if self._writer is not None and self._temporary is not None:
+            self._writer.release()
+            self._temporary.unlink(missing_ok=True)
+
+    def _open(self) -> cv2.VideoWriter:
+        code = "mp4v" if self._path.suffix.lower() in (".mp4", ".m4v", ".mov") else "MJPG"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # OpenCV takes the container from the suffix.
+        self._temporary = self._path.with_name(f".{self._path.stem}.tmp{self._path.suffix}")
+        fourcc = cv2.VideoWriter.fourcc(*code)
+        writer = cv2.VideoWriter(str(self._temporary), fourcc, self._rate, self._size)
+        if not writer.isOpened():
+            raise PredictionError(
+                f"{self._path}: OpenCV can't write a video of this kind here; try .avi"
+            )
+        return writer
+
+
+def drawn(image: NDArray[np.uint8], found: Found) -> NDArray[np.uint8]:
+    """Return a copy of a BGR image with boxes, classes and scores."""
+    order = {number: index for index, number in enumerate(found.classes)}
+    boxes = [
+        DrawnBox(
+            one.xyxy,
+            f"{one.label} {one.score:.2f}",
+            BoxStyle(one.label, MINED.meaning, _COLOURS[order[number] % len(_COLOURS)]),
+        )
+        for number, one in zip(found.class_ids.tolist(), found, strict=True)
+    ]
+    # The least sure first: surer ones lie over them.
+    return draw_boxes(image, boxes[::-1])

@@ -1,0 +1,230 @@
+"""What to detect on: image files, folders, patterns, a COCO file, a video, a camera."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations import Image, read_coco, read_image, read_upright
+from sparsedet.errors import AnnotationError, PredictionError
+from sparsedet.loop.workspace import locate
+from sparsedet.runtime.unreadable import UnreadableImages, warn_unreadable
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+"""Of the files that are taken from folders, in lower case; a file that is named may have any."""
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+_USUAL_RATE = 25.0
+"""Frames per second of a camera that does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImage:
+    """An image to detect on."""
+
+    id: int
+    """Of the COCO file, else counted from 1."""
+    name: str
+    """With forward slashes; no other image of the source has it."""
+    pixels: NDArray[np.uint8]
+    """Shape (H, W, 3), BGR, upright."""
+
+
+class ImageSource(Protocol):
+    """Images, one after the other."""
+
+    @property
+    def total(self) -> int | None:
+        """How many there are; None where nobody knows."""
+        ...
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second of a video; None for images."""
+        ...
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        """Yield the images; those that can't be read are left out with a warning.
+
+        Raises:
+            AnnotationError: when none can be read.
+        """
+        ...
+
+
+def open_source(texts: Sequence[str], images: Path | None = None) -> ImageSource:
+    """Return the images that `texts` name.
+
+    Args:
+        texts: image files, folders, patterns such as `photos/*.jpg`; or else one COCO file, one
+            video, or the number of one camera.
+        images: image folder of a COCO file, if not the usual one.
+
+    Raises:
+        PredictionError: when one of them is nothing of that, or there are no images.
+    """
+    if len(texts) == 1:
+        (text,) = texts
+        path = Path(text)
+        if text.isdecimal() and not path.exists():
+            return Frames(int(text), "camera")
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            return Frames(str(path), path.stem)
+        if path.suffix.lower() == ".json" and path.is_file():
+            return _coco_file(path, images)
+    files: list[tuple[str, Path]] = []
+    for text in texts:
+        files += _files_of(text)
+    known: dict[str, Path] = {}
+    for name, path in files:
+        other = known.setdefault(name, path)
+        if other.resolve() != path.resolve():
+            raise PredictionError(
+                f"{path} and {other} would both be {name!r} in the output; give the folder that "
+                "they are both in"
+            )
+    if not known:
+        raise PredictionError(f"no images in {', '.join(texts)}")
+    return Files([(id, *item) for id, item in enumerate(known.items(), start=1)])
+
+
+class Files:
+    """Image files.
+
+    Args:
+        files: id, name, and path of each.
+        images: what a COCO file says of them, by id.
+    """
+
+    frame_rate: float | None = None
+
+    def __init__(
+        self, files: Sequence[tuple[int, str, Path]], images: dict[int, Image] | None = None
+    ) -> None:
+        self._files = files
+        self._images = images or {}
+
+    @property
+    def total(self) -> int | None:
+        """How many there are."""
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        """Yield those that can be read."""
+        unreadable = UnreadableImages(len(self._files), len(self._files), warn_unreadable)
+        for id, name, path in self._files:
+            try:
+                pixels = self._read(id, name, path)
+            except AnnotationError as error:
+                unreadable.skip(path, str(error))
+                continue
+            yield SourceImage(id, name, pixels)
+
+    def _read(self, id: int, name: str, path: Path) -> NDArray[np.uint8]:
+        known = self._images.get(id)
+        if known is None:
+            return read_upright(path)
+        return read_image(known, path.parents[len(Path(name).parts) - 1])
+
+
+class Frames:
+    """The frames of a video, or of a camera until somebody stops it.
+
+    Args:
+        video: file, or number of the camera.
+        name: what the frames are named after.
+
+    Raises:
+        PredictionError: when it can't be opened.
+    """
+
+    def __init__(self, video: str | int, name: str) -> None:
+        self._video = cv2.VideoCapture(video)
+        self._name = name
+        self._live = isinstance(video, int)
+        if not self._video.isOpened():
+            what = f"camera {video}" if self._live else str(video)
+            raise PredictionError(f"{what}: OpenCV can't open it; is it there, and free?")
+
+    @property
+    def total(self) -> int | None:
+        """How many the file says that there are."""
+        count = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
+        return count if count > 0 and not self._live else None
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second."""
+        rate = float(self._video.get(cv2.CAP_PROP_FPS))
+        return rate if 0 < rate < 1000 else _USUAL_RATE
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        """Yield every frame."""
+        number = 0
+        try:
+            while True:
+                there, pixels = self._video.read()
+                if not there:
+                    break
+                number += 1
+                name = f"{self._name}/{number:06d}.jpg"
+                yield SourceImage(number, name, np.asarray(pixels, dtype=np.uint8))
+        finally:
+            self._video.release()
+        if not number:
+            raise AnnotationError(f"{self._name}: no frame can be decoded")
+
+
+def _coco_file(path: Path, images: Path | None) -> Files:
+    file, folder = locate(path, images)
+    known = read_coco(file).images
+    if not known:
+        raise PredictionError(f"{path}: lists no images")
+    files = [(image.id, image.file_name, folder / image.file_name) for image in known]
+    return Files(files, {image.id: image for image in known})
+
+
+def _files_of(text: str) -> list[tuple[str, Path]]:
+    """Return name and path of the image files that a path or pattern names, sorted by name."""
+    path = Path(text)
+    if path.is_dir():
+        return [
+            (file.relative_to(path).as_posix(), file)
+            for file in sorted(path.rglob("*"))
+            if _is_image(file.relative_to(path)) and file.is_file()
+        ]
+    if path.exists():
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise PredictionError(f"{text}: one video at a time, and nothing next to it")
+        return [(path.name, path)]
+    base = _fixed_part(path) if glob.has_magic(text) else None
+    pattern = str(path.relative_to(base)) if base is not None else ""
+    found = sorted(base.glob(pattern)) if base is not None else []
+    if base is None or not found:
+        raise PredictionError(f"{text}: no such file or folder, and no image fits it as a pattern")
+    return [
+        (file.relative_to(base).as_posix(), file)
+        for file in found
+        if _is_image(file.relative_to(base)) and file.is_file()
+    ]
+
+
+def _is_image(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder above the first part of a pattern that has a wildcard."""
+    return next(
+        parent
+        for parent in pattern.parents
+        if not any(glob.has_magic(part) for part in parent.parts)
+    )

@@ -1,0 +1,102 @@
+"""Large images in overlapping tiles, so that small objects are not shrunk away.
+
+The idea of Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small Object Detection"
+(ICIP 2022): detect on tiles and on the whole image, then keep the best of what shows one object.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
+
+OVERLAP = 0.2
+"""Share of a tile that its neighbours show as well: objects up to this size are whole in one."""
+_PART_SHARE = 0.6
+"""A box that a tile's edge cuts is a part of another one that covers so much of it."""
+_EDGE = 2.0
+"""Pixels: a box that ends so close to a tile's inner edge is cut by it."""
+
+
+class Tile(NamedTuple):
+    """A part of an image: XYXY in whole pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def tiles_of(width: int, height: int, side: int, overlap: float = OVERLAP) -> list[Tile]:
+    """Return square tiles that cover an image, row by row; one tile when the image is no larger.
+
+    Args:
+        width: of the image, pixels.
+        height: of the image, pixels.
+        side: of a tile, pixels; an image that is smaller has smaller tiles.
+        overlap: least share of a tile that a neighbour shows as well.
+    """
+    return [
+        Tile(left, top, min(left + side, width), min(top + side, height))
+        for top in _starts(height, side, overlap)
+        for left in _starts(width, side, overlap)
+    ]
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Return where tiles begin along one direction: evenly spaced, the last one ends at the end."""
+    if length <= side:
+        return [0]
+    count = int(np.ceil((length - side) / (side * (1 - overlap)))) + 1
+    return [int(start) for start in np.linspace(0, length - side, count).round()]
+
+
+def is_cut(boxes: NDArray[np.float64], tile: Tile, width: int, height: int) -> NDArray[np.bool_]:
+    """Return which boxes of a tile end at one of its edges inside the image, shape (N,).
+
+    Args:
+        boxes: shape (N, 4): XYXY in pixels of the image.
+        tile: where they were found.
+        width: of the image.
+        height: of the image.
+    """
+    left, top, right, bottom = boxes.T
+    return np.asarray(
+        ((tile.left > 0) & (left < tile.left + _EDGE))
+        | ((tile.top > 0) & (top < tile.top + _EDGE))
+        | ((tile.right < width) & (right > tile.right - _EDGE))
+        | ((tile.bottom < height) & (bottom > tile.bottom - _EDGE))
+    )
+
+
+def merge(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    cut: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Return the indices of the detections of all tiles that stay, in descending order of score.
+
+    Whole boxes come before cut ones. A box goes when a kept one of its class overlaps it by an IoU
+    of 0.5, or, if it is cut, covers most of it.
+
+    Args:
+        boxes: shape (N, 4): XYXY in pixels of the image.
+        scores: shape (N,).
+        classes: shape (N,).
+        cut: shape (N,); see `is_cut`.
+    """
+    order = np.lexsort((-scores, cut))
+    kept: list[int] = []
+    for number in np.unique(classes):
+        own = order[classes[order] == number]
+        same = iou_matrix(boxes[own], boxes[own]) >= SAME_OBJECT_IOU
+        part = covered_share(boxes[own], boxes[own]) >= _PART_SHARE
+        shown = same | (part & cut[own, None])
+        stays: list[int] = []
+        for row in range(len(own)):
+            if not shown[row, stays].any():
+                stays.append(row)
+        kept += own[stays].tolist()
+    return np.array(sorted(kept, key=lambda index: -scores[index]), dtype=np.int64)

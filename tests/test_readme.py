@@ -216,6 +216,10 @@ def test_the_proof_on_complete_data(tmp_path: Path) -> None:
     results = run_all(commands("proof"), tmp_path, {})
     assert "AP50" in results["eval"].out
     figures = sparsedet(*commands("proof")[-1], "--json", cwd=tmp_path).json()
+    run_all(commands("predict"), tmp_path, {})
+    images = json.loads((tmp_path / "found.images.json").read_text())["images"]
+    assert len(images) == len(list((tmp_path / "pictures").iterdir())) > 0
+    assert (tmp_path / "labels").is_dir()
     assert figures["AP50"] > 20
     assert (tmp_path / "half/staged/mining/stage1.json").is_file()
 

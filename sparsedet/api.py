@@ -1,0 +1,218 @@
+"""sparsedet from Python: what the commands do, as functions.
+
+`import sparsedet` imports nothing heavy; torch comes with the first function that needs it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.workspace import Workspace
+from sparsedet.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from sparsedet.annotations import Dataset
+    from sparsedet.annotations.mined_boxes import MinedBox
+    from sparsedet.prediction.detector import Detector
+    from sparsedet.training.engine.callbacks import Callbacks
+
+__all__ = ["RunFolder", "SparseDetError", "Workspace", "load", "mine", "read", "split", "train"]
+
+
+def load(run: str | Path, device: str = "auto") -> "Detector":
+    """Load a trained detector.
+
+    Args:
+        run: run folder of a finished training, or a workspace: the model of its last round.
+        device: auto (CUDA where there is some), cpu, or cuda.
+
+    Raises:
+        SparseDetError: when there is no finished training.
+    """
+    from sparsedet.prediction.detector import Detector
+
+    return Detector.load(run, device)
+
+
+def read(data: str | Path, images: str | Path | None = None) -> "tuple[Dataset, Path]":
+    """Read annotated images.
+
+    Args:
+        data: a COCO file, a workspace, or a folder of Pascal VOC or YOLO.
+        images: the image folder, if not the usual one.
+
+    Returns:
+        The dataset, and the folder that its file names are relative to.
+
+    Raises:
+        SparseDetError: when nothing is there, or it can't be read.
+    """
+    from sparsedet.loop.data_sources import read_data
+
+    found = read_data(str(data), _path(images))
+    return found.dataset, found.images
+
+
+def split(
+    data: str | Path,
+    output: str | Path,
+    *,
+    recipe: str | None = "random",
+    drop: float | None = None,
+    val: float | None = None,
+    seed: int = 1,
+    images: str | Path | None = None,
+) -> Mapping[str, Any]:
+    """Make a sparse split, or hold out images for validation, as `sparsedet split` does.
+
+    Near duplicates are not looked for.
+
+    Args:
+        data: what to split; see `read`.
+        output: the folder to make, with `train.json`, `removed.json`, `val.json` and `split.json`.
+        recipe: name or file of what removes boxes; None removes none.
+        drop: share of the boxes to remove, 0 to 1; None: the recipe's own.
+        val: share of the images to hold out, 0 to 1; None: none.
+        seed: the same seed makes the same split.
+        images: the image folder.
+
+    Returns:
+        What `split.json` holds.
+
+    Raises:
+        SparseDetError: when the folder exists with other content, or the recipe can't be met.
+    """
+    from sparsedet.atomic_io import atomic_folder
+    from sparsedet.sparsify import Validation, load_recipe, make_split
+    from sparsedet.sparsify.split import describe_split, write_split
+
+    dataset, _ = read(data, images)
+    chosen = None if recipe is None else load_recipe(recipe)
+    if chosen is not None and drop is not None:
+        chosen = chosen.with_drop(drop)
+    held_out = None if val is None else Validation(val, None)
+    with atomic_folder(Path(output)) as folder:
+        made = make_split(dataset, chosen, held_out, seed)
+        record = describe_split(
+            made, dataset, source=str(data), recipe=chosen, val=held_out, seed=seed
+        )
+        write_split(made, record, folder)
+    return record
+
+
+def train(
+    data: str | Path,
+    output: str | Path,
+    *,
+    images: str | Path | None = None,
+    config: str = "lite0_fpn",
+    overrides: Sequence[str] = (),
+    method: str | None = None,
+    seed: int = 1,
+    device: str = "auto",
+    callbacks: "Callbacks | None" = None,
+) -> RunFolder:
+    """Train a detector on sparse annotations, as `sparsedet train` does.
+
+    A run that was interrupted resumes when it is trained again with the same arguments; a finished
+    one is returned as it is.
+
+    Args:
+        data: what to train on; see `read`.
+        output: the run folder.
+        images: the image folder.
+        config: name or file of the configuration.
+        overrides: its keys and values in turn, such as `("SOLVER.MAX_ITER", "400")`.
+        method: plain, end-to-end, or staged; None: the configuration's.
+        seed: of everything that is drawn.
+        device: auto (CUDA where there is some), cpu, or cuda.
+        callbacks: called on the way.
+
+    Raises:
+        SparseDetError: when the data or the configuration is wrong, or the folder holds another
+            run.
+    """
+    from sparsedet.config.training_config import load_config
+    from sparsedet.training.data.samples import without_versions
+    from sparsedet.training.engine.train import (
+        check_same_run,
+        choose_device,
+        run_training,
+        start_run,
+    )
+
+    dataset, folder = read(data, images)
+    settings = load_config(config, [str(item) for item in overrides])
+    wanted = method or settings.model.method
+    chosen = choose_device(device)
+    run = RunFolder(Path(output))
+    if run.info_file.exists():
+        check_same_run(
+            run,
+            method=wanted,
+            seed=seed,
+            dataset=without_versions(dataset),
+            config=settings.prepared(method=wanted, seed=seed, classes=len(dataset.categories)),
+            validation=None,
+        )
+    else:
+        start_run(
+            settings,
+            run,
+            dataset,
+            folder,
+            source=Path(data),
+            method=wanted,
+            seed=seed,
+            device=chosen,
+        )
+    run_training(run, device=chosen, callbacks=callbacks)
+    return run
+
+
+def mine(
+    run: str | Path,
+    data: str | Path,
+    *,
+    images: str | Path | None = None,
+    target_precision: float | None = None,
+    device: str = "auto",
+) -> "tuple[MinedBox, ...]":
+    """Find boxes that the annotators missed, as `sparsedet mine` does.
+
+    Args:
+        run: run folder of a finished training.
+        data: the annotations; see `read`.
+        images: the image folder.
+        target_precision: least share of the mined boxes that should be right, 0 to 1; None: what
+            saves reviewers time.
+        device: auto, cpu, or cuda.
+
+    Returns:
+        Mined boxes, each with its expected precision; XYXY in absolute pixels.
+
+    Raises:
+        SparseDetError: when the run has not finished, or the data has other classes.
+    """
+    from sparsedet.completeness.costs import ReviewCosts
+    from sparsedet.completeness.proposals import mine_proposals
+    from sparsedet.completeness.selection import Selection
+    from sparsedet.config.training_config import read_config
+    from sparsedet.training.engine.train import choose_device
+
+    folder = RunFolder(Path(run))
+    dataset, image_folder = read(data, images)
+    found = mine_proposals(
+        folder,
+        read_config(folder.config),
+        dataset,
+        image_folder,
+        device=choose_device(device),
+        selection=Selection(ReviewCosts(), target_precision),
+    )
+    return found.mined
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

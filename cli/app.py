@@ -26,6 +26,7 @@ from . import (
     demo,
     doctor,
     evaluate,
+    export,
     init,
     mine,
     predict,
@@ -62,7 +63,12 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "compare": compare.compare,
         "convert": convert.convert,
     },
-    "Training": {"train": train.train, "eval": evaluate.evaluate, "predict": predict.predict},
+    "Training": {
+        "train": train.train,
+        "eval": evaluate.evaluate,
+        "predict": predict.predict,
+        "export": export.export,
+    },
 }
 """Panel of the help -> command's name -> command."""
 

@@ -35,6 +35,11 @@ def complete_devices() -> list[str]:
     return list(get_args(TrainingSettings.model_fields["device"].annotation))
 
 
+def complete_exports() -> list[str]:
+    """Return what `sparsedet export` can write."""
+    return ["onnx", "torchscript"]
+
+
 def complete_formats() -> list[str]:
     """Return the names of the file formats."""
     from sparsedet.formats import format_names

@@ -37,6 +37,10 @@ class PredictionError(SparseDetError):
     """What a detector is to be used on is no image, or asks for what the model lacks."""
 
 
+class ExportError(SparseDetError):
+    """A model can't be written for another runtime."""
+
+
 class ToolError(SparseDetError):
     """An annotation tool is unreachable, refused a request, or holds something unexpected."""
 

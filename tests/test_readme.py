@@ -220,6 +220,7 @@ def test_the_proof_on_complete_data(tmp_path: Path) -> None:
     images = json.loads((tmp_path / "found.images.json").read_text())["images"]
     assert len(images) == len(list((tmp_path / "pictures").iterdir())) > 0
     assert (tmp_path / "labels").is_dir()
+    assert "Data and figures" in (tmp_path / "detector.card.md").read_text()
     assert figures["AP50"] > 20
     assert (tmp_path / "half/staged/mining/stage1.json").is_file()
 

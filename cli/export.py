@@ -1,0 +1,95 @@
+"""`sparsedet export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsedet.errors import ExportError
+
+from .display import progress_bar
+from .options import Json, complete_exports
+from .output import echo, emit_json, say
+
+_CHECKED = 100
+"""Images that an exported file is compared on at most."""
+
+
+def export(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Run folder of a finished training, or a workspace: its last round."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, as in model.onnx.")
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="onnx or torchscript. Default: onnx for a name that ends in .onnx.",
+            autocompletion=complete_exports,
+        ),
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check",
+            help="Compare the file with the original on these images (as for predict; can be "
+            f"repeated), {_CHECKED} at most.",
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Write a trained detector for other runtimes.
+
+    Takes images of any size and any number at a time; NMS is inside. A model card is written next
+    to the file: classes, input, data, figures, licence of the starting weights.
+    """
+    from dataclasses import asdict
+    from itertools import islice
+
+    from sparsedet.export.exported import ExportedDetector, difference
+    from sparsedet.export.exporting import FORMATS, export_run
+    from sparsedet.prediction.detector import Detector, find_run
+    from sparsedet.prediction.sources import open_source
+
+    wanted = format or ("onnx" if output.suffix == ".onnx" else "torchscript")
+    chosen = next((known for known in FORMATS if known == wanted), None)
+    if chosen is None:
+        raise ExportError(f"--format {wanted}: expected {' or '.join(FORMATS)}")
+    source = open_source(check) if check else None
+    folder = find_run(run)
+    with progress_bar() as report:
+        report(f"exporting {output.name}", 0, 1)
+        card = export_run(folder, output, chosen)
+        report(f"exporting {output.name}", 1, 1)
+        found = None
+        if source is not None:
+            ours, theirs = Detector.load(folder.root, "cpu"), ExportedDetector.load(output)
+            total = min(_CHECKED, source.total or _CHECKED)
+            found = difference(
+                ours,
+                theirs,
+                islice(source, _CHECKED),
+                lambda done: report("comparing", done, total),
+            )
+    if json_output:
+        emit_json(
+            {
+                "output": str(output),
+                "format": chosen,
+                "card": str(card),
+                "check": asdict(found) if found else None,
+            }
+        )
+        return
+    echo(f"{output}: {output.stat().st_size / 2**20:.1f} MB; model card: {card}")
+    if found is not None:
+        say(
+            f"{found.detections} detections on {found.images} images: boxes differ by "
+            f"{found.pixels:.4f} pixels at most, scores by {found.scores:.6f}; "
+            f"{found.unmatched} are in one of the two only"
+        )

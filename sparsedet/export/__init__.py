@@ -1,0 +1,1 @@
+"""Trained detectors as files of other runtimes: ONNX and TorchScript."""

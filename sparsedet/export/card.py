@@ -1,0 +1,166 @@
+"""The model card: what a file that leaves sparsedet needs to be used, and judged.
+
+Sections as in Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), as far as a training
+run knows them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sparsedet import __version__
+from sparsedet.annotations import read_coco
+from sparsedet.atomic_io import read_json
+from sparsedet.config.training_config import TrainingConfig
+from sparsedet.errors import ExportError
+from sparsedet.run_folder import RunFolder
+
+_LICENCES = {
+    "package:efficientnet_lite0": "EfficientNet-Lite0 on ImageNet, by Google: Apache 2.0",
+    "torchvision:": "torchvision's ResNet on ImageNet: BSD 3-Clause",
+    "detectron2://": "detectron2's model zoo: CC BY-SA 3.0",
+    "timm": "of the timm model's page on the Hugging Face Hub; it depends on the model",
+    "": "started from random weights",
+}
+"""What MODEL.WEIGHTS begins with -> whose weights, and their licence. ImageNet itself is for
+non-commercial research; whether that reaches weights trained on it is for lawyers."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputRule:
+    """How an image becomes the file's input: uint8 of shape (N, 3, H, W)."""
+
+    short_side: int
+    """Pixels that the shorter side is resized to: areas are averaged where it shrinks ..."""
+    max_size: int
+    """... and the longer side has at most."""
+    color_order: str
+    """RGB or BGR."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of an exported model."""
+
+    run_id: str
+    method: str
+    seed: int
+    version: str
+    """Of sparsedet."""
+    classes: dict[int, str]
+    """Names by category id of the training data, in the order of the model's outputs."""
+    input: InputRule
+    score_threshold: float
+    """Detections below it are never in the output."""
+    nms_threshold: float
+    """IoU."""
+    data: str
+    """What it was trained on, as given."""
+    images: int
+    boxes: int
+    iterations: int
+    weights: str
+    """What the training started from, and its licence."""
+    evaluation: Mapping[str, Any] | None = None
+    """The figures of `sparsedet eval`, where the run folder has some: AP is 0 to 100."""
+
+    @classmethod
+    def of_run(cls, run: RunFolder, config: TrainingConfig) -> "ModelCard":
+        """Return the card of a finished run."""
+        info, test = run.info(), config.input.at_test()
+        trained_on = read_coco(run.training_data) if run.training_data.is_file() else None
+        figures = run.root / "evaluation.json"
+        heads = config.node.MODEL.ROI_HEADS
+        return cls(
+            run_id=info.run_id,
+            method=info.method,
+            seed=info.seed,
+            version=__version__,
+            classes=dict(info.classes),
+            input=InputRule(test.short_side, test.max_size, test.colour_order),
+            score_threshold=float(heads.SCORE_THRESH_TEST),
+            nms_threshold=float(heads.NMS_THRESH_TEST),
+            data=info.train,
+            images=len(trained_on.images) if trained_on else 0,
+            boxes=len(trained_on.boxes) if trained_on else 0,
+            iterations=config.solver.max_iter,
+            weights=_licence(config.node.MODEL.WEIGHTS),
+            evaluation=read_json(figures) if figures.is_file() else None,
+        )
+
+    def to_json(self) -> str:
+        """Return it as JSON; exported files carry it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> "ModelCard":
+        """Read what `to_json` made.
+
+        Raises:
+            ExportError: naming the source, when it is something else.
+        """
+        try:
+            content = json.loads(text)
+            content["input"] = InputRule(**content["input"])
+            content["classes"] = {int(id): str(name) for id, name in content["classes"].items()}
+            return cls(**content)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ExportError(f"{source}: not a model that `sparsedet export` wrote") from None
+
+    def to_markdown(self, title: str) -> str:
+        """Return it for people."""
+        rows = [f"| {number} | {name} |" for number, name in enumerate(self.classes.values())]
+        figures = [
+            f"- {name}: {value:.1f}"
+            for name, value in (self.evaluation or {}).items()
+            if isinstance(value, int | float) and name.startswith(("AP", "VOC"))
+        ]
+        size = self.input
+        return "\n".join(
+            [
+                f"# Model card: {title}",
+                "",
+                f"A Faster R-CNN, trained by sparsedet {self.version} with the method "
+                f"`{self.method}` (run {self.run_id}, seed {self.seed}, {self.iterations} "
+                "iterations).",
+                "",
+                "## Use",
+                "",
+                f"- Input `images`: uint8 of shape (N, 3, H, W), {size.color_order}. Resize an "
+                f"upright image so that its shorter side has {size.short_side} pixels, its longer "
+                f"one at most {size.max_size} (OpenCV's INTER_AREA where it shrinks, else "
+                "INTER_LINEAR). Images of a batch have one size.",
+                "- Output `boxes`: float32 of shape (N, D, 4): left, top, right, bottom in pixels "
+                "of the input; `scores`: (N, D), in descending order; `classes`: int64 of shape "
+                "(N, D). Places without detection have the score 0 and the class -1.",
+                f"- Detections below a score of {self.score_threshold:g} are left out, and those "
+                "that a better one of their class overlaps by an IoU above "
+                f"{self.nms_threshold:g}.",
+                "",
+                "| output | class |",
+                "|---|---|",
+                *rows,
+                "",
+                "## Data and figures",
+                "",
+                f"- Trained on {self.boxes:,} boxes on {self.images:,} images (`{self.data}`). "
+                "Objects without a box may be among them: the method expects that.",
+                *(figures or ["- Not measured: `sparsedet eval` writes figures."]),
+                "",
+                "## Licence of the starting weights",
+                "",
+                f"- {self.weights}",
+                "",
+            ]
+        )
+
+
+def _licence(weights: str) -> str:
+    """Return whose weights a training started from; a path or URL says nothing of its licence."""
+    known = next(
+        (text for start, text in _LICENCES.items() if start and weights.startswith(start)), ""
+    )
+    if not weights:
+        known = _LICENCES[""]
+    return known or "a file of your own: its licence is not known here"

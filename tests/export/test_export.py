@@ -58,7 +58,7 @@ def test_it_finds_what_the_original_finds(
 
 def test_images_of_any_size_and_number(onnx_file: Path) -> None:
     """Traced with two images of one size: nothing of that may be left in the file."""
-    model, config = untrained_model()
+    model, _ = untrained_model()
     plain = TraceableDetector(model)
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(1)

@@ -1,10 +1,14 @@
 """`sparsedet mine`."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sparsedet.errors import SparseDetError
+from sparsedet.run_folder import RunFolder
 
 from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
@@ -12,11 +16,15 @@ from .output import MINED, check_replaceable, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
+    from sparsedet.completeness.proposals import Proposals
+    from sparsedet.completeness.selection import Selection
     from sparsedet.loop.data_sources import Data
+    from sparsedet.push_modes import Progress
+
+    Opinion = tuple[Proposals, dict[str, Any]]
 
 
 def mine(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     output: Annotated[
         Path,
@@ -24,6 +32,14 @@ def mine(
             "--output", "-o", help="File for the mined boxes; only replaces an older one."
         ),
     ],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Run folder of a finished training. Not needed with --detections.",
+            show_default=False,
+        ),
+    ] = None,
     images: Images = None,
     data_root: DataRoot = None,
     target_precision: Annotated[
@@ -36,86 +52,96 @@ def mine(
             "every box that is more likely to save a reviewer's time than to cost some.",
         ),
     ] = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            "--detections",
+            help="COCO results of any other model, as candidates: instead of RUN, or next to it.",
+        ),
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="THEIRS=OURS",
+            help="Name or id of a class in --detections, and the data's name of it; THEIRS= leaves "
+            "a class out. Can be repeated.",
+        ),
+    ] = None,
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
     """Find the boxes that the annotators missed.
 
     They are detections that no annotation explains. Each has an expected precision, the chance that
-    a reviewer accepts it, calibrated by the annotations of DATA that the run was not trained on.
+    a reviewer accepts it, calibrated by the annotations of DATA that the model was not trained on.
     """
-    from sparsedet.annotations import check_images
-    from sparsedet.loop.data_sources import read_data
-    from sparsedet.run_folder import RunFolder
-
     check_replaceable(output, MINED)
-    folder = RunFolder(run)
-    info = folder.info()
+    if run is None and detections is None:
+        raise SparseDetError("nothing to mine with: name a run folder, or a file (--detections)")
+    names = _table(map_ or ())
+    if names and detections is None:
+        raise SparseDetError("--map names classes of a file: give it with --detections")
     from sparsedet.annotations.mined_boxes import write_mined
     from sparsedet.completeness.costs import ReviewCosts
-    from sparsedet.completeness.proposals import mine_proposals, proposals_meta
+    from sparsedet.completeness.second_opinions import together
     from sparsedet.completeness.selection import Selection
-    from sparsedet.config.training_config import read_config
+    from sparsedet.loop.data_sources import read_data
+    from sparsedet.mining.detection_file import class_names
     from sparsedet.runtime.processes import first_does, is_first, process_group
-    from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.engine.train import choose_device
 
+    folder = None if run is None else RunFolder(run)
+    if folder is not None:
+        folder.info()
     device = choose_device(device)
-    config = read_config(folder.config)
-
-    def read() -> tuple["Data", "Dataset"]:
-        source = read_data(data, images, data_root)
-        dataset = source.with_classes(name for _, name in info.classes)
-        limit = config.loader.max_unreadable
-        check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
-        return source, dataset
-
+    selection = Selection(ReviewCosts(), target_precision)
+    opinions: list[Opinion] = []
     with process_group(device), progress_bar() as report:
-        source, dataset = first_does(read)
-        report("mining", 0, len(dataset.images))
-        found = mine_proposals(
-            folder,
-            config,
-            dataset,
-            source.images,
-            device=device,
-            selection=Selection(ReviewCosts(), target_precision),
-            on_image=lambda done, total: report("mining", done, total),
-        )
-        meta = {**proposals_meta(found, folder, dataset), "data": data}
+        source = first_does(lambda: read_data(data, images, data_root))
+        dataset = source.dataset
+        if folder is not None:
+            dataset, own = _by_run(folder, source, selection, device, report)
+            opinions.append(own)
+        if detections is not None:
+            if folder is None:
+                dataset = source.with_classes(class_names(detections, names))
+            opinions.append(_by_file(detections, dataset, selection, names))
+        mined = together([found.mined for found, _ in opinions])
+        meta = {key: value for _, one in reversed(opinions) for key, value in one.items()}
+        meta |= {"data": data}
         if is_first():
-            write_mined(found.mined, meta, output)
-    counts = Counter(box.category_id for box in found.mined)
+            write_mined(mined, meta, output)
+    counts = Counter(box.category_id for box in mined)
     rows = [
         (
             category.name,
             counts[category.id],
-            found.held_back[category.id],
-            round(found.held_back_right[category.id]),
+            sum(found.held_back[category.id] for found, _ in opinions),
+            round(sum(found.held_back_right[category.id] for found, _ in opinions)),
         )
         for category in dataset.categories
     ]
     if json_output:
         emit_json(
             {
-                "mined": len(found.mined),
-                "per_class": {name: mined for name, mined, _, _ in rows},
+                "mined": len(mined),
+                "per_class": {name: count for name, count, _, _ in rows},
                 "held_back": {name: held for name, _, held, _ in rows},
-                "limit": meta["limit"],
             }
         )
         return
     table(
-        f"{len(found.mined)} mined boxes in {output}",
+        f"{len(mined)} mined boxes in {output}",
         ("class", "mined", "held back", "of these right"),
         rows,
     )
-    if not found.fitted.hidden:
+    if folder is not None and not opinions[0][0].fitted.hidden:
         say(
             "the run was trained on every annotation of the data, so the expected precisions rest "
             "on experience with other data; rounds hide some (sparsedet round)"
         )
-    if not found.mined:
+    if not mined:
         say("nothing mined: a lower --target-precision finds more (0.5, say), or longer training")
     elif source.format != "coco":
         say(
@@ -124,3 +150,56 @@ def mine(
         )
     else:
         say(f"next: sparsedet push {output} --data {data}")
+
+
+def _by_run(
+    folder: RunFolder, source: "Data", selection: "Selection", device: str, report: "Progress"
+) -> "tuple[Dataset, Opinion]":
+    """Return the data with all classes of a run, and what its model proposes."""
+    from sparsedet.annotations import check_images
+    from sparsedet.completeness.proposals import mine_proposals, proposals_meta
+    from sparsedet.config.training_config import read_config
+    from sparsedet.runtime.processes import first_does
+    from sparsedet.runtime.unreadable import UnreadableImages
+
+    config = read_config(folder.config)
+
+    def checked() -> "Dataset":
+        dataset = source.with_classes(name for _, name in folder.info().classes)
+        limit = config.loader.max_unreadable
+        check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
+        return dataset
+
+    dataset = first_does(checked)
+    report("mining", 0, len(dataset.images))
+    found = mine_proposals(
+        folder,
+        config,
+        dataset,
+        source.images,
+        device=device,
+        selection=selection,
+        on_image=lambda done, total: report("mining", done, total),
+    )
+    return dataset, (found, proposals_meta(found, folder, dataset))
+
+
+def _by_file(
+    file: Path, dataset: "Dataset", selection: "Selection", names: Mapping[str, str]
+) -> "Opinion":
+    """Return what the model of a file of detections proposes."""
+    from sparsedet.completeness.second_opinions import second_opinion, second_opinion_meta
+
+    found = second_opinion(file, dataset, selection, names)
+    return found, second_opinion_meta(file, found, dataset)
+
+
+def _table(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the classes of `--map`: theirs -> ours."""
+    names: dict[str, str] = {}
+    for pair in pairs:
+        theirs, equals, ours = pair.partition("=")
+        if not theirs or not equals:
+            raise SparseDetError(f"--map {pair}: expected THEIRS=OURS, as in: --map 17=orange")
+        names[theirs] = ours
+    return names

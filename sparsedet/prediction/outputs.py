@@ -12,6 +12,7 @@ from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.atomic_io import atomic_folder, write_json
 from sparsedet.errors import PredictionError
 from sparsedet.formats import format_names, load_format
+from sparsedet.mining.detection_file import IMAGES_SUFFIX
 from sparsedet.prediction.found import Found
 from sparsedet.prediction.sources import VIDEO_SUFFIXES, SourceImage
 from sparsedet.reporting.pictures import MINED, BoxStyle, DrawnBox, draw_boxes, write_picture
@@ -108,7 +109,7 @@ class CocoResults:
     def finish(self) -> None:
         """Write both files, the results last."""
         images = {"images": self._images, "annotations": [], "categories": self._categories}
-        write_json(self._path.with_suffix(".images.json"), images)
+        write_json(self._path.with_suffix(IMAGES_SUFFIX), images)
         write_json(self._path, self._entries, indent=None)
 
     def discard(self) -> None:

@@ -9,7 +9,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.cli.evaluate import show_evaluation
 from sparsedet.formats import load_format
 from sparsedet.simulation.scenes import make_scenes
-from tests.cli.command import sparsedet
+from tests.cli.command import sparsedet, sparsedet_here
 
 SHORT = ["SOLVER.MAX_ITER", "2", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"]
 
@@ -45,6 +45,19 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     result = sparsedet("mine", run, "--data", part, "-o", mined, "--target-precision", "0")
     assert result.status == 0, result.err
     assert json.loads((tmp_path / "mined.meta.json").read_text())["data"] == str(part)
+    proposed = len(json.loads(mined.read_text()))
+
+    # What it detects is what another model would find; where both do, a box is shown once.
+    results = tmp_path / "found.json"
+    assert sparsedet_here("predict", run, part, "-o", results, "--score", "0.02").status == 0
+    given = ("--data", part, "-o", mined, "--target-precision", "0", "--json", "--detections")
+    alone = sparsedet_here("mine", *given, results).json()
+    assert alone["mined"] > 0
+    both = sparsedet_here("mine", run, *given, results).json()
+    assert proposed <= both["mined"] < proposed + alone["mined"]
+    assert "name a run folder" in sparsedet_here("mine", *given[:4]).error()
+    refused = sparsedet_here("mine", *given, results, "--map", "3")
+    assert "--map 3: expected THEIRS=OURS" in refused.error()
     # Nothing in VOC's files tells the annotation tool which boxes these are.
     assert "boxes are pushed by ids that come with a pull" in (
         sparsedet("push", mined, "--data", part, "--project", "1").error()

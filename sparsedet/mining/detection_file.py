@@ -1,0 +1,204 @@
+"""Detections of any model: a COCO results list, or a COCO file whose annotations have scores.
+
+An open-vocabulary detector, an ensemble, an API: whatever finds boxes may propose some.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from sparsedet.annotations import Dataset
+from sparsedet.atomic_io import read_json
+from sparsedet.errors import AnnotationError
+from sparsedet.mining.detections import Detections
+
+IMAGES_SUFFIX = ".images.json"
+"""Of the file next to a results list that lists images and categories."""
+_NAMES = ("label", "category_name", "class")
+"""Keys under which entries may name their class."""
+_SHOWN = 5
+
+
+def read_detections(
+    path: Path, dataset: Dataset, names: Mapping[str, str] | None = None
+) -> list[Detections]:
+    """Read detections on a dataset's images; one `Detections` for every image, in its order.
+
+    Next to a results list of `sparsedet predict` is a file that lists its images and classes.
+
+    Entries have `bbox` (XYWH in pixels), `score` (0 to 1), `image_id` or `file_name`, and
+    `category_id` or a name under `label`, `category_name` or `class`. Category ids are those of the
+    file's own categories where it lists some, else the dataset's. Entries on other images are left
+    out: a model may have seen more of them. File names may lack or have other folders, where the
+    file alone says which image it is.
+
+    Args:
+        path: the file.
+        dataset: the images and classes.
+        names: name or id of a class in the file -> the dataset's name of it; "" leaves the class
+            out.
+
+    Raises:
+        AnnotationError: naming the entry that is none, classes that the dataset lacks, or when no
+            entry is on an image of the dataset.
+    """
+    entries, listed = _content(path)
+    images = _Images(dataset, listed)
+    classes = _Classes(dataset, listed, names or {})
+    rows: dict[int, list[tuple[float, int, list[float]]]] = {i.id: [] for i in dataset.images}
+    for number, entry in enumerate(entries):
+        where = f"{path}: entry {number}"
+        if not isinstance(entry, dict):
+            raise AnnotationError(f"{where} is no object")
+        image_id = images.of(entry)
+        category_id = classes.of(entry, where)
+        box, score = _box(entry, where)
+        if image_id is not None and category_id is not None:
+            rows[image_id].append((score, category_id, box))
+    if classes.unknown:
+        shown = ", ".join(sorted(classes.unknown)[:_SHOWN])
+        raise AnnotationError(
+            f"{path}: classes that the data does not have: {shown}; say which they are with --map "
+            "THEIRS=OURS (--map THEIRS= leaves one out)"
+        )
+    if entries and not any(rows.values()):
+        raise AnnotationError(
+            f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
+            "file names have to be the same"
+        )
+    return [_detections(image_id, found) for image_id, found in rows.items()]
+
+
+def class_names(path: Path, names: Mapping[str, str] | None = None) -> list[str]:
+    """Return the classes that a file of detections lists, as the dataset calls them.
+
+    Args:
+        path: see `read_detections`.
+        names: see `read_detections`.
+    """
+    table = names or {}
+    listed = _content(path)[1].get("categories")
+    theirs = [entry.get("name") for entry in listed or () if isinstance(entry, dict)]
+    return [name for name in (table.get(str(their), str(their)) for their in theirs) if name]
+
+
+def _content(path: Path) -> tuple[list[Any], Mapping[str, Any]]:
+    """Return the entries of a file, and what lists its images and classes; empty: nothing does."""
+    content = read_json(path)
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return content["annotations"], content
+    if not isinstance(content, list):
+        raise AnnotationError(f"{path}: neither a COCO results list nor a COCO file")
+    sibling = path.with_suffix(IMAGES_SUFFIX)
+    listed = read_json(sibling) if sibling.is_file() else {}
+    return content, listed if isinstance(listed, dict) else {}
+
+
+class _Images:
+    """Which image of the dataset an entry is on."""
+
+    def __init__(self, dataset: Dataset, content: Mapping[str, Any]) -> None:
+        self._names = {image.file_name: image.id for image in dataset.images}
+        bases = Counter(PurePosixPath(name).name for name in self._names)
+        self._bases = {
+            PurePosixPath(name).name: id
+            for name, id in self._names.items()
+            if bases[PurePosixPath(name).name] == 1
+        }
+        self._ids: dict[int, int | None] = {image.id: image.id for image in dataset.images}
+        listed = content.get("images")
+        if isinstance(listed, list):
+            self._ids = {
+                image["id"]: self._named(str(image.get("file_name")))
+                for image in listed
+                if isinstance(image, dict) and isinstance(image.get("id"), int)
+            }
+
+    def of(self, entry: Mapping[str, Any]) -> int | None:
+        """Return its id; None where the dataset does not have it."""
+        name = entry.get("file_name")
+        if isinstance(name, str):
+            return self._named(name)
+        number = entry.get("image_id")
+        return self._ids.get(number) if isinstance(number, int) else None
+
+    def _named(self, name: str) -> int | None:
+        """Return the id of the image of that name, or with the same file in another folder."""
+        found = self._names.get(name)
+        return self._bases.get(PurePosixPath(name).name) if found is None else found
+
+
+class _Classes:
+    """Which class of the dataset an entry is of.
+
+    Attributes:
+        unknown: classes that neither the dataset nor the table has.
+    """
+
+    def __init__(
+        self, dataset: Dataset, content: Mapping[str, Any], names: Mapping[str, str]
+    ) -> None:
+        self._by_name = {category.name: category.id for category in dataset.categories}
+        if wrong := sorted({ours for ours in names.values() if ours} - self._by_name.keys()):
+            raise AnnotationError(
+                f"--map: the data has no class {wrong[0]!r} (it has {', '.join(self._by_name)})"
+            )
+        self._table = dict(names)
+        listed = content.get("categories")
+        self._theirs = {category.id: category.name for category in dataset.categories}
+        if isinstance(listed, list):
+            self._theirs = {
+                entry["id"]: str(entry["name"])
+                for entry in listed
+                if isinstance(entry, dict) and "id" in entry and "name" in entry
+            }
+        self.unknown: set[str] = set()
+
+    def of(self, entry: Mapping[str, Any], where: str) -> int | None:
+        """Return its category id; None where it is left out, or unknown."""
+        number = entry.get("category_id")
+        number = number if isinstance(number, int) else None
+        given = next((entry[key] for key in _NAMES if isinstance(entry.get(key), str)), None)
+        name = self._theirs.get(number) if given is None and number is not None else given
+        if name is None and number is None:
+            raise AnnotationError(f"{where}: no class (category_id, or {', '.join(_NAMES)})")
+        known = (key for key in (name, str(number)) if key in self._table)
+        key = next(known, None)
+        meant = name if key is None else self._table[key]
+        if meant == "":
+            return None
+        if meant not in self._by_name:
+            self.unknown.add(str(number if name is None else name))
+            return None
+        return self._by_name[meant]
+
+
+def _box(entry: Mapping[str, Any], where: str) -> tuple[list[float], float]:
+    """Return a box, XYXY in pixels, and its score."""
+    try:
+        left, top, width, height = (float(value) for value in entry["bbox"])
+        score = float(entry["score"])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        raise AnnotationError(f"{where}: expected bbox [x, y, width, height] and a score") from None
+    if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
+        raise AnnotationError(f"{where}: bbox {entry['bbox']!r:.80} has no area")
+    if not 0 <= score <= 1:
+        raise AnnotationError(f"{where}: score {score:g}: expected 0 to 1")
+    return [left, top, left + width, top + height], score
+
+
+def _detections(image_id: int, found: Sequence[tuple[float, int, list[float]]]) -> Detections:
+    ordered = sorted(found, key=lambda row: -row[0])
+    scores = np.array([score for score, _, _ in ordered], dtype=np.float64)
+    return Detections(
+        image_id=image_id,
+        boxes=np.array([box for _, _, box in ordered], dtype=np.float64).reshape(-1, 4),
+        scores=scores,
+        category_ids=np.array([number for _, number, _ in ordered], dtype=np.int64),
+        # All that is known of an object is that it is at least as likely as its class.
+        object_scores=scores,
+    )

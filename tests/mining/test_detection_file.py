@@ -1,0 +1,117 @@
+"""Detections of other models: read, mapped, and refused where they are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.second_opinions import second_opinion, together
+from sparsedet.completeness.selection import Selection
+from sparsedet.errors import AnnotationError
+from sparsedet.mining.detection_file import read_detections
+
+DATA = Dataset(
+    tuple(Image(id, f"{id}.jpg", 200, 100) for id in (1, 2)),
+    (Box(1, 1, 5, (10, 10, 30, 30)),),
+    (Category(5, "orange"), Category(6, "apple")),
+)
+
+
+def entry(**keys: Any) -> dict[str, Any]:
+    return {"image_id": 1, "category_id": 5, "bbox": [50, 10, 20, 30], "score": 0.6, **keys}
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "found.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_results_by_the_ids_of_the_data(tmp_path: Path) -> None:
+    entries = [entry(), entry(score=0.9, category_id=6), entry(image_id=7)]
+    first, second = read_detections(write(tmp_path, entries), DATA)
+    assert first.scores.tolist() == [0.9, 0.6]
+    assert first.category_ids.tolist() == [6, 5]
+    assert first.boxes[1].tolist() == [50, 10, 70, 40]
+    assert (first.image_id, second.image_id, len(second.scores)) == (1, 2, 0)
+
+
+def test_names_and_file_names_serve_as_well(tmp_path: Path) -> None:
+    one = {"file_name": "2.jpg", "label": "apple", "bbox": [0, 0, 9, 9], "score": 1}
+    _, second = read_detections(write(tmp_path, [one]), DATA)
+    assert second.category_ids.tolist() == [6]
+    one["file_name"] = "somewhere/2.jpg"
+    assert len(read_detections(write(tmp_path, [one]), DATA)[1].scores) == 1
+
+
+def test_a_coco_file_has_images_and_classes_of_its_own(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 70, "file_name": "2.jpg"}, {"id": 1, "file_name": "other.jpg"}],
+        "categories": [{"id": 1, "name": "Apfel"}, {"id": 2, "name": "Stuhl"}],
+        "annotations": [
+            entry(image_id=70, category_id=1),
+            entry(image_id=70, category_id=2),
+            entry(image_id=1, category_id=1),
+        ],
+    }
+    path = write(tmp_path, content)
+    with pytest.raises(AnnotationError, match=r"does not have: Apfel, Stuhl; .* --map THEIRS=OURS"):
+        read_detections(path, DATA)
+    for table in ({"Apfel": "apple", "Stuhl": ""}, {"1": "apple", "2": ""}):
+        first, second = read_detections(path, DATA, table)
+        assert (len(first.scores), second.category_ids.tolist()) == (0, [6])
+    with pytest.raises(AnnotationError, match=r"no class 'pear' \(it has orange, apple\)"):
+        read_detections(path, DATA, {"Apfel": "pear"})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({}, "neither a COCO results list nor"),
+        ("text", "neither a COCO results list nor"),
+        ([1], "entry 0 is no object"),
+        ([entry(bbox=[1, 2, 3])], "entry 0: expected bbox"),
+        ([entry(bbox=None)], "entry 0: expected bbox"),
+        ([entry(bbox=[1, 2, 0, 3])], "has no area"),
+        ([entry(bbox=[1, 2, float("nan"), 3])], "has no area"),
+        ([entry(), entry(score=1.5)], r"entry 1: score 1\.5: expected 0 to 1"),
+        ([entry(score="high")], "entry 0: expected bbox"),
+        ([entry(category_id=None)], "entry 0: no class"),
+        ([entry(category_id=[5])], "entry 0: no class"),
+        ([entry(category_id=9)], "classes that the data does not have: 9"),
+        ([entry(image_id=9)], "none of its 1 entries is on an image"),
+        ([entry(image_id=[1])], "none of its 1 entries is on an image"),
+    ],
+)
+def test_what_is_none_is_one_line(tmp_path: Path, content: object, says: str) -> None:
+    with pytest.raises(AnnotationError, match=says):
+        read_detections(write(tmp_path, content), DATA)
+
+
+def test_a_file_is_calibrated_by_every_annotation(tmp_path: Path) -> None:
+    on_annotation = entry(bbox=[10, 10, 20, 20], score=0.8)
+    path = write(tmp_path, [on_annotation, entry(score=0.8), entry(score=0.01)])
+    found = second_opinion(path, DATA, Selection(ReviewCosts(), 0.0))
+    assert found.fitted.hidden == 1
+    assert [box.xyxy for box in found.mined] == [(50, 10, 70, 40)]
+    assert 0 < (found.mined[0].expected_precision or 0) <= 1
+    assert (
+        found.mined[0].region_id
+        == second_opinion(path, DATA, Selection(ReviewCosts(), 0.0)).mined[0].region_id
+    )
+
+
+def mined(id: str, left: float, precision: float, category_id: int = 5) -> MinedBox:
+    return MinedBox(id, 1, category_id, (left, 0, left + 20, 20), 0.5, 0.0, precision)
+
+
+def test_models_that_agree_show_one_box() -> None:
+    ours = [mined("a", 0, 0.7), mined("b", 4, 0.6), mined("c", 100, 0.2)]
+    theirs = [mined("x", 1, 0.9), mined("y", 101, 0.1), mined("z", 101, 0.5, category_id=6)]
+    # "b" overlaps "a" too, but our model has told them apart; "x" is surer than both.
+    assert {box.region_id for box in together([ours, theirs])} == {"x", "c", "z"}
+    assert {box.region_id for box in together([ours])} == {"a", "b", "c"}

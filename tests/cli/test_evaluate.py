@@ -50,13 +50,13 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     # What it detects is what another model would find; where both do, a box is shown once.
     results = tmp_path / "found.json"
     assert sparsedet_here("predict", run, part, "-o", results, "--score", "0.02").status == 0
-    given = ("--data", part, "-o", mined, "--target-precision", "0", "--json", "--detections")
-    alone = sparsedet_here("mine", *given, results).json()
+    mining = ("--data", part, "-o", mined, "--target-precision", "0", "--json", "--detections")
+    alone = sparsedet_here("mine", *mining, results).json()
     assert alone["mined"] > 0
-    both = sparsedet_here("mine", run, *given, results).json()
+    both = sparsedet_here("mine", run, *mining, results).json()
     assert proposed <= both["mined"] < proposed + alone["mined"]
-    assert "name a run folder" in sparsedet_here("mine", *given[:4]).error()
-    refused = sparsedet_here("mine", *given, results, "--map", "3")
+    assert "name a run folder" in sparsedet_here("mine", *mining[:4]).error()
+    refused = sparsedet_here("mine", *mining, results, "--map", "3")
     assert "--map 3: expected THEIRS=OURS" in refused.error()
     # Nothing in VOC's files tells the annotation tool which boxes these are.
     assert "boxes are pushed by ids that come with a pull" in (

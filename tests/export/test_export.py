@@ -130,7 +130,7 @@ def test_other_files_are_refused(tmp_path: Path, onnx_file: Path) -> None:
     with pytest.raises(ExportError, match=r"model\.onnx: ONNX Runtime can't read it"):
         ExportedDetector.load(broken)
     script = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))  # type: ignore[no-untyped-call]
-    torch.jit.save(script, str(tmp_path / "other.pt"))  # type: ignore[no-untyped-call]
+    torch.jit.save(script, str(tmp_path / "other.pt"))
     with pytest.raises(ExportError, match=r"other\.pt: not a model that"):
         ExportedDetector.load(tmp_path / "other.pt")
     with pytest.raises(ExportError, match="no such file"):

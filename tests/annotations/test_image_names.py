@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sparsedet.annotations.image_names import match_file_names, original_name, same_images
 from sparsedet.errors import SparseDetError
-from sparsedet.integrations.label_studio.project_pull import cache_name
+from sparsedet.integrations.label_studio.images.addresses import cache_name
 
 PARTS = st.sampled_from(["a.jpg", "b.jpg", "1-a.jpg", "2-a.jpg", "1-2-a.jpg", "1-", "é.png"])
 FOLDERS = st.sampled_from(["", "images/", "day/", "day/images/"])

@@ -16,10 +16,10 @@ from sparsedet.tool import ToolOptions
 
 from ..connection import WRITE, Connection, project_number
 from ..geometry import GeometryError, to_percent
+from ..images.downloads import download_images
 from ..judge_only import is_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig
 from ..predictions import StoredPrediction, make_region
-from ..project_pull import download_images
 from ..projects import read_config
 from ..regions import UNSURE_NOTE, Oddities, read_regions, reviewed_region
 from ..review_project.review_tasks import ReviewTask, read_review_tasks

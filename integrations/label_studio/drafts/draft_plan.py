@@ -8,10 +8,10 @@ from sparsedet.annotations import Image
 from sparsedet.reviews import AnnotationRule, ReviewedRegion, same_box
 
 from ..annotation_choice import read_task
+from ..images.addresses import shows_another
 from ..label_config import LabelConfig
 from ..offers import GONE, ImagePredictions
 from ..predictions import Replacement, StoredPrediction, replace_predictions
-from ..project_pull import shows_another
 from ..regions import Oddities
 from .draft_tasks import (
     Account,

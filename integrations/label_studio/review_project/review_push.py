@@ -10,9 +10,9 @@ from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, PushReport
 
 from ..connection import WRITE, Connection
+from ..images.addresses import shows_another
 from ..offers import GONE, ImagePredictions
 from ..predictions import CHUNK, delete_predictions, import_predictions
-from ..project_pull import shows_another
 from ..projects import task_data
 from ..views import hide_versions, show_version
 from .review_plan import ReviewPlan, plan_push, vanishing_versions

@@ -15,10 +15,11 @@ from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
 from ..connection import Connection
+from ..images.addresses import cache_name, image_address
+from ..images.downloads import download_images
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..offers import build_predictions
-from ..project_pull import cache_name, download_images, image_address
 from ..projects import read_config
 from ..regions import Oddities
 from ..review_project.review_look import for_people

@@ -14,7 +14,11 @@ from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import import_tasks
-from sparsedet.integrations.label_studio.project_pull import cache_name, image_url, shows_another
+from sparsedet.integrations.label_studio.images.addresses import (
+    cache_name,
+    image_url,
+    shows_another,
+)
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import scene
 
@@ -171,7 +175,7 @@ def test_an_interrupted_pull_resumes(
     tool: LabelStudioTool, pulled: Pulled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = tmp_path / "interrupted"
-    monkeypatch.setattr("sparsedet.integrations.label_studio.project_pull.THREADS", 1)
+    monkeypatch.setattr("sparsedet.integrations.label_studio.images.downloads.THREADS", 1)
 
     def interrupt(what: str, done: int, total: int) -> None:
         if what == "downloading images" and done == 1:

@@ -153,7 +153,7 @@ def _options(
     os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
     if not debug:
         # Nobody who uses sparsedet can fix deprecations inside torch and detectron2.
-        warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore")
+        warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore|PIL")
     if is_launched():
         # Otherwise every process would print advice on how torch could be a little faster.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

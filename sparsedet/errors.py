@@ -17,6 +17,15 @@ class UnreadableImageError(AnnotationError):
     """A file is there, but no image that can be read."""
 
 
+class TooManyPixelsError(UnreadableImageError):
+    """An image is larger than what can be decoded."""
+
+    def __init__(self, message: str, width: int, height: int) -> None:
+        super().__init__(message)
+        self.width = width
+        self.height = height
+
+
 class RecipeError(SparseDetError):
     """A removal recipe is unknown, malformed, or can't be met."""
 

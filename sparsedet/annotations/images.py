@@ -6,12 +6,14 @@ numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` lo
 import hashlib
 import io
 import struct
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.model import Image
-from sparsedet.errors import AnnotationError, UnreadableImageError
+from sparsedet.errors import AnnotationError, TooManyPixelsError, UnreadableImageError
+from sparsedet.image_options import MOST_MEGAPIXELS
 from sparsedet.runtime.unreadable import UnreadableImages
 
 if TYPE_CHECKING:
@@ -24,17 +26,33 @@ _LEFT_TO_PILLOW = {b"WEBP", b"avif"}
 """Marks in a file's header of formats whose orientation OpenCV ignores or applies differently."""
 _UPRIGHT_IN_PILLOW = {"TIFF"}
 """Formats whose orientation Pillow has applied to `size` already."""
+_DECODED = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF", "GIF", "PPM", "JPEG2000", "SUN")
+"""Formats, by Pillow's names, that `read_upright` decodes. Pillow opens dozens more; their parsers
+see nothing of what strangers send."""
+_MOST_PER_SIDE = 2**20
+"""Pixels: OpenCV decodes no image that is wider or higher."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ENDINGS = {b"\xff\xd8": b"\xff\xd9", _PNG_SIGNATURE: b"IEND"}
+"""How files begin -> what stands at their end."""
+_TRAILER = 1 << 16
+"""Bytes that some cameras and programs add after it, at most."""
 _PNG_CHECKSUM = 4
 """Bytes after the content of each chunk."""
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) in pixels after EXIF orientation; only the header is read."""
+    """Return (width, height) in pixels after EXIF orientation; only the header is read.
+
+    Raises:
+        UnreadableImageError: when the file is no image that can be decoded, or a larger one.
+        AnnotationError: when there is no such file.
+    """
     import PIL.Image
 
+    # A header costs nothing, whatever size it gives; the check of the size is below.
+    PIL.Image.MAX_IMAGE_PIXELS = None
     try:
-        with PIL.Image.open(path) as image:
+        with PIL.Image.open(path, formats=_formats()) as image:
             width, height = image.size
             transposed = (
                 image.format not in _UPRIGHT_IN_PILLOW
@@ -44,12 +62,31 @@ def upright_size(path: Path) -> tuple[int, int]:
             )
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    except Exception as error:
+        # Parsers of broken files raise whatever they stumble over.
         raise UnreadableImageError(
             f"{path}: can't be read as an image ({error}); repair it, or take it out of the "
             "annotations"
         ) from error
+    if not width or not height:
+        raise UnreadableImageError(f"{path}: has {width} x {height} pixels; repair it")
+    if width * height > MOST_MEGAPIXELS * 1e6 or max(width, height) > _MOST_PER_SIDE:
+        raise TooManyPixelsError(
+            f"{path}: has {width} x {height} pixels; at most {MOST_MEGAPIXELS:.0f} megapixels can "
+            f"be decoded, and {_MOST_PER_SIDE} pixels on one side",
+            width,
+            height,
+        )
     return (height, width) if transposed else (width, height)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Return whether a JPEG or PNG file lacks its end; of other formats nothing is known."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        ending = next((mark for start, mark in _ENDINGS.items() if head.startswith(start)), b"")
+        file.seek(max(path.stat().st_size - _TRAILER, 0))
+        return ending not in file.read()
 
 
 def file_digest(path: Path) -> str:
@@ -63,6 +100,15 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats to try; older versions of Pillow lack some."""
+    import PIL.Image
+
+    PIL.Image.init()
+    return tuple(name for name in _DECODED if name in PIL.Image.OPEN)
 
 
 def _has_exif_chunk(png: Path) -> bool:

@@ -16,7 +16,8 @@ from sparsedet.annotations import (
     read_upright,
     upright_size,
 )
-from sparsedet.errors import AnnotationError
+from sparsedet.annotations.images import is_cut_off
+from sparsedet.errors import AnnotationError, TooManyPixelsError, UnreadableImageError
 from sparsedet.runtime.unreadable import UnreadableImages
 
 ORIENTATION = 0x0112
@@ -193,3 +194,44 @@ def test_missing_image_is_named_with_its_id(tmp_path: Path) -> None:
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"nowhere: no such image folder"):
         check_images(_dataset("a.jpg", 40, 20), tmp_path / "nowhere")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG, which says how large it is."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + checksum
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(40_000, 30_000), (2**31 - 1, 2**31 - 1), (2**20 + 1, 1)]
+)
+def test_sizes_that_nothing_decodes_are_said(tmp_path: Path, width: int, height: int) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(width, height))
+    with pytest.raises(TooManyPixelsError, match=f"has {width} x {height} pixels; at most 1000"):
+        upright_size(tmp_path / "a.png")
+
+
+def test_large_images_pass_without_a_word(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    # Pillow warns from 89 megapixels on, and refuses twice as many.
+    (tmp_path / "a.png").write_bytes(png_header(20_000, 20_000))
+    assert upright_size(tmp_path / "a.png") == (20_000, 20_000)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("format", ["TGA", "ICO", "EPS", "PCX"])
+def test_formats_that_are_never_decoded_are_not_parsed(tmp_path: Path, format: str) -> None:
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "a.img", format)
+    with pytest.raises(UnreadableImageError, match="can't be read as an image"):
+        upright_size(tmp_path / "a.img")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"])
+def test_files_that_lost_their_end(tmp_path: Path, format: str) -> None:
+    file = tmp_path / "a.img"
+    PIL.Image.new("RGB", (20, 10)).save(file, format)
+    assert not is_cut_off(file)
+    file.write_bytes(file.read_bytes() + b"what a camera adds")
+    assert not is_cut_off(file)
+    file.write_bytes(file.read_bytes()[:-40])
+    assert is_cut_off(file) == (format in ("JPEG", "PNG"))

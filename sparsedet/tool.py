@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from sparsedet.annotations import Dataset
+from sparsedet.image_options import ImageOptions
 from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
 from sparsedet.reviews import (
     AnnotationRule,
@@ -46,6 +47,11 @@ class ToolOptions:
     owner: str | None = None
     """Names the workspace in marks on the server, so that two don't work on one project unaware of
     each other; None: no marks are set or respected."""
+    images: ImageOptions = field(default_factory=ImageOptions)
+    """How images are fetched."""
+    skip_share: float | None = 0.2
+    """The most of the tasks that a pull may leave out because they can't be read, though one always
+    may be; None: the first of them is an error."""
 
 
 DEFAULT_OPTIONS = ToolOptions()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sparsedet.atomic_io import write_text
 from sparsedet.completeness.budget import parse_budget
 from sparsedet.errors import SparseDetError
+from sparsedet.loop.image_settings import IMAGES_TEMPLATE, ImageSettings
 from sparsedet.push_modes import ModeName
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
@@ -30,6 +31,10 @@ project = ""
 # What counts where several people annotated or reviewed an image: ground-truth-first (the starred
 # annotation, else the newest that has boxes), newest, union, or majority (more than half drew it).
 annotations = ""
+# Tasks whose image can't be had, or whose data is broken, are left out and counted, up to this
+# share of the project, and at least one. false: the first of them is an error.
+skip_unreadable = true
+skip_share = 0.0
 
 # Labels that were renamed in the project: "old name" = "new name"; "" leaves their boxes out.
 [labels.rename]
@@ -105,6 +110,7 @@ group_by = ""
 data = ""
 images = ""
 """
+_TEMPLATE += IMAGES_TEMPLATE
 
 
 ReviewMode = ModeName | Literal["auto"]
@@ -124,6 +130,10 @@ class Source(_Section):
     url: str
     project: str = Field(min_length=1)
     annotations: AnnotationRule = "ground-truth-first"
+    skip_unreadable: bool = True
+    """Whether tasks that can't be read are left out, rather than being an error."""
+    skip_share: float = Field(default=0.2, ge=0, le=1)
+    """The most of the tasks that may be left out."""
 
     def is_same_project(self, other: "Source") -> bool:
         """Return whether both name one project of one server."""
@@ -270,6 +280,7 @@ class Settings(_Section):
     mining: MiningSettings = MiningSettings()
     rounds: RoundSettings = RoundSettings()
     validation: ValidationSettings = ValidationSettings()
+    images: ImageSettings = ImageSettings()
 
     def tool_options(self, owner: str | None = None) -> ToolOptions:
         """Return how the annotation tool is read, on behalf of the workspace `owner`."""
@@ -278,6 +289,8 @@ class Settings(_Section):
             annotations=self.source.annotations,
             rename=self.labels.rename,
             owner=owner,
+            images=self.images.options(),
+            skip_share=self.source.skip_share if self.source.skip_unreadable else None,
         )
 
 

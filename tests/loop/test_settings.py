@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import SparseDetError
+from sparsedet.loop.image_settings import ImageSettings
 from sparsedet.loop.settings import (
     AcceptSettings,
     CostSettings,
@@ -49,6 +50,9 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
             validation=ValidationSettings(
                 share=0.2, group_by=r"regex:(patient\d+)_", data="test.json"
             ),
+            images=ImageSettings(
+                max_megabytes=2.5, allow_hosts=["images.lan", "10.0.0.0/8"], storage="direct"
+            ),
         ),
     ],
 )
@@ -82,6 +86,11 @@ def test_keys_become_words_of_the_command_line() -> None:
             "@\n[review]\nmode = 'draft'\naccept = {precision = 0.9}",
             'review: accept needs mode = "review-project"',
         ),
+        ("@\n[images]\nmax_seconds = inf", "images.max_seconds: must be a number, inf is no limit"),
+        ("@\n[images]\nmax_megabytes = 0", "images.max_megabytes = 0: input should be greater"),
+        ("@\n[images]\nallow_hosts = ['http://a']", "allow_hosts: 'http://a' is no host; write"),
+        ("@\n[images]\nstorage = 's3'", "images.storage = 's3': input should be 'label-studio'"),
+        ("@\nskip_share = 2", "source.skip_share = 2: input should be less than or equal to 1"),
         ("@\n[validation]\nshare = 1.5", "validation.share = 1.5: input should be less than 1"),
     ],
 )

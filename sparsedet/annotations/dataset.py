@@ -25,6 +25,10 @@ class Dataset:
     extra: Mapping[str, Any] = field(default_factory=no_keys)
     """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
 
+    unread: frozenset[str] = frozenset()
+    """Tool ids of images that the annotation tool still has, and that could not be read this time:
+    whatever is known of them stands."""
+
     @cached_property
     def image_by_id(self) -> Mapping[int, Image]:
         """Images by id."""

@@ -32,6 +32,8 @@ class Feedback:
     """Label that the project no longer has -> reviewed boxes left out because of it."""
     absent: int
     """Images with reviews that the project no longer has."""
+    unread: int
+    """Images with reviews that the project has, and that could not be read this time."""
     judged: int
     """Boxes that reviewers accepted, edited, rejected or drew."""
 
@@ -52,6 +54,11 @@ class Feedback:
             lines.append(
                 f"{self.absent} images with reviews are no longer in the project; their outcomes "
                 "stay in the ledger"
+            )
+        if self.unread:
+            lines.append(
+                f"{self.unread} images with reviews could not be read this time; their reviews "
+                "count again as soon as they can be"
             )
         return lines
 
@@ -92,11 +99,13 @@ def with_feedback(
     boxes = _Boxes(pulled, {box.region_id: box.outcome for box in mined})
     exhaustive: set[int] = set()
     added: list[tuple[Image, ImageReviews, Decision]] = []
-    conflicts = absent = 0
+    conflicts = absent = unread = 0
     for of_image in reviewed:
         image = by_tool_id.get(of_image.tool_id)
         if image is None:
-            absent += 1
+            is_unread = of_image.tool_id in pulled.unread
+            unread += is_unread
+            absent += not is_unread
             continue
         change = changes(boxes.state(image), of_image.verdict(rule), of_image.written)
         conflicts += bool(change.conflicts)
@@ -123,7 +132,7 @@ def with_feedback(
         verified_negatives=pulled.verified_negatives + tuple(boxes.verified_negatives),
     )
     judged = len(added) + len(rejected) + sum(boxes.unknown.values())
-    return Feedback(dataset, conflicts, boxes.unknown, absent, judged)
+    return Feedback(dataset, conflicts, boxes.unknown, absent, unread, judged)
 
 
 def _order(entry: tuple[Image, ImageReviews, Decision]) -> tuple[object, ...]:

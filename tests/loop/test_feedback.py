@@ -163,6 +163,15 @@ def test_only_the_mark_of_the_last_review_makes_an_image_exhaustive() -> None:
             assert [image.exhaustive for image in result.images] == [expected, False]
 
 
+def test_reviews_of_images_that_could_not_be_read_wait() -> None:
+    unread = replace(PULLED, images=PULLED.images[1:], boxes=(), unread=frozenset({"11"}))
+    found = feedback(reviews(review(OWN, M1)), mined("accepted"), pulled=unread)
+    assert (found.absent, found.unread) == (0, 1)
+    assert found.dataset == unread
+    (line,) = found.lines()
+    assert line.startswith("1 images with reviews could not be read this time")
+
+
 def test_reviews_of_images_and_labels_that_are_gone_are_said() -> None:
     (image,) = reviews(review(OWN, M1))
     elsewhere = with_feedback(PULLED, [], [replace(image, tool_id="99")])

@@ -66,6 +66,14 @@ def test_an_id_that_was_given_to_another_picture(project: SmallProject) -> None:
     assert any("other pictures now" in line for line in project.said)
 
 
+def test_an_image_that_could_not_be_read_was_not_imported_again(project: SmallProject) -> None:
+    # d.png is a copy of a.png, which is still in the project.
+    pulled = pulled_as(project, {"d.png": 1, "b.png": 2, "c.png": 3})
+    unread = replace(pulled, unread=frozenset({"a.png"}))
+    assert ids_after(project, unread) == {"a.png": "a.png", "b.png": "b.png", "c.png": "c.png"}
+    assert ids_after(project, pulled)["a.png"] == "d.png"
+
+
 def test_the_same_picture_in_another_size_keeps_its_id(project: SmallProject) -> None:
     pulled = pulled_as(project, {"a.png": 1, "b.png": 2, "c.png": 3}, scale=2)
     assert pulled.images[0].width == 2 * SIZE[0]

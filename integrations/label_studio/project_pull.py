@@ -1,10 +1,11 @@
 """`pull`: a project's annotations and images as a `Dataset`."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations import Box, Dataset, Image, upright_size
+from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.annotations.entries import IMAGE_KEYS
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
@@ -13,10 +14,15 @@ from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 from .annotation_choice import Alternatives, read_task
 from .connection import Connection, project_number
 from .images.addresses import image_address
-from .images.downloads import download_images
+from .images.data_links import is_data_link
+from .images.downloads import bring_images
+from .images.unreadable import Unreadable
 from .label_config import LabelConfig
+from .left_out import LeftOut, by_kind
 from .projects import export_tasks, read_source_config
 from .regions import Oddities
+
+logger = logging.getLogger(__name__)
 
 
 def pull_project(
@@ -31,33 +37,55 @@ def pull_project(
     `annotation_choice` says which of several annotations of a task count; drafts are not read.
     Tasks without one stay as images without boxes. What the server holds but no box can be made of
     is dropped, and counted in one warning; so are boxes of a model that somebody marked as unsure.
-    An image's id is that of its task, so that it stays the same when tasks come or go.
+    Tasks that can't be read, most often because their image can't be had, are left out and counted,
+    within `options.skip_share`; see `Dataset.unread`. An image's id is that of its task, so that it
+    stays the same when tasks come or go.
 
     Raises:
-        ToolError: when most boxes have labels that the project does not have, or it is itself a
-            review project; see also `Connection`, `parse_config` and `download_images`.
+        ToolError: when most boxes have labels that the project does not have, too many tasks can't
+            be read, or it is itself a review project; see also `Connection` and `parse_config`.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
     config = read_source_config(connection, number, options)
     tasks = sorted(export_tasks(connection, number), key=lambda task: int(task["id"]))
     progress("reading annotations", 1, 1)
-    addresses = {int(task["id"]): image_address(task, config) for task in tasks}
-    names = download_images(connection, addresses, images, progress)
+    left_out = LeftOut(project, len(tasks), options.skip_share)
+    addresses: dict[int, str] = {}
+    for task in tasks:
+        try:
+            addresses[int(task["id"])] = image_address(task, config)
+        except Unreadable as error:
+            left_out.add(int(task["id"]), error.kind, error.reason)
+    downloads = bring_images(
+        connection,
+        addresses,
+        images,
+        options.images,
+        progress,
+        most_failures=left_out.most,
+    )
+    for id, failure in downloads.failures.items():
+        left_out.add(id, failure.kind, failure.reason)
+    left_out.check()
+    _warn_of_kept(project, downloads.kept)
     oddities, alternatives = Oddities(), Alternatives(options.annotations)
     pulled_images: list[Image] = []
     boxes: list[Box] = []
     for task in tasks:
         id = int(task["id"])
+        if id in left_out.tasks:
+            continue
         # Percentages refer to the image as the browser shows it: upright, as in the file.
-        size = upright_size(images / names[id])
+        image = downloads.images[id]
+        size = image.size
         annotations = task.get("annotations") or []
         read = read_task(annotations, config, options.annotations, id, oddities, size)
         alternatives.add(annotations, read)
         pulled_images.append(
             Image(
                 id=id,
-                file_name=names[id],
+                file_name=image.name,
                 width=size[0],
                 height=size[1],
                 exhaustive=read.complete,
@@ -80,7 +108,27 @@ def pull_project(
     _check_labels(project, oddities, read=len(boxes))
     oddities.warn(f"project {project}")
     alternatives.warn(f"project {project}")
-    return Dataset(tuple(pulled_images), tuple(boxes), config.categories)
+    return Dataset(
+        tuple(pulled_images),
+        tuple(boxes),
+        config.categories,
+        unread=frozenset(map(str, left_out.tasks)),
+    )
+
+
+def _warn_of_kept(project: str, kept: Mapping[int, Unreadable]) -> None:
+    """Warn of images that could not be refreshed, if there are any."""
+    if kept:
+        first = min(kept)
+        logger.warning(
+            "project %s: %d images stay as they were pulled before, since they can't be had now: "
+            "%s; the first, task %d: %s",
+            project,
+            len(kept),
+            by_kind({task: error.kind for task, error in kept.items()}),
+            first,
+            kept[first],
+        )
 
 
 def _check_labels(project: str, oddities: Oddities, read: int) -> None:
@@ -107,5 +155,6 @@ def _task_keys(task: Mapping[str, Any], config: LabelConfig) -> dict[str, Any]:
         for key, value in task["data"].items()
         if isinstance(value, str | int | float)
         and key not in (config.data_key, *IMAGE_KEYS)
-        and "://" not in str(value)
+        and "://" not in (text := str(value))
+        and not is_data_link(text)
     }

@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,8 @@ class Answer:
     status: int = 200
     kind: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Callable[[], Iterable[bytes]] | None = None
+    """Makes what is sent after the body, piece by piece; then no length is sent."""
 
 
 def json_answer(body: object, status: int = 200) -> Answer:
@@ -119,11 +121,13 @@ def odd_server() -> Iterator[OddServer]:
             self.send_header("Content-Type", answer.kind)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            if "Content-Length" not in answer.headers:
+            if "Content-Length" not in answer.headers and answer.stream is None:
                 self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             with suppress(ConnectionError):
                 self.wfile.write(answer.body)
+                for piece in answer.stream() if answer.stream else ():
+                    self.wfile.write(piece)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -8,11 +8,14 @@ import pytest
 
 from tests.cli.command import sparsedet_here
 
-from . import server_answers
+from . import image_answers, server_answers
 from .case import Case
 from .odd_server import OddServer, odd_server
 
-CASES: list[Case] = [*server_answers.CASES]
+CASES: list[Case] = [
+    *server_answers.CASES,
+    *image_answers.CASES,
+]
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 LONGEST_LINE = 1000

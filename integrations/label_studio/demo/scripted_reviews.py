@@ -8,6 +8,7 @@ from typing import Any
 
 from sparsedet.annotations import Image, upright_size
 from sparsedet.errors import ToolError
+from sparsedet.image_options import ImageOptions
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT
@@ -216,5 +217,7 @@ def _served_size(review: ScriptedReview) -> tuple[int, int]:
     """Return the upright (width, height) of an image on which nothing is shown."""
     address = str(review.task.data[review.config.data_key])
     with TemporaryDirectory() as folder:
-        names = download_images(review.connection, {review.task.id: address}, Path(folder))
+        names = download_images(
+            review.connection, {review.task.id: address}, Path(folder), ImageOptions()
+        )
         return upright_size(Path(folder) / names[review.task.id])

@@ -1,30 +1,54 @@
-"""Where the image of a task is, as its data says, and what its file is called in the cache."""
+"""Where the image of a task is, as its data says, and what its file is called in the cache.
 
+The data of a task may hold anything at all under the image's key: none of this raises anything but
+`Unreadable`.
+"""
+
+import hashlib
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
-
-from sparsedet.errors import ToolError
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..label_config import LabelConfig
+from .data_links import is_data_link, suffix_of
+from .hosts import is_same_machine
+from .storages import STORAGE_SCHEMES, resolve_url
+from .unreadable import Kind, Unreadable
 
 _MAX_NAME_BYTES = 120
 _UNSAFE = re.compile(r"[^\w.-]+")
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+._-]*):")
+_IGNORED = str.maketrans("", "", "\t\r\n")
+"""Characters that web addresses may hold anywhere and that say nothing."""
+_PORT = re.compile(r"[^:]*(:[0-9]*)?")
+_LONGEST_SHOWN = 200
+_SIGNATURES = re.compile(
+    # Of AWS and Google, versions 4 and 2; CloudFront; Azure.
+    r"x-amz-.*|x-goog-.*|signature|expires|awsaccesskeyid|googleaccessid|key-pair-id|policy"
+    r"|s[eprktv]|sig|spr|srt|ss|skoid|sktid|skt|ske|sks|skv",
+    re.IGNORECASE,
+)
+"""Parts of a query that sign it, and are others at each pull."""
 
 
 def cache_name(task: int, address: str) -> str:
     """Return the file name of a task's image: `<task id>-<its name>`, safe on any file system.
 
-    The name part is for people; the task id alone makes it unique.
+    The name part is for people; the task id alone makes it unique. An image that stands in the
+    address itself is named by its content.
     """
-    parts = urlsplit(address)
+    if is_data_link(address):
+        return f"{task}-{_digest(address)[:16]}{suffix_of(address)}"
+    parts = _split(address)
     # /data/local-files/?d=folder/name.jpg has the path in its query.
-    local = parse_qs(parts.query).get("d", [""])[0]
-    base = PurePosixPath(unquote(local or parts.path).replace("\\", "/")).name
+    local = parse_qs(parts.query).get("d", [""])[0] if parts.query else ""
+    base = unquote(local or parts.path).replace("\\", "/").rstrip("/").rpartition("/")[2]
     safe = _UNSAFE.sub("_", base).strip("._") or "image"
-    stem, suffix = Path(safe).stem, Path(safe).suffix
+    # Not pathlib, which takes most of the time of a pull that finds nothing new.
+    stem, dot, ending = safe.rpartition(".") if "." in safe else (safe, "", "")
+    suffix = dot + ending
     room = max(_MAX_NAME_BYTES - len(suffix.encode()), 1)
     stem = stem.encode()[:room].decode(errors="ignore")
     return f"{task}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
@@ -42,50 +66,133 @@ def shows_another(file_name: str, task: int, address: object) -> bool:
     return name != cache_name(task, address)
 
 
+def address_digest(address: str) -> str:
+    """Return a name for an address that gives nothing of it away.
+
+    It stays the same when a link is signed once more.
+    """
+    if is_data_link(address):
+        return _digest(address)
+    parts = _split(address)
+    if parts.scheme in {"http", "https"} and parts.query:
+        query = [
+            (key, value)
+            for key, value in parse_qsl(parts.query, keep_blank_values=True)
+            if not _SIGNATURES.fullmatch(key)
+        ]
+        address = parts._replace(query=urlencode(query, errors="surrogatepass")).geturl()
+    return _digest(address)
+
+
 def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
     """Return the address of a task's image, as the task holds it.
 
     Raises:
-        ToolError: when it holds none.
+        Unreadable: when it holds none.
     """
-    address = task["data"].get(config.data_key)
-    if not isinstance(address, str) or not address:
-        raise ToolError(
-            f"task {task['id']}: its data has no image under {config.data_key!r} (found "
-            f"{type(address).__name__}); the labelling config takes the image from there"
-        )
-    return address
+    data = task.get("data")
+    address = data.get(config.data_key) if isinstance(data, Mapping) else None
+    if isinstance(address, str) and address.strip():
+        return address
+    found = "nothing" if address is None else f"a {_KINDS.get(type(address), 'value')}"
+    if isinstance(address, str):
+        found = "an empty text"
+    raise Unreadable(
+        Kind.NO_ADDRESS,
+        f"its data has no image under {config.data_key!r} (found {found}); the labelling config "
+        "takes the image from there",
+    )
+
+
+_KINDS = {list: "list", dict: "table", bool: "yes or no", int: "number", float: "number"}
 
 
 def image_url(server: str, task: int, address: str) -> str:
-    """Return the full URL of a task's image.
+    """Return the web address of a task's image.
+
+    That of an image in a cloud storage is Label Studio's own, which leads to the image.
+
+    Args:
+        server: Label Studio's address.
+        task: the task's number.
+        address: as the task holds it.
 
     Raises:
-        ToolError: for cloud storage addresses and other schemes, which only the server resolves.
+        Unreadable: for other schemes.
     """
-    parts = urlsplit(address)
+    address = address.strip().translate(_IGNORED)
+    parts = _split(address)
     if parts.scheme in {"http", "https"}:
-        return address
+        if not is_same_machine(address, server):
+            return address
+        # The key is for the server under the name that the connection has.
+        return _own_url(server, parts._replace(scheme="", netloc="", fragment="").geturl())
+    if parts.scheme in STORAGE_SCHEMES:
+        return resolve_url(server, task, address)
     if parts.scheme or not parts.path or address.startswith("//"):
-        shown = f"{parts.scheme}://..." if parts.scheme else repr(address)
-        raise ToolError(
-            f"task {task}: can't download the image {shown}; sparsedet takes images that Label "
-            "Studio serves itself (uploads, local files) and http(s) links"
+        raise Unreadable(
+            Kind.UNKNOWN_ADDRESS,
+            "sparsedet fetches images that Label Studio serves itself (uploads, local files), "
+            f"http(s) and data: links, and those in {', '.join(sorted(STORAGE_SCHEMES))} storages",
         )
-    prefix = urlsplit(server).path
-    path = "/" + address.lstrip("/")
+    return _own_url(server, address)
+
+
+def shown_address(address: object) -> str:
+    """Return an address as people may see it, everywhere.
+
+    Logins and queries of links stay out, since they may open somebody's storage; so does the
+    content of `data:` links. What can't be printed is escaped.
+    """
+    if not isinstance(address, str):
+        return type(address).__name__
+    if is_data_link(address):
+        return f"{address[: address.find(',')][:40].translate(_IGNORED)},..."
+    address = address.strip().translate(_IGNORED)
+    parts = _split(address)
+    scheme = f"{parts.scheme}:" if parts.scheme else ""
+    host, path = parts.netloc.rpartition("@")[2], parts.path
+    if "@" in path and re.search(r":[^0-9/]", parts.netloc):
+        # A password with a slash in it ends the host's name too early.
+        host, path = "...", f"/{path.rpartition('@')[2].rpartition('/')[2]}"
+    elif not _PORT.fullmatch(host.rpartition("]")[2]):
+        host = "..."
+    if address[len(scheme) :].startswith("//"):
+        scheme += "//"
+    # The query of Label Studio's local files is the path.
+    local = f"?{parts.query}" if not scheme and parts.query.startswith("d=") else ""
+    shown = f"{scheme}{host}{path}{local}"
+    more = "..." if len(shown) > _LONGEST_SHOWN else ""
+    shown = shown[:_LONGEST_SHOWN]
+    return "".join(c if c.isprintable() else quote(c, errors="surrogatepass") for c in shown) + more
+
+
+def _own_url(server: str, path: str) -> str:
+    prefix = _split(server).path
+    path = "/" + path.lstrip("/")
     # A server below a path (http://host/label-studio) may or may not write that path into tasks.
     if prefix and path.startswith(prefix + "/"):
         path = path.removeprefix(prefix)
     return server + path
 
 
-def shown_address(address: str) -> str:
-    """Return an address for an error message; the query of a web link may hold a signature."""
-    return address.split("?")[0] if urlsplit(address).scheme else address
+def _split(address: str) -> SplitResult:
+    """Split an address like `urlsplit`, but also one that is none, such as `http://[::1`."""
+    try:
+        parts = urlsplit(address)
+        # Storages have schemes with characters that those of the web don't have.
+        if parts.scheme or not (scheme := _SCHEME.match(address)):
+            return parts
+        if address[scheme.end() :].startswith("//"):
+            return urlsplit(address[scheme.end() :])._replace(scheme=scheme[1].lower())
+        return parts
+    except ValueError:
+        scheme = _SCHEME.match(address)
+        rest = address[scheme.end() :] if scheme else address
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0].lstrip("/")
+        host, slash, path = rest.partition("/")
+        return SplitResult(scheme[1].lower() if scheme else "", host, slash + path, "", "")
 
 
-def is_same_host(url: str, server: str) -> bool:
-    """Return whether an address is on the server itself: same scheme, host and port."""
-    ours, theirs = urlsplit(server), urlsplit(url)
-    return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -1,110 +1,261 @@
-"""Downloads of images, several at a time, into a folder where each file is whole or absent."""
+"""Images of tasks, brought into a folder by a bounded pool; each file is whole or absent."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from sparsedet.annotations import upright_size
+from sparsedet.annotations.image_index import IndexedImage
 from sparsedet.atomic_io import atomic_path
-from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.errors import AnnotationError, ToolError, TooManyPixelsError
+from sparsedet.image_options import ImageOptions
 from sparsedet.push_modes import Progress, no_progress
 
-from ..connection import CONNECT_SECONDS, Connection, trusted_certificates
-from .addresses import cache_name, image_url, is_same_host, shown_address
+from ..connection import Connection
+from .addresses import address_digest, cache_name, image_url, shown_address
+from .cache import CachedImage, ImageCache
+from .content import Content, unpacked
+from .data_links import is_data_link, open_data_link
+from .storages import STORAGE_SCHEMES, open_in_storage
+from .unreadable import Kind, Unreadable
+from .web import ServerGoneError, WebImages
 
 THREADS = 6
 """Small files are bound by the round trip; one by one a local server gives about 32 per second."""
 
-READ_SECONDS = 60.0
+_WHAT = "downloading images"
+_GIVE_UP_AFTER = 20
+"""Failures that a pull that can't succeed any more waits for, to count them."""
+
+
+@dataclass
+class Downloads:
+    """What became of the images of tasks, by task id."""
+
+    images: dict[int, CachedImage] = field(default_factory=dict)
+    failures: dict[int, Unreadable] = field(default_factory=dict)
+    """Why the others can't be had; its text is a clause that follows "task N: "."""
+    kept: dict[int, Unreadable] = field(default_factory=dict)
+    """Of a refresh: why an image is the one of before."""
+
+
+def bring_images(
+    connection: Connection,
+    addresses: Mapping[int, str],
+    folder: Path,
+    options: ImageOptions,
+    progress: Progress = no_progress,
+    *,
+    indexed: bool = True,
+    most_failures: int | None = None,
+) -> Downloads:
+    """Bring the images of tasks into `folder`, those that are not there yet.
+
+    Files that are there and whole stay, so that an interrupted pull resumes where it stopped.
+
+    Args:
+        connection: its key goes along to its own server only, never to another host.
+        addresses: the images' addresses as the tasks hold them, by task id.
+        folder: made when it does not exist.
+        options: limits, hosts, and whether images are compared with what their servers have now.
+        progress: called after every image.
+        indexed: whether the folder's index is kept.
+        most_failures: after that many, and some more to count them, the rest is not tried.
+
+    Raises:
+        ToolError: when Label Studio itself can't be reached, or refuses the key.
+    """
+    cache = ImageCache(folder, indexed=indexed)
+    done = Downloads()
+    for task, address in () if options.refresh else addresses.items():
+        if image := cache.untouched(task, address):
+            done.images[task] = image
+    missing = [task for task in addresses if task not in done.images]
+    with connection.request(_WHAT), WebImages(connection, options, THREADS) as web:
+        fetcher = _Fetcher(connection.url, cache, web, options)
+        try:
+            _run_all(
+                lambda task: fetcher.bring(task, addresses[task]),
+                missing,
+                done,
+                len(addresses),
+                None if most_failures is None else most_failures + _GIVE_UP_AFTER,
+                progress,
+                web.stop,
+            )
+        except ServerGoneError as error:
+            raise error.cause from None
+        finally:
+            cache.save()
+    done.kept = fetcher.kept
+    return done
 
 
 def download_images(
     connection: Connection,
     addresses: Mapping[int, str],
     folder: Path,
-    progress: Progress = no_progress,
+    options: ImageOptions,
 ) -> Mapping[int, str]:
-    """Download the images of tasks into `folder`; return their file names there, by task id.
-
-    Files that are there already stay, so that an interrupted pull resumes where it stopped.
-
-    Args:
-        connection: its key goes along to its own server only, never to another host.
-        addresses: the images' addresses as the tasks hold them, by task id.
-        folder: made when it does not exist.
-        progress: called after every image.
+    """Download the images of tasks into a folder of the caller's; return their names, by task id.
 
     Raises:
-        ToolError: naming the first task whose image can't be had, after trying all of them.
+        ToolError: naming the first task whose image can't be had.
     """
-    names = {task: cache_name(task, address) for task, address in addresses.items()}
-    urls = {task: image_url(connection.url, task, address) for task, address in addresses.items()}
-    missing = [task for task in names if not (folder / names[task]).is_file()]
-    folder.mkdir(parents=True, exist_ok=True)
-    failures: dict[int, str] = {}
-    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    trusted = trusted_certificates()
-    with httpx.Client(timeout=timeout, follow_redirects=True, verify=trusted) as client:
+    done = bring_images(connection, addresses, folder, options, indexed=False)
+    if done.failures:
+        task = min(done.failures)
+        raise ToolError(f"task {task}: {done.failures[task]}")
+    return {task: image.name for task, image in done.images.items()}
 
-        def fetch(task: int) -> None:
-            authenticated = is_same_host(urls[task], connection.url)
-            headers = connection.headers() if authenticated else {}
-            _download(client, urls[task], headers, folder / names[task])
 
-        with connection.request("downloading images"):
-            _run_all(fetch, missing, failures, len(names) - len(missing), len(names), progress)
-    if failures:
-        task = min(failures)
-        more = f"; so do {len(failures) - 1} more images" if len(failures) > 1 else ""
-        raise ToolError(
-            f"task {task}: its image {shown_address(addresses[task])} is missing: "
-            f"{failures[task]}{more}"
-        )
-    return names
+class _Fetcher:
+    """Brings one image; several threads share it."""
+
+    def __init__(
+        self, server: str, cache: ImageCache, web: WebImages, options: ImageOptions
+    ) -> None:
+        self._server = server
+        self._cache = cache
+        self._web = web
+        self._options = options
+        self.kept: dict[int, Unreadable] = {}
+
+    def bring(self, task: int, address: str) -> CachedImage:
+        """Return a task's image, from the cache where that is whole.
+
+        Raises:
+            Unreadable: when it can't be had.
+        """
+        there = self._cache.intact(task, address)
+        if there is not None and not self._options.refresh:
+            return there
+        try:
+            return self._fetch(task, address, there)
+        except Unreadable as error:
+            problem = Unreadable(
+                error.kind, f"its image {shown_address(address)} is missing: {error.reason}"
+            )
+            if there is None:
+                raise problem from None
+            self.kept[task] = problem
+            return there
+
+    def _fetch(self, task: int, address: str, there: CachedImage | None) -> CachedImage:
+        name = cache_name(task, address)
+        known = self._cache.known(name) if there is not None else None
+        if known is not None and known.address != address_digest(address):
+            known = None  # taken over: nobody knows where it came from
+        with self._open(task, address, known) as content:
+            if content is None or (known and _is_same(known, content)):
+                assert there is not None
+                return there
+            target = self._cache.folder / name
+            with atomic_path(target) as temporary:
+                digest = _write(content, temporary, self._options)
+                size = _checked_size(temporary, content, self._options)
+            return self._cache.record(
+                task, address, digest, size, content.etag, content.last_modified
+            )
+
+    @contextmanager
+    def _open(
+        self, task: int, address: str, known: IndexedImage | None
+    ) -> Iterator[Content | None]:
+        with ExitStack() as stack:
+            if is_data_link(address):
+                yield open_data_link(address)
+            elif self._options.storage == "direct" and _scheme(address) in STORAGE_SCHEMES:
+                yield stack.enter_context(open_in_storage(address.strip()))
+            else:
+                url = image_url(self._server, task, address)
+                yield stack.enter_context(self._web.open(url, _conditions(known)))
 
 
 def _run_all(
-    fetch: Callable[[int], None],
+    bring: Callable[[int], CachedImage],
     tasks: Sequence[int],
-    failures: dict[int, str],
-    done: int,
+    done: Downloads,
     total: int,
+    most_failures: int | None,
     progress: Progress,
+    stop: Callable[[], None],
 ) -> None:
-    progress("downloading images", done, total)
+    progress(_WHAT, len(done.images), total)
     with ThreadPoolExecutor(THREADS) as pool:
-        running = {pool.submit(fetch, task): task for task in tasks}
+        running = {pool.submit(bring, task): task for task in tasks}
         try:
             for future in as_completed(running):
+                task = running[future]
                 try:
-                    future.result()
-                except (_Unavailable, httpx.HTTPError, httpx.InvalidURL) as error:
-                    failures[running[future]] = str(error) or type(error).__name__
-                done += 1
-                progress("downloading images", done, total)
+                    done.images[task] = future.result()
+                except Unreadable as error:
+                    done.failures[task] = error
+                progress(_WHAT, len(done.images) + len(done.failures), total)
+                if most_failures is not None and len(done.failures) > most_failures:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    stop()
+                    return
         except BaseException:
             # An interrupt, or a refused key: don't work through the rest of the queue first.
             pool.shutdown(wait=False, cancel_futures=True)
+            stop()
             raise
 
 
-class _Unavailable(Exception):
-    """The message says why."""
+def _write(content: Content, target: Path, options: ImageOptions) -> str:
+    """Write a file, within the limits; return its digest."""
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for chunk in unpacked(content, options):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
 
 
-def _download(client: httpx.Client, url: str, headers: Mapping[str, str], target: Path) -> None:
-    with client.stream("GET", url, headers=headers) as response:
-        if response.is_error:
-            # The server answers 404 for a missing local file and 500 for a missing upload.
-            raise _Unavailable(f"the server answered with status {response.status_code}")
-        with atomic_path(target) as temporary:
-            with temporary.open("wb") as file:
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-            try:
-                upright_size(temporary)  # a login page is no image and must not enter the cache
-            except AnnotationError:
-                kind = response.headers.get("content-type", "unknown type")
-                raise _Unavailable(f"what came is no readable image ({kind})") from None
+def _checked_size(file: Path, content: Content, options: ImageOptions) -> tuple[int, int]:
+    """Return an image's upright (width, height), read from its header: nothing is decoded."""
+    try:
+        width, height = upright_size(file)
+    except TooManyPixelsError as error:
+        width, height = error.width, error.height
+    except AnnotationError:
+        # A login page is no image and must not enter the cache.
+        kind = content.kind or "unknown type"
+        raise Unreadable(Kind.NO_IMAGE, f"what came is no readable image ({kind})") from None
+    if width * height > options.max_pixels:
+        raise Unreadable(
+            Kind.OVER_LIMIT,
+            f"it has {width} x {height} pixels, more than {options.max_megapixels:g} megapixels "
+            "([images] max_megapixels in sparsedet.toml)",
+        )
+    return width, height
+
+
+def _is_same(known: IndexedImage, content: Content) -> bool:
+    """Return whether a server that sends an image shows that it is the one of before."""
+    if content.etag or known.etag:
+        return content.etag == known.etag
+    return (
+        bool(known.last_modified)
+        and content.last_modified == known.last_modified
+        and not content.packed
+        and content.length == known.bytes
+    )
+
+
+def _conditions(known: IndexedImage | None) -> dict[str, str]:
+    """Return the headers that ask for an image only where it has changed."""
+    conditions = {}
+    if known is not None and known.etag:
+        conditions["If-None-Match"] = known.etag
+    if known is not None and known.last_modified:
+        conditions["If-Modified-Since"] = known.last_modified
+    return conditions
+
+
+def _scheme(address: str) -> str:
+    return address.strip().partition(":")[0].lower()

@@ -17,6 +17,7 @@ from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
 from ..connection import Connection
 from ..images.addresses import cache_name, image_address
 from ..images.downloads import download_images
+from ..images.unreadable import Unreadable
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..offers import build_predictions
@@ -86,7 +87,7 @@ class Predictor:
         model = self._host.current
         config = parse_config(label_config, project, self._options)
         with ExitStack() as stack:
-            address = image_address(task, config)
+            address = _address(task, config)
             copied = int(task["data"].get(SOURCE_TASK_KEY) or task["id"])
             folder = self._folder_of(copied, address, stack)
             name = cache_name(copied, address)
@@ -124,7 +125,7 @@ class Predictor:
         if self._images is not None and (self._images / name).is_file():
             return self._images
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sparsedet-serve-")))
-        download_images(self._connection, {task: address}, folder)
+        download_images(self._connection, {task: address}, folder, self._options.images)
         return folder
 
     def _known(
@@ -212,3 +213,10 @@ def _boxes(
                 origin="human",
                 tool_id=region.region_id,
             )
+
+
+def _address(task: Task, config: LabelConfig) -> str:
+    try:
+        return image_address(task, config)
+    except Unreadable as error:
+        raise ToolError(f"task {task['id']}: {error}") from None

@@ -11,14 +11,18 @@ import pytest
 
 from sparsedet.annotations import check_images
 from sparsedet.errors import ToolError
+from sparsedet.image_options import ImageOptions
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import import_tasks
 from sparsedet.integrations.label_studio.images.addresses import (
     cache_name,
     image_url,
+    shown_address,
     shows_another,
 )
+from sparsedet.integrations.label_studio.images.unreadable import Unreadable
+from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.samples import scene
 
@@ -82,12 +86,39 @@ def test_addresses_become_urls(server: str, address: str, url: str) -> None:
     assert image_url(server, 7, address) == url
 
 
-@pytest.mark.parametrize(
-    "address", ["s3://bucket/x.jpg", "file:///etc/passwd", "data:image/png;base64,AA", "//host/x"]
-)
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://host/x.jpg", "//host/x", "x:y"])
 def test_other_addresses_are_refused(address: str) -> None:
-    with pytest.raises(ToolError, match="task 7: can't download the image"):
+    with pytest.raises(Unreadable, match="sparsedet fetches images that Label Studio serves"):
         image_url(SERVER, 7, address)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/data/upload/3/a.jpg", "/data/upload/3/a.jpg"),
+        ("/data/local-files/?d=set/a.jpg", "/data/local-files/?d=set/a.jpg"),
+        ("/data/upload/3/a.jpg?token=hunter2", "/data/upload/3/a.jpg"),
+        ("https://me:hunter2@cdn.example:8443/a.jpg", "https://cdn.example:8443/a.jpg"),
+        ("https://me:hun@ter2@cdn.example/a.jpg", "https://cdn.example/a.jpg"),
+        ("https://me:hunter2/@cdn.example/a.jpg", "https://.../a.jpg"),
+        ("https://hunter2@cdn.example/a.jpg", "https://cdn.example/a.jpg"),
+        ("https://cdn.example/a@b.jpg", "https://cdn.example/a@b.jpg"),
+        ("https://cdn.example/a.jpg?sig=hunter2", "https://cdn.example/a.jpg"),
+        ("https://cdn.example/a.jpg#hunter2", "https://cdn.example/a.jpg"),
+        ("https://[::1]:80/a.jpg", "https://[::1]:80/a.jpg"),
+        ("https://me:hunter2@[::1", "https://..."),
+        ("ht\ntps://me:hunter2@cdn.example/a.jpg", "https://cdn.example/a.jpg"),
+        ("//me:hunter2@cdn.example/a.jpg", "//cdn.example/a.jpg"),
+        ("s3://bucket/größe.jpg?versionId=hunter2", "s3://bucket/größe.jpg"),
+        ("azure_blob://me:hunter2@c/a.jpg", "azure_blob://c/a.jpg"),
+        ("data:image/png;base64,hunter2", "data:image/png;base64,..."),
+        ("https://cdn.example/\x1b[31m\x9b.jpg", "https://cdn.example/%1B[31m%C2%9B.jpg"),
+        ("https://cdn.example/" + "a" * 500, "https://cdn.example/" + "a" * 180 + "..."),
+        (["a.jpg"], "list"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(address: object, shown: str) -> None:
+    assert shown_address(address) == shown
 
 
 @pytest.mark.label_studio
@@ -138,10 +169,19 @@ def elsewhere() -> Iterator[str]:
 
 @pytest.mark.label_studio
 def test_other_hosts_never_see_the_key(
-    tool: LabelStudioTool, project: int, tmp_path: Path, elsewhere: str
+    label_studio: LocalServer,
+    tool: LabelStudioTool,
+    project: int,
+    tmp_path: Path,
+    elsewhere: str,
 ) -> None:
     import_tasks(tool.connection, project, [{"data": {"image": f"{elsewhere}/a/b.jpg?x=1"}}])
-    dataset = tool.pull(str(project), tmp_path / "images")
+    with pytest.raises(ToolError, match=r"to \[images\] allow_hosts in sparsedet\.toml"):
+        tool.pull(str(project), tmp_path / "images")
+    assert _Elsewhere.keys_seen == []
+    options = ToolOptions(images=ImageOptions(allow_hosts=("127.0.0.1",)))
+    allowed = LabelStudioTool(label_studio.url, options, api_key=label_studio.api_key)
+    dataset = allowed.pull(str(project), tmp_path / "images")
     assert dataset.images[0].file_name.endswith("-b.jpg")
     assert _Elsewhere.keys_seen == [None]
 
@@ -154,9 +194,9 @@ def test_other_hosts_never_see_the_key(
         ("/data/local-files/?d=set/gone.jpg", "is missing: the server answered with status 404"),
         ("/health", r"what came is no readable image \(text/html"),
         ("http://127.0.0.1:9/x.jpg?signature=secret", r"http://127.0.0.1:9/x.jpg is missing"),
-        ("s3://bucket/x.jpg", r"can't download the image s3://"),
-        (["a.jpg", "b.jpg"], r"no image under 'image' \(found list\)"),
-        ("", r"no image under 'image'"),
+        ("s3://bucket/x.jpg", r"s3://bucket/x.jpg is missing: .* is its storage connected"),
+        (["a.jpg", "b.jpg"], r"no image under 'image' \(found a list\)"),
+        ("", r"no image under 'image' \(found an empty text\)"),
     ],
 )
 def test_an_image_that_can_not_be_had_names_its_task(

@@ -1,0 +1,120 @@
+"""The image cache: which files are whole, and what has to be fetched.
+
+`sparsedet.annotations.image_index` remembers each file. A pull compares lengths and times, one
+`stat` a file; `refresh` asks the servers whether they have another content now.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sparsedet.annotations import file_digest, upright_size
+from sparsedet.annotations.image_index import IndexedImage, index_file, read_index, write_index
+from sparsedet.annotations.images import is_cut_off
+from sparsedet.errors import AnnotationError
+
+from .addresses import address_digest, cache_name
+
+
+@dataclass(frozen=True, slots=True)
+class CachedImage:
+    """An image of a task in the cache."""
+
+    name: str
+    """Of its file."""
+    size: tuple[int, int]
+    """Upright (width, height) in pixels."""
+
+
+class ImageCache:
+    """A folder of images; threads may look at different files of it at a time.
+
+    What an earlier process was writing when it ended is removed.
+
+    Args:
+        folder: made when it does not exist.
+        indexed: whether an index is kept next to it; without one nothing is known of its files.
+    """
+
+    def __init__(self, folder: Path, *, indexed: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._index_file = index_file(folder) if indexed else None
+        self._index = read_index(self._index_file) if self._index_file else {}
+        self._written = dict(self._index)
+        self._there: dict[str, os.stat_result] = {}
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") and entry.name.endswith(".tmp"):
+                    Path(entry.path).unlink(missing_ok=True)
+                elif entry.is_file():
+                    self._there[entry.name] = entry.stat()
+
+    def untouched(self, task: int, address: str) -> CachedImage | None:
+        """Return a task's image if its file is as it was recorded; None: look closer."""
+        name = cache_name(task, address)
+        there, known = self._there.get(name), self._index.get(name)
+        if there is None or known is None or not known.is_untouched(there):
+            return None
+        if known.address and known.address != address_digest(address):
+            return None
+        return CachedImage(name, known.size)
+
+    def intact(self, task: int, address: str) -> CachedImage | None:
+        """Return a task's image if its file is whole, reading it where that takes it, else None.
+
+        A file that the index does not know is taken over if nothing speaks against it.
+        """
+        if found := self.untouched(task, address):
+            return found
+        name = cache_name(task, address)
+        there, known = self._there.get(name), self._index.get(name)
+        if there is None:
+            return None
+        if known is not None and known.address not in ("", address_digest(address)):
+            return None
+        if known is not None and not known.has_size_of(there):
+            return None
+        path = self.folder / name
+        try:
+            width, height = upright_size(path)
+            digest = file_digest(path)
+            cut_off = known is None and is_cut_off(path)
+        except (AnnotationError, OSError):
+            return None
+        if cut_off or (known is not None and known.sha256 != digest):
+            return None
+        found_now = IndexedImage("", there.st_size, there.st_mtime_ns, digest, width, height)
+        self._index[name] = (
+            found_now if known is None else replace(known, modified_ns=there.st_mtime_ns)
+        )
+        return CachedImage(name, (width, height))
+
+    def record(
+        self,
+        task: int,
+        address: str,
+        digest: str,
+        size: tuple[int, int],
+        etag: str = "",
+        last_modified: str = "",
+    ) -> CachedImage:
+        """Note that a task's image has just been fetched, or is known to be as it was."""
+        name = cache_name(task, address)
+        there = self._there[name] = (self.folder / name).stat()
+        self._index[name] = IndexedImage(
+            address_digest(address), there.st_size, there.st_mtime_ns, digest, *size,
+            etag, last_modified,
+        )  # fmt: skip
+        return CachedImage(name, size)
+
+    def known(self, name: str) -> IndexedImage | None:
+        """Return what is recorded of a file."""
+        return self._index.get(name)
+
+    def save(self) -> None:
+        """Write the index where it has changed; files that are no longer there leave it."""
+        self._index = {name: known for name, known in self._index.items() if name in self._there}
+        if self._index_file is not None and self._index != self._written:
+            write_index(self._index_file, self._index)
+            self._written = dict(self._index)

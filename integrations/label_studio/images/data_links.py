@@ -1,0 +1,52 @@
+"""Images that stand in their address itself: `data:image/png;base64,iVBOR...`."""
+
+import base64
+import binascii
+import mimetypes
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote_to_bytes
+
+from .content import CHUNK, Content
+from .unreadable import Kind, Unreadable
+
+_HEAD = re.compile(r"\s*data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.[a-z0-9]+")
+
+
+def is_data_link(address: str) -> bool:
+    """Return whether an address holds its content itself."""
+    return address.lstrip()[:5].lower() == "data:"
+
+
+def suffix_of(address: str) -> str:
+    """Return the ending of a file of the link's media type, such as `.png`; empty: unknown."""
+    head = _HEAD.match(address)
+    suffix = mimetypes.guess_extension(head[1].strip().lower()) if head else None
+    return suffix if suffix and _SUFFIX.fullmatch(suffix) else ""
+
+
+def open_data_link(address: str) -> Content:
+    """Return the content of a link.
+
+    Raises:
+        Unreadable: when it is malformed.
+    """
+    head = _HEAD.match(address)
+    if head is None:
+        raise Unreadable(Kind.UNKNOWN_ADDRESS, "the data: link has no comma before its content")
+    kind, text = head[1].strip()[:40], address[head.end() :]
+    if not head[2].lower().endswith(";base64"):
+        return Content(iter([unquote_to_bytes(text)]), kind=kind)
+    if "%" in text:
+        text = unquote_to_bytes(text).decode("latin-1")
+    text = "".join(text.split())
+    return Content(_decoded(text), length=len(text) * 3 // 4, kind=kind)
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    for start in range(0, len(text), CHUNK):  # a multiple of 4: pieces decode by themselves
+        try:
+            yield base64.b64decode(text[start : start + CHUNK], validate=True)
+        except (binascii.Error, ValueError):
+            raise Unreadable(Kind.NO_IMAGE, "its data: link is no valid base64") from None

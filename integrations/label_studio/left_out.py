@@ -1,0 +1,90 @@
+"""Tasks that a pull leaves out because they can't be read: counted, and named in one warning."""
+
+import logging
+from collections.abc import Mapping
+
+from sparsedet.errors import ToolError
+
+logger = logging.getLogger(__name__)
+
+_MOST_IDS = 5
+
+
+class LeftOut:
+    """Counts the tasks of a project that are left out, by what is wrong with them.
+
+    Args:
+        project: says where, in messages.
+        total: all of its tasks.
+        share: the most of them that may be left out, though one always may be; None: none may.
+    """
+
+    def __init__(self, project: str, total: int, share: float | None) -> None:
+        self._project = project
+        self._total = total
+        self._share = share
+        self._reasons: dict[int, tuple[str, str]] = {}
+
+    @property
+    def tasks(self) -> frozenset[int]:
+        """Ids of the tasks that are left out."""
+        return frozenset(self._reasons)
+
+    @property
+    def most(self) -> int:
+        """How many tasks may be left out."""
+        return 0 if self._share is None else max(1, int(self._share * self._total))
+
+    def add(self, task: int, kind: str, reason: str) -> None:
+        """Leave a task out.
+
+        Args:
+            task: its id.
+            kind: a clause that tasks with the same fault share, such as "without an image".
+            reason: what is wrong with this one.
+        """
+        self._reasons[task] = (kind, reason)
+
+    def check(self) -> None:
+        """Count the tasks in one warning.
+
+        Raises:
+            ToolError: when they are too many, or none is left.
+        """
+        if not self._reasons:
+            return
+        number = len(self._reasons)
+        first = min(self._reasons)
+        _, reason = self._reasons[first]
+        if number > self.most or number == self._total:
+            more = f"; of {self._total} tasks {number} can't be read: {self._counts()}"
+            if self._share is not None and number < self._total:
+                more += (
+                    f"; up to {self._share:.0%} of them may be left out ([source] skip_share in "
+                    "sparsedet.toml)"
+                )
+            raise ToolError(f"task {first}: {reason}{more if number > 1 else ''}")
+        logger.warning(
+            "project %s: left out %d of %d tasks: %s; the first, task %d: %s",
+            self._project,
+            number,
+            self._total,
+            self._counts(),
+            first,
+            reason,
+        )
+
+    def _counts(self) -> str:
+        return by_kind({task: kind for task, (kind, _) in self._reasons.items()})
+
+
+def by_kind(kinds: Mapping[int, str]) -> str:
+    """Return how many tasks have what fault, with the first ids of each."""
+    tasks: dict[str, list[int]] = {}
+    for task, kind in sorted(kinds.items()):
+        tasks.setdefault(kind, []).append(task)
+    return ", ".join(
+        f"{len(ids)} {kind} ({'tasks' if len(ids) > 1 else 'task'} "
+        f"{', '.join(map(str, ids[:_MOST_IDS]))}{', ...' if len(ids) > _MOST_IDS else ''})"
+        for kind, ids in sorted(tasks.items(), key=lambda item: -len(item[1]))
+    )

@@ -1,0 +1,158 @@
+"""Requests for images: where the key is sent, how long they last, what they go through."""
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sparsedet.errors import ToolError
+from sparsedet.integrations.label_studio.images.hosts import HostRules
+from tests.hostile.odd_server import Answer, OddServer, picture
+
+from .conftest import KEY, Pull, asked, with_image
+
+PNG = Answer(picture(), kind="image/png")
+
+
+def keys(server: OddServer, path: str) -> list[str | None]:
+    """Return the keys that a server was sent along with requests for a path."""
+    return [headers.get("Authorization") for request, headers in server.seen if path in request]
+
+
+def redirect(target: str) -> Answer:
+    return Answer(b"", 302, "text/plain", {"Location": target})
+
+
+def host_of(server: OddServer) -> str:
+    return server.url.removeprefix("http://")
+
+
+def test_the_key_is_not_sent_along_a_redirect_to_another_origin(
+    server: OddServer, elsewhere: OddServer, pull: Pull
+) -> None:
+    with_image(server, "/away.png")
+    server.answers["/away.png"] = redirect(f"{elsewhere.url}/there.png")
+    # It leads back, to a path that the key could open.
+    elsewhere.answers["/there.png"] = redirect(f"{server.url}/images/back.png")
+    dataset = pull(allow_hosts=(host_of(elsewhere),))
+    assert len(dataset.images) == 2
+    assert keys(server, "/away.png") == [f"Token {KEY}"]
+    assert keys(elsewhere, "/there.png") == [None]
+    assert keys(server, "/images/back.png") == [None]
+
+
+def test_localhost_is_the_server_that_is_called_127_0_0_1(server: OddServer, pull: Pull) -> None:
+    with_image(server, server.url.replace("127.0.0.1", "localhost") + "/images/a.png?x=1")
+    assert len(pull().images) == 2
+    assert keys(server, "/images/a.png") == [f"Token {KEY}"]
+    assert server.seen[-1][1]["Host"].startswith("127.0.0.1")
+
+
+def test_a_login_in_a_link_is_sent_to_its_host(
+    server: OddServer, elsewhere: OddServer, pull: Pull
+) -> None:
+    with_image(server, f"http://me:hunter2@{host_of(elsewhere)}/images/a.png")
+    assert len(pull(allow_hosts=("127.0.0.1",)).images) == 2
+    (sent,) = keys(elsewhere, "/images/a.png")
+    assert sent is not None
+    assert sent.startswith("Basic ")
+
+
+def test_a_login_in_a_link_to_label_studio_gives_way_to_the_key(
+    server: OddServer, pull: Pull
+) -> None:
+    with_image(server, f"http://me:hunter2@{host_of(server)}/images/a.png")
+    assert len(pull().images) == 2
+    assert keys(server, "/images/a.png") == [f"Token {KEY}"]
+
+
+def test_a_busy_server_is_asked_again(server: OddServer, pull: Pull) -> None:
+    with_image(server, "/busy.png")
+    answers = [Answer(b"", 503), Answer(b"", 429), PNG]
+    answer = server.answer
+
+    def busy(method: str, path: str) -> Answer:
+        return answers.pop(0) if path == "/busy.png" else answer(method, path)
+
+    server.answer = busy  # type: ignore[method-assign]
+    assert len(pull().images) == 2
+    assert asked(server).count("/busy.png") == 3
+
+
+@contextmanager
+def dripping_server(head: bytes) -> Iterator[str]:
+    """Run a server that sends the head of its answer byte by byte, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            try:
+                for byte in head + b"X-A: " + b"b" * 10_000:
+                    connection.sendall(bytes([byte]))
+                    if over.wait(0.02):
+                        return
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
+
+
+def test_a_head_that_never_ends_meets_the_limit(
+    server: OddServer, pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    with dripping_server(b"HTTP/1.1 200 OK\r\n") as host:
+        with_image(server, f"http://{host}/x.png")
+        start = time.monotonic()
+        dataset = pull(allow_hosts=(host,), max_seconds=0.5)
+    assert time.monotonic() - start < 3
+    assert len(dataset.images) == 1
+    assert dataset.unread == {"1"}
+    assert "it takes more than 0.5 s ([images] max_seconds" in caplog.text
+
+
+def test_a_proxy_makes_the_connections(
+    server: OddServer,
+    elsewhere: OddServer,
+    pull: Pull,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", elsewhere.url)
+    monkeypatch.setenv("no_proxy", host_of(server).partition(":")[0])
+    with_image(server, "http://images.example/images/a.png")
+    assert len(pull().images) == 2
+    assert asked(elsewhere) == ["/images/a.png"]
+    elsewhere.seen.clear()
+    with_image(server, "http://192.168.0.1/images/b.png")
+    assert pull().unread == {"1"}
+    assert asked(elsewhere) == []
+
+
+def test_another_host_that_is_gone_costs_its_image(server: OddServer, pull: Pull) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        gone = f"127.0.0.1:{closed.getsockname()[1]}"
+    with_image(server, f"http://{gone}/x.png")
+    assert pull(allow_hosts=(gone,)).unread == {"1"}
+
+
+def test_label_studio_gone_in_the_middle_is_an_error(
+    server: OddServer, pull: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody listens there, under the port of the server.
+    nobody = [ipaddress.ip_address("127.0.0.2")]
+    monkeypatch.setattr(HostRules, "addresses", lambda *_: nobody)
+    with pytest.raises(ToolError, match="is not reachable"):
+        pull()

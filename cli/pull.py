@@ -36,6 +36,14 @@ def pull(
             f"Default: the workspace's, else {DEFAULT_TOOL}."
         ),
     ] = None,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh",
+            help="Ask for every image whether it has changed since it was pulled, and fetch those "
+            "that have.",
+        ),
+    ] = False,
     feedback: Annotated[
         bool,
         typer.Option(
@@ -49,8 +57,11 @@ def pull(
 
     The API key comes from LABEL_STUDIO_API_KEY, or is asked for. Images that are there already are
     not downloaded again: repeat an interrupted pull to resume it, or any to refresh the
-    annotations.
+    annotations. Tasks whose image can't be had are left out and counted; [source] and [images] in
+    sparsedet.toml say how many may be, how large images are, and which hosts they may come from.
     """
+    from dataclasses import replace
+
     from sparsedet.annotations import write_coco
     from sparsedet.loop.pulling import pull_with_reviews
     from sparsedet.loop.reviews import Connections, note_address
@@ -68,6 +79,7 @@ def pull(
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
         options = known.tool_options(owner_id(workspace.root)) if known else DEFAULT_OPTIONS
+        options = replace(options, images=replace(options.images, refresh=refresh))
         connection = load_integration(tool)(url or (known.source.url if known else None), options)
         source = Source(
             tool=tool,
@@ -89,16 +101,20 @@ def pull(
                 )
                 dataset = found.dataset
             else:
-                dataset = connection.pull(project, workspace.images, progress)
+                try:
+                    dataset = connection.pull(project, workspace.images, progress)
+                finally:
+                    # The images of this project may be here now, and its limits need a place.
+                    if known is None and workspace.images.exists():
+                        workspace.write_settings(Settings(source=source))
         write_coco(dataset, workspace.annotations)
-        if known is None:
-            workspace.write_settings(Settings(source=source))
     counts = dataset.counts()
     if json_output:
         emit_json(
             {
                 "images": len(dataset.images),
                 "exhaustive": sum(image.exhaustive for image in dataset.images),
+                "left_out": len(dataset.unread),
                 "boxes": len(dataset.boxes),
                 "background": len(dataset.verified_negatives),
                 "per_class": counts,

@@ -1,7 +1,7 @@
 """Tasks that a pull leaves out because they can't be read: counted, and named in one warning."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sparsedet.errors import ToolError
 
@@ -79,12 +79,17 @@ class LeftOut:
 
 
 def by_kind(kinds: Mapping[int, str]) -> str:
-    """Return how many tasks have what fault, with the first ids of each."""
+    """Return how many tasks are of what kind, with the first ids of each."""
     tasks: dict[str, list[int]] = {}
     for task, kind in sorted(kinds.items()):
         tasks.setdefault(kind, []).append(task)
     return ", ".join(
-        f"{len(ids)} {kind} ({'tasks' if len(ids) > 1 else 'task'} "
-        f"{', '.join(map(str, ids[:_MOST_IDS]))}{', ...' if len(ids) > _MOST_IDS else ''})"
+        f"{len(ids)} {kind} ({listed(ids)})"
         for kind, ids in sorted(tasks.items(), key=lambda item: -len(item[1]))
     )
+
+
+def listed(tasks: Sequence[int]) -> str:
+    """Return the first ids of tasks, as in "tasks 1, 2, 3, 4, 5, ..."."""
+    first = ", ".join(map(str, tasks[:_MOST_IDS]))
+    return f"task{'s' if len(tasks) > 1 else ''} {first}{', ...' if len(tasks) > _MOST_IDS else ''}"

@@ -15,10 +15,10 @@ from .annotation_choice import Alternatives, read_task
 from .connection import Connection, project_number
 from .images.addresses import image_address
 from .images.data_links import is_data_link
-from .images.downloads import bring_images
+from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
 from .label_config import LabelConfig
-from .left_out import LeftOut, by_kind
+from .left_out import LeftOut, by_kind, listed
 from .projects import export_tasks, read_source_config
 from .regions import Oddities
 
@@ -68,7 +68,7 @@ def pull_project(
     for id, failure in downloads.failures.items():
         left_out.add(id, failure.kind, failure.reason)
     left_out.check()
-    _warn_of_kept(project, downloads.kept)
+    _warn_of_refreshed(project, downloads)
     oddities, alternatives = Oddities(), Alternatives(options.annotations)
     pulled_images: list[Image] = []
     boxes: list[Box] = []
@@ -116,9 +116,17 @@ def pull_project(
     )
 
 
-def _warn_of_kept(project: str, kept: Mapping[int, Unreadable]) -> None:
-    """Warn of images that could not be refreshed, if there are any."""
-    if kept:
+def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
+    """Warn of images that have changed, and of those that could not be refreshed."""
+    if downloads.changed:
+        logger.warning(
+            "project %s: %d images have changed since they were pulled (%s); do their boxes still "
+            "fit?",
+            project,
+            len(downloads.changed),
+            listed(downloads.changed),
+        )
+    if kept := downloads.kept:
         first = min(kept)
         logger.warning(
             "project %s: %d images stay as they were pulled before, since they can't be had now: "

@@ -197,10 +197,12 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """The start of a PNG, which says how large it is."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    checksum = struct.pack(">I", zlib.crc32(body))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + checksum
+    """A PNG that says how large it is, and holds no pixels."""
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT", b"IEND"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ class Downloads:
     """Why the others can't be had; its text is a clause that follows "task N: "."""
     kept: dict[int, Unreadable] = field(default_factory=dict)
     """Of a refresh: why an image is the one of before."""
+    changed: list[int] = field(default_factory=list)
+    """Of a refresh: whose image is another one now."""
 
 
 def bring_images(
@@ -90,7 +92,7 @@ def bring_images(
             raise error.cause from None
         finally:
             cache.save()
-    done.kept = fetcher.kept
+    done.kept, done.changed = fetcher.kept, sorted(fetcher.changed)
     return done
 
 
@@ -123,6 +125,7 @@ class _Fetcher:
         self._web = web
         self._options = options
         self.kept: dict[int, Unreadable] = {}
+        self.changed: list[int] = []
 
     def bring(self, task: int, address: str) -> CachedImage:
         """Return a task's image, from the cache where that is whole.
@@ -146,7 +149,7 @@ class _Fetcher:
 
     def _fetch(self, task: int, address: str, there: CachedImage | None) -> CachedImage:
         name = cache_name(task, address)
-        known = self._cache.known(name) if there is not None else None
+        before = known = self._cache.known(name) if there is not None else None
         if known is not None and known.address != address_digest(address):
             known = None  # taken over: nobody knows where it came from
         with self._open(task, address, known) as content:
@@ -157,6 +160,8 @@ class _Fetcher:
             with atomic_path(target) as temporary:
                 digest = _write(content, temporary, self._options)
                 size = _checked_size(temporary, content, self._options)
+            if before is not None and before.sha256 != digest:
+                self.changed.append(task)
             return self._cache.record(
                 task, address, digest, size, content.etag, content.last_modified
             )

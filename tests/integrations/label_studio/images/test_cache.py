@@ -113,7 +113,12 @@ def test_a_link_that_is_signed_once_more_is_the_same_image(server: OddServer, pu
     ids=["etag", "date", "neither"],
 )  # fmt: skip
 def test_an_overwritten_image_is_found_by_a_refresh(
-    server: OddServer, pull: Pull, images: Path, old: Mapping[str, str], new: Mapping[str, str]
+    server: OddServer,
+    pull: Pull,
+    images: Path,
+    caplog: pytest.LogCaptureFixture,
+    old: Mapping[str, str],
+    new: Mapping[str, str],
 ) -> None:
     serve(server, OLD, old)
     pull()
@@ -121,6 +126,7 @@ def test_an_overwritten_image_is_found_by_a_refresh(
     assert pull().images[0].width == 40
     assert asked(server) == []
     refreshed = pull(refresh=True)
+    assert "2 images have changed since they were pulled (tasks 1, 2)" in caplog.text
     assert asked(server) == ["/images/1.png", "/images/2.png"]
     assert [image.width for image in refreshed.images] == [20, 20]
     assert (images / NAME).read_bytes() == NEW

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import pytest
 
-from sparsedet.annotations import XYXY
+from sparsedet.annotations import XYXY, write_coco
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.loop.settings import Settings
@@ -216,6 +216,33 @@ def test_tasks_that_were_deleted_and_imported_again(project: SmallProject) -> No
     assert project.merge()[project.id_of("a.png")].outcome == "changed"
     assert project.source_boxes()["a.png"] == {("cat", HUMAN), ("cat", MINED)}
     assert set(project.open_reviews()) == {"a.png", "b.png"}
+
+
+def test_images_that_can_not_be_read_for_a_while(project: SmallProject) -> None:
+    """One that was reviewed; then one that is up for review."""
+    project.review("a.png", without("wrong"))
+    project.outcomes()
+    for name, others in (("a.png", ["b.png", "c.png"]), ("b.png", ["a.png", "c.png"])):
+        task = project.id_of(name)
+        data = project.api.get_json(f"api/tasks/{task}/", {"resolve_uri": False}, "it")["data"]
+        before = project.outcomes()
+        gone = dict.fromkeys(data, f"/data/upload/1/gone-{name}")
+        project.api.patch_json(f"api/tasks/{task}/", {"data": gone}, "it")
+        unread = project.pull().dataset
+        assert unread.unread == {task}
+        assert set(boxes_of(unread)) == set(others)
+        write_coco(unread, project.workspace.annotations)
+        project.push("v2", project.mined("v2", names=others))
+        outcomes = project.outcomes()
+        for id, outcome in before.items():
+            assert outcomes[id] == outcome or not id.endswith(name), outcomes
+        project.api.patch_json(f"api/tasks/{task}/", {"data": data}, "it")
+        project.refresh()
+    assert not any("imported again" in line or "no longer" in line for line in project.said)
+    project.push("v2")
+    assert set(project.open_reviews()) == {"a.png", "b.png", "c.png"}
+    project.merge()
+    assert project.source_boxes()["a.png"] == {("cat", HUMAN), ("cat", MINED)}
 
 
 def test_a_task_that_shows_another_image_gets_no_boxes(project: SmallProject) -> None:

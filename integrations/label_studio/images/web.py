@@ -65,6 +65,7 @@ class WebImages:
         self._proxied = httpx.Client(
             timeout=timeout,
             trust_env=False,
+            verify=certificates,
             mounts={
                 f"{scheme}://": httpx.HTTPTransport(verify=certificates, proxy=proxy)
                 for scheme, proxy in self._proxies.items()

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import mimetypes
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
@@ -11,7 +10,16 @@ from .content import CHUNK, Content
 from .unreadable import Kind, Unreadable
 
 _HEAD = re.compile(r"\s*data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
-_SUFFIX = re.compile(r"\.[a-z0-9]+")
+_SUFFIXES = {
+    "image/avif": ".avif",
+    "image/bmp": ".bmp",
+    "image/gif": ".gif",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/tiff": ".tif",
+    "image/webp": ".webp",
+}
+"""Python's own list depends on the machine, and file names must not."""
 
 
 def is_data_link(address: str) -> bool:
@@ -22,8 +30,7 @@ def is_data_link(address: str) -> bool:
 def suffix_of(address: str) -> str:
     """Return the ending of a file of the link's media type, such as `.png`; empty: unknown."""
     head = _HEAD.match(address)
-    suffix = mimetypes.guess_extension(head[1].strip().lower()) if head else None
-    return suffix if suffix and _SUFFIX.fullmatch(suffix) else ""
+    return _SUFFIXES.get(head[1].strip().lower(), "") if head else ""
 
 
 def open_data_link(address: str) -> Content:

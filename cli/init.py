@@ -81,7 +81,7 @@ def init(
             "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
         )
     control = complete_control or _DEFAULT_CONTROL
-    connection = integration(url, ToolOptions(complete_control=control))
+    connection = integration(url, ToolOptions(complete_control=control, named_url=bool(url)))
     review = ReviewSettings(mode=how, complete_control=control)
     if not connection.push_modes.keys() >= set(review.modes):
         raise SparseDetError(f"--mode {how}: {tool} can't; use {next(iter(connection.push_modes))}")

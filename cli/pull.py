@@ -1,5 +1,6 @@
 """`sparsedet pull`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,8 +80,10 @@ def pull(
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
         options = known.tool_options(owner_id(workspace.root)) if known else DEFAULT_OPTIONS
-        options = replace(options, images=replace(options.images, refresh=refresh))
-        connection = load_integration(tool)(url or (known.source.url if known else None), options)
+        address = url or (known.source.url if known else None)
+        images = replace(options.images, refresh=refresh)
+        options = replace(options, images=images, named_url=bool(url))
+        connection = load_integration(tool)(address, options)
         source = Source(
             tool=tool,
             url=connection.url,

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,6 +126,7 @@ def push(
             boxes_file,
             annotations,
             model_version,
+            named_url=bool(url),
             take_over=take_over,
             dry_run=dry_run,
         )
@@ -158,6 +159,7 @@ def _push(
     annotations: Path,
     model_version: str | None,
     *,
+    named_url: bool,
     take_over: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
@@ -178,7 +180,9 @@ def _push(
     version = model_version or _default_version(mined, (box.region_id for box in boxes))
     owner = owner_id(record.path.parent)
     options = settings.tool_options(owner) if settings else ToolOptions(owner=owner)
-    connection = load_integration(source.tool)(source.url or None, options)
+    connection = load_integration(source.tool)(
+        source.url or None, replace(options, named_url=named_url)
+    )
     with progress_bar() as progress:
         if not dry_run:
             connection.push_modes[mode].prepare(source.project, take_over=take_over)

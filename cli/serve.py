@@ -87,6 +87,7 @@ def serve(
         return
     if run is None and workspace is None:
         raise SparseDetError("nothing to serve: name a run folder, or a workspace with --workspace")
+    named_url = url is not None
     if workspace is not None:
         settings = Workspace(workspace).settings()
         if settings.source.tool != tool:
@@ -106,5 +107,6 @@ def serve(
         workers,
         tuple(connect or ()),
         os.environ.get(SECRET_VARIABLE) or None,
+        named_url,
     )
     integration.serve(url, options, say)

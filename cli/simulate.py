@@ -1,7 +1,7 @@
 """`sparsedet simulate`."""
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -224,7 +224,9 @@ def _play(
 def _connect(place: "Place", url: str | None, options: "ToolOptions") -> "ScriptableTool":
     from sparsedet.plugins import load_integration
 
-    tool: Any = load_integration(place.tool)(url or place.url, options)
+    tool: Any = load_integration(place.tool)(
+        url or place.url, replace(options, named_url=bool(url))
+    )
     if not hasattr(tool, "open_reviews"):
         raise ToolError(
             f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews"

@@ -245,9 +245,10 @@ def _pull(
     from sparsedet.loop.settings import Settings, Source
     from sparsedet.loop.workspace import Workspace
     from sparsedet.plugins import load_integration
+    from sparsedet.tool import ToolOptions
 
     workspace = Workspace(folder)
-    connection = load_integration(tool)(url)
+    connection = load_integration(tool)(url, ToolOptions(named_url=bool(url)))
     with progress_bar() as progress:
         cache = images or workspace.images
         dataset = connection.pull(project, cache, progress)

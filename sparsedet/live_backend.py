@@ -34,6 +34,8 @@ class LiveOptions:
     """Projects to add the backend to while the server runs."""
     secret: str | None = field(default=None, repr=False)
     """None: one is made."""
+    named_url: bool = False
+    """As `ToolOptions` have it."""
 
 
 class LiveIntegration(Protocol):

@@ -52,6 +52,13 @@ class ToolOptions:
     skip_share: float | None = 0.2
     """The most of the tasks that a pull may leave out because they can't be read, though one always
     may be; None: the first of them is an error."""
+    named_url: bool = False
+    """The user named the server for this very call; else its address comes from a file, and a key
+    that is meant for another server must not be sent there."""
+    max_answer_megabytes: float = 1000.0
+    """The most that one answer of a server may hold."""
+    max_answer_seconds: float = 1800.0
+    """The longest that one answer may take."""
 
 
 DEFAULT_OPTIONS = ToolOptions()

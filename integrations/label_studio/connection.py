@@ -1,13 +1,12 @@
 """The connection to a Label Studio server: address, key, and its errors as one line each."""
 
-import contextlib
 import getpass
+import json
 import os
-import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,24 +14,41 @@ import httpx
 
 from sparsedet.errors import ToolError
 
+from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
+from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
+from .transport import CONNECT_SECONDS as CONNECT_SECONDS
+from .transport import (
+    DEFAULT_LIMITS,
+    TIMEOUT_SECONDS,
+    AnswerLimits,
+    AnswerProblem,
+    KeyClient,
+    origin,
+)
+from .transport import trusted_certificates as trusted_certificates
+
 if TYPE_CHECKING:
     from label_studio_sdk.client import LabelStudio
     from label_studio_sdk.core.request_options import RequestOptions
 
-URL_VARIABLE = "LABEL_STUDIO_URL"
-KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
-
-TIMEOUT_SECONDS = 300.0
-"""An export of 3,500 tasks takes 11 s on a small server; big projects take minutes."""
-CONNECT_SECONDS = 15.0
-
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MAX_DETAIL = 300
 _CONNECTING = "connecting"
 """What the first request is for."""
+_AGAIN = "what was done until then stays, repeat the command to complete it"
+_PARSERS = ("label_studio_sdk", "jwt")
+"""Packages whose errors come of odd answers: the SDK checks little of what it makes objects of."""
+
+
+class RequestRefusedError(ToolError):
+    """The server answered a request with an error."""
+
+    def __init__(self, message: str, status: int | None, body: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
 
 
 class Connection:
@@ -41,15 +57,29 @@ class Connection:
     Args:
         url: the server's address; None reads LABEL_STUDIO_URL.
         api_key: None reads LABEL_STUDIO_API_KEY, or asks on a terminal.
+        named: the user named `url` for this very call; else the key of the environment goes there
+            only where LABEL_STUDIO_URL names the same host, or the user agrees. A key that is given
+            as `api_key` may go to `url`.
+        limits: how much of one answer is taken.
 
     Raises:
-        ToolError: when address or key are missing or malformed, the server is not reachable, or
-            it refuses the key.
+        ToolError: when address or key are missing or malformed, the key is not meant for the
+            address, the server is not reachable, or it refuses the key.
     """
 
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        named: bool = False,
+        limits: AnswerLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.url = _checked_url(url or os.environ.get(URL_VARIABLE))
-        self._key = _checked_key(api_key or os.environ.get(KEY_VARIABLE) or _ask_for_key(self.url))
+        key = api_key or os.environ.get(KEY_VARIABLE)
+        if key and not (api_key or named):
+            check_consent(self.url)
+        self._key = _checked_key(key or _ask_for_key(self.url))
         from label_studio_sdk import client as sdk  # 2 s: not before somebody connects
 
         with self.request(_CONNECTING):
@@ -58,16 +88,33 @@ class Connection:
                 # The slash keeps a path prefix when the SDK joins the token refresh's path to it.
                 base_url=self.url + "/",
                 api_key=self._key,
-                httpx_client=httpx.Client(
-                    verify=trusted_certificates(),
-                    timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
-                    follow_redirects=True,
-                    limits=_limits(self.url),
-                ),
+                httpx_client=KeyClient(self.url, self._key, limits),
             )
-            self.client.users.whoami(
-                request_options={"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
+        once: RequestOptions = {"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
+        self._account = self._send(
+            "GET", "api/current-user/whoami", _CONNECTING, request_options=once
+        )
+        if not isinstance(self._account, dict):
+            raise ToolError(
+                self._odd(f"does not say who this is: {shown(self._account)}", _CONNECTING)
             )
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address is on the server that the key belongs to."""
+        try:
+            return origin(url) == origin(self.url)
+        except ValueError:
+            return False
+
+    @property
+    def account(self) -> tuple[int, str]:
+        """Number and mail address of the account that the key belongs to.
+
+        Raises:
+            ToolError: when the server did not say.
+        """
+        what = "whose API key this is"
+        return identifier(self._account, what), text(self._account, "email", what)
 
     @property
     def api_key(self) -> str:
@@ -83,27 +130,45 @@ class Connection:
         return {"Authorization": self.client._client_wrapper.get_headers()["Authorization"]}
 
     def get_json(self, path: str, params: Mapping[str, Any], what: str) -> Any:
-        """GET a resource that the SDK has no (fast enough) call for; `what` names it in errors."""
+        """GET a resource; `what` names it in errors, as in "reading project 3"."""
         return self._send("GET", path, what, params=dict(params))
 
-    def post_json(self, path: str, body: object, what: str) -> Any:
-        """POST JSON to a resource that the SDK has no call for; never repeated by itself."""
-        return self._send("POST", path, what, json=body, request_options=WRITE)
+    def get_object(self, path: str, params: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """GET a resource that is a JSON object."""
+        return as_object(self.get_json(path, params, what), what)
 
-    def patch_json(self, path: str, body: object, what: str) -> Any:
-        """PATCH a resource that the SDK has no call for; never repeated by itself."""
-        return self._send("PATCH", path, what, json=body, request_options=WRITE)
+    def get_objects(self, path: str, params: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+        """GET a resource that is a list of JSON objects."""
+        return as_objects(self.get_json(path, params, what), what)
+
+    def post_json(self, path: str, body: object, what: str) -> dict[str, Any]:
+        """POST JSON to a resource, which answers with an object; never repeated by itself."""
+        return as_object(self._send("POST", path, what, **_json(body)), what)
+
+    def patch_json(self, resource: str, number: int, body: object, what: str) -> dict[str, Any]:
+        """PATCH a numbered resource ("api/tasks", say); never repeated by itself.
+
+        Returns:
+            The resource after it, which the answer has to be: with that number.
+        """
+        path = f"{resource}/{number}/"
+        changed = as_object(self._send("PATCH", path, what, **_json(body)), what)
+        if changed.get("id") != number:
+            raise OddAnswerError(
+                what, f"it should be of number {number}, and is {shown(changed.get('id'))}"
+            )
+        return changed
 
     def delete(self, path: str, what: str) -> None:
-        """DELETE a resource that the SDK has no call for."""
+        """DELETE a resource."""
         self._send("DELETE", path, what, request_options=WRITE)
 
     def post_files(
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str
-    ) -> Any:
+    ) -> dict[str, Any]:
         """POST files, by field name as httpx takes them; never repeated by itself."""
         options = {"params": dict(params), "files": dict(files), "request_options": WRITE}
-        return self._send("POST", path, what, **options)
+        return as_object(self._send("POST", path, what, **options), what)
 
     def _send(self, method: str, path: str, what: str, **options: Any) -> Any:
         from label_studio_sdk.core.api_error import ApiError
@@ -112,12 +177,17 @@ class Connection:
             response = self.client._client_wrapper.httpx_client.request(
                 path, method=method, **options
             )
-            body: Any = response.text
-            with contextlib.suppress(ValueError):
-                body = response.json()
-            if response.is_error:
+            if not response.is_success:
+                try:
+                    body = response.json()
+                except ValueError:
+                    body = response.text
                 raise ApiError(status_code=response.status_code, body=body)
-            return body
+            if method == "DELETE" and response.content:
+                raise AnswerProblem(
+                    f"answered a deletion, which has no answer, with {shown(response.json())}"
+                )
+            return response.json()
 
     @contextmanager
     def request(self, what: str) -> Iterator[None]:
@@ -128,17 +198,32 @@ class Connection:
         """
         from label_studio_sdk.core.api_error import ApiError
 
+        server = f"Label Studio at {self.url}"
         try:
             yield
         except ApiError as error:
-            raise ToolError(self._explain(error.status_code, error.body, what)) from None
-        except httpx.TimeoutException:
-            raise ToolError(f"Label Studio at {self.url} did not answer in time ({what})") from None
+            message = self._explain(error.status_code, error.body, what)
+            raise RequestRefusedError(message, error.status_code, error.body) from None
+        except AnswerProblem as problem:
+            raise ToolError(self._odd(str(problem), what)) from None
         except httpx.HTTPError as error:
+            raise ToolError(self._redact(_network_problem(error, self.url, what))) from None
+        except httpx.InvalidURL:
+            raise ToolError(f"{server} has no address that a request can go to ({what})") from None
+        except Exception as error:
+            if not _comes_of_parsing(error.__traceback__):
+                raise
             raise ToolError(
-                f"Label Studio is not reachable at {self.url} ({self._redact(str(error))}); is it "
-                f"running, and is the address right ({URL_VARIABLE} or --url)?"
+                self._odd("gave an answer of which the SDK can make nothing", what)
             ) from None
+
+    def _odd(self, problem: str, what: str) -> str:
+        advice = (
+            f"is the address right ({URL_VARIABLE} or --url)?"
+            if what == _CONNECTING
+            else "nothing is counted as done: repeat the command once that is put right"
+        )
+        return self._redact(f"Label Studio at {self.url} {problem} ({what}); {advice}")
 
     def _explain(self, status: int | None, body: Any, what: str) -> str:
         detail = self._redact(_detail(body))
@@ -148,8 +233,7 @@ class Connection:
             return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
         if status == httpx.codes.FORBIDDEN:
             return f"{server} does not allow this account {what}{said}"
-        if what == _CONNECTING and status in (httpx.codes.OK, httpx.codes.NOT_FOUND):
-            # A login page before it, or something else altogether.
+        if what == _CONNECTING and status == httpx.codes.NOT_FOUND:
             return (
                 f"no Label Studio answers at {self.url} (status {status}{said}); is the address "
                 f"right ({URL_VARIABLE} or --url)?"
@@ -158,8 +242,14 @@ class Connection:
             return f"{server} has nothing there ({what}){said}; is the project's number right?"
         return f"{server} answered with status {status} ({what}){said}"
 
-    def _redact(self, text: str) -> str:
-        return text.replace(self._key, "***")
+    def _redact(self, said: str) -> str:
+        return said.replace(self._key, "***")
+
+
+def _json(body: object) -> dict[str, Any]:
+    """Return the options of a request that sends JSON: the SDK's own encoder takes far longer."""
+    headers = {"content-type": "application/json"}
+    return {"content": json.dumps(body).encode(), "headers": headers, "request_options": WRITE}
 
 
 def check_connection() -> str | None:
@@ -174,17 +264,10 @@ def check_connection() -> str | None:
     if not (os.environ.get(URL_VARIABLE) and os.environ.get(KEY_VARIABLE)):
         return None
     connection = Connection()
-    said = connection.get_json("api/version", {}, "its version")
-    version = said.get("release") if isinstance(said, dict) else None
-    with connection.request("the account"):
-        account = connection.client.users.whoami().email
-    return f"Label Studio {version or 'of unknown version'} at {connection.url}, as {account}"
-
-
-@cache
-def trusted_certificates() -> ssl.SSLContext:
-    """Return the certificates that servers are checked against, read once: it takes 20 ms."""
-    return httpx.create_ssl_context()
+    what = "its version"
+    version = text(connection.get_object("api/version", {}, what), "release", what)
+    _, email = connection.account
+    return f"Label Studio {version or 'of unknown version'} at {connection.url}, as {email}"
 
 
 def project_number(project: str) -> int:
@@ -197,14 +280,37 @@ def project_number(project: str) -> int:
     return int(project)
 
 
-def _limits(url: str) -> httpx.Limits:
-    """Return httpx's own limits, but keep no connection open to a server on this machine.
+def _network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
+    """Return which step failed, and what to do, for an error of the network."""
+    server = f"Label Studio at {url}"
+    reason = str(error) or type(error).__name__
+    right = f"is it running, and is the address right ({URL_VARIABLE} or --url)?"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
+        if what == _CONNECTING:
+            return f"Label Studio is not reachable at {url} ({reason}); {right}"
+        return f"{server} can't be reached any more ({what}: {reason}); {_AGAIN}"
+    if isinstance(error, httpx.TimeoutException):
+        return f"{server} did not answer in time ({what}); {_AGAIN}"
+    if isinstance(error, httpx.LocalProtocolError):
+        # The message may repeat what was to be sent: a token, say.
+        return f"{server} gave something that no request can be made of ({what})"
+    if isinstance(error, httpx.TooManyRedirects):
+        return f"{server} redirects in a circle ({what}); {right}"
+    if isinstance(error, httpx.DecodingError):
+        return f"{server} gave an answer that can't be unpacked ({what}); {_AGAIN}"
+    if what == _CONNECTING:
+        return f"{server} cut the connection ({reason}); {right}"
+    return f"the connection to {server} was cut ({what}: {reason}); {_AGAIN}"
 
-    `label-studio start` sends an answer in several small pieces. On all but the first request of a
-    connection, the last one waits 40 ms for our side's delayed acknowledgement.
-    """
-    local = urlsplit(url).hostname in _LOOPBACK
-    return httpx.Limits(max_connections=100, max_keepalive_connections=0 if local else 20)
+
+def _comes_of_parsing(traceback: TracebackType | None) -> bool:
+    """Whether an error was raised by what makes objects of answers, and not by us."""
+    modules = []
+    while traceback is not None:
+        modules.append(str(traceback.tb_frame.f_globals.get("__name__", "")))
+        traceback = traceback.tb_next
+    parsers = [name for name in modules if name.partition(".")[0] in _PARSERS]
+    return bool(parsers) and modules[-1].partition(".")[0] != __name__.partition(".")[0]
 
 
 def _checked_url(url: str | None) -> str:
@@ -253,5 +359,5 @@ def _detail(body: Any) -> str:
         if body.get("validation_errors"):
             said.append(str(body["validation_errors"]))
         body = "; ".join(said) or str(body)
-    text = " ".join(str(body or "").split())
-    return "" if text.startswith("<") else text[:_MAX_DETAIL].rstrip(".")
+    line = " ".join(str(body or "").split())
+    return "" if line.startswith("<") else line[:_MAX_DETAIL].rstrip(".")

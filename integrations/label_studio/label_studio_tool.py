@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from .projects import project_summary
 from .review_project.review_mode import ReviewProjectMode
 from .sheets.sheet_mode import SheetMode
 from .source_annotations import merge_into_source, restore_source
+from .transport import AnswerLimits
 
 
 class LabelStudioTool:
@@ -44,7 +46,8 @@ class LabelStudioTool:
         *,
         api_key: str | None = None,
     ) -> None:
-        self._connection = Connection(url, api_key)
+        limits = AnswerLimits(options.max_answer_megabytes, options.max_answer_seconds)
+        self._connection = Connection(url, api_key, named=options.named_url, limits=limits)
         self._options = options
         modes: tuple[PushMode, ...] = (
             ReviewProjectMode(self._connection, options),
@@ -144,14 +147,15 @@ class LabelStudioTool:
                 f"{error.name} is not installed, which a live backend needs: pip install "
                 "'sparsedet[serve]'"
             ) from None
-        server.serve(cls(url, server.tool_options(options)), options, say)
+        how = replace(server.tool_options(options), named_url=options.named_url)
+        server.serve(cls(url, how), options, say)
 
     @classmethod
     def disconnect(cls, url: str | None, project: str) -> int:
         """Take live backends off a project; see `serve.connect.take_off`."""
         from .serve.connect import take_off
 
-        return take_off(Connection(url), project)
+        return take_off(Connection(url, named=url is not None), project)
 
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress

@@ -9,7 +9,8 @@ from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress
 
-from .connection import WRITE, Connection
+from .answers import identifier, number, text
+from .connection import Connection
 from .label_config import LabelConfig
 
 CHUNK = 2000
@@ -155,26 +156,22 @@ def import_predictions(
     Raises:
         ToolError: when the server did not take all of them.
     """
-    from label_studio_sdk.types.prediction_request import PredictionRequest
-
     for start in range(0, len(predictions), CHUNK):
         progress("pushing mined boxes", start, len(predictions))
         requests = [
-            PredictionRequest(
-                task=item.task,
-                model_version=item.model_version,
-                score=item.score,
-                result=[dict(region) for region in item.result],
-            )
+            {
+                "task": item.task,
+                "model_version": item.model_version,
+                "score": item.score,
+                "result": [dict(region) for region in item.result],
+            }
             for item in predictions[start : start + CHUNK]
         ]
-        with connection.request(f"creating predictions in project {project}"):
-            answer = connection.client.projects.import_predictions(
-                project, request=requests, request_options=WRITE
-            )
-        if answer.created != len(requests):
+        what = f"creating predictions in project {project}"
+        answer = connection.post_json(f"api/projects/{project}/import/predictions", requests, what)
+        if (created := number(answer, "created", what)) != len(requests):
             raise ToolError(
-                f"project {project}: the server took {answer.created} of {len(requests)} "
+                f"project {project}: the server took {created} of {len(requests)} "
                 "predictions without saying why; has its labelling config changed just now?"
             )
     progress("pushing mined boxes", len(predictions), len(predictions))
@@ -184,20 +181,24 @@ def read_predictions(
     connection: Connection, project: int
 ) -> Mapping[int, Sequence[StoredPrediction]]:
     """Return the predictions of every task that has any, oldest first (about 2,000 per second)."""
-    entries = connection.get_json(
-        "api/predictions/", {"project": project}, f"reading the predictions of project {project}"
-    )
+    what = f"reading the predictions of project {project}"
+    entries = connection.get_objects("api/predictions/", {"project": project}, what)
     by_task: dict[int, list[StoredPrediction]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: int(entry["id"])):
-        by_task[int(entry["task"])].append(
+    for entry in sorted(entries, key=lambda entry: identifier(entry, what)):
+        by_task[identifier(entry, what, "task")].append(
             StoredPrediction(
-                int(entry["id"]),
-                entry.get("model_version") or "",
-                entry["result"],
+                entry["id"],
+                text(entry, "model_version", what),
+                _regions(entry.get("result")),
                 by_backend=entry.get("model") is not None,
             )
         )
     return by_task
+
+
+def _regions(result: object) -> list[Mapping[str, Any]]:
+    """Return the regions of a prediction; in those of other people's models may be anything."""
+    return [r for r in result if isinstance(r, dict)] if isinstance(result, list) else []
 
 
 def delete_predictions(
@@ -206,8 +207,8 @@ def delete_predictions(
     """Delete predictions."""
     for done, prediction in enumerate(predictions):
         progress("deleting outdated predictions", done, len(predictions))
-        with connection.request(f"deleting the outdated prediction {prediction.id}"):
-            connection.client.predictions.delete(prediction.id)
+        what = f"deleting the outdated prediction {prediction.id}"
+        connection.delete(f"api/predictions/{prediction.id}/", what)
 
 
 def _essence(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[object, ...]]:

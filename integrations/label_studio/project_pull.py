@@ -19,7 +19,7 @@ from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
 from .label_config import LabelConfig
 from .left_out import LeftOut, by_kind, listed
-from .projects import export_tasks, read_source_config
+from .projects import OddTask, export_tasks, read_source_config, warn_of_odd_tasks
 from .regions import Oddities
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,9 @@ def pull_project(
     number = project_number(project)
     progress("reading annotations", 0, 1)
     config = read_source_config(connection, number, options)
-    tasks = sorted(export_tasks(connection, number), key=lambda task: int(task["id"]))
+    odd: list[OddTask] = []
+    tasks = sorted(export_tasks(connection, number, odd), key=lambda task: int(task["id"]))
+    warn_of_odd_tasks(number, odd, len(tasks))
     progress("reading annotations", 1, 1)
     left_out = LeftOut(project, len(tasks), options.skip_share)
     addresses: dict[int, str] = {}

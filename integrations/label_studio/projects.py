@@ -1,18 +1,34 @@
 """What is asked of any project: labels, tasks, accounts."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sparsedet.errors import ToolError
 from sparsedet.tool import DEFAULT_OPTIONS, ProjectSummary, ToolOptions
 
 from .annotation_choice import with_task_date
+from .answers import (
+    OddAnswerError,
+    as_object,
+    check_task,
+    identifier,
+    number,
+    objects_of,
+    shown,
+    text,
+)
 from .connection import Connection, project_number
 from .label_config import LabelConfig, parse_config
 from .marks import check_source
+from .project_records import read_project
+
+logger = logging.getLogger(__name__)
 
 _PAGE = 5000
+_NAMED = 5
+"""So many tasks are named in a warning."""
 
 
 def project_summary(
@@ -23,14 +39,13 @@ def project_summary(
     Raises:
         ToolError: when it is itself a review project; see `Connection` and `parse_config`.
     """
-    number = project_number(project)
-    with connection.request(f"reading project {number}"):
-        found = connection.client.projects.get(number)
-    check_source(connection, number, found.description)
-    config = parse_config(found.label_config or "", str(number), options)
+    id = project_number(project)
+    found = read_project(connection, id)
+    check_source(connection, id, found.description)
+    config = parse_config(found.label_config, project, options)
     return ProjectSummary(
-        title=found.title or "",
-        images=found.task_number or 0,
+        title=found.title,
+        images=found.tasks,
         labels=tuple(label.value for label in config.labels),
         has_complete_control=config.complete is not None,
     )
@@ -40,9 +55,8 @@ def read_config(
     connection: Connection, project: int, options: ToolOptions = DEFAULT_OPTIONS
 ) -> LabelConfig:
     """Read a project's labelling config; see `parse_config`."""
-    with connection.request(f"reading project {project}"):
-        xml = connection.client.projects.get(project).label_config
-    return parse_config(xml or "", str(project), options)
+    xml = read_project(connection, project).label_config
+    return parse_config(xml, str(project), options)
 
 
 def read_source_config(
@@ -53,28 +67,84 @@ def read_source_config(
     Raises:
         ToolError: when it is itself a review project, or see `parse_config`.
     """
-    with connection.request(f"reading project {project}"):
-        found = connection.client.projects.get(project)
+    found = read_project(connection, project)
     check_source(connection, project, found.description)
-    return parse_config(found.label_config or "", str(project), options)
+    return parse_config(found.label_config, str(project), options)
 
 
-def export_tasks(connection: Connection, project: int) -> Sequence[Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class OddTask:
+    """An entry of an export that is no task with data and annotations."""
+
+    id: int | None
+    """None: it has no number either."""
+    reason: str
+
+
+def export_tasks(
+    connection: Connection, project: int, odd: list[OddTask] | None = None
+) -> Sequence[Mapping[str, Any]]:
     """Return all tasks with their annotations: the JSON export, the fastest complete read.
 
     Annotations come with the date of their task; see `with_task_date`. The COCO export would leak
     server paths and ignore EXIF orientation.
+
+    Args:
+        connection: to the server.
+        project: its number.
+        odd: gets the entries that are no whole tasks, which are left out.
+
+    Raises:
+        OddAnswerError: when the answer is no list, or an entry of it is odd and `odd` is None.
     """
-    tasks = connection.get_json(
-        f"api/projects/{project}/export",
-        {"exportType": "JSON", "download_all_tasks": True},
-        f"exporting project {project}",
+    what = f"exporting project {project}"
+    answer = connection.get_json(
+        f"api/projects/{project}/export", {"exportType": "JSON", "download_all_tasks": True}, what
     )
-    if not isinstance(tasks, list):
-        raise ToolError(f"project {project}: the server's export is no list of tasks")
-    return [
-        {**task, "annotations": with_task_date(task.get("annotations"), task)} for task in tasks
-    ]
+    if not isinstance(answer, list):
+        raise OddAnswerError(what, f"it is no list of tasks, but {shown(answer)}")
+    tasks: list[Mapping[str, Any]] = []
+    seen: set[int] = set()
+    for entry in answer:
+        id = entry.get("id") if isinstance(entry, dict) else None
+        of = f"{what}, task {id}" if type(id) is int else what
+        try:
+            check_task(as_object(entry, of, of="a task"), of)
+            if entry["id"] in seen:
+                raise OddAnswerError(of, "its number is that of another task")
+        except OddAnswerError as error:
+            if odd is None:
+                raise
+            odd.append(OddTask(id if type(id) is int else None, error.problem))
+        else:
+            seen.add(entry["id"])
+            annotations = with_task_date(entry.get("annotations"), entry)
+            tasks.append({**entry, "annotations": annotations})
+    return tasks
+
+
+def warn_of_odd_tasks(project: int, odd: Sequence[OddTask], whole: int) -> None:
+    """Say once which tasks of an export were left out.
+
+    Raises:
+        OddAnswerError: when none is whole.
+    """
+    if not odd:
+        return
+    if not whole:
+        raise OddAnswerError(f"exporting project {project}", f"no task is whole: {odd[0].reason}")
+    ids = [f"task {task.id}" if task.id is not None else "one without number" for task in odd]
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    logger.warning(
+        "project %d: %d of %d tasks were left out, which the server holds no whole data of (%s%s): "
+        "in the first, %s",
+        project,
+        len(odd),
+        len(odd) + whole,
+        ", ".join(ids[:_NAMED]),
+        more,
+        odd[0].reason,
+    )
 
 
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -90,14 +160,15 @@ def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mappi
             "page": page,
             "page_size": _PAGE,
         }
-        answer = connection.get_json("api/tasks/", params, f"listing project {project}")
-        total = answer["total"]
+        what = f"listing project {project}"
+        answer = connection.get_object("api/tasks/", params, what)
+        tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
         # An empty page would mean that tasks are being deleted while we read.
-        if not answer["tasks"]:
+        if not tasks:
             return
-        for task in answer["tasks"]:
-            yield int(task["id"]), task["data"]
-        done += len(answer["tasks"])
+        for task in tasks:
+            yield identifier(task, what), as_object(task.get("data"), what, of="a task's data")
+        done += len(tasks)
 
 
 def review_state(connection: Connection, project: int) -> str:
@@ -126,19 +197,21 @@ def review_state(connection: Connection, project: int) -> str:
         "page_size": 1,
     }
     what = f"looking for reviews in project {project}"
-    answer = connection.get_json("api/tasks/", params, what)
-    newest = next((task["updated_at"] for task in answer["tasks"]), "")
-    return f"{answer['total']} tasks, {answer['total_annotations']} annotations, {newest}"
+    answer = connection.get_object("api/tasks/", params, what)
+    newest = next(
+        (text(task, "updated_at", what) for task in objects_of(answer, "tasks", what)), ""
+    )
+    tasks, annotations = (number(answer, key, what) for key in ("total", "total_annotations"))
+    return f"{tasks} tasks, {annotations} annotations, {newest}"
 
 
 def account_names(connection: Connection) -> Mapping[int, str]:
     """Return the accounts' mail addresses by number."""
-    with connection.request("listing the accounts"):
-        return {
-            int(user.id): user.email
-            for user in connection.client.users.list()
-            if user.id is not None and user.email
-        }
+    what = "listing the accounts"
+    users = connection.get_objects("api/users/", {}, what)
+    return {
+        identifier(user, what): text(user, "email", what) for user in users if user.get("email")
+    }
 
 
 def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | None:
@@ -149,4 +222,4 @@ def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | N
         names: from `account_names`.
     """
     person = annotation.get("updated_by") or annotation.get("completed_by")
-    return None if person is None else names.get(int(person), str(person))
+    return None if person is None else names.get(person, str(person))

@@ -198,7 +198,7 @@ def is_complete(results: object, config: LabelConfig) -> bool:
     return any(
         not texts[str(result["from_name"])].isdisjoint(map(str, chosen))
         for result in results
-        if isinstance(result, Mapping) and result.get("from_name") in texts
+        if isinstance(result, Mapping) and str(result.get("from_name")) in texts
         for chosen in [_value(result).get("choices")]
         if isinstance(chosen, Sequence) and not isinstance(chosen, str)
     )

@@ -28,7 +28,8 @@ from .annotation_choice import (
     with_task_date,
 )
 from .annotation_patch import combined, own_size, patched
-from .connection import WRITE, Connection, project_number
+from .answers import check_annotations
+from .connection import Connection, project_number
 from .drafts.draft_tasks import read_account, unsaved
 from .geometry import GeometryError
 from .projects import account_names, export_tasks, read_source_config, saved_by
@@ -281,15 +282,13 @@ class _Source:
 
     def drafts(self, task: str) -> Sequence[Any]:
         """Return everybody's unsaved changes on a task."""
-        where = f"api/tasks/{task}/drafts"
-        drafts: Sequence[Any] = self._connection.get_json(
-            where, {}, f"reading the drafts of task {task}"
-        )
-        return drafts
+        what = f"reading the drafts of task {task}"
+        return self._connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
 
     def _annotations(self, task: str) -> list[Annotation]:
         where, what = f"api/tasks/{task}/annotations/", f"reading the annotations of task {task}"
-        return with_task_date(self._connection.get_json(where, {}, what), self.tasks[task])
+        annotations = check_annotations(self._connection.get_json(where, {}, what), what)
+        return with_task_date(annotations, self.tasks[task])
 
     def _save(
         self,
@@ -304,21 +303,18 @@ class _Source:
         Of an annotation that is there, a star is set only to what its import gave it.
         """
         result = [dict(entry) if isinstance(entry, Mapping) else entry for entry in results]
-        client = self._connection.client.annotations.with_raw_response
-        more: dict[str, Any] = {} if star is None else {"ground_truth": star}
+        body: dict[str, Any] = {"result": result}
+        if star is not None:
+            body["ground_truth"] = star
         if annotation is not None and star:
-            more["last_action"] = "imported"
-        with self._connection.request(f"writing the annotation of task {task}"):
-            saved = (
-                client.create(int(task), result=result, request_options=WRITE, **more)
-                if annotation is None
-                else client.update(
-                    int(annotation["id"]), result=result, request_options=WRITE, **more
-                )
-            )
-        # A date that went through the SDK's model might be written otherwise.
-        answer: Annotation = saved.response.json()
-        return answer
+            body["last_action"] = "imported"
+        what = f"writing the annotation of task {task}"
+        if annotation is None:
+            saved = self._connection.post_json(f"api/tasks/{task}/annotations/", body, what)
+        else:
+            saved = self._connection.patch_json("api/annotations", annotation["id"], body, what)
+        check_annotations([saved], what)
+        return saved
 
     def _overtaken(self, task: str, before: Annotation | None, saved: Annotation) -> str:
         """Say whether somebody changed the annotation while it was written; empty if not.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparsedet.push_modes import Progress
 
+from .answers import OddAnswerError, identifier, text
 from .connection import Connection
 
 FILES_PER_REQUEST = 100
@@ -46,23 +47,31 @@ def upload_files(
                 f"file{index}": (path.name, stack.enter_context(path.open("rb")), _mime(path))
                 for index, path in enumerate(batch)
             }
+            step = f"{what} to project {project}"
             answer = connection.post_files(
-                f"api/projects/{project}/import",
-                {"commit_to_project": False},
-                form,
-                f"{what} to project {project}",
+                f"api/projects/{project}/import", {"commit_to_project": False}, form, step
             )
-        ids += answer["file_upload_ids"]
+        made = answer.get("file_upload_ids")
+        if not isinstance(made, list) or len(made) != len(batch):
+            raise OddAnswerError(step, f"it should hold {len(batch)} numbers of files")
+        ids += made
     progress(what, len(ids), len(files))
     uploads = {upload.id: upload.address for upload in list_uploads(connection, project)}
+    if missing := [id for id in ids if id not in uploads]:
+        raise OddAnswerError(f"{what} to project {project}", f"file {missing[0]} is not there")
     return [uploads[id] for id in ids]
 
 
 def list_uploads(connection: Connection, project: int) -> list[Upload]:
     """Return all files that were uploaded to a project."""
-    with connection.request(f"listing the uploads of project {project}"):
-        found = connection.client.files.list(project, all_=True)
-    return [Upload(int(file.id), f"/data/{file.file}") for file in found if file.id is not None]
+    what = f"listing the uploads of project {project}"
+    found = connection.get_objects(f"api/projects/{project}/file-uploads", {"all": True}, what)
+    return [Upload(identifier(file, what), f"/data/{text(file, 'file', what)}") for file in found]
+
+
+def delete_upload(connection: Connection, upload: Upload, what: str) -> None:
+    """Delete a file; `what` names the step."""
+    connection.delete(f"api/import/file-upload/{upload.id}", what)
 
 
 def _batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:

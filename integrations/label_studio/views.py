@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from .answers import identifier
 from .connection import Connection
+from .project_records import read_project, update_project
 
 HIDDEN_COLUMNS = [
     "tasks:inner_id",
@@ -28,12 +30,11 @@ def show_version(connection: Connection, project: int, model_version: str) -> No
 
     Nothing shows in the label stream without both settings; the version must exist by then.
     """
-    with connection.request(f"setting up project {project}"):
-        known = connection.client.projects.get(project)
-        if known.model_version != model_version or not known.show_collab_predictions:
-            connection.client.projects.update(
-                project, model_version=model_version, show_collab_predictions=True
-            )
+    what = f"setting up project {project}"
+    known = read_project(connection, project, what)
+    if known.model_version != model_version or not known.shows_predictions:
+        changes = {"model_version": model_version, "show_collab_predictions": True}
+        update_project(connection, project, changes, what)
 
 
 def find_or_add_view(
@@ -80,12 +81,7 @@ def remove_views(
     dry_run: bool,
 ) -> int:
     """Delete the views that `is_ours` knows by their data; return how many there were."""
-    with connection.request(f"listing the views of project {project}"):
-        found = [
-            int(view.id)
-            for view in connection.client.views.list(project=project)
-            if isinstance(view.data, Mapping) and is_ours(view.data)
-        ]
+    found = [id for id, data in _views(connection, project) if is_ours(data)]
     for view in found if not dry_run else ():
         connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
     return len(found)
@@ -96,9 +92,9 @@ def hide_versions(connection: Connection, project: int, versions: Collection[str
 
     Before its predictions are deleted: a name without predictions would be asked of a backend.
     """
-    with connection.request(f"setting up project {project}"):
-        if connection.client.projects.get(project).model_version in versions:
-            connection.client.projects.update(project, model_version="")
+    what = f"setting up project {project}"
+    if read_project(connection, project, what).model_version in versions:
+        update_project(connection, project, {"model_version": ""}, what)
 
 
 def remove_view(connection: Connection, project: int, title: str, *, dry_run: bool) -> int:
@@ -117,16 +113,19 @@ def find_view(connection: Connection, project: int, title: str) -> int | None:
 
 
 def _titles(connection: Connection, project: int) -> dict[str, int]:
-    with connection.request(f"listing the views of project {project}"):
-        return {
-            str(view.data.get("title")): int(view.id)
-            for view in connection.client.views.list(project=project)
-            if isinstance(view.data, Mapping)
-        }
+    return {str(data.get("title")): id for id, data in _views(connection, project)}
+
+
+def _views(connection: Connection, project: int) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return number and data of the project's views."""
+    what = f"listing the views of project {project}"
+    views = connection.get_objects("api/dm/views/", {"project": project}, what)
+    data = ((identifier(view, what), view.get("data")) for view in views)
+    return [(id, found) for id, found in data if isinstance(found, Mapping)]
 
 
 def _add(connection: Connection, project: int, title: str, settings: Mapping[str, Any]) -> int:
     view = {"title": title, "type": "list", "target": "tasks", **settings}
     body = {"project": project, "data": view}
-    answer = connection.post_json("api/dm/views/", body, f"adding a view to project {project}")
-    return int(answer["id"])
+    what = f"adding a view to project {project}"
+    return identifier(connection.post_json("api/dm/views/", body, what), what)

@@ -40,7 +40,8 @@ class Connections:
         url: str | None = None,
         owner: str | None = None,
     ) -> None:
-        self._options = settings.tool_options(owner) if settings else DEFAULT_OPTIONS
+        options = settings.tool_options(owner) if settings else DEFAULT_OPTIONS
+        self._options = replace(options, named_url=url is not None)
         self._url = url
         self._known: dict[tuple[str, str], AnnotationTool] = {}
         if settings and source:

@@ -35,6 +35,9 @@ annotations = ""
 # share of the project, and at least one. false: the first of them is an error.
 skip_unreadable = true
 skip_share = 0.0
+# The most that is taken of one answer of the server: an export of 100,000 boxes has about 100 MB.
+max_answer_megabytes = 0.0
+max_answer_seconds = 0.0
 
 # Labels that were renamed in the project: "old name" = "new name"; "" leaves their boxes out.
 [labels.rename]
@@ -134,6 +137,8 @@ class Source(_Section):
     """Whether tasks that can't be read are left out, rather than being an error."""
     skip_share: float = Field(default=0.2, ge=0, le=1)
     """The most of the tasks that may be left out."""
+    max_answer_megabytes: float = Field(default=1000.0, gt=0)
+    max_answer_seconds: float = Field(default=1800.0, gt=0)
 
     def is_same_project(self, other: "Source") -> bool:
         """Return whether both name one project of one server."""
@@ -291,6 +296,8 @@ class Settings(_Section):
             owner=owner,
             images=self.images.options(),
             skip_share=self.source.skip_share if self.source.skip_unreadable else None,
+            max_answer_megabytes=self.source.max_answer_megabytes,
+            max_answer_seconds=self.source.max_answer_seconds,
         )
 
 

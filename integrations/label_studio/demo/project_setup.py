@@ -10,7 +10,8 @@ from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
 
-from ..connection import WRITE, Connection
+from .. import project_records
+from ..connection import Connection
 from ..geometry import to_percent
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..predictions import make_region
@@ -60,13 +61,8 @@ def set_up_project(
 
 def create_project(connection: Connection, title: str, label_config: str) -> int:
     """Make an empty project with this labelling config; return its number."""
-    with connection.request(f"creating the project {title!r}"):
-        created = connection.client.projects.create(
-            title=title, label_config=label_config, request_options=WRITE
-        )
-    if created.id is None:
-        raise ToolError(f"Label Studio made the project {title!r} without giving its number")
-    return created.id
+    content = {"title": title, "label_config": label_config}
+    return project_records.create_project(connection, content, f"creating the project {title!r}")
 
 
 def labelling_config(labels: Sequence[str]) -> str:
@@ -90,15 +86,15 @@ def import_tasks(
     connection: Connection, project: int, tasks: Sequence[Mapping[str, Any]]
 ) -> list[int]:
     """Create tasks (`data` and `annotations` as Label Studio has them); return their ids."""
-    # Not the SDK's call: its answer has no field for the ids.
     answer = connection.post_json(
         f"api/projects/{project}/import?return_task_ids=true",
         list(tasks),
         f"creating tasks in project {project}",
     )
-    ids: list[int] = answer.get("task_ids", [])
-    if len(ids) != len(tasks):
-        raise ToolError(f"project {project}: the server took {len(ids)} of {len(tasks)} tasks")
+    ids = answer.get("task_ids")
+    if not isinstance(ids, list) or len(ids) != len(tasks):
+        taken = len(ids) if isinstance(ids, list) else "none"
+        raise ToolError(f"project {project}: the server took {taken} of {len(tasks)} tasks")
     return ids
 
 

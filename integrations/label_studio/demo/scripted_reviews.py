@@ -1,6 +1,6 @@
 """Reviews for demos and tests, submitted through the API by a scripted reviewer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +15,14 @@ from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.tool import ToolOptions
 
-from ..connection import WRITE, Connection, project_number
+from ..answers import identifier
+from ..connection import Connection, project_number
 from ..geometry import GeometryError, to_percent
 from ..images.downloads import download_images
 from ..judge_only import is_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig
 from ..predictions import StoredPrediction, make_region
+from ..project_records import read_project
 from ..projects import read_config
 from ..regions import UNSURE_NOTE, Oddities, read_regions, reviewed_region
 from ..review_project.review_tasks import ReviewTask, read_review_tasks
@@ -81,29 +83,17 @@ class ScriptedReview:
         result = [_result(region, self, image) for region in regions if image is not None]
         if complete:
             result.append(_complete_result(self))
-        with self.connection.request(f"submitting the review of task {self.task.id}"):
-            self.connection.client.annotations.create(
-                self.task.id,
-                result=result,
-                lead_time=seconds,
-                request_options=WRITE,
-                **self._parent,
-            )
+        what = f"submitting the review of task {self.task.id}"
+        self._create({"result": result, "lead_time": seconds}, what)
 
     def skip(self) -> None:
         """Skip the task as a person's Skip does."""
-        with self.connection.request(f"skipping task {self.task.id}"):
-            self.connection.client.annotations.create(
-                self.task.id,
-                result=[],
-                was_cancelled=True,
-                request_options=WRITE,
-                **self._parent,
-            )
+        self._create({"result": [], "was_cancelled": True}, f"skipping task {self.task.id}")
 
-    @property
-    def _parent(self) -> dict[str, int]:
-        return {} if self.prediction is None else {"parent_prediction": self.prediction.id}
+    def _create(self, annotation: Mapping[str, Any], what: str) -> None:
+        parent = {} if self.prediction is None else {"parent_prediction": self.prediction.id}
+        path = f"api/tasks/{self.task.id}/annotations/"
+        identifier(self.connection.post_json(path, {**annotation, **parent}, what), what)
 
 
 def open_reviews(
@@ -117,8 +107,7 @@ def open_reviews(
     number = project_number(review_project)
     # The review project may have a renamed label under both names.
     config = read_config(connection, number, replace(options, rename={}))
-    with connection.request(f"reading review project {number}"):
-        version = connection.client.projects.get(number).model_version
+    version = read_project(connection, number, f"reading review project {number}").model_version
     return [
         _open_review(connection, task, prediction, config)
         for task in read_review_tasks(connection, number)

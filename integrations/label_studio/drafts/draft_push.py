@@ -11,9 +11,11 @@ from typing import Any
 
 from sparsedet.push_modes import Progress
 
+from ..answers import identifier
 from ..connection import Connection
 from ..offers import ImagePredictions
 from ..predictions import Replacement, StoredPrediction, delete_predictions, import_predictions
+from ..project_records import read_project
 from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
 from .draft_tasks import Draft, draft_seconds, is_signed, owner_of, results_of
@@ -69,11 +71,11 @@ def write_drafts(
         body: dict[str, Any] = {"result": draft.result, "lead_time": seconds}
         if draft.old is None:
             path = f"api/tasks/{draft.task}/annotations/{annotation}/drafts"
-            written = int(connection.post_json(path, body, what)["id"])
+            written = identifier(connection.post_json(path, body, what), what)
         elif is_still_ours(connection, draft.task, draft.old.id):
             written = draft.old.id
             body["annotation"] = annotation
-            connection.patch_json(f"api/drafts/{written}/", body, what)
+            connection.patch_json("api/drafts", written, body, what)
         else:
             skipped[str(draft.task)] = OWN_DRAFT
             continue
@@ -102,15 +104,16 @@ def delete_drafts(
 
 def is_still_ours(connection: Connection, task: int, draft: int) -> bool:
     """Whether a draft is there and untouched at this moment."""
-    drafts = connection.get_json(f"api/tasks/{task}/drafts", {}, f"reading drafts of task {task}")
-    return any(int(d["id"]) == draft and is_signed(d["result"]) for d in drafts)
+    what = f"reading drafts of task {task}"
+    drafts = connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
+    return any(d.get("id") == draft and is_signed(d.get("result")) for d in drafts)
 
 
 def _is_as_read(connection: Connection, draft: WantedDraft) -> bool:
     """Whether the annotation still holds what the draft was made of."""
     what = f"reading the annotations of task {draft.task}"
-    annotations = connection.get_json(f"api/tasks/{draft.task}/annotations/", {}, what)
-    now = next((a for a in annotations if int(a["id"]) == int(draft.annotation["id"])), None)
+    annotations = connection.get_objects(f"api/tasks/{draft.task}/annotations/", {}, what)
+    now = next((a for a in annotations if a.get("id") == draft.annotation["id"]), None)
     return now is not None and results_of(now) == results_of(draft.annotation)
 
 
@@ -153,8 +156,7 @@ def other_model(
     model_version: str,
 ) -> ShownModel | None:
     """Return the model whose predictions the project shows, unless it is one of ours or none."""
-    with connection.request(f"reading project {project}"):
-        shown = connection.client.projects.get(project).model_version
+    shown = read_project(connection, project).model_version
     if not shown or shown == model_version:
         return None
     known = [p for predictions in stored.values() for p in predictions if p.model_version == shown]

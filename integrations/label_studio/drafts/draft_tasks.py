@@ -15,6 +15,7 @@ from sparsedet.errors import ToolError
 from sparsedet.reviews import AnnotationRule
 
 from ..annotation_choice import counted, saved_at, submitted
+from ..answers import identifier
 from ..connection import Connection
 from ..projects import export_tasks
 
@@ -108,11 +109,10 @@ class DraftTask:
 
 def read_account(connection: Connection) -> Account:
     """Return the account that the API key belongs to."""
-    with connection.request("reading the account"):
-        user = connection.client.users.whoami()
-    if user.id is None or not user.email:
+    id, email = connection.account
+    if not email:
         raise ToolError("Label Studio does not say whose API key this is")
-    return Account(user.id, user.email)
+    return Account(id, email)
 
 
 def read_draft_tasks(connection: Connection, project: int) -> dict[str, DraftTask]:
@@ -232,13 +232,9 @@ def _draft(entry: object, project: int) -> Draft:
             f"project {project}: the server's export does not say what drafts hold; draft mode "
             "needs Label Studio 1.23 or later"
         )
-    annotation = entry.get("annotation")
-    return Draft(
-        id=int(entry["id"]),
-        user=str(entry["user"]),
-        annotation=None if annotation is None else int(annotation),
-        result=entry["result"],
-    )
+    what = f"reading the drafts of project {project}"
+    annotation = None if entry.get("annotation") is None else identifier(entry, what, "annotation")
+    return Draft(identifier(entry, what), str(entry.get("user")), annotation, entry.get("result"))
 
 
 def _unmarked(result: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sparsedet.push_modes import Progress, UndoReport
 
+from ..answers import number
 from ..connection import Connection
 from ..predictions import (
     NewPrediction,
@@ -233,5 +234,5 @@ def _has_drafts(connection: Connection, project: int) -> bool:
     }
     query = json.dumps({"filters": {"conjunction": "and", "items": [condition]}})
     params = {"project": project, "query": query, "page_size": 1, "include": "id"}
-    answer = connection.get_json("api/tasks/", params, f"looking for drafts in project {project}")
-    return bool(answer["total"])
+    what = f"looking for drafts in project {project}"
+    return number(connection.get_object("api/tasks/", params, what), "total", what) > 0

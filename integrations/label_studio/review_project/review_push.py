@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, PushReport
 
-from ..connection import WRITE, Connection
+from ..connection import Connection
 from ..images.addresses import shows_another
 from ..offers import GONE, ImagePredictions
 from ..predictions import CHUNK, delete_predictions, import_predictions
@@ -146,7 +146,7 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
     for task, version in plan.noted:
         what = f"noting the model version on review task {task.id}"
         data = {**task.data, VERSION_KEY: version}
-        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+        connection.patch_json("api/tasks", task.id, {"data": data}, what)
     delete_predictions(connection, plan.outdated, progress)
     if plan.empty:
         # Once more: without its prediction, no review of a task can be submitted any more.
@@ -180,7 +180,7 @@ def _update_facts(
         others = {key: value for key, value in task.data.items() if key not in KEYS}
         data = {**others, **new, **noted}
         what = f"noting what review task {task.id} shows"
-        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+        connection.patch_json("api/tasks", task.id, {"data": data}, what)
 
 
 def _delete_tasks(
@@ -213,21 +213,19 @@ def _import_tasks(
     progress: Progress,
 ) -> None:
     """Copy tasks into the review project, in order: the label stream goes by task id."""
-    from label_studio_sdk.types.import_api_request import ImportApiRequest
-
     wanted = [image.source_task for image in plan.without_task]
     for start in range(0, len(wanted), CHUNK):
         progress("creating review tasks", start, len(wanted))
         requests = [
-            ImportApiRequest(
-                data={
+            {
+                "data": {
                     **data[source],
                     SOURCE_TASK_KEY: int(source) if source.isdigit() else source,
                     **({VERSION_KEY: model_version} if source in plan.bare else {}),
                 }
-            )
+            }
             for source in wanted[start : start + CHUNK]
         ]
-        with connection.request(f"creating tasks in review project {review}"):
-            connection.client.projects.import_tasks(review, request=requests, request_options=WRITE)
+        what = f"creating tasks in review project {review}"
+        connection.post_json(f"api/projects/{review}/import", requests, what)
     progress("creating review tasks", len(wanted), len(wanted))

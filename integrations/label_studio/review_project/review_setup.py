@@ -1,19 +1,22 @@
 """The review project of an annotated one: found or made, claimed, and kept to its labels."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from sparsedet.errors import ToolError
 from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.tool import ToolOptions
 
-from ..connection import WRITE, Connection
+from ..connection import Connection, RequestRefusedError
 from ..judge_only import with_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
+from ..project_records import create_project, list_projects, read_project, update_project
 from ..sheets.sheet_config import sheet_instruction, sheet_xml
 from ..views import HIDDEN_COLUMNS, find_or_add_view
 from .complete_mark import complete_key, with_complete_mark
@@ -91,6 +94,7 @@ class ReviewProject:
     description: str
     label_config: str
     instruction: str
+    tasks: int
 
 
 def read_source(connection: Connection, number: int, options: ToolOptions) -> SourceProject:
@@ -99,20 +103,19 @@ def read_source(connection: Connection, number: int, options: ToolOptions) -> So
     Raises:
         ToolError: when it is itself a review project, or see `parse_config`.
     """
-    with connection.request(f"reading project {number}"):
-        project = connection.client.projects.get(number)
+    project = read_project(connection, number)
     check_source(connection, number, project.description)
-    xml = project.label_config or ""
-    config = parse_config(xml, str(number), options)
+    config = parse_config(project.label_config, str(number), options)
     return SourceProject(number, project.title or f"Project {number}", config)
 
 
 def find_reviews(
     connection: Connection, source: int, control: str, *, sheets: bool | None = False
 ) -> list[ReviewProject]:
-    """Return the review projects of a control of the annotated project, oldest first.
+    """Return the review projects of a control of the annotated project, the one in use first.
 
-    There is more than one of a kind only when a request to make it was delivered late.
+    There is more than one of a kind only when a request to make it was delivered late: what has
+    tasks comes before what has none, then the oldest first.
 
     Args:
         connection: to the server.
@@ -120,22 +123,23 @@ def find_reviews(
         control: name of the RectangleLabels control.
         sheets: those for contact sheets; None: those of both kinds.
     """
-    with connection.request(f"looking for the review project of project {source}"):
-        projects: Iterable[Any] = connection.client.projects.list(page_size=100)
-        found = [
-            ReviewProject(
-                int(project.id),
-                mark,
-                project.description or "",
-                project.label_config or "",
-                project.expert_instruction or "",
-            )
-            for project in projects
-            if (mark := read_mark(project.description))
-            and mark.is_for(source, control)
-            and sheets in (None, mark.sheets)
-        ]
-    return sorted(found, key=lambda review: review.number)
+    found = [
+        ReviewProject(
+            project.number,
+            mark,
+            project.description,
+            project.label_config,
+            project.instruction,
+            project.tasks,
+        )
+        for project in list_projects(
+            connection, f"looking for the review project of project {source}"
+        )
+        if (mark := read_mark(project.description))
+        and mark.is_for(source, control)
+        and sheets in (None, mark.sheets)
+    ]
+    return sorted(found, key=lambda review: (not review.tasks, review.number))
 
 
 def check_claims(
@@ -177,12 +181,19 @@ def set_up_review(
     """Return the review project of the annotated one, made when there is none, ready for a push.
 
     Its mark becomes that of this workspace, and it gets the annotated project's labels with what
-    reviews need; see `SourceProject.review_xml`.
+    reviews need; see `SourceProject.review_xml`. A second one, which a request made that was
+    delivered late, is deleted while it is as it was made.
     """
-    control = source.config.control
-    review = next(iter(reviews), None)
-    if review is None:
-        return _create(connection, source, Mark(source.number, control, owner, sheets))
+    mark = Mark(source.number, source.config.control, owner, sheets)
+    content = _content(connection, source, mark)
+    found = list(reviews)
+    if not found:
+        what = f"making the review project of project {source.number}"
+        return create_project(connection, content, what)
+    review, *others = found
+    for other in others:
+        if not other.tasks:
+            _delete_late(connection, other, content)
     claim(connection, review, source, owner)
     _carry_config(connection, source, review)
     return review.number
@@ -206,8 +217,8 @@ def claim(
     elif review.instruction != wanted and is_ours(review.instruction):
         changes["expert_instruction"] = wanted
     if changes:
-        with connection.request(f"setting up review project {review.number}"):
-            connection.client.projects.update(review.number, **changes)
+        what = f"setting up review project {review.number}"
+        update_project(connection, review.number, changes, what)
 
 
 def check_addresses(connection: Connection, review: int, addresses: Iterable[str]) -> None:
@@ -218,10 +229,9 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
     """
     schemes = {urlsplit(address).scheme for address in addresses} & set(_STORAGES)
     for scheme in sorted(schemes):
-        with connection.request(f"listing the storages of review project {review}"):
-            storages = getattr(connection.client.import_storage, _STORAGES[scheme])
-            connected = storages.list(project=review)
-        if not connected:
+        what = f"listing the storages of review project {review}"
+        path = f"api/storages/{_STORAGES[scheme]}"
+        if not connection.get_objects(path, {"project": review}, what):
             raise ToolError(
                 f"the images are {scheme}:// addresses, which Label Studio resolves through the "
                 "storages of the project that shows them: connect the storage to "
@@ -245,24 +255,28 @@ def show_queue(connection: Connection, review: int, facts: Facts) -> None:
         show_tabs(connection, review, facts, hidden)
 
 
-def _create(connection: Connection, source: SourceProject, mark: Mark) -> int:
+def _content(connection: Connection, source: SourceProject, mark: Mark) -> dict[str, Any]:
+    """Return what a review project is made with."""
     suffix = _SHEETS_SUFFIX if mark.sheets else _TITLE_SUFFIX
-    title = source.title[: _MAX_TITLE - len(suffix)] + suffix
     url = f"{connection.url}/projects/{source.number}"
-    with connection.request(f"making the review project of project {source.number}"):
-        created = connection.client.projects.create(
-            title=title,
-            description=with_mark(
-                (_SHEETS_DESCRIPTION if mark.sheets else _DESCRIPTION).format(url), mark
-            ),
-            label_config=source.review_xml(sheets=mark.sheets),
-            expert_instruction=source.instruction(sheets=mark.sheets),
-            show_instruction=True,
-            request_options=WRITE,
-        )
-    if created.id is None:
-        raise ToolError("Label Studio made a review project without giving its number")
-    return created.id
+    description = (_SHEETS_DESCRIPTION if mark.sheets else _DESCRIPTION).format(url)
+    return {
+        "title": source.title[: _MAX_TITLE - len(suffix)] + suffix,
+        "description": with_mark(description, mark),
+        "label_config": source.review_xml(sheets=mark.sheets),
+        "expert_instruction": source.instruction(sheets=mark.sheets),
+        "show_instruction": True,
+    }
+
+
+def _delete_late(connection: Connection, review: ReviewProject, made: Mapping[str, Any]) -> None:
+    """Delete a second review project that has no tasks and that nobody has touched."""
+    what = f"looking at review project {review.number}, of which there is a second one"
+    now = read_project(connection, review.number, what)
+    if now.tasks or (now.title, now.description) != (made["title"], made["description"]):
+        return
+    what = f"deleting the empty review project {review.number}, which was made twice"
+    connection.delete(f"api/projects/{review.number}/", what)
 
 
 def _carry_config(connection: Connection, source: SourceProject, review: ReviewProject) -> None:
@@ -298,14 +312,12 @@ def _carry_config(connection: Connection, source: SourceProject, review: ReviewP
 
 def _try_config(connection: Connection, review: int, xml: str) -> str:
     """Set a labelling config; return why the server refuses it, or nothing."""
-    from label_studio_sdk.core.api_error import ApiError
-
-    with connection.request(f"carrying the labels over to review project {review}"):
-        try:
-            connection.client.projects.update(review, label_config=xml)
-        except ApiError as error:
-            if error.status_code != 400 or not isinstance(error.body, dict):
-                raise
-            said = error.body.get("validation_errors") or error.body.get("detail")
-            return " ".join(str(said).split()) or "no reason given"
+    what = f"carrying the labels over to review project {review}"
+    try:
+        update_project(connection, review, {"label_config": xml}, what)
+    except RequestRefusedError as error:
+        if error.status != httpx.codes.BAD_REQUEST or not isinstance(error.body, dict):
+            raise
+        said = error.body.get("validation_errors") or error.body.get("detail")
+        return " ".join(str(said).split()) or "no reason given"
     return ""

@@ -12,10 +12,11 @@ from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from ..annotation_choice import saved_at
-from ..connection import Connection, project_number
+from ..connection import Connection, RequestRefusedError, project_number
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..predictions import StoredPrediction, read_predictions
+from ..project_records import ProjectRecord, list_projects, read_project
 from ..projects import account_names, export_tasks, read_config, saved_by
 from ..regions import (
     Oddities,
@@ -270,26 +271,24 @@ def _by_image(pushed: Sequence[PushedImage]) -> dict[str, PushedImage]:
     return images
 
 
-def read_review_project(connection: Connection, review: int) -> Any:
-    """Return a review project as the SDK has it.
+def read_review_project(connection: Connection, review: int) -> ProjectRecord:
+    """Return the record of a review project.
 
     Raises:
         PlaceGoneError: when it was deleted.
     """
-    from label_studio_sdk.core.api_error import ApiError
-
-    with connection.request(f"reading review project {review}"):
-        try:
-            return connection.client.projects.get(review)
-        except ApiError as error:
-            gone = error.status_code == httpx.codes.NOT_FOUND and isinstance(error.body, Mapping)
-            # Without its organization, an account gets the same answer for every project.
-            if gone and next(iter(connection.client.projects.list(page_size=1)), None) is not None:
-                raise PlaceGoneError(
-                    f"review project {review} at {connection.url} was deleted; what its reviews "
-                    "said is kept"
-                ) from None
-            raise
+    what = f"reading review project {review}"
+    try:
+        return read_project(connection, review, what)
+    except RequestRefusedError as error:
+        gone = error.status == httpx.codes.NOT_FOUND and isinstance(error.body, Mapping)
+        # Without its organization, an account gets the same answer for every project.
+        if gone and next(list_projects(connection, what), None) is not None:
+            raise PlaceGoneError(
+                f"review project {review} at {connection.url} was deleted; what its reviews "
+                "said is kept"
+            ) from None
+        raise
 
 
 def review_config(connection: Connection, review: int, options: ToolOptions) -> LabelConfig:
@@ -298,7 +297,7 @@ def review_config(connection: Connection, review: int, options: ToolOptions) -> 
     mark = read_mark(project.description)
     # Labels may have been renamed to ones that only the annotated project has.
     own = parse_config(
-        project.label_config or "",
+        project.label_config,
         str(review),
         replace(options, rename={}),
         control=mark.control if mark else None,

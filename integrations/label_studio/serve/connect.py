@@ -2,14 +2,17 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from sparsedet.errors import ToolError
 
-from ..connection import Connection, project_number
+from ..answers import identifier
+from ..connection import Connection, RequestRefusedError, project_number
 from .secret import USER, authorization
 from .service import REPORTED
 
@@ -18,6 +21,7 @@ TITLE = "sparsedet live"
 
 _MARK = "X-Sparsedet-Live"
 """A header of our webhooks, by which they are known again."""
+_LOOKING = "looking for live backends"
 _DESCRIPTION = "Shows people's boxes together with those that a model finds missing."
 
 
@@ -79,12 +83,12 @@ def take_off(connection: Connection, project: str) -> int:
     """Take every live backend of ours off a project; return how many there were."""
     number = project_number(project)
     backends = [
-        int(entry["id"])
+        identifier(entry, _LOOKING)
         for entry in _entries(connection, "api/ml/", number)
         if entry.get("title") == TITLE
     ]
     webhooks = [
-        int(entry["id"])
+        identifier(entry, _LOOKING)
         for entry in _entries(connection, "api/webhooks/", number)
         if _MARK in (entry.get("headers") or {}) and entry.get("project") == number
     ]
@@ -103,7 +107,7 @@ def _add_backend(connection: Connection, project: int, address: str, secret: str
         "basic_auth_pass": secret,
     }
     what = f"adding the backend {address} to project {project}"
-    return int(connection.post_json("api/ml/", body, what)["id"])
+    return identifier(connection.post_json("api/ml/", body, what), what)
 
 
 def _add_webhook(connection: Connection, project: int, address: str, secret: str) -> int:
@@ -116,21 +120,20 @@ def _add_webhook(connection: Connection, project: int, address: str, secret: str
         "headers": {"Authorization": authorization(secret), _MARK: "1"},
     }
     what = f"having annotations of project {project} reported to {address}"
-    return int(connection.post_json("api/webhooks/", body, what)["id"])
+    return identifier(connection.post_json("api/webhooks/", body, what), what)
 
 
-def _entries(connection: Connection, path: str, project: int) -> list[Mapping[str, Any]]:
-    what = f"looking for live backends of project {project}"
-    found: list[Mapping[str, Any]] = connection.get_json(path, {"project": project}, what)
-    return found
+def _entries(connection: Connection, path: str, project: int) -> Sequence[Mapping[str, Any]]:
+    what = f"{_LOOKING} of project {project}"
+    return connection.get_objects(path, {"project": project}, what)
 
 
 def _delete(connection: Connection, path: str) -> None:
     try:
         connection.delete(path, "taking the live backend off")
-    except ToolError as error:
+    except RequestRefusedError as error:
         # Somebody was quicker, or the whole project is gone.
-        if "has nothing there" not in str(error):
+        if error.status != httpx.codes.NOT_FOUND:
             raise
 
 

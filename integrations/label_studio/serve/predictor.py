@@ -14,6 +14,7 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
+from ..answers import check_annotations
 from ..connection import Connection
 from ..images.addresses import cache_name, image_address
 from ..images.downloads import download_images
@@ -21,6 +22,7 @@ from ..images.unreadable import Unreadable
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..offers import build_predictions
+from ..project_records import read_project
 from ..projects import read_config
 from ..regions import Oddities
 from ..review_project.review_look import for_people
@@ -158,17 +160,15 @@ class Predictor:
         dated = with_task_date(annotations, task)
         return read_task(dated, config, self._options.annotations, number, Oddities(), size)
 
-    def _annotations_of(self, task: int) -> list[Mapping[str, Any]]:
+    def _annotations_of(self, task: int) -> Sequence[Mapping[str, Any]]:
         # Not the task itself: reading one without predictions makes the server ask its backend.
-        found: list[Mapping[str, Any]] = self._connection.get_json(
-            f"api/tasks/{task}/annotations/", {}, f"reading the annotations of task {task}"
-        )
-        return found
+        what = f"reading the annotations of task {task}"
+        found = self._connection.get_json(f"api/tasks/{task}/annotations/", {}, what)
+        return check_annotations(found, what)
 
     def _source_of(self, review: str) -> tuple[str, LabelConfig]:
         """Return the annotated project of a review project, and its labelling config."""
-        with self._connection.request(f"reading review project {review}"):
-            found = self._connection.client.projects.get(int(review))
+        found = read_project(self._connection, int(review), f"reading review project {review}")
         mark = read_mark(found.description)
         if mark is None:
             raise ToolError(

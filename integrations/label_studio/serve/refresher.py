@@ -11,7 +11,9 @@ from collections import deque
 from threading import Condition, Thread
 from typing import Any
 
+from ..answers import check_task, identifier, text
 from ..connection import Connection
+from ..project_records import read_project
 from .model_host import ModelHost, is_live_version, live_version
 from .predictor import Predictor
 
@@ -93,18 +95,17 @@ class Refresher:
         entries = self._predictions({"task": task})
         if not entries:
             return
-        with self._connection.request(f"reading project {project}"):
-            config = self._connection.client.projects.get(project).label_config or ""
+        config = read_project(self._connection, project).label_config
         # A task that is read has predictions here, so that the server does not ask for one.
-        content = self._connection.get_json(
-            f"api/tasks/{task}/", {"resolve_uri": False}, f"reading task {task}"
-        )
+        what = f"reading task {task}"
+        content = self._connection.get_object(f"api/tasks/{task}/", {"resolve_uri": False}, what)
+        check_task(content, what)
         made = self._predictor.predict(content, config, str(project))
         for entry in entries:
-            self._connection.patch_json(
-                f"api/predictions/{entry['id']}/", made, f"replacing prediction {entry['id']}"
-            )
+            id = identifier(entry, what)
+            self._connection.patch_json("api/predictions", id, made, f"replacing prediction {id}")
 
     def _predictions(self, where: dict[str, Any]) -> list[dict[str, Any]]:
-        found = self._connection.get_json("api/predictions/", where, "reading live predictions")
-        return [entry for entry in found if is_live_version(entry.get("model_version") or "")]
+        what = "reading live predictions"
+        found = self._connection.get_objects("api/predictions/", where, what)
+        return [entry for entry in found if is_live_version(text(entry, "model_version", what))]

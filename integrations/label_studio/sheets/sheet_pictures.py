@@ -8,7 +8,7 @@ from sparsedet.sheets.as_images import LAYOUT
 
 from ..connection import Connection
 from ..review_project.review_tasks import ReviewTask
-from ..uploads import Upload, list_uploads, upload_files
+from ..uploads import Upload, delete_upload, list_uploads, upload_files
 from .sheet_config import TITLE_KEY
 
 _PREFIX = "sheet-"
@@ -59,8 +59,7 @@ def remove_unused(connection: Connection, review: int, tasks: Iterable[ReviewTas
     for upload in list_uploads(connection, review):
         name = _sheet_of(upload)
         if name and name not in used:
-            with connection.request(f"deleting a contact sheet of project {review}"):
-                connection.client.files.delete(upload.id)
+            delete_upload(connection, upload, f"deleting a contact sheet of project {review}")
 
 
 def _sheet_of(upload: Upload) -> str:

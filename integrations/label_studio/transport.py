@@ -1,0 +1,195 @@
+"""How requests that carry the key are sent, and how much of an answer is taken.
+
+Every request of a `Connection` passes here: our own, those of the SDK, and the exchange of a
+personal access token. A redirect never takes the key to another host, and no answer fills memory
+or lasts for ever.
+"""
+
+import ssl
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from .answers import NoJsonError, parse_json, shown
+
+CONNECT_SECONDS = 15.0
+TIMEOUT_SECONDS = 300.0
+"""Between two pieces of an answer. An export of 3,500 tasks takes 11 s on a small server; big
+projects take minutes."""
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_PORTS = {"http": 80, "https": 443}
+_ENCODINGS = ("", "identity", "gzip", "deflate")
+"""Of each, a piece of an answer unpacks to a thousand times its size at most."""
+_MEGABYTE = 1_000_000
+_BEGINNING = 500
+_SHORTEST_KEY = 20
+"""Anything shorter is no key of Label Studio, and may stand in any answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """How much of one answer is taken. An export of 100,000 boxes has about 100 MB."""
+
+    megabytes: float = 1000.0
+    """Unpacked."""
+    seconds: float = 1800.0
+    """From the request to the answer's last byte."""
+
+
+DEFAULT_LIMITS = AnswerLimits()
+
+
+class AnswerProblem(Exception):
+    """What is wrong with an answer, in words that follow "Label Studio at URL"."""
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a server's address."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+
+
+class KeyClient(httpx.Client):
+    """A client whose requests carry the key, of one server.
+
+    An answer that says that all went well holds JSON; only that of a deletion may be empty.
+
+    Args:
+        url: the server's address.
+        key: what must not come back in an answer.
+        limits: of answers.
+    """
+
+    def __init__(self, url: str, key: str, limits: AnswerLimits) -> None:
+        super().__init__(
+            verify=trusted_certificates(),
+            timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=True,
+            limits=_connections(url),
+            headers={"Accept-Encoding": "gzip, deflate"},
+            event_hooks={"response": [_check_redirect]},
+        )
+        self._key = key.encode() if len(key) >= _SHORTEST_KEY else None
+        self._limits = limits
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request and read the whole answer.
+
+        Raises:
+            AnswerProblem: when it goes beyond a limit, or is none of Label Studio's.
+        """
+        begun = time.monotonic()
+        response = super().send(request, **{**options, "stream": True})
+        try:
+            body = self._read(response, begun)
+        finally:
+            response.close()
+        if self._key is not None:
+            body = body.replace(self._key, b"***")
+        return _Answer(response, body)
+
+    def _read(self, response: httpx.Response, begun: float) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise AnswerProblem(f"packed its answer as {encoding[:40]!r}, which was not asked for")
+        most = self._limits.megabytes * _MEGABYTE
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise AnswerProblem(
+                    f"sent more than {self._limits.megabytes:g} MB; if that is right, raise "
+                    "max_answer_megabytes under [source] in sparsedet.toml"
+                )
+            if time.monotonic() - begun > self._limits.seconds:
+                raise AnswerProblem(
+                    f"was not done with its answer after {self._limits.seconds:g} s; if that is "
+                    "right, raise max_answer_seconds under [source] in sparsedet.toml"
+                )
+        return b"".join(parts)
+
+
+class _Answer(httpx.Response):
+    """An answer that was read and checked, once for all who ask for its JSON."""
+
+    def __init__(self, response: httpx.Response, body: bytes) -> None:
+        kept = {"content-type", "retry-after", "x-ratelimit-reset"}
+        super().__init__(
+            response.status_code,
+            headers={name: value for name, value in response.headers.items() if name in kept},
+            content=body,
+            request=response.request,
+        )
+        self._parsed: Any = None
+        if not self.is_success:
+            return
+        if not body:
+            if self.status_code != httpx.codes.NO_CONTENT or self.request.method != "DELETE":
+                raise AnswerProblem(f"answered with status {self.status_code} and nothing more")
+            return
+        try:
+            self._parsed = parse_json(body)
+        except NoJsonError as error:
+            came = shown(body[:_BEGINNING].decode(errors="replace"))
+            if came.startswith("a page"):
+                came = f"a page of HTML ({len(body)} bytes)"
+            raise AnswerProblem(
+                f"gave an answer that {error}, but {came}; does a proxy or a login page answer in "
+                "its place?"
+            ) from None
+
+    def json(self, **options: Any) -> Any:
+        """Return what the answer holds; of an error, as far as it is JSON."""
+        if self.is_success:
+            return self._parsed
+        try:
+            return parse_json(self.content)
+        except NoJsonError:
+            return super().json(**options)
+
+
+def _check_redirect(response: httpx.Response) -> None:
+    """Refuse a redirect that would take the key elsewhere, or make a reading of a writing."""
+    if not response.has_redirect_location:
+        return
+    request = response.request
+    try:
+        target = request.url.join(response.headers["Location"])
+        to = origin(str(target))
+    except (httpx.InvalidURL, ValueError):
+        raise AnswerProblem("redirects to an address that is none") from None
+    here = origin(str(request.url))
+    # On the usual ports a server is one with and without encryption.
+    secured = (("http", here[1], 80), ("https", here[1], 443))
+    if to != here and (here, to) != secured:
+        raise AnswerProblem(
+            f"redirects to {to[0]}://{to[1]}:{to[2]}, where the API key does not belong; use the "
+            "address at which Label Studio itself answers, without a login page in front of it"
+        )
+    if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
+        raise AnswerProblem(
+            f"redirects a {request.method} to another address, where it would change nothing; use "
+            "the address at which Label Studio itself answers (https?)"
+        )
+
+
+@cache
+def trusted_certificates() -> ssl.SSLContext:
+    """Return the certificates that servers are checked against, read once: it takes 20 ms."""
+    return httpx.create_ssl_context()
+
+
+def _connections(url: str) -> httpx.Limits:
+    """Return httpx's own limits, but keep no connection open to a server on this machine.
+
+    `label-studio start` sends an answer in several small pieces. On all but the first request of a
+    connection, the last one waits 40 ms for our side's delayed acknowledgement.
+    """
+    local = urlsplit(url).hostname in _LOOPBACK
+    return httpx.Limits(max_connections=100, max_keepalive_connections=0 if local else 20)

@@ -145,13 +145,13 @@ class Connection:
         """POST JSON to a resource, which answers with an object; never repeated by itself."""
         return as_object(self._send("POST", path, what, **_json(body)), what)
 
-    def patch_json(self, resource: str, number: int, body: object, what: str) -> dict[str, Any]:
-        """PATCH a numbered resource ("api/tasks", say); never repeated by itself.
+    def patch_json(self, path: str, body: object, what: str) -> dict[str, Any]:
+        """PATCH a numbered resource, such as "api/tasks/5/"; never repeated by itself.
 
         Returns:
             The resource after it, which the answer has to be: with that number.
         """
-        path = f"{resource}/{number}/"
+        number = int(path.rstrip("/").rpartition("/")[2])
         changed = as_object(self._send("PATCH", path, what, **_json(body)), what)
         if changed.get("id") != number:
             raise OddAnswerError(

@@ -65,7 +65,7 @@ def update_project(
     connection: Connection, project: int, changes: Mapping[str, Any], what: str
 ) -> None:
     """Change a project's record."""
-    connection.patch_json("api/projects", project, dict(changes), what)
+    connection.patch_json(f"api/projects/{project}/", dict(changes), what)
 
 
 def _record(entry: Mapping[str, Any], what: str) -> ProjectRecord:

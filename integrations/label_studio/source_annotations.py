@@ -312,7 +312,7 @@ class _Source:
         if annotation is None:
             saved = self._connection.post_json(f"api/tasks/{task}/annotations/", body, what)
         else:
-            saved = self._connection.patch_json("api/annotations", annotation["id"], body, what)
+            saved = self._connection.patch_json(f"api/annotations/{annotation['id']}/", body, what)
         check_annotations([saved], what)
         return saved
 

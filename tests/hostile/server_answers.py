@@ -168,9 +168,7 @@ _PROJECTS = [
     pull_with({PROJECT: page()}, "project: a page", r"a page of HTML.*reading project 1"),
     pull_with({PROJECT: json_answer([1])}, "project: a list", "should be an object, and is a list"),
     pull_with({PROJECT: json_answer({})}, "project: empty", "'id' should be a whole number"),
-    pull_with(
-        {PROJECT: NO_CONFIG}, "project: a number as config", "'label_config' should be a text"
-    ),
+    pull_with({PROJECT: NO_CONFIG}, "project: a number as config", "should be a text"),
     pull_with(
         {PROJECT: json_answer({"detail": "\x1b]0;x\x07 no"}, 418)},
         "project: an error",

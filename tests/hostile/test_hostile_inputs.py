@@ -8,12 +8,13 @@ import pytest
 
 from tests.cli.command import sparsedet_here
 
-from . import image_answers, server_answers
+from . import image_answers, server_answers, server_writes
 from .case import Case
 from .odd_server import OddServer, odd_server
 
 CASES: list[Case] = [
     *server_answers.CASES,
+    *server_writes.CASES,
     *image_answers.CASES,
 ]
 

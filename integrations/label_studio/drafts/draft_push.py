@@ -75,7 +75,7 @@ def write_drafts(
         elif is_still_ours(connection, draft.task, draft.old.id):
             written = draft.old.id
             body["annotation"] = annotation
-            connection.patch_json("api/drafts", written, body, what)
+            connection.patch_json(f"api/drafts/{written}/", body, what)
         else:
             skipped[str(draft.task)] = OWN_DRAFT
             continue

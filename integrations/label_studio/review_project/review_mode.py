@@ -114,7 +114,7 @@ class ReviewProjectMode:
             if task.source_task in images:
                 data = {**task.data, SOURCE_TASK_KEY: int(images[task.source_task])}
                 what = f"noting the new number of a copied task in review task {task.id}"
-                self._connection.patch_json("api/tasks", task.id, {"data": data}, what)
+                self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 
     def undo(
         self,

@@ -146,7 +146,7 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
     for task, version in plan.noted:
         what = f"noting the model version on review task {task.id}"
         data = {**task.data, VERSION_KEY: version}
-        connection.patch_json("api/tasks", task.id, {"data": data}, what)
+        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
     delete_predictions(connection, plan.outdated, progress)
     if plan.empty:
         # Once more: without its prediction, no review of a task can be submitted any more.
@@ -180,7 +180,7 @@ def _update_facts(
         others = {key: value for key, value in task.data.items() if key not in KEYS}
         data = {**others, **new, **noted}
         what = f"noting what review task {task.id} shows"
-        connection.patch_json("api/tasks", task.id, {"data": data}, what)
+        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 
 
 def _delete_tasks(

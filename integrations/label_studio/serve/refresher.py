@@ -103,7 +103,9 @@ class Refresher:
         made = self._predictor.predict(content, config, str(project))
         for entry in entries:
             id = identifier(entry, what)
-            self._connection.patch_json("api/predictions", id, made, f"replacing prediction {id}")
+            self._connection.patch_json(
+                f"api/predictions/{id}/", made, f"replacing prediction {id}"
+            )
 
     def _predictions(self, where: dict[str, Any]) -> list[dict[str, Any]]:
         what = "reading live predictions"

@@ -136,7 +136,7 @@ class SheetMode:
                 if task.source_task == name:
                     data = {**task.data, LAYOUT: renamed.to_json()}
                     what = f"noting new numbers of tasks in contact sheet {task.id}"
-                    self._connection.patch_json("api/tasks", task.id, {"data": data}, what)
+                    self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 
     def undo(
         self,

@@ -32,7 +32,7 @@ class OddAnswerError(ToolError):
     def __init__(self, what: str, problem: str) -> None:
         super().__init__(
             f"Label Studio's answer makes no sense ({what}): {problem}; does a proxy or a login "
-            "page answer in its place? Nothing is lost: repeat the command once it answers itself"
+            "page answer in its place? Repeat the command once Label Studio itself answers"
         )
         self.problem = problem
 

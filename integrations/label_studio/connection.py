@@ -221,7 +221,7 @@ class Connection:
         advice = (
             f"is the address right ({URL_VARIABLE} or --url)?"
             if what == _CONNECTING
-            else "nothing is counted as done: repeat the command once that is put right"
+            else "what was done until then stays: repeat the command once that is put right"
         )
         return self._redact(f"Label Studio at {self.url} {problem} ({what}); {advice}")
 

@@ -214,7 +214,8 @@ def delete_predictions(
 def _essence(result: Iterable[Mapping[str, Any]]) -> dict[str, tuple[object, ...]]:
     essence: dict[str, tuple[object, ...]] = {}
     for region in result:
-        value = region.get("value", {})
+        value = region.get("value")
+        value = value if isinstance(value, Mapping) else {}
         place = (_rounded(value.get(key)) for key in ("x", "y", "width", "height"))
         labels = value.get("rectanglelabels") or value.get("choices")
         essence[str(region.get("id"))] = (labels, region.get("score"), *place)

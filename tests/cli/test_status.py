@@ -289,7 +289,7 @@ def test_without_a_server_a_check_is_one_line(workspace: Workspace) -> None:
     with closing(Ledger(workspace.ledger)) as ledger:
         # Nothing listens there.
         ledger.relocate("label-studio", "7", "http://127.0.0.1:9")
-    env = {"LABEL_STUDIO_API_KEY": "abc123secret"}
+    env = {"LABEL_STUDIO_API_KEY": "abc123secret", "LABEL_STUDIO_URL": "http://127.0.0.1:9"}
     result = sparsedet_here("status", workspace.root, "--check", env=env)
     assert result.status == 0, result.err
     assert "Rounds in" in result.out

@@ -238,7 +238,7 @@ _REVIEWS = [
     review_with({"/api/predictions/": page()}, "predictions, a page", "a page of HTML"),
     review_with(exported({**COPY, "annotations": 5}), "annotations, a number", "should be a list"),
     review_with(
-        {**exported({**COPY, "annotations": [_BOX]}), "/api/users/": json_answer([{"id": None}])},
+        {**exported({**COPY, "annotations": [_BOX]}), "/api/users/": json_answer([{"email": "a"}])},
         "an account without number",
         "listing the accounts.*'id' should be",
     ),

@@ -11,7 +11,7 @@ from sparsedet.push_modes import PlaceReviews, Progress, PushedImage, no_progres
 from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
-from ..annotation_choice import saved_at
+from ..annotation_choice import results_of, saved_at
 from ..connection import Connection, RequestRefusedError, project_number
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
@@ -25,6 +25,7 @@ from ..regions import (
     read_regions,
     result_ids,
     reviewed_region,
+    stored_id,
 )
 from ..suspicion_notes import without_suspicion
 
@@ -97,7 +98,7 @@ class ReviewTask:
         """
         shown: set[str] = set()
         for review in self.reviews:
-            shown |= {str(r["id"]) for r in review.get("result") or [] if r.get("id")}
+            shown |= {id for id in map(stored_id, results_of(review)) if id is not None}
             if started_from := self.prediction_of(review):
                 shown |= started_from.region_ids
         return frozenset(shown)
@@ -197,9 +198,12 @@ class _Reader:
     oddities: Oddities
 
     def review(self, task: ReviewTask, annotation: Mapping[str, Any]) -> Review:
-        """Return a review; a skipped one says nothing of boxes."""
-        results = annotation.get("result") or []
+        """Return a review; a skipped one says nothing of boxes, nor does one without a list."""
+        results = results_of(annotation)
         skipped = bool(annotation.get("was_cancelled"))
+        if not isinstance(annotation.get("result") or [], list):
+            self.oddities.drop("no list of results", task.id)
+            skipped = True
         regions = [] if skipped else self._regions(results, task, self.oddities)
         return Review(
             tool_id=task.source_task,
@@ -216,14 +220,13 @@ class _Reader:
         )
 
     def _regions(
-        self, results: object, task: ReviewTask, oddities: Oddities
+        self, results: Sequence[Any], task: ReviewTask, oddities: Oddities
     ) -> list[tuple[ReviewedRegion, bool]]:
         """Return the boxes of a `result` list, and whether each comes from a prediction."""
         image = self.pushed.get(task.source_task)
         size = image.size if image else None
-        if isinstance(results, list):
-            results = [without_suspicion(result) for result in results]
-        regions = read_regions(results, self.config, task.id, oddities, size)
+        plain = [without_suspicion(result) for result in results]
+        regions = read_regions(plain, self.config, task.id, oddities, size)
         return [(reviewed_region(region, self.config), region.predicted) for region in regions]
 
     def _shown(
@@ -248,7 +251,7 @@ class _Reader:
             shown = {id: box for id, box in pushed.items() if id in offered}
             read = self._regions(prediction.result, task, Oddities())
             shown |= {region.region_id: region for region, _ in read}
-        there = set(result_ids(annotation.get("result") or [], self.config))
+        there = set(result_ids(results_of(annotation), self.config))
         unreadable = there - {region.region_id for region, _ in left}
         # What is only compared needs no JSON to be written from.
         return {id: replace(b, content=()) for id, b in shown.items() if id not in unreadable}

@@ -163,7 +163,9 @@ def check_annotations(value: object, what: str) -> list[dict[str, Any]]:
             if annotation.get(key) is not None:
                 number(annotation, key, what)
         seconds = annotation.get("lead_time")
-        if seconds is not None and type(seconds) not in (int, float):
+        if seconds is not None and not (
+            type(seconds) in (int, float) and abs(seconds) <= _LARGEST_ID
+        ):
             _refuse(what, f"'lead_time' should be a number, and is {shown(seconds)}")
     return annotations
 
@@ -199,9 +201,17 @@ def _beginning(said: str) -> str:
 def _parse(text: str, spare: int) -> Any:
     if spare:
         return _parse(text, spare - 1)
-    return json.loads(
-        text, parse_float=_finite, parse_int=_whole, parse_constant=lambda constant: None
-    )
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_none)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python makes no number of thousands of digits; to look at each costs half as much again.
+        return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_none)
+
+
+def _none(constant: str) -> None:
+    """Return what NaN and Infinity are read as."""
 
 
 def _finite(digits: str) -> float | None:

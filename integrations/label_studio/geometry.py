@@ -101,6 +101,10 @@ def _number(value: Mapping[str, Any], key: str) -> float:
     number = value[key]
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise GeometryError(f"{key} is no number")
-    if not math.isfinite(number):
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:  # of a whole number of hundreds of digits
+        finite = False
+    if not finite:
         raise GeometryError(f"{key} is not finite")
     return float(number)

@@ -148,7 +148,10 @@ def warn_of_odd_tasks(project: int, odd: Sequence[OddTask], whole: int) -> None:
 
 
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield id and data of all tasks, without annotations (about 3,000 tasks per second)."""
+    """Yield id and data of all tasks, without annotations (about 3,000 tasks per second).
+
+    What is no task with data is left out: of that a pull warns.
+    """
     page, done, total = 0, 0, 1
     while done < total:
         page += 1
@@ -167,7 +170,8 @@ def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mappi
         if not tasks:
             return
         for task in tasks:
-            yield identifier(task, what), as_object(task.get("data"), what, of="a task's data")
+            if isinstance(task.get("data"), dict):
+                yield identifier(task, what), task["data"]
         done += len(tasks)
 
 

@@ -39,6 +39,8 @@ UNSURE_NOTE = "unsure"
 """The note (`meta` of a region in the editor) that leaves a box undecided."""
 
 _PERCENT_DECIMALS = 4
+_MOST_BITS = 1000
+"""Of a whole number that fits a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,9 @@ def read_regions(
             continue
         except GeometryError as error:
             oddities.drop(str(error), task)
+            continue
+        except OverflowError:
+            oddities.drop("a number of hundreds of digits", task)
             continue
         for change in changes:
             oddities.change(change, task)
@@ -286,7 +291,7 @@ def _made_ids(result: Result, stored: str | None) -> Iterator[str]:
 
 
 def _rounded(value: object) -> str:
-    if isinstance(value, int | float):
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() < _MOST_BITS):
         return f"{value:.{_PERCENT_DECIMALS}f}"
     return "0.0000" if value is None else str(value)
 

@@ -28,11 +28,11 @@ from .annotation_choice import (
     with_task_date,
 )
 from .annotation_patch import combined, own_size, patched
-from .answers import check_annotations
+from .answers import OddAnswerError, check_annotations
 from .connection import Connection, project_number
 from .drafts.draft_tasks import read_account, unsaved
 from .geometry import GeometryError
-from .projects import account_names, export_tasks, read_source_config, saved_by
+from .projects import OddTask, account_names, export_tasks, read_source_config, saved_by
 from .regions import Oddities, Result
 
 Annotation = Mapping[str, Any]
@@ -73,7 +73,7 @@ def merge_into_source(
     source = _Source(connection, project_number(project), sizes, options)
     for done, (tool_id, plan) in enumerate(plans.items()):
         progress("merging reviews", done, len(plans))
-        if (task := source.tasks.get(tool_id)) is None:
+        if (task := source.task(tool_id)) is None:
             yield Applied(tool_id, None, Changes())
             continue
         drafts = source.drafts(tool_id) if task.get("drafts") else []
@@ -105,7 +105,7 @@ def restore_source(
     source = _Source(connection, project_number(project), {}, DEFAULT_OPTIONS)
     left: dict[str, str] = {}
     for item, version in replaced:
-        if item.tool_id not in source.tasks:
+        if source.task(item.tool_id) is None:
             left[item.tool_id] = "its task was deleted"
         elif reason := source.restore(item, version):
             left[item.tool_id] = reason
@@ -155,7 +155,19 @@ class _Source:
         self._config = read_source_config(connection, project, options)
         self._names = account_names(connection)
         self._account = read_account(connection)
-        self.tasks = {str(task["id"]): task for task in export_tasks(connection, project)}
+        odd: list[OddTask] = []
+        self.tasks = {str(task["id"]): task for task in export_tasks(connection, project, odd)}
+        self._odd = {str(task.id): task.reason for task in odd}
+
+    def task(self, tool_id: str) -> Mapping[str, Any] | None:
+        """Return a task; None: it was deleted.
+
+        Raises:
+            OddAnswerError: when it is there and no whole task.
+        """
+        if tool_id in self._odd:
+            raise OddAnswerError(f"reading task {tool_id}", self._odd[tool_id])
+        return self.tasks.get(tool_id)
 
     def planned(
         self, task: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan

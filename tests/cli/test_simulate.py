@@ -256,7 +256,7 @@ def test_it_plays_in_label_studio(label_studio: LocalServer, tmp_path: Path) -> 
 
     result = sparsedet(
         "simulate", workspace.root, "--truth", tmp_path / "full.json", "--json",
-        env={"LABEL_STUDIO_API_KEY": label_studio.api_key},
+        env={"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.api_key},
     )  # fmt: skip
     assert result.status == 0, result.err
     (counts,) = result.json()["review_projects"]

@@ -91,6 +91,7 @@ def packed(body: bytes, encoding: str) -> Answer:
 
 CHOICES = """<Choices name="sparsedet_complete" toName="image"><Choice value="yes"/></Choices>
 </View>"""
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity", "1e400")
 WHOLE = json.dumps([task(1), task(2)]).encode()
 FINE = "2 boxes on 2 images"
 NO_JSON = r"an answer that is no JSON, but .*exporting project 1"
@@ -113,7 +114,7 @@ _EXPORTS = [
     export_of(b"[" * 700 + b"]" * 700, "nested 700 times", "is nested too deeply"),
     *(
         export_of(with_number(text), f"the number {text[:9]}", "1 boxes on 2 images", status=0)
-        for text in ("NaN", "Infinity", "-Infinity", "1e400", "9" * 5000, "8" * 400 + ".0")
+        for text in (*NO_NUMBERS, "7" * 400, "9" * 5000, "8" * 400 + ".0")
     ),
     export_of(WHOLE.replace(b"orange", b"\\ud800"), "half a character", "2 of 2 boxes have labels"),
 ]
@@ -144,6 +145,14 @@ _REGIONS = [
     odd_region("of a control that is a list", f"{_ONE_LESS}.*dropped 1 ", from_name=[1]),
     odd_region("of an image that is an object", f"{_ONE_LESS}.*dropped 1 ", to_name={"a": 1}),
     odd_region("whose number is a list", "3 boxes on 3 images", id=[1, 2]),
+    odd_region("with a score of 400 digits", f"{_ONE_LESS}.*dropped 1 ", score=10**400),
+    odd_region("of an image of 400 digits", "3 boxes on 3 images", original_width=10**400),
+    odd_region(
+        "without number in a place of 400 digits",
+        f"{_ONE_LESS}.*dropped 1 ",
+        id=None,
+        value={"x": 10**400, "y": 1, "width": 1, "height": 1, "rectanglelabels": ["orange"]},
+    ),
     odd_region("whose note is a number", "3 boxes on 3 images", meta=5),
     odd_region("whose place is text", f"{_ONE_LESS}.*dropped 1 ", value={"x": "left"}),
     export_of(

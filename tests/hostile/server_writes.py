@@ -196,7 +196,7 @@ _BOXES = [
     ),
     push_with({"/api/tasks/": json_answer({})}, "no list of tasks", "looking for drafts in proj"),
     push_with(
-        {"/api/tasks/": tasks_of({"id": 1}, total=1)}, "a listed task without data", "a task's data"
+        {"/api/tasks/": tasks_of({"data": {}}, total=1)}, "a listed task without id", "'id' should"
     ),
     push_with(
         {"/api/tasks/": tasks_of(total="two")}, "tasks counted in words", "'total' should be a wh"

@@ -116,7 +116,10 @@ def read_account(connection: Connection) -> Account:
 
 
 def read_draft_tasks(connection: Connection, project: int) -> dict[str, DraftTask]:
-    """Return all tasks by id, with annotations and drafts, in one request."""
+    """Return all tasks by id, with annotations and drafts, in one request.
+
+    What is no whole task is left out: of that a pull warns.
+    """
     return {
         str(task["id"]): DraftTask(
             id=int(task["id"]),
@@ -124,7 +127,7 @@ def read_draft_tasks(connection: Connection, project: int) -> dict[str, DraftTas
             drafts=tuple(_draft(entry, project) for entry in task.get("drafts") or []),
             data=task["data"],
         )
-        for task in export_tasks(connection, project)
+        for task in export_tasks(connection, project, [])
     }
 
 

@@ -160,7 +160,8 @@ def check_annotations(value: object, what: str) -> list[dict[str, Any]]:
         for key in ("created_at", "updated_at"):
             _check_date(annotation, key, what)
         for key in ("completed_by", "updated_by", "parent_prediction"):
-            if annotation.get(key) is not None:
+            # People are numbers, or records with one, by the kind of request.
+            if annotation.get(key) is not None and not isinstance(annotation[key], dict):
                 number(annotation, key, what)
         seconds = annotation.get("lead_time")
         if seconds is not None and not (

@@ -226,4 +226,8 @@ def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | N
         names: from `account_names`.
     """
     person = annotation.get("updated_by") or annotation.get("completed_by")
-    return None if person is None else names.get(person, str(person))
+    if isinstance(person, Mapping):
+        person = person.get("id")
+    if person is None:
+        return None
+    return names.get(person, str(person)) if isinstance(person, int) else str(person)

@@ -14,7 +14,14 @@ from sparsedet.errors import ToolError
 from ..answers import identifier
 from ..connection import Connection, RequestRefusedError, project_number
 from .secret import USER, authorization
-from .service import REPORTED
+
+REPORTED = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATIONS_DELETED",
+)
+"""What the server is asked to report."""
 
 TITLE = "sparsedet live"
 """Of our backends: the server shows it, and projects name the one they use by it."""

@@ -10,18 +10,11 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import AnnotationTool, ToolOptions
 
 from ..connection import Connection
+from .connect import REPORTED
 from .model_host import ModelHost
 from .predictor import Predictor
 from .refresher import Refresher
 from .work_queue import WorkQueue
-
-REPORTED = (
-    "ANNOTATION_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATIONS_DELETED",
-)
-"""What the server is asked to report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ class KeyClient(httpx.Client):
             AnswerProblem: when it goes beyond a limit, or is none of Label Studio's.
         """
         begun = time.monotonic()
+        waits = request.extensions.get("timeout", {})
+        request.extensions["timeout"] = {
+            step: self._limits.seconds if wait is None else min(wait, self._limits.seconds)
+            for step, wait in waits.items()
+        }
         response = super().send(request, **{**options, "stream": True})
         try:
             body = self._read(response, begun)

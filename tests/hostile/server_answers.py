@@ -222,6 +222,12 @@ _SIZES = [
         settings="max_answer_megabytes = 2",
     ),
     pull_with(
+        {EXPORT: Answer(b"", stream=lambda: pieces(b" ", 1.0))},
+        "export that stands still",
+        "did not answer in time .exporting project 1.*repeat the command",
+        settings="max_answer_seconds = 0.3",
+    ),
+    pull_with(
         {EXPORT: Answer(b"", stream=lambda: pieces(b" ", 0.05))},
         "export of a byte now and then",
         "was not done with its answer after 0.3 s.*max_answer_seconds",

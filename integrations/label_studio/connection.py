@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import httpx
 from sparsedet.errors import ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
+from .failures import CONNECTING, comes_of_parsing, detail, network_problem
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
 from .transport import CONNECT_SECONDS as CONNECT_SECONDS
 from .transport import (
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
-
-_MAX_DETAIL = 300
-_CONNECTING = "connecting"
-"""What the first request is for."""
-_AGAIN = "what was done until then stays, repeat the command to complete it"
-_PARSERS = ("label_studio_sdk", "jwt")
-"""Packages whose errors come of odd answers: the SDK checks little of what it makes objects of."""
 
 
 class RequestRefusedError(ToolError):
@@ -82,7 +75,7 @@ class Connection:
         self._key = _checked_key(key or _ask_for_key(self.url))
         from label_studio_sdk import client as sdk  # 2 s: not before somebody connects
 
-        with self.request(_CONNECTING):
+        with self.request(CONNECTING):
             # no-untyped-call: the SDK's constructor has no annotations.
             self.client: LabelStudio = sdk.LabelStudio(  # type: ignore[no-untyped-call]
                 # The slash keeps a path prefix when the SDK joins the token refresh's path to it.
@@ -92,11 +85,11 @@ class Connection:
             )
         once: RequestOptions = {"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
         self._account = self._send(
-            "GET", "api/current-user/whoami", _CONNECTING, request_options=once
+            "GET", "api/current-user/whoami", CONNECTING, request_options=once
         )
         if not isinstance(self._account, dict):
             raise ToolError(
-                self._odd(f"does not say who this is: {shown(self._account)}", _CONNECTING)
+                self._odd(f"does not say who this is: {shown(self._account)}", CONNECTING)
             )
 
     def is_ours(self, url: str) -> bool:
@@ -207,11 +200,11 @@ class Connection:
         except AnswerProblem as problem:
             raise ToolError(self._odd(str(problem), what)) from None
         except httpx.HTTPError as error:
-            raise ToolError(self._redact(_network_problem(error, self.url, what))) from None
+            raise ToolError(self._redact(network_problem(error, self.url, what))) from None
         except httpx.InvalidURL:
             raise ToolError(f"{server} has no address that a request can go to ({what})") from None
         except Exception as error:
-            if not _comes_of_parsing(error.__traceback__):
+            if not comes_of_parsing(error.__traceback__):
                 raise
             raise ToolError(
                 self._odd("gave an answer of which the SDK can make nothing", what)
@@ -220,20 +213,20 @@ class Connection:
     def _odd(self, problem: str, what: str) -> str:
         advice = (
             f"is the address right ({URL_VARIABLE} or --url)?"
-            if what == _CONNECTING
+            if what == CONNECTING
             else "what was done until then stays: repeat the command once that is put right"
         )
         return self._redact(f"Label Studio at {self.url} {problem} ({what}); {advice}")
 
     def _explain(self, status: int | None, body: Any, what: str) -> str:
-        detail = self._redact(_detail(body))
-        said = f": {detail}" if detail else ""
+        found = self._redact(detail(body))
+        said = f": {found}" if found else ""
         server = f"Label Studio at {self.url}"
         if status == httpx.codes.UNAUTHORIZED:
             return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
         if status == httpx.codes.FORBIDDEN:
             return f"{server} does not allow this account {what}{said}"
-        if what == _CONNECTING and status == httpx.codes.NOT_FOUND:
+        if what == CONNECTING and status == httpx.codes.NOT_FOUND:
             return (
                 f"no Label Studio answers at {self.url} (status {status}{said}); is the address "
                 f"right ({URL_VARIABLE} or --url)?"
@@ -280,39 +273,6 @@ def project_number(project: str) -> int:
     return int(project)
 
 
-def _network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
-    """Return which step failed, and what to do, for an error of the network."""
-    server = f"Label Studio at {url}"
-    reason = str(error) or type(error).__name__
-    right = f"is it running, and is the address right ({URL_VARIABLE} or --url)?"
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
-        if what == _CONNECTING:
-            return f"Label Studio is not reachable at {url} ({reason}); {right}"
-        return f"{server} can't be reached any more ({what}: {reason}); {_AGAIN}"
-    if isinstance(error, httpx.TimeoutException):
-        return f"{server} did not answer in time ({what}); {_AGAIN}"
-    if isinstance(error, httpx.LocalProtocolError):
-        # The message may repeat what was to be sent: a token, say.
-        return f"{server} gave something that no request can be made of ({what})"
-    if isinstance(error, httpx.TooManyRedirects):
-        return f"{server} redirects in a circle ({what}); {right}"
-    if isinstance(error, httpx.DecodingError):
-        return f"{server} gave an answer that can't be unpacked ({what}); {_AGAIN}"
-    if what == _CONNECTING:
-        return f"{server} cut the connection ({reason}); {right}"
-    return f"the connection to {server} was cut ({what}: {reason}); {_AGAIN}"
-
-
-def _comes_of_parsing(traceback: TracebackType | None) -> bool:
-    """Whether an error was raised by what makes objects of answers, and not by us."""
-    modules = []
-    while traceback is not None:
-        modules.append(str(traceback.tb_frame.f_globals.get("__name__", "")))
-        traceback = traceback.tb_next
-    parsers = [name for name in modules if name.partition(".")[0] in _PARSERS]
-    return bool(parsers) and modules[-1].partition(".")[0] != __name__.partition(".")[0]
-
-
 def _checked_url(url: str | None) -> str:
     """Return the address without trailing slash; it is written to files, so no login may be in."""
     if not url:
@@ -350,14 +310,3 @@ def _ask_for_key(url: str) -> str:
             "Label Studio shows yours)"
         )
     return getpass.getpass(f"API key for Label Studio at {url} (input is hidden): ")
-
-
-def _detail(body: Any) -> str:
-    """Return what the server said, on one line; nothing for pages of HTML."""
-    if isinstance(body, Mapping):
-        said = [str(body["detail"])] if body.get("detail") else []
-        if body.get("validation_errors"):
-            said.append(str(body["validation_errors"]))
-        body = "; ".join(said) or str(body)
-    line = " ".join(str(body or "").split())
-    return "" if line.startswith("<") else line[:_MAX_DETAIL].rstrip(".")

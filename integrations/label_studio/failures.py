@@ -1,0 +1,61 @@
+"""What is said of requests that failed: which step it was, and what to do."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from .key_consent import URL_VARIABLE
+
+CONNECTING = "connecting"
+"""What the first request is for: only there the address may be wrong."""
+
+_MAX_DETAIL = 300
+_AGAIN = "what was done until then stays, repeat the command to complete it"
+_PARSERS = ("label_studio_sdk", "jwt")
+"""Packages whose errors come of odd answers: the SDK checks little of what it makes objects of."""
+
+
+def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
+    """Return which step failed, and what to do, for an error of the network."""
+    server = f"Label Studio at {url}"
+    reason = str(error) or type(error).__name__
+    right = f"is it running, and is the address right ({URL_VARIABLE} or --url)?"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
+        if what == CONNECTING:
+            return f"Label Studio is not reachable at {url} ({reason}); {right}"
+        return f"{server} can't be reached any more ({what}: {reason}); {_AGAIN}"
+    if isinstance(error, httpx.TimeoutException):
+        return f"{server} did not answer in time ({what}); {_AGAIN}"
+    if isinstance(error, httpx.LocalProtocolError):
+        # The message may repeat what was to be sent: a token, say.
+        return f"{server} gave something that no request can be made of ({what})"
+    if isinstance(error, httpx.TooManyRedirects):
+        return f"{server} redirects in a circle ({what}); {right}"
+    if isinstance(error, httpx.DecodingError):
+        return f"{server} gave an answer that can't be unpacked ({what}); {_AGAIN}"
+    if what == CONNECTING:
+        return f"{server} cut the connection ({reason}); {right}"
+    return f"the connection to {server} was cut ({what}: {reason}); {_AGAIN}"
+
+
+def comes_of_parsing(traceback: TracebackType | None) -> bool:
+    """Whether an error was raised by what makes objects of answers, and not by us."""
+    modules = []
+    while traceback is not None:
+        modules.append(str(traceback.tb_frame.f_globals.get("__name__", "")))
+        traceback = traceback.tb_next
+    parsers = [name for name in modules if name.partition(".")[0] in _PARSERS]
+    return bool(parsers) and modules[-1].partition(".")[0] != __name__.partition(".")[0]
+
+
+def detail(body: Any) -> str:
+    """Return what the server said, on one line; nothing for pages of HTML."""
+    if isinstance(body, Mapping):
+        said = [str(body["detail"])] if body.get("detail") else []
+        if body.get("validation_errors"):
+            said.append(str(body["validation_errors"]))
+        body = "; ".join(said) or str(body)
+    line = " ".join(str(body or "").split())
+    return "" if line.startswith("<") else line[:_MAX_DETAIL].rstrip(".")

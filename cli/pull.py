@@ -61,7 +61,6 @@ def pull(
     annotations. Tasks whose image can't be had are left out and counted; [source] and [images] in
     sparsedet.toml say how many may be, how large images are, and which hosts they may come from.
     """
-    from dataclasses import replace
 
     from sparsedet.annotations import write_coco
     from sparsedet.loop.pulling import pull_with_reviews

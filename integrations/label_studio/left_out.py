@@ -1,9 +1,11 @@
 """Tasks that a pull leaves out because they can't be read: counted, and named in one warning."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sparsedet.errors import ToolError
+
+from .projects import OddTask
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class LeftOut:
     @property
     def tasks(self) -> frozenset[int]:
         """Ids of the tasks that are left out."""
-        return frozenset(self._reasons)
+        return frozenset(id for id in self._reasons if id > 0)
 
     @property
     def most(self) -> int:
@@ -45,6 +47,18 @@ class LeftOut:
         """
         self._reasons[task] = (kind, reason)
 
+    def add_odd(self, odd: Sequence[OddTask], whole: Collection[int]) -> None:
+        """Leave out entries of an export that are no whole tasks.
+
+        Args:
+            odd: the entries.
+            whole: ids of the others, which an odd one may repeat.
+        """
+        for number, entry in enumerate(odd, start=1):
+            # A number of its own that no task has, for those that have none.
+            id = -number if entry.id is None or entry.id in whole else entry.id
+            self.add(id, "that the server holds no whole data of", entry.reason)
+
     def check(self) -> None:
         """Count the tasks in one warning.
 
@@ -54,7 +68,7 @@ class LeftOut:
         if not self._reasons:
             return
         number = len(self._reasons)
-        first = min(self._reasons)
+        first = min(self._reasons, key=abs)
         _, reason = self._reasons[first]
         if number > self.most or number == self._total:
             more = f"; of {self._total} tasks {number} can't be read: {self._counts()}"
@@ -63,14 +77,15 @@ class LeftOut:
                     f"; up to {self._share:.0%} of them may be left out ([source] skip_share in "
                     "sparsedet.toml)"
                 )
-            raise ToolError(f"task {first}: {reason}{more if number > 1 else ''}")
+            where = f"task {first}" if first > 0 else f"project {self._project}: no task is whole"
+            raise ToolError(f"{where}: {reason}{more if number > 1 else ''}")
         logger.warning(
-            "project %s: left out %d of %d tasks: %s; the first, task %d: %s",
+            "project %s: left out %d of %d tasks: %s; the first, %s: %s",
             self._project,
             number,
             self._total,
             self._counts(),
-            first,
+            _named(first),
             reason,
         )
 
@@ -89,7 +104,16 @@ def by_kind(kinds: Mapping[int, str]) -> str:
     )
 
 
+def _named(task: int) -> str:
+    return f"task {task}" if task > 0 else "one without a number of its own"
+
+
 def listed(tasks: Sequence[int]) -> str:
     """Return the first ids of tasks, as in "tasks 1, 2, 3, 4, 5, ..."."""
+    numberless = sum(task < 0 for task in tasks)
+    tasks = [task for task in tasks if task > 0]
+    if numberless:
+        without = f"{numberless} without a number of their own"
+        return f"{listed(tasks)}, {without}" if tasks else without
     first = ", ".join(map(str, tasks[:_MOST_IDS]))
     return f"task{'s' if len(tasks) > 1 else ''} {first}{', ...' if len(tasks) > _MOST_IDS else ''}"

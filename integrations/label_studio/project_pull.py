@@ -19,7 +19,7 @@ from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
 from .label_config import LabelConfig
 from .left_out import LeftOut, by_kind, listed
-from .projects import OddTask, export_tasks, read_source_config, warn_of_odd_tasks
+from .projects import OddTask, export_tasks, read_source_config
 from .regions import Oddities
 
 logger = logging.getLogger(__name__)
@@ -50,9 +50,9 @@ def pull_project(
     config = read_source_config(connection, number, options)
     odd: list[OddTask] = []
     tasks = sorted(export_tasks(connection, number, odd), key=lambda task: int(task["id"]))
-    warn_of_odd_tasks(number, odd, len(tasks))
     progress("reading annotations", 1, 1)
-    left_out = LeftOut(project, len(tasks), options.skip_share)
+    left_out = LeftOut(project, len(tasks) + len(odd), options.skip_share)
+    left_out.add_odd(odd, {int(task["id"]) for task in tasks})
     addresses: dict[int, str] = {}
     for task in tasks:
         try:

@@ -123,30 +123,6 @@ def export_tasks(
     return tasks
 
 
-def warn_of_odd_tasks(project: int, odd: Sequence[OddTask], whole: int) -> None:
-    """Say once which tasks of an export were left out.
-
-    Raises:
-        OddAnswerError: when none is whole.
-    """
-    if not odd:
-        return
-    if not whole:
-        raise OddAnswerError(f"exporting project {project}", f"no task is whole: {odd[0].reason}")
-    ids = [f"task {task.id}" if task.id is not None else "one without number" for task in odd]
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    logger.warning(
-        "project %d: %d of %d tasks were left out, which the server holds no whole data of (%s%s): "
-        "in the first, %s",
-        project,
-        len(odd),
-        len(odd) + whole,
-        ", ".join(ids[:_NAMED]),
-        more,
-        odd[0].reason,
-    )
-
-
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield id and data of all tasks, without annotations (about 3,000 tasks per second).
 

@@ -21,6 +21,7 @@ from sparsedet.runtime.launched import (
 )
 
 from . import (
+    check,
     compare,
     convert,
     demo,
@@ -50,6 +51,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "round": round.run_round,
         "status": status.status,
         "report": report.report,
+        "check": check.check,
         "pull": pull.pull,
         "mine": mine.mine,
         "push": push.push,

@@ -125,7 +125,12 @@ def draws() -> bool:
 def command(name: str, folder: Path, options: str = "") -> str:
     """Return a command to type next, for a message; the current folder needs no name."""
     words = ["sparsedet", name, "" if folder == Path() else str(folder), options]
-    return " ".join(word for word in words if word).replace(" ", _NO_BREAK)
+    return not_broken(" ".join(word for word in words if word))
+
+
+def not_broken(text: str) -> str:
+    """Return a text that a terminal's edge does not break, such as a command to type."""
+    return text.replace(" ", _NO_BREAK)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

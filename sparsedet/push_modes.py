@@ -152,6 +152,23 @@ class PlaceReviews:
     project: of images that are still there, where they have ids of their own."""
 
 
+@dataclass(frozen=True, slots=True)
+class OnOffer:
+    """What a place has up at this moment, for a check of whether pushes arrived whole."""
+
+    boxes: Mapping[str, Sequence[str]]
+    """Region id of each mined box that waits for a reviewer -> where it is shown, for people. More
+    than one: it is there twice."""
+    busy: frozenset[str] = frozenset()
+    """Region ids of boxes on images that somebody is at, or has saved since the push: whether they
+    are up is that person's business."""
+    empty: Sequence[str] = ()
+    """Tasks that show nothing, and do not say what for: a push was cut off. For people."""
+    doubles: Sequence[str] = ()
+    """Other places of the workspace for the same project and mode, which were made twice: for
+    people."""
+
+
 class PushMode(Protocol):
     """One way of having mined boxes reviewed: a review project, drafts, contact sheets."""
 
@@ -218,6 +235,18 @@ class PushMode(Protocol):
 
         Raises:
             ToolError: when the place can't be read.
+        """
+        ...
+
+    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
+        """Look at what is up at a place, without changing anything.
+
+        Args:
+            review_project: as `PushReport` names it.
+            pushed: everything that was ever pushed there.
+
+        Raises:
+            PlaceGoneError: when the review project was deleted.
         """
         ...
 

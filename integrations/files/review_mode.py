@@ -10,6 +10,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.push_modes import (
     ModeName,
+    OnOffer,
     PlaceReviews,
     Progress,
     PushedImage,
@@ -22,7 +23,7 @@ from sparsedet.tool import ToolOptions
 
 from .file_push import push_mined
 from .project import Project, name_below, open_project, resolve_below
-from .review_files import MARK, ReviewVersion, read_versions, written_state
+from .review_files import MARK, TO_REVIEW, ReviewVersion, read_versions, written_state
 from .review_folder import ReviewFolder
 from .reviewed_images import read_reviews
 from .withdrawal import left_plain, remove_if_empty, rename, withdraw
@@ -95,6 +96,17 @@ class FileReviewMode:
     def review_state(self, review_project: str) -> str:
         """Look whether files came back, or were written again; see `review_files.written_state`."""
         return written_state(resolve_below(self.root, review_project))
+
+    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
+        """Look at what is up in the newest `to_review.json` of each model version."""
+        review = resolve_below(self.root, review_project)
+        if pushed and not review.is_dir():
+            raise PlaceGoneError(f"{review}: the folder was deleted")
+        boxes: dict[str, list[str]] = {}
+        for version in self._versions(review):
+            for id in (id for offer in version.waiting.values() for id in offer.mined):
+                boxes.setdefault(id, []).append(f"{version.folder.name}/{TO_REVIEW}")
+        return OnOffer(boxes)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Give images their new names in what is up for review."""

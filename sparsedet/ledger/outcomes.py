@@ -49,6 +49,11 @@ def is_written(box: LedgerBox, written: Written) -> bool:
     )
 
 
+def unsettle(box: LedgerBox) -> None:
+    """Make a box one that nobody has judged."""
+    _set(box, "pending", None)
+
+
 def _apply(box: LedgerBox, decision: Decision, written: Written, *, in_source: bool) -> None:
     before = box.outcome, box.final
     if decision.fate == "kept":

@@ -15,6 +15,7 @@ from sparsedet.ledger.schema import (
     Place,
     Push,
     PushedVersion,
+    QueuedImage,
     Source,
     SourceImage,
     at_place,
@@ -96,6 +97,42 @@ def record_push(
     for tool_id, row in source_images(session, at.source, digested).items():
         row.digest = digests[tool_id]
     return new
+
+
+def restore_push(
+    session: Session,
+    push: Push,
+    boxes: Sequence[OnImage],
+    queue: Sequence[OnQueuedImage],
+    withdrawn: Collection[str],
+) -> int:
+    """Add what is missing of a push; see `LedgerCheckup.restore_push`."""
+    at = push.place
+    recorded = session.scalar(
+        select(Push)
+        .where(at_place(Push, at))
+        .where(Push.model_version == push.model_version, Push.round.is_(push.round))
+    )
+    if recorded is None:
+        session.add(push)
+        session.flush()
+        recorded = push
+    known = set(session.scalars(select(LedgerBox.region_id)))
+    missing = [one for one in boxes if one[0].region_id not in known]
+    for mined, image, category in missing:
+        row = _row(mined, image, category, recorded)
+        row.source_version = image.tool_version
+        if mined.region_id in withdrawn:
+            row.outcome = "withdrawn"
+        session.add(row)
+    has_queue = session.scalar(select(QueuedImage.id).where(QueuedImage.push_id == recorded.id))
+    if has_queue is None and at.mode not in ("draft", "sampled"):
+        replace_queue(session, recorded, queue)
+    noted = select(PushedVersion.image_tool_id).where(at_place(PushedVersion, at))
+    images = {str(image.tool_id): image for _, image, _ in missing}
+    new = images.keys() - set(session.scalars(noted))
+    _note_versions(session, at, {tool_id: images[tool_id].tool_version for tool_id in new})
+    return len(missing)
 
 
 def pushed_images(session: Session, place: Place) -> list[PushedImage]:

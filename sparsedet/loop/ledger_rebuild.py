@@ -5,7 +5,7 @@ They say what was pushed and where; what became of it is read from the reviews, 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import atomic_path, read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_from_json
+from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
 from sparsedet.loop.merging import UNDONE
@@ -84,43 +85,85 @@ def _lost_rounds(workspace: Workspace) -> list[RoundFolder]:
         with closing(Ledger(workspace.ledger)) as ledger:
             if ledger.pushes():
                 return []
-    return [folder for folder in workspace.all_rounds() if _has_pushed(folder)]
+    return [folder for folder in workspace.all_rounds() if has_pushed(folder)]
 
 
-def _has_pushed(folder: RoundFolder) -> bool:
-    """Whether a round put anything up for review."""
+def has_pushed(folder: RoundFolder) -> bool:
+    """Return whether a round put anything up for review.
+
+    Raises:
+        SparseDetError: when its `push.json` can't be read.
+    """
     return folder.push.is_file() and "model_version" in _read_object(folder.push)
 
 
-def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "Settings") -> int:
-    """Record the push of a round; return the number of its boxes."""
+def restore_round(workspace: Workspace, folder: RoundFolder, settings: "Settings") -> int:
+    """Add what the ledger lacks of a round that was pushed, and settle that by the stored reviews.
+
+    The caller holds the workspace's lock. What the ledger has stays as it is.
+
+    Args:
+        workspace: of the round.
+        folder: of the round.
+        settings: say where boxes went, where the round's own files don't, and which reviews count.
+
+    Returns:
+        The number of boxes that were added.
+
+    Raises:
+        SparseDetError: when a file of the round is broken.
+    """
+    withdrawn = {
+        id
+        for later in workspace.all_rounds()
+        if later.number >= folder.number and later.push.is_file()
+        for id in _read_object(later.push).get("withdrawn") or ()
+    }
+    dataset, mined, parts = _parts(folder, settings)
+    with closing(LedgerCheckup(workspace.ledger)) as ledger:
+        added = sum(
+            ledger.restore_push(
+                part.push,
+                part.boxes,
+                dataset,
+                part.queue,
+                skipped=part.skipped,
+                withdrawn=withdrawn,
+            )
+            for part in parts
+        )
+        for lot in read_lots(folder):
+            rest = [box for box in mined if box.region_id in lot.rest]
+            push = _lot_push(lot, folder, parts[0].push)
+            added += ledger.restore_push(push, rest, dataset, withdrawn=withdrawn)
+        ledger.settle_again(settings.source.annotations)
+    return added
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a round pushed to one place."""
+
+    push: Push
+    boxes: list[MinedBox]
+    queue: Sequence[QueueEntry]
+    skipped: frozenset[str]
+    """Tool ids of images that could not be pushed."""
+
+
+def _parts(
+    folder: RoundFolder, settings: "Settings"
+) -> tuple[Dataset, tuple[MinedBox, ...], list[_Part]]:
+    """Return the images of a round, its mined boxes, and what of them it pushed to each place."""
     record = _read_object(folder.push)
     dataset = read_coco(folder.annotations)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
-    shown = {box.image_id for box in mined} | {entry.image_id for entry in queue}
-    digests = {
-        image.tool_id: file_digest(images / image.file_name)
-        for image in (dataset.image_by_id[id] for id in shown)
-        if image.tool_id is not None and (images / image.file_name).is_file()
-    }
-    new = 0
-    lots = read_lots(folder)
-    held = frozenset[str]().union(*(lot.rest for lot in lots))
+    held = frozenset[str]().union(*(lot.rest for lot in read_lots(folder)))
     on_sheets = _on_sheets(folder)
+    parts = []
     for content in pushed_parts(record):
         place = _place(content, settings, folder.push)
-        push = Push(
-            tool=place.tool,
-            url=place.url,
-            project=place.project,
-            review_project=place.review_project,
-            mode=place.mode,
-            model_version=str(content["model_version"]),
-            round=folder.number,
-        )
-        # What distinguishes rounds is when they began; a copy of the file may be younger than it.
-        push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
         boxes = [
             box
             for box in mined
@@ -129,13 +172,50 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         ]
         # Skipped images were in the push, and are to be looked for in the next one.
         skipped = frozenset(content.get("skipped") or ())
-        opened = queue if content is record else []
-        new += ledger.record_push(push, boxes, dataset, skipped, digests, opened)
-    place, version = _place(record, settings, folder.push), str(record["model_version"])
-    for lot in lots:
+        push = _push(place, str(content["model_version"]), folder)
+        parts.append(_Part(push, boxes, queue if content is record else (), skipped))
+    return dataset, mined, parts
+
+
+def _push(place: Place, model_version: str, folder: RoundFolder) -> Push:
+    push = Push(
+        tool=place.tool,
+        url=place.url,
+        project=place.project,
+        review_project=place.review_project,
+        mode=place.mode,
+        model_version=model_version,
+        round=folder.number,
+    )
+    # What distinguishes rounds is when they began; a copy of the file may be younger than it.
+    push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
+    return push
+
+
+def _lot_push(lot: RoundLot, folder: RoundFolder, first: Push) -> Push:
+    """Return the push of a lot's held boxes, which are at a place of their own."""
+    place = replace(first.place, review_project=lot.place, mode="sampled")
+    return _push(place, first.model_version, folder)
+
+
+def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "Settings") -> int:
+    """Record the push of a round; return the number of its boxes."""
+    dataset, mined, parts = _parts(folder, settings)
+    shown = {box.image_id for box in mined}
+    shown |= {entry.image_id for part in parts for entry in part.queue}
+    digests = {
+        image.tool_id: file_digest(images / image.file_name)
+        for image in (dataset.image_by_id[id] for id in shown)
+        if image.tool_id is not None and (images / image.file_name).is_file()
+    }
+    new = 0
+    for part in parts:
+        new += ledger.record_push(part.push, part.boxes, dataset, part.skipped, digests, part.queue)
+    for lot in read_lots(folder):
         rest = [box for box in mined if box.region_id in lot.rest]
-        new += _record_lot(ledger, lot, folder, rest, dataset, place, version, settings)
-    ledger.withdraw(frozenset(record.get("withdrawn") or ()))
+        push = _lot_push(lot, folder, parts[0].push)
+        new += _record_lot(ledger, lot, folder, rest, dataset, push, settings)
+    ledger.withdraw(frozenset(_read_object(folder.push).get("withdrawn") or ()))
     return new
 
 
@@ -151,24 +231,13 @@ def _record_lot(
     folder: RoundFolder,
     boxes: Sequence[MinedBox],
     dataset: Dataset,
-    place: Place,
-    model_version: str,
+    push: Push,
     settings: "Settings",
 ) -> int:
     """Record the held boxes of a lot; return their number.
 
     One that passed is settled by its sample once more, as soon as the reviews are read.
     """
-    push = Push(
-        tool=place.tool,
-        url=place.url,
-        project=place.project,
-        review_project=lot.place,
-        mode="sampled",
-        model_version=model_version,
-        round=folder.number,
-    )
-    push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
     new = ledger.record_push(push, boxes, dataset)
     if lot.state == "passed":
         write_lot(replace(lot, state="waiting", settled_at=""), folder)

@@ -3,6 +3,7 @@
 Paths only; what is in the files belongs to the modules that write them. Light, for `--help`.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings
     from sparsedet.run_folder import RunFolder
 
+_LOCK = ".sparsedet.lock"
+_BRIEF_LOCK = ".sparsedet.brief.lock"
 _MAX_DEPTH = 5
 _BRIEF_SECONDS = 60.0
 """Reading the reviews of 6,000 images takes about 10 s."""
+_WAIT_SECONDS = 0.05
+"""Between two attempts to take a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +201,8 @@ class Workspace:
         from filelock import FileLock, Timeout
 
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / ".sparsedet.lock", timeout=0)
-        short = FileLock(self.root / ".sparsedet.brief.lock", timeout=0)
+        lock = FileLock(self.root / _LOCK, timeout=0)
+        short = FileLock(self.root / _BRIEF_LOCK, timeout=0)
         with ExitStack() as held:
             try:
                 if brief:
@@ -206,11 +211,50 @@ class Workspace:
                 else:
                     held.enter_context(lock.acquire(_BRIEF_SECONDS if _is_held(short) else 0))
             except Timeout:
-                raise WorkspaceBusyError(
-                    f"{self.root}: another sparsedet process is working in this workspace; wait "
-                    "for it to end, or end it"
-                ) from None
+                raise self._busy() from None
             yield
+
+    @contextmanager
+    def shared_lock(self) -> Iterator[None]:
+        """Keep other sparsedet processes from changing the workspace, and change nothing in it.
+
+        Whoever works in a workspace has made the file of its lock: where there is none, nobody
+        does. Several may hold this lock at a time, also of a folder that can't be written to.
+
+        Raises:
+            WorkspaceBusyError: when another process works in it.
+        """
+        with ExitStack() as held:
+            for name in (_BRIEF_LOCK, _LOCK):
+                try:
+                    file = held.enter_context((self.root / name).open("rb"))
+                except (FileNotFoundError, PermissionError):
+                    continue
+                seconds = _BRIEF_SECONDS if name == _BRIEF_LOCK else 0.0
+                if not _share(file.fileno(), seconds):
+                    raise self._busy()
+            yield
+
+    def _busy(self) -> WorkspaceBusyError:
+        return WorkspaceBusyError(
+            f"{self.root}: another sparsedet process is working in this workspace; wait for it to "
+            "end, or end it"
+        )
+
+
+def _share(descriptor: int, seconds: float) -> bool:
+    """Take a shared lock on an open file, waiting so long at most; return whether it was free."""
+    import fcntl
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_WAIT_SECONDS)
 
 
 def _is_held(lock: "FileLock") -> bool:
@@ -230,11 +274,18 @@ def owner_id(folder: Path) -> str:
     Args:
         folder: the workspace, or where the ledger of a push without workspace is.
     """
+    known = known_owner(folder)
+    if known is not None:
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "owner.id", f"{uuid4().hex[:12]}\n")
+    return owner_id(folder)
+
+
+def known_owner(folder: Path) -> str | None:
+    """Return the name of a workspace in marks on servers; None: it has none yet."""
     file = folder / "owner.id"
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(file, f"{uuid4().hex[:12]}\n")
-    return file.read_text(encoding="utf-8").strip()
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def enclosing(path: Path) -> Workspace | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sparsedet.annotations import Dataset
 from sparsedet.push_modes import (
     ModeName,
+    OnOffer,
     PlaceReviews,
     Progress,
     PushedImage,
@@ -20,6 +21,7 @@ from sparsedet.tool import ToolOptions
 from ..connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import GONE, build_predictions, check_push
+from ..on_offer import drafts_on_offer
 from ..predictions import StoredPrediction, read_predictions
 from ..projects import review_state
 from ..review_project.review_setup import (
@@ -157,6 +159,11 @@ class DraftMode:
     def review_state(self, review_project: str) -> str:
         """Look whether anybody saves annotations; see `projects.review_state`."""
         return review_state(self._connection, project_number(review_project))
+
+    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
+        """Look at what is up; see `on_offer.drafts_on_offer`."""
+        number, rule = project_number(review_project), self._options.annotations
+        return drafts_on_offer(self._connection, number, pushed, rule)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Do nothing: what is up lies on the tasks themselves."""

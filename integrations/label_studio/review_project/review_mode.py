@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from sparsedet.errors import PlaceGoneError
 from sparsedet.push_modes import (
     ModeName,
+    OnOffer,
     PlaceReviews,
     Progress,
     PushedImage,
@@ -17,6 +18,7 @@ from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
 from ..offers import build_predictions, check_push
+from ..on_offer import review_on_offer
 from ..projects import review_state
 from .claims import take_over_reviews, unclaimed_reviews
 from .review_look import for_people, for_suspected
@@ -107,6 +109,10 @@ class ReviewProjectMode:
     def review_state(self, review_project: str) -> str:
         """Look whether anybody reviews; see `projects.review_state`."""
         return review_state(self._connection, project_number(review_project))
+
+    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
+        """Look at what is up; see `on_offer.review_on_offer`."""
+        return review_on_offer(self._connection, project_number(review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Have review tasks name the new ids of the tasks that they copy."""

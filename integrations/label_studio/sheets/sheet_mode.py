@@ -7,6 +7,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.errors import PlaceGoneError
 from sparsedet.push_modes import (
     ModeName,
+    OnOffer,
     PlaceReviews,
     Progress,
     PushedImage,
@@ -22,6 +23,7 @@ from sparsedet.tool import ToolOptions
 
 from ..connection import Connection, project_number
 from ..offers import GONE, ImagePredictions, build_predictions, check_push
+from ..on_offer import review_on_offer
 from ..projects import review_state
 from ..review_project.claims import take_over_reviews, unclaimed_reviews
 from ..review_project.review_plan import plan_push
@@ -124,6 +126,10 @@ class SheetMode:
     def review_state(self, review_project: str) -> str:
         """Look whether anybody reviews; see `projects.review_state`."""
         return review_state(self._connection, project_number(review_project))
+
+    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
+        """Look at what is up; see `on_offer.review_on_offer`."""
+        return review_on_offer(self._connection, project_number(review_project))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Have sheets name the new ids of the tasks that their crops come from."""

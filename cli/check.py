@@ -1,0 +1,132 @@
+"""`sparsedet check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsedet.errors import WorkspaceBusyError
+from sparsedet.loop.workspace import Workspace, known_owner
+
+from .display import progress_bar
+from .options import Json
+from .output import echo, emit_json, not_broken, say
+
+if TYPE_CHECKING:
+    from sparsedet.checking.checkup import Checkup
+    from sparsedet.checking.finding import Finding
+    from sparsedet.loop.reviews import Connections
+
+FOUND = 3
+"""The exit status where something is wrong ..."""
+LOCKED = 4
+"""... and where another process works in the workspace; 1 is an error, as everywhere."""
+
+_LINES_OF_A_KIND = 10
+"""A workspace without its images has as many findings as images."""
+
+
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder.")] = Path(),
+    server: Annotated[
+        bool,
+        typer.Option(
+            "--server",
+            help="Also ask the annotation tool whether everything that was pushed is still there.",
+        ),
+    ] = False,
+    read_data: Annotated[
+        bool,
+        typer.Option(
+            "--read-data",
+            help="Read images and models whole; otherwise their size and header are looked at.",
+        ),
+    ] = False,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--mend",
+            help="Repair what can be repaired here. What is in the way goes to lost+found in the "
+            "workspace; nothing is deleted, and nothing changes on the server.",
+        ),
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Look whether a workspace is whole: images, ledger, rounds.
+
+    Says what is wrong and which command puts it right. Changes nothing without --mend. Exit status:
+    0 fine, 1 error, 3 something is wrong, 4 another process works in the workspace.
+    """
+    from sparsedet.checking.checkup import check_workspace, repair_workspace
+
+    workspace = Workspace(folder)
+    run = repair_workspace if mend else check_workspace
+    try:
+        with progress_bar() as progress:
+            found = run(
+                workspace,
+                read_data=read_data,
+                connections=_connections(workspace) if server else None,
+                progress=progress,
+            )
+    except WorkspaceBusyError as error:
+        say(f"error: {error}")
+        raise typer.Exit(LOCKED) from None
+    if json_output:
+        emit_json(_as_json(found))
+    else:
+        _show(found, folder)
+    if not found.is_fine:
+        raise typer.Exit(FOUND)
+
+
+def _connections(workspace: Workspace) -> "Connections":
+    """Return the connections to where boxes were pushed; a lost name of the workspace is not made
+    again."""
+    from sparsedet.loop.reviews import Connections
+
+    return Connections(workspace.settings(), owner=known_owner(workspace.root))
+
+
+def _show(found: "Checkup", folder: Path) -> None:
+    for line in found.repaired:
+        say(f"repaired: {line}")
+    for line in found.failed:
+        say(line)
+    if found.lost_and_found is not None:
+        say(f"what was in the way is in {found.lost_and_found}")
+    shown: dict[str, int] = {}
+    for finding in found.findings:
+        shown[finding.kind] = shown.get(finding.kind, 0) + 1
+        if shown[finding.kind] <= _LINES_OF_A_KIND:
+            echo(_line(finding))
+    for kind, count in shown.items():
+        if count > _LINES_OF_A_KIND:
+            echo(f"... and {count - _LINES_OF_A_KIND} more of the kind {kind} (--json has all)")
+    echo(_summary(found, folder))
+
+
+def _line(finding: "Finding") -> str:
+    line = f"{finding.severity}: {finding.where}: {finding.what}"
+    return f"{line}; {not_broken(finding.command)}" if finding.command else line
+
+
+def _summary(found: "Checkup", folder: Path) -> str:
+    if found.is_fine:
+        return f"{folder}: nothing is wrong"
+    wrong = [finding for finding in found.findings if finding.severity != "info"]
+    count = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
+    repairable = sum(finding.repair is not None for finding in wrong)
+    advice = f", of which --mend repairs {repairable}" if repairable else ""
+    return f"{folder}: {count} wrong{advice}"
+
+
+def _as_json(found: "Checkup") -> dict[str, Any]:
+    lost = found.lost_and_found
+    return {
+        "fine": found.is_fine,
+        "findings": [finding.to_json() for finding in found.findings],
+        "repaired": list(found.repaired),
+        "failed": list(found.failed),
+        "lost_and_found": None if lost is None else str(lost),
+    }

@@ -1,0 +1,98 @@
+"""What a server has up for review at this moment, for checks: whether pushes arrived whole."""
+
+from collections.abc import Iterable, Sequence
+
+from sparsedet.push_modes import OnOffer, PushedImage
+from sparsedet.reviews import AnnotationRule
+
+from .annotation_choice import annotation_version
+from .connection import Connection
+from .drafts.draft_tasks import DraftTask, is_signed, marked_regions, read_draft_tasks
+from .marks import read_mark
+from .predictions import read_predictions
+from .review_project.review_setup import find_reviews
+from .review_project.review_tasks import (
+    VERSION_KEY,
+    ReviewTask,
+    read_review_project,
+    read_review_tasks,
+)
+
+
+def review_on_offer(connection: Connection, review: int) -> OnOffer:
+    """Return what is up in a review project, one for contact sheets or for images.
+
+    Raises:
+        PlaceGoneError: when the project was deleted.
+    """
+    tasks = [task for task in read_review_tasks(connection, review) if task.is_open]
+    boxes: dict[str, list[str]] = {}
+    for task in tasks:
+        for prediction in task.own_predictions:
+            for id in sorted(prediction.mined_ids):
+                boxes.setdefault(id, []).append(f"prediction {prediction.id} of task {task.id}")
+    return OnOffer(
+        boxes,
+        busy=frozenset(id for task in tasks if task.drafts for id in task.mined_ids),
+        empty=[f"task {task.id}" for task in tasks if _is_empty(task)],
+        doubles=_doubles(connection, review),
+    )
+
+
+def drafts_on_offer(
+    connection: Connection, project: int, pushed: Sequence[PushedImage], rule: AnnotationRule
+) -> OnOffer:
+    """Return what is up in an annotated project itself, as drafts and predictions.
+
+    Args:
+        connection: to the server; drafts are those of all accounts.
+        project: the annotated project.
+        pushed: what was pushed, with the versions of the annotations that it was put onto.
+        rule: which of several annotations counts.
+    """
+    tasks, stored = read_draft_tasks(connection, project), read_predictions(connection, project)
+    boxes: dict[str, list[str]] = {}
+    for task in tasks.values():
+        for draft in task.drafts:
+            if draft.is_untouched:
+                _add(boxes, draft.mined, f"draft {draft.id} of task {task.id}")
+        for prediction in () if task.submitted else stored.get(task.id, ()):
+            if is_signed(prediction.result):
+                where = f"prediction {prediction.id} of task {task.id}"
+                _add(boxes, marked_regions(prediction.result), where)
+    busy = {
+        id
+        for image in pushed
+        if image.tool_id in tasks and _is_busy(tasks[image.tool_id], image.version, rule)
+        for id in image.region_ids
+    }
+    return OnOffer(boxes, busy=frozenset(busy))
+
+
+def _add(boxes: dict[str, list[str]], ids: Iterable[str], where: str) -> None:
+    for id in ids:
+        boxes.setdefault(id, []).append(where)
+
+
+def _is_empty(task: ReviewTask) -> bool:
+    """Whether a task lacks its prediction, and was not made to show nothing."""
+    return task.is_untouched and not task.predictions and VERSION_KEY not in task.data
+
+
+def _is_busy(task: DraftTask, version: str | None, rule: AnnotationRule) -> bool:
+    """Whether somebody has begun with a task, or saved it since its boxes were put onto it."""
+    now = "+".join(annotation_version(a) for a in task.chosen(rule)) or None
+    return now != version or any(not draft.is_untouched for draft in task.drafts)
+
+
+def _doubles(connection: Connection, review: int) -> list[str]:
+    """Return further review projects of the kind that this workspace, or nobody, claims."""
+    mark = read_mark(read_review_project(connection, review).description)
+    if mark is None:
+        return []
+    others = find_reviews(connection, mark.source, mark.control or "", sheets=mark.sheets)
+    return [
+        f"{connection.url}/projects/{other.number}"
+        for other in others
+        if other.number != review and not other.mark.is_foreign(mark.workspace)
+    ]

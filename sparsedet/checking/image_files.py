@@ -1,0 +1,172 @@
+"""Whether the images of a workspace are there, can be read, and are what they were."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sparsedet.annotations import Image, file_digest, read_image, upright_size
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import Finding, LostAndFound, one_line
+from sparsedet.checking.known_content import KnownContent, known_content
+from sparsedet.errors import AnnotationError, SparseDetError
+
+_MANY = 50
+"""Images between two reports of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An image that annotations name."""
+
+    image: Image
+    annotations: str
+    """The file that names it."""
+
+
+def check_annotations(checked: Checked) -> Iterator[Finding]:
+    """Check that `annotations.json` can be read, once something was pulled."""
+    from sparsedet.annotations import read_coco
+
+    file = checked.workspace.annotations
+    if not file.exists():
+        pulled = any(folder.annotations.exists() for folder in checked.rounds)
+        if pulled or any(checked.workspace.images.glob("*")):
+            yield Finding(
+                "annotations-missing", checked.name(file), "missing", checked.command.pull
+            )
+        return
+    try:
+        read_coco(file)
+    except (SparseDetError, OSError) as error:
+        yield Finding(
+            "annotations-broken",
+            checked.name(file),
+            one_line(error, file),
+            checked.command.pull,
+            repair=partial(_set_aside, file),
+        )
+
+
+def check_images(checked: Checked) -> Iterator[Finding]:
+    """Check every image that the newest annotations name, and find files that none name.
+
+    By default size and header of each file are looked at; with `read_data` it is read and decoded
+    whole, and compared with what the image cache knows of it.
+    """
+    wanted = _wanted(checked)
+    folder = checked.workspace.images
+    known = known_content(checked.workspace)
+    what = "reading images" if checked.read_data else "looking at images"
+    with ThreadPoolExecutor(_threads()) as pool:
+        look = partial(_problem, folder, known, read_data=checked.read_data)
+        for done, (one, problem) in enumerate(
+            zip(wanted.values(), pool.map(look, wanted.values()), strict=True)
+        ):
+            if done % _MANY == 0:
+                checked.progress(what, done, len(wanted))
+            if problem is not None:
+                yield _finding(checked, one, *problem)
+    checked.progress(what, len(wanted), len(wanted))
+    yield from _unused(checked, wanted)
+
+
+def _wanted(checked: Checked) -> dict[str, _Wanted]:
+    """Return the images that are needed now, by file name: the pull's, and the open round's."""
+    datasets = [(checked.name(checked.workspace.annotations), checked.annotations)]
+    for folder in checked.rounds[-1:]:
+        if not folder.push.exists():
+            datasets.insert(
+                0, (checked.name(folder.annotations), checked.round_annotations(folder))
+            )
+    return {
+        image.file_name: _Wanted(image, name)
+        for name, dataset in datasets
+        for image in (dataset.images if dataset else ())
+    }
+
+
+def _problem(
+    folder: Path, known: Mapping[str, KnownContent], one: _Wanted, *, read_data: bool
+) -> tuple[str, str] | None:
+    """Return kind and description of what is wrong with an image; None: nothing."""
+    image = one.image
+    path = folder / image.file_name
+    try:
+        size, bytes_there = upright_size(path), path.stat().st_size
+    except AnnotationError as error:
+        if not path.exists():
+            return "image-missing", "missing"
+        return "image-broken", one_line(error, path).partition("; repair it")[0]
+    except OSError as error:
+        return "image-broken", f"can't be read ({error.strerror})"
+    content = known.get(image.file_name)
+    if content is not None and content.bytes != bytes_there:
+        return (
+            "image-changed",
+            f"has {bytes_there} bytes, and had {content.bytes} when it was pulled",
+        )
+    if size != (image.width, image.height):
+        there = f"{size[0]} x {size[1]} pixels"
+        return "image-size", f"has {there}, {one.annotations} says {image.width} x {image.height}"
+    if not read_data:
+        return None
+    if content is not None and file_digest(path) != content.sha256:
+        return "image-changed", "has another content than when it was pulled"
+    return _decoding_problem(image, folder)
+
+
+def _decoding_problem(image: Image, folder: Path) -> tuple[str, str] | None:
+    """Return what is wrong with an image's pixels."""
+    import PIL.Image
+
+    path = folder / image.file_name
+    try:
+        # OpenCV, which trainings use, fills what is cut off with grey and says nothing.
+        with PIL.Image.open(path) as opened:
+            opened.load()
+        read_image(image, folder)
+    except AnnotationError as error:
+        return "image-broken", str(error).removeprefix(f"image id {image.id}: {path}: ")
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        return "image-broken", f"can't be decoded ({error})"
+    return None
+
+
+def _finding(checked: Checked, one: _Wanted, kind: str, what: str) -> Finding:
+    path = checked.workspace.images / one.image.file_name
+    return Finding(
+        kind,
+        checked.name(path),
+        what,
+        checked.command.pull,
+        repair=partial(_set_aside, path) if kind != "image-missing" else None,
+    )
+
+
+def _unused(checked: Checked, wanted: Iterable[str]) -> Iterator[Finding]:
+    """Find files of the image folder that no annotations name, not even an older round's."""
+    named = set(wanted)
+    for folder in checked.rounds:
+        dataset = checked.round_annotations(folder)
+        named |= {image.file_name for image in dataset.images} if dataset else set()
+    if not named:
+        return  # the annotations are missing, and all files would be
+    root = checked.workspace.images
+    for path in sorted(root.rglob("*")) if root.is_dir() else ():
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and name not in named and not path.name.startswith("."):
+            yield Finding(
+                "image-unused", checked.name(path), "no annotations name it", severity="info"
+            )
+
+
+def _set_aside(path: Path, lost: LostAndFound) -> str:
+    lost.take(path)
+    return f"{path.name} set aside, so that the next pull fetches it"
+
+
+def _threads() -> int:
+    return min(8, os.cpu_count() or 1)

@@ -1,0 +1,135 @@
+"""Whether the ledger is whole, and says what its reviews say."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import Finding, LostAndFound, one_line
+from sparsedet.checking.ledger_copy import damage, orphans
+from sparsedet.checking.ledger_repair import (
+    drop_rows,
+    join_pushes,
+    rebuild_ledger,
+    settle_again,
+)
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.checkup import LedgerCheckup
+from sparsedet.loop.last_reading import last_reading, reading_file
+
+
+def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
+    """Check the file itself: that it is there, a ledger of this version, and undamaged.
+
+    Where it finds an error, nothing else can be said of the ledger.
+
+    Args:
+        checked: the workspace.
+        copy: of its ledger; missing where that is.
+    """
+    ledger = checked.workspace.ledger
+    where, review = checked.name(ledger), checked.command("review")
+
+    def rebuild(lost: LostAndFound) -> str:
+        return rebuild_ledger(checked, lost)
+
+    pushed = checked.rounds_pushed
+    if not ledger.exists():
+        if pushed:
+            what = f"missing, though {_rounds(len(pushed))} pushed boxes"
+            yield Finding("ledger-missing", where, what, review, repair=rebuild)
+        return
+    if not ledger.is_file():
+        yield Finding("ledger-broken", where, "not a file", review, repair=rebuild)
+        return
+    if problems := damage(copy):
+        what = "damaged: " + "; ".join(problems)
+        yield Finding("ledger-broken", where, what, review, repair=rebuild)
+        return
+    try:
+        with closing(LedgerCheckup(copy)) as opened:
+            if pushed and not opened.has_pushes():
+                what = f"knows no push, though {_rounds(len(pushed))} pushed boxes"
+                yield Finding("ledger-missing", where, what, review, repair=rebuild)
+    except SparseDetError as error:
+        yield Finding("ledger-broken", where, one_line(error, copy))
+
+
+def check_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
+    """Check what the ledger says: rows without a push, rows twice, outcomes against reviews."""
+    where, review = checked.name(checked.workspace.ledger), checked.command("review")
+    for table, rows in orphans(copy).items():
+        what = f"{len(rows)} rows of {table} belong to a push that is not there"
+        yield Finding("ledger-orphans", where, what, review, repair=drop_rows(checked, table, rows))
+    with closing(LedgerCheckup(copy)) as ledger:
+        if unreadable := ledger.unreadable_rows():
+            for table, rows in unreadable.items():
+                what = f"{len(rows)} rows of {table} can't be read"
+                repair = drop_rows(checked, table, rows)
+                yield Finding("ledger-rows", where, what, review, repair=repair)
+            return
+        if doubled := ledger.doubled_reviews():
+            what = f"{len(doubled)} reviews stand there twice"
+            repair = drop_rows(checked, "reviews", doubled)
+            yield Finding("ledger-doubles", where, what, review, repair=repair)
+        for push in ledger.doubled_pushes():
+            what = f"the push of {push.model_version} to {push.review_project} stands there twice"
+            yield Finding("ledger-doubles", where, what, review, repair=join_pushes(checked))
+        again = settle_again(checked)
+        for one in ledger.contradictions():
+            yield Finding(
+                "outcome",
+                f"{where}: {one.region_id}",
+                f"{one.outcome} on {one.file_name}, but {one.reviews}",
+                review,
+                repair=None if one.is_lost else again,
+            )
+        yield from _unread(checked, ledger)
+    yield from _reading(checked)
+
+
+def _unread(checked: Checked, ledger: LedgerCheckup) -> Iterator[Finding]:
+    """Find a ledger that was rebuilt, whose reviews nobody has read since."""
+    if ledger.has_reviews() or reading_file(checked.workspace.ledger).exists():
+        return
+    judged = {id for folder in checked.rounds_pushed for id in _judged(folder.push)}
+    if judged:
+        yield Finding(
+            "reviews-unread",
+            checked.name(checked.workspace.ledger),
+            f"holds no review, though {len(judged)} boxes were judged when rounds were pushed",
+            checked.command("review"),
+        )
+
+
+def _judged(push: Path) -> list[str]:
+    from sparsedet.atomic_io import read_json
+
+    judged = read_json(push).get("judged")
+    return [str(id) for id in judged] if isinstance(judged, list) else []
+
+
+def _reading(checked: Checked) -> Iterator[Finding]:
+    """Check the file that says when reviews were last read."""
+    file = reading_file(checked.workspace.ledger)
+    try:
+        last_reading(checked.workspace.ledger)
+    except (SparseDetError, OSError) as error:
+
+        def set_aside(lost: LostAndFound) -> str:
+            lost.take(file)
+            return f"{file.name} set aside; the next reading of reviews makes it again"
+
+        what = one_line(error, file).partition("; remove it")[0]
+        yield Finding(
+            "reading-broken",
+            checked.name(file),
+            what,
+            checked.command("review"),
+            severity="warning",
+            repair=set_aside,
+        )
+
+
+def _rounds(number: int) -> str:
+    return "1 round" if number == 1 else f"{number} rounds"

@@ -1,0 +1,56 @@
+"""Repairs of the ledger. Before each one a copy of it goes to lost and found."""
+
+from collections.abc import Callable, Collection
+from contextlib import closing
+
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import LostAndFound, Repair
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger.checkup import LedgerCheckup
+from sparsedet.loop.last_reading import reading_file
+from sparsedet.loop.ledger_rebuild import rebuild
+
+
+def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
+    """Set a broken ledger aside, and make it again from the rounds."""
+    settings = checked.settings
+    if settings is None:
+        raise SparseDetError(
+            f"{checked.workspace.settings_file}: needed to rebuild the ledger; put that right first"
+        )
+    ledger = checked.workspace.ledger
+    # A journal belongs to the file next to it: a later ledger must not meet it.
+    beside = [ledger.with_name(ledger.name + end) for end in ("-journal", "-wal", "-shm")]
+    for path in (ledger, *beside, reading_file(ledger)):
+        if path.exists():
+            lost.take(path)
+    return rebuild(checked.workspace, settings) or f"{ledger.name} set aside; no round was pushed"
+
+
+def drop_rows(checked: Checked, table: str, rows: Collection[int]) -> Repair:
+    """Return the repair that takes rows out of a table."""
+    return _change(
+        checked, lambda ledger: f"{ledger.remove(table, rows)} rows of {table} taken out"
+    )
+
+
+def join_pushes(checked: Checked) -> Repair:
+    """Return the repair that makes doubled pushes one."""
+    return _change(checked, lambda ledger: f"{ledger.join_pushes()} doubled pushes joined")
+
+
+def settle_again(checked: Checked) -> Repair:
+    """Return the repair that settles boxes by the reviews that are stored."""
+    return _change(
+        checked,
+        lambda ledger: f"{ledger.settle_again(checked.rule)} boxes settled by their reviews",
+    )
+
+
+def _change(checked: Checked, change: Callable[[LedgerCheckup], str]) -> Repair:
+    def repair(lost: LostAndFound) -> str:
+        lost.copy(checked.workspace.ledger)
+        with closing(LedgerCheckup(checked.workspace.ledger)) as ledger:
+            return f"{checked.workspace.ledger.name}: {change(ledger)}"
+
+    return repair

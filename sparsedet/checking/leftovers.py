@@ -1,0 +1,57 @@
+"""What killed processes were about to write: temporary files that nobody will finish."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import Finding, LostAndFound
+
+_TEMPORARY = re.compile(r"\..+?\.(?:(?P<process>\d+)\.)?tmp")
+"""The names that `atomic_io` gives."""
+_FRESH_SECONDS = 3600.0
+
+
+def check_leftovers(checked: Checked) -> Iterator[Finding]:
+    """Find temporary files and folders whose process is gone."""
+    for path in _temporary(checked.workspace.root):
+        yield Finding(
+            "left-over",
+            checked.name(path),
+            "a process that was killed had begun to write it; nothing needs it",
+            severity="warning",
+            repair=partial(_set_aside, path),
+        )
+
+
+def _temporary(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in [*folders, *sorted(files)]:
+            path = Path(folder, name)
+            found = _TEMPORARY.fullmatch(name)
+            if found and not _is_being_written(path, found["process"]):
+                yield path
+        folders[:] = [
+            name
+            for name in folders
+            if not _TEMPORARY.fullmatch(name)
+            and not (name == LostAndFound.NAME and Path(folder) == root)
+        ]
+
+
+def _is_being_written(path: Path, process: str | None) -> bool:
+    """Whether a command that needs no lock, such as a training, may be at it right now."""
+    try:
+        fresh = time.time() - path.stat().st_mtime < _FRESH_SECONDS
+    except FileNotFoundError:
+        return True  # it was, and is done
+    return fresh and process is not None and Path("/proc", process).exists()
+
+
+def _set_aside(path: Path, lost: LostAndFound) -> str:
+    lost.take(path)
+    return f"{path.name} set aside"

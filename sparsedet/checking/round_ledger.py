@@ -1,0 +1,185 @@
+"""Whether the files of rounds and the ledger say the same of what was pushed."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.mined_boxes import MinedBox, read_mined
+from sparsedet.atomic_io import read_json
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import Finding, LostAndFound
+from sparsedet.errors import SparseDetError
+from sparsedet.ledger import Ledger, LedgerBox, Push
+from sparsedet.loop.ledger_rebuild import restore_round
+from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.round_report import pushed_parts
+from sparsedet.loop.round_sheets import stored_sheets
+from sparsedet.loop.workspace import RoundFolder
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A round that was pushed, as its files have it."""
+
+    folder: RoundFolder
+    record: Mapping[str, Any]
+    dataset: Dataset
+    mined: Sequence[MinedBox]
+
+    @property
+    def versions(self) -> set[str]:
+        """Names of the model under which its boxes went up."""
+        return {str(part.get("model_version")) for part in pushed_parts(self.record)}
+
+    @property
+    def expected(self) -> set[str]:
+        """Region ids that the ledger has to know.
+
+        Not all mined boxes are among them: of a queue that ended early only those of its images
+        are pushed, and none of the blind sample's.
+        """
+        ids = {image.id: image.tool_id for image in self.dataset.images}
+        left_out = {
+            id
+            for part in pushed_parts(self.record)
+            for name in ("skipped", "gone")
+            for id in part.get(name) or ()
+        }
+        queue = self.record.get("queue") or []
+        left_out |= {entry["image_tool_id"] for entry in queue if entry.get("audit")}
+        opened = {entry["image_tool_id"] for entry in queue} - left_out
+        everything = not queue and (
+            self.record.get("place", {}).get("mode") in ("draft", "sheets")
+            or not self.folder.candidates.exists()
+        )
+        on_sheets = self._on_sheets()
+        in_lots = {id for lot in read_lots(self.folder) for id in lot.boxes}
+        return {
+            box.region_id
+            for box in self.mined
+            if (tool_id := ids.get(box.image_id)) is not None
+            and tool_id not in left_out
+            and (
+                everything
+                or tool_id in opened
+                or box.region_id in on_sheets
+                or box.region_id in in_lots
+            )
+        }
+
+    def _on_sheets(self) -> set[str]:
+        sheets = stored_sheets(self.folder) if self.folder.sheets.exists() else ()
+        return {crop.region_id for sheet in sheets for crop in sheet.crops}
+
+
+def check_rounds_against_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
+    """Compare every round that was pushed with the ledger, both ways.
+
+    Rounds whose files can't be read are left out: that is a finding of its own.
+    """
+    with closing(Ledger(copy)) as ledger:
+        boxes, pushes = ledger.boxes(), ledger.pushes()
+    known = {box.region_id for box in boxes}
+    for folder in checked.rounds_pushed:
+        round = _read(checked, folder)
+        if round is not None:
+            yield from _against_run(checked, round)
+            yield from _against_ledger(checked, round, known, pushes)
+            yield from _other_way_round(checked, round, boxes)
+    numbers = {folder.number for folder in checked.rounds}
+    for number in sorted({push.round for push in pushes if push.round is not None} - numbers):
+        where = checked.name(checked.workspace.round(number).root)
+        what = "missing, though the ledger has its push; restore it from a backup"
+        yield Finding("round-missing", where, what)
+
+
+def _read(checked: Checked, folder: RoundFolder) -> _Round | None:
+    dataset = checked.round_annotations(folder)
+    if dataset is None:
+        return None
+    try:
+        round = _Round(folder, read_json(folder.push), dataset, read_mined(folder.mined, dataset))
+        _ = round.expected
+    except (SparseDetError, OSError, LookupError, TypeError, AttributeError):
+        return None
+    return round
+
+
+def _against_run(checked: Checked, round: _Round) -> Iterator[Finding]:
+    """Check that a round's push, its mined boxes and its model belong together."""
+    folder = round.folder
+    try:
+        run = folder.run.info().run_id
+    except (SparseDetError, OSError):
+        return
+    if strange := round.versions - {run}:
+        what = f"says that model {min(strange)} was pushed; the round's own is {run}"
+        yield Finding("push-of-another-round", checked.name(folder.push), _from_backup(what))
+    meta = folder.mined.with_suffix(".meta.json")
+    try:
+        mined_by = read_json(meta).get("run_id", run) if meta.exists() else run
+    except (SparseDetError, OSError, AttributeError):
+        return
+    if mined_by != run:
+        what = f"says that model {mined_by} mined the boxes; the round's own is {run}"
+        yield Finding("mined-by-another-round", checked.name(meta), _from_backup(what))
+
+
+def _against_ledger(
+    checked: Checked, round: _Round, known: Collection[str], pushes: Sequence[Push]
+) -> Iterator[Finding]:
+    """Check that the ledger has the push of a round, and all of its boxes."""
+    where, number = checked.name(checked.workspace.ledger), round.folder.number
+    recorded = {push.model_version for push in pushes if push.round == number}
+    lacking = round.versions - recorded
+    missing = round.expected - set(known)
+    if not lacking and not missing:
+        return
+    what = (
+        f"lacks {len(missing)} boxes that round {number} pushed, such as {min(missing)}"
+        if missing
+        else f"lacks the push of round {number}, of model {min(lacking)}"
+    )
+    repair = partial(_restore, checked, round.folder)
+    yield Finding("boxes-not-in-ledger", where, what, checked.command("review"), repair=repair)
+
+
+def _other_way_round(
+    checked: Checked, round: _Round, boxes: Sequence[LedgerBox]
+) -> Iterator[Finding]:
+    """Check that a round mined what the ledger says it did.
+
+    What a start of the round pushed that was given up since is another model's.
+    """
+    mined = {box.region_id for box in round.mined}
+    number = round.folder.number
+    strange = {
+        box.region_id
+        for box in boxes
+        if box.round == number
+        and box.push.round == number
+        and box.push.model_version in round.versions
+        and box.region_id not in mined
+    }
+    if strange:
+        what = f"lacks {len(strange)} boxes that the ledger has of it, such as {min(strange)}"
+        yield Finding("boxes-not-mined", checked.name(round.folder.mined), _from_backup(what))
+
+
+def _restore(checked: Checked, folder: RoundFolder, lost: LostAndFound) -> str:
+    settings = checked.settings
+    if settings is None:
+        raise SparseDetError(
+            f"{checked.workspace.settings_file}: needed to repair the ledger; put that right first"
+        )
+    lost.copy(checked.workspace.ledger)
+    added = restore_round(checked.workspace, folder, settings)
+    return f"{checked.workspace.ledger.name}: {added} boxes of round {folder.number} added"
+
+
+def _from_backup(what: str) -> str:
+    return f"{what}; restore the round's files from a backup"

@@ -1,0 +1,145 @@
+"""Whether the annotation tool has what the ledger says was pushed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from sparsedet.checking.checked import Checked
+from sparsedet.checking.finding import Finding
+from sparsedet.errors import PlaceGoneError
+from sparsedet.ledger import Ledger, LedgerBox, Place
+from sparsedet.loop.reviews import Connections
+from sparsedet.push_modes import OnOffer, PushedImage
+from sparsedet.reviews import Changes, SourceState
+
+
+def check_places(checked: Checked, copy: Path, connections: Connections) -> Iterator[Finding]:
+    """Check every place that was pushed to. Only reads there: the next push puts things right.
+
+    Args:
+        checked: the workspace.
+        copy: of its ledger.
+        connections: to the annotation tools.
+
+    Raises:
+        ToolError: when a server can't be asked.
+    """
+    with closing(Ledger(copy)) as ledger:
+        known = {box.region_id: box for box in ledger.boxes()}
+        for number, place in enumerate(places := ledger.places()):
+            checked.progress("asking the annotation tool", number, len(places))
+            boxes = [box for box in known.values() if box.push.place == place]
+            yield from _Place(checked, place, boxes, ledger.pushed_images(place)).check(
+                connections, known
+            )
+        checked.progress("asking the annotation tool", len(places), len(places))
+
+
+class _Place:
+    """A place that was pushed to, and what the ledger knows of it."""
+
+    def __init__(
+        self,
+        checked: Checked,
+        place: Place,
+        boxes: Sequence[LedgerBox],
+        pushed: Sequence[PushedImage],
+    ) -> None:
+        self._checked = checked
+        self._place = place
+        self._boxes = boxes
+        self._pushed = pushed
+        self._where = f"{place.mode} {place.review_project} at {place.url}"
+        # Where rounds are run, only they know which images to show.
+        self._again = checked.command("round")
+        if not checked.rounds:
+            self._again = checked.command("push", "MINED", "--data", str(checked.workspace.root))
+
+    def check(self, connections: Connections, known: dict[str, LedgerBox]) -> Iterator[Finding]:
+        """Compare the ledger with what is there.
+
+        Args:
+            connections: to the tools.
+            known: the boxes of the whole ledger by region id.
+        """
+        mode = connections.mode(self._place)
+        try:
+            offer = mode.on_offer(self._place.review_project, self._pushed)
+            found = mode.reviews(self._place.review_project, self._pushed)
+        except PlaceGoneError as error:
+            review = self._checked.command("review")
+            what = f"was deleted ({error}); reading reviews takes note of it"
+            yield Finding("place-gone", self._where, what, review)
+            return
+        reviewed = {
+            id
+            for review in found.reviews
+            for id in (*review.shown, *(region.region_id for region in review.regions))
+        }
+        waiting = [box for box in self._boxes if box.outcome == "pending" and not box.is_reviewed]
+        gone = self._gone(connections, {box.image_tool_id for box in waiting})
+        yield from self._deleted_images(waiting, gone)
+        left = [box for box in waiting if box.image_tool_id not in gone]
+        yield from self._not_up(left, {*offer.boxes, *offer.busy, *reviewed})
+        yield from self._too_much(offer, known)
+
+    def _not_up(self, waiting: Iterable[LedgerBox], up: set[str]) -> Iterator[Finding]:
+        """Find boxes that wait for a reviewer, and that no reviewer is shown."""
+        images: dict[str, list[str]] = {}
+        for box in waiting:
+            if box.region_id not in up:
+                images.setdefault(box.file_name, []).append(box.region_id)
+        for file_name, ids in images.items():
+            what = f"{_count(ids)} of {file_name} should be up for review, and is not"
+            yield self._finding("not-up", what)
+
+    def _too_much(self, offer: OnOffer, known: dict[str, LedgerBox]) -> Iterator[Finding]:
+        """Find what is there twice, empty, taken back, or unknown to the ledger."""
+        for id, shown in offer.boxes.items():
+            if len(shown) > 1:
+                yield self._finding("up-twice", f"mined box {id} is up twice: {', '.join(shown)}")
+        for task in offer.empty:
+            yield self._finding("empty-task", f"{task} shows nothing: its push was cut off")
+        for other in offer.doubles:
+            what = f"there is a second one for the same project, {other}; delete it if it is empty"
+            yield Finding("second-place", self._where, what, severity="warning")
+        shown_ids = offer.boxes.keys() - offer.busy
+        if unknown := sorted(shown_ids - known.keys()):
+            what = f"{_count(unknown)} are up that the ledger does not know"
+            yield self._finding("not-in-ledger", what)
+        withdrawn = [
+            id for id in sorted(shown_ids & known.keys()) if known[id].outcome == "withdrawn"
+        ]
+        if withdrawn:
+            what = f"{_count(withdrawn)} are still up that were taken back"
+            yield self._finding("still-up", what)
+
+    def _gone(self, connections: Connections, images: set[str]) -> set[str]:
+        """Return which images the annotated project no longer has."""
+
+        def nothing(state: SourceState) -> Changes:
+            return Changes()
+
+        tool = connections.tool(self._place.source)
+        plans = dict.fromkeys(sorted(images), nothing)
+        # A merge that writes nothing says of each image whether it is there.
+        applied = tool.merge(self._place.project, plans, sizes={}, keep=None)
+        return {one.tool_id for one in applied if one.state is None}
+
+    def _deleted_images(self, waiting: Iterable[LedgerBox], gone: set[str]) -> Iterator[Finding]:
+        boxes = [box for box in waiting if box.image_tool_id in gone]
+        if boxes:
+            images = sorted({box.file_name for box in boxes})
+            what = (
+                f"{len(images)} images with boxes that wait for a reviewer are no longer in "
+                f"project {self._place.project}, such as {images[0]}"
+            )
+            pull = self._checked.command.pull
+            yield Finding("image-deleted", self._where, what, pull, severity="info")
+
+    def _finding(self, kind: str, what: str) -> Finding:
+        return Finding(kind, self._where, what, self._again)
+
+
+def _count(ids: Sequence[str]) -> str:
+    return f"1 mined box ({ids[0]})" if len(ids) == 1 else f"{len(ids)} mined boxes"

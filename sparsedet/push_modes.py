@@ -160,8 +160,8 @@ class OnOffer:
     """Region id of each mined box that waits for a reviewer -> where it is shown, for people. More
     than one: it is there twice."""
     busy: frozenset[str] = frozenset()
-    """Region ids of boxes on images that somebody is at, or has saved since the push: whether they
-    are up is that person's business."""
+    """Region ids of boxes that reviewers have had, or on images that somebody is at or has saved
+    since the push: whether they are up is that person's business."""
     empty: Sequence[str] = ()
     """Tasks that show nothing, and do not say what for: a push was cut off. For people."""
     doubles: Sequence[str] = ()

@@ -25,15 +25,17 @@ def review_on_offer(connection: Connection, review: int) -> OnOffer:
     Raises:
         PlaceGoneError: when the project was deleted.
     """
-    tasks = [task for task in read_review_tasks(connection, review) if task.is_open]
+    tasks = read_review_tasks(connection, review)
     boxes: dict[str, list[str]] = {}
+    busy: set[str] = set()
     for task in tasks:
-        for prediction in task.own_predictions:
-            for id in sorted(prediction.mined_ids):
-                boxes.setdefault(id, []).append(f"prediction {prediction.id} of task {task.id}")
+        busy |= task.mined_ids if task.drafts else task.shown_ids
+        for prediction in task.own_predictions if task.is_open else ():
+            where = f"prediction {prediction.id} of task {task.id}"
+            _add(boxes, sorted(prediction.mined_ids), where)
     return OnOffer(
         boxes,
-        busy=frozenset(id for task in tasks if task.drafts for id in task.mined_ids),
+        busy=frozenset(busy),
         empty=[f"task {task.id}" for task in tasks if _is_empty(task)],
         doubles=_doubles(connection, review),
     )

@@ -106,6 +106,11 @@ class Commands:
         """Pulls annotations, and the images that are not there."""
         return shlex.join(["sparsedet", "pull", "-o", str(self.root)])
 
+    @property
+    def push(self) -> str:
+        """Pushes what somebody mined outside of rounds."""
+        return shlex.join(["sparsedet", "push", "MINED", "--data", str(self.root)])
+
 
 def one_line(error: Exception, about: Path) -> str:
     """Return an error's message without the path that it begins with, which `where` says."""

@@ -13,6 +13,10 @@ from sparsedet.checking.finding import Finding, LostAndFound, one_line
 from sparsedet.checking.known_content import KnownContent, known_content
 from sparsedet.errors import AnnotationError, SparseDetError
 
+_ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8": b"\xff\xd9"}
+"""How files of a format begin -> what stands at their end."""
+_TAIL = 64
+"""Bytes at the end of a file that are looked at."""
 _MANY = 50
 """Images between two reports of progress."""
 
@@ -112,10 +116,22 @@ def _problem(
         there = f"{size[0]} x {size[1]} pixels"
         return "image-size", f"has {there}, {one.annotations} says {image.width} x {image.height}"
     if not read_data:
-        return None
+        return _decoding_problem(image, folder) if _seems_cut_off(path) else None
     if content is not None and file_digest(path) != content.sha256:
         return "image-changed", "has another content than when it was pulled"
     return _decoding_problem(image, folder)
+
+
+def _seems_cut_off(path: Path) -> bool:
+    """Whether a file does not end as its format wants it to: then decoding shows it.
+
+    Some cameras write more after the end.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(max(path.stat().st_size - _TAIL, 0))
+        tail = file.read()
+    return any(head.startswith(start) and end not in tail for start, end in _ENDS.items())
 
 
 def _decoding_problem(image: Image, folder: Path) -> tuple[str, str] | None:

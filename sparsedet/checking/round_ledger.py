@@ -36,6 +36,26 @@ class _Round:
         return {str(part.get("model_version")) for part in pushed_parts(self.record)}
 
     @property
+    def _queue(self) -> Sequence[Mapping[str, Any]]:
+        return self.record.get("queue") or []
+
+    @property
+    def _left_out(self) -> set[str]:
+        """Tool ids of images that show no mined box."""
+        skipped = {
+            id
+            for part in pushed_parts(self.record)
+            for name in ("skipped", "gone")
+            for id in part.get(name) or ()
+        }
+        return skipped | {entry["image_tool_id"] for entry in self._queue if entry.get("audit")}
+
+    @property
+    def opened(self) -> set[str]:
+        """Tool ids of the images that people were to open for their mined boxes."""
+        return {entry["image_tool_id"] for entry in self._queue} - self._left_out
+
+    @property
     def expected(self) -> set[str]:
         """Region ids that the ledger has to know.
 
@@ -43,16 +63,8 @@ class _Round:
         are pushed, and none of the blind sample's.
         """
         ids = {image.id: image.tool_id for image in self.dataset.images}
-        left_out = {
-            id
-            for part in pushed_parts(self.record)
-            for name in ("skipped", "gone")
-            for id in part.get(name) or ()
-        }
-        queue = self.record.get("queue") or []
-        left_out |= {entry["image_tool_id"] for entry in queue if entry.get("audit")}
-        opened = {entry["image_tool_id"] for entry in queue} - left_out
-        everything = not queue and (
+        left_out, opened = self._left_out, self.opened
+        everything = not self._queue and (
             self.record.get("place", {}).get("mode") in ("draft", "sheets")
             or not self.folder.candidates.exists()
         )
@@ -83,12 +95,13 @@ def check_rounds_against_ledger(checked: Checked, copy: Path) -> Iterator[Findin
     """
     with closing(Ledger(copy)) as ledger:
         boxes, pushes = ledger.boxes(), ledger.pushes()
+        queued = {image.push.round for image in ledger.queued()}
     known = {box.region_id for box in boxes}
     for folder in checked.rounds_pushed:
         round = _read(checked, folder)
         if round is not None:
             yield from _against_run(checked, round)
-            yield from _against_ledger(checked, round, known, pushes)
+            yield from _against_ledger(checked, round, known, pushes, queued)
             yield from _other_way_round(checked, round, boxes)
     numbers = {folder.number for folder in checked.rounds}
     for number in sorted({push.round for push in pushes if push.round is not None} - numbers):
@@ -130,20 +143,33 @@ def _against_run(checked: Checked, round: _Round) -> Iterator[Finding]:
 
 
 def _against_ledger(
-    checked: Checked, round: _Round, known: Collection[str], pushes: Sequence[Push]
+    checked: Checked,
+    round: _Round,
+    known: Collection[str],
+    pushes: Sequence[Push],
+    queued: Collection[int | None],
 ) -> Iterator[Finding]:
-    """Check that the ledger has the push of a round, and all of its boxes."""
+    """Check that the ledger has the push of a round, all of its boxes, and its queue.
+
+    Args:
+        checked: the workspace.
+        round: its files.
+        known: ids of the boxes that the ledger has.
+        pushes: that it has.
+        queued: the rounds that it has a queue of.
+    """
     where, number = checked.name(checked.workspace.ledger), round.folder.number
     recorded = {push.model_version for push in pushes if push.round == number}
     lacking = round.versions - recorded
     missing = round.expected - set(known)
-    if not lacking and not missing:
+    if missing:
+        what = f"lacks {len(missing)} boxes that round {number} pushed, such as {min(missing)}"
+    elif lacking:
+        what = f"lacks the push of round {number}, of model {min(lacking)}"
+    elif round.opened and number not in queued:
+        what = f"lacks the queue of round {number}"
+    else:
         return
-    what = (
-        f"lacks {len(missing)} boxes that round {number} pushed, such as {min(missing)}"
-        if missing
-        else f"lacks the push of round {number}, of model {min(lacking)}"
-    )
     repair = partial(_restore, checked, round.folder)
     yield Finding("boxes-not-in-ledger", where, what, checked.command("review"), repair=repair)
 

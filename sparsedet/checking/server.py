@@ -53,7 +53,7 @@ class _Place:
         # Where rounds are run, only they know which images to show.
         self._again = checked.command("round")
         if not checked.rounds:
-            self._again = checked.command("push", "MINED", "--data", str(checked.workspace.root))
+            self._again = checked.command.push
 
     def check(self, connections: Connections, known: dict[str, LedgerBox]) -> Iterator[Finding]:
         """Compare the ledger with what is there.
@@ -90,7 +90,7 @@ class _Place:
             if box.region_id not in up:
                 images.setdefault(box.file_name, []).append(box.region_id)
         for file_name, ids in images.items():
-            what = f"{_count(ids)} of {file_name} should be up for review, and is not"
+            what = f"{_count(ids)} of {file_name}: waiting for a reviewer, and up nowhere"
             yield self._finding("not-up", what)
 
     def _too_much(self, offer: OnOffer, known: dict[str, LedgerBox]) -> Iterator[Finding]:

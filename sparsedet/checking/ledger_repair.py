@@ -20,8 +20,8 @@ def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
         )
     ledger = checked.workspace.ledger
     # A journal belongs to the file next to it: a later ledger must not meet it.
-    beside = [ledger.with_name(ledger.name + end) for end in ("-journal", "-wal", "-shm")]
-    for path in (ledger, *beside, reading_file(ledger)):
+    next_to_it = [ledger.with_name(ledger.name + end) for end in ("-journal", "-wal", "-shm")]
+    for path in (ledger, *next_to_it, reading_file(ledger)):
         if path.exists():
             lost.take(path)
     return rebuild(checked.workspace, settings) or f"{ledger.name} set aside; no round was pushed"

@@ -105,8 +105,7 @@ class Damaged:
 def cut(path: Path, share: float = 0.5) -> None:
     """Leave the first part of a file."""
     data = path.read_bytes()
-    path.unlink()  # it may be a link to an original
-    path.write_bytes(data[: int(len(data) * share)])
+    unlinked(path).write_bytes(data[: int(len(data) * share)])
 
 
 def flip(path: Path, share: float = 0.5, count: int = 64) -> None:
@@ -114,5 +113,10 @@ def flip(path: Path, share: float = 0.5, count: int = 64) -> None:
     data = bytearray(path.read_bytes())
     start = int(len(data) * share)
     data[start : start + count] = bytes(byte ^ 0xFF for byte in data[start : start + count])
+    unlinked(path).write_bytes(data)
+
+
+def unlinked(path: Path) -> Path:
+    """Remove a file, which may be a link to an original; return its path."""
     path.unlink()
-    path.write_bytes(data)
+    return path

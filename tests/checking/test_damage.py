@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.ledger import Ledger
-from tests.checking.damaged import Damaged, cut, flip
+from tests.checking.damaged import Damaged, cut, flip, unlinked
 
 Damage = Callable[[Damaged], object]
 
@@ -99,7 +99,7 @@ LEFT: dict[str, tuple[Damage, str, str]] = {
     "a missing image": (lambda d: image(d).unlink(), "image-missing", "pull -o"),
     "an image that is cut off": (lambda d: cut(image(d), 0.01), "image-broken", "pull -o"),
     "an image of another size": (
-        lambda d: (image(d).unlink(), shutil.copy(d.folder / "large.png", image(d))),
+        lambda d: shutil.copy(d.folder / "large.png", unlinked(image(d))),
         "image-size",
         "pull -o",
     ),

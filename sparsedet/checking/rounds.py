@@ -89,7 +89,8 @@ def _finding(
 ) -> Finding:
     where = checked.name(file.path)
     kind = "round-file" if file.path.exists() else "round-file-missing"
-    if is_open:
+    # What was asked of an open round is no step's work.
+    if is_open and file.path != folder.options:
         repair = partial(_back_to, checked, folder, file.step)
         return Finding(kind, where, what, checked.command("round"), repair=repair)
     # What readers advise is meant for a round that is under way.
@@ -133,7 +134,7 @@ def _back_to(checked: Checked, folder: RoundFolder, step: str, lost: LostAndFoun
     files = [file for file in _files(checked, folder) if _STEPS.index(file.step) >= first]
     whole = {folder.run.root} if first <= _STEPS.index("train") else set[Path]()
     for path in dict.fromkeys([*whole, *(file.path for file in files)]):
-        if path.exists():
+        if path.exists() and path != folder.options:
             lost.take(path)
     return f"round {folder.number} set back to its step '{step}'"
 

@@ -20,6 +20,17 @@ from sparsedet.loop.workspace import RoundFolder
 
 _STEPS = "pull", "split", "train", "mine", "push"
 """In order; a round's own `next_step` is one of them."""
+_PUSHED: dict[str, tuple[type, ...]] = {
+    "model_version": (str,),
+    "review_project": (str,),
+    "place": (dict, type(None)),
+    "skipped": (dict, list, type(None)),
+    "gone": (list, type(None)),
+    "withdrawn": (list, type(None)),
+    "queue": (list, type(None)),
+}
+"""What `push.json` says of a push, and as what; older rounds lack some of it."""
+_OPENED = "image_tool_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +209,11 @@ def _push(path: Path) -> None:
         if "mined" not in content:
             raise SparseDetError(f"{path}: does not say what was pushed")
         return
-    if not isinstance(content.get("review_project"), str):
-        raise SparseDetError(f"{path}: does not say where boxes were pushed")
-    queue = content.get("queue", [])
-    if not isinstance(queue, list) or not all(
-        isinstance(one, dict) and "image_tool_id" in one for one in queue
-    ):
+    for name, kinds in _PUSHED.items():
+        if not isinstance(content.get(name), kinds):
+            raise SparseDetError(f"{path}: does not say what was pushed ({name})")
+    queue = content.get("queue") or []
+    if not all(isinstance(one, dict) and isinstance(one.get(_OPENED), str) for one in queue):
         raise SparseDetError(f"{path}: its queue can't be read")
 
 

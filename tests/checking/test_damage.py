@@ -153,6 +153,10 @@ KEPT: dict[str, tuple[Damage, str]] = {
     "a push.json that says nothing": (
         lambda d: d.workspace.round(1).push.write_text("{}"), "round-file",
     ),
+    "a push.json of other types": (
+        lambda d: d.change(d.workspace.round(1).push, lambda push: {**push, "skipped": 5}),
+        "round-file",
+    ),
     "a round without its push.json": (
         lambda d: d.workspace.round(1).push.unlink(), "round-file-missing",
     ),

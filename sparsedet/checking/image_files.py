@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from sparsedet.annotations import Image, file_digest, read_image, upright_size
+from sparsedet.annotations.image_index import IndexedImage, index_file, read_index
 from sparsedet.checking.checked import Checked
 from sparsedet.checking.finding import Finding, LostAndFound, one_line
-from sparsedet.checking.known_content import KnownContent, known_content
 from sparsedet.errors import AnnotationError, SparseDetError
 
 _ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8": b"\xff\xd9"}
@@ -62,7 +62,7 @@ def check_images(checked: Checked) -> Iterator[Finding]:
     """
     wanted = _wanted(checked)
     folder = checked.workspace.images
-    known = known_content(checked.workspace)
+    known = read_index(index_file(checked.workspace.images))
     what = "reading images" if checked.read_data else "looking at images"
     with ThreadPoolExecutor(_threads()) as pool:
         look = partial(_problem, folder, known, read_data=checked.read_data)
@@ -93,7 +93,7 @@ def _wanted(checked: Checked) -> dict[str, _Wanted]:
 
 
 def _problem(
-    folder: Path, known: Mapping[str, KnownContent], one: _Wanted, *, read_data: bool
+    folder: Path, known: Mapping[str, IndexedImage], one: _Wanted, *, read_data: bool
 ) -> tuple[str, str] | None:
     """Return kind and description of what is wrong with an image; None: nothing."""
     image = one.image

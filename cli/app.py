@@ -19,6 +19,7 @@ from sparsedet.runtime.launched import (
     reports_errors,
     reports_interruption,
 )
+from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
 
 from . import (
     check,
@@ -43,7 +44,7 @@ from . import (
     status,
     train,
 )
-from .output import ENDED_BY_INTERRUPT, fitted
+from .output import ENDED_BY_INTERRUPT, fitted, shortened
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
@@ -127,7 +128,8 @@ app = typer.Typer(
     help="Train detectors on sparsely annotated images, mine the boxes that the annotators missed, "
     "and push them back to Label Studio for review.",
     cls=PanelGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # `color`: click would cut escape sequences out of what was typed, where they are to be seen.
+    context_settings={"help_option_names": ["-h", "--help"], "color": True},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -160,11 +162,7 @@ def _options(
         # Otherwise every process would print advice on how torch could be a little faster.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     quiet = logging.WARNING if is_first_launched() else logging.ERROR
-    logging.basicConfig(
-        level=logging.DEBUG if debug else quiet,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.DEBUG if debug else quiet)
     # Its bars would be drawn into ours, and carriage returns into files.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # An unreadable file may concern one process only: every one reports its own.
@@ -184,6 +182,7 @@ def _end(number: int, frame: object) -> Never:
 def main() -> None:
     """Run the command line; errors that the user can fix become one line and status 1."""
     signal.signal(signal.SIGTERM, _end)
+    show_escaped()
     try:
         app()
     except SystemExit as end:
@@ -199,6 +198,6 @@ def main() -> None:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
         if reports_errors():
-            line = fitted(f"error: {' '.join(str(error).split())}", err=True)
-            typer.echo(line, err=True)
+            message = shortened(" ".join(str(error).split()))
+            typer.echo(fitted(f"error: {message}", err=True), err=True)
         sys.exit(1)

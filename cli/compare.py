@@ -10,7 +10,7 @@ from sparsedet.errors import SparseDetError
 
 from .display import progress_bar
 from .options import Json, complete_recipes
-from .output import COMPARISON, check_replaceable, emit_json, say, table
+from .output import COMPARISON, check_replaceable, emit_json, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.comparison import Boxes, Comparison, Section
@@ -153,26 +153,24 @@ def _validation(sparse: Path) -> list[str]:
 
 def _show(found: "Comparison") -> None:
     total = found.total
-    typer.echo(
+    line(
         f"{total.removed} of {total.boxes} boxes removed ({100 * total.share:.1f} %) on "
         f"{found.images} images: {found.untouched} lost none, {found.bare} lost all"
     )
     for note in found.notes:
-        typer.echo(note)
+        line(note)
     for section in found.sections:
-        typer.echo()
+        line()
         _show_section(section)
     if not found.explanations:
         return
-    typer.echo()
+    line()
     reasons: dict[str, list[str]] = {}
     for one in found.explanations:
         reasons.setdefault(one.reason, []).append(one.recipe)
     judgements = {one.judgement for one in found.explanations}
     if len(reasons) == len(judgements) == 1 < len(found.explanations) and all(reasons):
-        typer.echo(
-            f"{found.explanations[0].judgement} which recipe: {found.explanations[0].reason}"
-        )
+        line(f"{found.explanations[0].judgement} which recipe: {found.explanations[0].reason}")
         return
     rows = [
         [one.recipe, one.judgement, one.p_text, one.parameters_text] for one in found.explanations
@@ -180,9 +178,9 @@ def _show(found: "Comparison") -> None:
     table("recipes", ["recipe", "verdict", "p", "parameters"], rows)
     for reason, names in reasons.items():
         if reason:
-            typer.echo(f"  {', '.join(names)}: {reason}")
-    typer.echo()
-    typer.echo(found.conclusion)
+            line(f"  {', '.join(names)}: {reason}")
+    line()
+    line(found.conclusion)
 
 
 def _show_section(section: "Section") -> None:
@@ -204,4 +202,4 @@ def _show_section(section: "Section") -> None:
         ],
     )
     if len(section.rows) > len(shown):
-        typer.echo(f"  and {len(section.rows) - len(shown)} more with fewer boxes (-o, --json)")
+        line(f"  and {len(section.rows) - len(shown)} more with fewer boxes (-o, --json)")

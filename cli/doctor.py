@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Json
-from .output import emit_json, say
+from .output import emit_json, line, say
 
 if TYPE_CHECKING:
     from sparsedet.doctor import Check
@@ -61,12 +61,12 @@ def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
     shown = checks if show_all else wrong
     width = max((len(check.name) for check in shown), default=0)
     for check in shown:
-        typer.echo(f"{check.state:<8}  {check.name:<{width}}  {check.found}")
+        line(f"{check.state:<8}  {check.name:<{width}}  {check.found}")
         if check.fix:
-            typer.echo(f"{'':8}  {'':{width}}  -> {check.fix}")
+            line(f"{'':8}  {'':{width}}  -> {check.fix}")
     if show_all:
         return
     passed = sum(check.state is State.OK for check in checks)
     absent = [check.name for check in checks if check.state is State.OPTIONAL]
     optional = f"; optional and not installed: {', '.join(absent)}" if absent else ""
-    typer.echo(f"{passed} checks passed{optional} (--all shows everything)")
+    line(f"{passed} checks passed{optional} (--all shows everything)")

@@ -10,7 +10,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from .output import clean
+from sparsedet.runtime.visible_text import one_line
+
 from .time_left import Work, shown
 
 _MARGIN = 3
@@ -41,7 +42,7 @@ class LiveLine:
         if self._spinner is None:
             self._spinner = Spinner("line" if options.ascii_only else "dots")
         cells: list[Text | ProgressBar] = []
-        what = Text(clean(work.what))
+        what = Text(one_line(work.what))
         what.truncate(width - 2, overflow="crop" if options.ascii_only else "ellipsis")
         room = width - 2 - what.cell_len
         if work.total <= 1:

@@ -10,7 +10,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
-from .output import command, say, table
+from .output import command, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.lots import UndoneLot
@@ -98,12 +98,12 @@ class ConflictResult:
     def show(self, folder: Path) -> None:
         """Print every conflict, or what became of them."""
         if self.taken == "source":
-            typer.echo(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
+            line(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
             return
         if self.taken == "review":
-            typer.echo(f"{len(self.images)} images are as their reviews say")
+            line(f"{len(self.images)} images are as their reviews say")
             return
-        typer.echo(f"{len(self.images)} conflicts")
+        line(f"{len(self.images)} conflicts")
         for image in self.images:
             say(_left_alone(image))
             for region_id, what in image.boxes.items():
@@ -127,7 +127,7 @@ class UndoResult:
 
     def show(self, folder: Path) -> None:
         """Print how many images are as before, and why others are not."""
-        typer.echo(f"{len(self.undone.restored)} images are again as they were before the merge")
+        line(f"{len(self.undone.restored)} images are again as they were before the merge")
         for tool_id, reason in self.undone.left.items():
             say(f"image {tool_id} is left as it is: {reason}")
 
@@ -144,7 +144,7 @@ class UndoneLotResult:
 
     def show(self, folder: Path) -> None:
         """Print what became of its boxes, and what there is left to do."""
-        typer.echo(
+        line(
             f"{self.undone.pending} boxes of lot {self.undone.lot} are no longer accepted; they go "
             "up for review with the next round"
         )

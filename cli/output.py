@@ -5,7 +5,6 @@ rich is imported when something is drawn, so that `--help` stays instant.
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +14,17 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.runtime.launched import is_first_launched
+from sparsedet.runtime.visible_text import one_line
 
-_SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _HEAD = 500
 """Bytes of a file that show of which kind it is."""
 
 COMPARISON = (b'<meta name="generator" content="sparsedet compare">', "page of sparsedet compare")
 REPORT = (b'<meta name="generator" content="sparsedet report">', "page of sparsedet report")
+_LONGEST_ERROR = 500
+_END_OF_ERROR = 200
+"""Characters."""
 ENDED_BY_INTERRUPT = 130
 """The exit status, as of a shell."""
 
@@ -49,7 +49,8 @@ def route_messages(taker: Callable[[str], None] | None) -> None:
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a `--json` call."""
     if is_first_launched():
-        typer.echo(json.dumps(value, ensure_ascii=False))
+        # Of what a terminal would take for more than text, DEL alone is ASCII.
+        typer.echo(json.dumps(value).replace("\x7f", "\\u007f"))
 
 
 def say(text: str) -> None:
@@ -80,16 +81,21 @@ def _print(text: str, *, err: bool = False) -> None:
         typer.echo(text, err=err)
 
 
+def line(text: str = "") -> None:
+    """Print a line on stdout that is never wrapped, as rows of tables and headings are."""
+    _print(one_line(text))
+
+
 def wrapped(text: str, columns: int | None) -> str:
     """Return a message in lines of at most so many columns.
 
     Words that are longer stay whole, as links, and so do commands: what is copied has to work.
 
     Args:
-        text: one line, whatever it holds; see `clean`.
+        text: one line, whatever it holds; see `one_line`.
         columns: of the terminal; None: there is none, and the message stays one line.
     """
-    first, *words = clean(text).split(" ")
+    first, *words = one_line(text).split(" ")
     lines = [first]
     for word in words:
         longer = f"{lines[-1]} {word}"
@@ -108,12 +114,15 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def clean(text: str) -> str:
-    """Return a text as one line that a terminal takes for nothing but text.
+def shortened(message: str) -> str:
+    """Return an error of at most so many characters that it can be read.
 
-    Names of projects, labels and files come from servers and strangers.
+    It loses its middle, where errors quote what was found: they begin with the place, and end with
+    what to do.
     """
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text))
+    if len(message) <= _LONGEST_ERROR:
+        return message
+    return f"{message[: _LONGEST_ERROR - _END_OF_ERROR]} [...] {message[-_END_OF_ERROR:]}"
 
 
 def draws() -> bool:
@@ -135,15 +144,15 @@ def not_broken(text: str) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; all columns but the first are right-aligned."""
-    texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
+    texts = [list(columns), *([one_line(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
-    _print(clean(title))
+    line(title)
     for row in texts:
         cells = [
             cell.rjust(width) if column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        _print(clean(("  " + "  ".join(cells)).rstrip()))
+        line(("  " + "  ".join(cells)).rstrip())
 
 
 def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:

@@ -11,7 +11,7 @@ import typer
 from sparsedet.errors import SparseDetError
 
 from .options import DataRoot, Json, complete_recipes
-from .output import emit_json, say, table
+from .output import emit_json, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import Recipe
@@ -94,11 +94,12 @@ def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
         emit_json({"recipes": [_as_json(recipe) for recipe in found], "paper": published})
         return
     width = max(len(recipe.name) for recipe in found)
-    typer.echo("recipes (sparsedet split --recipe NAME; sparsedet recipes NAME shows one):")
+    line("recipes (sparsedet split --recipe NAME; sparsedet recipes NAME shows one):")
     for recipe in found:
-        typer.echo(f"  {recipe.name:<{width}}  {_first_sentence(recipe)}")
+        line(f"  {recipe.name:<{width}}  {_first_sentence(recipe)}")
+    line()
     table(
-        "\npublished split files, used as they are (sparsedet split --released NAME):",
+        "published split files, used as they are (sparsedet split --released NAME):",
         ["file", "dataset", "dropped", f"below {data_root}" if data_root else "at hand"],
         [
             [
@@ -116,21 +117,27 @@ def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
 
 def _show(recipe: "Recipe") -> None:
     """Print a recipe for people."""
-    typer.echo(f"{recipe.name}\n\n{_paragraph(recipe.description)}")
+    line(recipe.name)
+    line()
+    _paragraph(recipe.description)
     rules = recipe.as_json()["rules"]
-    typer.echo("\nrules (--set NAME=VALUE changes a parameter):")
+    line()
+    line("rules (--set NAME=VALUE changes a parameter):")
     for rule in rules:
-        typer.echo(f"  {rule['rule']}")
+        line(f"  {rule['rule']}")
         width = max(map(len, rule["parameters"]))
         for parameter, value in rule["parameters"].items():
-            typer.echo(f"    {parameter:<{width}}  {value}")
-    typer.echo(f"\nsource:\n{_paragraph(recipe.source)}")
+            line(f"    {parameter:<{width}}  {value}")
+    line()
+    line("source:")
+    _paragraph(recipe.source)
 
 
-def _paragraph(text: str) -> str:
+def _paragraph(text: str) -> None:
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     indent = "  "
-    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+    for part in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent):
+        line(part)
 
 
 def _as_json(recipe: "Recipe") -> dict[str, Any]:

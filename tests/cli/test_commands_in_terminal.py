@@ -84,9 +84,7 @@ def test_names_leave_the_screen_as_it_is(project: SmallProject) -> None:
         cwd=project.folder,
     )
     assert session.rows[0].startswith("new/sparsedet.toml: project ")
-    assert "labels [bold]cat[/bold]\ufffd[2J\ufffd[H\ufffd31m nothing, dog" in " ".join(
-        session.rows
-    )
+    assert "labels [bold]cat[/bold]\\x1b[2J\\x1b[H\\x9b31m nothing, dog" in " ".join(session.rows)
 
 
 def test_results_in_a_pipe_have_no_progress_in_them(project: SmallProject) -> None:

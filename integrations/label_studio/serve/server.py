@@ -16,6 +16,7 @@ from sparsedet.ledger import Ledger
 from sparsedet.live_backend import LiveOptions
 from sparsedet.loop.live_reviews import known_projects
 from sparsedet.loop.workspace import Workspace, owner_id
+from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from ..connection import project_number
@@ -185,6 +186,7 @@ def _worker(settings: ServiceSettings) -> "FastAPI":
     """Return the application of a worker in a process of its own."""
     from ..label_studio_tool import LabelStudioTool
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    show_escaped()
+    log_to_stderr(logging.WARNING)
     tool = LabelStudioTool(settings.url, settings.options, api_key=settings.api_key)
     return make_app(Service(settings, tool, tool.connection))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.errors import SparseDetError
+from sparsedet.reading import read_json as read_json
 
 
 @contextmanager
@@ -75,32 +76,6 @@ def write_bytes(target: Path, data: bytes) -> None:
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     """Write `value` as UTF-8 JSON, atomically."""
     write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raise `SparseDetError` with the path, and the place of a syntax error."""
-    import orjson
-
-    try:
-        data = path.read_bytes()
-        try:
-            return orjson.loads(data)
-        except orjson.JSONDecodeError:
-            # Python's own parser takes NaN and numbers of any length, and says more in errors.
-            return json.loads(data.decode("utf-8"))
-    except FileNotFoundError:
-        raise SparseDetError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise SparseDetError(f"{path}: is a folder, expected a JSON file") from None
-    except UnicodeDecodeError as error:
-        raise SparseDetError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    except RecursionError:
-        raise SparseDetError(f"{path}: nested too deeply for a file of annotations") from None
-    except json.JSONDecodeError as error:
-        raise SparseDetError(
-            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            "is the file complete?"
-        ) from error
 
 
 def remove_half_written(folder: Path) -> None:

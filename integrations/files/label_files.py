@@ -9,6 +9,7 @@ from typing import Any
 
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
+from sparsedet.reading import read_bytes
 from sparsedet.reviews import Changes
 
 from .annotation_files import (
@@ -69,10 +70,9 @@ class LabelFiles(ABC):
 
     def content_of(self, image: str) -> Any:
         """Return the text of an image's file; as base64 where it is not UTF-8."""
-        try:
-            data = self.file_of(image).read_bytes()
-        except FileNotFoundError:
+        if not (path := self.file_of(image)).exists():
             return {"text": None}
+        data = read_bytes(path)
         try:
             return {"text": data.decode()}
         except UnicodeDecodeError:

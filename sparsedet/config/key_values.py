@@ -7,6 +7,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from sparsedet.errors import ConfigError
+from sparsedet.reading import quoted
 
 GIVEN_ELSEWHERE = {
     "SEED": "--seed",
@@ -66,7 +67,8 @@ def parse_value(text: str) -> Any:
     """Return the YAML or Python literal that `text` spells, else the text itself."""
     try:
         return CfgNode._decode_cfg_value(text)
-    except (ValueError, SyntaxError):
+    # The last two: thousands of brackets.
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 
@@ -110,7 +112,7 @@ def _wrong_value(key: str, present: Any, value: Any) -> ConfigError:
         first = next(iter(present))
         return ConfigError(f"configuration key {key}: a group of keys, as {key}.{first}; set these")
     kind = _KINDS.get(type(present), f"a value like {present!r}")
-    return ConfigError(f"configuration key {key}: {value!r}, expected {kind}")
+    return ConfigError(f"configuration key {key}: {quoted(value)}, expected {kind}")
 
 
 def _hint(cfg: CfgNode, key: str) -> str:

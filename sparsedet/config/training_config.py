@@ -29,10 +29,12 @@ from sparsedet.config.sections import (
     StagedConfig,
     ValidationConfig,
 )
-from sparsedet.errors import ConfigError
+from sparsedet.errors import ConfigError, SparseDetError
 from sparsedet.modeling import add_sparsedet_config
 from sparsedet.modeling.timm_backbone import BUILDER, check_timm
 from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
+from sparsedet.reading import quoted
+from sparsedet.yaml_reading import read_yaml
 
 METHODS: tuple[Method, ...] = get_args(Method)
 """The training methods:
@@ -48,6 +50,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 _PACKAGE = "sparsedet.configs"
 _PLACE_KEYS = ("MODEL.DEVICE", "OUTPUT_DIR")
 """Where a run happens does not change its result."""
+_BASE = "_BASE_"
+"""The key of the files whose values a configuration changes."""
+_MOST_FILES = 20
 _MAX_DETAIL = 300
 # What yacs and detectron2 let through for a broken file, an endless _BASE_ chain among them.
 _BROKEN_CONFIG = (
@@ -242,12 +247,37 @@ def _merge_file(node: CfgNode, path: Path) -> None:
     logging.getLogger("detectron2").setLevel(logging.WARNING)
     # And what it skips, which no user can fix.
     logging.getLogger("yacs.config").setLevel(logging.ERROR)
+    _check_files(path, [])
     try:
         # detectron2's default would let a file call any Python function.
         node.merge_from_file(str(path), allow_unsafe=False)
     except _BROKEN_CONFIG as error:
         said = " ".join(str(error).split())[:_MAX_DETAIL] or type(error).__name__
         raise ConfigError(f"{path}: not a usable configuration ({said})") from error
+
+
+def _check_files(path: Path, checked: list[Path]) -> None:
+    """Refuse what must not reach detectron2: it expands aliases, and fetches `_BASE_` by HTTP.
+
+    Args:
+        path: of a configuration.
+        checked: those on which it is based, or that are based on it; it is added.
+    """
+    if len(checked) >= _MOST_FILES:
+        raise ConfigError(f"{path}: based on more than {_MOST_FILES} files; is it based on itself?")
+    checked.append(path)
+    try:
+        content = read_yaml(path)
+    except SparseDetError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise ConfigError(f"{path}: not a usable configuration ({said})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: not a usable configuration (it has no keys)")
+    bases = content.get(_BASE, [])
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str) or "://" in base:
+            raise ConfigError(f"{path}: {_BASE} is {quoted(base)}, expected the path of a file")
+        _check_files(path.parent / Path(base).expanduser(), checked)
 
 
 def _thawed(node: CfgNode) -> CfgNode:

@@ -1,6 +1,5 @@
 """`sparsedet.toml`: what a workspace is connected to, and how its rounds are run."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -13,6 +12,7 @@ from sparsedet.completeness.budget import parse_budget
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.image_settings import IMAGES_TEMPLATE, ImageSettings
 from sparsedet.push_modes import ModeName
+from sparsedet.reading import first_problem, read_toml
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
 from sparsedet.tool import ToolOptions
@@ -307,14 +307,12 @@ def read_settings(path: Path) -> Settings:
     Raises:
         SparseDetError: naming the file, and the key or place that is wrong.
     """
-    try:
-        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         raise SparseDetError(
             f"{path}: no such file; `sparsedet init` makes a workspace, `sparsedet pull` too"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SparseDetError(f"{path}: not valid TOML ({error})") from error
+        )
+    try:
+        return Settings.model_validate(read_toml(path))
     except ValidationError as error:
         raise SparseDetError(f"{path}: {_first_problem(error)}") from error
 
@@ -354,12 +352,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"there is no setting {key}"
-    if problem["type"] == "missing":
-        return f"the setting {key} is missing"
-    if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}"
-    return f"{key} = {problem['input']!r}: {problem['msg'].lower()}"
+    if (problem := error.errors()[0])["type"] == "extra_forbidden":
+        return f"there is no setting {'.'.join(map(str, problem['loc']))}"
+    said = first_problem(error)
+    return f"the setting {said}" if problem["type"] == "missing" else said

@@ -5,7 +5,7 @@ they are; no recipe claims to reproduce one.
 """
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from importlib.resources.abc import Traversable
@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from sparsedet.annotations.table import BoolArray
-from sparsedet.errors import RecipeError
+from sparsedet.errors import RecipeError, SparseDetError
+from sparsedet.reading import MOST_SETTINGS, quoted, read_text
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import TENDENCIES
 from sparsedet.sparsify.rules import RULES, KeepAtLeast, Removal, Rule
 from sparsedet.splits import PAPER, recipe_files
+from sparsedet.yaml_reading import parse_yaml
 
 _SUFFIXES = (".yaml", ".yml")
 _RULE_KEYS = ("rule", "parameters")
+_NAMED = 3
+"""Unknown keys that an error names."""
 _TEXTS = ("description", "source", "picture")
 
 
@@ -134,12 +137,12 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name)
     packaged: Mapping[str, Traversable] = recipe_files()
     if name.endswith(_SUFFIXES) or "/" in name or (name not in packaged and path.is_file()):
-        if not path.is_file():
+        if not path.exists():
             raise RecipeError(f"{path}: no such recipe file")
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from None
+            text = read_text(path, "YAML file", most=MOST_SETTINGS)
+        except SparseDetError as error:
+            raise RecipeError(str(error)) from error
         return parse_recipe(path.stem, text, where=str(path))
     if name == PAPER:
         raise RecipeError(
@@ -163,22 +166,18 @@ def parse_recipe(name: str, text: str, *, where: str) -> Recipe:
     readers, a `description`, a `source` and a `picture`.
     """
     try:
-        content = yaml.load(text, _Loader)
-    # ValueError: a date that does not exist; RecursionError: a thousand brackets.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        line = f" at line {place.line + 1}" if place else ""
-        what = error.problem if isinstance(error, _RepeatedKey) else "not valid YAML"
-        raise RecipeError(f"{where}: {what}{line}") from error
+        content = parse_yaml(text, where)
+    except SparseDetError as error:
+        raise RecipeError(str(error)) from error
     several = isinstance(content, dict) and "rules" in content
     needed = ("rules",) if several else _RULE_KEYS
     _check_keys(where, "key", content, needed, optional=_TEXTS)
     for key in _TEXTS:
         if key in content and not (isinstance(content[key], str) and content[key].strip()):
-            raise RecipeError(f"{where}: {key} is {content[key]!r}, expected text")
+            raise RecipeError(f"{where}: {key} is {quoted(content[key])}, expected text")
     entries = content["rules"] if several else [{key: content[key] for key in _RULE_KEYS}]
     if not isinstance(entries, list):
-        raise RecipeError(f"{where}: rules is {entries!r}, expected a list")
+        raise RecipeError(f"{where}: rules is {quoted(entries)}, expected a list")
     rules = tuple(_parse_rule(where, entry) for entry in entries)
     if not any(isinstance(rule, Removal) for rule in rules):
         raise RecipeError(f"{where}: none of its rules removes anything")
@@ -195,7 +194,7 @@ def _parse_rule(where: str, entry: Any) -> Rule:
     _check_keys(f"{where}: rules", "key", entry, _RULE_KEYS)
     name, parameters = entry["rule"], entry["parameters"]
     if not isinstance(name, str) or name not in RULES:
-        raise RecipeError(f"{where}: no rule named {name!r}; there are {_list(RULES)}")
+        raise RecipeError(f"{where}: no rule named {quoted(name)}; there are {_list(RULES)}")
     kind = RULES[name]
     needed = [field.name for field in fields(kind) if field.default is MISSING]
     optional = [field.name for field in fields(kind) if field.default is not MISSING]
@@ -218,28 +217,11 @@ def _check_keys(
     valid = [*needed, *optional]
     if not isinstance(found, dict):
         raise RecipeError(f"{where}: expected a mapping with the {what}s {_list(valid)}")
-    if unknown := [str(key) for key in found if key not in valid]:
-        raise RecipeError(f"{where}: unknown {what} {_list(unknown)}; valid are {_list(valid)}")
+    if unknown := [key for key in found if key not in valid]:
+        shown = _list(key if isinstance(key, str) else quoted(key) for key in unknown[:_NAMED])
+        raise RecipeError(f"{where}: unknown {what} {shown}; valid are {_list(valid)}")
     if missing := [key for key in needed if key not in found]:
         raise RecipeError(f"{where}: the {what} {_list(missing)} is missing")
-
-
-class _RepeatedKey(yaml.constructor.ConstructorError):
-    """A mapping has a duplicate key."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads plain data and refuses duplicate keys, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise _RepeatedKey(
-                    problem=f"the key {key.value} stands twice", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def _name(rule: Rule) -> str:

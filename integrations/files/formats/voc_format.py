@@ -11,6 +11,7 @@ from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded
 from sparsedet.push_modes import Progress, no_progress
+from sparsedet.reading import read_bytes
 
 from .conversion import (
     Clipper,
@@ -205,7 +206,7 @@ class _Reader:
 
     def image(self, xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> LabelledImage:
         """Read one file; `sizes` are those of the images, by name."""
-        root = parse_xml(path.read_bytes(), path)
+        root = parse_xml(read_bytes(path, "XML file"), path)
         name = self._voc.image_of(xml, root.findtext("filename") or "")
         stated, actual = read_size(root, path), sizes.get(name)
         size = actual or stated

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sparsedet.errors import AnnotationError
+from sparsedet.reading import read_text
 
 from .image_folders import IMAGE_SUFFIXES, list_files, stem
 
@@ -113,7 +114,7 @@ class VocFolder:
             )
         path = self.root / IMAGE_SETS / f"{name}.txt"
         found = []
-        for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             text = line.strip()
             id = text if text in images else text.rsplit(None, 1)[0] if text else ""
             if text and id not in images:
@@ -151,7 +152,7 @@ def _flat_folders(root: Path) -> list[Path]:
 def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
     """Whether the first xml file of a folder is an annotation."""
     paths = folder.rglob("*.xml") if deep else folder.glob("*.xml")
-    first = next(paths, None)
+    first = next((path for path in paths if path.is_file()), None)
     if first is None:
         return False
     with first.open("rb") as file:

@@ -16,6 +16,7 @@ from xml.parsers import expat
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
 from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.reading import read_bytes
 from sparsedet.reviews import moved
 
 from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
@@ -93,7 +94,7 @@ def read_image_keys(root: ET.Element) -> dict[str, Any]:
     """Return what else a file says about its image, without name, size and objects."""
     depth = (root.findtext("size/depth") or "").strip()
     keys = read_keys(root, structure=_IMAGE, reserved=_IMAGE_RESERVED)
-    return keys | ({"depth": int(depth)} if depth.isdecimal() else {})
+    return keys | ({"depth": int(depth)} if depth.isdecimal() and len(depth) < 3 else {})
 
 
 def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, Any]]:
@@ -192,7 +193,7 @@ def edit_xml(
     Raises:
         ToolError: when the file is not as it was read, or has an encoding that can't be edited.
     """
-    data = path.read_bytes()
+    data = read_bytes(path, "XML file")
     parse_xml(data, path)  # refuses entities, which the next parser would expand
     spans = _Spans(data)
     if len(spans.objects) != len(known):

@@ -12,6 +12,7 @@ from pathlib import Path
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
 from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.reading import read_text
 from sparsedet.reviews import moved
 
 Polygon = Sequence[float]
@@ -54,15 +55,11 @@ def read_labels(path: Path, names: Mapping[int, str], size: tuple[int, int]) -> 
     Raises:
         AnnotationError: naming file and line.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: not UTF-8 text (byte {error.start})") from error
     return [
         parse_label(line, f"{path}:{number}", names, size)
-        for number, line in enumerate(text.splitlines(), start=1)
+        for number, line in enumerate(read_text(path).splitlines(), start=1)
         if line.strip()
     ]
 
@@ -125,7 +122,7 @@ def edit_labels(
     Raises:
         ToolError: when the file is not as it was read.
     """
-    text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+    text = read_text(path) if path.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) != len(known):
         raise ToolError(f"{path}: changed while it was being merged; call it again")

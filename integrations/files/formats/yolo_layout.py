@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.reading import quoted, read_bytes, read_text
 
 from .image_folders import IMAGE_SUFFIXES, list_files, stem
 
@@ -22,6 +23,8 @@ IMAGES, LABELS = "images", "labels"
 
 SPLITS = ("train", "val", "test")
 _CLASSES = "classes.txt"
+_MOST_DIGITS = 9
+"""Of the index of a class."""
 _DATA_FILES = (DATA, "data.yml", "dataset.yaml", "dataset.yml")
 _YAML = frozenset({".yaml", ".yml"})
 
@@ -111,9 +114,7 @@ def _data_file(path: Path) -> Path | None:
     if not (path / IMAGES).is_dir():
         return None
     files = [file for file in path.iterdir() if file.suffix.lower() in _YAML]
-    return (
-        files[0] if len(files) == 1 and "names" in files[0].read_text("utf-8", "replace") else None
-    )
+    return files[0] if len(files) == 1 and b"names" in read_bytes(files[0]) else None
 
 
 def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
@@ -122,14 +123,12 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
     Raises:
         AnnotationError: when it is no YAML, has no proper names, or describes keypoints.
     """
-    import yaml
+    from sparsedet.yaml_reading import read_yaml
 
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path}: not valid YAML ({error})") from error
-    except RecursionError as error:
-        raise AnnotationError(f"{path}: not valid YAML for a dataset (nested too deep)") from error
+        content = read_yaml(path)
+    except SparseDetError as error:
+        raise AnnotationError(str(error)) from error
     if not isinstance(content, dict) or not content.get("names"):
         raise AnnotationError(f"{path}: has no `names` of classes")
     if "kpt_shape" in content:
@@ -138,7 +137,9 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
     if isinstance(raw, list):
         raw = dict(enumerate(raw))
     if not isinstance(raw, dict):
-        raise AnnotationError(f"{path}: names is {raw!r}, expected a list or `index: name` pairs")
+        raise AnnotationError(
+            f"{path}: names is {quoted(raw)}, expected a list or `index: name` pairs"
+        )
     names = {_index(path, key): _name(path, value) for key, value in raw.items()}
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
@@ -153,7 +154,7 @@ def _read_classes(path: Path) -> dict[int, str]:
     Raises:
         AnnotationError: when two classes have one name, or there is none.
     """
-    lines = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
+    lines = [line.strip() for line in read_text(path).rstrip().splitlines()]
     if not lines or not all(lines):
         raise AnnotationError(f"{path}: an empty line where a class name should be")
     names = dict(enumerate(lines))
@@ -163,15 +164,19 @@ def _read_classes(path: Path) -> dict[int, str]:
 
 def _index(path: Path, key: object) -> int:
     text = str(key)
-    if isinstance(key, bool) or not text.isdecimal():
-        raise AnnotationError(f"{path}: names has the class index {key!r}, expected 0, 1, 2, ...")
+    if isinstance(key, bool) or not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise AnnotationError(
+            f"{path}: names has the class index {quoted(key)}, expected 0, 1, 2, ..."
+        )
     return int(text)
 
 
 def _name(path: Path, value: object) -> str:
     # YAML reads `no` as a truth value and 1.10 as 1.1.
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise AnnotationError(f"{path}: names has {value!r}, which is no text; put it in quotes")
+        raise AnnotationError(
+            f"{path}: names has {quoted(value)}, which is no text; put it in quotes"
+        )
     return str(value)
 
 
@@ -195,7 +200,7 @@ def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str
         found: set[str] = set()
         for entry in value if isinstance(value, list) else [value]:
             if not isinstance(entry, str):
-                raise AnnotationError(f"{data}: {split} is {entry!r}, expected a path")
+                raise AnnotationError(f"{data}: {split} is {quoted(entry)}, expected a path")
             place = _find(root, base, entry)
             if place is None:
                 missing[split] = entry
@@ -247,7 +252,7 @@ def _read_list(root: Path, base: str, place: str) -> set[str]:
     """Return the images that a file lists; `./` in it stands for the file's own folder."""
     found = set()
     path = root / place
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not (text := line.strip()):
             continue
         start = posixpath.dirname(place) or "." if text.startswith("./") else base

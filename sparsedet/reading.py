@@ -1,0 +1,174 @@
+"""Reading files that strangers may have written: one reader for each kind, one line for each fault.
+
+What is no regular file is refused before it is opened (a pipe would wait for ever), and so is what
+is far larger than such a file can be. A byte order mark is skipped. Whatever is wrong with the
+content is a `SparseDetError` that names the file.
+"""
+
+import json
+import os
+import reprlib
+import stat
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.errors import SparseDetError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+MOST_DATA = 4 << 30
+"""Bytes of annotations or of another file that grows with the data; COCO's largest has half of
+1 GiB."""
+MOST_SETTINGS = 1 << 20
+"""Bytes of a file that people write by hand."""
+_LONGEST_VALUE = 60
+"""Characters of a wrong value that an error quotes."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST_VALUE
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_bytes(path: Path, what: str = "file", *, most: int = MOST_DATA) -> bytes:
+    """Read a regular file.
+
+    Args:
+        path: of the file.
+        what: is expected there, for errors.
+        most: the bytes that such a file may have.
+
+    Raises:
+        SparseDetError: when there is no such file, or none that can be read.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+            raise SparseDetError(f"{path}: is {kind}, expected a {what}")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise SparseDetError(
+                    f"{path}: {size / (1 << 20):,.0f} MiB are too much for a {what} (at most "
+                    f"{most >> 20:,} MiB)"
+                )
+            return file.read(most)
+    except FileNotFoundError:
+        raise SparseDetError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        # ValueError: a name with a zero byte.
+        said = getattr(error, "strerror", None) or error
+        raise SparseDetError(f"{path}: can't be read ({said})") from error
+
+
+def read_text(path: Path, what: str = "text file", *, most: int = MOST_DATA) -> str:
+    """Read a UTF-8 file; see `read_bytes`."""
+    data = read_bytes(path, what, most=most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data, error) from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; of a key that stands twice the last value counts.
+
+    Raises:
+        SparseDetError: with the path, and the place of a syntax error.
+    """
+    import orjson
+
+    data = read_bytes(path, "JSON file")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Python's own parser takes NaN and numbers of any length, and says more in errors.
+        pass
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data, error) from error
+    except RecursionError:
+        raise SparseDetError(f"{path}: nested too deeply for a file of annotations") from None
+    except json.JSONDecodeError as error:
+        raise SparseDetError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            "is the file complete?"
+        ) from error
+    except ValueError as error:
+        raise SparseDetError(f"{path}: holds a number of thousands of digits") from error
+
+
+def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> SparseDetError:
+    found = "but UTF-16" if data.startswith(_UTF16) else f"(byte {error.start})"
+    return SparseDetError(f"{path}: not UTF-8 text {found}")
+
+
+def read_object(path: Path, fields: "type[BaseModel]", advice: str) -> dict[str, Any]:
+    """Read a JSON object that must hold certain fields, and may hold others.
+
+    Args:
+        path: of the file.
+        fields: a model of them; values are checked, and returned as they are.
+        advice: what to do about a file that holds something else.
+
+    Raises:
+        SparseDetError: naming the first field that is wrong.
+    """
+    from pydantic import ValidationError
+
+    content = read_json(path)
+    try:
+        fields.model_validate(content, strict=True)
+    except ValidationError as error:
+        raise SparseDetError(f"{path}: {first_problem(error)}; {advice}") from error
+    assert isinstance(content, dict)
+    return content
+
+
+def first_problem(error: "ValidationError") -> str:
+    """Return what is wrong with the first field of a model, in words."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
+    found = quoted(problem["input"])
+    if not key:
+        return f"{found} is no object"
+    return f"{key} = {found}: {problem['msg'].lower()}"
+
+
+def quoted(value: object) -> str:
+    """Return a value for an error: its beginning, however much it is."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SparseDetError: with the path, and the place of a syntax error.
+    """
+    text = read_text(path, "TOML file", most=MOST_SETTINGS)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise SparseDetError(f"{path}: nested too deeply for settings") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SparseDetError(f"{path}: not valid TOML ({error})") from error
+    except ValueError as error:
+        raise SparseDetError(f"{path}: holds a number of thousands of digits") from error

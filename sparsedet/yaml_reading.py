@@ -1,0 +1,102 @@
+"""Reading YAML that strangers may have written; see `reading`, which is quicker to import."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparsedet.errors import SparseDetError
+from sparsedet.reading import MOST_SETTINGS, read_text
+
+_MOST_VALUES = 100_000
+"""Values in a YAML file, with those that aliases repeat."""
+_LONGEST_QUOTE = 100
+"""Characters of a file that an error shows."""
+_ODD_YAML = (
+    yaml.YAMLError,
+    # Values with a tag that they don't fit, such as `!!timestamp x`, or of thousands of digits.
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of plain data; see `parse_yaml`."""
+    return parse_yaml(read_text(path, "YAML file", most=MOST_SETTINGS), str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what YAML text holds: plain data, without repeated keys.
+
+    Aliases may repeat values, but no more of them than a file that is written by hand has: a few
+    lines could stand for gigabytes.
+
+    Args:
+        text: one document.
+        where: names it in errors.
+
+    Raises:
+        SparseDetError: naming the line that is wrong.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > _MOST_VALUES:
+            raise SparseDetError(
+                f"{where}: stands for more than {_MOST_VALUES:,} values, by its aliases"
+            )
+        return loader.construct_document(node)
+    except RecursionError:
+        raise SparseDetError(f"{where}: not valid YAML (nested too deeply)") from None
+    except _ODD_YAML as error:
+        place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f" at line {place.line + 1}" if place else ""
+        if isinstance(error, _RepeatedKeyError):
+            raise SparseDetError(f"{where}: {problem}{line}") from error
+        said = f" ({problem[:_LONGEST_QUOTE]})" if problem else ""
+        raise SparseDetError(f"{where}: not valid YAML{line}{said}") from error
+
+
+def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """Return how many values a node stands for; `known` are those that were counted, by id."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        if (size := known[id(node)]) is None:
+            raise yaml.MarkedYAMLError(
+                problem="an alias within itself", problem_mark=node.start_mark
+            )
+        return size
+    known[id(node)] = None
+    parts = [
+        part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))
+    ]
+    known[id(node)] = size = 1 + sum(_size(part, known) for part in parts)
+    return size
+
+
+class _RepeatedKeyError(yaml.constructor.ConstructorError):
+    """A mapping has a duplicate key."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain data and refuses duplicate keys, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise _RepeatedKeyError(
+                    problem=f"the key {key.value[:_LONGEST_QUOTE]} stands twice",
+                    problem_mark=key.start_mark,
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)

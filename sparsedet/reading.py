@@ -34,6 +34,18 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "an object",
+    "finite_number": "a number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "an object",
+    "string_type": "text",
+}
+"""Kinds of pydantic's errors -> what a JSON file should have held."""
+_NO_OBJECT = "not a JSON object"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -112,7 +124,7 @@ def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> SparseDetEr
     return SparseDetError(f"{path}: not UTF-8 text {found}")
 
 
-def read_object(path: Path, fields: "type[BaseModel]", advice: str) -> dict[str, Any]:
+def read_object(path: Path, fields: "type[BaseModel]", advice: str = "") -> dict[str, Any]:
     """Read a JSON object that must hold certain fields, and may hold others.
 
     Args:
@@ -129,8 +141,25 @@ def read_object(path: Path, fields: "type[BaseModel]", advice: str) -> dict[str,
     try:
         fields.model_validate(content, strict=True)
     except ValidationError as error:
-        raise SparseDetError(f"{path}: {first_problem(error)}; {advice}") from error
+        said = "; ".join(filter(None, (first_problem(error), advice)))
+        raise SparseDetError(f"{path}: {said}") from error
     assert isinstance(content, dict)
+    return content
+
+
+def read_list(path: Path, key: str = "") -> list[Any]:
+    """Read a JSON file that is a list, or an object with one at `key`.
+
+    Raises:
+        SparseDetError: when it is something else.
+    """
+    content = read_json(path)
+    if key:
+        if not isinstance(content, dict):
+            raise SparseDetError(f"{path}: {_NO_OBJECT}")
+        content = content.get(key)
+    if not isinstance(content, list):
+        raise SparseDetError(f"{path}: no list{f' of {key}' if key else ''} in it")
     return content
 
 
@@ -141,10 +170,12 @@ def first_problem(error: "ValidationError") -> str:
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}"
-    found = quoted(problem["input"])
+        return f"{key}: {problem['ctx']['error']}".removeprefix(": ")
     if not key:
-        return f"{found} is no object"
+        return _NO_OBJECT
+    found = quoted(problem["input"])
+    if (kind := _EXPECTED.get(problem["type"])) is not None:
+        return f"{key} is {found}, expected {kind}"
     return f"{key} = {found}: {problem['msg'].lower()}"
 
 

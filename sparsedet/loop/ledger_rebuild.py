@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations import Dataset, Image, file_digest, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
-from sparsedet.atomic_io import atomic_path, read_json
+from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_from_json
 from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
 from sparsedet.loop.merging import UNDONE
+from sparsedet.loop.round_files import read_merged, read_push
 from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
@@ -94,7 +95,7 @@ def has_pushed(folder: RoundFolder) -> bool:
     Raises:
         SparseDetError: when its `push.json` can't be read.
     """
-    return folder.push.is_file() and "model_version" in _read_object(folder.push)
+    return folder.push.is_file() and "model_version" in read_push(folder)
 
 
 def restore_round(workspace: Workspace, folder: RoundFolder, settings: "Settings") -> int:
@@ -117,7 +118,7 @@ def restore_round(workspace: Workspace, folder: RoundFolder, settings: "Settings
         id
         for later in workspace.all_rounds()
         if later.number >= folder.number and later.push.is_file()
-        for id in _read_object(later.push).get("withdrawn") or ()
+        for id in read_push(later).get("withdrawn") or ()
     }
     dataset, mined, parts = _parts(folder, settings)
     with closing(LedgerCheckup(workspace.ledger)) as ledger:
@@ -155,7 +156,7 @@ def _parts(
     folder: RoundFolder, settings: "Settings"
 ) -> tuple[Dataset, tuple[MinedBox, ...], list[_Part]]:
     """Return the images of a round, its mined boxes, and what of them it pushed to each place."""
-    record = _read_object(folder.push)
+    record = read_push(folder)
     dataset = read_coco(folder.annotations)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
@@ -306,7 +307,7 @@ def _merged_files(workspace: Workspace) -> list[Path]:
 
 def _written(path: Path) -> Iterator[tuple[Source, str, Written, str | None]]:
     """Yield how a merge left an image, or its undoing, and its version; nothing if it did not."""
-    record = _read_object(path)
+    record = read_merged(path)
     undone = path.parent.name.endswith(UNDONE)
     try:
         if record["written"] is not None:
@@ -315,10 +316,3 @@ def _written(path: Path) -> Iterator[tuple[Source, str, Written, str | None]]:
             yield Source(**record["source"]), str(record["tool_id"]), written, version
     except (KeyError, TypeError, SparseDetError) as error:
         raise SparseDetError(f"{path}: {error}") from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise SparseDetError(f"{path}: not a JSON object")
-    return content

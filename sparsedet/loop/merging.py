@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import (
     ImageReviews,
@@ -20,6 +20,7 @@ from sparsedet.ledger import (
     written_to_json,
 )
 from sparsedet.loop.reviews import Connections
+from sparsedet.loop.round_files import read_merged
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import (
@@ -163,7 +164,7 @@ class Merging:
             raise SparseDetError(f"{self.workspace.root}: no merge to take back")
         restored: list[str] = []
         left: dict[str, str] = {}
-        records = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+        records = {path: read_merged(path) for path in sorted(folder.glob("*.json"))}
         for source in self.ledger.sources():
             # The server's address may have changed since.
             own = {
@@ -293,7 +294,7 @@ class _Merge:
         assert self.folder is not None
         path = _file(self.folder, tool_id)
         if one.changes and path.is_file():
-            known = read_json(path)
+            known = read_merged(path)
             write_json(path, known | {"written": written_to_json(written), "version": one.version})
 
     def _described(self, one: Applied, tool: AnnotationTool) -> MergedImage:

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import write_json
 from sparsedet.config.training_config import load_config, read_config
 from sparsedet.errors import ConfigError
 from sparsedet.loop.reviews import Say
+from sparsedet.loop.round_files import read_given_options
 from sparsedet.loop.settings import Settings, TrainingSettings
 from sparsedet.loop.workspace import RoundFolder
 
@@ -61,7 +62,7 @@ NO_OPTIONS = RoundOptions()
 
 def read_options(folder: RoundFolder) -> RoundOptions:
     """Return the options that a round began with."""
-    return RoundOptions(**read_json(folder.options)) if folder.options.exists() else NO_OPTIONS
+    return RoundOptions(**read_given_options(folder))
 
 
 def write_options(options: RoundOptions, folder: RoundFolder) -> None:

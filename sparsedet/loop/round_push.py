@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 from sparsedet.annotations import Dataset, read_coco
-from sparsedet.atomic_io import read_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_file import write_lots
@@ -16,6 +15,7 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.suspicions import answers, marks_record, to_mark
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import ModeName, Progress, PushReport
+from sparsedet.reading import read_list
 from sparsedet.sheets import Sheet, SheetFile
 
 
@@ -82,7 +82,7 @@ def push_round(
             "suspicions": marks_record(suspicions, dataset, skipped),
         }
     return record | {
-        "mined": len(read_json(folder.mined)),
+        "mined": len(read_list(folder.mined)),
         "judged": sorted(ledger.reviewed_ids()),
         "skipped_images": sorted(ledger.skipped_images()),
         "reviews": sorted(work.review_id for work in ledger.review_work()),

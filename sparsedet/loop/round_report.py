@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sparsedet.atomic_io import read_json
+from sparsedet.loop.round_files import read_estimate, read_push
 from sparsedet.loop.suspicions import SuspicionCounts
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.push_modes import ModeName
+from sparsedet.reading import read_list
 
 RoundState = Literal["pushed", "waiting", "held", "finished"]
 """`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
@@ -51,7 +52,7 @@ def pushed_parts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def review_projects(folder: RoundFolder) -> list[str]:
     """Return where a round that was pushed is reviewed: its images first, then contact sheets."""
-    found = (part.get("review_project") for part in pushed_parts(read_json(folder.push)))
+    found = (part.get("review_project") for part in pushed_parts(read_push(folder)))
     return [name for name in found if name]
 
 
@@ -64,21 +65,21 @@ def report_of(
     suspicions: str = "",
 ) -> RoundReport:
     """Return the state of a round that has been mined."""
-    record = read_json(folder.push) if folder.push.exists() else {}
+    record = read_push(folder) if folder.push.exists() else {}
     if not suspicions and (marked := len(record.get("suspicions", ()))):
         suspicions = SuspicionCounts(waiting=marked).in_words()
-    estimate = read_json(folder.estimate) if folder.estimate.exists() else {}
+    estimate = read_estimate(folder) or {}
     sheets = record.get("sheets", {})
     return RoundReport(
         round=folder.number,
         state=state,
-        annotations=len(read_json(folder.annotations)["annotations"]),
-        mined=record.get("mined", len(read_json(folder.mined))),
+        annotations=len(read_list(folder.annotations, "annotations")),
+        mined=record["mined"] if "mined" in record else len(read_list(folder.mined)),
         up_for_review=record.get("boxes", 0),
         images=record.get("images", 0),
         reviewed=reviewed,
         url=record.get("url"),
-        sheets_url=sheets["url"] if sheets.get("images") else None,
+        sheets_url=sheets.get("url") if sheets.get("images") else None,
         suspicions=suspicions,
         reason=reason,
         estimate=estimate.get("text", ""),

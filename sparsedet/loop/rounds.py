@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
-from sparsedet.atomic_io import read_json, remove_half_written, write_json
+from sparsedet.atomic_io import remove_half_written, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.ledger import Ledger
@@ -23,6 +23,7 @@ from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.lots import settle_lots
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
+from sparsedet.loop.round_files import read_known, read_push
 from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
 from sparsedet.loop.round_push import push_round
@@ -155,11 +156,9 @@ class Rounds:
         with closing(Ledger(self.workspace.ledger)) as ledger:
             self._collect(ledger)
             write_json(folder.review, asdict(ledger.counts()), indent=1)
-            record = read_json(folder.push)
+            record = read_push(folder)
             # A review made before the push is no reason to start the next round.
-            since = ledger.reviewed_ids() - set(
-                record.get("judged") or read_json(folder.known)["settled"]
-            )
+            since = ledger.reviewed_ids() - set(record.get("judged") or read_known(folder))
             images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
             earlier = set(record.get("reviews", ()))
             # An older sparsedet did not note them, and had only images with mined boxes reviewed.

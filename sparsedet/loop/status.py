@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
 from sparsedet.loop.last_reading import LastReading, last_reading
 from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.lot_file import RoundLot, all_lots
+from sparsedet.loop.round_files import read_estimate, read_evaluation
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reading import read_list
 from sparsedet.reviews import AnnotationRule
 
 
@@ -159,57 +159,28 @@ def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatu
         outcomes=counts.outcomes,
         reviewed_images=counts.reviewed_images,
         seconds=counts.seconds,
-        ap50=_ap50(folder.evaluation) if folder else None,
-        estimate=_estimate(folder.estimate) if folder else None,
+        ap50=read_evaluation(folder).get("AP50") if folder else None,
+        estimate=_estimate(folder) if folder else None,
         next_step=folder.next_step if folder else None,
     )
 
 
 def _annotations(path: Path) -> int | None:
-    if not path.exists():
+    return len(read_list(path, "annotations")) if path.exists() else None
+
+
+def _estimate(folder: RoundFolder) -> EstimateStatus | None:
+    if (content := read_estimate(folder)) is None:
         return None
-    annotations = _object(path).get("annotations")
-    if not isinstance(annotations, list):
-        raise SparseDetError(f"{path}: not a COCO annotation file (no list of annotations)")
-    return len(annotations)
-
-
-def _estimate(path: Path) -> EstimateStatus | None:
-    if not path.exists():
-        return None
-    content = _object(path)
-    try:
-        return EstimateStatus(
-            text=str(content["text"]),
-            share=float(content["share"]),
-            low=float(content["low"]),
-            high=float(content["high"]),
-            by_class={
-                name: (int(own["boxes"]), float(own["missing"]))
-                for name, own in content["by_class"].items()
-            },
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SparseDetError(
-            f"{path}: no estimate ({error!r}); remove it, `sparsedet review` makes it again"
-        ) from error
-
-
-def _ap50(path: Path) -> float | None:
-    if not path.exists():
-        return None
-    # None: there was nothing to find in the evaluation data.
-    ap50 = _object(path).get("AP50")
-    if ap50 is not None and not isinstance(ap50, int | float):
-        raise SparseDetError(f"{path}: AP50 is {ap50!r}, expected a number")
-    return ap50
-
-
-def _object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise SparseDetError(f"{path}: not a JSON object")
-    return content
+    return EstimateStatus(
+        text=content["text"],
+        share=content["share"],
+        low=content["low"],
+        high=content["high"],
+        by_class={
+            name: (own["boxes"], own["missing"]) for name, own in content["by_class"].items()
+        },
+    )
 
 
 def skipped_line(images: int) -> str:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.suspicions import Suspicion, read_suspicions
-from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, QueueEntry
+from sparsedet.loop.round_files import read_push
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reviews import AnnotationRule, Review, decide
 
@@ -121,7 +121,7 @@ def answers(
     for folder in workspace.all_rounds():
         if not folder.push.exists():
             continue
-        record = read_json(folder.push)
+        record = read_push(folder)
         before = set(record.get("reviews", ()))
         for mark in _marks(record, folder):
             since = [

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError, WorkspaceBusyError
+from sparsedet.reading import read_text
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _LOCK = ".sparsedet.lock"
 _BRIEF_LOCK = ".sparsedet.brief.lock"
 _MAX_DEPTH = 5
+_LONGEST_NAME = 1000
+"""Bytes of `owner.id`."""
 _BRIEF_SECONDS = 60.0
 """Reading the reviews of 6,000 images takes about 10 s."""
 _WAIT_SECONDS = 0.05
@@ -120,6 +123,11 @@ class RoundFolder:
     def push(self) -> Path:
         """What was pushed for review, and where."""
         return self.root / "push.json"
+
+    @property
+    def rehearsed(self) -> Path:
+        """What the scripted reviewer did, of rehearsals."""
+        return self.root / "rehearsed.json"
 
     @property
     def review(self) -> Path:
@@ -285,7 +293,13 @@ def owner_id(folder: Path) -> str:
 def known_owner(folder: Path) -> str | None:
     """Return the name of a workspace in marks on servers; None: it has none yet."""
     file = folder / "owner.id"
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+    if not file.is_file():
+        return None
+    if not (name := read_text(file, "name", most=_LONGEST_NAME).strip()):
+        raise SparseDetError(
+            f"{file}: empty; restore the workspace's name, or remove it where nothing was pushed"
+        )
+    return name
 
 
 def enclosing(path: Path) -> Workspace | None:

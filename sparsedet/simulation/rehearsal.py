@@ -8,19 +8,18 @@ submitted: an interrupted rehearsal resumes with the figures of one that was not
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from sparsedet.annotations import XYXY, Dataset, read_coco
 from sparsedet.annotations.image_names import match_file_names
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts
+from sparsedet.loop.round_files import read_evaluation, read_push, read_rehearsed
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.workspace import RoundFolder
@@ -122,8 +121,8 @@ class Rehearsal:
     def _figures(self, number: int, outcomes: OutcomeCounts) -> RehearsedRound:
         folder = self.rounds.workspace.round(number)
         before = read_coco(folder.annotations)
-        measured = read_json(folder.evaluation) if folder.evaluation.exists() else {}
-        images = _rehearsed(folder).values()
+        measured = read_evaluation(folder)
+        images = read_rehearsed(folder).values()
         return RehearsedRound(
             round=number,
             annotations=len(before.boxes),
@@ -177,7 +176,7 @@ class Rehearsal:
     def _review(self, number: int, leave: int, progress: Progress) -> None:
         """Review what is open; a push without images has made nothing to review."""
         folder = self.rounds.workspace.round(number)
-        places = review_projects(folder) if read_json(folder.push)["images"] else []
+        places = review_projects(folder) if read_push(folder).get("images") else []
         for place in reversed(places):  # contact sheets first
             planned = plan_reviews(
                 self.tool,
@@ -201,18 +200,7 @@ def _remember(folder: RoundFolder, planned: PlannedReviews) -> None:
         }
         for shown, review in planned.reviews
     }
-    write_json(_rehearsed_file(folder), {"images": {**_rehearsed(folder), **new}}, indent=1)
-
-
-def _rehearsed(folder: RoundFolder) -> Mapping[str, Any]:
-    """Return what the script did in a round, by the images' tool ids."""
-    file = _rehearsed_file(folder)
-    images: Mapping[str, Any] = read_json(file)["images"] if file.exists() else {}
-    return images
-
-
-def _rehearsed_file(folder: RoundFolder) -> Path:
-    return folder.root / "rehearsed.json"
+    write_json(folder.rehearsed, {"images": {**read_rehearsed(folder), **new}}, indent=1)
 
 
 def _shown(drawn: Sequence[XYXY], there: Sequence[XYXY]) -> int:

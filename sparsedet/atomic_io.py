@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,25 @@ from sparsedet.reading import read_json as read_json
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to `target`; it replaces `target` when the block succeeds.
 
     The data is flushed to disk before the rename, so that a power cut can't leave an empty file.
+
+    Args:
+        target: the file to be written.
+        durable: its name is flushed after the rename, too: once the block has ended, no power cut
+            brings the old file back. What can be fetched again, as images can, need not wait.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
+        if durable:
+            sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,7 +58,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         if not target.exists() or _is_empty_folder(target):
+            sync_folder(temporary)
             temporary.replace(target)
+            sync_folder(target.parent)
         elif not _same_content(temporary, target):
             raise SparseDetError(
                 f"{target}: exists already with other content, which is left as it is; "
@@ -59,6 +68,28 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             )
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, as far as they are missing; their names are flushed."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk: which files there are, and which one has which name.
+
+    Where the system or the disk can't, as on Windows and some network drives, it is left to them.
+    """
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -1,14 +1,17 @@
 """Writing: the old content or the new, never half of it and never something else's."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
 
 from sparsedet.atomic_io import (
     atomic_folder,
+    atomic_path,
     read_json,
     remove_half_written,
+    sync_folder,
     write_json,
     write_text,
 )
@@ -110,3 +113,39 @@ def test_what_only_python_reads_is_read(tmp_path: Path) -> None:
     content = read_json(path)
     assert math.isnan(content["nan"])
     assert content["long"] == 10**30
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is flushed to disk from now on, in order; it is flushed all the same."""
+    found: list[Path] = []
+    fsync = os.fsync
+
+    def record(number: int) -> None:
+        found.append(Path(f"/proc/self/fd/{number}").readlink())
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux what is flushed")
+def test_names_are_flushed_after_the_rename(tmp_path: Path, flushed: list[Path]) -> None:
+    target = tmp_path / "new" / "deep" / "a.json"
+    write_text(target, "a")
+    # The folders as they are made, the file under its temporary name, the folder of its new one.
+    data = flushed[2]
+    assert data.name.startswith(".a.json.")
+    assert flushed == [tmp_path, target.parents[1], data, target.parent]
+    flushed.clear()
+    with atomic_folder(tmp_path / "out") as folder:
+        pass
+    assert flushed == [folder, tmp_path]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux what is flushed")
+def test_what_can_be_fetched_again_need_not_wait(tmp_path: Path, flushed: list[Path]) -> None:
+    with atomic_path(tmp_path / "a.png", durable=False) as temporary:
+        temporary.write_bytes(b"a")
+    assert len(flushed) == 1
+    sync_folder(tmp_path / "gone")

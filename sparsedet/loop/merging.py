@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsedet.atomic_io import write_json
+from sparsedet.atomic_io import sync_folder, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import (
     ImageReviews,
@@ -194,6 +194,7 @@ class Merging:
                 # The rest can be taken back later; a rebuilt ledger has to know what was.
                 undone.mkdir(exist_ok=True)
                 path.rename(undone / path.name)
+                sync_folder(undone)
             elif tool_id not in left:
                 left[tool_id] = "the ledger knows nothing of its project"
         if not any(folder.iterdir()):

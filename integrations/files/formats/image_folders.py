@@ -109,7 +109,7 @@ def _suffix(name: str) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=False) as temporary:
         temporary.unlink(missing_ok=True)  # of a crashed process that had the same number
         try:
             os.link(source.resolve(), temporary)  # resolved: a link to a symbolic link may dangle

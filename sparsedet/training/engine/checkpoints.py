@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sparsedet.atomic_io import atomic_path, sync_folder
 from sparsedet.errors import RunError
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
@@ -84,7 +85,7 @@ def _link(source: Path, target: Path) -> None:
         return
     try:
         os.link(source, target)
+        sync_folder(target.parent)
     except OSError:
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        shutil.copy2(source, temporary)
-        temporary.replace(target)
+        with atomic_path(target) as temporary:
+            shutil.copy2(source, temporary)

@@ -23,6 +23,8 @@ MOST_DATA = 4 << 30
 1 GiB."""
 MOST_SETTINGS = 1 << 20
 """Bytes of a file that people write by hand."""
+ODD_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What code raises that takes apart a file of another shape than expected."""
 _LONGEST_VALUE = 60
 """Characters of a wrong value that an error quotes."""
 _SHORT = reprlib.Repr()

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, field_validator
+
 from sparsedet.annotations import Category, Dataset
-from sparsedet.atomic_io import read_json, write_json
-from sparsedet.errors import RunError
+from sparsedet.atomic_io import write_json
+from sparsedet.errors import RunError, SparseDetError
+from sparsedet.reading import read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,31 @@ class RunInfo:
     """Of sparsedet."""
     validation_images: str | None = None
     """The image folder of the validation data, absolute; None: none was given."""
+
+
+class _InfoFile(BaseModel):
+    """What `run.json` must hold; see `RunInfo`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: str
+    method: str
+    seed: int
+    train: str
+    images: str
+    classes: list[list[int | str]]
+    version: str
+    validation_images: str | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, value: list[list[int | str]]) -> list[list[int | str]]:
+        if not all([type(part) for part in pair] == [int, str] for pair in value):
+            raise ValueError("expected a list of [category id, name]")
+        return value
+
+
+_NOT_OURS = "not what `sparsedet train` wrote there; restore it, or train again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +139,11 @@ class RunFolder:
                 "makes one"
             )
         try:
-            content = read_json(self.info_file)
-            content["classes"] = [(number, name) for number, name in content["classes"]]
-            return RunInfo(**content)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{self.info_file}: not what `sparsedet train` wrote there; restore it, or train "
-                "again"
-            ) from error
+            content = read_object(self.info_file, _InfoFile, _NOT_OURS)
+        except SparseDetError as error:
+            raise RunError(str(error)) from error
+        content["classes"] = [(number, name) for number, name in content["classes"]]
+        return RunInfo(**content)
 
     def finished_model(self) -> Path:
         """Return the finished model's path.

@@ -7,21 +7,12 @@ from typing import Any
 import yaml
 
 from sparsedet.errors import SparseDetError
-from sparsedet.reading import MOST_SETTINGS, read_text
+from sparsedet.reading import MOST_SETTINGS, ODD_VALUES, read_text
 
 _MOST_VALUES = 100_000
 """Values in a YAML file, with those that aliases repeat."""
 _LONGEST_QUOTE = 100
 """Characters of a file that an error shows."""
-_ODD_YAML = (
-    yaml.YAMLError,
-    # Values with a tag that they don't fit, such as `!!timestamp x`, or of thousands of digits.
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
 
 
 def read_yaml(path: Path) -> Any:
@@ -54,7 +45,8 @@ def parse_yaml(text: str, where: str) -> Any:
         return loader.construct_document(node)
     except RecursionError:
         raise SparseDetError(f"{where}: not valid YAML (nested too deeply)") from None
-    except _ODD_YAML as error:
+    # Odd values have a tag that they don't fit, such as `!!timestamp x`, or thousands of digits.
+    except (yaml.YAMLError, *ODD_VALUES) as error:
         place, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = f" at line {place.line + 1}" if place else ""
         if isinstance(error, _RepeatedKeyError):

@@ -6,6 +6,7 @@ it says where it comes from.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.entries import xywh
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import AnnotationError
+from sparsedet.reading import ODD_VALUES
 
 _ESTIMATES = ("expected_precision", "object_chance")
 
@@ -94,10 +96,13 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
                 threshold=float(entry["threshold"]),
                 **{n: None if value is None else float(value) for n, value in estimates.items()},
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except ODD_VALUES as error:
             raise AnnotationError(
                 f"{path}: entry {index} is no mined box ({error!r}); `sparsedet mine` writes them"
             ) from error
+        numbers = (*box.xyxy, box.score, box.threshold, *filter(None, estimates.values()))
+        if not all(map(math.isfinite, map(float, numbers))):
+            raise AnnotationError(f"{path}: entry {index} has a number that is not finite")
         if not isinstance(box.image_id, int) or box.image_id not in dataset.image_by_id:
             raise AnnotationError(f"{path}: entry {index}: image {box.image_id} is not in the data")
         if not isinstance(box.category_id, int) or box.category_id not in dataset.category_by_id:

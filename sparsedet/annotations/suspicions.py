@@ -3,6 +3,7 @@
 `suspicions.json` of a round lists them, the most certain first.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from sparsedet.annotations.entries import xywh
 from sparsedet.annotations.model import XYXY, Box
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import AnnotationError
+from sparsedet.reading import ODD_VALUES
 
 SuspicionKind = Literal["class", "place", "double", "sliver"]
 """What looks wrong with a box: its class, its place, that the object has another box of the class,
@@ -98,6 +100,8 @@ def read_suspicions(path: Path) -> tuple[Suspicion, ...]:
         try:
             if entry["kind"] not in SUSPICION_KINDS:
                 raise ValueError(f"unknown kind {entry['kind']!r}")
+            if not math.isfinite(entry["certainty"]):
+                raise ValueError(f"certainty {entry['certainty']!r}")
             category_id, twin = entry["category_id"], entry["twin"]
             found.append(
                 Suspicion(
@@ -110,7 +114,7 @@ def read_suspicions(path: Path) -> tuple[Suspicion, ...]:
                     twin=None if twin is None else str(twin),
                 )
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except ODD_VALUES as error:
             raise AnnotationError(f"{path}: entry {index} is no suspicion ({error!r})") from error
     return tuple(found)
 

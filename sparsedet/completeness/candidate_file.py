@@ -13,6 +13,7 @@ from sparsedet.completeness.expected_precision import Coefficients
 from sparsedet.completeness.object_count import Count
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.candidates import Candidates
+from sparsedet.reading import ODD_VALUES
 
 _VERSION = 1
 _TYPES = {
@@ -88,6 +89,10 @@ def read_candidates(path: Path) -> CandidateFile:
             for one in fields(Candidates)
         }
         columns["boxes"] = columns["boxes"].reshape(-1, 4)
+        if len({len(column) for column in columns.values()}) > 1:
+            raise ValueError("columns of different lengths")
+        if not all(np.isfinite(column).all() for column in columns.values()):
+            raise ValueError("a number that is not finite")
         earlier, ratio = content["earlier"], content["ratio"]
         missing = content.get("missing")  # older files lack it
         return CandidateFile(
@@ -96,14 +101,16 @@ def read_candidates(path: Path) -> CandidateFile:
             hidden=int(content["hidden"]),
             earlier=None
             if earlier is None
-            else Coefficients(**{name: np.array(values) for name, values in earlier.items()}),
+            else Coefficients(
+                **{name: np.array(values, dtype=np.float64) for name, values in earlier.items()}
+            ),
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
             missing=None if missing is None else Count(*map(float, missing)),
             marking=float(content.get("marking", 0.0)),  # older files lack it
             looks={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(
             f"{path}: unexpected content ({error!r}); remove it, and the next `sparsedet round` "
             "mines again"

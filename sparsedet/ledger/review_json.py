@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparsedet.errors import SparseDetError
+from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 
 _DETAILS = (
@@ -68,7 +69,7 @@ def written_from_json(value: Any) -> Written:
             for id, region in value["boxes"].items()
         }
         return Written(boxes, bool(value["complete"]), str(value.get("holder", "")))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(f"not what a merge leaves of an image ({error!r})") from error
 
 

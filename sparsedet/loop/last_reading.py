@@ -13,6 +13,7 @@ from typing import Any
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Place
+from sparsedet.reading import ODD_VALUES
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -86,7 +87,7 @@ def last_reading(ledger: Path) -> LastReading | None:
         if at.tzinfo is None:
             raise ValueError("a time without time zone")
         return LastReading(at.astimezone(UTC), tuple(_place(one) for one in content["places"]))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(
             f"{path}: does not say when reviews were read ({error!r}); remove it, `sparsedet "
             "review` makes it again"

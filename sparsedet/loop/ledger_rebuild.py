@@ -23,6 +23,7 @@ from sparsedet.loop.round_files import read_merged, read_push
 from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import Written
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def _queue(
                     seconds=float(entry["seconds"]),
                 )
             )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(f"{path}: its queue can't be read ({error!r})") from error
     return replace(dataset, images=(*dataset.images, *added)), queue
 
@@ -291,7 +292,7 @@ def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place
         review_project = str(record["review_project"])
         if "place" in record:
             return Place(**record["place"])
-    except (KeyError, TypeError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(f"{path}: does not say where boxes were pushed ({error!r})") from error
     mode = settings.review.modes[0]
     place = Place(source.tool, source.url, source.project, review_project, mode)
@@ -314,5 +315,5 @@ def _written(path: Path) -> Iterator[tuple[Source, str, Written, str | None]]:
             written = written_from_json(record["written_before" if undone else "written"])
             version = None if undone else record["version"]
             yield Source(**record["source"]), str(record["tool_id"]), written, version
-    except (KeyError, TypeError, SparseDetError) as error:
+    except (*ODD_VALUES, SparseDetError) as error:
         raise SparseDetError(f"{path}: {error}") from error

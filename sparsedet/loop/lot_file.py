@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from sparsedet.annotations import Dataset
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import write_json
 from sparsedet.completeness.lots import Lot
-from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reading import read_object
 
 LotState = Literal["waiting", "passed", "failed", "withdrawn", "undone"]
 """`waiting`: for the reviews of its sample; `withdrawn`: its sample was taken back before it was
@@ -51,6 +53,29 @@ class RoundLot:
         return f"lot {self.id} ({self.category})"
 
 
+class _LotFields(BaseModel):
+    """What an entry of `lots.json` must hold; see `RoundLot`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    id: str
+    category: str
+    expected: float
+    boxes: list[str]
+    sample: list[str]
+    allowed: int
+    state: LotState = "waiting"
+    wrong: int = 0
+    settled_at: str = ""
+
+
+class _Lots(BaseModel):
+    lots: list[_LotFields]
+
+
+_RESTORE = "no lots of a round; restore it, only it says which boxes were accepted by sample"
+
+
 def round_lots(formed: Iterable[Lot], dataset: Dataset, number: int) -> list[RoundLot]:
     """Return the lots of round `number` as its file holds them."""
     return [
@@ -74,11 +99,7 @@ def read_lots(folder: RoundFolder) -> list[RoundLot]:
     """
     if not folder.lots.exists():
         return []
-    content = read_json(folder.lots)
-    try:
-        return [_lot(entry) for entry in content["lots"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise SparseDetError(f"{folder.lots}: no lots of a round ({error!r})") from error
+    return [_lot(entry) for entry in read_object(folder.lots, _Lots, _RESTORE)["lots"]]
 
 
 def write_lots(lots: Iterable[RoundLot], folder: RoundFolder) -> None:
@@ -98,6 +119,4 @@ def all_lots(workspace: Workspace) -> list[tuple[RoundFolder, RoundLot]]:
 
 def _lot(entry: Mapping[str, Any]) -> RoundLot:
     lot = RoundLot(**entry)
-    if lot.state not in get_args(LotState):
-        raise ValueError(f"state {lot.state!r}")
     return replace(lot, boxes=tuple(lot.boxes), sample=tuple(lot.sample))

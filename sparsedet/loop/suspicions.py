@@ -14,6 +14,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.round_files import read_push
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import AnnotationRule, Review, decide
 
 Answer = Literal["corrected", "kept", "waiting"]
@@ -164,5 +165,5 @@ def _marks(record: Mapping[str, Any], folder: RoundFolder) -> Iterator[Marked]:
                 kind=str(entry["kind"]),
                 twin=None if entry["twin"] is None else str(entry["twin"]),
             )
-    except (KeyError, TypeError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(f"{folder.push}: its suspicions can't be read ({error!r})") from error

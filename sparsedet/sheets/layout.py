@@ -12,6 +12,7 @@ from typing import Any
 
 from sparsedet.annotations import XYXY
 from sparsedet.errors import SparseDetError
+from sparsedet.reading import ODD_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def sheet_from_json(content: object, source: str) -> Sheet:
         )
         size = _pair(content["size"])
         return Sheet(str(content["name"]), str(content["category"]), size, crops)
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise SparseDetError(f"{source}: no layout of a contact sheet ({error!r})") from error
 
 

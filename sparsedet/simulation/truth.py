@@ -16,6 +16,7 @@ from sparsedet.annotations import XYXY, Box, Dataset
 from sparsedet.annotations.matching import Floats, iou_matrix, match
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import ReviewedRegion
 
 ACCEPT_IOU = 0.5
@@ -66,7 +67,7 @@ def read_neutral(path: Path, truth: Dataset) -> tuple[Box, ...]:
         try:
             image_id, category_id = entry["image_id"], entry["category_id"]
             x, y, width, height = (float(value) for value in entry["bbox"])
-        except (KeyError, TypeError, ValueError) as error:
+        except ODD_VALUES as error:
             raise AnnotationError(
                 f"{path}: entry {index} is no COCO result ({error!r}); it needs image_id, "
                 "category_id and bbox"

@@ -24,6 +24,7 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.config.sections import StagedConfig
 from sparsedet.errors import RunError
+from sparsedet.reading import ODD_VALUES
 from sparsedet.run_folder import RunFolder
 
 
@@ -110,7 +111,7 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
             ignored=_boxes(content["doubtful"]),
             left_out=content["left_out"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise RunError(
             f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"
         ) from error

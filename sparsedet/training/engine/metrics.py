@@ -10,6 +10,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from sparsedet.atomic_io import write_text
+from sparsedet.reading import read_text
 from sparsedet.runtime import processes
 
 
@@ -55,12 +56,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in read_text(path, "metrics file").splitlines():
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             # A killed process may leave half a line at the end.
             continue
+        if isinstance(line, dict):
+            lines.append(line)
     return lines
 
 

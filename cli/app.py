@@ -44,6 +44,7 @@ from . import (
     status,
     train,
 )
+from .advice import message
 from .output import ENDED_BY_INTERRUPT, fitted, shortened
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
@@ -198,6 +199,6 @@ def main() -> None:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
         if reports_errors():
-            message = shortened(" ".join(str(error).split()))
-            typer.echo(fitted(f"error: {message}", err=True), err=True)
+            said = shortened(message(error, sys.argv[1:]))
+            typer.echo(fitted(f"error: {said}", err=True), err=True)
         sys.exit(1)

@@ -38,6 +38,13 @@ class RunError(SparseDetError):
     """A run folder is missing something, belongs to another run, or would be overwritten."""
 
 
+class StoppedRunError(RunError):
+    """A training stopped that resumes when the command is given again.
+
+    Its message ends where the command line says how, since each command resumes in its own way.
+    """
+
+
 class TrainingError(SparseDetError):
     """Training can't start or can't continue."""
 

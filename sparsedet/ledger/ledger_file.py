@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from sparsedet.errors import SparseDetError
@@ -51,5 +51,8 @@ class LedgerFile:
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except OperationalError as error:
+        except DatabaseError as error:
+            # Of the others, a wrong statement of ours is the cause.
+            if type(error) not in (OperationalError, DatabaseError):
+                raise
             raise SparseDetError(f"{self.path}: the ledger can't be used ({error.orig})") from error

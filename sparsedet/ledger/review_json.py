@@ -33,16 +33,23 @@ def review_text(review: Review) -> str:
 
 
 def read_review(text: str) -> Review:
-    """Return the review that `review_text` wrote."""
-    value = json.loads(text)
-    return replace(
-        _EMPTY,
-        tool_id=value["tool_id"],
-        review_id=value["review_id"],
-        shown={id: _region_from_json(region) for id, region in value["shown"].items()},
-        regions=tuple(_region_from_json(region) for region in value["regions"]),
-        **{name: value[name] for name in _DETAILS if name in value},
-    )
+    """Return the review that `review_text` wrote.
+
+    Raises:
+        SparseDetError: when it is something else.
+    """
+    try:
+        value = json.loads(text)
+        return replace(
+            _EMPTY,
+            tool_id=value["tool_id"],
+            review_id=value["review_id"],
+            shown={id: _region_from_json(region) for id, region in value["shown"].items()},
+            regions=tuple(_region_from_json(region) for region in value["regions"]),
+            **{name: value[name] for name in _DETAILS if name in value},
+        )
+    except (*ODD_VALUES, RecursionError) as error:
+        raise SparseDetError(_broken("review", error)) from error
 
 
 def written_to_json(written: Written) -> dict[str, Any]:
@@ -80,7 +87,19 @@ def written_text(written: Written) -> str | None:
 
 def read_written(text: str | None) -> Written:
     """Return what `written_text` wrote."""
-    return NOTHING_WRITTEN if text is None else written_from_json(json.loads(text))
+    if text is None:
+        return NOTHING_WRITTEN
+    try:
+        return written_from_json(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise SparseDetError(_broken("merge", error)) from error
+
+
+def _broken(what: str, error: Exception) -> str:
+    return (
+        f"the ledger holds a {what} that can't be read ({type(error).__name__}: {error}); move the "
+        "ledger away, and `sparsedet review` rebuilds it"
+    )
 
 
 def category_text(name: str) -> str:

@@ -11,7 +11,7 @@ from detectron2.modeling import build_model
 from torch import Tensor, nn
 
 from sparsedet.atomic_io import atomic_path
-from sparsedet.errors import RunError
+from sparsedet.errors import RunError, StoppedRunError
 from sparsedet.modeling.cpu import speed_up
 from sparsedet.runtime.resources import limit_threads
 
@@ -26,7 +26,7 @@ def save(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, atomically.
 
     Raises:
-        RunError: when the disk is full, or refuses to write; what was there before stays.
+        StoppedRunError: when the disk is full, or refuses to write; what was there before stays.
     """
     # Given a path, torch would write its (temporary) name into the file: equal states must give
     # equal files.
@@ -36,9 +36,9 @@ def save(state: dict[str, Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:
         # Of a write that failed torch makes a RuntimeError of its own.
         cause = error if isinstance(error, OSError) else error.__context__ or error
-        raise RunError(
-            f"{path}: can't be written ({_first_line(cause)}); what was there is left as it was: "
-            "make room, and continue with --resume"
+        raise StoppedRunError(
+            f"{path}: can't be written ({_first_line(cause)}); what was there is left as it was; "
+            "make room"
         ) from error
 
 

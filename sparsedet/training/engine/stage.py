@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from sparsedet.config.training_config import TrainingConfig
-from sparsedet.errors import RunError
+from sparsedet.errors import RunError, StoppedRunError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
@@ -120,9 +120,9 @@ class _StageTraining:
             self.sums = state["sums"]
         self.trainer.start(state, stage.start)
         if len(set(processes.gather(self.trainer.iteration))) > 1:
-            raise RunError(
-                f"{run.root}: the processes see different states of the run; it has to be on a "
-                "disk that all of them see alike; try again with --resume"
+            raise StoppedRunError(
+                f"{run.root}: the processes see different states of the run; put it on a disk that "
+                "all of them see alike"
             )
         self.log = MetricsLog(run.metrics, run.tensorboard, stage.name, self.trainer.iteration)
         self.last_save = time.monotonic()

@@ -1,0 +1,48 @@
+"""An error advises what the command that ends with it can do, and no other."""
+
+import errno
+import os
+
+import pytest
+
+from sparsedet.cli.advice import message
+from sparsedet.errors import SparseDetError, StoppedRunError
+
+FULL = StoppedRunError("model.pth: can't be written; make room")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["round", "work"], "make room, then call it again"),
+        (["--debug", "demo"], "make room, then call it again"),
+        (["train", "-o", "run"], "make room, then call it again with --resume"),
+        (["train", "--resume", "-o", "run"], "make room, then call it again"),
+    ],
+)
+def test_each_command_resumes_in_its_own_way(arguments: list[str], end: str) -> None:
+    assert message(FULL, arguments) == f"model.pth: can't be written; {end}"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.json")
+    assert message(full, arguments) == f"a.json: No space left on device; {end}"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EDQUOT, "within your quota"),
+        (errno.EROFS, "a disk that can be written"),
+        (errno.EACCES, "allow it"),
+        (errno.EMFILE, r"ulimit -n"),
+    ],
+)
+def test_causes_are_known(number: int, said: str) -> None:
+    found = message(OSError(number, os.strerror(number)), ["push"])
+    assert found.startswith(os.strerror(number))
+    assert said in found
+
+
+def test_others_are_said_as_they_are() -> None:
+    assert message(SparseDetError("a\n b"), ["push"]) == "a b"
+    assert message(OSError("odd"), ["push"]) == "odd"
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "x.toml")
+    assert message(missing, ["push"]) == "x.toml: No such file or directory"

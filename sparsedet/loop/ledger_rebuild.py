@@ -217,7 +217,7 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         rest = [box for box in mined if box.region_id in lot.rest]
         push = _lot_push(lot, folder, parts[0].push)
         new += _record_lot(ledger, lot, folder, rest, dataset, push, settings)
-    ledger.withdraw(frozenset(_read_object(folder.push).get("withdrawn") or ()))
+    ledger.withdraw(frozenset(read_push(folder).get("withdrawn") or ()))
     return new
 
 

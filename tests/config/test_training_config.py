@@ -261,3 +261,25 @@ def test_batches_are_split_evenly_or_not_at_all(
         return
     with pytest.raises(ConfigError, match=message):
         solver.check_shares(ranks)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("_BASE_: http://127.0.0.1:9/a.yaml", "_BASE_ is 'http://127.0.0.1:9/a.yaml', expected"),
+        ("_BASE_: [5]", "_BASE_ is 5, expected the path of a file"),
+        ("_BASE_: own.yaml", "own.yaml: based on more than 20 files"),
+        ("_BASE_: gone.yaml", "gone.yaml: not a usable configuration .no such file"),
+        ("", "has no keys"),
+        ("SEED: " + "9" * 5000, "not valid YAML"),
+        ("a: &a [1]\nb: [" + ", ".join(["*a"] * 60_000) + "]", "stands for more than 100,000"),
+    ],
+)
+def test_a_file_is_based_on_local_files_of_ordinary_size(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as error:
+        load_config(str(path))
+    assert len(str(error.value)) < 500

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from sparsedet.annotations import read_coco
 from sparsedet.loop.workspace import Workspace
 from tests.reporting.workspaces import CATEGORIES, add_round, make_workspace, mined_boxes, review
 
@@ -19,7 +20,11 @@ SETTINGS = '[source]\ntool = "files"\nurl = ""\nproject = "p"\n'
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 DIGITS = b"9" * 5000
 DEEP = b"[" * 100_000
-COCO = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+COCO: dict[str, object] = {
+    "images": [],
+    "annotations": [],
+    "categories": [{"id": 1, "name": "cat"}],
+}
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
     for before, after in zip("abcdefgh", "bcdefghi", strict=True)
@@ -34,7 +39,7 @@ def workspace_with(name: str, change: Change, says: str, status: int = 1) -> Cas
 
     def prepare(folder: Path, server: OddServer) -> Arguments:
         workspace = make_workspace(folder / "work", images=1)
-        dataset, mined = _dataset(workspace), mined_boxes(1, 1, 2)
+        dataset, mined = read_coco(workspace.annotations), mined_boxes(1, 1, 2)
         add_round(workspace, 1, dataset, mined, [review(1, mined)], ap50=50.0)
         workspace.settings_file.write_text(SETTINGS)
         workspace.round(1).push.write_text(json.dumps(PUSHED))
@@ -42,12 +47,6 @@ def workspace_with(name: str, change: Change, says: str, status: int = 1) -> Cas
         return STATUS
 
     return Case(name, prepare, says, status)
-
-
-def _dataset(workspace: Workspace) -> object:
-    from sparsedet.annotations import read_coco
-
-    return read_coco(workspace.annotations)
 
 
 def in_round(name: str, data: bytes | object) -> Change:

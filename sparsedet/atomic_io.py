@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.errors import SparseDetError
-from sparsedet.reading import read_json as read_json
+from sparsedet.reading import read_json as read_json  # whoever writes JSON mostly reads it
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import read_json, write_json
@@ -30,6 +32,7 @@ from sparsedet.loop.settings import (
 from sparsedet.loop.status import read_status
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
+from sparsedet.reading import read_object
 from sparsedet.reporting.pictures import before_and_after, write_picture
 from sparsedet.reporting.report import write_report
 from sparsedet.scriptable_tool import ScriptableTool
@@ -82,6 +85,12 @@ class DemoReport:
     """What people drew, and what the first round mined."""
     estimate: str
     """How complete the annotations are, in words, as a workspace without the truth knows it."""
+
+
+class _ProjectFile(BaseModel):
+    """What `project.json` must hold."""
+
+    project: str
 
 
 class Demo:
@@ -170,7 +179,8 @@ class Demo:
         if not file.exists():
             project = tool.set_up_project(TITLE, sparse, self._scene_folder("train"), progress)
             write_json(file, {"project": project})
-        return str(read_json(file)["project"])
+        advice = "remove the demo's folder, and call it again"
+        return str(read_object(file, _ProjectFile, advice)["project"])
 
     def _connect(self, tool: ScriptableTool, tool_name: str, project: str) -> None:
         """Make the workspace; a server that was started again has another address."""

@@ -21,10 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from pydantic import BaseModel
 
-from sparsedet.atomic_io import atomic_path, read_json, write_json
+from sparsedet.atomic_io import atomic_path, write_json
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
+from sparsedet.reading import read_object
 
 from .server_program import (
     DATABASE,
@@ -140,6 +142,20 @@ class _Credentials:
     token: str = field(repr=False)
 
 
+class _CredentialsFile(BaseModel):
+    """What `credentials.json` must hold."""
+
+    password: str
+    token: str
+
+
+class _ServerFile(BaseModel):
+    """What `server.json` must hold."""
+
+    url: str
+    pid: int
+
+
 def _credentials(data_dir: Path) -> _Credentials:
     """Return the folder's password and token, made at random the first time.
 
@@ -147,7 +163,8 @@ def _credentials(data_dir: Path) -> _Credentials:
     """
     path = data_dir / "credentials.json"
     if path.exists():
-        return _Credentials(**read_json(path))
+        known = read_object(path, _CredentialsFile, "remove the server's folder")
+        return _Credentials(known["password"], known["token"])
     credentials = _Credentials(secrets.token_urlsafe(12), secrets.token_hex(20))
     with atomic_path(path) as temporary:
         temporary.touch(mode=0o600)
@@ -162,7 +179,7 @@ def _running(data_dir: Path, credentials: _Credentials) -> LocalServer | None:
     state = data_dir / "server.json"
     if not state.exists():
         return None
-    content = read_json(state)
+    content = read_object(state, _ServerFile, "remove it, and the server is started again")
     server = _server(data_dir, credentials, content["url"], content["pid"])
     return server if _is_ours(server) else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.entries import EntryReader, box_entry, image_entry
+from sparsedet.annotations.lvis import lvis_keys, with_lvis_marks
 from sparsedet.annotations.model import Box, Image
 from sparsedet.atomic_io import read_json, without_collector, write_bytes
 from sparsedet.errors import AnnotationError, SparseDetError
@@ -48,6 +49,8 @@ def from_coco(content: Any, *, source: str) -> Dataset:
     reader.category_ids = {category.id for category in categories}
     boxes = _read_boxes(reader, content["annotations"])
     background = reader.read_all(content.get("background", []), "background", reader.box)
+    reader.check_complete_classes(images)
+    images = with_lvis_marks(images, boxes, reader.category_ids, source=source)
     _warn(source, "clipped %d boxes that reached over the edge of their image", reader.clipped)
     _warn(source, "left out %d annotations whose bbox and area are 0", reader.empty)
     extra = {key: value for key, value in content.items() if key not in _TOP_KEYS}
@@ -82,7 +85,10 @@ def _content(dataset: Dataset) -> dict[str, Any]:
     """Return the content of a COCO file; its annotations may be those of the file it came from."""
     content: dict[str, Any] = {
         **dataset.extra,
-        "images": [image_entry(image) for image in dataset.images],
+        "images": [
+            {**image_entry(image), **keys}
+            for image, keys in zip(dataset.images, lvis_keys(dataset), strict=True)
+        ],
         "annotations": [_annotation(source) for source in dataset.table.sources],
         "categories": [
             {**category.extra, "id": category.id, "name": category.name}

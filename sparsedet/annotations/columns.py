@@ -16,6 +16,7 @@ from sparsedet.annotations.model import Image
 from sparsedet.annotations.table import BoxTable, FloatArray, IntArray
 
 _NUMBERS = {int, float}
+_NONE: frozenset[int] = frozenset()
 _BEYOND = 2.0**63
 """Numbers from here on need a closer look, whether they are integers or not."""
 
@@ -48,7 +49,11 @@ def read_images(entries: Sequence[Any]) -> tuple[Image, ...] | None:
     if not len(entries) == len(set(ids)) == len(set(names)):
         return None
     marks = [entry.get("exhaustive") is True for entry in entries]
-    columns = ids, names, widths, heights, marks, *_tool_columns(entries), _unknown(entries)
+    classes = _complete_classes(entries)
+    if classes is None:
+        return None
+    tool = _tool_columns(entries)
+    columns = ids, names, widths, heights, marks, *tool, _unknown(entries), classes
     return tuple(starmap(Image, zip(*columns, strict=True)))
 
 
@@ -102,6 +107,16 @@ def _tool_columns(entries: Sequence[dict[str, Any]]) -> Iterator[list[str | None
     for key in ("tool_id", "tool_version"):
         values = [entry.get(key) for entry in entries]
         yield [None if value is None else str(value) for value in values]
+
+
+def _complete_classes(entries: Sequence[dict[str, Any]]) -> list[frozenset[int]] | None:
+    values = [entry.get("complete_classes") or [] for entry in entries]
+    if set(map(type, values)) != {list}:
+        return None
+    flat = list(chain.from_iterable(values))
+    if flat and _integers(flat) is None:
+        return None
+    return [frozenset(value) if value else _NONE for value in values]
 
 
 def _unknown(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from sparsedet.annotations.table import BoxTable
 
 
+def lost_classes(removed: Iterable[Box]) -> dict[int, set[int]]:
+    """Return the classes that each image loses boxes of: image id -> category ids."""
+    lost: dict[int, set[int]] = {}
+    for box in removed:
+        lost.setdefault(box.image_id, set()).add(box.category_id)
+    return lost
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images with their annotations. Immutable: every change makes a new one."""
@@ -58,8 +66,25 @@ class Dataset:
         return BoxTable.of(self.boxes)
 
     def with_boxes(self, boxes: Iterable[Box]) -> "Dataset":
-        """Return the same images and categories with other annotations."""
-        return replace(self, boxes=tuple(boxes))
+        """Return the same images and categories with other annotations.
+
+        A class that an image loses a box of is no longer among its `complete_classes`.
+        """
+        kept = tuple(boxes)
+        changed = replace(self, boxes=kept)
+        if not any(image.complete_classes for image in self.images):
+            return changed
+        ids = {box.id for box in kept}
+        gone = lost_classes(box for box in self.boxes if box.id not in ids)
+        return replace(
+            changed,
+            images=tuple(
+                replace(image, complete_classes=image.complete_classes - gone[image.id])
+                if image.id in gone
+                else image
+                for image in self.images
+            ),
+        )
 
     def with_images(self, images: Iterable[Image]) -> "Dataset":
         """Return the part of the dataset on `images`: their annotations and verified negatives."""
@@ -70,6 +95,17 @@ class Dataset:
             images=kept,
             boxes=self.table.on_images(ids),
             verified_negatives=tuple(box for box in self.verified_negatives if box.image_id in ids),
+        )
+
+    @cached_property
+    def has_class_marks(self) -> bool:
+        """Whether an image is complete in some classes alone: see `Image.complete_classes`."""
+        return any(image.complete_classes and not image.exhaustive for image in self.images)
+
+    def is_complete(self, image: Image) -> bool:
+        """Return whether every object of every class has a box on an image."""
+        return image.exhaustive or (
+            bool(self.categories) and image.complete_classes >= self.category_by_id.keys()
         )
 
     def counts(self) -> dict[str, int]:

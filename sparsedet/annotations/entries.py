@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeGuard, TypeVar
+from urllib.parse import urlsplit
 
 from sparsedet.annotations.model import XYXY, Box, Category, Image
 from sparsedet.errors import AnnotationError
@@ -16,7 +17,16 @@ THINNEST = 0.6 * 10**-DECIMALS
 ROUNDING = 2 * 10**-DECIMALS
 """Pixels; a box may reach that far over the edge without a warning: corner and size are rounded."""
 
-IMAGE_KEYS = {"id", "file_name", "width", "height", "exhaustive", "tool_id", "tool_version"}
+IMAGE_KEYS = {
+    "id",
+    "file_name",
+    "width",
+    "height",
+    "exhaustive",
+    "complete_classes",
+    "tool_id",
+    "tool_version",
+}
 """What sparsedet reads of an image's entry; it keeps the rest as it is."""
 _BOX_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "origin", "tool_id"}
 _CATEGORY_KEYS = {"id", "name"}
@@ -41,11 +51,31 @@ def image_entry(image: Image) -> dict[str, Any]:
     }
     if image.exhaustive:
         entry["exhaustive"] = True
+    if image.complete_classes:
+        entry["complete_classes"] = sorted(image.complete_classes)
     if image.tool_id is not None:
         entry["tool_id"] = image.tool_id
     if image.tool_version is not None:
         entry["tool_version"] = image.tool_version
     return entry
+
+
+def complete_classes(where: str, entry: Mapping[str, Any]) -> frozenset[int]:
+    """Return what an image's entry says of complete classes."""
+    ids = entry.get("complete_classes") or []
+    if not isinstance(ids, list) or not all(map(_is_int, ids)):
+        raise AnnotationError(f"{where}: complete_classes is not a list of category ids")
+    return frozenset(ids)
+
+
+def url_name(entry: Mapping[str, Any]) -> str | None:
+    """Return the file name in the `coco_url` of an image, with its folder, as in `val2017/1.jpg`.
+
+    LVIS's images have no `file_name`, and are in two folders of COCO.
+    """
+    url = entry.get("coco_url")
+    parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
+    return "/".join(part for part in parts[-2:] if part) or None
 
 
 def box_entry(box: Box) -> dict[str, Any]:
@@ -134,7 +164,7 @@ class EntryReader:
 
     def image(self, where: str, entry: Mapping[str, Any]) -> Image:
         """Return the image of an entry."""
-        name = entry.get("file_name")
+        name = entry["file_name"] if "file_name" in entry else url_name(entry)
         if not _is_text(name) or not name or "\0" in name:
             raise AnnotationError(f"{where}: file_name {name!r} is not the name of a file")
         name = name.replace("\\", "/")
@@ -154,6 +184,7 @@ class EntryReader:
             tool_id=_optional_text(entry.get("tool_id")),
             tool_version=_optional_text(entry.get("tool_version")),
             extra=_unknown(entry, IMAGE_KEYS),
+            complete_classes=complete_classes(where, entry),
         )
 
     def category(self, where: str, entry: Mapping[str, Any]) -> Category:
@@ -177,6 +208,15 @@ class EntryReader:
                 raise AnnotationError(
                     f"{self.source}: categories id {category.id}: name {category.name!r} is "
                     f"already that of category id {first}"
+                )
+
+    def check_complete_classes(self, images: Iterable[Image]) -> None:
+        """Refuse marks of classes that the file does not have."""
+        for image in images:
+            if unknown := image.complete_classes - self.category_ids:
+                raise AnnotationError(
+                    f"{self.source}: images id {image.id}: complete_classes has {min(unknown)}, "
+                    "which is not among the categories"
                 )
 
     def box(self, where: str, entry: Mapping[str, Any]) -> Box | None:

@@ -4,8 +4,8 @@ Boxes are XYXY, absolute pixels of the EXIF-upright image, floats. Other convent
 Label Studio's percentages) exist only where files and servers are read and written.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -52,6 +52,30 @@ class Image:
     None where there were none. Where people may have several annotations of an image it is
     `WHICH@STATE`."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
+    complete_classes: frozenset[int] = frozenset()
+    """Ids of classes of which every object in the image has a box; one without a box is absent.
+    Where the image is `exhaustive` that is true of all classes, whether they are here or not."""
+
+    def is_complete(self, category_id: int) -> bool:
+        """Return whether every object of a class has a box."""
+        return self.exhaustive or category_id in self.complete_classes
+
+    def incomplete(self, category_ids: Collection[int]) -> "Image":
+        """Return the image as it is known once boxes of these classes are taken away.
+
+        An exhaustive image then says nothing of its other classes either, unless these are marked
+        one by one: sparse splits of exhaustive data must not show what is absent.
+        """
+        left = self.complete_classes.difference(category_ids)
+        if not self.exhaustive and len(left) == len(self.complete_classes):
+            return self
+        return replace(self, exhaustive=False, complete_classes=left)
+
+    def unmarked(self) -> "Image":
+        """Return the image as one of which nobody said that anything is complete."""
+        if not self.exhaustive and not self.complete_classes:
+            return self
+        return replace(self, exhaustive=False, complete_classes=frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ _STREAM = "hidden"
 def hide(dataset: Dataset, share: float, seed: int) -> Dataset:
     """Return the dataset without a random share of its annotations.
 
-    Only on images that nobody marked as complete, where other objects are without annotation, too;
-    on the others all that has no label is background.
+    Only of classes that nobody marked as complete on the image, where other objects are without
+    annotation, too; else all that has no label is background.
 
     Args:
         dataset: the annotations.
@@ -24,7 +24,7 @@ def hide(dataset: Dataset, share: float, seed: int) -> Dataset:
     open_boxes = [
         box
         for box in dataset.boxes
-        if not box.iscrowd and not dataset.image_by_id[box.image_id].exhaustive
+        if not box.iscrowd and not dataset.image_by_id[box.image_id].is_complete(box.category_id)
     ]
     count = min(round(share * len(open_boxes)), MOST_HIDDEN)
     if count < FEWEST_HIDDEN:

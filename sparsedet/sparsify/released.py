@@ -92,7 +92,7 @@ def read_released(file: Path, full: Dataset) -> Released:
         sparse=sparse,
         removed=replace(
             full,
-            images=tuple(replace(image, exhaustive=False) for image in full.images),
+            images=tuple(image.unmarked() for image in full.images),
             boxes=full.table.select(lacking),
             verified_negatives=(),
         ),

@@ -73,8 +73,9 @@ def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, 
     """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
 
     The two partition the boxes, in file order. Crowd regions and verified negatives always stay,
-    as does every image; one that lost a box is no longer `exhaustive`. The result depends on the
-    seed, the file names and the box ids alone, not on the order of images and boxes.
+    as does every image; one that lost a box is no longer `exhaustive`, nor complete in the box's
+    class. The result depends on the seed, the file names and the box ids alone, not on the order of
+    images and boxes.
 
     Raises:
         RecipeError: when the recipe's rules can't be met.
@@ -87,7 +88,7 @@ def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, 
         replace(dataset, images=_incomplete(dataset.images, removed), boxes=table.select(~gone)),
         replace(
             dataset,
-            images=tuple(_not_exhaustive(image) for image in dataset.images),
+            images=tuple(image.unmarked() for image in dataset.images),
             boxes=removed,
             verified_negatives=(),
         ),
@@ -137,13 +138,14 @@ def write_split(split: Split, record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _incomplete(images: tuple[Image, ...], removed: BoxTable) -> tuple[Image, ...]:
-    """Return the images; those that lost a box are no longer exhaustive."""
-    lost = set(np.unique(removed.image_ids).tolist())
-    return tuple(_not_exhaustive(image) if image.id in lost else image for image in images)
-
-
-def _not_exhaustive(image: Image) -> Image:
-    return replace(image, exhaustive=False) if image.exhaustive else image
+    """Return the images; those that lost a box are not complete in its class any more."""
+    lost: dict[int, set[int]] = {}
+    pairs = np.unique(np.stack([removed.image_ids, removed.category_ids], axis=1), axis=0)
+    for image_id, category_id in pairs.tolist():
+        lost.setdefault(image_id, set()).add(category_id)
+    return tuple(
+        image.incomplete(lost[image.id]) if image.id in lost else image for image in images
+    )
 
 
 def describe_validation(full: Dataset, val: Dataset, validation: Validation) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""Which classes are complete on an image, in LVIS's words.
+
+A. Gupta, P. Dollár, R. Girshick: "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR
+2019, section 3. An image names classes that were looked for in vain (`neg_category_ids`), and of
+those that it has boxes of the ones that may have more (`not_exhaustive_category_ids`). So complete
+are the former, and all others that have boxes; of what has neither nothing is known.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.annotations.model import Box, Image
+from sparsedet.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from sparsedet.annotations.dataset import Dataset
+
+NEGATIVE = "neg_category_ids"
+NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
+_KEYS = (NEGATIVE, NOT_EXHAUSTIVE)
+
+
+def with_lvis_marks(
+    images: tuple[Image, ...],
+    boxes: Sequence[Box],
+    category_ids: Collection[int],
+    *,
+    source: str,
+) -> tuple[Image, ...]:
+    """Return images with what LVIS's keys say of them, where they have no marks of our own.
+
+    Without the key of the classes that may have more, boxes say nothing. Ids of other classes
+    are passed over: files that were cut down to some classes still have them.
+
+    Args:
+        images: with LVIS's keys in `extra`, or without.
+        boxes: theirs.
+        category_ids: of all classes.
+        source: names the file in errors.
+
+    Raises:
+        AnnotationError: when one of the keys is no list of ids.
+    """
+    if not any(_has_keys(image) for image in images):
+        return images
+    present = _present(boxes)
+    known = frozenset(category_ids)
+    return tuple(
+        replace(
+            image,
+            complete_classes=_complete(image, present.get(image.id, set()), source) & known,
+        )
+        if _has_keys(image) and not image.complete_classes
+        else image
+        for image in images
+    )
+
+
+def lvis_keys(dataset: "Dataset") -> Iterator[Mapping[str, Any]]:
+    """Yield for every image the LVIS keys to write: nothing for images that had none.
+
+    Boxes and marks may have changed since they were read, which changes what the keys mean: where
+    they no longer say what is known, they are written as it is now.
+    """
+    if not any(_has_keys(image) for image in dataset.images):
+        yield from ({} for _ in dataset.images)
+        return
+    present = _present(dataset.boxes)
+    ids = dataset.category_by_id.keys()
+    for image in dataset.images:
+        own = present.get(image.id, set())
+        complete = set(ids) if image.exhaustive else image.complete_classes
+        if not _has_keys(image) or _complete(image, own, "") & ids == complete:
+            yield {}
+        else:
+            yield {NEGATIVE: sorted(complete - own), NOT_EXHAUSTIVE: sorted(own - complete)}
+
+
+def _has_keys(image: Image) -> bool:
+    return any(key in image.extra for key in _KEYS)
+
+
+def _complete(image: Image, present: Collection[int], source: str) -> frozenset[int]:
+    """Return what an image's keys say is complete, given the classes that it has boxes of."""
+    absent = _ids(image, NEGATIVE, source)
+    unsure = _ids(image, NOT_EXHAUSTIVE, source)
+    boxed = present if NOT_EXHAUSTIVE in image.extra else ()
+    return absent.union(boxed) - unsure
+
+
+def _ids(image: Image, key: str, source: str) -> frozenset[int]:
+    ids = image.extra.get(key) or []
+    if not isinstance(ids, list) or not all(type(id) is int for id in ids):
+        raise AnnotationError(f"{source}: images id {image.id}: {key} is not a list of ids")
+    return frozenset(ids)
+
+
+def _present(boxes: Sequence[Box]) -> dict[int, set[int]]:
+    """Return the classes that each image has boxes of."""
+    import numpy as np
+
+    from sparsedet.annotations.table import BoxTable
+
+    table = BoxTable.of(boxes)
+    present: dict[int, set[int]] = {}
+    pairs = np.unique(np.stack([table.image_ids, table.category_ids], axis=1), axis=0)
+    for image_id, category_id in pairs.tolist():
+        present.setdefault(image_id, set()).add(category_id)
+    return present

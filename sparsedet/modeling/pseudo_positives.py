@@ -21,6 +21,7 @@ from sparsedet.modeling.targets import (
     overlaps_same_class,
     replace_labels,
     split_targets,
+    with_verified_negatives,
 )
 
 
@@ -85,6 +86,28 @@ def split_pseudo_positives(
 
 
 @torch.no_grad()
+def split_off_absent(
+    pseudo_positives: Boxes, logits: Tensor, targets: Instances
+) -> tuple[Boxes, Instances]:
+    """Take those that look like a complete class from an image's pseudo-positives.
+
+    They have no label, so they are none of that class: verified negatives.
+
+    Args:
+        pseudo_positives: N boxes.
+        logits: of them, shape (N, classes + 1).
+        targets: the rows of the image.
+
+    Returns:
+        The others, and the rows with the verified negatives.
+    """
+    looks = logits[:, :-1].argmax(dim=1)
+    absent = torch.isin(looks, split_targets(targets).complete_classes)
+    negatives = pseudo_positives[absent]
+    return pseudo_positives[~absent], with_verified_negatives(targets, negatives, looks[absent])
+
+
+@torch.no_grad()
 def confident_detections(
     predictor: FastRCNNOutputLayers,
     predictions: Predictions,
@@ -125,7 +148,8 @@ def merge_confident_detections(
     """Return an image's rows with its confident detections among the labels, duplicates removed.
 
     Labels come first and count as score 1, so that of a label and its detection the label stays.
-    Detections on verified negatives are left out, and all of them on an exhaustive image.
+    Detections on verified negatives are left out, those of classes that are complete on the image,
+    and all of them on an exhaustive one.
 
     Args:
         targets: the rows of an image.
@@ -142,6 +166,8 @@ def merge_confident_detections(
     wrong = overlaps_same_class(
         detections.pred_boxes, detections.pred_classes, known.verified_negatives, rule.negative_iou
     )
+    if len(known.complete_classes):
+        wrong |= torch.isin(detections.pred_classes, known.complete_classes)
     confident = detections[(detections.scores > rule.score_thresh) & ~wrong]
     boxes = Boxes.cat([labels.gt_boxes, confident.pred_boxes])
     boxes.clip(labels.image_size)

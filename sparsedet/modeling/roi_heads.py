@@ -14,6 +14,7 @@ from detectron2.modeling.roi_heads import (
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from sparsedet.modeling.complete_classes import append_uncertain, none_of_loss
 from sparsedet.modeling.targets import overlaps, split_targets
 from sparsedet.modeling.verified_negatives import (
     NO_CLASS,
@@ -37,6 +38,7 @@ class SparseROIHeads(StandardROIHeads):
     - proposals on ignore regions are never sampled as background;
     - verified negatives join the sample of every step;
     - proposals of an image that nobody annotated stay out of the losses;
+    - where classes are complete on an image, either kind of proposal is none of these;
     - detections carry `object_scores`;
     - pooling is a method of its own, for training on two views.
     """
@@ -71,22 +73,32 @@ class SparseROIHeads(StandardROIHeads):
 
         Returns:
             As the parent's, and behind each image's sample its verified negatives. `gt_classes` is
-            `IGNORE` throughout the sample of an image that nobody annotated.
+            `IGNORE` throughout the sample of an image that nobody annotated. On an image with
+            complete classes, the surest proposals on ignore regions join the sample; `not_classes`
+            says what they are not.
         """
         split = [split_targets(image) for image in targets]
-        kept = []
+        kept, uncertain = [], []
         for image_proposals, image in zip(proposals, split, strict=True):
+            on_regions = image_proposals[:0]
             if len(image.ignore_regions):
                 boxes = image_proposals.proposal_boxes
                 foreground = overlaps(boxes, image.labels.gt_boxes, self._foreground_iou)
                 drop = overlaps(boxes, image.ignore_regions, self.ignore_iou) & ~foreground
+                on_regions = image_proposals[drop][: self.max_negatives]
                 image_proposals = image_proposals[~drop]
             kept.append(image_proposals)
+            uncertain.append(on_regions)
         samples = super().label_and_sample_proposals(kept, [image.labels for image in split])
         result = []
-        for sample, image in zip(samples, split, strict=True):
+        for sample, image, on_regions in zip(samples, split, uncertain, strict=True):
             if not image.annotated:
                 sample.gt_classes.fill_(IGNORE)
+            complete = image.complete_classes
+            if len(complete):
+                sample = append_uncertain(
+                    sample, on_regions, complete, classes=self.num_classes, ignore=IGNORE
+                )
             negatives = sample_verified_negatives(
                 image, label_iou=self._foreground_iou, limit=self.max_negatives
             )
@@ -103,7 +115,8 @@ class SparseROIHeads(StandardROIHeads):
 class SparseOutputLayers(FastRCNNOutputLayers):
     """detectron2's output layers, except that
 
-    - `IGNORE`d proposals stay out of the losses, and verified negatives have their own;
+    - `IGNORE`d proposals stay out of the losses, but for what they are known not to be, and
+      verified negatives have a loss of their own;
     - without `regress_mined`, boxes are learned from human labels alone. A model that learns boxes
       from its own ones repeats their faults, which their scores don't show. So mined labels teach
       the class only, as pseudo-labels do in Liu et al., "Unbiased Teacher for Semi-Supervised
@@ -132,7 +145,8 @@ class SparseOutputLayers(FastRCNNOutputLayers):
 
         Args:
             predictions: of the proposals.
-            proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes` may be there.
+            proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes` and `not_classes`
+                may be there.
         """
         logits, deltas = predictions
         classes = torch.cat([image.gt_classes for image in proposals])
@@ -148,6 +162,13 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         negatives = not_class_loss(
             logits[negative], negative_classes[negative], sigmoid=self.use_sigmoid_ce
         )
+        not_classes = _not_classes(proposals, logits)
+        if not_classes is not None:
+            uncertain = not_classes.any(dim=1)
+            none_of = none_of_loss(
+                logits[uncertain], not_classes[uncertain], sigmoid=self.use_sigmoid_ce
+            )
+            negatives = torch.cat([negatives, none_of])
         count = int(ordinary.sum()) + len(negatives)
         if len(negatives):
             # The parent's are means over the ordinary rows.
@@ -197,6 +218,25 @@ class SparseOutputLayers(FastRCNNOutputLayers):
             # Classes are independent of each other, and nothing trains the background's column.
             return 1 - (1 - probabilities[:, :-1]).prod(dim=1)
         return 1 - probabilities[:, -1]
+
+
+def _not_classes(proposals: list[Instances], logits: Tensor) -> Tensor | None:
+    """Return `not_classes` of R sampled proposals, shape (R, classes); None where no image has it.
+
+    Args:
+        proposals: per image.
+        logits: of the proposals, shape (R, classes + 1).
+    """
+    if not any(image.has("not_classes") for image in proposals):
+        return None
+    none = torch.zeros_like(logits[:, :-1], dtype=torch.bool)
+    parts = none.split([len(image) for image in proposals])
+    return torch.cat(
+        [
+            image.not_classes if image.has("not_classes") else part
+            for image, part in zip(proposals, parts, strict=True)
+        ]
+    )
 
 
 def _field(proposals: list[Instances], name: str, missing: int) -> Tensor:

@@ -18,6 +18,7 @@ from sparsedet.modeling.pseudo_positives import (
     PseudoPositiveRule,
     confident_detections,
     merge_confident_detections,
+    split_off_absent,
     split_pseudo_positives,
 )
 from sparsedet.modeling.roi_heads import Predictions
@@ -36,7 +37,8 @@ class SparseDetRCNN(GeneralizedRCNN):
     - A training image comes in two views, `image` and `image_augmented`, of one geometry.
     - The common RPN sees both views' features side by side and gives one set of proposals.
     - Past `mining_start`, proposals that look like unlabelled objects (pseudo-positives) leave the
-      supervised losses and enter a self-supervised one.
+      supervised losses and enter a self-supervised one; but those that look like a class which is
+      complete on the image are negatives of it.
     - The augmented view also learns from confident detections in the original view.
 
     Inference is the parent's, with one view, and deterministic: its features stand in both halves
@@ -118,11 +120,34 @@ class SparseDetRCNN(GeneralizedRCNN):
         pseudo_positives = [Boxes(image.proposal_boxes.tensor[:0]) for image in proposals]
         if get_event_storage().iter > self.mining_start:
             proposals, mined = split_pseudo_positives(proposals, targets, self.pseudo_positive_rule)
+            mined, targets = self._without_absent(original, mined, targets)
             annotated = any(split_targets(image).annotated for image in targets)
             if processes.any_true(annotated, self.device):
                 pseudo_positives = mined
         losses.update(self._box_losses(original, augmented, proposals, pseudo_positives, targets))
         return losses
+
+    @torch.no_grad()
+    def _without_absent(
+        self, view: Features, pseudo_positives: list[Boxes], targets: list[Instances]
+    ) -> tuple[list[Boxes], list[Instances]]:
+        """Make pseudo-positives that look like a class which is complete on their image negatives.
+
+        Args:
+            view: the feature maps of the original view.
+            pseudo_positives: per image.
+            targets: per image, its rows.
+
+        Returns:
+            The others per image, and the rows with the negatives.
+        """
+        kept, rows = list(pseudo_positives), list(targets)
+        for index, boxes in enumerate(pseudo_positives):
+            if len(boxes) and len(split_targets(targets[index]).complete_classes):
+                own = {name: maps[index : index + 1] for name, maps in view.items()}
+                logits, _ = self.roi_heads.box_predictor(self.roi_heads.box_features(own, [boxes]))
+                kept[index], rows[index] = split_off_absent(boxes, logits, targets[index])
+        return kept, rows
 
     def _box_losses(
         self,
@@ -135,7 +160,7 @@ class SparseDetRCNN(GeneralizedRCNN):
         """Return the two views' ROI losses, averaged, and the self-supervised loss between them.
 
         A view's losses cover the images that teach classes in it: by labels, which the augmented
-        view may have more of, by verified negatives, or by being exhaustive; the samples of others
+        view may have more of, by verified negatives, or by complete classes; the samples of others
         are ignored. Where no image does so in the original view, only the augmented one counts.
         """
         heads = self.roi_heads

@@ -19,13 +19,20 @@ class Role(IntEnum):
     LABEL = 0
     """Here is an object of the row's class."""
     IGNORE_REGION = 1
-    """Here may be an object: training must neither learn nor punish it. The class means nothing."""
+    """Here may be an object: training must neither learn nor punish it. The class is the likeliest
+    one; what else it may be, a `COMPLETE_CLASS` excludes."""
     VERIFIED_NEGATIVE = 2
     """No object of the row's class, says a reviewer. One of another class may be here."""
     EXHAUSTIVE = 3
     """The whole image: every object in it has a label, says a person. No class either."""
     MINED = 4
     """Here is an object of the row's class, says a model: its box is not as exact as a label."""
+    COMPLETE_CLASS = 5
+    """The whole image: every object of the row's class has a label, says a person."""
+
+
+WHOLE_IMAGE = (Role.EXHAUSTIVE, Role.COMPLETE_CLASS)
+"""Roles of rows whose box is the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,9 @@ class Targets:
     verified_negatives: Instances
     """With `gt_boxes` and `gt_classes`."""
     exhaustive: bool
+    complete_classes: Tensor
+    """Shape (M,): classes whose objects all have a label, though other classes' may have none.
+    None with an ignore region is among them: an object of it may be there."""
 
     @property
     def annotated(self) -> bool:
@@ -47,24 +57,29 @@ class Targets:
 
     @property
     def teaches_classes(self) -> bool:
-        """Whether the ROI heads learn from the image: verified negatives are enough."""
-        return self.annotated or len(self.verified_negatives) > 0
+        """Whether the ROI heads learn from the image: what it does not show is enough."""
+        return self.annotated or len(self.verified_negatives) > 0 or len(self.complete_classes) > 0
 
 
 def split_targets(instances: Instances) -> Targets:
     """Split an image's rows by role."""
     if not instances.has("gt_roles"):
         none = instances[:0]
-        return Targets(instances, none.gt_boxes, none, exhaustive=False)
+        return Targets(
+            instances, none.gt_boxes, none, exhaustive=False, complete_classes=none.gt_classes
+        )
     roles: Tensor = instances.gt_roles
     labelled = _are_labels(roles)
     labels = _rows(instances, labelled)
     labels.gt_mined = roles[labelled] == Role.MINED
+    ignored = roles == Role.IGNORE_REGION
+    complete = instances.gt_classes[roles == Role.COMPLETE_CLASS]
     return Targets(
         labels=labels,
-        ignore_regions=instances.gt_boxes[roles == Role.IGNORE_REGION],
+        ignore_regions=instances.gt_boxes[ignored],
         verified_negatives=_rows(instances, roles == Role.VERIFIED_NEGATIVE),
         exhaustive=bool((roles == Role.EXHAUSTIVE).any()),
+        complete_classes=complete[~torch.isin(complete, instances.gt_classes[ignored])],
     )
 
 
@@ -79,6 +94,22 @@ def replace_labels(instances: Instances, labels: Instances) -> Instances:
     label_roles = others.gt_roles.new_full((len(labels),), Role.LABEL)
     replaced.gt_roles = torch.cat([label_roles, others.gt_roles])
     return replaced
+
+
+def with_verified_negatives(instances: Instances, boxes: Boxes, classes: Tensor) -> Instances:
+    """Return an image's rows, which have roles, and further verified negatives.
+
+    Args:
+        instances: the rows.
+        boxes: N boxes.
+        classes: what each of them does not show, shape (N,).
+    """
+    further = Instances(instances.image_size)
+    further.gt_boxes = boxes
+    further.gt_classes = classes
+    further.gt_roles = instances.gt_roles.new_full((len(boxes),), Role.VERIFIED_NEGATIVE)
+    together: Instances = Instances.cat([instances, further])
+    return together
 
 
 def overlaps(boxes: Boxes, others: Boxes, iou: float) -> Tensor:

@@ -63,6 +63,8 @@ def append_verified_negatives(
         rows.gt_boxes = negatives.gt_boxes
     if sampled.has("gt_mined"):
         rows.gt_mined = torch.zeros_like(negatives.gt_classes, dtype=torch.bool)
+    if sampled.has("not_classes"):
+        rows.not_classes = sampled.not_classes.new_zeros((len(negatives), background))
     rows.negative_classes = negatives.gt_classes
     sampled.negative_classes = torch.full_like(sampled.gt_classes, NO_CLASS)
     return Instances.cat([sampled, rows])

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Image
 from sparsedet.config.sections import CopyPasteConfig
 from sparsedet.modeling.inputs import UInt8Image, resize
-from sparsedet.modeling.targets import Role
+from sparsedet.modeling.targets import WHOLE_IMAGE, Role
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 _MARGIN = 0.15
@@ -63,6 +63,8 @@ class PastedObject:
     class_index: int
     others: NDArray[np.float32]
     """Shape (M, 4): of whatever else is known of the crop, in the target."""
+    other_classes: NDArray[np.int64]
+    """Shape (M,): theirs; of them the target lacks a label, whatever was complete there."""
 
     def paste(self, source: UInt8Image, target: UInt8Image) -> None:
         """Paste the object into `target`; `source` has the size `source_size`."""
@@ -127,11 +129,12 @@ def draw_copy_paste(
         The objects in the order in which they are pasted; fewer where there is no room.
     """
     pasted: list[PastedObject] = []
+    own = image.boxes[~np.isin(image.roles, WHOLE_IMAGE)]
     for _ in range(int(rng.integers(1, config.max_objects + 1))):
         source, row = bank.draw(rng)
         if source.source.id == image.source.id:
             continue
-        taken = np.concatenate([image.boxes, *(one.box[None] for one in pasted)])
+        taken = np.concatenate([own, *(one.box[None] for one in pasted)])
         drawn = _draw_object(source, row, taken, size, config, rng, resized, mirrors=mirrors)
         if drawn is not None:
             pasted.append(drawn)
@@ -157,10 +160,11 @@ def with_pasted(image: TrainingImage, pasted: Sequence[PastedObject]) -> Trainin
         return image
     others = np.concatenate([one.others for one in pasted])
     classes = [one.class_index for one in pasted]
+    other_classes = np.concatenate([one.other_classes for one in pasted])
     return replace(
         image,
         boxes=np.concatenate([image.boxes, [one.box for one in pasted], others]),
-        classes=np.concatenate([image.classes, classes, np.zeros(len(others), dtype=np.int64)]),
+        classes=np.concatenate([image.classes, classes, other_classes]),
         roles=np.append(
             image.roles, [Role.LABEL] * len(pasted) + [Role.IGNORE_REGION] * len(others)
         ),
@@ -198,9 +202,10 @@ def _draw_object(
     boxes = (boxes - np.tile(crop[:2], 2)) * np.tile([width, height] / sides, 2)
     if mirrored:
         boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-    others = boxes[np.isin(image.roles, _OBJECTS) & (np.arange(len(boxes)) != row)]
-    others = others.clip(0, [width, height] * 2)
-    others = others[(others[:, 2:] > others[:, :2]).all(axis=1)]
+    objects = np.isin(image.roles, _OBJECTS) & (np.arange(len(boxes)) != row)
+    others = boxes[objects].clip(0, [width, height] * 2)
+    inside = (others[:, 2:] > others[:, :2]).all(axis=1)
+    others = others[inside]
     move = np.array([left, top] * 2)
     return PastedObject(
         source=source,
@@ -212,6 +217,7 @@ def _draw_object(
         box=(boxes[row] + move).astype(np.float32),
         class_index=int(image.classes[row]),
         others=(others + move).astype(np.float32),
+        other_classes=image.classes[objects][inside],
     )
 
 

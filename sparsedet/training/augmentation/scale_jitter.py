@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sparsedet.config.sections import ScaleJitterConfig
 from sparsedet.modeling.inputs import UInt8Image
-from sparsedet.modeling.targets import Role
+from sparsedet.modeling.targets import WHOLE_IMAGE, Role
 
 _LEAST_VISIBLE = 0.6
 """Share of a box; of objects that are cut further nobody knows where the rest would end."""
@@ -80,7 +80,7 @@ def clip_boxes(
     height, width = size
     clipped = boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
     visible = _areas(clipped) / np.maximum(_areas(boxes), np.finfo(np.float32).tiny)
-    whole_image = roles == Role.EXHAUSTIVE
+    whole_image = np.isin(roles, WHOLE_IMAGE)
     cut = (visible < _LEAST_VISIBLE) & ~whole_image
     stays = whole_image | np.where(roles == Role.VERIFIED_NEGATIVE, ~cut, visible > 0)
     return clipped, np.where(cut, Role.IGNORE_REGION, roles), stays

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sparsedet.annotations import XYXY, Box, Dataset, Image
+from sparsedet.annotations.dataset import lost_classes
 from sparsedet.config.sections import FeedbackConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
@@ -21,7 +22,7 @@ REVIEWED_ORIGINS = ("accepted", "edited", "sampled")
 """`Box.origin` of mined boxes that reviewers made annotations."""
 _VALIDATION_STREAM = "validation"
 """Splits draw by seed, image and box as well; the choices must not depend on each other."""
-_FEWEST_EXHAUSTIVE = 2
+_FEWEST_MEASURABLE = 2
 """One is left to train on."""
 
 
@@ -37,24 +38,23 @@ def without_versions(dataset: Dataset) -> Dataset:
 def usable_feedback(dataset: Dataset, config: FeedbackConfig) -> Dataset:
     """Return the dataset without the feedback that is switched off.
 
-    Without its accepted boxes an image is no longer exhaustive: they would be background.
+    Without its accepted boxes an image is no longer exhaustive, nor complete in their classes: they
+    would be background.
     """
     if not config.accepted:
         dataset = _without_accepted(dataset)
     if not config.rejected:
         dataset = replace(dataset, verified_negatives=())
     if not config.exhaustive:
-        images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+        images = tuple(image.unmarked() for image in dataset.images)
         dataset = replace(dataset, images=images)
     return dataset
 
 
 def _without_accepted(dataset: Dataset) -> Dataset:
-    accepted = [box for box in dataset.boxes if box.origin in REVIEWED_ORIGINS]
-    incomplete = {box.image_id for box in accepted}
+    lost = lost_classes(box for box in dataset.boxes if box.origin in REVIEWED_ORIGINS)
     images = tuple(
-        replace(image, exhaustive=False) if image.id in incomplete else image
-        for image in dataset.images
+        image.incomplete(lost[image.id]) if image.id in lost else image for image in dataset.images
     )
     boxes = tuple(box for box in dataset.boxes if box.origin not in REVIEWED_ORIGINS)
     return replace(dataset, images=images, boxes=boxes)
@@ -74,20 +74,19 @@ class HeldOut:
 def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
     """Split off what to measure a training on from its own annotations.
 
-    Of exhaustive images with objects a share, at least one, is set aside whole. Where there are
-    fewer than two, the share of all annotations is hidden; they only show how many of them are
-    found, since other detections may be right, too.
+    Of images with objects of complete classes a share, at least one, is set aside whole; exhaustive
+    images are complete in all classes. Where there are fewer than two, the share of all annotations
+    is hidden; they only show how many of them are found, since other detections may be right, too.
 
     Returns:
         None where nothing can be held out.
     """
-    annotated = {box.image_id for box in dataset.boxes if not box.iscrowd}
-    exhaustive = [image for image in dataset.images if image.exhaustive and image.id in annotated]
-    if share > 0 and len(exhaustive) >= _FEWEST_EXHAUSTIVE:
+    measurable = measurable_images(dataset)
+    if share > 0 and len(measurable) >= _FEWEST_MEASURABLE:
         ranked = sorted(
-            exhaustive, key=lambda image: stable_rank(seed, _VALIDATION_STREAM, image.file_name, 0)
+            measurable, key=lambda image: stable_rank(seed, _VALIDATION_STREAM, image.file_name, 0)
         )
-        chosen = {image.id for image in ranked[: max(1, round(share * len(exhaustive)))]}
+        chosen = {image.id for image in ranked[: max(1, round(share * len(measurable)))]}
         aside = [image for image in dataset.images if image.id in chosen]
         others = [image for image in dataset.images if image.id not in chosen]
         return HeldOut(dataset.with_images(others), [], dataset.with_images(aside))
@@ -95,8 +94,18 @@ def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | 
     if not hidden:
         return None
     # Their other objects are unknown now.
-    images = tuple(replace(image, exhaustive=False) for image in dataset.images)
+    images = tuple(image.unmarked() for image in dataset.images)
     return HeldOut(training, hidden, replace(dataset, images=images, boxes=tuple(hidden)))
+
+
+def measurable_images(dataset: Dataset) -> list[Image]:
+    """Return the images with an object of a class that is complete there: what AP needs."""
+    complete = {
+        box.image_id
+        for box in dataset.boxes
+        if not box.iscrowd and dataset.image_by_id[box.image_id].is_complete(box.category_id)
+    }
+    return [image for image in dataset.images if image.id in complete]
 
 
 def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[Box]]:
@@ -124,7 +133,13 @@ def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[
     kept = tuple(box for box in dataset.boxes if box.id not in chosen)
     if not hidden or all(box.iscrowd for box in kept):
         return dataset, []
-    return replace(dataset, boxes=kept), hidden
+    # Where a class lacks a box now, whatever looks like it is no certain negative.
+    lost = lost_classes(hidden)
+    images = tuple(
+        replace(image, complete_classes=image.complete_classes - lost.get(image.id, set()))
+        for image in dataset.images
+    )
+    return replace(dataset, images=images, boxes=kept), hidden
 
 
 def training_images(
@@ -144,7 +159,7 @@ def training_images(
         extra_labels: mined labels.
         ignored: boxes that training must neither learn nor punish.
         keep_unlabelled: whether images without any label stay; those of which something else is
-            known, by rejected boxes or because they are exhaustive, stay in any case.
+            known, by rejected boxes or because classes are complete, stay in any case.
 
     Raises:
         TrainingError: when nothing is left to train on.
@@ -165,8 +180,12 @@ def training_images(
                 for role, by_image in boxes.items()
                 for box in by_image[image.id]
             ]
-            if image.exhaustive:
-                rows.append((Role.EXHAUSTIVE, (0.0, 0.0, image.width, image.height), 0))
+            whole = (0.0, 0.0, image.width, image.height)
+            if dataset.is_complete(image):
+                rows.append((Role.EXHAUSTIVE, whole, 0))
+            else:
+                complete = sorted(class_index[id] for id in image.complete_classes)
+                rows += [(Role.COMPLETE_CLASS, whole, index) for index in complete]
             if keep_unlabelled or any(role != Role.IGNORE_REGION for role, _, _ in rows):
                 yield _training_image(image, folder, rows)
 

@@ -7,7 +7,7 @@ import typer
 
 from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
-from .output import emit_json, table
+from .output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.data_sources import Data
@@ -35,8 +35,9 @@ def evaluate(
     """Measure a trained model.
 
     Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and Pascal VOC's
-    AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Under
-    torchrun every process takes its share of the images.
+    AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Where images are marked as
+    complete in some classes alone, AP is federated, as LVIS has it: what matches nothing is wrong
+    only where its class is complete. Under torchrun every process takes its share of the images.
     """
     from sparsedet.loop.data_sources import read_data
     from sparsedet.run_folder import RunFolder
@@ -86,3 +87,15 @@ def show_evaluation(what: str, result: dict[str, Any]) -> None:
     shown = [(name, "-" if value is None else f"{value:.1f}") for name, value in rows]
     data = f"{result['images']} images, {result['annotations']} annotations"
     table(f"{what}, {data}", ("", "%"), shown)
+    if "federated" in result:
+        _say_federated(result["federated"])
+
+
+def _say_federated(over: dict[str, Any]) -> None:
+    say(
+        f"AP federated over {over['complete']} complete, {over['absent']} absent and "
+        f"{over['incomplete']} incomplete pairs of class and image: what matches nothing is wrong "
+        "only where its class is complete or absent"
+    )
+    if names := over["complete_nowhere"]:
+        say(f"complete or absent on no image, so that nothing can be wrong: {', '.join(names)}")

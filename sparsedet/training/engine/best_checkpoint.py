@@ -1,7 +1,7 @@
 """Validation of a training on its way: the best weights are kept, and a training can end early.
 
-The figure to choose by is COCO's AP on exhaustive images where there are any, else recall at a
-fixed number of detections.
+The figure to choose by is COCO's AP on images where classes are complete, if there are any, else
+recall at a fixed number of detections.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder, class_ids
 from sparsedet.runtime import processes
+from sparsedet.training.data.samples import measurable_images
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.evaluation.average_precision import evaluate
 
@@ -127,7 +128,9 @@ class Validation(NamedTuple):
 def validate(
     detections: Sequence[Detections], dataset: Dataset, *, limit: int = DETECTIONS
 ) -> Validation:
-    """Return COCO's AP on the exhaustive images where there are any, else recall.
+    """Return COCO's AP on images with objects of complete classes where there are any, else recall.
+
+    Exhaustive images are complete in all classes. Of others AP is federated: see `evaluate`.
 
     On sparse annotations AP takes right detections of objects without a box for wrong: the more of
     them a model finds, the worse it looks, and the checkpoint that AP prefers is the one that has
@@ -142,11 +145,13 @@ def validate(
     Raises:
         AnnotationError: when there is no annotation to find.
     """
-    exhaustive = dataset.with_images(image for image in dataset.images if image.exhaustive)
-    # Images without any object have no AP.
-    if not exhaustive.table.iscrowd.all():
-        on_these = [found for found in detections if found.image_id in exhaustive.image_by_id]
-        return Validation("AP", evaluate(on_these, exhaustive).ap)
+    marked = dataset.with_images(
+        image for image in dataset.images if image.exhaustive or image.complete_classes
+    )
+    # Classes without any object have no AP.
+    if measurable_images(marked):
+        on_these = [found for found in detections if found.image_id in marked.image_by_id]
+        return Validation("AP", evaluate(on_these, marked).ap)
     return Validation(f"recall@{limit}", recall_at(detections, dataset, limit=limit))
 
 

@@ -1,4 +1,7 @@
-"""Average precision: COCO's, by pycocotools, and Pascal VOC's."""
+"""Average precision: COCO's, by pycocotools, and Pascal VOC's.
+
+Where classes are complete on some images only, it is federated: see `federated`.
+"""
 
 import contextlib
 import io
@@ -20,6 +23,13 @@ from sparsedet.mining.detect import OnImage, detect_all
 from sparsedet.mining.detections import Detections
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.training.evaluation.federated import (
+    FEDERATED_DETECTIONS,
+    Federation,
+    best_detections,
+    ignore_unknown,
+    is_federated,
+)
 from sparsedet.training.evaluation.voc_ap import voc_ap
 
 
@@ -39,10 +49,12 @@ class Evaluation:
     """The same as from VOC2010 on."""
     images: int
     annotations: int
+    federated: Federation | None = None
+    """What the figures are measured over, where classes are complete on some images only."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures under their usual names, two decimals; nan becomes None."""
-        return {
+        figures = {
             "AP": _rounded(self.ap),
             "AP50": _rounded(self.ap50),
             "AP75": _rounded(self.ap75),
@@ -52,6 +64,7 @@ class Evaluation:
             "images": self.images,
             "annotations": self.annotations,
         }
+        return figures if self.federated is None else {**figures, **self.federated.as_json()}
 
 
 def evaluate_run(
@@ -73,11 +86,18 @@ def evaluate_run(
 def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
     """Return the metrics of detections against a dataset's annotations.
 
+    Federated where the dataset is: then a detection that shows no annotation is wrong only where
+    its class is complete on the image, and the best `FEDERATED_DETECTIONS` of an image count, of
+    all classes together, instead of 100 of each.
+
     Raises:
         AnnotationError: when there is nothing to evaluate against.
     """
     if all(box.iscrowd for box in dataset.boxes):
         raise AnnotationError("the evaluation data has no annotations")
+    federated = is_federated(dataset)
+    if federated:
+        detections = [best_detections(found) for found in detections]
     # pycocotools prints its progress.
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -90,9 +110,13 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
         predictions = truth.loadRes(entries) if entries else COCO()
         evaluator = COCOeval(truth, predictions, "bbox")
         evaluator.params.imgIds = sorted(image.id for image in dataset.images)
+        if federated:
+            evaluator.params.maxDets = [1, 10, FEDERATED_DETECTIONS]
         evaluator.evaluate()
+        if federated:
+            ignore_unknown(evaluator, dataset)
         evaluator.accumulate()
-    # Axes: IoU threshold, recall, class, area range (all first), detections per image (100 last).
+    # Axes: IoU threshold, recall, class, area range (all first), detections per image (most last).
     precision = evaluator.eval["precision"][:, :, :, 0, -1]
     class_order = evaluator.params.catIds
     voc = voc_ap(detections, dataset)
@@ -108,6 +132,7 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
         voc_ap50_area=voc.mean_area,
         images=len(dataset.images),
         annotations=sum(not box.iscrowd for box in dataset.boxes),
+        federated=Federation.of(dataset) if federated else None,
     )
 
 

@@ -21,6 +21,7 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import covered_share, iou_matrix
 from sparsedet.annotations.table import BoolArray, BoxTable, FloatArray, IntArray
 from sparsedet.mining.detections import Detections
+from sparsedet.training.evaluation.federated import is_federated, known_classes
 
 VOC_IOU = 0.5
 _DIFFICULT_KEYS = ("difficult", "ignore")
@@ -53,15 +54,16 @@ def voc_ap(detections: Sequence[Detections], dataset: Dataset) -> VocAp:
 
     Ignored are annotations with a true `difficult` or `ignore`, as VOC's xml files and what was
     converted from them have it, and detections of these. VOC has no crowd regions: they ignore what
-    is neither right nor difficult and lies in one by half of its area at least.
+    is neither right nor difficult and lies in one by half of its area at least. Nor does it know
+    classes that are complete on some images only: elsewhere what is not right is ignored, too.
 
     Args:
         detections: of any images; those of equal score count in their order here.
-        dataset: the truth.
+        dataset: the truth; where it `is_federated`, see there.
     """
     table = dataset.table
     difficult = _difficult(table)
-    found = _Found.of(detections, table)
+    found = _Found.of(detections, dataset)
     eleven_point: dict[str, float] = {}
     area: dict[str, float] = {}
     for category in dataset.categories:
@@ -101,26 +103,34 @@ class _Found:
     category_ids: IntArray
     annotation: IntArray
     """The row of the annotation that each shows; -1: none."""
-    in_crowd: BoolArray
+    excused: BoolArray
+    """Which are not wrong where they are not right."""
 
     @classmethod
-    def of(cls, detections: Sequence[Detections], table: BoxTable) -> "_Found":
+    def of(cls, detections: Sequence[Detections], dataset: Dataset) -> "_Found":
         """Assign every detection to the annotation of its class that it overlaps most."""
+        table = dataset.table
         rows = _rows_by_image(table)
         none = np.zeros(0, dtype=np.int64)
         assigned = [_assign(found, table, rows.get(found.image_id, none)) for found in detections]
         scores = np.concatenate([[], *(found.scores for found in detections)])
         order = np.argsort(-scores, kind="stable")
+        excused = [in_crowd for _, in_crowd in assigned]
+        if is_federated(dataset):
+            excused = [
+                in_crowd | ~known_classes(found, dataset)
+                for in_crowd, found in zip(excused, detections, strict=True)
+            ]
         return cls(
             np.concatenate([none, *(found.category_ids for found in detections)])[order],
             np.concatenate([none, *(annotation for annotation, _ in assigned)])[order],
-            np.concatenate([none.astype(bool), *(crowd for _, crowd in assigned)])[order],
+            np.concatenate([none.astype(bool), *excused])[order],
         )
 
     def of_category(self, category_id: int) -> "_Found":
         """Return those of a class."""
         chosen = self.category_ids == category_id
-        return _Found(self.category_ids[chosen], self.annotation[chosen], self.in_crowd[chosen])
+        return _Found(self.category_ids[chosen], self.annotation[chosen], self.excused[chosen])
 
 
 def _rows_by_image(table: BoxTable) -> dict[int, IntArray]:
@@ -160,7 +170,7 @@ def _right(found: _Found, difficult: BoolArray) -> BoolArray:
     is_first = np.zeros(len(shows_one), dtype=bool)
     is_first[np.unique(found.annotation, return_index=True)[1]] = True
     right: BoolArray = shows_one & ~is_difficult & is_first
-    return right[right | ~(is_difficult | found.in_crowd)]
+    return right[right | ~(is_difficult | found.excused)]
 
 
 def _difficult(table: BoxTable) -> BoolArray:

@@ -1,0 +1,111 @@
+"""Average precision where classes are complete on some images only, as LVIS measures it.
+
+A. Gupta, P. Dollár, R. Girshick: "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR
+2019, section 3.1. Each class is measured as in a small dataset of its own: on the images where all
+of its objects have a box, or where it is absent. On others its boxes can be found or missed, but
+whatever else a model detects there may well be right, and counts as nothing.
+
+A class that is complete nowhere has nothing that could be wrong: its AP says how many of its boxes
+are found.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools.cocoeval import COCOeval
+
+from sparsedet.annotations import Dataset
+from sparsedet.annotations.table import BoolArray
+from sparsedet.mining.detections import Detections
+
+FEDERATED_DETECTIONS = 300
+"""Detections of an image that count, of all classes together: as in LVIS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """Pairs of a class and an image, by what is known of them."""
+
+    complete: int
+    """Every object of the class has a box; there are some."""
+    absent: int
+    """There is no object of the class."""
+    incomplete: int
+    """Some objects of the class have a box, others may have none."""
+    nowhere: tuple[str, ...]
+    """Names of the classes with boxes that are complete or absent nowhere."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Federation":
+        """Count the pairs of a dataset."""
+        boxed = {(box.image_id, box.category_id) for box in dataset.boxes}
+        known = {
+            (image.id, category.id)
+            for image in dataset.images
+            for category in dataset.categories
+            if image.is_complete(category.id)
+        }
+        measured = {category_id for _, category_id in known}
+        present = {category_id for _, category_id in boxed}
+        return cls(
+            complete=len(boxed & known),
+            absent=len(known - boxed),
+            incomplete=len(boxed - known),
+            nowhere=tuple(
+                category.name
+                for category in dataset.categories
+                if category.id in present - measured
+            ),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts under one key."""
+        return {
+            "federated": {
+                "complete": self.complete,
+                "absent": self.absent,
+                "incomplete": self.incomplete,
+                "complete_nowhere": list(self.nowhere),
+            }
+        }
+
+
+def is_federated(dataset: Dataset) -> bool:
+    """Return whether classes are complete on some images only, by marks of single classes.
+
+    Data without such marks is measured as fully labelled: most of it says nothing of that.
+    """
+    return dataset.has_class_marks and not all(map(dataset.is_complete, dataset.images))
+
+
+def known_classes(found: Detections, dataset: Dataset) -> BoolArray:
+    """Return which detections are of a class that is complete on their image, shape (N,)."""
+    image = dataset.image_by_id.get(found.image_id)
+    if image is None:
+        return np.zeros(len(found.scores), dtype=np.bool_)
+    if image.exhaustive:
+        return np.ones(len(found.scores), dtype=np.bool_)
+    complete: BoolArray = np.isin(found.category_ids, list(image.complete_classes))
+    return complete
+
+
+def best_detections(found: Detections) -> Detections:
+    """Return the detections of an image that count."""
+    if len(found.scores) <= FEDERATED_DETECTIONS:
+        return found
+    order = np.argsort(-found.scores, kind="stable")[:FEDERATED_DETECTIONS]
+    return found.select(np.sort(order))
+
+
+def ignore_unknown(evaluator: COCOeval, dataset: Dataset) -> None:
+    """Ignore detections that match nothing where their class is not complete.
+
+    Args:
+        evaluator: has matched the detections, image by image, and not accumulated them yet.
+        dataset: what it measures against.
+    """
+    images = dataset.image_by_id
+    for entry in evaluator.evalImgs:
+        if entry is not None and not images[entry["image_id"]].is_complete(entry["category_id"]):
+            entry["dtIgnore"] |= entry["dtMatches"] == 0

@@ -74,6 +74,8 @@ def status(
     )
     if found.estimate:
         echo(found.estimate.text)
+    if found.marks and found.marks.complete + found.marks.in_part:
+        echo(found.marks.in_words())
     if found.suspicions.marked:
         echo(found.suspicions.in_words())
     for entry in found.rounds:
@@ -239,6 +241,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
             "seconds": found.seconds,
         },
         "estimate": asdict(found.estimate) if found.estimate else None,
+        "marks": asdict(found.marks) if found.marks else None,
         "reviewers": [asdict(entry) for entry in found.reviewers],
         "lots": [
             {

@@ -81,7 +81,7 @@ class AnnotationFiles(Protocol):
 def identify(dataset: Dataset) -> Dataset:
     """Return the annotations of a project with their tool ids, versions and origins.
 
-    The version of an image is a digest of its annotations and of its `exhaustive` mark.
+    The version of an image is a digest of its annotations and of its marks.
     """
     boxes: dict[int, list[Box]] = {image.id: [] for image in dataset.images}
     taken: set[tuple[int, str]] = set()
@@ -134,8 +134,20 @@ def with_present_names(dataset: Dataset, rename: Mapping[str, str]) -> Dataset:
         for category in dataset.categories
         if (name := names[category.id]) and ids[name] == category.id
     )
+
+    def complete(marked: frozenset[int]) -> frozenset[int]:
+        # Of classes that have become one, each has to be complete.
+        gaps = {names[category.id] for category in dataset.categories if category.id not in marked}
+        return frozenset(ids[name] for id in marked if (name := names[id]) and name not in gaps)
+
     return replace(
         dataset,
+        images=tuple(
+            replace(image, complete_classes=complete(image.complete_classes))
+            if image.complete_classes
+            else image
+            for image in dataset.images
+        ),
         categories=categories,
         boxes=renamed(dataset.boxes),
         verified_negatives=renamed(dataset.verified_negatives),
@@ -220,4 +232,5 @@ def _version(image: Image, boxes: Iterable[Box], names: Mapping[int, str]) -> st
     ]
     # Neither the order of the boxes nor that of their keys is a change.
     texts = sorted(json.dumps(entry, sort_keys=True) for entry in entries)
-    return hashlib.sha256("\n".join([str(image.exhaustive), *texts]).encode()).hexdigest()[:16]
+    marks = [str(image.exhaustive), *sorted(names[id] for id in image.complete_classes)]
+    return hashlib.sha256("\n".join([*marks, *texts]).encode()).hexdigest()[:16]

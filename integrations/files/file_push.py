@@ -226,7 +226,9 @@ def _to_review(
     images: list[Image] = []
     boxes: list[Box] = []
     for image_id, mined in new.items():
-        image = replace(dataset.image_by_id[image_id], id=next(image_numbers))
+        image = dataset.image_by_id[image_id]
+        complete = frozenset(ids[id] for id in image.complete_classes)
+        image = replace(image, id=next(image_numbers), complete_classes=complete)
         if image_id in judge_only:
             image = replace(image, extra={**image.extra, JUDGE_ONLY: True})
         images.append(image)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sparsedet.annotations.class_marks import ClassMarks
 from sparsedet.annotations.image_names import same_images
 from sparsedet.annotations.table import BoolArray
 from sparsedet.comparison.explanations import Explanation, Judgement, explain
@@ -82,7 +83,7 @@ def compare(
         AnnotationError: when the two files don't belong together.
     """
     pairing = pair(full, sparse)
-    notes, changed = _notes(pairing), pairing.changed
+    notes, changed = _notes(pairing) + _marks(full, sparse), pairing.changed
     owned = np.bincount(full.image, minlength=len(full.images)) > 0
     ways, note = _interpretations(
         owned & ~pairing.present,
@@ -162,6 +163,17 @@ def _notes(pairing: Pairing) -> list[str]:
         (pairing.foreign_images, "images of the sparse file are not in the full file"),
     ]
     return [f"{count} {what}." for count, what in found if count]
+
+
+def _marks(full: Boxes, sparse: Boxes) -> list[str]:
+    """Return a note on what the files say of complete classes, if one of them says such things."""
+    marks = {
+        name: ClassMarks.of(boxes.images, len(boxes.classes))
+        for name, boxes in (("full", full), ("sparse", sparse))
+    }
+    if not any(found.in_part for found in marks.values()):
+        return []
+    return [f"Marks in the {name} file: {found.in_words()}." for name, found in marks.items()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

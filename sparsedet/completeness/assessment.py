@@ -136,7 +136,7 @@ def assess(
     expected = with_unmarked(expected, boxes_only.before, content.marking)
     ratio = updated_ratio(evidence.found, expected, content.ratio or PRIOR_RATIO)
     left = remaining(expected, unknown, fitted, evidence)
-    complete = {image.id for image in now.images if image.exhaustive}
+    complete = {image.id for image in now.images if now.is_complete(image)}
     marking = content.marking
     if boxes_only.judged:
         marking = marking_rate(left.by_image, boxes_only.judged, boxes_only.judged & complete)

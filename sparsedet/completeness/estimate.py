@@ -270,7 +270,7 @@ def estimate(
         missing_high=high,
         basis="audit" if audited else "model",
         audited=audited,
-        complete_images=sum(image.exhaustive for image in dataset.images),
+        complete_images=sum(map(dataset.is_complete, dataset.images)),
         images=len(dataset.images),
         by_class={
             category.name: ClassCompleteness(counts[category.name], of_class[category.id])

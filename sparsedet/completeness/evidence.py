@@ -38,7 +38,8 @@ class Evidence:
     found: tuple[Found, ...]
     """Of every image that was completed since."""
     open: NDArray[np.bool_]
-    """Shape (N,): which candidates may still be missing. On an image that was marked as complete
+    """Shape (N,): which candidates may still be missing; none of a class that is complete on its
+    image. On an image that was marked as complete
     when its boxes were judged: which might have been, before that."""
     drawn: Mapping[int, int]
     """Image id -> boxes that no candidate shows, on images that are not complete."""
@@ -71,9 +72,9 @@ def read_evidence(
     completed = {
         image.id
         for image in now.images
-        if image.exhaustive
+        if now.is_complete(image)
         and image.id in before.image_by_id
-        and not before.image_by_id[image.id].exhaustive
+        and not before.is_complete(before.image_by_id[image.id])
     }
     gone = {image.id for image in before.images} - now.image_by_id.keys()
     known = {_place(box) for box in before.boxes}
@@ -89,6 +90,13 @@ def read_evidence(
     is_open = np.ones(len(candidates), dtype=bool)
     found: list[Found] = []
     drawn: dict[int, int] = {}
+    open_class = [
+        id not in now.image_by_id or category_id not in now.image_by_id[id].complete_classes
+        for id, category_id in zip(
+            candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True
+        )
+    ]
+    is_open &= np.array(open_class, dtype=bool)
     for image_id in rows.keys() | new.keys() | completed:
         own = np.array(rows.get(image_id, []), dtype=np.int64)
         boxes = new.get(image_id, [])

@@ -5,13 +5,13 @@ the model can't see, shared out where objects are; and, on an image without any 
 images like it hold, since in most sets nearly every image shows something.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from sparsedet.annotations import Dataset
+from sparsedet.annotations import Box, Dataset
 from sparsedet.completeness.expected_precision import ExpectedPrecision
 from sparsedet.mining.candidates import Candidates
 
@@ -23,7 +23,10 @@ _LITTLE = 1e-3
 
 @dataclass(frozen=True)
 class ExpectedMissing:
-    """Expected numbers of objects without a box, on images that nobody marked as complete."""
+    """Expected numbers of objects without a box, on images that nobody marked as complete.
+
+    They are objects of classes that are not complete on their image.
+    """
 
     seen: Mapping[int, float]
     """Image id -> number of those among the candidates."""
@@ -58,8 +61,10 @@ def expected_missing(
         candidates: those that may still be missing.
         fitted: calibrated on them.
     """
-    open_images = [image.id for image in dataset.images if not image.exhaustive]
-    boxes = {id: sum(not box.iscrowd for box in dataset.boxes_by_image[id]) for id in open_images}
+    open_images = [image.id for image in dataset.images if not dataset.is_complete(image)]
+    # What complete classes have says nothing of what others lack.
+    boxes = {id: len(_open_boxes(dataset, id)) for id in open_images}
+    shares = _open_shares(dataset)
     seen = dict.fromkeys(open_images, 0.0)
     nothing = dict.fromkeys(open_images, 1.0)
     chances = fitted.of_object(candidates).tolist()
@@ -75,7 +80,7 @@ def expected_missing(
         seen,
         {
             id: unseen * objects[id]
-            + (0.0 if boxes[id] else bare.expected(nothing[id], fitted.seen))
+            + (0.0 if boxes[id] else shares(id) * bare.expected(nothing[id], fitted.seen))
             for id in open_images
         },
     )
@@ -86,17 +91,60 @@ def by_class(
 ) -> dict[int, float]:
     """Share a number of missing objects out over the classes: category id -> number.
 
-    As candidates are; where these are few, as boxes are.
+    As candidates are; where these are few, as boxes are. Boxes of classes that are complete on
+    their image don't count, and a class that is complete on all images lacks nothing.
     """
-    weights = dict.fromkeys((category.id for category in dataset.categories), _LITTLE)
+    everywhere = _complete_everywhere(dataset)
+    weights = {
+        category.id: 0.0 if category.id in everywhere else _LITTLE
+        for category in dataset.categories
+    }
+    marked = dataset.has_class_marks
     for box in dataset.boxes:
-        if not box.iscrowd:
+        image = dataset.image_by_id[box.image_id]
+        if not box.iscrowd and not (marked and image.is_complete(box.category_id)):
             weights[box.category_id] += _LITTLE
     chances = fitted.of_object(candidates).tolist()
     for category_id, chance in zip(candidates.category_ids.tolist(), chances, strict=True):
         weights[category_id] += chance
-    whole = sum(weights.values())
+    whole = sum(weights.values()) or 1.0
     return {id: total * weight / whole for id, weight in weights.items()}
+
+
+def _open_boxes(dataset: Dataset, image_id: int) -> list[Box]:
+    """Return an image's boxes of classes that may lack some."""
+    complete = dataset.image_by_id[image_id].complete_classes
+    return [
+        box
+        for box in dataset.boxes_by_image[image_id]
+        if not box.iscrowd and box.category_id not in complete
+    ]
+
+
+def _open_shares(dataset: Dataset) -> Callable[[int], float]:
+    """Return what share of objects is of classes that are not complete on an image, by its id.
+
+    By how many boxes each class has on all images; all classes have one to begin with.
+    """
+    counts = {category.id: 1 for category in dataset.categories}
+    if dataset.has_class_marks:
+        for box in dataset.boxes:
+            counts[box.category_id] += not box.iscrowd
+    whole = sum(counts.values())
+
+    def share(image_id: int) -> float:
+        complete = dataset.image_by_id[image_id].complete_classes
+        return 1 - sum(counts[id] for id in complete) / whole if complete else 1.0
+
+    return share
+
+
+def _complete_everywhere(dataset: Dataset) -> set[int]:
+    """Return the classes that are complete on all images, some of which are not exhaustive."""
+    if not dataset.has_class_marks:
+        return set()
+    marks = (image.complete_classes for image in dataset.images if not image.exhaustive)
+    return set.intersection(*map(set, marks))
 
 
 @dataclass(frozen=True)

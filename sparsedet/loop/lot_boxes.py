@@ -44,7 +44,8 @@ def released_boxes(
 ) -> tuple[MinedBox, ...]:
     """Return boxes of lots that did not pass, or were taken back, to be reviewed as usual.
 
-    Those are left out that show an object which has an annotation or a newer box meanwhile.
+    Those are left out that show an object which has an annotation or a newer box meanwhile, and
+    those of classes that are complete on their image.
 
     Args:
         workspace: with the rounds.
@@ -59,7 +60,7 @@ def released_boxes(
     boxes = [
         box
         for box in as_mined(waiting, dataset)
-        if not dataset.image_by_id[box.image_id].exhaustive
+        if not dataset.image_by_id[box.image_id].is_complete(box.category_id)
         and not overlaps_any(
             box.xyxy,
             (

@@ -174,21 +174,27 @@ def doubtful(found: Assessment, before: Dataset, now: Dataset) -> tuple[Box, ...
     """
     candidates = found.candidates
     candidates = candidates.select(found.fitted.of_object(candidates) >= _DOUBT)
-    ids = {
-        image.tool_id or image.file_name: image.id for image in now.images if not image.exhaustive
-    }
+    images = {image.tool_id or image.file_name: image for image in now.images}
     keys = {image.id: image.tool_id or image.file_name for image in before.images}
     names = {category.id: category.name for category in before.categories}
     categories = {category.name: category.id for category in now.categories}
-    return tuple(
-        Box(0, ids[keys[image_id]], categories[names[category_id]], (left, top, right, bottom))
+    boxes = (
+        Box(
+            0,
+            images[keys[image_id]].id,
+            categories[names[category_id]],
+            (left, top, right, bottom),
+        )
         for image_id, category_id, (left, top, right, bottom) in zip(
             candidates.image_ids.tolist(),
             candidates.category_ids.tolist(),
             candidates.boxes.tolist(),
             strict=True,
         )
-        if keys[image_id] in ids and names[category_id] in categories
+        if keys[image_id] in images and names[category_id] in categories
+    )
+    return tuple(
+        box for box in boxes if not now.image_by_id[box.image_id].is_complete(box.category_id)
     )
 
 
@@ -215,7 +221,16 @@ def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
 
     return replace(
         now,
-        images=tuple(replace(image, id=image_ids[image.id]) for image in now.images),
+        images=tuple(
+            replace(
+                image,
+                id=image_ids[image.id],
+                complete_classes=frozenset(
+                    category_ids[id] for id in image.complete_classes if id in category_ids
+                ),
+            )
+            for image in now.images
+        ),
         boxes=present(now.boxes),
         verified_negatives=present(now.verified_negatives),
         categories=before.categories,

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparsedet.annotations.class_marks import ClassMarks
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts, ReviewerCounts, RoundCounts
 from sparsedet.loop.last_reading import LastReading, last_reading
@@ -14,7 +15,7 @@ from sparsedet.loop.round_files import read_estimate, read_evaluation
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace
-from sparsedet.reading import read_list
+from sparsedet.reading import read_json
 from sparsedet.reviews import AnnotationRule
 
 
@@ -53,6 +54,8 @@ class RoundStatus:
     """None before it has mined, and of rounds of an older sparsedet."""
     next_step: str | None = None
     """The step an unfinished round resumes with; None once its boxes are up for review."""
+    marks: ClassMarks | None = None
+    """What its annotations say of complete images and classes; None before it has pulled them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class WorkspaceStatus:
     def estimate(self) -> EstimateStatus | None:
         """The newest estimate of how complete the annotations are."""
         return next((e.estimate for e in reversed(self.rounds) if e.estimate is not None), None)
+
+    @property
+    def marks(self) -> ClassMarks | None:
+        """What the newest annotations say of complete images and classes."""
+        return next((entry.marks for entry in reversed(self.rounds) if entry.marks), None)
 
     @property
     def reviewed_images(self) -> int:
@@ -153,20 +161,29 @@ def annotation_rule(workspace: Workspace) -> AnnotationRule:
 
 
 def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatus:
+    annotations, marks = _annotations(folder.annotations) if folder else (None, None)
     return RoundStatus(
         round=counts.round,
-        annotations=_annotations(folder.annotations) if folder else None,
+        annotations=annotations,
         outcomes=counts.outcomes,
         reviewed_images=counts.reviewed_images,
         seconds=counts.seconds,
         ap50=read_evaluation(folder).get("AP50") if folder else None,
         estimate=_estimate(folder) if folder else None,
         next_step=folder.next_step if folder else None,
+        marks=marks,
     )
 
 
-def _annotations(path: Path) -> int | None:
-    return len(read_list(path, "annotations")) if path.exists() else None
+def _annotations(path: Path) -> tuple[int, ClassMarks] | tuple[None, None]:
+    """Return how many annotations a file holds, and what it says of complete classes."""
+    if not path.exists():
+        return None, None
+    content = read_json(path)
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(annotations, list):
+        raise SparseDetError(f"{path}: no list of annotations in it")
+    return len(annotations), ClassMarks.of_file(content)
 
 
 def _estimate(folder: RoundFolder) -> EstimateStatus | None:

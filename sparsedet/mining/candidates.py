@@ -65,7 +65,7 @@ def find_candidates(
     dataset: Dataset,
     hidden: Collection[int] = (),
 ) -> Candidates:
-    """Return the candidates of every image that nobody marked as complete.
+    """Return the candidates of the classes that nobody marked as complete on their image.
 
     Args:
         detections: of the dataset's images, of low scores too; of overlapping ones of a class those
@@ -75,8 +75,8 @@ def find_candidates(
     """
     parts = [
         _of_image(found, dataset, set(hidden))
-        for found in detections
-        if len(found.scores) and not dataset.image_by_id[found.image_id].exhaustive
+        for every in detections
+        if len((found := every.of_open_classes(dataset.image_by_id[every.image_id])).scores)
     ]
     return Candidates(
         **{

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsedet.annotations.model import Image
+
 LOOK = 16
 """Numbers that describe what an image looks like."""
 
@@ -36,3 +38,15 @@ class Detections:
             self.object_scores[keep],
             self.look,
         )
+
+    def of_open_classes(self, image: Image) -> "Detections":
+        """Return the detections that may show an object without a box.
+
+        Those of classes that are complete on the image are left out, whatever else is there: an
+        object of another class keeps the detection that says so.
+        """
+        if image.exhaustive:
+            return self.select(np.zeros(len(self.scores), dtype=np.bool_))
+        if not image.complete_classes:
+            return self
+        return self.select(~np.isin(self.category_ids, list(image.complete_classes)))

@@ -38,7 +38,7 @@ class MiningResult:
     ignored: tuple[Box, ...]
     """Ignore regions for the training: there may be an object."""
     known: tuple[Box, ...]
-    """Annotated objects, not of exhaustive images, that would have been mined as labels or ignored
+    """Annotated objects, not of complete classes, that would have been mined as labels or ignored
     without their annotation: the model is as sure of an object there."""
     thresholds: Thresholds
 
@@ -85,7 +85,7 @@ def select(
 ) -> MiningResult:
     """Split detections by thresholds, read off those of annotated objects among them.
 
-    Nothing is mined from an exhaustive image.
+    Nothing is mined from an exhaustive image, nor of a class that is complete on the image.
 
     Args:
         detections: of the dataset's images.
@@ -99,10 +99,14 @@ def select(
     labels: list[Box] = []
     ignored: list[Box] = []
     for found in detections:
-        if dataset.image_by_id[found.image_id].exhaustive:
+        image = dataset.image_by_id[found.image_id]
+        if image.exhaustive:
             continue
         new = unexplained(
-            found, dataset, iou=config.explained_iou, nested_share=config.nested_share
+            found.of_open_classes(image),
+            dataset,
+            iou=config.explained_iou,
+            nested_share=config.nested_share,
         )
         shown = new.scores >= _of_class(new, limits.sure)
         is_label = (
@@ -117,7 +121,7 @@ def select(
     known = (
         one.box
         for one in scored
-        if not dataset.image_by_id[one.box.image_id].exhaustive
+        if not dataset.image_by_id[one.box.image_id].is_complete(one.box.category_id)
         # The threshold of sure labels is never lower.
         and one.object_score >= limits.ignored[one.box.category_id]
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
@@ -142,3 +142,54 @@ def test_a_second_model_alone_does_not_end_the_doubts_of_the_first() -> None:
         selection=Selection(ReviewCosts()),
     ).completeness
     assert alone.missing < later.missing < first.mean
+
+
+def with_two_classes(found: Scene, *complete: int) -> Scene:
+    """Return the scene with a second class, complete classes on every image."""
+    dataset = replace(
+        found.dataset,
+        categories=(*found.dataset.categories, Category(2, "clump")),
+        images=tuple(
+            replace(image, complete_classes=frozenset(complete)) for image in found.dataset.images
+        ),
+    )
+    return replace(found, dataset=dataset)
+
+
+def test_a_class_that_is_complete_everywhere_lacks_nothing() -> None:
+    found = scene(images=30)
+    before = assessed(with_two_classes(found)).completeness
+    after = assessed(with_two_classes(found, 2)).completeness
+    assert before.by_class["clump"].missing > 0 == after.by_class["clump"].missing
+    assert after.missing == pytest.approx(before.missing)
+    assert after.by_class["cell"].missing == pytest.approx(after.missing)
+
+
+def test_an_image_that_is_complete_in_all_classes_is_complete() -> None:
+    standing = assessed(with_two_classes(scene(images=30), 1, 2))
+    assert standing.completeness.complete_images == 30
+    assert standing.completeness.missing == 0
+    assert standing.outlooks == ()
+
+
+def test_boxes_of_complete_classes_say_nothing_of_what_others_lack() -> None:
+    """Images without annotation are expected to hold less where most of the classes are absent."""
+    found = with_two_classes(scene(images=300, objects=2.0, labelled=0.5, seen=0.6))
+    bare = {i.id for i in found.dataset.images if not found.dataset.boxes_by_image[i.id]}
+    absent = replace(
+        found.dataset,
+        images=tuple(
+            replace(image, complete_classes=frozenset({1}) if image.id in bare else frozenset())
+            for image in found.dataset.images
+        ),
+    )
+
+    # As they are found: of what is complete there are no candidates.
+    others = found.candidates.select(~np.isin(found.candidates.image_ids, list(bare)))
+
+    def expected(given: Scene) -> float:
+        outlooks = assessed(given).outlooks
+        return sum(outlook.missing for outlook in outlooks if outlook.image.id in bare)
+
+    marked = replace(found, dataset=absent, candidates=others)
+    assert 0 < expected(marked) < 0.05 * expected(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsedet.annotations import Box
+from sparsedet.annotations import Box, Category
 from sparsedet.completeness.candidate_file import (
     CandidateFile,
     read_candidates,
@@ -143,3 +143,27 @@ def test_a_broken_file_is_named(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(SparseDetError, match=r"candidates\.json: unexpected content"):
         read_candidates(path)
+
+
+def test_candidates_of_a_class_that_is_complete_now_are_not_missing() -> None:
+    images = tuple(
+        replace(image, complete_classes=frozenset({1} if image.id == 1 else {7}))
+        for image in BEFORE.images
+    )
+    categories = (*BEFORE.categories, Category(7, "other"))
+    now = replace(BEFORE, images=images, categories=categories)
+    evidence = read_evidence(replace(BEFORE, categories=categories), now, TWO, {}, ())
+    assert evidence.open.tolist() == [False, False, True]
+    assert evidence.found == ()
+
+
+def test_none_is_hidden_of_a_class_that_is_complete_on_its_image() -> None:
+    full = scene(images=100).dataset
+    images = tuple(
+        replace(i, complete_classes=frozenset({1} if i.id > 50 else {2})) for i in full.images
+    )
+    complete = replace(full, images=images)
+    gone = hidden_from(complete, hide(complete, 0.2, seed=1))
+    image_of = {box.id: box.image_id for box in full.boxes}
+    assert gone
+    assert all(image_of[id] <= 50 for id in gone)

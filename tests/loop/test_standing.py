@@ -73,6 +73,26 @@ def test_nothing_is_ignored_on_complete_images_or_on_ones_that_are_not_trained_o
     assert ignored
 
 
+def test_nothing_is_ignored_of_a_class_that_is_complete_on_its_image() -> None:
+    standing, dataset = assessed()
+    images = tuple(
+        replace(i, complete_classes=frozenset({1} if i.id <= 10 else {2})) for i in dataset.images
+    )
+    now = replace(dataset, images=images, categories=(*dataset.categories, Category(2, "other")))
+    every = doubtful(standing, dataset, dataset)
+    ignored = doubtful(standing, dataset, now)
+    assert list(ignored) == [box for box in every if box.image_id > 10]
+    assert len(ignored) < len(every)
+
+
+def test_marks_of_classes_follow_their_ids() -> None:
+    _, dataset = assessed()
+    images = tuple(replace(i, complete_classes=frozenset({1, 2})) for i in dataset.images)
+    categories = (Category(1, "other"), replace(dataset.categories[0], id=2))
+    now = replace(dataset, images=images, boxes=(), categories=categories)
+    assert {i.complete_classes for i in with_ids_of(dataset, now).images} == {frozenset({1})}
+
+
 def test_a_run_reads_the_places_that_it_was_given(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert read_ignored(run) == ()

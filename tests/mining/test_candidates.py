@@ -32,9 +32,10 @@ def found(
     negatives: tuple[Box, ...] = (),
     hidden: tuple[int, ...] = (),
     exhaustive: bool = False,
+    complete: frozenset[int] = frozenset(),
 ) -> Candidates:
     dataset = Dataset(
-        (Image(1, "a.png", 400, 400, exhaustive=exhaustive),),
+        (Image(1, "a.png", 400, 400, exhaustive=exhaustive, complete_classes=complete),),
         boxes,
         (Category(CAT, "cat"), Category(DOG, "dog")),
         negatives,
@@ -117,3 +118,11 @@ def test_hidden_annotations_tell_what_candidates_are() -> None:
 
 def test_without_detections_there_are_none() -> None:
     assert len(found()) == 0
+
+
+def test_a_class_that_is_complete_has_no_candidates() -> None:
+    """What it hides is shown: a surer cat, where there is none, is no reason to leave out a dog."""
+    both = ((FAR, 0.9, CAT), (FAR, 0.5, DOG))
+    assert found(*both).category_ids.tolist() == [CAT]
+    assert found(*both, complete=frozenset({CAT})).category_ids.tolist() == [DOG]
+    assert len(found(*both, complete=frozenset({CAT, DOG}))) == 0

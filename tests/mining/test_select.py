@@ -265,3 +265,20 @@ def test_annotated_objects_are_known_from_the_score_of_doubtful_ones_on() -> Non
     result = judged(detections(1, *scored, (column(MIN_BOXES), CAT, 0.3, 0.45)), dataset)
     assert result.thresholds.ignored[CAT] == 0.5
     assert result.known == human[:MIN_BOXES]
+
+
+def test_nothing_is_mined_of_a_class_that_is_complete() -> None:
+    """Nor ignored; an object of another class at the same place is found instead of it."""
+    cat, dog = (FREE, CAT, 0.95, 0.95), (FREE, DOG, 0.9, 0.95)
+    assert [box.category_id for box in mine(cat, dog).mined] == [CAT]
+    result = mine(cat, dog, complete_classes=frozenset({CAT}))
+    assert [box.category_id for box in result.mined] == [DOG]
+    assert [box.category_id for box in (*result.labels, *result.ignored)] == [DOG]
+    neither = mine(cat, dog, complete_classes=frozenset({CAT, DOG}))
+    assert (neither.mined, neither.labels, neither.ignored) == ((), (), ())
+
+
+def test_what_is_complete_does_not_say_how_many_labels_are_missing() -> None:
+    assert len(mine((FREE, CAT, 0.9, 0.9)).known) > 0
+    assert mine((FREE, CAT, 0.9, 0.9), complete_classes=frozenset({CAT})).known == ()
+    assert len(mine((FREE, CAT, 0.9, 0.9), complete_classes=frozenset({DOG})).known) > 0

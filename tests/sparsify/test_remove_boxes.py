@@ -188,6 +188,20 @@ def test_an_image_that_lost_a_box_is_no_longer_exhaustive(
     assert not any(image.exhaustive for image in removed.images)
 
 
+@given(ANY, NAMED, SEEDS)
+def test_a_class_that_lost_a_box_is_no_longer_complete_on_the_image(
+    dataset: Dataset, recipe: Recipe, seed: int
+) -> None:
+    images = tuple(
+        replace(image, complete_classes=frozenset({1, 2, 99})) for image in dataset.images
+    )
+    kept, removed = remove_boxes(replace(dataset, images=images), recipe, seed)
+    lost = {(box.image_id, box.category_id) for box in removed.boxes}
+    for image in kept.images:
+        assert image.complete_classes == {id for id in (1, 2, 99) if (image.id, id) not in lost}
+    assert not any(image.complete_classes for image in removed.images)
+
+
 def test_verified_negatives_stay_with_the_kept_boxes() -> None:
     rejected = Box(1, 0, 1, (5, 5, 9, 9))
     dataset = replace(grid(2, 4), verified_negatives=(rejected,))

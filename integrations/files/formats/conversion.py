@@ -139,6 +139,10 @@ def common_losses(
         counted("crowd regions, left out", crowds),
         counted("verified negatives, left out", len(dataset.verified_negatives)),
         counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
+        counted(
+            "marks of complete classes, by image",
+            sum(bool(image.complete_classes) for image in dataset.images),
+        ),
         counted("origins of boxes", sum(box.origin is not None for box in boxes)),
         counted("tool ids of images and boxes", _tool_ids(dataset, boxes)),
         _keys("boxes", (box.extra for box in boxes), box_keys),

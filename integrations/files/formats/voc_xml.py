@@ -42,7 +42,8 @@ _IMAGE: Structure = {
 }
 
 _IMAGE_RESERVED = frozenset(
-    {"id", "file_name", "width", "height", "depth", "exhaustive", "tool_id", "tool_version"}
+    {"id", "file_name", "width", "height", "depth", "exhaustive", "complete_classes"}
+    | {"tool_id", "tool_version"}
 )
 
 _USUAL_DEPTH = 3

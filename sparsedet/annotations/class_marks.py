@@ -1,0 +1,249 @@
+"""Marks of complete classes for images that come without: for all of them, or by image labels.
+
+Objects365-style subsets label some classes on all of their images. Open Images has labels of whole
+images that people verified: what each shows, and what it does not.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.annotations.model import Box, Image
+from sparsedet.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from sparsedet.annotations.dataset import Dataset
+
+_COLUMNS = ("ImageID", "LabelName", "Confidence")
+_BY_MACHINE = "machine"
+"""`Source` of labels that nobody verified."""
+_GROUP = "IsGroupOf"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMarks:
+    """What a dataset says of complete classes, in numbers."""
+
+    complete: int
+    """Images on which every object of every class has a box."""
+    in_part: int
+    """Others on which that is so of some classes."""
+    pairs: int
+    """Of these images, pairs of one and a class that is complete there."""
+
+    @classmethod
+    def of(cls, images: Iterable[Image], classes: int) -> "ClassMarks":
+        """Count the marks of images of a dataset that has so many classes."""
+        return cls.of_counts(
+            (classes if image.exhaustive else len(image.complete_classes) for image in images),
+            classes,
+        )
+
+    @classmethod
+    def of_file(cls, content: Mapping[str, Any]) -> "ClassMarks":
+        """Count the marks of the parsed content of a COCO file, which is not checked."""
+        images, categories = (
+            found if isinstance(found := content.get(key), list) else []
+            for key in ("images", "categories")
+        )
+        marks = [
+            (image.get("exhaustive") is True, image.get("complete_classes"))
+            for image in images
+            if isinstance(image, dict)
+        ]
+        return cls.of_counts(
+            (
+                len(categories) if whole else len(ids) if isinstance(ids, list) else 0
+                for whole, ids in marks
+            ),
+            len(categories),
+        )
+
+    @classmethod
+    def of_counts(cls, complete: Iterable[int], classes: int) -> "ClassMarks":
+        """Count the marks of images with so many complete classes each, of all `classes`."""
+        counts = list(complete)
+        part = [count for count in counts if 0 < count < classes]
+        whole = sum(count == classes for count in counts) if classes else 0
+        return cls(whole, len(part), sum(part))
+
+    def in_words(self) -> str:
+        """Return the numbers for people."""
+        images = "1 image" if self.complete == 1 else f"{self.complete} images"
+        text = f"{images} complete"
+        if self.in_part:
+            text += f", {self.in_part} in part ({self.pairs} pairs of class and image)"
+        return text
+
+
+def with_complete_classes(dataset: "Dataset", names: Iterable[str]) -> "Dataset":
+    """Return the dataset with classes that are labelled completely on all of its images.
+
+    Raises:
+        AnnotationError: naming a class that the dataset does not have.
+    """
+    ids = {category.name: category.id for category in dataset.categories}
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in ids]:
+        raise AnnotationError(
+            f"no class is called {unknown[0]!r}; the data has {', '.join(ids) or 'no classes'}"
+        )
+    marked = frozenset(ids[name] for name in wanted)
+    return replace(
+        dataset,
+        images=tuple(
+            replace(image, complete_classes=image.complete_classes | marked)
+            for image in dataset.images
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """A dataset with marks by labels of whole images, and what became of the labels."""
+
+    dataset: "Dataset"
+    absent: int
+    """Pairs of image and class of which people said that nothing is there."""
+    complete: int
+    """Pairs that people saw, and that have boxes of all objects."""
+    contradicted: int
+    """Pairs that are left as they were: people disagree, or there is a box of what is absent."""
+    unknown: int
+    """Labels of images or classes that the dataset does not have."""
+
+    def in_words(self) -> str:
+        """Return what became of the labels, for people."""
+        text = f"{self.absent} pairs of class and image absent, {self.complete} complete"
+        if self.contradicted:
+            text += f"; {self.contradicted} contradicted, which say nothing"
+        if self.unknown:
+            text += f"; {self.unknown} labels of other images or classes left out"
+        return text
+
+
+def with_image_labels(
+    dataset: "Dataset", path: Path, class_names: Path | None = None
+) -> LabelledImages:
+    """Return the dataset with marks by labels of whole images, as Open Images has them.
+
+    A class with confidence 0 is absent; one with confidence 1 is complete if the image has boxes of
+    it, unless one of them holds a group of objects: people drew all objects of what they verified.
+    Confidences in between, and those of a machine, say nothing.
+
+    Args:
+        dataset: its images are known by their file names without folder and suffix.
+        path: a CSV file with the columns `ImageID`, `LabelName` and `Confidence`, and perhaps
+            `Source`.
+        class_names: a CSV file without header of label and class name, where labels are not
+            class names themselves (`/m/01yrx` for `Cat`); or classes may have the label as an
+            extra key of any name.
+
+    Raises:
+        AnnotationError: naming the file and line of what can't be read.
+    """
+    images = {PurePosixPath(image.file_name).stem: image.id for image in dataset.images}
+    classes = _class_ids(dataset, _read_names(class_names) if class_names else {})
+    said: dict[tuple[int, int], set[bool]] = defaultdict(set)
+    unknown = 0
+    for image, label, is_there in _read_labels(path):
+        if image in images and label in classes:
+            said[images[image], classes[label]].add(is_there)
+        else:
+            unknown += 1
+    boxes: dict[tuple[int, int], list[Box]] = defaultdict(list)
+    for box in dataset.boxes:
+        boxes[box.image_id, box.category_id].append(box)
+    marks: dict[int, set[int]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for pair, answers in said.items():
+        kind = _kind(answers, boxes.get(pair, ()))
+        counts[kind] += 1
+        if kind in ("absent", "complete"):
+            marks[pair[0]].add(pair[1])
+    marked = replace(
+        dataset,
+        images=tuple(
+            replace(image, complete_classes=image.complete_classes | marks[image.id])
+            if image.id in marks
+            else image
+            for image in dataset.images
+        ),
+    )
+    return LabelledImages(
+        marked, counts["absent"], counts["complete"], counts["contradicted"], unknown
+    )
+
+
+def _kind(answers: set[bool], boxes: Sequence[Box]) -> str:
+    """Return what people's answers and the boxes say of a class on an image."""
+    if len(answers) > 1 or (answers == {False} and boxes):
+        return "contradicted"
+    if answers == {False}:
+        return "absent"
+    # Verified without a box: the object is there, and has none.
+    return "complete" if boxes and not any(map(_is_group, boxes)) else "in part"
+
+
+def _is_group(box: Box) -> bool:
+    return box.iscrowd or box.extra.get(_GROUP) in (1, "1", True)
+
+
+def _class_ids(dataset: "Dataset", names: Mapping[str, str]) -> dict[str, int]:
+    """Return category ids by the labels that may stand for them."""
+    ids = {category.name: category.id for category in dataset.categories}
+    labels = {
+        value: category.id
+        for category in dataset.categories
+        for value in category.extra.values()
+        if isinstance(value, str) and value.startswith("/")
+    }
+    return {**labels, **{label: ids[name] for label, name in names.items() if name in ids}, **ids}
+
+
+def _read_labels(path: Path) -> Iterator[tuple[str, str, bool]]:
+    """Yield image, label and whether it is there, of every label that people verified."""
+    rows = _rows(path)
+    header = [name.strip() for name in next(rows, (1, []))[1]]
+    if missing := [name for name in _COLUMNS if name not in header]:
+        raise AnnotationError(
+            f"{path}: no column {missing[0]}; image labels have {', '.join(_COLUMNS)}"
+        )
+    place = {name: header.index(name) for name in (*_COLUMNS, "Source") if name in header}
+    for line, row in rows:
+        if len(row) < len(header):
+            raise AnnotationError(f"{path}: line {line} has {len(row)} of {len(header)} columns")
+        image, label, text = (row[place[name]].strip() for name in _COLUMNS)
+        try:
+            confidence = float(text)
+        except ValueError:
+            raise AnnotationError(
+                f"{path}: line {line}: Confidence {text!r} is no number from 0 to 1"
+            ) from None
+        by_machine = "Source" in place and row[place["Source"]].strip() == _BY_MACHINE
+        if confidence in (0, 1) and not by_machine:
+            yield image, label, confidence == 1
+
+
+def _read_names(path: Path) -> dict[str, str]:
+    """Return class names by label."""
+    names = {}
+    for line, row in _rows(path):
+        if len(row) != 2:
+            raise AnnotationError(f"{path}: line {line} is not LABEL,CLASS NAME")
+        names[row[0].strip()] = row[1].strip()
+    return names
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV file that are not empty, with their lines."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            yield from ((reader.line_num, row) for row in reader if row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AnnotationError(f"{path}: can't be read as CSV ({reason})") from error

@@ -7,6 +7,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
+from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
 from .options import Json, complete_formats
 from .output import emit_json, say, table
@@ -68,24 +69,29 @@ def convert(
             "or leave them out.",
         ),
     ] = True,
+    complete_classes: CompleteClasses = None,
+    image_labels: ImageLabels = None,
+    label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
     """Convert annotations between COCO, Pascal VOC and YOLO.
 
     Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
-    place for crowd regions, verified negatives, exhaustive images and ids. OUTPUT holds
+    place for crowd regions, verified negatives, complete images and classes, and ids. OUTPUT holds
     annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
     and labels/ (yolo).
     """
     from sparsedet.atomic_io import atomic_folder
     from sparsedet.formats import detect_format, load_format, read_dataset
 
+    marks = MarkOptions.of(complete_classes, image_labels, label_names)
     target = load_format(to)
     if output.resolve() == source.resolve():
         raise SparseDetError(f"{output}: is the source itself; choose another folder")
     with progress_bar() as progress:
         name = from_format or detect_format(source)
         loaded = read_dataset(source, format=name, images=images, split=split, progress=progress)
+        loaded = loaded._replace(dataset=marks.apply(loaded.dataset))
         lost = target.losses(loaded.dataset)
         folder = _images(loaded, source) if with_images else None
         with atomic_folder(output) as temporary:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import emit_json, say, table
@@ -30,6 +31,9 @@ def evaluate(
     images: Images = None,
     data_root: DataRoot = None,
     device: Device = "auto",
+    complete_classes: CompleteClasses = None,
+    image_labels: ImageLabels = None,
+    label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
     """Measure a trained model.
@@ -42,6 +46,7 @@ def evaluate(
     from sparsedet.loop.data_sources import read_data
     from sparsedet.run_folder import RunFolder
 
+    marks = MarkOptions.of(complete_classes, image_labels, label_names)
     folder = RunFolder(run)
     folder.info()
 
@@ -50,7 +55,7 @@ def evaluate(
 
     device = choose_device(device)
     with process_group(device):
-        source = first_does(lambda: read_data(data, images, data_root))
+        source = first_does(lambda: marks.apply_to(read_data(data, images, data_root)))
         result = evaluate_data(folder, source, device)
     if json_output:
         emit_json(result)

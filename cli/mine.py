@@ -10,6 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.run_folder import RunFolder
 
+from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
 from .options import DATA_HELP, DataRoot, Device, Images, Json
 from .output import MINED, check_replaceable, emit_json, say, table
@@ -69,6 +70,9 @@ def mine(
         ),
     ] = None,
     device: Device = "auto",
+    complete_classes: CompleteClasses = None,
+    image_labels: ImageLabels = None,
+    label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
     """Find the boxes that the annotators missed.
@@ -76,6 +80,7 @@ def mine(
     They are detections that no annotation explains. Each has an expected precision, the chance that
     a reviewer accepts it, calibrated by the annotations of DATA that the model was not trained on.
     """
+    marks = MarkOptions.of(complete_classes, image_labels, label_names)
     check_replaceable(output, MINED)
     if run is None and detections is None:
         raise SparseDetError("nothing to mine with: name a run folder, or a file (--detections)")
@@ -101,11 +106,11 @@ def mine(
         source = first_does(lambda: read_data(data, images, data_root))
         dataset = source.dataset
         if folder is not None:
-            dataset, own = _by_run(folder, source, selection, device, report)
+            dataset, own = _by_run(folder, source, marks, selection, device, report)
             opinions.append(own)
         if detections is not None:
             if folder is None:
-                dataset = source.with_classes(class_names(detections, names))
+                dataset = marks.apply(source.with_classes(class_names(detections, names)))
             opinions.append(_by_file(detections, dataset, selection, names))
         mined = together([found.mined for found, _ in opinions])
         meta = {key: value for _, one in reversed(opinions) for key, value in one.items()}
@@ -153,7 +158,12 @@ def mine(
 
 
 def _by_run(
-    folder: RunFolder, source: "Data", selection: "Selection", device: str, report: "Progress"
+    folder: RunFolder,
+    source: "Data",
+    marks: MarkOptions,
+    selection: "Selection",
+    device: str,
+    report: "Progress",
 ) -> "tuple[Dataset, Opinion]":
     """Return the data with all classes of a run, and what its model proposes."""
     from sparsedet.annotations import check_images
@@ -165,7 +175,7 @@ def _by_run(
     config = read_config(folder.config)
 
     def checked() -> "Dataset":
-        dataset = source.with_classes(name for _, name in folder.info().classes)
+        dataset = marks.apply(source.with_classes(name for _, name in folder.info().classes))
         limit = config.loader.max_unreadable
         check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
         return dataset

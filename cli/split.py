@@ -10,6 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.splits import recipe_files
 
+from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
 from .options import (
     DEFAULT_TOOL,
@@ -157,6 +158,9 @@ def split(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same split.")] = 1,
+    complete_classes: CompleteClasses = None,
+    image_labels: ImageLabels = None,
+    label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
     """Make a sparse split, or split into training and validation.
@@ -184,6 +188,7 @@ def split(
                 "--near-duplicate-distance": near_duplicate_distance,
             }
         )
+    marks = MarkOptions.of(complete_classes, image_labels, label_names)
     file = None if released is None else released_file(released, data_root)
     chosen = choose_recipe(recipe, drop, set_ or ())
     validation = _validation(val, group_by, needed=chosen is None and file is None)
@@ -191,6 +196,7 @@ def split(
     check_distance(distance)
     with without_collector(), atomic_folder(output) as folder:
         dataset, source, cache = _read_source(data, project, url, tool, images, folder / "pulled")
+        dataset = marks.apply(dataset)
         if file is not None:
             record = write_released(read_released(file, dataset), folder, source=source)
         else:

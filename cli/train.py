@@ -13,6 +13,7 @@ from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.runtime.launched import is_launched, note_launch
 from sparsedet.seeds import MAX_SEED
 
+from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .options import (
     DATA_HELP,
     Device,
@@ -122,6 +123,9 @@ def train(
             rich_help_panel=_PROCESSES,
         ),
     ] = "auto",
+    complete_classes: CompleteClasses = None,
+    image_labels: ImageLabels = None,
+    label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
     """Train a detector on sparse annotations.
@@ -151,6 +155,7 @@ def train(
             device=device,
             data_root=data_root,
             published=published,
+            marks=MarkOptions.of(complete_classes, image_labels, label_names),
         ),
         json_output=json_output,
     )

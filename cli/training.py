@@ -22,6 +22,7 @@ from sparsedet.training.engine.train import (
     use_images,
 )
 
+from .class_marks import MarkOptions
 from .display import live_display
 from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say
@@ -48,6 +49,8 @@ class TrainRequest:
     device: str
     data_root: Path | None
     published: bool
+    marks: MarkOptions
+    """Of the training annotations."""
 
 
 def run_train(request: TrainRequest, *, json_output: bool) -> None:
@@ -125,7 +128,7 @@ def _start(
 ) -> None:
     if request.train is None:
         raise ConfigError("what should be trained on? Give annotations with --train")
-    data = read_data(request.train, request.images, request.data_root)
+    data = request.marks.apply_to(read_data(request.train, request.images, request.data_root))
     start_run(
         config,
         run,
@@ -161,7 +164,7 @@ def _check_resume(
     info = run.info()
     dataset = None
     if request.train is not None:
-        data = read_data(request.train, request.images, request.data_root)
+        data = request.marks.apply_to(read_data(request.train, request.images, request.data_root))
         dataset = without_versions(data.dataset)
     if config is not None:
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))

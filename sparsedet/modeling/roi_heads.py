@@ -229,12 +229,12 @@ def _not_classes(proposals: list[Instances], logits: Tensor) -> Tensor | None:
     """
     if not any(image.has("not_classes") for image in proposals):
         return None
-    none = torch.zeros_like(logits[:, :-1], dtype=torch.bool)
-    parts = none.split([len(image) for image in proposals])
     return torch.cat(
         [
-            image.not_classes if image.has("not_classes") else part
-            for image, part in zip(proposals, parts, strict=True)
+            image.not_classes
+            if image.has("not_classes")
+            else logits.new_zeros((len(image), logits.shape[1] - 1), dtype=torch.bool)
+            for image in proposals
         ]
     )
 

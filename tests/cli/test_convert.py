@@ -171,3 +171,28 @@ def test_what_fails_while_it_is_written_leaves_nothing(coco: Path, tmp_path: Pat
     error = sparsedet_here("convert", coco, tmp_path / "out", "--to", "voc").error()
     assert "can't be written in XML; rename the class" in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_marks_of_complete_classes_are_added_and_kept(coco: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("ImageID,LabelName,Confidence\nb,dog,0\nb,cat,1\nc,dog,0\n")
+    marked = tmp_path / "marked"
+    result = sparsedet_here(
+        *("convert", coco, marked, "--to", "coco", "--image-labels", labels),
+        *("--complete-classes", "cat, dog"),
+    )
+    assert result.status == 0, result.err
+    assert result.err.splitlines() == [
+        f"{labels}: 1 pairs of class and image absent, 1 complete; 1 labels of other images or "
+        "classes left out",
+        "2 images complete",
+    ]
+    dataset = read_coco(marked / "annotations.json")
+    assert [image.complete_classes for image in dataset.images] == [{1, 3}, {1, 3}]
+    result = sparsedet_here("convert", marked, tmp_path / "yolo", "--to", "yolo")
+    assert "marks of complete classes, by image (2)" in result.err
+    file = marked / "annotations.json"
+    unknown = sparsedet_here("split", file, "--complete-classes", "Cat", "-o", tmp_path / "split")
+    assert unknown.error() == "no class is called 'Cat'; the data has dog, cat"
+    alone = sparsedet_here("split", coco, "--label-names", labels, "-o", tmp_path / "split")
+    assert alone.error() == "--label-names needs --image-labels, whose labels it names"

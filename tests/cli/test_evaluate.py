@@ -41,6 +41,19 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert result.status == 0, result.err
     assert result.json()["annotations"] == len(scenes.boxes)
     assert result.json().keys() >= {"AP", "AP50", "VOC07_AP50", "VOC12_AP50"}
+    assert "federated" not in result.json()
+    result = sparsedet(
+        *("eval", run, "--data", yolo, "--json", "--complete-classes", scenes.categories[0].name)
+    )
+    first = [box for box in scenes.boxes if box.category_id == scenes.categories[0].id]
+    pairs = {(box.image_id, box.category_id) for box in scenes.boxes}
+    complete = len({box.image_id for box in first})
+    assert result.json()["federated"] == {
+        "complete": complete,
+        "absent": len(scenes.images) - complete,
+        "incomplete": len(pairs) - complete,
+        "complete_nowhere": [category.name for category in scenes.categories[1:]],
+    }
     mined = tmp_path / "mined.json"
     result = sparsedet("mine", run, "--data", part, "-o", mined, "--target-precision", "0")
     assert result.status == 0, result.err
@@ -77,4 +90,18 @@ def test_the_table_has_coco_s_and_pascal_voc_s_figures(capsys: pytest.CaptureFix
         ["VOC AP50 (11 recalls)", "3.0"],
         ["VOC AP50 (area)", "4.2"],
         ["AP cat", "5.0"],
+    ]
+
+
+def test_the_table_says_what_federated_figures_are_measured_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = dict.fromkeys(("AP", "AP50", "AP75", "VOC07_AP50", "VOC12_AP50"), 1.0)
+    result = {**figures, "per_class": {"cat": 5.0}, "images": 6, "annotations": 7}
+    over = {"complete": 3, "absent": 2, "incomplete": 1, "complete_nowhere": ["dog", "bird"]}
+    show_evaluation("plain in run", {**result, "federated": over})
+    assert capsys.readouterr().err.splitlines() == [
+        "AP federated over 3 complete, 2 absent and 1 incomplete pairs of class and image: what "
+        "matches nothing is wrong only where its class is complete or absent",
+        "complete or absent on no image, so that nothing can be wrong: dog, bird",
     ]

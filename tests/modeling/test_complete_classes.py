@@ -99,7 +99,7 @@ def test_the_loss_is_that_of_the_classes_together() -> None:
     loss = none_of_loss(logits, is_not, sigmoid=False)
     together = (logits.softmax(dim=1)[:, :3] * is_not).sum(dim=1)
     assert loss.tolist() == pytest.approx((-torch.log1p(-together)).tolist(), rel=1e-5)
-    loss.sum().backward()
+    torch.autograd.backward(loss.sum())
     assert logits.grad is not None
     # Downhill lowers what it is not, and raises all else, background among it.
     assert ((logits.grad[:, :3] > 0) == is_not).all()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from sparsedet.reviews import AnnotationRule, ReviewedRegion, choose, combine
 
+from .class_marks import complete_in_all
 from .label_config import LabelConfig
 from .regions import Oddities, Result, is_complete, read_regions, reviewed_region
 
@@ -36,6 +37,8 @@ class TaskBoxes:
     boxes: tuple[ReviewedRegion, ...]
     complete: bool
     """It is marked that every object has a box; of several annotations, in all of them."""
+    complete_classes: frozenset[str] = frozenset()
+    """Labels of which that is marked alone; of several annotations, in all of them."""
 
     @property
     def version(self) -> str | None:
@@ -107,7 +110,8 @@ def read_task(
         people.append(boxes)
     boxes_of_all = people[0] if len(people) == 1 else combine(people, rule)
     complete = bool(chosen) and all(is_complete(a.get("result"), config) for a in chosen)
-    return TaskBoxes(tuple(chosen), tuple(boxes_of_all), complete)
+    classes = complete_in_all(chosen, config)
+    return TaskBoxes(tuple(chosen), tuple(boxes_of_all), complete, classes)
 
 
 def annotation_version(annotation: Mapping[str, Any]) -> str:

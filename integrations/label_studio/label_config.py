@@ -16,8 +16,8 @@ CONTROL_VARIABLE = "LABEL_STUDIO_CONTROL"
 
 COMPLETE_CONTROL = "sparsedet_complete"
 """A Choices control of this name, or one that the options name, marks images on which every object
-has a box. Its first choice says so; an image without the mark, submitted or not, counts as
-incomplete."""
+has a box. Its first choice that is no label says so; an image without the mark, submitted or not,
+counts as incomplete. Choices that are labels say it of their class alone: see `class_marks`."""
 
 COMPLETE_TEXT = "Complete"
 """The choice of the control of that name in review projects whose annotated project has none."""
@@ -161,7 +161,7 @@ def parse_config(
     texts = _texts_of(labels, options.rename, project)
     second = (tag for tag in chosen.iter() if CLASS_KEY in tag.attrib)
     stand_ins = {tag.get("value", ""): tag.attrib[CLASS_KEY] for tag in second}
-    choices = _choices(tags)
+    choices = _choices(tags, texts)
     wanted = dict.fromkeys((options.complete_control, COMPLETE_CONTROL))
     return LabelConfig(
         xml=xml,
@@ -271,14 +271,21 @@ def _texts_of(
     return {**{old: texts[new] if new else "" for old, new in rename.items()}, **texts}
 
 
-def _choices(tags: Sequence[ElementTree.Element]) -> dict[str | None, CompleteMark]:
-    """Return the first choice of every Choices control, by its name."""
+def _choices(
+    tags: Sequence[ElementTree.Element], labels: Mapping[str, str]
+) -> dict[str | None, CompleteMark]:
+    """Return the first choice of every Choices control that is no label, by the control's name.
+
+    In a control that has labels alone it is `COMPLETE_TEXT`, which nobody can choose there.
+    """
     found: dict[str | None, CompleteMark] = {}
     for tag in tags:
         control = tag.attrib.get("name")
-        first = next((c for c in tag.iter() if _is(c, "Choice") and c.attrib.get("value")), None)
-        if _is(tag, "Choices") and control and first is not None:
-            value, alias = first.attrib["value"], first.attrib.get("alias")
+        every = [c.attrib for c in tag.iter() if _is(c, "Choice") and c.attrib.get("value")]
+        if _is(tag, "Choices") and control and every:
+            others = (choice for choice in every if not labels.get(choice["value"]))
+            first = next(others, {"value": COMPLETE_TEXT})
+            value, alias = first["value"], first.get("alias")
             mark = CompleteMark(
                 control=control,
                 to_name=tag.attrib.get("toName", ""),

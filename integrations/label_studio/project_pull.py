@@ -94,6 +94,9 @@ def pull_project(
                 tool_id=str(id),
                 tool_version=read.version,
                 extra=_task_keys(task, config),
+                complete_classes=frozenset(
+                    config.category_ids[name] for name in read.complete_classes
+                ),
             )
         )
         for region in read.boxes:

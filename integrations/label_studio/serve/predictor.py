@@ -96,6 +96,7 @@ class Predictor:
             size = upright_size(folder / name)
             known = self._known(task, config, project, size)
             categories = live_categories(model.info.classes, config, project)
+            ids = {category.name: category.id for category in categories}
             image = Image(
                 id=copied,
                 file_name=name,
@@ -103,8 +104,10 @@ class Predictor:
                 height=size[1],
                 exhaustive=known.boxes.complete,
                 tool_id=str(copied),
+                complete_classes=frozenset(
+                    ids[name] for name in known.boxes.complete_classes if name in ids
+                ),
             )
-            ids = {category.name: category.id for category in categories}
             rejected = self._host.rejected(known.project, str(known.task))
             dataset = Dataset(
                 (image,),

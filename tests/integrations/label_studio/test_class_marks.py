@@ -1,0 +1,98 @@
+"""Marks of single classes in the control that marks complete images: without a server."""
+
+from typing import Any
+
+import pytest
+
+from sparsedet.integrations.label_studio.annotation_choice import TaskBoxes, read_task
+from sparsedet.integrations.label_studio.label_config import (
+    COMPLETE_CONTROL,
+    LabelConfig,
+    parse_config,
+)
+from sparsedet.integrations.label_studio.regions import Oddities
+from sparsedet.tool import ToolOptions
+
+LABELS = '<Label value="cat" alias="c"/><Label value="dog"/>'
+
+
+def config_of(*choices: str, name: str = COMPLETE_CONTROL, **options: Any) -> LabelConfig:
+    """Return a config whose control has these choices, in this order."""
+    listed = "".join(f'<Choice value="{choice}"/>' for choice in choices)
+    return parse_config(
+        '<View><Image name="image" value="$image"/>'
+        f'<RectangleLabels name="box" toName="image">{LABELS}</RectangleLabels>'
+        f'<Choices name="{name}" toName="image" choice="multiple">{listed}</Choices></View>',
+        "7",
+        ToolOptions(**options),
+    )
+
+
+def annotation(id: int, *choices: str, control: str = COMPLETE_CONTROL) -> dict[str, Any]:
+    made = {"from_name": control, "to_name": "image", "value": {"choices": list(choices)}}
+    result = [{"id": f"mark-{id}", "type": "choices", **made}] if choices else []
+    return {"id": id, "result": result, "updated_at": f"2026-01-{id:02}T00:00:00Z"}
+
+
+def read(config: LabelConfig, *annotations: dict[str, Any], rule: Any = "newest") -> TaskBoxes:
+    return read_task(annotations, config, rule, 1, Oddities())
+
+
+@pytest.mark.parametrize(
+    ("choices", "complete", "classes"),
+    [
+        ([], False, set()),
+        (["Complete"], True, set()),
+        (["cat"], False, {"cat"}),
+        (["c", "dog"], False, {"cat", "dog"}),  # by its alias
+        (["Complete", "dog"], True, {"dog"}),
+        (["bird"], False, set()),
+    ],
+)
+def test_a_choice_that_is_a_label_marks_its_class(
+    choices: list[str], complete: bool, classes: set[str]
+) -> None:
+    found = read(config_of("Complete", "cat", "dog"), annotation(1, *choices))
+    assert (found.complete, found.complete_classes) == (complete, classes)
+
+
+@pytest.mark.parametrize("order", [("cat", "dog", "Complete"), ("cat", "Complete", "dog")])
+def test_the_mark_of_the_image_is_the_first_choice_that_is_no_label(order: tuple[str, ...]) -> None:
+    config = config_of(*order)
+    assert not read(config, annotation(1, "cat")).complete
+    assert read(config, annotation(1, "Complete")).complete
+
+
+def test_a_control_with_labels_alone_marks_no_image() -> None:
+    config = config_of("cat", "dog")
+    found = read(config, annotation(1, "cat"))
+    assert (found.complete, found.complete_classes) == (False, {"cat"})
+
+
+def test_only_the_control_of_the_mark_is_read() -> None:
+    options = {"complete_control": "done"}
+    config = config_of("All", "cat", name="done", **options)
+    assert read(config, annotation(1, "cat", control="done")).complete_classes == {"cat"}
+    other = config_of("All", "cat", name="seen", **options)
+    assert read(other, annotation(1, "cat", control="seen")).complete_classes == set()
+
+
+def test_a_renamed_label_keeps_its_marks() -> None:
+    config = config_of("Complete", "dog", rename={"hound": "dog", "gone": ""})
+    assert read(config, annotation(1, "hound", "gone")).complete_classes == {"dog"}
+
+
+def test_of_several_annotations_all_have_to_say_it() -> None:
+    config = config_of("Complete", "cat", "dog")
+    both = annotation(1, "cat", "dog"), annotation(2, "dog")
+    assert read(config, *both, rule="union").complete_classes == {"dog"}
+    assert read(config, *both).complete_classes == {"dog"}
+    assert read(config).complete_classes == set()
+
+
+@pytest.mark.parametrize("value", [None, "cat", {"choices": "cat"}, {"choices": None}, {}])
+def test_what_the_server_does_not_check_marks_nothing(value: Any) -> None:
+    broken = annotation(1, "cat")
+    broken["result"][0]["value"] = value
+    found = read(config_of("Complete", "cat"), {**broken, "result": [*broken["result"], "x", None]})
+    assert found.complete_classes == set()

@@ -142,6 +142,8 @@ def test_what_else_is_known_of_a_crop_comes_to_be_ignored() -> None:
     result = with_pasted(training_image((Role.LABEL, (0.0, 0.0, 5.0, 5.0), 1)), [one])
     assert result.roles.tolist() == [Role.LABEL, Role.LABEL, Role.IGNORE_REGION]
     assert result.boxes[2].tolist() == one.others[0].tolist()
+    # Its class lacks a label there now, whatever is complete in the image.
+    assert result.classes.tolist() == [1, 7, 3]
 
 
 def test_objects_hide_nothing_that_is_known_of_the_image() -> None:
@@ -161,6 +163,27 @@ def test_objects_hide_nothing_that_is_known_of_the_image() -> None:
                 assert covered <= 0.1 * (right - left) * (bottom - top) + 1e-3
             earlier.append(tuple(one.box.tolist()))
     assert {1, 2} <= set(counts) <= {0, 1, 2, 3}
+
+
+def test_complete_classes_take_no_room() -> None:
+    """Their rows are the whole image, of which a large object hides much."""
+    complete = (Role.COMPLETE_CLASS, (0.0, 0.0, 160.0, 120.0), 1)
+    known = (Role.LABEL, (0.0, 0.0, 5.0, 5.0), 0)
+    bank, large = bank_of((Role.LABEL, BOX, 7)), one_object(2.0)
+    pasted = [
+        draw_copy_paste(
+            training_image(*rows),
+            SIZE,
+            bank,
+            large,
+            np.random.default_rng(3),
+            lambda height, width: SIZE,
+            mirrors=False,
+        )
+        for rows in ([known], [known, complete])
+    ]
+    assert len(pasted[0]) == len(pasted[1]) == 1
+    assert pasted[0][0].place == pasted[1][0].place
 
 
 def test_where_there_is_no_room_nothing_is_pasted() -> None:

@@ -64,6 +64,9 @@ def test_boxes_stay_on_their_objects(scales: tuple[float, float]) -> None:
         pytest.param((-30, 10, -10, 20), Role.LABEL, None, id="outside"),
         pytest.param((170, 10, 190, 20), Role.IGNORE_REGION, None, id="an ignore region outside"),
         pytest.param((-80, -60, 240, 180), Role.EXHAUSTIVE, Role.EXHAUSTIVE, id="the whole image"),
+        pytest.param(
+            (-80, -60, 240, 180), Role.COMPLETE_CLASS, Role.COMPLETE_CLASS, id="a complete class"
+        ),
     ],
 )
 def test_what_is_cut_off_is_neither_learned_nor_punished(

@@ -80,6 +80,84 @@ def test_what_an_image_teaches_with_every_key_and_without(scenes: Scenes, method
     assert taught(*KEYS) == {1: labels[1:], **unlabelled}
 
 
+def marked(dataset: Dataset, *classes: int, images: tuple[int, ...] = (1, 2)) -> Dataset:
+    """The dataset with complete classes on some images, and no mark of a whole one."""
+    return replace(
+        dataset,
+        images=tuple(
+            replace(
+                image.unmarked(),
+                complete_classes=frozenset(classes if image.id in images else ()),
+            )
+            for image in dataset.images
+        ),
+    )
+
+
+def test_complete_classes_are_rows_of_the_whole_image(scenes: Scenes) -> None:
+    """An image without labels stays for what it does not show."""
+    given = marked(reviewed(scenes), scenes.dataset.categories[1].id, images=(2,))
+    (image,) = (
+        image
+        for image in training_images(given, scenes.images, keep_unlabelled=False)
+        if image.source.id == 2
+    )
+    assert image.roles.tolist() == [Role.COMPLETE_CLASS]
+    assert image.classes.tolist() == [1]
+    assert image.boxes.tolist() == [[0, 0, image.source.width, image.source.height]]
+    # Of all classes together it is what an exhaustive image is.
+    every = [category.id for category in scenes.dataset.categories]
+    whole = roles_by_image(scenes, marked(reviewed(scenes), *every), config_of())
+    assert whole[2] == [Role.EXHAUSTIVE]
+
+
+def test_keys_switch_complete_classes_off(scenes: Scenes) -> None:
+    dataset = reviewed(scenes)
+    accepted = dataset.boxes[0].category_id
+    other = next(category.id for category in dataset.categories if category.id != accepted)
+    given = marked(dataset, accepted, other)
+    labels = [Role.LABEL] * len(dataset.boxes_by_image[1])
+
+    def taught(*off: str) -> list[int]:
+        return roles_by_image(scenes, given, config_of("plain", "REJECTED", *off))[1]
+
+    assert taught() == [*labels, Role.COMPLETE_CLASS, Role.COMPLETE_CLASS]
+    # The class of the accepted box is not complete without it.
+    assert taught("ACCEPTED") == [*labels[1:], Role.COMPLETE_CLASS]
+    assert taught("EXHAUSTIVE") == labels
+
+
+@pytest.mark.parametrize("method", ["plain", "end-to-end"])
+def test_training_lowers_an_absent_class_where_there_is_no_label(
+    scenes: Scenes, tmp_path: Path, method: str
+) -> None:
+    """Of objects that all look alike to it, the model learns that they are none of a class here.
+
+    Nothing else may teach it so: the image has no label, and its objects are those of another one.
+    """
+    labelled, image = scenes.dataset.images[:2]
+    boxes = [replace(box, category_id=1) for box in scenes.dataset.boxes_by_image[labelled.id]]
+    seen = replace(scenes.dataset.boxes_by_image[image.id][0], category_id=1)
+    dataset = scenes.dataset.with_images([labelled, image]).with_boxes(boxes)
+    found = []
+    for name, given in (("without", dataset), ("absent", marked(dataset, 1, images=(image.id,)))):
+        config = config_of(method, iterations=12).with_values({"SOLVER.IMS_PER_BATCH": 2})
+        run = RunFolder(tmp_path / name)
+        model = build(config.node)
+        model.load_state_dict(
+            train_stage(
+                Stage("only", 0, 12),
+                training_images(given, scenes.images, keep_unlabelled=True),
+                config,
+                run,
+                seed=1,
+                on_progress=lambda progress: None,
+            )
+        )
+        found.append(probability(model, scenes, config, seen))
+    assert found[1] < 0.7 * found[0]
+
+
 def test_an_image_with_nothing_but_rejections_stays_in_training(scenes: Scenes) -> None:
     boxes = [box for box in scenes.dataset.boxes if box.image_id != 1]
     dataset = replace(reviewed(scenes).with_boxes(boxes), images=scenes.dataset.images)
@@ -237,6 +315,33 @@ def test_elsewhere_a_share_of_the_annotations_is_hidden(exhaustive: int) -> None
     assert together == list(BOXES)
     # Of the images' other boxes the validation knows nothing: there is no AP on them.
     assert not any(image.exhaustive for image in parts.validation.images)
+
+
+@pytest.mark.parametrize(("count", "aside"), [(2, 1), (20, 2)])
+def test_images_with_objects_of_complete_classes_are_set_aside(count: int, aside: int) -> None:
+    """On them AP is federated; an image that lacks the class has no AP."""
+    bare = Image(99, "99.png", 100, 100, complete_classes=frozenset({1}))
+    images = tuple(
+        replace(image, complete_classes=frozenset({1})) if place < count else image
+        for place, image in enumerate(IMAGES)
+    )
+    parts = hold_out_validation(replace(DATASET, images=(*images, bare)), 0.1, seed=1)
+    assert parts is not None
+    assert len(parts.validation.images) == aside
+    assert all(image.complete_classes and image != bare for image in parts.validation.images)
+
+
+def test_a_class_that_lacks_hidden_boxes_is_not_complete() -> None:
+    first = replace(IMAGES[0], complete_classes=frozenset({1, 2}))
+    given = replace(DATASET, images=(first, *IMAGES[1:]))
+    seeds = (hold_out_validation(given, 0.3, seed) for seed in range(20))
+    parts = [found for found in seeds if found is not None]
+    hidden = [any(box.image_id == first.id for box in found.hidden) for found in parts]
+    assert True in hidden
+    assert False in hidden
+    for found, lacks in zip(parts, hidden, strict=True):
+        assert found.training.images[0].complete_classes == ({2} if lacks else {1, 2})
+        assert not any(image.complete_classes for image in found.validation.images)
 
 
 def test_the_same_seed_hides_the_same() -> None:

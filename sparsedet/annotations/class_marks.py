@@ -135,7 +135,7 @@ def with_image_labels(
     Confidences in between, and those of a machine, say nothing.
 
     Args:
-        dataset: its images are known by their file names without folder and suffix.
+        dataset: its images are known by their file names, with or without folder and suffix.
         path: a CSV file with the columns `ImageID`, `LabelName` and `Confidence`, and perhaps
             `Source`.
         class_names: a CSV file without header of label and class name, where labels are not
@@ -145,13 +145,18 @@ def with_image_labels(
     Raises:
         AnnotationError: naming the file and line of what can't be read.
     """
-    images = {PurePosixPath(image.file_name).stem: image.id for image in dataset.images}
+    images = _image_ids(dataset)
     classes = _class_ids(dataset, _read_names(class_names) if class_names else {})
     said: dict[tuple[int, int], set[bool]] = defaultdict(set)
     unknown = 0
     for image, label, is_there in _read_labels(path):
         if image in images and label in classes:
-            said[images[image], classes[label]].add(is_there)
+            if len(images[image]) > 1:
+                raise AnnotationError(
+                    f"{path}: ImageID {image!r} may be each of {len(images[image])} images; give it "
+                    "its folder or suffix"
+                )
+            said[images[image][0], classes[label]].add(is_there)
         else:
             unknown += 1
     boxes: dict[tuple[int, int], list[Box]] = defaultdict(list)
@@ -190,6 +195,16 @@ def _kind(answers: set[bool], boxes: Sequence[Box]) -> str:
 
 def _is_group(box: Box) -> bool:
     return box.iscrowd or box.extra.get(_GROUP) in (1, "1", True)
+
+
+def _image_ids(dataset: "Dataset") -> dict[str, list[int]]:
+    """Return image ids by what labels may call them; several where names are the same."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for image in dataset.images:
+        path = PurePosixPath(image.file_name)
+        for name in {str(path), str(path.with_suffix("")), path.name, path.stem}:
+            ids[name].append(image.id)
+    return ids
 
 
 def _class_ids(dataset: "Dataset", names: Mapping[str, str]) -> dict[str, int]:

@@ -291,10 +291,12 @@ class FeedbackConfig(Section):
     rejected: bool = True
     """Rejected boxes are negatives of their class in every step of the ROI heads."""
     exhaustive: bool = True
-    """In images that a person marked as exhaustive, all that has no label is background; they stay
-    in training without any label, too."""
+    """In images that a person marked as exhaustive, all that has no label is background; where
+    single classes are complete, it is none of these. Such images stay in training without any
+    label, too."""
     max_negatives: Count
-    """The most rejected boxes per image and step; of more, these many are drawn."""
+    """The most rejected boxes per image and step; of more, these many are drawn. And the most
+    proposals on ignore regions that are known not to be of complete classes: the surest."""
 
 
 class ValidationConfig(Section):

@@ -159,3 +159,13 @@ def test_marks_are_counted_from_datasets_and_from_files() -> None:
 @pytest.mark.parametrize("content", [{}, {"images": 3}, {"images": [1, {"complete_classes": "x"}]}])
 def test_a_file_that_is_not_checked_may_say_anything(content: dict[str, object]) -> None:
     assert ClassMarks.of_file(content) == ClassMarks(0, 0, 0)
+
+
+def test_images_of_one_name_are_known_by_folder_or_suffix(tmp_path: Path) -> None:
+    images = (*IMAGES, Image(3, "val/a.jpg", 9, 9), Image(4, "val/b.jpg", 9, 9))
+    given = replace(dataset(), images=images)
+    apart = labels(tmp_path, "train/a,x,Dog,0", "val/a.jpg,x,Cat,0", "b.png,x,Bird,0")
+    found = with_image_labels(given, apart)
+    assert marks(found.dataset) == [{DOG}, {BIRD}, {CAT}, set()]
+    with pytest.raises(AnnotationError, match="ImageID 'a' may be each of 2 images"):
+        with_image_labels(given, labels(tmp_path, "a,x,Dog,0"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.annotations import Dataset
+from sparsedet.annotations import Dataset, read_coco
 from sparsedet.cli.evaluate import show_evaluation
 from sparsedet.formats import load_format
 from sparsedet.simulation.scenes import make_scenes
@@ -105,3 +105,21 @@ def test_the_table_says_what_federated_figures_are_measured_over(
         "matches nothing is wrong only where its class is complete or absent",
         "complete or absent on no image, so that nothing can be wrong: dog, bird",
     ]
+
+
+def test_a_training_keeps_the_marks_that_it_was_given(scenes: Dataset, tmp_path: Path) -> None:
+    source, run = write(scenes, "yolo", tmp_path / "yolo"), tmp_path / "run"
+    name = scenes.categories[1].name
+    given = ["--train", str(source), "--complete-classes", name]
+    short = ["SOLVER.MAX_ITER", "1", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "1"]
+    result = sparsedet_here("train", *given, "-o", run, "--method", "plain", *short)
+    assert result.status == 0, result.err
+    assert f"0 images complete, {len(scenes.images)} in part" in result.err
+    kept = read_coco(run / "train.json")
+    assert all(
+        {kept.category_by_id[id].name for id in image.complete_classes} == {name}
+        for image in kept.images
+    )
+    assert sparsedet_here("train", "--resume", *given, "-o", run).status == 0
+    other = sparsedet_here("train", "--resume", "--train", source, "-o", run)
+    assert other.status == 1

@@ -315,3 +315,26 @@ def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
     assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is True
     project.command("review", root)
     assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is False
+
+
+def test_complete_images_and_classes_are_counted(workspace: Workspace) -> None:
+    """As the newest round knows them."""
+    assert "complete," not in sparsedet("status", workspace.root).out
+    marks: list[dict[str, object]] = [
+        {"exhaustive": True},
+        {"complete_classes": [1, 2]},
+        {"complete_classes": [2]},
+        {},
+    ]
+    images = [
+        {"id": number, "file_name": f"{number}.png", "width": 9, "height": 9, **mark}
+        for number, mark in enumerate(marks)
+    ]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    content = {"images": images, "annotations": [], "categories": categories}
+    path = workspace.root / "rounds" / "002" / "annotations.json"
+    path.write_text(json.dumps(content))
+    result = sparsedet("status", workspace.root)
+    assert "2 images complete, 1 in part (1 pairs of class and image)" in result.out.splitlines()
+    found = sparsedet("status", workspace.root, "--json").json()["marks"]
+    assert found == {"complete": 2, "in_part": 1, "pairs": 1}

@@ -92,3 +92,17 @@ def test_everything_can_be_written_as_json() -> None:
     assert again["total"]["boxes"] == found.total.boxes
     assert again["verdicts"][0]["recipe"] == "random"
     assert [section["name"] for section in again["sections"]][:2] == ["class", "boxes_per_image"]
+
+
+def test_marks_of_complete_classes_are_counted() -> None:
+    full = small(boxes=3, images=4)
+    images = (replace(full.images[0], exhaustive=True), *full.images[1:])
+    marked = replace(
+        full,
+        images=tuple(replace(image, complete_classes=frozenset({1})) for image in images),
+    )
+    left = marked.with_boxes(box for box in marked.boxes if box.image_id != 2)
+    assert compare(boxes_of(marked), boxes_of(left), []).notes == (
+        "Marks in the full file: 1 image complete, 3 in part (3 pairs of class and image).",
+        "Marks in the sparse file: 1 image complete, 2 in part (2 pairs of class and image).",
+    )

@@ -39,24 +39,18 @@ class Federation:
     @classmethod
     def of(cls, dataset: Dataset) -> "Federation":
         """Count the pairs of a dataset."""
-        boxed = {(box.image_id, box.category_id) for box in dataset.boxes}
-        known = {
-            (image.id, category.id)
-            for image in dataset.images
-            for category in dataset.categories
-            if image.is_complete(category.id)
-        }
-        measured = {category_id for _, category_id in known}
-        present = {category_id for _, category_id in boxed}
+        table, images = dataset.table, dataset.image_by_id
+        boxed = np.unique(np.stack([table.image_ids, table.category_ids], axis=1), axis=0).tolist()
+        complete = sum(images[image_id].is_complete(id) for image_id, id in boxed)
+        # Of all pairs, which may be millions, those without a box are only counted.
+        every = frozenset(dataset.category_by_id)
+        marks = [every if image.exhaustive else image.complete_classes for image in dataset.images]
+        nowhere = {id for _, id in boxed}.difference(*marks)
         return cls(
-            complete=len(boxed & known),
-            absent=len(known - boxed),
-            incomplete=len(boxed - known),
-            nowhere=tuple(
-                category.name
-                for category in dataset.categories
-                if category.id in present - measured
-            ),
+            complete=complete,
+            absent=sum(map(len, marks)) - complete,
+            incomplete=len(boxed) - complete,
+            nowhere=tuple(c.name for c in dataset.categories if c.id in nowhere),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def with_image_labels(
         if image in images and label in classes:
             if len(images[image]) > 1:
                 raise AnnotationError(
-                    f"{path}: ImageID {image!r} may be each of {len(images[image])} images; give it "
+                    f"{path}: ImageID {image!r} may be each of {len(images[image])} images: give "
                     "its folder or suffix"
                 )
             said[images[image][0], classes[label]].add(is_there)

@@ -12,7 +12,7 @@ from .label_config import LabelConfig
 
 def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
     """Return the labels, by their values, whose objects all have a box, as an annotation says."""
-    controls = {mark.control for mark in config.marks}
+    controls = [mark.control for mark in config.marks]  # what results hold need not be hashable
     if not controls or not isinstance(results, Sequence):
         return frozenset()
     made = (

@@ -253,7 +253,7 @@ def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:
         f"{evaluation}: AP50 is 'good', expected a number"
     )
     (tmp_path / "rounds" / "001" / "annotations.json").write_text("[]")
-    assert "annotations.json: not a JSON object" in sparsedet_here("status", tmp_path).error()
+    assert "annotations.json: no list of annotations" in sparsedet_here("status", tmp_path).error()
 
 
 def _read_at(workspace: Workspace, ago: timedelta) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.entries import EntryReader, box_entry, image_entry
+from sparsedet.annotations.faults import BOX_CLIPPED, BOX_WITHOUT_AREA, Faults
 from sparsedet.annotations.lvis import lvis_keys, with_lvis_marks
 from sparsedet.annotations.model import Box, Image
+from sparsedet.annotations.repair import SizeOf, no_size, repaired, without_unused_root
 from sparsedet.atomic_io import read_json, without_collector, write_bytes
 from sparsedet.errors import AnnotationError, SparseDetError
 
@@ -18,29 +20,72 @@ logger = logging.getLogger(__name__)
 _TOP_KEYS = {"images", "annotations", "categories", "background"}
 
 
-def read_coco(path: Path) -> Dataset:
+def read_coco(path: Path, faults: Faults | None = None) -> Dataset:
     """Read a COCO detection file.
 
     Boxes that reach over the image's edge are clipped, and annotations that have no area by their
     own account (`area` 0) are left out; a warning counts either.
 
+    Args:
+        path: the file.
+        faults: takes note of what is wrong and can be left out or repaired, without a warning;
+            None: the first fault is an error.
+
     Raises:
         AnnotationError: naming the file and the id of the broken image, annotation or category.
     """
     with without_collector():
-        try:
-            content = read_json(path)
-        except SparseDetError as error:
-            raise AnnotationError(str(error)) from error
-        return from_coco(content, source=str(path))
+        return from_coco(read_content(path), source=str(path), faults=faults)
 
 
-def from_coco(content: Any, *, source: str) -> Dataset:
-    """Build a dataset from the parsed content of a COCO file; `source` names it in errors."""
+def read_content(path: Path) -> Any:
+    """Return the parsed content of a COCO file.
+
+    Raises:
+        AnnotationError: naming the file and the place of a syntax error.
+    """
+    try:
+        return read_json(path)
+    except SparseDetError as error:
+        raise AnnotationError(str(error)) from error
+
+
+def from_coco(
+    content: Any, *, source: str, faults: Faults | None = None, size_of: SizeOf = no_size
+) -> Dataset:
+    """Build a dataset from the parsed content of a COCO file.
+
+    Args:
+        content: what the file holds.
+        source: names it in errors.
+        faults: see `read_coco`.
+        size_of: gives the size of images whose entries have none; only with `faults`.
+    """
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         raise AnnotationError(
             f"{source}: not a COCO annotation file (needs the keys images, annotations, categories)"
         )
+    if faults is None or faults.strict:
+        dataset, reader = _read(content, source)
+        _warn(source, "clipped %d boxes that reached over the edge of their image", reader.clipped)
+        _warn(source, "left out %d annotations whose bbox and area are 0", reader.empty)
+        return dataset
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content[key], list):
+            raise AnnotationError(f"{source}: {key} is not a list")
+    content = without_unused_root(content, faults)
+    try:
+        dataset, reader = _read(content, source)
+    except AnnotationError:
+        dataset, reader = _read(repaired(content, faults, size_of), source)
+    for kind, entries in ((BOX_CLIPPED, reader.clipped), (BOX_WITHOUT_AREA, reader.empty)):
+        for entry in entries:
+            faults.note(kind, entry, f"{source}: {entry}: {kind.what}")
+    return dataset
+
+
+def _read(content: Mapping[str, Any], source: str) -> tuple[Dataset, EntryReader]:
+    """Read content in which nothing is wrong; the reader knows which boxes it clipped."""
     reader = EntryReader(source)
     images = _read_images(reader, content["images"])
     categories = reader.read_all(content["categories"], "categories", reader.category)
@@ -51,10 +96,8 @@ def from_coco(content: Any, *, source: str) -> Dataset:
     background = reader.read_all(content.get("background", []), "background", reader.box)
     reader.check_complete_classes(images)
     images = with_lvis_marks(images, boxes, reader.category_ids, source=source)
-    _warn(source, "clipped %d boxes that reached over the edge of their image", reader.clipped)
-    _warn(source, "left out %d annotations whose bbox and area are 0", reader.empty)
     extra = {key: value for key, value in content.items() if key not in _TOP_KEYS}
-    return Dataset(images, boxes, categories, background, extra)
+    return Dataset(images, boxes, categories, background, extra), reader
 
 
 def to_coco(dataset: Dataset) -> dict[str, Any]:

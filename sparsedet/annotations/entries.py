@@ -63,7 +63,7 @@ def image_entry(image: Image) -> dict[str, Any]:
 def complete_classes(where: str, entry: Mapping[str, Any]) -> frozenset[int]:
     """Return what an image's entry says of complete classes."""
     ids = entry.get("complete_classes") or []
-    if not isinstance(ids, list) or not all(map(_is_int, ids)):
+    if not isinstance(ids, list) or not all(map(is_int, ids)):
         raise AnnotationError(f"{where}: complete_classes is not a list of category ids")
     return frozenset(ids)
 
@@ -125,7 +125,7 @@ def may_leave_folder(names: Sequence[str]) -> bool:
     """Return whether a file name needs a closer look, which takes two path objects each."""
     text = "\n".join(["", *names, ""])
     signs = ("\\", "\0", ":", "..", "\n/", "\n\n")
-    return not _is_text(text) or any(sign in text for sign in signs)
+    return not is_text(text) or any(sign in text for sign in signs)
 
 
 class EntryReader:
@@ -152,7 +152,7 @@ class EntryReader:
             raise AnnotationError(f"{self.source}: {key} is not a list")
         items: dict[int, Item | None] = {}
         for index, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not _is_int(entry.get("id")):
+            if not isinstance(entry, dict) or not is_int(entry.get("id")):
                 raise AnnotationError(
                     f"{self.source}: {key}[{index}] has no integer id (of 64 bits at most)"
                 )
@@ -165,13 +165,13 @@ class EntryReader:
     def image(self, where: str, entry: Mapping[str, Any]) -> Image:
         """Return the image of an entry."""
         name = entry["file_name"] if "file_name" in entry else url_name(entry)
-        if not _is_text(name) or not name or "\0" in name:
+        if not is_text(name) or not name or "\0" in name:
             raise AnnotationError(f"{where}: file_name {name!r} is not the name of a file")
         name = name.replace("\\", "/")
-        if _leaves_folder(name):
+        if leaves_folder(name):
             raise AnnotationError(f"{where}: file_name {name!r} leaves the image folder")
         for key in ("width", "height"):
-            if not _is_int(entry.get(key)) or entry[key] <= 0:
+            if not is_int(entry.get(key)) or entry[key] <= 0:
                 raise AnnotationError(
                     f"{where}: {key} is {entry.get(key)!r}, expected a positive integer"
                 )
@@ -189,7 +189,7 @@ class EntryReader:
 
     def category(self, where: str, entry: Mapping[str, Any]) -> Category:
         """Return the category of an entry."""
-        if not _is_text(entry.get("name")) or not entry["name"]:
+        if not is_text(entry.get("name")) or not entry["name"]:
             raise AnnotationError(f"{where}: no name")
         return Category(entry["id"], entry["name"], _unknown(entry, _CATEGORY_KEYS))
 
@@ -222,9 +222,9 @@ class EntryReader:
     def box(self, where: str, entry: Mapping[str, Any]) -> Box | None:
         """Return the box of an entry; None for one that is empty."""
         image_id, category_id = entry.get("image_id"), entry.get("category_id")
-        if not _is_int(image_id) or image_id not in self.sizes:
+        if not is_int(image_id) or image_id not in self.sizes:
             raise AnnotationError(f"{where}: image_id {image_id!r} is not among the images")
-        if not _is_int(category_id) or category_id not in self.category_ids:
+        if not is_int(category_id) or category_id not in self.category_ids:
             raise AnnotationError(
                 f"{where}: category_id {category_id!r} is not among the categories"
             )
@@ -232,7 +232,7 @@ class EntryReader:
         if iscrowd not in (0, 1):
             raise AnnotationError(f"{where}: iscrowd is {iscrowd!r}, expected 0 or 1")
         area = entry.get("area")
-        if area is not None and not (_is_finite(area) and area >= 0):
+        if area is not None and not (is_finite(area) and area >= 0):
             raise AnnotationError(f"{where}: area {area!r} is not a number of square pixels")
         bbox = _numbers(where, entry.get("bbox"))
         if is_empty(entry):
@@ -248,7 +248,7 @@ class EntryReader:
 
 
 def _numbers(where: str, bbox: Any) -> Sequence[float]:
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(is_finite, bbox)):
         raise AnnotationError(f"{where}: bbox {bbox!r} is not [x, y, width, height]")
     return bbox
 
@@ -280,8 +280,8 @@ def _unknown(entry: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in known}
 
 
-def _leaves_folder(name: str) -> bool:
-    """Return whether a file name is more than a way down from the image folder, on any system."""
+def leaves_folder(name: str) -> bool:
+    """Whether a file name, with forward slashes, leads out of the image folder on any system."""
     drive = PureWindowsPath(name).drive
     return bool(drive) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
 
@@ -290,18 +290,20 @@ def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _is_text(value: Any) -> TypeGuard[str]:
-    """Return whether a value is text that can be written; half a surrogate pair can't."""
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is text that can be written; half a surrogate pair can't."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
 
 
-def _is_int(value: Any) -> TypeGuard[int]:
+def is_int(value: Any) -> TypeGuard[int]:
+    """Whether a value is an integer of 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number of 64 bits."""
     # Python's integers have no end; beyond 64 bits nothing else takes them for numbers.
-    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+    return is_int(value) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,306 @@
+"""Repairs the parsed content of a COCO file, entry by entry, before it is read.
+
+What comes out can be read strictly; what was changed or left out is noted as faults.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sparsedet.annotations import faults as kinds
+from sparsedet.annotations.entries import EntryReader, is_finite, is_int, is_text, leaves_folder
+from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.masks import mask_bounds
+from sparsedet.errors import AnnotationError
+
+Entry = dict[str, Any]
+
+SizeOf = Callable[[str], tuple[int, int] | None]
+"""File name -> (width, height) of the upright image; None where there is none."""
+
+
+def no_size(name: str) -> None:
+    """Know the size of no image."""
+
+
+def repaired(content: Mapping[str, Any], faults: Faults, size_of: SizeOf) -> dict[str, Any]:
+    """Return the content of a COCO file without what is wrong in it.
+
+    Args:
+        content: has the lists `images`, `annotations` and `categories`.
+        faults: takes note of what is changed and left out.
+        size_of: gives the size of images whose entries have none.
+    """
+    return _Repair(faults, size_of).run(content)
+
+
+def without_unused_root(content: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
+    """Return the content without the root class that Roboflow's exports have.
+
+    It is the supercategory of all others and has no boxes.
+    """
+    categories = [entry for entry in content["categories"] if isinstance(entry, dict)]
+    used = {
+        entry["category_id"]
+        for entry in content["annotations"]
+        if isinstance(entry, dict) and is_int(entry.get("category_id"))
+    }
+    parents = [entry.get("supercategory") for entry in categories]
+    for root in categories:
+        others = [parent for entry, parent in zip(categories, parents, strict=True) if entry != root]
+        is_root = bool(others) and all(parent == root.get("name") for parent in others)
+        if is_root and root.get("supercategory") in (None, "", "none") and root.get("id") not in used:
+            where = f"categories id {root.get('id')}"
+            message = f"{faults.source}: {where}: {root['name']!r} has no boxes"
+            faults.note(kinds.CLASS_UNUSED_ROOT, where, message)
+            kept = [entry for entry in content["categories"] if entry != root]
+            return {**content, "categories": kept}
+    return dict(content)
+
+
+class _Repair:
+    def __init__(self, faults: Faults, size_of: SizeOf) -> None:
+        self._faults = faults
+        self._size_of = size_of
+        self._image_ids: dict[Any, int] = {}
+        """Id as it is written -> the id to use."""
+        self._category_ids: dict[Any, int] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def run(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        images = self._images(content["images"])
+        categories = self._categories(content["categories"])
+        self._sizes = {entry["id"]: (entry["width"], entry["height"]) for entry in images}
+        result = {
+            **content,
+            "images": images,
+            "categories": categories,
+            "annotations": self._boxes(content["annotations"], "annotations"),
+        }
+        if content.get("background"):
+            result["background"] = self._boxes(content["background"], "background")
+        return result
+
+    def _note(self, kind: kinds.FaultKind, where: str, what: str) -> None:
+        self._faults.note(kind, where, f"{self._faults.source}: {where}: {what}")
+
+    def _images(self, entries: Sequence[Any]) -> list[Entry]:
+        images = [
+            (where, image)
+            for where, entry in _named(entries, "images")
+            if (image := self._image(where, entry)) is not None
+        ]
+        raw = Counter(_key(image.get("id")) for _, image in images)
+        by_name: dict[str, int] = {}
+        names_of: dict[Any, set[str]] = {}
+        for _, image in images:
+            names_of.setdefault(_key(image.get("id")), set()).add(image["file_name"])
+        numbers = _Numbers(image.get("id") for _, image in images)
+        kept = []
+        for where, image in images:
+            key, name = _key(image.get("id")), image["file_name"]
+            if raw[key] > 1 and len(names_of[key]) > 1:
+                self._note(kinds.IMAGE_ID_REPEATED, where, f"{name} shares its id with another")
+                continue
+            if name in by_name:
+                self._note(kinds.IMAGE_TWICE, where, f"{name} is listed before")
+                self._image_ids[key] = by_name[name]
+                continue
+            number, changed = numbers.of(image.get("id"))
+            if changed:
+                self._note(kinds.ID_NO_INTEGER, where, f"the id is {image.get('id')!r}")
+            self._image_ids[key] = by_name[name] = number
+            kept.append({**image, "id": number})
+        return kept
+
+    def _image(self, where: str, entry: Any) -> Entry | None:
+        if not isinstance(entry, dict):
+            self._note(kinds.IMAGE_BROKEN, where, f"{entry!r} is no entry")
+            return None
+        name = entry.get("file_name")
+        if not is_text(name) or not name.strip("/\\. ") or "\0" in name:
+            self._note(kinds.IMAGE_BROKEN, where, f"file_name {name!r} is not the name of a file")
+            return None
+        name = name.replace("\\", "/")
+        if leaves_folder(name):
+            self._note(kinds.IMAGE_BROKEN, where, f"file_name {name!r} leaves the image folder")
+            return None
+        size = entry.get("width"), entry.get("height")
+        width, height = (_whole(value) for value in size)
+        if width is None or height is None:
+            actual = self._size_of(name)
+            if actual is None:
+                self._note(kinds.IMAGE_BROKEN, where, f"no size ({size[0]!r} x {size[1]!r})")
+                return None
+            self._note(kinds.SIZE_UNSAID, where, f"the size is {size[0]!r} x {size[1]!r}")
+            width, height = actual
+        return {**entry, "file_name": name, "width": width, "height": height}
+
+    def _categories(self, entries: Sequence[Any]) -> list[Entry]:
+        by_name: dict[str, int] = {}
+        numbers = _Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
+        kept = []
+        for where, entry in _named(entries, "categories"):
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if is_finite(name):
+                self._note(kinds.CLASS_NUMERIC, where, f"the name is the number {name}")
+                name = str(name)
+            if not is_text(name) or not name:
+                self._note(kinds.CLASS_BROKEN, where, f"the name is {name!r}")
+                continue
+            key = _key(entry.get("id"))
+            if name in by_name:
+                self._note(kinds.CLASS_TWICE, where, f"{name!r} is listed before")
+                self._category_ids.setdefault(key, by_name[name])
+                continue
+            if key in self._category_ids:
+                # Nobody knows which of the two its boxes have.
+                self._note(kinds.CLASS_BROKEN, where, f"{name!r} has the id of another class")
+                continue
+            number, changed = numbers.of(entry.get("id"))
+            if changed:
+                self._note(kinds.ID_NO_INTEGER, where, f"the id is {entry.get('id')!r}")
+            self._category_ids[key] = by_name[name] = number
+            kept.append({**entry, "id": number, "name": name})
+        return kept
+
+    def _boxes(self, entries: Sequence[Any], key: str) -> list[Entry]:
+        numbers = _Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
+        kept = []
+        for where, entry in _named(entries, key):
+            box = self._box(where, entry)
+            if box is None:
+                continue
+            number, changed = numbers.of(entry.get("id"))
+            if changed:
+                whole = is_int(_key(entry.get("id")))
+                kind = kinds.ID_REPEATED if whole and number != _key(entry["id"]) else (
+                    kinds.ID_NO_INTEGER
+                )
+                self._note(kind, where, f"the id is {entry.get('id')!r}")
+            kept.append({**box, "id": number})
+        return kept
+
+    def _box(self, where: str, entry: Any) -> Entry | None:
+        if not isinstance(entry, dict):
+            self._note(kinds.BOX_BROKEN, where, f"{entry!r} is no entry")
+            return None
+        image_id = self._image_ids.get(_key(entry.get("image_id")))
+        if image_id is None:
+            what = f"image_id {entry.get('image_id')!r} is not among the images"
+            self._note(kinds.ORPHAN, where, what)
+            return None
+        category_id = self._category_ids.get(_key(entry.get("category_id")))
+        if category_id is None:
+            what = f"category_id {entry.get('category_id')!r} is not among the categories"
+            self._note(kinds.UNKNOWN_CLASS, where, what)
+            return None
+        box = {**entry, "image_id": image_id, "category_id": category_id}
+        self._repair_marks(where, box)
+        if (bbox := self._bbox(where, box)) is None:
+            return None
+        box["bbox"] = bbox
+        # What is left to find is found as it is in strict reading.
+        reader = EntryReader(self._faults.source)
+        reader.sizes = {image_id: self._sizes[image_id]}
+        reader.category_ids = {category_id}
+        try:
+            reader.box(f"{self._faults.source}: {where}", {**box, "id": 0})
+        except AnnotationError as error:
+            flat = min(bbox[2:]) <= 0
+            kind = kinds.BOX_WITHOUT_AREA if flat or "no area" in str(error) else kinds.BOX_OUTSIDE
+            self._faults.note(kind, where, str(error))
+            return None
+        return box
+
+    def _repair_marks(self, where: str, box: Entry) -> None:
+        crowd = box.get("iscrowd", 0)
+        if crowd is None or not is_int(crowd) or crowd not in (0, 1):
+            box["iscrowd"] = 1 if crowd is True or crowd in ("1", 1.0) else 0
+            if crowd not in (True, False, 0.0, 1.0):
+                self._note(kinds.CROWD_MARK, where, f"iscrowd is {crowd!r}")
+        area = box.get("area")
+        if area is not None and not (is_finite(area) and area >= 0):
+            self._note(kinds.AREA_BROKEN, where, f"area {area!r} is not a number of square pixels")
+            del box["area"]
+
+    def _bbox(self, where: str, box: Entry) -> list[float] | None:
+        bbox = box.get("bbox")
+        if isinstance(bbox, list) and len(bbox) == 4:
+            if all(map(is_finite, bbox)):
+                return bbox
+            numbers = [_number(value) for value in bbox]
+            if None not in numbers:
+                self._note(kinds.NUMBER_AS_TEXT, where, f"bbox is {bbox!r}")
+                return [value for value in numbers if value is not None]
+        if not bbox and box.get("segmentation"):
+            found = mask_bounds(box["segmentation"], self._sizes[box["image_id"]])
+            if found is not None:
+                self._note(kinds.BOX_FROM_MASK, where, f"bbox is {bbox!r}")
+                left, top, right, bottom = found
+                return [left, top, right - left, bottom - top]
+        self._note(kinds.BOX_BROKEN, where, f"bbox {bbox!r} is not [x, y, width, height]")
+        return None
+
+
+class _Numbers:
+    """Gives every entry an id of its own: the written one where it can."""
+
+    def __init__(self, written: Any) -> None:
+        known = [key for value in written if is_int(key := _key(value))]
+        self._next = max((*known, 0)) + 1
+        self._taken: set[int] = set()
+
+    def of(self, written: Any) -> tuple[int, bool]:
+        """Return the id of an entry, and whether it is another one than is written."""
+        key = _key(written)
+        if is_int(key) and key not in self._taken and key < 2**62:
+            self._taken.add(key)
+            return key, not is_int(written)
+        number = self._next
+        self._next += 1
+        self._taken.add(number)
+        return number, True
+
+
+def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
+    """Return entries with what names them in messages."""
+    return [
+        (
+            f"{key} id {entry['id']}"
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int | str | float)
+            else f"{key}[{index}]",
+            entry,
+        )
+        for index, entry in enumerate(entries)
+    ]
+
+
+def _key(written: Any) -> Any:
+    """Return an id as it is compared: 7, 7.0 and "7" are one."""
+    if isinstance(written, bool):
+        return None
+    if isinstance(written, str):
+        text = written.strip()
+        return int(text) if text.lstrip("-").isdecimal() and len(text) < 19 else text or None
+    if isinstance(written, float) and written.is_integer() and abs(written) < 2**53:
+        return int(written)
+    return written if isinstance(written, int | float) else None
+
+
+def _whole(value: Any) -> int | None:
+    """Return a size in pixels; None where a value is none."""
+    number = _number(value)
+    return int(number) if number is not None and number >= 1 and number == int(number) else None
+
+
+def _number(value: Any) -> float | None:
+    if is_finite(value):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        return number if is_finite(number) else None
+    return None

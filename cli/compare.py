@@ -9,7 +9,7 @@ import typer
 from sparsedet.errors import SparseDetError
 
 from .display import progress_bar
-from .options import Json, complete_recipes
+from .options import Json, Split, Strict, complete_recipes
 from .output import COMPARISON, check_replaceable, emit_json, line, say, table
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def compare(
         int,
         typer.Option("--seed", help="Of the replicates of recipes that the file is compared with."),
     ] = 1,
+    split: Split = None,
+    strict: Strict = False,
     json_output: Json = False,
 ) -> None:
     """Show what a sparse file lacks, and which recipes explain it.
@@ -87,8 +89,8 @@ def compare(
         _check_output(output, (full, sparse))
     recipes = [load_recipe(name) for name in recipe or recipe_names()]
     found = compare(
-        _boxes(full),
-        _boxes(sparse),
+        _boxes(full, split, strict=strict),
+        _boxes(sparse, split, strict=strict),
         recipes,
         seed=seed,
         absent=absent,
@@ -118,23 +120,26 @@ def _check_output(output: Path, inputs: Collection[Path]) -> None:
     check_replaceable(output, COMPARISON)
 
 
-def _boxes(path: Path) -> "Boxes":
+def _boxes(path: Path, split: str | None, *, strict: bool) -> "Boxes":
     """Read the boxes of a file or folder; its entries, which take most of the memory, are let go.
+
+    A split is that of folders; a file is what it is.
 
     Raises:
         AnnotationError: naming the file and the place of what is broken.
     """
-    from sparsedet.annotations import read_coco
     from sparsedet.atomic_io import without_collector
     from sparsedet.comparison import Boxes
-    from sparsedet.formats import read_dataset
+    from sparsedet.loop.data_sources import Reading, read_anything
 
+    is_file = path.is_file() and path.suffix.lower() not in _OTHER_SUFFIXES
+    reading = Reading(None if is_file else split, strict=strict, files=False)
     # Until they are gone the collector would look through all entries, in vain.
-    with without_collector():
-        if path.is_dir() or path.suffix.lower() in _OTHER_SUFFIXES:
-            with progress_bar() as progress:
-                return Boxes.of(read_dataset(path, progress=progress).dataset)
-        return Boxes.of(read_coco(path))
+    with without_collector(), progress_bar() as progress:
+        found = read_anything(path, None, reading, progress=progress)
+        if found.note:
+            say(found.note)
+        return Boxes.of(found.dataset)
 
 
 def _validation(sparse: Path) -> list[str]:

@@ -9,11 +9,11 @@ from sparsedet.errors import SparseDetError
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
-from .options import Json, complete_formats
+from .options import Json, Split, Strict, complete_formats
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
-    from sparsedet.formats import Loaded
+    from sparsedet.loop.data_sources import MaybeWithImages
 
 
 def convert(
@@ -49,14 +49,7 @@ def convert(
             autocompletion=complete_formats,
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            help="Convert this split only: a name in ImageSets/Main (VOC), or train, val or test "
-            "of data.yaml (YOLO). Default: all images.",
-        ),
-    ] = None,
+    split: Split = None,
     images: Annotated[
         Path | None,
         typer.Option("--images", help="Image folder of SOURCE, where it is not the usual one."),
@@ -72,6 +65,7 @@ def convert(
     complete_classes: CompleteClasses = None,
     image_labels: ImageLabels = None,
     label_names: LabelNames = None,
+    strict: Strict = False,
     json_output: Json = False,
 ) -> None:
     """Convert annotations between COCO, Pascal VOC and YOLO.
@@ -82,7 +76,8 @@ def convert(
     and labels/ (yolo).
     """
     from sparsedet.atomic_io import atomic_folder
-    from sparsedet.formats import detect_format, load_format, read_dataset
+    from sparsedet.formats import detect_format, load_format
+    from sparsedet.loop.data_sources import Reading, read_anything
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     target = load_format(to)
@@ -90,7 +85,8 @@ def convert(
         raise SparseDetError(f"{output}: is the source itself; choose another folder")
     with progress_bar() as progress:
         name = from_format or detect_format(source)
-        loaded = read_dataset(source, format=name, images=images, split=split, progress=progress)
+        reading = Reading(split, strict=strict, files=with_images)
+        loaded = read_anything(source, images, reading, format=name, progress=progress)
         loaded = loaded._replace(dataset=marks.apply(loaded.dataset))
         lost = target.losses(loaded.dataset)
         folder = _images(loaded, source) if with_images else None
@@ -101,6 +97,8 @@ def convert(
             f"{target.title} can't be read without images: give their folder with --images "
             f"wherever {output} is read, or leave out --no-images"
         )
+    if loaded.note:
+        say(loaded.note)
     counts = loaded.dataset.counts()
     if json_output:
         emit_json(
@@ -121,7 +119,7 @@ def convert(
         say(f"{target.title} can't hold: {'; '.join(lost)}")
 
 
-def _images(loaded: "Loaded", source: Path) -> Path:
+def _images(loaded: "MaybeWithImages", source: Path) -> Path:
     """Return the image folder of what was read, in which all images are as annotated."""
     from sparsedet.annotations import check_images
 

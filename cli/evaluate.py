@@ -1,5 +1,6 @@
 """`sparsedet eval`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
-from .options import DATA_HELP, DataRoot, Device, Images, Json
+from .options import DATA_HELP, DataRoot, Device, Images, Json, Strict, split_option
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a finished training.")],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     images: Images = None,
+    split: Annotated[
+        str | None, split_option(default="val of data that has splits, else all images")
+    ] = None,
     data_root: DataRoot = None,
+    strict: Strict = False,
     device: Device = "auto",
     complete_classes: CompleteClasses = None,
     image_labels: ImageLabels = None,
@@ -43,7 +48,7 @@ def evaluate(
     complete in some classes alone, AP is federated, as LVIS has it: what matches nothing is wrong
     only where its class is complete. Under torchrun every process takes its share of the images.
     """
-    from sparsedet.loop.data_sources import read_data
+    from sparsedet.loop.data_sources import FOR_EVALUATION, read_data
     from sparsedet.run_folder import RunFolder
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
@@ -55,7 +60,12 @@ def evaluate(
 
     device = choose_device(device)
     with process_group(device):
-        source = first_does(lambda: marks.apply_to(read_data(data, images, data_root)))
+        reading = replace(FOR_EVALUATION, split=split, strict=strict)
+        source = first_does(
+            lambda: marks.apply_to(read_data(data, images, data_root, reading))
+        )
+        if source.note:
+            say(source.note)
         result = evaluate_data(folder, source, device)
     if json_output:
         emit_json(result)
@@ -67,11 +77,15 @@ def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]
     """Evaluate a run's finished model; return the figures under their usual names."""
     from sparsedet.annotations import check_images
     from sparsedet.config.training_config import read_config
+    from sparsedet.run_folder import with_common_classes
     from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.evaluation.average_precision import evaluate_run
 
     config = read_config(run.config)
-    dataset = data.with_classes(name for _, name in run.info().classes)
+    names = [name for _, name in run.info().classes]
+    dataset, note = with_common_classes(names, data.with_classes(names), str(data.source))
+    if note:
+        say(note)
     limit = config.loader.max_unreadable
     check_images(dataset, data.images, UnreadableImages(limit, len(dataset.images)))
     with progress_bar() as report:

@@ -12,7 +12,7 @@ from sparsedet.run_folder import RunFolder
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
-from .options import DATA_HELP, DataRoot, Device, Images, Json
+from .options import DATA_HELP, DataRoot, Device, Images, Json, Split, Strict
 from .output import MINED, check_replaceable, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def mine(
         ),
     ] = None,
     images: Images = None,
+    split: Split = None,
     data_root: DataRoot = None,
+    strict: Strict = False,
     target_precision: Annotated[
         float | None,
         typer.Option(
@@ -91,7 +93,7 @@ def mine(
     from sparsedet.completeness.costs import ReviewCosts
     from sparsedet.completeness.second_opinions import together
     from sparsedet.completeness.selection import Selection
-    from sparsedet.loop.data_sources import read_data
+    from sparsedet.loop.data_sources import Reading, read_data
     from sparsedet.mining.detection_file import class_names
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.training.engine.train import choose_device
@@ -103,7 +105,8 @@ def mine(
     selection = Selection(ReviewCosts(), target_precision)
     opinions: list[Opinion] = []
     with process_group(device), progress_bar() as report:
-        source = first_does(lambda: read_data(data, images, data_root))
+        reading = Reading(split, strict=strict)
+        source = first_does(lambda: read_data(data, images, data_root, reading))
         dataset = source.dataset
         if folder is not None:
             dataset, own = _by_run(folder, source, marks, selection, device, report)

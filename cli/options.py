@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOOL = "label-studio"
 
-DATA_HELP = "COCO file, folder (workspace, Pascal VOC or YOLO), or registered name."
+DATA_HELP = "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or registered name."
 
 
 def complete_configs() -> list[str]:
@@ -81,6 +81,11 @@ def complete_released() -> list[str]:
     return list(RELEASED)
 
 
+def complete_splits() -> list[str]:
+    """Return the usual names of splits."""
+    return ["train", "val", "test", "all"]
+
+
 def complete_tools() -> list[str]:
     """Return the names of the installed integrations."""
     return integration_names()
@@ -120,10 +125,33 @@ def images_option(panel: str | None = None) -> Any:
     )
 
 
+def split_option(panel: str | None = None, default: str = "all images") -> Any:
+    """Return `--split`, in a panel of a command's help."""
+    return typer.Option(
+        "--split",
+        help="Take this split: train, val or test (of data.yaml, ImageSets/Main, or files and "
+        f"folders of these names), or all. Default: {default}.",
+        autocompletion=complete_splits,
+        rich_help_panel=panel,
+    )
+
+
+def strict_option(panel: str | None = None) -> Any:
+    """Return `--strict`, in a panel of a command's help."""
+    return typer.Option(
+        "--strict",
+        help="Refuse data with any fault. Default: what can be left out or repaired safely is, "
+        "with a word, up to a fifth of it.",
+        rich_help_panel=panel,
+    )
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, for machines.")
 ]
 Images = Annotated[Path | None, images_option()]
+Split = Annotated[str | None, split_option()]
+Strict = Annotated[bool, strict_option()]
 DataRoot = Annotated[Path | None, data_root_option()]
 Url = Annotated[str | None, url_option()]
 Device = Annotated[

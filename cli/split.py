@@ -15,9 +15,11 @@ from .display import progress_bar
 from .options import (
     DEFAULT_TOOL,
     Json,
+    Strict,
     complete_recipes,
     complete_released,
     data_root_option,
+    split_option,
     tool_option,
     url_option,
 )
@@ -70,6 +72,9 @@ def split(
             "With --project: where downloads go. Default for a workspace: its own.",
             rich_help_panel=_SOURCE,
         ),
+    ] = None,
+    split: Annotated[
+        str | None, split_option(_SOURCE, "train of data that has splits, else all images")
     ] = None,
     recipe: Annotated[
         str | None,
@@ -161,6 +166,7 @@ def split(
     complete_classes: CompleteClasses = None,
     image_labels: ImageLabels = None,
     label_names: LabelNames = None,
+    strict: Strict = False,
     json_output: Json = False,
 ) -> None:
     """Make a sparse split, or split into training and validation.
@@ -195,7 +201,9 @@ def split(
     distance = DISTANCE if near_duplicate_distance is None else near_duplicate_distance
     check_distance(distance)
     with without_collector(), atomic_folder(output) as folder:
-        dataset, source, cache = _read_source(data, project, url, tool, images, folder / "pulled")
+        dataset, source, cache = _read_source(
+            data, project, url, tool, images, folder / "pulled", split, strict=strict
+        )
         dataset = marks.apply(dataset)
         if file is not None:
             record = write_released(read_released(file, dataset), folder, source=source)
@@ -223,21 +231,26 @@ def _read_source(
     tool: str,
     images: Path | None,
     pulled: Path,
+    split: str | None,
+    *,
+    strict: bool,
 ) -> "tuple[Dataset, str | dict[str, str], Path | None]":
     """Return the full dataset, what `split.json` says about its origin, and its image folder."""
-    from sparsedet.annotations import check_images, read_coco
-    from sparsedet.formats import detect_format, read_dataset
-    from sparsedet.loop.workspace import locate
+    from sparsedet.annotations import check_images
+    from sparsedet.loop.data_sources import FOR_TRAINING, read_anything
 
     if data is not None and project is None:
-        if data.is_dir() and detect_format(data) != "coco":
-            dataset, folder = read_dataset(data, images=images)
-            return dataset, str(data), folder
-        file, folder = locate(data, images) if data.is_dir() else (data, images)
-        dataset = read_coco(file)
+        # A file's images are looked at where they are given, a folder's always.
+        needed = images is not None or data.is_dir()
+        reading = replace(FOR_TRAINING, split=split, strict=strict, files=needed)
+        with progress_bar() as progress:
+            found = read_anything(data, images, reading, progress=progress)
+        if found.note:
+            say(found.note)
+        folder = found.images if needed else None
         if folder is not None:
-            check_images(dataset, folder)
-        return dataset, str(file), folder
+            check_images(found.dataset, folder)
+        return found.dataset, str(found.source), folder
     if project is not None and data is None:
         return _pull(project, url, tool, images, pulled)
     raise SparseDetError("give either an annotation file (or a workspace folder) or --project")

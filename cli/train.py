@@ -22,6 +22,8 @@ from .options import (
     complete_methods,
     data_root_option,
     images_option,
+    split_option,
+    strict_option,
 )
 from .output import ENDED_BY_INTERRUPT
 
@@ -48,14 +50,27 @@ def train(
         ),
     ] = None,
     images: Annotated[Path | None, images_option(_DATA)] = None,
+    split: Annotated[
+        str | None, split_option(_DATA, "train of data that has splits, else all images")
+    ] = None,
     val: Annotated[
         str | None,
         typer.Option(
             "--val",
-            help=f"What to evaluate on at the end. {DATA_HELP}",
+            help=f"What to evaluate on at the end. {DATA_HELP} Default: val of the data that is "
+            "trained on, if it has splits.",
             rich_help_panel=_DATA,
         ),
     ] = None,
+    val_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--val-images",
+            help="Image folder of the evaluation data, where it is not that of --images.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    strict: Annotated[bool, strict_option(_DATA)] = False,
     data_root: Annotated[Path | None, data_root_option(_DATA)] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder to make.")
@@ -146,7 +161,10 @@ def train(
             overrides=tuple(overrides or ()),
             train=train_data,
             images=images,
+            split=split,
             val=val,
+            val_images=val_images,
+            strict=strict,
             output=output,
             config=config,
             method=method,

@@ -8,8 +8,14 @@ from sparsedet.atomic_io import write_json
 from sparsedet.config.published import read_published
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import ConfigError, RunError
-from sparsedet.loop.data_sources import Data, read_data
-from sparsedet.run_folder import RunFolder, RunInfo, check_classes
+from sparsedet.loop.data_sources import (
+    FOR_EVALUATION,
+    FOR_TRAINING,
+    Data,
+    read_data,
+    splits_of,
+)
+from sparsedet.run_folder import RunFolder, RunInfo, with_common_classes
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.samples import without_versions
@@ -40,7 +46,10 @@ class TrainRequest:
     overrides: tuple[str, ...]
     train: str | None
     images: Path | None
+    split: str | None
     val: str | None
+    val_images: Path | None
+    strict: bool
     output: Path | None
     config: str | None
     method: str | None
@@ -97,7 +106,7 @@ def _prepare(request: TrainRequest, device: str) -> _Prepared:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
     resumes = request.resume and run.info_file.exists()
-    validation = read_data(request.val, request.images, request.data_root) if request.val else None
+    validation = _read_validation(request)
     if validation is not None:
         used = config or (read_config(run.config) if resumes else load_config(_DEFAULT_CONFIG))
         limit = used.loader.max_unreadable
@@ -128,7 +137,7 @@ def _start(
 ) -> None:
     if request.train is None:
         raise ConfigError("what should be trained on? Give annotations with --train")
-    data = request.marks.apply_to(read_data(request.train, request.images, request.data_root))
+    data = request.marks.apply_to(_read_training(request, request.train))
     start_run(
         config,
         run,
@@ -142,15 +151,41 @@ def _start(
     )
 
 
+def _read_training(request: TrainRequest, train: str) -> Data:
+    """Read what to train on: of data that has splits, train."""
+    reading = replace(FOR_TRAINING, split=request.split, strict=request.strict)
+    data = read_data(train, request.images, request.data_root, reading)
+    if data.note:
+        say(data.note)
+    return data
+
+
+def _read_validation(request: TrainRequest) -> Data | None:
+    """Read what to evaluate on: what is asked for, or val of the data that is trained on."""
+    images = request.val_images or request.images
+    reading = replace(FOR_EVALUATION, strict=request.strict)
+    if request.val is not None:
+        data = read_data(request.val, images, request.data_root, reading)
+        if data.note:
+            say(data.note)
+        return data
+    if request.train is None or request.split is not None:
+        return None
+    splits = splits_of(request.train, request.images)
+    if not {"train", "val"} <= {*splits}:
+        return None
+    say(f"{request.train}: measured on its split val (--val chooses other data)")
+    return read_data(request.train, images, request.data_root, replace(reading, split="val"))
+
+
 def _validation_data(data: Data, training: Dataset) -> ValidationData:
-    """Return validation data with all classes that are trained, and no others.
+    """Return validation data with the classes that are trained.
 
     Raises:
-        RunError: naming the classes that differ.
+        RunError: when it has none of them.
     """
     names = [category.name for category in training.categories]
-    dataset = data.with_classes(names)
-    check_classes(names, dataset, str(data.source))
+    dataset, _ = with_common_classes(names, data.with_classes(names), str(data.source))
     return ValidationData(dataset, data.images)
 
 
@@ -164,7 +199,7 @@ def _check_resume(
     info = run.info()
     dataset = None
     if request.train is not None:
-        data = request.marks.apply_to(read_data(request.train, request.images, request.data_root))
+        data = request.marks.apply_to(_read_training(request, request.train))
         dataset = without_versions(data.dataset)
     if config is not None:
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))

@@ -4,17 +4,33 @@ Formats live in `integrations/` or in other people's packages, and are found thr
 group `sparsedet.formats`; the core never imports one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sparsedet.annotations import Dataset
+from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.foreign import foreign_format
 from sparsedet.errors import AnnotationError
 from sparsedet.push_modes import Progress, no_progress
 
 ENTRY_POINTS = "sparsedet.formats"
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What people call splits -> what they are called here."""
+ALL_SPLITS = "all"
+"""Stands for all images, where a split can be chosen."""
 
 
 class Loaded(NamedTuple):
@@ -52,12 +68,24 @@ class DatasetFormat(Protocol):
         """Return whether a file or folder looks like this format, without reading all of it."""
         ...
 
+    def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
+        """Return the splits that a file or folder is divided into, by their `SPLIT_NAMES`.
+
+        None where it is not: fewer than two are named, or they have the same images.
+
+        Args:
+            path: The file or folder.
+            images: The image folder, if not the usual one.
+        """
+        ...
+
     def read(
         self,
         path: Path,
         *,
         images: Path | None = None,
         split: str | None = None,
+        faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
         """Read a file or folder.
@@ -65,7 +93,9 @@ class DatasetFormat(Protocol):
         Args:
             path: The file or folder.
             images: The image folder, if not the usual one.
-            split: Read only this split of the format's own; ids are those of the whole.
+            split: Read only this split of the format's own, under any of its names.
+            faults: Takes note of what is wrong and can be left out or repaired; None: the first
+                fault is an error.
             progress: Called as the work advances.
 
         Raises:
@@ -136,6 +166,8 @@ def detect_format(path: Path) -> str:
             f"{path}: could be {' or '.join(found)}; name its json or yaml file, or `sparsedet "
             "convert` it with --from"
         )
+    if (foreign := foreign_format(path)) is not None:
+        raise AnnotationError(f"{path}: {foreign}")
     expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
 
@@ -146,6 +178,7 @@ def read_dataset(
     format: str | None = None,
     images: Path | None = None,
     split: str | None = None,
+    faults: Faults | None = None,
     progress: Progress = no_progress,
 ) -> Loaded:
     """Read annotated images: a COCO file, a workspace, or a folder of any installed format.
@@ -155,6 +188,7 @@ def read_dataset(
         format: Its format's name; None detects it.
         images: The image folder, if not the usual one.
         split: Read only this split of the format's own.
+        faults: Takes note of what is wrong; None: the first fault is an error.
         progress: Called as the work advances.
 
     Returns:
@@ -166,7 +200,76 @@ def read_dataset(
     if not path.exists():
         raise AnnotationError(f"{path}: no such file or folder")
     name = format or detect_format(path)
-    return load_format(name).read(path, images=images, split=split, progress=progress)
+    return load_format(name).read(
+        path, images=images, split=split, faults=faults, progress=progress
+    )
+
+
+def canonical_split(name: str) -> str:
+    """Return `train`, `val` or `test` for what people call these; other names in lower case."""
+    return SPLIT_NAMES.get(name.lower(), name.lower())
+
+
+def match_split(wanted: str, known: Iterable[str]) -> str | None:
+    """Return the split among the known ones that a name means; None where there is none."""
+    names = list(known)
+    if wanted in names:
+        return wanted
+    return next((n for n in names if canonical_split(n) == canonical_split(wanted)), None)
+
+
+class SplitChoice(NamedTuple):
+    """Which images of some data are taken."""
+
+    taken: str | None
+    """A split; None: all images."""
+    there: Sequence[str]
+    """The splits that the data has."""
+    was_asked: bool
+
+    def in_words(self, source: object) -> str:
+        """Return what a person should know of the choice; empty where there was none."""
+        if self.was_asked or not self.there:
+            return ""
+        taken = f"its split {self.taken}" if self.taken else "all images"
+        there = ", ".join(self.there)
+        return f"{source}: took {taken} (of {there}; --split chooses, `all` takes all)"
+
+
+def choose_split(
+    path: Path,
+    format: str,
+    asked: str | None,
+    usual: Sequence[str] = (),
+    images: Path | None = None,
+) -> SplitChoice:
+    """Choose what to read of some data.
+
+    Args:
+        path: The file or folder.
+        format: Its format's name.
+        asked: The split that a person asked for, `all`, or None.
+        usual: What to take where nobody asked and the data has splits, the first that it has;
+            empty: all images.
+        images: The image folder, if not the usual one.
+
+    Raises:
+        AnnotationError: when the data has splits, but none of those that are usual.
+    """
+    if asked == ALL_SPLITS:
+        return SplitChoice(None, (), True)
+    if asked is not None:
+        return SplitChoice(asked, (), True)
+    there = tuple(load_format(format).splits(path, images))
+    if not usual or not there:
+        return SplitChoice(None, there, False)
+    taken = next((split for split in usual if split in there), None)
+    if taken is None:
+        raise AnnotationError(
+            f"{path}: has the splits {', '.join(there)}, but no {' or '.join(usual)}; choose one "
+            "with --split (`all` takes all images)"
+        )
+    return SplitChoice(taken, there, False)
 
 
 @cache

@@ -1,7 +1,7 @@
 """A run folder on disk: what training leaves for evaluation and mining."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -168,6 +168,48 @@ def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
     check_classes([name for _, name in info.classes], dataset, "the data")
     by_name: dict[str, Category] = {category.name: category for category in dataset.categories}
     return [by_name[name].id for _, name in info.classes]
+
+
+def with_common_classes(
+    trained: Iterable[str], dataset: Dataset, source: str
+) -> tuple[Dataset, str]:
+    """Return a dataset of just the classes that are trained, and what a person should know of it.
+
+    Boxes of other classes are left out; classes that it lacks have none.
+
+    Args:
+        trained: their names.
+        dataset: what their model is to be measured on.
+        source: what the dataset is called in messages.
+
+    Raises:
+        RunError: when there is no class in common.
+    """
+    wanted = list(trained)
+    known = {category.name: category for category in dataset.categories}
+    if not known.keys() & set(wanted):
+        check_classes(wanted, dataset, source)
+    others = {category.id: name for name, category in known.items() if name not in wanted}
+    missing = [name for name in wanted if name not in known]
+    if not others and not missing:
+        return dataset, ""
+    first = max((category.id for category in dataset.categories), default=0) + 1
+    further = tuple(Category(id, name) for id, name in enumerate(missing, start=first))
+    boxes = [box for box in dataset.boxes if box.category_id not in others]
+    negatives = (box for box in dataset.verified_negatives if box.category_id not in others)
+    kept = tuple(category for category in dataset.categories if category.id not in others)
+    lost = len(dataset.boxes) - len(boxes)
+    parts = [
+        f"the training has no {', '.join(sorted(others.values()))} ({lost} boxes left out)"
+        if others
+        else "",
+        f"the data has no {', '.join(sorted(missing))}" if missing else "",
+    ]
+    common = replace(
+        dataset, boxes=tuple(boxes), categories=kept + further, verified_negatives=tuple(negatives)
+    )
+    listed = "; ".join(part for part in parts if part)
+    return common, f"{source}: measured on the {len(kept)} classes in common: {listed}"
 
 
 def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None:

@@ -48,14 +48,19 @@ UNKNOWN_CLASS = FaultKind("unknown-class", "boxes of a class that is not listed"
 ID_REPEATED = FaultKind("id-repeated", "ids that are used twice", "renumbered")
 ID_NO_INTEGER = FaultKind("id-no-integer", "ids that are no integers", "renumbered")
 CROWD_MARK = FaultKind("crowd-mark", "values of iscrowd other than 0 and 1", "taken for 0")
-AREA_BROKEN = FaultKind("area-broken", "areas that are no number of pixels", "that of the box taken")
+AREA_BROKEN = FaultKind("area-broken", "areas that are no number", "that of the box taken")
 NUMBER_AS_TEXT = FaultKind("number-as-text", "boxes with numbers as text", "read as numbers")
 IMAGE_BROKEN = FaultKind("image-broken", "entries that describe no image", "left out", "image")
 IMAGE_ID_REPEATED = FaultKind(
-    "image-id-repeated", "images that share an id, so that their boxes are unclear", "left out",
+    "image-id-repeated",
+    "images that share an id, so that their boxes are unclear",
+    "left out",
     "image",
 )
 IMAGE_TWICE = FaultKind("image-twice", "files that are listed as two images", "taken as one")
+IMAGE_IN_TWO_SPLITS = FaultKind(
+    "image-in-two-splits", "images that are in two splits", "taken from the first"
+)
 IMAGE_MISSING = FaultKind("image-missing", "images that are not there", "left out", "image")
 IMAGE_UNREADABLE = FaultKind("image-unreadable", "images that can't be read", "left out", "image")
 IMAGE_AMBIGUOUS = FaultKind(
@@ -108,11 +113,14 @@ class Faults:
     Args:
         source: names it in messages.
         strict: whether the first fault is an error.
+        files: whether images are looked at where annotations can be read without: missing ones
+            are left out, sizes compared.
     """
 
-    def __init__(self, source: object = "", *, strict: bool = False) -> None:
+    def __init__(self, source: object = "", *, strict: bool = False, files: bool = True) -> None:
         self.source = str(source)
         self.strict = strict
+        self.files = files
         self.found: list[Fault] = []
 
     def note(self, kind: FaultKind, where: str, message: str) -> None:
@@ -160,7 +168,7 @@ class Faults:
         return sum(fault.kind.loses == unit for fault in self.found)
 
     def check(self, *, images: int, boxes: int) -> None:
-        """Check that not too much was left out; one of each may always be.
+        """Check that not too much was left out; one of each may be where there are others.
 
         Args:
             images: how many are left.
@@ -172,14 +180,16 @@ class Faults:
         kept: Mapping[Unit, int] = {"image": images, "box": boxes}
         for unit, left in kept.items():
             lost = self.lost(unit)
-            if lost > max(1, MAX_LEFT_OUT * (lost + left)) or (lost and not left):
+            if lost and (lost > max(1, MAX_LEFT_OUT * (lost + left)) or lost >= left):
                 self.refuse(
                     f"{lost} of {lost + left} {'images' if unit == 'image' else 'boxes'} would be "
                     f"left out, at most {MAX_LEFT_OUT:.0%} may be"
                 )
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise an error that lists all kinds of faults."""
+        """Raise an error that lists all kinds of faults; a single one says it all."""
+        if len(self.found) == 1:
+            raise AnnotationError(self.found[0].detail)
         listed = "; ".join(self.lines())
         raise AnnotationError(
             f"{self.source}: {reason}: {listed}. `sparsedet inspect` lists them all, with --fix it "

@@ -43,7 +43,9 @@ def _run_bounds(runs: dict[str, Any], size: tuple[int, int]) -> XYXY | None:
         if isinstance(counts, list):
             if sum(counts) != width * height or min(counts) < 0:
                 return None
-            compressed = mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
+            compressed = mask.frPyObjects(
+                {"counts": counts, "size": [height, width]}, height, width
+            )
         else:
             compressed = {"counts": str(counts).encode("ascii"), "size": [height, width]}
         left, top, wide, high = (float(value) for value in mask.toBbox(compressed))

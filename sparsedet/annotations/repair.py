@@ -45,16 +45,16 @@ def without_unused_root(content: Mapping[str, Any], faults: Faults) -> dict[str,
         for entry in content["annotations"]
         if isinstance(entry, dict) and is_int(entry.get("category_id"))
     }
-    parents = [entry.get("supercategory") for entry in categories]
     for root in categories:
-        others = [parent for entry, parent in zip(categories, parents, strict=True) if entry != root]
-        is_root = bool(others) and all(parent == root.get("name") for parent in others)
-        if is_root and root.get("supercategory") in (None, "", "none") and root.get("id") not in used:
-            where = f"categories id {root.get('id')}"
-            message = f"{faults.source}: {where}: {root['name']!r} has no boxes"
-            faults.note(kinds.CLASS_UNUSED_ROOT, where, message)
-            kept = [entry for entry in content["categories"] if entry != root]
-            return {**content, "categories": kept}
+        others = [entry.get("supercategory") for entry in categories if entry is not root]
+        named = root.get("supercategory") in (None, "", "none")
+        is_root = bool(others) and all(other == root.get("name") for other in others)
+        if not is_root or not named or root.get("id") in used:
+            continue
+        where = f"categories id {root.get('id')}"
+        message = f"{faults.source}: {where}: {root['name']!r} has no boxes"
+        faults.note(kinds.CLASS_UNUSED_ROOT, where, message)
+        return {**content, "categories": [e for e in content["categories"] if e is not root]}
     return dict(content)
 
 
@@ -174,8 +174,10 @@ class _Repair:
             number, changed = numbers.of(entry.get("id"))
             if changed:
                 whole = is_int(_key(entry.get("id")))
-                kind = kinds.ID_REPEATED if whole and number != _key(entry["id"]) else (
-                    kinds.ID_NO_INTEGER
+                kind = (
+                    kinds.ID_REPEATED
+                    if whole and number != _key(entry["id"])
+                    else (kinds.ID_NO_INTEGER)
                 )
                 self._note(kind, where, f"the id is {entry.get('id')!r}")
             kept.append({**box, "id": number})

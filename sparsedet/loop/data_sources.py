@@ -1,6 +1,6 @@
 """Annotations from what a command is given: a file, a folder, or a published name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,17 @@ from typing import Any
 import yaml
 
 from sparsedet.annotations import Category, Dataset, read_coco
+from sparsedet.annotations.faults import Faults
 from sparsedet.errors import SparseDetError
-from sparsedet.formats import detect_format, format_names, load_format, read_dataset
-from sparsedet.loop.workspace import Workspace, locate
+from sparsedet.formats import (
+    choose_split,
+    detect_format,
+    format_names,
+    load_format,
+    read_dataset,
+)
+from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import Progress, no_progress
 from sparsedet.splits import paper_file
 
 
@@ -25,6 +33,8 @@ class Data:
     """The file or folder that was read."""
     format: str = "coco"
     """Its name in the entry point group `sparsedet.formats`."""
+    note: str = ""
+    """What a person should know of the split that was taken; empty: nothing."""
 
     def with_classes(self, names: Iterable[str]) -> Dataset:
         """Return the dataset, with further classes where its format lists none without boxes.
@@ -83,7 +93,31 @@ PUBLISHED: dict[str, _Layout] = {
 """The dataset names of the published commands: 15 sparse splits and two test sets."""
 
 
-def read_data(data: str, images: Path | None = None, data_root: Path | None = None) -> Data:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How data is read."""
+
+    split: str | None = None
+    """The split that a person asked for; `all` for all images."""
+    usual: Sequence[str] = ()
+    """What to take where nobody asked and the data has splits; empty: all images."""
+    strict: bool = False
+    """Whether the first fault is an error, or is left out or repaired where that is safe."""
+    files: bool = True
+    """Whether the images are needed: missing ones are left out then."""
+
+
+USUAL = Reading()
+FOR_TRAINING = Reading(usual=("train",))
+FOR_EVALUATION = Reading(usual=("val", "test"))
+
+
+def read_data(
+    data: str,
+    images: Path | None = None,
+    data_root: Path | None = None,
+    reading: Reading = USUAL,
+) -> Data:
     """Read a file or folder, or a published name; see `read_path`.
 
     Raises:
@@ -91,7 +125,7 @@ def read_data(data: str, images: Path | None = None, data_root: Path | None = No
     """
     path = Path(data)
     if path.exists():
-        return read_path(path, images)
+        return read_path(path, images, reading)
     if data in PUBLISHED:
         file, folder = _published(data, images, data_root)
         return Data(read_coco(file), folder, file)
@@ -100,22 +134,61 @@ def read_data(data: str, images: Path | None = None, data_root: Path | None = No
     )
 
 
-def read_path(path: Path, images: Path | None = None) -> Data:
+def read_path(path: Path, images: Path | None = None, reading: Reading = USUAL) -> Data:
     """Read a COCO file, a workspace, or a folder of any installed format, with its image folder.
 
+    What is wrong is left out or repaired, with a warning for each kind, unless reading is strict.
+
     Raises:
-        SparseDetError: when nothing is there, it can't be read, or there are no images.
+        SparseDetError: when nothing is there, it can't be read, too much of it is wrong, or there
+            are no images.
     """
+    found = read_anything(path, images, reading)
+    if found.images is None:
+        raise SparseDetError(f"{path}: where are its images? Give their folder with --images")
+    return Data(found.dataset, found.images, found.source, found.format, found.note)
+
+
+@dataclass(frozen=True, slots=True)
+class MaybeWithImages:
+    """Annotations that were read, and their images where there are some."""
+
+    dataset: Dataset
+    images: Path | None
+    source: Path
+    format: str
+    note: str
+
+
+def read_anything(
+    path: Path,
+    images: Path | None = None,
+    reading: Reading = USUAL,
+    *,
+    format: str | None = None,
+    progress: Progress = no_progress,
+) -> MaybeWithImages:
+    """Read annotations with or without images; see `read_path`."""
     if not path.exists():
         raise SparseDetError(f"{path}: no such file or folder")
-    name = _format(path)
-    if name == "coco":
-        file, folder = locate(path, images)
-        return Data(read_coco(file), folder, file)
-    loaded = read_dataset(path, format=name, images=images)
-    if loaded.images is None:
-        raise SparseDetError(f"{path}: where are its images? Give their folder with --images")
-    return Data(loaded.dataset, loaded.images, path, name)
+    name = format or format_of(path)
+    choice = choose_split(path, name, reading.split, reading.usual, images)
+    own = Workspace(path).annotations
+    source = own if name == "coco" and own.is_file() else path
+    faults = Faults(source, strict=reading.strict, files=reading.files)
+    loaded = read_dataset(
+        path, format=name, images=images, split=choice.taken, faults=faults, progress=progress
+    )
+    dataset = loaded.dataset
+    faults.check(images=len(dataset.images), boxes=len(dataset.boxes))
+    faults.warn()
+    return MaybeWithImages(dataset, loaded.images, source, name, choice.in_words(path))
+
+
+def splits_of(data: str, images: Path | None = None) -> Sequence[str]:
+    """Return the splits that a file or folder has; none for published names."""
+    path = Path(data)
+    return load_format(format_of(path)).splits(path, images) if path.exists() else ()
 
 
 def released_file(released: str, data_root: Path | None) -> Path:
@@ -140,7 +213,7 @@ def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
     return data_root is not None and (data_root / split.layout.annotations).is_file()
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
     """Return the format to read; a file that no format recognises is taken for COCO."""
     if path.is_dir():
         # Other tools may have left files of theirs in a COCO project.

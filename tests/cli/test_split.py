@@ -131,8 +131,11 @@ def test_workspace_is_split_with_its_own_images(full: Path, tmp_path: Path) -> N
     assert result.status == 0, result.err
     assert result.json()["source"] == str(workspace.annotations)
     next(workspace.images.iterdir()).unlink()
-    refused = sparsedet_here("split", workspace.root, "--recipe", "easy", "-o", tmp_path / "other")
-    assert "no such image file" in refused.error()
+    words = ["split", workspace.root, "--recipe", "easy", "-o", tmp_path / "other"]
+    assert "no such image file" in sparsedet_here(*words, "--strict").error()
+    lenient = sparsedet_here(*words)
+    assert lenient.status == 0
+    assert "1 images that are not there (images id 4): left out" in lenient.err
 
 
 @pytest.mark.parametrize("images", [None, "cache"])
@@ -189,7 +192,7 @@ def test_other_content_is_never_overwritten(full: Path, tmp_path: Path) -> None:
 def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None:
     next((full.parent / "images").iterdir()).unlink()
     refused = sparsedet_here(
-        "split", full, "--images", full.parent / "images", "-o", tmp_path / "out"
+        "split", full, "--images", full.parent / "images", "-o", tmp_path / "out", "--strict"
     )
     assert "no such image file" in refused.error()
     assert _names(tmp_path) == {"full"}
@@ -208,7 +211,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
         (["gone.json"], "gone.json: no such file"),
         (
             ["."],
-            "not a format that sparsedet reads (coco: a .json file, or a folder with",
+            "not a format that sparsedet reads (coco: a .json file, a folder with",
         ),
         ([], "give either an annotation file"),
         (["FULL", "--project", "3"], "give either an annotation file"),

@@ -1,15 +1,26 @@
-"""COCO: a JSON file with an image folder, or a workspace or project folder that holds both."""
+"""COCO: a JSON file with an image folder, a workspace or project folder, or a folder of splits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
-from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.formats import Loaded
+from sparsedet.annotations.coco import from_coco, read_content
+from sparsedet.annotations.faults import Faults, strictly
+from sparsedet.annotations.images import upright_size
+from sparsedet.annotations.repair import SizeOf
+from sparsedet.atomic_io import without_collector
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import Loaded, match_split
 from sparsedet.loop.workspace import Workspace, locate
 from sparsedet.push_modes import Progress, no_progress
 
+from .coco_images import checked_files, plain_names, with_names_of
+from .coco_layout import CocoPart, find_images, find_parts, names_in
+from .coco_merge import merged
 from .image_folders import link_images
+from .voc_layout import find_voc
+from .yolo_layout import is_yolo
 
 
 class CocoFormat:
@@ -19,16 +30,31 @@ class CocoFormat:
     """
 
     title = "COCO"
-    layout = "a .json file, or a folder with annotations.json and images/"
+    layout = (
+        "a .json file, a folder with annotations.json and images/, or one with a .json file for "
+        "each split"
+    )
     needs_images = False
     lists_classes = True
 
     def detect(self, path: Path) -> bool:
-        """Whether this is a JSON file, a workspace, or a folder with `annotations.json`."""
+        """Whether this is a JSON file, a workspace, or a folder of COCO files.
+
+        VOC and YOLO folders may hold JSON files as well, of notes for example.
+        """
         if path.is_file():
             return path.suffix.lower() == ".json"
+        if not path.is_dir():
+            return False
         folder = Workspace(path)
-        return folder.annotations.is_file() or folder.settings_file.is_file()
+        if folder.annotations.is_file() or folder.settings_file.is_file():
+            return True
+        return bool(find_parts(path)) and not is_yolo(path) and find_voc(path) is None
+
+    def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
+        """Return the splits that have files of their own."""
+        parts = find_parts(path) if path.is_dir() else []
+        return [part.split for part in parts if part.split] if len(parts) > 1 else []
 
     def read(
         self,
@@ -36,16 +62,23 @@ class CocoFormat:
         *,
         images: Path | None = None,
         split: str | None = None,
+        faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
-        """Read a file; its images are in `images` next to it, or in the workspace around it."""
-        if split is not None:
-            raise AnnotationError(f"{path}: COCO files have no splits (--split)")
-        progress("reading annotations", 0, 1)
-        file, folder = _locate(path, images)
-        dataset = read_coco(file)
-        progress("reading annotations", 1, 1)
-        return Loaded(dataset, folder)
+        """Read a file, or the files of a folder; ids of a split are those of its file.
+
+        Images are in `images` next to a file, in the workspace around it, next to the file itself,
+        or in a folder of the split's name.
+        """
+        parts = _chosen(path, split)
+        progress("reading annotations", 0, len(parts))
+        read = []
+        for done, part in enumerate(parts, start=1):
+            read.append((part.split or "", _read(part.file, images, faults, progress)))
+            progress("reading annotations", done, len(parts))
+        if len(read) == 1:
+            return read[0][1]
+        return merged(read, faults or strictly(path))
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """COCO holds everything."""
@@ -67,12 +100,64 @@ class CocoFormat:
         write_coco(dataset, target.annotations)
 
 
-def _locate(path: Path, images: Path | None) -> tuple[Path, Path | None]:
-    """Return the file and its image folder, which a file may lack."""
-    try:
-        file, folder = locate(path, images)
-    except SparseDetError:
-        if path.is_dir():
-            raise
-        return path, None
-    return file, folder if images is not None or folder.is_dir() else None
+def _chosen(path: Path, split: str | None) -> Sequence[CocoPart]:
+    """Return the files to read."""
+    parts = find_parts(path) if path.is_dir() else [CocoPart(path)]
+    if not parts or not parts[0].file.exists():
+        locate(path, None)  # says what is missing
+    if split is None:
+        return parts
+    known = [part.split for part in parts if part.split]
+    if not known:
+        raise AnnotationError(f"{path}: has no splits (--split)")
+    wanted = match_split(split, known)
+    if wanted is None:
+        raise AnnotationError(f"{path}: no split {split!r} (found: {', '.join(known)})")
+    return [part for part in parts if part.split == wanted]
+
+
+def _read(file: Path, images: Path | None, faults: Faults | None, progress: Progress) -> Loaded:
+    """Read a file and find its images, which it may lack."""
+    if images is not None and not images.is_dir():
+        raise AnnotationError(f"{images}: no such image folder (--images)")
+    if faults is None or faults.strict:
+        dataset = read_coco(file)
+        names = [image.file_name for image in dataset.images]
+        folder = images or find_images(file, names)
+        return Loaded(dataset if folder is None else _renamed(dataset, folder), folder)
+    with without_collector():
+        content = read_content(file)
+        folder = images or find_images(file, plain_names(content))
+        if isinstance(content, dict) and isinstance(content.get("images"), list) and folder:
+            content = with_names_of(folder, content, faults)
+            if faults.files:
+                content = checked_files(folder, content, faults, progress)
+        dataset = from_coco(content, source=str(file), faults=faults, size_of=_size_in(folder))
+    return Loaded(dataset, folder)
+
+
+def _renamed(dataset: Dataset, folder: Path) -> Dataset:
+    """Return a dataset with images called as they are in their folder; see `names_in`."""
+    names = [image.file_name for image in dataset.images]
+    found = names_in(folder, names)
+    if all(found.get(name, name) == name for name in names):
+        return dataset
+    return replace(
+        dataset,
+        images=tuple(
+            replace(image, file_name=found.get(image.file_name, image.file_name))
+            for image in dataset.images
+        ),
+    )
+
+
+def _size_in(folder: Path | None) -> SizeOf:
+    """Return what gives the size of an image in a folder."""
+
+    def size(name: str) -> tuple[int, int] | None:
+        try:
+            return None if folder is None else upright_size(folder / name)
+        except AnnotationError:
+            return None
+
+    return size

@@ -2,14 +2,20 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.annotations.entries import THINNEST
-from sparsedet.errors import AnnotationError
+from sparsedet.annotations.faults import (
+    BOX_CLIPPED,
+    BOX_OUTSIDE,
+    BOX_WITHOUT_AREA,
+    Faults,
+    FaultyEntryError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +49,9 @@ class LabelledImage:
 class Clipper:
     """Keeps boxes inside their images, and counts those that reached out."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, faults: Faults) -> None:
         self._source = source
+        self._faults = faults
         self._clipped: list[str] = []
 
     def clip(self, where: str, xyxy: XYXY, size: tuple[int, int], slack: float) -> XYXY:
@@ -61,7 +68,7 @@ class Clipper:
         """
         left, top, right, bottom = xyxy
         if min(right - left, bottom - top) < THINNEST:
-            raise AnnotationError(f"{where}: the box has no area")
+            raise FaultyEntryError(BOX_WITHOUT_AREA, f"{where}: the box has no area")
         inside = (
             max(left, 0.0),
             max(top, 0.0),
@@ -69,16 +76,20 @@ class Clipper:
             min(bottom, float(size[1])),
         )
         if min(inside[2] - inside[0], inside[3] - inside[1]) < THINNEST:
-            raise AnnotationError(
-                f"{where}: the box lies outside its image of {size[0]} x {size[1]}"
+            raise FaultyEntryError(
+                BOX_OUTSIDE, f"{where}: the box lies outside its image of {size[0]} x {size[1]}"
             )
         if max(abs(a - b) for a, b in zip(inside, xyxy, strict=True)) > slack:
             self._clipped.append(where)
         return inside
 
     def warn(self) -> None:
-        """Log one warning of how many boxes reached out, if any did."""
-        if self._clipped:
+        """Note the boxes that reached out; in strict reading one warning says how many did."""
+        if not self._faults.strict:
+            for where in self._clipped:
+                place = Path(where.partition(": ")[0]).name + where.partition(":")[2]
+                self._faults.note(BOX_CLIPPED, place, f"{where}: {BOX_CLIPPED.what}")
+        elif self._clipped:
             logger.warning(
                 "%s: clipped %d boxes that reached over the edge of their image (first: %s)",
                 self._source,
@@ -120,6 +131,19 @@ def with_split(dataset: Dataset, names: Iterable[str]) -> Dataset:
     """Return the part of a dataset on the images of these file names."""
     wanted = set(names)
     return dataset.with_images(image for image in dataset.images if image.file_name in wanted)
+
+
+def real_splits(splits: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the splits that divide the images; none where one of two has those of the other.
+
+    Args:
+        splits: split -> its images.
+    """
+    different: dict[frozenset[str], str] = {}
+    for name in ("train", "val", "test"):
+        if images := frozenset(splits.get(name, ())):
+            different.setdefault(images, name)
+    return list(different.values()) if len(different) > 1 else []
 
 
 def common_losses(

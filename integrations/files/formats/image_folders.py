@@ -7,13 +7,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations import upright_size
+from sparsedet.annotations.faults import IMAGE_UNREADABLE, Faults
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""In lower case."""
+_OPENCV = (".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm")
+_PILLOW = (".avif", ".gif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = frozenset({*_OPENCV, *_PILLOW})
+"""In lower case. HEIC takes a plugin of Pillow, but is not passed over without a word."""
+
+SLIGHTLY = 2
+"""Pixels by which a stated size may be off: tools round, and count from 0 or 1."""
 
 
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
@@ -30,23 +36,31 @@ def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     return sorted(name for name in _walk(folder, "") if _suffix(name) in wanted)
 
 
+def normal(path: Path) -> Path:
+    """Return an absolute path without `..`; links stay as they are."""
+    return Path(os.path.normpath(path.absolute()))
+
+
 def stem(name: str) -> str:
     """Return a relative path without the suffix of its file."""
     return str(PurePosixPath(name).with_suffix(""))
 
 
 def read_sizes(
-    names: Iterable[str], folder: Path, progress: Progress
+    names: Iterable[str], folder: Path, progress: Progress, faults: Faults
 ) -> dict[str, tuple[int, int]]:
     """Return the upright (width, height) of image files by name; only their headers are read.
 
+    Files that are no images are left out, and noted as faults.
+
     Raises:
-        AnnotationError: naming the file that is no image.
+        AnnotationError: naming the file that is no image, in strict reading.
     """
     wanted = list(names)
     sizes = {}
     for done, name in enumerate(wanted, start=1):
-        sizes[name] = upright_size(folder / name)
+        with faults.left_out(IMAGE_UNREADABLE, name):
+            sizes[name] = upright_size(folder / name)
         progress("reading images", done, len(wanted))
     return sizes
 

@@ -7,6 +7,16 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from sparsedet.annotations import Category, Dataset, Image
+from sparsedet.annotations.faults import (
+    BOX_BROKEN,
+    IMAGE_UNREADABLE,
+    LABELS_BROKEN,
+    SIZE_OFF,
+    SIZE_WRONG,
+    Faults,
+    FaultyEntryError,
+    strictly,
+)
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded
@@ -20,10 +30,11 @@ from .conversion import (
     common_losses,
     counted,
     has_own_area,
+    real_splits,
     to_dataset,
     with_split,
 )
-from .image_folders import check_stems, link_images, read_sizes, stem
+from .image_folders import SLIGHTLY, check_stems, link_images, read_sizes, stem
 from .voc_layout import ANNOTATIONS, IMAGE_SETS, IMAGES, VocFolder, find_voc
 from .voc_xml import (
     holds_image_key,
@@ -70,25 +81,35 @@ class PascalVocFormat:
         """Whether a folder holds VOC annotations."""
         return find_voc(path) is not None
 
+    def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
+        """Return the splits in `ImageSets/Main`, or those that folders are named after."""
+        voc = find_voc(path, images)
+        return real_splits(voc.split_members()) if voc else []
+
     def read(
         self,
         path: Path,
         *,
         images: Path | None = None,
         split: str | None = None,
+        faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
         """Read a folder; images without an xml file have no boxes.
 
-        Splits are the files of `ImageSets/Main`; without one, all images are read. Sizes come from
+        Splits are the files of `ImageSets/Main`, or folders named after them; without one, all
+        images are read. Ids are those of the whole, and `train` is `trainval` where that is all
+        there is. Sizes come from
         the images, and `<size>` has to agree; without an image folder they come from there.
         """
         voc = find_voc(path, images)
         if voc is None:
             raise AnnotationError(f"{path}: not a Pascal VOC folder ({self.layout})")
-        dataset = read_voc(voc, progress).dataset
+        dataset = read_voc(voc, progress, faults).dataset
         if split is not None:
             ids = {stem(image.file_name): image.file_name for image in dataset.images}
+            if faults is not None and not faults.strict:
+                ids |= dict.fromkeys(_left_out(voc, ids), "")
             dataset = with_split(dataset, voc.split(split, ids))
         return Loaded(dataset, voc.images)
 
@@ -143,30 +164,45 @@ class PascalVocFormat:
             link_images(names, images, folder / IMAGES, progress)
 
 
-def read_voc(voc: VocFolder, progress: Progress = no_progress) -> VocContent:
+def _left_out(voc: VocFolder, ids: Mapping[str, str]) -> list[str]:
+    """Return the ids of images that a split may list, but that were left out."""
+    known = {stem(name) for name in (*voc.image_files, *voc.xml_files)}
+    return sorted(known - ids.keys())
+
+
+def read_voc(
+    voc: VocFolder, progress: Progress = no_progress, faults: Faults | None = None
+) -> VocContent:
     """Read all images and boxes of a VOC folder.
 
     Raises:
         AnnotationError: naming file and object of what is broken.
     """
-    reader = _Reader(voc)
-    sizes = read_sizes(voc.image_files, voc.images or voc.root, progress)
+    faults = faults or strictly(voc.root)
+    reader = _Reader(voc, faults)
+    sizes = read_sizes(voc.image_files, voc.images or voc.root, progress, faults)
     images: dict[str, LabelledImage] = {}
     files: dict[str, Path] = {}
+    left_out: set[str] = set()
     for done, xml in enumerate(voc.xml_files, start=1):
         path = voc.annotations / xml
-        try:
-            image = reader.image(xml, path, sizes)
-        except RecursionError as error:
-            raise AnnotationError(f"{path}: not a VOC annotation (nested too deep)") from error
-        if image.file_name in files:
-            raise AnnotationError(
-                f"{path}: its image {image.file_name} is already that of {files[image.file_name]}"
-            )
-        files[image.file_name], images[image.file_name] = path, image
+        # Nobody knows what is on the image of a broken file: it is not without objects.
+        left_out.update(voc.images_named(xml))
+        with faults.left_out(LABELS_BROKEN, xml):
+            image = _read_file(reader, xml, path, sizes)
+            if image.file_name in files:
+                raise AnnotationError(
+                    f"{path}: its image {image.file_name} is already that of "
+                    f"{files[image.file_name]}"
+                )
+            files[image.file_name], images[image.file_name] = path, image
         progress("reading annotations", done, len(voc.xml_files))
     reader.warn()
-    bare = [LabelledImage(name, *size, ()) for name, size in sizes.items() if name not in images]
+    bare = [
+        LabelledImage(name, *size, ())
+        for name, size in sizes.items()
+        if name not in images and name not in left_out
+    ]
     names = sorted({box.category for image in images.values() for box in image.boxes})
     categories = tuple(Category(number, name) for number, name in enumerate(names, start=1))
     return VocContent(to_dataset([*images.values(), *bare], categories), files)
@@ -182,7 +218,9 @@ def read_voc_file(voc: VocFolder, path: Path, image: str, size: tuple[int, int])
         size: (width, height) of the image, upright.
     """
     xml = path.relative_to(voc.annotations).as_posix()
-    return replace(_Reader(voc).image(xml, path, {image: size}), file_name=image)
+    return replace(
+        _Reader(voc, strictly(voc.root)).image(xml, path, {image: size}), file_name=image
+    )
 
 
 def new_annotation(image: Image, folder: str) -> ET.Element:
@@ -196,28 +234,40 @@ def xml_text(root: ET.Element) -> str:
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
+def _read_file(
+    reader: "_Reader", xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]
+) -> LabelledImage:
+    try:
+        return reader.image(xml, path, sizes)
+    except RecursionError as error:
+        raise AnnotationError(f"{path}: not a VOC annotation (nested too deep)") from error
+
+
 class _Reader:
     """Reads xml files, and counts what a person should be warned of."""
 
-    def __init__(self, voc: VocFolder) -> None:
+    def __init__(self, voc: VocFolder, faults: Faults) -> None:
         self._voc = voc
-        self._clipper = Clipper(voc.root)
+        self._faults = faults
+        self._clipper = Clipper(voc.root, faults)
         self._from_zero: list[str] = []
 
     def image(self, xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> LabelledImage:
         """Read one file; `sizes` are those of the images, by name."""
         root = parse_xml(read_bytes(path, "XML file"), path)
         name = self._voc.image_of(xml, root.findtext("filename") or "")
+        if name not in sizes and self._voc.images is not None:
+            raise FaultyEntryError(IMAGE_UNREADABLE, f"{path}: its image {name} can't be read")
         stated, actual = read_size(root, path), sizes.get(name)
         size = actual or stated
         if size is None:
             raise AnnotationError(f"{path}: no <size>, and no image folder to take it from")
         if stated is not None and stated != size:
-            _refuse_size(path, name, stated, size)
-        boxes = [
-            self._box(f"{path}: object {number}", element, size)
-            for number, element in enumerate(root.findall("object"), start=1)
-        ]
+            self._check_size(path, name, stated, size)
+        boxes = []
+        for number, element in enumerate(root.findall("object"), start=1):
+            with self._faults.left_out(BOX_BROKEN, f"{xml}: object {number}"):
+                boxes.append(self._box(f"{path}: object {number}", element, size))
         return LabelledImage(name, *size, boxes, read_image_keys(root))
 
     def _box(self, where: str, element: ET.Element, size: tuple[int, int]) -> LabelledBox:
@@ -227,6 +277,22 @@ class _Reader:
         return LabelledBox(
             category, self._clipper.clip(f"{where} ({category})", xyxy, size, _SLACK), extra=keys
         )
+
+    def _check_size(
+        self, path: Path, name: str, stated: tuple[int, int], actual: tuple[int, int]
+    ) -> None:
+        message = (
+            f"{path}: <size> is {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
+            f"{actual[1]} pixels upright"
+            + (
+                "; the annotations seem to ignore the file's EXIF orientation"
+                if stated == actual[::-1]
+                else ""
+            )
+        )
+        if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
+            raise FaultyEntryError(SIZE_WRONG, message)
+        self._faults.note(SIZE_OFF, path.name, message)
 
     def warn(self) -> None:
         """Log warnings of boxes that were clipped, and of files that seem to count from 0."""
@@ -239,15 +305,6 @@ class _Reader:
                 len(self._from_zero),
                 self._from_zero[0],
             )
-
-
-def _refuse_size(path: Path, name: str, stated: tuple[int, int], actual: tuple[int, int]) -> None:
-    turned = stated == actual[::-1]
-    raise AnnotationError(
-        f"{path}: <size> is {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
-        f"{actual[1]} pixels upright"
-        + ("; the annotations seem to ignore the file's EXIF orientation" if turned else "")
-    )
 
 
 def _writable(dataset: Dataset) -> Dataset:

@@ -1,11 +1,14 @@
 """Where the files of a Pascal VOC folder are, and which image belongs to which xml file."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from sparsedet.annotations.faults import IMAGE_AMBIGUOUS, LABELS_WITHOUT_IMAGE, FaultyEntryError
 from sparsedet.errors import AnnotationError
+from sparsedet.formats import SPLIT_NAMES, canonical_split, match_split
 from sparsedet.reading import read_text
 
 from .image_folders import IMAGE_SUFFIXES, list_files, stem
@@ -14,11 +17,14 @@ ANNOTATIONS = "Annotations"
 IMAGES = "JPEGImages"
 IMAGE_SETS = "ImageSets/Main"
 
-_ANNOTATION_FOLDERS = (ANNOTATIONS, "annotations")
-_IMAGE_FOLDERS = (IMAGES, "images", "Images")
-"""The second as Label Studio exports it."""
+_ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels")
+"""In lower case."""
+_IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pngimages", "photos", "pictures")
+"""In lower case; the second as Label Studio exports it."""
 _HEADER = 4096
 """Bytes in which an xml file has to say that it is an annotation."""
+_ROOT = re.compile(rb"<annotation(?!s[\s>])")
+"""CVAT's own XML has `<annotations>`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,13 @@ class VocFolder:
         found: dict[str, list[str]] = {}
         for name in self.image_files:
             found.setdefault(stem(name), []).append(name)
+        return found
+
+    @cached_property
+    def _by_base(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self.image_files:
+            found.setdefault(PurePosixPath(name).stem, []).append(name)
         return found
 
     @cached_property
@@ -79,13 +92,24 @@ class VocFolder:
                 return name
         where = self.annotations / xml
         if same:
-            raise AnnotationError(
-                f"{where}: {' and '.join(same)} in {self.images} have its name; which one is meant?"
+            raise FaultyEntryError(
+                IMAGE_AMBIGUOUS,
+                f"{where}: {' and '.join(same)} in {self.images} have its name; "
+                "which one is meant?",
             )
-        raise AnnotationError(
+        # Xml files and images may be in other sub-folders, where their names say enough.
+        elsewhere = self._by_base.get(PurePosixPath(xml).stem, ())
+        if len(elsewhere) == 1 and self.annotations != self.images:
+            return elsewhere[0]
+        raise FaultyEntryError(
+            LABELS_WITHOUT_IMAGE,
             f"{where}: its image is not in {self.images}, neither {stem(xml)}.* nor "
-            f"<filename> {base or '(empty)'}"
+            f"<filename> {base or '(empty)'}",
         )
+
+    def images_named(self, xml: str) -> Sequence[str]:
+        """Return the images that are called as an xml file is, whatever is in it."""
+        return self._by_stem.get(stem(xml)) or self._by_base.get(PurePosixPath(xml).stem, ())
 
     def xml_of(self, image: str) -> Path:
         """Return the xml file that a new annotation of an image belongs into."""
@@ -95,6 +119,37 @@ class VocFolder:
         """Return the names of the splits in `ImageSets/Main`."""
         folder = self.root / IMAGE_SETS
         return [stem(name) for name in list_files(folder, {".txt"})] if folder.is_dir() else []
+
+    def folder_splits(self, images: Iterable[str]) -> dict[str, list[str]]:
+        """Return the splits that the first folders of images stand for, where all of them do."""
+        splits: dict[str, list[str]] = {}
+        for name in images:
+            first, _, rest = name.partition("/")
+            if not rest or first.lower() not in SPLIT_NAMES:
+                return {}
+            splits.setdefault(canonical_split(first), []).append(name)
+        return splits
+
+    def split_members(self) -> dict[str, list[str]]:
+        """Return the images of `train`, `val` and `test`, by ids or names; `trainval` is train.
+
+        The latter only where there is no `train`.
+        """
+        files = {canonical_split(name): name for name in self.split_names()}
+        if "train" not in files and "trainval" in files:
+            files["train"] = files["trainval"]
+        named = {split: files[split] for split in ("train", "val", "test") if split in files}
+        if not named:
+            return self.folder_splits(self.image_files or self.xml_files)
+        folder = self.root / IMAGE_SETS
+        return {
+            split: [
+                line.split()[0]
+                for line in (folder / f"{file}.txt").read_text("utf-8-sig").splitlines()
+                if line.strip()
+            ]
+            for split, file in named.items()
+        }
 
     def split(self, name: str, images: Mapping[str, str]) -> list[str]:
         """Return the images of a split.
@@ -108,11 +163,16 @@ class VocFolder:
             AnnotationError: naming file and line of an id without image.
         """
         known = self.split_names()
-        if name not in known:
+        own = match_split(name, known)
+        if own is None:
+            by_folder = self.folder_splits(images.values())
+            if (chosen := match_split(name, by_folder)) is not None:
+                return by_folder[chosen]
             raise AnnotationError(
-                f"{self.root}: no split {name!r} in {IMAGE_SETS} (found: {', '.join(known) or '-'})"
+                f"{self.root}: no split {name!r} in {IMAGE_SETS} "
+                f"(found: {', '.join(known or by_folder) or '-'})"
             )
-        path = self.root / IMAGE_SETS / f"{name}.txt"
+        path = self.root / IMAGE_SETS / f"{own}.txt"
         found = []
         for number, line in enumerate(read_text(path).splitlines(), start=1):
             text = line.strip()
@@ -133,20 +193,34 @@ def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
     """
     if not root.is_dir():
         return None
-    for name in _ANNOTATION_FOLDERS:
-        if (root / name).is_dir() and _holds_xml(root / name):
-            usual = (root / folder for folder in _IMAGE_FOLDERS)
-            found = images or next((folder for folder in usual if folder.is_dir()), None)
-            return VocFolder(root, root / name, found)
-    if any(_holds_xml(folder, deep=False) for folder in _flat_folders(root)):
-        return VocFolder(root, root, images or root)
-    return None
+    inner = _inner_folders(root)
+    found = images or next(_named(inner, _IMAGE_FOLDERS), None)
+    for folder in _named(inner, _ANNOTATION_FOLDERS):
+        if _holds_xml(folder):
+            return VocFolder(root, folder, found)
+    if _holds_xml(root, deep=False):
+        return VocFolder(root, root, images or (found if not _holds_images(root) else root))
+    holding = [folder for folder in inner if _holds_xml(folder, deep=False)]
+    if not holding:
+        return None
+    # One folder of xml files alone is that of the annotations, whatever it is called.
+    if len(holding) == 1 and found is not None and not _holds_images(holding[0]):
+        return VocFolder(root, holding[0], found)
+    return VocFolder(root, root, images or root)
 
 
-def _flat_folders(root: Path) -> list[Path]:
-    """Return the folder itself and those in it: some exports have one for each split."""
-    inner = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [root, *sorted(inner)]
+def _inner_folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _named(folders: Sequence[Path], names: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders of these names in any case, in the order of the names."""
+    for name in names:
+        yield from (folder for folder in folders if folder.name.lower() == name)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
 def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
@@ -156,4 +230,4 @@ def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
     if first is None:
         return False
     with first.open("rb") as file:
-        return b"<annotation" in file.read(_HEADER)
+        return _ROOT.search(file.read(_HEADER)) is not None

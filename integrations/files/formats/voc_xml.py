@@ -15,6 +15,7 @@ from xml.parsers import expat
 
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
+from sparsedet.annotations.faults import BOX_WITHOUT_AREA, FaultyEntryError
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.reading import read_bytes
 from sparsedet.reviews import moved
@@ -122,8 +123,9 @@ def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, A
         corners.append(value - offset)
     left, top, right, bottom = corners
     if right <= left or bottom <= top:
-        raise AnnotationError(
-            f"{where} ({name}): the box has no area ({_shown(box)}; min has to come before max)"
+        raise FaultyEntryError(
+            BOX_WITHOUT_AREA,
+            f"{where} ({name}): the box has no area ({_shown(box)}; min has to come before max)",
         )
     keys = read_keys(element, structure=_OBJECT, reserved=_OBJECT_RESERVED)
     return name, (left, top, right, bottom), keys

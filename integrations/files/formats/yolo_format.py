@@ -5,9 +5,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.annotations.faults import (
+    BOX_BROKEN,
+    IMAGE_AMBIGUOUS,
+    LABELS_BROKEN,
+    LABELS_NOWHERE,
+    LABELS_WITHOUT_IMAGE,
+    Faults,
+    strictly,
+)
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
-from sparsedet.formats import Loaded
+from sparsedet.formats import Loaded, match_split
 from sparsedet.push_modes import Progress, no_progress
 
 from .conversion import (
@@ -17,11 +26,13 @@ from .conversion import (
     common_losses,
     counted,
     has_own_area,
+    real_splits,
     to_dataset,
     with_split,
 )
 from .image_folders import check_stems, link_images, read_sizes
 from .voc_xml import DEFAULTS
+from .yolo_label_files import IMAGES, label_file, unused_label_files
 from .yolo_labels import (
     Polygon,
     corners,
@@ -30,7 +41,7 @@ from .yolo_labels import (
     polygon_area,
     read_labels,
 )
-from .yolo_layout import DATA, IMAGES, SPLITS, YoloFolder, find_yolo, is_yolo, label_file
+from .yolo_layout import DATA, SPLITS, YoloFolder, find_yolo, is_yolo
 
 _SEGMENTATION = "segmentation"
 _SAME_BOX = 0.02
@@ -56,26 +67,34 @@ class YoloFormat:
         """Whether this is a YOLO folder or its yaml file."""
         return is_yolo(path)
 
+    def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
+        """Return the splits of `data.yaml`, or those that folders are named after."""
+        return real_splits(find_yolo(path, images).splits)
+
     def read(
         self,
         path: Path,
         *,
         images: Path | None = None,
         split: str | None = None,
+        faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
         """Read a folder; an image without a file of labels has no boxes.
 
-        Splits are those of `data.yaml`; without one, all of them are read.
+        Splits are those of `data.yaml`, or of folders named after them; without one, all of them
+        are read. Ids are those of the whole.
         """
         yolo = find_yolo(path, images)
-        dataset = read_yolo(yolo, progress)
+        members = None
         if split is not None:
-            if split not in yolo.splits:
+            found = match_split(split, yolo.splits)
+            if found is None:
                 known = ", ".join(yolo.splits) or "-"
                 raise AnnotationError(f"{path}: no split {split!r} (found: {known})")
-            dataset = with_split(dataset, yolo.splits[split])
-        return Loaded(dataset, yolo.images)
+            members = yolo.splits[found]
+        dataset = read_yolo(yolo, progress, faults)
+        return Loaded(dataset if members is None else with_split(dataset, members), yolo.images)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what YOLO can't hold: crowd regions, keys, most masks, ..."""
@@ -125,17 +144,22 @@ class YoloFormat:
             link_images(names, images, folder / base, progress)
 
 
-def read_yolo(yolo: YoloFolder, progress: Progress = no_progress) -> Dataset:
+def read_yolo(
+    yolo: YoloFolder, progress: Progress = no_progress, faults: Faults | None = None
+) -> Dataset:
     """Read all images and boxes of a YOLO folder.
 
     Raises:
         AnnotationError: naming file and line of what is broken.
     """
-    clipper = Clipper(yolo.root)
-    sizes = read_sizes(yolo.labels, yolo.images, progress)
+    faults = faults or strictly(yolo.root)
+    clipper = Clipper(yolo.root, faults)
+    sizes = read_sizes(yolo.labels, yolo.images, progress, faults)
+    _note_unused(yolo, faults)
     images = []
-    for done, name in enumerate(yolo.labels, start=1):
-        images.append(_read_image(yolo, name, sizes[name], clipper))
+    for done, name in enumerate(_unambiguous(yolo, sizes, faults), start=1):
+        with faults.left_out(LABELS_BROKEN, yolo.labels[name].name):
+            images.append(_read_image(yolo, name, sizes[name], clipper, faults))
         progress("reading annotations", done, len(sizes))
     clipper.warn()
     categories = [Category(index + 1, name) for index, name in yolo.names.items()]
@@ -144,7 +168,8 @@ def read_yolo(yolo: YoloFolder, progress: Progress = no_progress) -> Dataset:
 
 def read_yolo_image(yolo: YoloFolder, image: str, size: tuple[int, int]) -> LabelledImage:
     """Read the file of labels of one image of (width, height) `size`; it need not exist."""
-    return _read_image(yolo, image, size, Clipper(yolo.root))
+    faults = strictly(yolo.root)
+    return _read_image(yolo, image, size, Clipper(yolo.root, faults), faults)
 
 
 def class_indices(dataset: Dataset) -> dict[int, int]:
@@ -165,19 +190,57 @@ def outline(box: Box) -> Polygon | None:
     return polygon if same else None
 
 
+def _unambiguous(
+    yolo: YoloFolder, sizes: Mapping[str, tuple[int, int]], faults: Faults
+) -> list[str]:
+    """Return the images without those that share a file of labels with another one.
+
+    Of pictures of one size, which are most likely one picture, the first stays.
+    """
+    owners: dict[Path, list[str]] = {}
+    for name in sizes:
+        owners.setdefault(yolo.labels[name], []).append(name)
+    kept = []
+    for path, names in owners.items():
+        stays = names[:1] if len({sizes[name] for name in names}) == 1 else []
+        kept += stays
+        for name in names[len(stays) :]:
+            others = " and ".join(other for other in names if other != name)
+            message = (
+                f"{yolo.images / name}: shares its labels {path} with {others}, so that nobody "
+                "knows whose they are; remove or rename one of the images"
+            )
+            faults.note(IMAGE_AMBIGUOUS, f"{name} (as {others})", message)
+    return sorted(kept)
+
+
+def _note_unused(yolo: YoloFolder, faults: Faults) -> None:
+    """Note files of labels without image, and splits without labels."""
+    if faults.strict:
+        return  # Ultralytics passes over them, too
+    for path in unused_label_files(yolo.root, yolo.images, yolo.labels):
+        message = f"{path}: there is no image of this name that can be read"
+        faults.note(LABELS_WITHOUT_IMAGE, path.name, message)
+    for split, names in yolo.splits.items():
+        if names and not any(yolo.labels[name].is_file() for name in names):
+            message = f"{yolo.root}: none of the {len(names)} images of {split} has labels"
+            faults.note(LABELS_NOWHERE, split, message)
+
+
 def _read_image(
-    yolo: YoloFolder, name: str, size: tuple[int, int], clipper: Clipper
+    yolo: YoloFolder, name: str, size: tuple[int, int], clipper: Clipper, faults: Faults
 ) -> LabelledImage:
     path = yolo.labels[name]
     boxes = []
-    for number, label in enumerate(read_labels(path, yolo.names, size), start=1):
+    for number, label in enumerate(read_labels(path, yolo.names, size, faults), start=1):
         where = f"{path}: box {number}"
-        xyxy = clipper.clip(where, label.xyxy, size, _SLACK * max(size))
-        keys: dict[str, Any] = {}
-        if label.polygon is not None:
-            keys[_SEGMENTATION] = [list(label.polygon)]
-        area = None if label.polygon is None else polygon_area(label.polygon)
-        boxes.append(LabelledBox(yolo.names[label.index], xyxy, area, keys))
+        with faults.left_out(BOX_BROKEN, f"{path.name}: box {number}"):
+            xyxy = clipper.clip(where, label.xyxy, size, _SLACK * max(size))
+            keys: dict[str, Any] = {}
+            if label.polygon is not None:
+                keys[_SEGMENTATION] = [list(label.polygon)]
+            area = None if label.polygon is None else polygon_area(label.polygon)
+            boxes.append(LabelledBox(yolo.names[label.index], xyxy, area, keys))
     return LabelledImage(name, *size, boxes)
 
 

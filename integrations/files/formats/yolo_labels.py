@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sparsedet.annotations import XYXY
 from sparsedet.annotations.entries import DECIMALS
+from sparsedet.annotations.faults import BOX_BROKEN, UNKNOWN_CLASS, Faults, FaultyEntryError
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.reading import read_text
 from sparsedet.reviews import moved
@@ -44,24 +45,29 @@ class YoloLabel:
     """None for a box, and for an outline that is nothing but the box's corners."""
 
 
-def read_labels(path: Path, names: Mapping[int, str], size: tuple[int, int]) -> list[YoloLabel]:
+def read_labels(
+    path: Path, names: Mapping[int, str], size: tuple[int, int], faults: Faults
+) -> list[YoloLabel]:
     """Read a file of labels; none where it does not exist.
 
     Args:
         path: the file.
         names: the class indices that there are.
         size: (width, height) of the image.
+        faults: takes note of lines that are no labels.
 
     Raises:
         AnnotationError: naming file and line.
     """
     if not path.exists():
         return []
-    return [
-        parse_label(line, f"{path}:{number}", names, size)
-        for number, line in enumerate(read_text(path).splitlines(), start=1)
-        if line.strip()
-    ]
+    labels = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        with faults.left_out(BOX_BROKEN, f"{path.name}:{number}"):
+            labels.append(parse_label(line, f"{path}:{number}", names, size))
+    return labels
 
 
 def parse_label(
@@ -78,9 +84,10 @@ def parse_label(
     values = [_number(text, where) for text in columns]
     index = int(values[0])
     if index != values[0] or index not in names:
-        raise AnnotationError(
+        raise FaultyEntryError(
+            UNKNOWN_CLASS,
             f"{where}: class {columns[0]} is not among the {len(names)} classes, which are "
-            f"numbered from {min(names)} to {max(names)}"
+            f"numbered from {min(names)} to {max(names)}",
         )
     for text, value in zip(columns[1:], values[1:], strict=True):
         if not -_ROUNDING <= value <= 1 + _ROUNDING:

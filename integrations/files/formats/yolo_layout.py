@@ -5,21 +5,21 @@ Class names are in `data.yaml`, or in `classes.txt` with one name in each line.
 
 import logging
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_bytes, read_text
 
-from .image_folders import IMAGE_SUFFIXES, list_files, stem
+from .image_folders import IMAGE_SUFFIXES, list_files, normal, stem
+from .yolo_label_files import IMAGES, LABELS, find_label_files
 
 logger = logging.getLogger(__name__)
 
 DATA = "data.yaml"
-
-IMAGES, LABELS = "images", "labels"
 
 SPLITS = ("train", "val", "test")
 _CLASSES = "classes.txt"
@@ -46,20 +46,29 @@ class YoloFolder:
 
 def is_yolo(path: Path) -> bool:
     """Whether a folder or yaml file looks like a YOLO dataset."""
-    return _data_file(path) is not None or (
-        path.is_dir() and (path / _CLASSES).is_file() and (path / LABELS).is_dir()
+    if _data_file(path) is not None:
+        return True
+    if not path.is_dir() or not (path / _CLASSES).is_file():
+        return False
+    entries = list(path.iterdir())
+    if any(entry.is_dir() and entry.name.lower() == LABELS for entry in entries):
+        return True
+    # LabelImg writes labels next to the images.
+    texts = {stem(entry.name) for entry in entries if entry.suffix == ".txt"}
+    return any(
+        stem(entry.name) in texts for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES
     )
 
 
 def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     """Return where the files of a YOLO dataset are.
 
-    Labels are found as Ultralytics finds them: the last folder `images` in the path of an image is
-    `labels` in that of its labels. What `data.yaml` says never leads out of its folder.
+    Labels are found as `yolo_label_files` says. What `data.yaml` says never leads out of its
+    folder.
 
     Args:
         path: a folder, or its yaml file.
-        images: the image folder, where it is not the usual one; labels are in `labels/` then.
+        images: the image folder, where it is not the usual one.
 
     Raises:
         AnnotationError: naming the file and what is wrong in it.
@@ -73,45 +82,64 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     else:
         raise AnnotationError(f"{path}: neither {DATA} nor {_CLASSES} here, which name the classes")
     if images is not None:
-        found = {name: root / LABELS / f"{stem(name)}.txt" for name in _images(images)}
-        return YoloFolder(root, names, images, found, {})
+        inner = _images(images)
+        labels = find_label_files(root, images, inner)
+        return YoloFolder(root, names, images, labels, _splits_by_folder(inner))
     splits = _read_splits(root, data, content) if data else {}
-    everything = sorted(set().union(*splits.values()) if splits else _below(root, IMAGES))
+    everything = sorted(set().union(*splits.values()) if splits else _all_images(root))
     if not everything:
         raise AnnotationError(
             f"{data or root}: no images in {root / IMAGES}; put them there, or give their folder "
             "with --images"
         )
-    base = IMAGES if all(name.startswith(f"{IMAGES}/") for name in everything) else "."
-    return YoloFolder(
-        root,
-        names,
-        root / base,
-        {posixpath.relpath(name, base): root / label_file(name) for name in everything},
-        {
-            split: frozenset(posixpath.relpath(name, base) for name in members)
-            for split, members in splits.items()
-        },
-    )
+    top = next((name for name in _image_folders(root) if _are_below(name, everything)), ".")
+    inner = [posixpath.relpath(name, top) for name in everything]
+    own = {
+        split: frozenset(posixpath.relpath(name, top) for name in members)
+        for split, members in splits.items()
+    }
+    labels = find_label_files(root, root / top, inner)
+    return YoloFolder(root, names, root / top, labels, own or _splits_by_folder(inner))
 
 
-def label_file(image: str) -> str:
-    """Return the file of labels of an image; both are relative to the dataset's folder."""
-    parts = list(PurePosixPath(stem(image)).parts)
-    folders = [index for index, part in enumerate(parts[:-1]) if part == IMAGES]
-    if folders:
-        parts[folders[-1]] = LABELS
-    return "/".join(parts) + ".txt"
+def _image_folders(root: Path) -> list[str]:
+    """Return the folders `images` of a dataset, in any case."""
+    return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name.lower() == IMAGES)
+
+
+def _all_images(root: Path) -> list[str]:
+    """Return the images of a dataset whose yaml names no splits: those in `images`, else all."""
+    for folder in _image_folders(root):
+        if found := _below(root, folder):
+            return found
+    return _below(root, ".")
+
+
+def _are_below(folder: str, names: Iterable[str]) -> bool:
+    return all(name.startswith(f"{folder}/") for name in names)
+
+
+def _splits_by_folder(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the splits that the first folders of images stand for, where all of them do."""
+    splits: dict[str, set[str]] = {}
+    for name in names:
+        first, _, rest = name.partition("/")
+        if not rest or first.lower() not in SPLIT_NAMES:
+            return {}
+        splits.setdefault(canonical_split(first), set()).add(name)
+    return {split: frozenset(members) for split, members in splits.items()}
 
 
 def _data_file(path: Path) -> Path | None:
     """Return the yaml file of a dataset, which may have any name where it is the only one."""
     if path.is_file():
         return path if path.suffix.lower() in _YAML else None
+    if not path.is_dir():
+        return None
     for name in _DATA_FILES:
         if (path / name).is_file():
             return path / name
-    if not (path / IMAGES).is_dir():
+    if not _image_folders(path):
         return None
     files = [file for file in path.iterdir() if file.suffix.lower() in _YAML]
     return files[0] if len(files) == 1 and b"names" in read_bytes(files[0]) else None
@@ -193,8 +221,9 @@ def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str
     splits: dict[str, frozenset[str]] = {}
     missing: dict[str, str] = {}
     for split in SPLITS:
-        # Ultralytics takes `validation` for `val`.
-        value = content.get(split) or (content.get("validation") if split == "val" else None)
+        # Ultralytics takes `validation` for `val`, and Roboflow's folder is `valid`.
+        keys = (split, *(name for name in SPLIT_NAMES if canonical_split(name) == split))
+        value = next((content[key] for key in keys if content.get(key)), None)
         if not value:
             continue
         found: set[str] = set()
@@ -241,11 +270,13 @@ def _find(root: Path, base: str, entry: str) -> str | None:
 def _inside(root: Path, start: str, text: str) -> str | None:
     """Return `text`, seen from `start`, relative to `root`; None where that leads out of it."""
     plain = text.replace("\\", "/")
-    whole = str(root.absolute()).replace("\\", "/")
-    place = posixpath.normpath(posixpath.join(whole, start, plain))
-    if place != whole and not place.startswith(whole.rstrip("/") + "/"):
-        return None
-    return posixpath.relpath(place, whole)
+    # A root may be reached through links and `..`; absolute paths may name it either way.
+    for whole in dict.fromkeys((normal(root), root.resolve())):
+        base = str(whole).replace("\\", "/")
+        place = posixpath.normpath(posixpath.join(base, start, plain))
+        if place == base or place.startswith(base.rstrip("/") + "/"):
+            return posixpath.relpath(place, base)
+    return None
 
 
 def _read_list(root: Path, base: str, place: str) -> set[str]:

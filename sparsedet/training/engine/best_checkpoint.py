@@ -15,15 +15,15 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError, RunError
-from sparsedet.mining.detect import detect_all
 from sparsedet.mining.detections import Detections
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
-from sparsedet.run_folder import RunFolder, class_ids
+from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
 from sparsedet.training.data.samples import measurable_images
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.evaluation.average_precision import evaluate
+from sparsedet.training.evaluation.readable import detect_readable
 
 DETECTIONS = 100
 """Detections of an image that recall is measured at by default: as in COCO's AR."""
@@ -91,10 +91,13 @@ class Validator:
         """
         model = checkpoint.build(self._config.node).eval()
         model.load_state_dict(weights)
-        dataset = self._data.dataset
-        ids = class_ids(self._run.info(), dataset)
-        found = detect_all(
-            model, self._config, dataset.images, self._data.images, ids, cache=self._cache
+        found, dataset = detect_readable(
+            model,
+            self._config,
+            self._run.info(),
+            self._data.dataset,
+            self._data.images,
+            cache=self._cache,
         )
         limit = self._config.validation.detections
         name, value = processes.first_does(lambda: validate(found, dataset, limit=limit))

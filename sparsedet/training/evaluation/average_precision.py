@@ -19,7 +19,7 @@ from sparsedet.annotations.coco import to_coco
 from sparsedet.annotations.entries import xywh
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detect import OnImage, detect_all
+from sparsedet.mining.detect import OnImage
 from sparsedet.mining.detections import Detections
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
@@ -30,6 +30,7 @@ from sparsedet.training.evaluation.federated import (
     ignore_unknown,
     is_federated,
 )
+from sparsedet.training.evaluation.readable import detect_readable
 from sparsedet.training.evaluation.voc_ap import voc_ap
 
 
@@ -76,11 +77,12 @@ def evaluate_run(
     device: str,
     on_image: OnImage = lambda done, total: None,
 ) -> Evaluation:
-    """Evaluate the run's finished model on a dataset."""
-    ids = class_ids(run.info(), dataset)
+    """Evaluate the run's finished model on the images of a dataset that can be read."""
+    info = run.info()
+    class_ids(info, dataset)  # before the model is built
     model = build_for_inference(config.node, run.finished_model(), device)
-    found = detect_all(model, config, dataset.images, images, ids, on_image)
-    return evaluate(found, dataset)
+    found = detect_readable(model, config, info, dataset, images, on_image=on_image)
+    return evaluate(found.detections, found.dataset)
 
 
 def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:

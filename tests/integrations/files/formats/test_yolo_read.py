@@ -123,7 +123,7 @@ def test_splits_keep_the_ids_of_the_whole(tmp_path: Path) -> None:
 
 def test_a_missing_split_gives_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = f"train: images/train\nval: images/val\n{NAMES}"
-    dataset_folder(tmp_path, data, ["images/train/a.jpg"], [])
+    dataset_folder(tmp_path, data, ["images/train/a.jpg"], ["labels/train/a.txt"])
     assert len(read_dataset(tmp_path).dataset.images) == 1
     assert "val is images/val, which is not in" in caplog.text
     shutil.rmtree(tmp_path / "images")
@@ -134,7 +134,7 @@ def test_a_missing_split_gives_a_warning(tmp_path: Path, caplog: pytest.LogCaptu
 @pytest.mark.parametrize("place", ["../photos", "{root}/photos", "images/../../photos", "list.txt"])
 def test_nothing_leads_out_of_the_folder(place: str, tmp_path: Path) -> None:
     write_image(tmp_path / "photos/secret.jpg")
-    here = dataset_folder(tmp_path / "set", NAMES, ["images/a.jpg"], [])
+    here = dataset_folder(tmp_path / "set", NAMES, ["images/a.jpg"], ["labels/a.txt"])
     write(here, "data.yaml", f"train: {place.format(root=tmp_path)}\n{NAMES}")
     write(here, "list.txt", "../photos/secret.jpg\n")
     try:

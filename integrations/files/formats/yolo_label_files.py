@@ -1,0 +1,175 @@
+"""Which file of labels belongs to which image of a YOLO dataset.
+
+Ultralytics finds them by one rule: the last folder `images` in the path of an image is `labels` in
+that of its labels. Where that finds none they are looked for where other tools leave them; and
+where there are none at all, that is an error: a dataset without any box is none.
+"""
+
+import logging
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from sparsedet.errors import AnnotationError
+
+from .image_folders import list_files, normal, stem
+
+logger = logging.getLogger(__name__)
+
+IMAGES, LABELS = "images", "labels"
+
+_NO_LABELS = frozenset({"classes.txt", "labels.txt", "readme.txt", "requirements.txt"})
+"""Text files that are found next to labels."""
+_COLUMNS = 5
+"""Of a box; outlines have more."""
+
+_Rule = Callable[[str], str]
+"""Image -> its file of labels, both relative to the dataset's folder, which they may leave."""
+
+
+def label_file(image: str) -> str:
+    """Return the file of labels of an image; both are relative to the dataset's folder."""
+    parts = list(PurePosixPath(stem(image)).parts)
+    folders = [index for index, part in enumerate(parts[:-1]) if part.lower() == IMAGES]
+    if folders:
+        parts[folders[-1]] = LABELS
+    return "/".join(parts) + ".txt"
+
+
+def find_label_files(root: Path, images: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the file of labels of every image, which need not exist for all of them.
+
+    Args:
+        root: the dataset's folder.
+        images: the image folder.
+        names: the images, relative to it.
+
+    Raises:
+        AnnotationError: when no image has one, saying where they were looked for.
+    """
+    search = _Search(root, images)
+    found = search.by_rules(names)
+    if not any(found.values()):
+        found = search.by_name(names)
+    if not any(found.values()):
+        search.refuse(names)
+    return {name: found[name] or root / search.usual(name) for name in names}
+
+
+def unused_label_files(root: Path, images: Path, used: Mapping[str, Path]) -> list[Path]:
+    """Return files of labels that belong to no image, in the folders where others do."""
+    search = _Search(root, images)
+    taken = {normal(path) for path in used.values()}
+    folders = {path.parent for path in taken if path.is_file()}
+    paths = (search.root / file for file in search.files)
+    return [
+        path
+        for path in paths
+        if (whole := normal(path)).parent in folders and whole not in taken and _is_labels(path)
+    ]
+
+
+class _Search:
+    """Looks for files of labels below a dataset's folder, and near its images."""
+
+    def __init__(self, root: Path, images: Path) -> None:
+        self.root = root
+        self.base = normal(root)
+        self._images = normal(images)
+        self._prefix = Path(os.path.relpath(self._images, self.base)).as_posix()
+
+    @cached_property
+    def files(self) -> list[str]:
+        """All text files that may be labels, relative to the dataset's folder."""
+        found = dict.fromkeys(list_files(self.root, {".txt"}))
+        near = [self._images, self._images.parent / LABELS]
+        for folder in near:
+            if folder.is_dir() and not folder.is_relative_to(self.base):
+                prefix = Path(os.path.relpath(folder, self.base)).as_posix()
+                found |= {f"{prefix}/{name}": None for name in list_files(folder, {".txt"})}
+        return [name for name in found if posixpath.basename(name).lower() not in _NO_LABELS]
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        """The files, by their names in lower case."""
+        return {name.casefold(): name for name in reversed(self.files)}
+
+    @cached_property
+    def _exact(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    def usual(self, name: str) -> str:
+        """Return where Ultralytics looks for the labels of an image."""
+        return label_file(posixpath.normpath(f"{self._prefix}/{name}"))
+
+    def rules(self) -> list[_Rule]:
+        """Return where labels may be, the likeliest place first."""
+        return [
+            self.usual,
+            lambda name: f"{LABELS}/{stem(name)}.txt",
+            lambda name: posixpath.normpath(f"{self._prefix}/{stem(name)}.txt"),
+            lambda name: posixpath.normpath(f"{self._prefix}/../{LABELS}/{stem(name)}.txt"),
+        ]
+
+    def by_rules(self, names: Sequence[str]) -> dict[str, Path | None]:
+        """Return what one rule finds for each folder of images: the first that finds anything."""
+        folders: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            folders[posixpath.dirname(name)].append(name)
+        found: dict[str, Path | None] = dict.fromkeys(names)
+        for members in folders.values():
+            for rule in self.rules():
+                own = {name: self._path(rule(name)) for name in members}
+                if any(own.values()):
+                    found |= own
+                    break
+        return found
+
+    def by_name(self, names: Sequence[str]) -> dict[str, Path | None]:
+        """Return files that are called like an image, wherever they are, where only one is."""
+        same: dict[str, list[str]] = defaultdict(list)
+        for file in self.files:
+            if _is_labels(self.root / file):
+                same[PurePosixPath(file).stem.casefold()].append(file)
+        found: dict[str, Path | None] = {}
+        for name in names:
+            own = same.get(PurePosixPath(name).stem.casefold(), [])
+            # Of several that of the same folder: labels of `train/a.jpg` in `txt/train/a.txt`.
+            inner = [f for f in own if f.casefold().endswith(f"/{stem(name)}.txt".casefold())]
+            one = own if len(own) == 1 else inner
+            found[name] = self.root / one[0] if len(one) == 1 else None
+        if used := sorted({str(path.parent) for path in found.values() if path}):
+            logger.warning("%s: took the labels in %s", self.root, ", ".join(used[:3]))
+        return found
+
+    def refuse(self, names: Sequence[str]) -> None:
+        """Say that no labels were found, and what there is instead."""
+        places = dict.fromkeys(posixpath.dirname(rule(names[0])) or "." for rule in self.rules())
+        labels = [file for file in self.files if _is_labels(self.root / file)]
+        folders = sorted({posixpath.dirname(file) or "." for file in labels})[:3]
+        hint = (
+            f"there are {len(labels)} in {', '.join(folders)}, but not called as the images are"
+            if labels
+            else "an image without objects has an empty one"
+        )
+        raise AnnotationError(
+            f"{self.root}: none of its {len(names)} images has a file of labels (looked for "
+            f"{PurePosixPath(names[0]).stem}.txt in {', '.join(places)}); {hint}"
+        )
+
+    def _path(self, file: str) -> Path | None:
+        name = file if file in self._exact else self._known.get(file.casefold())
+        return None if name is None else self.root / name
+
+
+def _is_labels(path: Path) -> bool:
+    """Whether the first line of a file is that of a box or an outline; empty files may be, too."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            columns = file.readline().split()
+        return not columns or len([float(text) for text in columns]) >= _COLUMNS
+    except (OSError, ValueError):
+        return False

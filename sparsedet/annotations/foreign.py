@@ -1,0 +1,37 @@
+"""Formats that other tools write and sparsedet does not read: named, so that errors help."""
+
+import re
+from pathlib import Path
+
+_HEADER = 4096
+"""Bytes in which a file says what it is."""
+_SHOWN_FILES = 20
+"""Files of a folder that are looked into."""
+
+_ADVICE = "export the data as COCO, Pascal VOC or YOLO"
+_MARKS = (
+    (".xml", rb"<annotations[\s>]", "CVAT's XML (annotations.xml)"),
+    (".json", rb'"shapes"\s*:.*|"imagePath"', "LabelMe's JSON"),
+    (".json", rb'"annotation_result"|"_via_', "VIA's JSON"),
+    (".json", rb'"label"\s*:\s*"[^"]*"\s*,\s*"coordinates"', "CreateML's JSON"),
+    (".json", rb'"file_upload"|"predictions"\s*:|"data"\s*:\s*\{', "Label Studio's own JSON"),
+    (".csv", rb"^(ImageID|.*LabelName)", "Open Images' csv"),
+    (".csv", rb"(?i)(xmin|x_min|x1).*(ymin|y_min|y1)", "a csv of boxes"),
+    (".txt", rb"imagesource:|^([-\d.]+\s){8}\D", "DOTA's labels"),
+)
+"""Suffix, what such a file holds near its beginning, and what it is then."""
+
+
+def foreign_format(path: Path) -> str | None:
+    """Return what a file or folder seems to be, and what to do; None where nobody knows."""
+    if path.is_dir():
+        files = sorted(entry for entry in path.iterdir() if entry.is_file())[:_SHOWN_FILES]
+    else:
+        files = [path]
+    for file in files:
+        with file.open("rb") as opened:
+            head = opened.read(_HEADER)
+        for suffix, mark, name in _MARKS:
+            if file.suffix.lower() == suffix and re.search(mark, head, re.MULTILINE):
+                return f"looks like {name}, which is not read; {_ADVICE}"
+    return None

@@ -1,0 +1,72 @@
+"""Detections to measure by: of the images that can be read, since the others say nothing."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from sparsedet.annotations import Dataset
+from sparsedet.config.training_config import TrainingConfig
+from sparsedet.mining.detect import OnImage, detect_all
+from sparsedet.mining.detections import Detections
+from sparsedet.modeling.inputs import PixelCache
+from sparsedet.run_folder import RunInfo, class_ids
+from sparsedet.runtime import processes
+from sparsedet.runtime.unreadable import warn_unreadable
+
+logger = logging.getLogger(__name__)
+
+
+class Measurable(NamedTuple):
+    """What figures are made of."""
+
+    detections: list[Detections]
+    dataset: Dataset
+    """The images that could be read, with their annotations."""
+
+
+def detect_readable(
+    model: nn.Module,
+    config: TrainingConfig,
+    info: RunInfo,
+    dataset: Dataset,
+    images: Path,
+    *,
+    cache: PixelCache | None = None,
+    on_image: OnImage = lambda done, total: None,
+) -> Measurable:
+    """Detect on a dataset; images that can't be decoded are taken out of it, with a warning.
+
+    Their objects would count as missed otherwise.
+    """
+    met: list[Path] = []
+
+    def note(path: Path, reason: str) -> None:
+        warn_unreadable(path, reason)
+        met.append(path)
+
+    found = detect_all(
+        model,
+        config,
+        dataset.images,
+        images,
+        class_ids(info, dataset),
+        on_image,
+        cache=cache,
+        on_unreadable=note,
+    )
+    broken = {path for share in processes.gather(met) for path in share}
+    if not broken:
+        return Measurable(found, dataset)
+    readable = dataset.with_images(
+        image for image in dataset.images if images / image.file_name not in broken
+    )
+    if processes.is_first():
+        logger.warning(
+            "measured without %d images that can't be read, and their %d annotations",
+            len(dataset.images) - len(readable.images),
+            len(dataset.boxes) - len(readable.boxes),
+        )
+    kept = [one for one in found if one.image_id in readable.image_by_id]
+    return Measurable(kept, readable)

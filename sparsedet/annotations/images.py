@@ -6,14 +6,13 @@ numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` lo
 import hashlib
 import io
 import struct
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.model import Image
-from sparsedet.errors import AnnotationError, TooManyPixelsError, UnreadableImageError
-from sparsedet.image_options import MOST_MEGAPIXELS
+from sparsedet.annotations.pixels import check_size, decode, decoded_size, open_image
+from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.runtime.unreadable import UnreadableImages
 
 if TYPE_CHECKING:
@@ -22,15 +21,8 @@ if TYPE_CHECKING:
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
-_LEFT_TO_PILLOW = {b"WEBP", b"avif"}
-"""Marks in a file's header of formats whose orientation OpenCV ignores or applies differently."""
 _UPRIGHT_IN_PILLOW = {"TIFF"}
 """Formats whose orientation Pillow has applied to `size` already."""
-_DECODED = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF", "GIF", "PPM", "JPEG2000", "SUN")
-"""Formats, by Pillow's names, that `read_upright` decodes. Pillow opens dozens more; their parsers
-see nothing of what strangers send."""
-_MOST_PER_SIDE = 2**20
-"""Pixels: OpenCV decodes no image that is wider or higher."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ENDINGS = {b"\xff\xd8": b"\xff\xd9", _PNG_SIGNATURE: b"IEND"}
 """How files begin -> what stands at their end."""
@@ -47,12 +39,9 @@ def upright_size(path: Path) -> tuple[int, int]:
         UnreadableImageError: when the file is no image that can be decoded, or a larger one.
         AnnotationError: when there is no such file.
     """
-    import PIL.Image
-
-    # A header costs nothing, whatever size it gives; the check of the size is below.
-    PIL.Image.MAX_IMAGE_PIXELS = None
+    _check_regular(path)
     try:
-        with PIL.Image.open(path, formats=_formats()) as image:
+        with open_image(path, path) as image:
             width, height = image.size
             transposed = (
                 image.format not in _UPRIGHT_IN_PILLOW
@@ -62,21 +51,17 @@ def upright_size(path: Path) -> tuple[int, int]:
             )
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
+    except UnreadableImageError:
+        raise
     except Exception as error:
         # Parsers of broken files raise whatever they stumble over.
+        if (size := decoded_size(path)) is not None:
+            return size
         raise UnreadableImageError(
             f"{path}: can't be read as an image ({error}); repair it, or take it out of the "
             "annotations"
         ) from error
-    if not width or not height:
-        raise UnreadableImageError(f"{path}: has {width} x {height} pixels; repair it")
-    if width * height > MOST_MEGAPIXELS * 1e6 or max(width, height) > _MOST_PER_SIDE:
-        raise TooManyPixelsError(
-            f"{path}: has {width} x {height} pixels; at most {MOST_MEGAPIXELS:.0f} megapixels can "
-            f"be decoded, and {_MOST_PER_SIDE} pixels on one side",
-            width,
-            height,
-        )
+    check_size(width, height, path)
     return (height, width) if transposed else (width, height)
 
 
@@ -102,13 +87,10 @@ def file_digest(path: Path) -> str:
         raise AnnotationError(f"{path}: no such image file") from None
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """Return the formats to try; older versions of Pillow lack some."""
-    import PIL.Image
-
-    PIL.Image.init()
-    return tuple(name for name in _DECODED if name in PIL.Image.OPEN)
+def _check_regular(path: Path) -> None:
+    """Refuse pipes and devices, which may never end."""
+    if path.exists() and not path.is_file():
+        raise UnreadableImageError(f"{path}: not a file; take it out of the annotations")
 
 
 def _has_exif_chunk(png: Path) -> bool:
@@ -148,39 +130,16 @@ def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     Raises:
         AnnotationError: naming the file, when it can't be read or decoded.
     """
-    import cv2
     import numpy as np
 
+    _check_regular(path)
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: no such image file") from None
     except OSError as error:
         raise AnnotationError(f"{path}: can't be read ({error.strerror})") from error
-    if data[8:12].tobytes() in _LEFT_TO_PILLOW:
-        return _read_with_pillow(path)
-    # IMREAD_COLOR applies the EXIF orientation itself, in the other formats that have one.
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:
-        # More pixels than OpenCV decodes, for one.
-        raise AnnotationError(f"{path}: can't be decoded as an image ({error.err})") from error
-    if image is None:
-        raise AnnotationError(f"{path}: can't be decoded as an image; is the file complete?")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _read_with_pillow(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    import numpy as np
-    import PIL.Image
-    import PIL.ImageOps
-
-    try:
-        with PIL.Image.open(path) as image:
-            pixels = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise AnnotationError(f"{path}: can't be decoded as an image ({error})") from error
-    return np.ascontiguousarray(pixels[..., ::-1])
+    return decode(data, path)
 
 
 def check_images(

@@ -1,0 +1,223 @@
+"""Decoding image files of every kind into 8-bit colours.
+
+OpenCV decodes what it decodes well: JPEG, PNG, BMP and the like. TIFF, GIF, WebP and AVIF are left
+to Pillow, which knows their alpha channels, frames and orientations.
+
+Values of more than 8 bits are scaled by the bits that they use: those that a PNG states, else the
+fewest of 8, 10, 12, 14 and 16 that hold the image's largest value. Cameras store 12 bits in 16,
+which look black otherwise. Floats of 0 to 1 are shares, those of 0 to 255 are 8-bit values, and all
+others are scaled from the image's least value to its largest.
+"""
+
+import contextlib
+import functools
+import io
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsedet.errors import TooManyPixelsError, UnreadableImageError
+from sparsedet.image_options import MOST_MEGAPIXELS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
+
+    Values = np.ndarray[Any, np.dtype[Any]]
+    Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+_DECODED = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF", "GIF", "PPM", "JPEG2000", "SUN", "HEIF")
+"""Formats, by Pillow's names, that `decode` takes. Pillow opens dozens more; their parsers see
+nothing of what strangers send."""
+_MOST_PER_SIDE = 2**20
+"""Pixels: OpenCV decodes no image that is wider or higher."""
+
+_DEPTHS = (8, 10, 12, 14, 16)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag."""
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_PILLOW_BRANDS = (b"WEBP", b"avif", b"avis")
+"""Marks of formats whose orientation OpenCV ignores or applies differently."""
+_EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"})
+"""Pillow's modes."""
+
+
+def decode(data: "Pixels", path: Path) -> "Pixels":
+    """Return the pixels of an image file, upright; uint8 of shape (H, W, 3), BGR.
+
+    Args:
+        data: the file's content, shape (N,).
+        path: names it in errors.
+
+    Raises:
+        UnreadableImageError: naming the file.
+    """
+
+    head = data[:12].tobytes()
+    brand = head[8:12]
+    if brand in _PILLOW_BRANDS or brand in _HEIC or head.startswith((b"GIF8", *_TIFF)):
+        return _by_pillow(data, path)
+    values = _by_opencv(data, path)
+    return scaled(values, _stated_bits(data) if head.startswith(_PNG) else None)
+
+
+def scaled(values: "Values", bits: int | None = None) -> "Pixels":
+    """Return values of any type as 8-bit ones, as the module says.
+
+    Args:
+        values: of any shape.
+        bits: how many of integers are used; None: see there.
+    """
+    import numpy as np
+
+    if values.dtype == np.uint8:
+        return np.asarray(values, dtype=np.uint8)
+    if values.dtype == np.uint16:
+        used = bits or int(values.max(initial=0)).bit_length()
+        depth = next(depth for depth in _DEPTHS if used <= depth)
+        return np.asarray(np.minimum(values >> (depth - 8), 255), dtype=np.uint8)
+    floats = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(floats.min(initial=0)), float(floats.max(initial=0))
+    if np.issubdtype(values.dtype, np.floating) and low >= 0 and high <= 1:
+        floats *= 255
+    elif low < 0 or high > 255:
+        low = float(floats.min())
+        floats = (floats - low) * (255 / (high - low) if high > low else 0)
+    return np.asarray(np.rint(floats), dtype=np.uint8)
+
+
+def open_image(source: "Path | io.BytesIO", path: Path) -> "PIL.Image.Image":
+    """Open an image with Pillow, which reads its header only.
+
+    Raises:
+        UnreadableImageError: when a plugin is missing.
+        OSError: when it is no image that `decode` takes.
+    """
+    import PIL.Image
+
+    try:
+        return PIL.Image.open(source, formats=_formats())
+    except PIL.UnidentifiedImageError:
+        if _is_heic(source):
+            raise UnreadableImageError(
+                f"{path}: is a HEIC file, which is read where pillow-heif is installed; or convert "
+                "it to JPEG"
+            ) from None
+        raise
+
+
+def check_size(width: int, height: int, path: Path) -> None:
+    """Refuse an image of a size that can't be decoded.
+
+    Raises:
+        UnreadableImageError: naming the file.
+    """
+    if not width or not height:
+        raise UnreadableImageError(f"{path}: has {width} x {height} pixels; repair it")
+    if width * height > MOST_MEGAPIXELS * 1e6 or max(width, height) > _MOST_PER_SIDE:
+        raise TooManyPixelsError(
+            f"{path}: has {width} x {height} pixels; at most {MOST_MEGAPIXELS:.0f} megapixels can "
+            f"be decoded, and {_MOST_PER_SIDE} pixels on one side",
+            width,
+            height,
+        )
+
+
+def decoded_size(path: Path) -> tuple[int, int] | None:
+    """Return (width, height) of a TIFF that only OpenCV reads; None where it is none."""
+    import cv2
+    import numpy as np
+
+    with path.open("rb") as file:
+        if not file.read(4).startswith(_TIFF):
+            return None
+    values = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    return None if values is None else (values.shape[1], values.shape[0])
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats to try; Pillow may lack some, and has HEIF where pillow-heif is.
+
+    Its own limit of pixels, of which it would refuse a part and warn of another, gives way to ours.
+    """
+    import PIL.Image
+
+    PIL.Image.MAX_IMAGE_PIXELS = None
+    PIL.Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return tuple(name for name in _DECODED if name in PIL.Image.OPEN)
+
+
+def _is_heic(source: "Path | io.BytesIO") -> bool:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return file.read(12)[8:] in _HEIC
+    return source.getvalue()[8:12] in _HEIC
+
+
+def _by_opencv(data: "Pixels", path: Path) -> "Values":
+    import cv2
+
+    # IMREAD_COLOR applies the EXIF orientation itself.
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        image: Values | None = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error as error:
+        # More pixels than OpenCV decodes, for one.
+        raise UnreadableImageError(f"{path}: can't be decoded as an image ({error.err})") from error
+    if image is None:
+        raise UnreadableImageError(f"{path}: can't be decoded as an image; is the file complete?")
+    return image
+
+
+def _by_pillow(data: "Pixels", path: Path) -> "Pixels":
+    import numpy as np
+    import PIL.Image
+    import PIL.ImageOps
+
+    content = io.BytesIO(data.tobytes())
+    try:
+        with open_image(content, path) as image:
+            check_size(*image.size, path)
+            if image.mode in _EIGHT_BITS and _tiff_bits(image) > 8:
+                # Pillow would keep the upper 8 bits of colours.
+                return scaled(_by_opencv(data, path))
+            upright = PIL.ImageOps.exif_transpose(image)
+            if upright.mode in _EIGHT_BITS:
+                colours = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+                return np.ascontiguousarray(colours[..., ::-1])
+            grey = scaled(np.asarray(upright))
+            return np.repeat(grey[..., None], 3, axis=2)
+    except UnreadableImageError:
+        raise
+    except Exception as error:
+        # Parsers of broken files raise whatever they stumble over.
+        if data[:4].tobytes().startswith(_TIFF):
+            return scaled(_by_opencv(data, path))
+        raise UnreadableImageError(f"{path}: can't be decoded as an image ({error})") from error
+
+
+def _tiff_bits(image: "PIL.Image.Image") -> int:
+    """Return the bits of a TIFF's values; 0 of other files."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 0)
+    return max(bits) if isinstance(bits, tuple) else int(bits)
+
+
+def _stated_bits(png: "Pixels") -> int | None:
+    """Return how many bits of a PNG's values are used, where it says so (chunk sBIT)."""
+    data, place = png[:4096].tobytes(), len(_PNG)
+    while place + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        if kind == b"sBIT":
+            bits = max(data[place + 8 : place + 8 + size], default=0)
+            return bits if 8 <= bits <= 16 else None
+        if kind == b"IDAT":
+            return None
+        place += size + 12
+    return None

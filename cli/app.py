@@ -30,6 +30,7 @@ from . import (
     evaluate,
     export,
     init,
+    inspect,
     mine,
     predict,
     pull,
@@ -62,6 +63,7 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "simulate": simulate.simulate,
     },
     "Data": {
+        "inspect": inspect.inspect,
         "split": split.split,
         "recipes": recipes.recipes,
         "compare": compare.compare,

@@ -1,0 +1,173 @@
+"""Looks at a dataset: reads it with all its faults, its splits, and every image."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Box, Dataset, read_upright
+from sparsedet.annotations import faults as kinds
+from sparsedet.annotations.faults import Faults
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import ALL_SPLITS, choose_split, load_format, read_dataset
+from sparsedet.inspection.figures import figures
+from sparsedet.loop.data_sources import format_of
+from sparsedet.push_modes import Progress, no_progress
+from sparsedet.runtime.resources import usable_cores
+
+_AHEAD = 4
+"""Images per thread that are decoded ahead: their pixels are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A split, or all of a dataset that has none."""
+
+    dataset: Dataset
+    images: Path | None
+    """The folder that its file names are relative to; None where none was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a dataset is, and what is wrong with it."""
+
+    source: Path
+    format: str
+    """Its name in the entry point group `sparsedet.formats`."""
+    title: str
+    """The format as written in text."""
+    whole: Part
+    """All that can be used, of all splits or of the one that was asked for."""
+    splits: Mapping[str, Part]
+    """The splits, where there are several; empty where one was asked for."""
+    faults: Faults
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything for machines, with all faults."""
+        images = self.whole.images
+        return {
+            "source": str(self.source),
+            "format": self.format,
+            "images_folder": None if images is None else str(images),
+            **figures(self.whole.dataset).as_json(),
+            "splits": {name: figures(part.dataset).as_json() for name, part in self.splits.items()},
+            "faults": self.faults.as_json(),
+        }
+
+
+def inspect_data(
+    path: Path,
+    *,
+    images: Path | None = None,
+    split: str | None = None,
+    decode: bool = True,
+    progress: Progress = no_progress,
+) -> Inspection:
+    """Return what a dataset is, and all that is wrong with it.
+
+    Args:
+        path: a file or folder of any installed format.
+        images: the image folder, if not the usual one.
+        split: look at this split only.
+        decode: whether images are decoded, which finds those that are cut short.
+        progress: called as the work advances.
+
+    Raises:
+        AnnotationError: when there is nothing that can be looked at.
+    """
+    if not path.exists():
+        raise AnnotationError(f"{path}: no such file or folder")
+    name = format_of(path)
+    faults = Faults(path)
+    choice = choose_split(path, name, split, images=images)
+    loaded = read_dataset(
+        path, format=name, images=images, split=choice.taken, faults=faults, progress=progress
+    )
+    whole = Part(loaded.dataset, loaded.images)
+    if whole.images is not None and decode:
+        whole = Part(_decodable(whole.dataset, whole.images, faults, progress), whole.images)
+    _look_at_boxes(whole.dataset, faults)
+    _look_at_classes(whole.dataset, faults)
+    there = choice.there if split in (None, ALL_SPLITS) else ()
+    unusable = _unusable(loaded.images, loaded.dataset, whole.dataset)
+    splits = {one: _part(path, name, one, images, unusable) for one in there}
+    title = load_format(name).title
+    return Inspection(path, name, title, whole, splits, faults)
+
+
+def repeated_boxes(dataset: Dataset) -> Iterator[Box]:
+    """Yield the boxes that have the class and place of an earlier one on their image."""
+    known: set[tuple[int, int, tuple[float, ...]]] = set()
+    for box in dataset.boxes:
+        key = box.image_id, box.category_id, tuple(round(value, 1) for value in box.xyxy)
+        if key in known and not box.iscrowd:
+            yield box
+        known.add(key)
+
+
+def _part(
+    path: Path, format: str, split: str, images: Path | None, unusable: frozenset[Path]
+) -> Part:
+    """Return a split without the images that can't be decoded."""
+    # What is wrong in it was noted when everything was read.
+    loaded = read_dataset(path, format=format, images=images, split=split, faults=Faults(path))
+    folder = loaded.images
+    if folder is None:
+        return Part(loaded.dataset, None)
+    kept = (i for i in loaded.dataset.images if (folder / i.file_name).resolve() not in unusable)
+    return Part(loaded.dataset.with_images(kept), folder)
+
+
+def _unusable(folder: Path | None, before: Dataset, after: Dataset) -> frozenset[Path]:
+    if folder is None:
+        return frozenset()
+    gone = (i for i in before.images if i.id not in after.image_by_id)
+    return frozenset((folder / image.file_name).resolve() for image in gone)
+
+
+def _decodable(dataset: Dataset, folder: Path, faults: Faults, progress: Progress) -> Dataset:
+    """Return a dataset without the images whose pixels can't be read."""
+
+    def problem(name: str) -> str | None:
+        try:
+            read_upright(folder / name)
+        except AnnotationError as error:
+            return str(error)
+        return None
+
+    kept = []
+    threads = usable_cores()
+    total = len(dataset.images)
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, total, threads * _AHEAD):
+            some = dataset.images[first : first + threads * _AHEAD]
+            reasons = pool.map(problem, [image.file_name for image in some])
+            for image, reason in zip(some, reasons, strict=True):
+                if reason is None:
+                    kept.append(image)
+                else:
+                    faults.note(kinds.IMAGE_UNREADABLE, f"images id {image.id}", reason)
+            progress("decoding images", min(first + len(some), total), total)
+    return dataset if len(kept) == total else dataset.with_images(kept)
+
+
+def _look_at_boxes(dataset: Dataset, faults: Faults) -> None:
+    names = dataset.image_by_id
+    for box in repeated_boxes(dataset):
+        where = f"annotations id {box.id}"
+        message = f"{faults.source}: {where}: is on {names[box.image_id].file_name} twice"
+        faults.note(kinds.BOX_REPEATED, where, message)
+
+
+def _look_at_classes(dataset: Dataset, faults: Faults) -> None:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for category in dataset.categories:
+        alike["".join(category.name.split()).casefold()].append(category.name)
+    for names in alike.values():
+        if len(names) > 1:
+            where = " / ".join(repr(name) for name in names)
+            message = f"{faults.source}: classes {where} may be one; rename them"
+            faults.note(kinds.CLASS_ALIKE, where, message)

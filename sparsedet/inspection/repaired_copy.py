@@ -1,0 +1,89 @@
+"""A repaired copy of a dataset: what can be used of it, as COCO, and a report of the rest.
+
+The folder has `annotations.json`, or `train.json`, `val.json` and `test.json` where the dataset has
+splits, the images in `images/`, and `report.json` with every fault. Every command reads it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparsedet.annotations import Dataset, Image, write_coco
+from sparsedet.atomic_io import atomic_folder, write_json
+from sparsedet.errors import SparseDetError
+from sparsedet.formats import load_format
+from sparsedet.inspection.inspection import Inspection, repeated_boxes
+from sparsedet.push_modes import Progress, no_progress
+
+ANNOTATIONS, REPORT = "annotations.json", "report.json"
+
+
+def write_copy(
+    inspection: Inspection, folder: Path, *, progress: Progress = no_progress
+) -> Mapping[str, int]:
+    """Write a repaired copy of a dataset; images are linked where the file system can.
+
+    Args:
+        inspection: what was found.
+        folder: to make; never overwritten.
+        progress: called as the work advances.
+
+    Returns:
+        Name of each file of annotations -> its boxes.
+
+    Raises:
+        SparseDetError: when the folder has other content, or the source lies in it.
+    """
+    source = inspection.source.resolve()
+    if folder.resolve() in (source, *source.parents):
+        raise SparseDetError(f"{folder}: holds the data itself; choose another folder")
+    whole = inspection.whole
+    dataset = _without_repeated(whole.dataset)
+    written: dict[str, Dataset] = {}
+    with atomic_folder(folder) as temporary:
+        load_format("coco").write(dataset, temporary, images=whole.images, progress=progress)
+        if inspection.splits:
+            (temporary / ANNOTATIONS).unlink()
+            for name, part in _by_split(dataset, inspection).items():
+                written[f"{name}.json"] = part
+                write_coco(part, temporary / f"{name}.json")
+        else:
+            written[ANNOTATIONS] = dataset
+        write_json(temporary / REPORT, _report(inspection, written), indent=1)
+    return {name: len(part.boxes) for name, part in written.items()}
+
+
+def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
+    """Return the parts of a dataset; an image that several splits have is in the first of them."""
+    folder = inspection.whole.images
+    split_of: dict[Path, str] = {}
+    for name, part in inspection.splits.items():
+        for image in part.dataset.images:
+            # Without images, the names in COCO files begin with their split's.
+            own = (part.images / image.file_name,) if part.images else ()
+            others = (Path(image.file_name), Path(name, image.file_name))
+            for path in own or others:
+                split_of.setdefault(path.resolve(), name)
+    found: dict[str, list[Image]] = {name: [] for name in inspection.splits}
+    for image in dataset.images:
+        path = Path(image.file_name) if folder is None else folder / image.file_name
+        if (split := split_of.get(path.resolve())) is not None:
+            found[split].append(image)
+    return {name: dataset.with_images(images) for name, images in found.items()}
+
+
+def _without_repeated(dataset: Dataset) -> Dataset:
+    repeated = {id(box) for box in repeated_boxes(dataset)}
+    return dataset.with_boxes(box for box in dataset.boxes if id(box) not in repeated)
+
+
+def _report(inspection: Inspection, written: Mapping[str, Dataset]) -> dict[str, Any]:
+    return {
+        "source": str(inspection.source),
+        "format": inspection.format,
+        "written": {
+            name: {"images": len(dataset.images), "boxes": len(dataset.boxes)}
+            for name, dataset in written.items()
+        },
+        "faults": inspection.faults.as_json(),
+    }

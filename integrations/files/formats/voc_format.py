@@ -184,8 +184,11 @@ def read_voc(
     images: dict[str, LabelledImage] = {}
     files: dict[str, Path] = {}
     left_out: set[str] = set()
+    unreadable = {*voc.image_files} - sizes.keys()
     for done, xml in enumerate(voc.xml_files, start=1):
         path = voc.annotations / xml
+        if unreadable.intersection(voc.images_named(xml)):
+            continue
         # Nobody knows what is on the image of a broken file: it is not without objects.
         left_out.update(voc.images_named(xml))
         with faults.left_out(LABELS_BROKEN, xml):
@@ -257,7 +260,7 @@ class _Reader:
         root = parse_xml(read_bytes(path, "XML file"), path)
         name = self._voc.image_of(xml, root.findtext("filename") or "")
         if name not in sizes and self._voc.images is not None:
-            raise FaultyEntryError(IMAGE_UNREADABLE, f"{path}: its image {name} can't be read")
+            raise FaultyEntryError(IMAGE_UNREADABLE, f"{path}: {name} can't be read")
         stated, actual = read_size(root, path), sizes.get(name)
         size = actual or stated
         if size is None:

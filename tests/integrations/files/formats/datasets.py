@@ -70,7 +70,7 @@ def write_images(dataset: Dataset, folder: Path) -> Path:
 def write_image(path: Path, width: int = 120, height: int = 80, orientation: int = 1) -> None:
     """Write a grey picture of stored width and height."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_picture(path.suffix, width, height, orientation))
+    path.write_bytes(_picture(path.suffix.lower(), width, height, orientation))
 
 
 @cache

@@ -17,6 +17,9 @@ from sparsedet.runtime.unreadable import warn_unreadable
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 5
+"""Files that a warning names."""
+
 
 class Measurable(NamedTuple):
     """What figures are made of."""
@@ -64,8 +67,9 @@ def detect_readable(
     )
     if processes.is_first():
         logger.warning(
-            "measured without %d images that can't be read, and their %d annotations",
-            len(dataset.images) - len(readable.images),
+            "measured without %d images that can't be read (%s), and their %d annotations",
+            len(broken),
+            ", ".join(sorted(path.name for path in broken)[:_SHOWN]),
             len(dataset.boxes) - len(readable.boxes),
         )
     kept = [one for one in found if one.image_id in readable.image_by_id]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,7 +94,7 @@ def mine(
     from sparsedet.completeness.costs import ReviewCosts
     from sparsedet.completeness.second_opinions import together
     from sparsedet.completeness.selection import Selection
-    from sparsedet.loop.data_sources import Reading, read_data
+    from sparsedet.loop.data_sources import FOR_MINING, read_data
     from sparsedet.mining.detection_file import class_names
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.training.engine.train import choose_device
@@ -105,7 +106,7 @@ def mine(
     selection = Selection(ReviewCosts(), target_precision)
     opinions: list[Opinion] = []
     with process_group(device), progress_bar() as report:
-        reading = Reading(split, strict=strict)
+        reading = replace(FOR_MINING, split=split, strict=strict)
         source = first_does(lambda: read_data(data, images, data_root, reading))
         dataset = source.dataset
         if folder is not None:

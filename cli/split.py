@@ -237,12 +237,12 @@ def _read_source(
 ) -> "tuple[Dataset, str | dict[str, str], Path | None]":
     """Return the full dataset, what `split.json` says about its origin, and its image folder."""
     from sparsedet.annotations import check_images
-    from sparsedet.loop.data_sources import FOR_TRAINING, read_anything
+    from sparsedet.loop.data_sources import Reading, read_anything
 
     if data is not None and project is None:
         # A file's images are looked at where they are given, a folder's always.
         needed = images is not None or data.is_dir()
-        reading = replace(FOR_TRAINING, split=split, strict=strict, files=needed)
+        reading = Reading(split, ("train",), strict, needed)
         with progress_bar() as progress:
             found = read_anything(data, images, reading, progress=progress)
         if found.note:

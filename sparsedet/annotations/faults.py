@@ -115,12 +115,22 @@ class Faults:
         strict: whether the first fault is an error.
         files: whether images are looked at where annotations can be read without: missing ones
             are left out, sizes compared.
+        keeps_unreadable: whether images that can't be read stay where annotations give their size,
+            for those who skip and count them as they decode.
     """
 
-    def __init__(self, source: object = "", *, strict: bool = False, files: bool = True) -> None:
+    def __init__(
+        self,
+        source: object = "",
+        *,
+        strict: bool = False,
+        files: bool = True,
+        keeps_unreadable: bool = False,
+    ) -> None:
         self.source = str(source)
         self.strict = strict
         self.files = files
+        self.keeps_unreadable = keeps_unreadable
         self.found: list[Fault] = []
 
     def note(self, kind: FaultKind, where: str, message: str) -> None:

@@ -149,7 +149,8 @@ def _decodable(dataset: Dataset, folder: Path, faults: Faults, progress: Progres
                 if reason is None:
                     kept.append(image)
                 else:
-                    faults.note(kinds.IMAGE_UNREADABLE, f"images id {image.id}", reason)
+                    where = f"images id {image.id} ({image.file_name})"
+                    faults.note(kinds.IMAGE_UNREADABLE, where, reason)
             progress("decoding images", min(first + len(some), total), total)
     return dataset if len(kept) == total else dataset.with_images(kept)
 

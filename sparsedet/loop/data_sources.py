@@ -105,11 +105,14 @@ class Reading:
     """Whether the first fault is an error, or is left out or repaired where that is safe."""
     files: bool = True
     """Whether the images are needed: missing ones are left out then."""
+    keeps_unreadable: bool = False
+    """Whether images that can't be read stay, for those who skip them as they decode."""
 
 
 USUAL = Reading()
-FOR_TRAINING = Reading(usual=("train",))
-FOR_EVALUATION = Reading(usual=("val", "test"))
+FOR_MINING = Reading(keeps_unreadable=True)
+FOR_TRAINING = Reading(usual=("train",), keeps_unreadable=True)
+FOR_EVALUATION = Reading(usual=("val", "test"), keeps_unreadable=True)
 
 
 def read_data(
@@ -175,7 +178,12 @@ def read_anything(
     choice = choose_split(path, name, reading.split, reading.usual, images)
     own = Workspace(path).annotations
     source = own if name == "coco" and own.is_file() else path
-    faults = Faults(source, strict=reading.strict, files=reading.files)
+    faults = Faults(
+        source,
+        strict=reading.strict,
+        files=reading.files,
+        keeps_unreadable=reading.keeps_unreadable,
+    )
     loaded = read_dataset(
         path, format=name, images=images, split=choice.taken, faults=faults, progress=progress
     )

@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,7 +39,17 @@ def boxes_of(data: Path, split: str) -> int:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     run = tmp_path_factory.mktemp("trained") / "run"
-    words = ["train", "--train", data, "-o", run, "--method", "plain", "--json", *SHORT]
+    words: list[str | Path] = [
+        "train",
+        "--train",
+        data,
+        "-o",
+        run,
+        "--method",
+        "plain",
+        "--json",
+        *SHORT,
+    ]
     result = sparsedet_here(*words)
     assert result.status == 0, result.err
     return run, result
@@ -102,7 +111,14 @@ def test_classes_in_common_are_measured(
     first, *others = dataset.categories
     renamed = replace(dataset, categories=(replace(first, name="unheard"), *others))
     write_coco(renamed, tmp_path / "a.json")
-    words = ["eval", trained[0], "--data", tmp_path / "a.json", "--images", data / "valid"]
+    words: list[str | Path] = [
+        "eval",
+        trained[0],
+        "--data",
+        tmp_path / "a.json",
+        "--images",
+        data / "valid",
+    ]
     result = sparsedet_here(*words, "--json")
     assert result.status == 0, result.err
     lost = sum(box.category_id == first.id for box in dataset.boxes)
@@ -130,7 +146,13 @@ def test_validation_has_images_of_its_own(data: Path, tmp_path: Path) -> None:
     (tmp_path / "train-images/2.jpg").rename(tmp_path / "train-images/9.jpg")
     text = (tmp_path / "train.json").read_text().replace('"2.jpg"', '"9.jpg"')
     (tmp_path / "train.json").write_text(text)
-    words = ["train", "--train", tmp_path / "train.json", "--images", tmp_path / "train-images"]
+    words: list[str | Path] = [
+        "train",
+        "--train",
+        tmp_path / "train.json",
+        "--images",
+        tmp_path / "train-images",
+    ]
     words += ["--val", tmp_path / "valid.json", "--strict", "--method", "plain", "--json"]
     refused = sparsedet_here(*words, "-o", tmp_path / "no", *SHORT)
     assert "2.jpg: no such image file" in refused.error()
@@ -172,7 +194,7 @@ def formats(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 @pytest.mark.parametrize("kind", ["coco", "yolo", "voc"])
 def test_split_takes_train_and_says_so(kind: str, formats: dict[str, Path], tmp_path: Path) -> None:
-    words: list[Any] = ["split", formats[kind], "--recipe", "easy", "--json", "-o"]
+    words: list[str | Path] = ["split", formats[kind], "--recipe", "easy", "--json", "-o"]
     result = sparsedet_here(*words, tmp_path / "a")
     assert result.status == 0, result.err
     assert result.json()["images"]["train"] == 4
@@ -186,7 +208,7 @@ def test_split_takes_train_and_says_so(kind: str, formats: dict[str, Path], tmp_
 def test_convert_and_compare_take_all_and_say_so(
     kind: str, formats: dict[str, Path], tmp_path: Path
 ) -> None:
-    words: list[Any] = ["convert", formats[kind], "--to", "coco", "--json"]
+    words: list[str | Path] = ["convert", formats[kind], "--to", "coco", "--json"]
     whole = sparsedet_here(*words, tmp_path / "whole")
     assert (whole.status, whole.json()["images"]) == (0, 9)
     assert "took all images (of train, val" in whole.err
@@ -205,7 +227,14 @@ def test_convert_and_compare_take_all_and_say_so(
 def test_data_without_the_usual_split_asks_for_one(data: Path, tmp_path: Path) -> None:
     for split in ("valid", "test"):
         shutil.copytree(data / split, tmp_path / "set" / split)
-    words: list[Any] = ["split", tmp_path / "set", "--recipe", "easy", "-o", tmp_path / "out"]
+    words: list[str | Path] = [
+        "split",
+        tmp_path / "set",
+        "--recipe",
+        "easy",
+        "-o",
+        tmp_path / "out",
+    ]
     assert "has the splits val, test, but no train; choose one with --split" in (
         sparsedet_here(*words).error()
     )

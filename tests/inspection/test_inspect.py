@@ -109,9 +109,9 @@ def test_all_faults_are_found_at_once_with_their_ids(tmp_path: Path) -> None:
         fault["kind"]: [one["where"] for one in fault["places"]] for fault in content["faults"]
     }
     assert where["box-without-area"] == ["annotations id 20", "annotations id 21"]
-    assert where["size-wrong"] == ["images id 4"]
+    assert where["size-wrong"] == ["images id 4 (d.jpg)"]
     assert where["orphan"] == ["annotations id 27"]
-    assert where["image-unreadable"] == ["images id 9", "images id 8"]
+    assert where["image-unreadable"] == ["images id 9 (i.jpg)", "images id 8 (h.jpg)"]
     assert content["format"] == "coco"
     assert content["images_folder"] == str(tmp_path / "images")
 

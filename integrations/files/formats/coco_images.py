@@ -82,11 +82,13 @@ def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str
     plain = name.replace("\\", "/") if isinstance(name, str) else ""
     if not plain or "\0" in plain or leaves_folder(plain):
         return dict(entry)  # that is a fault of the entry
-    where = f"images id {entry.get('id')}"
+    where = f"images id {entry.get('id')} ({plain})"
     path = folder / plain
     try:
         actual = upright_size(path)
     except UnreadableImageError as error:
+        if faults.keeps_unreadable:
+            return dict(entry)
         faults.note(kinds.IMAGE_UNREADABLE, where, f"{faults.source}: {where}: {error}")
         return None
     except AnnotationError as error:

@@ -107,12 +107,15 @@ class _Search:
 
     def rules(self) -> list[_Rule]:
         """Return where labels may be, the likeliest place first."""
-        return [
+        rules: list[_Rule] = [
             self.usual,
             lambda name: f"{LABELS}/{stem(name)}.txt",
             lambda name: posixpath.normpath(f"{self._prefix}/{stem(name)}.txt"),
-            lambda name: posixpath.normpath(f"{self._prefix}/../{LABELS}/{stem(name)}.txt"),
         ]
+        if self._images != self.base:
+            folder = posixpath.normpath(f"{self._prefix}/../{LABELS}")
+            rules.append(lambda name: f"{folder}/{stem(name)}.txt")
+        return rules
 
     def by_rules(self, names: Sequence[str]) -> dict[str, Path | None]:
         """Return what one rule finds for each folder of images: the first that finds anything."""

@@ -47,8 +47,8 @@ def _coco(*names: str, **entry: Any) -> str:
     )
 
 
-def _lenient(path: Path, images: Path | None = None, split: str | None = None) -> Loaded:
-    return read_dataset(path, images=images, split=split, faults=Faults(path))
+def _lenient(path: Path, folder: Path | None = None, split: str | None = None) -> Loaded:
+    return read_dataset(path, images=folder, split=split, faults=Faults(path))
 
 
 def _all_there(loaded: Loaded) -> Dataset:
@@ -83,8 +83,8 @@ def test_a_yolo_folder_is_the_same_by_every_path(
         "val/images/val.jpg": 1,
     }
     assert load_format("yolo").splits(path) == ["train", "val"]
-    split = read_dataset(path, split="val").dataset
-    assert [image.file_name for image in split.images] == ["val/images/val.jpg"]
+    part = read_dataset(path, split="val").dataset
+    assert [image.file_name for image in part.images] == ["val/images/val.jpg"]
 
 
 def test_absolute_paths_of_a_yaml_may_name_a_link(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_images_of_coco_files_are_found(
     if "data" not in file or file == "data.json":
         dataset = _all_there(_lenient(tmp_path))
         assert len(dataset.boxes) == 1
-    given = _lenient(tmp_path / file, images=(tmp_path / image).parent)
+    given = _lenient(tmp_path / file, (tmp_path / image).parent)
     assert len(_all_there(given).boxes) == 1
 
 

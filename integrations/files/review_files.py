@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations import Dataset, Image, read_coco
+from sparsedet.annotations.faults import Faults
 from sparsedet.errors import ToolError
 from sparsedet.reviews import ReviewedRegion
 
@@ -238,7 +239,7 @@ def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion
             shown = read_coco(folder / TO_REVIEW)
             has_withdrawn = (folder / WITHDRAWN).is_file()
             withdrawn = read_coco(folder / WITHDRAWN) if has_withdrawn else without_images(shown)
-            files = (ReviewedFile(path, read_coco(path), _written(path)) for path in reviewed)
+            files = (ReviewedFile(path, _read_reviewed(path), _written(path)) for path in reviewed)
             versions.append(ReviewVersion(folder, shown, withdrawn, tuple(files), rename))
         elif reviewed:
             raise ToolError(
@@ -272,6 +273,22 @@ def version_folder(review: Path, model_version: str) -> Path:
 def without_images(dataset: Dataset) -> Dataset:
     """Return the categories and other keys of a dataset."""
     return replace(dataset, images=(), boxes=(), verified_negatives=())
+
+
+def _read_reviewed(path: Path) -> Dataset:
+    """Read what a person saved, without the images on which a box can't be read.
+
+    Such a box was not rejected, as one that is missing is: its image waits until it is repaired.
+    """
+    faults = Faults(path)
+    dataset = read_coco(path, faults)
+    faults.warn()
+    broken = {fault.image_id for fault in faults.found if fault.kind.loses == "box"}
+    kept = [image for image in dataset.images if image.id not in broken]
+    if len(kept) < len(dataset.images):
+        names = [image.file_name for image in dataset.images if image.id in broken]
+        logger.warning("%s: not read until that is repaired: %s", path, ", ".join(names))
+    return dataset.with_images(kept)
 
 
 def _check_size(path: Path, shown: Image, reviewed: Image) -> None:

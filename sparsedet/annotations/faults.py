@@ -97,6 +97,8 @@ class Fault:
     """`annotations id 7`, or a file and its line."""
     detail: str
     """The whole message, as an error would have it."""
+    image_id: int | None = None
+    """Of a box: the image that it is on, as the dataset has it."""
 
 
 class FaultyEntryError(AnnotationError):
@@ -133,15 +135,17 @@ class Faults:
         self.keeps_unreadable = keeps_unreadable
         self.found: list[Fault] = []
 
-    def note(self, kind: FaultKind, where: str, message: str) -> None:
-        """Take note of a fault.
+    def note(
+        self, kind: FaultKind, where: str, message: str, *, image_id: int | None = None
+    ) -> None:
+        """Take note of a fault; see `Fault`.
 
         Raises:
             AnnotationError: with the message, when reading is strict.
         """
         if self.strict:
             raise FaultyEntryError(kind, message)
-        self.found.append(Fault(kind, where, message))
+        self.found.append(Fault(kind, where, message, image_id))
 
     @contextmanager
     def left_out(self, kind: FaultKind, where: str) -> Iterator[None]:

@@ -81,8 +81,11 @@ class _Repair:
             result["background"] = self._boxes(content["background"], "background")
         return result
 
-    def _note(self, kind: kinds.FaultKind, where: str, what: str) -> None:
-        self._faults.note(kind, where, f"{self._faults.source}: {where}: {what}")
+    def _note(
+        self, kind: kinds.FaultKind, where: str, what: str, image_id: int | None = None
+    ) -> None:
+        message = f"{self._faults.source}: {where}: {what}"
+        self._faults.note(kind, where, message, image_id=image_id)
 
     def _images(self, entries: Sequence[Any]) -> list[Entry]:
         images = [
@@ -195,7 +198,7 @@ class _Repair:
         category_id = self._category_ids.get(_key(entry.get("category_id")))
         if category_id is None:
             what = f"category_id {entry.get('category_id')!r} is not among the categories"
-            self._note(kinds.UNKNOWN_CLASS, where, what)
+            self._note(kinds.UNKNOWN_CLASS, where, what, image_id)
             return None
         box = {**entry, "image_id": image_id, "category_id": category_id}
         self._repair_marks(where, box)
@@ -211,7 +214,7 @@ class _Repair:
         except AnnotationError as error:
             flat = min(bbox[2:]) <= 0
             kind = kinds.BOX_WITHOUT_AREA if flat or "no area" in str(error) else kinds.BOX_OUTSIDE
-            self._faults.note(kind, where, str(error))
+            self._faults.note(kind, where, str(error), image_id=image_id)
             return None
         return box
 
@@ -241,7 +244,8 @@ class _Repair:
                 self._note(kinds.BOX_FROM_MASK, where, f"bbox is {bbox!r}")
                 left, top, right, bottom = found
                 return [left, top, right - left, bottom - top]
-        self._note(kinds.BOX_BROKEN, where, f"bbox {bbox!r} is not [x, y, width, height]")
+        what = f"bbox {bbox!r} is not [x, y, width, height]"
+        self._note(kinds.BOX_BROKEN, where, what, box["image_id"])
         return None
 
 

@@ -8,13 +8,14 @@ from sparsedet.completeness.hiding import hide
 from sparsedet.config.training_config import TrainingConfig, load_config, read_config
 from sparsedet.errors import RunError
 from sparsedet.ledger import Ledger, as_mined
-from sparsedet.loop.data_sources import Data, read_path
+from sparsedet.loop.data_sources import FOR_EVALUATION, Data, read_path
 from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, doubtful, mined_on
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import Progress
+from sparsedet.run_folder import with_common_classes
 from sparsedet.sparsify import hold_out
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
@@ -135,10 +136,12 @@ class RoundTraining:
             return
         data = self._evaluation_data(folder)
         self.progress("evaluating", 0, len(data.dataset.images))
+        names = [name for _, name in folder.run.info().classes]
+        dataset, _ = with_common_classes(names, data.with_classes(names), str(data.source))
         result = evaluate_run(
             folder.run,
             read_config(folder.run.config),
-            data.with_classes(name for _, name in folder.run.info().classes),
+            dataset,
             data.images,
             device=self.device,
             on_image=lambda done, total: self.progress("evaluating", done, total),
@@ -160,4 +163,4 @@ class RoundTraining:
         """Read the data that the settings name for that."""
         validation = self.settings.validation
         images = self.workspace.root / validation.images if validation.images else None
-        return read_path(self.workspace.root / validation.data, images)
+        return read_path(self.workspace.root / validation.data, images, FOR_EVALUATION)

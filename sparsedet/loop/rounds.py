@@ -34,7 +34,7 @@ from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.suspicions import count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
 from sparsedet.push_modes import Progress, no_progress
-from sparsedet.run_folder import check_classes
+from sparsedet.run_folder import with_common_classes
 from sparsedet.tool import AnnotationTool
 from sparsedet.training.engine.callbacks import Callbacks
 
@@ -217,7 +217,9 @@ class Rounds:
             # Nor this after hours of training.
             names = [category.name for category in dataset.categories]
             data = training.own_evaluation_data()
-            check_classes(names, data.with_classes(names), str(data.source))
+            _, note = with_common_classes(names, data.with_classes(names), str(data.source))
+            if note:
+                self.say(note)
         with closing(Ledger(self.workspace.ledger)) as ledger:
             write_json(folder.known, {"settled": sorted(ledger.reviewed_ids())})
         write_coco(dataset, self.workspace.annotations)

@@ -12,6 +12,8 @@ from sparsedet.formats import load_format
 from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import Result, sparsedet_here
 
+Words = list[str | Path]
+
 SHORT = ["SOLVER.MAX_ITER", "1", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"]
 SIZES = {"train": 4, "valid": 3, "test": 2}
 
@@ -39,7 +41,7 @@ def boxes_of(data: Path, split: str) -> int:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     run = tmp_path_factory.mktemp("trained") / "run"
-    words: list[str | Path] = [
+    words: Words = [
         "train",
         "--train",
         data,
@@ -111,7 +113,7 @@ def test_classes_in_common_are_measured(
     first, *others = dataset.categories
     renamed = replace(dataset, categories=(replace(first, name="unheard"), *others))
     write_coco(renamed, tmp_path / "a.json")
-    words: list[str | Path] = [
+    words: Words = [
         "eval",
         trained[0],
         "--data",
@@ -146,7 +148,7 @@ def test_validation_has_images_of_its_own(data: Path, tmp_path: Path) -> None:
     (tmp_path / "train-images/2.jpg").rename(tmp_path / "train-images/9.jpg")
     text = (tmp_path / "train.json").read_text().replace('"2.jpg"', '"9.jpg"')
     (tmp_path / "train.json").write_text(text)
-    words: list[str | Path] = [
+    words: Words = [
         "train",
         "--train",
         tmp_path / "train.json",
@@ -156,7 +158,7 @@ def test_validation_has_images_of_its_own(data: Path, tmp_path: Path) -> None:
     words += ["--val", tmp_path / "valid.json", "--strict", "--method", "plain", "--json"]
     refused = sparsedet_here(*words, "-o", tmp_path / "no", *SHORT)
     assert "2.jpg: no such image file" in refused.error()
-    given = ["--val-images", tmp_path / "valid-images"]
+    given: Words = ["--val-images", tmp_path / "valid-images"]
     result = sparsedet_here(*words, *given, "-o", tmp_path / "run", *SHORT)
     assert result.status == 0, result.err
     assert result.json()["evaluation"]["images"] == SIZES["valid"]
@@ -194,7 +196,7 @@ def formats(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 @pytest.mark.parametrize("kind", ["coco", "yolo", "voc"])
 def test_split_takes_train_and_says_so(kind: str, formats: dict[str, Path], tmp_path: Path) -> None:
-    words: list[str | Path] = ["split", formats[kind], "--recipe", "easy", "--json", "-o"]
+    words: Words = ["split", formats[kind], "--recipe", "easy", "--json", "-o"]
     result = sparsedet_here(*words, tmp_path / "a")
     assert result.status == 0, result.err
     assert result.json()["images"]["train"] == 4
@@ -208,7 +210,7 @@ def test_split_takes_train_and_says_so(kind: str, formats: dict[str, Path], tmp_
 def test_convert_and_compare_take_all_and_say_so(
     kind: str, formats: dict[str, Path], tmp_path: Path
 ) -> None:
-    words: list[str | Path] = ["convert", formats[kind], "--to", "coco", "--json"]
+    words: Words = ["convert", formats[kind], "--to", "coco", "--json"]
     whole = sparsedet_here(*words, tmp_path / "whole")
     assert (whole.status, whole.json()["images"]) == (0, 9)
     assert "took all images (of train, val" in whole.err
@@ -227,7 +229,7 @@ def test_convert_and_compare_take_all_and_say_so(
 def test_data_without_the_usual_split_asks_for_one(data: Path, tmp_path: Path) -> None:
     for split in ("valid", "test"):
         shutil.copytree(data / split, tmp_path / "set" / split)
-    words: list[str | Path] = [
+    words: Words = [
         "split",
         tmp_path / "set",
         "--recipe",

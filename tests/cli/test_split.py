@@ -131,14 +131,8 @@ def test_workspace_is_split_with_its_own_images(full: Path, tmp_path: Path) -> N
     assert result.status == 0, result.err
     assert result.json()["source"] == str(workspace.annotations)
     next(workspace.images.iterdir()).unlink()
-    words: list[str | Path] = [
-        "split",
-        workspace.root,
-        "--recipe",
-        "easy",
-        "-o",
-        tmp_path / "other",
-    ]
+    words: list[str | Path] = ["split", workspace.root, "--recipe", "easy"]
+    words += ["-o", tmp_path / "other"]
     assert "no such image file" in sparsedet_here(*words, "--strict").error()
     lenient = sparsedet_here(*words)
     assert lenient.status == 0

@@ -75,14 +75,14 @@ def test_foreign_classes_to_measure_on_show_before_the_training(tmp_path: Path) 
     validation = {"data": "test.json", "images": str(tmp_path / "scenes")}
     make_workspace(tmp_path)
     full = read_coco(tmp_path / "digits/annotations.json")
-    first, *others = full.categories
-    foreign = replace(full, categories=(replace(first, name="letter"), *others))
+    foreign = replace(
+        full, categories=tuple(replace(c, name=f"letter {c.id}") for c in full.categories)
+    )
     write_coco(foreign, tmp_path / "work/test.json")
     workspace = make_workspace(tmp_path, validation=validation)
     with pytest.raises(SparseDetError) as caught:
         rounds(workspace).advance()
-    difference = f"only there: letter; only in the training: {first.name}"
-    assert f"test.json: its classes are not those of the training ({difference})" in str(
+    assert "test.json: its classes are not those of the training (only there: letter" in str(
         caught.value
     )
     assert not workspace.round(1).annotations.exists()

@@ -107,15 +107,15 @@ def _size(content: Any) -> None:
     content["images"][0]["width"] = 240
 
 
-def _box(content: Any) -> None:
-    content["annotations"][0]["bbox"] = [1, 2]
+def _no_boxes(content: Any) -> None:
+    del content["annotations"]
 
 
 @pytest.mark.parametrize(
     ("break_it", "error", "message"),
     [
         (_size, ToolError, "images id 1: night/b.png has 240 x 80 pixels there"),
-        (_box, AnnotationError, r"annotations id 1: bbox \[1, 2\] is not"),
+        (_no_boxes, AnnotationError, "not a COCO annotation file"),
     ],
 )
 def test_broken_reviews_name_the_file(
@@ -269,3 +269,20 @@ def test_who_is_who(
     ] == expected
     assert len({r.region_id for r in regions}) == len(regions)
     assert [r.xyxy for r in regions] == [box.xyxy for box in reviewed]
+
+
+def test_a_bad_box_holds_back_its_image_alone(
+    put_up: Pulled, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was not rejected, as a box that is missing would be."""
+    content = edited(put_up)
+    whole = reviewed(put_up, content)
+    good = next(entry for entry in content["annotations"] if entry.get("tool_id") == "good")
+    name = next(i["file_name"] for i in content["images"] if i["id"] == good["image_id"])
+    for bbox in ([40, 10, 0, 0], [900, 10, 5, 5], None, [1, 2, 3]):
+        good["bbox"] = bbox
+        caplog.clear()
+        images = reviewed(put_up, content)
+        assert set(images) == set(whole) - {name}
+        assert images["night/b.png"].regions == whole["night/b.png"].regions
+        assert f"reviewed.json: not read until that is repaired: {name}" in caplog.text

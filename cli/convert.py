@@ -1,5 +1,6 @@
 """`sparsedet convert`: annotated images from one format into another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +88,7 @@ def convert(
         name = from_format or detect_format(source)
         reading = Reading(split, strict=strict, files=with_images)
         loaded = read_anything(source, images, reading, format=name, progress=progress)
-        loaded = loaded._replace(dataset=marks.apply(loaded.dataset))
+        loaded = replace(loaded, dataset=marks.apply(loaded.dataset))
         lost = target.losses(loaded.dataset)
         folder = _images(loaded, source) if with_images else None
         with atomic_folder(output) as temporary:

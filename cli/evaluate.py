@@ -61,9 +61,7 @@ def evaluate(
     device = choose_device(device)
     with process_group(device):
         reading = replace(FOR_EVALUATION, split=split, strict=strict)
-        source = first_does(
-            lambda: marks.apply_to(read_data(data, images, data_root, reading))
-        )
+        source = first_does(lambda: marks.apply_to(read_data(data, images, data_root, reading)))
         if source.note:
             say(source.note)
         result = evaluate_data(folder, source, device)

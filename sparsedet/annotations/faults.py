@@ -72,7 +72,7 @@ SIZE_WRONG = FaultKind(
 )
 SIZE_UNSAID = FaultKind("size-unsaid", "images without width and height", "the file's size taken")
 NAME_FOREIGN = FaultKind(
-    "name-foreign", "file names that lead out of the image folder", "found by their last part"
+    "name-foreign", "file names that lead out of the image folder", "their folders dropped"
 )
 CLASS_BROKEN = FaultKind("class-broken", "classes without a name", "left out", "class")
 CLASS_NUMERIC = FaultKind("class-numeric", "class names that are numbers", "read as text")

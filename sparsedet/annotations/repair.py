@@ -126,8 +126,9 @@ class _Repair:
             return None
         name = name.replace("\\", "/")
         if leaves_folder(name):
-            self._note(kinds.IMAGE_BROKEN, where, f"file_name {name!r} leaves the image folder")
-            return None
+            self._note(kinds.NAME_FOREIGN, where, f"file_name {name!r} leaves the image folder")
+            parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+            name = "/".join(part for part in parts if not part.endswith(":"))
         size = entry.get("width"), entry.get("height")
         width, height = (_whole(value) for value in size)
         if width is None or height is None:

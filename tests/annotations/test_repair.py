@@ -241,3 +241,19 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(_content()), encoding="utf-8-sig")
     assert len(read_coco(path).boxes) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("/home/me/a.jpg", "home/me/a.jpg"),
+        ("C:\\data\\a.jpg", "data/a.jpg"),
+        ("../../media/a.jpg", "media/a.jpg"),
+    ],
+)
+def test_names_of_another_machine_never_lead_out(name: str, kept: str, tmp_path: Path) -> None:
+    content = _content()
+    content["images"][0]["file_name"] = name
+    dataset, faults = _read(content, tmp_path)
+    assert dataset.images[0].file_name == kept
+    assert [fault.kind.name for fault in faults.found] == ["name-foreign"]

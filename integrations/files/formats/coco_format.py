@@ -128,10 +128,10 @@ def _read(file: Path, images: Path | None, faults: Faults | None, progress: Prog
     with without_collector():
         content = read_content(file)
         folder = images or find_images(file, plain_names(content))
-        if isinstance(content, dict) and isinstance(content.get("images"), list) and folder:
+        lists_images = isinstance(content, dict) and isinstance(content.get("images"), list)
+        if lists_images and folder is not None and faults.files:
             content = with_names_of(folder, content, faults)
-            if faults.files:
-                content = checked_files(folder, content, faults, progress)
+            content = checked_files(folder, content, faults, progress)
         dataset = from_coco(content, source=str(file), faults=faults, size_of=_size_in(folder))
     return Loaded(dataset, folder)
 

@@ -80,10 +80,14 @@ def checked_files(
 def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any] | None:
     name = entry.get("file_name")
     plain = name.replace("\\", "/") if isinstance(name, str) else ""
-    if not plain or "\0" in plain or leaves_folder(plain):
+    if not plain or "\0" in plain:
         return dict(entry)  # that is a fault of the entry
     where = f"images id {entry.get('id')} ({plain})"
     path = folder / plain
+    if leaves_folder(plain):
+        message = f"{faults.source}: {where}: not in {folder}, by no part of its name"
+        faults.note(kinds.IMAGE_MISSING, where, message)
+        return None
     try:
         actual = upright_size(path)
     except UnreadableImageError as error:

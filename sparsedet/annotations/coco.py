@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,17 @@ def from_coco(
     for kind, entries in ((BOX_CLIPPED, reader.clipped), (BOX_WITHOUT_AREA, reader.empty)):
         for entry in entries:
             faults.note(kind, entry, f"{source}: {entry}: {kind.what}")
-    return dataset
+    faults.kept(len(dataset.images), len(dataset.boxes))
+    return _without_false_marks(dataset, faults)
+
+
+def _without_false_marks(dataset: Dataset, faults: Faults) -> Dataset:
+    """Return a dataset in which no image is exhaustive of which a box was left out."""
+    lossy = {fault.image_id for fault in faults.found if fault.kind.loses == "box"} - {None}
+    if not lossy:
+        return dataset
+    images = (replace(i, exhaustive=False) if i.id in lossy else i for i in dataset.images)
+    return replace(dataset, images=tuple(images))
 
 
 def _read(content: Mapping[str, Any], source: str) -> tuple[Dataset, EntryReader]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any, Literal, NoReturn
 
@@ -134,6 +135,9 @@ class Faults:
         self.files = files
         self.keeps_unreadable = keeps_unreadable
         self.found: list[Fault] = []
+        self.images = 0
+        """Images of the source that can be used, of all its splits."""
+        self.boxes = 0
 
     def note(
         self, kind: FaultKind, where: str, message: str, *, image_id: int | None = None
@@ -163,6 +167,11 @@ class Faults:
             known = error.kind if isinstance(error, FaultyEntryError) else kind
             self.found.append(Fault(known, where, str(error)))
 
+    def kept(self, images: int, boxes: int) -> None:
+        """Count what can be used, so that what is left out has a share."""
+        self.images += images
+        self.boxes += boxes
+
     def by_kind(self) -> dict[FaultKind, list[Fault]]:
         """Return the faults of every kind, in the order in which the kinds were met."""
         grouped: dict[FaultKind, list[Fault]] = {}
@@ -181,17 +190,13 @@ class Faults:
         """Return how many images or boxes are left out."""
         return sum(fault.kind.loses == unit for fault in self.found)
 
-    def check(self, *, images: int, boxes: int) -> None:
+    def check(self) -> None:
         """Check that not too much was left out; one of each may be where there are others.
-
-        Args:
-            images: how many are left.
-            boxes: how many are left.
 
         Raises:
             AnnotationError: listing all kinds of faults.
         """
-        kept: Mapping[Unit, int] = {"image": images, "box": boxes}
+        kept: Mapping[Unit, int] = {"image": self.images, "box": self.boxes}
         for unit, left in kept.items():
             lost = self.lost(unit)
             if lost and (lost > max(1, MAX_LEFT_OUT * (lost + left)) or lost >= left):
@@ -213,7 +218,7 @@ class Faults:
     def warn(self) -> None:
         """Log one warning for each kind."""
         for line in self.lines():
-            logger.warning("%s: %s", self.source, line)
+            _warn(self.source, line)
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return all faults by kind, for machines."""
@@ -227,6 +232,12 @@ class Faults:
             }
             for kind, found in self.by_kind().items()
         ]
+
+
+# Two splits of a folder may have its faults in common: one warning each.
+@cache
+def _warn(source: str, line: str) -> None:
+    logger.warning("%s: %s", source, line)
 
 
 def strictly(source: object = "") -> Faults:

@@ -188,7 +188,7 @@ def read_anything(
         path, format=name, images=images, split=choice.taken, faults=faults, progress=progress
     )
     dataset = loaded.dataset
-    faults.check(images=len(dataset.images), boxes=len(dataset.boxes))
+    faults.check()
     faults.warn()
     return MaybeWithImages(dataset, loaded.images, source, name, choice.in_words(path))
 

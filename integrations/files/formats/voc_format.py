@@ -208,7 +208,9 @@ def read_voc(
     ]
     names = sorted({box.category for image in images.values() for box in image.boxes})
     categories = tuple(Category(number, name) for number, name in enumerate(names, start=1))
-    return VocContent(to_dataset([*images.values(), *bare], categories), files)
+    dataset = to_dataset([*images.values(), *bare], categories)
+    faults.kept(len(dataset.images), len(dataset.boxes))
+    return VocContent(dataset, files)
 
 
 def read_voc_file(voc: VocFolder, path: Path, image: str, size: tuple[int, int]) -> LabelledImage:

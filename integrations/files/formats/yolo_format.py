@@ -163,6 +163,7 @@ def read_yolo(
         progress("reading annotations", done, len(sizes))
     clipper.warn()
     categories = [Category(index + 1, name) for index, name in yolo.names.items()]
+    faults.kept(len(images), sum(len(image.boxes) for image in images))
     return to_dataset(images, categories)
 
 

@@ -406,3 +406,18 @@ def test_a_folder_that_several_formats_could_hold(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "labels")
     (tmp_path / "data.yaml").unlink()
     assert detect_format(tmp_path) == "coco"
+
+
+def test_a_share_is_one_of_all_splits(tmp_path: Path) -> None:
+    """Three files without image are much of a split, and little of the whole."""
+    for split, count in (("train", 20), ("val", 2)):
+        for number in range(count):
+            write_image(tmp_path / f"images/{split}/{number}.jpg")
+            write(tmp_path, f"labels/{split}/{number}.txt", LINE)
+    for number in range(3):
+        write(tmp_path, f"labels/train/lost{number}.txt", LINE)
+    write(tmp_path, "data.yaml", f"train: images/train\nval: images/val\n{NAMES}")
+    faults = Faults(tmp_path)
+    assert len(read_dataset(tmp_path, split="val", faults=faults).dataset.images) == 2
+    assert faults.lost("image") == 3
+    faults.check()

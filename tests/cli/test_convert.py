@@ -156,6 +156,10 @@ def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> No
     (coco.parent / "images/b.jpg").unlink()
     for target in ("coco", "voc", "yolo"):
         assert sparsedet_here("convert", coco, out / "deep", "--to", target).error() == (
+            f"{coco}: images id 9 (b.jpg): {coco.parent / 'images/b.jpg'}: no such image file; is "
+            "this their folder (--images)?"
+        )
+        assert sparsedet_here("convert", coco, out, "--to", target, "--strict").error() == (
             f"{coco.parent / 'images'}: 1 of 2 images are not there (first: b.jpg); give their "
             "folder with --images, or leave images out with --no-images"
         )

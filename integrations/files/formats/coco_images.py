@@ -96,7 +96,8 @@ def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str
         faults.note(kinds.IMAGE_UNREADABLE, where, f"{faults.source}: {where}: {error}")
         return None
     except AnnotationError as error:
-        faults.note(kinds.IMAGE_MISSING, where, f"{faults.source}: {where}: {error}")
+        message = f"{faults.source}: {where}: {error}; is this their folder (--images)?"
+        faults.note(kinds.IMAGE_MISSING, where, message)
         return None
     width, height = entry.get("width"), entry.get("height")
     if not _is_number(width) or not _is_number(height) or (width, height) == actual:

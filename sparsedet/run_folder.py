@@ -205,8 +205,16 @@ def with_common_classes(
         else "",
         f"the data has no {', '.join(sorted(missing))}" if missing else "",
     ]
+    images = (
+        replace(image, complete_classes=image.complete_classes - others.keys())
+        for image in dataset.images
+    )
     common = replace(
-        dataset, boxes=tuple(boxes), categories=kept + further, verified_negatives=tuple(negatives)
+        dataset,
+        images=tuple(images),
+        boxes=tuple(boxes),
+        categories=kept + further,
+        verified_negatives=tuple(negatives),
     )
     listed = "; ".join(part for part in parts if part)
     return common, f"{source}: measured on the {len(kept)} classes in common: {listed}"

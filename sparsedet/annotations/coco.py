@@ -87,11 +87,14 @@ def from_coco(
 
 
 def _without_false_marks(dataset: Dataset, faults: Faults) -> Dataset:
-    """Return a dataset in which no image is exhaustive of which a box was left out."""
+    """Return a dataset in which no image is complete, in any class, of which a box was left out."""
     lossy = {fault.image_id for fault in faults.found if fault.kind.loses == "box"} - {None}
     if not lossy:
         return dataset
-    images = (replace(i, exhaustive=False) if i.id in lossy else i for i in dataset.images)
+    images = (
+        replace(i, exhaustive=False, complete_classes=frozenset()) if i.id in lossy else i
+        for i in dataset.images
+    )
     return replace(dataset, images=tuple(images))
 
 

@@ -12,11 +12,16 @@ from sparsedet.annotations.entries import EntryReader, is_finite, is_int, is_tex
 from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.masks import mask_bounds
 from sparsedet.errors import AnnotationError
+from sparsedet.reading import quoted
 
 Entry = dict[str, Any]
 
 SizeOf = Callable[[str], tuple[int, int] | None]
 """File name -> (width, height) of the upright image; None where there is none."""
+
+
+_LONGEST_ID = 40
+"""Characters of an id that is a text."""
 
 
 def no_size(name: str) -> None:
@@ -71,6 +76,9 @@ class _Repair:
         images = self._images(content["images"])
         categories = self._categories(content["categories"])
         self._sizes = {entry["id"]: (entry["width"], entry["height"]) for entry in images}
+        for image in images:
+            if "complete_classes" in image:
+                image["complete_classes"] = self._known_classes(image["complete_classes"])
         result = {
             **content,
             "images": images,
@@ -80,6 +88,11 @@ class _Repair:
         if content.get("background"):
             result["background"] = self._boxes(content["background"], "background")
         return result
+
+    def _known_classes(self, ids: Any) -> list[int]:
+        """Return the complete classes of an image that there are, by the ids to use."""
+        keys = map(_key, ids) if isinstance(ids, list) else ()
+        return sorted({self._category_ids[key] for key in keys if key in self._category_ids})
 
     def _note(
         self, kind: kinds.FaultKind, where: str, what: str, image_id: int | None = None
@@ -111,22 +124,26 @@ class _Repair:
                 continue
             number, changed = numbers.of(image.get("id"))
             if changed:
-                self._note(kinds.ID_NO_INTEGER, where, f"the id is {image.get('id')!r}")
+                self._note(kinds.ID_NO_INTEGER, where, f"the id is {quoted(image.get('id'))}")
             self._image_ids[key] = by_name[name] = number
             kept.append({**image, "id": number})
         return kept
 
     def _image(self, where: str, entry: Any) -> Entry | None:
         if not isinstance(entry, dict):
-            self._note(kinds.IMAGE_BROKEN, where, f"{entry!r} is no entry")
+            self._note(kinds.IMAGE_BROKEN, where, f"{quoted(entry)} is no entry")
             return None
         name = entry.get("file_name")
         if not is_text(name) or not name.strip("/\\. ") or "\0" in name:
-            self._note(kinds.IMAGE_BROKEN, where, f"file_name {name!r} is not the name of a file")
+            self._note(
+                kinds.IMAGE_BROKEN, where, f"file_name {quoted(name)} is not the name of a file"
+            )
             return None
         name = name.replace("\\", "/")
         if leaves_folder(name):
-            self._note(kinds.NAME_FOREIGN, where, f"file_name {name!r} leaves the image folder")
+            self._note(
+                kinds.NAME_FOREIGN, where, f"file_name {quoted(name)} leaves the image folder"
+            )
             parts = [part for part in name.split("/") if part not in ("", ".", "..")]
             name = "/".join(part for part in parts if not part.endswith(":"))
         size = entry.get("width"), entry.get("height")
@@ -134,9 +151,13 @@ class _Repair:
         if width is None or height is None:
             actual = self._size_of(name)
             if actual is None:
-                self._note(kinds.IMAGE_BROKEN, where, f"no size ({size[0]!r} x {size[1]!r})")
+                self._note(
+                    kinds.IMAGE_BROKEN, where, f"no size ({quoted(size[0])} x {quoted(size[1])})"
+                )
                 return None
-            self._note(kinds.SIZE_UNSAID, where, f"the size is {size[0]!r} x {size[1]!r}")
+            self._note(
+                kinds.SIZE_UNSAID, where, f"the size is {quoted(size[0])} x {quoted(size[1])}"
+            )
             width, height = actual
         return {**entry, "file_name": name, "width": width, "height": height}
 
@@ -150,20 +171,20 @@ class _Repair:
                 self._note(kinds.CLASS_NUMERIC, where, f"the name is the number {name}")
                 name = str(name)
             if not is_text(name) or not name:
-                self._note(kinds.CLASS_BROKEN, where, f"the name is {name!r}")
+                self._note(kinds.CLASS_BROKEN, where, f"the name is {quoted(name)}")
                 continue
             key = _key(entry.get("id"))
             if name in by_name:
-                self._note(kinds.CLASS_TWICE, where, f"{name!r} is listed before")
+                self._note(kinds.CLASS_TWICE, where, f"{quoted(name)} is listed before")
                 self._category_ids.setdefault(key, by_name[name])
                 continue
             if key in self._category_ids:
                 # Nobody knows which of the two its boxes have.
-                self._note(kinds.CLASS_BROKEN, where, f"{name!r} has the id of another class")
+                self._note(kinds.CLASS_BROKEN, where, f"{quoted(name)} has the id of another class")
                 continue
             number, changed = numbers.of(entry.get("id"))
             if changed:
-                self._note(kinds.ID_NO_INTEGER, where, f"the id is {entry.get('id')!r}")
+                self._note(kinds.ID_NO_INTEGER, where, f"the id is {quoted(entry.get('id'))}")
             self._category_ids[key] = by_name[name] = number
             kept.append({**entry, "id": number, "name": name})
         return kept
@@ -183,13 +204,13 @@ class _Repair:
                     if whole and number != _key(entry["id"])
                     else (kinds.ID_NO_INTEGER)
                 )
-                self._note(kind, where, f"the id is {entry.get('id')!r}")
+                self._note(kind, where, f"the id is {quoted(entry.get('id'))}")
             kept.append({**box, "id": number})
         return kept
 
     def _box(self, where: str, entry: Any) -> Entry | None:
         if not isinstance(entry, dict):
-            self._note(kinds.BOX_BROKEN, where, f"{entry!r} is no entry")
+            self._note(kinds.BOX_BROKEN, where, f"{quoted(entry)} is no entry")
             return None
         image_id = self._image_ids.get(_key(entry.get("image_id")))
         if image_id is None:
@@ -274,13 +295,18 @@ def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
     """Return entries with what names them in messages."""
     return [
         (
-            f"{key} id {entry['id']}"
+            f"{key} id {_shown(entry['id'])}"
             if isinstance(entry, dict) and isinstance(entry.get("id"), int | str | float)
             else f"{key}[{index}]",
             entry,
         )
         for index, entry in enumerate(entries)
     ]
+
+
+def _shown(id: int | str | float) -> str:
+    """Return an id for messages; what is longer than ids are is cut."""
+    return id if isinstance(id, str) and len(id) <= _LONGEST_ID else quoted(id)
 
 
 def _key(written: Any) -> Any:

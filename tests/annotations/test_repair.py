@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import XYXY, read_coco
+from sparsedet.annotations.coco import from_coco
 from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError
 
@@ -266,3 +267,27 @@ def test_an_image_that_lost_a_box_is_not_exhaustive(tmp_path: Path) -> None:
     content["annotations"][4]["bbox"] = None
     dataset, _ = _read(content, tmp_path)
     assert [i.id for i in dataset.images if not i.exhaustive] == [1 + 5 % 8]
+
+
+def test_marks_of_complete_classes_follow_the_repair() -> None:
+    """Ids are renumbered with their classes; of a class that is gone no mark is left."""
+    content = {
+        "images": [
+            {
+                "id": 1,
+                "file_name": "a.jpg",
+                "width": 9,
+                "height": 9,
+                "complete_classes": [1, "2", 8],
+            },
+            {"id": 2, "file_name": "b.jpg", "width": 9, "height": 9, "complete_classes": [1]},
+        ],
+        "categories": [{"id": "1", "name": "cat"}, {"id": 2.0, "name": "dog"}],
+        "annotations": [{"id": 1, "image_id": 2, "category_id": 1, "bbox": [1, 1, 0, 5]}],
+    }
+    dataset = from_coco(content, source="f", faults=Faults("f"))
+    names = {category.id: category.name for category in dataset.categories}
+    first, second = dataset.images
+    assert {names[id] for id in first.complete_classes} == {"cat", "dog"}
+    # A box was left out: nobody knows of which class the object is.
+    assert second.complete_classes == frozenset()

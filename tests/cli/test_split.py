@@ -1,7 +1,6 @@
 """`sparsedet split`: from a file, a workspace or a project to a folder with a sparse split."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from sparsedet.annotations import read_coco
 class FolderTool:
     url = "folder:"
 
-    def __init__(self, url=None):
+    def __init__(self, url=None, options=None):
         pass
 
     def pull(self, project, images, progress):
@@ -249,10 +248,14 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
 
 
 def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
-    pipe = tmp_path / "full.json"
-    os.mkfifo(pipe)  # nobody writes into it: the command waits there
-    words = ["split", str(pipe), "--recipe", "easy", "-o", "out"]
-    command = [sys.executable, "-m", "sparsedet", *words]
+    file = tmp_path / "full.json"
+    file.write_text('{"images": [], "annotations": [], "categories": []}')
+    slowly = (
+        "import time; from sparsedet import sparsify; from sparsedet.cli.app import main; "
+        "sparsify.make_split = lambda *given: time.sleep(60); main()"
+    )
+    words = ["split", str(file), "--recipe", "easy", "-o", "out"]
+    command = [sys.executable, "-c", slowly, *words]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         while not list(tmp_path.glob(".out.*")):
             assert process.poll() is None
@@ -260,4 +263,4 @@ def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
-    assert list(tmp_path.iterdir()) == [pipe]
+    assert list(tmp_path.iterdir()) == [file]

@@ -81,14 +81,16 @@ def no_file(make: Callable[[Path], object]) -> Change:
     return change
 
 
-def file_of(command: Arguments, name: str, data: bytes | str, says: str, what: str) -> Case:
+def file_of(
+    command: Arguments, name: str, data: bytes | str, says: str, what: str, status: int = 1
+) -> Case:
     """Return the case of a command that is given a file."""
 
     def prepare(folder: Path, server: OddServer) -> Arguments:
         (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
         return command
 
-    return Case(what, prepare, says)
+    return Case(what, prepare, says, status)
 
 
 def recipe(what: str, text: bytes | str, says: str) -> Case:
@@ -96,11 +98,11 @@ def recipe(what: str, text: bytes | str, says: str) -> Case:
     return file_of(("recipes", "ours.yaml"), "ours.yaml", text, says, f"recipe: {what}")
 
 
-def coco(what: str, data: bytes | object, says: str) -> Case:
+def coco(what: str, data: bytes | object, says: str, status: int = 1) -> Case:
     """Return the case of a COCO file."""
     content = data if isinstance(data, bytes) else json.dumps(data).encode()
     command = ("convert", "data.json", "out", "--to", "yolo", "--no-images", "--images", ".")
-    return file_of(command, "data.json", content, says, f"COCO: {what}")
+    return file_of(command, "data.json", content, says, f"COCO: {what}", status)
 
 
 def settings(what: str, data: bytes, says: str) -> Case:
@@ -225,13 +227,13 @@ RECIPES = [
 
 COCO_FILES = [
     coco("an id of 5,000 digits", b'{"images": [{"id": ' + DIGITS + b"}]}", "thousands of digits"),
-    coco("an id of 4,000 digits", _image(id=int("9" * 4000)), "no integer id"),
-    coco("an id that is NaN", _image(id=float("nan")), "no integer id"),
+    coco("an id of 4,000 digits", _image(id=int("9" * 4000)), "1 images", 0),
+    coco("an id that is NaN", _image(id=float("nan")), "no integers.*renumbered", 0),
     coco("a width of 1e400", b'{"images": [{"id": 1, "width": 1e400}], "annotations": [], '
          b'"categories": []}', "file_name None"),
     coco("a box that is infinite", _box([0, 0, 1, float("inf")]), "is not .x, y, width, height"),
     coco("a box of a million numbers", _box([0] * 1_000_000), "is not .x, y, width, height"),
-    coco("entries that are no objects", COCO | {"images": [None]}, "no integer id"),
+    coco("entries that are no objects", COCO | {"images": [None]}, "None is no entry"),
     coco("categories that are an object", COCO | {"categories": {}}, "categories is not a list"),
 ]  # fmt: skip
 

@@ -13,6 +13,11 @@ from pathlib import PurePosixPath
 
 from sparsedet.errors import SparseDetError
 
+_OPENCV = (".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm")
+_PILLOW = (".avif", ".gif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = frozenset({*_OPENCV, *_PILLOW})
+"""In lower case. HEIC takes a plugin of Pillow, but is not passed over without a word."""
+
 _UNSAFE = re.compile(r"[^\w.-]+")
 _NUMBERED = re.compile(r"^[0-9]+-(?:[0-9a-f]{8}-)?(?=.)")
 """What `sparsedet pull` puts before a name (the task) and Label Studio does with uploads."""

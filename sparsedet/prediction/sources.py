@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image, read_coco, read_image, read_upright
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, PredictionError
 from sparsedet.loop.workspace import locate
 from sparsedet.runtime.unreadable import UnreadableImages, warn_unreadable
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-)
-"""Of the files that are taken from folders, in lower case; a file that is named may have any."""
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 _USUAL_RATE = 25.0

@@ -13,11 +13,6 @@ from sparsedet.errors import AnnotationError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 
-_OPENCV = (".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm")
-_PILLOW = (".avif", ".gif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".webp")
-IMAGE_SUFFIXES = frozenset({*_OPENCV, *_PILLOW})
-"""In lower case. HEIC takes a plugin of Pillow, but is not passed over without a word."""
-
 SLIGHTLY = 2
 """Pixels by which a stated size may be off: tools round, and count from 0 or 1."""
 

@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations.faults import IMAGE_AMBIGUOUS, LABELS_WITHOUT_IMAGE, FaultyEntryError
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split, match_split
 from sparsedet.reading import read_text
 
-from .image_folders import IMAGE_SUFFIXES, list_files, stem
+from .image_folders import list_files, stem
 
 ANNOTATIONS = "Annotations"
 IMAGES = "JPEGImages"

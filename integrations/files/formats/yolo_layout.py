@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_bytes, read_text
 
-from .image_folders import IMAGE_SUFFIXES, list_files, normal, stem
+from .image_folders import list_files, normal, stem
 from .yolo_label_files import IMAGES, LABELS, find_label_files
 
 logger = logging.getLogger(__name__)

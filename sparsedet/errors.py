@@ -61,6 +61,15 @@ class ToolError(SparseDetError):
     """An annotation tool is unreachable, refused a request, or holds something unexpected."""
 
 
+class ControlNeededError(ToolError):
+    """A project has several controls for boxes, and none is named."""
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+        """Of the controls."""
+
+
 class PlaceGoneError(ToolError):
     """The project in which boxes were reviewed was deleted."""
 

@@ -34,6 +34,39 @@ def shown_outcomes(sampled: int) -> tuple[Outcome, ...]:
     return tuple(outcome for outcome in OUTCOMES if sampled or outcome != "sampled")
 
 
+Shapes = Literal["skip", "boxes"]
+"""What becomes of annotations that are no rectangles: left out, or their boxes are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The part of a project that a workspace works on."""
+
+    view: int | None = None
+    """Number of a view of the tool, whose images are taken; None: all."""
+    only: tuple[str, ...] = ()
+    """The labels whose boxes are taken; empty: all."""
+    annotators: tuple[str, ...] = ()
+    """Mail addresses or numbers of the people whose annotations are taken; empty: all."""
+    skip_skipped: bool = False
+    """Leave out images that people have only skipped."""
+
+    def __bool__(self) -> bool:
+        return bool(self.view is not None or self.only or self.annotators or self.skip_skipped)
+
+    def __str__(self) -> str:
+        parts = [
+            f"view {self.view}" if self.view is not None else "",
+            f"only {', '.join(self.only)}" if self.only else "",
+            f"annotated by {', '.join(self.annotators)}" if self.annotators else "",
+            "without skipped images" if self.skip_skipped else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+EVERYTHING = Choice()
+
+
 @dataclass(frozen=True, slots=True)
 class ToolOptions:
     """How an annotation tool is read, and on whose behalf."""
@@ -44,6 +77,12 @@ class ToolOptions:
     """What counts where several people annotated an image."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """Label as it is stored -> the label's present name; empty: its boxes are left out."""
+    control: str | None = None
+    """The control for boxes; None: the only one of each image."""
+    shapes: Shapes = "skip"
+    """What becomes of polygons and the like."""
+    choice: Choice = EVERYTHING
+    """The part of a project that is read."""
     owner: str | None = None
     """Names the workspace in marks on the server, so that two don't work on one project unaware of
     each other; None: no marks are set or respected."""

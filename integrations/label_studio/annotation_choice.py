@@ -17,7 +17,8 @@ from sparsedet.reviews import AnnotationRule, ReviewedRegion, choose, combine
 
 from .class_marks import complete_in_all
 from .label_config import LabelConfig
-from .regions import Oddities, Result, is_complete, read_regions, reviewed_region
+from .regions import Oddities, is_complete, read_regions, reviewed_region
+from .results import Result, is_boxed_shape, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +68,21 @@ def saved_at(annotation: Mapping[str, Any]) -> str:
 
 
 def counted(
-    annotations: Iterable[Mapping[str, Any]], rule: AnnotationRule
+    annotations: Iterable[Mapping[str, Any]],
+    rule: AnnotationRule,
+    config: LabelConfig | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Return the annotations of a task that count by a rule; several are to be combined."""
+    """Return the annotations of a task that count by a rule; several are to be combined.
+
+    Args:
+        annotations: all of the task.
+        rule: which of them count.
+        config: says whether other shapes count as boxes; None: they don't.
+    """
     known = submitted(annotations)
     stars = starred(known)
     chosen: list[Mapping[str, Any]] = choose(
-        [(a, int(a["id"]) in stars, _has_boxes(a)) for a in known], rule
+        [(a, int(a["id"]) in stars, _has_boxes(a, config)) for a in known], rule
     )
     return chosen
 
@@ -98,7 +107,7 @@ def read_task(
         oddities: counts what was dropped or changed.
         size: upright (width, height) of the image in pixels; see `read_regions`.
     """
-    chosen = counted(annotations, rule)
+    chosen = counted(annotations, rule, config)
     people: list[list[ReviewedRegion]] = []
     for annotation in chosen:
         boxes: list[ReviewedRegion] = []
@@ -187,18 +196,24 @@ def _has_star_of_import(annotation: Mapping[str, Any]) -> bool:
     """
     if annotation.get("updated_by") is None or annotation.get("last_action") == "imported":
         return True
+    return annotation.get("lead_time") is not None and came_with_task(annotation)
+
+
+def came_with_task(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation, read with its task's date, was created along with it: by an import."""
     task, own = annotation.get(TASK_CREATED_AT), annotation.get("created_at")
-    if not task or not own or annotation.get("lead_time") is None:
+    if not task or not own:
         return False
     later = datetime.fromisoformat(own) - datetime.fromisoformat(task)
     return later.total_seconds() < _IMPORT_SECONDS
 
 
-def _has_boxes(annotation: Mapping[str, Any]) -> bool:
-    results = annotation.get("result")
-    return isinstance(results, Sequence) and any(
-        isinstance(r, Mapping) and str(r.get("type", "")).lower() == "rectanglelabels"
-        for r in results
+def _has_boxes(annotation: Mapping[str, Any], config: LabelConfig | None) -> bool:
+    return any(
+        kind_of(result) in ("rectanglelabels", "rectangle")
+        or (config is not None and is_boxed_shape(result, config))
+        for result in results_of(annotation)
+        if isinstance(result, Mapping)
     )
 
 

@@ -1,10 +1,12 @@
 """Changes of boxes, made to an annotation's results.
 
 Only the boxes that are named are changed, and the mark of a complete image. All other results
-(polygons, brushes, texts, boxes of other controls) stay as they are.
+(polygons, brushes, texts, boxes of other controls and other images) stay as they are. Where one
+control draws and another labels, a box is two results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sparsedet.annotations import XYXY, Image
@@ -13,7 +15,18 @@ from sparsedet.reviews import Changes, ReviewedRegion, SourceState, moved
 from .geometry import GeometryError, to_percent
 from .label_config import LabelConfig
 from .predictions import make_region
-from .regions import PLACE, Result, is_complete, is_rectangle, marks_a_place, result_ids, stored_id
+from .regions import is_complete
+from .results import (
+    PLACE,
+    Result,
+    is_boxed_shape,
+    is_elsewhere,
+    is_label_of_drawn,
+    is_rectangle,
+    marks_a_place,
+    result_ids,
+    stored_id,
+)
 
 
 def patched(
@@ -59,7 +72,8 @@ def patched(
             after.append({**result, "id": id})
         else:
             after.append(result)
-    taken = {id for id in result_ids(after, config) if id is not None}
+    taken = {id for id in map(stored_id, after) if id is not None}
+    taken |= {id for id in result_ids(after, config) if id is not None}
     for id, decision in change.added.items():
         # A polygon, say, may have the id by now.
         free = next(
@@ -69,6 +83,23 @@ def patched(
     if change.marks_complete:
         after = _with_mark(after, config)
     return after
+
+
+def without_shapes(
+    change: Changes, boxes: Mapping[str, ReviewedRegion], config: LabelConfig
+) -> Changes:
+    """Return a change without what it does to polygons and the like, of which boxes were made.
+
+    Args:
+        change: what to do; its ids are those of `boxes`.
+        boxes: the annotation's boxes by region id.
+        config: the project's labelling config.
+    """
+    fixed = {
+        id for id, box in boxes.items() if box.content and is_boxed_shape(box.content[0], config)
+    }
+    edited = {id: box for id, box in change.edited.items() if id not in fixed}
+    return replace(change, edited=edited, removed=change.removed - fixed) if fixed else change
 
 
 def combined(
@@ -109,18 +140,41 @@ def _new(
     if not region.content:
         place = to_percent(_inside(region.xyxy, size), *size)
         image = Image(id=0, file_name="", width=size[0], height=size[1])
-        return [make_region(id, region.category, place, image, config, origin="prediction")]
+        made = make_region(id, region.category, place, image, config, origin="prediction")
+        return _as_drawn(made, config)
     rectangle, *noted = region.content
     value = {**rectangle["value"], "rectanglelabels": [config.stored_labels[region.category]]}
     own = {
         "id": id,
+        "type": "rectanglelabels",
         "from_name": config.control,
         "to_name": config.image,
         "original_width": size[0],
         "original_height": size[1],
         "value": value,
     }
-    return [{**rectangle, **own}, *({**result, "id": id} for result in noted)]
+    rest = (result for result in noted if not is_label_of_drawn(result, config))
+    drawn = _as_drawn({**rectangle, **own}, config)
+    return [*drawn, *({**result, "id": id} for result in rest)]
+
+
+def _as_drawn(box: Result, config: LabelConfig) -> list[Result]:
+    """Return the results of a box as the project's controls write it.
+
+    Args:
+        box: of a RectangleLabels control.
+        config: of the project.
+    """
+    if config.item is not None:
+        box = {**box, "item_index": config.item}
+    if not config.drawer:
+        return [box]
+    place = {key: of_box for key, of_box in box["value"].items() if key != "rectanglelabels"}
+    labelled = {**place, "labels": box["value"]["rectanglelabels"]}
+    return [
+        {**box, "from_name": config.drawer, "type": "rectangle", "value": place},
+        {**box, "type": "labels", "value": labelled},
+    ]
 
 
 def _changed(
@@ -140,8 +194,12 @@ def _changed(
         wanted = edit.content[0]["value"] if edit.content else None
         place = wanted or {**to_percent(_inside(edit.xyxy, size), *size), "rotation": 0}
         value |= {key: place[key] for key in PLACE if key in place}
-    if is_box and before.category != edit.category:
-        value["rectanglelabels"] = [config.stored_labels[edit.category]]
+    if before.category != edit.category:
+        label = [config.stored_labels[edit.category]]
+        if is_label_of_drawn(result, config):
+            value["labels"] = label
+        elif is_box and not config.drawer:
+            value["rectanglelabels"] = label
     return {**result, "id": id, "value": value}
 
 
@@ -167,7 +225,13 @@ def _with_mark(results: Sequence[Result], config: LabelConfig) -> list[Result]:
     if mark is None or is_complete(results, config):
         return list(results)
     value = {"choices": [mark.choice]}
-    older = [r for r in results if isinstance(r, Mapping) and r.get("from_name") == mark.control]
+    older = [
+        result
+        for result in results
+        if isinstance(result, Mapping)
+        and result.get("from_name") == mark.control
+        and not is_elsewhere(result, config)
+    ]
     if older:
         before = older[0].get("value")
         made = before.get("choices") if mark.multiple and isinstance(before, Mapping) else None
@@ -175,13 +239,15 @@ def _with_mark(results: Sequence[Result], config: LabelConfig) -> list[Result]:
             value = {"choices": [*made, mark.choice]}
         return [{**r, "value": value} if r is older[0] else r for r in results]
     new: dict[str, Any] = {
-        "id": "sparsedet-complete",
+        "id": "sparsedet-complete" if config.item is None else f"sparsedet-complete-{config.item}",
         "from_name": mark.control,
         "to_name": mark.to_name,
         "type": "choices",
         "origin": "manual",
         "value": value,
     }
+    if config.item is not None:
+        new["item_index"] = config.item
     return [*results, new]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .label_config import LabelConfig
+from .results import value_of
 
 
 def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
@@ -19,6 +20,7 @@ def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
         str(choice)
         for result in results
         if isinstance(result, Mapping) and result.get("from_name") in controls
+        if config.item is None or result.get("item_index") in (None, config.item)
         for choice in _choices(result)
     )
     return frozenset(config.texts[text] for text in made if config.texts.get(text))
@@ -33,6 +35,5 @@ def complete_in_all(
 
 
 def _choices(result: Mapping[str, Any]) -> Sequence[Any]:
-    value = result.get("value")
-    choices = value.get("choices") if isinstance(value, Mapping) else None
+    choices = value_of(result).get("choices")
     return choices if isinstance(choices, Sequence) and not isinstance(choices, str) else ()

@@ -23,6 +23,7 @@ from .projects import project_summary
 from .review_project.review_mode import ReviewProjectMode
 from .sheets.sheet_mode import SheetMode
 from .source_annotations import merge_into_source, restore_source
+from .task_images import task_of
 from .transport import AnswerLimits
 
 
@@ -87,7 +88,7 @@ class LabelStudioTool:
     @staticmethod
     def image_address(url: str, project: str, tool_id: str) -> str:
         """Return the address of a task of any server; see `plugins.image_address`."""
-        task = quote(tool_id, safe="")
+        task = quote(task_of(tool_id), safe="")
         return f"{url.rstrip('/')}/projects/{quote(project, safe='')}/data?task={task}"
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
@@ -118,7 +119,7 @@ class LabelStudioTool:
         self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
     ) -> Mapping[str, str]:
         """Write back what a merge replaced; see `source_annotations.restore_source`."""
-        return restore_source(self._connection, project, replaced)
+        return restore_source(self._connection, project, replaced, self._options)
 
     @classmethod
     @contextmanager

@@ -1,4 +1,7 @@
-"""Tasks that a pull leaves out because they can't be read: counted, and named in one warning."""
+"""Images that a pull leaves out because they can't be read: counted, and named in one warning.
+
+They are known by `Image.id`, and people see the tasks that they belong to.
+"""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -6,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sparsedet.errors import ToolError
 
 from .projects import OddTask
+from .task_images import TaskImage
 
 logger = logging.getLogger(__name__)
 
@@ -13,39 +17,43 @@ _MOST_IDS = 5
 
 
 class LeftOut:
-    """Counts the tasks of a project that are left out, by what is wrong with them.
+    """Counts the images of a project that are left out, by what is wrong with them.
 
     Args:
         project: says where, in messages.
-        total: all of its tasks.
+        total: all of its images.
         share: the most of them that may be left out, though one always may be; None: none may.
+        several: whether tasks have several images; else tasks are what is counted.
     """
 
-    def __init__(self, project: str, total: int, share: float | None) -> None:
+    def __init__(
+        self, project: str, total: int, share: float | None, *, several: bool = False
+    ) -> None:
         self._project = project
         self._total = total
         self._share = share
+        self._unit = "images" if several else "tasks"
         self._reasons: dict[int, tuple[str, str]] = {}
 
     @property
-    def tasks(self) -> frozenset[int]:
-        """Ids of the tasks that are left out."""
+    def images(self) -> frozenset[int]:
+        """Ids of the images that are left out; of an odd task, that of its first."""
         return frozenset(id for id in self._reasons if id > 0)
 
     @property
     def most(self) -> int:
-        """How many tasks may be left out."""
+        """How many images may be left out."""
         return 0 if self._share is None else max(1, int(self._share * self._total))
 
-    def add(self, task: int, kind: str, reason: str) -> None:
-        """Leave a task out.
+    def add(self, image: int, kind: str, reason: str) -> None:
+        """Leave an image out.
 
         Args:
-            task: its id.
-            kind: a clause that tasks with the same fault share, such as "without an image".
+            image: its id.
+            kind: a clause that images with the same fault share, such as "without an image".
             reason: what is wrong with this one.
         """
-        self._reasons[task] = (kind, reason)
+        self._reasons[image] = (kind, reason)
 
     def add_odd(self, odd: Sequence[OddTask], whole: Collection[int]) -> None:
         """Leave out entries of an export that are no whole tasks.
@@ -60,7 +68,7 @@ class LeftOut:
             self.add(id, "that the server holds no whole data of", entry.reason)
 
     def check(self) -> None:
-        """Count the tasks in one warning.
+        """Count the images in one warning.
 
         Raises:
             ToolError: when they are too many, or none is left.
@@ -68,50 +76,57 @@ class LeftOut:
         if not self._reasons:
             return
         number = len(self._reasons)
-        first = min(self._reasons, key=abs)
+        first = min(self._reasons, key=lambda image: abs(_task(image)))
         _, reason = self._reasons[first]
         if number > self.most or number == self._total:
-            more = f"; of {self._total} tasks {number} can't be read: {self._counts()}"
+            more = f"; of {self._total} {self._unit} {number} can't be read: {self._counts()}"
             if self._share is not None and number < self._total:
                 more += (
                     f"; up to {self._share:.0%} of them may be left out ([source] skip_share in "
                     "sparsedet.toml)"
                 )
-            where = f"task {first}" if first > 0 else f"project {self._project}: no task is whole"
+            none_whole = f"project {self._project}: no task is whole"
+            where = f"task {_task(first)}" if first > 0 else none_whole
             raise ToolError(f"{where}: {reason}{more if number > 1 else ''}")
         logger.warning(
-            "project %s: left out %d of %d tasks: %s; the first, %s: %s",
+            "project %s: left out %d of %d %s: %s; the first, %s: %s",
             self._project,
             number,
             self._total,
+            self._unit,
             self._counts(),
             _named(first),
             reason,
         )
 
     def _counts(self) -> str:
-        return by_kind({task: kind for task, (kind, _) in self._reasons.items()})
+        return by_kind({image: kind for image, (kind, _) in self._reasons.items()})
 
 
 def by_kind(kinds: Mapping[int, str]) -> str:
-    """Return how many tasks are of what kind, with the first ids of each."""
-    tasks: dict[str, list[int]] = {}
-    for task, kind in sorted(kinds.items()):
-        tasks.setdefault(kind, []).append(task)
+    """Return how many images are of what kind, with the first tasks of each."""
+    images: dict[str, list[int]] = {}
+    for image, kind in sorted(kinds.items()):
+        images.setdefault(kind, []).append(image)
     return ", ".join(
         f"{len(ids)} {kind} ({listed(ids)})"
-        for kind, ids in sorted(tasks.items(), key=lambda item: -len(item[1]))
+        for kind, ids in sorted(images.items(), key=lambda item: -len(item[1]))
     )
 
 
-def _named(task: int) -> str:
-    return f"task {task}" if task > 0 else "one without a number of its own"
+def _task(image: int) -> int:
+    """Return the id of an image's task; of a task without a number, what it is counted by."""
+    return TaskImage.of_id(image).task if image > 0 else image
 
 
-def listed(tasks: Sequence[int]) -> str:
-    """Return the first ids of tasks, as in "tasks 1, 2, 3, 4, 5, ..."."""
-    numberless = sum(task < 0 for task in tasks)
-    tasks = [task for task in tasks if task > 0]
+def _named(image: int) -> str:
+    return f"task {_task(image)}" if image > 0 else "one without a number of its own"
+
+
+def listed(images: Sequence[int]) -> str:
+    """Return the first tasks of images, as in "tasks 1, 2, 3, 4, 5, ..."."""
+    numberless = sum(image < 0 for image in images)
+    tasks = sorted({_task(image) for image in images if image > 0})
     if numberless:
         without = f"{numberless} without a number of their own"
         return f"{listed(tasks)}, {without}" if tasks else without

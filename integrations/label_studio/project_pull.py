@@ -1,7 +1,7 @@
 """`pull`: a project's annotations and images as a `Dataset`."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from sparsedet.push_modes import Progress, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from .annotation_choice import Alternatives, read_task
+from .annotators import project_annotators
+from .chosen_tasks import chosen_tasks
 from .connection import Connection, project_number
 from .images.addresses import image_address
 from .images.data_links import is_data_link
@@ -21,6 +23,7 @@ from .label_config import LabelConfig
 from .left_out import LeftOut, by_kind, listed
 from .projects import OddTask, export_tasks, read_source_config
 from .regions import Oddities
+from .task_images import TaskImage, images_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,28 +40,32 @@ def pull_project(
     `annotation_choice` says which of several annotations of a task count; drafts are not read.
     Tasks without one stay as images without boxes. What the server holds but no box can be made of
     is dropped, and counted in one warning; so are boxes of a model that somebody marked as unsure.
-    Tasks that can't be read, most often because their image can't be had, are left out and counted,
+    Images that can't be read, most often because they can't be had, are left out and counted,
     within `options.skip_share`; see `Dataset.unread`. An image's id is that of its task, so that it
-    stays the same when tasks come or go.
+    stays the same when tasks come or go; see `TaskImage` for tasks with several images.
 
     Raises:
-        ToolError: when most boxes have labels that the project does not have, too many tasks can't
+        ToolError: when most boxes have labels that the project does not have, too many images can't
             be read, or it is itself a review project; see also `Connection` and `parse_config`.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
     config = read_source_config(connection, number, options)
     odd: list[OddTask] = []
-    tasks = sorted(export_tasks(connection, number, odd), key=lambda task: int(task["id"]))
+    exported = sorted(export_tasks(connection, number, odd), key=lambda task: int(task["id"]))
+    chosen = chosen_tasks(connection, number, exported, options.choice)
+    annotators = project_annotators(connection, options)
     progress("reading annotations", 1, 1)
-    left_out = LeftOut(project, len(tasks) + len(odd), options.skip_share)
-    left_out.add_odd(odd, {int(task["id"]) for task in tasks})
+    shown = [(task, image) for task in chosen.tasks for image in images_of(task, config)]
+    several = len(shown) > len(chosen.tasks)
+    left_out = LeftOut(project, len(shown) + len(odd), options.skip_share, several=several)
+    left_out.add_odd(odd, {int(task["id"]) for task in exported})
     addresses: dict[int, str] = {}
-    for task in tasks:
+    for task, image in shown:
         try:
-            addresses[int(task["id"])] = image_address(task, config)
+            addresses[image.id] = image_address(task, config.of_image(image.number))
         except Unreadable as error:
-            left_out.add(int(task["id"]), error.kind, error.reason)
+            left_out.add(image.id, error.kind, error.reason)
     downloads = bring_images(
         connection,
         addresses,
@@ -74,24 +81,25 @@ def pull_project(
     oddities, alternatives = Oddities(), Alternatives(options.annotations)
     pulled_images: list[Image] = []
     boxes: list[Box] = []
-    for task in tasks:
-        id = int(task["id"])
-        if id in left_out.tasks:
+    for task, image in shown:
+        id, own = image.id, config.of_image(image.number)
+        if id in left_out.images:
             continue
         # Percentages refer to the image as the browser shows it: upright, as in the file.
-        image = downloads.images[id]
-        size = image.size
-        annotations = task.get("annotations") or []
-        read = read_task(annotations, config, options.annotations, id, oddities, size)
-        alternatives.add(annotations, read)
+        file = downloads.images[id]
+        size = file.size
+        annotations = annotators.chosen(task.get("annotations") or [])
+        read = read_task(annotations, own, options.annotations, image.task, oddities, size)
+        if image.number == 0:
+            alternatives.add(annotations, read)
         pulled_images.append(
             Image(
                 id=id,
-                file_name=image.name,
+                file_name=file.name,
                 width=size[0],
                 height=size[1],
                 exhaustive=read.complete,
-                tool_id=str(id),
+                tool_id=image.tool_id,
                 tool_version=read.version,
                 extra=_task_keys(task, config),
                 complete_classes=frozenset(
@@ -113,11 +121,25 @@ def pull_project(
     _check_labels(project, oddities, read=len(boxes))
     oddities.warn(f"project {project}")
     alternatives.warn(f"project {project}")
+    others = (image.tool_id for task in chosen.others for image in images_of(task, config))
     return Dataset(
         tuple(pulled_images),
         tuple(boxes),
         config.categories,
-        unread=frozenset(map(str, left_out.tasks)),
+        unread=_unread(left_out, odd, config),
+        left_out=frozenset(others),
+    )
+
+
+def _unread(left_out: LeftOut, odd: Sequence[OddTask], config: LabelConfig) -> frozenset[str]:
+    """Return the tool ids of the images that are left out; of an odd task, of all its images."""
+    data = {entry.id: entry.data for entry in odd}
+    return frozenset(
+        image.tool_id
+        for id in left_out.images
+        for image in (
+            images_of({"id": id, "data": data[id]}, config) if id in data else [TaskImage.of_id(id)]
+        )
     )
 
 
@@ -132,14 +154,14 @@ def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
             listed(downloads.changed),
         )
     if kept := downloads.kept:
-        first = min(kept)
+        first = min(kept, key=TaskImage.of_id)
         logger.warning(
             "project %s: %d images stay as they were pulled before, since they can't be had now: "
             "%s; the first, task %d: %s",
             project,
             len(kept),
-            by_kind({task: error.kind for task, error in kept.items()}),
-            first,
+            by_kind({id: error.kind for id, error in kept.items()}),
+            TaskImage.of_id(first).task,
             kept[first],
         )
 
@@ -167,7 +189,8 @@ def _task_keys(task: Mapping[str, Any], config: LabelConfig) -> dict[str, Any]:
         key: value
         for key, value in task["data"].items()
         if isinstance(value, str | int | float)
-        and key not in (config.data_key, *IMAGE_KEYS)
+        and key not in IMAGE_KEYS
+        and not any(key in tag.path.keys for tag in config.images)
         and "://" not in (text := str(value))
         and not is_data_link(text)
     }

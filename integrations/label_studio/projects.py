@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparsedet.tool import DEFAULT_OPTIONS, ProjectSummary, ToolOptions
@@ -42,12 +42,12 @@ def project_summary(
     id = project_number(project)
     found = read_project(connection, id)
     check_source(connection, id, found.description)
-    config = parse_config(found.label_config, project, options)
+    config = project_config(connection, id, found.label_config, options)
     return ProjectSummary(
         title=found.title,
         images=found.tasks,
         labels=tuple(label.value for label in config.labels),
-        has_complete_control=config.complete is not None,
+        has_complete_control=bool(config.marks),
     )
 
 
@@ -56,7 +56,21 @@ def read_config(
 ) -> LabelConfig:
     """Read a project's labelling config; see `parse_config`."""
     xml = read_project(connection, project).label_config
-    return parse_config(xml, str(project), options)
+    return project_config(connection, project, xml, options)
+
+
+def project_config(
+    connection: Connection, project: int, xml: str, options: ToolOptions
+) -> LabelConfig:
+    """Return what a project's labelling config says; see `parse_config`.
+
+    Tasks are only read where labels come from their data.
+    """
+
+    def data() -> Iterator[Mapping[str, Any]]:
+        return (content for _, content in task_data(connection, project))
+
+    return parse_config(xml, str(project), options, data=data)
 
 
 def read_source_config(
@@ -69,7 +83,7 @@ def read_source_config(
     """
     found = read_project(connection, project)
     check_source(connection, project, found.description)
-    return parse_config(found.label_config, str(project), options)
+    return project_config(connection, project, found.label_config, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,8 @@ class OddTask:
     id: int | None
     """None: it has no number either."""
     reason: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Empty: it has none."""
 
 
 def export_tasks(
@@ -115,7 +131,9 @@ def export_tasks(
         except OddAnswerError as error:
             if odd is None:
                 raise
-            odd.append(OddTask(id if type(id) is int else None, error.problem))
+            data = entry.get("data") if isinstance(entry, dict) else None
+            known = data if isinstance(data, dict) else {}
+            odd.append(OddTask(id if type(id) is int else None, error.problem, known))
         else:
             seen.add(entry["id"])
             annotations = with_task_date(entry.get("annotations"), entry)

@@ -1,7 +1,5 @@
 """The rectangles in an annotation's or prediction's `result` list."""
 
-import hashlib
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,34 +11,27 @@ from sparsedet.reviews import ReviewedRegion
 
 from .geometry import GeometryError, from_percent
 from .label_config import LabelConfig
+from .results import (
+    Result,
+    is_boxed_shape,
+    is_elsewhere,
+    is_label_of_drawn,
+    is_rectangle,
+    kind_of,
+    marks_a_place,
+    result_ids,
+    value_of,
+)
+from .shapes import BOXABLE, shape_box
 from .suspicion_notes import note_texts
 
 logger = logging.getLogger(__name__)
 
-Result = Mapping[str, Any]
-"""An entry of a `result` list, as the server holds it."""
-
-PLACE = ("x", "y", "width", "height", "rotation")
-"""Keys of a result's `value`, in percent and degrees."""
-
-_SHAPES = (
-    "rectangle",
-    "polygon",
-    "ellipse",
-    "brush",
-    "keypoint",
-    "vector",
-    "bitmask",
-    "magicwand",
-)
-"""Kinds of results that mark a place; the others (choices, text, ratings, relations) do not."""
-
 UNSURE_NOTE = "unsure"
 """The note (`meta` of a region in the editor) that leaves a box undecided."""
 
-_PERCENT_DECIMALS = 4
-_MOST_BITS = 1000
-"""Of a whole number that fits a float."""
+
+SHAPES_HINT = '[source] shapes = "boxes" takes polygons, ellipses and brushes as their boxes'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,8 @@ class Region:
     predicted: bool = False
     """It comes from a prediction, whether somebody has changed it since or not."""
     content: tuple[Result, ...] = field(default=(), compare=False, repr=False)
-    """Its rectangle as stored, then what else is noted on it: results that share its id."""
+    """Its rectangle (or another shape, whose box it is) as stored, then what else is noted on it:
+    results that share its id."""
 
 
 @dataclass
@@ -100,7 +92,8 @@ class Oddities:
             for word, counts in (("dropped", self.dropped), ("changed", self.changed))
             if counts
         ]
-        return f"{', '.join(parts)}; the first in task {self.first_task}"
+        hint = f"; {SHAPES_HINT}" if self.dropped.keys() & set(BOXABLE) else ""
+        return f"{', '.join(parts)}; the first in task {self.first_task}{hint}"
 
 
 def read_regions(
@@ -125,10 +118,19 @@ def read_regions(
         oddities.drop("no list of results", task)
         return
     ids = result_ids(results, config)
+    drawn = {
+        id
+        for result, id in zip(results, ids, strict=True)
+        if isinstance(result, Mapping) and marks_a_place(result, config)
+    }
     for index, (result, id) in enumerate(zip(results, ids, strict=True)):
         if not isinstance(result, Mapping):
             oddities.drop("no region", task)
             continue
+        if is_elsewhere(result, config):
+            continue
+        if is_label_of_drawn(result, config) and id not in drawn:
+            oddities.drop("a label without its rectangle", task)
         if not marks_a_place(result, config):
             continue
         try:
@@ -137,6 +139,8 @@ def read_regions(
         except _UnknownLabelError as error:
             oddities.unknown_labels[error.label] += 1
             oddities.drop(f"unknown label {error.label!r}", task)
+            continue
+        except _LeftOutError:
             continue
         except GeometryError as error:
             oddities.drop(str(error), task)
@@ -147,46 +151,6 @@ def read_regions(
         for change in changes:
             oddities.change(change, task)
         yield region
-
-
-def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:
-    """Return the id of each result; None for what has none and is no rectangle of the control.
-
-    A rectangle without id, or with that of an earlier rectangle (from a script that gives all the
-    same), gets one made of its place, and of a running number where several lie in exactly the same
-    place, so that it is known by the same id whenever it is read.
-    """
-    ids = [stored_id(result) for result in results]
-    stored = set(ids)
-    taken: set[str | None] = set()
-    for index, result in enumerate(results):
-        if is_rectangle(result, config):
-            if ids[index] is None or ids[index] in taken:
-                made = _made_ids(result, ids[index])
-                ids[index] = next(id for id in made if id not in stored | taken)
-            taken.add(ids[index])
-    return ids
-
-
-def stored_id(result: object) -> str | None:
-    """Return the id that a result has on the server; None: it has none."""
-    id = result.get("id") if isinstance(result, Mapping) else None
-    return None if id is None or id == "" else str(id)
-
-
-def is_rectangle(result: object, config: LabelConfig) -> bool:
-    """Whether a result is a rectangle of the control, readable or not."""
-    return (
-        isinstance(result, Mapping)
-        and str(result.get("type", "")).lower() == "rectanglelabels"
-        and result.get("from_name") == config.control
-    )
-
-
-def marks_a_place(result: Result, config: LabelConfig) -> bool:
-    """Whether a result is a box, polygon or the like, not something said of one or of the image."""
-    kind = str(result.get("type", "")).lower()
-    return kind.startswith(_SHAPES) or result.get("from_name") == config.control
 
 
 def reviewed_region(region: Region, config: LabelConfig) -> ReviewedRegion:
@@ -204,7 +168,8 @@ def is_complete(results: object, config: LabelConfig) -> bool:
         not texts[str(result["from_name"])].isdisjoint(map(str, chosen))
         for result in results
         if isinstance(result, Mapping) and str(result.get("from_name")) in texts
-        for chosen in [_value(result).get("choices")]
+        if config.item is None or result.get("item_index") in (None, config.item)
+        for chosen in [value_of(result).get("choices")]
         if isinstance(chosen, Sequence) and not isinstance(chosen, str)
     )
 
@@ -215,6 +180,10 @@ class _UnknownLabelError(Exception):
     def __init__(self, label: str) -> None:
         super().__init__(label)
         self.label = label
+
+
+class _LeftOutError(Exception):
+    """The choice of labels leaves it out."""
 
 
 def _sharing(
@@ -228,28 +197,31 @@ def _sharing(
 def _read(
     content: tuple[Result, ...], id: str, config: LabelConfig, size: tuple[int, int] | None
 ) -> tuple[Region, list[str]]:
-    """Return the region of a rectangle and what was changed to make it one."""
+    """Return the region of a box and what was changed to make it one."""
     result = content[0]
-    kind = str(result.get("type", "")).lower()
-    if kind != "rectanglelabels":
-        raise GeometryError(kind.removesuffix("labels") or "no type")
-    if result.get("from_name") != config.control:
+    kind = kind_of(result).removesuffix("labels")
+    is_shape = is_boxed_shape(result, config)
+    if not is_shape and kind_of(result) != ("rectangle" if config.drawer else "rectanglelabels"):
+        raise GeometryError(kind or "no type")
+    if not is_shape and not is_rectangle(result, config):
         raise GeometryError("of another control")
     if result.get("to_name") != config.image:
         raise GeometryError("on another object")
-    value = _value(result)
-    labels = value.get("rectanglelabels")
-    if not isinstance(labels, Sequence) or isinstance(labels, str) or not labels:
-        raise GeometryError("no label")
-    if len(labels) > 1:
-        raise GeometryError("several labels")
-    label = str(labels[0])
+    label = _label(content, kind, config)
+    if label in config.left_out:
+        raise _LeftOutError
     if config.texts.get(label) == "":
         raise GeometryError(f"label {label!r} left out by [labels] rename")
     if label not in config.category_ids:
+        if is_shape:  # of a control of its own, with labels of its own
+            raise GeometryError(f"{kind} with a label that boxes do not have, {label!r}")
         raise _UnknownLabelError(label)
     width, height = size or _own_size(result)
-    rectangle = from_percent(value, width, height)
+    rectangle = (
+        shape_box(kind, result, width, height)
+        if is_shape
+        else from_percent(value_of(result), width, height)
+    )
     changes = [
         change
         for change, applies in (
@@ -273,6 +245,19 @@ def _read(
     return region, changes
 
 
+def _label(content: tuple[Result, ...], kind: str, config: LabelConfig) -> str:
+    """Return the label of a box, which a control of its own may hold."""
+    labels = value_of(content[0]).get(f"{kind}labels")
+    if labels is None:
+        of_drawn = (result for result in content if is_label_of_drawn(result, config))
+        labels = next((value_of(result).get("labels") for result in of_drawn), None)
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or not labels:
+        raise GeometryError("no label")
+    if len(labels) > 1:
+        raise GeometryError("several labels")
+    return str(labels[0])
+
+
 def _is_unsure(result: Result) -> bool:
     """Whether the note says `unsure`."""
     return any(
@@ -281,31 +266,11 @@ def _is_unsure(result: Result) -> bool:
     )
 
 
-def _made_ids(result: Result, stored: str | None) -> Iterator[str]:
-    """Yield the ids that may be made of a rectangle's place, best first."""
-    value = _value(result)
-    place = [_rounded(value.get(key)) for key in PLACE]
-    for number in itertools.count(1):
-        text = "|".join([*([] if stored is None else [stored]), *place, str(number)])
-        yield "at" + hashlib.sha256(text.encode()).hexdigest()[:18]
-
-
-def _rounded(value: object) -> str:
-    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() < _MOST_BITS):
-        return f"{value:.{_PERCENT_DECIMALS}f}"
-    return "0.0000" if value is None else str(value)
-
-
 def _own_size(result: Mapping[str, Any]) -> tuple[int, int]:
     width, height = result.get("original_width"), result.get("original_height")
     if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
         raise GeometryError("no image size")
     return width, height
-
-
-def _value(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    value = result.get("value")
-    return value if isinstance(value, Mapping) else {}
 
 
 def _listed(counts: Counter[str]) -> str:

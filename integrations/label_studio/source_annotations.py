@@ -27,13 +27,17 @@ from .annotation_choice import (
     submitted,
     with_task_date,
 )
-from .annotation_patch import combined, own_size, patched
+from .annotation_patch import combined, own_size, patched, without_shapes
+from .annotators import read_annotators
 from .answers import OddAnswerError, check_annotations
 from .connection import Connection, project_number
 from .drafts.draft_tasks import read_account, unsaved
 from .geometry import GeometryError
+from .label_config import LabelConfig
 from .projects import OddTask, account_names, export_tasks, read_source_config, saved_by
-from .regions import Oddities, Result
+from .regions import Oddities
+from .results import Result
+from .task_images import TaskImage, images_of, task_of
 
 Annotation = Mapping[str, Any]
 """An annotation as the server holds it."""
@@ -49,7 +53,7 @@ def merge_into_source(
     options: ToolOptions = DEFAULT_OPTIONS,
     progress: Progress = no_progress,
 ) -> Iterator[Applied]:
-    """Change the annotations of tasks, yielding what became of each.
+    """Change the annotations of images, yielding what became of each.
 
     Each image is one PATCH of the annotation that a pull reads, which keeps its author. An image
     without one gets an annotation of this account; so does one where the boxes of several
@@ -59,8 +63,8 @@ def merge_into_source(
     Args:
         connection: its account becomes the last editor of what is written.
         project: number of the annotated project.
-        plans: task id -> what to change.
-        sizes: task id -> upright (width, height) in pixels.
+        plans: tool id -> what to change.
+        sizes: tool id -> upright (width, height) in pixels.
         keep: called with what is replaced, before each write; None: write nothing.
         options: how the project is read.
 
@@ -88,7 +92,10 @@ def merge_into_source(
 
 
 def restore_source(
-    connection: Connection, project: str, replaced: Sequence[tuple[Replaced, str | None]]
+    connection: Connection,
+    project: str,
+    replaced: Sequence[tuple[Replaced, str | None]],
+    options: ToolOptions = DEFAULT_OPTIONS,
 ) -> dict[str, str]:
     """Write back what a merge replaced, where nobody has changed it since.
 
@@ -96,20 +103,27 @@ def restore_source(
         connection: its account becomes the last editor of what is written.
         project: number of the annotated project.
         replaced: with the version that the merge left; None, of a merge that was cut off.
+        options: how the project is read.
 
     Returns:
-        Task id -> why it was left as it is.
+        Tool id -> why it was left as it is.
     """
     if not replaced:
         return {}
-    source = _Source(connection, project_number(project), {}, DEFAULT_OPTIONS)
+    source = _Source(connection, project_number(project), {}, options)
     left: dict[str, str] = {}
-    for item, version in replaced:
-        if source.task(item.tool_id) is None:
+    # The images of one task were written one on top of the other: the last one goes first.
+    for item, version in sorted(replaced, key=lambda one: _written_at(one[1]), reverse=True):
+        if not source.has_task(item.tool_id):
             left[item.tool_id] = "its task was deleted"
         elif reason := source.restore(item, version):
             left[item.tool_id] = reason
     return left
+
+
+def _written_at(version: str | None) -> tuple[bool, str]:
+    """Return what orders writes; one that was cut off was the last."""
+    return version is None, "" if version is None else version.partition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,37 +169,52 @@ class _Source:
         self._config = read_source_config(connection, project, options)
         self._names = account_names(connection)
         self._account = read_account(connection)
+        self._annotators = read_annotators(options.choice.annotators, self._names, self._account.id)
         odd: list[OddTask] = []
         self.tasks = {str(task["id"]): task for task in export_tasks(connection, project, odd)}
         self._odd = {str(task.id): task.reason for task in odd}
 
-    def task(self, tool_id: str) -> Mapping[str, Any] | None:
-        """Return a task; None: it was deleted.
+    def has_task(self, tool_id: str) -> bool:
+        """Whether the task of an image is there, with the image or without.
 
         Raises:
             OddAnswerError: when it is there and no whole task.
         """
-        if tool_id in self._odd:
-            raise OddAnswerError(f"reading task {tool_id}", self._odd[tool_id])
-        return self.tasks.get(tool_id)
+        task = task_of(tool_id)
+        if task in self._odd:
+            raise OddAnswerError(f"reading task {task}", self._odd[task])
+        return task in self.tasks
+
+    def task(self, tool_id: str) -> Mapping[str, Any] | None:
+        """Return the task of an image as it was when the merge began; None: the image is gone.
+
+        Raises:
+            OddAnswerError: when it is there and no whole task.
+        """
+        if not self.has_task(tool_id):
+            return None
+        task = self.tasks[task_of(tool_id)]
+        known = {image.tool_id for image in images_of(task, self._config)}
+        return task if tool_id in known else None
 
     def planned(
-        self, task: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
+        self, tool_id: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
     ) -> _Planned:
-        """Return what is to be done with a task that holds this."""
-        size = self._sizes.get(task)
-        config, rule = self._config, self._options.annotations
-        read = read_task(annotations, config, rule, int(task), Oddities(), size)
+        """Return what is to be done with an image whose task holds this."""
+        size, image = self._sizes.get(tool_id), TaskImage.parse(tool_id)
+        config, rule = self._config.of_image(image.number), self._options.annotations
+        annotations = self._annotators.chosen(annotations)
+        read = read_task(annotations, config, rule, image.task, Oddities(), size)
         state = SourceState(
-            tool_id=task,
+            tool_id=tool_id,
             boxes={box.region_id: box for box in read.boxes},
             complete=read.complete,
             version=read.version,
             saved=self._last_save(read.annotations[-1]) if read.annotations else "",
             labels=frozenset(config.stored_labels),
-            blocked=unsaved(read.annotations, drafts),
+            blocked=unsaved(read.annotations, drafts) or _uncombinable(read, config),
         )
-        change = plan(state)
+        change = without_shapes(plan(state), state.boxes, config)
         if change.marks_complete and config.complete is None:
             change = replace(change, marks_complete=False)
         if not change or change.conflicts or state.blocked:
@@ -294,10 +323,12 @@ class _Source:
 
     def drafts(self, task: str) -> Sequence[Any]:
         """Return everybody's unsaved changes on a task."""
+        task = task_of(task)
         what = f"reading the drafts of task {task}"
         return self._connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
 
     def _annotations(self, task: str) -> list[Annotation]:
+        task = task_of(task)
         where, what = f"api/tasks/{task}/annotations/", f"reading the annotations of task {task}"
         annotations = check_annotations(self._connection.get_json(where, {}, what), what)
         return with_task_date(annotations, self.tasks[task])
@@ -320,6 +351,7 @@ class _Source:
             body["ground_truth"] = star
         if annotation is not None and star:
             body["last_action"] = "imported"
+        task = task_of(task)
         what = f"writing the annotation of task {task}"
         if annotation is None:
             saved = self._connection.post_json(f"api/tasks/{task}/annotations/", body, what)
@@ -333,7 +365,7 @@ class _Source:
 
         The editor adds the time that a person spent to each save, and ours leaves it as it is.
         """
-        url = f"{self._connection.url}/projects/{self.project}/data?task={task}"
+        url = f"{self._connection.url}/projects/{self.project}/data?task={task_of(task)}"
         now = next((a for a in self._annotations(task) if a["id"] == saved["id"]), None)
         if now is None:
             return f"somebody deleted the annotation while it was written: {url}"
@@ -350,3 +382,13 @@ class _Source:
         when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
         who = saved_by(annotation, self._names) or "an unknown account"
         return f"saved by {who} on {when:%Y-%m-%d at %H:%M} UTC"
+
+
+def _uncombinable(read: TaskBoxes, config: LabelConfig) -> str:
+    """Say why the boxes of several annotations can't become those of one; empty: they can."""
+    if len(read.annotations) < 2 or not config.has_several:
+        return ""
+    return (
+        "its boxes are those of several annotations, which a merge can't combine where a task has "
+        "several images; star the annotation that counts"
+    )

@@ -32,6 +32,8 @@ class Dataset:
     """Verified negatives: boxes that a reviewer rejected for their class."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
     """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
+    left_out: frozenset[str] = field(default=frozenset(), compare=False)
+    """Tool ids of images that the project has, and that a pull left out; no file holds them."""
 
     unread: frozenset[str] = frozenset()
     """Tool ids of images that the annotation tool still has, and that could not be read this time:

@@ -15,7 +15,7 @@ from sparsedet.push_modes import ModeName
 from sparsedet.reading import first_problem, read_toml
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
-from sparsedet.tool import ToolOptions
+from sparsedet.tool import Choice, Shapes, ToolOptions
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import GroupBy
@@ -38,6 +38,19 @@ skip_share = 0.0
 # The most that is taken of one answer of the server: an export of 100,000 boxes has about 100 MB.
 max_answer_megabytes = 0.0
 max_answer_seconds = 0.0
+# The control for boxes, where the labelling config has several; "": the only one.
+control = ""
+# Polygons, ellipses and brushes: "skip" leaves them out, "boxes" takes the boxes around them, which
+# no merge changes.
+shapes = ""
+# What of the project is worked on. A view of the tool by its number (?tab=NUMBER), 0: all images.
+view = 0
+# These labels, such as ["orange"]; []: all.
+only = []
+# Annotations by these people, by mail address or number; []: by all.
+annotators = []
+# Leave out images that people have only skipped.
+skip_skipped = false
 
 # Labels that were renamed in the project: "old name" = "new name"; "" leaves their boxes out.
 [labels.rename]
@@ -139,6 +152,23 @@ class Source(_Section):
     """The most of the tasks that may be left out."""
     max_answer_megabytes: float = Field(default=1000.0, gt=0)
     max_answer_seconds: float = Field(default=1800.0, gt=0)
+    control: str = ""
+    """The control for boxes; empty: the only one."""
+    shapes: Shapes = "skip"
+    view: int = Field(default=0, ge=0)
+    """0: all images."""
+    only: list[str] = []
+    """Labels; empty: all."""
+    annotators: list[str] = []
+    """Mail addresses or numbers; empty: everybody."""
+    skip_skipped: bool = False
+
+    @property
+    def choice(self) -> Choice:
+        """The part of the project that is worked on."""
+        return Choice(
+            self.view or None, tuple(self.only), tuple(self.annotators), self.skip_skipped
+        )
 
     def is_same_project(self, other: "Source") -> bool:
         """Return whether both name one project of one server."""
@@ -293,6 +323,9 @@ class Settings(_Section):
             complete_control=self.review.complete_control,
             annotations=self.source.annotations,
             rename=self.labels.rename,
+            control=self.source.control or None,
+            shapes=self.source.shapes,
+            choice=self.source.choice,
             owner=owner,
             images=self.images.options(),
             skip_share=self.source.skip_share if self.source.skip_unreadable else None,
@@ -327,6 +360,13 @@ def write_settings(settings: Settings, path: Path) -> None:
                 table[key].update(value)
             else:
                 table[key] = value
+    write_text(path, tomlkit.dumps(document))
+
+
+def change_source(path: Path, changes: Mapping[str, Any]) -> None:
+    """Change keys of `[source]` in a `sparsedet.toml`, atomically; all else stays as it is."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document["source"].update(changes)
     write_text(path, tomlkit.dumps(document))
 
 

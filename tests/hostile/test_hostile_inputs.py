@@ -8,7 +8,14 @@ import pytest
 
 from tests.cli.command import sparsedet_here
 
-from . import broken_files, image_answers, server_answers, server_writes, terminal
+from . import (
+    broken_files,
+    image_answers,
+    labelling_configs,
+    server_answers,
+    server_writes,
+    terminal,
+)
 from .case import Case
 from .odd_server import OddServer, odd_server
 
@@ -16,6 +23,7 @@ CASES: list[Case] = [
     *server_answers.CASES,
     *server_writes.CASES,
     *image_answers.CASES,
+    *labelling_configs.CASES,
     *broken_files.CASES,
     *terminal.CASES,
 ]

@@ -13,7 +13,7 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.sheets.layout import sheet_from_json
-from sparsedet.tool import ToolOptions
+from sparsedet.tool import EVERYTHING, ToolOptions
 
 from ..answers import identifier
 from ..connection import Connection, project_number
@@ -106,7 +106,7 @@ def open_reviews(
     """
     number = project_number(review_project)
     # The review project may have a renamed label under both names.
-    config = read_config(connection, number, replace(options, rename={}))
+    config = read_config(connection, number, replace(options, rename={}, choice=EVERYTHING))
     version = read_project(connection, number, f"reading review project {number}").model_version
     return [
         _open_review(connection, task, prediction, config)

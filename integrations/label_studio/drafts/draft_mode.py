@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Dataset
+from sparsedet.errors import ToolError
 from sparsedet.push_modes import (
     ModeName,
     OnOffer,
@@ -65,8 +66,8 @@ class DraftMode:
     def prepare(self, project: str, *, take_over: bool = False) -> None:
         """Withdraw our own drafts that show what an annotation no longer holds."""
         connection, owner = self._connection, self._options.owner
-        source = read_source(connection, project_number(project), self._options)
-        control = source.config.control
+        source = self._source(project)
+        control = source.annotated.control
         if take_over:
             ours = draft_mark(control, owner)
             undo_drafts(
@@ -104,13 +105,14 @@ class DraftMode:
         """
         connection, number = self._connection, project_number(project)
         check_push(wanted)
-        source = read_source(connection, number, self._options)
+        source = self._source(project)
         dataset, version = wanted.dataset, wanted.model_version
         settled = {box.tool_id for box in dataset.boxes}
         left = [box for box in wanted.left if box.region_id not in settled]
         without_people = replace(wanted, dataset=dataset.with_boxes(()), mined=left, queue=())
         images = {
-            image.source_task: image for image in build_predictions(without_people, source.config)
+            image.source_task: image
+            for image in build_predictions(without_people, source.annotated)
         }
         progress("reading the annotations", 0, 1)
         state = self._read(source)
@@ -181,12 +183,32 @@ class DraftMode:
         number = project_number(review_project)
         return undo_drafts(self._connection, number, region_ids, dry_run=dry_run, progress=progress)
 
+    def _source(self, project: str) -> SourceProject:
+        """Read the annotated project.
+
+        Raises:
+            ToolError: when its drafts could not show boxes as its controls write them.
+        """
+        source = read_source(self._connection, project_number(project), self._options)
+        config = source.annotated
+        if config.has_several or config.drawer:
+            what = (
+                "shows several images per task"
+                if config.has_several
+                else "draws boxes with one control and labels them with another"
+            )
+            raise ToolError(
+                f'project {project} {what}, which mode = "draft" does not support; use '
+                '[review] mode = "review-project"'
+            )
+        return source
+
     def _rules(self, source: SourceProject, withdrawn: frozenset[str]) -> DraftRules:
         return DraftRules(
             account=read_account(self._connection),
-            config=source.config,
+            config=source.annotated,
             annotations=self._options.annotations,
-            owner=draft_mark(source.config.control, self._options.owner),
+            owner=draft_mark(source.annotated.control, self._options.owner),
             withdrawn=withdrawn,
         )
 
@@ -197,7 +219,7 @@ class DraftMode:
             ToolError: when another workspace or push mode does.
         """
         connection, owner = self._connection, self._options.owner
-        control = source.config.control
+        control = source.annotated.control
         reviews = find_reviews(connection, source.number, control, sheets=None)
         check_claims(connection, reviews, owner)
         for review in reviews:

@@ -162,7 +162,7 @@ def _obstacle(
     task: DraftTask, chosen: Sequence[Mapping[str, Any]], pulled: PulledImage, rules: DraftRules
 ) -> str | None:
     """Return why no mined boxes can be pushed on the task; None when they can."""
-    if shows_another(pulled.image.file_name, task.id, task.data.get(rules.config.data_key)):
+    if shows_another(pulled.image.file_name, task.id, rules.config.find_address(task.data)):
         return GONE
     if len(chosen) > 1:
         return SEVERAL

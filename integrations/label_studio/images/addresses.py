@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..label_config import LabelConfig
+from ..task_images import TaskImage
 from .data_links import is_data_link, suffix_of
 from .hosts import is_same_machine
 from .storages import STORAGE_SCHEMES, resolve_url
@@ -33,14 +34,19 @@ _SIGNATURES = re.compile(
 """Parts of a query that sign it, and are others at each pull."""
 
 
-def cache_name(task: int, address: str) -> str:
-    """Return the file name of a task's image: `<task id>-<its name>`, safe on any file system.
+def cache_name(image: int, address: str) -> str:
+    """Return the file name of a task's image: `<tool id>-<its name>`, safe on any file system.
 
-    The name part is for people; the task id alone makes it unique. An image that stands in the
+    The name part is for people; the tool id alone makes it unique. An image that stands in the
     address itself is named by its content.
+
+    Args:
+        image: its id, which is that of the task unless that one has several; see `TaskImage`.
+        address: as the task holds it.
     """
+    tool_id = TaskImage.of_id(image).tool_id
     if is_data_link(address):
-        return f"{task}-{_digest(address)[:16]}{suffix_of(address)}"
+        return f"{tool_id}-{_digest(address)[:16]}{suffix_of(address)}"
     parts = _split(address)
     # /data/local-files/?d=folder/name.jpg has the path in its query.
     local = parse_qs(parts.query).get("d", [""])[0] if parts.query else ""
@@ -51,19 +57,19 @@ def cache_name(task: int, address: str) -> str:
     suffix = dot + ending
     room = max(_MAX_NAME_BYTES - len(suffix.encode()), 1)
     stem = stem.encode()[:room].decode(errors="ignore")
-    return f"{task}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
+    return f"{tool_id}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
 
 
-def shows_another(file_name: str, task: int, address: object) -> bool:
+def shows_another(file_name: str, image: int, address: object) -> bool:
     """Return whether a task shows another image than it did when `file_name` was pulled from it.
 
     Servers on SQLite give the id of a deleted task to the next one that is imported. A file that
     was not named by `cache_name` tells nothing.
     """
     name = PurePosixPath(file_name).name
-    if not name.startswith(f"{task}-") or not isinstance(address, str):
+    if not name.startswith(f"{TaskImage.of_id(image).tool_id}-") or not isinstance(address, str):
         return False
-    return name != cache_name(task, address)
+    return name != cache_name(image, address)
 
 
 def address_digest(address: str) -> str:
@@ -91,7 +97,7 @@ def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
         Unreadable: when it holds none.
     """
     data = task.get("data")
-    address = data.get(config.data_key) if isinstance(data, Mapping) else None
+    address = config.find_address(data) if isinstance(data, Mapping) else None
     if isinstance(address, str) and address.strip():
         return address
     found = "nothing" if address is None else f"a {_KINDS.get(type(address), 'value')}"
@@ -99,8 +105,8 @@ def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
         found = "an empty text"
     raise Unreadable(
         Kind.NO_ADDRESS,
-        f"its data has no image under {config.data_key!r} (found {found}); the labelling config "
-        "takes the image from there",
+        f"its data has no image under {config.address_name!r} (found {found}); the labelling "
+        "config takes the image from there",
     )
 
 

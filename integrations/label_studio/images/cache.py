@@ -50,9 +50,9 @@ class ImageCache:
                 elif entry.is_file():
                     self._there[entry.name] = entry.stat()
 
-    def untouched(self, task: int, address: str) -> CachedImage | None:
-        """Return a task's image if its file is as it was recorded; None: look closer."""
-        name = cache_name(task, address)
+    def untouched(self, id: int, address: str) -> CachedImage | None:
+        """Return an image, by `Image.id`, if its file is as it was recorded; None: look closer."""
+        name = cache_name(id, address)
         there, known = self._there.get(name), self._index.get(name)
         if there is None or known is None or not known.is_untouched(there):
             return None
@@ -60,14 +60,14 @@ class ImageCache:
             return None
         return CachedImage(name, known.size)
 
-    def intact(self, task: int, address: str) -> CachedImage | None:
-        """Return a task's image if its file is whole, reading it where that takes it, else None.
+    def intact(self, id: int, address: str) -> CachedImage | None:
+        """Return an image if its file is whole, reading it where that takes it, else None.
 
         A file that the index does not know is taken over if nothing speaks against it.
         """
-        if found := self.untouched(task, address):
+        if found := self.untouched(id, address):
             return found
-        name = cache_name(task, address)
+        name = cache_name(id, address)
         there, known = self._there.get(name), self._index.get(name)
         if there is None:
             return None
@@ -92,15 +92,15 @@ class ImageCache:
 
     def record(
         self,
-        task: int,
+        id: int,
         address: str,
         digest: str,
         size: tuple[int, int],
         etag: str = "",
         last_modified: str = "",
     ) -> CachedImage:
-        """Note that a task's image has just been fetched, or is known to be as it was."""
-        name = cache_name(task, address)
+        """Note that an image has just been fetched, or is known to be as it was."""
+        name = cache_name(id, address)
         there = self._there[name] = (self.folder / name).stat()
         self._index[name] = IndexedImage(
             address_digest(address), there.st_size, there.st_mtime_ns, digest, *size,

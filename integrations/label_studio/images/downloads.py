@@ -15,6 +15,7 @@ from sparsedet.image_options import ImageOptions
 from sparsedet.push_modes import Progress, no_progress
 
 from ..connection import Connection
+from ..task_images import TaskImage
 from .addresses import address_digest, cache_name, image_url, shown_address
 from .cache import CachedImage, ImageCache
 from .content import Content, unpacked
@@ -33,7 +34,7 @@ _GIVE_UP_AFTER = 20
 
 @dataclass
 class Downloads:
-    """What became of the images of tasks, by task id."""
+    """What became of the images of tasks, by `Image.id`; see `TaskImage`."""
 
     images: dict[int, CachedImage] = field(default_factory=dict)
     failures: dict[int, Unreadable] = field(default_factory=dict)
@@ -60,7 +61,7 @@ def bring_images(
 
     Args:
         connection: its key goes along to its own server only, never to another host.
-        addresses: the images' addresses as the tasks hold them, by task id.
+        addresses: the images' addresses as the tasks hold them, by `Image.id`.
         folder: made when it does not exist.
         options: limits, hosts, and whether images are compared with what their servers have now.
         progress: called after every image.
@@ -72,15 +73,15 @@ def bring_images(
     """
     cache = ImageCache(folder, indexed=indexed)
     done = Downloads()
-    for task, address in () if options.refresh else addresses.items():
-        if image := cache.untouched(task, address):
-            done.images[task] = image
-    missing = [task for task in addresses if task not in done.images]
+    for id, address in () if options.refresh else addresses.items():
+        if image := cache.untouched(id, address):
+            done.images[id] = image
+    missing = [id for id in addresses if id not in done.images]
     with connection.request(_WHAT), WebImages(connection, options, THREADS) as web:
         fetcher = _Fetcher(connection.url, cache, web, options)
         try:
             _run_all(
-                lambda task: fetcher.bring(task, addresses[task]),
+                lambda id: fetcher.bring(id, addresses[id]),
                 missing,
                 done,
                 len(addresses),
@@ -102,16 +103,16 @@ def download_images(
     folder: Path,
     options: ImageOptions,
 ) -> Mapping[int, str]:
-    """Download the images of tasks into a folder of the caller's; return their names, by task id.
+    """Download images of tasks into a folder of the caller's; return their names, by `Image.id`.
 
     Raises:
         ToolError: naming the first task whose image can't be had.
     """
     done = bring_images(connection, addresses, folder, options, indexed=False)
     if done.failures:
-        task = min(done.failures)
-        raise ToolError(f"task {task}: {done.failures[task]}")
-    return {task: image.name for task, image in done.images.items()}
+        first = min(done.failures, key=TaskImage.of_id)
+        raise ToolError(f"task {TaskImage.of_id(first).task}: {done.failures[first]}")
+    return {id: image.name for id, image in done.images.items()}
 
 
 class _Fetcher:
@@ -127,32 +128,32 @@ class _Fetcher:
         self.kept: dict[int, Unreadable] = {}
         self.changed: list[int] = []
 
-    def bring(self, task: int, address: str) -> CachedImage:
-        """Return a task's image, from the cache where that is whole.
+    def bring(self, id: int, address: str) -> CachedImage:
+        """Return an image, from the cache where that is whole.
 
         Raises:
             Unreadable: when it can't be had.
         """
-        there = self._cache.intact(task, address)
+        there = self._cache.intact(id, address)
         if there is not None and not self._options.refresh:
             return there
         try:
-            return self._fetch(task, address, there)
+            return self._fetch(id, address, there)
         except Unreadable as error:
             problem = Unreadable(
                 error.kind, f"its image {shown_address(address)} is missing: {error.reason}"
             )
             if there is None:
                 raise problem from None
-            self.kept[task] = problem
+            self.kept[id] = problem
             return there
 
-    def _fetch(self, task: int, address: str, there: CachedImage | None) -> CachedImage:
-        name = cache_name(task, address)
+    def _fetch(self, id: int, address: str, there: CachedImage | None) -> CachedImage:
+        name = cache_name(id, address)
         before = known = self._cache.known(name) if there is not None else None
         if known is not None and known.address != address_digest(address):
             known = None  # taken over: nobody knows where it came from
-        with self._open(task, address, known) as content:
+        with self._open(id, address, known) as content:
             if content is None or (known and _is_same(known, content)):
                 assert there is not None
                 return there
@@ -161,28 +162,26 @@ class _Fetcher:
                 digest = _write(content, temporary, self._options)
                 size = _checked_size(temporary, content, self._options)
             if before is not None and before.sha256 != digest:
-                self.changed.append(task)
+                self.changed.append(id)
             return self._cache.record(
-                task, address, digest, size, content.etag, content.last_modified
+                id, address, digest, size, content.etag, content.last_modified
             )
 
     @contextmanager
-    def _open(
-        self, task: int, address: str, known: IndexedImage | None
-    ) -> Iterator[Content | None]:
+    def _open(self, id: int, address: str, known: IndexedImage | None) -> Iterator[Content | None]:
         with ExitStack() as stack:
             if is_data_link(address):
                 yield open_data_link(address)
             elif self._options.storage == "direct" and _scheme(address) in STORAGE_SCHEMES:
                 yield stack.enter_context(open_in_storage(address.strip()))
             else:
-                url = image_url(self._server, task, address)
+                url = image_url(self._server, TaskImage.of_id(id).task, address)
                 yield stack.enter_context(self._web.open(url, _conditions(known)))
 
 
 def _run_all(
     bring: Callable[[int], CachedImage],
-    tasks: Sequence[int],
+    images: Sequence[int],
     done: Downloads,
     total: int,
     most_failures: int | None,
@@ -191,14 +190,14 @@ def _run_all(
 ) -> None:
     progress(_WHAT, len(done.images), total)
     with ThreadPoolExecutor(THREADS) as pool:
-        running = {pool.submit(bring, task): task for task in tasks}
+        running = {pool.submit(bring, id): id for id in images}
         try:
             for future in as_completed(running):
-                task = running[future]
+                id = running[future]
                 try:
-                    done.images[task] = future.result()
+                    done.images[id] = future.result()
                 except Unreadable as error:
-                    done.failures[task] = error
+                    done.failures[id] = error
                 progress(_WHAT, len(done.images) + len(done.failures), total)
                 if most_failures is not None and len(done.failures) > most_failures:
                     pool.shutdown(wait=False, cancel_futures=True)

@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..label_config import CLASS_KEY, Label, LabelConfig, label_tags
+from ..config_labels import CLASS_KEY, Label, label_tags
+from ..label_config import LabelConfig
 from .class_colors import SELECTED, distinct_colors
 
 _MARK = "✓"

@@ -20,6 +20,7 @@ from ..connection import Connection, project_number
 from ..offers import build_predictions, check_push
 from ..on_offer import review_on_offer
 from ..projects import review_state
+from ..task_images import image_key
 from .claims import take_over_reviews, unclaimed_reviews
 from .review_look import for_people, for_suspected
 from .review_plan import plan_push
@@ -80,7 +81,7 @@ class ReviewProjectMode:
         )
         tasks_wanted = {image.source_task for image in images}
         files = {i.tool_id: i.file_name for i in wanted.dataset.images if i.tool_id in tasks_wanted}
-        data = source_data(connection, number, files, source.config.data_key)
+        data = source_data(connection, number, files, source.annotated)
         reviews = self._reviews_of(source)
         if dry_run:
             review = reviews[0].number if reviews else None
@@ -118,7 +119,7 @@ class ReviewProjectMode:
         """Have review tasks name the new ids of the tasks that they copy."""
         for task in read_review_tasks(self._connection, project_number(review_project)):
             if task.source_task in images:
-                data = {**task.data, SOURCE_TASK_KEY: int(images[task.source_task])}
+                data = {**task.data, SOURCE_TASK_KEY: image_key(images[task.source_task])}
                 what = f"noting the new number of a copied task in review task {task.id}"
                 self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 

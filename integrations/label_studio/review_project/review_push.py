@@ -11,9 +11,11 @@ from sparsedet.push_modes import Progress, PushReport
 
 from ..connection import Connection
 from ..images.addresses import shows_another
+from ..label_config import LabelConfig
 from ..offers import GONE, ImagePredictions
 from ..predictions import CHUNK, delete_predictions, import_predictions
 from ..projects import task_data
+from ..task_images import image_key, images_of
 from ..views import hide_versions, show_version
 from .review_plan import ReviewPlan, plan_push, vanishing_versions
 from .review_setup import check_addresses, show_queue
@@ -36,23 +38,27 @@ _UNTOUCHED = {
 
 
 def source_data(
-    connection: Connection, source: int, files: Mapping[str, str], data_key: str
+    connection: Connection, source: int, files: Mapping[str, str], config: LabelConfig
 ) -> Mapping[str, Mapping[str, object]]:
-    """Return the data of the annotated tasks that the pushed images come from, by task id.
+    """Return the data of the annotated tasks that the pushed images come from, by tool id.
 
-    Tasks that the project no longer has, and those that show another image, are not in it.
+    Images that the project no longer has, and those that became others, are not in it. The address
+    of an image stands under the key where its review task shows it.
 
     Args:
         connection: to the server.
         source: number of the annotated project.
-        files: task id -> file name of the image as it was pulled.
-        data_key: key of the data that holds the image's address.
+        files: tool id -> file name of the image as it was pulled.
+        config: the annotated project's labelling config.
     """
-    return {
-        str(id): data
-        for id, data in task_data(connection, source)
-        if (file := files.get(str(id))) and not shows_another(file, id, data.get(data_key))
-    }
+    found: dict[str, Mapping[str, object]] = {}
+    for id, data in task_data(connection, source):
+        for image in images_of({"id": id, "data": data}, config):
+            file = files.get(image.tool_id)
+            address = config.of_image(image.number).find_address(data)
+            if file and not shows_another(file, image.id, address):
+                found[image.tool_id] = {**data, config.data_key: address}
+    return found
 
 
 def push_to_review(
@@ -220,7 +226,7 @@ def _import_tasks(
             {
                 "data": {
                     **data[source],
-                    SOURCE_TASK_KEY: int(source) if source.isdigit() else source,
+                    SOURCE_TASK_KEY: image_key(source),
                     **({VERSION_KEY: model_version} if source in plan.bare else {}),
                 }
             }

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from ..connection import Connection, RequestRefusedError
 from ..judge_only import with_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
+from ..plain_config import plain_config
 from ..project_records import create_project, list_projects, read_project, update_project
+from ..projects import project_config
 from ..sheets.sheet_config import sheet_instruction, sheet_xml
 from ..views import HIDDEN_COLUMNS, find_or_add_view
 from .complete_mark import complete_key, with_complete_mark
@@ -46,13 +49,19 @@ _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
 """URI schemes that Label Studio resolves through a storage of the project that the task is in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceProject:
     """The annotated project, as a review project copies it."""
 
     number: int
     title: str
-    config: LabelConfig
+    annotated: LabelConfig
+    """Its labelling config."""
+
+    @cached_property
+    def config(self) -> LabelConfig:
+        """The same in the plain form, which review projects have."""
+        return plain_config(self.annotated)
 
     def review_xml(self, before: str = "", *, sheets: bool = False) -> str:
         """Return the labelling config of its review project.
@@ -105,7 +114,7 @@ def read_source(connection: Connection, number: int, options: ToolOptions) -> So
     """
     project = read_project(connection, number)
     check_source(connection, number, project.description)
-    config = parse_config(project.label_config, str(number), options)
+    config = project_config(connection, number, project.label_config, options)
     return SourceProject(number, project.title or f"Project {number}", config)
 
 

@@ -9,7 +9,7 @@ import httpx
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.push_modes import PlaceReviews, Progress, PushedImage, no_progress
 from sparsedet.reviews import Review, ReviewedRegion, review_seconds
-from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
+from sparsedet.tool import DEFAULT_OPTIONS, EVERYTHING, ToolOptions
 
 from ..annotation_choice import results_of, saved_at
 from ..connection import Connection, RequestRefusedError, project_number
@@ -18,15 +18,8 @@ from ..marks import read_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..project_records import ProjectRecord, list_projects, read_project
 from ..projects import account_names, export_tasks, read_config, saved_by
-from ..regions import (
-    Oddities,
-    is_complete,
-    is_rectangle,
-    read_regions,
-    result_ids,
-    reviewed_region,
-    stored_id,
-)
+from ..regions import Oddities, is_complete, read_regions, reviewed_region
+from ..results import is_rectangle, result_ids, stored_id
 from ..suspicion_notes import without_suspicion
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
@@ -42,7 +35,8 @@ class ReviewTask:
 
     id: int
     source_task: str
-    """Id of the task in the annotated project that it copies."""
+    """The image in the annotated project that it copies: its task's id, with its place behind where
+    the task has several."""
     predictions: tuple[StoredPrediction, ...]
     """Oldest first."""
     annotations: tuple[Mapping[str, Any], ...]
@@ -302,7 +296,7 @@ def review_config(connection: Connection, review: int, options: ToolOptions) -> 
     own = parse_config(
         project.label_config,
         str(review),
-        replace(options, rename={}),
+        replace(options, rename={}, choice=EVERYTHING),
         control=mark.control if mark else None,
     )
     if mark is None:

@@ -15,18 +15,19 @@ from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
 from ..answers import check_annotations
-from ..connection import Connection
+from ..connection import Connection, project_number
 from ..images.addresses import cache_name, image_address
 from ..images.downloads import download_images
 from ..images.unreadable import Unreadable
-from ..label_config import LabelConfig, parse_config
+from ..label_config import LabelConfig
 from ..marks import read_mark
 from ..offers import build_predictions
 from ..project_records import read_project
-from ..projects import read_config
+from ..projects import project_config, read_config
 from ..regions import Oddities
 from ..review_project.review_look import for_people
 from ..review_project.review_tasks import SOURCE_TASK_KEY
+from ..task_images import TaskImage
 from .model_host import ModelHost, live_version
 
 Task = Mapping[str, Any]
@@ -40,8 +41,8 @@ class _Known:
     boxes: TaskBoxes
     project: str
     """The annotated project."""
-    task: int
-    """Its task there."""
+    image: TaskImage
+    """The image there."""
     people: LabelConfig
     """What the boxes of people are written with."""
 
@@ -87,28 +88,35 @@ class Predictor:
             NoModelError: when there is no model.
         """
         model = self._host.current
-        config = parse_config(label_config, project, self._options)
+        config = project_config(
+            self._connection, project_number(project), label_config, self._options
+        )
+        if config.has_several or config.drawer:
+            raise ToolError(
+                f"project {project}: live predictions are for one image per task, and boxes of a "
+                "RectangleLabels control; its review project has both"
+            )
         with ExitStack() as stack:
             address = _address(task, config)
-            copied = int(task["data"].get(SOURCE_TASK_KEY) or task["id"])
-            folder = self._folder_of(copied, address, stack)
-            name = cache_name(copied, address)
+            copied = TaskImage.parse(str(task["data"].get(SOURCE_TASK_KEY) or task["id"]))
+            folder = self._folder_of(copied.id, address, stack)
+            name = cache_name(copied.id, address)
             size = upright_size(folder / name)
             known = self._known(task, config, project, size)
             categories = live_categories(model.info.classes, config, project)
             ids = {category.name: category.id for category in categories}
             image = Image(
-                id=copied,
+                id=copied.id,
                 file_name=name,
                 width=size[0],
                 height=size[1],
                 exhaustive=known.boxes.complete,
-                tool_id=str(copied),
+                tool_id=copied.tool_id,
                 complete_classes=frozenset(
                     ids[name] for name in known.boxes.complete_classes if name in ids
                 ),
             )
-            rejected = self._host.rejected(known.project, str(known.task))
+            rejected = self._host.rejected(known.project, known.image.tool_id)
             dataset = Dataset(
                 (image,),
                 tuple(_boxes(known.boxes.boxes, image, ids)),
@@ -142,14 +150,16 @@ class Predictor:
             annotations = self._annotations_of(number)
         if SOURCE_TASK_KEY not in task["data"]:
             boxes = self._read(annotations, config, task, number, size)
-            return _Known(boxes, project, number, config)
-        copied, people = int(task["data"][SOURCE_TASK_KEY]), for_people(config)
+            return _Known(boxes, project, TaskImage(number), config)
+        copied = TaskImage.parse(str(task["data"][SOURCE_TASK_KEY]))
+        people = for_people(config)
         source, source_config = self._source_of(project)
         if submitted(annotations):
             both = config.in_terms_of(source_config)
             boxes = self._read(annotations, both, task, number, size)
         else:
-            boxes = self._read(self._annotations_of(copied), source_config, {}, copied, size)
+            own = source_config.of_image(copied.number)
+            boxes = self._read(self._annotations_of(copied.task), own, {}, copied.task, size)
         return _Known(boxes, source, copied, people)
 
     def _read(

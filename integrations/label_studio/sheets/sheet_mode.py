@@ -169,7 +169,7 @@ class SheetMode:
     def _there(self, source: SourceProject, dataset: Dataset) -> set[str]:
         """Return the ids of the tasks that are still what they were when they were pulled."""
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id is not None}
-        return set(source_data(self._connection, source.number, files, source.config.data_key))
+        return set(source_data(self._connection, source.number, files, source.annotated))
 
 
 def _predictions(

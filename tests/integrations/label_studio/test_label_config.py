@@ -3,7 +3,7 @@
 import pytest
 
 from sparsedet.annotations import Category
-from sparsedet.errors import ToolError
+from sparsedet.errors import ControlNeededError, ToolError
 from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE, labelling_config
 from sparsedet.integrations.label_studio.label_config import (
     COMPLETE_CONTROL,
@@ -11,12 +11,14 @@ from sparsedet.integrations.label_studio.label_config import (
     CompleteMark,
     parse_config,
 )
-from sparsedet.tool import ToolOptions
+from sparsedet.tool import Choice, ToolOptions
 
 IMAGE = '<Image name="photo" value="$picture"/>'
 LABELS = '<Label value="cat" alias="c"/><Label value="dog"/>'
 RECTANGLES = f'<RectangleLabels name="box" toName="photo">{LABELS}</RectangleLabels>'
 OTHER = RECTANGLES.replace('"box"', '"other"')
+LEFT = '<Image name="left" value="$left"/>'
+ON_LEFT = f'<RectangleLabels name="on_left" toName="left">{LABELS}</RectangleLabels>'
 
 
 def view(*tags: str) -> str:
@@ -145,19 +147,43 @@ def test_one_of_several_controls_can_be_chosen(
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
-        ("", "no XML"),
+        ("", "no labelling config yet"),
         ("<View>", "no XML"),
-        (view(IMAGE), r"exactly one RectangleLabels control \(found: none\)"),
-        (view(IMAGE, RECTANGLES, OTHER), r"found: box, other\); name one in LABEL_STUDIO_CONTROL"),
+        (view(IMAGE), r"needs a RectangleLabels control for its image \(found: none\)$"),
+        (view(IMAGE, RECTANGLES, OTHER), r'found: box, other\); name one: \[source\] control = "'),
         (view(RECTANGLES), "'box' points to 'photo', which is no Image"),
-        (view(IMAGE.replace("value", "valueList"), RECTANGLES), "one image per task"),
-        (view(IMAGE.replace("$picture", "http://x/y.jpg"), RECTANGLES), "one image per task"),
+        (view('<Text name="photo" value="$t"/>', RECTANGLES), "'photo', which is of the kind Text"),
+        (view(IMAGE, RECTANGLES.replace(' toName="photo"', "")), "'box' says no toName"),
+        (view(IMAGE.replace("$picture", "http://x/y.jpg"), RECTANGLES), "one fixed picture"),
+        (view('<Image name="photo"/>', RECTANGLES), "neither value nor valueList"),
         (view(IMAGE, RECTANGLES.replace(LABELS, "")), "lists no labels"),
         (view(IMAGE, RECTANGLES.replace("dog", "cat")), "uses the label 'cat' twice"),
         (view(IMAGE, RECTANGLES.replace("dog", "c")), "uses the label 'c' twice"),
+        (
+            view(IMAGE, RECTANGLES.replace(LABELS, "").replace("toName", 'value="$l" toName')),
+            "no t",
+        ),
+        (
+            view(IMAGE, '<PolygonLabels name="p" toName="photo"/>'),
+            r"it has PolygonLabels: add a RectangleLabels control .* shapes = \"boxes\"",
+        ),
+        (
+            view(IMAGE, '<KeyPointLabels name="p" toName="photo"/>'),
+            "it has KeyPointLabels, which sparsedet does not support",
+        ),
+        (
+            view(IMAGE.replace('value="', 'valueList="'), RECTANGLES, LEFT, ON_LEFT),
+            r"lists of images .* next to other images; name the control .*\(found: box, on_left\)",
+        ),
+        (f"<View><Repeater>{IMAGE}</Repeater>{RECTANGLES}</View>", "in a Repeater that sparsedet"),
+        (
+            f"<View><Repeater><Repeater>{IMAGE}</Repeater></Repeater>{RECTANGLES}</View>",
+            "a Repeater within another",
+        ),
+        (f"<!DOCTYPE View []>{view(IMAGE, RECTANGLES)}", "declares a document type"),
     ],
 )
-def test_a_config_without_a_clear_choice_is_refused(xml: str, message: str) -> None:
+def test_what_is_not_supported_is_named(xml: str, message: str) -> None:
     with pytest.raises(ToolError, match=message) as caught:
         parse_config(xml, "7")
     assert str(caught.value).startswith("project 7: ")
@@ -166,3 +192,102 @@ def test_a_config_without_a_clear_choice_is_refused(xml: str, message: str) -> N
 def test_an_unknown_choice_lists_the_candidates() -> None:
     with pytest.raises(ToolError, match=r"no RectangleLabels control named 'x' \(found: box\)"):
         parse_config(view(IMAGE, RECTANGLES), "7", control="x")
+
+
+def test_an_error_says_which_controls_there_are() -> None:
+    with pytest.raises(ControlNeededError) as caught:
+        parse_config(view(IMAGE, RECTANGLES, OTHER), "7")
+    assert caught.value.names == ("box", "other")
+
+
+def test_the_variable_wins_over_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    xml, options = view(IMAGE, RECTANGLES, OTHER), ToolOptions(control="other")
+    assert parse_config(xml, "7", options).control == "other"
+    monkeypatch.setenv(CONTROL_VARIABLE, "box")
+    assert parse_config(xml, "7", options).control == "box"
+
+
+@pytest.mark.parametrize(
+    ("value", "data", "address"),
+    [
+        ("$picture", {"picture": "/a.png"}, "/a.png"),
+        ("$scan.page.url", {"scan": {"page": {"url": "/a.png"}}}, "/a.png"),
+        ("$scan.url", {"scan.url": "/a.png"}, "/a.png"),
+        ("$pages[1]", {"pages": ["/a.png", "/b.png"]}, "/b.png"),
+        ("$pages[1].url", {"pages": [{}, {"url": "/b.png"}]}, "/b.png"),
+        ("http://host/$id/x", {"id": 7}, "http://host/7/x"),
+        ("$pages[9]", {"pages": ["/a.png"]}, None),
+        ("$a.b.c", {"a": "text"}, None),
+        ("http://host/$id", {}, None),
+    ],
+)
+def test_addresses_are_found_as_the_editor_finds_them(
+    value: str, data: dict[str, object], address: str | None
+) -> None:
+    config = parse_config(view(IMAGE.replace("$picture", value), RECTANGLES), "7")
+    assert config.find_address(data) == address
+    assert not config.has_several
+
+
+def test_case_namespaces_comments_and_declarations_make_no_difference() -> None:
+    shouted = view(IMAGE, "<!-- our labels -->", RECTANGLES)
+    for name in ("View", "Image", "RectangleLabels", "Label", "name", "value", "toName", "alias"):
+        for before in ("<", "</", " "):
+            shouted = shouted.replace(f"{before}{name}", f"{before}{name.upper()}")
+    spelled = shouted.replace("<VIEW>", '<VIEW xmlns="http://example.com/labels">', 1)
+    config = parse_config(f'<?xml version="1.0"?>\n{spelled}', "7")
+    assert (config.control, config.image, config.data_key) == ("box", "photo", "picture")
+    assert config.stored_labels == {"cat": "c", "dog": "dog"}
+    # What review projects are made of is spelled as our other code reads it.
+    assert parse_config(config.xml, "7") == config
+    assert config.xml != spelled
+    assert 'toName="photo"' in config.xml
+
+
+def test_two_images_share_their_classes() -> None:
+    right = ON_LEFT.replace("left", "right").replace("dog", "cow")
+    config = parse_config(view(LEFT, ON_LEFT, LEFT.replace("left", "right"), right), "7")
+    assert [category.name for category in config.categories] == ["cat", "dog", "cow"]
+    assert config.count({}) == 2
+    first, second = config.of_image(0), config.of_image(1)
+    assert (first.control, first.image, first.address.key) == ("on_left", "left", "left")
+    assert (second.control, second.image, second.address.key) == ("on_right", "right", "right")
+    assert list(second.stored_labels) == ["cat", "cow"]
+    assert "dog" not in second.texts
+    # With one of the controls named, its image is the only one.
+    assert not parse_config(config.xml, "7", control="on_right").has_several
+
+
+def test_labels_of_tasks_are_those_of_all_of_them() -> None:
+    xml = view(IMAGE, RECTANGLES.replace("<RectangleLabels", '<RectangleLabels value="$kinds"'))
+    tasks = [
+        {"kinds": [{"value": "cow", "alias": "k"}, {"value": "cat", "alias": "c"}]},
+        {"kinds": ["ox", {"value": "cow"}, {"value": 3}, None]},
+        {"kinds": "text"},
+        {},
+    ]
+    config = parse_config(xml, "7", data=lambda: tasks)
+    assert config.stored_labels == {"cat": "c", "dog": "dog", "cow": "k", "ox": "ox"}
+    assert config.is_dynamic
+
+
+def test_only_some_labels_are_worked_on() -> None:
+    xml = view(IMAGE, RECTANGLES)
+    config = parse_config(xml, "7", ToolOptions(choice=Choice(only=("c",))))
+    assert [category.name for category in config.categories] == ["cat"]
+    assert config.texts["dog"] == ""
+    assert config.left_out == {"dog"}
+    with pytest.raises(ToolError, match=r"only names 'fox', .* \(it has cat, dog\)"):
+        parse_config(xml, "7", ToolOptions(choice=Choice(only=("fox",))))
+
+
+def test_names_in_errors_are_cut() -> None:
+    long = "x" * 5000
+    for xml in (
+        view(IMAGE, RECTANGLES.replace("dog", long).replace("cat", long)),
+        view(IMAGE, RECTANGLES.replace("box", long), OTHER),
+        view(IMAGE, *(RECTANGLES.replace("box", f"{n}") for n in range(500))),
+    ):
+        with pytest.raises(ToolError) as caught:
+            parse_config(xml, "7")
+        assert len(str(caught.value)) < 700

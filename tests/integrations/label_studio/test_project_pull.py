@@ -137,7 +137,8 @@ def test_odd_annotations_are_counted_in_one_warning(
         "1 no label, 1 no width, "
         "1 polygon, 1 several labels, 1 unknown label 'bird', 1 x is no number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "
-        f"the first in task {second}"
+        f'the first in task {second}; [source] shapes = "boxes" takes polygons, ellipses and '
+        "brushes as their boxes"
     ]
 
 

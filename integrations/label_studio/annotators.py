@@ -1,0 +1,88 @@
+"""Whose annotations count, where a workspace works on those of some people only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparsedet.errors import ToolError
+from sparsedet.tool import ToolOptions
+
+from .annotation_choice import came_with_task
+from .config_xml import listed, shown
+from .connection import Connection
+from .drafts.draft_tasks import read_account
+from .projects import account_names
+
+Annotation = Mapping[str, Any]
+"""An annotation as the server holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotators:
+    """The people whose annotations count."""
+
+    people: frozenset[int] | None
+    """Numbers of their accounts; None: everybody."""
+    account: int | None = None
+    """Number of this account, whose merges make annotations."""
+
+    def chosen(self, annotations: Iterable[Annotation]) -> list[Annotation]:
+        """Return those of the annotations that count."""
+        return [annotation for annotation in annotations if self.counts(annotation)]
+
+    def counts(self, annotation: Annotation) -> bool:
+        """Whether an annotation is by one of the people, or was made by a merge."""
+        if self.people is None:
+            return True
+        author = _number(annotation.get("completed_by"))
+        # The editor times what people do.
+        merged = annotation.get("lead_time") is None and not came_with_task(annotation)
+        return (
+            author in self.people
+            or _number(annotation.get("updated_by")) in self.people
+            or (author == self.account and merged)
+        )
+
+
+def read_annotators(
+    wanted: Sequence[str], names: Mapping[int, str], account: int | None
+) -> Annotators:
+    """Return the people whose annotations count.
+
+    Args:
+        wanted: mail addresses, or numbers of accounts; empty: everybody.
+        names: mail addresses by number, from `account_names`.
+        account: this one's number.
+
+    Raises:
+        ToolError: naming one that is no account.
+    """
+    if not wanted:
+        return Annotators(None, account)
+    numbers = {name.casefold(): number for number, name in names.items()}
+    found: set[int] = set()
+    for person in wanted:
+        number = int(person) if person.isdecimal() and len(person) < 10 else None
+        known = number if number in names else numbers.get(person.casefold())
+        if known is None:
+            raise ToolError(
+                f"[source] annotators names {shown(person)}, which is no account of the server "
+                f"(there are {listed(sorted(names.values()))})"
+            )
+        found.add(known)
+    return Annotators(frozenset(found), account)
+
+
+def project_annotators(connection: Connection, options: ToolOptions) -> Annotators:
+    """Return the people whose annotations count; the server is asked only where not all do."""
+    wanted = options.choice.annotators
+    if not wanted:
+        return Annotators(None)
+    return read_annotators(wanted, account_names(connection), read_account(connection).id)
+
+
+def _number(person: object) -> int | None:
+    """Return the number of an account, of which exports may hold more."""
+    if isinstance(person, Mapping):
+        person = person.get("id")
+    return person if isinstance(person, int) else None

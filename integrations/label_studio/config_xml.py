@@ -1,0 +1,105 @@
+"""The XML of a labelling config: read safely, and spelled in one way.
+
+Label Studio ignores the case of tags and attributes, and namespaces. Configs are written by
+strangers, so a document type, with which entities come, is refused.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Iterator
+
+from sparsedet.errors import ToolError
+
+_ATTRIBUTES = (
+    "name",
+    "toName",
+    "value",
+    "valueList",
+    "alias",
+    "on",
+    "indexFlag",
+    "hotkey",
+    "background",
+    "choice",
+    "perItem",
+)
+"""Those that are read here; they are spelled so in what `read_xml` returns."""
+_SPELLED = {name.lower(): name for name in _ATTRIBUTES}
+_MAX_SHOWN = 60
+_MAX_LISTED = 12
+_MAX_DEPTH = 100
+
+
+def read_xml(xml: str, project: str) -> ElementTree.Element:
+    """Return the root of a labelling config, without namespaces, attributes spelled in one way.
+
+    Args:
+        xml: the labelling config.
+        project: names the project in errors.
+
+    Raises:
+        ToolError: when it is empty, no XML or nested too deep, or declares a document type.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    if not xml.strip():
+        raise ToolError(
+            f"project {project}: it has no labelling config yet; give it one with an Image and a "
+            "RectangleLabels control"
+        )
+    try:
+        root: ElementTree.Element = fromstring(xml, forbid_dtd=True)
+    except DefusedXmlException:
+        raise ToolError(
+            f"project {project}: its labelling config declares a document type (DOCTYPE) or "
+            "entities, which sparsedet does not read; write it without"
+        ) from None
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ToolError(f"project {project}: its labelling config is no XML ({error})") from error
+    if _is_deep(root):
+        raise ToolError(
+            f"project {project}: its labelling config has tags within tags more than "
+            f"{_MAX_DEPTH} deep"
+        )
+    for tag in root.iter():
+        tag.tag = tag.tag.rpartition("}")[2]
+        for name in list(tag.attrib):
+            spelled = _SPELLED.get(name.rpartition("}")[2].lower(), name)
+            if spelled not in tag.attrib:
+                tag.set(spelled, tag.attrib.pop(name))
+    return root
+
+
+def _is_deep(root: ElementTree.Element) -> bool:
+    """Whether tags are nested deeper than XML can be written again."""
+    level = [root]
+    for _ in range(_MAX_DEPTH):
+        level = [child for tag in level for child in tag]
+    return bool(level)
+
+
+def to_text(root: ElementTree.Element) -> str:
+    """Return the XML of a labelling config."""
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def is_tag(tag: ElementTree.Element, *names: str) -> bool:
+    """Whether the element is of one of these kinds; Label Studio ignores the case."""
+    return tag.tag.lower() in {name.lower() for name in names}
+
+
+def named_tags(root: ElementTree.Element, *names: str) -> Iterator[ElementTree.Element]:
+    """Yield the elements of these kinds that have a name, in the order of the config."""
+    return (tag for tag in root.iter() if is_tag(tag, *names) and tag.get("name"))
+
+
+def shown(text: str) -> str:
+    """Return a text of a config for an error: quoted, and not longer than a line takes."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names of a config for an error, the first of them where there are many."""
+    texts = [name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "..." for name in names]
+    more = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
+    return ", ".join(texts[:_MAX_LISTED]) + more

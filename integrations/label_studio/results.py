@@ -1,0 +1,139 @@
+"""What the entries of a `result` list are: boxes, other shapes, and what is said of them."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .label_config import LabelConfig
+from .shapes import BOXABLE
+
+Result = Mapping[str, Any]
+"""An entry of a `result` list, as the server holds it."""
+
+PLACE = ("x", "y", "width", "height", "rotation")
+"""Keys of a result's `value`, in percent and degrees."""
+
+_SHAPES = (
+    "rectangle",
+    "polygon",
+    "ellipse",
+    "brush",
+    "keypoint",
+    "vector",
+    "bitmask",
+    "magicwand",
+)
+"""Kinds of results that mark a place; the others (choices, text, ratings, relations) do not."""
+
+_PERCENT_DECIMALS = 4
+_MOST_BITS = 1000
+"""Of a whole number that fits a float."""
+
+
+def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:
+    """Return the id of each result; None for what has none, or lies on another image of the task.
+
+    A box without id, or with that of an earlier box (from a script that gives all the same), gets
+    one made of its place, and of a running number where several lie in exactly the same place, so
+    that it is known by the same id whenever it is read.
+    """
+    ids = [stored_id(result) for result in results]
+    stored = set(ids)
+    taken: set[str | None] = set()
+    for index, result in enumerate(results):
+        if is_elsewhere(result, config):
+            ids[index] = None
+        elif is_rectangle(result, config) or is_boxed_shape(result, config):
+            if ids[index] is None or ids[index] in taken:
+                made = _made_ids(result, ids[index])
+                ids[index] = next(id for id in made if id not in stored | taken)
+            taken.add(ids[index])
+    return ids
+
+
+def stored_id(result: object) -> str | None:
+    """Return the id that a result has on the server; None: it has none."""
+    id = result.get("id") if isinstance(result, Mapping) else None
+    return None if id is None or id == "" else str(id)
+
+
+def kind_of(result: Result) -> str:
+    """Return what a result is, such as `rectanglelabels`; empty: it does not say."""
+    return str(result.get("type", "")).lower()
+
+
+def value_of(result: Result) -> Mapping[str, Any]:
+    """Return the `value` of a result, empty where it has none."""
+    value = result.get("value")
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_rectangle(result: object, config: LabelConfig) -> bool:
+    """Whether a result is a rectangle of the control, on this image of its task, readable or not.
+
+    Where a Rectangle draws and a control of its own labels, it is what was drawn.
+    """
+    return (
+        isinstance(result, Mapping)
+        and kind_of(result) == ("rectangle" if config.drawer else "rectanglelabels")
+        and result.get("from_name") == (config.drawer or config.control)
+        and not is_elsewhere(result, config)
+    )
+
+
+def is_label_of_drawn(result: object, config: LabelConfig) -> bool:
+    """Whether a result is the label of what a control of its own has drawn."""
+    return (
+        isinstance(result, Mapping)
+        and bool(config.drawer)
+        and kind_of(result) == "labels"
+        and result.get("from_name") == config.control
+    )
+
+
+def is_boxed_shape(result: object, config: LabelConfig) -> bool:
+    """Whether a result is another shape whose box counts."""
+    return (
+        config.shapes
+        and isinstance(result, Mapping)
+        and kind_of(result).removesuffix("labels") in BOXABLE
+        and result.get("to_name") == config.image
+    )
+
+
+def is_elsewhere(result: object, config: LabelConfig) -> bool:
+    """Whether a result is about another image of its task."""
+    if not config.has_several or not isinstance(result, Mapping):
+        return False
+    if result.get("to_name") not in (None, config.image):
+        return True
+    if config.item is None:
+        return False
+    item = result.get("item_index")
+    if item is None:
+        # Of a time when the task had one image; a choice, say, is about all of them.
+        return config.item != 0 and kind_of(result).startswith(_SHAPES)
+    return str(item) != str(config.item)
+
+
+def marks_a_place(result: Result, config: LabelConfig) -> bool:
+    """Whether a result is a box, polygon or the like, not something said of one or of the image."""
+    if is_label_of_drawn(result, config):
+        return False
+    return kind_of(result).startswith(_SHAPES) or result.get("from_name") == config.control
+
+
+def _made_ids(result: Result, stored: str | None) -> Iterator[str]:
+    """Yield the ids that may be made of a box's place, best first."""
+    value = value_of(result)
+    place = [_rounded(value.get(key)) for key in PLACE]
+    for number in itertools.count(1):
+        text = "|".join([*([] if stored is None else [stored]), *place, str(number)])
+        yield "at" + hashlib.sha256(text.encode()).hexdigest()[:18]
+
+
+def _rounded(value: object) -> str:
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() < _MOST_BITS):
+        return f"{value:.{_PERCENT_DECIMALS}f}"
+    return "0.0000" if value is None else str(value)

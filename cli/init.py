@@ -2,15 +2,30 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import ControlNeededError, SparseDetError
 from sparsedet.loop.workspace import Workspace
 
-from .options import DEFAULT_TOOL, Json, Mode, Url, review_mode, tool_option
+from .options import (
+    DEFAULT_TOOL,
+    Annotator,
+    Control,
+    Json,
+    Mode,
+    Only,
+    ShapesOption,
+    SkipSkipped,
+    Url,
+    View,
+    given_choice,
+    review_mode,
+    tool_option,
+)
 from .output import command, echo, emit_json, say
 
 _USUAL_SERVER = "http://localhost:8080"
@@ -42,6 +57,12 @@ def init(
         ),
     ] = None,
     mode: Mode = "auto",
+    view: View = None,
+    only: Only = None,
+    annotator: Annotator = None,
+    skip_skipped: SkipSkipped = None,
+    control: Control = None,
+    shapes: ShapesOption = None,
     json_output: Json = False,
 ) -> None:
     """Connect a folder with a project of your annotation tool.
@@ -52,10 +73,10 @@ def init(
     """
     from sparsedet.loop.settings import ReviewSettings, Settings, Source
     from sparsedet.plugins import load_integration
-    from sparsedet.tool import ToolOptions
 
     workspace = Workspace(folder)
     how = review_mode(mode)
+    choice = given_choice(view, only, annotator, skip_skipped, control, shapes)
     if workspace.settings_file.exists():
         raise SparseDetError(
             f"{workspace.settings_file}: exists already; edit it, or choose another folder"
@@ -80,20 +101,30 @@ def init(
         complete_control = _ask(
             "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
         )
-    control = complete_control or _DEFAULT_CONTROL
-    connection = integration(url, ToolOptions(complete_control=control, named_url=bool(url)))
-    review = ReviewSettings(mode=how, complete_control=control)
+    mark = complete_control or _DEFAULT_CONTROL
+    review = ReviewSettings(mode=how, complete_control=mark)
+    source = Source(tool=tool, url=url or "", project=project, **choice)
+    settings = Settings(source=source, review=review)
+    options = replace(settings.tool_options(), named_url=bool(url))
+    connection = integration(url, options)
     if not connection.push_modes.keys() >= set(review.modes):
         raise SparseDetError(f"--mode {how}: {tool} can't; use {next(iter(connection.push_modes))}")
     if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
         raise SparseDetError(
             f"{folder} is the project itself; name another folder, in which the rounds are kept"
         )
-    summary = connection.summary(project)
-    settings = Settings(
-        source=Source(tool=tool, url=connection.url, project=project),
-        review=review,
-    )
+    source = source.model_copy(update={"url": connection.url})
+    try:
+        summary = connection.summary(project)
+    except ControlNeededError as error:
+        if not can_ask:
+            raise
+        asked = _ask(f"Control for boxes ({', '.join(error.names)})", error.names[0])
+        source = source.model_copy(update={"control": asked})
+        settings = settings.model_copy(update={"source": source})
+        connection = integration(url, replace(options, control=asked))
+        summary = connection.summary(project)
+    settings = settings.model_copy(update={"source": source})
     with workspace.lock():
         workspace.write_settings(settings)
     if json_output:
@@ -103,8 +134,10 @@ def init(
         f"{workspace.settings_file}: project {project} ({summary.title}), {summary.images} images, "
         f"labels {', '.join(summary.labels)}"
     )
+    if source.choice:
+        say(f"worked on: {source.choice}")
     if not summary.has_complete_control:
-        missing = f"note: the project has no Choices control named {control}"
+        missing = f"note: the project has no Choices control named {mark}"
         if how == "draft":
             say(f"{missing}; without one no image can be marked as completely labelled")
         else:

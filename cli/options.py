@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparsedet.loop.settings import ReviewMode
 
 DEFAULT_TOOL = "label-studio"
+CHOICE_PANEL = "What of the project"
 
 DATA_HELP = "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or registered name."
 
@@ -89,6 +90,87 @@ def complete_splits() -> list[str]:
 def complete_tools() -> list[str]:
     """Return the names of the installed integrations."""
     return integration_names()
+
+
+View = Annotated[
+    int | None,
+    typer.Option(
+        "--view",
+        min=0,
+        metavar="NUMBER",
+        help="Only the images of this view (the number behind ?tab=); 0: all. Kept in "
+        "sparsedet.toml, as are the next ones.",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="LABEL",
+        help="Only the boxes of this label; may be given several times.",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+Annotator = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--annotator",
+        metavar="PERSON",
+        help="Only annotations by this person (mail address or number); may be given several "
+        "times.",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+SkipSkipped = Annotated[
+    bool | None,
+    typer.Option(
+        "--skip-skipped/--no-skip-skipped",
+        help="Leave out images that people have only skipped.",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        "--control",
+        metavar="NAME",
+        help="The control for boxes, where the labelling config has several.",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+ShapesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shapes",
+        help="What becomes of polygons, ellipses and brushes: skip, or boxes (the boxes around "
+        "them).",
+        rich_help_panel=CHOICE_PANEL,
+    ),
+]
+
+
+def given_choice(
+    view: int | None,
+    only: list[str] | None,
+    annotators: list[str] | None,
+    skip_skipped: bool | None,
+    control: str | None,
+    shapes: str | None,
+) -> "dict[str, Any]":
+    """Return the keys of `[source]` that these options change."""
+    known = ("skip", "boxes")
+    if shapes is not None and shapes not in known:
+        raise SparseDetError(f"--shapes {shapes}: use {' or '.join(known)}")
+    given = {
+        "view": view,
+        "only": only or None,
+        "annotators": annotators or None,
+        "skip_skipped": skip_skipped,
+        "control": control,
+        "shapes": shapes,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def data_root_option(panel: str | None = None) -> Any:

@@ -10,7 +10,19 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
 
 from .display import progress_bar
-from .options import DEFAULT_TOOL, Json, Url, tool_option
+from .options import (
+    DEFAULT_TOOL,
+    Annotator,
+    Control,
+    Json,
+    Only,
+    ShapesOption,
+    SkipSkipped,
+    Url,
+    View,
+    given_choice,
+    tool_option,
+)
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
@@ -52,6 +64,12 @@ def pull(
             "accepted and edited ones as annotations, rejected ones as verified negatives."
         ),
     ] = True,
+    view: View = None,
+    only: Only = None,
+    annotator: Annotator = None,
+    skip_skipped: SkipSkipped = None,
+    control: Control = None,
+    shapes: ShapesOption = None,
     json_output: Json = False,
 ) -> None:
     """Copy a project's annotations and images into a workspace.
@@ -65,11 +83,11 @@ def pull(
     from sparsedet.annotations import write_coco
     from sparsedet.loop.pulling import pull_with_reviews
     from sparsedet.loop.reviews import Connections, note_address
-    from sparsedet.loop.settings import Settings, Source
+    from sparsedet.loop.settings import Settings, Source, change_source
     from sparsedet.plugins import load_integration
-    from sparsedet.tool import DEFAULT_OPTIONS
 
     workspace = Workspace(output)
+    choice = given_choice(view, only, annotator, skip_skipped, control, shapes)
     with workspace.lock():
         known = workspace.settings() if workspace.settings_file.exists() else None
         project = project or (known.source.project if known else None)
@@ -78,17 +96,17 @@ def pull(
                 f"which project? Give --project ({output} has not been pulled before)"
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
-        options = known.tool_options(owner_id(workspace.root)) if known else DEFAULT_OPTIONS
         address = url or (known.source.url if known else None)
-        images = replace(options.images, refresh=refresh)
-        options = replace(options, images=images, named_url=bool(url))
+        before = known.source if known else Source(tool=tool, url=address or "", project=project)
+        named = {"tool": tool, "project": project}
+        source = before.model_copy(update={**named, **choice})
+        settings = known or Settings(source=source)
+        settings = settings.model_copy(update={"source": source})
+        options = settings.tool_options(owner_id(workspace.root) if known else None)
+        fetched = replace(options.images, refresh=refresh)
+        options = replace(options, images=fetched, named_url=bool(url))
         connection = load_integration(tool)(address, options)
-        source = Source(
-            tool=tool,
-            url=connection.url,
-            project=project,
-            annotations=known.source.annotations if known else "ground-truth-first",
-        )
+        source = source.model_copy(update={"url": connection.url})
         _check_same_source(workspace, known, source)
         with progress_bar() as progress:
             if feedback and known and _was_pushed(workspace, known):
@@ -97,7 +115,7 @@ def pull(
                     workspace,
                     connection,
                     source,
-                    Connections(known, connection, owner=options.owner),
+                    Connections(settings, connection, owner=options.owner),
                     say=say,
                     progress=progress,
                 )
@@ -110,6 +128,8 @@ def pull(
                     if known is None and workspace.images.exists():
                         workspace.write_settings(Settings(source=source))
         write_coco(dataset, workspace.annotations)
+        if known and choice:
+            change_source(workspace.settings_file, choice)
     counts = dataset.counts()
     if json_output:
         emit_json(
@@ -121,9 +141,12 @@ def pull(
                 "background": len(dataset.verified_negatives),
                 "per_class": counts,
                 "workspace": str(output),
+                **({"choice": str(source.choice)} if source.choice else {}),
             }
         )
         return
+    if source.choice:
+        say(f"worked on: {source.choice} (sparsedet.toml, [source])")
     title = f"{len(dataset.boxes)} boxes on {len(dataset.images)} images in {output}"
     table(title, ("class", "boxes"), list(counts.items()))
 

@@ -72,6 +72,8 @@ def status(
         ("round", "annotations", *figures, "review time", "complete %", "AP50"),
         _round_rows(found),
     )
+    if found.choice:
+        echo(f"Worked on: {found.choice}")
     if found.estimate:
         echo(found.estimate.text)
     if found.marks and found.marks.complete + found.marks.in_part:
@@ -258,6 +260,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
         ],
         "suspicions": asdict(found.suspicions),
         "skipped_images": found.skipped_images,
+        "choice": found.choice,
         "ledger_is_lost": found.ledger_is_lost,
         "reviews_read_at": found.reading.at.isoformat() if found.reading else None,
     }

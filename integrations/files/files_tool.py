@@ -33,13 +33,18 @@ class FilesTool:
             complete; nor is `annotations`, since a file holds one annotation of an image.
 
     Raises:
-        ToolError: when there is no such folder.
+        ToolError: when there is no such folder, or the options choose a part of the project.
     """
 
     def __init__(self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS) -> None:
         self._root = Path(url or ".").expanduser().resolve()
         self._options = options
         self._image_folders: dict[str, Path] = {}
+        if options.choice or options.control or options.shapes != "skip":
+            raise ToolError(
+                "files: view, only, annotators, skip_skipped, control and shapes of [source] are "
+                "for annotation tools with a server; leave them out"
+            )
         if not self._root.is_dir():
             raise ToolError(f"{self._root}: no such folder (--url is the folder of the projects)")
 

@@ -1,18 +1,25 @@
 """The tasks of a project that a workspace works on, where that is not all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.errors import ToolError
 from sparsedet.tool import Choice
 
+from .answers import identifier, number, objects_of
 from .config_xml import listed
 from .connection import Connection
+from .projects import OddTask, export_tasks, task_data
+from .views import list_views
 
 Task = Mapping[str, Any]
 
 _PAGE = 5000
+_BATCH = 200
+"""Ids in one address."""
+_MOST = 0.5
+"""Share of the tasks above which the whole export is quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +30,60 @@ class ChosenTasks:
     """Those that are worked on."""
     others: Sequence[Task]
     """The project has them all the same."""
+    odd: Sequence[OddTask]
+    """What would be worked on, were it a whole task."""
 
 
-def chosen_tasks(
-    connection: Connection, project: int, tasks: Iterable[Task], choice: Choice
-) -> ChosenTasks:
-    """Part the tasks of a project by what a workspace works on.
+def export_chosen(connection: Connection, project: int, choice: Choice) -> ChosenTasks:
+    """Export the tasks of a project that a workspace works on, in the order of their ids.
 
-    The server can't export a view: its ids are listed, and the export is parted by them.
+    The server can't export a view. Its ids are listed, and tasks exported by them: of a view with
+    100 of 3,000 tasks in a fortieth of the time of the whole export.
 
     Raises:
         ToolError: when the project does not have the view.
     """
-    shown = None if choice.view is None else _in_view(connection, project, choice.view)
-    parted: tuple[list[Task], list[Task]] = ([], [])
-    for task in tasks:
-        is_out = shown is not None and int(task["id"]) not in shown
-        is_out = is_out or (choice.skip_skipped and _is_skipped(task))
-        parted[is_out].append(task)
-    return ChosenTasks(*parted)
+    others: list[Task] = []
+    odd: list[OddTask] = []
+    if choice.view is None:
+        tasks = list(export_tasks(connection, project, odd))
+    else:
+        shown = _in_view(connection, project, choice.view)
+        known = [{"id": id, "data": data} for id, data in task_data(connection, project)]
+        others = [task for task in known if task["id"] not in shown]
+        tasks = _export(connection, project, sorted(shown), len(known), odd)
+    if choice.skip_skipped:
+        others += [task for task in tasks if _is_skipped(task)]
+        tasks = [task for task in tasks if not _is_skipped(task)]
+    return ChosenTasks(sorted(tasks, key=lambda task: int(task["id"])), others, odd)
+
+
+def _export(
+    connection: Connection, project: int, ids: Sequence[int], total: int, odd: list[OddTask]
+) -> list[Task]:
+    """Export some of a project's tasks; whole where it is most of them."""
+    if len(ids) > total * _MOST:
+        return _exported(connection, project, None, frozenset(ids), odd)
+    batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+    return [
+        task
+        for batch in batches
+        for task in _exported(connection, project, batch, frozenset(batch), odd)
+    ]
+
+
+def _exported(
+    connection: Connection,
+    project: int,
+    ids: Sequence[int] | None,
+    wanted: frozenset[int],
+    odd: list[OddTask],
+) -> list[Task]:
+    """Export tasks by their ids, or all of them; return those that are wanted."""
+    found: list[OddTask] = []
+    tasks = export_tasks(connection, project, found, ids=ids)
+    odd += (entry for entry in found if entry.id is None or entry.id in wanted)
+    return [task for task in tasks if task["id"] in wanted]
 
 
 def _is_skipped(task: Task) -> bool:
@@ -52,21 +94,17 @@ def _is_skipped(task: Task) -> bool:
 
 def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
     """Return the ids of the tasks that a view shows."""
-    with connection.request(f"listing the views of project {project}"):
-        views = {
-            int(found.id): str(found.data.get("title"))
-            for found in connection.client.views.list(project=project)
-            if isinstance(found.data, Mapping)
-        }
+    views = {id: str(data.get("title")) for id, data in list_views(connection, project)}
     if view not in views:
-        known = listed(f"{number}: {title}" for number, title in views.items()) or "none"
+        known = listed(f"{id}: {title}" for id, title in views.items()) or "none"
         raise ToolError(
             f"project {project} has no view {view} (found {known}); a view's number is what its "
             "address has behind ?tab="
         )
-    ids: set[int] = set()
+    what = f"listing view {view}"
+    ids: list[int] = []
     page, total = 0, 1
-    while page * _PAGE < total:
+    while len(ids) < total:
         page += 1
         params = {
             "project": project,
@@ -77,7 +115,10 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
             "page": page,
             "page_size": _PAGE,
         }
-        answer = connection.get_json("api/tasks/", params, f"listing view {view}")
-        total = answer["total"]
-        ids.update(int(task["id"]) for task in answer["tasks"])
+        answer = connection.get_object("api/tasks/", params, what)
+        tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
+        # An empty page would mean that tasks are being deleted while we read.
+        if not tasks:
+            break
+        ids += (identifier(task, what) for task in tasks)
     return frozenset(ids)

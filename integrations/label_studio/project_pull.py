@@ -13,7 +13,7 @@ from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 from .annotation_choice import Alternatives, read_task
 from .annotators import project_annotators
-from .chosen_tasks import chosen_tasks
+from .chosen_tasks import export_chosen
 from .connection import Connection, project_number
 from .images.addresses import image_address
 from .images.data_links import is_data_link
@@ -21,7 +21,7 @@ from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
 from .label_config import LabelConfig
 from .left_out import LeftOut, by_kind, listed
-from .projects import OddTask, export_tasks, read_source_config
+from .projects import OddTask, read_source_config
 from .regions import Oddities
 from .task_images import TaskImage, images_of
 
@@ -51,15 +51,14 @@ def pull_project(
     number = project_number(project)
     progress("reading annotations", 0, 1)
     config = read_source_config(connection, number, options)
-    odd: list[OddTask] = []
-    exported = sorted(export_tasks(connection, number, odd), key=lambda task: int(task["id"]))
-    chosen = chosen_tasks(connection, number, exported, options.choice)
+    chosen = export_chosen(connection, number, options.choice)
     annotators = project_annotators(connection, options)
     progress("reading annotations", 1, 1)
     shown = [(task, image) for task in chosen.tasks for image in images_of(task, config)]
     several = len(shown) > len(chosen.tasks)
-    left_out = LeftOut(project, len(shown) + len(odd), options.skip_share, several=several)
-    left_out.add_odd(odd, {int(task["id"]) for task in exported})
+    total = len(shown) + len(chosen.odd)
+    left_out = LeftOut(project, total, options.skip_share, several=several)
+    left_out.add_odd(chosen.odd, {int(task["id"]) for task in (*chosen.tasks, *chosen.others)})
     addresses: dict[int, str] = {}
     for task, image in shown:
         try:
@@ -126,8 +125,9 @@ def pull_project(
         tuple(pulled_images),
         tuple(boxes),
         config.categories,
-        unread=_unread(left_out, odd, config),
+        unread=_unread(left_out, chosen.odd, config),
         left_out=frozenset(others),
+        left_out_labels=config.left_out,
     )
 
 

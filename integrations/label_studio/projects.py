@@ -98,7 +98,11 @@ class OddTask:
 
 
 def export_tasks(
-    connection: Connection, project: int, odd: list[OddTask] | None = None
+    connection: Connection,
+    project: int,
+    odd: list[OddTask] | None = None,
+    *,
+    ids: Sequence[int] | None = None,
 ) -> Sequence[Mapping[str, Any]]:
     """Return all tasks with their annotations: the JSON export, the fastest complete read.
 
@@ -109,13 +113,17 @@ def export_tasks(
         connection: to the server.
         project: its number.
         odd: gets the entries that are no whole tasks, which are left out.
+        ids: of the tasks, as many as an address takes; None: all.
 
     Raises:
         OddAnswerError: when the answer is no list, or an entry of it is odd and `odd` is None.
     """
     what = f"exporting project {project}"
+    some = {} if ids is None else {"ids[]": list(ids)}
     answer = connection.get_json(
-        f"api/projects/{project}/export", {"exportType": "JSON", "download_all_tasks": True}, what
+        f"api/projects/{project}/export",
+        {"exportType": "JSON", "download_all_tasks": True, **some},
+        what,
     )
     if not isinstance(answer, list):
         raise OddAnswerError(what, f"it is no list of tasks, but {shown(answer)}")

@@ -81,7 +81,7 @@ def remove_views(
     dry_run: bool,
 ) -> int:
     """Delete the views that `is_ours` knows by their data; return how many there were."""
-    found = [id for id, data in _views(connection, project) if is_ours(data)]
+    found = [id for id, data in list_views(connection, project) if is_ours(data)]
     for view in found if not dry_run else ():
         connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
     return len(found)
@@ -113,10 +113,10 @@ def find_view(connection: Connection, project: int, title: str) -> int | None:
 
 
 def _titles(connection: Connection, project: int) -> dict[str, int]:
-    return {str(data.get("title")): id for id, data in _views(connection, project)}
+    return {str(data.get("title")): id for id, data in list_views(connection, project)}
 
 
-def _views(connection: Connection, project: int) -> list[tuple[int, Mapping[str, Any]]]:
+def list_views(connection: Connection, project: int) -> list[tuple[int, Mapping[str, Any]]]:
     """Return number and data of the project's views."""
     what = f"listing the views of project {project}"
     views = connection.get_objects("api/dm/views/", {"project": project}, what)

@@ -34,10 +34,17 @@ class Dataset:
     """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
     left_out: frozenset[str] = field(default=frozenset(), compare=False)
     """Tool ids of images that the project has, and that a pull left out; no file holds them."""
+    left_out_labels: frozenset[str] = field(default=frozenset(), compare=False)
+    """Labels that the project has, and that a pull left out; no file holds them."""
 
     unread: frozenset[str] = frozenset()
     """Tool ids of images that the annotation tool still has, and that could not be read this time:
     whatever is known of them stands."""
+
+    @property
+    def not_pulled(self) -> frozenset[str]:
+        """Tool ids of images that the annotation tool has, though they are not among these."""
+        return self.unread | self.left_out
 
     @cached_property
     def image_by_id(self) -> Mapping[int, Image]:

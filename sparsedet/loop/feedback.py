@@ -1,7 +1,7 @@
 """What reviewers said becomes part of the annotations that the next round learns from."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Box, Dataset, Image
@@ -105,11 +105,11 @@ def with_feedback(
         if image is None:
             is_unread = of_image.tool_id in pulled.unread
             unread += is_unread
-            absent += not is_unread
+            absent += not is_unread and of_image.tool_id not in pulled.left_out
             continue
         change = changes(boxes.state(image), of_image.verdict(rule), of_image.written)
         conflicts += bool(change.conflicts)
-        boxes.unknown.update(change.unknown.values())
+        boxes.count_unknown(change.unknown.values())
         boxes.apply(image, change)
         added += [(image, of_image, decision) for decision in change.added.values()]
         if change.marks_complete:
@@ -153,6 +153,7 @@ class _Boxes:
     def __init__(self, pulled: Dataset, outcomes: Mapping[str, str]) -> None:
         self._names = {category.id: category.name for category in pulled.categories}
         self._ids = {name: number for number, name in self._names.items()}
+        self._left_out = pulled.left_out_labels
         self._outcomes = outcomes
         self._boxes: dict[int, list[Box]] = {
             image_id: [self._with_origin(box) for box in boxes]
@@ -163,6 +164,10 @@ class _Boxes:
         self._next_negative_id = max((box.id for box in pulled.verified_negatives), default=0) + 1
         self.unknown: Counter[str] = Counter()
         self.verified_negatives: list[Box] = []
+
+    def count_unknown(self, names: Iterable[str]) -> None:
+        """Count boxes of labels that the project does not have; those of a choice it has."""
+        self.unknown.update(name for name in names if name not in self._left_out)
 
     def all(self) -> tuple[Box, ...]:
         """Return all boxes: the source's in their order, then the added ones."""
@@ -233,7 +238,7 @@ class _Boxes:
 
     def _category_id(self, name: str) -> int | None:
         if name not in self._ids:
-            self.unknown[name] += 1
+            self.count_unknown([name])
         return self._ids.get(name)
 
 

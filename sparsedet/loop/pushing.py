@@ -233,7 +233,7 @@ class Pusher:
         gone = {
             image.tool_id: (file_digest(self.images / image.file_name), (image.width, image.height))
             for image in dataset.images
-            if image.tool_id in report.gone and image.tool_id not in pulled.unread
+            if image.tool_id in report.gone and image.tool_id not in pulled.not_pulled
         }
         # An id that is gone may name another image now.
         known = {image.tool_id for image in dataset.images} - report.gone

@@ -50,11 +50,8 @@ def follow_reimports(
         if (image := here.get(tool_id)) and image.file_name != files.get(tool_id, image.file_name)
         if file_digest(images / image.file_name) != digest
     }
-    gone = {
-        id: value
-        for id, value in known.items()
-        if (id not in here and id not in pulled.unread) or id in others
-    }
+    there = here.keys() | pulled.not_pulled
+    gone = {id: value for id, value in known.items() if id not in there or id in others}
     names = renamed_images(gone, pulled, images, known.keys() - others)
     for tool_id in sorted(others - names.keys()):
         if _is_another(files[tool_id], here[tool_id], images):
@@ -135,11 +132,11 @@ def with_present_ids(before: Dataset, now: Dataset, images: Path) -> Dataset:
         now: pulled later.
         images: the folder of the images of both.
     """
-    here = {image.tool_id for image in now.images}
+    here = {image.tool_id for image in now.images} | now.not_pulled
     gone = {
         image.tool_id: (file_digest(images / image.file_name), (image.width, image.height))
         for image in before.images
-        if image.tool_id not in here | now.unread and (images / image.file_name).is_file()
+        if image.tool_id not in here and (images / image.file_name).is_file()
     }
     names = renamed_images(gone, now, images, {image.tool_id for image in before.images})
     present = (

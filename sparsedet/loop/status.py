@@ -80,6 +80,8 @@ class WorkspaceStatus:
     """Whether anything ever was, as far as the ledger knows."""
     reading: LastReading | None = None
     """When reviews were last read; None: never, or it is not known."""
+    choice: str = ""
+    """What of the project is worked on, in words; empty: all of it."""
 
     @property
     def estimate(self) -> EstimateStatus | None:
@@ -147,7 +149,13 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         is_lost(workspace),
         was_pushed,
         reading,
+        _choice(workspace),
     )
+
+
+def _choice(workspace: Workspace) -> str:
+    path = workspace.settings_file
+    return str(read_settings(path).source.choice) if path.is_file() else ""
 
 
 def annotation_rule(workspace: Workspace) -> AnnotationRule:

@@ -1,5 +1,6 @@
 """`sparsedet init`: a folder becomes a workspace."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     labelling_config,
 )
 from sparsedet.loop.settings import read_settings
-from tests.cli.command import sparsedet, sparsedet_here
+from tests.cli.command import Result, sparsedet, sparsedet_here
+from tests.hostile.odd_server import json_answer, odd_server
 from tests.integrations.files.samples import write_project
 
 
@@ -75,3 +77,35 @@ def test_who_can_mark_images_as_complete(tmp_path: Path, label_studio: LocalServ
         assert result.status == 0, result.err
         assert ("note: the project has no Choices control" in result.err) is bool(said)
         assert said in result.err
+
+
+class _Typed(io.StringIO):
+    """What somebody types on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_one_of_several_controls_is_named_or_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = '<RectangleLabels name="{}" toName="image"><Label value="{}"/></RectangleLabels>'
+    both = "".join(boxes.format(name, label) for name, label in (("big", "bus"), ("small", "ant")))
+    xml = f'<View><Image name="image" value="$image"/>{both}</View>'
+    with odd_server() as server:
+        project = {"id": 1, "title": "all", "label_config": xml, "description": ""}
+        server.answers["/api/projects/1"] = json_answer(project)
+        env = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": "0" * 40}
+
+        def init(folder: str, *more: str) -> Result:
+            words = ("init", folder, "--project", "1", *more)
+            return sparsedet_here(*words, cwd=tmp_path, env=env)
+
+        assert "(found: big, small); name one" in init("none").error()
+        assert "labels ant" in init("named", "--control", "small", "--view", "3").out
+        assert read_settings(tmp_path / "named/sparsedet.toml").source.control == "small"
+        assert read_settings(tmp_path / "named/sparsedet.toml").source.view == 3
+        monkeypatch.setattr("sys.stdin", _Typed("small\n"))
+        asked = init("asked")
+        assert "Control for boxes (big, small)" in asked.err
+        assert read_settings(tmp_path / "asked/sparsedet.toml").source.control == "small"

@@ -150,7 +150,7 @@ CASES = [
         "--view",
         "9",
         answers={
-            "/api/dm/views": json_answer([{"id": 3, "project": 1, "data": {"title": "To do"}}])
+            "/api/dm/views/": json_answer([{"id": 3, "project": 1, "data": {"title": "To do"}}])
         },
     ),
     config(

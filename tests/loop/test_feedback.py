@@ -172,6 +172,17 @@ def test_reviews_of_images_that_could_not_be_read_wait() -> None:
     assert line.startswith("1 images with reviews could not be read this time")
 
 
+def test_reviews_of_images_and_labels_that_the_choice_leaves_out_wait_without_a_word() -> None:
+    (image,) = reviews(review(OWN, M1))
+    part = replace(PULLED, left_out=frozenset({"99"}))
+    assert with_feedback(part, [], [replace(image, tool_id="99")]).lines() == []
+    no_dogs = replace(PULLED, categories=PULLED.categories[:1], left_out_labels=frozenset({"dog"}))
+    result = feedback(reviews(review(OWN, NEW)), pulled=no_dogs)
+    assert added(result.dataset) == []
+    assert result.lines() == []
+    result.check_labels()
+
+
 def test_reviews_of_images_and_labels_that_are_gone_are_said() -> None:
     (image,) = reviews(review(OWN, M1))
     elsewhere = with_feedback(PULLED, [], [replace(image, tool_id="99")])

@@ -98,3 +98,11 @@ def test_images_without_boxes_may_have_another_size_too(tmp_path: Path) -> None:
         follow(project, ledger, pulled)
         queued = [image.image_tool_id for image in ledger.queued()]
     assert queued == ["a.png", "b.png", "-c.png"]
+
+
+def test_an_image_that_the_choice_leaves_out_is_not_gone(project: SmallProject) -> None:
+    """The same picture under another id is another image then."""
+    pulled = pulled_as(project, {"a.png": 1, "b.png": 2, "d.png": 3})
+    chosen = replace(pulled, left_out=frozenset({"c.png"}))
+    assert ids_after(project, chosen) == {"a.png": "a.png", "b.png": "b.png", "c.png": "c.png"}
+    assert ids_after(project, pulled)["c.png"] == "d.png"

@@ -7,40 +7,28 @@ moment.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sparsedet.push_modes import Progress, no_progress
-from sparsedet.reviews import Changes, SourceState
+from sparsedet.reviews import Changes
 from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, Replaced, ToolOptions
 
 from .annotation_choice import (
-    TaskBoxes,
     annotation_version,
     digest,
     digests,
-    read_task,
     results_of,
-    saved_at,
-    starred,
     submitted,
     with_task_date,
 )
-from .annotation_patch import combined, own_size, patched, without_shapes
-from .annotators import read_annotators
+from .annotators import Annotation, read_annotators
 from .answers import OddAnswerError, check_annotations
 from .connection import Connection, project_number
 from .drafts.draft_tasks import read_account, unsaved
-from .geometry import GeometryError
-from .label_config import LabelConfig
-from .projects import OddTask, account_names, export_tasks, read_source_config, saved_by
-from .regions import Oddities
+from .merge_plans import Planner, last_save
+from .projects import OddTask, account_names, export_tasks, read_source_config
 from .results import Result
-from .task_images import TaskImage, images_of, task_of
-
-Annotation = Mapping[str, Any]
-"""An annotation as the server holds it."""
+from .task_images import images_of, task_of
 
 
 def merge_into_source(
@@ -81,7 +69,7 @@ def merge_into_source(
             yield Applied(tool_id, None, Changes())
             continue
         drafts = source.drafts(tool_id) if task.get("drafts") else []
-        found = source.planned(tool_id, task.get("annotations") or [], drafts, plan)
+        found = source.planner.planned(tool_id, task.get("annotations") or [], drafts, plan)
         if keep is not None:
             source.drop_twins(tool_id, task.get("annotations") or [])
         if keep is not None and found.results is not None:
@@ -126,32 +114,6 @@ def _written_at(version: str | None) -> tuple[bool, str]:
     return version is None, "" if version is None else version.partition("@")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """What an annotated task holds, and what is to be done with it."""
-
-    read: TaskBoxes
-    state: SourceState
-    change: Changes
-    results: Sequence[Result] | None
-    """What to write; None: nothing."""
-
-    stars: set[int] = field(default_factory=set)
-    """Ids of the annotations that somebody starred."""
-
-    @property
-    def annotation(self) -> Annotation | None:
-        """The annotation to write to; None: one is to be made."""
-        return self.read.annotations[0] if len(self.read.annotations) == 1 else None
-
-    @property
-    def star(self) -> bool | None:
-        """Whether to star what is written; None: the star stays as it is."""
-        if (before := self.annotation) is None:
-            return len(self.read.annotations) > 1
-        return False if before.get("ground_truth") and before["id"] not in self.stars else None
-
-
 class _Source:
     """The annotated project."""
 
@@ -164,12 +126,12 @@ class _Source:
     ) -> None:
         self.project = project
         self._connection = connection
-        self._sizes = sizes
-        self._options = options
         self._config = read_source_config(connection, project, options)
         self._names = account_names(connection)
         self._account = read_account(connection)
-        self._annotators = read_annotators(options.choice.annotators, self._names, self._account.id)
+        people = read_annotators(options.choice.annotators, self._names, self._account.id)
+        rule = options.annotations
+        self.planner = Planner(self._config, rule, people, sizes, self._names)
         odd: list[OddTask] = []
         self.tasks = {str(task["id"]): task for task in export_tasks(connection, project, odd)}
         self._odd = {str(task.id): task.reason for task in odd}
@@ -197,37 +159,6 @@ class _Source:
         known = {image.tool_id for image in images_of(task, self._config)}
         return task if tool_id in known else None
 
-    def planned(
-        self, tool_id: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
-    ) -> _Planned:
-        """Return what is to be done with an image whose task holds this."""
-        size, image = self._sizes.get(tool_id), TaskImage.parse(tool_id)
-        config, rule = self._config.of_image(image.number), self._options.annotations
-        annotations = self._annotators.chosen(annotations)
-        read = read_task(annotations, config, rule, image.task, Oddities(), size)
-        state = SourceState(
-            tool_id=tool_id,
-            boxes={box.region_id: box for box in read.boxes},
-            complete=read.complete,
-            version=read.version,
-            saved=self._last_save(read.annotations[-1]) if read.annotations else "",
-            labels=frozenset(config.stored_labels),
-            blocked=unsaved(read.annotations, drafts) or _uncombinable(read, config),
-        )
-        change = without_shapes(plan(state), state.boxes, config)
-        if change.marks_complete and config.complete is None:
-            change = replace(change, marks_complete=False)
-        if not change or change.conflicts or state.blocked:
-            return _Planned(read, state, change, None)
-        people = [results_of(annotation) for annotation in read.annotations]
-        before = people[0] if len(people) == 1 else combined(people, read.boxes, config)
-        try:
-            size = size or own_size(state, change)
-            results = patched(before, change, state.boxes, config, size)
-        except GeometryError as error:
-            return _Planned(read, replace(state, blocked=str(error)), change, None)
-        return _Planned(read, state, change, results, starred(submitted(annotations)))
-
     def write(self, task: str, plan: Plan, keep: Callable[[Replaced], None]) -> Applied:
         """Change a task by what the server holds at this moment.
 
@@ -235,7 +166,7 @@ class _Source:
         """
         annotations = self._annotations(task)
         while True:
-            found = self.planned(task, annotations, self.drafts(task), plan)
+            found = self.planner.planned(task, annotations, self.drafts(task), plan)
             if found.results is None:
                 return Applied(task, found.state, found.change)
             before = found.annotation
@@ -267,7 +198,9 @@ class _Source:
         if not theirs:
             return ""
         self._connection.delete(f"api/annotations/{saved['id']}/", f"making way on task {task}")
-        return f"{self._last_save(theirs[-1])}, in the same moment; merge again to add to that"
+        return (
+            f"{last_save(theirs[-1], self._names)}, in the same moment; merge again to add to that"
+        )
 
     def drop_twins(self, task: str, annotations: Sequence[Annotation]) -> None:
         """Delete what a request of an earlier merge made once more, when it arrived late.
@@ -309,7 +242,7 @@ class _Source:
             return ""
         # A star, or a save without a change, is no change of what was written.
         if digest(results_of(found)) != content["written"]:
-            return f"{self._last_save(found)}, after the merge"
+            return f"{last_save(found, self._names)}, after the merge"
         if reason := unsaved([found], drafts):
             return reason
         if created:
@@ -370,25 +303,10 @@ class _Source:
         if now is None:
             return f"somebody deleted the annotation while it was written: {url}"
         if digest(results_of(now)) != digest(results_of(saved)):
-            return f"{self._last_save(now)}, over what was written in the same moment: {url}"
+            return f"{last_save(now, self._names)}, over what was written in the same moment: {url}"
         if before is not None and saved.get("lead_time") != before.get("lead_time"):
             return (
                 f"somebody saved it in the moment before it was written, and their changes were "
                 f"replaced: {url}"
             )
         return ""
-
-    def _last_save(self, annotation: Annotation) -> str:
-        when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
-        who = saved_by(annotation, self._names) or "an unknown account"
-        return f"saved by {who} on {when:%Y-%m-%d at %H:%M} UTC"
-
-
-def _uncombinable(read: TaskBoxes, config: LabelConfig) -> str:
-    """Say why the boxes of several annotations can't become those of one; empty: they can."""
-    if len(read.annotations) < 2 or not config.has_several:
-        return ""
-    return (
-        "its boxes are those of several annotations, which a merge can't combine where a task has "
-        "several images; star the annotation that counts"
-    )

@@ -1,0 +1,121 @@
+"""What a merge has to do with an image: found from what its task holds, before it is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sparsedet.reviews import AnnotationRule, Changes, SourceState
+from sparsedet.tool import Plan
+
+from .annotation_choice import TaskBoxes, read_task, results_of, saved_at, starred, submitted
+from .annotation_patch import combined, own_size, patched, without_shapes
+from .annotators import Annotation, Annotators
+from .drafts.draft_tasks import unsaved
+from .geometry import GeometryError
+from .label_config import LabelConfig
+from .projects import saved_by
+from .regions import Oddities
+from .results import Result
+from .task_images import TaskImage
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What an annotated task holds, and what is to be done with it."""
+
+    read: TaskBoxes
+    state: SourceState
+    change: Changes
+    results: Sequence[Result] | None
+    """What to write; None: nothing."""
+
+    stars: set[int] = field(default_factory=set)
+    """Ids of the annotations that somebody starred."""
+
+    @property
+    def annotation(self) -> Annotation | None:
+        """The annotation to write to; None: one is to be made."""
+        return self.read.annotations[0] if len(self.read.annotations) == 1 else None
+
+    @property
+    def star(self) -> bool | None:
+        """Whether to star what is written; None: the star stays as it is."""
+        if (before := self.annotation) is None:
+            return len(self.read.annotations) > 1
+        return False if before.get("ground_truth") and before["id"] not in self.stars else None
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the merges into an annotated project."""
+
+    config: LabelConfig
+    """Of the project: that of a task's first image."""
+    rule: AnnotationRule
+    """Which of a task's annotations count."""
+    annotators: Annotators
+    sizes: Mapping[str, tuple[int, int]]
+    """Tool id -> upright (width, height) in pixels."""
+    names: Mapping[int, str]
+    """Of accounts; see `account_names`."""
+
+    def planned(
+        self, tool_id: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
+    ) -> Planned:
+        """Return what is to be done with an image whose task holds this.
+
+        Args:
+            tool_id: of the image.
+            annotations: of its task, all of them.
+            drafts: everybody's unsaved changes there.
+            plan: says what to change.
+        """
+        size, image = self.sizes.get(tool_id), TaskImage.parse(tool_id)
+        config = self.config.of_image(image.number)
+        annotations = self.annotators.chosen(annotations)
+        read = read_task(annotations, config, self.rule, image.task, Oddities(), size)
+        state = SourceState(
+            tool_id=tool_id,
+            boxes={box.region_id: box for box in read.boxes},
+            complete=read.complete,
+            version=read.version,
+            saved=last_save(read.annotations[-1], self.names) if read.annotations else "",
+            labels=frozenset(config.stored_labels),
+            blocked=unsaved(read.annotations, drafts) or _uncombinable(read, config),
+        )
+        change = without_shapes(plan(state), state.boxes, config)
+        if change.marks_complete and config.complete is None:
+            change = replace(change, marks_complete=False)
+        if not change or change.conflicts or state.blocked:
+            return Planned(read, state, change, None)
+        people = [results_of(annotation) for annotation in read.annotations]
+        before = people[0] if len(people) == 1 else combined(people, read.boxes, config)
+        try:
+            size = size or own_size(state, change)
+            results = patched(before, change, state.boxes, config, size)
+        except GeometryError as error:
+            return Planned(read, replace(state, blocked=str(error)), change, None)
+        return Planned(read, state, change, results, starred(submitted(annotations)))
+
+
+def last_save(annotation: Annotation, names: Mapping[int, str]) -> str:
+    """Say who saved an annotation last, and when.
+
+    Args:
+        annotation: as the server holds it.
+        names: of accounts; see `account_names`.
+    """
+    when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
+    who = saved_by(annotation, names) or "an unknown account"
+    return f"saved by {who} on {when:%Y-%m-%d at %H:%M} UTC"
+
+
+def _uncombinable(read: TaskBoxes, config: LabelConfig) -> str:
+    """Say why the boxes of several annotations can't become those of one; empty: they can."""
+    if len(read.annotations) < 2 or not config.has_several:
+        return ""
+    return (
+        "its boxes are those of several annotations, which a merge can't combine where a task has "
+        "several images; star the annotation that counts"
+    )

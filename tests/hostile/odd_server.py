@@ -73,8 +73,8 @@ class OddServer:
 
     Attributes:
         url: its address.
-        answers: by the longest path that a request's path begins with; a request with another
-            method than GET is looked up with it, as in "POST /api/predictions".
+        answers: by the longest text that a request's path and query begin with; a request with
+            another method than GET is looked up with it, as in "POST /api/predictions".
         seen: the requests, as "GET /api/version" and their headers.
     """
 
@@ -114,9 +114,10 @@ def odd_server() -> Iterator[OddServer]:
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = urlsplit(self.path).path
+            target = urlsplit(self.path)  # to a proxy it is a whole address
+            path = target.path
             odd.seen.append((f"{self.command} {path}", dict(self.headers)))
-            answer = odd.answer(self.command, path)
+            answer = odd.answer(self.command, f"{path}?{target.query}" if target.query else path)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             for name, value in answer.headers.items():

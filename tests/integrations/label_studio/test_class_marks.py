@@ -10,8 +10,9 @@ from sparsedet.integrations.label_studio.label_config import (
     LabelConfig,
     parse_config,
 )
+from sparsedet.integrations.label_studio.plain_config import plain_config
 from sparsedet.integrations.label_studio.regions import Oddities
-from sparsedet.tool import ToolOptions
+from sparsedet.tool import Choice, ToolOptions
 
 LABELS = '<Label value="cat" alias="c"/><Label value="dog"/>'
 
@@ -80,6 +81,17 @@ def test_only_the_control_of_the_mark_is_read() -> None:
 def test_a_renamed_label_keeps_its_marks() -> None:
     config = config_of("Complete", "dog", rename={"hound": "dog", "gone": ""})
     assert read(config, annotation(1, "hound", "gone")).complete_classes == {"dog"}
+
+
+def test_labels_outside_the_choice_mark_neither_their_class_nor_the_image() -> None:
+    config = config_of("cat", "Complete", "dog", choice=Choice(only=("dog",)))
+    found = read(config, annotation(1, "cat", "dog"))
+    assert (found.complete, found.complete_classes) == (False, {"dog"})
+    # In the review project, which doesn't know them, they would be choices that are no label.
+    review = parse_config(plain_config(config).xml, "8")
+    assert [label.value for label in review.labels] == ["dog"]
+    assert review.marks[0].texts == {"Complete"}
+    assert not read(review, annotation(1, "cat")).complete
 
 
 def test_of_several_annotations_all_have_to_say_it() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,10 @@ from .connect import Connected, connect, disconnect
 from .predictor import live_categories
 from .running import Running
 from .secret import USER, new_secret
-from .service import Service, ServiceSettings
+from .service import ConnectedTool, Service, ServiceSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-    from ..label_studio_tool import LabelStudioTool
 
 Say = Callable[[str], None]
 
@@ -47,7 +46,7 @@ def tool_options(options: LiveOptions) -> ToolOptions:
     return workspace.settings().tool_options(owner_id(workspace.root))
 
 
-def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
+def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
     """Serve until the process is asked to end; see `LiveIntegration.serve`.
 
     Args:
@@ -61,12 +60,13 @@ def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
         options.workspace,
         options.device,
         tool.url,
-        tool_options(options),
+        # The user's consent to the address reaches the workers, too.
+        replace(tool_options(options), named_url=True),
         options.connect,
         tool.connection.api_key,
         secret,
     )
-    service = Service(settings, tool, tool.connection)
+    service = Service(settings, tool)
     # What is wrong with the model is to be said now, and not by a worker.
     service.host.load()
     classes = service.host.current.info.classes
@@ -80,7 +80,8 @@ def serve(tool: "LabelStudioTool", options: LiveOptions, say: Say) -> None:
     say(f"serving {_listed(classes)} at {address}, user {USER}")
     if options.secret is None:
         say(f"secret, shown only now: {secret}")
-    running = Running(make_app(service), partial(_worker, settings), listening, options.workers)
+    worker = partial(_worker, settings, type(tool))
+    running = Running(make_app(service), worker, listening, options.workers)
     add = partial(connect, tool.connection, options.connect, _reviewed(options))
     with _connected(
         running,
@@ -182,11 +183,9 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _worker(settings: ServiceSettings) -> "FastAPI":
+def _worker(settings: ServiceSettings, make_tool: Callable[..., ConnectedTool]) -> "FastAPI":
     """Return the application of a worker in a process of its own."""
-    from ..label_studio_tool import LabelStudioTool
-
     show_escaped()
     log_to_stderr(logging.WARNING)
-    tool = LabelStudioTool(settings.url, settings.options, api_key=settings.api_key)
-    return make_app(Service(settings, tool, tool.connection))
+    tool = make_tool(settings.url, settings.options, api_key=settings.api_key)
+    return make_app(Service(settings, tool))

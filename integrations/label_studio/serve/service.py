@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sparsedet.loop.live_reviews import ReviewCollector
 from sparsedet.loop.workspace import Workspace
@@ -31,26 +31,32 @@ class ServiceSettings:
     secret: str = field(repr=False)
 
 
+class ConnectedTool(AnnotationTool, Protocol):
+    """The tool, with its connection."""
+
+    @property
+    def connection(self) -> Connection:
+        """For requests beyond the port."""
+        ...
+
+
 class Service:
     """A worker's share of a live backend.
 
     Args:
         settings: what is served.
-        tool: a tool with the connection of the settings.
-        connection: that connection.
+        tool: connected as the settings say.
     """
 
-    def __init__(
-        self, settings: ServiceSettings, tool: AnnotationTool, connection: Connection
-    ) -> None:
+    def __init__(self, settings: ServiceSettings, tool: ConnectedTool) -> None:
         self.secret = settings.secret
         self._connect = [int(project) for project in settings.connect]
         workspace = None if settings.workspace is None else Workspace(settings.workspace)
         self.host = ModelHost(settings.run, workspace, settings.device)
         self.queue = WorkQueue()
         images = None if workspace is None else workspace.images
-        self.predictor = Predictor(connection, self.host, settings.options, images)
-        self._refresher = Refresher(connection, self.host, self.predictor)
+        self.predictor = Predictor(tool.connection, self.host, settings.options, images)
+        self._refresher = Refresher(tool.connection, self.host, self.predictor)
         self._collector = None if workspace is None else ReviewCollector(workspace, tool)
 
     def start(self) -> None:

@@ -43,6 +43,7 @@ def make_workspace(tool: LabelStudioTool, folder: Path, title: str, env: dict[st
         "exhaustive": 0,
         "boxes": 6,
         "background": 0,
+        "left_out": 0,
         "per_class": {"orange": 3, "parcel": 3},
         "workspace": str(workspace),
     }

@@ -89,7 +89,7 @@ def service(tool: LabelStudioTool, run: Path) -> Service:
     settings = ServiceSettings(
         run, None, "cpu", tool.url, DEFAULT_OPTIONS, (), api_key=KEY, secret=SECRET
     )
-    return Service(settings, tool, tool.connection)
+    return Service(settings, tool)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,14 @@ INSTALLED := $(VENV)/.installed
 SERVER_VENV := .venv-label-studio
 SERVER_INSTALLED := $(SERVER_VENV)/.installed
 
+DOCS_VENV := .venv-docs
+DOCS_INSTALLED := $(DOCS_VENV)/.installed
+
 # A venv whose pip does not run is what an interrupted set-up left: it is made again.
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install label-studio environments lint test demo gpu-check clean
+.PHONY: help install label-studio environments lint test demo docs gpu-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -59,10 +62,24 @@ test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments
 demo: environments ## Run the loop once on generated data with a local Label Studio.
 	$(BIN)/sparsedet demo $(ARGS)
 
+# Its own environment: the site needs neither torch nor detectron2. It imports the command line, to
+# list the commands, and nothing else.
+$(DOCS_INSTALLED): requirements/docs.txt pyproject.toml
+	@echo "installing mkdocs into $(DOCS_VENV) ..."
+	@$(call make_venv,$(DOCS_VENV))
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --requirement requirements/docs.txt
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+docs: $(DOCS_INSTALLED) ## Build the manual as a site into build/docs; a broken link is an error.
+	@$(DOCS_VENV)/bin/python -m docs.generate.site_source build/docs-source
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --quiet --strict
+	@echo "build/docs/index.html"
+
 gpu-check: install ## Compare training on this machine's GPU with the CPU; needs CUDA.
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
-clean: ## Remove both environments, caches and build leftovers.
-	rm -rf $(VENV) $(SERVER_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+clean: ## Remove all environments, caches and build leftovers.
+	rm -rf $(VENV) $(SERVER_VENV) $(DOCS_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,53 @@
+"""The page of all commands, from the Typer app itself: what `-h` prints, as Markdown."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from sparsedet.cli.app import app
+
+
+def commands_page() -> str:
+    """Return the sections of all commands as Markdown, grouped as in `sparsedet -h`."""
+    group: Any = typer.main.get_command(app)
+    context = group.make_context("sparsedet", [], resilient_parsing=True)
+    parts: list[str] = []
+    panel = None
+    for name, command in group.commands.items():
+        if command.rich_help_panel != panel:
+            panel = command.rich_help_panel
+            parts.append(f"## {panel}")
+        inner = typer.Context(command, parent=context, info_name=name)
+        parts.extend(_section(command, inner))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(command: Any, context: typer.Context) -> Iterator[str]:
+    """Yield the parts of a command's section: usage, description, a table for each panel."""
+    yield f"### sparsedet {context.info_name}"
+    yield f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
+    yield from (as_markdown(" ".join(text.split())) for text in command.help.split("\n\n"))
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(context):
+        if (record := parameter.get_help_record(context)) is not None:
+            kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            panel = getattr(parameter, "rich_help_panel", None) or kind
+            panels.setdefault(panel, []).append(record)
+    for panel, records in panels.items():
+        rows = [f"| `{_cell(names)}` | {_cell(as_markdown(says))} |" for names, says in records]
+        yield "\n".join([f"| {panel} | |", "|---|---|", *rows])
+
+
+def as_markdown(text: str) -> str:
+    """Escape what Markdown would take for markup, except in code between backticks."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(
+        part if part.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", part) for part in parts
+    )
+
+
+def _cell(text: str) -> str:
+    """A vertical bar would end the cell, in code too."""
+    return " ".join(text.split()).replace("|", r"\|")

@@ -1,4 +1,4 @@
-"""Pictures of what every recipe removes, for `splits/pictures` and the README.
+"""Pictures of what every recipe removes, for `splits/pictures` and the manual.
 
     python benchmarks/recipes.py [--data DIR --image NAME]
 

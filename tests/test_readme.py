@@ -1,9 +1,9 @@
-"""The README's commands, run as they stand there; only the trainings are cut short."""
+"""The commands of README and manual, run as they stand there; only the trainings are cut short."""
 
 import json
 import os
-import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,27 +28,13 @@ from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
+from tests.pages import block, commands
 
-README = Path(__file__).parent.parent / "README.md"
 SHORT = ["SOLVER.MAX_ITER", "60", "SOLVER.WARMUP_ITERS", "5", "SPARSEDET.STAGED.MIN_ITER", "0"]
 
 
-def block(name: str, language: str) -> str:
-    """Return the content of the block that the README marks `name`."""
-    found = re.search(rf"<!-- {name} -->\n```{language}\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found, f"the README has no block {name}"
-    return found[1]
-
-
-def commands(name: str) -> list[list[str]]:
-    """Return the words of each `sparsedet` command in the block that the README marks `name`."""
-    lines = [shlex.split(line, comments=True) for line in block(name, "sh").splitlines()]
-    assert all(words[0] == "sparsedet" for words in lines)
-    return [words[1:] for words in lines]
-
-
 def for_project(lines: list[list[str]], project: str) -> list[list[str]]:
-    """Put a project's number where the README has 7."""
+    """Put a project's number where the pages have 7."""
     return [[project if word == "7" else word for word in words] for words in lines]
 
 
@@ -78,22 +64,6 @@ def found(mined: Sequence[MinedBox], removed: Dataset, pulled: Dataset) -> float
         hits += int((match(iou_matrix(boxes, truth), 0.5) >= 0).sum())
     assert hits > 0.6 * len(mined)
     return hits / len(removed.boxes)
-
-
-def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
-    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", README.read_text(), flags=re.DOTALL)
-    assert not re.search(r"TODO|XXX|[A-Z]+_[A-Z]+", text)
-
-
-def test_every_picture_of_the_readme_is_there() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", README.read_text())
-    files = [link for link in links if "://" not in link]
-    assert len(files) >= 4
-    headings = re.findall(r"^#+ (.+)$", README.read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
-    for link in files:
-        there = link[1:] in anchors if link[0] == "#" else (README.parent / link).is_file()
-        assert there, link
 
 
 @dataclass(frozen=True)
@@ -148,6 +118,11 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     assert len(second.boxes) == len(pulled.boxes) + accepted + sum(one.edited for one in played)
     assert f"{accepted}" in results["status"].out
     assert "<svg" in (cells / "report.html").read_text()
+
+    shutil.copytree(tmp_path / "scenes", tmp_path / "photos")
+    run_all(commands("use"), tmp_path, {})
+    assert len(json.loads((tmp_path / "found.images.json").read_text())["images"]) == 24
+    assert len(list((tmp_path / "found").iterdir())) == 24
 
     run_all(commands("check"), tmp_path, made.env)
     merging = commands("merge")
@@ -283,11 +258,9 @@ def test_splits_and_what_becomes_of_them(tmp_path: Path) -> None:
 
 
 def test_the_mark_of_complete_images_is_read() -> None:
-    text = re.search(r"<!-- complete -->\n\s*```xml\n(.*?)```", README.read_text(), re.DOTALL)
-    assert text
     config = labelling_config(["card"]).replace("sparsedet_complete", "another")
     assert parse_config(config, "7").complete is None
-    added = config.replace("</View>", text[1] + "</View>")
+    added = config.replace("</View>", block("complete", "xml") + "</View>")
     assert parse_config(added, "7").complete == CompleteMark(
         "sparsedet_complete", "image", "complete"
     )

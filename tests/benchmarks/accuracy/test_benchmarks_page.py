@@ -1,4 +1,4 @@
-"""The README shows the figures of the reports: of every finished row, and no others."""
+"""The page of benchmarks shows the figures of the reports: of every finished row, and no others."""
 
 import json
 import re
@@ -15,19 +15,19 @@ HEAD = "| boxes removed | plain | staged | difference in AP (seeds) | end-to-end
 PARTS = "| what `staged` does |"
 COST = "| | plain | staged | end-to-end |"
 
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs/benchmarks.md").read_text()
 REPORT = json.loads((RESULTS / "accuracy.json").read_text())
 SPEED = json.loads((RESULTS / "speed/speed.json").read_text())
 
 
 def shown(head: str) -> dict[str, list[str]]:
-    """The rows of the README's table with this head, by their first column."""
-    lines = README[README.index(head) :].split("\n\n")[0].splitlines()[2:]
+    """The rows of the page's table with this head, by their first column."""
+    lines = PAGE[PAGE.index(head) :].split("\n\n")[0].splitlines()[2:]
     rows = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
     return {name: figures for name, *figures in rows}
 
 
-def test_the_readme_shows_the_figures_of_the_report() -> None:
+def test_the_page_shows_the_figures_of_the_report() -> None:
     finished = {
         (section["data"], row["drop"]): row
         for section in REPORT["sections"]
@@ -46,12 +46,12 @@ def test_the_readme_shows_the_figures_of_the_report() -> None:
     }
 
 
-def test_the_readme_names_the_first_and_the_last_commit() -> None:
+def test_the_page_names_the_first_and_the_last_commit() -> None:
     first, *_, last = sorted(read_records(RESULTS / "cells"), key=lambda record: record.date)
-    assert f"{first.commit} to {last.commit}" in README.replace("\n", " ")
+    assert f"{first.commit} to {last.commit}" in PAGE.replace("\n", " ")
 
 
-def test_the_readme_shows_what_the_parts_are_worth() -> None:
+def test_the_page_shows_what_the_parts_are_worth() -> None:
     worth = [
         [difference(part["as_published"]["AP"]["worth"]) for part in section["comparisons"]]
         for section in REPORT["sections"]
@@ -61,7 +61,7 @@ def test_the_readme_shows_what_the_parts_are_worth() -> None:
     assert list(shown(PARTS).values()) == [list(part) for part in zip(*columns, strict=True)]
 
 
-def test_the_readme_shows_what_the_methods_cost() -> None:
+def test_the_page_shows_what_the_methods_cost() -> None:
     measured = {row["what"]: row["measured"] for row in SPEED["rows"]}
 
     def ratios(kind: str) -> list[str]:

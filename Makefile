@@ -2,6 +2,8 @@
 # Each environment is made once and again when the files it is made from change.
 
 PYTHON ?= python3.11
+# Label Studio's pins are for 3.11; sparsedet itself may run on another.
+SERVER_PYTHON ?= $(PYTHON)
 ARGS ?=
 
 VENV := .venv
@@ -15,7 +17,7 @@ DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
 # A venv whose pip does not run is what an interrupted set-up left: it is made again.
-make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(2) -m venv --clear $(1)
 
 .DEFAULT_GOAL := help
 .PHONY: help install label-studio environments lint test demo docs gpu-check clean
@@ -29,7 +31,7 @@ install: $(INSTALLED) ## Install sparsedet, editable, with its test tools into .
 # The stamp is written last: an interrupted installation resumes where it stopped.
 $(INSTALLED): pyproject.toml requirements/constraints.txt
 	@echo "installing sparsedet into $(VENV) (some minutes, 6 GB) ..."
-	@$(call make_venv,$(VENV))
+	@$(call make_venv,$(VENV),$(PYTHON))
 	@$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[test]'
 	@$(BIN)/sparsedet doctor --fix
 	@touch $@
@@ -40,7 +42,7 @@ label-studio: install $(SERVER_INSTALLED) ## Install the Label Studio server int
 
 $(SERVER_INSTALLED): requirements/label-studio.txt
 	@echo "installing Label Studio into $(SERVER_VENV) (some minutes, 1 GB) ..."
-	@$(call make_venv,$(SERVER_VENV))
+	@$(call make_venv,$(SERVER_VENV),$(SERVER_PYTHON))
 	@$(SERVER_VENV)/bin/python -m pip install --quiet --requirement requirements/label-studio.txt
 	@touch $@
 
@@ -66,7 +68,7 @@ demo: environments ## Run the loop once on generated data with a local Label Stu
 # list the commands, and nothing else.
 $(DOCS_INSTALLED): requirements/docs.txt pyproject.toml
 	@echo "installing mkdocs into $(DOCS_VENV) ..."
-	@$(call make_venv,$(DOCS_VENV))
+	@$(call make_venv,$(DOCS_VENV),$(PYTHON))
 	@$(DOCS_VENV)/bin/python -m pip install --quiet --requirement requirements/docs.txt
 	@$(DOCS_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from detectron2.config import CfgNode
+
 from sparsedet import __version__
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ExportError
+from sparsedet.modeling.weights.coco_detectors import coco_detector
 from sparsedet.run_folder import RunFolder
 
 _LICENCES = {
@@ -24,7 +27,8 @@ _LICENCES = {
     "": "started from random weights",
 }
 """What MODEL.WEIGHTS begins with -> whose weights, and their licence. ImageNet itself is for
-non-commercial research; whether that reaches weights trained on it is for lawyers."""
+non-commercial research; whether that reaches weights trained on it is for lawyers. Those of
+detectors of COCO are in `sparsedet.modeling.weights.coco_detectors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class ModelCard:
             images=len(trained_on.images) if trained_on else 0,
             boxes=len(trained_on.boxes) if trained_on else 0,
             iterations=config.solver.max_iter,
-            weights=_licence(config.node.MODEL.WEIGHTS),
+            weights=starting_licence(config.node),
             evaluation=read_json(figures) if figures.is_file() else None,
         )
 
@@ -156,8 +160,11 @@ class ModelCard:
         )
 
 
-def _licence(weights: str) -> str:
+def starting_licence(cfg: CfgNode) -> str:
     """Return whose weights a training started from; a path or URL says nothing of its licence."""
+    weights: str = cfg.MODEL.WEIGHTS
+    if (detector := coco_detector(cfg)) is not None:
+        return detector.licence
     known = next(
         (text for start, text in _LICENCES.items() if start and weights.startswith(start)), ""
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from sparsedet.errors import ExportError
+from sparsedet.modeling.anchors import TorchvisionAnchorGenerator, step
 from sparsedet.modeling.roi_heads import SparseROIHeads
 from sparsedet.modeling.rpn import SparseRPN
 
@@ -93,6 +94,8 @@ class _Proposals(nn.Module):
         for level, cells in enumerate(generator.cell_anchors):
             self.register_buffer(f"cells{level}", cells.clone())
         self._strides: list[int] = list(generator.strides)
+        # torchvision's anchors follow the maps' sizes.
+        self._fixed_steps = not isinstance(generator, TorchvisionAnchorGenerator)
         self._offset: float = generator.offset
         self._transform = rpn.box2box_transform
         self._per_level: int = rpn.pre_nms_topk[False]
@@ -105,8 +108,9 @@ class _Proposals(nn.Module):
         """Return boxes, shape (N, K, 4), the surest first, and which are boxes, shape (N, K)."""
         logits, deltas = self.head(maps)
         boxes, scores = [], []
+        first_map = (maps[0].shape[2], maps[0].shape[3])
         for level, (level_logits, level_deltas) in enumerate(zip(logits, deltas, strict=True)):
-            level_boxes, level_scores = self._best(level, level_logits, level_deltas)
+            level_boxes, level_scores = self._best(level, level_logits, level_deltas, first_map)
             boxes.append(level_boxes)
             scores.append(level_scores)
         all_boxes = _clip(torch.cat(boxes, dim=1), height, width)
@@ -119,7 +123,9 @@ class _Proposals(nn.Module):
         best, order = kept.topk(self.count, dim=1)
         return _gather(all_boxes, order), best > NO_BOX
 
-    def _best(self, level: int, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
+    def _best(
+        self, level: int, logits: Tensor, deltas: Tensor, first_map: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Return the best boxes of a level, shape (N, `_per_level`, 4), and their scores."""
         images, cells, rows, columns = logits.shape
         scores = logits.permute(0, 2, 3, 1).flatten(1)
@@ -127,18 +133,24 @@ class _Proposals(nn.Module):
         scores = F.pad(scores, (0, self._per_level), value=NO_BOX)
         moves = deltas.view(images, cells, 4, rows, columns).permute(0, 3, 4, 1, 2).flatten(1, 3)
         moves = F.pad(moves, (0, 0, 0, self._per_level))
-        anchors = F.pad(self._anchors(level, rows, columns, logits), (0, 0, 0, self._per_level))
+        anchors = self._anchors(level, rows, columns, first_map, logits)
+        anchors = F.pad(anchors, (0, 0, 0, self._per_level))
         best, order = scores.topk(self._per_level, dim=1)
         chosen = anchors[order.flatten()]
         decoded = _apply(self._transform, _gather(moves, order).reshape(-1, 4), chosen)
         return decoded.reshape(images, self._per_level, 4), best
 
-    def _anchors(self, level: int, rows: int, columns: int, like: Tensor) -> Tensor:
+    def _anchors(
+        self, level: int, rows: int, columns: int, first_map: tuple[int, int], like: Tensor
+    ) -> Tensor:
         """Return a map's anchors, shape (rows x columns x cells, 4)."""
-        stride = self._strides[level]
+        down = across = self._strides[level]
+        if not self._fixed_steps:
+            down = step(first_map[0], self._strides[0], rows)
+            across = step(first_map[1], self._strides[0], columns)
         cells: Tensor = getattr(self, f"cells{level}")
-        x = (torch.arange(columns, device=like.device, dtype=cells.dtype) + self._offset) * stride
-        y = (torch.arange(rows, device=like.device, dtype=cells.dtype) + self._offset) * stride
+        x = (torch.arange(columns, device=like.device, dtype=cells.dtype) + self._offset) * across
+        y = (torch.arange(rows, device=like.device, dtype=cells.dtype) + self._offset) * down
         x, y = x[None, :].expand(rows, columns), y[:, None].expand(rows, columns)
         shifts = torch.stack((x, y, x, y), dim=-1)
         return (shifts[:, :, None] + cells).reshape(-1, 4)

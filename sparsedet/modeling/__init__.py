@@ -2,7 +2,9 @@
 
 import logging
 
+from sparsedet.modeling.anchors import TorchvisionAnchorGenerator
 from sparsedet.modeling.config import add_sparsedet_config
+from sparsedet.modeling.mobilenet_backbone import build_mobilenet_fpn_backbone
 from sparsedet.modeling.roi_heads import SparseROIHeads
 from sparsedet.modeling.rpn import SparseRPN
 from sparsedet.modeling.sparsedet_rcnn import SparseDetRCNN
@@ -15,6 +17,8 @@ __all__ = [
     "SparseDetRCNN",
     "SparseROIHeads",
     "SparseRPN",
+    "TorchvisionAnchorGenerator",
     "add_sparsedet_config",
+    "build_mobilenet_fpn_backbone",
     "build_timm_fpn_backbone",
 ]

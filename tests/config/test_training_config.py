@@ -19,6 +19,7 @@ from sparsedet.modeling.checkpoint import build
 def test_the_packaged_configurations_load() -> None:
     assert names() == [
         "lite0_fpn",
+        "mobilenet_fpn",
         "r101_fpn",
         "r50_fpn",
         "sparsedet_r101_fpn_coco",

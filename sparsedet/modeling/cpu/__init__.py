@@ -10,6 +10,7 @@ from torch import nn
 from sparsedet.modeling.cpu.backbone import run_frozen_in_parts, use_in_place_relu6
 from sparsedet.modeling.cpu.roi_align import use_sparse_roi_align
 from sparsedet.modeling.cpu.rpn_conv import conv_with_sparse_gradients
+from sparsedet.modeling.mobilenet_backbone import MobileNet
 from sparsedet.modeling.rpn import CommonConv
 from sparsedet.modeling.timm_backbone import TimmBackbone
 
@@ -20,6 +21,8 @@ def speed_up(model: nn.Module) -> None:
         if isinstance(module, TimmBackbone):
             use_in_place_relu6(module.model)
             run_frozen_in_parts(module.model)
+        elif isinstance(module, MobileNet):
+            run_frozen_in_parts(module)
         elif isinstance(module, ROIPooler):
             use_sparse_roi_align(module)
         elif isinstance(module, CommonConv):

@@ -17,7 +17,8 @@ from sparsedet.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-_HASH = "#sha256="
+HASH = "#sha256="
+"""Between a file or URL, and the digits of its hash."""
 _HASH_FORM = re.compile(r"[0-9a-f]{8,64}")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 _TORCH_HOST = "download.pytorch.org"
@@ -34,11 +35,11 @@ def fetch(source: str) -> Path:
     Raises:
         ConfigError: when it can't be found or downloaded, or has another hash.
     """
-    place, _, digits = source.partition(_HASH)
+    place, _, digits = source.partition(HASH)
     digits = digits.lower()
-    if _HASH in source and not _HASH_FORM.fullmatch(digits):
+    if HASH in source and not _HASH_FORM.fullmatch(digits):
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: expected 8 to 64 hexadecimal digits after {_HASH}"
+            f"MODEL.WEIGHTS {source}: expected 8 to 64 hexadecimal digits after {HASH}"
         )
     url = place.replace(Detectron2Handler.PREFIX, Detectron2Handler.S3_DETECTRON2_PREFIX, 1)
     if urlsplit(url).scheme not in ("http", "https"):
@@ -58,7 +59,7 @@ def fetch(source: str) -> Path:
                 _download(url, path, digits)
     except (OSError, httpx.HTTPError, httpx.InvalidURL, _NotFetchedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise cant_be_fetched(source, reason) from error
+        raise cant_be_fetched(source, reason, place=(url, path)) from error
     return path
 
 
@@ -90,7 +91,7 @@ def cache_path(url: str) -> Path:
 
 def remove_download(source: str) -> None:
     """Remove a download from the cache that turned out to be no weights; paths stay."""
-    place = source.partition(_HASH)[0]
+    place = source.partition(HASH)[0]
     if urlsplit(place).scheme in ("http", "https", "detectron2"):
         cache_path(place).unlink(missing_ok=True)
 
@@ -100,10 +101,19 @@ def has_sha256(path: Path, digits: str) -> bool:
     return _sha256(path).startswith(digits)
 
 
-def cant_be_fetched(source: str, reason: str) -> ConfigError:
-    """Return the error that says so, and what to do."""
+def cant_be_fetched(source: str, reason: str, place: tuple[str, Path] | None = None) -> ConfigError:
+    """Return the error that says so, and what to do.
+
+    Args:
+        source: MODEL.WEIGHTS.
+        reason: why not.
+        place: the URL to download elsewhere, and the file to put it at, where they are known.
+    """
+    elsewhere = "download it"
+    if place is not None:
+        elsewhere = f"download {place[0]} elsewhere and put it at {place[1]}, or anywhere"
     return ConfigError(
-        f"MODEL.WEIGHTS {source}: can't be fetched ({reason}); try again, download it and give its "
+        f"MODEL.WEIGHTS {source}: can't be fetched ({reason}); try again, {elsewhere} and give its "
         'path, or train from random weights with MODEL.WEIGHTS ""'
     )
 
@@ -144,7 +154,13 @@ def _download(url: str, target: Path, digits: str) -> None:
                 file.write(chunk)
         if temporary.stat().st_size == 0:
             raise _NotFetchedError("the server sent an empty file")
-        if not _has_hash(temporary, digits):
+        if not digits:
+            logger.warning(
+                "%s: its hash is not known here, so it is not checked; this file has %s%s, which "
+                "MODEL.WEIGHTS may end with",
+                *(url, HASH, _sha256(temporary)),
+            )
+        elif not _has_hash(temporary, digits):
             raise _NotFetchedError(f"its sha256 is {_sha256(temporary)}, expected {digits}")
 
 

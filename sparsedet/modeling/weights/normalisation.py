@@ -1,4 +1,4 @@
-"""The colour order and normalisation that weights need, for weights whose source says.
+"""What weights need of the configuration, for weights whose source says: colours, stride, anchors.
 
 A detector that sees other colours than its pretrained backbone trains all the same, only worse.
 """
@@ -13,33 +13,35 @@ from detectron2.config import CfgNode, get_cfg
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.config import add_sparsedet_config
 from sparsedet.modeling.timm_backbone import BUILDER, check_name
+from sparsedet.modeling.weights.coco_detectors import (
+    CAFFE2_INPUT,
+    STRIDE,
+    TORCHVISION_INPUT,
+    USUAL,
+    coco_detector,
+)
 from sparsedet.modeling.weights.resnet_weights import TORCHVISION
 from sparsedet.modeling.weights.timm_weights import HUB, PACKAGE
 
 _COLOURS, _MEAN, _STD = "INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"
-# Not of the input, but as easily forgotten: which convolution of a ResNet's block strides, and
-# what batch norm adds to the variance (0: the timm model's own).
-_STRIDE, _EPS = "MODEL.RESNETS.STRIDE_IN_1X1", "MODEL.TIMM.BATCH_NORM_EPS"
+# Not of the input, but as easily forgotten: what batch norm adds to the variance (0: the timm
+# model's own).
+_EPS = "MODEL.TIMM.BATCH_NORM_EPS"
 
-_TORCHVISION = {
-    _COLOURS: "RGB",
-    _MEAN: [123.675, 116.28, 103.53],
-    _STD: [58.395, 57.12, 57.375],
-    _STRIDE: False,
-    _EPS: 0.0,
-}
-# The deviations are part of the first convolution.
-_MSRA = {_COLOURS: "BGR", _MEAN: [103.53, 116.28, 123.675], _STD: [1.0, 1.0, 1.0], _STRIDE: True}
-_RESNEXT = _MSRA | {_STD: [57.375, 57.12, 58.395], _STRIDE: False}
+_TORCHVISION = {**TORCHVISION_INPUT, STRIDE: False, _EPS: 0.0}
+_MSRA = {**CAFFE2_INPUT, STRIDE: True}
+RESNEXT = _MSRA | {_STD: [57.375, 57.12, 58.395], STRIDE: False}
 _LITE = {_COLOURS: "RGB", _MEAN: [127.0] * 3, _STD: [128.0] * 3, _EPS: 0.001}
 _ZOO = (
     (re.compile(r"(^|/)MSRA/R-\d+\.pkl"), _MSRA),
     (re.compile(r"(^|/)torchvision/R-\d+\.pkl"), _TORCHVISION),
-    (re.compile(r"(^|/)FAIR/X-101-32x8d\.pkl"), _RESNEXT),
+    (re.compile(r"(^|/)FAIR/X-101-32x8d\.pkl"), RESNEXT),
     (re.compile(r"(^|/)COCO-Detection/faster_rcnn_R_\d+_"), _MSRA),
 )
+_NAMED = (_COLOURS, _MEAN, _STD, STRIDE, _EPS)
+"""The keys that errors name, whether they differ or not."""
 _TOLERANCE = 0.1
-"""In levels of 0 to 255."""
+"""Of colours, in levels of 0 to 255."""
 
 
 def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
@@ -48,11 +50,14 @@ def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
     Nothing is known of checkpoints and files of one's own.
 
     Raises:
-        ConfigError: when the weights are those of an unknown timm model.
+        ConfigError: when the weights are those of an unknown timm model, or of COCO and of another
+            backbone.
     """
     source: str = cfg.MODEL.WEIGHTS
     known: Mapping[str, Any] = {}
-    if source.startswith(PACKAGE):
+    if (detector := coco_detector(cfg)) is not None:
+        known = detector.needs
+    elif source.startswith(PACKAGE):
         known = _LITE
     elif source.startswith(TORCHVISION):
         known = _TORCHVISION
@@ -68,14 +73,14 @@ def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
             }
     else:
         known = next((values for pattern, values in _ZOO if pattern.search(source)), {})
-    other = _STRIDE if cfg.MODEL.BACKBONE.NAME == BUILDER else _EPS
+    other = STRIDE if cfg.MODEL.BACKBONE.NAME == BUILDER else _EPS
     return {key: value for key, value in known.items() if key != other}
 
 
 def follow_weights(
     cfg: CfgNode, *, former: Mapping[str, Any] | None = None, given: Collection[str] = ()
 ) -> None:
-    """Set colour order and normalisation to those of MODEL.WEIGHTS, where they were not chosen.
+    """Set what MODEL.WEIGHTS needs, where it was not chosen.
 
     Args:
         cfg: changed in place.
@@ -91,16 +96,37 @@ def follow_weights(
     known = needed_values(cfg)
     for key, wanted in known.items():
         value = _get(cfg, key)
-        if _is_same(value, wanted):
+        if _is_same(key, value, wanted):
             continue
-        untouched = [_get(defaults, key), *([former[key]] if key in former else [])]
-        if key in given or not any(_is_same(value, other) for other in untouched):
-            needs = ", ".join(f"{name} {needed}" for name, needed in known.items())
-            raise ConfigError(
-                f"configuration key {key} is {value}, but MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} needs "
-                f"{needs}; set these"
-            )
+        before = [values[key] for values in (former, USUAL) if key in values]
+        untouched = [_get(defaults, key), *before]
+        if key in given or not any(_is_same(key, value, other) for other in untouched):
+            raise _contradiction(cfg, known, key)
         cfg.merge_from_list([key, wanted])
+
+
+def check_needed(cfg: CfgNode, known: Mapping[str, Any]) -> None:
+    """Check that a configuration has the values that its weights turned out to need.
+
+    Raises:
+        ConfigError: naming the first one that is another, and all that the weights need.
+    """
+    for key, wanted in known.items():
+        if not _is_same(key, _get(cfg, key), wanted):
+            raise _contradiction(cfg, known, key)
+
+
+def _contradiction(cfg: CfgNode, known: Mapping[str, Any], key: str) -> ConfigError:
+    """Return the error of a key: the input's values, and others that differ, are named."""
+    needs = ", ".join(
+        f"{name} {needed}"
+        for name, needed in known.items()
+        if name in _NAMED or not _is_same(name, _get(cfg, name), needed)
+    )
+    return ConfigError(
+        f"configuration key {key} is {_get(cfg, key)}, but MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} needs "
+        f"{needs}; set these"
+    )
 
 
 def _levels(shares: Any) -> list[float]:
@@ -114,9 +140,11 @@ def _get(cfg: Any, key: str) -> Any:
     return cfg
 
 
-def _is_same(value: Any, other: Any) -> bool:
+def _is_same(key: str, value: Any, other: Any) -> bool:
     if isinstance(value, list | tuple) and isinstance(other, list | tuple):
         return len(value) == len(other) and all(
-            abs(one - two) <= _TOLERANCE for one, two in zip(value, other, strict=True)
+            _is_same(key, one, two) for one, two in zip(value, other, strict=True)
         )
+    if key in (_MEAN, _STD):
+        return bool(abs(value - other) <= _TOLERANCE)
     return bool(value == other)

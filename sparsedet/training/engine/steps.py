@@ -99,6 +99,7 @@ class Steps:
             self.run,
             seed=self.seed,
             on_progress=self.callbacks.on_progress,
+            classes=[category.name for category in self.dataset.categories],
             validator=self.validator,
             cache=self.cache,
             on_unreadable=self.callbacks.on_unreadable,

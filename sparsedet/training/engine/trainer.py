@@ -54,11 +54,17 @@ class Trainer:
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
         self._parallel: DistributedDataParallel | None = None
 
-    def start(self, state: State | None, iteration: int) -> None:
-        """Resume from a state, or start with initial weights at an iteration."""
+    def start(self, state: State | None, iteration: int, classes: Sequence[str] = ()) -> None:
+        """Resume from a state, or start with initial weights at an iteration.
+
+        Args:
+            state: to resume from; None: there is none.
+            iteration: to start at.
+            classes: the names of the model's classes, by which initial weights may know them.
+        """
         if state is None:
             self.iteration = iteration
-            load_initial_weights(self.model, self._config.node)
+            load_initial_weights(self.model, self._config.node, classes)
         else:
             self.model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])

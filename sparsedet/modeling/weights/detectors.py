@@ -1,0 +1,101 @@
+"""Whole detectors that others have trained, recognised by their contents, as weights of ours."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
+from torch import Tensor, nn
+
+from sparsedet.errors import ConfigError
+from sparsedet.modeling.checkpoint import class_count
+from sparsedet.modeling.weights.coco_detectors import ZOO_NEEDS
+from sparsedet.modeling.weights.normalisation import RESNEXT, check_needed
+from sparsedet.modeling.weights.torchvision_detectors import (
+    class_names,
+    is_torchvision_detector,
+    needs_of,
+    to_ours,
+)
+from sparsedet.modeling.weights.transfer import for_two_views, matching, with_own_classes
+
+logger = logging.getLogger(__name__)
+
+COCO_NAMES = tuple(str(entry["name"]) for entry in COCO_CATEGORIES if entry["isthing"])
+"""COCO's 80 classes, in the order of detectron2's detectors."""
+_FPN_OF_RESNET = "backbone.fpn_lateral2.weight"
+_SECOND_CONV = "backbone.bottom_up.res2.0.conv2.weight"
+_ANCHORS = "proposal_generator.anchor_generator."
+_NAMED = 5
+
+
+def detector_weights(
+    weights: dict[str, Tensor],
+    model: nn.Module,
+    cfg: CfgNode,
+    classes: Sequence[str],
+    *,
+    from_zoo: bool,
+) -> dict[str, Tensor]:
+    """Return the weights of torchvision's or the zoo's detectors as those of `model`; others as is.
+
+    Args:
+        weights: of a file.
+        model: the detector.
+        cfg: its configuration.
+        classes: the names of its classes.
+        from_zoo: whether the file is of the kind of detectron2's zoo.
+
+    Raises:
+        ConfigError: when the configuration is not what the weights need, or a layer has no place.
+    """
+    theirs: Sequence[str] | None
+    if is_torchvision_detector(weights):
+        try:
+            check_needed(cfg, needs_of(weights))
+            theirs = class_names(weights)
+            weights = to_ours(weights)
+        except ConfigError as error:
+            start = f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS}: "
+            message = str(error)
+            raise error if cfg.MODEL.WEIGHTS in message else ConfigError(start + message) from error
+    elif from_zoo and class_count(weights) is not None:
+        check_needed(cfg, _zoo_needs(weights))
+        theirs = COCO_NAMES if class_count(weights) == len(COCO_NAMES) else None
+        # Older files list them; the configuration's are the same, by the check above.
+        weights = {name: value for name, value in weights.items() if not name.startswith(_ANCHORS)}
+    else:
+        return weights
+    own = model.state_dict()
+    rows = matching(classes, theirs or ())
+    _say(cfg.MODEL.WEIGHTS, classes, theirs, rows)
+    return for_two_views(with_own_classes(weights, own, rows), own)
+
+
+def _zoo_needs(weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    """Return what a detector of detectron2's zoo needs, as far as its layers show."""
+    if _FPN_OF_RESNET not in weights or _SECOND_CONV not in weights:
+        return {}
+    outputs, inputs = weights[_SECOND_CONV].shape[:2]
+    # Groups of channels: a ResNeXt.
+    return ZOO_NEEDS if outputs == inputs else {**ZOO_NEEDS, **RESNEXT}
+
+
+def _say(
+    source: str, classes: Sequence[str], theirs: Sequence[str] | None, rows: Mapping[int, int]
+) -> None:
+    """Log which classes are known to the weights, and which start from random values."""
+    fresh = [name for number, name in enumerate(classes) if number not in rows]
+    logger.warning(
+        "MODEL.WEIGHTS %s: %s of %d classes have the name of one that it knows%s",
+        source,
+        len(rows) if theirs is not None else "none",
+        len(classes),
+        f"; from random values start {_list(fresh)}" if fresh else "",
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,80 @@
+"""From a detector to one of other classes, or of two views: what has a counterpart is kept."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+_CLASS, _BOX = "roi_heads.box_predictor.cls_score.", "roi_heads.box_predictor.bbox_pred."
+_RPN = "proposal_generator.rpn_head."
+_SPACE = re.compile(r"[\s_-]+")
+_SIDES = 4
+
+
+def matching(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, int]:
+    """Return which of their classes each of ours is: `Traffic_Light` is `traffic light`.
+
+    Those that are called "" are none.
+    """
+    places = {_plain(name): place for place, name in reversed(list(enumerate(theirs)))}
+    return {
+        number: places[plain]
+        for number, name in enumerate(ours)
+        if (plain := _plain(name)) and plain in places
+    }
+
+
+def with_own_classes(
+    weights: Mapping[str, Tensor], own: Mapping[str, Tensor], rows: Mapping[int, int]
+) -> dict[str, Tensor]:
+    """Return a detector's weights for the classes of another one.
+
+    Args:
+        weights: of a detector with a box for each class.
+        own: the other one's, which classes without counterpart keep.
+        rows: which of the first one's classes each of the other one's is.
+    """
+    changed = dict(weights)
+    for kind in ("weight", "bias"):
+        scores, boxes = own[_CLASS + kind].clone(), own[_BOX + kind].clone()
+        their_scores, their_boxes = weights[_CLASS + kind], weights[_BOX + kind]
+        for ours, theirs in rows.items():
+            scores[ours] = their_scores[theirs]
+            boxes[_of_box(ours)] = their_boxes[_of_box(theirs)]
+        # The background's.
+        scores[-1] = their_scores[-1]
+        changed |= {_CLASS + kind: scores, _BOX + kind: boxes}
+    return changed
+
+
+def for_two_views(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a detector's weights with an RPN of two views, where the other one has such an RPN.
+
+    Either view has the one-view RPN for itself, and what they say is averaged: on two equal views
+    it is what the one-view RPN says.
+    """
+    changed = dict(weights)
+    for name, value in weights.items():
+        if not name.startswith(_RPN) or name not in own:
+            continue
+        shape = own[name].shape
+        if name.startswith(f"{_RPN}conv.") and shape[0] == 2 * value.shape[0]:
+            changed[name] = torch.cat([value, value]) if value.ndim == 1 else _diagonal(value)
+        elif value.ndim > 1 and shape[1] == 2 * value.shape[1]:
+            changed[name] = torch.cat([value, value], dim=1) / 2
+    return changed
+
+
+def _plain(name: str) -> str:
+    return _SPACE.sub(" ", name).strip().casefold()
+
+
+def _of_box(number: int) -> slice:
+    return slice(_SIDES * number, _SIDES * (number + 1))
+
+
+def _diagonal(value: Tensor) -> Tensor:
+    """Return a convolution of two halves of the channels, each by `value`, shape (O, C, 3, 3)."""
+    none = torch.zeros_like(value)
+    return torch.cat([torch.cat([value, none], dim=1), torch.cat([none, value], dim=1)])

@@ -201,7 +201,7 @@ def test_torchvisions_detectors_find_the_same(kind: str, name: str, source: str)
     few = images(2)
     assert (
         min(share_found(detect(model, one), torchvisions_detect(original, one)) for one in few)
-        > 0.8
+        > 0.7
     )
     # In float32 rounding decides which of two like boxes NMS drops.
     exact, expected = TraceableDetector(model).double(), deepcopy(original).double()

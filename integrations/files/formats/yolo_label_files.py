@@ -89,7 +89,12 @@ class _Search:
         for folder in near:
             if folder.is_dir() and not folder.is_relative_to(self.base):
                 prefix = Path(os.path.relpath(folder, self.base)).as_posix()
-                found |= {f"{prefix}/{name}": None for name in list_files(folder, {".txt"})}
+                # A folder around the dataset's holds its files as well.
+                found |= {
+                    f"{prefix}/{name}": None
+                    for name in list_files(folder, {".txt"})
+                    if not (folder / name).is_relative_to(self.base)
+                }
         return [name for name in found if posixpath.basename(name).lower() not in _NO_LABELS]
 
     @cached_property

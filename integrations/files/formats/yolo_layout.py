@@ -1,6 +1,7 @@
 """Where the files of a YOLO folder are: images, their labels, and the class names.
 
-Class names are in `data.yaml`, or in `classes.txt` with one name in each line.
+Class names are in `data.yaml`, or in `classes.txt` with one name in each line; Darknet has files of
+its own.
 """
 
 import logging
@@ -15,6 +16,7 @@ from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_bytes, read_text
 
+from .darknet_layout import find_darknet, is_darknet
 from .image_folders import list_files, normal, stem
 from .yolo_label_files import IMAGES, LABELS, find_label_files
 
@@ -47,7 +49,7 @@ class YoloFolder:
 
 def is_yolo(path: Path) -> bool:
     """Whether a folder or yaml file looks like a YOLO dataset."""
-    if _data_file(path) is not None:
+    if _data_file(path) is not None or is_darknet(path):
         return True
     if not path.is_dir() or not (path / _CLASSES).is_file():
         return False
@@ -76,8 +78,11 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     """
     data = _data_file(path)
     root = path if path.is_dir() else path.parent
+    darknet = find_darknet(path, images) if data is None else None
     if data is not None:
         content, names = _read_names(data)
+    elif darknet is not None:
+        content, names = {}, _read_classes(darknet.names)
     elif (root / _CLASSES).is_file():
         content, names = {}, _read_classes(root / _CLASSES)
     else:
@@ -85,8 +90,11 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     if images is not None:
         inner = _images(images)
         labels = find_label_files(root, images, inner)
-        return YoloFolder(root, names, images, labels, _splits_by_folder(inner))
+        listed = darknet.splits if darknet else {}
+        return YoloFolder(root, names, images, labels, listed or _splits_by_folder(inner))
     splits = _read_splits(root, data, content) if data else {}
+    if darknet is not None:
+        splits = dict(darknet.splits)
     everything = sorted(set().union(*splits.values()) if splits else _all_images(root))
     if not everything:
         raise AnnotationError(

@@ -10,7 +10,7 @@ from sparsedet.errors import SparseDetError
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
-from .options import Json, Split, Strict, complete_formats
+from .options import Json, Split, Strict, complete_formats, complete_targets
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ def convert(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A COCO file, a workspace or project folder, a Pascal VOC folder, or a YOLO "
-            "folder or its yaml file.",
+            help="A COCO file, a workspace or project folder, a Pascal VOC folder, a YOLO folder "
+            "or its yaml file, or what CVAT, LabelMe, CreateML, Label Studio, Darknet, Open Images "
+            "or DOTA have.",
             show_default=False,
         ),
     ],
@@ -37,16 +38,17 @@ def convert(
         str,
         typer.Option(
             "--to",
-            help="The format to write: coco, voc or yolo.",
+            help="The format to write: coco, voc, yolo or label-studio.",
             show_default=False,
-            autocompletion=complete_formats,
+            autocompletion=complete_targets,
         ),
     ],
     from_format: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="The format of SOURCE: coco, voc or yolo. Default: what it looks like.",
+            help="The format of SOURCE: coco, voc, yolo, cvat, labelme, createml, label-studio, "
+            "open-images or dota. Default: what it looks like.",
             autocompletion=complete_formats,
         ),
     ] = None,
@@ -69,19 +71,23 @@ def convert(
     strict: Strict = False,
     json_output: Json = False,
 ) -> None:
-    """Convert annotations between COCO, Pascal VOC and YOLO.
+    """Convert annotations into COCO, Pascal VOC, YOLO or tasks for Label Studio.
 
     Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
     place for crowd regions, verified negatives, complete images and classes, and ids. OUTPUT holds
-    annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), or data.yaml, images/
-    and labels/ (yolo).
+    annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), data.yaml, images/ and
+    labels/ (yolo), or tasks.json and images/ (label-studio).
     """
     from sparsedet.atomic_io import atomic_folder
-    from sparsedet.formats import detect_format, load_format
+    from sparsedet.formats import detect_format, load_format, writable_formats
     from sparsedet.loop.data_sources import Reading, read_anything
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     target = load_format(to)
+    if not target.can_write:
+        raise SparseDetError(
+            f"--to {to}: {target.title} is read only; choose {', '.join(writable_formats())}"
+        )
     if output.resolve() == source.resolve():
         raise SparseDetError(f"{output}: is the source itself; choose another folder")
     with progress_bar() as progress:

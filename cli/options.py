@@ -42,10 +42,17 @@ def complete_exports() -> list[str]:
 
 
 def complete_formats() -> list[str]:
-    """Return the names of the file formats."""
+    """Return the names of the file formats that are read."""
     from sparsedet.formats import format_names
 
     return format_names()
+
+
+def complete_targets() -> list[str]:
+    """Return the names of the file formats that are written."""
+    from sparsedet.formats import writable_formats
+
+    return writable_formats()
 
 
 def complete_methods() -> list[str]:

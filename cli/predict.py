@@ -39,7 +39,8 @@ def predict(
         str | None,
         typer.Option(
             "--format",
-            help="results, pictures, video, yolo or voc. Default: what the output's name says.",
+            help="results, pictures, video, yolo, voc, or label-studio (tasks to import, with "
+            "scores). Default: what the output's name says.",
             autocompletion=complete_outputs,
         ),
     ] = None,

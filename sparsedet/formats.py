@@ -64,6 +64,16 @@ class DatasetFormat(Protocol):
         """Whether it lists classes without boxes."""
         ...
 
+    @property
+    def can_write(self) -> bool:
+        """Whether `losses` and `write` do their work; else they raise AnnotationError."""
+        ...
+
+    @property
+    def holds_scores(self) -> bool:
+        """Whether what is written has the key `score` of boxes."""
+        ...
+
     def detect(self, path: Path) -> bool:
         """Return whether a file or folder looks like this format, without reading all of it."""
         ...
@@ -132,6 +142,11 @@ class DatasetFormat(Protocol):
 def format_names() -> list[str]:
     """Return the names of all installed formats."""
     return sorted(_points())
+
+
+def writable_formats() -> list[str]:
+    """Return the names of the installed formats that can be written."""
+    return [name for name in format_names() if load_format(name).can_write]
 
 
 def load_format(name: str) -> DatasetFormat:

@@ -42,6 +42,7 @@ BOX_WITHOUT_AREA = FaultKind("box-without-area", "boxes without area", "left out
 BOX_OUTSIDE = FaultKind("box-outside", "boxes outside of their image", "left out", "box")
 BOX_CLIPPED = FaultKind("box-over-edge", "boxes over the edge of their image", "clipped")
 BOX_BROKEN = FaultKind("box-broken", "entries that hold no box", "left out", "box")
+NO_BOX = FaultKind("no-box", "shapes without a box: points, lines, tags", "left out")
 BOX_FROM_MASK = FaultKind("box-from-mask", "annotations without bbox", "box taken from the mask")
 BOX_REPEATED = FaultKind("box-repeated", "boxes that are there twice", "left out of copies")
 ORPHAN = FaultKind("orphan", "annotations of an image that is not listed", "left out", "box")

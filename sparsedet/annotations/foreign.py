@@ -8,16 +8,11 @@ _HEADER = 4096
 _SHOWN_FILES = 20
 """Files of a folder that are looked into."""
 
-_ADVICE = "export the data as COCO, Pascal VOC or YOLO"
+_ADVICE = "export the data as COCO, Pascal VOC, YOLO or CVAT XML"
 _MARKS = (
-    (".xml", rb"<annotations[\s>]", "CVAT's XML (annotations.xml)"),
-    (".json", rb'"shapes"\s*:.*|"imagePath"', "LabelMe's JSON"),
     (".json", rb'"annotation_result"|"_via_', "VIA's JSON"),
-    (".json", rb'"label"\s*:\s*"[^"]*"\s*,\s*"coordinates"', "CreateML's JSON"),
-    (".json", rb'"file_upload"|"predictions"\s*:|"data"\s*:\s*\{', "Label Studio's own JSON"),
-    (".csv", rb"^(ImageID|.*LabelName)", "Open Images' csv"),
+    (".csv", rb"^ImageID,.*LabelName", "Open Images' labels of whole images (--image-labels)"),
     (".csv", rb"(?i)(xmin|x_min|x1).*(ymin|y_min|y1)", "a csv of boxes"),
-    (".txt", rb"imagesource:|^([-\d.]+\s){8}\D", "DOTA's labels"),
 )
 """Suffix, what such a file holds near its beginning, and what it is then."""
 

@@ -225,7 +225,8 @@ def format_of(path: Path) -> str:
     """Return the format to read; a file that no format recognises is taken for COCO."""
     if path.is_dir():
         # Other tools may have left files of theirs in a COCO project.
-        return "coco" if Workspace(path).annotations.is_file() else detect_format(path)
+        is_project = Workspace(path).annotations.is_file() and load_format("coco").detect(path)
+        return "coco" if is_project else detect_format(path)
     return next((name for name in format_names() if load_format(name).detect(path)), "coco")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.atomic_io import atomic_folder, write_json
 from sparsedet.errors import PredictionError
-from sparsedet.formats import format_names, load_format
+from sparsedet.formats import load_format, writable_formats
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
 from sparsedet.prediction.found import Found
 from sparsedet.prediction.sources import VIDEO_SUFFIXES, SourceImage
@@ -46,7 +46,12 @@ class Output(Protocol):
 
 def output_kinds() -> list[str]:
     """Return what `choose_output` takes as a kind."""
-    return ["results", "pictures", "video", *(name for name in format_names() if name != "coco")]
+    return [
+        "results",
+        "pictures",
+        "video",
+        *(name for name in writable_formats() if name != "coco"),
+    ]
 
 
 def choose_output(
@@ -117,7 +122,10 @@ class CocoResults:
 
 
 class LabelFiles:
-    """The label files of an installed format, without scores; images are not copied."""
+    """The label files of an installed format; images are not copied.
+
+    Most formats have no place for scores.
+    """
 
     def __init__(self, folder: Path, format: str, classes: dict[int, str]) -> None:
         self._folder = folder
@@ -131,7 +139,8 @@ class LabelFiles:
         """Take note."""
         self._images.append(Image(image.id, image.name, found.width, found.height))
         for number, one in zip(found.class_ids.tolist(), found, strict=True):
-            self._boxes.append(Box(len(self._boxes) + 1, image.id, number, one.xyxy))
+            extra = {"score": round(one.score, 4)} if self._format.holds_scores else {}
+            self._boxes.append(Box(len(self._boxes) + 1, image.id, number, one.xyxy, extra=extra))
 
     def finish(self) -> None:
         """Write all label files."""

@@ -241,5 +241,5 @@ def test_an_image_in_two_splits_is_a_fault(tmp_path: Path) -> None:
 
 def test_what_is_no_data_is_one_line(tmp_path: Path) -> None:
     assert "no such file or folder" in sparsedet_here("inspect", tmp_path / "gone").error()
-    write(tmp_path, "annotations.xml", "<?xml version='1.0'?><annotations><version>1.1</version>")
-    assert "looks like CVAT's XML" in sparsedet_here("inspect", tmp_path).error()
+    write(tmp_path, "boxes.csv", "file,x1,y1,x2,y2,label\n")
+    assert "looks like a csv of boxes" in sparsedet_here("inspect", tmp_path).error()

@@ -19,6 +19,7 @@ from .coco_images import checked_files, plain_names, with_names_of
 from .coco_layout import CocoPart, find_images, find_parts, names_in
 from .coco_merge import merged
 from .image_folders import link_images
+from .other_tools.file_kinds import json_kind
 from .voc_layout import find_voc
 from .yolo_layout import is_yolo
 
@@ -36,6 +37,8 @@ class CocoFormat:
     )
     needs_images = False
     lists_classes = True
+    can_write = True
+    holds_scores = True
 
     def detect(self, path: Path) -> bool:
         """Whether this is a JSON file, a workspace, or a folder of COCO files.
@@ -43,12 +46,14 @@ class CocoFormat:
         VOC and YOLO folders may hold JSON files as well, of notes for example.
         """
         if path.is_file():
-            return path.suffix.lower() == ".json"
+            return path.suffix.lower() == ".json" and json_kind(path) is None
         if not path.is_dir():
             return False
         folder = Workspace(path)
-        if folder.annotations.is_file() or folder.settings_file.is_file():
+        if folder.settings_file.is_file():
             return True
+        if folder.annotations.is_file():
+            return json_kind(folder.annotations) is None
         return bool(find_parts(path)) and not is_yolo(path) and find_voc(path) is None
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:

@@ -13,6 +13,7 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace, enclosing
 
 from .image_folders import normal
+from .other_tools.file_kinds import json_kind
 
 _FOLDERS = ("", "annotations", "Annotations", "labels")
 """Where the JSON files of a folder are, relative to it."""
@@ -130,7 +131,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
-    if not path.is_file():
+    if not path.is_file() or json_kind(path) is not None:
         return False
     with path.open("rb") as file:
         head = file.read(_HEADER)

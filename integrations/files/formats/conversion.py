@@ -33,6 +33,8 @@ class LabelledBox:
     area: float | None = None
     """Square pixels of the object's polygon; None: that of the box."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    iscrowd: bool = False
+    """See `Box.iscrowd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def to_dataset(images: Iterable[LabelledImage], categories: Sequence[Category]) 
                     image_id=number,
                     category_id=ids[box.category],
                     xyxy=box.xyxy,
+                    iscrowd=box.iscrowd,
                     area=box.area,
                     extra=box.extra,
                 )

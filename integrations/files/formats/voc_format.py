@@ -76,6 +76,8 @@ class PascalVocFormat:
     layout = "a folder with Annotations/*.xml and JPEGImages/, or xml files next to their images"
     needs_images = False
     lists_classes = False
+    can_write = True
+    holds_scores = False
 
     def detect(self, path: Path) -> bool:
         """Whether a folder holds VOC annotations."""

@@ -51,11 +51,16 @@ _USUAL_DEPTH = 3
 _SPACE = b" \t\r\n"
 
 
-def parse_xml(data: bytes, path: Path) -> ET.Element:
+def parse_xml(data: bytes, path: Path, tag: str = "annotation") -> ET.Element:
     """Return the root element of an xml file.
 
+    Args:
+        data: the content of the file.
+        path: names it in errors.
+        tag: of the root.
+
     Raises:
-        AnnotationError: when it is no VOC annotation, or declares entities or a document type.
+        AnnotationError: when it has another root, or declares entities or a document type.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -73,8 +78,8 @@ def parse_xml(data: bytes, path: Path) -> ET.Element:
         ) from error
     except (LookupError, ValueError) as error:
         raise AnnotationError(f"{path}: can't be decoded ({error})") from error
-    if root.tag != "annotation":
-        raise AnnotationError(f"{path}: the root is <{root.tag}>, expected <annotation>")
+    if root.tag != tag:
+        raise AnnotationError(f"{path}: the root is <{root.tag}>, expected <{tag}>")
     return root
 
 

@@ -31,6 +31,7 @@ from .conversion import (
     with_split,
 )
 from .image_folders import check_stems, link_images, read_sizes
+from .other_tools.dota import is_dota
 from .voc_xml import DEFAULTS
 from .yolo_label_files import IMAGES, label_file, unused_label_files
 from .yolo_labels import (
@@ -59,13 +60,21 @@ class YoloFormat:
     """
 
     title = "YOLO"
-    layout = "a folder with data.yaml or classes.txt, images/ and labels/, or the yaml file"
+    layout = (
+        "a folder with data.yaml or classes.txt, images/ and labels/, the yaml file, or Darknet's "
+        "obj.data"
+    )
     needs_images = True
     lists_classes = True
+    can_write = True
+    holds_scores = False
 
     def detect(self, path: Path) -> bool:
-        """Whether this is a YOLO folder or its yaml file."""
-        return is_yolo(path)
+        """Whether this is a YOLO folder or its yaml or data file.
+
+        Roboflow writes a yaml file next to DOTA's labels as well.
+        """
+        return is_yolo(path) and not is_dota(path)
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
         """Return the splits of `data.yaml`, or those that folders are named after."""

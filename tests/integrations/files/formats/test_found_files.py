@@ -376,10 +376,8 @@ def test_a_size_in_an_xml_file(
 @pytest.mark.parametrize(
     ("file", "text", "name"),
     [
-        ("annotations.xml", "<annotations>\n<version>1.1</version><meta/>", "CVAT's XML"),
         ("Annotations/x.xml", "<annotations><version>1.1</version>", None),
-        ("a.json", '{"version": "5.2", "shapes": [], "imagePath": "a.jpg"}', "LabelMe's JSON"),
-        ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' csv"),
+        ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' labels of whole images"),
         ("a.csv", "file,x1,y1,x2,y2,label\n", "a csv of boxes"),
     ],
 )

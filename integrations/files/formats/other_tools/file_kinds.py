@@ -1,0 +1,99 @@
+"""Which tool wrote a file, by how it begins and ends; and the first files of a folder."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+JsonKind = Literal["labelme", "createml", "label-studio"]
+
+_HEAD = 2**16
+"""Bytes in which a file says what it is."""
+_TAIL = 2**12
+"""Bytes at its end: LabelMe's image, in letters, may come before everything else."""
+_DEEPEST = 3
+"""Folders below a dataset's in which its files may lie."""
+_MOST_SHOWN = 20
+"""Files of a kind that are looked into."""
+_MOST_ENTRIES = 20_000
+"""Of a folder; what a folder is should be known at once."""
+
+_OBJECT_MARKS: tuple[tuple[JsonKind, bytes], ...] = (("labelme", rb'"shapes"\s*:|"imagePath"\s*:'),)
+_LIST_MARKS: tuple[tuple[JsonKind, bytes], ...] = (
+    ("label-studio", rb'"result"\s*:\s*\[|"data"\s*:\s*\{|"annotation_id"\s*:|"file_upload"\s*:'),
+    ("createml", rb'"coordinates"\s*:|"image(?:filename)?"\s*:\s*"[^"]*"\s*,\s*"[^"]*annotation'),
+)
+_NO_LABELME = re.compile(rb'"categories"\s*:|"images"\s*:')
+"""COCO files may have keys of other tools."""
+
+
+def json_kind(path: Path) -> JsonKind | None:
+    """Return which tool wrote a JSON file; None for COCO, and where nobody knows."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    head, tail = _ends(path)
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if first == b"{":
+        if _NO_LABELME.search(head):
+            return None
+        return next((kind for kind, mark in _OBJECT_MARKS if re.search(mark, head + tail)), None)
+    if first == b"[":
+        return next((kind for kind, mark in _LIST_MARKS if re.search(mark, head + tail)), None)
+    return None
+
+
+def json_files(path: Path, kind: JsonKind) -> list[Path]:
+    """Return the file, or the first files of a folder, that a tool wrote."""
+    if path.is_file():
+        return [path] if json_kind(path) == kind else []
+    return [file for file in first_files(path, ".json") if json_kind(file) == kind]
+
+
+def first_files(folder: Path, suffix: str) -> list[Path]:
+    """Return a few files of a folder and those in it, sorted, the upper ones first.
+
+    Args:
+        folder: where to look.
+        suffix: in lower case, with the dot.
+    """
+    found: list[Path] = []
+    for entry in _walk(folder, _DEEPEST):
+        if entry.suffix.lower() == suffix:
+            found.append(entry)
+            if len(found) == _MOST_SHOWN:
+                break
+    return sorted(found, key=lambda file: (len(file.parts), file))
+
+
+def head_of(path: Path, size: int = _HEAD) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield files, those of a folder before those of the folders in it."""
+    if not folder.is_dir():
+        return
+    inner = []
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number > _MOST_ENTRIES:
+                break
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(Path(entry.path))
+            elif entry.is_file():
+                yield Path(entry.path)
+    if depth:
+        for path in sorted(inner):
+            yield from _walk(path, depth - 1)
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(max(len(head), path.stat().st_size - _TAIL))
+        return head, file.read()

@@ -1,0 +1,154 @@
+"""Label Studio's own JSON: exports "JSON" and "JSON-MIN", and files to import with predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from sparsedet.annotations import Box, Dataset, Image
+from sparsedet.annotations.faults import LABELS_BROKEN, Faults
+from sparsedet.atomic_io import write_json, write_text
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import SPLIT_NAMES, canonical_split
+from sparsedet.push_modes import Progress, no_progress
+
+from ..conversion import common_losses, counted, has_own_area
+from ..image_folders import link_images
+from .file_kinds import json_files
+from .label_studio_tasks import read_tasks
+from .read_format import ReadFormat
+from .records import Record, Records
+
+TASKS = "tasks.json"
+CONFIG = "labeling_config.xml"
+_IMAGES = "images"
+_FROM, _TO = "label", "image"
+"""The names of the tags in `CONFIG`, which results refer to."""
+_PERCENT = 100.0
+_LOCAL_FILES = "/data/local-files/?d="
+_VERSION = "sparsedet"
+
+
+class LabelStudioFormat(ReadFormat):
+    """Label Studio's JSON, without a server.
+
+    Of several annotations of a task the one counts that is marked as ground truth, else the one
+    saved last; predictions only where a file has no annotation at all. Rotated rectangles, polygons
+    and ellipses become the upright boxes around them.
+
+    What is written is a file to import: boxes with a score are predictions, others annotations.
+    """
+
+    title = "Label Studio JSON"
+    layout = "a .json file exported from Label Studio as JSON or JSON-MIN"
+    can_write = True
+    holds_scores = True
+
+    def detect(self, path: Path) -> bool:
+        """Whether this is a file of Label Studio, or a folder with some."""
+        return bool(json_files(path, "label-studio"))
+
+    def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
+        """Return what the files say; the split is in a file's name, or that of its folder."""
+        files = json_files(path, "label-studio")
+        if not files:
+            raise AnnotationError(f"{path}: no JSON of Label Studio ({self.layout})")
+        root = path.parent if path.is_file() else path
+        records: list[Record] = []
+        for file in files:
+            words = [*file.relative_to(root).parts[:-1], *file.stem.replace("-", "_").split("_")]
+            split = next(
+                (canonical_split(word) for word in words if word.lower() in SPLIT_NAMES), ""
+            )
+            with faults.left_out(LABELS_BROKEN, file.name):
+                records += read_tasks(file, faults, split)
+        return Records(files[0].parent / "labels.json", records)
+
+    def losses(self, dataset: Dataset) -> Sequence[str]:
+        """Return what an import can't hold: crowd regions, keys, masks, classes without boxes."""
+        used = sorted({box.category_id for box in dataset.boxes if not box.iscrowd})
+        names = dataset.category_by_id
+        order = sorted(used, key=lambda id: names[id].name)
+        lost = common_losses(
+            dataset,
+            box_keys=lambda key, value: key == "score",
+            image_keys=lambda key, value: False,
+            class_ids={id: number for number, id in enumerate(order, start=1)},
+        )
+        unused = [category.name for category in dataset.categories if category.id not in used]
+        lost += [
+            counted("areas of masks", sum(map(has_own_area, dataset.boxes))),
+            counted(f"classes without boxes: {', '.join(unused)}", len(unused)),
+        ]
+        return [text for text in lost if text]
+
+    def write(
+        self,
+        dataset: Dataset,
+        folder: Path,
+        *,
+        images: Path | None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write `tasks.json`, the labelling configuration that fits it, and `images/`.
+
+        Tasks name their images as files of a local storage whose root is the image folder.
+        """
+        names = [image.file_name for image in dataset.images]
+        if images is not None:
+            link_images(names, images, folder / _IMAGES, progress)
+        tasks = [_task(dataset, image) for image in dataset.images]
+        write_text(folder / CONFIG, _config([category.name for category in dataset.categories]))
+        write_json(folder / TASKS, tasks)
+
+
+def _task(dataset: Dataset, image: Image) -> dict[str, object]:
+    boxes = [box for box in dataset.boxes_by_image[image.id] if not box.iscrowd]
+    names = dataset.category_by_id
+    found = [_region(box, image, names[box.category_id].name) for box in boxes if _scored(box)]
+    drawn = [_region(box, image, names[box.category_id].name) for box in boxes if not _scored(box)]
+    task: dict[str, object] = {"data": {_TO: _LOCAL_FILES + quote(image.file_name)}}
+    if drawn:
+        task["annotations"] = [{"result": drawn}]
+    if found:
+        scores = [box.extra["score"] for box in boxes if _scored(box)]
+        mean = sum(scores) / len(scores)
+        task["predictions"] = [{"model_version": _VERSION, "score": mean, "result": found}]
+    return task
+
+
+def _scored(box: Box) -> bool:
+    return isinstance(box.extra.get("score"), int | float)
+
+
+def _region(box: Box, image: Image, category: str) -> dict[str, object]:
+    left, top, _, _ = box.xyxy
+    region: dict[str, object] = {
+        "id": f"box-{box.id}",
+        "type": "rectanglelabels",
+        "from_name": _FROM,
+        "to_name": _TO,
+        "original_width": image.width,
+        "original_height": image.height,
+        "image_rotation": 0,
+        "value": {
+            "x": left / image.width * _PERCENT,
+            "y": top / image.height * _PERCENT,
+            "width": box.width / image.width * _PERCENT,
+            "height": box.height / image.height * _PERCENT,
+            "rotation": 0,
+            "rectanglelabels": [category],
+        },
+    }
+    return region | ({"score": box.extra["score"]} if _scored(box) else {})
+
+
+def _config(classes: Sequence[str]) -> str:
+    from xml.etree import ElementTree as ET
+
+    view = ET.Element("View")
+    ET.SubElement(view, "Image", name=_TO, value=f"${_TO}")
+    labels = ET.SubElement(view, "RectangleLabels", name=_FROM, toName=_TO)
+    for name in classes:
+        ET.SubElement(labels, "Label", value=name)
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode") + "\n"

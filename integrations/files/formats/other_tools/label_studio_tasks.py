@@ -1,0 +1,260 @@
+"""Tasks of a Label Studio export as records: whose annotation counts, and the box of a region."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
+from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.reading import quoted, read_list
+
+from ..conversion import LabelledBox
+from ..image_folders import IMAGE_SUFFIXES
+from .records import Entry, Record, Size
+from .shapes import ellipse, no_box, number, outlined, points, turned
+
+logger = logging.getLogger(__name__)
+
+_PERCENT = 100.0
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an upload."""
+_IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
+_SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector", "videorectangle")
+_MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
+"""Keys of JSON-MIN that hold no regions."""
+_WITHOUT_BOX = {"brush": "brush mask", "keypoint": "point", "vector": "line"}
+
+
+def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
+    """Return what an export says of every task.
+
+    Raises:
+        AnnotationError: when the file is no list, or holds the tracks of videos.
+    """
+    try:
+        tasks = read_list(file)
+    except SparseDetError as error:
+        raise AnnotationError(str(error)) from error
+    answers: dict[str, _Answers] = {}
+    for place, task in enumerate(tasks, start=1):
+        with faults.left_out(IMAGE_BROKEN, f"{file.name}: task {place}"):
+            if not isinstance(task, Mapping):
+                raise AnnotationError(f"{file}: task {place} is {quoted(task)}, expected an object")
+            key = str(task.get("id", f"of place {place}"))
+            # JSON-MIN repeats a task for each of its annotations.
+            if _is_min(task) and key in answers:
+                answers[key].annotations.append(_of_min(task))
+            else:
+                answers[key if key not in answers else f"of place {place}"] = _Answers(task)
+    by_people = any(answer.annotations for answer in answers.values())
+    records = []
+    for key, answer in answers.items():
+        where = f"{file}: task {key}"
+        with faults.left_out(IMAGE_BROKEN, where):
+            results = answer.chosen() if by_people else answer.predicted()
+            records.append(_record(answer.data, results, where, split))
+    _warn(file, answers.values(), by_people)
+    return records
+
+
+class _Answers:
+    """The annotations and predictions of a task, each a list of regions with what else it says."""
+
+    def __init__(self, task: Mapping[str, Any]) -> None:
+        data = task.get("data")
+        self.data: Mapping[str, Any] = data if isinstance(data, Mapping) else task
+        # `completions` until Label Studio 1.0.
+        known = _objects(task.get("annotations", task.get("completions")))
+        if _is_min(task):
+            known = [_of_min(task)]
+        self.annotations = [one for one in known if not one.get("was_cancelled")]
+        self.predictions = _objects(task.get("predictions"))
+
+    def chosen(self) -> Sequence[Any]:
+        """Return the regions of the annotation that counts."""
+        if not self.annotations:
+            return ()
+        last = max(self.annotations, key=lambda one: (bool(one.get("ground_truth")), _saved(one)))
+        return _list(last.get("result"))
+
+    def predicted(self) -> Sequence[Any]:
+        """Return the regions of the newest prediction."""
+        return _list(self.predictions[-1].get("result")) if self.predictions else ()
+
+
+def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
+    several = sum(len(answer.annotations) > 1 for answer in answers)
+    predicted = sum(bool(answer.predictions) for answer in answers)
+    if several:
+        logger.warning(
+            "%s: %d tasks have several annotations: took the ground truth, or what was saved last",
+            file,
+            several,
+        )
+    if predicted and not by_people:
+        logger.warning(
+            "%s: nobody annotated these tasks; took the predictions of %d", file, predicted
+        )
+
+
+def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: str) -> Record:
+    names = _names(data)
+    if not names:
+        raise AnnotationError(f"{where}: has no image in its data")
+    objects = [one for one in results if isinstance(one, Mapping)]
+    labels = _labels_by_id(objects)
+    entries = []
+    for place, region in enumerate(objects, start=1):
+        kind = _kind(region)
+        if kind == "videorectangle":
+            raise AnnotationError(f"{where}: holds tracks of a video, sparsedet reads images")
+        if kind:
+            at = f"{where}: region {region.get('id', place)}"
+            own = _labels(region) or labels.get(str(region.get("id")), [])
+            entries.append(Entry(at, partial(_box, kind, region, own, at)))
+    stated = next((size for one in objects if (size := _stated(one))), None)
+    return Record(f"{where} ({names[0]})", names, entries, stated, split=split)
+
+
+def _kind(region: Mapping[str, Any]) -> str:
+    """Return which shape a region has; empty for labels, choices, texts and relations."""
+    kind = str(region.get("type", "")).removesuffix("labels")
+    return kind if kind in _SHAPES else ""
+
+
+def _labels(region: Mapping[str, Any]) -> list[str]:
+    """Return the classes of a region: the list under a key like `rectanglelabels`, or `labels`."""
+    value = region.get("value")
+    lists = [v for k, v in (value or {}).items() if k.endswith("labels")] if _is_map(value) else []
+    return [label for found in lists if isinstance(found, list) for label in found]
+
+
+def _labels_by_id(regions: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the classes of regions that say them apart from their shapes, by the region's id."""
+    found: dict[str, list[str]] = {}
+    for region in regions:
+        if "id" in region and (labels := _labels(region)):
+            found.setdefault(str(region["id"]), labels)
+    return found
+
+
+def _box(
+    kind: str, region: Mapping[str, Any], labels: Sequence[str], where: str, size: Size
+) -> LabelledBox:
+    """Return the box of a region on an image of (width, height)."""
+    value = region.get("value")
+    if not isinstance(value, Mapping):
+        raise AnnotationError(f"{where}: has no value")
+    if kind in _WITHOUT_BOX:
+        raise no_box(_WITHOUT_BOX[kind], where)
+    if not labels or not isinstance(labels[0], str):
+        raise AnnotationError(f"{where}: has no label")
+    score = region.get("score")
+    extra = {"score": score} if isinstance(score, int | float) else {}
+    across, down = size[0] / _PERCENT, size[1] / _PERCENT
+
+    def at(key: str, scale: float) -> float:
+        return number(value.get(key), key, where) * scale
+
+    rotation = number(value.get("rotation") or 0, "rotation", where)
+    if kind == "polygon":
+        outline = value.get("points")
+        corners = [(x * across, y * down) for x, y in points(outline, where)]
+        return outlined(labels[0], corners, extra, where)
+    left, top = at("x", across), at("y", down)
+    if kind == "ellipse":
+        box = ellipse((left, top), (at("radiusX", across), at("radiusY", down)), rotation)
+        return LabelledBox(labels[0], box, extra=extra)
+    whole = (left, top, left + at("width", across), top + at("height", down))
+    if rotation % 360:
+        return outlined(labels[0], turned(whole, rotation, (left, top)), extra, where)
+    return LabelledBox(labels[0], whole, extra=extra)
+
+
+def _names(data: Mapping[str, Any]) -> list[str]:
+    """Return what the image of a task may be called, the likeliest name first."""
+    address = next((data[key] for key in _IMAGE_KEYS if _is_text(data.get(key))), None)
+    if address is None:
+        address = next((v for v in data.values() if _is_text(v) and _is_image(v)), None)
+    if address is None:
+        return []
+    address = address.strip().replace("\\", "/")
+    parts = urlsplit(address)
+    if local := parse_qs(parts.query).get("d"):
+        path = local[0]
+    elif parts.scheme or address.startswith("/data/"):
+        path = unquote(parts.path)
+    else:
+        path = address  # a plain name may hold `?`, `#` and `%`
+    path = path.lstrip("/")
+    last = PurePosixPath(path).name
+    # A server's own folders say nothing; those of a storage may be those of the images.
+    names = [last] if address.startswith("/data/upload/") else [path, last]
+    return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
+
+
+def _is_image(text: str) -> bool:
+    return PurePosixPath(urlsplit(text).path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_min(task: Mapping[str, Any]) -> bool:
+    return not isinstance(task.get("data"), Mapping) and "annotations" not in task
+
+
+def _of_min(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON-MIN task as an annotation: its regions are values, in lists by control."""
+    result = []
+    for key, values in task.items():
+        if key in _MIN_KEYS or not isinstance(values, list):
+            continue
+        for place, value in enumerate(values):
+            kind = _kind_of_value(value)
+            if kind:
+                result.append({"id": f"{key}-{place}", "type": kind, "value": value, **value})
+    return {**{key: task[key] for key in _MIN_KEYS if key in task}, "result": result}
+
+
+def _kind_of_value(value: object) -> str:
+    """Return the type of a region by what its value holds."""
+    if not isinstance(value, Mapping):
+        return ""
+    for kind in _SHAPES:
+        if f"{kind}labels" in value:
+            return f"{kind}labels"
+    if "points" in value:
+        return "polygon"
+    if "radiusX" in value:
+        return "ellipse"
+    return "rectangle" if {"x", "y", "width", "height"} <= value.keys() else ""
+
+
+def _stated(region: Mapping[str, Any]) -> Size | None:
+    """Return the size of the image as a region has it."""
+    size = region.get("original_width"), region.get("original_height")
+    if all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size):
+        return size  # type: ignore[return-value]
+    return None
+
+
+def _saved(annotation: Mapping[str, Any]) -> str:
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    return [one for one in _list(value) if isinstance(one, Mapping)]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value

@@ -1,0 +1,173 @@
+"""Open Images' csv files: a box a row, in shares of its image, of the class of a label."""
+
+import csv
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from sparsedet.annotations.faults import Faults
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import SPLIT_NAMES, canonical_split
+
+from ..conversion import LabelledBox
+from ..image_folders import IMAGE_SUFFIXES, list_files
+from .file_kinds import first_files, head_of
+from .read_format import ReadFormat
+from .records import Entry, Record, Records, Size
+from .shapes import number
+
+logger = logging.getLogger(__name__)
+
+_EDGES = ("XMin", "YMin", "XMax", "YMax")
+_NEEDED = ("ImageID", "LabelName", *_EDGES)
+_FLAGS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
+_GROUP = "IsGroupOf"
+_HEADER = 4096
+_NAMES = ("class-descriptions", "class_descriptions", "classes")
+"""In the names of files that name the classes."""
+
+
+class OpenImagesFormat(ReadFormat):
+    """Open Images.
+
+    Its csv files list millions of images, of which people have some: what is read is what is in the
+    image folder and has a row. Boxes of groups become crowd regions. Images without a box are not
+    read, since nobody knows what was looked for there; labels of whole images (`--image-labels`)
+    say more.
+    """
+
+    title = "Open Images"
+    layout = "Open Images' csv of boxes (ImageID, LabelName, XMin, ...), and its images"
+    needs_images = True
+
+    def detect(self, path: Path) -> bool:
+        """Whether this is a csv file of boxes, or a folder with some."""
+        return bool(_files(path))
+
+    def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
+        """Return what the files say; the split is in a file's name, or that of its folder."""
+        files = _files(path)
+        if not files:
+            raise AnnotationError(f"{path}: no csv of Open Images ({self.layout})")
+        root = path.parent if path.is_file() else path
+        folder, stems = _images(root, images)
+        names = _class_names(root)
+        records = []
+        passed: set[str] = set()
+        for file in files:
+            rows, others = _rows_by_image(file, stems)
+            passed |= others
+            words = (*file.stem.lower().replace("_", "-").split("-"), *_folders(file, root))
+            split = next((canonical_split(word) for word in words if word in SPLIT_NAMES), "")
+            near = next((word for word in words if word in SPLIT_NAMES), "")
+            for image, own in rows.items():
+                entries = []
+                for line, row in own:
+                    where = f"{file}: line {line}"
+                    entries.append(Entry(where, partial(_box, row, names, where)))
+                records.append(
+                    Record(f"{file}: {image}", [], entries, stem=image, near=near, split=split)
+                )
+        if not records:
+            raise AnnotationError(
+                f"{folder}: has none of the {len(passed)} images of {files[0]}; is this the folder "
+                "of the images (--images)?"
+            )
+        if passed:
+            logger.warning("%s: %d of its images are not in %s", path, len(passed), folder)
+        # Labels of whole images find their class by it.
+        keys = {name: {"label": label} for label, name in names.items()}
+        return Records(root / "boxes.csv", records, class_keys=keys, images=folder)
+
+
+def _files(path: Path) -> list[Path]:
+    files = [path] if path.is_file() else first_files(path, ".csv")
+    return [file for file in files if file.suffix.lower() == ".csv" and _has_boxes(file)]
+
+
+def _has_boxes(file: Path) -> bool:
+    first = head_of(file, _HEADER).decode("utf-8-sig", "replace").partition("\n")[0]
+    return set(_NEEDED) <= {name.strip() for name in first.split(",")}
+
+
+def _folders(file: Path, root: Path) -> list[str]:
+    return [part.lower() for part in file.relative_to(root).parts[:-1]]
+
+
+def _images(root: Path, images: Path | None) -> tuple[Path, frozenset[str]]:
+    """Return the image folder, and what its images are called, without suffix."""
+    if images is not None and not images.is_dir():
+        raise AnnotationError(f"{images}: no such image folder (--images)")
+    # FiftyOne puts the csv into `labels/`, next to `data/`.
+    beside = [root.parent / "data"] if root.name == "labels" else []
+    places = [images] if images else [root / "images", root, *beside]
+    for folder in places:
+        names = list_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
+        if names:
+            return folder, frozenset(PurePosixPath(name).stem for name in names)
+    raise AnnotationError(f"{root}: no images here; give their folder with --images")
+
+
+def _rows_by_image(
+    file: Path, known: frozenset[str]
+) -> tuple[dict[str, list[tuple[int, Mapping[str, str]]]], set[str]]:
+    """Return the rows of every known image with their lines, and the ids of other images."""
+    found: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
+    others: set[str] = set()
+    for line, row in _rows(file):
+        image = PurePosixPath(row["ImageID"].strip()).name
+        plain = image if image in known else PurePosixPath(image).stem
+        if plain in known:
+            found.setdefault(plain, []).append((line, row))
+        else:
+            others.add(image)
+    return found, others
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.reader(opened)
+            header = [name.strip() for name in next(reader, [])]
+            for row in reader:
+                if row:
+                    # A row that is cut off has no numbers where others have some.
+                    cells = row + [""] * (len(header) - len(row))
+                    yield reader.line_num, dict(zip(header, cells, strict=False))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AnnotationError(f"{file}: can't be read as CSV ({reason})") from error
+
+
+def _class_names(root: Path) -> dict[str, str]:
+    """Return the names of classes by label, from whatever file lists them."""
+    names: dict[str, str] = {}
+    for folder in dict.fromkeys((root, root.parent)):
+        for file in first_files(folder, ".csv") if folder == root else _metadata(folder):
+            if any(word in file.stem.lower() for word in _NAMES) and not _has_boxes(file):
+                names |= _two_columns(file)
+        if names:
+            break
+    return names
+
+
+def _metadata(folder: Path) -> Sequence[Path]:
+    """Return the csv files next to a folder: FiftyOne has the names of classes in `metadata/`."""
+    return sorted((*folder.glob("*.csv"), *folder.glob("metadata/*.csv")))
+
+
+def _two_columns(file: Path) -> dict[str, str]:
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        rows = [row for row in csv.reader(opened) if len(row) == 2]
+    return {label.strip(): name.strip() for label, name in rows if name.strip() != "DisplayName"}
+
+
+def _box(row: Mapping[str, str], names: Mapping[str, str], where: str, size: Size) -> LabelledBox:
+    """Return the box of a row on an image of (width, height)."""
+    left, top, right, bottom = (number(row[edge], edge, where) for edge in _EDGES)
+    label = row["LabelName"].strip()
+    extra = {key: 1 for key in _FLAGS if row.get(key, "").strip() == "1"}
+    xyxy = (left * size[0], top * size[1], right * size[0], bottom * size[1])
+    group = row.get(_GROUP, "").strip() == "1"
+    return LabelledBox(names.get(label, label), xyxy, extra=extra, iscrowd=group)

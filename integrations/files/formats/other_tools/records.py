@@ -1,0 +1,294 @@
+"""What the files of another tool say of each image, and the dataset that this makes.
+
+A reader turns its files into records. Finding the images, comparing sizes, clipping boxes and
+leaving out what is wrong is the same for all of them, and happens here.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sparsedet.annotations import Category, Dataset, upright_size
+from sparsedet.annotations.faults import (
+    BOX_BROKEN,
+    IMAGE_AMBIGUOUS,
+    IMAGE_BROKEN,
+    IMAGE_MISSING,
+    IMAGE_TWICE,
+    IMAGE_UNREADABLE,
+    SIZE_OFF,
+    SIZE_WRONG,
+    Faults,
+    FaultyEntryError,
+)
+from sparsedet.errors import AnnotationError, UnreadableImageError
+from sparsedet.formats import canonical_split
+from sparsedet.push_modes import Progress
+
+from ..coco_layout import find_images, names_in
+from ..conversion import Clipper, LabelledBox, LabelledImage, to_dataset
+from ..image_folders import IMAGE_SUFFIXES, SLIGHTLY, list_files, read_sizes
+
+logger = logging.getLogger(__name__)
+
+Size = tuple[int, int]
+"""Width and height in pixels, upright."""
+
+_SLACK = 1.0
+"""Pixels by which boxes may reach over the edge without a word: tools round, some to integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object of an image, not read yet: its box may depend on the size of the image."""
+
+    where: str
+    """Names it in errors, as `file: image: object 3`."""
+    read: Callable[[Size], LabelledBox]
+    """Its box, in absolute pixels of the upright image; AnnotationError where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a file says of one image."""
+
+    where: str
+    """Names it in errors."""
+    names: Sequence[str]
+    """What the image may be called, relative to the image folder, the likeliest name first."""
+    entries: Sequence[Entry]
+    size: Size | None = None
+    """As the file has it."""
+    stem: str | None = None
+    """The name without suffix by which the image is known where none of the names is there."""
+    near: str = ""
+    """The folder where it is, of several images of that stem."""
+    split: str = ""
+    """By whatever name; empty where it is in none."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """All that the files of a folder say."""
+
+    anchor: Path
+    """A file, which need not exist: images are looked for around it."""
+    records: Sequence[Record]
+    classes: Sequence[str] = ()
+    """Listed classes, in their order; further ones follow by name."""
+    class_keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What else is known of classes, by name."""
+    images: Path | None = None
+    """The image folder, where the format says which it is."""
+    usual_images: Path | None = None
+    """The image folder where no other one has any of the images."""
+    unread: frozenset[str] = frozenset()
+    """Names without suffix of images whose file of labels can't be read."""
+    lists_images: bool = True
+    """Whether images without a record are none of the dataset; else they have no boxes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A dataset, where its images are, and how it is divided."""
+
+    dataset: Dataset
+    images: Path | None
+    splits: Mapping[str, frozenset[str]]
+    """Split, by its usual name -> the file names of its images."""
+
+
+def assemble(
+    found: Records, images: Path | None, source: Path, faults: Faults, progress: Progress
+) -> Assembled:
+    """Return the dataset that records make.
+
+    Args:
+        found: the records.
+        images: the image folder that a person named.
+        source: the file or folder that was read, for messages.
+        faults: takes note of what is left out.
+        progress: called as the work advances.
+    """
+    if images is not None and not images.is_dir():
+        raise AnnotationError(f"{images}: no such image folder (--images)")
+    names = [name for record in found.records for name in record.names]
+    folder = images or found.images or find_images(found.anchor, names) or found.usual_images
+    finder = _Finder(folder, found.records)
+    clipper = Clipper(source, faults)
+    read: dict[str, LabelledImage] = {}
+    splits: dict[str, set[str]] = defaultdict(set)
+    left_out: set[str] = set()
+    for done, record in enumerate(found.records, start=1):
+        with faults.left_out(IMAGE_BROKEN, record.where):
+            name = finder.name(record, faults)
+            # Nobody knows what is on an image that is left out: it is not without objects.
+            left_out.add(name)
+            size = _size(record, name, folder, faults)
+            image = LabelledImage(name, *size, _boxes(record, size, clipper, faults), record.extra)
+            read[name] = _joined(read[name], image, record, faults) if name in read else image
+            if record.split:
+                splits[canonical_split(record.split)].add(name)
+        progress("reading annotations", done, len(found.records))
+    if not found.lists_images and folder is not None:
+        bare = {
+            name
+            for name in finder.images_around(read) - left_out
+            if PurePosixPath(name).stem not in found.unread
+        }
+        sizes = read_sizes(sorted(bare), folder, progress, faults)
+        read |= {name: LabelledImage(name, *size, ()) for name, size in sizes.items()}
+        for name, split in _splits_of_folders(splits, sizes).items():
+            splits[split].add(name)
+    clipper.warn()
+    dataset = to_dataset(read.values(), _categories(found, read.values()))
+    faults.kept(len(dataset.images), len(dataset.boxes))
+    return Assembled(dataset, folder, {name: frozenset(own) for name, own in splits.items()})
+
+
+class _Finder:
+    """Finds the images of records in a folder."""
+
+    def __init__(self, folder: Path | None, records: Sequence[Record]) -> None:
+        self._folder = folder
+        names = [name for record in records for name in record.names]
+        self._found = names_in(folder, names) if folder is not None else {}
+        self._files: list[str] | None = None
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+
+    def name(self, record: Record, faults: Faults) -> str:
+        """Return the file name of a record's image.
+
+        Raises:
+            AnnotationError: when it is not there, and needed, or may be each of several.
+        """
+        if self._folder is None:
+            return _plain(record)
+        for name in record.names:
+            if name in self._found:
+                return self._found[name]
+        same = self._same_stem(record)
+        if len(same) == 1:
+            return same[0]
+        if same:
+            raise FaultyEntryError(
+                IMAGE_AMBIGUOUS, f"{record.where}: its image may be {' or '.join(same)}"
+            )
+        if not faults.files and record.size is not None:
+            return _plain(record)
+        wanted = record.names[0] if record.names else f"{record.stem}.*"
+        raise FaultyEntryError(
+            IMAGE_MISSING,
+            f"{record.where}: {wanted} is not in {self._folder}; is this the folder of the images "
+            "(--images)?",
+        )
+
+    def images_around(self, names: Iterable[str]) -> set[str]:
+        """Return all images of the folders in which some of these are."""
+        folders = {PurePosixPath(name).parent for name in names}
+        return {name for name in self._all() if PurePosixPath(name).parent in folders}
+
+    def _same_stem(self, record: Record) -> list[str]:
+        if record.stem is None:
+            return []
+        if not self._by_stem:
+            for name in self._all():
+                self._by_stem[PurePosixPath(name).stem].append(name)
+        same = self._by_stem.get(PurePosixPath(record.stem).name, [])
+        near = [name for name in same if f"/{name}".startswith(f"/{record.near}/")]
+        return near if len(same) > 1 and record.near and near else same
+
+    def _all(self) -> list[str]:
+        if self._files is None:
+            folder = self._folder
+            self._files = [] if folder is None else list_files(folder, IMAGE_SUFFIXES)
+        return self._files
+
+
+def _plain(record: Record) -> str:
+    """Return the name of an image that nobody looked for; it never leaves its folder."""
+    name = record.names[0] if record.names else f"{record.stem}.jpg"
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    if not parts or "\0" in name:
+        raise AnnotationError(f"{record.where}: {name!r} is no name of a file")
+    return "/".join(parts)
+
+
+def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Size:
+    """Return the upright size of an image: its file's, with which the stated one has to agree."""
+    stated = record.size
+    if folder is None or not (faults.files or stated is None):
+        if stated is None:
+            raise AnnotationError(
+                f"{record.where}: no size, and no image folder to take it from (--images)"
+            )
+        return stated
+    try:
+        actual = upright_size(folder / name)
+    except UnreadableImageError as error:
+        if stated is not None and faults.keeps_unreadable:
+            return stated
+        raise FaultyEntryError(IMAGE_UNREADABLE, f"{record.where}: {error}") from error
+    if stated is None or stated == actual:
+        return actual
+    message = (
+        f"{record.where}: says {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
+        f"{actual[1]} pixels upright"
+        + (
+            "; the annotations seem to ignore the file's EXIF orientation"
+            if stated == actual[::-1]
+            else ""
+        )
+    )
+    if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
+        raise FaultyEntryError(SIZE_WRONG, message)
+    faults.note(SIZE_OFF, name, message)
+    return actual
+
+
+def _boxes(record: Record, size: Size, clipper: Clipper, faults: Faults) -> list[LabelledBox]:
+    boxes = []
+    for entry in record.entries:
+        with faults.left_out(BOX_BROKEN, entry.where):
+            box = entry.read(size)
+            if not box.category:
+                raise AnnotationError(f"{entry.where}: has no class")
+            place = f"{entry.where} ({box.category})"
+            boxes.append(replace(box, xyxy=clipper.clip(place, box.xyxy, size, _SLACK)))
+    return boxes
+
+
+def _joined(
+    first: LabelledImage, second: LabelledImage, record: Record, faults: Faults
+) -> LabelledImage:
+    """Return an image that is listed twice, with the boxes of both."""
+    message = f"{record.where}: its image {first.file_name} is listed already"
+    faults.note(IMAGE_TWICE, first.file_name, message)
+    return replace(first, boxes=[*first.boxes, *second.boxes])
+
+
+def _categories(found: Records, images: Iterable[LabelledImage]) -> tuple[Category, ...]:
+    used = {box.category for image in images for box in image.boxes}
+    names = [*dict.fromkeys(found.classes), *sorted(used.difference(found.classes))]
+    return tuple(
+        Category(number, name, found.class_keys.get(name, {}))
+        for number, name in enumerate(names, start=1)
+    )
+
+
+def _splits_of_folders(splits: Mapping[str, set[str]], names: Iterable[str]) -> dict[str, str]:
+    """Return the split of images without a record: that of the others in their folder."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for split, members in splits.items():
+        for member in members:
+            owners[str(PurePosixPath(member).parent)].add(split)
+    found = {}
+    for name in names:
+        own = owners.get(str(PurePosixPath(name).parent), set())
+        if len(own) == 1:
+            found[name] = next(iter(own))
+    return found

@@ -54,7 +54,7 @@ def test_a_coco_file_keeps_its_ids(run: Path, scenes: Scenes, tmp_path: Path) ->
     assert {e["image_id"] for e in entries} <= {image.id for image in scenes.dataset.images}
 
 
-@pytest.mark.parametrize("format", ["yolo", "voc"])
+@pytest.mark.parametrize("format", ["yolo", "voc", "label-studio"])
 def test_label_files_are_read_back(run: Path, photos: Path, tmp_path: Path, format: str) -> None:
     results = ("predict", run, photos, "-o", tmp_path / "found.json", *LOW, "--json")
     expected = sparsedet_here(*results).json()["detections"]

@@ -166,11 +166,12 @@ def _is_held(name: str, folder: Path, shortened: bool) -> bool:
 
 
 def _is_file(folder: Path, name: str) -> bool:
-    return (
-        ".." not in PurePosixPath(name).parts
-        and not _is_rooted(name)
-        and ((folder / name).is_file())
-    )
+    if ".." in PurePosixPath(name).parts or _is_rooted(name):
+        return False
+    try:
+        return (folder / name).is_file()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def _is_rooted(name: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,6 +12,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.reading import read_bytes
 
 from ..conversion import LabelledBox
+from ..image_folders import IMAGE_SUFFIXES
 from ..voc_xml import parse_xml
 from .file_kinds import head_of
 from .read_format import ReadFormat
@@ -99,7 +100,10 @@ def _image(element: ET.Element, where: str) -> Record:
     for place, shape in enumerate(shapes, start=1):
         at = f"{where}: {shape.tag} {place}"
         entries.append(Entry(at, partial(_shape, shape, at)))
-    return Record(where, names, entries, (int(size[0]), int(size[1])), split=subset)
+    # Frames of a video have no suffix here: `frame_000001`.
+    frame = None if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else name
+    whole = int(size[0]), int(size[1])
+    return Record(where, names, entries, whole, stem=frame, near=subset, split=subset)
 
 
 def _shape(shape: ET.Element, where: str, size: Size) -> LabelledBox:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from sparsedet.loop.workspace import Workspace
+
 JsonKind = Literal["labelme", "createml", "label-studio"]
 
 _HEAD = 2**16
@@ -53,11 +55,15 @@ def json_files(path: Path, kind: JsonKind) -> list[Path]:
 def first_files(folder: Path, suffix: str) -> list[Path]:
     """Return a few files of a folder and those in it, sorted, the upper ones first.
 
+    None of a workspace, whose files are its own.
+
     Args:
         folder: where to look.
         suffix: in lower case, with the dot.
     """
     found: list[Path] = []
+    if Workspace(folder).settings_file.is_file():
+        return found
     for entry in _walk(folder, _DEEPEST):
         if entry.suffix.lower() == suffix:
             found.append(entry)

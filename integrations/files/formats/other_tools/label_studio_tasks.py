@@ -1,6 +1,5 @@
 """Tasks of a Label Studio export as records: whose annotation counts, and the box of a region."""
 
-import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -14,10 +13,8 @@ from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
 from ..image_folders import IMAGE_SUFFIXES
-from .records import Entry, Record, Size
+from .records import Entry, Record, Size, warn_once
 from .shapes import ellipse, no_box, number, outlined, points, turned
-
-logger = logging.getLogger(__name__)
 
 _PERCENT = 100.0
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -90,15 +87,12 @@ def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
     several = sum(len(answer.annotations) > 1 for answer in answers)
     predicted = sum(bool(answer.predictions) for answer in answers)
     if several:
-        logger.warning(
-            "%s: %d tasks have several annotations: took the ground truth, or what was saved last",
-            file,
-            several,
+        warn_once(
+            f"{file}: {several} tasks have several annotations: took the ground truth, or what was "
+            "saved last"
         )
     if predicted and not by_people:
-        logger.warning(
-            "%s: nobody annotated these tasks; took the predictions of %d", file, predicted
-        )
+        warn_once(f"{file}: nobody annotated these tasks; took the predictions of {predicted}")
 
 
 def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: str) -> Record:
@@ -183,22 +177,26 @@ def _names(data: Mapping[str, Any]) -> list[str]:
     if address is None:
         return []
     address = address.strip().replace("\\", "/")
-    parts = urlsplit(address)
-    if local := parse_qs(parts.query).get("d"):
-        path = local[0]
-    elif parts.scheme or address.startswith("/data/"):
-        path = unquote(parts.path)
-    else:
-        path = address  # a plain name may hold `?`, `#` and `%`
-    path = path.lstrip("/")
+    path = _path(address).lstrip("/")
     last = PurePosixPath(path).name
     # A server's own folders say nothing; those of a storage may be those of the images.
     names = [last] if address.startswith("/data/upload/") else [path, last]
     return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
 
 
+def _path(address: str) -> str:
+    """Return the path in an address; a plain name, which may hold `?`, `#` and `%`, as it is."""
+    try:
+        parts = urlsplit(address)
+        if local := parse_qs(parts.query).get("d"):
+            return local[0]
+    except ValueError:  # of brackets that are no IPv6 address
+        return address
+    return unquote(parts.path) if parts.scheme or address.startswith("/data/") else address
+
+
 def _is_image(text: str) -> bool:
-    return PurePosixPath(urlsplit(text).path).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(_path(text)).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _is_min(task: Mapping[str, Any]) -> bool:

@@ -81,7 +81,7 @@ def _file(root: Path, name: str) -> Record:
         at = f"{where}: shape {place}"
         entries.append(Entry(at, partial(_shape, shape, at)))
     size = tuple(content.get(key) for key in ("imageWidth", "imageHeight"))
-    known = all(isinstance(side, int) and side > 0 for side in size)
+    known = all(type(side) is int and side > 0 for side in size)
     folder = posixpath.dirname(name)
     first = name.split("/")[0].lower()
     return Record(
@@ -113,6 +113,8 @@ def _shape(shape: object, where: str, size: Size) -> LabelledBox:
         raise AnnotationError(f"{where}: its label is {quoted(label)}, expected text")
     category, keys = str(label).strip(), _keys(shape)
     kind = shape.get("shape_type") or "polygon"
+    if not isinstance(kind, str):
+        raise AnnotationError(f"{where}: its shape_type is {quoted(kind)}, expected text")
     if kind in _WITHOUT_BOX:
         raise no_box(_WITHOUT_BOX[kind], where)
     corners = points(shape.get("points"), where)
@@ -133,4 +135,4 @@ def _shape(shape: object, where: str, size: Size) -> LabelledBox:
 
 def _keys(shape: Mapping[str, Any]) -> dict[str, Any]:
     """Return what else a shape says of its object, where it says something."""
-    return {key: shape[key] for key in _KEPT if shape.get(key) not in (None, "", {}, [], False)}
+    return {key: value for key in _KEPT if (value := shape.get(key)) or type(value) is int}

@@ -1,7 +1,6 @@
 """Open Images' csv files: a box a row, in shares of its image, of the class of a label."""
 
 import csv
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,10 +13,8 @@ from ..conversion import LabelledBox
 from ..image_folders import IMAGE_SUFFIXES, list_files
 from .file_kinds import first_files, head_of
 from .read_format import ReadFormat
-from .records import Entry, Record, Records, Size
+from .records import Entry, Record, Records, Size, warn_once
 from .shapes import number
-
-logger = logging.getLogger(__name__)
 
 _EDGES = ("XMin", "YMin", "XMax", "YMax")
 _NEEDED = ("ImageID", "LabelName", *_EDGES)
@@ -75,7 +72,7 @@ class OpenImagesFormat(ReadFormat):
                 "of the images (--images)?"
             )
         if passed:
-            logger.warning("%s: %d of its images are not in %s", path, len(passed), folder)
+            warn_once(f"{path}: {len(passed)} of its images are not in {folder}")
         # Labels of whole images find their class by it.
         keys = {name: {"label": label} for label, name in names.items()}
         return Records(root / "boxes.csv", records, class_keys=keys, images=folder)
@@ -126,15 +123,19 @@ def _rows_by_image(
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    lines = _lines(file)
+    header = [name.strip() for name in next(lines, (1, []))[1]]
+    for line, row in lines:
+        # A row that is cut off has no numbers where others have some.
+        yield line, dict(zip(header, row + [""] * (len(header) - len(row)), strict=False))
+
+
+def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a csv file that are not empty, with their lines."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened)
-            header = [name.strip() for name in next(reader, [])]
-            for row in reader:
-                if row:
-                    # A row that is cut off has no numbers where others have some.
-                    cells = row + [""] * (len(header) - len(row))
-                    yield reader.line_num, dict(zip(header, cells, strict=False))
+            yield from ((reader.line_num, row) for row in reader if row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise AnnotationError(f"{file}: can't be read as CSV ({reason})") from error
@@ -158,8 +159,7 @@ def _metadata(folder: Path) -> Sequence[Path]:
 
 
 def _two_columns(file: Path) -> dict[str, str]:
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        rows = [row for row in csv.reader(opened) if len(row) == 2]
+    rows = [row for _, row in _lines(file) if len(row) == 2]
     return {label.strip(): name.strip() for label, name in rows if name.strip() != "DisplayName"}
 
 

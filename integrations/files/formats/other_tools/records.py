@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from sparsedet.annotations.faults import (
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.formats import canonical_split
 from sparsedet.push_modes import Progress
+from sparsedet.reading import quoted
 
 from ..coco_layout import find_images, names_in
 from ..conversion import Clipper, LabelledBox, LabelledImage, to_dataset
@@ -125,7 +127,7 @@ def assemble(
     left_out: set[str] = set()
     for done, record in enumerate(found.records, start=1):
         with faults.left_out(IMAGE_BROKEN, record.where):
-            name = finder.name(record, faults)
+            name = _text(finder.name(record, faults), record.where)
             # Nobody knows what is on an image that is left out: it is not without objects.
             left_out.add(name)
             size = _size(record, name, folder, faults)
@@ -209,6 +211,25 @@ class _Finder:
         return self._files
 
 
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning; files are read several times, for their splits and each of them."""
+    logger.warning("%s", message)
+
+
+def _text(name: str, where: str) -> str:
+    """Return a name that can be written.
+
+    Raises:
+        AnnotationError: when it has half a pair of UTF-16, as JSON may have.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise AnnotationError(f"{where}: the name {quoted(name)} is no text") from None
+    return name
+
+
 def _plain(record: Record) -> str:
     """Return the name of an image that nobody looked for; it never leaves its folder."""
     name = record.names[0] if record.names else f"{record.stem}.jpg"
@@ -255,7 +276,7 @@ def _boxes(record: Record, size: Size, clipper: Clipper, faults: Faults) -> list
     for entry in record.entries:
         with faults.left_out(BOX_BROKEN, entry.where):
             box = entry.read(size)
-            if not box.category:
+            if not _text(box.category, entry.where):
                 raise AnnotationError(f"{entry.where}: has no class")
             place = f"{entry.where} ({box.category})"
             boxes.append(replace(box, xyxy=clipper.clip(place, box.xyxy, size, _SLACK)))

@@ -92,6 +92,13 @@ def test_projects_have_a_folder_for_each_subset(tmp_path: Path) -> None:
         read_dataset(tmp_path, split="test")
 
 
+def test_frames_have_names_without_suffix(tmp_path: Path) -> None:
+    frames = [image(f"frame_00000{n}", *[BOX + "</box>"] * n) for n in range(3)]
+    cvat(tmp_path, *frames, files=tuple(f"frame_00000{n}.png" for n in range(3)))
+    counts = {name: len(own) for name, own in objects(read_dataset(tmp_path).dataset).items()}
+    assert counts == {"frame_000000.png": 0, "frame_000001.png": 1, "frame_000002.png": 2}
+
+
 def test_tracks_are_refused_by_name(tmp_path: Path) -> None:
     cvat(
         tmp_path,

@@ -71,7 +71,7 @@ def convert(
     strict: Strict = False,
     json_output: Json = False,
 ) -> None:
-    """Convert annotations into COCO, Pascal VOC, YOLO or tasks for Label Studio.
+    """Convert annotations between the formats of tools.
 
     Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
     place for crowd regions, verified negatives, complete images and classes, and ids. OUTPUT holds

@@ -13,7 +13,7 @@ import typer.main
 from sparsedet.cli.app import app
 from sparsedet.config.training_config import METHODS
 from sparsedet.config.training_config import names as config_names
-from sparsedet.formats import format_names
+from sparsedet.formats import format_names, writable_formats
 from sparsedet.loop.data_sources import RELEASED
 from sparsedet.plugins import integration_names
 from sparsedet.sparsify import recipe_names
@@ -112,7 +112,7 @@ MODES = ["review-project", "draft", "sheets"]
         ("split --released", RELEASED),
         ("init --mode", [*MODES, "auto"]),
         ("push --mode", MODES),
-        ("convert --to", format_names()),
+        ("convert --to", writable_formats()),
         ("convert --from", format_names()),
         *((f"{name} --tool", integration_names()) for name in ("init", "pull", "push", "demo")),
         ("split --tool", integration_names()),

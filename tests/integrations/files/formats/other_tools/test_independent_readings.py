@@ -5,8 +5,10 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from sparsedet.formats import detect_format, read_dataset
@@ -14,7 +16,7 @@ from tests.integrations.files.formats.datasets import objects, write, write_imag
 
 WIDTH, HEIGHT = 120, 80
 CLASSES = ["cat", "dog", "owl"]
-Found = list[tuple[str, str, float, float, float, float]]
+Found = list[tuple[Any, ...]]
 """Image without suffix, class, and XYXY box in pixels, sorted."""
 
 
@@ -37,7 +39,7 @@ def _by_image() -> Iterator[tuple[str, Found]]:
         yield image, [box for box in BOXES if box[0] == image]
 
 
-def _center(box: tuple[float, ...]) -> tuple[float, float, float, float]:
+def _center(box: list[float]) -> tuple[float, float, float, float]:
     left, top, right, bottom = box
     return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
 
@@ -47,8 +49,9 @@ def _write_cvat(folder: Path) -> None:
     for image, boxes in _by_image():
         entry = ET.SubElement(root, "image", name=f"{image}.jpg", width="120", height="80")
         for _, label, *corners in boxes:
-            keys = zip(("xtl", "ytl", "xbr", "ybr"), map(str, corners), strict=True)
-            ET.SubElement(entry, "box", label=label, **dict(keys))
+            box = ET.SubElement(entry, "box", label=label)
+            for key, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True):
+                box.set(key, str(value))
     write(folder, "annotations.xml", ET.tostring(root, encoding="unicode"))
 
 
@@ -88,9 +91,9 @@ def _read_by_supervision(kind: str) -> Callable[[Path], Found]:
                 str(folder / "images"), str(folder / "labels.json")
             )
         return [
-            (Path(path).stem, data.classes[int(label)], *map(float, corners))
+            (Path(path).stem, data.classes[label], *map(float, corners))
             for path, found in data.annotations.items()
-            for label, corners in zip(found.class_id, found.xyxy, strict=True)
+            for label, corners in zip(np.asarray(found.class_id).tolist(), found.xyxy, strict=True)
         ]
 
     return read
@@ -158,7 +161,7 @@ def _read_dota(folder: Path) -> Found:
 
 
 def _write_label_studio(folder: Path) -> None:
-    tasks = []
+    tasks: list[dict[str, object]] = []
     for image, boxes in _by_image():
         result = [
             {

@@ -97,8 +97,8 @@ def _images(root: Path, images: Path | None) -> tuple[Path, frozenset[str]]:
     if images is not None and not images.is_dir():
         raise AnnotationError(f"{images}: no such image folder (--images)")
     # FiftyOne puts the csv into `labels/`, next to `data/`.
-    beside = [root.parent / "data"] if root.name == "labels" else []
-    places = [images] if images else [root / "images", root, *beside]
+    nearby = [root.parent / "data"] if root.name == "labels" else []
+    places = [images] if images else [root / "images", root, *nearby]
     for folder in places:
         names = list_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
         if names:

@@ -126,12 +126,14 @@ def assemble(
     splits: dict[str, set[str]] = defaultdict(set)
     left_out: set[str] = set()
     for done, record in enumerate(found.records, start=1):
-        with faults.left_out(IMAGE_BROKEN, record.where):
+        with faults.left_out(IMAGE_BROKEN, _place(record.where, source)):
             name = _text(finder.name(record, faults), record.where)
             # Nobody knows what is on an image that is left out: it is not without objects.
             left_out.add(name)
             size = _size(record, name, folder, faults)
-            image = LabelledImage(name, *size, _boxes(record, size, clipper, faults), record.extra)
+            image = LabelledImage(
+                name, *size, _boxes(record, size, source, clipper, faults), record.extra
+            )
             read[name] = _joined(read[name], image, record, faults) if name in read else image
             if record.split:
                 splits[canonical_split(record.split)].add(name)
@@ -271,10 +273,17 @@ def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Siz
     return actual
 
 
-def _boxes(record: Record, size: Size, clipper: Clipper, faults: Faults) -> list[LabelledBox]:
+def _place(where: str, source: Path) -> str:
+    """Return where something is, seen from the folder that was read."""
+    return where.removeprefix(f"{source if source.is_dir() else source.parent}/")
+
+
+def _boxes(
+    record: Record, size: Size, source: Path, clipper: Clipper, faults: Faults
+) -> list[LabelledBox]:
     boxes = []
     for entry in record.entries:
-        with faults.left_out(BOX_BROKEN, entry.where):
+        with faults.left_out(BOX_BROKEN, _place(entry.where, source)):
             box = entry.read(size)
             if not _text(box.category, entry.where):
                 raise AnnotationError(f"{entry.where}: has no class")

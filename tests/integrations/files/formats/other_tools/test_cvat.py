@@ -138,6 +138,7 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
         "no-box",
         "size-wrong",
     ]
+    assert "annotations.xml: image 0 (a.jpg): points 2" in {fault.where for fault in faults.found}
     with pytest.raises(AnnotationError, match=r"annotations\.xml: image 0 \(a\.jpg\): points 2"):
         read_dataset(tmp_path)
 

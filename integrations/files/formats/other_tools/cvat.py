@@ -8,11 +8,11 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.reading import read_bytes
 
 from ..conversion import LabelledBox
-from ..image_folders import IMAGE_SUFFIXES
 from ..voc_xml import parse_xml
 from .file_kinds import head_of
 from .read_format import ReadFormat

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
-from ..image_folders import IMAGE_SUFFIXES
 from .records import Entry, Record, Size, warn_once
 from .shapes import ellipse, no_box, number, outlined, points, turned
 

@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sparsedet.annotations.faults import LABELS_BROKEN, Faults
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES
 from sparsedet.reading import quoted, read_json
 
 from ..conversion import LabelledBox
-from ..image_folders import IMAGE_SUFFIXES, list_files, stem
+from ..image_folders import list_files, stem
 from .file_kinds import json_files, json_kind
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size

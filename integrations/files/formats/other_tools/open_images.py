@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 
 from ..conversion import LabelledBox
-from ..image_folders import IMAGE_SUFFIXES, list_files
+from ..image_folders import list_files
 from .file_kinds import first_files, head_of
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size, warn_once

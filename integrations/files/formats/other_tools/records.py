@@ -25,6 +25,7 @@ from sparsedet.annotations.faults import (
     Faults,
     FaultyEntryError,
 )
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.formats import canonical_split
 from sparsedet.push_modes import Progress
@@ -32,7 +33,7 @@ from sparsedet.reading import quoted
 
 from ..coco_layout import find_images, names_in
 from ..conversion import Clipper, LabelledBox, LabelledImage, to_dataset
-from ..image_folders import IMAGE_SUFFIXES, SLIGHTLY, list_files, read_sizes
+from ..image_folders import SLIGHTLY, list_files, read_sizes
 
 logger = logging.getLogger(__name__)
 

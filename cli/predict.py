@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from sparsedet.errors import SparseDetError
+
 from .display import progress_bar
-from .options import Device, Json, complete_outputs
+from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
 from .output import emit_json, table
+
+_PANEL = "In an annotation tool"
 
 
 def predict(
@@ -19,22 +23,23 @@ def predict(
         ),
     ],
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
             help="Image files, folders, patterns ('photos/*.jpg'); or one COCO file, one video, or "
             "the number of a camera.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
             help="NAME.json for COCO results, NAME.mp4 for a video, or a folder for pictures with "
             "boxes, or for labels (--format).",
         ),
-    ],
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -66,12 +71,69 @@ def predict(
         typer.Option("--batch", min=1, help="Images at a time. Default: 1, on a GPU 8."),
     ] = None,
     device: Device = "auto",
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push",
+            metavar="PROJECT",
+            help="Instead of SOURCE: pre-label the tasks of this project that nobody has "
+            "annotated. Again for new tasks, or with a newer model, whose boxes replace the older.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be done.", rich_help_panel=_PANEL),
+    ] = False,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo",
+            help="Take pre-labels back from tasks that still nobody has annotated.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
+    tool: Annotated[
+        str, tool_option("The annotation tool's integration.", panel=_PANEL)
+    ] = DEFAULT_TOOL,
+    url: Annotated[str | None, url_option(_PANEL)] = None,
     json_output: Json = False,
 ) -> None:
-    """Detect objects on new images.
+    """Detect objects on new images, or pre-label a project.
 
     Images that can't be read are left out with a warning. A camera runs until Ctrl-C.
     """
+    if push is not None:
+        if sources or output or format or images:
+            raise SparseDetError(
+                "--push takes the images of the project; leave out SOURCE, -o, --format and "
+                "--images"
+            )
+        from .prelabels import push_prelabels, take_back
+
+        if undo:
+            take_back(run, push, tool, url, dry_run=dry_run, json_output=json_output)
+            return
+        push_prelabels(
+            run,
+            push,
+            tool,
+            url,
+            score=score,
+            classes=classes,
+            tile=tile,
+            batch=batch,
+            device=device,
+            dry_run=dry_run,
+            json_output=json_output,
+        )
+        return
+    if dry_run or undo:
+        raise SparseDetError("--dry-run and --undo belong to --push PROJECT")
+    if not sources or output is None:
+        raise SparseDetError(
+            "what on, and where to? Give SOURCE... and -o OUTPUT, or --push PROJECT"
+        )
     from sparsedet.prediction.detector import Detector
     from sparsedet.prediction.outputs import choose_output
     from sparsedet.prediction.predicting import predict_source

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from sparsedet.errors import ToolError
 from sparsedet.live_backend import LiveIntegration
+from sparsedet.prelabels import PrelabelIntegration
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool, ToolOptions
@@ -148,6 +149,19 @@ def load_live_integration(name: str) -> LiveIntegration:
         raise ToolError(f"the integration {name!r} has no live backend")
     live: LiveIntegration = integration
     return live
+
+
+def load_prelabel_integration(name: str) -> PrelabelIntegration:
+    """Return an integration that can put predictions on images that nobody has annotated.
+
+    Raises:
+        ToolError: when it is not installed or can't.
+    """
+    integration = _load(name)
+    if not hasattr(integration, "prelabel"):
+        raise ToolError(f"the integration {name!r} takes no pre-labels")
+    prelabels: PrelabelIntegration = integration
+    return prelabels
 
 
 def _load(name: str) -> Any:

@@ -10,6 +10,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.errors import SetupError
 from sparsedet.live_backend import LiveOptions
 from sparsedet.plugins import LocalTool
+from sparsedet.prelabels import PrelabelModel, PrelabelReport, PrelabelUndo
 from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, ProjectSummary, Replaced, ToolOptions
 
@@ -18,6 +19,7 @@ from .demo.local_server import running_server
 from .demo.project_setup import set_up_project
 from .demo.scripted_reviews import ScriptedReview, open_reviews
 from .drafts.draft_mode import DraftMode
+from .prelabels import put_prelabels, undo_prelabels
 from .project_pull import pull_project
 from .projects import project_summary
 from .review_project.review_mode import ReviewProjectMode
@@ -120,6 +122,32 @@ class LabelStudioTool:
     ) -> Mapping[str, str]:
         """Write back what a merge replaced; see `source_annotations.restore_source`."""
         return restore_source(self._connection, project, replaced, self._options)
+
+    def prelabel(
+        self,
+        project: str,
+        model: PrelabelModel,
+        *,
+        cache: Path | None = None,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> PrelabelReport:
+        """Put a model's boxes on tasks without annotation; see `prelabels.put_prelabels`."""
+        return put_prelabels(
+            self._connection,
+            project,
+            model,
+            self._options,
+            cache=cache,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    def undo_prelabels(
+        self, project: str, *, dry_run: bool = False, progress: Progress = no_progress
+    ) -> PrelabelUndo:
+        """Take them back; see `prelabels.undo_prelabels`."""
+        return undo_prelabels(self._connection, project, dry_run=dry_run, progress=progress)
 
     @classmethod
     @contextmanager

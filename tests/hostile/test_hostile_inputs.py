@@ -12,6 +12,7 @@ from . import (
     broken_files,
     image_answers,
     labelling_configs,
+    prelabels,
     server_answers,
     server_writes,
     terminal,
@@ -22,6 +23,7 @@ from .odd_server import OddServer, odd_server
 CASES: list[Case] = [
     *server_answers.CASES,
     *server_writes.CASES,
+    *prelabels.CASES,
     *image_answers.CASES,
     *labelling_configs.CASES,
     *broken_files.CASES,

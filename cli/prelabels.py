@@ -1,0 +1,112 @@
+"""`sparsedet predict --push`: pre-labels in a project of an annotation tool."""
+
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparsedet.errors import SparseDetError
+from sparsedet.loop.workspace import Workspace, enclosing
+
+from .display import progress_bar
+from .output import command, echo, emit_json, say
+
+if TYPE_CHECKING:
+    from sparsedet.prelabels import PrelabelReport, PrelabelTool
+
+
+def push_prelabels(
+    run: Path,
+    project: str,
+    tool: str,
+    url: str | None,
+    *,
+    score: float,
+    classes: Collection[str] | None,
+    tile: int | None,
+    batch: int | None,
+    device: str,
+    dry_run: bool,
+    json_output: bool,
+) -> None:
+    """Pre-label a project, and say what became of it; arguments as of `sparsedet predict`."""
+    from sparsedet.prediction.prelabelling import DetectorPrelabels
+
+    model = DetectorPrelabels(
+        run, score=score, classes=classes, tile=tile, batch=batch, device=device
+    )
+    connection, workspace = _connect(run, project, tool, url)
+    with progress_bar() as progress:
+        report = connection.prelabel(
+            project,
+            model,
+            cache=workspace.images if workspace else None,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if json_output:
+        emit_json(asdict(report) | {"dry_run": dry_run})
+        return
+    _say(report, project, dry_run=dry_run)
+    if not dry_run:
+        say(f"to take them back: {command('predict', run, f'--push {project} --undo')}")
+
+
+def take_back(
+    run: Path, project: str, tool: str, url: str | None, *, dry_run: bool, json_output: bool
+) -> None:
+    """Take the pre-labels of a project back, and say how many there were."""
+    connection, _ = _connect(run, project, tool, url)
+    with progress_bar() as progress:
+        report = connection.undo_prelabels(project, dry_run=dry_run, progress=progress)
+    if json_output:
+        emit_json(asdict(report) | {"dry_run": dry_run})
+        return
+    echo(f"{report.predictions} predictions {'would be' if dry_run else 'are'} deleted")
+    if report.kept:
+        say(f"{report.kept} stay, on tasks that people have annotated or begun with")
+
+
+def _connect(
+    run: Path, project: str, tool: str, url: str | None
+) -> "tuple[PrelabelTool, Workspace | None]":
+    """Return the tool; and the workspace that the run lies in, where it is one of the project."""
+    from sparsedet.plugins import load_prelabel_integration
+    from sparsedet.tool import ToolOptions
+
+    if not run.exists():
+        raise SparseDetError(f"{run}: no such folder")
+    integration = load_prelabel_integration(tool)
+    options, workspace = ToolOptions(), enclosing(run)
+    if workspace is not None:
+        settings = workspace.settings()
+        source = settings.source
+        options = ToolOptions(images=settings.images.options())
+        if source.tool != tool or source.project != project or url not in (None, source.url):
+            workspace = None
+        else:
+            options = settings.tool_options()
+        if source.tool == tool and url is None:
+            return integration(source.url, options), workspace
+    return integration(url, replace(options, named_url=url is not None)), workspace
+
+
+def _say(report: "PrelabelReport", project: str, *, dry_run: bool) -> None:
+    boxes = f" with {sum(report.boxes.values())} boxes" if not dry_run else ""
+    verb = "would get" if dry_run else "got"
+    echo(
+        f"{report.images} tasks {verb} predictions{boxes} at {report.url} (model version "
+        f"{report.model_version}); {report.kept} had them already, {report.annotated} are "
+        f"annotated or begun"
+    )
+    if report.replaced:
+        verb = "would be" if dry_run else "are"
+        say(f"{report.replaced} predictions of before {verb} deleted")
+    if report.missing:
+        names = ", ".join(report.missing)
+        say(f"left out: project {project} has no label for {names}")
+    if report.shown_instead:
+        say(
+            f"project {project} shows the predictions of {report.shown_instead!r}, which people "
+            f"chose; to see ours, choose {report.model_version!r} under Settings > Annotation"
+        )

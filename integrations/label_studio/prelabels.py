@@ -1,0 +1,314 @@
+"""Pre-labels: predictions of a model on the tasks of a project that nobody has annotated.
+
+As with pushes, what the server holds decides: each call reads it and makes what is missing, so one
+that was cut off is completed by running it again. Predictions of ours are known by the beginning of
+their model version, which names the model and whatever else its boxes depend on. Tasks in which
+nothing was found get an empty one, by which the next call knows that they have been looked at.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sparsedet.annotations import Image, upright_size
+from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.prelabels import Prelabel, PrelabelModel, PrelabelReport, PrelabelUndo
+from sparsedet.push_modes import Progress, no_progress
+from sparsedet.tool import ToolOptions
+
+from .connection import Connection, project_number
+from .drafts.draft_tasks import is_signed
+from .geometry import GeometryError, to_percent
+from .images.addresses import cache_name, image_address
+from .images.downloads import bring_images
+from .images.unreadable import Kind, Unreadable
+from .label_config import LabelConfig
+from .left_out import LeftOut
+from .predictions import (
+    CHUNK,
+    NewPrediction,
+    StoredPrediction,
+    delete_predictions,
+    import_predictions,
+    make_region,
+    read_predictions,
+)
+from .project_records import read_project
+from .projects import OddTask, export_tasks, read_source_config
+from .views import hide_versions, show_version
+
+_PREFIX = "sparsedet prelabels "
+"""Of our model versions; what follows is the run's id and a digest of the settings."""
+_IMAGES = 64
+"""Images on disk at a time."""
+_SECONDS = 30.0
+"""Predictions are sent as often: a bulk import takes 1 ms for each task of the whole project."""
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What a project holds."""
+
+    waiting: Mapping[int, Mapping[str, Any]]
+    """Tasks by id that nobody has annotated, skipped, or begun with."""
+    tasks: frozenset[int]
+    """Ids of all that are whole."""
+    odd: Sequence[OddTask]
+    ours: Mapping[int, Sequence[StoredPrediction]]
+    """Our predictions by task, oldest first."""
+
+    @property
+    def own_waiting(self) -> list[StoredPrediction]:
+        """Our predictions on tasks that wait."""
+        return [p for task in self.waiting for p in self.ours.get(task, ())]
+
+
+def put_prelabels(
+    connection: Connection,
+    project: str,
+    model: PrelabelModel,
+    options: ToolOptions,
+    *,
+    cache: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = no_progress,
+) -> PrelabelReport:
+    """Put a model's boxes on every task that nobody has annotated; see `PrelabelTool.prelabel`."""
+    number = project_number(project)
+    progress("reading annotations", 0, 1)
+    config = read_source_config(connection, number, options)
+    _check_layout(config, project)
+    classes = [name for name in model.classes if config.texts.get(name)]
+    missing = tuple(name for name in model.classes if name not in classes)
+    if not classes:
+        raise ToolError(
+            f"project {project} has a label for none of the model's classes ({', '.join(missing)}; "
+            f"its labels: {', '.join(config.stored_labels)})"
+        )
+    standing = _read(connection, number)
+    progress("reading annotations", 1, 1)
+    version = _version(model, classes)
+    kept, outdated = _outdated(standing, version)
+    todo = [task for task in standing.waiting if task not in kept]
+    shown = read_project(connection, number).model_version
+    instead = shown if shown and not shown.startswith(_PREFIX) else ""
+    boxes: Counter[str] = Counter()
+    made = unread = 0
+    if not dry_run:
+        work = _Work(connection, number, model, config, classes, version, options, cache)
+        made, unread = work.run(standing, todo, boxes, progress)
+        if (made or kept) and not instead:
+            show_version(connection, number, version)
+        # Only now: until the new ones are shown, those of before are.
+        delete_predictions(connection, outdated, progress)
+    return PrelabelReport(
+        url=f"{connection.url}/projects/{number}",
+        model_version=version,
+        images=len(todo) if dry_run else made,
+        kept=len(kept),
+        annotated=len(standing.tasks) - len(standing.waiting),
+        replaced=len(outdated),
+        unread=unread + len(standing.odd),
+        boxes=dict(boxes),
+        missing=missing,
+        shown_instead=instead,
+    )
+
+
+def undo_prelabels(
+    connection: Connection, project: str, *, dry_run: bool, progress: Progress = no_progress
+) -> PrelabelUndo:
+    """Delete our predictions from tasks that nobody has annotated or begun with.
+
+    On the others they stay: annotations refer to the prediction that they came from.
+    """
+    number = project_number(project)
+    progress("reading annotations", 0, 1)
+    standing = _read(connection, number)
+    progress("reading annotations", 1, 1)
+    every = [prediction for own in standing.ours.values() for prediction in own]
+    taken = standing.own_waiting
+    if not dry_run:
+        hide_versions(connection, number, {prediction.model_version for prediction in every})
+        delete_predictions(connection, taken, progress)
+    return PrelabelUndo(len(taken), len(every) - len(taken))
+
+
+class _Work:
+    """Fetches the images of tasks, finds what is on them, and sends it, some at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: int,
+        model: PrelabelModel,
+        config: LabelConfig,
+        classes: Sequence[str],
+        version: str,
+        options: ToolOptions,
+        cache: Path | None,
+    ) -> None:
+        self._connection, self._project = connection, project
+        self._model, self._config, self._classes = model, config, classes
+        self._version, self._options, self._cache = version, options, cache
+        self._pending: list[NewPrediction] = []
+        self._sent = time.monotonic()
+
+    def run(
+        self, standing: _Standing, todo: Sequence[int], boxes: Counter[str], progress: Progress
+    ) -> tuple[int, int]:
+        """Make the predictions of the tasks `todo`.
+
+        Args:
+            standing: has the tasks.
+            todo: their ids.
+            boxes: gets the number of boxes of each label.
+            progress: called after every image.
+
+        Returns:
+            How many predictions were made, and how many tasks could not be read.
+
+        Raises:
+            ToolError: when too many of the project's tasks can't be read; the predictions of the
+                others are made all the same.
+        """
+        total = len(standing.tasks) + len(standing.odd)
+        left_out = LeftOut(str(self._project), total, self._options.skip_share)
+        left_out.add_odd(standing.odd, standing.tasks)
+        most = left_out.most - len(standing.odd)
+        made = unread = 0
+        for start in range(0, len(todo), _IMAGES):
+            tasks = {id: standing.waiting[id] for id in todo[start : start + _IMAGES]}
+            for task, found in self._found(tasks, max(most - unread, 0)):
+                if isinstance(found, Unreadable):
+                    left_out.add(task, found.kind, found.reason)
+                    unread += 1
+                else:
+                    self._pending.append(NewPrediction(task, found, self._version))
+                    boxes.update(region["value"]["rectanglelabels"][0] for region in found)
+                    made += 1
+                progress("pre-labelling", made + unread, len(todo))
+                if len(self._pending) >= CHUNK or time.monotonic() - self._sent > _SECONDS:
+                    self._send()
+            if unread > most:
+                break
+        self._send()
+        left_out.check()
+        return made, unread
+
+    def _send(self) -> None:
+        if self._pending:
+            import_predictions(self._connection, self._project, self._pending, no_progress)
+        self._pending = []
+        self._sent = time.monotonic()
+
+    def _found(
+        self, tasks: Mapping[int, Mapping[str, Any]], most_failures: int
+    ) -> Iterator[tuple[int, list[dict[str, Any]] | Unreadable]]:
+        """Yield the `result` of each task, or why it can't be read; its images go afterwards."""
+        addresses: dict[int, str] = {}
+        for id, task in tasks.items():
+            try:
+                addresses[id] = image_address(task, self._config)
+            except Unreadable as error:
+                yield id, error
+        names = {id: cache_name(id, address) for id, address in addresses.items()}
+        files = {id: self._cache / name for id, name in names.items()} if self._cache else {}
+        files = {id: file for id, file in files.items() if file.is_file()}
+        with TemporaryDirectory(prefix="sparsedet-prelabels-") as folder:
+            done = bring_images(
+                self._connection,
+                {id: address for id, address in addresses.items() if id not in files},
+                Path(folder),
+                self._options.images,
+                indexed=False,
+                most_failures=most_failures,
+            )
+            yield from done.failures.items()
+            files |= {id: Path(folder) / image.name for id, image in done.images.items()}
+            files = dict(sorted(files.items()))
+            found = self._model.find(list(files.values()), self._classes)
+            for (id, file), boxes in zip(files.items(), found, strict=True):
+                try:
+                    if isinstance(boxes, AnnotationError):
+                        raise boxes
+                    yield id, self._regions(id, file, boxes)
+                except AnnotationError as error:
+                    yield id, Unreadable(Kind.NO_IMAGE, f"its image can't be decoded: {error}")
+
+    def _regions(self, task: int, file: Path, boxes: Sequence[Prelabel]) -> list[dict[str, Any]]:
+        """Return the `result` of a prediction; boxes without area are left out."""
+        width, height = upright_size(file)
+        image = Image(task, file.name, width, height)
+        regions: list[dict[str, Any]] = []
+        for box in boxes:
+            try:
+                place = to_percent(box.xyxy, width, height)
+            except GeometryError:
+                continue
+            id = _digest(f"{self._version}|{task}|{len(regions)}")
+            label = self._config.texts[box.label]
+            region = make_region(id, label, place, image, self._config, origin="prediction")
+            regions.append({**region, "score": round(box.score, 6)})
+        return regions
+
+
+def _read(connection: Connection, project: int) -> _Standing:
+    odd: list[OddTask] = []
+    tasks = {int(task["id"]): task for task in export_tasks(connection, project, odd)}
+    waiting = {
+        id: task
+        for id, task in sorted(tasks.items())
+        if not task.get("annotations") and not task.get("drafts")
+    }
+    stored = read_predictions(connection, project)
+    ours = {task: [p for p in own if _is_ours(p)] for task, own in stored.items()}
+    return _Standing(waiting, frozenset(tasks), odd, ours)
+
+
+def _outdated(standing: _Standing, version: str) -> tuple[frozenset[int], list[StoredPrediction]]:
+    """Return the tasks that have a prediction of a version, and what of ours is to be deleted."""
+    kept: dict[int, StoredPrediction] = {}
+    for task in standing.waiting:
+        # There is more than one when an import went through but its answer got lost.
+        own = [p for p in standing.ours.get(task, ()) if p.model_version == version]
+        kept |= {task: own[0]} if own else {}
+    stay = {prediction.id for prediction in kept.values()}
+    return frozenset(kept), [p for p in standing.own_waiting if p.id not in stay]
+
+
+def _is_ours(prediction: StoredPrediction) -> bool:
+    return (
+        prediction.model_version.startswith(_PREFIX)
+        and not prediction.by_backend
+        and not is_signed(prediction.result)
+    )
+
+
+def _version(model: PrelabelModel, classes: Iterable[str]) -> str:
+    """Return the model version of the predictions; each other one replaces them."""
+    return f"{_PREFIX}{model.run_id} {_digest('|'.join((model.settings, *classes)))}"
+
+
+def _check_layout(config: LabelConfig, project: str) -> None:
+    """Refuse projects in which an image or a box takes more than one plain rectangle says.
+
+    Raises:
+        ToolError: naming what it is.
+    """
+    # Configs that know of such layouts have these attributes.
+    for attribute, what in (
+        ("has_several", "shows several images in a task"),
+        ("drawer", "draws boxes with one control and labels them with another"),
+    ):
+        if getattr(config, attribute, None):
+            raise ToolError(f"project {project} {what}; it can't be pre-labelled yet")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

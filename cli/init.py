@@ -71,7 +71,7 @@ def init(
     address that neither --url nor LABEL_STUDIO_URL gives, without for everything that is not given.
     The API key comes from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
     """
-    from sparsedet.loop.settings import ReviewSettings, Settings, Source
+    from sparsedet.loop.settings import ReviewSettings, Source, new_settings
     from sparsedet.plugins import load_integration
 
     workspace = Workspace(folder)
@@ -104,7 +104,7 @@ def init(
     mark = complete_control or _DEFAULT_CONTROL
     review = ReviewSettings(mode=how, complete_control=mark)
     source = Source(tool=tool, url=url or "", project=project, **choice)
-    settings = Settings(source=source, review=review)
+    settings = new_settings(source, review)
     options = replace(settings.tool_options(), named_url=bool(url))
     connection = integration(url, options)
     if not connection.push_modes.keys() >= set(review.modes):
@@ -145,6 +145,10 @@ def init(
                 f"{missing}; reviewers have one in the review project, people who label in the "
                 "project itself do not"
             )
+    say(
+        "each round holds some images out and measures AP on them, once 20 have boxes (validation "
+        "in sparsedet.toml)"
+    )
     say(f"next: {command('round', folder)}")
 
 

@@ -83,7 +83,7 @@ def pull(
     from sparsedet.annotations import write_coco
     from sparsedet.loop.pulling import pull_with_reviews
     from sparsedet.loop.reviews import Connections, note_address
-    from sparsedet.loop.settings import Settings, Source, change_source
+    from sparsedet.loop.settings import Source, change_source, new_settings
     from sparsedet.plugins import load_integration
 
     workspace = Workspace(output)
@@ -100,7 +100,7 @@ def pull(
         before = known.source if known else Source(tool=tool, url=address or "", project=project)
         named = {"tool": tool, "project": project}
         source = before.model_copy(update={**named, **choice})
-        settings = known or Settings(source=source)
+        settings = known or new_settings(source)
         settings = settings.model_copy(update={"source": source})
         options = settings.tool_options(owner_id(workspace.root) if known else None)
         fetched = replace(options.images, refresh=refresh)
@@ -126,7 +126,7 @@ def pull(
                 finally:
                     # The images of this project may be here now, and its limits need a place.
                     if known is None and workspace.images.exists():
-                        workspace.write_settings(Settings(source=source))
+                        workspace.write_settings(new_settings(source))
         write_coco(dataset, workspace.annotations)
         if known and choice:
             change_source(workspace.settings_file, choice)

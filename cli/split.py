@@ -261,7 +261,7 @@ def _pull(
 ) -> "tuple[Dataset, dict[str, str], Path]":
     """Pull a project into the workspace `folder`, or its images into `images` where given."""
     from sparsedet.annotations import write_coco
-    from sparsedet.loop.settings import Settings, Source
+    from sparsedet.loop.settings import Source, new_settings
     from sparsedet.loop.workspace import Workspace
     from sparsedet.plugins import load_integration
     from sparsedet.tool import ToolOptions
@@ -273,7 +273,7 @@ def _pull(
         dataset = connection.pull(project, cache, progress)
     source = Source(tool=tool, url=connection.url, project=project)
     write_coco(dataset, workspace.annotations)
-    workspace.write_settings(Settings(source=source))
+    workspace.write_settings(new_settings(source))
     named = source.model_dump(include={"tool", "url", "project"})
     return dataset, named, cache
 

@@ -80,6 +80,8 @@ def status(
         echo(found.marks.in_words())
     if found.suspicions.marked:
         echo(found.suspicions.in_words())
+    if found.ap_takes:
+        say(found.ap_takes)
     for entry in found.rounds:
         if entry.next_step:
             say(
@@ -244,6 +246,7 @@ def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
         },
         "estimate": asdict(found.estimate) if found.estimate else None,
         "marks": asdict(found.marks) if found.marks else None,
+        "ap_takes": found.ap_takes or None,
         "reviewers": [asdict(entry) for entry in found.reviewers],
         "lots": [
             {

@@ -1,6 +1,7 @@
 """The training of a round: what is held out, the run itself, and how good its model is."""
 
 from contextlib import closing
+from dataclasses import replace
 
 from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.atomic_io import write_json
@@ -13,6 +14,7 @@ from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, doubtful, mined_on
+from sparsedet.loop.validation import held_out_before, hold_out_some, measured_on
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import Progress
 from sparsedet.run_folder import with_common_classes
@@ -67,6 +69,14 @@ class RoundTraining:
                 dataset, validation.share, self.settings.training.seed, validation.grouping()
             )
             write_coco(val, folder.val)
+        elif self._holds_out_itself:
+            before = held_out_before(self.workspace, folder.number)
+            sides = hold_out_some(
+                dataset, before, self.settings.training.seed, validation.grouping()
+            )
+            if sides is not None:
+                dataset, val = sides
+                write_coco(val, folder.val)
         share = self.settings.mining.hidden
         write_coco(hide(dataset, share, self.settings.training.seed), folder.train)
 
@@ -135,6 +145,10 @@ class RoundTraining:
         if not self.is_evaluated(folder):
             return
         data = self._evaluation_data(folder)
+        on = ""
+        if self._holds_out_itself:
+            measured, on = measured_on(data.dataset)
+            data = replace(data, dataset=measured)
         self.progress("evaluating", 0, len(data.dataset.images))
         names = [name for _, name in folder.run.info().classes]
         dataset, _ = with_common_classes(names, data.with_classes(names), str(data.source))
@@ -147,11 +161,17 @@ class RoundTraining:
             on_image=lambda done, total: self.progress("evaluating", done, total),
         )
         write_json(folder.evaluation, result.as_json(), indent=2)
-        self.say(f"AP50 {result.ap50:.1f} on {result.images} images")
+        self.say(f"AP50 {result.ap50:.1f} on {on or f'{result.images} images'}")
 
     def is_evaluated(self, folder: RoundFolder) -> bool:
         """Return whether there is."""
         return bool(self.settings.validation.data) or folder.val.exists()
+
+    @property
+    def _holds_out_itself(self) -> bool:
+        """Whether the images to measure on are chosen here."""
+        validation = self.settings.validation
+        return validation.auto and not validation.share and not validation.data
 
     def _evaluation_data(self, folder: RoundFolder) -> Data:
         """Return what to measure on: the user's own data, else what is held out."""

@@ -176,8 +176,10 @@ class RoundSettings(_Section):
 
 
 class ValidationSettings(_Section):
-    """What every round is measured on; nothing by default."""
+    """What every round is measured on: the data, else the share, else what `auto` chooses."""
 
+    auto: bool = False
+    """See `loop.validation`."""
     share: float = Field(default=0.0, ge=0, lt=1)
     group_by: str = ""
     """What images of one group have in common; empty: each image is by itself."""
@@ -224,6 +226,12 @@ class Settings(_Section):
             max_answer_megabytes=self.source.max_answer_megabytes,
             max_answer_seconds=self.source.max_answer_seconds,
         )
+
+
+def new_settings(source: Source, review: ReviewSettings | None = None) -> Settings:
+    """Return the settings of a new workspace: its rounds hold images out, to be measured on."""
+    validation = ValidationSettings(auto=True)
+    return Settings(source=source, review=review or ReviewSettings(), validation=validation)
 
 
 def read_settings(path: Path) -> Settings:

@@ -98,7 +98,11 @@ hidden = 0.0
 stop_at = 0.0
 
 [validation]
-# Share of the images that no round trains on; their boxes are mined all the same.
+# true: a tenth of the images that are marked as complete, or of the annotated ones while these are
+# fewer than 10, is held out, at least 5: no round trains on them, and every round's AP is measured
+# on them. There have to be 20 annotated images. Their boxes are mined all the same.
+auto = false
+# This share of all images instead.
 share = 0.0
 # Images of one group stay on one side: folder, key:NAME (of the images' entries) or regex:PATTERN
 # (on file names, such as "regex:(patient[0-9]+)_").

@@ -1,6 +1,6 @@
 """The state of a workspace: its rounds in numbers, from the ledger and the rounds' folders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.round_files import read_estimate, read_evaluation
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
+from sparsedet.loop.validation import Labelled, what_ap_takes
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import read_json
 from sparsedet.reviews import AnnotationRule
@@ -56,6 +57,8 @@ class RoundStatus:
     """The step an unfinished round resumes with; None once its boxes are up for review."""
     marks: ClassMarks | None = None
     """What its annotations say of complete images and classes; None before it has pulled them."""
+    labelled: Labelled | None = None
+    """How many images have annotations; None before it has pulled them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class WorkspaceStatus:
     """When reviews were last read; None: never, or it is not known."""
     choice: str = ""
     """What of the project is worked on, in words; empty: all of it."""
+    ap_takes: str = ""
+    """What it takes to have an average precision, where no round has one; empty: nothing."""
 
     @property
     def estimate(self) -> EstimateStatus | None:
@@ -150,6 +155,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         was_pushed,
         reading,
         _choice(workspace),
+        _ap_takes(workspace, rounds),
     )
 
 
@@ -168,8 +174,22 @@ def annotation_rule(workspace: Workspace) -> AnnotationRule:
     return read_settings(path).source.annotations if path.is_file() else "ground-truth-first"
 
 
+def _ap_takes(workspace: Workspace, rounds: Sequence[RoundStatus]) -> str:
+    """Return what it takes to have an average precision; empty: nothing, or there is one."""
+    folders = workspace.all_rounds()
+    if not folders or not workspace.settings_file.is_file():
+        return ""
+    if any(entry.ap50 is not None for entry in rounds):
+        return ""
+    labelled = next((entry.labelled for entry in reversed(rounds) if entry.labelled), None)
+    settings = read_settings(workspace.settings_file)
+    return what_ap_takes(settings.validation, labelled, folders[-1])
+
+
 def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatus:
-    annotations, marks = _annotations(folder.annotations) if folder else (None, None)
+    annotations, marks, labelled = (
+        _annotations(folder.annotations) if folder else (None, None, None)
+    )
     return RoundStatus(
         round=counts.round,
         annotations=annotations,
@@ -180,18 +200,21 @@ def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatu
         estimate=_estimate(folder) if folder else None,
         next_step=folder.next_step if folder else None,
         marks=marks,
+        labelled=labelled,
     )
 
 
-def _annotations(path: Path) -> tuple[int, ClassMarks] | tuple[None, None]:
-    """Return how many annotations a file holds, and what it says of complete classes."""
+def _annotations(
+    path: Path,
+) -> tuple[int, ClassMarks, Labelled] | tuple[None, None, None]:
+    """Return how many annotations a file holds, and what it says of complete classes and images."""
     if not path.exists():
-        return None, None
+        return None, None, None
     content = read_json(path)
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):
         raise SparseDetError(f"{path}: no list of annotations in it")
-    return len(annotations), ClassMarks.of_file(content)
+    return len(annotations), ClassMarks.of_file(content), Labelled.of_file(content)
 
 
 def _estimate(folder: RoundFolder) -> EstimateStatus | None:

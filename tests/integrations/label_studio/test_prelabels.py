@@ -81,7 +81,7 @@ class Project:
 
     @property
     def shown(self) -> str:
-        return read_project(self.tool.connection, int(self.id)).model_version
+        return str(read_project(self.tool.connection, int(self.id)).model_version)
 
     def add(self, task: int, model_version: str, result: Sequence[dict[str, object]]) -> None:
         new = [NewPrediction(task, result, model_version)]

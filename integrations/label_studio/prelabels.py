@@ -301,13 +301,13 @@ def _check_layout(config: LabelConfig, project: str) -> None:
     Raises:
         ToolError: naming what it is.
     """
-    # Configs that know of such layouts have these attributes.
-    for attribute, what in (
-        ("has_several", "shows several images in a task"),
-        ("drawer", "draws boxes with one control and labels them with another"),
-    ):
-        if getattr(config, attribute, None):
-            raise ToolError(f"project {project} {what}; it can't be pre-labelled yet")
+    what = ""
+    if config.has_several:
+        what = "shows several images in a task"
+    elif config.drawer:
+        what = "draws boxes with one control and labels them with another"
+    if what:
+        raise ToolError(f"project {project} {what}; it can't be pre-labelled yet")
 
 
 def _digest(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset
@@ -16,6 +16,7 @@ from sparsedet.ledger.queue import QueueEntry, queued, queued_sizes, with_images
 from sparsedet.ledger.review_json import read_written, written_text
 from sparsedet.ledger.reviewers import ReviewerCounts, compare_reviewers
 from sparsedet.ledger.schema import (
+    JUDGED,
     LedgerBox,
     Place,
     Push,
@@ -90,10 +91,13 @@ class Ledger(LedgerFile):
         What reviewers have judged stays so, and a review that arrives all the same counts.
         """
         with self._writing() as session:
-            rows = session.scalars(select(LedgerBox).where(LedgerBox.outcome == "pending"))
-            withdrawn = [box for box in rows if box.region_id in region_ids]
-            for box in withdrawn:
-                box.outcome = "withdrawn"
+            pending = session.scalars(
+                select(LedgerBox.region_id).where(LedgerBox.outcome == "pending")
+            )
+            withdrawn = set(region_ids).intersection(pending)
+            if withdrawn:
+                rows = [{"region_id": id, "outcome": "withdrawn"} for id in withdrawn]
+                session.execute(update(LedgerBox), rows)
             return len(withdrawn)
 
     def pushes(self) -> Sequence[Push]:
@@ -243,22 +247,16 @@ class Ledger(LedgerFile):
     def digests(self, source: Source | None = None) -> dict[str, tuple[str, tuple[int, int]]]:
         """Return tool id -> (digest of its content, upright (width, height)), where known."""
         with self._reading() as session:
-            query = select(SourceImage).where(SourceImage.digest.is_not(None))
+            query = select(SourceImage.image_tool_id, SourceImage.digest)
             if source is not None:
                 query = query.where(of_source(SourceImage, source))
-            digests = {row.image_tool_id: row.digest for row in session.scalars(query)}
-            sizes: dict[str, tuple[int, int] | None] = {
-                tool_id: box.size
-                for tool_id, boxes in boxes_by_image(session, source).items()
-                for box in boxes
-            }
-            sizes |= queued_sizes(session, source)
-        found: dict[str, tuple[str, tuple[int, int]]] = {}
-        for tool_id, digest in digests.items():
-            size = sizes.get(tool_id)
-            if digest is not None and size is not None:
-                found[tool_id] = digest, size
-        return found
+            digests = session.execute(query.where(SourceImage.digest.is_not(None))).all()
+            sizes = pushes.box_sizes(session, source) | queued_sizes(session, source)
+        return {
+            tool_id: (digest, sizes[tool_id])
+            for tool_id, digest in digests
+            if digest is not None and tool_id in sizes
+        }
 
     def skipped_images(self) -> frozenset[str]:
         """Return the images that wait for a reviewer where all who opened them skipped them."""
@@ -282,7 +280,11 @@ class Ledger(LedgerFile):
 
     def reviewed_ids(self) -> set[str]:
         """Return the ids of the boxes that reviewers saw, also of those left undecided."""
-        return {box.region_id for box in self.boxes() if box.is_reviewed}
+        box = LedgerBox
+        left_undecided = and_(box.review_id.is_not(None), box.outcome != "sampled")
+        seen = select(box.region_id).where(or_(box.outcome.in_(JUDGED), left_undecided))
+        with self._reading() as session:
+            return set(session.scalars(seen))
 
     def drawn(self, rule: AnnotationRule = "ground-truth-first") -> list[DrawnBox]:
         """Return the boxes that reviewers drew, as all reviews together leave them.

@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.mined_boxes import MinedBox
+from sparsedet.ledger.bulk import Values, save_rows
 from sparsedet.ledger.queue import OnQueuedImage, queued_sizes, replace_queue, tool_id_of
 from sparsedet.ledger.review_json import read_written
 from sparsedet.ledger.schema import (
+    DECIDED,
     LedgerBox,
     Place,
     Push,
@@ -22,7 +25,7 @@ from sparsedet.ledger.schema import (
     named,
     of_source,
 )
-from sparsedet.ledger.source_changes import resize, source_images
+from sparsedet.ledger.source_changes import resize
 from sparsedet.push_modes import PushedImage
 from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion
 
@@ -72,30 +75,18 @@ def record_push(
         recorded = push
     # Whatever was deleted there before: now there is something again.
     session.execute(update(Push).where(at_place(Push, at)).values(gone=False))
-    known = {box.region_id: box for box in session.scalars(select(LedgerBox))}
     versions = {one.tool_id: one.image.tool_version for one in queue}
-    new = 0
-    for mined, image, category in boxes:
-        box = known.get(mined.region_id)
-        if box is None:
-            box = _row(mined, image, category, recorded)
-            session.add(box)
-            new += 1
-        elif box.is_decided:
-            continue
-        else:
-            box.outcome = "pending"
-            if box.push.place != at:
-                box.push = recorded
-        if mined.expected_precision is not None:
-            box.expected_precision = mined.expected_precision
-        box.source_version = image.tool_version
-        versions[box.image_tool_id] = image.tool_version
+    new = _save_boxes(session, recorded, boxes, versions)
     replace_queue(session, recorded, queue)
     _note_versions(session, at, versions)
-    digested = images.keys() & digests.keys()
-    for tool_id, row in source_images(session, at.source, digested).items():
-        row.digest = digests[tool_id]
+    save_rows(
+        session,
+        SourceImage,
+        "image_tool_id",
+        of_source(SourceImage, at.source),
+        {tool_id: {"digest": digests[tool_id]} for tool_id in images.keys() & digests.keys()},
+        asdict(at.source),
+    )
     return new
 
 
@@ -119,12 +110,12 @@ def restore_push(
         recorded = push
     known = set(session.scalars(select(LedgerBox.region_id)))
     missing = [one for one in boxes if one[0].region_id not in known]
-    for mined, image, category in missing:
-        row = _row(mined, image, category, recorded)
-        row.source_version = image.tool_version
-        if mined.region_id in withdrawn:
-            row.outcome = "withdrawn"
-        session.add(row)
+    rows = [_row(mined, image, category, recorded) for mined, image, category in missing]
+    for row in rows:
+        if row["region_id"] in withdrawn:
+            row["outcome"] = "withdrawn"
+    if rows:
+        session.execute(insert(LedgerBox), rows)
     has_queue = session.scalar(select(QueuedImage.id).where(QueuedImage.push_id == recorded.id))
     if has_queue is None and at.mode not in ("draft", "sampled"):
         replace_queue(session, recorded, queue)
@@ -133,6 +124,52 @@ def restore_push(
     new = images.keys() - set(session.scalars(noted))
     _note_versions(session, at, {tool_id: images[tool_id].tool_version for tool_id in new})
     return len(missing)
+
+
+def _save_boxes(
+    session: Session, push: Push, boxes: Iterable[OnImage], versions: dict[str, str | None]
+) -> int:
+    """Record the boxes of a push, and add the versions of their images; return how many are new.
+
+    What is decided stays as it is.
+    """
+    session.flush()
+    columns = LedgerBox.region_id, LedgerBox.image_tool_id, LedgerBox.push_id, LedgerBox.outcome
+    states = *columns, LedgerBox.expected_precision, LedgerBox.source_version
+    known = {row.region_id: row for row in session.execute(select(*states))}
+    here = set(session.scalars(select(Push.id).where(at_place(Push, push.place))))
+    new: dict[str, Values] = {}
+    changed: dict[str, Values] = {}
+    for mined, image, category in boxes:
+        row = known.get(mined.region_id)
+        if row is None:
+            new[mined.region_id] = _row(mined, image, category, push)
+            versions[str(image.tool_id)] = image.tool_version
+            continue
+        if row.outcome in DECIDED:
+            continue
+        versions[row.image_tool_id] = image.tool_version
+        expected = mined.expected_precision
+        state = (
+            "pending",
+            row.push_id if row.push_id in here else push.id,
+            row.expected_precision if expected is None else expected,
+            image.tool_version,
+        )
+        if state != (row.outcome, row.push_id, row.expected_precision, row.source_version):
+            outcome, push_id, precision, version = state
+            changed[mined.region_id] = {
+                "region_id": mined.region_id,
+                "outcome": outcome,
+                "push_id": push_id,
+                "expected_precision": precision,
+                "source_version": version,
+            }
+    if new:
+        session.execute(insert(LedgerBox), list(new.values()))
+    if changed:
+        session.execute(update(LedgerBox), list(changed.values()))
+    return len(new)
 
 
 def pushed_images(session: Session, place: Place) -> list[PushedImage]:
@@ -189,6 +226,25 @@ def boxes_by_image(
     return found
 
 
+def box_sizes(session: Session, source: Source | None = None) -> dict[str, tuple[int, int]]:
+    """Return tool id -> upright (width, height) in pixels of images with mined boxes, where known.
+
+    Args:
+        session: for reading at least.
+        source: the annotated project; None: all.
+    """
+    columns = LedgerBox.image_tool_id, LedgerBox.image_width, LedgerBox.image_height
+    query = select(*columns).join(Push, LedgerBox.push_id == Push.id)
+    if source is not None:
+        query = query.where(of_source(Push, source))
+    rows = session.execute(query.order_by(LedgerBox.region_id))
+    return {
+        tool_id: (width, height)
+        for tool_id, width, height in rows
+        if width is not None and height is not None
+    }
+
+
 def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ...]:
     """Return boxes of a ledger as boxes of `dataset`.
 
@@ -226,32 +282,29 @@ def _regions(boxes: Iterable[LedgerBox]) -> dict[str, ReviewedRegion]:
 
 
 def _note_versions(session: Session, place: Place, versions: Mapping[str, str | None]) -> None:
-    rows = session.scalars(select(PushedVersion).where(at_place(PushedVersion, place)))
-    known = {row.image_tool_id: row for row in rows}
-    for tool_id, version in versions.items():
-        if tool_id in known:
-            known[tool_id].version = version
-        else:
-            session.add(PushedVersion(**asdict(place), image_tool_id=tool_id, version=version))
+    wanted = {tool_id: {"version": version} for tool_id, version in versions.items()}
+    where = at_place(PushedVersion, place)
+    save_rows(session, PushedVersion, "image_tool_id", where, wanted, asdict(place))
 
 
-def _row(box: MinedBox, image: Image, category: str, push: Push) -> LedgerBox:
+def _row(box: MinedBox, image: Image, category: str, push: Push) -> dict[str, Any]:
     left, top, right, bottom = box.xyxy
-    return LedgerBox(
-        region_id=box.region_id,
-        push=push,
-        round=push.round,
-        image_tool_id=image.tool_id,
-        file_name=image.file_name,
-        category=category,
-        left=left,
-        top=top,
-        right=right,
-        bottom=bottom,
-        score=box.score,
-        threshold=box.threshold,
-        outcome="pending",
-        expected_precision=box.expected_precision,
-        image_width=image.width,
-        image_height=image.height,
-    )
+    return {
+        "region_id": box.region_id,
+        "push_id": push.id,
+        "round": push.round,
+        "image_tool_id": image.tool_id,
+        "file_name": image.file_name,
+        "category": category,
+        "left": left,
+        "top": top,
+        "right": right,
+        "bottom": bottom,
+        "score": box.score,
+        "threshold": box.threshold,
+        "source_version": image.tool_version,
+        "outcome": "pending",
+        "expected_precision": box.expected_precision,
+        "image_width": image.width,
+        "image_height": image.height,
+    }

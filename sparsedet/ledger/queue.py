@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.errors import SparseDetError
+from sparsedet.ledger.bulk import Values, save_rows
 from sparsedet.ledger.schema import Place, Push, QueuedImage, Source, at_place, of_source
 from sparsedet.sheets.arrangement import CROPS
 
@@ -81,22 +82,29 @@ def replace_queue(session: Session, push: Push, queue: Sequence[OnQueuedImage]) 
     Images that it no longer names keep their rows: one may have been opened meanwhile, and its
     review needs them.
     """
-    rows = session.scalars(select(QueuedImage).where(QueuedImage.push_id == push.id))
-    known = {row.image_tool_id: row for row in rows}
-    for row in known.values():
-        row.position = None
     # Of an image that is named twice the first place counts.
     places = {one.tool_id: position for position, one in reversed(list(enumerate(queue)))}
-    for tool_id, position in places.items():
-        one = queue[position]
-        row = known.get(tool_id) or QueuedImage(push=push, image_tool_id=tool_id)
-        session.add(row)
-        row.position = position
-        row.file_name = one.image.file_name
-        row.audit, row.judge_only = one.entry.audit, one.entry.judge_only
-        row.boxes = one.entry.boxes
-        row.expected, row.seconds = one.entry.expected, one.entry.seconds
-        row.image_width, row.image_height = one.image.width, one.image.height
+    of_push = QueuedImage.push_id == push.id
+    named = session.execute(select(QueuedImage.id, QueuedImage.image_tool_id).where(of_push))
+    dropped = [{"id": id, "position": None} for id, tool_id in named if tool_id not in places]
+    if dropped:
+        session.execute(update(QueuedImage), dropped)
+    wanted = {tool_id: _values(queue[at], at) for tool_id, at in places.items()}
+    save_rows(session, QueuedImage, "image_tool_id", of_push, wanted, {"push_id": push.id})
+
+
+def _values(one: OnQueuedImage, position: int) -> Values:
+    return {
+        "position": position,
+        "file_name": one.image.file_name,
+        "audit": one.entry.audit,
+        "judge_only": one.entry.judge_only,
+        "boxes": one.entry.boxes,
+        "expected": one.entry.expected,
+        "seconds": one.entry.seconds,
+        "image_width": one.image.width,
+        "image_height": one.image.height,
+    }
 
 
 def queued(session: Session, push: Push | None = None) -> Sequence[QueuedImage]:

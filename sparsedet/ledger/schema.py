@@ -22,6 +22,8 @@ from sparsedet.tool import Outcome
 
 JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
 """Outcomes that a reviewer decided."""
+DECIDED: tuple[Outcome, ...] = (*JUDGED, "sampled")
+"""Outcomes that a reviewer decided, or the sample of a lot did."""
 
 PlaceMode = ModeName | Literal["sampled"]
 """A push mode of a tool; or `sampled`: the boxes of a lot wait for its sample, and no tool has
@@ -175,7 +177,7 @@ class LedgerBox(Base):
     @property
     def is_decided(self) -> bool:
         """Whether a reviewer said what it is, or the sample of its lot did."""
-        return self.is_judged or self.outcome == "sampled"
+        return self.outcome in DECIDED
 
     @property
     def is_held(self) -> bool:

@@ -103,6 +103,8 @@ def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Sourc
 
     Where the size was not known, it is only noted. An image of another size has another content.
     """
+    if not _is_any_other(session, sizes, source):
+        return
     scales: dict[tuple[Source, str], _Change] = {}
     for box in _boxes(session, source):
         size = sizes.get(box.image_tool_id)
@@ -127,6 +129,20 @@ def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Sourc
         for known in _rows(session, SourceImage, source):
             if (_source_of(known), known.image_tool_id) in scales:
                 known.digest = None
+
+
+def _is_any_other(
+    session: Session, sizes: Mapping[str, tuple[int, int]], source: Source | None
+) -> bool:
+    """Whether an image has another size now; every pull and push asks."""
+    of_any = true() if source is None else of_source(Push, source)
+    for table in (LedgerBox, QueuedImage):
+        columns = table.image_tool_id, table.image_width, table.image_height
+        query = select(*columns).distinct().join(Push, table.push_id == Push.id).where(of_any)
+        for tool_id, width, height in session.execute(query):
+            if sizes.get(tool_id, (width, height)) != (width, height):
+                return True
+    return False
 
 
 def relabel(session: Session, names: Mapping[str, str], source: Source | None) -> None:

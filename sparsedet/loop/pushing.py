@@ -13,7 +13,7 @@ from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.errors import PlaceGoneError
-from sparsedet.ledger import Ledger, Push, QueueEntry
+from sparsedet.ledger import Ledger, Push, QueueEntry, as_mined
 from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
@@ -56,7 +56,8 @@ def up_for_review(
     rows = {box.region_id: box for box in ledger.boxes()}
     judged = {id for id, row in rows.items() if row.is_judged}
     # After a push that was cut off the new boxes may be in the ledger already.
-    waiting = [box for box in ledger.pending(dataset) if box.region_id not in ids]
+    pending = (row for id, row in rows.items() if row.outcome == "pending" and id not in ids)
+    waiting = as_mined(pending, dataset)
     stay = [
         box
         for box in waiting

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,14 @@ logger = logging.getLogger(__name__)
 _PAGE = 5000
 _NAMED = 5
 """So many tasks are named in a warning."""
+_IDS_PER_REQUEST = 200
+"""They stand in the address, which servers limit to some kilobytes."""
+_HAS_DRAFTS = {
+    "filter": "filter:tasks:draft_exists",
+    "operator": "equal",
+    "type": "Boolean",
+    "value": True,
+}
 
 
 def project_summary(
@@ -103,17 +111,19 @@ def export_tasks(
     odd: list[OddTask] | None = None,
     *,
     ids: Sequence[int] | None = None,
+    annotated: bool = False,
 ) -> Sequence[Mapping[str, Any]]:
-    """Return all tasks with their annotations: the JSON export, the fastest complete read.
+    """Return tasks with their annotations: the JSON export, the fastest complete read.
 
-    Annotations come with the date of their task; see `with_task_date`. The COCO export would leak
-    server paths and ignore EXIF orientation.
+    It takes 1 ms for each task. Annotations come with the date of their task; see `with_task_date`.
+    The COCO export would leak server paths and ignore EXIF orientation.
 
     Args:
         connection: to the server.
         project: its number.
         odd: gets the entries that are no whole tasks, which are left out.
         ids: of the tasks, as many as an address takes; None: all.
+        annotated: only those with annotations, skipped ones too.
 
     Raises:
         OddAnswerError: when the answer is no list, or an entry of it is odd and `odd` is None.
@@ -122,7 +132,7 @@ def export_tasks(
     some = {} if ids is None else {"ids[]": list(ids)}
     answer = connection.get_json(
         f"api/projects/{project}/export",
-        {"exportType": "JSON", "download_all_tasks": True, **some},
+        {"exportType": "JSON", "download_all_tasks": not annotated, **some},
         what,
     )
     if not isinstance(answer, list):
@@ -149,32 +159,73 @@ def export_tasks(
     return tasks
 
 
+def export_touched(connection: Connection, project: int) -> Mapping[int, Mapping[str, Any]]:
+    """Return the tasks on which somebody has done something, by id, as `export_tasks` does.
+
+    They have annotations (skipped ones, too) or drafts of any account. Drafts come first: one that
+    is submitted meanwhile is read as annotation.
+    """
+    what = f"looking for drafts in project {project}"
+    listed = _listed(connection, project, what, "id", _HAS_DRAFTS)
+    drafted = [identifier(task, what) for task in listed]
+    touched: dict[int, Mapping[str, Any]] = {}
+    for start in range(0, len(drafted), _IDS_PER_REQUEST):
+        ids = drafted[start : start + _IDS_PER_REQUEST]
+        touched |= _by_id(export_tasks(connection, project, ids=ids))
+    return touched | _by_id(export_tasks(connection, project, annotated=True))
+
+
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield id and data of all tasks, without annotations (about 3,000 tasks per second).
 
     What is no task with data is left out: of that a pull warns.
     """
+    what = f"listing project {project}"
+    for task in _listed(connection, project, what, "id,data"):
+        if isinstance(task.get("data"), dict):
+            yield identifier(task, what), task["data"]
+
+
+def has_drafts(connection: Connection, project: int) -> bool:
+    """Whether any task of the project has a draft, of any account."""
+    what = f"looking for drafts in project {project}"
+    first = next(_listed(connection, project, what, "id", _HAS_DRAFTS, page_size=1), None)
+    return first is not None
+
+
+def _listed(
+    connection: Connection,
+    project: int,
+    what: str,
+    include: str,
+    condition: Mapping[str, Any] | None = None,
+    page_size: int = _PAGE,
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the tasks that meet a condition, with the keys named in `include` only."""
+    items = [] if condition is None else [condition]
     page, done, total = 0, 0, 1
     while done < total:
         page += 1
         params = {
             "project": project,
             "fields": "task_only",
-            "include": "id,data",
+            "include": include,
+            "query": json.dumps({"filters": {"conjunction": "and", "items": items}}),
             "resolve_uri": False,  # addresses as they are, not links that expire
             "page": page,
-            "page_size": _PAGE,
+            "page_size": page_size,
         }
-        what = f"listing project {project}"
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
         # An empty page would mean that tasks are being deleted while we read.
         if not tasks:
             return
-        for task in tasks:
-            if isinstance(task.get("data"), dict):
-                yield identifier(task, what), task["data"]
+        yield from tasks
         done += len(tasks)
+
+
+def _by_id(tasks: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    return {int(task["id"]): task for task in tasks}
 
 
 def review_state(connection: Connection, project: int) -> str:

@@ -38,6 +38,15 @@ def tasks_of(*tasks: object, total: object = 2) -> Answer:
     return json_answer({"tasks": list(tasks), "total": total, "total_annotations": 2})
 
 
+def exported(*tasks: Mapping[str, Any]) -> Mapping[str, Answer]:
+    """Return the answers that the review project has these tasks."""
+    listed = [{"id": task["id"], "data": task["data"]} for task in tasks]
+    return {
+        "/api/projects/7/export": json_answer(list(tasks)),
+        "/api/tasks/?project=7": tasks_of(*listed, total=len(tasks)),
+    }
+
+
 SOURCE_TASKS = [{**task(id), "drafts": []} for id in (1, 2)]
 USUAL: Mapping[str, Answer] = {
     "/api/projects/": listed({"id": REVIEW, "description": MARK, "task_number": 1}),
@@ -45,7 +54,7 @@ USUAL: Mapping[str, Answer] = {
     "/api/projects/7": json_answer({"id": REVIEW, "label_config": CONFIG, "description": MARK}),
     "PATCH /api/tasks/71": json_answer({"id": 71}),
     "PATCH /api/projects/7": json_answer({"id": REVIEW}),
-    "/api/projects/7/export": json_answer([COPY]),
+    **exported(COPY),
     "/api/tasks/": tasks_of(*({"id": t["id"], "data": t["data"]} for t in SOURCE_TASKS)),
     "/api/tasks/1/annotations/": json_answer(SOURCE_TASKS[0]["annotations"]),
     "/api/tasks/1/drafts": json_answer([]),
@@ -103,11 +112,6 @@ def review_with(answers: Mapping[str, Answer], name: str, says: str) -> Case:
         return "review", "workspace"
 
     return Case(f"review: {name}", prepare, says)
-
-
-def exported(*tasks: object) -> Mapping[str, Answer]:
-    """Return the answer that the review project has these tasks."""
-    return {"/api/projects/7/export": json_answer(list(tasks))}
 
 
 def sent_draft(*drafts: object) -> Sequence[object]:

@@ -1,12 +1,10 @@
 """Take back the drafts and predictions that pushes put up, where nobody has touched them."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparsedet.push_modes import Progress, UndoReport
 
-from ..answers import number
 from ..connection import Connection
 from ..predictions import (
     NewPrediction,
@@ -15,6 +13,7 @@ from ..predictions import (
     read_predictions,
     same_result,
 )
+from ..projects import has_drafts
 from ..views import hide_versions, remove_view
 from .draft_plan import WantedDraft
 from .draft_push import VIEW_TITLE, apply_replacements, delete_drafts, write_drafts
@@ -59,7 +58,7 @@ def drafts_up(
         control: only boxes of this control; None: of any.
     """
     stored = read_predictions(connection, project)
-    if not any(is_signed(p.result) for p in _all(stored)) and not _has_drafts(connection, project):
+    if not any(is_signed(p.result) for p in _all(stored)) and not has_drafts(connection, project):
         return DraftsUp(0, "")
     return what_is_up(read_draft_tasks(connection, project).values(), stored, mark, control)
 
@@ -222,17 +221,3 @@ def _plan_prediction(
 
 def _all(stored: Mapping[int, Sequence[StoredPrediction]]) -> list[StoredPrediction]:
     return [prediction for predictions in stored.values() for prediction in predictions]
-
-
-def _has_drafts(connection: Connection, project: int) -> bool:
-    """Whether any task of the project has a draft, of any account."""
-    condition = {
-        "filter": "filter:tasks:draft_exists",
-        "operator": "equal",
-        "type": "Boolean",
-        "value": True,
-    }
-    query = json.dumps({"filters": {"conjunction": "and", "items": [condition]}})
-    params = {"project": project, "query": query, "page_size": 1, "include": "id"}
-    what = f"looking for drafts in project {project}"
-    return number(connection.get_object("api/tasks/", params, what), "total", what) > 0

@@ -7,11 +7,14 @@ answer that is not what its request asks for is one error; it never counts as do
 import json
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from sparsedet.errors import ToolError
+
+T = TypeVar("T")
 
 _SHOWN = 80
 """So much of an odd answer is repeated in an error."""
@@ -23,6 +26,7 @@ _MOST_DIGITS = 300
 _SPARE_FRAMES = 400
 """An answer is parsed with so many frames on the stack, so that whatever is nested so little that
 it can be read can be compared and written, too."""
+_NO_SPACE = re.compile(r"[^ \t\n\r]")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -51,22 +55,65 @@ def parse_json(body: bytes) -> Any:
     Raises:
         NoJsonError: when it is none, or nested so deeply that no program writes it.
     """
-    try:
+    with json_errors():
         text = body.decode("utf-8-sig")
+        start = after_space(text, 0)
+        value, end = with_spare_frames(lambda: value_at(text, start))
+        if after_space(text, end) < len(text):
+            raise ValueError("more than a value")
+    return whole_characters(value) if has_halves(text) else value
+
+
+@contextmanager
+def json_errors() -> Iterator[None]:
+    """Raise errors of decoding and parsing in the block as a `NoJsonError`."""
+    try:
+        yield
     except UnicodeDecodeError:
         raise NoJsonError("is not encoded as UTF-8") from None
-    try:
-        value = _parse(text, _SPARE_FRAMES)
     except RecursionError:
         raise NoJsonError("is nested too deeply") from None
     except ValueError:
         raise NoJsonError("is no JSON") from None
-    # Text of UTF-8 has none, but JSON may hold them as escapes: mostly in pairs, one character.
-    if "\\ud" in text or "\\uD" in text:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            return _without_lone_surrogates(value)
+
+
+def value_at(text: str, start: int) -> tuple[Any, int]:
+    """Return the JSON value that begins at a place of a text, and the place behind it.
+
+    Raises:
+        ValueError: when there is none, or only a part of one.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python makes no number of thousands of digits; to look at each costs half as much again.
+        return _DECODER_OF_LONG_NUMBERS.raw_decode(text, start)
+
+
+def after_space(text: str, start: int) -> int:
+    """Return the place of the next character that is no space of JSON; of the end without any."""
+    found = _NO_SPACE.search(text, start)
+    return found.start() if found else len(text)
+
+
+def with_spare_frames(parse: Callable[[], T], frames: int = _SPARE_FRAMES) -> T:
+    """Return what `parse` does, which is called with so many frames more on the stack."""
+    return with_spare_frames(parse, frames - 1) if frames else parse()
+
+
+def has_halves(text: str) -> bool:
+    """Whether JSON may hold halves of characters, as escapes: mostly in pairs, one character."""
+    return "\\ud" in text or "\\uD" in text
+
+
+def whole_characters(value: Any) -> Any:
+    """Return a value with the sign for unreadable characters in the place of half ones."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return _without_lone_surrogates(value)
     return value
 
 
@@ -199,18 +246,6 @@ def _beginning(said: str) -> str:
     return repr(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}...")
 
 
-def _parse(text: str, spare: int) -> Any:
-    if spare:
-        return _parse(text, spare - 1)
-    try:
-        return json.loads(text, parse_float=_finite, parse_constant=_none)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        # Python makes no number of thousands of digits; to look at each costs half as much again.
-        return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_none)
-
-
 def _none(constant: str) -> None:
     """Return what NaN and Infinity are read as."""
 
@@ -222,6 +257,12 @@ def _finite(digits: str) -> float | None:
 
 def _whole(digits: str) -> int | None:
     return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_none)
+_DECODER_OF_LONG_NUMBERS = json.JSONDecoder(
+    parse_float=_finite, parse_int=_whole, parse_constant=_none
+)
 
 
 def _without_lone_surrogates(value: Any) -> Any:

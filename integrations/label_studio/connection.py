@@ -4,9 +4,9 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,11 +15,13 @@ from sparsedet.errors import ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
 from .failures import CONNECTING, comes_of_parsing, detail, network_problem
+from .json_lists import begins_list
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
 from .transport import CONNECT_SECONDS as CONNECT_SECONDS
 from .transport import (
     DEFAULT_LIMITS,
     TIMEOUT_SECONDS,
+    Answer,
     AnswerLimits,
     AnswerProblem,
     KeyClient,
@@ -30,6 +32,8 @@ from .transport import trusted_certificates as trusted_certificates
 if TYPE_CHECKING:
     from label_studio_sdk.client import LabelStudio
     from label_studio_sdk.core.request_options import RequestOptions
+
+T = TypeVar("T")
 
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
@@ -130,6 +134,27 @@ class Connection:
         """GET a resource that is a JSON object."""
         return as_object(self.get_json(path, params, what), what)
 
+    def get_entries(
+        self, path: str, params: Mapping[str, Any], what: str, keep: Callable[[dict[str, Any]], T]
+    ) -> list[T]:
+        """GET a long list of JSON objects.
+
+        Args:
+            path: of the resource.
+            params: of the request.
+            what: names it in errors.
+            keep: makes of an entry what is returned; the entry itself is then forgotten.
+        """
+
+        def read(answer: Answer) -> list[Any]:
+            if not begins_list(answer.content):
+                return as_objects(answer.json(), what)  # an error, which says what it is
+            of = "an entry of the list"
+            return [keep(as_object(entry, what, of=of)) for entry in answer.entries()]
+
+        kept: list[T] = self._send("GET", path, what, read, params=dict(params))
+        return kept
+
     def get_objects(self, path: str, params: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
         """GET a resource that is a list of JSON objects."""
         return as_objects(self.get_json(path, params, what), what)
@@ -160,14 +185,22 @@ class Connection:
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str
     ) -> dict[str, Any]:
         """POST files, by field name as httpx takes them; never repeated by itself."""
-        options = {"params": dict(params), "files": dict(files), "request_options": WRITE}
-        return as_object(self._send("POST", path, what, **options), what)
+        options: dict[str, Any] = {"params": dict(params), "files": dict(files)}
+        return as_object(self._send("POST", path, what, **options, request_options=WRITE), what)
 
-    def _send(self, method: str, path: str, what: str, **options: Any) -> Any:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        read: Callable[[Answer], Any] = Answer.json,
+        **options: Any,
+    ) -> Any:
         from label_studio_sdk.core.api_error import ApiError
 
         with self.request(what):
-            response = self.client._client_wrapper.httpx_client.request(
+            # A `KeyClient` sends it.
+            response: Any = self.client._client_wrapper.httpx_client.request(
                 path, method=method, **options
             )
             if not response.is_success:
@@ -180,7 +213,7 @@ class Connection:
                 raise AnswerProblem(
                     f"answered a deletion, which has no answer, with {shown(response.json())}"
                 )
-            return response.json()
+            return read(response)
 
     @contextmanager
     def request(self, what: str) -> Iterator[None]:

@@ -38,7 +38,7 @@ def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle
     """
     x, y = (_number(value, key) for key in ("x", "y"))
     across, down = (_number(value, key) for key in ("width", "height"))
-    rotation = _number({"rotation": 0.0, **value}, "rotation")
+    rotation = _number(value, "rotation") if "rotation" in value else 0.0
     if across <= 0 or down <= 0:
         raise GeometryError("no area")
     left, top = x / PERCENT * width, y / PERCENT * height

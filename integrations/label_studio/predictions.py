@@ -1,5 +1,6 @@
 """Predictions on the server: compared, imported, read, deleted."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,9 +45,27 @@ class StoredPrediction:
 
     id: int
     model_version: str
-    result: Sequence[Mapping[str, Any]]
+    text: str
+    """Its `result` list as JSON: as objects, those of 20,000 images take 300 MB."""
     by_backend: bool = False
     """A machine learning backend of the project made it; it is not ours."""
+
+    @classmethod
+    def of(
+        cls,
+        id: int,
+        model_version: str,
+        result: Sequence[Mapping[str, Any]],
+        by_backend: bool = False,
+    ) -> "StoredPrediction":
+        """Return the prediction that has this `result` list."""
+        return cls(id, model_version, json.dumps(result, separators=(",", ":")), by_backend)
+
+    @property
+    def result(self) -> list[Mapping[str, Any]]:
+        """What it offers to the reviewer."""
+        read: list[Mapping[str, Any]] = json.loads(self.text)
+        return read
 
     @property
     def region_ids(self) -> frozenset[str]:
@@ -186,19 +205,25 @@ def read_predictions(
     connection: Connection, project: int
 ) -> Mapping[int, Sequence[StoredPrediction]]:
     """Return the predictions of every task that has any, oldest first (about 2,000 per second)."""
-    what = f"reading the predictions of project {project}"
-    entries = connection.get_objects("api/predictions/", {"project": project}, what)
+    path, what = "api/predictions/", f"reading the predictions of project {project}"
+
+    def keep(entry: Mapping[str, Any]) -> tuple[int, StoredPrediction]:
+        return identifier(entry, what, "task"), _stored(entry, what)
+
+    stored = connection.get_entries(path, {"project": project}, what, keep)
     by_task: dict[int, list[StoredPrediction]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: identifier(entry, what)):
-        by_task[identifier(entry, what, "task")].append(
-            StoredPrediction(
-                entry["id"],
-                text(entry, "model_version", what),
-                _regions(entry.get("result")),
-                by_backend=entry.get("model") is not None,
-            )
-        )
+    for task, prediction in sorted(stored, key=lambda entry: entry[1].id):
+        by_task[task].append(prediction)
     return by_task
+
+
+def _stored(entry: Mapping[str, Any], what: str) -> StoredPrediction:
+    return StoredPrediction.of(
+        identifier(entry, what),
+        text(entry, "model_version", what),
+        _regions(entry.get("result")),
+        by_backend=entry.get("model") is not None,
+    )
 
 
 def _regions(result: object) -> list[Mapping[str, Any]]:

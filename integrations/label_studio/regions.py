@@ -123,6 +123,7 @@ def read_regions(
         for result, id in zip(results, ids, strict=True)
         if isinstance(result, Mapping) and marks_a_place(result, config)
     }
+    shared = {id for id, count in Counter(ids).items() if count > 1} - {None}
     for index, (result, id) in enumerate(zip(results, ids, strict=True)):
         if not isinstance(result, Mapping):
             oddities.drop("no region", task)
@@ -134,7 +135,8 @@ def read_regions(
         if not marks_a_place(result, config):
             continue
         try:
-            content = (result, *_sharing(id, index, results, ids))
+            others = _sharing(id, index, results, ids) if id in shared else ()
+            content = (result, *others)
             region, changes = _read(content, id or "", config, size)
         except _UnknownLabelError as error:
             oddities.unknown_labels[error.label] += 1
@@ -190,7 +192,7 @@ def _sharing(
     id: str | None, index: int, results: Sequence[Any], ids: Sequence[str | None]
 ) -> Iterator[Result]:
     for at, (result, other) in enumerate(zip(results, ids, strict=True)):
-        if other == id and at != index and id is not None and isinstance(result, Mapping):
+        if other == id and at != index and isinstance(result, Mapping):
             yield result
 
 

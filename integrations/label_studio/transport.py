@@ -7,6 +7,8 @@ or lasts for ever.
 
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .answers import NoJsonError, parse_json, shown
+from .json_lists import entries
 
 CONNECT_SECONDS = 15.0
 TIMEOUT_SECONDS = 300.0
@@ -96,7 +99,7 @@ class KeyClient(httpx.Client):
             response.close()
         if self._key is not None:
             body = body.replace(self._key, b"***")
-        return _Answer(response, body)
+        return Answer(response, body)
 
     def _read(self, response: httpx.Response, begun: float) -> bytes:
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -120,8 +123,8 @@ class KeyClient(httpx.Client):
         return b"".join(parts)
 
 
-class _Answer(httpx.Response):
-    """An answer that was read and checked, once for all who ask for its JSON."""
+class Answer(httpx.Response):
+    """An answer that was read; that it is JSON shows when it is asked for."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
         kept = {"content-type", "retry-after", "x-ratelimit-reset"}
@@ -131,32 +134,45 @@ class _Answer(httpx.Response):
             content=body,
             request=response.request,
         )
-        self._parsed: Any = None
+        deleted = self.status_code == httpx.codes.NO_CONTENT and self.request.method == "DELETE"
+        if self.is_success and not body and not deleted:
+            raise AnswerProblem(f"answered with status {self.status_code} and nothing more")
+
+    def json(self, **options: Any) -> Any:
+        """Return what the answer holds; of an error, as far as it is JSON.
+
+        Raises:
+            AnswerProblem: when all went well, and yet it is no JSON.
+        """
         if not self.is_success:
-            return
-        if not body:
-            if self.status_code != httpx.codes.NO_CONTENT or self.request.method != "DELETE":
-                raise AnswerProblem(f"answered with status {self.status_code} and nothing more")
-            return
+            try:
+                return parse_json(self.content)
+            except NoJsonError:
+                return super().json(**options)
+        with self._problems():
+            return parse_json(self.content) if self.content else None
+
+    def entries(self) -> Iterator[Any]:
+        """Yield the entries of the list that an answer holds, without ever holding all of them.
+
+        Raises:
+            AnswerProblem: when it is no list.
+        """
+        with self._problems():
+            yield from entries(self.content)
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
         try:
-            self._parsed = parse_json(body)
+            yield
         except NoJsonError as error:
-            came = shown(body[:_BEGINNING].decode(errors="replace"))
+            came = shown(self.content[:_BEGINNING].decode(errors="replace"))
             if came.startswith("a page"):
-                came = f"a page of HTML ({len(body)} bytes)"
+                came = f"a page of HTML ({len(self.content)} bytes)"
             raise AnswerProblem(
                 f"gave an answer that {error}, but {came}; does a proxy or a login page answer in "
                 "its place?"
             ) from None
-
-    def json(self, **options: Any) -> Any:
-        """Return what the answer holds; of an error, as far as it is JSON."""
-        if self.is_success:
-            return self._parsed
-        try:
-            return parse_json(self.content)
-        except NoJsonError:
-            return super().json(**options)
 
 
 def _check_redirect(response: httpx.Response) -> None:

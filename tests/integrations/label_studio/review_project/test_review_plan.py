@@ -25,7 +25,7 @@ def image(*ids: str, source: str = "1") -> ImagePredictions:
 def prediction(
     id: int, *ids: str, version: str = "old", by_backend: bool = False
 ) -> StoredPrediction:
-    return StoredPrediction(id, version, [HUMAN, *mined(*ids).values()], by_backend)
+    return StoredPrediction.of(id, version, [HUMAN, *mined(*ids).values()], by_backend)
 
 
 def task(
@@ -96,7 +96,7 @@ def plain(*, human: bool = True) -> ImagePredictions:
 
 def shown(id: int, version: str = "old") -> StoredPrediction:
     """A prediction of annotations alone."""
-    return StoredPrediction(id, version, [HUMAN])
+    return StoredPrediction.of(id, version, [HUMAN])
 
 
 def test_a_double_of_a_plain_task_is_deleted() -> None:

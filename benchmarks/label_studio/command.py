@@ -51,22 +51,28 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
         with TemporaryDirectory(dir=folder) as scratch:
             workspace = Workspace(Path(scratch))
             _measure_pull(options, connection, server, project, workspace, found)
+            _write(found, options.results)
             _measure_push(options, connection, server, project, workspace, found)
+            _write(found, options.results)
             if options.round_tasks:
                 _say("a round")
                 small = Size(options.round_tasks, options.round_tasks * 5)
                 number = set_up(connection, folder, small, _progress)
                 found.round = log_round(number, Path(scratch) / "round")
                 _delete_reviews(connection)
-    lines = rows(found)
+        print(_write(found, options.results))
+
+
+def _write(found: Measured, results: Path) -> str:
+    """Write what is measured until now; return the table."""
     title = (
-        f"{size.tasks} tasks with {size.boxes} boxes, Label Studio on SQLite, "
+        f"{found.size.tasks} tasks with {found.size.boxes} boxes, Label Studio on SQLite, "
         f"{usable_cores()} cores"
     )
-    text = table(lines, title)
-    print(text)
-    write_text(options.results / "label_studio.md", text)
-    write_json(options.results / "label_studio.json", as_json(found), indent=1)
+    text = table(rows(found), title)
+    write_text(results / "label_studio.md", text)
+    write_json(results / "label_studio.json", as_json(found), indent=1)
+    return text
 
 
 def _measure_pull(

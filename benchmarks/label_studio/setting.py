@@ -103,7 +103,7 @@ def change_annotations(connection: Connection, project: int, count: int) -> None
 def _make_project(
     connection: Connection, files: Sequence[Path], size: Size, progress: Progress
 ) -> int:
-    project = create_project(connection, f"{size.tasks} tasks", labelling_config(LABELS))
+    project: int = create_project(connection, f"{size.tasks} tasks", labelling_config(LABELS))
     # Without a storage that covers it, the server serves no file of the folder.
     connection.post_json(
         "api/storages/localfiles/",

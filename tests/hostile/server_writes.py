@@ -191,6 +191,11 @@ _BOXES = [
         "tasks that never come",
         "took only some of the tasks",
     ),
+    push_with(
+        {**exported(), IMPORT: json_answer({"task_count": 1, "task_ids": ["seven"]})},
+        "tasks that have names",
+        "took only some of the tasks",
+    ),
     push_with({"/api/predictions/": json_answer({})}, "no predictions", "should be a list"),
     push_with({"/api/predictions/": json_answer([7])}, "a number listed", "should be an object"),
     push_with(

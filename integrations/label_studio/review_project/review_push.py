@@ -103,9 +103,10 @@ def push_to_review(
     progress("reading the review project", 1, 1)
     if plan.without_task:
         described = {id: {**content, **facts.get(id, {})} for id, content in data.items()}
-        _import_tasks(connection, review, plan, described, model_version, progress)
+        imported = _import_tasks(connection, review, plan, described, model_version, progress)
         made = {image.source_task for image in plan.without_task}
-        tasks = read_review_tasks(connection, review)
+        # Listing all takes the server as long as making them.
+        tasks = [*tasks, *imported] if imported else read_review_tasks(connection, review)
         plan = plan_push(there, tasks, withdrawn, model_version)
         plan.changed |= made
         if plan.without_task:
@@ -217,21 +218,40 @@ def _import_tasks(
     data: Mapping[str, Mapping[str, object]],
     model_version: str,
     progress: Progress,
-) -> None:
-    """Copy tasks into the review project, in order: the label stream goes by task id."""
+) -> list[ReviewTask]:
+    """Copy tasks into the review project, in order: the label stream goes by task id.
+
+    Returns:
+        The new tasks; none where the server does not say which they are, as one does that imports
+        in the background.
+    """
     wanted = [image.source_task for image in plan.without_task]
+    made: list[ReviewTask] = []
     for start in range(0, len(wanted), CHUNK):
         progress("creating review tasks", start, len(wanted))
-        requests = [
+        some = wanted[start : start + CHUNK]
+        copies: list[dict[str, object]] = [
             {
-                "data": {
-                    **data[source],
-                    SOURCE_TASK_KEY: image_key(source),
-                    **({VERSION_KEY: model_version} if source in plan.bare else {}),
-                }
+                **data[source],
+                SOURCE_TASK_KEY: image_key(source),
+                **({VERSION_KEY: model_version} if source in plan.bare else {}),
             }
-            for source in wanted[start : start + CHUNK]
+            for source in some
         ]
         what = f"creating tasks in review project {review}"
-        connection.post_json(f"api/projects/{review}/import", requests, what)
+        path = f"api/projects/{review}/import?return_task_ids=true"
+        answer = connection.post_json(path, [{"data": copy} for copy in copies], what)
+        ids = _task_ids(answer)
+        if len(ids) == len(some):
+            new = zip(ids, some, copies, strict=True)
+            made += [ReviewTask(id, source, (), (), (), copy) for id, source, copy in new]
     progress("creating review tasks", len(wanted), len(wanted))
+    return made if len(made) == len(wanted) else []
+
+
+def _task_ids(answer: Mapping[str, object]) -> list[int]:
+    """Return the ids of tasks that were imported, in their order; none where they make no sense."""
+    ids = answer.get("task_ids")
+    if not isinstance(ids, list) or not all(type(id) is int and id > 0 for id in ids):
+        return []
+    return ids if len(set(ids)) == len(ids) else []

@@ -196,6 +196,15 @@ _BOXES = [
         "tasks that have names",
         "took only some of the tasks",
     ),
+    push_with(
+        {
+            **exported(),
+            IMPORT: json_answer({"task_count": 1, "task_ids": [71]}),
+            "/api/dm/views/": page(),
+        },
+        "views that are a page, after tasks that are not listed yet",
+        "a page of HTML.*listing the views of project 7",
+    ),
     push_with({"/api/predictions/": json_answer({})}, "no predictions", "should be a list"),
     push_with({"/api/predictions/": json_answer([7])}, "a number listed", "should be an object"),
     push_with(

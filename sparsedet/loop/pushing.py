@@ -18,6 +18,7 @@ from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
 from sparsedet.push_modes import ModeName, Progress, PushReport, ToReview, UndoReport, no_progress
+from sparsedet.runtime.garbage import few_collections
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import AnnotationTool
 
@@ -32,6 +33,7 @@ class UpForReview:
     """Region ids of older models' boxes that nobody has reviewed: newer ones replace them."""
 
 
+@few_collections()
 def up_for_review(
     ledger: Ledger,
     dataset: Dataset,
@@ -110,6 +112,7 @@ class Pusher:
         """The connection to the source."""
         return self.connections.tool(self.connections.ledger_source(self.source))
 
+    @few_collections()
     def push(
         self,
         dataset: Dataset,

@@ -16,9 +16,11 @@ from sparsedet.loop.suspicions import answers, marks_record, to_mark
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import ModeName, Progress, PushReport
 from sparsedet.reading import read_list
+from sparsedet.runtime.garbage import few_collections
 from sparsedet.sheets import Sheet, SheetFile
 
 
+@few_collections()
 def push_round(
     workspace: Workspace,
     folder: RoundFolder,

@@ -187,5 +187,9 @@ def test_images_that_are_there_twice_are_named(full: Path, tmp_path: Path) -> No
     content = json.loads(full.read_text(encoding="utf-8"))
     content["images"].append({**content["images"][3], "id": 99})
     full.write_text(json.dumps(content), encoding="utf-8")
-    refused = sparsedet_here("split", full, "--recipe", "random", "-o", tmp_path / "out")
+    words = ("split", full, "--recipe", "random", "-o", tmp_path / "out")
+    refused = sparsedet_here(*words, "--strict")
     assert "images id 99: file_name '0003.jpg' is already that of image id 3" in refused.error()
+    split = sparsedet_here(*words)
+    assert split.status == 0
+    assert "images id 99" in split.err

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset
@@ -16,7 +16,6 @@ from sparsedet.ledger.queue import QueueEntry, queued, queued_sizes, with_images
 from sparsedet.ledger.review_json import read_written, written_text
 from sparsedet.ledger.reviewers import ReviewerCounts, compare_reviewers
 from sparsedet.ledger.schema import (
-    JUDGED,
     LedgerBox,
     Place,
     Push,
@@ -24,6 +23,7 @@ from sparsedet.ledger.schema import (
     QueuedImage,
     Source,
     SourceImage,
+    StoredReview,
     at_place,
     named,
     of_source,
@@ -127,6 +127,15 @@ class Ledger(LedgerFile):
         query = select(LedgerBox).order_by(LedgerBox.region_id)
         if push is not None:
             query = query.where(LedgerBox.push_id == push.id)
+        with self._reading() as session:
+            return session.scalars(query).all()
+
+    def reviewed_boxes(self) -> Sequence[LedgerBox]:
+        """Return the mined boxes that a reviewer saw (`LedgerBox.is_reviewed`), by region id.
+
+        Most boxes of a large project have not been reviewed: they stay on the disk.
+        """
+        query = select(LedgerBox).where(LedgerBox.was_reviewed()).order_by(LedgerBox.region_id)
         with self._reading() as session:
             return session.scalars(query).all()
 
@@ -280,9 +289,7 @@ class Ledger(LedgerFile):
 
     def reviewed_ids(self) -> set[str]:
         """Return the ids of the boxes that reviewers saw, also of those left undecided."""
-        box = LedgerBox
-        left_undecided = and_(box.review_id.is_not(None), box.outcome != "sampled")
-        seen = select(box.region_id).where(or_(box.outcome.in_(JUDGED), left_undecided))
+        seen = select(LedgerBox.region_id).where(LedgerBox.was_reviewed())
         with self._reading() as session:
             return set(session.scalars(seen))
 
@@ -298,6 +305,8 @@ class Ledger(LedgerFile):
     def review_work(self) -> list[ReviewWork]:
         """Return what was done in each submitted review, the oldest first."""
         with self._reading() as session:
+            if session.scalar(select(StoredReview.id).limit(1)) is None:
+                return []
             return _Reviewed(session).work()
 
     def counts(self, rule: AnnotationRule = "ground-truth-first") -> OutcomeCounts:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, and_, true
+from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, and_, or_, true
 from sqlalchemy.orm import (
     DeclarativeBase,
     InstrumentedAttribute,
@@ -168,6 +168,13 @@ class LedgerBox(Base):
     def is_reviewed(self) -> bool:
         """Whether a reviewer saw it, and judged it or left it undecided."""
         return self.is_judged or (self.review_id is not None and self.outcome != "sampled")
+
+    @classmethod
+    def was_reviewed(cls) -> ColumnElement[bool]:
+        """Return `is_reviewed` as a condition of a query."""
+        return or_(
+            cls.outcome.in_(JUDGED), and_(cls.review_id.is_not(None), cls.outcome != "sampled")
+        )
 
     @property
     def is_judged(self) -> bool:

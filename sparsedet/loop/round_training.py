@@ -121,7 +121,7 @@ class RoundTraining:
             return ()
         with closing(Ledger(self.workspace.ledger)) as ledger:
             found = assess_round(before, read_coco(folder.annotations), self.settings, ledger)
-            unsure = [box for box in ledger.boxes() if box.is_reviewed and not box.is_judged]
+            unsure = [box for box in ledger.reviewed_boxes() if not box.is_judged]
         undecided = (
             Box(0, box.image_id, box.category_id, box.xyxy) for box in as_mined(unsure, known)
         )

@@ -72,7 +72,7 @@ def _in_words(found: Assessment, settings: Settings, images: int, seconds: float
 def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
     """Return what reviews cost, by the settings and the times of the reviews so far."""
     configured = ReviewCosts(**settings.review.costs.model_dump())
-    reviewed = [box for box in ledger.boxes() if box.is_reviewed]
+    reviewed = ledger.reviewed_boxes()
     return with_undecided(
         estimated_costs(ledger.review_work(), configured),
         corrected=sum(box.outcome in ("edited", "rejected") for box in reviewed),
@@ -250,8 +250,7 @@ def _outcomes(
     """Return what reviewers made of candidates that they were shown, by index."""
     said = {
         box.region_id: (box.final_category == box.category if box.is_judged else None)
-        for box in ledger.boxes()
-        if box.is_reviewed
+        for box in ledger.reviewed_boxes()
     }
     if not said:
         return {}

@@ -267,3 +267,17 @@ def test_the_first_to_accept_has_the_credit(ledger: Ledger) -> None:
     accepted = ledger.boxes()[0]
     assert (accepted.outcome, accepted.reviewer) == ("accepted", "ann@example.com")
     assert accepted.seconds == 5.0
+
+
+def test_reviewed_boxes_are_those_that_somebody_saw(ledger: Ledger) -> None:
+    """By the query as by the property, undecided boxes among them."""
+    ledger.record_push(new_push(), MINED, dataset())
+    assert ledger.reviewed_boxes() == []
+    assert ledger.review_work() == []
+    unsure = kept("a1", unsure=True)
+    ledger.record_reviews(PLACE, read(review(unsure, mined_region("a2"))))
+    reviewed = ledger.reviewed_boxes()
+    assert {box.region_id for box in reviewed} == {"a1", "a2"} == ledger.reviewed_ids()
+    assert [b.region_id for b in ledger.boxes() if b.is_reviewed] == [b.region_id for b in reviewed]
+    assert {box.outcome for box in reviewed} == {"pending", "accepted"}
+    assert len(ledger.review_work()) == 1

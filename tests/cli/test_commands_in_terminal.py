@@ -113,9 +113,10 @@ def test_a_question_has_the_terminal_for_itself(project: SmallProject) -> None:
     assert session.status == 0
     question, end, *after = session.rows
     assert question == "1 of 3 images reviewed since the last push, fewer than the 50% of [review]"
-    # The terminal may show the letter before the blank that the question ends with.
+    # The terminal may show the answer before the blank that the question ends with, which click
+    # writes on its own: it is missing there, and may begin the next row.
     assert end.replace("]:n", "]: n") == "min_reviewed. Start the next round? [y/N]: n"
-    assert after[:2] == [
+    assert [row.lstrip() for row in after[:2]] == [
         "round 1: 1 of 3 images reviewed since the last push, at here",
         "next: review there, then: sparsedet round work (--next starts the next round all",
     ]

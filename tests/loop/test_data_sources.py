@@ -1,5 +1,6 @@
 """Reading annotations by what a command is given: files, folders, published names."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def test_a_file_has_its_images_beside_it(tmp_path: Path) -> None:
     data = read_data(str(file))
     assert (data.source, data.images, data.format) == (file, file.parent / "images", "coco")
     assert objects(data.dataset) == objects(DATASET)
-    assert read_data(str(file), tmp_path / "elsewhere").images == tmp_path / "elsewhere"
+    elsewhere = shutil.copytree(file.parent / "images", tmp_path / "elsewhere")
+    assert read_data(str(file), elsewhere).images == elsewhere
+    with pytest.raises(SparseDetError, match=r"nowhere: no such image folder \(--images\)"):
+        read_data(str(file), tmp_path / "nowhere")
     # Written by a shell's pipe, say.
     file = file.rename(file.with_suffix(".out"))
     assert objects(read_data(str(file)).dataset) == objects(DATASET)
@@ -118,7 +122,9 @@ def test_what_is_not_there_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, root: bool, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("lonely.json").touch()
+    image = {"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}
+    content = {"images": [image], "annotations": [], "categories": []}
+    Path("lonely.json").write_text(json.dumps(content))
     with pytest.raises(SparseDetError, match=message):
         read_data(data, data_root=tmp_path if root else None)
 

@@ -84,7 +84,10 @@ def test_tools_without_addresses_have_no_links(tool: str, tmp_path: Path) -> Non
 def test_ids_can_not_leave_their_place_in_an_address(workspace: Workspace) -> None:
     address = TaskLinks.of_workspace(workspace).of_image('1"><b>&x=../?')
 
-    assert address == f"{SERVER}/projects/7/data?task=1%22%3E%3Cb%3E%26x%3D..%2F%3F"
+    # What follows a dot says which image of a task it is.
+    assert address == f"{SERVER}/projects/7/data?task=1%22%3E%3Cb%3E%26x%3D"
+    slashes = TaskLinks.of_workspace(workspace).of_image("1/?#&x=")
+    assert slashes == f"{SERVER}/projects/7/data?task=1%2F%3F%23%26x%3D"
 
 
 @pytest.mark.parametrize(

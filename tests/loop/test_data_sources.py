@@ -124,7 +124,8 @@ def test_what_is_not_there_is_named(
     monkeypatch.chdir(tmp_path)
     image = {"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}
     content = {"images": [image], "annotations": [], "categories": []}
-    Path("lonely.json").write_text(json.dumps(content))
+    if data == "lonely.json":
+        Path(data).write_text(json.dumps(content))
     with pytest.raises(SparseDetError, match=message):
         read_data(data, data_root=tmp_path if root else None)
 

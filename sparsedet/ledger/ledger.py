@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from sparsedet.annotations import Dataset
@@ -190,9 +190,12 @@ class Ledger(LedgerFile):
     def image_reviews(self, source: Source) -> list[ImageReviews]:
         """Return every image of a project that was reviewed, drafts left out, in a fixed order."""
         with self._reading() as session:
+            stored = stored_reviews(session, source)
+            if not stored and not _any_touched(session):
+                return []
             return image_reviews(
                 boxes_by_image(session, source),
-                stored_reviews(session, source),
+                stored,
                 _written(session, source),
                 queued_sizes(session, source),
             )
@@ -320,6 +323,15 @@ class Ledger(LedgerFile):
         with self._reading() as session:
             reviewed = _Reviewed(session)
             return count_rounds(reviewed.boxes, reviewed.drawn(rule), reviewed.work())
+
+
+def _any_touched(session: Session) -> bool:
+    """Return whether a box is anything but waiting for its first review.
+
+    Before the first review a large project has many boxes, and none is worth reading.
+    """
+    touched = or_(LedgerBox.outcome != "pending", LedgerBox.review_id.is_not(None))
+    return session.scalar(select(LedgerBox.region_id).where(touched).limit(1)) is not None
 
 
 class _Reviewed:

@@ -147,7 +147,8 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
         group = unopened if work.partial else reviewed
         group.setdefault(work.round or 0, set()).add(work.tool_id)
     judged = {number: names & reviewed.get(number, set()) for number, names in asked.items()}
-    for box in ledger.boxes():
+    # Before any review there is nothing to leave out, and a large project has many boxes.
+    for box in ledger.boxes() if any(judged.values()) else ():
         if box.is_held:
             # Nobody marks an image on which boxes of a lot are not shown.
             judged.get(box.push.round or 0, set()).discard(box.image_tool_id)

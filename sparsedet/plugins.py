@@ -131,10 +131,7 @@ def load_local_integration(name: str) -> LocalIntegration:
     Raises:
         ToolError: when it is not installed or can't.
     """
-    integration = _load(name)
-    if not hasattr(integration, "local"):
-        raise ToolError(f"the integration {name!r} can't start a server of its own")
-    local: LocalIntegration = integration
+    local: LocalIntegration = _able(name, "local", "can't start a server of its own")
     return local
 
 
@@ -144,10 +141,7 @@ def load_live_integration(name: str) -> LiveIntegration:
     Raises:
         ToolError: when it is not installed or can't.
     """
-    integration = _load(name)
-    if not hasattr(integration, "serve"):
-        raise ToolError(f"the integration {name!r} has no live backend")
-    live: LiveIntegration = integration
+    live: LiveIntegration = _able(name, "serve", "has no live backend")
     return live
 
 
@@ -157,11 +151,16 @@ def load_prelabel_integration(name: str) -> PrelabelIntegration:
     Raises:
         ToolError: when it is not installed or can't.
     """
-    integration = _load(name)
-    if not hasattr(integration, "prelabel"):
-        raise ToolError(f"the integration {name!r} takes no pre-labels")
-    prelabels: PrelabelIntegration = integration
+    prelabels: PrelabelIntegration = _able(name, "prelabel", "takes no pre-labels")
     return prelabels
+
+
+def _able(name: str, method: str, lack: str) -> Any:
+    """Return an integration that has an optional method; `lack` says what it means to have none."""
+    integration = _load(name)
+    if not hasattr(integration, method):
+        raise ToolError(f"the integration {name!r} {lack}")
+    return integration
 
 
 def _load(name: str) -> Any:

@@ -24,7 +24,7 @@ _MOST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ChosenTasks:
-    """The tasks of a project, parted."""
+    """The tasks of a project: those that are worked on, and the others."""
 
     tasks: Sequence[Task]
     """Those that are worked on."""

@@ -80,7 +80,7 @@ def together(opinions: Sequence[Sequence[MinedBox]]) -> tuple[MinedBox, ...]:
         same = iou_matrix(boxes, boxes) >= SAME_OBJECT_IOU
         stays: list[int] = []
         for row, (model, box) in enumerate(own):
-            # Of one model two boxes that overlap are two objects: it has told them apart.
+            # Of one model two boxes that overlap are two objects: it distinguishes them.
             if not any(
                 same[row, other]
                 and own[other][0] != model

@@ -1,6 +1,7 @@
 """Image files of odd depths, channels and kinds: their colours as a person sees them."""
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -76,11 +77,13 @@ def test_a_gif_is_its_first_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_upright, upright_size])
-def test_heic_names_the_plugin_that_reads_it(read: object, tmp_path: Path) -> None:
+def test_heic_names_the_plugin_that_reads_it(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
     with pytest.raises(UnreadableImageError, match=r"a\.heic: is a HEIC file, .*pillow-heif"):
-        read(path)  # type: ignore[operator]
+        read(path)
 
 
 def test_large_images_are_read_up_to_one_limit(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_other_files_are_refused(tmp_path: Path, onnx_file: Path) -> None:
     broken.write_bytes(onnx_file.read_bytes()[:1000])
     with pytest.raises(ExportError, match=r"model\.onnx: ONNX Runtime can't read it"):
         ExportedDetector.load(broken)
+    # no-untyped-call: torch.jit has no annotations.
     script = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))  # type: ignore[no-untyped-call]
     torch.jit.save(script, str(tmp_path / "other.pt"))
     with pytest.raises(ExportError, match=r"other\.pt: not a model that"):

@@ -112,6 +112,6 @@ def mined(id: str, left: float, precision: float, category_id: int = 5) -> Mined
 def test_models_that_agree_show_one_box() -> None:
     ours = [mined("a", 0, 0.7), mined("b", 4, 0.6), mined("c", 100, 0.2)]
     theirs = [mined("x", 1, 0.9), mined("y", 101, 0.1), mined("z", 101, 0.5, category_id=6)]
-    # "b" overlaps "a" too, but our model has told them apart; "x" is surer than both.
+    # "b" overlaps "a" too, but our model distinguishes them; "x" is surer than both.
     assert {box.region_id for box in together([ours, theirs])} == {"x", "c", "z"}
     assert {box.region_id for box in together([ours])} == {"a", "b", "c"}

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from sparsedet.annotations.entries import is_int
 from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
@@ -232,10 +233,10 @@ def _kind_of_value(value: object) -> str:
 
 def _stated(region: Mapping[str, Any]) -> Size | None:
     """Return the size of the image as a region has it."""
-    size = region.get("original_width"), region.get("original_height")
-    if all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size):
-        return size  # type: ignore[return-value]
-    return None
+    width, height = region.get("original_width"), region.get("original_height")
+    if not (is_int(width) and is_int(height)):
+        return None
+    return (int(width), int(height)) if width > 0 and height > 0 else None
 
 
 def _saved(annotation: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ def pull(server: OddServer, tmp_path: Path) -> Pull:
     connection = Connection(server.url, KEY)
 
     def pull(*, skip_share: float | None = 0.5, **options: object) -> Dataset:
+        # arg-type: each option has a type of its own.
         images = replace(ImageOptions(), **options)  # type: ignore[arg-type]
         server.seen.clear()
         read_as = ToolOptions(images=images, skip_share=skip_share)

@@ -60,7 +60,8 @@ def predict(
         typer.Option(
             "--tile",
             min=64,
-            help="Cut images into tiles of so many pixels, for small objects in large images.",
+            help="Cut images into tiles of so many pixels, for small objects in large images. "
+            "Default: as in the training.",
         ),
     ] = None,
     images: Annotated[

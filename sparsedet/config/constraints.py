@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from sparsedet.errors import ConfigError
 
 _Hint = TypeVar("_Hint")
+LEAST_TILE = 64
+"""Pixels; an image would have a myriad of smaller ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,13 @@ def known_rpn_head(name: str) -> str:
     if name not in RPN_HEAD_REGISTRY:
         raise ValueError
     return name
+
+
+def tile_side(pixels: int) -> int:
+    """Check the side of tiles; 0 stands for none."""
+    if pixels != 0 and pixels < LEAST_TILE:
+        raise ValueError
+    return pixels
 
 
 Count = Annotated[int, Field(ge=1), Expected("at least 1")]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from sparsedet.config.constraints import (
+    LEAST_TILE,
     Count,
     Expected,
     InnerShare,
@@ -28,6 +29,7 @@ from sparsedet.config.constraints import (
     ShareBelow1,
     known_backbone,
     known_rpn_head,
+    tile_side,
 )
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.inputs import InferenceInput
@@ -144,6 +146,11 @@ class InputConfig(Section):
     """Of the longer side."""
     min_size_test: Length
     max_size_test: Length
+    tile: Annotated[
+        int, AfterValidator(tile_side), Expected(f"0, or a side of {LEAST_TILE} pixels or more")
+    ] = 0
+    """Side of the tiles of larger images, in pixels of these, which the network sees besides the
+    whole images: in training, mining, evaluation and prediction. 0: there are none."""
     random_flip: Literal["horizontal", "none"]
     """horizontal mirrors half of the images."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from sparsedet.annotations import Image
@@ -12,7 +13,8 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
 from sparsedet.mining.looks import looking
-from sparsedet.modeling.inputs import PixelCache
+from sparsedet.modeling.inputs import InferenceInput, PixelCache, UInt8Image
+from sparsedet.modeling.tiles import Tile, is_cut, merge, views_of
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 
@@ -34,6 +36,7 @@ def detect(
     """Yield the detections of each image, in order; none of an image that can't be decoded.
 
     Images go through the network one by one, so that a result never depends on its neighbours.
+    Where INPUT.TILE says so, tiles of large images do as well, after the whole image.
 
     Args:
         model: in evaluation mode.
@@ -56,26 +59,72 @@ def detect(
         unreadable = UnreadableImages(config.loader.max_unreadable, len(images), warn_unreadable)
     at_test = config.input.at_test()
     for done, image in enumerate(images, start=1):
-        height, width = image.height, image.width
+        views = views_of(image.width, image.height, config.input.tile)
+        sizes = [at_test.size(*_size(image, view)) for view in views]
         try:
-            pixels = cache.read(image, folder, at_test.size(height, width))
+            pixels = cache.read_views(image, folder, list(zip(views, sizes, strict=True)))
         except AnnotationError as error:
             unreadable.skip(folder / image.file_name, str(error))
             detections = _nothing(image)
         else:
-            with torch.inference_mode(), looking(model) as looks:
-                given = at_test.of_resized(pixels, height, width)
-                found = model([given])[0]["instances"].to("cpu")
-            detections = Detections(
-                image_id=image.id,
-                boxes=found.pred_boxes.tensor.numpy().astype(np.float64),
-                scores=found.scores.numpy().astype(np.float64),
-                category_ids=ids[found.pred_classes.numpy()],
-                object_scores=found.object_scores.numpy().astype(np.float64),
-                look=looks[-1] if looks else None,
-            )
+            parts = [
+                _on_view(model, at_test, image, view, seen, ids)
+                for view, seen in zip(views, pixels, strict=True)
+            ]
+            detections = parts[0] if len(parts) == 1 else _merged(parts, views, image)
         on_image(done, len(images))
         yield detections
+
+
+def _size(image: Image, view: Tile | None) -> tuple[int, int]:
+    """Return height and width of what is seen of an image."""
+    if view is None:
+        return image.height, image.width
+    return view.bottom - view.top, view.right - view.left
+
+
+def _on_view(
+    model: nn.Module,
+    at_test: InferenceInput,
+    image: Image,
+    view: Tile | None,
+    pixels: UInt8Image,
+    ids: NDArray[np.int64],
+) -> Detections:
+    """Detect on resized `pixels` of a view; boxes are in pixels of the image."""
+    with torch.inference_mode(), looking(model) as looks:
+        given = at_test.of_resized(pixels, *_size(image, view))
+        found = model([given])[0]["instances"].to("cpu")
+    boxes = found.pred_boxes.tensor.numpy().astype(np.float64)
+    if view is not None:
+        boxes += np.array([view.left, view.top] * 2)
+    return Detections(
+        image_id=image.id,
+        boxes=boxes,
+        scores=found.scores.numpy().astype(np.float64),
+        category_ids=ids[found.pred_classes.numpy()],
+        object_scores=found.object_scores.numpy().astype(np.float64),
+        look=looks[-1] if looks else None,
+    )
+
+
+def _merged(parts: Sequence[Detections], views: Sequence[Tile | None], image: Image) -> Detections:
+    """Return what several views show of an image, each object once."""
+    whole = Tile(0, 0, image.width, image.height)
+    cut = [
+        is_cut(part.boxes, view or whole, image.width, image.height)
+        for part, view in zip(parts, views, strict=True)
+    ]
+    everything = Detections(
+        image.id,
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.category_ids for part in parts]),
+        np.concatenate([part.object_scores for part in parts]),
+        parts[0].look,
+    )
+    found = everything.boxes, everything.scores, everything.category_ids
+    return everything.select(merge(*found, np.concatenate(cut)))
 
 
 def _nothing(image: Image) -> Detections:

@@ -1,5 +1,6 @@
 """From an image file to the network's input: decoded once, resized, in colour order and layout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparsedet.annotations import Image, read_image
+from sparsedet.modeling.tiles import Tile
 
 UInt8Image = NDArray[np.uint8]
 """Shape (H, W, 3)."""
-_Key = tuple[Path, int, int]
-"""A file, and the height and width of its pixels in the cache."""
+_Key = tuple[Path, Tile | None, int, int]
+"""A file, what is seen of it (None: all), and the height and width of the pixels in the cache."""
 
 
 def network_size(height: int, width: int, short_side: int, max_size: int) -> tuple[int, int]:
@@ -78,41 +80,70 @@ class PixelCache:
         self._images: dict[_Key, UInt8Image] = {}
 
     def read(
-        self, image: Image, folder: Path, size: tuple[int, int], *, keep_resized: bool = True
+        self,
+        image: Image,
+        folder: Path,
+        size: tuple[int, int],
+        *,
+        tile: Tile | None = None,
+        keep_resized: bool = True,
     ) -> UInt8Image:
-        """Return the BGR pixels of an image, not to be written to.
+        """Return the BGR pixels of an image, not to be written to; see `read_views`."""
+        views = [(tile, size)]
+        return self.read_views(image, folder, views, keep_resized=keep_resized)[0]
+
+    def read_views(
+        self,
+        image: Image,
+        folder: Path,
+        views: Sequence[tuple[Tile | None, tuple[int, int]]],
+        *,
+        keep_resized: bool = True,
+    ) -> list[UInt8Image]:
+        """Return the BGR pixels of views of an image, which is decoded once at most.
 
         They are the same whether the cache has them or not.
 
         Args:
             image: the image.
             folder: where its file is.
-            size: height and width to resize it to.
-            keep_resized: whether to keep it at this size, for a caller who always asks for the
-                same one, or as it was decoded.
+            views: each a tile, or None for all of the image, and the height and width to resize it
+                to.
+            keep_resized: whether to keep views at these sizes, for a caller who always asks for the
+                same ones, or the image as it was decoded.
 
         Raises:
             AnnotationError: naming the image, when it can't be decoded.
         """
         path = folder / image.file_name
-        pixels = self._images.get((path, *size))
-        if pixels is not None:
-            return pixels
-        decoded = self._images.get((path, image.height, image.width))
-        if decoded is not None:
-            return resize(decoded, *size)
-        decoded = read_image(image, folder)
-        resized = resize(decoded, *size)
-        self._keep(path, resized if keep_resized else decoded)
-        return resized
+        whole: _Key = (path, None, image.height, image.width)
+        decoded = self._images.get(whole)
+        fresh = False
+        found = []
+        for tile, size in views:
+            key = (path, tile, *size)
+            pixels = self._images.get(key)
+            if pixels is None:
+                if decoded is None:
+                    decoded, fresh = read_image(image, folder), True
+                pixels = resize(_cut(decoded, tile), *size)
+                if fresh and keep_resized:
+                    self._keep(key, pixels)
+            found.append(pixels)
+        if fresh and not keep_resized and decoded is not None:
+            self._keep(whole, decoded)
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
         self._images.clear()
         self.bytes = 0
 
-    def _keep(self, path: Path, pixels: UInt8Image) -> None:
+    def _keep(self, key: _Key, pixels: UInt8Image) -> None:
         if self.bytes + pixels.nbytes <= self.limit:
-            height, width = pixels.shape[:2]
-            self._images[path, height, width] = pixels
+            self._images[key] = pixels
             self.bytes += pixels.nbytes
+
+
+def _cut(image: UInt8Image, tile: Tile | None) -> UInt8Image:
+    return image if tile is None else image[tile.top : tile.bottom, tile.left : tile.right]

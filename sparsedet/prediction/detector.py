@@ -16,8 +16,8 @@ from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import PredictionError, RunError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.modeling.tiles import Tile, is_cut, merge, views_of
 from sparsedet.prediction.found import Found
-from sparsedet.prediction.tiles import Tile, is_cut, merge, tiles_of
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.training.engine.train import choose_device
 
@@ -47,6 +47,7 @@ class Detector:
     def __init__(self, model: nn.Module, config: TrainingConfig, info: RunInfo) -> None:
         self._model = model
         self._input = config.input.at_test()
+        self._tile = config.input.tile
         self._info = info
         self.classes: dict[int, str] = dict(info.classes)
 
@@ -98,7 +99,8 @@ class Detector:
                 image. Files and PIL images are turned upright by their EXIF orientation first.
             score: the least score, 0 to 1.
             classes: names of the classes that are wanted; None: all.
-            tile: side in pixels of the tiles that large images are cut into; None: none are.
+            tile: side in pixels of the tiles that large images are cut into; 0: none are; None: as
+                in the training (INPUT.TILE).
             color_order: of arrays: RGB as of PIL and matplotlib, or BGR as of OpenCV.
 
         Returns:
@@ -134,13 +136,14 @@ class Detector:
         """
         wanted = self._wanted(classes)
         size = batch or self.batch
+        side = self._tile if tile is None else tile
         found: list[Found] = []
         for group in _groups(images, size):
             pixels = [as_bgr(image, color_order) for image in group]
-            if tile is None:
-                found += self._whole(pixels)
+            if side:
+                found += [self._tiled(one, side, size) for one in pixels]
             else:
-                found += [self._tiled(one, tile, size) for one in pixels]
+                found += self._whole(pixels)
         return [one.select((one.scores >= score) & np.isin(one.class_ids, wanted)) for one in found]
 
     def _wanted(self, names: Collection[str] | None) -> list[int]:
@@ -178,7 +181,7 @@ class Detector:
         """Detect on an image's tiles and on the whole of it, and merge what was found."""
         height, width = image.shape[:2]
         whole = Tile(0, 0, width, height)
-        tiles = [tile for tile in tiles_of(width, height, side) if tile != whole]
+        tiles = [tile for tile in views_of(width, height, side) if tile is not None]
         parts: list[tuple[Tile, Found]] = [(whole, self._whole([image])[0])]
         for group in _groups(tiles, batch):
             crops = [image[t.top : t.bottom, t.left : t.right] for t in group]

@@ -27,6 +27,7 @@ from sparsedet.annotations import Image
 from sparsedet.config.sections import CopyPasteConfig
 from sparsedet.modeling.inputs import UInt8Image, resize
 from sparsedet.modeling.targets import WHOLE_IMAGE, Role
+from sparsedet.modeling.tiles import Tile
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 _MARGIN = 0.15
@@ -51,8 +52,10 @@ class PastedObject:
     source: Image
     folder: Path
     """Where the source's file is."""
+    source_tile: Tile | None
+    """What is taken of the source; None: all of it."""
     source_size: Size
-    """That the source is resized to."""
+    """That the source, or its tile, is resized to."""
     crop: tuple[int, int, int, int]
     """What is cut out of the resized source, with the margin."""
     place: tuple[int, int, int, int]
@@ -183,9 +186,8 @@ def _draw_object(
     mirrors: bool,
 ) -> PastedObject | None:
     """Draw how an object of an image is pasted into another one; None where it has no room."""
-    source = image.source
-    source_size = resized(source.height, source.width)
-    shrink = np.array([source_size[1] / source.width, source_size[0] / source.height] * 2)
+    source_size = resized(image.height, image.width)
+    shrink = np.array([source_size[1] / image.width, source_size[0] / image.height] * 2)
     boxes = image.boxes * shrink
     crop = _with_margin(boxes[row], source_size)
     least, most = (math.log(scale) for scale in config.scale)
@@ -208,8 +210,9 @@ def _draw_object(
     others = others[inside]
     move = np.array([left, top] * 2)
     return PastedObject(
-        source=source,
+        source=image.source,
         folder=image.folder,
+        source_tile=image.tile,
         source_size=source_size,
         crop=tuple(crop.tolist()),
         place=(left, top, left + width, top + height),

@@ -25,6 +25,7 @@ from sparsedet.config.sections import (
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.inputs import UInt8Image, network_size, to_tensor
 from sparsedet.modeling.targets import Role
+from sparsedet.modeling.tiles import Tile
 from sparsedet.training.augmentation.color_jitter import AugmentedView, draw_augmented_view
 from sparsedet.training.augmentation.copy_paste import (
     ObjectBank,
@@ -56,10 +57,13 @@ class ImageTransform:
     augmented_view: AugmentedView | None
 
     @property
-    def sources(self) -> list[tuple[Image, Path, Size]]:
-        """The image, then those of pasted objects: with their folders, and resized to what."""
-        own = (self.image.source, self.image.folder, self.size)
-        return [own, *((one.source, one.folder, one.source_size) for one in self.pasted)]
+    def sources(self) -> list[tuple[Image, Path, Tile | None, Size]]:
+        """The image, then those of pasted objects: folder, what is seen, and resized to what."""
+        own = (self.image.source, self.image.folder, self.image.tile, self.size)
+        return [
+            own,
+            *((one.source, one.folder, one.source_tile, one.source_size) for one in self.pasted),
+        ]
 
     def apply(self, pixels: Sequence[UInt8Image], colour_order: str) -> dict[str, Any]:
         """Return the model's input.
@@ -115,11 +119,11 @@ class Augmentation:
         self, image: TrainingImage, rng: np.random.Generator, bank: ObjectBank | None = None
     ) -> ImageTransform:
         """Draw how an image is changed; without a `bank` nothing is pasted into it."""
-        source, lengths = image.source, self.input.min_size_train
+        lengths = self.input.min_size_train
         short_side = lengths[rng.integers(len(lengths))]
         resized = partial(network_size, short_side=short_side, max_size=self.input.max_size_train)
-        size = resized(source.height, source.width)
-        scale = (size[1] / source.width, size[0] / source.height)
+        size = resized(image.height, image.width)
+        scale = (size[1] / image.width, size[0] / image.height)
         boxes = image.boxes * np.array(scale * 2, dtype=np.float32)
         flipped = self.input.mirrors and rng.random() < 0.5
         if flipped:

@@ -152,8 +152,11 @@ def _report_unreadable(
 
 def _cached_bytes(images: PackedDataset, config: InputConfig) -> int:
     """Return what all images take in a cache without bound."""
-    sizes = images.sizes.tolist()
-    if len(config.min_size_train) == 1:
+    if len(config.min_size_train) > 1:
+        # Tiles are cut from images that are kept as they were decoded.
+        sizes = images.sizes[images.are_whole].tolist()
+    else:
+        sizes = images.sizes.tolist()
         (short_side,), max_size = config.min_size_train, config.max_size_train
         sizes = [network_size(height, width, short_side, max_size) for height, width in sizes]
     return sum(3 * height * width for height, width in sizes)
@@ -233,9 +236,11 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         """Return the pixels of a transform's sources; None where one can't be decoded."""
         keep_resized = len(self.augmentation.input.min_size_train) == 1
         pixels = []
-        for source, folder, size in transform.sources:
+        for source, folder, tile, size in transform.sources:
             try:
-                pixels.append(self.cache.read(source, folder, size, keep_resized=keep_resized))
+                pixels.append(
+                    self.cache.read(source, folder, size, tile=tile, keep_resized=keep_resized)
+                )
             except AnnotationError as error:
                 unreadable.skip(folder / source.file_name, str(error))
                 return None

@@ -17,24 +17,39 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
 from sparsedet.modeling.targets import Role
+from sparsedet.modeling.tiles import Tile
 
 _LABELS = (Role.LABEL, Role.MINED)
 _NAMES = ("utf-8", "surrogatepass")
+_WHOLE = (0, 0, 0, 0)
+"""Stands for no tile."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingImage:
-    """An image and what training may assume about it."""
+    """An image, or a tile of it, and what training may assume about it."""
 
     source: Image
     folder: Path
     """Where its file is."""
     boxes: NDArray[np.float32]
-    """Shape (N, 4): XYXY, absolute pixels."""
+    """Shape (N, 4): XYXY, absolute pixels of the image, or of the tile."""
     classes: NDArray[np.int64]
     """Shape (N,): index into the run's list of classes; see `Role` for what it means."""
     roles: NDArray[np.int64]
     """Shape (N,): the `Role` of every box."""
+    tile: Tile | None = None
+    """What is seen of the image; None: all of it."""
+
+    @property
+    def height(self) -> int:
+        """Of what is seen, in pixels."""
+        return self.tile.bottom - self.tile.top if self.tile else self.source.height
+
+    @property
+    def width(self) -> int:
+        """Of what is seen, in pixels."""
+        return self.tile.right - self.tile.left if self.tile else self.source.width
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -52,13 +67,14 @@ class PackedDataset(Sequence[TrainingImage]):
     def __init__(self, images: Iterable[TrainingImage]) -> None:
         """Pack images; of an iterator, no more than one is there at a time."""
         folders: dict[Path, int] = {}
-        rows: list[tuple[int, int, int, bool, int]] = []
+        rows: list[tuple[int, ...]] = []
         names, boxes, classes, roles = bytearray(), bytearray(), bytearray(), bytearray()
         name_lengths, box_counts = [], []
         for image in images:
             source = image.source
             folder = folders.setdefault(image.folder, len(folders))
-            rows.append((source.id, source.height, source.width, source.exhaustive, folder))
+            size = source.height, source.width
+            rows.append((source.id, *size, source.exhaustive, folder, *(image.tile or _WHOLE)))
             name = source.file_name.encode(*_NAMES)
             names += name
             name_lengths.append(len(name))
@@ -67,7 +83,7 @@ class PackedDataset(Sequence[TrainingImage]):
             roles += image.roles.astype(np.int64).tobytes()
             box_counts.append(len(image.boxes))
         self._folders = tuple(folders)
-        self._rows = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        self._rows = np.array(rows, dtype=np.int64).reshape(-1, 9)
         self._names = _column(names, np.uint8)
         self._name_starts = _starts(name_lengths)
         self._boxes = _column(boxes, np.float32).reshape(-1, 4)
@@ -94,7 +110,7 @@ class PackedDataset(Sequence[TrainingImage]):
         return self._image(places)
 
     def _image(self, index: int) -> TrainingImage:
-        id, height, width, exhaustive, folder = self._rows[index].tolist()
+        id, height, width, exhaustive, folder, *corners = self._rows[index].tolist()
         start, end = self._name_starts[index : index + 2]
         name = self._names[start:end].tobytes().decode(*_NAMES)
         own = slice(*self._box_starts[index : index + 2])
@@ -104,12 +120,20 @@ class PackedDataset(Sequence[TrainingImage]):
             boxes=self._boxes[own],
             classes=self._classes[own],
             roles=self._roles[own],
+            tile=Tile(*corners) if any(corners) else None,
         )
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Height and width of every image, shape (len, 2)."""
-        return self._rows[:, 1:3]
+        """Height and width of every image, or of what is seen of it, shape (len, 2)."""
+        left, top, right, bottom = self._rows[:, 5:].T
+        tiles = np.stack([bottom - top, right - left], axis=1)
+        return np.where(self.are_whole[:, None], self._rows[:, 1:3], tiles)
+
+    @property
+    def are_whole(self) -> NDArray[np.bool_]:
+        """Shape (len,): false for tiles."""
+        return np.asarray((self._rows[:, 5:] == _WHOLE).all(axis=1))
 
     def labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return of every label, mined ones among them, the image's place and the class; (N,)."""

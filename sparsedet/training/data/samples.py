@@ -15,7 +15,9 @@ from sparsedet.annotations.dataset import lost_classes
 from sparsedet.config.sections import FeedbackConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling.targets import Role
+from sparsedet.modeling.tiles import Tile, views_of
 from sparsedet.seeds import stable_rank
+from sparsedet.training.augmentation.scale_jitter import clip_boxes
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 REVIEWED_ORIGINS = ("accepted", "edited", "sampled")
@@ -149,8 +151,12 @@ def training_images(
     extra_labels: Iterable[Box] = (),
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
+    tile: int = 0,
 ) -> PackedDataset:
-    """Return the images to train on, in the dataset's order.
+    """Return the images to train on, in the dataset's order, each followed by its tiles.
+
+    What is known of an image is known of its tiles. A box that a tile shows too little of is an
+    ignore region there: with sparse labels nothing that may be an object is background.
 
     Args:
         dataset: its annotations are labels, crowd regions left out; its verified negatives are
@@ -159,7 +165,9 @@ def training_images(
         extra_labels: mined labels.
         ignored: boxes that training must neither learn nor punish.
         keep_unlabelled: whether images without any label stay; those of which something else is
-            known, by rejected boxes or because classes are complete, stay in any case.
+            known, by rejected boxes or because classes are complete, stay in any case. The same
+            is true of tiles.
+        tile: side of the tiles of larger images, in pixels; 0: there are none.
 
     Raises:
         TrainingError: when nothing is left to train on.
@@ -186,8 +194,11 @@ def training_images(
             else:
                 complete = sorted(class_index[id] for id in image.complete_classes)
                 rows += [(Role.COMPLETE_CLASS, whole, index) for index in complete]
-            if keep_unlabelled or any(role != Role.IGNORE_REGION for role, _, _ in rows):
-                yield _training_image(image, folder, rows)
+            own = _training_image(image, folder, rows)
+            for view in views_of(image.width, image.height, tile):
+                seen = own if view is None else _on_tile(own, view)
+                if keep_unlabelled or (seen.roles != Role.IGNORE_REGION).any():
+                    yield seen
 
     images = PackedDataset(kept())
     owners, _ = images.labels()
@@ -206,6 +217,14 @@ def _training_image(
         classes=np.array([index for _, _, index in rows], dtype=np.int64),
         roles=np.array([role for role, _, _ in rows], dtype=np.int64),
     )
+
+
+def _on_tile(image: TrainingImage, tile: Tile) -> TrainingImage:
+    """Return what is known of a tile of an image."""
+    seen = replace(image, tile=tile)
+    moved = image.boxes - np.array([tile.left, tile.top] * 2, dtype=np.float32)
+    boxes, roles, stays = clip_boxes(moved, image.roles, (seen.height, seen.width))
+    return replace(seen, boxes=boxes[stays], classes=image.classes[stays], roles=roles[stays])
 
 
 def _by_image(boxes: Iterable[Box]) -> Mapping[int, Sequence[Box]]:

@@ -91,6 +91,7 @@ class Steps:
             extra_labels=found.labels,
             ignored=(*found.ignored, *self.ignored),
             keep_unlabelled=not self.config.loader.filter_empty_annotations,
+            tile=self.config.input.tile,
         )
         weights = train_stage(
             stage,

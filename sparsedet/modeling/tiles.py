@@ -1,7 +1,8 @@
 """Large images in overlapping tiles, so that small objects are not shrunk away.
 
 The idea of Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small Object Detection"
-(ICIP 2022): detect on tiles and on the whole image, then keep the best of what shows one object.
+(ICIP 2022): train and detect on tiles and on the whole image, and keep the best detection of each
+object.
 """
 
 from typing import NamedTuple
@@ -42,6 +43,19 @@ def tiles_of(width: int, height: int, side: int, overlap: float = OVERLAP) -> li
         for top in _starts(height, side, overlap)
         for left in _starts(width, side, overlap)
     ]
+
+
+def views_of(width: int, height: int, side: int) -> list[Tile | None]:
+    """Return what training and detection see of an image: the whole of it, None, then its tiles.
+
+    Args:
+        width: of the image, pixels.
+        height: of the image, pixels.
+        side: of a tile, pixels; 0: there are none, nor where the image is no larger than a tile.
+    """
+    whole = Tile(0, 0, width, height)
+    tiles = tiles_of(width, height, side) if side else []
+    return [None, *(tile for tile in tiles if tile != whole)]
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sparsedet.prediction.tiles import Tile, is_cut, merge, tiles_of
+from sparsedet.modeling.tiles import Tile, is_cut, merge, tiles_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ their default here; a field without one is a key that models are built by, of de
 `sparsedet.modeling.config`.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from math import gcd
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -94,19 +95,20 @@ class SolverConfig(Section):
     checkpoints_kept: Count = 2
     """States of a stage on disk: the newest, and some before it."""
 
-    def check_batch_size(self, images: int, source: Path) -> None:
-        """Check that a dataset has the images of a batch.
+    def bounded(self, images: int, ranks: int) -> Mapping[str, int]:
+        """Return values of keys for a batch that a dataset has the images of; none where it has.
 
         Of annotated images there may be fewer: batches repeat some.
 
-        Raises:
-            ConfigError: naming the key, and how many images the dataset has.
+        Args:
+            images: of the dataset, tiles included.
+            ranks: processes that share a batch; each has an image at least.
         """
-        if self.batch_size > images:
-            raise ConfigError(
-                f"configuration key SOLVER.IMS_PER_BATCH is {self.batch_size}, more than {source} "
-                f"has images ({images}); set it to at most {images}, or add images"
-            )
+        if self.batch_size <= images:
+            return {}
+        share = max(1, images // ranks)
+        batch = {"SOLVER.IMS_PER_BATCH": share * ranks}
+        return {**batch, "SOLVER.ACCUMULATION": gcd(share, self.accumulation)}
 
     def check_shares(self, ranks: int) -> None:
         """Check that so many processes can share a batch, and split their shares into parts.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sparsedet.atomic_io import atomic_folder, remove_half_written, write_text
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
+from sparsedet.modeling.tiles import views_of
 from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
@@ -27,6 +29,8 @@ from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights
+
+logger = logging.getLogger(__name__)
 
 _NAMED_IN_ERRORS = 3
 
@@ -71,8 +75,15 @@ def start_run(
     check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
     if not dataset.categories:
         raise ConfigError(f"{source}: no categories to train on")
-    config.solver.check_batch_size(len(dataset.images), source)
     config.solver.check_shares(processes.ranks())
+    given, config = config.solver.batch_size, _with_bounded_batch(config, dataset)
+    if config.solver.batch_size < given:
+        logger.warning(
+            "SOLVER.IMS_PER_BATCH is %d, more than %s has images: the run takes %d",
+            given,
+            source,
+            config.solver.batch_size,
+        )
     if validation is not None and config.validation.eval_period > 0:
         check_validation(validation)
     training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
@@ -137,6 +148,7 @@ def check_same_run(
         if known is None or to_coco(validation) != to_coco(known):
             differing.append("the run is not measured on the validation annotations on its way")
     if config is not None:
+        config = _with_bounded_batch(config, read_coco(run.training_data))
         keys = config.differing_keys(read_config(run.config))
         if keys:
             named = ", ".join(keys[:_NAMED_IN_ERRORS])
@@ -146,6 +158,13 @@ def check_same_run(
             f"{run.root}: can't resume it: {'; '.join(differing)}; leave these options out, "
             "or start another run with another -o"
         )
+
+
+def _with_bounded_batch(config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
+    """Return the configuration with a batch of no more images, or tiles, than there are."""
+    tile = config.input.tile
+    views = sum(len(views_of(image.width, image.height, tile)) for image in dataset.images)
+    return config.with_values(config.solver.bounded(views, processes.ranks()))
 
 
 def use_images(run: RunFolder, images: Path) -> None:

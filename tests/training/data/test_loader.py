@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sparsedet.annotations import Box
+from sparsedet.config.training_config import read_config
 from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.targets import Role
@@ -18,7 +19,7 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import resources
 from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images
-from sparsedet.training.engine.train import start_run
+from sparsedet.training.engine.train import check_same_run, start_run
 from tests.conftest import Scenes
 from tests.training.short_runs import short_config
 
@@ -159,23 +160,46 @@ def test_a_batch_that_ranks_cannot_share_is_refused(scenes: Scenes) -> None:
         batches(images, short_config(8), seed=3, start=0, end=1, ranks=3)
 
 
-def test_a_batch_larger_than_the_dataset_is_refused(scenes: Scenes, tmp_path: Path) -> None:
-    config = short_config(8, "SOLVER.IMS_PER_BATCH", "13")
-    with pytest.raises(
-        ConfigError,
-        match=r"IMS_PER_BATCH is 13, more than .*\.json has images \(12\); set it to at most 12",
-    ):
-        start_run(
-            config,
-            RunFolder(tmp_path / "run"),
-            scenes.dataset,
-            scenes.images,
-            source=scenes.annotations,
-            method="plain",
-            seed=1,
-            device="cpu",
-        )
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize(
+    ("batch", "parts", "images", "taken"),
+    [(13, 1, 12, 12), (4, 1, 1, 1), (8, 4, 6, 6), (2, 1, 2, 2)],
+)
+def test_a_batch_is_no_larger_than_the_dataset(
+    scenes: Scenes,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    batch: int,
+    parts: int,
+    images: int,
+    taken: int,
+) -> None:
+    keys = ("SOLVER.IMS_PER_BATCH", str(batch), "SOLVER.ACCUMULATION", str(parts))
+    config, run = short_config(8, *keys), RunFolder(tmp_path / "run")
+    dataset = scenes.dataset.with_images(scenes.dataset.images[:images])
+    start_run(
+        config,
+        run,
+        dataset,
+        scenes.images,
+        source=scenes.annotations,
+        method="plain",
+        seed=1,
+        device="cpu",
+    )
+    solver = read_config(run.config).solver
+    assert solver.batch_size == taken
+    assert taken % solver.accumulation == 0
+    assert (f"the run takes {taken}" in caplog.text) == (taken < batch)
+    # It is the same run when the same is asked for again.
+    again = config.prepared(method="plain", seed=1, classes=len(dataset.categories))
+    check_same_run(run, method="plain", seed=1, dataset=dataset, config=again)
+
+
+def test_processes_share_a_batch_that_is_made_smaller() -> None:
+    solver = short_config(8, "SOLVER.IMS_PER_BATCH", "8", "SOLVER.ACCUMULATION", "2").solver
+    assert solver.bounded(8, 2) == {}
+    assert solver.bounded(7, 2) == {"SOLVER.IMS_PER_BATCH": 6, "SOLVER.ACCUMULATION": 1}
+    assert solver.bounded(1, 4) == {"SOLVER.IMS_PER_BATCH": 4, "SOLVER.ACCUMULATION": 1}
 
 
 def test_fewer_images_than_a_batch_are_repeated(

@@ -26,7 +26,7 @@ DATA_HELP = "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or registe
 def complete_configs() -> list[str]:
     """Return the names of the training configurations."""
     found = (entry.name for entry in files("sparsedet.configs").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    return ["auto", *sorted(n.removesuffix(".yaml") for n in found if n.endswith(".yaml"))]
 
 
 def complete_devices() -> list[str]:

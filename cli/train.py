@@ -80,7 +80,8 @@ def train(
         typer.Option(
             "--config",
             "--config-file",
-            help="Name of a configuration, or a YAML file. Default: lite0_fpn.",
+            help="Name of a configuration, or a YAML file; auto chooses image size, anchors and "
+            "tiles by the boxes. Default: lite0_fpn.",
             autocompletion=complete_configs,
         ),
     ] = None,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images, read_coco
 from sparsedet.atomic_io import write_json
+from sparsedet.config.auto import config_to_resume, config_to_start
 from sparsedet.config.published import read_published
-from sparsedet.config.training_config import TrainingConfig, load_config, read_config
+from sparsedet.config.training_config import DEFAULT, TrainingConfig, load_config, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.loop.data_sources import (
     FOR_EVALUATION,
@@ -34,7 +35,6 @@ from .evaluate import evaluate_data, show_evaluation
 from .output import echo, emit_json, say
 from .training_progress import TrainingProgress
 
-_DEFAULT_CONFIG = "lite0_fpn"
 _DEFAULT_SEED = 1
 _EVALUATION = "evaluation.json"
 
@@ -108,7 +108,7 @@ def _prepare(request: TrainRequest, device: str) -> _Prepared:
     resumes = request.resume and run.info_file.exists()
     validation = _read_validation(request)
     if validation is not None:
-        used = config or (read_config(run.config) if resumes else load_config(_DEFAULT_CONFIG))
+        used = config or (read_config(run.config) if resumes else load_config(DEFAULT))
         limit = used.loader.max_unreadable
         images = UnreadableImages(limit, len(validation.dataset.images))
         check_images(validation.dataset, validation.images, images)
@@ -118,7 +118,7 @@ def _prepare(request: TrainRequest, device: str) -> _Prepared:
         # The published commands carry --resume from their first start on.
         raise RunError(f"{run.root}: no run here to resume; leave --resume out to start one")
     else:
-        _start(run, config or load_config(_DEFAULT_CONFIG), request, device, validation)
+        _start(run, config, request, device, validation)
     return _Prepared(run, validation)
 
 
@@ -130,7 +130,7 @@ def _tell_start(info: RunInfo, run: RunFolder, device: str) -> None:
 
 def _start(
     run: RunFolder,
-    config: TrainingConfig,
+    config: TrainingConfig | None,
     request: TrainRequest,
     device: str,
     validation: Data | None,
@@ -138,6 +138,12 @@ def _start(
     if request.train is None:
         raise ConfigError("what should be trained on? Give annotations with --train")
     data = request.marks.apply_to(_read_training(request, request.train))
+    if config is None or not request.published:
+        name, overrides = request.config or DEFAULT, request.overrides
+        choice = config_to_start(name, overrides, data.dataset, device)
+        config = choice.config
+        if choice.reason:
+            say(choice.reason)
     start_run(
         config,
         run,
@@ -202,6 +208,9 @@ def _check_resume(
         data = request.marks.apply_to(_read_training(request, request.train))
         dataset = without_versions(data.dataset)
     if config is not None:
+        if not request.published:
+            began, name = read_config(run.config), request.config or DEFAULT
+            config = config_to_resume(name, request.overrides, began)
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
     measured_on = None
     if validation is not None:
@@ -226,7 +235,7 @@ def _settings(request: TrainRequest) -> tuple[TrainingConfig | None, TrainReques
     if not request.published:
         if request.config is None and not request.overrides:
             return None, request
-        return load_config(request.config or _DEFAULT_CONFIG, request.overrides), request
+        return load_config(request.config or DEFAULT, request.overrides), request
     command = read_published(request.overrides, request.config)
     return command.config, replace(
         request,

@@ -122,7 +122,8 @@ def train(
         data: what to train on; see `read`.
         output: the run folder.
         images: the image folder.
-        config: name or file of the configuration.
+        config: name or file of the configuration, or `auto`, which chooses image size, anchors and
+            tiles by the boxes.
         overrides: its keys and values in turn, such as `("SOLVER.MAX_ITER", "400")`.
         method: plain, end-to-end, or staged; None: the configuration's.
         seed: of everything that is drawn.
@@ -133,7 +134,8 @@ def train(
         SparseDetError: when the data or the configuration is wrong, or the folder holds another
             run.
     """
-    from sparsedet.config.training_config import load_config
+    from sparsedet.config.auto import config_to_resume, config_to_start
+    from sparsedet.config.training_config import load_config, read_config
     from sparsedet.training.data.samples import without_versions
     from sparsedet.training.engine.train import (
         check_same_run,
@@ -143,11 +145,12 @@ def train(
     )
 
     dataset, folder = read(data, images)
-    settings = load_config(config, [str(item) for item in overrides])
-    wanted = method or settings.model.method
+    pairs = [str(item) for item in overrides]
+    wanted = method or load_config(config, pairs).model.method
     chosen = choose_device(device)
     run = RunFolder(Path(output))
     if run.info_file.exists():
+        settings = config_to_resume(config, pairs, read_config(run.config))
         check_same_run(
             run,
             method=wanted,
@@ -158,7 +161,7 @@ def train(
         )
     else:
         start_run(
-            settings,
+            config_to_start(config, pairs, dataset, chosen).config,
             run,
             dataset,
             folder,

@@ -47,6 +47,10 @@ METHODS: tuple[Method, ...] = get_args(Method)
   into other images, and the scale of images is jittered.
 """
 
+AUTO = "auto"
+"""The name of a configuration whose image size, anchors and tiles are chosen when a run starts, see
+`sparsedet.config.auto`; `auto:NAME` chooses from another one than `DEFAULT`."""
+DEFAULT = "lite0_fpn"
 _PACKAGE = "sparsedet.configs"
 _PLACE_KEYS = ("MODEL.DEVICE", "OUTPUT_DIR")
 """Where a run happens does not change its result."""
@@ -185,10 +189,16 @@ def names() -> list[str]:
     )
 
 
+def is_auto(name: str) -> bool:
+    """Return whether a configuration's name stands for a choice."""
+    return name.partition(":")[0] == AUTO
+
+
 def load_config(name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Return the configuration `name` (of the package, or a YAML file) with `KEY VALUE` pairs set.
 
-    Colour order and normalisation follow MODEL.WEIGHTS where the pairs don't set them.
+    Colour order and normalisation follow MODEL.WEIGHTS where the pairs don't set them. `auto` is
+    what the choice starts from.
 
     Raises:
         ConfigError: naming the configuration, key or value that is wrong.
@@ -199,6 +209,8 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
 def load_node(name: str, overrides: Sequence[str] = ()) -> CfgNode:
     """Return a configuration as a yacs tree; see `load_config`."""
     node = _default_node()
+    if is_auto(name):
+        name = name.partition(":")[2] or DEFAULT
     if name in names():
         with as_file(files(_PACKAGE).joinpath(f"{name}.yaml")) as path:
             _merge_file(node, path)
@@ -206,7 +218,7 @@ def load_node(name: str, overrides: Sequence[str] = ()) -> CfgNode:
         _merge_file(node, Path(name))
     else:
         raise ConfigError(
-            f"no configuration {name!r}: neither a file nor one of {', '.join(names())}"
+            f"no configuration {name!r}: neither a file nor one of {', '.join([AUTO, *names()])}"
         )
     former = needed_values(node)
     merge_pairs(node, overrides)

@@ -1,12 +1,14 @@
 """The training of a round: what is held out, the run itself, and how good its model is."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from sparsedet.annotations import Box, read_coco, write_coco
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.hiding import hide
-from sparsedet.config.training_config import TrainingConfig, load_config, read_config
+from sparsedet.config.auto import config_to_resume, config_to_start
+from sparsedet.config.training_config import load_config, read_config
 from sparsedet.errors import RunError
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.data_sources import FOR_EVALUATION, Data, read_path
@@ -88,15 +90,18 @@ class RoundTraining:
         """
         training = self.settings.training
         keys = round_keys(training, folder.number)
-        config = load_config(training.config, keys)
         self.progress("preparing the training", 0, 1)
         if folder.run.info_file.exists():
-            self._say_changed_settings(folder, config)
+            self._say_changed_settings(folder, keys)
         else:
+            dataset = read_coco(folder.train)
+            choice = config_to_start(training.config, keys, dataset, self.device)
+            if choice.reason:
+                self.say(choice.reason)
             start_run(
-                config,
+                choice.config,
                 folder.run,
-                read_coco(folder.train),
+                dataset,
                 self.workspace.images,
                 source=folder.train,
                 method=training.method,
@@ -127,8 +132,9 @@ class RoundTraining:
         )
         return (*doubtful(found, mined_on(before, known), known), *undecided)
 
-    def _say_changed_settings(self, folder: RoundFolder, config: TrainingConfig) -> None:
+    def _say_changed_settings(self, folder: RoundFolder, keys: Sequence[str]) -> None:
         training, info = self.settings.training, folder.run.info()
+        config = config_to_resume(training.config, keys, read_config(folder.run.config))
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
         try:
             check_same_run(

@@ -229,9 +229,16 @@ class Settings(_Section):
 
 
 def new_settings(source: Source, review: ReviewSettings | None = None) -> Settings:
-    """Return the settings of a new workspace: its rounds hold images out, to be measured on."""
-    validation = ValidationSettings(auto=True)
-    return Settings(source=source, review=review or ReviewSettings(), validation=validation)
+    """Return the settings of a new workspace.
+
+    Its rounds choose image size and anchors by the boxes, and hold images out to be measured on.
+    """
+    return Settings(
+        source=source,
+        review=review or ReviewSettings(),
+        training=TrainingSettings(config="auto"),
+        validation=ValidationSettings(auto=True),
+    )
 
 
 def read_settings(path: Path) -> Settings:

@@ -74,6 +74,8 @@ correction = 0.0
 drawing = 0.0
 
 [training]
+# auto: lite0_fpn, with image size, anchors and tiles chosen by the boxes; or the name of another
+# configuration, or its file.
 config = ""
 # plain, end-to-end or staged
 method = ""

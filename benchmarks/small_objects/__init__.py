@@ -1,0 +1,1 @@
+"""The benchmark of small objects; see `small_objects.py`."""

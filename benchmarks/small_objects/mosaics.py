@@ -95,8 +95,8 @@ def taken_apart(mosaics: Sequence[Mosaic], found: Sequence[Detections]) -> list[
         for piece in mosaic.pieces:
             corner = np.array([piece.left, piece.top], dtype=np.float64)
             size = np.array([piece.image.width, piece.image.height], dtype=np.float64)
-            inside = ((middles >= corner) & (middles < corner + size)).all(axis=1)
-            part = own.select(inside)
+            inside = np.all((middles >= corner) & (middles < corner + size), axis=1)
+            part = own.select(np.asarray(inside))
             boxes = (part.boxes - np.tile(corner, 2)).clip(0, np.tile(size, 2))
             parts.append(replace(part, image_id=piece.image.id, boxes=boxes))
     return parts

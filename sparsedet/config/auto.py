@@ -51,7 +51,8 @@ _TILE_STEP, _LEAST_TILE = 32, 64
 _LARGE_IMAGE = 0.9
 """The quantile of the images' sides by which tiles are counted."""
 _BYTES_PER_PIXEL = 3 * 2**10
-"""Memory of a training, by pixels of a batch; measured with lite0_fpn on a CPU."""
+"""Memory of a training, by pixels of a batch: of lite0_fpn three times what was measured, since
+larger backbones take more."""
 _MEMORY_SHARE = 0.5
 _COMMON = (0.1, 0.9)
 """The quantiles of the sides that anchors have to fit."""

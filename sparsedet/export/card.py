@@ -31,6 +31,12 @@ non-commercial research; whether that reaches weights trained on it is for lawye
 detectors of COCO are in `sparsedet.modeling.weights.coco_detectors`."""
 
 
+_TILES = (
+    "- Trained and measured on tiles of {side} x {side} pixels besides whole images: to find small "
+    "objects, cut larger images into such tiles, which overlap, and merge what is found."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class InputRule:
     """How an image becomes the file's input: uint8 of shape (N, 3, H, W)."""
@@ -68,6 +74,8 @@ class ModelCard:
     """What the training started from, and its licence."""
     evaluation: Mapping[str, Any] | None = None
     """The figures of `sparsedet eval`, where the run folder has some: AP is 0 to 100."""
+    tile: int = 0
+    """Side of the tiles that it was trained and measured in besides whole images; 0: none."""
 
     @classmethod
     def of_run(cls, run: RunFolder, config: TrainingConfig) -> "ModelCard":
@@ -91,6 +99,7 @@ class ModelCard:
             iterations=config.solver.max_iter,
             weights=starting_licence(config.node),
             evaluation=read_json(figures) if figures.is_file() else None,
+            tile=config.input.tile,
         )
 
     def to_json(self) -> str:
@@ -135,6 +144,7 @@ class ModelCard:
                 f"upright image so that its shorter side has {size.short_side} pixels, its longer "
                 f"one at most {size.max_size} (OpenCV's INTER_AREA where it shrinks, else "
                 "INTER_LINEAR). Images of a batch have one size.",
+                *([_TILES.format(side=self.tile)] if self.tile else []),
                 "- Output `boxes`: float32 of shape (N, D, 4): left, top, right, bottom in pixels "
                 "of the input; `scores`: (N, D), in descending order; `classes`: int64 of shape "
                 "(N, D). Places without detection have the score 0 and the class -1.",

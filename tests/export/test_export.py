@@ -122,6 +122,10 @@ def test_the_card_says_what_a_user_of_the_file_needs(run: Path, onnx_file: Path)
     measured = ModelCard.of_run(RunFolder(run), short_config(6, method="plain"))
     (run / "evaluation.json").unlink()
     assert "- AP: 41.2\n" in measured.to_markdown("model")
+    assert "tiles" not in text
+    tiled = ModelCard.of_run(RunFolder(run), short_config(6, "INPUT.TILE", "640", method="plain"))
+    assert "tiles of 640 x 640 pixels" in tiled.to_markdown("model")
+    assert ModelCard.from_json(tiled.to_json(), "model") == tiled
 
 
 def test_other_files_are_refused(tmp_path: Path, onnx_file: Path) -> None:

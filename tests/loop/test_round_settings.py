@@ -110,6 +110,33 @@ def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> N
     assert "MAX_ITER: 3" in folder.run.config.read_text()
 
 
+def test_a_round_chooses_by_the_boxes_once(tmp_path: Path) -> None:
+    """With boxes of 6 pixels, which are too small at 320."""
+    auto = {"config": "auto", "keys": SHORT, "device": "cpu", "method": "plain"}
+    workspace = make_workspace(tmp_path, training=auto)
+    file = tmp_path / "digits/annotations.json"
+    full = read_coco(file)
+    small = (
+        replace(box, xyxy=(*box.xyxy[:2], box.xyxy[0] + 6, box.xyxy[1] + 6), area=None)
+        for box in full.boxes
+    )
+    write_coco(full.with_boxes(small), file)
+
+    def stop(progress: object) -> None:
+        raise Stop
+
+    said: list[str] = []
+    with pytest.raises(Stop):
+        rounds(workspace, said, callbacks=Callbacks(on_progress=stop)).advance()
+    assert any(line.startswith("auto: image size 640 instead of 320") for line in said)
+    chosen = workspace.round(1).run.config.read_text()
+    assert "MAX_SIZE_TEST: 640" in chosen
+    said.clear()
+    assert rounds(workspace, said).advance().round == 1
+    assert not any("auto" in line or "has changed" in line for line in said)
+    assert workspace.round(1).run.config.read_text() == chosen
+
+
 def mined_on_every_image(workspace: Workspace, threshold: float) -> None:
     """Give round 1, which trained for two steps, the boxes of a model of this threshold."""
     folder = workspace.round(1)

@@ -44,7 +44,7 @@ def as_detections(dataset: Dataset) -> list[Detections]:
     found = []
     for image in dataset.images:
         boxes = dataset.boxes_by_image[image.id]
-        scores = np.linspace(0.9, 0.8, len(boxes))
+        scores = np.linspace(0.9, 0.8, len(boxes)).astype(np.float64)
         xyxy = np.array([box.xyxy for box in boxes]).reshape(-1, 4)
         classes = np.array([box.category_id for box in boxes], dtype=np.int64)
         found.append(Detections(image.id, xyxy, scores, classes, scores))

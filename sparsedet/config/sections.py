@@ -151,8 +151,8 @@ class InputConfig(Section):
     tile: Annotated[
         int, AfterValidator(tile_side), Expected(f"0, or a side of {LEAST_TILE} pixels or more")
     ] = 0
-    """Side of the tiles of larger images, in pixels of these, which the network sees besides the
-    whole images: in training, mining, evaluation and prediction. 0: there are none."""
+    """Side of the tiles of larger images, in pixels of these: the network sees them and the whole
+    images, in training, mining, evaluation and prediction. 0: there are none."""
     random_flip: Literal["horizontal", "none"]
     """horizontal mirrors half of the images."""
 

@@ -32,7 +32,7 @@ detectors of COCO are in `sparsedet.modeling.weights.coco_detectors`."""
 
 
 _TILES = (
-    "- Trained and measured on tiles of {side} x {side} pixels besides whole images: to find small "
+    "- Trained and measured on whole images and on tiles of {side} x {side} pixels: to find small "
     "objects, cut larger images into such tiles, which overlap, and merge what is found."
 )
 
@@ -75,7 +75,7 @@ class ModelCard:
     evaluation: Mapping[str, Any] | None = None
     """The figures of `sparsedet eval`, where the run folder has some: AP is 0 to 100."""
     tile: int = 0
-    """Side of the tiles that it was trained and measured in besides whole images; 0: none."""
+    """Side of the tiles that it was trained and measured in, and on whole images; 0: none."""
 
     @classmethod
     def of_run(cls, run: RunFolder, config: TrainingConfig) -> "ModelCard":

@@ -104,7 +104,7 @@ MODES = ["review-project", "draft", "sheets"]
     ("words", "expected"),
     [
         ("train --method", METHODS),
-        ("train --config", config_names()),
+        ("train --config", ["auto", *config_names()]),
         ("train --device", ["auto", "cpu", "cuda"]),
         ("split --recipe", recipe_names()),
         ("compare a.json b.json --recipe", recipe_names()),

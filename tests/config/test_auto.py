@@ -44,7 +44,7 @@ def chosen(config: TrainingConfig) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("means", [CPU, GPU])
-@pytest.mark.parametrize("sides", [[50, 80, 100, 120], [100], [150, 200, 250, 380]])
+@pytest.mark.parametrize("sides", [[50, 80, 100, 120], [52], [150, 200, 250, 380]])
 def test_ordinary_objects_change_nothing(sides: list[float], means: Means) -> None:
     choice = choose(dataset(*sides), BASE, means)
     assert choice.config.dump() == BASE.dump()

@@ -41,7 +41,7 @@ class AnnotationFiles(Protocol):
 
     @property
     def holds_complete(self) -> bool:
-        """Whether they can say that every object of an image has a box."""
+        """Whether they can say that every object of an image, or of a class, has a box."""
         ...
 
     @property
@@ -178,6 +178,9 @@ def source_state(dataset: Dataset, image: Image, size: tuple[int, int], saved: s
         version=image.tool_version,
         saved=saved,
         labels=frozenset(category.name for category in dataset.categories),
+        complete_classes=frozenset(
+            dataset.category_by_id[id].name for id in image.complete_classes
+        ),
     )
 
 

@@ -1,7 +1,8 @@
 """Annotations in a COCO file: keys and entries that sparsedet does not know stay as they are."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,17 @@ from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.reviews import Changes, ReviewedRegion
 
 from .annotation_files import file_digest, identify, replace_unchanged, with_present_names
+
+_MARK_KEYS = ("exhaustive", "complete_classes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What an entry of `images` says of complete labels."""
+
+    exhaustive: bool
+    classes: Collection[int]
+    """By their ids in the file."""
 
 
 class CocoFiles:
@@ -47,7 +59,8 @@ class CocoFiles:
         """Return the entries of an image's annotations, with the names of their categories."""
         id = self._image_ids[image]
         entries = self._entries.get(id, [])
-        used = {entry["category_id"] for entry in entries}
+        marked = self._marked_ids(id)
+        used = {*marked, *(entry["category_id"] for entry in entries)}
         return {
             "annotations": entries,
             "categories": {
@@ -56,13 +69,14 @@ class CocoFiles:
                 if entry["id"] in used
             },
             "exhaustive": self.dataset.image_by_id[id].exhaustive,
+            "complete_classes": marked,
         }
 
     def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
         """Write the changes in one go."""
         annotations = {entry["id"]: entry for entry in self._content["annotations"]}
         numbers = count(max(annotations, default=0) + 1)
-        marked = set()
+        marks: dict[int, _Marks] = {}
         for image, change in changes.items():
             id = self._image_ids[image]
             boxes = {box.tool_id: box.id for box in self.dataset.boxes_by_image[id]}
@@ -73,9 +87,11 @@ class CocoFiles:
             for decision in change.added.values():
                 entry = self._added(next(numbers), id, decision.region, decision.origin)
                 annotations[entry["id"]] = entry
-            if change.marks_complete:
-                marked.add(id)
-        return self._save(annotations.values(), dict.fromkeys(marked, True))
+            if change.marks_complete or change.completed_classes:
+                classes = self._stored_ids(change.completed_classes).union(self._marked_ids(id))
+                whole = change.marks_complete or self.dataset.image_by_id[id].exhaustive
+                marks[id] = _Marks(whole, classes)
+        return self._save(annotations.values(), marks)
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
         """Write the entries of all images back in one go; those whose id is taken get a new one."""
@@ -94,8 +110,21 @@ class CocoFiles:
                 taken.add(number)
                 category = now[names[entry["category_id"]]]
                 kept.append({**entry, "id": number, "image_id": image_id, "category_id": category})
-        marks = {image_id: content["exhaustive"] for image_id, content in replaced.items()}
-        self._save(kept, marks)
+        self._save(
+            kept,
+            {
+                image_id: _Marks(
+                    content["exhaustive"],
+                    {
+                        now[name]
+                        for name, number in content["categories"].items()
+                        # Merges of earlier versions knew no classes.
+                        if number in content.get("complete_classes", ())
+                    },
+                )
+                for image_id, content in replaced.items()
+            },
+        )
 
     @cached_property
     def _image_ids(self) -> Mapping[str, int]:
@@ -104,6 +133,23 @@ class CocoFiles:
     @cached_property
     def _category_ids(self) -> Mapping[str, int]:
         return {category.name: category.id for category in self.dataset.categories}
+
+    def _marked_ids(self, image_id: int) -> list[int]:
+        """Return the classes that an image's entry marks as complete, by their ids in the file."""
+        entry = self._image_entries[image_id]
+        return sorted(entry.get("complete_classes") or ())
+
+    def _stored_ids(self, names: Collection[str]) -> set[int]:
+        """Return the ids in the file of categories by their present names."""
+        return {
+            entry["id"]
+            for entry in self._content["categories"]
+            if self._rename.get(entry["name"], entry["name"]) in names
+        }
+
+    @cached_property
+    def _image_entries(self) -> Mapping[int, Mapping[str, Any]]:
+        return {entry["id"]: entry for entry in self._content["images"]}
 
     @cached_property
     def _entries(self) -> Mapping[int, list[Mapping[str, Any]]]:
@@ -118,9 +164,9 @@ class CocoFiles:
         )
 
     def _save(
-        self, annotations: Iterable[Any], marks: Mapping[int, bool]
+        self, annotations: Iterable[Any], marks: Mapping[int, _Marks]
     ) -> Mapping[str, str | None]:
-        """Write the file with other annotations and `exhaustive` marks, by image id."""
+        """Write the file with other annotations, and other marks of images, by their ids."""
         content = {
             **self._content,
             "annotations": list(annotations),
@@ -156,9 +202,13 @@ class CocoFiles:
         }
 
 
-def _marked(entry: Mapping[str, Any], complete: bool) -> dict[str, Any]:
-    others = {key: value for key, value in entry.items() if key != "exhaustive"}
-    return {**others, "exhaustive": True} if complete else others
+def _marked(entry: Mapping[str, Any], marks: _Marks) -> dict[str, Any]:
+    marked = {key: value for key, value in entry.items() if key not in _MARK_KEYS}
+    if marks.exhaustive:
+        marked["exhaustive"] = True
+    if marks.classes:
+        marked["complete_classes"] = sorted(marks.classes)
+    return marked
 
 
 def _area(region: ReviewedRegion) -> float:

@@ -104,7 +104,7 @@ class _Planned:
     to_write: Changes
     """The same, in those of the image as it is now."""
     is_unmarked: bool = False
-    """The format can't hold that the image is complete."""
+    """The format can't hold that the image, or a class on it, is complete."""
 
 
 def _plan(
@@ -121,8 +121,10 @@ def _plan(
         size = sizes.get(tool_id, own)
         state = source_state(files.dataset, image, size, _saved(files, tool_id))
         changes = plan(state)
-        is_unmarked = changes.marks_complete and not files.holds_complete
-        changes = replace(changes, marks_complete=changes.marks_complete and not is_unmarked)
+        is_marked = changes.marks_complete or bool(changes.completed_classes)
+        is_unmarked = is_marked and not files.holds_complete
+        if is_unmarked:
+            changes = replace(changes, marks_complete=False, completed_classes=frozenset())
         planned[tool_id] = _Planned(state, changes, _in_pixels(changes, size, own), is_unmarked)
     return planned
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
+from sparsedet.annotations.lvis import LVIS_KEYS
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import box_name
 from sparsedet.atomic_io import remove_half_written, write_text
@@ -228,7 +229,9 @@ def _to_review(
     for image_id, mined in new.items():
         image = dataset.image_by_id[image_id]
         complete = frozenset(ids[id] for id in image.complete_classes)
-        image = replace(image, id=next(image_numbers), complete_classes=complete)
+        # With LVIS's keys a box that is accepted would mark its class, which nobody said.
+        extra = {key: value for key, value in image.extra.items() if key not in LVIS_KEYS}
+        image = replace(image, id=next(image_numbers), complete_classes=complete, extra=extra)
         if image_id in judge_only:
             image = replace(image, extra={**image.extra, JUDGE_ONLY: True})
         images.append(image)

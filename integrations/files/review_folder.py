@@ -21,6 +21,8 @@ model found nothing that it is sure of.
    Look twice at boxes with "suspected": a model would have drawn them in another way. The key
    says in which; correct or delete the box, or leave it.
    Where every object of an image has a box, mark the image as complete: "exhaustive": true.
+   Where that is so of some classes alone, name them: "complete_classes": [1, 4], by the ids of
+   their categories; a class without a box is then known to be absent.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
    Several people save reviewed-NAME.json each.
@@ -31,8 +33,8 @@ When a newer model's boxes take the place of these, their images move from {to_r
 {reviewed} says of them counts.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
-write keys, these are read: "exhaustive", "reviewer" and "seconds" of an image, "note": "unsure" of
-an annotation (it stays undecided).
+write keys, these are read: "exhaustive", "complete_classes", "reviewer" and "seconds" of an image,
+"note": "unsure" of an annotation (it stays undecided).
 """
 """Next to `to_review.json`, for the reviewer."""
 

@@ -51,8 +51,9 @@ def read_reviews(
     """Return all reviews of all model versions.
 
     Every image that a `reviewed.json` lists counts as reviewed. Further keys that are read:
-    `images[].exhaustive` (every object has a box), `images[].reviewer` or `info.contributor`,
-    `images[].seconds`, and `annotations[].note` of "unsure".
+    `images[].exhaustive` (every object has a box), `images[].complete_classes` (those of these
+    categories have one), `images[].reviewer` or `info.contributor`, `images[].seconds`, and
+    `annotations[].note` of "unsure".
 
     Args:
         versions: oldest first.
@@ -135,7 +136,23 @@ def _review(
         seconds=review_seconds(image.extra.get("seconds")),
         complete=image.exhaustive,
         offer=version.offer_id(tool_id),
+        complete_classes=_complete_classes(version, file, offer, image),
     )
+
+
+def _complete_classes(
+    version: ReviewVersion, file: ReviewedFile, offer: Offer, image: Image
+) -> frozenset[str]:
+    """Return the classes that a review marks as complete, by their present names.
+
+    Of classes that have become one, each has to be complete.
+    """
+    # A tool may have numbered the categories again, and kept a key that it doesn't know.
+    is_as_offered = image.complete_classes == offer.image.complete_classes
+    content = version.shown if is_as_offered else file.content
+    names = {category.id: version.category(category.name) for category in content.categories}
+    gaps = {name for id, name in names.items() if id not in image.complete_classes}
+    return frozenset(names.values()) - gaps - {""}
 
 
 def _resized(review: Review, size: tuple[int, int], to: tuple[int, int] | None) -> Review:

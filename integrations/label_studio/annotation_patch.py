@@ -12,6 +12,7 @@ from typing import Any
 from sparsedet.annotations import XYXY, Image
 from sparsedet.reviews import Changes, ReviewedRegion, SourceState, moved
 
+from .class_marks import with_classes
 from .geometry import GeometryError, to_percent
 from .label_config import LabelConfig
 from .predictions import make_region
@@ -82,7 +83,7 @@ def patched(
         after += _new(free, decision.region, config, size)
     if change.marks_complete:
         after = _with_mark(after, config)
-    return after
+    return with_classes(after, change.completed_classes, config)
 
 
 def without_shapes(

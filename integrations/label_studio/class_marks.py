@@ -1,20 +1,35 @@
-"""Marks of single classes: choices that are named as a label, next to that of the whole image.
+"""Marks of single classes: choices that are named as a label.
 
-A Choices control that marks complete images may have the names of classes as further choices. One
-that is made says that every object of its class has a box; without a box, there is none.
+They stand in a Choices control named `CLASSES_CONTROL`, or next to the choice that marks the whole
+image. One that is made says that every object of its class has a box; without a box, there is none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from .label_config import LabelConfig
-from .results import value_of
+from .config_xml import is_tag
+from .label_config import CLASSES_CONTROL, LabelConfig
+from .results import Result, value_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClassControl:
+    """A Choices control that takes marks of several classes."""
+
+    name: str
+    to_name: str
+    """Name of the object that it belongs to."""
+    choices: Mapping[str, str]
+    """Label -> what results hold of its choice."""
 
 
 def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
     """Return the labels, by their values, whose objects all have a box, as an annotation says."""
-    controls = [mark.control for mark in config.marks]  # what results hold need not be hashable
-    if not controls or not isinstance(results, Sequence):
+    # A list, since what results hold need not be hashable.
+    controls = [CLASSES_CONTROL, *(mark.control for mark in config.marks)]
+    if not isinstance(results, Sequence):
         return frozenset()
     made = (
         str(choice)
@@ -32,6 +47,68 @@ def complete_in_all(
     """Return the labels that all of a task's annotations mark; none without an annotation."""
     marks = [complete_classes(annotation.get("result"), config) for annotation in annotations]
     return frozenset.intersection(*marks) if marks else frozenset()
+
+
+def class_control(config: LabelConfig) -> ClassControl | None:
+    """Return the control to write marks of classes to.
+
+    None without one that takes several choices, or where it would speak of several images.
+    """
+    if config.has_several:
+        return None
+    tags = {tag.get("name"): tag for tag in ElementTree.fromstring(config.xml).iter()}
+    for name in (CLASSES_CONTROL, *(mark.control for mark in config.marks)):
+        tag = tags.get(name)
+        if tag is None or not is_tag(tag, "Choices") or tag.get("choice") != "multiple":
+            continue
+        choices = {
+            label: stored
+            for choice in tag.iter()
+            if is_tag(choice, "Choice") and (value := choice.get("value"))
+            for stored in [choice.get("alias") or value]
+            if (label := config.texts.get(value) or config.texts.get(stored))
+        }
+        if choices:
+            return ClassControl(name, tag.get("toName", ""), choices)
+    return None
+
+
+def with_classes(
+    results: Sequence[Result], classes: Collection[str], config: LabelConfig
+) -> list[Result]:
+    """Return the results of an annotation with marks of classes added, as far as there are choices.
+
+    Args:
+        results: the annotation's `result` list.
+        classes: labels by their values.
+        config: the project's labelling config.
+    """
+    control = class_control(config)
+    if control is None:
+        return list(results)
+    known = complete_classes(results, config)
+    new = [
+        text for label, text in control.choices.items() if label in classes and label not in known
+    ]
+    if not new:
+        return list(results)
+    for index, result in enumerate(results):
+        if isinstance(result, Mapping) and result.get("from_name") == control.name:
+            value = {"choices": [*_choices(result), *new]}
+            return [*results[:index], {**result, "value": value}, *results[index + 1 :]]
+    return [*results, class_marks_result(control, new)]
+
+
+def class_marks_result(control: ClassControl, choices: Sequence[str]) -> dict[str, Any]:
+    """Return the part of an annotation that makes choices of a control."""
+    return {
+        "id": "sparsedet-complete-classes",
+        "from_name": control.name,
+        "to_name": control.to_name,
+        "type": "choices",
+        "origin": "manual",
+        "value": {"choices": list(choices)},
+    }
 
 
 def _choices(result: Mapping[str, Any]) -> Sequence[Any]:

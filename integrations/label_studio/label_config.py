@@ -31,6 +31,9 @@ COMPLETE_CONTROL = "sparsedet_complete"
 has a box. Its first choice that is no label says so; an image without the mark, submitted or not,
 counts as incomplete. Choices that are labels say it of their class alone: see `class_marks`."""
 
+CLASSES_CONTROL = "sparsedet_complete_classes"
+"""A Choices control of this name, whose choices are labels, marks classes alone."""
+
 COMPLETE_TEXT = "Complete"
 """The choice of the control of that name in review projects whose annotated project has none."""
 
@@ -302,6 +305,8 @@ def _choices(
     found: dict[str | None, CompleteMark] = {}
     for tag in tags:
         control = tag.get("name")
+        if control == CLASSES_CONTROL:
+            continue
         every = [choice.attrib for choice in tag.iter() if is_tag(choice, "Choice")]
         every = [choice for choice in every if choice.get("value")]
         if is_tag(tag, "Choices") and control and every:

@@ -11,6 +11,7 @@ from sparsedet.tool import Plan
 from .annotation_choice import TaskBoxes, read_task, results_of, saved_at, starred, submitted
 from .annotation_patch import combined, own_size, patched, without_shapes
 from .annotators import Annotation, Annotators
+from .class_marks import class_control
 from .drafts.draft_tasks import unsaved
 from .geometry import GeometryError
 from .label_config import LabelConfig
@@ -83,10 +84,10 @@ class Planner:
             saved=last_save(read.annotations[-1], self.names) if read.annotations else "",
             labels=frozenset(config.stored_labels),
             blocked=unsaved(read.annotations, drafts) or _uncombinable(read, config),
+            complete_classes=read.complete_classes,
         )
         change = without_shapes(plan(state), state.boxes, config)
-        if change.marks_complete and config.complete is None:
-            change = replace(change, marks_complete=False)
+        change = _without_lost_marks(change, config)
         if not change or change.conflicts or state.blocked:
             return Planned(read, state, change, None)
         people = [results_of(annotation) for annotation in read.annotations]
@@ -97,6 +98,17 @@ class Planner:
         except GeometryError as error:
             return Planned(read, replace(state, blocked=str(error)), change, None)
         return Planned(read, state, change, results, starred(submitted(annotations)))
+
+
+def _without_lost_marks(change: Changes, config: LabelConfig) -> Changes:
+    """Return a change without marks for which the project has no control, or no choice."""
+    if change.marks_complete and config.complete is None:
+        change = replace(change, marks_complete=False)
+    if change.completed_classes:
+        control = class_control(config)
+        known = control.choices.keys() if control else frozenset[str]()
+        change = replace(change, completed_classes=change.completed_classes & known)
+    return change
 
 
 def last_save(annotation: Annotation, names: Mapping[int, str]) -> str:

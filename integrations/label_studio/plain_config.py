@@ -12,7 +12,7 @@ from .config_labels import Label, dynamic_path, label_tags
 from .config_xml import is_tag, read_xml, to_text
 from .data_path import DataPath
 from .image_tags import ImageTag
-from .label_config import LabelConfig
+from .label_config import CLASSES_CONTROL, LabelConfig
 
 _KIND = "RectangleLabels"
 
@@ -125,7 +125,7 @@ def _list_labels(control: ElementTree.Element, config: LabelConfig) -> None:
 
 def _without_choices(root: ElementTree.Element, config: LabelConfig) -> None:
     """Take the choices away that mark labels which are not worked on: they would say all of it."""
-    controls = {mark.control for mark in config.marks}
+    controls = {CLASSES_CONTROL, *(mark.control for mark in config.marks)}
     for control in [tag for tag in root.iter() if tag.get("name") in controls]:
         for parent in list(control.iter()):
             for tag in [child for child in parent if is_tag(child, "Choice")]:

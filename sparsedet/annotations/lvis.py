@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEGATIVE = "neg_category_ids"
 NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
-_KEYS = (NEGATIVE, NOT_EXHAUSTIVE)
+LVIS_KEYS = (NEGATIVE, NOT_EXHAUSTIVE)
 
 
 def with_lvis_marks(
@@ -78,7 +78,7 @@ def lvis_keys(dataset: "Dataset") -> Iterator[Mapping[str, Any]]:
 
 
 def _has_keys(image: Image) -> bool:
-    return any(key in image.extra for key in _KEYS)
+    return any(key in image.extra for key in LVIS_KEYS)
 
 
 def _complete(image: Image, present: Collection[int], source: str) -> frozenset[int]:

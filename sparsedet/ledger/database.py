@@ -11,7 +11,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger.migration import TABLES, migrate
 from sparsedet.ledger.schema import Base
 
-SCHEMA = 4
+SCHEMA = 5
 """Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""
 
 _MOVE = "move it away, and `sparsedet review` rebuilds a workspace's ledger"

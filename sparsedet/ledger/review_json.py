@@ -1,7 +1,7 @@
 """Reviews, and what merges wrote, as JSON: in the ledger, and in the files of a round."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ _EMPTY = Review(tool_id="", review_id="", shown={}, regions=())
 
 def review_text(review: Review) -> str:
     """Return a review as JSON text, the same for equal reviews."""
-    details = {name: getattr(review, name) for name in _DETAILS}
+    details: dict[str, Any] = {name: getattr(review, name) for name in _DETAILS}
     return _text(
         {
             "tool_id": review.tool_id,
@@ -28,6 +28,7 @@ def review_text(review: Review) -> str:
             "shown": {id: _region_to_json(region) for id, region in review.shown.items()},
             "regions": [_region_to_json(region) for region in review.regions],
             **{name: v for name, v in details.items() if v != getattr(_EMPTY, name)},
+            **_classes_to_json(review.complete_classes),
         }
     )
 
@@ -46,6 +47,7 @@ def read_review(text: str) -> Review:
             review_id=value["review_id"],
             shown={id: _region_from_json(region) for id, region in value["shown"].items()},
             regions=tuple(_region_from_json(region) for region in value["regions"]),
+            complete_classes=_classes_from_json(value),
             **{name: value[name] for name in _DETAILS if name in value},
         )
     except (*ODD_VALUES, RecursionError) as error:
@@ -61,6 +63,7 @@ def written_to_json(written: Written) -> dict[str, Any]:
         },
         "complete": written.complete,
         "holder": written.holder,
+        **_classes_to_json(written.complete_classes),
     }
 
 
@@ -75,7 +78,12 @@ def written_from_json(value: Any) -> Written:
             str(id): None if region is None else _region_from_json(region)
             for id, region in value["boxes"].items()
         }
-        return Written(boxes, bool(value["complete"]), str(value.get("holder", "")))
+        return Written(
+            boxes,
+            bool(value["complete"]),
+            str(value.get("holder", "")),
+            _classes_from_json(value),
+        )
     except ODD_VALUES as error:
         raise SparseDetError(f"not what a merge leaves of an image ({error!r})") from error
 
@@ -103,8 +111,17 @@ def _broken(what: str, error: Exception) -> str:
 
 
 def category_text(name: str) -> str:
-    """Return how a category stands in the JSON text of whatever has a region of it."""
-    return _text({"category": name})[1:-1]
+    """Return how a category stands in the JSON text of whatever names it."""
+    return _text(name)
+
+
+def _classes_to_json(names: Collection[str]) -> dict[str, list[str]]:
+    """Return the entry of complete classes; none without any."""
+    return {"complete_classes": sorted(names)} if names else {}
+
+
+def _classes_from_json(value: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(map(str, value.get("complete_classes", ())))
 
 
 def _region_to_json(region: ReviewedRegion) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, and_, select, true, update
@@ -160,7 +161,7 @@ def relabel(session: Session, names: Mapping[str, str], source: Source | None) -
         if box.final_category is not None:
             box.final_category = names.get(box.final_category, box.final_category)
     _change_regions(
-        session, source, lambda _: change, lambda text: any(name in text for name in stored)
+        session, source, lambda _: change, lambda text: any(name in text for name in stored), names
     )
 
 
@@ -187,18 +188,29 @@ def _change_regions(
     source: Source | None,
     change_of: Callable[[tuple[Source, str]], _Change | None],
     is_meant: Callable[[str], bool] = bool,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Change the regions of stored reviews and of what merges wrote, where their JSON is meant."""
+    """Change the regions of stored reviews and of what merges wrote, where their JSON is meant.
+
+    With `names` (old -> new) complete classes are renamed, too.
+    """
     for row in _rows(session, StoredReview, source):
         change = change_of((row.place.source, row.image_tool_id))
         if change is not None and is_meant(row.content):
-            row.content = review_text(_changed(read_review(row.content), change))
+            review = _changed(read_review(row.content), change)
+            classes = _renamed(review.complete_classes, names)
+            row.content = review_text(replace(review, complete_classes=classes))
     for image in _rows(session, SourceImage, source):
         change = change_of((_source_of(image), image.image_tool_id))
         if change is not None and is_meant(image.written or ""):
             written = read_written(image.written)
             boxes = {id: change(box) if box else None for id, box in written.boxes.items()}
-            image.written = written_text(replace(written, boxes=boxes))
+            classes = _renamed(written.complete_classes, names)
+            image.written = written_text(replace(written, boxes=boxes, complete_classes=classes))
+
+
+def _renamed(classes: Collection[str], names: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(names.get(name, name) for name in classes)
 
 
 def _source_of(image: SourceImage) -> Source:
@@ -244,7 +256,11 @@ def _rekey_image(session: Session, image: SourceImage, *, url: str, tool_id: str
     known.digest = known.digest or image.digest
     earlier, later = read_written(image.written), read_written(known.written)
     known.written = written_text(
-        Written({**earlier.boxes, **later.boxes}, earlier.complete or later.complete)
+        Written(
+            {**earlier.boxes, **later.boxes},
+            earlier.complete or later.complete,
+            complete_classes=earlier.complete_classes | later.complete_classes,
+        )
     )
     if image in session:
         session.delete(image)

@@ -213,11 +213,15 @@ def _says_no_more(review: Review, old: Review) -> bool:
     A tool may forget what was shown; that nobody has said.
     """
     return (
-        (review.skipped, review.complete) == (old.skipped, old.complete)
+        _marks(review) == _marks(old)
         and _are_alike(_by_id(review), _by_id(old))
         and review.shown.keys() <= old.shown.keys()
         and _are_alike(review.shown, {id: old.shown[id] for id in review.shown})
     )
+
+
+def _marks(review: Review) -> tuple[bool, bool, frozenset[str]]:
+    return review.skipped, review.complete, review.complete_classes
 
 
 def _by_id(review: Review) -> dict[str, ReviewedRegion]:

@@ -87,7 +87,8 @@ def with_feedback(
     """Return the pulled annotations as a merge of all reviews would leave them.
 
     Boxes have the origin that reviewers gave them; rejected ones are verified negatives of their
-    class; an image that its last reviewer marked as complete is exhaustive.
+    class; an image that its last reviewer marked as complete is exhaustive, and classes that one
+    marked by themselves are complete on it.
 
     Args:
         pulled: the source project.
@@ -98,6 +99,7 @@ def with_feedback(
     by_tool_id = {image.tool_id: image for image in pulled.images if image.tool_id is not None}
     boxes = _Boxes(pulled, {box.region_id: box.outcome for box in mined})
     exhaustive: set[int] = set()
+    complete: dict[int, frozenset[int]] = {}
     added: list[tuple[Image, ImageReviews, Decision]] = []
     conflicts = absent = unread = 0
     for of_image in reviewed:
@@ -114,6 +116,8 @@ def with_feedback(
         added += [(image, of_image, decision) for decision in change.added.values()]
         if change.marks_complete:
             exhaustive.add(image.id)
+        if change.completed_classes:
+            complete[image.id] = boxes.ids_of(change.completed_classes)
     for image, _, decision in sorted(added, key=_order):
         boxes.add(image, decision)
     rejected = sorted(
@@ -125,7 +129,11 @@ def with_feedback(
     dataset = replace(
         pulled,
         images=tuple(
-            replace(image, exhaustive=image.exhaustive or image.id in exhaustive)
+            replace(
+                image,
+                exhaustive=image.exhaustive or image.id in exhaustive,
+                complete_classes=image.complete_classes | complete.get(image.id, frozenset()),
+            )
             for image in pulled.images
         ),
         boxes=boxes.all(),
@@ -186,7 +194,12 @@ class _Boxes:
             complete=image.exhaustive,
             version=image.tool_version,
             labels=frozenset(self._ids),
+            complete_classes=frozenset(self._names[id] for id in image.complete_classes),
         )
+
+    def ids_of(self, names: Iterable[str]) -> frozenset[int]:
+        """Return the ids of categories of the source."""
+        return frozenset(self._ids[name] for name in names)
 
     def apply(self, image: Image, change: Changes) -> None:
         """Move, rename and remove the source's boxes."""

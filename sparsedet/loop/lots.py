@@ -133,11 +133,13 @@ def _is_right(box: LedgerBox) -> bool:
 def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: AnnotationRule) -> int:
     """Accept a lot's boxes, but those that a review contradicts or replaces; return their number.
 
-    On an image that somebody marked as complete without them there is no such object, and where
-    somebody drew a box of the class there is one already.
+    On an image that somebody marked as complete without them, or complete in their class, there is
+    no such object, and where somebody drew a box of the class there is one already.
     """
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
-    complete = {image.tool_id for image in reviewed if image.verdict(rule).complete}
+    verdicts = [(image.tool_id, image.verdict(rule)) for image in reviewed]
+    complete = {id for id, verdict in verdicts if verdict.complete}
+    in_class = {(id, name) for id, verdict in verdicts for name in verdict.complete_classes}
     drawn: dict[tuple[str, str], list[XYXY]] = {}
     for one in ledger.drawn(rule):
         drawn.setdefault((one.tool_id, one.category), []).append(one.xyxy)
@@ -148,8 +150,10 @@ def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: Anno
             accepted.append(box)
         elif not waits(box):
             continue
-        elif box.image_tool_id in complete or overlaps_any(
-            box.xyxy, drawn.get((box.image_tool_id, box.category), ())
+        elif (
+            box.image_tool_id in complete
+            or (box.image_tool_id, box.category) in in_class
+            or overlaps_any(box.xyxy, drawn.get((box.image_tool_id, box.category), ()))
         ):
             needless.add(box.region_id)
         else:

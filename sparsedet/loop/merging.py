@@ -60,6 +60,8 @@ class MergedImage:
     """Boxes of the source that reviewers deleted."""
     marked_complete: bool = False
     """The reviews say that every object has a box, and the source does not yet."""
+    completed_classes: tuple[str, ...] = ()
+    """Classes of which they say that by themselves."""
     version: str | None = None
     """`Image.tool_version` of the source after the write; None where nothing was written."""
     detail: str = ""
@@ -323,6 +325,7 @@ class _Merge:
             edited=len(change.edited),
             removed=len(change.removed),
             marked_complete=change.marks_complete,
+            completed_classes=tuple(sorted(change.completed_classes)),
             version=one.version,
             detail=detail,
             url=tool.image_url(self.source.project, one.tool_id),

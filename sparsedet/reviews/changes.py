@@ -17,6 +17,8 @@ class Written:
     """The image was marked as complete."""
     holder: str = ""
     """The annotation that was written, as `SourceState.holder` names it; empty: any."""
+    complete_classes: frozenset[str] = frozenset()
+    """Categories that were marked as complete by themselves."""
 
 
 NOTHING_WRITTEN = Written()
@@ -38,9 +40,12 @@ class Changes:
     conflicts: Mapping[str, str] = field(default_factory=dict)
     """Region id -> what the source did to a box that a reviewer changed in another way. Where there
     is one, the image is left alone: training sees the source as it is, a merge writes nothing."""
+    completed_classes: frozenset[str] = frozenset()
+    """Categories to mark as complete by themselves."""
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.edited or self.removed or self.marks_complete)
+        boxes = self.added or self.edited or self.removed
+        return bool(boxes or self.marks_complete or self.completed_classes)
 
 
 def changes(
@@ -112,6 +117,7 @@ def changes(
         removed=frozenset(removed),
         marks_complete=verdict.complete and not source.complete and not written.complete,
         unknown=unknown,
+        completed_classes=_completed_classes(source, verdict, written),
     )
 
 
@@ -152,6 +158,9 @@ def as_written(
         boxes={**removed, **after(source, change), **decided},
         complete=written.complete or source.complete or change.marks_complete,
         holder=holder_of(version or source.version),
+        complete_classes=(
+            written.complete_classes | source.complete_classes | change.completed_classes
+        ),
     )
 
 
@@ -167,6 +176,14 @@ def _written_to(source: SourceState, written: Written) -> Written:
     """Return what was written, unless another annotation counts now: it never held that."""
     is_other = written.holder and source.holder and written.holder != source.holder
     return NOTHING_WRITTEN if is_other else written
+
+
+def _completed_classes(source: SourceState, verdict: Verdict, written: Written) -> frozenset[str]:
+    """Return the classes to mark; none where the mark of the whole image says it all."""
+    if source.complete or written.complete or verdict.complete:
+        return frozenset()
+    known = verdict.complete_classes if source.labels is None else source.labels
+    return verdict.complete_classes & known - source.complete_classes - written.complete_classes
 
 
 def _located(source: SourceState, verdict: Verdict, written: Written) -> dict[str, ReviewedRegion]:

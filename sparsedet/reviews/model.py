@@ -69,6 +69,8 @@ class Review:
     sampled: bool = False
     """No person's word: the boxes were accepted by the sample of their lot. It counts where no
     person said anything."""
+    complete_classes: frozenset[str] = frozenset()
+    """Categories of which the reviewer said that every object of the image has a box."""
 
 
 def review_seconds(value: object) -> float | None:
@@ -94,6 +96,8 @@ class SourceState:
     """The categories that the project has; boxes of others are left out. None: any."""
     blocked: str = ""
     """Why nothing may be written now, such as somebody's unsaved changes; empty: it may."""
+    complete_classes: frozenset[str] = frozenset()
+    """Categories that are marked as complete by themselves."""
 
     @property
     def holder(self) -> str:

@@ -38,6 +38,8 @@ class Verdict:
     """Ids of mined boxes; the others that were shown are people's."""
     complete: bool
     """The last reviewer of the whole image said that every object has a box."""
+    complete_classes: frozenset[str] = frozenset()
+    """Categories of which a reviewer said so, and no later one found a further object."""
 
 
 def decide(
@@ -52,6 +54,8 @@ def decide(
     - An unsure mined box is undecided, whatever was said before; an unsure box of a person stays.
     - Of reviews made side by side (of one `offer`) `rule` makes one.
     - A sampled review says nothing of boxes that a person decided, nor of the image.
+    - A mark of a complete class holds until a later reviewer adds a box of the class: an image that
+      lacks other classes comes up again, and nobody has to repeat what is known.
 
     Args:
         reviews: of one image, from any place; skipped ones count for nothing.
@@ -61,9 +65,12 @@ def decide(
     decisions: dict[str, Decision] = {}
     seen: dict[str, tuple[ReviewedRegion, ...]] = {}
     drawn: set[str] = set()
+    classes: frozenset[str] = frozenset()
     last: Review | None = None
     for review in effective(reviews, rule):
         last = last if review.partial or review.sampled else review
+        if not review.sampled:
+            classes = classes - _added_classes(review, mined, decisions) | review.complete_classes
         for id, region in review.shown.items():
             seen[id] = (*seen.get(id, ()), region)
         left = {region.region_id: region for region in review.regions}
@@ -77,7 +84,7 @@ def decide(
             if decision is not None:
                 decisions[id] = replace(decision, bases=seen.get(id, ()))
     complete = last is not None and last.complete
-    return Verdict(decisions, seen, frozenset(drawn), frozenset(mined), complete)
+    return Verdict(decisions, seen, frozenset(drawn), frozenset(mined), complete, classes)
 
 
 def effective(reviews: Iterable[Review], rule: AnnotationRule) -> list[Review]:
@@ -178,6 +185,25 @@ def _left(
     return Decision("kept", region, origin, review)
 
 
+def _added_classes(
+    review: Review, mined: Mapping[str, ReviewedRegion], earlier: Mapping[str, Decision]
+) -> set[str]:
+    """Return the categories of which a review holds a box that nobody had left there before.
+
+    Args:
+        review: the review.
+        mined: region id -> mined box as it was pushed.
+        earlier: what older reviews decided.
+    """
+    before = {id: box.category for id, box in review.shown.items() if id not in mined}
+    before |= {id: one.region.category for id, one in earlier.items() if one.fate == "kept"}
+    return {
+        box.category
+        for box in review.regions
+        if not box.unsure and before.get(box.region_id) != box.category
+    }
+
+
 def _combined(side: Sequence[Review], rule: AnnotationRule) -> Review:
     """Return the one review that counts of those that were made side by side, oldest first."""
     chosen = choose([(r, r.ground_truth, bool(r.regions)) for r in side], rule)
@@ -192,7 +218,14 @@ def _combined(side: Sequence[Review], rule: AnnotationRule) -> Review:
         shown=shown,
         regions=combine([review.regions for review in chosen], rule, shown),
         complete=all(review.complete for review in chosen),
+        complete_classes=_complete_in_all(chosen),
     )
+
+
+def _complete_in_all(side: Sequence[Review]) -> frozenset[str]:
+    """Return the classes that all reviews mark; who marks the image marks all of its classes."""
+    by_class = [review.complete_classes for review in side if not review.complete]
+    return frozenset.intersection(*(by_class or [review.complete_classes for review in side]))
 
 
 def _age(review: Review) -> tuple[datetime, str]:

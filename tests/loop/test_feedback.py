@@ -207,3 +207,14 @@ def test_what_the_settings_say_counts_more() -> None:
     training = TrainingSettings(keys={"SPARSEDET.STAGED.MIN_MISSING": 0.7, "SOLVER.MAX_ITER": 9})
     config = load_config("lite0_fpn", round_keys(training, 2))
     assert (config.staged.min_missing, config.solver.max_iter) == (0.7, 9)
+
+
+def test_classes_that_reviewers_marked_are_complete() -> None:
+    marked = replace(review(OWN, M1, NEW), complete_classes=frozenset({"dog", "bird"}))
+    found = feedback(reviews(marked), mined("accepted")).dataset
+    assert [image.complete_classes for image in found.images] == [{2}, frozenset()]
+    assert not any(image.exhaustive for image in found.images)
+    # What the project says already stays, and is not asked for again.
+    images = (replace(PULLED.images[0], complete_classes=frozenset({1})), PULLED.images[1])
+    known = feedback(reviews(marked), mined("accepted"), pulled=replace(PULLED, images=images))
+    assert known.dataset.images[0].complete_classes == {1, 2}

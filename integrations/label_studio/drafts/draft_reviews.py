@@ -11,6 +11,7 @@ from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import saved_at
+from ..class_marks import complete_classes
 from ..connection import Connection, project_number
 from ..label_config import LabelConfig
 from ..marks import draft_mark
@@ -228,4 +229,5 @@ def _review(
         offer=f"draft-{task.id}-{annotation['id']}",
         saved_at=saved_at(annotation),
         ground_truth=bool(annotation.get("ground_truth")),
+        complete_classes=complete_classes(results, config),
     )

@@ -27,11 +27,15 @@ box stays undecided.<br>
 <b>{wait}</b> is ticked, you need not: a later model may find it.<br><br>
 When every object on the image has a box, tick <b>{choice}</b>{key}: everything else on it then \
 counts as background, and the image is not shown again. If something is missing, or you have not \
-looked for it, leave it out.<br><br>
+looked for it, leave it out.{classes}<br><br>
 <b>Submit</b> (<kbd>Ctrl+Enter</kbd>) says that you have looked at all boxes. <b>Skip</b> leaves \
 them undecided, for another time. The images come in the order in which most is found per \
 minute."""
 """Only markup that the server leaves as it is."""
+_CLASSES = """\
+<br><br>
+Where that is so of some classes alone, choose <b>these classes</b> instead: of them everything \
+has a box, or there is nothing. They are not looked for again on this image; the others are."""
 
 _OURS = re.compile(r'<div class="sparsedet-([0-9a-f]{12})">(.*)</div>', re.DOTALL)
 _EARLIER = re.compile(
@@ -50,16 +54,18 @@ _EARLIER = re.compile(
 """What earlier versions wrote."""
 
 
-def instruction(mark: CompleteMark, key: str) -> str:
+def instruction(mark: CompleteMark, key: str, *, by_class: bool = False) -> str:
     """Return the instruction as HTML, with a digest that shows whether somebody has changed it.
 
     Args:
         mark: what reviewers tick on a complete image.
         key: of that choice; empty when it has none that is known.
+        by_class: they can choose complete classes, too.
     """
     pressed = f" (key <kbd>{html.escape(key, quote=False)}</kbd>)" if key else ""
     choice = html.escape(mark.value or mark.choice, quote=False)
-    return as_instruction(_TEXT.format(choice=choice, key=pressed, wait=TEXT))
+    classes = _CLASSES if by_class else ""
+    return as_instruction(_TEXT.format(choice=choice, key=pressed, wait=TEXT, classes=classes))
 
 
 def as_instruction(text: str) -> str:

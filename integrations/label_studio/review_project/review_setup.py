@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from sparsedet.errors import ToolError
 from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.tool import ToolOptions
 
+from ..class_marks import class_control
 from ..connection import Connection, RequestRefusedError
 from ..judge_only import with_judge_only
 from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
@@ -22,6 +23,7 @@ from ..project_records import create_project, list_projects, read_project, updat
 from ..projects import project_config
 from ..sheets.sheet_config import sheet_instruction, sheet_xml
 from ..views import HIDDEN_COLUMNS, find_or_add_view
+from .class_choices import with_class_choices
 from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
 from .instruction import instruction, is_ours
@@ -66,19 +68,20 @@ class SourceProject:
     def review_xml(self, before: str = "", *, sheets: bool = False) -> str:
         """Return the labelling config of its review project.
 
-        It has a control that marks complete images, one that says where drawing can wait, and shows
-        whose a box is. That of contact sheets has none of these.
+        It has controls that mark complete images and classes, one that says where drawing can wait,
+        and shows whose a box is. That of contact sheets has none of these.
 
         Args:
             before: the config that the review project has.
             sheets: of the review project for contact sheets.
 
         Raises:
-            ToolError: see `with_complete_mark`.
+            ToolError: see `with_complete_mark` and `with_class_choices`.
         """
         if sheets:
             return sheet_xml(self.config)
-        marked = with_complete_mark(self.config, self.number, before)
+        by_class = replace(self.config, xml=with_class_choices(self.config, self.number))
+        marked = with_complete_mark(by_class, self.number, before)
         asked = with_judge_only(marked, self.config.image)
         return with_review_look(asked, self.config)
 
@@ -91,7 +94,8 @@ class SourceProject:
         control = wanted.control if wanted else COMPLETE_CONTROL
         config = parse_config(xml, str(self.number), control=self.config.control)
         (mark,) = (choice for choice in config.choices if choice.control == control)
-        return instruction(mark, complete_key(xml, control))
+        by_class = class_control(config) is not None
+        return instruction(mark, complete_key(xml, control), by_class=by_class)
 
 
 @dataclass(frozen=True, slots=True)

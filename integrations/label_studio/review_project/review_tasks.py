@@ -12,6 +12,7 @@ from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import DEFAULT_OPTIONS, EVERYTHING, ToolOptions
 
 from ..annotation_choice import results_of, saved_at
+from ..class_marks import complete_classes
 from ..connection import Connection, RequestRefusedError, project_number
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
@@ -214,6 +215,7 @@ class _Reader:
             saved_at=saved_at(annotation),
             ground_truth=bool(annotation.get("ground_truth")),
             skipped=skipped,
+            complete_classes=(frozenset() if skipped else complete_classes(results, self.config)),
         )
 
     def _regions(

@@ -1,17 +1,26 @@
-"""Marks of single classes in the control that marks complete images: without a server."""
+"""Marks of single classes, read and written: without a server."""
 
 from typing import Any
 
 import pytest
 
 from sparsedet.integrations.label_studio.annotation_choice import TaskBoxes, read_task
+from sparsedet.integrations.label_studio.annotators import Annotators
+from sparsedet.integrations.label_studio.class_marks import (
+    class_control,
+    complete_classes,
+    with_classes,
+)
 from sparsedet.integrations.label_studio.label_config import (
+    CLASSES_CONTROL,
     COMPLETE_CONTROL,
     LabelConfig,
     parse_config,
 )
+from sparsedet.integrations.label_studio.merge_plans import Planner
 from sparsedet.integrations.label_studio.plain_config import plain_config
 from sparsedet.integrations.label_studio.regions import Oddities
+from sparsedet.reviews import Changes
 from sparsedet.tool import Choice, ToolOptions
 
 LABELS = '<Label value="cat" alias="c"/><Label value="dog"/>'
@@ -108,3 +117,43 @@ def test_what_the_server_does_not_check_marks_nothing(value: Any) -> None:
     broken["result"][0]["value"] = value
     found = read(config_of("Complete", "cat"), {**broken, "result": [*broken["result"], "x", None]})
     assert found.complete_classes == set()
+
+
+def test_the_control_of_classes_alone_is_read_wherever_it_is() -> None:
+    config = config_of("cat", "dog", name=CLASSES_CONTROL)
+    assert config.marks == ()
+    found = read(config, annotation(1, "cat", "Complete", control=CLASSES_CONTROL))
+    assert (found.complete, found.complete_classes) == (False, {"cat"})
+
+
+@pytest.mark.parametrize("name", [CLASSES_CONTROL, COMPLETE_CONTROL])
+def test_a_merge_writes_marks_next_to_those_that_are_there(name: str) -> None:
+    config = config_of("Complete", "c", "dog", name=name)
+    results = annotation(1, "Complete", control=name)["result"]
+    added = with_classes(results, {"cat", "bird"}, config)
+    assert added == [{**results[0], "value": {"choices": ["Complete", "c"]}}]
+    assert with_classes(added, {"cat"}, config) == added
+    (new,) = with_classes([], {"cat", "dog"}, config)
+    assert complete_classes([new], config) == {"cat", "dog"}
+    assert new["to_name"] == "image"
+
+
+def test_what_takes_one_choice_or_speaks_of_several_images_is_not_written_to() -> None:
+    config = config_of("Complete", "cat", "dog")
+    single = parse_config(config.xml.replace(' choice="multiple"', ""), "7")
+    assert class_control(single) is None
+    assert with_classes([], {"cat"}, single) == []
+    several = parse_config(config.xml.replace('"$image"', '"" valueList="$images"'), "7")
+    assert class_control(several) is None
+
+
+def test_a_plan_leaves_out_marks_that_have_no_choice() -> None:
+    config = config_of("Complete", "cat")
+    planner = Planner(config, "newest", Annotators(None), {"1": (100, 100)}, {})
+    both = Changes(completed_classes=frozenset({"cat", "dog"}))
+    planned = planner.planned("1", [annotation(1)], [], lambda state: both)
+    assert planned.change.completed_classes == {"cat"}
+    assert planned.results is not None
+    assert complete_classes(planned.results, config) == {"cat"}
+    marked = planner.planned("1", [annotation(1, "cat")], [], lambda state: Changes())
+    assert marked.state.complete_classes == {"cat"}

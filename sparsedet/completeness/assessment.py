@@ -21,7 +21,7 @@ from sparsedet.completeness.estimate import (
     updated_ratio,
 )
 from sparsedet.completeness.evidence import Found, read_evidence
-from sparsedet.completeness.expected_missing import expected_missing
+from sparsedet.completeness.expected_missing import expected_missing, still_open
 from sparsedet.completeness.expected_precision import (
     Coefficients,
     ExpectedPrecision,
@@ -135,7 +135,7 @@ def assess(
     expected = expected_missing(before, unknown, fitted)
     expected = with_unmarked(expected, boxes_only.before, content.marking)
     ratio = updated_ratio(evidence.found, expected, content.ratio or PRIOR_RATIO)
-    left = remaining(expected, unknown, fitted, evidence)
+    left = remaining(expected, unknown, fitted, evidence, still_open(before, now))
     complete = {image.id for image in now.images if now.is_complete(image)}
     marking = content.marking
     if boxes_only.judged:

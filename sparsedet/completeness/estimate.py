@@ -12,6 +12,7 @@ Without a blind sample the estimate rests on the model, and its interval is wide
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -169,6 +170,7 @@ def remaining(
     candidates: Candidates,
     fitted: ExpectedPrecision,
     evidence: Evidence,
+    shares: Mapping[int, float] = MappingProxyType({}),
 ) -> ExpectedMissing:
     """Return what is still expected after reviews, whether images were marked as complete or not.
 
@@ -177,9 +179,13 @@ def remaining(
         candidates: those on no hidden annotation.
         fitted: calibrated with what reviewers said.
         evidence: what that is.
+        shares: see `still_open`: of classes that are complete nothing is missing.
     """
     left = only_candidates(before, candidates, fitted, evidence.open)
-    unseen = {id: max(n - evidence.drawn.get(id, 0), 0.0) for id, n in before.unseen.items()}
+    unseen = {
+        id: max(n * shares.get(id, 1.0) - evidence.drawn.get(id, 0), 0.0)
+        for id, n in before.unseen.items()
+    }
     return replace(left, unseen=unseen)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
-from sparsedet.completeness.expected_precision import Judged
+from sparsedet.completeness.judged import Judged
 from sparsedet.mining.candidates import Candidates
 
 _UNKNOWN, _NOTHING, _OTHER_CLASS, _RIGHT = range(-1, 3)
@@ -42,7 +42,8 @@ class Evidence:
     image. On an image that was marked as complete
     when its boxes were judged: which might have been, before that."""
     drawn: Mapping[int, int]
-    """Image id -> boxes that no candidate shows, on images that are not complete."""
+    """Image id -> boxes that no candidate shows, on images that are not complete; of classes that
+    are complete there none is counted."""
 
 
 def read_evidence(
@@ -58,7 +59,10 @@ def read_evidence(
     On an image that people were asked to complete, and did, every candidate is right or wrong. On
     others those are that reviewers judged: an image that was complete once its boxes were judged
     says nothing of the others, since it would not be complete if one of their candidates were
-    right.
+    right. Where a class became complete on an image, its candidates are right or wrong in the same
+    way; of a wrong one it is not known whether it shows an object of another class. Classes that
+    were complete before have no candidates: the model was trained on their absence, and what it
+    makes of it says little of other images.
 
     Args:
         before: what was known when the candidates were found.
@@ -97,6 +101,8 @@ def read_evidence(
         )
     ]
     is_open &= np.array(open_class, dtype=bool)
+    # Of candidates that are wrong: whether there is an object of another class.
+    unsure = np.zeros(len(candidates), dtype=bool)
     for image_id in rows.keys() | new.keys() | completed:
         own = np.array(rows.get(image_id, []), dtype=np.int64)
         boxes = new.get(image_id, [])
@@ -115,9 +121,18 @@ def read_evidence(
         else:
             drawn[image_id] = len(boxes) - located
             is_open[own] &= ~covered
+            if completed_classes := _completed_classes(before, now, image_id):
+                still = [box for box in boxes if box.category_id not in completed_classes]
+                again, _ = _compare(candidates, own, still)
+                drawn[image_id] = len(still) - int((again != _NOTHING).sum())
+                if image_id not in judge_only:
+                    rows_of = own[np.isin(candidates.category_ids[own], list(completed_classes))]
+                    verdicts[rows_of] = shows[rows_of]
+                    unsure[rows_of] = shows[rows_of] == _NOTHING
         if image_id in gone:
             is_open[own] = False
     for row, kept in outcomes.items():
+        unsure[row] = False
         if kept:
             verdicts[row] = _RIGHT
             continue
@@ -130,8 +145,17 @@ def read_evidence(
         candidates.select(decided),
         right=verdicts[decided] == _RIGHT,
         on_object=verdicts[decided] != _NOTHING,
+        not_right_alone=unsure[decided],
     )
     return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn)
+
+
+def _completed_classes(before: Dataset, now: Dataset, image_id: int) -> frozenset[int]:
+    """Return the classes of which an image has all objects now, and had not before."""
+    if image_id not in now.image_by_id or image_id not in before.image_by_id:
+        return frozenset()
+    known = before.image_by_id[image_id].complete_classes
+    return now.image_by_id[image_id].complete_classes - known
 
 
 def _compare(

@@ -64,7 +64,7 @@ def expected_missing(
     open_images = [image.id for image in dataset.images if not dataset.is_complete(image)]
     # What complete classes have says nothing of what others lack.
     boxes = {id: len(_open_boxes(dataset, id)) for id in open_images}
-    shares = _open_shares(dataset)
+    shares = _open_shares(dataset, dataset.has_class_marks)
     seen = dict.fromkeys(open_images, 0.0)
     nothing = dict.fromkeys(open_images, 1.0)
     chances = fitted.of_object(candidates).tolist()
@@ -80,10 +80,34 @@ def expected_missing(
         seen,
         {
             id: unseen * objects[id]
-            + (0.0 if boxes[id] else shares(id) * bare.expected(nothing[id], fitted.seen))
+            + (
+                0.0
+                if boxes[id]
+                else shares(dataset.image_by_id[id].complete_classes)
+                * bare.expected(nothing[id], fitted.seen)
+            )
             for id in open_images
         },
     )
+
+
+def still_open(before: Dataset, now: Dataset) -> dict[int, float]:
+    """Return what share of an image's classes is open still where some became complete: by its id.
+
+    Args:
+        before: what was known when the candidates were found.
+        now: the same images, with what reviewers said since; ids are those of `before`.
+    """
+    if not now.has_class_marks:
+        return {}
+    shares = _open_shares(now, True)
+    left: dict[int, float] = {}
+    for image in now.images:
+        known = before.image_by_id.get(image.id)
+        if known is not None and image.complete_classes - known.complete_classes:
+            was_open = shares(known.complete_classes)
+            left[image.id] = shares(image.complete_classes) / was_open if was_open else 0.0
+    return left
 
 
 def by_class(
@@ -121,19 +145,22 @@ def _open_boxes(dataset: Dataset, image_id: int) -> list[Box]:
     ]
 
 
-def _open_shares(dataset: Dataset) -> Callable[[int], float]:
-    """Return what share of objects is of classes that are not complete on an image, by its id.
+def _open_shares(dataset: Dataset, has_marks: bool) -> Callable[[frozenset[int]], float]:
+    """Return what share of objects is of other classes than the complete ones of an image.
 
     By how many boxes each class has on all images; all classes have one to begin with.
+
+    Args:
+        dataset: the images.
+        has_marks: whether there is anything to count.
     """
     counts = {category.id: 1 for category in dataset.categories}
-    if dataset.has_class_marks:
+    if has_marks:
         for box in dataset.boxes:
             counts[box.category_id] += not box.iscrowd
     whole = sum(counts.values())
 
-    def share(image_id: int) -> float:
-        complete = dataset.image_by_id[image_id].complete_classes
+    def share(complete: frozenset[int]) -> float:
         return 1 - sum(counts[id] for id in complete) / whole if complete else 1.0
 
     return share

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
+from sparsedet.completeness.judged import Judged, nothing_judged
 from sparsedet.completeness.object_count import Count, best_bin, combined
 from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
 
@@ -66,17 +67,6 @@ BEFORE_REVIEWS = Coefficients(
     right_class=np.array([-0.4, 0.7]),
     right_class_spread=np.array([1.0, 0.4]),
 )
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Candidates of which people know what they are."""
-
-    candidates: Candidates
-    right: NDArray[np.bool_]
-    """An object of the candidate's class is there, and the candidate is the best on it."""
-    on_object: NDArray[np.bool_]
-    """The same, whatever the object's class."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +181,10 @@ class _Problem:
     judged_index: NDArray[np.int64]
     judged_object: Floats
     judged_right: Floats
+    absent: Floats
+    """Of judged candidates that may show an object of another class; those above do not."""
+    absent_class: Floats
+    absent_index: NDArray[np.int64]
     objects: tuple[float, float] | None
     """Logarithm of the number of objects among the candidates by the best bin, and its spread."""
     prior: Coefficients
@@ -211,7 +205,8 @@ class _Problem:
         on_hidden = candidates.select(
             (candidates.known == RIGHT) | (candidates.known == WRONG_CLASS)
         )
-        known = judged.candidates if judged is not None else candidates.select(np.zeros(0, int))
+        people = judged or nothing_judged(candidates)
+        known, absent = people.known, people.not_right
         counts = () if judged is not None else (best_bin(candidates, hidden), missing)
         objects = combined([count for count in counts if count is not None])
         if objects is not None:
@@ -225,11 +220,14 @@ class _Problem:
             _indices(on_hidden, index),
             _class_rows(on_hidden),
             (on_hidden.known == RIGHT).astype(np.float64),
-            _object_rows(known),
-            _class_rows(known),
-            _indices(known, index),
-            judged.on_object.astype(np.float64) if judged is not None else np.zeros(0),
-            judged.right.astype(np.float64) if judged is not None else np.zeros(0),
+            _object_rows(known.candidates),
+            _class_rows(known.candidates),
+            _indices(known.candidates, index),
+            known.on_object.astype(np.float64),
+            known.right.astype(np.float64),
+            _object_rows(absent),
+            _class_rows(absent),
+            _indices(absent, index),
             objects,
             prior,
             index,
@@ -293,6 +291,15 @@ class _Problem:
             # Of an object's class only those say something that are on one.
             value -= float((right * log_expit(zc) + (there - right) * log_expit(-zc)).sum())
             add(self.judged_class, self.judged_index, there * expit(zc) - right, dv, de)
+        if len(self.absent):
+            # No object of the class: either none at all, or one of another class.
+            there = expit(self.absent @ w + d[self.absent_index])
+            alike = expit(self.absent_class @ v + e[self.absent_index])
+            wrong = np.maximum(1 - there * alike, 1e-12)
+            value -= float(np.log(wrong).sum())
+            slope = there * alike / wrong
+            add(self.absent, self.absent_index, slope * (1 - there), dw, dd)
+            add(self.absent_class, self.absent_index, slope * (1 - alike), dv, de)
         return value, np.concatenate([dw, dd, dv, de])
 
 

@@ -12,6 +12,7 @@ from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.estimate import Missing
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
+from sparsedet.completeness.unmarked import BoxesOnly
 from tests.completeness.scenes import Scene, scene
 
 NEW_BOX = (900.0, 900.0, 950.0, 950.0)
@@ -193,3 +194,28 @@ def test_boxes_of_complete_classes_say_nothing_of_what_others_lack() -> None:
 
     marked = replace(found, dataset=absent, candidates=others)
     assert 0 < expected(marked) < 0.05 * expected(found)
+
+
+def test_of_a_class_that_became_complete_nothing_is_missing() -> None:
+    found = with_two_classes(scene(images=60, seen=0.5))
+    every = {image.id for image in found.dataset.images}
+
+    def missing(marked: set[int], *classes: int) -> float:
+        images = tuple(
+            replace(i, complete_classes=frozenset(classes) if i.id in marked else frozenset())
+            for i in found.dataset.images
+        )
+        return assess(
+            CandidateFile("run", found.candidates, found.hidden),
+            found.dataset,
+            replace(found.dataset, images=images),
+            outcomes={},
+            audit=(),
+            boxes_only=BoxesOnly(asked=frozenset(every)),
+            selection=Selection(ReviewCosts()),
+        ).completeness.missing
+
+    before = missing(set())
+    assert missing(every, 2) == pytest.approx(before, rel=0.01)  # nothing was found of it
+    assert missing(every, 1) < 0.01 * before
+    assert missing(set(list(every)[:30]), 1) == pytest.approx(before / 2, rel=0.2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsedet.annotations import Box, Category
+from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.completeness.candidate_file import (
     CandidateFile,
     read_candidates,
@@ -167,3 +167,55 @@ def test_none_is_hidden_of_a_class_that_is_complete_on_its_image() -> None:
     image_of = {box.id: box.image_id for box in full.boxes}
     assert gone
     assert all(image_of[id] <= 50 for id in gone)
+
+
+def in_class(*complete: int, boxes: tuple[Box, ...] = ()) -> Dataset:
+    """Return the images after classes became complete on the first one, and got boxes."""
+    categories = (*BEFORE.categories, Category(7, "other"))
+    first, *others = BEFORE.images
+    images = (replace(first, complete_classes=frozenset(complete)), *others)
+    return replace(BEFORE, images=images, categories=categories, boxes=boxes)
+
+
+def test_candidates_of_a_class_that_became_complete_are_right_or_wrong() -> None:
+    found = read_evidence(in_class(), in_class(1, boxes=with_box(0)), TWO, {}, ())
+    assert found.judged.candidates.scores.tolist() == [0.9, 0.4]
+    assert found.judged.right.tolist() == [True, False]
+    # The second may show an object of the other class, which nobody has looked for.
+    assert found.judged.not_right.scores.tolist() == [0.4]
+    assert found.judged.known.right.tolist() == [True]
+    # On a box of that class it does.
+    (box,) = with_box(1)
+    found = read_evidence(
+        in_class(), in_class(1, boxes=(replace(box, category_id=7),)), TWO, {}, ()
+    )
+    assert found.judged.on_object.tolist() == [False, True]
+    assert found.judged.not_right.scores.tolist() == [0.9]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "judge_only"),
+    [
+        ((), (7,), ()),  # another class
+        ((1,), (1,), ()),  # known before
+        ((), (1,), (1,)),  # marked since nothing of it was left to draw
+    ],
+)
+def test_other_marks_say_nothing_of_them(
+    before: tuple[int, ...], after: tuple[int, ...], judge_only: tuple[int, ...]
+) -> None:
+    found = read_evidence(in_class(*before), in_class(*after), TWO, {}, (), judge_only)
+    assert len(found.judged.candidates) == 0
+
+
+def test_what_a_reviewer_rejected_is_no_object_of_another_class() -> None:
+    found = read_evidence(in_class(), in_class(1), TWO, {0: False}, ())
+    assert found.judged.not_right.scores.tolist() == [0.4]
+    assert found.judged.known.on_object.tolist() == [False]
+
+
+def test_drawn_boxes_of_complete_classes_leave_others_as_missing_as_before() -> None:
+    drawn = Box(9, 1, 1, (500, 500, 600, 600))
+    both = (drawn, replace(drawn, id=10, category_id=7))
+    assert read_evidence(in_class(), in_class(boxes=both), TWO, {}, ()).drawn[1] == 2
+    assert read_evidence(in_class(), in_class(1, boxes=both), TWO, {}, ()).drawn[1] == 1

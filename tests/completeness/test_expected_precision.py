@@ -9,11 +9,11 @@ from scipy.optimize import check_grad
 
 from sparsedet.completeness.expected_precision import (
     BEFORE_REVIEWS,
-    Judged,
     _Problem,
     carried,
     fit_expected_precision,
 )
+from sparsedet.completeness.judged import Judged
 from sparsedet.completeness.object_count import best_bin
 from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
@@ -114,11 +114,30 @@ def test_the_best_bin_counts_the_objects() -> None:
     assert 0.08 <= spread < 0.3
 
 
+def test_absent_classes_lower_the_chance_of_a_class_more_than_that_of_an_object() -> None:
+    """There may be an object of another class."""
+    found = scene(images=200)
+    unknown = found.candidates.unknown
+    wrong = unknown.select(unknown.scores > 0.5)
+    nothing = np.zeros(len(wrong), dtype=bool)
+    sure = Judged(wrong, right=nothing, on_object=nothing)
+    absent = replace(sure, not_right_alone=~nothing)
+    plain, none, other = (
+        fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
+        for judged in (None, sure, absent)
+    )
+    top = candidates([(1, 0.9, 0)])
+    assert other.of(top)[0] < 0.5 * plain.of(top)[0]
+    assert none.of_object(top)[0] < other.of_object(top)[0] < plain.of_object(top)[0]
+    assert other.judged == len(wrong)
+
+
 @pytest.mark.parametrize("with_reviews", [False, True])
 def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
     found = scene(images=20)
     unknown = found.candidates.unknown
-    judged = judged_by(unknown.select(np.arange(10)), found.right[:10])
+    judged = judged_by(unknown.select(np.arange(20)), found.right[:20])
+    judged = replace(judged, not_right_alone=(np.arange(20) < 10) & ~found.right[:20])
     problem = _Problem.of(
         found.candidates,
         [1],

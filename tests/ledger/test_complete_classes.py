@@ -40,7 +40,7 @@ def test_marks_have_the_new_name_of_their_class(ledger: Ledger) -> None:
     fill(ledger)
     ledger.record_reviews(PLACE, read(review(shown="", complete_classes=CAT)))
     ledger.relabel({"cat": "lynx"})
-    assert marks(ledger) == ({"lynx"}, {"lynx"})
+    assert marks(ledger) == (frozenset({"lynx"}), frozenset({"lynx"}))
 
 
 def test_a_mark_that_is_added_later_is_a_new_word(ledger: Ledger) -> None:

@@ -54,9 +54,9 @@ def with_class_choices(config: LabelConfig, project: int) -> str:
         layout="inline" if few else "select",
     )
     for number, label in enumerate(config.labels, start=1):
-        alias = {} if label.stored == label.value else {"alias": label.stored}
-        ElementTree.SubElement(
-            control, "Choice", value=label.value, hotkey=f"{_NO_KEY}{number}", **alias
-        )
+        choice = {"value": label.value, "hotkey": f"{_NO_KEY}{number}"}
+        if label.stored != label.value:
+            choice["alias"] = label.stored
+        ElementTree.SubElement(control, "Choice", choice)
     root.insert(0, line)
     return ElementTree.tostring(root, encoding="unicode")

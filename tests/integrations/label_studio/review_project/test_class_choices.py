@@ -65,7 +65,8 @@ def test_no_choice_takes_the_key_of_a_class() -> None:
 
 def config_with(count: int) -> str:
     labels = (f"class {number}" for number in range(count))
-    return with_class_choices(parse_config(config_of(*labels), "7"), 7)
+    xml: str = with_class_choices(parse_config(config_of(*labels), "7"), 7)
+    return xml
 
 
 def test_many_classes_take_one_line() -> None:
@@ -89,7 +90,8 @@ def test_a_control_that_the_project_has_is_left_as_it_is() -> None:
 
 def test_reviewers_read_of_it_where_there_is_a_choice() -> None:
     def instruction(*labels: str) -> str:
-        return SourceProject(7, "Seven", parse_config(config_of(*labels), "7")).instruction()
+        text: str = SourceProject(7, "Seven", parse_config(config_of(*labels), "7")).instruction()
+        return text
 
     assert "<b>these classes</b>" in instruction("cat", "dog")
     assert "<b>these classes</b>" not in instruction("cat")
@@ -114,7 +116,8 @@ def test_reviewers_mark_classes_and_a_merge_writes_them(
     connection.patch_json(f"api/annotations/{made['id']}/", {"result": marked}, "marking")
 
     (found,) = mode_of(tool).reviews(pushed.review_project, pushed.images).reviews
-    assert (found.complete_classes, found.complete) == ({name}, False)
+    assert found.complete_classes == {name}
+    assert not found.complete
     boxes = {image.tool_id: image.boxes for image in pushed.images}
     verdict = decide([found], boxes[first.tool_id])
     source = client.projects.get(number)

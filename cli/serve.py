@@ -82,8 +82,11 @@ def serve(
         if run or workspace or connect:
             raise SparseDetError("--disconnect serves nothing; give it alone")
         for project in disconnect:
-            count = integration.disconnect(url, project)
-            say(f"project {project}: {count} live backend{'' if count == 1 else 's'} taken off")
+            taken = integration.disconnect(url, project)
+            text = f"{taken.backends} live backend{'' if taken.backends == 1 else 's'} taken off"
+            if taken.predictions:
+                text += f", {taken.predictions} live predictions deleted"
+            say(f"project {project}: {text}")
         return
     if run is None and workspace is None:
         raise SparseDetError("nothing to serve: name a run folder, or a workspace with --workspace")

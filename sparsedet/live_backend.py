@@ -38,6 +38,15 @@ class LiveOptions:
     """As `ToolOptions` have it."""
 
 
+@dataclass(frozen=True, slots=True)
+class TakenOff:
+    """What was taken off a project."""
+
+    backends: int
+    predictions: int
+    """That our backends had made."""
+
+
 class LiveIntegration(Protocol):
     """An integration that can serve a model to its tool."""
 
@@ -55,6 +64,6 @@ class LiveIntegration(Protocol):
         """
         ...
 
-    def disconnect(self, url: str | None, project: str) -> int:
-        """Take every live backend of ours off a project; return how many there were."""
+    def disconnect(self, url: str | None, project: str) -> TakenOff:
+        """Take every live backend of ours off a project, and what they predicted."""
         ...

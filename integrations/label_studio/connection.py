@@ -177,6 +177,10 @@ class Connection:
             )
         return changed
 
+    def delete_named(self, path: str, body: object, what: str) -> dict[str, Any]:
+        """DELETE the parts of a resource that JSON names; return what the server says of them."""
+        return as_object(self._send("DELETE", path, what, **_json(body)), what)
+
     def delete(self, path: str, what: str) -> None:
         """DELETE a resource."""
         self._send("DELETE", path, what, request_options=WRITE)
@@ -209,7 +213,7 @@ class Connection:
                 except ValueError:
                     body = response.text
                 raise ApiError(status_code=response.status_code, body=body)
-            if method == "DELETE" and response.content:
+            if method == "DELETE" and "content" not in options and response.content:
                 raise AnswerProblem(
                     f"answered a deletion, which has no answer, with {shown(response.json())}"
                 )

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from sparsedet.annotations import Dataset
 from sparsedet.errors import SetupError
-from sparsedet.live_backend import LiveOptions
+from sparsedet.live_backend import LiveOptions, TakenOff
 from sparsedet.plugins import LocalTool
 from sparsedet.prelabels import PrelabelModel, PrelabelReport, PrelabelUndo
 from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
@@ -180,11 +180,14 @@ class LabelStudioTool:
         server.serve(cls(url, how), options, say)
 
     @classmethod
-    def disconnect(cls, url: str | None, project: str) -> int:
-        """Take live backends off a project; see `serve.connect.take_off`."""
-        from .serve.connect import take_off
+    def disconnect(cls, url: str | None, project: str) -> TakenOff:
+        """Take live backends off a project, and their predictions; see `serve.connect`."""
+        from .serve.connect import delete_live_predictions, take_off
 
-        return take_off(Connection(url, named=url is not None), project)
+        connection = Connection(url, named=url is not None)
+        # The backends first: they would answer the next person who opens a task.
+        backends = take_off(connection, project)
+        return TakenOff(backends, delete_live_predictions(connection, project))
 
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress

@@ -236,9 +236,17 @@ _SIZES = [
 ]
 
 
+_VERSIONS = "/api/projects/1/model-versions/"
+_LIVE = {_VERSIONS: json_answer({"a1b2-sparsedet-live": 4, "yolo-live": 3})}
+
+
 def disconnect_with(answers: Mapping[str, Answer], name: str, says: str, status: int = 1) -> Case:
     """Return the case of a `serve --disconnect` from a server with these answers."""
-    usual = {"/api/ml/": json_answer([]), "/api/webhooks/": json_answer([])}
+    usual = {
+        "/api/ml/": json_answer([]),
+        "/api/webhooks/": json_answer([]),
+        _VERSIONS: json_answer({"yolo-live": 3, "1": 2}),
+    }
 
     def prepare(folder: Path, server: OddServer) -> Arguments:
         server.answers.update({**usual, **answers})
@@ -275,6 +283,18 @@ _BACKENDS = [
         "1 live backend taken off",
         status=0,
     ),
+    disconnect_with(
+        {**_LIVE, f"DELETE {_VERSIONS}": json_answer({"deleted_predictions": 4})},
+        "live predictions",
+        "0 live backends taken off, 4 live predictions deleted",
+        status=0,
+    ),
+    disconnect_with(
+        {**_LIVE, f"DELETE {_VERSIONS}": json_answer({})},
+        "a deletion of predictions without number",
+        "'deleted_predictions' should be a",
+    ),
+    disconnect_with({_VERSIONS: json_answer([7])}, "a list of versions", "should be an object"),
 ]
 
 CASES = [

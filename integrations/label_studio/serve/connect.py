@@ -12,7 +12,9 @@ import httpx
 from sparsedet.errors import ToolError
 
 from ..answers import identifier
+from ..answers import number as count
 from ..connection import Connection, RequestRefusedError, project_number
+from .model_host import is_live_version
 from .secret import USER, authorization
 
 REPORTED = (
@@ -101,6 +103,23 @@ def take_off(connection: Connection, project: str) -> int:
     ]
     disconnect(connection, Connected(tuple(backends), tuple(webhooks)))
     return len(backends)
+
+
+def delete_live_predictions(connection: Connection, project: str) -> int:
+    """Delete the predictions that live backends of ours made in a project; return their number.
+
+    The server keeps them when a backend goes, and does not note which one made them.
+    """
+    number = project_number(project)
+    path = f"api/projects/{number}/model-versions/"
+    what = f"looking for live predictions of project {number}"
+    versions = [v for v in connection.get_object(path, {}, what) if is_live_version(v)]
+    deleted = 0
+    for version in versions:
+        what = f"deleting the predictions of {version} in project {number}"
+        answer = connection.delete_named(path, {"model_version": version}, what)
+        deleted += count(answer, "deleted_predictions", what)
+    return deleted
 
 
 def _add_backend(connection: Connection, project: int, address: str, secret: str) -> int:

@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 3.0
 """How often it is looked whether there is a newer model."""
 
-_LIVE = "-live"
-"""End of the model version of live predictions: pushes have the run's id alone."""
+_LIVE = "-sparsedet-live"
+"""End of the model version of live predictions, by which they are known as ours: pushes have the
+run's id alone, and nothing else of a prediction says who made it."""
 
 Rejected = Mapping[tuple[str, str], Sequence[ReviewedRegion]]
 
@@ -39,7 +40,7 @@ def live_version(run_id: str) -> str:
 
 
 def is_live_version(model_version: str) -> bool:
-    """Whether a prediction was made by a live backend."""
+    """Whether a prediction was made by a live backend of ours."""
     return model_version.endswith(_LIVE)
 
 

@@ -17,9 +17,15 @@ from playwright.sync_api import expect
 
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.geometry import from_percent
+from sparsedet.integrations.label_studio.predictions import (
+    NewPrediction,
+    import_predictions,
+    read_predictions,
+)
 from sparsedet.integrations.label_studio.serve.connect import TITLE, connect
 from sparsedet.ledger import Ledger
 from sparsedet.live_backend import SECRET_VARIABLE
+from sparsedet.push_modes import no_progress
 from tests.integrations.label_studio.browser import log_in, open_browser, take_screenshots
 from tests.integrations.label_studio.serve.eager_run import make_eager_run
 from tests.loop.small_project import FREE, LABELS, SIZE, SmallProject, without
@@ -28,6 +34,8 @@ pytestmark = pytest.mark.label_studio
 
 PATIENCE = 60.0
 SECRET = "the secret of the tests"
+THEIRS = "yolo-live"
+"""Model version of somebody else's predictions."""
 
 
 @pytest.fixture
@@ -100,7 +108,7 @@ def opened(project: SmallProject, name: str) -> list[dict[str, Any]]:
     """The regions of the only prediction that the editor gets with a task."""
     task = project.api.get_json(f"api/tasks/{project.id_of(name)}/", {}, "a task")
     (prediction,) = task["predictions"]
-    assert prediction["model_version"] == "eager-live"
+    assert prediction["model_version"] == "eager-sparsedet-live"
     regions: list[dict[str, Any]] = prediction["result"]
     return regions
 
@@ -114,6 +122,8 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         connect(project.api, [project.project], [], address=address, secret=SECRET)
         assert live(project) == (1, 2)
 
+        other = NewPrediction(int(project.id_of("b.png")), [], THEIRS)
+        import_predictions(project.api, int(project.project), [other], no_progress)
         regions = opened(project, "a.png")
         assert [r["id"] for r in regions if "score" not in r] == ["own-a.png"]
         assert any("score" in region for region in regions)
@@ -126,9 +136,21 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         settled = wait_for(lambda: {k: v for k, v in outcomes(project).items() if v != "pending"})
         assert settled == {"v1-right-b.png": "accepted", "v1-wrong-b.png": "rejected"}
 
+        before = predictions(project)
+        assert len(before) > 1
         taken = project.command("serve", "--disconnect", project.project)
-        assert taken.err.strip() == f"project {project.project}: 1 live backend taken off"
+        ours = len(before) - 1
+        assert taken.err.strip() == (
+            f"project {project.project}: 1 live backend taken off, {ours} live predictions deleted"
+        )
     assert live(project) == (0, 0)
+    assert predictions(project) == [THEIRS]
+
+
+def predictions(project: SmallProject) -> list[str]:
+    """Model versions of the predictions in the annotated project."""
+    found = read_predictions(project.api, int(project.project))
+    return [prediction.model_version for of_task in found.values() for prediction in of_task]
 
 
 def place_of(region: str, regions: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -146,7 +168,7 @@ def test_a_person_opens_a_task_and_sees_the_live_boxes(project: SmallProject) ->
         page.goto(f"{project.server.url}/projects/{project.project}/data")
         page.get_by_test_id("table-row").first.click()
         page.locator(".konvajs-content canvas").first.wait_for()
-        page.get_by_text("eager-live").first.click()
+        page.get_by_text("eager-sparsedet-live").first.click()
         regions = page.locator(".lsf-outliner-item")
         expect(regions.filter(has_text=re.compile(r"0\.\d\d"))).not_to_have_count(0)
         take_screenshots(page, "live")

@@ -133,7 +133,7 @@ def predict(client: TestClient, *tasks: dict[str, Any], config: str = CONFIG) ->
 def test_it_is_up_and_names_its_model(client: TestClient) -> None:
     assert client.get("/health").json()["status"] == "UP"
     asked = {"project": "3.1", "schema": CONFIG, "access_token": "not ours to keep"}
-    assert client.post("/setup", json=asked).json() == {"model_version": "eager-live"}
+    assert client.post("/setup", json=asked).json() == {"model_version": "eager-sparsedet-live"}
 
 
 @pytest.mark.parametrize("path", ["/health", "/setup", "/predict", "/webhook"])
@@ -165,7 +165,7 @@ def test_predictions_hold_human_boxes_and_what_none_of_them_explains(client: Tes
     assert human.keys() == DRAWN_BY_PEOPLE.keys()
     assert mined
     assert answer["score"] == max(r["score"] for r in mined)
-    assert answer["model_version"] == "eager-live"
+    assert answer["model_version"] == "eager-sparsedet-live"
     boxes = [from_percent(r["value"], WIDTH, HEIGHT).xyxy for r in mined]
     overlap = iou_matrix(boxes, [xyxy for _, xyxy in DRAWN_BY_PEOPLE.values()])
     assert overlap.max() < 0.7

@@ -4,59 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sparsedet.annotations import Dataset
-from sparsedet.errors import PlaceGoneError
 from sparsedet.push_modes import (
     ModeName,
-    OnOffer,
     PlaceReviews,
     Progress,
     PushedImage,
     PushReport,
     ToReview,
-    UndoReport,
     no_progress,
 )
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.reading import offers_of
-from sparsedet.tool import ToolOptions
 
-from ..connection import Connection, project_number
+from ..connection import project_number
 from ..offers import GONE, ImagePredictions, build_predictions, check_push
-from ..on_offer import review_on_offer
-from ..projects import review_state
-from ..review_project.claims import take_over_reviews, unclaimed_reviews
-from ..review_project.review_plan import plan_push
-from ..review_project.review_push import push_report, push_to_review, source_data
-from ..review_project.review_setup import SourceProject, read_source, set_up_review
+from ..review_project.base_mode import BaseMode
+from ..review_project.review_push import push_to_review, source_data
+from ..review_project.review_setup import SourceProject
 from ..review_project.review_tasks import ReviewTask, read_review_tasks
-from ..review_project.review_undo import undo_review
 from .sheet_pictures import addresses_of, remove_unused
 from .sheet_reviews import layouts_of, read_sheet_reviews, shown_regions
 
 
-class SheetMode:
-    """The `PushMode` of contact sheets.
-
-    Args:
-        connection: to the server.
-        options: how projects are read, and on whose behalf.
-    """
+class SheetMode(BaseMode):
+    """The `PushMode` of contact sheets."""
 
     name: ModeName = "sheets"
-
-    def __init__(self, connection: Connection, options: ToolOptions) -> None:
-        self._connection = connection
-        self._options = options
-
-    def prepare(self, project: str, *, take_over: bool = False) -> None:
-        """Find or make the review project for sheets, with the annotated project's labels."""
-        connection, owner = self._connection, self._options.owner
-        source = read_source(connection, project_number(project), self._options)
-        if take_over:
-            take_over_reviews(connection, source, owner)
-        reviews = unclaimed_reviews(connection, source, owner, sheets=True)
-        set_up_review(connection, source, reviews, owner, sheets=True)
+    for_sheets = True
 
     def push(
         self,
@@ -70,20 +45,17 @@ class SheetMode:
 
         Boxes on images that the annotated project no longer has are left out.
         """
-        connection, owner = self._connection, self._options.owner
+        connection = self._connection
         check_push(wanted)
-        source = read_source(connection, project_number(project), self._options)
+        source = self._source(project)
         layouts = {file.sheet.name: file.sheet for file in wanted.sheets}
         gone = images_of(layouts, layouts) - self._there(source, wanted.dataset)
         images = _predictions(list(layouts.values()), wanted, gone, source)
-        reviews = unclaimed_reviews(connection, source, owner, sheets=True)
+        reviews = self._reviews_of(source)
         if dry_run:
-            review = reviews[0].number if reviews else None
-            tasks = [] if review is None else read_review_tasks(connection, review)
-            plan = plan_push(images, tasks, wanted.withdrawn, wanted.model_version)
-            report = push_report(connection, review, plan, images, layouts, wanted.model_version)
+            report, tasks = self._dry_push(reviews, images, layouts.keys(), wanted)
         else:
-            review = set_up_review(connection, source, reviews, owner, sheets=True)
+            review = self._set_up(source, reviews)
             tasks = read_review_tasks(connection, review)
             named = {image.source_task for image in images}
             files = [file for file in wanted.sheets if file.sheet.name in named]
@@ -123,14 +95,6 @@ class SheetMode:
         progress("reading reviews of contact sheets", 1, 1)
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))
 
-    def review_state(self, review_project: str) -> str:
-        """Look whether anybody reviews; see `projects.review_state`."""
-        return review_state(self._connection, project_number(review_project))
-
-    def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Look at what is up; see `on_offer.review_on_offer`."""
-        return review_on_offer(self._connection, project_number(review_project))
-
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Have sheets name the new ids of the tasks that their crops come from."""
         tasks = read_review_tasks(self._connection, project_number(review_project))
@@ -144,27 +108,9 @@ class SheetMode:
                     what = f"noting new numbers of tasks in contact sheet {task.id}"
                     self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
 
-    def undo(
-        self,
-        project: str,
-        review_project: str,
-        region_ids: frozenset[str],
-        *,
-        dry_run: bool = False,
-        progress: Progress = no_progress,
-    ) -> UndoReport:
-        """Take boxes back, and sheets and their pictures with the last of them."""
-        number = project_number(review_project)
-        try:
-            report = undo_review(
-                self._connection, number, region_ids, dry_run=dry_run, progress=progress
-            )
-            if not dry_run:
-                tasks = read_review_tasks(self._connection, number)
-                remove_unused(self._connection, number, tasks)
-        except PlaceGoneError:
-            return UndoReport(region_ids=region_ids)
-        return report
+    def _tidy(self, review: int) -> None:
+        """Remove the pictures of sheets that went with the last of their boxes."""
+        remove_unused(self._connection, review, read_review_tasks(self._connection, review))
 
     def _there(self, source: SourceProject, dataset: Dataset) -> set[str]:
         """Return the ids of the tasks that are still what they were when they were pulled."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sparsedet.simulation.demo import DemoReport
 
 
+_GOOD = 0.98
+"""Share of the digits that have a box after a demo as it should be."""
+
+
 def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for everything that the demo makes.")
@@ -66,7 +70,7 @@ def demo(
         if json_output:
             emit_json({**asdict(result), "page": str(result.page), "picture": str(result.picture)})
         else:
-            _show(result)
+            show_demo(result)
         if keep and local.user:
             say(
                 f"Label Studio keeps running: log in as {local.user} with password {local.password}"
@@ -75,7 +79,8 @@ def demo(
             say("Label Studio stops now; `sparsedet demo --keep` starts it again to look around")
 
 
-def _show(result: "DemoReport") -> None:
+def show_demo(result: "DemoReport") -> None:
+    """Print the figures of the rounds, how complete the digits are, and what is left."""
     from sparsedet.loop.status import clock
 
     outcomes = shown_outcomes(sum(figures.outcomes.sampled for figures in result.rounds))
@@ -101,10 +106,15 @@ def _show(result: "DemoReport") -> None:
     first, last = result.rounds[0], result.rounds[-1]
     echo(
         f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
-        "review"
+        f"review: {result.share:.1%} of the digits have a box"
     )
     echo(f"without the truth, the workspace says: {result.estimate}")
     echo(f"report: {result.page}")
-    echo(f"review project: {result.url or 'the last round found nothing to review'}")
+    echo(f"review project: {result.url or 'nothing is left to review'}")
+    if result.share < _GOOD:
+        say(
+            "the rest is for further rounds, or longer trainings: call it again with another -o, "
+            f"--rounds {len(result.rounds) + 1} or more --iterations"
+        )
     if result.sheets_url:
         echo(f"contact sheets: {result.sheets_url}")

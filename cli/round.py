@@ -12,7 +12,8 @@ from sparsedet.loop.workspace import Workspace, owner_id
 
 from .display import Display, live_display
 from .options import Json, complete_devices, complete_methods
-from .output import command, echo, emit_json, fitted, say
+from .output import command, emit_json, fitted
+from .round_results import show_round
 
 _TRAINING = "Training, in this round alone"
 
@@ -94,7 +95,6 @@ def run_round(
     limit = parse_budget(budget) if budget else None
     workspace = Workspace(folder)
     settings = workspace.settings()
-    again = command("round", folder)
     with workspace.lock():
         connection = load_integration(settings.source.tool)(
             settings.source.url, settings.tool_options(owner_id(workspace.root))
@@ -130,45 +130,7 @@ def run_round(
     if json_output:
         emit_json(asdict(result))
         return
-    if result.state == "held":
-        echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
-        say(
-            f"train longer (--iterations, or SOLVER.MAX_ITER below [training.keys] in "
-            f"sparsedet.toml) or label more images, then: {again} --restart; to push them all the "
-            f"same: {again} --push-anyway"
-        )
-    elif result.state == "finished":
-        echo(
-            f"round {result.round}: finished, {settings.rounds.stop_at:.0%} of the objects should "
-            "have a box ([rounds] stop_at)"
-        )
-        say(f"to write the reviews into the project: {command('review', folder)} --merge")
-        say(f"to look for the rest all the same: {again} --next")
-    elif result.url is None:
-        echo(f"round {result.round}: nothing was mined, so nothing is up for review")
-        say(f"train longer, or label more images; then: {again} --next")
-    elif result.state == "waiting":
-        echo(
-            f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
-            f"last push, at {result.url}"
-        )
-        say(f"next: review there, then: {again} (--next starts the next round all the same)")
-    else:
-        older = result.up_for_review - result.mined
-        echo(
-            f"round {result.round}: {result.up_for_review} mined boxes"
-            + (f" ({older} of them from earlier rounds)" if older > 0 else "")
-            + f" on {result.images} images are up for review at {result.url}"
-            + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
-        )
-        say(
-            "next: review them there, draw what is missing and mark images as complete, then: "
-            f"{again}"
-        )
-    if result.estimate:
-        echo(result.estimate)
-    if result.suspicions:
-        echo(result.suspicions)
+    show_round(result, folder, settings.rounds.stop_at)
 
 
 def _confirm(display: Display, question: str) -> bool:

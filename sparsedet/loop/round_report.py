@@ -44,6 +44,12 @@ class RoundReport:
     sheets_url: str | None = None
     """Where the contact sheets are, if some are up in a place of their own."""
 
+    @property
+    def nothing_up(self) -> bool:
+        """Whether a push left nothing to review."""
+        is_pushed = self.state != "held"
+        return is_pushed and (self.url is None or not (self.images or self.sheets_url))
+
 
 def pushed_parts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what `push.json` says of each push of its round; a further one has its mode as key."""

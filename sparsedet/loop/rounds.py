@@ -149,7 +149,8 @@ class Rounds:
                 return report_of(current, "held", reason=reason)
             self.say(f"round {current.number}: push")
             self._push(current, budget)
-        return report_of(current, "pushed")
+        pushed = report_of(current, "pushed")
+        return replace(pushed, state="finished") if self._is_finished(pushed) else pushed
 
     def collect(self, folder: RoundFolder) -> RoundReport:
         """Collect what reviewers did since a round's push; return how far they are."""
@@ -177,7 +178,7 @@ class Rounds:
 
     def _is_finished(self, waiting: RoundReport) -> bool:
         """Return whether the annotations are as complete as the settings want them."""
-        done = waiting.reviewed or not waiting.images
+        done = waiting.reviewed or waiting.nothing_up
         return bool(done and (waiting.complete or 0.0) >= self.settings.rounds.stop_at)
 
     def _is_reviewed_enough(self, waiting: RoundReport) -> bool:

@@ -76,7 +76,7 @@ class DemoReport:
     """Digits in the scenes."""
     rounds: Sequence[RehearsedRound]
     url: str | None
-    """Where the last round is reviewed."""
+    """Where the last round is reviewed; None: nothing is left to review."""
     sheets_url: str | None
     """Where its contact sheets are, if there are any."""
     page: Path
@@ -85,6 +85,11 @@ class DemoReport:
     """What people drew, and what the first round mined."""
     estimate: str
     """How complete the annotations are, in words, as a workspace without the truth knows it."""
+
+    @property
+    def share(self) -> float:
+        """Share of the digits that have a box in the end, 0 to 1."""
+        return 1 - self.rounds[-1].missing_after / self.objects
 
 
 class _ProjectFile(BaseModel):
@@ -142,7 +147,7 @@ class Demo:
         return DemoReport(
             objects=len(full.boxes),
             rounds=figures,
-            url=last.url,
+            url=None if last.nothing_up else last.url,
             sheets_url=last.sheets_url,
             page=self._page(figures, len(full.boxes)),
             picture=self._picture(),

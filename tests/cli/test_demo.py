@@ -4,7 +4,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from sparsedet.simulation.demo import DemoRule
+import pytest
+
+from sparsedet.cli.demo import show_demo
+from sparsedet.ledger import OutcomeCounts
+from sparsedet.simulation.demo import DemoReport, DemoRule
+from sparsedet.simulation.rehearsal import RehearsedRound
 from tests.cli.command import sparsedet, sparsedet_here
 
 WORDS = ("--tool", "files", "--iterations", "3", "--rounds", "1", "--json")
@@ -31,3 +36,20 @@ def test_a_demo_of_another_tool_is_not_gone_on_with(tmp_path: Path) -> None:
     assert refused.status == 1
     assert "demo: holds a demo with other settings" in refused.err
     assert "choose another with -o" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("missing_after", "share", "advice"), [(0, "100.0%", False), (30, "70.0%", True)]
+)
+def test_a_demo_ends_with_how_complete_it_is_and_what_to_do(
+    capsys: pytest.CaptureFixture[str], missing_after: int, share: str, advice: bool
+) -> None:
+    only = RehearsedRound(1, 40, 60, missing_after, OutcomeCounts(), 5, 9.0, 3, None, None)
+    page = Path("report.html")
+    show_demo(DemoReport(100, [only], None, None, page, page, "about 70 of 100 objects"))
+    printed = capsys.readouterr()
+    text = " ".join((printed.out + printed.err).split())
+    assert f"{missing_after} are still missing after the last review: {share} of the digits" in text
+    assert "the workspace says: about 70 of 100 objects" in text
+    assert "review project: nothing is left to review" in text
+    assert ("--rounds 2" in text) == advice

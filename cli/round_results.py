@@ -1,0 +1,67 @@
+"""What a call of `sparsedet round` came to, in words, and what to do next."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .output import command, echo, say
+
+if TYPE_CHECKING:
+    from sparsedet.loop.round_report import RoundReport
+
+
+def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
+    """Print how a round ended, how complete the annotations are, and the next step.
+
+    Args:
+        result: what came of the round.
+        folder: the workspace.
+        stop_at: share of the objects that are to have a box, 0 to 1.
+    """
+    again = command("round", folder)
+    if result.state == "held":
+        echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
+        say(
+            f"train longer (--iterations, or SOLVER.MAX_ITER below [training.keys] in "
+            f"sparsedet.toml) or label more images, then: {again} --restart; to push them all the "
+            f"same: {again} --push-anyway"
+        )
+    elif result.state == "finished":
+        nothing = "nothing is left to review, and " if result.nothing_up else ""
+        echo(
+            f"round {result.round}: finished: {nothing}{stop_at:.0%} of the objects should have a "
+            "box ([rounds] stop_at)"
+        )
+        say(f"to write the reviews into the project: {command('review', folder)} --merge")
+        say(f"to look for the rest all the same: {again} --next")
+    elif result.nothing_up:
+        echo(
+            f"round {result.round}: nothing is left to review: no image is expected to bring "
+            "enough to be opened"
+        )
+        say(
+            f"what helps: a longer training (--iterations), more labelled images or a larger "
+            f"--budget, then: {again} --next"
+        )
+        say(f"to stop here, and write the reviews: {command('review', folder)} --merge")
+    elif result.state == "waiting":
+        echo(
+            f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
+            f"last push, at {result.url}"
+        )
+        say(f"next: review there, then: {again} (--next starts the next round all the same)")
+    else:
+        older = result.up_for_review - result.mined
+        echo(
+            f"round {result.round}: {result.up_for_review} mined boxes"
+            + (f" ({older} of them from earlier rounds)" if older > 0 else "")
+            + f" on {result.images} images are up for review at {result.url}"
+            + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
+        )
+        say(
+            "next: review them there, draw what is missing and mark images as complete, then: "
+            f"{again}"
+        )
+    if result.estimate:
+        echo(result.estimate)
+    if result.suspicions:
+        echo(result.suspicions)

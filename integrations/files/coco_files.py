@@ -1,6 +1,7 @@
 """Annotations in a COCO file: keys and entries that sparsedet does not know stay as they are."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.coco import from_coco
 from sparsedet.annotations.entries import DECIMALS, xywh
+from sparsedet.annotations.lvis import with_unsure
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.reviews import Changes, ReviewedRegion
@@ -167,12 +169,17 @@ class CocoFiles:
         self, annotations: Iterable[Any], marks: Mapping[int, _Marks]
     ) -> Mapping[str, str | None]:
         """Write the file with other annotations, and other marks of images, by their ids."""
+        entries = list(annotations)
+        images = (
+            _marked(entry, marks[entry["id"]]) if entry["id"] in marks else entry
+            for entry in self._content["images"]
+        )
+        before, now = _classes(self._content["annotations"]), _classes(entries)
         content = {
             **self._content,
-            "annotations": list(annotations),
+            "annotations": entries,
             "images": [
-                _marked(entry, marks[entry["id"]]) if entry["id"] in marks else entry
-                for entry in self._content["images"]
+                with_unsure(entry, before[entry["id"]], now[entry["id"]]) for entry in images
             ],
         }
         after = self._dataset(content)
@@ -209,6 +216,14 @@ def _marked(entry: Mapping[str, Any], marks: _Marks) -> dict[str, Any]:
     if marks.classes:
         marked["complete_classes"] = sorted(marks.classes)
     return marked
+
+
+def _classes(annotations: Iterable[Any]) -> defaultdict[int, set[int]]:
+    """Return the categories that each image has annotations of."""
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for entry in annotations:
+        found[entry["image_id"]].add(entry["category_id"])
+    return found
 
 
 def _area(region: ReviewedRegion) -> float:

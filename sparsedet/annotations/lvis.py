@@ -77,6 +77,22 @@ def lvis_keys(dataset: "Dataset") -> Iterator[Mapping[str, Any]]:
             yield {NEGATIVE: sorted(complete - own), NOT_EXHAUSTIVE: sorted(own - complete)}
 
 
+def with_unsure(
+    entry: Mapping[str, Any], before: Collection[int], after: Collection[int]
+) -> dict[str, Any]:
+    """Return an image's JSON after it got boxes: no box alone marks its class as complete.
+
+    Args:
+        entry: as it is in the file.
+        before: ids of the classes that it had boxes of.
+        after: of those that it has boxes of now.
+    """
+    new = set(after).difference(before, entry.get(NEGATIVE) or ())
+    if NOT_EXHAUSTIVE not in entry or not new:
+        return dict(entry)
+    return {**entry, NOT_EXHAUSTIVE: sorted(new.union(entry[NOT_EXHAUSTIVE] or ()))}
+
+
 def _has_keys(image: Image) -> bool:
     return any(key in image.extra for key in LVIS_KEYS)
 

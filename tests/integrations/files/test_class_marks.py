@@ -137,3 +137,8 @@ def test_an_accepted_box_marks_no_class_of_an_image_of_lvis(pulled: Pulled) -> N
     night.submit([replace(region, category="bus") for region in night.regions])
     (review,) = marked.memory.read().reviews
     assert review.complete_classes == frozenset()
+    # Nor once it is merged.
+    marked.memory.merge()
+    assert read(pulled.annotations)["images"][1]["not_exhaustive_category_ids"] == [1, 2]
+    again = marked.tool.pull("cars", marked.images)
+    assert again.image_by_id[9].complete_classes == frozenset()

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sparsedet.errors import SetupError
 
 from .options import Json
 from .output import emit_json, line, say
@@ -22,6 +25,13 @@ def doctor(
             "One that works is never touched.",
         ),
     ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            "--wheel",
+            help="With --fix: a copy of detectron2's pinned wheel, where PyPI can't be reached.",
+        ),
+    ] = None,
     show_all: Annotated[
         bool, typer.Option("--all", help="Show every check, not only what is wrong.")
     ] = False,
@@ -34,9 +44,11 @@ def doctor(
     """
     from sparsedet.doctor import State, check_setup, install_detectron2
 
+    if wheel is not None and not fix:
+        raise SetupError("--wheel installs nothing by itself: add --fix")
     if fix:
         say("looking for detectron2 ...")
-        installed = install_detectron2()
+        installed = install_detectron2(wheel)
         say("detectron2 was installed" if installed else "detectron2 is there; nothing to install")
     checks = check_setup()
     healthy = all(check.state is not State.MISSING for check in checks)
@@ -53,7 +65,14 @@ def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
 
     Args:
         checks: all that were made.
-        show_all: print a line for each of them instead.
+        wheel: Annotated[
+        Path | None,
+        typer.Option(
+            "--wheel",
+            help="With --fix: a copy of detectron2's pinned wheel, where PyPI can't be reached.",
+        ),
+    ] = None,
+    show_all: print a line for each of them instead.
     """
     from sparsedet.doctor import State
 

@@ -33,6 +33,12 @@ SOURCE_BUILD = (
 )
 """detectron2 from upstream's source: needs a compiler, and CUDA's where CUDA is used."""
 
+CPU_BUILD = (
+    "its CPU build takes 4.6 GB less (pip install --index-url https://download.pytorch.org/whl/cpu "
+    "torch torchvision, in a new environment, before sparsedet)"
+)
+"""What to do on machines without a GPU; not an error, since CUDA builds run on CPUs as well."""
+
 DETECTRON2_MODULES = (
     "detectron2.modeling",
     "detectron2.engine",
@@ -131,6 +137,8 @@ def check_device() -> Check:
             found = f"cuda: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
         else:
             found = f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
+            if torch.version.cuda:
+                found += f"; torch is built for CUDA {torch.version.cuda}, {CPU_BUILD}"
     except Exception as error:  # whatever a broken installation raises
         fix = _install("--force-reinstall", "torch", "torchvision")
         return Check("device", State.MISSING, _raised("torch and torchvision", error), fix)

@@ -14,6 +14,7 @@ from sparsedet.doctor.checks import (
     State,
     check_chromium,
     check_connections,
+    check_device,
     check_label_studio,
     check_memory,
     check_opencv,
@@ -22,6 +23,7 @@ from sparsedet.doctor.checks import (
     check_weights,
     find_label_studio,
 )
+from sparsedet.doctor.detectron2_wheel import WHEEL_FILE, wheel_command
 from sparsedet.errors import SetupError
 from tests.cli.command import sparsedet, sparsedet_here
 
@@ -273,6 +275,49 @@ def test_a_failing_pip_is_one_line(broken: Path, monkeypatch: pytest.MonkeyPatch
     assert said.status == 1
     last = said.err.splitlines()[-1]
     assert re.match(r"error: pip can't install detectron2.*build it from source ins", last)
+    for way in ("with a network or a mirror", "--wheel FILE", "git+https://github.com/"):
+        assert way in last
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "sal_detectron2-0.7.2-cp310-none-any.whl",
+            "its sha256 is e3b0c44298fc1c149afbf4c8",
+        ),
+        ("detectron2.whl", "must be called sal_detectron2-0.7.2-cp310-none-any.whl"),
+        ("", "no such file"),
+    ],
+)
+def test_a_copy_of_the_wheel_must_be_that_file(name: str, said: str, tmp_path: Path) -> None:
+    copy = tmp_path / name
+    if name:
+        copy.touch()
+    result = sparsedet_here("doctor", "--fix", "--wheel", copy)
+    assert said in result.err.splitlines()[-1]
+    assert result.status == 1
+
+
+def test_pip_takes_the_copy_and_asks_no_index(tmp_path: Path) -> None:
+    command = wheel_command(tmp_path / "detectron2.txt", tmp_path / WHEEL_FILE)
+    assert "--no-index" in command
+    assert f"--find-links={tmp_path}" in command
+    assert "--require-hashes" in command
+    assert "--no-index" not in wheel_command(tmp_path / "detectron2.txt")
+
+
+def test_a_copy_without_fix_is_refused() -> None:
+    assert "add --fix" in sparsedet_here("doctor", "--wheel", "x.whl").error()
+
+
+def test_a_build_for_cuda_without_a_gpu_is_no_error() -> None:
+    import torch
+
+    check = check_device()
+    assert check.state is State.OK
+    wasteful = torch.version.cuda is not None and not torch.cuda.is_available()
+    assert ("its CPU build takes 4.6 GB less" in check.found) is wasteful
 
 
 def test_torch_comes_first(broken: Path) -> None:

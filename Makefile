@@ -1,4 +1,4 @@
-# Everything from a fresh clone: `make test`, `make demo`. Needs Python 3.11 and nothing else.
+# Everything from a fresh clone: `make test`, `make demo`. Needs a Python from 3.11 to 3.13 and nothing else.
 # Each environment is made once and again when the files it is made from change.
 
 PYTHON ?= python3.11
@@ -16,11 +16,28 @@ SERVER_INSTALLED := $(SERVER_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
+DIST_VENV := .venv-dist
+DIST_INSTALLED := $(DIST_VENV)/.installed
+WHEEL_VENV := build/wheel-venv
+
+# PyPI's torch for Linux is built for CUDA, whose libraries are two thirds of the environment. Where
+# there is no NVIDIA GPU (dxg is one in WSL), torch comes from PyTorch's index of CPU builds instead;
+# `TORCH_INDEX=` (empty) takes PyPI's at once.
+TORCH_INDEX ?= $(if $(wildcard /dev/nvidiactl /dev/dxg),,https://download.pytorch.org/whl/cpu)
+
 # A venv whose pip does not run is what an interrupted set-up left: it is made again.
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(2) -m venv --clear $(1)
 
+# What it requires comes with the packages that require torch. An index that can't be reached is no
+# error: PyPI's builds run on a CPU too.
+install_torch = test -z "$(TORCH_INDEX)" || $(1)/bin/python -m pip show --quiet torchvision 2>/dev/null || \
+	$(1)/bin/python -m pip install --quiet --no-deps --retries 1 --timeout 15 --index-url $(TORCH_INDEX) \
+		--constraint requirements/constraints.txt torch torchvision 2>/dev/null || \
+	echo "no CPU build of torch at $(TORCH_INDEX): taking PyPI's, with 4.6 GB more for CUDA"
+
 .DEFAULT_GOAL := help
-.PHONY: help install label-studio environments lint test demo docs gpu-check clean
+.PHONY: help install label-studio environments lint test demo docs dist check-wheel image screenshots \
+	gpu-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -30,8 +47,9 @@ install: $(INSTALLED) ## Install sparsedet, editable, with its test tools into .
 
 # The stamp is written last: an interrupted installation resumes where it stopped.
 $(INSTALLED): pyproject.toml requirements/constraints.txt
-	@echo "installing sparsedet into $(VENV) (some minutes, 6 GB) ..."
+	@echo "installing sparsedet into $(VENV) (some minutes, 2.2 GB; with CUDA 6.8 GB) ..."
 	@$(call make_venv,$(VENV),$(PYTHON))
+	@$(call install_torch,$(VENV))
 	@$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[test]'
 	@$(BIN)/sparsedet doctor --fix
 	@touch $@
@@ -78,10 +96,47 @@ docs: $(DOCS_INSTALLED) ## Build the manual as a site into build/docs; a broken 
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --quiet --strict
 	@echo "build/docs/index.html"
 
+# Its own environment: publishing needs nothing of sparsedet's.
+$(DIST_INSTALLED): requirements/dist.txt
+	@$(call make_venv,$(DIST_VENV),$(PYTHON))
+	@$(DIST_VENV)/bin/python -m pip install --quiet --requirement requirements/dist.txt
+	@touch $@
+
+dist: $(DIST_INSTALLED) ## Build wheel and sdist into dist/, and check them.
+	@rm -rf dist *.egg-info  # old lists of files would reach the sdist; the wheel is built from that
+	@mkdir -p build
+	@$(DIST_VENV)/bin/python -m build --no-isolation >build/dist.log 2>&1 || { tail build/dist.log; exit 1; }
+	@$(DIST_VENV)/bin/python -m twine check --strict dist/*
+
+# As people install it: the wheel and whatever is newest of its requirements. The README's commands
+# are run by its tests, with the Python that SPARSEDET_PYTHON names.
+check-wheel: dist environments ## Run the quick start from the wheel, in a fresh environment.
+	@$(PYTHON) -m venv --clear $(WHEEL_VENV)
+	@$(call install_torch,$(WHEEL_VENV))
+	$(WHEEL_VENV)/bin/python -m pip install --quiet "$$(echo dist/*.whl)[demo]"
+	$(WHEEL_VENV)/bin/sparsedet doctor --fix
+	@du -sh $(WHEEL_VENV)
+	rm -rf build/wheel-demo
+	cd build && wheel-venv/bin/sparsedet demo --tool files --rounds 1 --iterations 100 -o wheel-demo
+	cd build && wheel-venv/bin/sparsedet predict wheel-demo/workspace wheel-demo/scenes/test -o wheel-demo/found.json
+	SPARSEDET_PYTHON=$(CURDIR)/$(WHEEL_VENV)/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+		tests/test_readme.py -k "label_studio_project or without_a_server" $(ARGS)
+	rm -rf $(WHEEL_VENV) build/wheel-demo
+
+image: ## Install sparsedet without its test tools; what the Dockerfile runs.
+	@$(call make_venv,$(VENV),$(PYTHON))
+	@$(call install_torch,$(VENV))
+	@$(BIN)/python -m pip install --quiet --no-cache-dir --constraint requirements/constraints.txt \
+		'.[demo,serve,onnx]'
+	@$(BIN)/sparsedet doctor --fix
+
+screenshots: environments ## Make the pictures of README and manual again, from the real pages.
+	OMP_NUM_THREADS=1 $(BIN)/python -m docs.generate.screenshots $(ARGS)
+
 gpu-check: install ## Compare training on this machine's GPU with the CPU; needs CUDA.
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 clean: ## Remove all environments, caches and build leftovers.
-	rm -rf $(VENV) $(SERVER_VENV) $(DOCS_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) $(SERVER_VENV) $(DOCS_VENV) $(DIST_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,9 @@ from unittest.mock import patch
 
 from sparsedet.cli.app import main
 
+PYTHON = os.environ.get("SPARSEDET_PYTHON", sys.executable)
+"""Whose `sparsedet` is run: `make check-wheel` names that of another environment."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -76,7 +79,7 @@ def sparsedet(
 ) -> Result:
     """Run `sparsedet` with `arguments`; `env` is added to the environment."""
     result = subprocess.run(
-        [sys.executable, "-m", "sparsedet", *map(str, arguments)],
+        [PYTHON, "-m", "sparsedet", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **(env or {})},
         capture_output=True,

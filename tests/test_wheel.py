@@ -1,6 +1,7 @@
 """The built wheel, alone in a fresh environment: it runs, and finds its configs and recipes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from importlib.metadata import distribution, requires
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
+import sparsedet
 from sparsedet.sparsify import recipe_names
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for folder in INSTALLED_AS:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md"):
+    for file in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / file, copy / file)
     _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", copy, cwd=copy.parent)
     (built,) = (copy / "dist").glob("*.whl")
@@ -93,6 +96,28 @@ def test_no_file_is_forgotten(wheel: Path) -> None:
     assert "sparsedet/configs/lite0_fpn.yaml" in found
 
 
+def test_the_version_is_the_changelogs_and_the_citations() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    latest = re.findall(r"^## \[(\d\S+)\] - (\S+)$", changelog, re.MULTILINE)[0]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], str(citation["date-released"])) == latest
+    assert latest[0] == sparsedet.__version__
+
+
+def test_the_wheel_names_its_version_licence_and_pythons(wheel: Path) -> None:
+    files = zipfile.ZipFile(wheel)
+    info = f"sparsedet-{sparsedet.__version__}.dist-info"
+    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= set(files.namelist())
+    metadata = files.read(f"{info}/METADATA").decode().splitlines()
+    for line in (
+        f"Version: {sparsedet.__version__}",
+        "License-Expression: MIT",
+        "Requires-Python: >=3.11",
+        *(f"Classifier: Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)),
+    ):
+        assert line in metadata
+
+
 def test_help_runs_alone(python: Path, tmp_path: Path) -> None:
     command = python.parent / "sparsedet"
     assert "Usage" in _run(command, "--help", cwd=tmp_path)
@@ -105,6 +130,7 @@ def test_configs_and_recipes_are_found(python: Path, tmp_path: Path) -> None:
 import json
 from importlib.resources import files
 
+import sparsedet
 import sparsedet
 from sparsedet.sparsify import load_recipe, recipe_names
 

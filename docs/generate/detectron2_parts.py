@@ -1,15 +1,15 @@
 """List the files of detectron2 whose functions run in trainings and predictions.
 
-    python -m docs.generate.detectron2_parts
+    python -m docs.generate.detectron2_parts [--quick]
 
-Prints the table of `docs/detectron2.md`. detectron2's compiled module is blocked, as if it were not
-there: whatever runs here runs without it.
+Prints the table of `docs/detectron2.md`; with `--quick`, that of the first training alone.
+detectron2's compiled module is blocked, as if it were not there: what runs, runs without it.
 """
 
 import importlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import CO_OPTIMIZED
 from pathlib import Path
@@ -23,7 +23,8 @@ SHORT = (
     *("SOLVER.MAX_ITER", "4", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"),
     *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160", "DATALOADER.NUM_WORKERS", "0"),
 )
-RUNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+Run = tuple[str, str, tuple[str, ...]]
+RUNS: tuple[Run, ...] = (
     ("lite0_fpn", "staged", ("SPARSEDET.STAGED.MIN_ITER", "0")),
     ("lite0_fpn", "end-to-end", ()),
     ("r50_fpn", "plain", ("SOLVER.MAX_ITER", "1", "MODEL.WEIGHTS", "")),
@@ -36,7 +37,7 @@ def main() -> None:
     sys.modules[COMPILED] = None  # type: ignore[assignment]  # an import of it raises ImportError
     _import_all()  # first: what imports call is not recorded
     with TemporaryDirectory() as folder, recorded_calls() as codes:
-        _train_and_predict(Path(folder))
+        _train_and_predict(Path(folder), RUNS[:1] if "--quick" in sys.argv else RUNS)
     import detectron2
 
     root = Path(detectron2.__file__).parent
@@ -77,14 +78,14 @@ def recorded_calls() -> Iterator[set[CodeType]]:
         sys.setprofile(None)
 
 
-def _train_and_predict(folder: Path) -> None:
+def _train_and_predict(folder: Path, runs: Sequence[Run]) -> None:
     import sparsedet
     from sparsedet.annotations import write_coco
     from sparsedet.simulation.scenes import make_scenes
 
     write_coco(make_scenes(6, folder / "images", seed=1), folder / "train.json")
     picture = next((folder / "images").iterdir())
-    for config, method, overrides in RUNS:
+    for config, method, overrides in runs:
         run = folder / f"{config}-{method}"
         sparsedet.train(
             folder / "train.json",

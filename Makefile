@@ -1,8 +1,8 @@
-# Everything from a fresh clone: `make test`, `make demo`. Needs a Python from 3.11 to 3.13 and nothing else.
+# Everything from a fresh clone: `make test`, `make demo`. Needs Python 3.11 and nothing else.
 # Each environment is made once and again when the files it is made from change.
 
 PYTHON ?= python3.11
-# Label Studio's pins are for 3.11; sparsedet itself may run on another.
+# Label Studio's pins are for 3.11; sparsedet itself runs on 3.12 and 3.13 too.
 SERVER_PYTHON ?= $(PYTHON)
 ARGS ?=
 
@@ -117,7 +117,7 @@ check-wheel: dist environments ## Run the quick start from the wheel, in a fresh
 	$(WHEEL_VENV)/bin/sparsedet doctor --fix
 	@du -sh $(WHEEL_VENV)
 	rm -rf build/wheel-demo
-	cd build && wheel-venv/bin/sparsedet demo --tool files --rounds 1 --iterations 100 -o wheel-demo
+	cd build && wheel-venv/bin/sparsedet demo --tool files --rounds 1 --iterations 60 -o wheel-demo
 	cd build && wheel-venv/bin/sparsedet predict wheel-demo/workspace wheel-demo/scenes/test -o wheel-demo/found.json
 	SPARSEDET_PYTHON=$(CURDIR)/$(WHEEL_VENV)/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
 		tests/test_readme.py -k "label_studio_project or without_a_server" $(ARGS)

@@ -62,8 +62,8 @@ def run_round(
         str | None,
         typer.Option(
             "--method",
-            help="Method of this round's training: plain, end-to-end or staged. Default: that of "
-            "sparsedet.toml.",
+            help="Method of this round's training: plain, augmented, end-to-end or staged. Default: "
+            "that of sparsedet.toml.",
             autocompletion=complete_methods,
             rich_help_panel=_TRAINING,
         ),

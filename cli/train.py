@@ -89,7 +89,7 @@ def train(
         str | None,
         typer.Option(
             "--method",
-            help="plain, end-to-end or staged. Default: the configuration's.",
+            help="plain, augmented, end-to-end or staged. Default: the configuration's.",
             autocompletion=complete_methods,
         ),
     ] = None,
@@ -146,9 +146,9 @@ def train(
 ) -> None:
     """Train a detector on sparse annotations.
 
-    Methods: plain (Faster R-CNN), end-to-end (SparseDet as published) and staged (pause to mine
-    and, where labels are missing, continue on what was found; the default). The result is a run
-    folder for eval, mine and push.
+    Methods: plain (Faster R-CNN), augmented (plain with copy-paste and scale jitter), end-to-end
+    (SparseDet as published) and staged (augmented, pausing to mine and, where labels are missing,
+    continuing on what was found; the default). The result is a run folder for eval, mine and push.
     """
     start = Launch(num_gpus, num_machines, machine_rank, dist_url)
     if start.is_wanted:

@@ -125,7 +125,7 @@ def train(
         config: name or file of the configuration, or `auto`, which chooses image size, anchors and
             tiles by the boxes.
         overrides: its keys and values in turn, such as `("SOLVER.MAX_ITER", "400")`.
-        method: plain, end-to-end, or staged; None: the configuration's.
+        method: plain, augmented, end-to-end, or staged; None: the configuration's.
         seed: of everything that is drawn.
         device: auto (CUDA where there is some), cpu, or cuda.
         callbacks: called on the way.

@@ -47,7 +47,7 @@ class Cell(BaseModel):
 
 @dataclass(frozen=True)
 class Ablation:
-    """`staged` without one of its parts."""
+    """`staged` without one of its parts; without mining it is `augmented`."""
 
     name: str
     overrides: tuple[str, ...]
@@ -57,11 +57,6 @@ class Ablation:
 
 
 ABLATIONS = (
-    Ablation(
-        "nothing mined",
-        ("SPARSEDET.STAGED.MINE_AT", "()"),
-        "mining during training; without it, only pasting and zooming are left",
-    ),
     Ablation(
         "mined once",
         ("SPARSEDET.STAGED.MINE_AT", "(0.5,)"),
@@ -97,7 +92,7 @@ class Plan:
     drops: tuple[float, ...] = (0.0, 0.5)
     """Shares of the boxes that the recipe `random` removes."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    """For `plain` and `staged`; whatever takes fewer takes the first ones."""
+    """For the paired methods; whatever takes fewer takes the first ones."""
     more_seeds: tuple[int, ...] = ()
     """For `plain` and `staged` with all boxes, in addition: a difference of some tenths does not
     show in three."""
@@ -126,7 +121,7 @@ def cells(data: str, plan: Plan, *, iterations: int, config: str) -> list[Cell]:
 
 
 def _choices(plan: Plan) -> Iterator[dict[str, Any]]:
-    paired = ("plain", "staged")
+    paired = ("plain", "augmented", "staged")
     first, *others = plan.seeds
     for drop in plan.drops:
         for method in paired:
@@ -139,10 +134,10 @@ def _choices(plan: Plan) -> Iterator[dict[str, Any]]:
             for method in paired:
                 yield {"recipe": "random", "drop": drop, "method": method, "seed": seed}
     for seed in plan.more_seeds:
-        for method in paired:
+        for method in ("plain", "staged"):
             yield {"recipe": "random", "drop": 0.0, "method": method, "seed": seed}
     for seed in plan.seeds[: plan.extreme_seeds]:
-        for method in paired:
+        for method in ("plain", "staged"):
             yield {"recipe": "extreme", "drop": None, "method": method, "seed": seed}
     if plan.ablation_drop is None:
         return

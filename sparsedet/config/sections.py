@@ -35,7 +35,7 @@ from sparsedet.config.constraints import (
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.inputs import InferenceInput
 
-Method = Literal["plain", "end-to-end", "staged"]
+Method = Literal["plain", "augmented", "end-to-end", "staged"]
 
 
 class ModelConfig(Section):
@@ -212,7 +212,7 @@ class AugmentedViewConfig(Section):
 
 
 class CopyPasteConfig(Section):
-    """Objects copied from other images (staged)."""
+    """Objects copied from other images (augmented, staged)."""
 
     group = "SPARSEDET.STAGED"
 
@@ -227,7 +227,7 @@ class CopyPasteConfig(Section):
 
 
 class ScaleJitterConfig(Section):
-    """Images seen from nearer or farther (staged)."""
+    """Images seen from nearer or farther (augmented, staged)."""
 
     group = "SPARSEDET.STAGED"
 

@@ -40,11 +40,12 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """The training methods:
 
 - `plain`: Faster R-CNN on the labels as they are.
+- `augmented`: `plain`, with objects pasted into other images and jittered scales: what a detector
+  gains on few labels without knowing that some are missing.
 - `end-to-end`: SparseDet as published; two views, a common RPN, mining while training.
 - `staged`: the training pauses twice to mine its own images, and continues with sure boxes as
   labels and others as ignore regions, unless few labels are missing. Images that a person did not
-  annotate count as annotated once something is mined on them. From the start, objects are pasted
-  into other images, and the scale of images is jittered.
+  annotate count as annotated once something is mined on them. Augments as `augmented` does.
 """
 
 AUTO = "auto"

@@ -140,7 +140,7 @@ class TrainingSettings(_Section):
     """How every round trains."""
 
     config: str = "lite0_fpn"
-    method: Literal["plain", "end-to-end", "staged"] = "staged"
+    method: Literal["plain", "augmented", "end-to-end", "staged"] = "staged"
     seed: int = Field(default=1, ge=0, le=MAX_SEED)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {}

@@ -77,7 +77,7 @@ drawing = 0.0
 # auto: lite0_fpn, with image size, anchors and tiles chosen by the boxes; or the name of another
 # configuration, or its file.
 config = ""
-# plain, end-to-end or staged
+# plain, augmented, end-to-end or staged
 method = ""
 seed = 0
 # auto, cpu or cuda

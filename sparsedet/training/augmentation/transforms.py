@@ -107,11 +107,11 @@ class Augmentation:
     @classmethod
     def of(cls, config: TrainingConfig) -> "Augmentation":
         """Return the augmentation of a configuration and its method."""
-        is_staged = config.model.method == "staged"
+        augments = config.model.method in ("augmented", "staged")
         return cls(
             input=config.input,
-            copy_paste=config.copy_paste if is_staged and config.copy_paste.max_objects else None,
-            scale_jitter=config.scale_jitter if is_staged and config.scale_jitter.share else None,
+            copy_paste=config.copy_paste if augments and config.copy_paste.max_objects else None,
+            scale_jitter=config.scale_jitter if augments and config.scale_jitter.share else None,
             augmented_view=config.augmented_view if config.model.method == "end-to-end" else None,
         )
 

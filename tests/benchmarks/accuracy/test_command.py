@@ -60,7 +60,7 @@ def test_the_canary_trains_a_cell_of_each_method_and_compares(
     main(arguments=[*arguments, "--only", "s1-"])
     capsys.readouterr()
     trained = {record.cell.method: record for record in read_records(results / "cells")}
-    assert set(trained) == {"plain", "staged", "end-to-end"}
+    assert set(trained) == {"plain", "augmented", "staged", "end-to-end"}
     for seed in (2, 3):
         other = trained["plain"].cell.model_copy(update={"seed": seed})
         write_record(trained["plain"].model_copy(update={"cell": other}), results / "cells")
@@ -72,9 +72,14 @@ def test_the_canary_trains_a_cell_of_each_method_and_compares(
         main(arguments=[*arguments, "--canary"])
     printed = capsys.readouterr().out.split("[")
     for method, recorded, verdict, text in zip(
-        ("plain", "staged", "end-to-end"),
-        (trained["plain"].figures.AP, 50, trained["end-to-end"].figures.AP),
-        ("within the spread", "OUTSIDE the spread", "within the spread"),
+        ("plain", "augmented", "staged", "end-to-end"),
+        (
+            trained["plain"].figures.AP,
+            trained["augmented"].figures.AP,
+            50,
+            trained["end-to-end"].figures.AP,
+        ),
+        ("within the spread", "within the spread", "OUTSIDE the spread", "within the spread"),
         printed[1:],
         strict=True,
     ):

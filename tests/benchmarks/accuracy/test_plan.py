@@ -12,20 +12,22 @@ from tests.benchmarks.accuracy.records import PLAN, cell, variant
 def test_the_most_telling_cells_come_first() -> None:
     planned = cells("cells", PLAN, iterations=8, config="lite0_fpn")
     seen = [(one.recipe, one.drop, one.method, one.variant != "", one.seed) for one in planned]
-    assert seen[:6] == [
+    assert seen[:8] == [
         ("random", 0.0, "plain", False, 1),
+        ("random", 0.0, "augmented", False, 1),
         ("random", 0.0, "staged", False, 1),
         ("random", 0.5, "plain", False, 1),
+        ("random", 0.5, "augmented", False, 1),
         ("random", 0.5, "staged", False, 1),
         ("random", 0.0, "end-to-end", False, 1),
         ("random", 0.5, "end-to-end", False, 1),
     ]
-    assert [seed for *_, seed in seen[6:14]] == [2] * 4 + [3] * 4
-    assert seen[14:16] == [
+    assert [seed for *_, seed in seen[8:20]] == [2] * 6 + [3] * 6
+    assert seen[20:22] == [
         ("extreme", None, "plain", False, 1),
         ("extreme", None, "staged", False, 1),
     ]
-    ablations = seen[16:]
+    ablations = seen[22:]
     assert ablations == [
         ("random", 0.5, "staged", True, seed) for seed in (1, 2) for _ in ABLATIONS
     ]

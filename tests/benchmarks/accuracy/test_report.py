@@ -31,6 +31,7 @@ def test_the_report_shows_figures_and_the_commits_that_they_are_of(tmp_path: Pat
     records = [
         *(record(cell("plain", seed), 50 + seed, ignoring=60 + seed) for seed in (1, 2)),
         record(cell("plain", 3), 53, ignoring=63, commit="beef001"),
+        *(record(cell("augmented", seed), 50 + seed, ignoring=60 + seed) for seed in (1, 2)),
         record(cell("staged", 1), 53, ignoring=64, mined=mined),
         record(cell("staged", 2), 58, ignoring=66, mined=mined),
         record(variant("mined once", 1), 52),
@@ -44,18 +45,18 @@ def test_the_report_shows_figures_and_the_commits_that_they_are_of(tmp_path: Pat
     write_report(records, planned, tmp_path)
     text = (tmp_path / "accuracy.md").read_text()
 
-    nothing = ["-"] * 8
+    nothing = ["-"] * 10
     published, ignoring = text.split("The published test labels are incomplete.")
     assert table(published, "| removed | AP plain") == [
         ["0 %", *nothing],
         [
-            *("50 %", "52.0 ± 1.0 (3)", "55.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
-            *("82.0 ± 1.0 (3)", "85.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
+            *("50 %", "52.0 ± 1.0 (3)", "51.5 ± 0.7 (2)", "55.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
+            *("82.0 ± 1.0 (3)", "81.5 ± 0.7 (2)", "85.5 ± 3.5 (2)", "+4.0 ± 2.8 (2)", "-"),
         ],
-        ["70 %, `extreme`", "20.0 (1)", "-", "-", "-", "50.0 (1)", "-", "-", "-"],
+        ["70 %, `extreme`", "20.0 (1)", *["-"] * 4, "50.0 (1)", *["-"] * 4],
     ]
-    assert table(ignoring, "| removed | AP plain")[1][1:4] == [
-        *("62.0 ± 1.0 (3)", "65.0 ± 1.4 (2)", "+3.5 ± 0.7 (2)"),
+    assert table(ignoring, "| removed | AP plain")[1][1:5] == [
+        *("62.0 ± 1.0 (3)", "61.5 ± 0.7 (2)", "65.0 ± 1.4 (2)", "+3.5 ± 0.7 (2)"),
     ]
     compared = table(text, "| variant")
     # Staged minus variant: 1 and 3.
@@ -68,6 +69,7 @@ def test_the_report_shows_figures_and_the_commits_that_they_are_of(tmp_path: Pat
     ]
     assert text[text.index("Trained at") :].split("\n\n")[1].splitlines() == [
         "- `plain`: 50 % removed: c0ffee1, beef001; 70 %, `extreme` removed: c0ffee1",
+        "- `augmented`: c0ffee1",
         "- `staged`: c0ffee1",
         "- variants of `staged`: c0ffee1",
     ]
@@ -81,6 +83,7 @@ def test_the_report_shows_figures_and_the_commits_that_they_are_of(tmp_path: Pat
     assert row["as_published"]["AP"]["end-to-end"] is None
     assert row["commits"] == {
         "plain": ["c0ffee1", "beef001"],
+        "augmented": ["c0ffee1"],
         "staged": ["c0ffee1"],
         "end-to-end": [],
     }

@@ -197,3 +197,26 @@ def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
     assert [box.category_id - 50 for box in renumbered.mined] == [
         box.category_id for box in found.mined
     ]
+
+
+def test_augmented_is_staged_without_mining(scenes: Scenes, tmp_path: Path) -> None:
+    never = ("SPARSEDET.STAGED.MINE_AT", "()")
+
+    def trained(method: str, *overrides: str) -> bytes:
+        run = RunFolder(tmp_path / "-".join((method, *overrides[:1])))
+        start_run(
+            short_config(4, *overrides),
+            run,
+            scenes.dataset,
+            scenes.images,
+            source=scenes.annotations,
+            method=method,
+            seed=1,
+            device="cpu",
+        )
+        run_training(run)
+        return run.model.read_bytes()
+
+    augmented = trained("augmented")
+    assert augmented == trained("staged", *never)
+    assert augmented != trained("plain")

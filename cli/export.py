@@ -51,6 +51,7 @@ def export(
     from dataclasses import asdict
     from itertools import islice
 
+    from sparsedet.config.training_config import read_config
     from sparsedet.export.exported import ExportedDetector, difference
     from sparsedet.export.exporting import FORMATS, export_run
     from sparsedet.prediction.detector import Detector, find_run
@@ -86,6 +87,8 @@ def export(
             }
         )
         return
+    if read_config(folder.config).model.soft_nms:
+        say("the run detects with soft-NMS; the file has NMS instead, and may find fewer objects")
     echo(f"{output}: {output.stat().st_size / 2**20:.1f} MB; model card: {card}")
     if found is not None:
         say(

@@ -59,6 +59,10 @@ class ModelConfig(Section):
         Key("MODEL.RPN.HEAD_NAME"),
         Expected("a head that detectron2 or sparsedet registers"),
     ]
+    soft_nms: Annotated[bool, Key("SPARSEDET.SOFT_NMS.ENABLED")]
+    """Whether detections go through soft-NMS instead of NMS."""
+    soft_nms_sigma: Annotated[Positive, Key("SPARSEDET.SOFT_NMS.SIGMA")]
+    """Of soft-NMS: the larger, the less the scores of overlapping detections fall."""
 
 
 class SolverConfig(Section):

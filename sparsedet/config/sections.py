@@ -59,6 +59,8 @@ class ModelConfig(Section):
         Key("MODEL.RPN.HEAD_NAME"),
         Expected("a head that detectron2 or sparsedet registers"),
     ]
+    compile: bool
+    """Whether torch.compile makes kernels of backbone and RPN head for the training."""
     soft_nms: Annotated[bool, Key("SPARSEDET.SOFT_NMS.ENABLED")]
     """Whether detections go through soft-NMS instead of NMS."""
     soft_nms_sigma: Annotated[Positive, Key("SPARSEDET.SOFT_NMS.SIGMA")]

@@ -118,7 +118,9 @@ def build(cfg: CfgNode) -> nn.Module:
     """Build the configured model with random weights on cfg.MODEL.DEVICE."""
     limit_threads()
     model: nn.Module = build_model(cfg)
-    speed_up(model)
+    if not cfg.MODEL.COMPILE:
+        # A compiler makes kernels of its own, of the layers as they are.
+        speed_up(model)
     if cfg.MODEL.CHANNELS_LAST:
         # Convolutions give their output the layout of their weights.
         model = model.to(memory_format=torch.channels_last)

@@ -64,3 +64,5 @@ def add_sparsedet_config(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.LABELLED_IMAGES_ONLY = False
     # Memory layout of convolutions; on CPU channels_last is about 1.2 x as fast.
     cfg.MODEL.CHANNELS_LAST = False
+    # Whether torch.compile makes kernels of backbone and RPN head for the training.
+    cfg.MODEL.COMPILE = False

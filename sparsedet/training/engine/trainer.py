@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import TrainingError
 from sparsedet.modeling import checkpoint
+from sparsedet.modeling.compiled import compile_for_training
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.runtime import processes
 from sparsedet.training.data.loader import Batch
@@ -77,6 +78,8 @@ class Trainer:
             self.ema = ModelEMA(self.model, self._config.solver.ema_decay)
             if state is not None:
                 self.ema.load_state_dict(state["average"])
+        if self._config.model.compile:
+            compile_for_training(self.model)
         if processes.ranks() > 1:
             self._parallel = processes.parallel(self.model)
 

@@ -19,6 +19,8 @@ from sparsedet.modeling.checkpoint import build
 def test_the_packaged_configurations_load() -> None:
     assert names() == [
         "lite0_fpn",
+        "lite1_fpn",
+        "lite2_fpn",
         "mobilenet_fpn",
         "r101_fpn",
         "r50_fpn",

@@ -18,6 +18,7 @@ ZOO = "detectron2://ImageNetPretrained"
     ("config", "pairs", "expected"),
     [
         ("lite0_fpn", "", LITE),
+        ("lite2_fpn", "", LITE),
         ("lite0_fpn", "MODEL.WEIGHTS timm MODEL.TIMM.NAME resnet18", IMAGENET),
         # Nothing is known of these: what the configuration says stays.
         ("lite0_fpn", "MODEL.WEIGHTS run/model.pth", LITE),

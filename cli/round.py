@@ -58,6 +58,16 @@ def run_round(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes",
+            min=0,
+            help="Train about so long in this round, instead of a number of iterations. Default: "
+            "that of sparsedet.toml, if it has one.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -107,7 +117,9 @@ def run_round(
 
             from .training_progress import TrainingProgress
 
-            options = RoundOptions(iterations=iterations, device=device, method=method)
+            options = RoundOptions(
+                iterations=iterations, device=device, method=method, minutes=minutes
+            )
             restart_shorter = command("round", folder, "--restart --iterations NUMBER")
             shorter = f"for a shorter one press Ctrl-C, then: {restart_shorter}"
             rounds = Rounds(

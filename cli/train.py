@@ -99,6 +99,15 @@ def train(
             "--seed", min=0, max=MAX_SEED, help="Seed of everything that is drawn. Default: 1."
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes",
+            min=0,
+            help="Train about so long on this machine: SOLVER.MAX_ITER follows from the first "
+            "steps, and the schedule from it. Evaluation is not counted.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the interrupted run in the run folder.")
     ] = False,
@@ -170,6 +179,7 @@ def train(
             config=config,
             method=method,
             seed=seed,
+            minutes=minutes,
             resume=resume,
             device=device,
             data_root=data_root,

@@ -21,6 +21,7 @@ from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.samples import without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData
+from sparsedet.training.engine.time_budget import in_minutes, with_iterations
 from sparsedet.training.engine.train import (
     check_same_run,
     choose_device,
@@ -54,6 +55,8 @@ class TrainRequest:
     config: str | None
     method: str | None
     seed: int | None
+    minutes: float | None
+    """That the training may take; None: as many iterations as the configuration has."""
     resume: bool
     device: str
     data_root: Path | None
@@ -102,6 +105,8 @@ class _Prepared:
 def _prepare(request: TrainRequest, device: str) -> _Prepared:
     """Start the run that is asked for, or check that it can be resumed."""
     config, request = _settings(request)
+    if request.minutes is not None and "SOLVER.MAX_ITER" in request.overrides[::2]:
+        raise ConfigError("--minutes chooses SOLVER.MAX_ITER; leave one of the two out")
     if request.output is None:
         raise ConfigError("where should the run go? Give a folder with -o")
     run = RunFolder(request.output)
@@ -144,14 +149,27 @@ def _start(
         config = choice.config
         if choice.reason:
             say(choice.reason)
+    method = request.method or config.model.method
+    seed = _DEFAULT_SEED if request.seed is None else request.seed
+    if request.minutes is not None:
+        config = in_minutes(
+            config,
+            request.minutes,
+            data.dataset,
+            data.images,
+            method=method,
+            seed=seed,
+            device=device,
+            say=say,
+        )
     start_run(
         config,
         run,
         data.dataset,
         data.images,
         source=data.source,
-        method=request.method or config.model.method,
-        seed=_DEFAULT_SEED if request.seed is None else request.seed,
+        method=method,
+        seed=seed,
         device=device,
         validation=None if validation is None else _validation_data(validation, data.dataset),
     )
@@ -211,6 +229,9 @@ def _check_resume(
         if not request.published:
             began, name = read_config(run.config), request.config or DEFAULT
             config = config_to_resume(name, request.overrides, began)
+        if request.minutes is not None:
+            # They were measured when the run began.
+            config = with_iterations(config, read_config(run.config).solver.max_iter)
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
     measured_on = None
     if validation is not None:

@@ -88,6 +88,7 @@ class _Options(BaseModel):
     iterations: int | None = Field(default=None, ge=1)
     device: str | None = None
     method: str | None = None
+    minutes: float | None = Field(default=None, gt=0)
 
 
 class _RehearsedImage(_Fields):

@@ -23,8 +23,15 @@ class RoundOptions:
     iterations: int | None = None
     device: str | None = None
     method: str | None = None
+    minutes: float | None = None
+    """Of training; instead of `iterations`."""
 
     def __post_init__(self) -> None:
+        if self.minutes is not None:
+            if self.iterations is not None:
+                raise ConfigError("--minutes chooses the iterations; leave --iterations out")
+            if not self.minutes > 0:
+                raise ConfigError(f"--minutes {self.minutes:g}: expected more than 0")
         for name in ("device", "method"):
             value = getattr(self, name)
             known = get_args(TrainingSettings.model_fields[name].annotation)
@@ -33,19 +40,32 @@ class RoundOptions:
                 raise ConfigError(f"--{name} {value}: expected {', '.join(others)} or {last}")
 
     def __str__(self) -> str:
-        return " ".join(f"--{name} {value}" for name, value in self.given().items())
+        given = self.given().items()
+        return " ".join(
+            f"--{name} {f'{value:g}' if isinstance(value, float) else value}"
+            for name, value in given
+        )
 
     def given(self) -> dict[str, Any]:
         """Return the options that are not None, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def only(self, *names: str) -> "RoundOptions":
-        """Return these options without the others."""
+        """Return these options without the others; iterations and minutes belong together."""
+        if _LENGTHS.intersection(names):
+            names = (*_LENGTHS, *(name for name in names if name not in _LENGTHS))
         return RoundOptions(**{name: getattr(self, name) for name in names})
 
     def before(self, others: "RoundOptions") -> "RoundOptions":
         """Return these options, and the others where these are None."""
-        return RoundOptions(**(others.given() | self.given()))
+        own = self.given()
+        kept = {
+            name: value
+            for name, value in others.given().items()
+            # One of the two counts.
+            if not (name in _LENGTHS and own.keys() & _LENGTHS)
+        }
+        return RoundOptions(**(kept | own))
 
     def applied(self, settings: Settings) -> Settings:
         """Return the settings of the round."""
@@ -53,11 +73,14 @@ class RoundOptions:
         keys = dict(settings.training.keys)
         if (iterations := given.pop("iterations", None)) is not None:
             keys["SOLVER.MAX_ITER"] = iterations
+            given["minutes"] = 0.0
         training = settings.training.model_copy(update={**given, "keys": keys})
         return settings.model_copy(update={"training": training})
 
 
 NO_OPTIONS = RoundOptions()
+_LENGTHS = frozenset({"iterations", "minutes"})
+"""The two ways to say how long."""
 
 
 def read_options(folder: RoundFolder) -> RoundOptions:
@@ -103,16 +126,26 @@ def options_of(
             f"round {folder.number} began with {began.only(*takes)}; it continues with "
             f"{given.only(*takes)}"
         )
-    fixed = ("device",) if folder.run.info_file.exists() else ("iterations", "device", "method")
+    fixed = (
+        ("device",)
+        if folder.run.info_file.exists()
+        else ("iterations", "device", "method", "minutes")
+    )
     return given.only(*fixed).before(known)
 
 
 def _began(folder: RoundFolder, training: TrainingSettings) -> RoundOptions:
     """Return what a round began with: as its run says where there is one, else the settings."""
+    minutes = training.minutes or None
     if folder.run.info_file.exists():
         iterations = read_config(folder.run.config).solver.max_iter
         method = folder.run.info().method
     else:
         iterations = load_config(training.config, training.overrides()).solver.max_iter
         method = training.method
-    return RoundOptions(iterations=iterations, device=training.device, method=method)
+    return RoundOptions(
+        iterations=None if minutes else iterations,
+        device=training.device,
+        method=method,
+        minutes=minutes,
+    )

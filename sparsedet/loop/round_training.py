@@ -22,6 +22,7 @@ from sparsedet.push_modes import Progress
 from sparsedet.run_folder import with_common_classes
 from sparsedet.sparsify import hold_out
 from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.engine.time_budget import in_minutes, with_iterations
 from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
 
@@ -98,8 +99,20 @@ class RoundTraining:
             choice = config_to_start(training.config, keys, dataset, self.device)
             if choice.reason:
                 self.say(choice.reason)
+            config = choice.config
+            if training.minutes > 0:
+                config = in_minutes(
+                    config,
+                    training.minutes,
+                    dataset,
+                    self.workspace.images,
+                    method=training.method,
+                    seed=training.seed,
+                    device=self.device,
+                    say=self.say,
+                )
             start_run(
-                choice.config,
+                config,
                 folder.run,
                 dataset,
                 self.workspace.images,
@@ -135,6 +148,9 @@ class RoundTraining:
     def _say_changed_settings(self, folder: RoundFolder, keys: Sequence[str]) -> None:
         training, info = self.settings.training, folder.run.info()
         config = config_to_resume(training.config, keys, read_config(folder.run.config))
+        if training.minutes > 0:
+            # They were measured when the run began.
+            config = with_iterations(config, read_config(folder.run.config).solver.max_iter)
         config = config.prepared(method=info.method, seed=info.seed, classes=len(info.classes))
         try:
             check_same_run(

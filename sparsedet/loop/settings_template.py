@@ -82,6 +82,8 @@ method = ""
 seed = 0
 # auto, cpu or cuda
 device = ""
+# About so many minutes on the machine where it starts, instead of SOLVER.MAX_ITER; 0: that.
+minutes = 0.0
 
 # Configuration keys to change, such as "SOLVER.MAX_ITER" = 800. What reviewers said is used unless
 # switched off: SPARSEDET.FEEDBACK.ACCEPTED, .REJECTED, .EXHAUSTIVE.

@@ -138,6 +138,25 @@ def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None
     assert json.loads((run / "train.json").read_text())["images"]
 
 
+def test_minutes_choose_the_iterations_once(data: Path, tmp_path: Path) -> None:
+    keys = ("SOLVER.IMS_PER_BATCH", "2", "INPUT.MIN_SIZE_TRAIN", "64", "INPUT.MAX_SIZE_TRAIN", "96")
+    run, minutes = tmp_path / "run", ("--method", "plain", "--minutes", "0.001", *keys)
+    begun = train_elsewhere(data, run, *minutes)
+    assert begun.status == 0, begun.err
+    assert " s here: 10 iterations in 0.001 minutes" in begun.err
+    assert "MAX_ITER: 10\n" in (run / "config.yaml").read_text()
+    # Given again it says the same, whatever would be measured now.
+    resumed = train_elsewhere(data, run, "--resume", *minutes[:3], "5", *keys)
+    assert resumed.status == 0, resumed.err
+    assert " s here: " not in resumed.err
+
+    both = train_elsewhere(data, tmp_path / "other", *minutes, "SOLVER.MAX_ITER", "20").error()
+    assert both == "--minutes chooses SOLVER.MAX_ITER; leave one of the two out"
+    none = train_elsewhere(data, tmp_path / "other", "--minutes", "0", *keys).error()
+    assert none == "--minutes 0: expected more than 0"
+    assert not (tmp_path / "other").exists()
+
+
 def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
     return sparsedet_here("train", "--train", data / "train.json", "-o", run, *changes)
 

@@ -85,6 +85,40 @@ def test_a_round_that_starts_over_forgets_them_and_so_does_the_next_one(tmp_path
     assert "MAX_ITER: 3" in workspace.round(2).run.config.read_text()
 
 
+def test_minutes_are_measured_once(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    assert stopped(workspace, minutes=1e-4) == []
+    # The least: so short a time has room for none.
+    text = workspace.round(1).run.config.read_text()
+    assert "MAX_ITER: 10\n" in text
+    assert "WARMUP_ITERS: 1\n" in text
+    assert read_options(workspace.round(1)) == RoundOptions(minutes=1e-4)
+    # Measured again, a minute would be longer.
+    assert stopped(workspace) == []
+    assert stopped(workspace, minutes=1.0) == [
+        "round 1 began with --minutes 0.0001, not --minutes 1; it continues as it began, --restart "
+        "starts it over"
+    ]
+    assert stopped(workspace, iterations=5) == [
+        "round 1 began with --minutes 0.0001, not --iterations 5; it continues as it began, "
+        "--restart starts it over"
+    ]
+    assert workspace.round(1).run.config.read_text() == text
+
+
+def test_iterations_replace_minutes_and_minutes_iterations() -> None:
+    assert RoundOptions(iterations=5).before(RoundOptions(minutes=3)) == RoundOptions(5)
+    assert RoundOptions(minutes=3).before(RoundOptions(iterations=5)) == RoundOptions(minutes=3)
+    kept = RoundOptions(device="cpu").before(RoundOptions(minutes=3))
+    assert kept == RoundOptions(device="cpu", minutes=3)
+
+
+@pytest.mark.parametrize("options", [{"iterations": 5, "minutes": 1.0}, {"minutes": 0.0}])
+def test_a_length_is_said_once_and_more_than_0(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"^--minutes "):
+        RoundOptions(**options)
+
+
 @pytest.mark.parametrize("options", [{"method": "magic"}, {"device": "tpu"}])
 def test_unknown_values_are_refused(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()

@@ -1,0 +1,179 @@
+"""Trainings of so many minutes: the iterations follow from the time that a step takes here.
+
+They are chosen once, before a run starts, and stand in its `config.yaml`: from there on it is a run
+like any other, and resumes as it began.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sparsedet.annotations import Dataset, Image
+from sparsedet.config.training_config import TrainingConfig
+from sparsedet.errors import ConfigError
+from sparsedet.mining.detect import detect
+from sparsedet.modeling.inputs import PixelCache
+from sparsedet.modeling.weights.pretrained import fetch_weights
+from sparsedet.runtime import processes
+from sparsedet.training.data.loader import batches, lost_workers_reported
+from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
+from sparsedet.training.engine.trainer import Trainer
+
+_UNTIMED = 2
+"""Steps at first, in which memory is allocated and algorithms are chosen."""
+_TIMED = 10
+_LEAST_TIMED = 3
+"""Where the steps take more than `_SHARE` of the minutes."""
+_SHARE = 0.1
+_LEAST = 10
+"""Iterations, however short the time."""
+_WARMUP_SHARE = 0.1
+"""Of the iterations that the warm-up takes at most."""
+_TIMED_IMAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What a training costs on this machine."""
+
+    step: float
+    """Seconds of an iteration."""
+    mining: float
+    """Seconds of all minings between its stages."""
+
+    def iterations_in(self, minutes: float) -> int:
+        """Return the iterations of a training that takes so many minutes, its minings included."""
+        return max(_LEAST, int((60 * minutes - self.mining) / self.step))
+
+
+def in_minutes(
+    config: TrainingConfig,
+    minutes: float,
+    dataset: Dataset,
+    images: Path,
+    *,
+    method: str,
+    seed: int,
+    device: str,
+    say: Callable[[str], None],
+) -> TrainingConfig:
+    """Return the configuration of a training that takes about so many minutes on this machine.
+
+    Args:
+        config: of any length; its schedule is stretched.
+        minutes: of training and of minings between its stages, more than 0.
+        dataset: what it is trained on.
+        images: the folder of its images.
+        method: the training method.
+        seed: of the run.
+        device: cpu or cuda.
+        say: receives what was measured.
+
+    Raises:
+        SparseDetError: as `measure_steps`.
+    """
+    if not minutes > 0:
+        raise ConfigError(f"--minutes {minutes:g}: expected more than 0")
+    times = measure_steps(
+        config, dataset, images, method=method, seed=seed, device=device, minutes=minutes
+    )
+    iterations = times.iterations_in(minutes)
+    say(f"a step takes {times.step:.2f} s here: {iterations} iterations in {minutes:g} minutes")
+    return with_iterations(config, iterations)
+
+
+def measure_steps(
+    config: TrainingConfig,
+    dataset: Dataset,
+    images: Path,
+    *,
+    method: str,
+    seed: int,
+    device: str,
+    minutes: float,
+) -> StepTime:
+    """Train some steps, and forget them.
+
+    Args:
+        config: of the run that is about to start.
+        dataset: what it is trained on.
+        images: the folder of its images.
+        method: the training method.
+        seed: of the run.
+        device: cpu or cuda.
+        minutes: that the training may take; the steps take little of it.
+
+    Raises:
+        ConfigError: when several processes share the training, or the configuration can't be used.
+        AnnotationError: when the images can't be decoded.
+    """
+    if processes.ranks() > 1:
+        raise ConfigError(
+            "--minutes: a step is measured in one process, not in several; set SOLVER.MAX_ITER"
+        )
+    config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
+    config = config.with_values({"MODEL.DEVICE": device})
+    fetch_weights(config.node)
+    dataset = usable_feedback(without_versions(dataset), config.feedback)
+    cache = PixelCache(config.loader.cache_mib * 2**20)
+    trainer = Trainer(config, seed)
+    trainer.start(None, 0, [category.name for category in dataset.categories])
+    seconds: list[float] = []
+    begin = time.monotonic()
+    with lost_workers_reported():
+        for batch in batches(
+            training_images(
+                dataset,
+                images,
+                keep_unlabelled=not config.loader.filter_empty_annotations,
+                tile=config.input.tile,
+            ),
+            config,
+            seed=seed,
+            start=0,
+            end=_UNTIMED + _TIMED,
+            cache=cache,
+        ):
+            start = time.monotonic()
+            trainer.step(batch)
+            seconds.append(time.monotonic() - start)
+            spent = time.monotonic() - begin > _SHARE * 60 * minutes
+            if spent and len(seconds) >= _UNTIMED + _LEAST_TIMED:
+                break
+    minings = len(config.staged.mine_at) if method == "staged" else 0
+    per_image = _detection_seconds(trainer, config, dataset.images, images) if minings else 0.0
+    return StepTime(median(seconds[_UNTIMED:]), minings * len(dataset.images) * per_image)
+
+
+def _detection_seconds(
+    trainer: Trainer, config: TrainingConfig, images: Sequence[Image], folder: Path
+) -> float:
+    """Return the seconds that an image takes in mining."""
+    ends = [time.monotonic()]
+    ids = range(1, config.node.MODEL.ROI_HEADS.NUM_CLASSES + 1)
+    for _ in detect(trainer.model.eval(), config, images[:_TIMED_IMAGES], folder, ids):
+        ends.append(time.monotonic())
+    # The first one allocates memory.
+    return (ends[-1] - ends[min(1, len(ends) - 2)]) / max(1, len(ends) - 2)
+
+
+def with_iterations(config: TrainingConfig, iterations: int) -> TrainingConfig:
+    """Return a configuration of so many iterations, with the schedule stretched to them."""
+    node = config.node
+    stretch = iterations / config.solver.max_iter
+    # The rate falls within the training, and at different iterations.
+    steps = sorted({round(stretch * step) for step in node.SOLVER.STEPS})
+    values: dict[str, Any] = {
+        "SOLVER.MAX_ITER": iterations,
+        "SOLVER.WARMUP_ITERS": min(
+            node.SOLVER.WARMUP_ITERS, max(1, int(_WARMUP_SHARE * iterations))
+        ),
+        "SOLVER.STEPS": tuple(step for step in steps if 0 < step < iterations),
+    }
+    mining_start = node.SPARSEDET.PSEUDO_POSITIVES.START_ITER
+    if mining_start > 0:
+        values["SPARSEDET.PSEUDO_POSITIVES.START_ITER"] = round(stretch * mining_start)
+    return config.with_values(values)

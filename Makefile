@@ -133,7 +133,7 @@ image: ## Install sparsedet without its test tools; what the Dockerfile runs.
 screenshots: environments ## Make the pictures of README and manual again, from the real pages.
 	OMP_NUM_THREADS=1 $(BIN)/python -m docs.generate.screenshots $(ARGS)
 
-gpu-check: install ## Compare training on this machine's GPU with the CPU; needs CUDA.
+gpu-check: install ## Check and measure training on this machine's GPU, in ten minutes; needs CUDA.
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 clean: ## Remove all environments, caches and build leftovers.

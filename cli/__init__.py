@@ -2,5 +2,5 @@
 
 if __name__ != "sparsedet.cli":
     raise ImportError(
-        f"import sparsedet.cli, not {__name__}: a second name makes every class twice"
+        f"import sparsedet.cli, not {__name__}: a second import name would duplicate every class"
     )

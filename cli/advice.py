@@ -1,4 +1,4 @@
-"""What a command's error advises: what to do about the disk, and how this very command resumes."""
+"""Advice appended to errors: what to do about the disk, and how to resume the command."""
 
 import errno
 from collections.abc import Mapping, Sequence
@@ -6,25 +6,25 @@ from collections.abc import Mapping, Sequence
 from sparsedet.errors import StoppedRunError
 
 _CAUSES: Mapping[int, str] = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room within your quota",
-    errno.EFBIG: "raise the limit on the size of files",
-    errno.EROFS: "choose a disk that can be written",
-    errno.EACCES: "allow it",
-    errno.EPERM: "allow it",
+    errno.ENOSPC: "free up space",
+    errno.EDQUOT: "free up space within your quota",
+    errno.EFBIG: "raise the file size limit",
+    errno.EROFS: "use a writable disk",
+    errno.EACCES: "check the permissions",
+    errno.EPERM: "check the permissions",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "close other programs, which have too many files open",
+    errno.ENFILE: "close programs that hold many open files",
     errno.EIO: "check the disk",
 }
-"""Errors of the system -> what a person can do about them."""
+"""errno -> what the user can do about it."""
 
 
 def message(error: Exception, arguments: Sequence[str]) -> str:
-    """Return what a command says of the error that ends it, on one line.
+    """Return the one-line message for an error that ended a command.
 
     Args:
-        error: what was raised.
-        arguments: what was typed after `sparsedet`.
+        error: the exception.
+        arguments: the command line after `sparsedet`.
     """
     if isinstance(error, StoppedRunError):
         return _one_line(f"{error}, then {_again(arguments)}")
@@ -37,11 +37,11 @@ def message(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _again(arguments: Sequence[str]) -> str:
-    """Return how the command is called again: what it has done until now is kept."""
+    """Return how to run the command again; finished work is kept."""
     name = next((word for word in arguments if not word.startswith("-")), "")
     if name == "train" and "--resume" not in arguments:
-        return "call it again with --resume"
-    return "call it again"
+        return "run it again with --resume"
+    return "run it again"
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The Typer app: commands by what they are for, and errors as one line on stderr."""
+"""The Typer app: commands grouped by purpose, errors as one line on stderr."""
 
 import logging
 import os
@@ -76,14 +76,14 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
         "export": export.export,
     },
 }
-"""Panel of the help -> command's name -> command."""
+"""Help panel -> command name -> command."""
 
 
 class PanelCommand(TyperCommand):
     """A command whose help has a section for each `rich_help_panel` of its parameters.
 
-    Typer draws panels as boxes only, whose columns cut long options short at 80 columns, and
-    importing rich would take as long as everything else.
+    Typer draws panels only as boxes, which truncate long options at 80 columns, and importing rich
+    would take as long as everything else.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -95,7 +95,7 @@ class PanelGroup(TyperGroup):
     """A group whose help has a section for each `rich_help_panel` of its commands."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands before the few options."""
+        """Write the commands, then the options."""
         self.format_commands(ctx, formatter)
         _write_panels(self, ctx, formatter)
 
@@ -128,10 +128,10 @@ def _write_panels(command: Any, ctx: Any, formatter: Any) -> None:
 
 app = typer.Typer(
     name="sparsedet",
-    help="Train detectors on sparsely annotated images, mine the boxes that the annotators missed, "
+    help="Train detectors on sparsely annotated images, mine the boxes that annotators missed, "
     "and push them back to Label Studio for review.",
     cls=PanelGroup,
-    # `color`: click would cut escape sequences out of what was typed, where they are to be seen.
+    # `color`: otherwise click strips escape sequences from quoted arguments; they must be seen.
     context_settings={"help_option_names": ["-h", "--help"], "color": True},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -159,16 +159,16 @@ def _options(
 ) -> None:
     os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
     if not debug:
-        # Nobody who uses sparsedet can fix deprecations inside torch and detectron2.
+        # Users can't fix deprecations inside torch and detectron2.
         warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore|PIL")
     if is_launched():
-        # Otherwise every process would print advice on how torch could be a little faster.
+        # Otherwise every process prints torch's performance advice.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     quiet = logging.WARNING if is_first_launched() else logging.ERROR
     log_to_stderr(logging.DEBUG if debug else quiet)
-    # Its bars would be drawn into ours, and carriage returns into files.
+    # Its progress bars would garble ours, and write carriage returns into files.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    # An unreadable file may concern one process only: every one reports its own.
+    # A file may be unreadable for one process only, so each process reports its own.
     logging.getLogger("sparsedet.runtime.unreadable").setLevel(logging.WARNING)
 
 
@@ -178,7 +178,7 @@ for _panel, _commands in _COMMANDS.items():
 
 
 def _end(number: int, frame: object) -> Never:
-    """End as after Ctrl-C: what a command has half written is removed on the way out."""
+    """Exit as on Ctrl-C, so that partial output is cleaned up."""
     raise SystemExit(128 + number)
 
 

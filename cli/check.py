@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sparsedet.loop.reviews import Connections
 
 FOUND = 3
-"""The exit status where something is wrong ..."""
+"""Exit status if something is wrong ..."""
 LOCKED = 4
-"""... and where another process works in the workspace; 1 is an error, as everywhere."""
+"""... and if another process is using the workspace; 1 is an error, as in every command."""
 
 _LINES_OF_A_KIND = 10
-"""A workspace without its images has as many findings as images."""
+"""Lines to print per kind: a workspace without its images has one finding per image."""
 
 
 def check(
@@ -32,30 +32,30 @@ def check(
         bool,
         typer.Option(
             "--server",
-            help="Also ask the annotation tool whether everything that was pushed is still there.",
+            help="Also check that everything that was pushed is still in the annotation tool.",
         ),
     ] = False,
     read_data: Annotated[
         bool,
         typer.Option(
             "--read-data",
-            help="Read images and models whole; otherwise their size and header are looked at.",
+            help="Read images and models in full. Default: check only their size and header.",
         ),
     ] = False,
     mend: Annotated[
         bool,
         typer.Option(
             "--mend",
-            help="Repair what can be repaired here. What is in the way goes to lost+found in the "
-            "workspace; nothing is deleted, and nothing changes on the server.",
+            help="Repair what can be repaired locally. Files in the way move to lost+found in the "
+            "workspace; nothing is deleted, and the server is not changed.",
         ),
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Look whether a workspace is whole: images, ledger, rounds.
+    """Check a workspace: images, ledger, rounds.
 
-    Says what is wrong and which command puts it right. Changes nothing without --mend. Exit status:
-    0 fine, 1 error, 3 something is wrong, 4 another process works in the workspace.
+    Reports what is wrong and which command fixes it. Changes nothing without --mend. Exit status:
+    0 fine, 1 error, 3 something is wrong, 4 another process is using the workspace.
     """
     from sparsedet.checking.checkup import check_workspace, repair_workspace
 
@@ -81,8 +81,7 @@ def check(
 
 
 def _connections(workspace: Workspace) -> "Connections":
-    """Return the connections to where boxes were pushed; a lost name of the workspace is not made
-    again."""
+    """Return connections to where boxes were pushed; a lost workspace id is not recreated."""
     from sparsedet.loop.reviews import Connections
 
     return Connections(workspace.settings(), owner=known_owner(workspace.root))
@@ -94,7 +93,7 @@ def _show(found: "Checkup", folder: Path) -> None:
     for line in found.failed:
         say(line)
     if found.lost_and_found is not None:
-        say(f"what was in the way is in {found.lost_and_found}")
+        say(f"files that were in the way are now in {found.lost_and_found}")
     shown: dict[str, int] = {}
     for finding in found.findings:
         shown[finding.kind] = shown.get(finding.kind, 0) + 1
@@ -102,7 +101,7 @@ def _show(found: "Checkup", folder: Path) -> None:
             echo(_line(finding))
     for kind, count in shown.items():
         if count > _LINES_OF_A_KIND:
-            echo(f"... and {count - _LINES_OF_A_KIND} more of the kind {kind} (--json has all)")
+            echo(f"... and {count - _LINES_OF_A_KIND} more of kind {kind} (--json lists all)")
     echo(_summary(found, folder))
 
 

@@ -1,4 +1,4 @@
-"""Options that say which classes are complete, for data that does not say so itself."""
+"""Options for marking classes as complete, for data that has no such marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparsedet.annotations import Dataset
     from sparsedet.loop.data_sources import Data
 
-_PANEL = "Labels that say what is absent"
+_PANEL = "Complete and absent classes"
 
 
 CompleteClasses = Annotated[
@@ -23,8 +23,8 @@ CompleteClasses = Annotated[
     typer.Option(
         "--complete-classes",
         metavar="CLASS,...",
-        help="These classes are labelled completely on all images: what has no box is none of "
-        "them. Separated by commas, or give it again for several.",
+        help="Classes that are labelled exhaustively on all images: wherever they have no box, "
+        "they are absent. Comma-separated; repeatable.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -34,9 +34,9 @@ ImageLabels = Annotated[
     typer.Option(
         "--image-labels",
         metavar="CSV",
-        help="Verified labels of whole images, as Open Images has them (ImageID, Source, "
-        "LabelName, Confidence): a class of confidence 0 is absent, one of 1 is complete where it "
-        "has boxes, none of them of a group.",
+        help="Verified image-level labels in the format of Open Images (ImageID, Source, "
+        "LabelName, Confidence): confidence 0 marks a class as absent; 1 marks it as complete if "
+        "it has boxes and none of them is a group box.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -46,8 +46,8 @@ LabelNames = Annotated[
     typer.Option(
         "--label-names",
         metavar="CSV",
-        help="Class names for the labels in --image-labels (/m/01yrx,Cat), where these are not "
-        "class names themselves.",
+        help="Class names for the labels in --image-labels (/m/01yrx,Cat), if these are not class "
+        "names themselves.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -69,17 +69,17 @@ class MarkOptions:
         """Return the options of a command.
 
         Raises:
-            SparseDetError: when there are names for labels, but no labels.
+            SparseDetError: if label names are given without labels.
         """
         if names is not None and labels is None:
-            raise SparseDetError("--label-names needs --image-labels, whose labels it names")
+            raise SparseDetError("--label-names needs --image-labels")
         return cls(tuple(complete or ()), labels, names)
 
     def apply(self, dataset: "Dataset") -> "Dataset":
-        """Return a dataset with the marks that were asked for, and say what came of them.
+        """Return the dataset with the requested marks, and report them.
 
         Raises:
-            AnnotationError: when a class is not there, or a file can't be read.
+            AnnotationError: if a class does not exist, or a file can't be read.
         """
         from sparsedet.annotations.class_marks import (
             ClassMarks,
@@ -99,12 +99,12 @@ class MarkOptions:
         return dataset
 
     def apply_to(self, data: "Data") -> "Data":
-        """Return data that was read, its dataset as `apply` returns it."""
+        """Return `data` with `apply` applied to its dataset."""
         return replace(data, dataset=self.apply(data.dataset))
 
 
 def _split(values: Sequence[str], known: set[str]) -> list[str]:
-    """Return class names; one that has a comma itself is taken as it is."""
+    """Return class names; a known name that contains a comma is not split."""
     names = []
     for value in values:
         names += [value] if value in known else [name.strip() for name in value.split(",")]

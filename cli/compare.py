@@ -1,4 +1,4 @@
-"""`sparsedet compare`: what a sparse file lacks against its full file, and what explains it."""
+"""`sparsedet compare`: what a sparse file lacks, and which recipes explain it."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sparsedet.comparison import Boxes, Comparison, Section
 
 _SHOWN = 20
-"""Rows of a table that are printed; the page and --json hold all."""
+"""Table rows to print; the page and --json have all."""
 _OTHER_SUFFIXES = (".yaml", ".yml")
-"""Of files that stand for a folder of another format than COCO."""
+"""Suffixes of files that stand for a dataset folder in another format than COCO."""
 
 
 def compare(
@@ -26,14 +26,14 @@ def compare(
         Path,
         typer.Argument(
             metavar="FULL",
-            help="All annotations: a COCO file, a folder that `sparsedet pull` made, or one of "
-            "Pascal VOC or YOLO.",
+            help="All annotations: a COCO file, a folder written by `sparsedet pull`, or a Pascal "
+            "VOC or YOLO folder.",
         ),
     ],
     sparse: Annotated[
         Path,
         typer.Argument(
-            metavar="SPARSE", help="Some of them, on the same images: a file or folder likewise."
+            metavar="SPARSE", help="Some of them, on the same images: likewise a file or folder."
         ),
     ],
     output: Annotated[
@@ -41,15 +41,15 @@ def compare(
         typer.Option(
             "--output",
             "-o",
-            help="HTML page to write, with all tables and plots; only replaces an older one.",
+            help="HTML page to write, with all tables and plots. Overwrites only its own kind.",
         ),
     ] = None,
     recipe: Annotated[
         list[str] | None,
         typer.Option(
             "--recipe",
-            help="Test this recipe: a name, or the path of a YAML file. Give it again for several. "
-            "Default: all that come with sparsedet.",
+            help="Test this recipe: a name, or the path of a YAML file. Repeatable. "
+            "Default: all built-in recipes.",
             autocompletion=complete_recipes,
         ),
     ] = None,
@@ -57,14 +57,14 @@ def compare(
         str,
         typer.Option(
             "--absent-images",
-            help="What is made of images that SPARSE lacks: removed (all their boxes are gone), "
-            "left-out, or auto: left out where val.json next to SPARSE has them, or where SPARSE "
-            "holds other images without boxes; else recipes are tested both ways.",
+            help="How to treat images that SPARSE lacks: removed (all their boxes were removed), "
+            "left-out, or auto: left out if val.json next to SPARSE has them, or if SPARSE has "
+            "other images without boxes; otherwise recipes are tested both ways.",
         ),
     ] = "auto",
     seed: Annotated[
         int,
-        typer.Option("--seed", help="Of the replicates of recipes that the file is compared with."),
+        typer.Option("--seed", help="Seed of the simulated recipe replicates."),
     ] = 1,
     split: Split = None,
     strict: Strict = False,
@@ -72,10 +72,10 @@ def compare(
 ) -> None:
     """Show what a sparse file lacks, and which recipes explain it.
 
-    Compares it with its full file: what was removed by class, boxes per image, size, place and
+    Compares it with its full file: what was removed by class, boxes per image, size, position and
     neighbourhood; which recipes explain it and which are ruled out, each with a p-value. Images are
-    known by their file names, or the last part of these where folders differ; classes by their
-    names. Crowd regions are left out.
+    matched by file name, or by its last part if folders differ; classes by name. Crowd regions are
+    left out.
     """
     from sparsedet.comparison import AbsentImages, compare
     from sparsedet.sparsify import load_recipe, recipe_names
@@ -110,23 +110,23 @@ def compare(
 
 
 def _check_output(output: Path, inputs: Collection[Path]) -> None:
-    """Refuse to write over anything but an older page.
+    """Refuse to overwrite anything but an older page.
 
     Raises:
-        SparseDetError: saying what is there.
+        SparseDetError: if something else is there.
     """
     if output.is_file() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise SparseDetError(f"{output}: is one of the files to compare; name another one with -o")
+        raise SparseDetError(f"{output}: is one of the compared files; choose another one with -o")
     check_replaceable(output, COMPARISON)
 
 
 def _boxes(path: Path, split: str | None, *, strict: bool) -> "Boxes":
-    """Read the boxes of a file or folder; its entries, which take most of the memory, are let go.
+    """Read the boxes of a file or folder, and free its entries, which take most of the memory.
 
-    A split is that of folders; a file is what it is.
+    `split` applies to folders only.
 
     Raises:
-        AnnotationError: naming the file and the place of what is broken.
+        AnnotationError: naming the file and the position of the fault.
     """
     from sparsedet.atomic_io import without_collector
     from sparsedet.comparison import Boxes
@@ -134,7 +134,7 @@ def _boxes(path: Path, split: str | None, *, strict: bool) -> "Boxes":
 
     is_file = path.is_file() and path.suffix.lower() not in _OTHER_SUFFIXES
     reading = Reading(None if is_file else split, strict=strict, files=False)
-    # Until they are gone the collector would look through all entries, in vain.
+    # The collector would scan all entries in vain until they are freed.
     with without_collector(), progress_bar() as progress:
         found = read_anything(path, None, reading, progress=progress)
         if found.note:
@@ -143,10 +143,10 @@ def _boxes(path: Path, split: str | None, *, strict: bool) -> "Boxes":
 
 
 def _validation(sparse: Path) -> list[str]:
-    """Return the file names of the validation images that `sparsedet split` put next to a file.
+    """Return the file names of validation images that `sparsedet split` wrote next to a file.
 
     Raises:
-        AnnotationError: when there is a `val.json` that is no COCO file.
+        AnnotationError: if a `val.json` there is not a COCO file.
     """
     from sparsedet.annotations import read_coco
 
@@ -189,7 +189,7 @@ def _show(found: "Comparison") -> None:
 
 
 def _show_section(section: "Section") -> None:
-    """Print a table; of many classes those with the most boxes."""
+    """Print a table; if there are many classes, those with the most boxes."""
     rows = sorted(section.rows, key=lambda row: -row.boxes)[:_SHOWN]
     shown = [row for row in section.rows if row in rows]
     table(

@@ -1,4 +1,4 @@
-"""`sparsedet convert`: annotated images from one format into another."""
+"""`sparsedet convert`: convert annotated images between formats."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,15 +23,15 @@ def convert(
         typer.Argument(
             metavar="SOURCE",
             help="A COCO file, a workspace or project folder, a Pascal VOC folder, a YOLO folder "
-            "or its yaml file, or what CVAT, LabelMe, CreateML, Label Studio, Darknet, Open Images "
-            "or DOTA have.",
+            "or its yaml file, or an export of CVAT, LabelMe, CreateML, Label Studio, Darknet, "
+            "Open Images or DOTA.",
             show_default=False,
         ),
     ],
     output: Annotated[
         Path,
         typer.Argument(
-            metavar="OUTPUT", help="Folder to make; never overwritten.", show_default=False
+            metavar="OUTPUT", help="Folder to create; never overwritten.", show_default=False
         ),
     ],
     to: Annotated[
@@ -48,21 +48,21 @@ def convert(
         typer.Option(
             "--from",
             help="The format of SOURCE: coco, voc, yolo, cvat, labelme, createml, label-studio, "
-            "open-images or dota. Default: what it looks like.",
+            "open-images or dota. Default: detected.",
             autocompletion=complete_formats,
         ),
     ] = None,
     split: Split = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Image folder of SOURCE, where it is not the usual one."),
+        typer.Option("--images", help="Image folder of SOURCE, if it is not the usual one."),
     ] = None,
     with_images: Annotated[
         bool,
         typer.Option(
             "--with-images/--no-images",
-            help="Put the images into OUTPUT (hard links where the file system can, else copies), "
-            "or leave them out.",
+            help="Put the images into OUTPUT (as hard links if possible, else copies), or leave "
+            "them out.",
         ),
     ] = True,
     complete_classes: CompleteClasses = None,
@@ -73,8 +73,8 @@ def convert(
 ) -> None:
     """Convert annotations between the formats of tools.
 
-    Nothing is lost that the target can hold; what it can't hold is listed: YOLO and VOC have no
-    place for crowd regions, verified negatives, complete images and classes, and ids. OUTPUT holds
+    Keeps everything that the target format can store, and lists what it can't: YOLO and VOC can't
+    store crowd regions, verified negatives, complete images and classes, and ids. OUTPUT contains
     annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), data.yaml, images/ and
     labels/ (yolo), or tasks.json and images/ (label-studio).
     """
@@ -86,7 +86,7 @@ def convert(
     target = load_format(to)
     if not target.can_write:
         raise SparseDetError(
-            f"--to {to}: {target.title} is read only; choose {', '.join(writable_formats())}"
+            f"--to {to}: {target.title} can only be read; choose {', '.join(writable_formats())}"
         )
     if output.resolve() == source.resolve():
         raise SparseDetError(f"{output}: is the source itself; choose another folder")
@@ -101,8 +101,8 @@ def convert(
             target.write(loaded.dataset, temporary, images=folder, progress=progress)
     if folder is None and target.needs_images:
         say(
-            f"{target.title} can't be read without images: give their folder with --images "
-            f"wherever {output} is read, or leave out --no-images"
+            f"{target.title} can't be read without images: pass their folder with --images "
+            f"when reading {output}, or drop --no-images"
         )
     if loaded.note:
         say(loaded.note)
@@ -123,22 +123,22 @@ def convert(
     title = f"{output}: {len(loaded.dataset.images)} images, from {name} to {to}"
     table(title, ("class", "boxes"), [*counts.items(), ("all classes", sum(counts.values()))])
     if lost:
-        say(f"{target.title} can't hold: {'; '.join(lost)}")
+        say(f"{target.title} can't store: {'; '.join(lost)}")
 
 
 def _images(loaded: "MaybeWithImages", source: Path) -> Path:
-    """Return the image folder of what was read, in which all images are as annotated."""
+    """Return the image folder of `loaded`, after checking that it has every annotated image."""
     from sparsedet.annotations import check_images
 
-    advice = "give their folder with --images, or leave images out with --no-images"
+    advice = "pass their folder with --images, or skip images with --no-images"
     folder = loaded.images
     if folder is None:
-        raise SparseDetError(f"{source}: where are its images? {advice.capitalize()}")
+        raise SparseDetError(f"{source}: image folder not found: {advice}")
     names = [image.file_name for image in loaded.dataset.images]
     missing = [name for name in names if not (folder / name).is_file()]
     if missing and folder.is_dir():
         raise SparseDetError(
-            f"{folder}: {len(missing)} of {len(names)} images are not there (first: {missing[0]}); "
+            f"{folder}: {len(missing)} of {len(names)} images are missing (first: {missing[0]}); "
             f"{advice}"
         )
     check_images(loaded.dataset, folder)

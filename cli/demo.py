@@ -23,32 +23,30 @@ _GOOD = 0.98
 
 
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for everything that the demo makes.")
-    ] = Path("demo-workspace"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.")] = Path(
+        "demo-workspace"
+    ),
     keep: Annotated[
         bool,
-        typer.Option("--keep", help="Leave Label Studio running, to click around in the result."),
+        typer.Option("--keep", help="Keep Label Studio running, to explore the result."),
     ] = False,
     tool: Annotated[
         str,
-        tool_option("label-studio, or files: the same loop with folders, without a server."),
+        tool_option("label-studio, or files: the same loop on folders, without a server."),
     ] = DEFAULT_TOOL,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
     iterations: Annotated[
         int, typer.Option("--iterations", min=1, help="Iterations of each training.")
     ] = 300,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of everything that is drawn.")
-    ] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")] = 1,
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
     """Run the loop on generated data, with a scripted reviewer.
 
-    A local Label Studio, trainings, mined boxes, scripted reviews. Needs nothing but an installed
-    Label Studio (see `sparsedet doctor`). An interrupted demo resumes where it stopped; a finished
-    one with --keep just starts the server.
+    Starts a local Label Studio, trains, mines boxes and reviews them. Needs only an installed Label
+    Studio (see `sparsedet doctor`). An interrupted demo resumes where it stopped; on a finished
+    one, --keep only starts the server.
     """
     from sparsedet.plugins import load_local_integration
     from sparsedet.simulation.demo import Demo, DemoRule
@@ -59,8 +57,8 @@ def demo(
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
-    first = "; Label Studio's first start takes a minute" if tool == DEFAULT_TOOL else ""
-    say(f"everything goes into {output}{first}")
+    first = "; the first start of Label Studio takes a minute" if tool == DEFAULT_TOOL else ""
+    say(f"writing to {output}{first}")
     with ExitStack() as stack:
         with live_display() as display:
             server = integration.local(output / tool, keep=keep, progress=display.progress)
@@ -76,7 +74,7 @@ def demo(
                 f"Label Studio keeps running: log in as {local.user} with password {local.password}"
             )
         elif local.user:
-            say("Label Studio stops now; `sparsedet demo --keep` starts it again to look around")
+            say("Label Studio stops now; `sparsedet demo --keep` restarts it to look around")
 
 
 def show_demo(result: "DemoReport") -> None:
@@ -108,7 +106,7 @@ def show_demo(result: "DemoReport") -> None:
         f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
         f"review: {result.share:.1%} of the digits have a box"
     )
-    echo(f"without the truth, the workspace says: {result.estimate}")
+    echo(f"estimate without ground truth: {result.estimate}")
     echo(f"report: {result.page}")
     echo(f"review project: {result.url or 'nothing is left to review'}")
     if result.share < _GOOD:

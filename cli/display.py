@@ -1,8 +1,8 @@
-"""The live display: one line that shows what is going on, below everything that is said.
+"""The live display: one status line below all messages.
 
-All that a command says while it works goes through the display, so that the line is erased before
-a message and drawn again after it. The line is there only while something is under way; a prompt
-that comes up in between has the terminal for itself. Without a terminal there are plain lines.
+Messages of a running command go through the display, which erases the line before a message and
+redraws it afterwards. The line is shown only while work is in progress, so that prompts have the
+terminal to themselves. Without a terminal, plain lines are printed.
 """
 
 import os
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from .stray_output import StrayOutput
 
 _REFRESHES = 8
-"""Drawings a second."""
+"""Redraws per second."""
 _QUIET = 30.0
-"""Seconds between two lines of something that takes long, where there is no terminal."""
+"""Seconds between progress lines when there is no terminal."""
 
 
 class Display:
-    """Shows one thing at a time that is under way.
+    """Shows the progress of one task at a time.
 
     Args:
-        console: of the terminal; None: there is none to draw on.
-        stray: is said while something is drawn.
+        console: the terminal's console; None if there is no terminal.
+        stray: captures other output while the line is drawn.
     """
 
     def __init__(self, console: "Console | None", stray: "StrayOutput | None" = None) -> None:
@@ -58,12 +58,12 @@ class Display:
             return
         from rich.text import Text
 
-        # A Text is no markup, whatever brackets a name from a server has.
+        # Text, because brackets in names from a server are not markup.
         lines = Text(wrapped(text, self._console.width))
         self._console.print(lines, no_wrap=True, overflow="ignore", crop=False)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; the line disappears when all are."""
+        """Show that `done` of `total` steps are done; the line disappears when all are."""
         if self._last is None or self._last[0] != what or done < self._last[1]:
             self._times = TimeLeft()
             self._spoke = time.monotonic()
@@ -76,7 +76,7 @@ class Display:
             self.say(f"{what} {done}/{total}  left {shown(left)}")
 
     def show(self, work: Work) -> None:
-        """Draw what is under way in the place of what was before; nothing without a terminal."""
+        """Draw `work` instead of what was drawn before; does nothing without a terminal."""
         if self._console is None:
             return
         if work.done >= work.total:
@@ -103,7 +103,7 @@ class Display:
             self._live.start(refresh=True)
 
     def clear(self) -> None:
-        """Erase the line: nothing is under way, or somebody is asked."""
+        """Erase the line, when work is done or before a prompt."""
         live, self._live = self._live, None
         self._last = None
         if live is not None:
@@ -117,7 +117,7 @@ _active: Display | None = None
 
 @contextmanager
 def live_display() -> Iterator[Display]:
-    """Yield the display of this command; within the block of another one, that very one."""
+    """Yield the command's display; nested calls yield the same one."""
     global _active
     if _active is not None:
         yield _active
@@ -145,15 +145,15 @@ def live_display() -> Iterator[Display]:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Yield a callable `progress(what, done, total)` that draws on the command's live display."""
+    """Yield a callable `progress(what, done, total)` that draws on the live display."""
     with live_display() as display:
         yield display.progress
 
 
 def _leave_to_parent() -> None:
-    """Let a forked process, a worker that loads images, say nothing here; its parent does.
+    """Silence a forked data loader worker; its parent reports instead.
 
-    The thread that draws does not exist there, and a lock that it held would be held for ever.
+    The drawing thread does not survive a fork, and a lock that it held would never be released.
     """
     global _active
     _active = None

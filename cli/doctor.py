@@ -21,8 +21,8 @@ def doctor(
         bool,
         typer.Option(
             "--fix",
-            help="Install detectron2 from its pinned wheel where none can be imported. "
-            "One that works is never touched.",
+            help="Install detectron2 from its pinned wheel if it can't be imported. "
+            "A working installation is never touched.",
         ),
     ] = False,
     wheel: Annotated[
@@ -33,14 +33,14 @@ def doctor(
         ),
     ] = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Show every check, not only what is wrong.")
+        bool, typer.Option("--all", help="Show every check, not only failures.")
     ] = False,
     json_output: Json = False,
 ) -> None:
     """Check the installation and the Label Studio connection.
 
-    Prints what is wrong, and what fixes it. Where LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY are
-    set, they are tried. Exits with status 1 when something required is missing.
+    Prints what is wrong and how to fix it. Tries LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY if they
+    are set. Exits with status 1 if something required is missing.
     """
     from sparsedet.doctor import State, check_setup, install_detectron2
 
@@ -61,7 +61,7 @@ def doctor(
 
 
 def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
-    """Print what is wrong with its fix, and one line for the rest.
+    """Print each failure with its fix, and one line for the rest.
 
     Args:
         checks: all that were made.

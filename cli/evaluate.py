@@ -23,7 +23,7 @@ _ROWS = {
     "VOC07_AP50": "VOC AP50 (11 recalls)",
     "VOC12_AP50": "VOC AP50 (area)",
 }
-"""Figure -> its name for people."""
+"""Metric -> display name."""
 
 
 def evaluate(
@@ -44,9 +44,9 @@ def evaluate(
     """Measure a trained model.
 
     Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and Pascal VOC's
-    AP50: over 11 recalls as in VOC2007, and the area as from VOC2010 on. Where images are marked as
-    complete in some classes alone, AP is federated, as LVIS has it: what matches nothing is wrong
-    only where its class is complete. Under torchrun every process takes its share of the images.
+    AP50: 11-point as in VOC2007, and area as since VOC2010. If images are marked as complete for
+    some classes only, AP is federated as in LVIS: an unmatched detection is a false positive only
+    where its class is complete. Under torchrun, each process evaluates its share of the images.
     """
     from sparsedet.loop.data_sources import FOR_EVALUATION, read_data
     from sparsedet.run_folder import RunFolder
@@ -72,7 +72,7 @@ def evaluate(
 
 
 def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:
-    """Evaluate a run's finished model; return the figures under their usual names."""
+    """Evaluate a run's final model; return metrics by their usual names."""
     from sparsedet.annotations import check_images
     from sparsedet.config.training_config import read_config
     from sparsedet.run_folder import with_common_classes
@@ -98,7 +98,7 @@ def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]
 
 
 def show_evaluation(what: str, result: dict[str, Any]) -> None:
-    """Print the figures of an evaluation of `what` as a table."""
+    """Print the metrics of `what` as a table."""
     rows = [(shown, result[name]) for name, shown in _ROWS.items()]
     rows += [(f"AP {name}", value) for name, value in result["per_class"].items()]
     shown = [(name, "-" if value is None else f"{value:.1f}") for name, value in rows]
@@ -111,8 +111,8 @@ def show_evaluation(what: str, result: dict[str, Any]) -> None:
 def _say_federated(over: dict[str, Any]) -> None:
     say(
         f"AP federated over {over['complete']} complete, {over['absent']} absent and "
-        f"{over['incomplete']} incomplete pairs of class and image: what matches nothing is wrong "
-        "only where its class is complete or absent"
+        f"{over['incomplete']} incomplete pairs of class and image: an unmatched detection is "
+        "wrong only where its class is complete or absent"
     )
     if names := over["complete_nowhere"]:
-        say(f"complete or absent on no image, so that nothing can be wrong: {', '.join(names)}")
+        say(f"complete or absent on no image, so no detection counts as wrong: {', '.join(names)}")

@@ -12,7 +12,7 @@ from .options import Json, complete_exports
 from .output import echo, emit_json, say
 
 _CHECKED = 100
-"""Images that an exported file is compared on at most."""
+"""Maximum number of images for comparing the exported file with the original."""
 
 
 def export(
@@ -37,16 +37,16 @@ def export(
         list[str] | None,
         typer.Option(
             "--check",
-            help="Compare the file with the original on these images (as for predict; can be "
-            f"repeated), {_CHECKED} at most.",
+            help="Compare the file with the original on these images (as for predict; repeatable), "
+            f"at most {_CHECKED}.",
         ),
     ] = None,
     json_output: Json = False,
 ) -> None:
     """Write a trained detector for other runtimes.
 
-    Takes images of any size and any number at a time; NMS is inside. A model card is written next
-    to the file: classes, input, data, figures, licence of the starting weights.
+    The exported model takes batches of any size with images of any size, and includes NMS. Writes a
+    model card next to the file: classes, input, data, metrics, licence of the initial weights.
     """
     from dataclasses import asdict
     from itertools import islice
@@ -94,5 +94,5 @@ def export(
         say(
             f"{found.detections} detections on {found.images} images: boxes differ by "
             f"{found.pixels:.4f} pixels at most, scores by {found.scores:.6f}; "
-            f"{found.unmatched} are in one of the two only"
+            f"{found.unmatched} are in only one of the two"
         )

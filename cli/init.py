@@ -34,7 +34,7 @@ _DEFAULT_CONTROL = "sparsedet_complete"
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="WORKSPACE", help="Folder to make; it may exist.")
+        Path, typer.Argument(metavar="WORKSPACE", help="Folder to create; it may exist.")
     ] = Path(),
     tool: Annotated[
         str | None,
@@ -65,11 +65,11 @@ def init(
     shapes: ShapesOption = None,
     json_output: Json = False,
 ) -> None:
-    """Connect a folder with a project of your annotation tool.
+    """Connect a folder to a project of your annotation tool.
 
-    Tries the connection, and writes sparsedet.toml. With --project it asks for nothing but an
-    address that neither --url nor LABEL_STUDIO_URL gives, without for everything that is not given.
-    The API key comes from LABEL_STUDIO_API_KEY, or is asked for; it is never stored.
+    Tests the connection and writes sparsedet.toml. With --project, it prompts only for the server
+    address if neither --url nor LABEL_STUDIO_URL is set; without --project, for every missing
+    option. The API key is read from LABEL_STUDIO_API_KEY or prompted for; it is never stored.
     """
     from sparsedet.loop.settings import ReviewSettings, Source, new_settings
     from sparsedet.plugins import load_integration
@@ -79,22 +79,22 @@ def init(
     choice = given_choice(view, only, annotator, skip_skipped, control, shapes)
     if workspace.settings_file.exists():
         raise SparseDetError(
-            f"{workspace.settings_file}: exists already; edit it, or choose another folder"
+            f"{workspace.settings_file}: already exists; edit it, or choose another folder"
         )
     can_ask = sys.stdin.isatty() and not json_output
     if project is None and not can_ask:
-        raise SparseDetError("which project? Give --project")
-    # Who gives the one thing that has no default takes the others as they are.
+        raise SparseDetError("missing project: pass --project")
+    # With the one option that has no default given, the others take theirs.
     asks = can_ask and project is None
     tool = tool or (_ask("Annotation tool", DEFAULT_TOOL) if asks else DEFAULT_TOOL)
     integration = load_integration(tool)
     server = tool == DEFAULT_TOOL
     if url is None and server and can_ask and not os.environ.get("LABEL_STUDIO_URL"):
-        url = _ask("Its address", _USUAL_SERVER)
+        url = _ask("Server address", _USUAL_SERVER)
     elif url is None and not server and asks:
         url = _ask("Folder", ".")
     project = project or _ask(
-        "Project: the number in its address, .../projects/NUMBER" if server else "Project's folder",
+        "Project: the number in its URL, .../projects/NUMBER" if server else "Project's folder",
         None,
     )
     if complete_control is None and asks:
@@ -108,10 +108,12 @@ def init(
     options = replace(settings.tool_options(), named_url=bool(url))
     connection = integration(url, options)
     if not connection.push_modes.keys() >= set(review.modes):
-        raise SparseDetError(f"--mode {how}: {tool} can't; use {next(iter(connection.push_modes))}")
+        raise SparseDetError(
+            f"--mode {how}: not supported by {tool}; use {next(iter(connection.push_modes))}"
+        )
     if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
         raise SparseDetError(
-            f"{folder} is the project itself; name another folder, in which the rounds are kept"
+            f"{folder} is the project itself; choose another folder for the workspace"
         )
     source = source.model_copy(update={"url": connection.url})
     try:
@@ -135,18 +137,18 @@ def init(
         f"labels {', '.join(summary.labels)}"
     )
     if source.choice:
-        say(f"worked on: {source.choice}")
+        say(f"selected: {source.choice}")
     if not summary.has_complete_control:
         missing = f"note: the project has no Choices control named {mark}"
         if how == "draft":
-            say(f"{missing}; without one no image can be marked as completely labelled")
+            say(f"{missing}; without one, images can't be marked as completely labelled")
         else:
             say(
-                f"{missing}; reviewers have one in the review project, people who label in the "
-                "project itself do not"
+                f"{missing}; reviewers have one in the review project, but people who label in the "
+                "project itself don't"
             )
     say(
-        "each round holds some images out and measures AP on them, once 20 have boxes (validation "
+        "each round holds out some images and measures AP on them once 20 have boxes (validation "
         "in sparsedet.toml)"
     )
     say(f"next: {command('round', folder)}")

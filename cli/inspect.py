@@ -1,4 +1,4 @@
-"""`sparsedet inspect`: what a dataset is, and everything that is wrong with it."""
+"""`sparsedet inspect`: describe a dataset and list everything that is wrong with it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sparsedet.inspection import Inspection
 
 FOUND_FAULTS = 3
-"""The exit status where something is wrong."""
+"""Exit status if something is wrong."""
 _SHOWN = 5
-"""Faults of a kind that are printed; --json holds all."""
+"""Faults to print per kind; --json lists all."""
 
 
 def inspect(
@@ -29,7 +29,7 @@ def inspect(
     ],
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Image folder, where it is not the usual one."),
+        typer.Option("--images", help="Image folder, if it is not the usual one."),
     ] = None,
     split: Split = None,
     fix: Annotated[
@@ -37,7 +37,7 @@ def inspect(
         typer.Option(
             "--fix",
             metavar="OUT",
-            help="Folder to make, for a repaired copy as COCO: annotations, images/ and "
+            help="Write a repaired copy as COCO to this new folder: annotations, images/ and "
             "report.json, which lists what was changed and left out.",
         ),
     ] = None,
@@ -45,15 +45,15 @@ def inspect(
         bool,
         typer.Option(
             "--decode/--no-decode",
-            help="Decode every image, which finds those that are cut short, or read headers only.",
+            help="Decode every image, to find truncated ones, or read headers only.",
         ),
     ] = True,
     json_output: Json = False,
 ) -> None:
-    """Show what a dataset is, and everything that is wrong with it.
+    """Describe a dataset, and list everything that is wrong with it.
 
-    Names its format and its folders, counts images, boxes and classes, of every split too, and
-    lists all faults at once. Exits with status 3 where there are any.
+    Shows its format and folders, counts images, boxes and classes, also per split, and lists all
+    faults at once. Exits with status 3 if there are any.
     """
     from sparsedet.inspection import inspect_data, write_copy
 
@@ -67,7 +67,7 @@ def inspect(
         _show(found)
         if written is not None:
             files = ", ".join(f"{name} ({boxes} boxes)" for name, boxes in written.items())
-            say(f"wrote a repaired copy into {fix}: {files}; report.json says what was changed")
+            say(f"wrote a repaired copy to {fix}: {files}; report.json lists the changes")
     if found.faults.found:
         raise typer.Exit(FOUND_FAULTS)
 

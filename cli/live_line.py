@@ -1,4 +1,4 @@
-"""How the line of the live display looks: as much as the terminal is wide, and no more."""
+"""The line of the live display, fitted to the terminal's width."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ from sparsedet.runtime.visible_text import one_line
 from .time_left import Work, shown
 
 _MARGIN = 3
-"""Columns left free: a terminal that writes `^C` there must not break the line."""
+"""Columns left free, so that a terminal's `^C` does not wrap the line."""
 _LEAST_BAR, _MOST_BAR = 8, 30
 
 
 class LiveLine:
-    """Draws what is under way: a spinner, its name, and how far it is."""
+    """Draws the work in progress: a spinner, its name, and its progress."""
 
     def __init__(self) -> None:
         self._work: Work | None = None
@@ -66,9 +66,9 @@ class LiveLine:
         yield grid
 
     def _fitting(self, figures: Sequence[str], width: int, room: int) -> list[str]:
-        """Return the first figures that have room; one that had none once does not come back.
+        """Return the first figures that fit; one that did not fit once does not come back.
 
-        Otherwise a figure that grows by a digit now and then would make the line flicker.
+        Otherwise figures whose width varies would make the line flicker.
         """
         kept: list[str] = []
         for figure in figures[: self._figures.get(width, len(figures))]:

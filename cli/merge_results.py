@@ -1,4 +1,4 @@
-"""What `sparsedet review` did to source annotations: merges, conflicts and merges taken back."""
+"""Results of `sparsedet review` on source annotations: merges, conflicts, undone merges."""
 
 import sys
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from sparsedet.loop.merging import MergedImage, Merging, UndoneMerge
 
 SIDES = ("source", "review")
-"""What --take takes."""
+"""Values of --take."""
 
 _LEFT_ALONE = {
-    "overtaken": "saved by somebody in the same moment",
+    "overtaken": "saved by somebody at the same time",
     "conflict": "conflicts",
     "blocked": "with unsaved changes",
     "emptied": "that would lose every box",
@@ -40,7 +40,7 @@ class MergeResult:
         return {"written": self.written, "images": [asdict(image) for image in self.images]}
 
     def show(self, folder: Path) -> None:
-        """Print the counts, and whatever was left alone or needs a look."""
+        """Print the counts, and images that were left alone or need a look."""
         changed = [image for image in self.images if image.outcome == "changed"]
         same = sum(image.outcome == "same" for image in self.images)
         rows: list[tuple[object, ...]] = [
@@ -51,7 +51,7 @@ class MergeResult:
                 sum(image.removed for image in changed),
                 sum(image.marked_complete for image in changed),
             ),
-            ("the same already", same, "", "", "", ""),
+            ("unchanged", same, "", "", "", ""),
         ]
         for outcome, name in _LEFT_ALONE.items():
             if found := sum(image.outcome == outcome for image in self.images):
@@ -74,11 +74,11 @@ class MergeResult:
         if any(image.outcome == "conflict" for image in self.images):
             say(f"to resolve conflicts: {command('review', folder, '--take source')} (or review)")
         if any(image.outcome == "emptied" for image in self.images):
-            say(f"to write emptied images too: {command('review', folder, _EMPTYING)}")
+            say(f"to also write emptied images: {command('review', folder, _EMPTYING)}")
         if not self.written and changed:
             say(f"nothing was written; to write it: {command('review', folder, _WRITING)}")
         elif self.written and changed:
-            say(f"to take it back: {command('review', folder, '--undo-merge')}")
+            say(f"to undo it: {command('review', folder, '--undo-merge')}")
 
 
 _WRITING = "--merge --write"
@@ -99,12 +99,12 @@ class ConflictResult:
         return {"taken": self.taken, "conflicts": [asdict(image) for image in self.images]}
 
     def show(self, folder: Path) -> None:
-        """Print every conflict, or what became of them."""
+        """Print every conflict, or how they were resolved."""
         if self.taken == "source":
             line(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
             return
         if self.taken == "review":
-            line(f"{len(self.images)} images are as their reviews say")
+            line(f"{len(self.images)} images now match their reviews")
             return
         line(f"{len(self.images)} conflicts")
         for image in self.images:
@@ -113,14 +113,14 @@ class ConflictResult:
                 say(f"  box {region_id}: {what}")
         if self.images:
             say(
-                f"next: {command('review', folder, '--take source')} or --take review, for all or "
-                "with --image for some"
+                f"next: {command('review', folder, '--take source')} or --take review, for all "
+                "images or, with --image, for some"
             )
 
 
 @dataclass(frozen=True)
 class UndoResult:
-    """A merge that was taken back."""
+    """A merge that was undone."""
 
     undone: "UndoneMerge"
 
@@ -129,15 +129,15 @@ class UndoResult:
         return {"restored": list(self.undone.restored), "left": dict(self.undone.left)}
 
     def show(self, folder: Path) -> None:
-        """Print how many images are as before, and why others are not."""
-        line(f"{len(self.undone.restored)} images are again as they were before the merge")
+        """Print how many images were restored, and why others were not."""
+        line(f"{len(self.undone.restored)} images are restored to their state before the merge")
         for tool_id, reason in self.undone.left.items():
             say(f"image {tool_id} is left as it is: {reason}")
 
 
 @dataclass(frozen=True)
 class UndoneLotResult:
-    """A lot that was taken back."""
+    """A lot whose acceptance was undone."""
 
     undone: "UndoneLot"
 
@@ -146,22 +146,22 @@ class UndoneLotResult:
         return asdict(self.undone)
 
     def show(self, folder: Path) -> None:
-        """Print what became of its boxes, and what there is left to do."""
+        """Print what happened to its boxes, and what is left to do."""
         line(
-            f"{self.undone.pending} boxes of lot {self.undone.lot} are no longer accepted; they go "
-            "up for review with the next round"
+            f"{self.undone.pending} boxes of lot {self.undone.lot} are no longer accepted; they "
+            "come up for review in the next round"
         )
         if self.undone.kept:
-            say(f"{self.undone.kept} stay as they are: somebody has reviewed them since")
+            say(f"{self.undone.kept} are unchanged: somebody has reviewed them since")
         if self.undone.merged:
             say(
-                f"{self.undone.merged} are merged; to take them out of the source annotations: "
-                f"{command('review', folder, _WRITING)}"
+                f"{self.undone.merged} are already merged; to remove them from the source "
+                f"annotations: {command('review', folder, _WRITING)}"
             )
 
 
 def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResult:
-    """Merge; ask before images are written whose last box a review deleted."""
+    """Merge; ask before writing images whose last box was deleted in review."""
     if write and not empty and sys.stdin.isatty():
         emptied = [i for i in merging.merge(write=False) if i.outcome == "emptied"]
         if emptied:
@@ -175,10 +175,10 @@ def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResul
 
 
 def resolve(merging: "Merging", take: str, images: Sequence[str] | None) -> ConflictResult:
-    """Resolve the conflicts of `images`, or of all, for one side.
+    """Resolve the conflicts of `images`, or all of them, in favour of one side.
 
     Raises:
-        SparseDetError: when an image has no conflict.
+        SparseDetError: if an image has no conflict.
     """
     found = [image for image in merging.merge(write=False) if image.outcome == "conflict"]
     if unknown := set(images or ()) - {image.tool_id for image in found}:

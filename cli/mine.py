@@ -30,9 +30,7 @@ def mine(
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="File for the mined boxes; only replaces an older one."
-        ),
+        typer.Option("--output", "-o", help="Output file; overwrites only older mined boxes."),
     ],
     run: Annotated[
         Path | None,
@@ -52,15 +50,15 @@ def mine(
             "--target-precision",
             min=0.0,
             max=1.0,
-            help="Mine as many boxes as together are expected to have this precision. Default: "
-            "every box that is more likely to save a reviewer's time than to cost some.",
+            help="Mine as many boxes as possible at this expected overall precision. Default: "
+            "every box that is likely to save more review time than it costs.",
         ),
     ] = None,
     detections: Annotated[
         Path | None,
         typer.Option(
             "--detections",
-            help="COCO results of any other model, as candidates: instead of RUN, or next to it.",
+            help="COCO results of any other model as candidates, instead of RUN or in addition.",
         ),
     ] = None,
     map_: Annotated[
@@ -68,8 +66,8 @@ def mine(
         typer.Option(
             "--map",
             metavar="THEIRS=OURS",
-            help="Name or id of a class in --detections, and the data's name of it; THEIRS= leaves "
-            "a class out. Can be repeated.",
+            help="Map a class name or id in --detections to the data's class; THEIRS= leaves the "
+            "class out. Repeatable.",
         ),
     ] = None,
     device: Device = "auto",
@@ -78,18 +76,19 @@ def mine(
     label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
-    """Find the boxes that the annotators missed.
+    """Find the boxes that annotators missed.
 
-    They are detections that no annotation explains. Each has an expected precision, the chance that
-    a reviewer accepts it, calibrated by the annotations of DATA that the model was not trained on.
+    These are detections that no annotation explains. Each has an expected precision: the
+    probability that a reviewer accepts it, calibrated on annotations of DATA that the model was not
+    trained on.
     """
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     check_replaceable(output, MINED)
     if run is None and detections is None:
-        raise SparseDetError("nothing to mine with: name a run folder, or a file (--detections)")
+        raise SparseDetError("missing model: pass a run folder, or detections with --detections")
     names = _table(map_ or ())
     if names and detections is None:
-        raise SparseDetError("--map names classes of a file: give it with --detections")
+        raise SparseDetError("--map needs --detections, whose classes it maps")
     from sparsedet.annotations.mined_boxes import write_mined
     from sparsedet.completeness.costs import ReviewCosts
     from sparsedet.completeness.second_opinions import together
@@ -147,14 +146,14 @@ def mine(
     )
     if folder is not None and not opinions[0][0].fitted.hidden:
         say(
-            "the run was trained on every annotation of the data, so the expected precisions rest "
-            "on experience with other data; rounds hide some (sparsedet round)"
+            "the run was trained on every annotation of this data, so the expected precisions are "
+            "priors from other data; `sparsedet round` hides some annotations to calibrate them"
         )
     if not mined:
-        say("nothing mined: a lower --target-precision finds more (0.5, say), or longer training")
+        say("nothing mined: lower --target-precision (for example to 0.5), or train longer")
     elif source.format != "coco":
         say(
-            "boxes for review are mined on a pull: sparsedet init WORK --tool files --url . "
+            "to review boxes, run rounds in a workspace: sparsedet init WORK --tool files --url . "
             f"--project {data}, then sparsedet round WORK"
         )
     else:
@@ -169,7 +168,7 @@ def _by_run(
     device: str,
     report: "Progress",
 ) -> "tuple[Dataset, Opinion]":
-    """Return the data with all classes of a run, and what its model proposes."""
+    """Return the data with all classes of a run, and the boxes that its model proposes."""
     from sparsedet.annotations import check_images
     from sparsedet.completeness.proposals import mine_proposals, proposals_meta
     from sparsedet.config.training_config import read_config
@@ -201,7 +200,7 @@ def _by_run(
 def _by_file(
     file: Path, dataset: "Dataset", selection: "Selection", names: Mapping[str, str]
 ) -> "Opinion":
-    """Return what the model of a file of detections proposes."""
+    """Return the boxes that a file of detections proposes."""
     from sparsedet.completeness.second_opinions import second_opinion, second_opinion_meta
 
     found = second_opinion(file, dataset, selection, names)
@@ -209,7 +208,7 @@ def _by_file(
 
 
 def _table(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the classes of `--map`: theirs -> ours."""
+    """Parse `--map`: their class -> our class."""
     names: dict[str, str] = {}
     for pair in pairs:
         theirs, equals, ours = pair.partition("=")

@@ -1,6 +1,6 @@
-"""Options that several commands share, and the values that the shell completes.
+"""Shared options, and shell completion of their values.
 
-Completing a value must be instant: nothing here imports torch or detectron2.
+Completion must be instant: nothing here imports torch or detectron2.
 """
 
 from importlib.resources import files
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparsedet.loop.settings import ReviewMode
 
 DEFAULT_TOOL = "label-studio"
-CHOICE_PANEL = "What of the project"
+CHOICE_PANEL = "Part of the project"
 
 DATA_HELP = "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or registered name."
 
@@ -30,7 +30,7 @@ def complete_configs() -> list[str]:
 
 
 def complete_devices() -> list[str]:
-    """Return what a training can run on."""
+    """Return the names of devices to train on."""
     from sparsedet.loop.settings import TrainingSettings
 
     return list(get_args(TrainingSettings.model_fields["device"].annotation))
@@ -105,8 +105,8 @@ View = Annotated[
         "--view",
         min=0,
         metavar="NUMBER",
-        help="Only the images of this view (the number behind ?tab=); 0: all. Kept in "
-        "sparsedet.toml, as are the next ones.",
+        help="Only the images of this view (the number after ?tab= in its URL); 0: all. Stored in "
+        "sparsedet.toml, like the following options.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -115,7 +115,7 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="LABEL",
-        help="Only the boxes of this label; may be given several times.",
+        help="Only the boxes of this label. Repeatable.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -124,8 +124,7 @@ Annotator = Annotated[
     typer.Option(
         "--annotator",
         metavar="PERSON",
-        help="Only annotations by this person (mail address or number); may be given several "
-        "times.",
+        help="Only annotations by this person (email address or id). Repeatable.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -133,7 +132,7 @@ SkipSkipped = Annotated[
     bool | None,
     typer.Option(
         "--skip-skipped/--no-skip-skipped",
-        help="Leave out images that people have only skipped.",
+        help="Leave out images that annotators only skipped.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -142,7 +141,7 @@ Control = Annotated[
     typer.Option(
         "--control",
         metavar="NAME",
-        help="The control for boxes, where the labelling config has several.",
+        help="The control for boxes, if the labelling config has several.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -150,8 +149,7 @@ ShapesOption = Annotated[
     str | None,
     typer.Option(
         "--shapes",
-        help="What becomes of polygons, ellipses and brushes: skip, or boxes (the boxes around "
-        "them).",
+        help="How to read polygons, ellipses and brushes: skip, or boxes (their bounding boxes).",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -168,7 +166,7 @@ def given_choice(
     """Return the keys of `[source]` that these options change."""
     known = ("skip", "boxes")
     if shapes is not None and shapes not in known:
-        raise SparseDetError(f"--shapes {shapes}: use {' or '.join(known)}")
+        raise SparseDetError(f"--shapes {shapes}: expected {' or '.join(known)}")
     given = {
         "view": view,
         "only": only or None,
@@ -181,32 +179,32 @@ def given_choice(
 
 
 def data_root_option(panel: str | None = None) -> Any:
-    """Return `--data-root`, in a panel of a command's help."""
+    """Return `--data-root`, in a panel of the help."""
     return typer.Option(
         "--data-root",
         envvar="SPARSEDET_DATA",
-        help="Folder below which registered names (split1_30p, coco_val, ...) are found.",
+        help="Folder with the registered data sets (split1_30p, coco_val, ...).",
         rich_help_panel=panel,
     )
 
 
 def tool_option(help: str, panel: str | None = None) -> Any:
-    """Return `--tool`, in a panel of a command's help."""
+    """Return `--tool`, in a panel of the help."""
     return typer.Option("--tool", help=help, autocompletion=complete_tools, rich_help_panel=panel)
 
 
 def url_option(panel: str | None = None) -> Any:
-    """Return `--url`, in a panel of a command's help."""
+    """Return `--url`, in a panel of the help."""
     return typer.Option(
         "--url",
-        help="The tool's address; with --tool files, the folder of the projects. Default: "
-        "LABEL_STUDIO_URL, or this folder.",
+        help="URL of the annotation tool; with --tool files, the folder of the projects. Default: "
+        "LABEL_STUDIO_URL, or the current folder.",
         rich_help_panel=panel,
     )
 
 
 def images_option(panel: str | None = None) -> Any:
-    """Return `--images`, in a panel of a command's help."""
+    """Return `--images`, in a panel of the help."""
     return typer.Option(
         "--images",
         help="Image folder. Default: `images` next to the annotation file.",
@@ -215,10 +213,10 @@ def images_option(panel: str | None = None) -> Any:
 
 
 def split_option(panel: str | None = None, default: str = "all images") -> Any:
-    """Return `--split`, in a panel of a command's help."""
+    """Return `--split`, in a panel of the help."""
     return typer.Option(
         "--split",
-        help="Take this split: train, val or test (of data.yaml, ImageSets/Main, or files and "
+        help="Split to use: train, val or test (from data.yaml, ImageSets/Main, or files and "
         f"folders of these names), or all. Default: {default}.",
         autocompletion=complete_splits,
         rich_help_panel=panel,
@@ -226,18 +224,16 @@ def split_option(panel: str | None = None, default: str = "all images") -> Any:
 
 
 def strict_option(panel: str | None = None) -> Any:
-    """Return `--strict`, in a panel of a command's help."""
+    """Return `--strict`, in a panel of the help."""
     return typer.Option(
         "--strict",
-        help="Refuse data with any fault. Default: what can be left out or repaired safely is, "
-        "with a word, up to a fifth of it.",
+        help="Refuse data with any fault. Default: leave out or repair what can be safely, up to a "
+        "fifth of the data, with a warning.",
         rich_help_panel=panel,
     )
 
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout, for machines.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Images = Annotated[Path | None, images_option()]
 Split = Annotated[str | None, split_option()]
 Strict = Annotated[bool, strict_option()]
@@ -247,7 +243,7 @@ Device = Annotated[
     str,
     typer.Option(
         "--device",
-        help="auto (CUDA where there is some), cpu or cuda.",
+        help="auto (CUDA if available), cpu or cuda.",
         autocompletion=complete_devices,
     ),
 ]
@@ -255,10 +251,10 @@ Mode = Annotated[
     str,
     typer.Option(
         "--mode",
-        help="review-project: a project next to the annotated one, for any number of reviewers. "
-        "draft: drafts on the annotations themselves, which only your account sees. sheets: crops "
-        "of many images on one picture. auto: a review project for the images on which people "
-        "draw, sheets for the boxes of others.",
+        help="review-project: a separate project for any number of reviewers. draft: drafts on the "
+        "annotations themselves, which only your account sees. sheets: contact sheets with crops "
+        "of many images. auto: a review project for images on which boxes are to be drawn, sheets "
+        "for the boxes of other images.",
         autocompletion=complete_review_modes,
     ),
 ]

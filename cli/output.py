@@ -1,6 +1,6 @@
-"""Output: JSON for machines, text and progress for people, and files that may be replaced.
+"""Output: JSON, text and progress, and checks before overwriting files.
 
-rich is imported when something is drawn, so that `--help` stays instant.
+rich is imported only when something is drawn, so that `--help` stays instant.
 """
 
 import json
@@ -18,7 +18,7 @@ from sparsedet.runtime.visible_text import one_line
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _HEAD = 500
-"""Bytes of a file that show of which kind it is."""
+"""Leading bytes of a file to identify its kind."""
 
 COMPARISON = (b'<meta name="generator" content="sparsedet compare">', "page of sparsedet compare")
 REPORT = (b'<meta name="generator" content="sparsedet report">', "page of sparsedet report")
@@ -26,22 +26,22 @@ _LONGEST_ERROR = 500
 _END_OF_ERROR = 200
 """Characters."""
 ENDED_BY_INTERRUPT = 130
-"""The exit status, as of a shell."""
+"""Exit status, as used by shells."""
 
 MINED = (b'"region_id"', "list of mined boxes")
-REVIEWED = (b'"accepted"', "outcome of reviews")
+REVIEWED = (b'"accepted"', "file of review outcomes")
 CSV = (b"region_id,", "table of mined boxes")
 
 _EMPTY_LIST = b"[]"
-"""What is left of mined boxes where nothing was mined."""
+"""A file of mined boxes if nothing was mined."""
 
 
 _messages: Callable[[str], None] | None = None
-"""Takes messages for people where something is drawn on the terminal."""
+"""Receives messages while something is drawn on the terminal."""
 
 
 def route_messages(taker: Callable[[str], None] | None) -> None:
-    """Let `taker` print what `say` is given; None: it goes straight to stderr."""
+    """Route messages of `say` to `taker`; None routes them to stderr."""
     global _messages
     _messages = taker
 
@@ -49,12 +49,12 @@ def route_messages(taker: Callable[[str], None] | None) -> None:
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a `--json` call."""
     if is_first_launched():
-        # Of what a terminal would take for more than text, DEL alone is ASCII.
+        # DEL is the only control character that json.dumps leaves unescaped.
         typer.echo(json.dumps(value).replace("\x7f", "\\u007f"))
 
 
 def say(text: str) -> None:
-    """Print a message for people; on stderr, so that stdout stays for results."""
+    """Print a message on stderr, since stdout is for results."""
     if _messages is not None:
         _messages(text)
     else:
@@ -62,16 +62,16 @@ def say(text: str) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a message; of several processes that work on one command only the first does."""
+    """Print a message, in the first of several launched processes only."""
     _print(fitted(text, err=err), err=err)
 
 
 def fitted(text: str, *, err: bool = False) -> str:
-    """Return a message as it is printed: on a terminal it is wrapped at words."""
+    """Return a message as printed: wrapped at words on a terminal."""
     stream = sys.stderr if err else sys.stdout
     columns = None
     if stream.isatty():
-        # Some terminals don't know their width, and say 0.
+        # Some terminals don't know their width and report 0.
         columns = os.get_terminal_size(stream.fileno()).columns or None
     return wrapped(text, columns)
 
@@ -82,18 +82,18 @@ def _print(text: str, *, err: bool = False) -> None:
 
 
 def line(text: str = "") -> None:
-    """Print a line on stdout that is never wrapped, as rows of tables and headings are."""
+    """Print a line on stdout without wrapping, for table rows and headings."""
     _print(one_line(text))
 
 
 def wrapped(text: str, columns: int | None) -> str:
-    """Return a message in lines of at most so many columns.
+    """Wrap a message at words.
 
-    Words that are longer stay whole, as links, and so do commands: what is copied has to work.
+    Longer words such as links stay whole, and so do commands, so that they can be copied.
 
     Args:
-        text: one line, whatever it holds; see `one_line`.
-        columns: of the terminal; None: there is none, and the message stays one line.
+        text: the message; made one line first, see `one_line`.
+        columns: the terminal's width; None (no terminal) keeps one line.
     """
     first, *words = one_line(text).split(" ")
     lines = [first]
@@ -115,10 +115,10 @@ def _width(text: str) -> int:
 
 
 def shortened(message: str) -> str:
-    """Return an error of at most so many characters that it can be read.
+    """Shorten an error to a readable length.
 
-    It loses its middle, where errors quote what was found: they begin with the place, and end with
-    what to do.
+    The middle is cut, where errors quote the input: they begin with the location and end with what
+    to do.
     """
     if len(message) <= _LONGEST_ERROR:
         return message
@@ -132,13 +132,13 @@ def draws() -> bool:
 
 
 def command(name: str, folder: Path, options: str = "") -> str:
-    """Return a command to type next, for a message; the current folder needs no name."""
+    """Return a command to run next, for a message; omits the current folder."""
     words = ["sparsedet", name, "" if folder == Path() else str(folder), options]
     return not_broken(" ".join(word for word in words if word))
 
 
 def not_broken(text: str) -> str:
-    """Return a text that a terminal's edge does not break, such as a command to type."""
+    """Return a text that is not wrapped, such as a command to copy."""
     return text.replace(" ", _NO_BREAK)
 
 
@@ -156,25 +156,25 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:
-    """Refuse to write over anything but an older file of the same kind.
+    """Refuse to overwrite anything but an older file of the same kind.
 
     Args:
-        path: what is to be written.
-        kind: what the beginning of such a file holds, and what it is, in words.
+        path: the file to write.
+        kind: bytes at the start of such a file, and its name for messages.
         option: the option that gave the path.
 
     Raises:
-        SparseDetError: saying what is there.
+        SparseDetError: if something else is there.
     """
     mark, name = kind
     if path.is_dir():
-        raise SparseDetError(f"{path}: is a folder; name the file to write with {option}")
+        raise SparseDetError(f"{path}: is a folder; pass a file with {option}")
     if not path.exists():
         return
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if mark not in head and not (kind == MINED and head.strip() == _EMPTY_LIST):
         raise SparseDetError(
-            f"{path}: exists already and is no {name}; it is left as it is, name another one with "
-            f"{option}"
+            f"{path}: already exists and is not a {name}; not overwritten, choose another file "
+            f"with {option}"
         )

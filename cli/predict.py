@@ -12,7 +12,7 @@ from .display import progress_bar
 from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
 from .output import emit_json, table
 
-_PANEL = "In an annotation tool"
+_PANEL = "Pre-labels in an annotation tool"
 
 
 def predict(
@@ -26,8 +26,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Image files, folders, patterns ('photos/*.jpg'); or one COCO file, one video, or "
-            "the number of a camera.",
+            help="Image files, folders or patterns ('photos/*.jpg'); or a COCO file, a video, or a "
+            "camera number.",
             show_default=False,
         ),
     ] = None,
@@ -36,8 +36,8 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="NAME.json for COCO results, NAME.mp4 for a video, or a folder for pictures with "
-            "boxes, or for labels (--format).",
+            help="NAME.json for COCO results, NAME.mp4 for a video, or a folder for images with "
+            "drawn boxes or for labels (--format).",
         ),
     ] = None,
     format: Annotated[
@@ -45,15 +45,13 @@ def predict(
         typer.Option(
             "--format",
             help="results, pictures, video, yolo, voc, or label-studio (tasks to import, with "
-            "scores). Default: what the output's name says.",
+            "scores). Default: inferred from the output's name.",
             autocompletion=complete_outputs,
         ),
     ] = None,
-    score: Annotated[
-        float, typer.Option("--score", min=0.0, max=1.0, help="Least score of a detection.")
-    ] = 0.5,
+    score: Annotated[float, typer.Option("--score", min=0.0, max=1.0, help="Minimum score.")] = 0.5,
     classes: Annotated[
-        list[str] | None, typer.Option("--classes", help="Only this class; can be repeated.")
+        list[str] | None, typer.Option("--classes", help="Only this class. Repeatable.")
     ] = None,
     tile: Annotated[
         int | None,
@@ -69,7 +67,7 @@ def predict(
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option("--batch", min=1, help="Images at a time. Default: 1, on a GPU 8."),
+        typer.Option("--batch", min=1, help="Batch size. Default: 1, or 8 on a GPU."),
     ] = None,
     device: Device = "auto",
     push: Annotated[
@@ -77,20 +75,20 @@ def predict(
         typer.Option(
             "--push",
             metavar="PROJECT",
-            help="Instead of SOURCE: pre-label the tasks of this project that nobody has "
-            "annotated. Again for new tasks, or with a newer model, whose boxes replace the older.",
+            help="Instead of SOURCE: pre-label this project's unannotated tasks. Repeat it for new "
+            "tasks, or with a newer model, whose boxes replace the older ones.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be done.", rich_help_panel=_PANEL),
+        typer.Option("--dry-run", help="Only report what would be done.", rich_help_panel=_PANEL),
     ] = False,
     undo: Annotated[
         bool,
         typer.Option(
             "--undo",
-            help="Take pre-labels back from tasks that still nobody has annotated.",
+            help="Delete pre-labels from tasks that are still unannotated.",
             rich_help_panel=_PANEL,
         ),
     ] = False,
@@ -102,13 +100,12 @@ def predict(
 ) -> None:
     """Detect objects on new images, or pre-label a project.
 
-    Images that can't be read are left out with a warning. A camera runs until Ctrl-C.
+    Unreadable images are skipped with a warning. A camera runs until Ctrl-C.
     """
     if push is not None:
         if sources or output or format or images:
             raise SparseDetError(
-                "--push takes the images of the project; leave out SOURCE, -o, --format and "
-                "--images"
+                "--push uses the project's images; drop SOURCE, -o, --format and --images"
             )
         from .prelabels import push_prelabels, take_back
 
@@ -130,10 +127,10 @@ def predict(
         )
         return
     if dry_run or undo:
-        raise SparseDetError("--dry-run and --undo belong to --push PROJECT")
+        raise SparseDetError("--dry-run and --undo need --push PROJECT")
     if not sources or output is None:
         raise SparseDetError(
-            "what on, and where to? Give SOURCE... and -o OUTPUT, or --push PROJECT"
+            "missing input or output: pass SOURCE... and -o OUTPUT, or --push PROJECT"
         )
     from sparsedet.prediction.detector import Detector
     from sparsedet.prediction.outputs import choose_output

@@ -29,7 +29,7 @@ def push_prelabels(
     dry_run: bool,
     json_output: bool,
 ) -> None:
-    """Pre-label a project, and say what became of it; arguments as of `sparsedet predict`."""
+    """Pre-label a project and report the result; arguments as for `sparsedet predict`."""
     from sparsedet.prediction.prelabelling import DetectorPrelabels
 
     model = DetectorPrelabels(
@@ -49,13 +49,13 @@ def push_prelabels(
         return
     _say(report, project, dry_run=dry_run)
     if not dry_run:
-        say(f"to take them back: {command('predict', run, f'--push {project} --undo')}")
+        say(f"to delete them: {command('predict', run, f'--push {project} --undo')}")
 
 
 def take_back(
     run: Path, project: str, tool: str, url: str | None, *, dry_run: bool, json_output: bool
 ) -> None:
-    """Take the pre-labels of a project back, and say how many there were."""
+    """Delete the pre-labels of a project, and report how many there were."""
     connection, _ = _connect(run, project, tool, url)
     with progress_bar() as progress:
         report = connection.undo_prelabels(project, dry_run=dry_run, progress=progress)
@@ -64,13 +64,13 @@ def take_back(
         return
     echo(f"{report.predictions} predictions {'would be' if dry_run else 'are'} deleted")
     if report.kept:
-        say(f"{report.kept} stay, on tasks that people have annotated or begun with")
+        say(f"{report.kept} are kept, on tasks that people have annotated or started")
 
 
 def _connect(
     run: Path, project: str, tool: str, url: str | None
 ) -> "tuple[PrelabelTool, Workspace | None]":
-    """Return the tool; and the workspace that the run lies in, where it is one of the project."""
+    """Return the tool, and the run's workspace if it is one of the same project."""
     from sparsedet.plugins import load_prelabel_integration
     from sparsedet.tool import ToolOptions
 
@@ -96,17 +96,17 @@ def _say(report: "PrelabelReport", project: str, *, dry_run: bool) -> None:
     verb = "would get" if dry_run else "got"
     echo(
         f"{report.images} tasks {verb} predictions{boxes} at {report.url} (model version "
-        f"{report.model_version}); {report.kept} had them already, {report.annotated} are "
-        f"annotated or begun"
+        f"{report.model_version}); {report.kept} already had them, {report.annotated} are "
+        f"annotated or started"
     )
     if report.replaced:
         verb = "would be" if dry_run else "are"
-        say(f"{report.replaced} predictions of before {verb} deleted")
+        say(f"{report.replaced} older predictions {verb} deleted")
     if report.missing:
         names = ", ".join(report.missing)
-        say(f"left out: project {project} has no label for {names}")
+        say(f"left out, because project {project} has no label for them: {names}")
     if report.shown_instead:
         say(
-            f"project {project} shows the predictions of {report.shown_instead!r}, which people "
-            f"chose; to see ours, choose {report.model_version!r} under Settings > Annotation"
+            f"project {project} is set to show the predictions of {report.shown_instead!r}; to see "
+            f"these, choose {report.model_version!r} under Settings > Annotation"
         )

@@ -53,15 +53,14 @@ def pull(
         bool,
         typer.Option(
             "--refresh",
-            help="Ask for every image whether it has changed since it was pulled, and fetch those "
-            "that have.",
+            help="Check every image for changes since it was pulled, and download changed ones.",
         ),
     ] = False,
     feedback: Annotated[
         bool,
         typer.Option(
-            help="Add the reviews of the boxes that were pushed from this workspace: "
-            "accepted and edited ones as annotations, rejected ones as verified negatives."
+            help="Include reviews of boxes pushed from this workspace: accepted and edited boxes "
+            "as annotations, rejected ones as verified negatives."
         ),
     ] = True,
     view: View = None,
@@ -74,10 +73,10 @@ def pull(
 ) -> None:
     """Copy a project's annotations and images into a workspace.
 
-    The API key comes from LABEL_STUDIO_API_KEY, or is asked for. Images that are there already are
-    not downloaded again: repeat an interrupted pull to resume it, or any to refresh the
-    annotations. Tasks whose image can't be had are left out and counted; [source] and [images] in
-    sparsedet.toml say how many may be, how large images are, and which hosts they may come from.
+    The API key is read from LABEL_STUDIO_API_KEY or prompted for. Images that already exist are not
+    downloaded again: repeat an interrupted pull to resume it, or any pull to refresh the
+    annotations. Tasks whose image is unavailable are left out and counted; [source] and [images] in
+    sparsedet.toml set how many may be left out, the maximum image size, and the allowed hosts.
     """
 
     from sparsedet.annotations import write_coco
@@ -93,7 +92,7 @@ def pull(
         project = project or (known.source.project if known else None)
         if project is None:
             raise SparseDetError(
-                f"which project? Give --project ({output} has not been pulled before)"
+                f"missing project: pass --project ({output} has not been pulled before)"
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
         address = url or (known.source.url if known else None)
@@ -124,7 +123,7 @@ def pull(
                 try:
                     dataset = connection.pull(project, workspace.images, progress)
                 finally:
-                    # The images of this project may be here now, and its limits need a place.
+                    # Images may have been downloaded; record their project and limits.
                     if known is None and workspace.images.exists():
                         workspace.write_settings(new_settings(source))
         write_coco(dataset, workspace.annotations)
@@ -146,13 +145,13 @@ def pull(
         )
         return
     if source.choice:
-        say(f"worked on: {source.choice} (sparsedet.toml, [source])")
+        say(f"selected: {source.choice} (sparsedet.toml, [source])")
     title = f"{len(dataset.boxes)} boxes on {len(dataset.images)} images in {output}"
     table(title, ("class", "boxes"), list(counts.items()))
 
 
 def _was_pushed(workspace: Workspace, settings: "Settings") -> bool:
-    """Return whether there are reviews to look for; a lost ledger is made again."""
+    """Return whether boxes were pushed, so that there may be reviews; rebuild a lost ledger."""
     from sparsedet.loop.ledger_rebuild import rebuild
 
     if rebuilt := rebuild(workspace, settings):
@@ -161,9 +160,9 @@ def _was_pushed(workspace: Workspace, settings: "Settings") -> bool:
 
 
 def _check_same_source(workspace: Workspace, known: "Settings | None", source: "Source") -> None:
-    """Refuse to mix two projects in one folder, where their task numbers would collide."""
+    """Refuse to mix two projects in one folder, since their task ids would collide."""
     if known is not None and not known.source.is_same_project(source):
         raise SparseDetError(
-            f"{workspace.root} holds project {known.source.project} of {known.source.url}; give "
-            "another project, or another server's, a folder of its own"
+            f"{workspace.root} already contains project {known.source.project} of "
+            f"{known.source.url}; use a separate folder for another project or server"
         )

@@ -27,33 +27,33 @@ def push(
         str | None,
         typer.Argument(
             metavar="MINED",
-            help="mined.json, as `sparsedet mine` writes it; with --undo the number of a round.",
+            help="mined.json, as written by `sparsedet mine`; with --undo, the number of a round.",
         ),
     ] = None,
     data: Annotated[
         Path,
         typer.Option(
-            "--data", help="What it was mined on: a pulled workspace, or a COCO file split from it."
+            "--data", help="The data mined on: a pulled workspace, or a COCO file split from it."
         ),
     ] = Path(),
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what would be pushed and deleted."),
+        typer.Option("--dry-run", help="Only report what would be pushed and deleted."),
     ] = False,
     undo: Annotated[
         bool,
         typer.Option(
             "--undo",
-            help="Take back what is up for review and nobody has touched: every prediction, draft, "
-            "view and empty review task of ours, or with MINED that of one round.",
+            help="Withdraw what is up for review and untouched: every prediction, draft, view and "
+            "empty review task that sparsedet created, or with MINED those of one round.",
         ),
     ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
             "--take-over",
-            help="Take the project over from another workspace or push mode: what of theirs is up "
-            "for review and untouched is taken back.",
+            help="Take the project over from another workspace or push mode, and withdraw its "
+            "boxes that are up for review and untouched.",
         ),
     ] = False,
     project: Annotated[
@@ -64,7 +64,7 @@ def push(
         Path | None,
         typer.Option(
             "--ledger",
-            help="Record of every box ever pushed. Default: the workspace's; without workspace "
+            help="Record of every box ever pushed. Default: the workspace's; without a workspace, "
             "`ledger.sqlite` next to MINED.",
         ),
     ] = None,
@@ -72,15 +72,15 @@ def push(
         str | None,
         typer.Option(
             "--model-version",
-            help="Name under which the boxes appear. Default: the id of the run that mined them.",
+            help="Model version to show for the boxes. Default: the id of the run that mined them.",
         ),
     ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
             "--mode",
-            help="review-project, draft or sheets (crops of many images on one picture). Default: "
-            "the workspace's; where that is auto, review-project.",
+            help="review-project, draft or sheets (contact sheets with crops of many images). "
+            "Default: the workspace's; if that is auto, review-project.",
             autocompletion=complete_modes,
         ),
     ] = None,
@@ -91,28 +91,28 @@ def push(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Push mined boxes for review, together with the human ones.
+    """Push mined boxes for review, next to the human annotations.
 
-    They go into a review project next to the annotated one; with --mode sheets as crops onto
-    contact sheets; with --mode draft onto the annotations, as drafts that only you see. They never
-    go into the annotations themselves. Pushing the same boxes again changes nothing; repeat an
-    interrupted push to complete it. Boxes of older models that nobody has reviewed are replaced.
+    They go to a separate review project; with --mode sheets, to contact sheets of crops; with
+    --mode draft, to drafts on the annotations that only you see. The annotations themselves are
+    never changed. A push is idempotent: repeat an interrupted one to complete it. Unreviewed boxes
+    of older models are replaced.
     """
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None
     if undo:
         if take_over:
-            raise SparseDetError("--undo takes back what is ours; leave out --take-over")
+            raise SparseDetError("--undo withdraws only this workspace's boxes; drop --take-over")
         _undo(workspace, settings, ledger, mined, url, dry_run=dry_run, json_output=json_output)
         return
     if mined is None:
-        raise SparseDetError("which boxes? Give MINED, the mined.json that `sparsedet mine` wrote")
+        raise SparseDetError("missing boxes: pass MINED, the mined.json of `sparsedet mine`")
     boxes_file = Path(mined)
     annotations = _annotations(data)
     source = _source(settings, tool, url, project)
     how = push_mode(mode or (settings.review.modes[0] if settings else "review-project"))
-    # Before anything is pushed: a ledger that can't be opened would lose track of the boxes.
+    # Before pushing: without a ledger, pushed boxes could not be tracked.
     file = ledger or (workspace.ledger if workspace else boxes_file.parent / "ledger.sqlite")
     with (
         workspace.lock() if workspace else nullcontext(),
@@ -163,7 +163,7 @@ def _push(
     take_over: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    """Push, and return what became of it, for machines."""
+    """Push, and return the result as JSON values."""
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.loop.elsewhere import clear_elsewhere
@@ -189,7 +189,7 @@ def _push(
         elif take_over:
             raise SparseDetError("--dry-run changes nothing, so it can't take a project over")
         connections = Connections(settings, connection, owner=owner)
-        # What was reviewed in the meantime is not replaced.
+        # Boxes reviewed in the meantime must not be replaced.
         collect_reviews(record, connections, source.annotations, say=say, progress=progress)
         pusher = Pusher(
             record,
@@ -203,7 +203,8 @@ def _push(
         wanted = up_for_review(record, dataset, boxes, version)
         sheets = []
         if mode == "sheets":
-            # Of all boxes, not of those that are left to review: a repeated push has the same.
+            # From all boxes, not only unreviewed ones, so that a repeated push makes the same
+            # sheets.
             mined_now = {box.region_id for box in boxes}
             older = [box for box in wanted.boxes if box.region_id not in mined_now]
             layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
@@ -236,7 +237,7 @@ def _opened(
     *,
     must_exist: bool = False,
 ) -> "Iterator[Ledger]":
-    """Open the ledger; that of a workspace is made again first, where it is lost."""
+    """Open the ledger; rebuild a workspace's ledger first if it is lost."""
     from sparsedet.ledger import Ledger
     from sparsedet.loop.ledger_rebuild import rebuild
 
@@ -261,9 +262,9 @@ def _undo(
     from sparsedet.loop.reviews import Connections, collect_reviews
 
     if round is not None and not round.isdigit():
-        raise SparseDetError(f"--undo {round}: expected the number of a round, or nothing")
+        raise SparseDetError(f"--undo {round}: expected a round number, or nothing")
     if ledger is None and workspace is None:
-        raise SparseDetError("whose push? Give the workspace with --data, or its --ledger")
+        raise SparseDetError("missing workspace: pass it with --data, or its ledger with --ledger")
     file = ledger or (workspace.ledger if workspace else Path())
     with (
         workspace.lock() if workspace else nullcontext(),
@@ -271,9 +272,9 @@ def _undo(
         progress_bar() as progress,
     ):
         if round is not None and int(round) not in {push.round for push in record.pushes()}:
-            raise SparseDetError(f"--undo {round}: no boxes of a round {round} were pushed")
+            raise SparseDetError(f"--undo {round}: round {round} has no pushed boxes")
         connections = Connections(settings, url=url, owner=owner_id(file.parent))
-        # A review that was just submitted is nothing to take back.
+        # A box whose review was just submitted must not be withdrawn.
         rule = settings.source.annotations if settings else "ground-truth-first"
         collect_reviews(record, connections, rule, say=say, progress=progress)
         report = undo_push(
@@ -287,7 +288,7 @@ def _undo(
     if json_output:
         emit_json(asdict(report) | {"region_ids": sorted(report.region_ids), "dry_run": dry_run})
         return
-    verb = "would be taken back" if dry_run else "are no longer up for review"
+    verb = "would be withdrawn" if dry_run else "are no longer up for review"
     echo(
         f"{len(report.region_ids)} mined boxes {verb} ({report.predictions} predictions, "
         f"{report.drafts} drafts, {report.tasks} review tasks, {report.views} views)"
@@ -297,12 +298,13 @@ def _undo(
 
 
 def _annotations(data: Path) -> Path:
-    """Return the COCO file that a push needs: only it holds the ids of the annotation tool."""
+    """Return the COCO file to push from: only it has the annotation tool's ids."""
     file = Workspace(data).annotations if data.is_dir() else data
     if data.is_dir() and not file.is_file():
         raise SparseDetError(
-            f"{data}: no annotations.json in this folder; boxes are pushed by ids that come with a "
-            "pull: make a workspace (`sparsedet init`, `sparsedet pull`), mine and push that"
+            f"{data}: no annotations.json in this folder; a push needs the ids that a pull "
+            "records: create a workspace (`sparsedet init`, `sparsedet pull`), then mine and push "
+            "its boxes"
         )
     return file
 
@@ -310,13 +312,13 @@ def _annotations(data: Path) -> Path:
 def _source(
     settings: "Settings | None", tool: str | None, url: str | None, project: str | None
 ) -> "Source":
-    """Return where to push: the options, and the workspace's source where they are silent."""
+    """Return where to push, from the options, with the workspace's source as default."""
     from sparsedet.loop.settings import Source
 
     known = settings.source if settings else None
     if known is None and project is None:
         raise SparseDetError(
-            "which project? Give --project (the data does not lie in a pulled workspace)"
+            "missing project: pass --project (the data is not in a pulled workspace)"
         )
     return Source(
         annotations=known.annotations if known else "ground-truth-first",
@@ -327,7 +329,7 @@ def _source(
 
 
 def _default_version(mined: Path, region_ids: Iterable[str]) -> str:
-    """Return the id of the run that mined the boxes, or a name made from the boxes themselves."""
+    """Return the id of the run that mined the boxes, or a name derived from the boxes."""
     from sparsedet.annotations.mined_boxes import meta_path
     from sparsedet.atomic_io import read_json
 

@@ -1,4 +1,4 @@
-"""`sparsedet recipes`, and the recipe that `sparsedet split` is asked for."""
+"""`sparsedet recipes`, and the options that choose a recipe in `sparsedet split`."""
 
 import shutil
 import textwrap
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sparsedet.sparsify import Recipe
 
 _WIDEST = 100
-"""Columns of text in a wider terminal."""
+"""Maximum text width."""
 
 
 def recipes(
@@ -35,9 +35,9 @@ def recipes(
 ) -> None:
     """List the recipes of sparse splits, or show one.
 
-    A recipe says which boxes `sparsedet split` removes. With NAME its rules, their parameters and
-    its source are shown. The list also names the published split files, and which of them lie below
-    --data-root.
+    A recipe defines which boxes `sparsedet split` removes. With NAME, shows its rules, their
+    parameters and its source. The list also includes the published split files, and whether they
+    are available in --data-root.
     """
     from sparsedet.sparsify import load_recipe
 
@@ -55,7 +55,7 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
     """Return the recipe of `--recipe` with `--drop` and every `--set` (NAME=VALUE) applied.
 
     Raises:
-        SparseDetError: when there is no such recipe, or it has no such parameter.
+        SparseDetError: if the recipe does not exist, or lacks a parameter.
     """
     if name is None:
         if drop is not None or settings:
@@ -66,7 +66,7 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
 
     recipe = load_recipe(name)
     if drop is not None and any(setting.startswith("drop=") for setting in settings):
-        raise SparseDetError("--drop and --set drop=... say the same; give one of them")
+        raise SparseDetError("--drop and --set drop=... set the same parameter; pass only one")
     for setting in settings:
         parameter, equals, value = setting.partition("=")
         if not (parameter and equals and value):
@@ -76,7 +76,7 @@ def choose_recipe(name: str | None, drop: float | None, settings: Sequence[str])
 
 
 def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
-    """Print every recipe, and which of the published split files are at hand."""
+    """Print every recipe, and which of the published split files are available."""
     from sparsedet.loop.data_sources import RELEASED, is_at_hand
     from sparsedet.sparsify import load_recipe, recipe_names
 
@@ -100,7 +100,7 @@ def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
     line()
     table(
         "published split files, used as they are (sparsedet split --released NAME):",
-        ["file", "dataset", "dropped", f"below {data_root}" if data_root else "at hand"],
+        ["file", "dataset", "dropped", f"in {data_root}" if data_root else "available"],
         [
             [
                 split.name,
@@ -112,11 +112,11 @@ def _list_recipes(data_root: Path | None, *, json_output: bool) -> None:
         ],
     )
     if data_root is None:
-        say("Files are looked for below --data-root (or SPARSEDET_DATA), which is not given.")
+        say("To see which files are available, pass --data-root (or set SPARSEDET_DATA).")
 
 
 def _show(recipe: "Recipe") -> None:
-    """Print a recipe for people."""
+    """Print a recipe."""
     line(recipe.name)
     line()
     _paragraph(recipe.description)
@@ -149,7 +149,7 @@ def _first_sentence(recipe: "Recipe") -> str:
 
 
 def _number_or_word(text: str) -> int | float | str:
-    text = text.replace(".inf", "inf")  # as YAML has it
+    text = text.replace(".inf", "inf")  # as in YAML
     for kind in (int, float):
         try:
             return kind(text)

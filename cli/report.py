@@ -18,7 +18,7 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="HTML file to write; only replaces an older page. Default: report.html in the "
+            help="HTML file to write; overwrites only an older page. Default: report.html in the "
             "workspace.",
         ),
     ] = None,
@@ -26,24 +26,24 @@ def report(
         str | None, typer.Option("--title", help="Heading. Default: the workspace folder's name.")
     ] = None,
     pictures: Annotated[
-        int, typer.Option("--pictures", min=0, help="Images to show of each round.")
+        int, typer.Option("--pictures", min=0, help="Images to show per round.")
     ] = 6,
     crops: Annotated[
         int,
         typer.Option(
             "--crops",
             min=0,
-            help="Mined boxes to show of each class: so many of the surest, the most doubtful and "
-            "the rejected ones. Many classes get fewer, so that the page stays small.",
+            help="Mined boxes to show per class: this many each of the surest, the most doubtful "
+            "and the rejected ones. Fewer if there are many classes, to keep the page small.",
         ),
     ] = 6,
     json_output: Json = False,
 ) -> None:
     """Write an HTML page about the rounds of a workspace.
 
-    It has curves, tables and pictures, and holds everything it shows, so it can be mailed or
-    archived; it names your classes and image files and contains some of the images. Pictures link
-    to their tasks where the annotation tool has a web address. No connection is needed.
+    It has curves, tables and pictures and is self-contained, so it can be mailed or archived. Note
+    that it includes your class and file names and some of your images. Pictures link to their tasks
+    if the annotation tool has a web address. No connection is needed.
     """
     from sparsedet.reporting.report import write_report
 

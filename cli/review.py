@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 
 def review(
-    folder: Annotated[
-        Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder whose ledger to settle.")
-    ] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder.")] = Path(),
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="Ledger file. Default: the workspace's.")
     ] = None,
@@ -40,8 +38,8 @@ def review(
         bool,
         typer.Option(
             "--merge",
-            help="Bring the reviews into the source annotations. Without --write this only shows "
-            "what would change.",
+            help="Merge reviews into the source annotations. Without --write, only shows what "
+            "would change.",
         ),
     ] = False,
     write: Annotated[
@@ -51,15 +49,15 @@ def review(
         bool,
         typer.Option(
             "--empty",
-            help="With --merge --write: also write images whose last box a review deleted, without "
-            "asking.",
+            help="With --merge --write: also write images whose last box was deleted in review, "
+            "without asking.",
         ),
     ] = False,
     undo_merge: Annotated[
         bool,
         typer.Option(
             "--undo-merge",
-            help="Write back what the newest merge replaced, where nobody has changed it since.",
+            help="Undo the latest merge, except for images that were changed since.",
         ),
     ] = False,
     undo_lot: Annotated[
@@ -67,51 +65,52 @@ def review(
         typer.Option(
             "--undo-lot",
             metavar="LOT",
-            help="Take back what was accepted by the sample of this lot, such as 3-1; `sparsedet "
-            "status` lists them.",
+            help="Undo the acceptance of this lot, for example 3-1; `sparsedet status` lists lots.",
         ),
     ] = None,
     conflicts: Annotated[
         bool,
-        typer.Option("--conflicts", help="List what source and reviews changed differently."),
+        typer.Option(
+            "--conflicts", help="List boxes that the source and reviews changed differently."
+        ),
     ] = False,
     take: Annotated[
         str | None,
         typer.Option(
             "--take",
-            help="Resolve conflicts: source keeps the annotations as they are, review writes what "
-            "the reviews say.",
+            help="Resolve conflicts: `source` keeps the annotations as they are, `review` writes "
+            "the reviews.",
             autocompletion=lambda: list(SIDES),
         ),
     ] = None,
     image: Annotated[
         list[str] | None,
-        typer.Option("--image", help="With --take: only this image (may be given several times)."),
+        typer.Option("--image", help="With --take: only this image. Repeatable."),
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
+        typer.Option("--url", help="URL of the annotation tool. Default: the one pushed to."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Write the outcomes to this JSON file; only replaces an older one.",
+            help="Write the outcomes to this JSON file; overwrites only an older one.",
         ),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Collect what reviewers made of the mined boxes.
+    """Collect the reviews of mined boxes.
 
-    Outcomes are accepted, edited, rejected, pending, withdrawn (taken back unseen) and sampled
-    (accepted by the sample of its lot, see [review] accept in sparsedet.toml). A box is
-    edited when its label changed or an edge moved by more than a pixel, and rejected when a
-    submitted review was shown it and no longer holds it. One with the note `unsure` stays pending.
+    Outcomes are accepted, edited, rejected, pending, withdrawn (before anybody saw the box) and
+    sampled (accepted by the sample of its lot, see [review] accept in sparsedet.toml). A box is
+    edited if its label changed or an edge moved by more than a pixel, and rejected if it was
+    deleted in a submitted review. A box with the note `unsure` stays pending.
 
-    --merge brings the reviews into the source annotations, which training sees in any case. A box
-    that source and reviews changed differently is a conflict, and its image is left alone: see
-    --conflicts and --take. What a merge replaces is kept, --undo-merge writes it back.
+    --merge writes the reviews to the source annotations; rounds train on reviews with or without a
+    merge. A box that the source and reviews changed differently is a conflict, and its image is
+    left alone: see --conflicts and --take. --undo-merge restores what the merge replaced.
     """
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
@@ -190,7 +189,7 @@ def _check_options(
     *, merge: bool, write: bool, empty: bool, take: str | None, image: list[str] | None
 ) -> None:
     if write and not merge:
-        raise SparseDetError("--write needs --merge; without it nothing is ever written")
+        raise SparseDetError("--write needs --merge")
     if empty and not write:
         raise SparseDetError("--empty needs --merge --write")
     if image and take is None:
@@ -200,10 +199,10 @@ def _check_options(
 
 
 def _check_one_of(**given: bool) -> None:
-    """Refuse options of which each does something else."""
+    """Refuse options that exclude each other."""
     names = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
     if len(names) > 1:
-        raise SparseDetError(f"{' and '.join(names)} don't go together; give one at a time")
+        raise SparseDetError(f"{' and '.join(names)} can't be combined; pass one at a time")
 
 
 def _merged(
@@ -218,7 +217,7 @@ def _merged(
     take: str | None,
     images: list[str] | None,
 ) -> "MergeResult | UndoResult | UndoneLotResult | ConflictResult | None":
-    """Do what the options ask beyond collecting reviews; None where they ask nothing."""
+    """Run the requested operation after collecting reviews; None if there is none."""
     from sparsedet.loop.lots import undo_lot
 
     if undo:
@@ -251,7 +250,7 @@ def _estimate(workspace: Workspace) -> dict[str, Any] | None:
 
 
 def _entry(box: "LedgerBox", model_version: str) -> dict[str, Any]:
-    """Return a box for machines; coordinates are left, top, right, bottom in pixels."""
+    """Return a box as JSON values; coordinates are left, top, right, bottom in pixels."""
     return {
         "region_id": box.region_id,
         "outcome": box.outcome,

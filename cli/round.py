@@ -15,37 +15,37 @@ from .options import Json, complete_devices, complete_methods
 from .output import command, emit_json, fitted
 from .round_results import show_round
 
-_TRAINING = "Training, in this round alone"
+_TRAINING = "Training in this round only"
 
 
 def run_round(
     folder: Annotated[
-        Path, typer.Argument(metavar="WORKSPACE", help="Folder that `sparsedet init` made.")
+        Path, typer.Argument(metavar="WORKSPACE", help="Folder created by `sparsedet init`.")
     ] = Path(),
     force: Annotated[
-        bool, typer.Option("--next", help="Start the next round however little was reviewed.")
+        bool, typer.Option("--next", help="Start the next round even if little was reviewed.")
     ] = False,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Start the unfinished round over, with a fresh pull."),
+        typer.Option("--restart", help="Restart the unfinished round with a fresh pull."),
     ] = False,
     push_anyway: Annotated[
         bool,
-        typer.Option("--push-anyway", help="Push the boxes of a model that seems to be guessing."),
+        typer.Option("--push-anyway", help="Push boxes even if the model seems to be guessing."),
     ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
             "--take-over",
-            help="Take the project over from another workspace or push mode: what of theirs is up "
-            "for review and untouched is taken back.",
+            help="Take the project over from another workspace or push mode, and withdraw its "
+            "boxes that are up for review and untouched.",
         ),
     ] = False,
     budget: Annotated[
         str | None,
         typer.Option(
             "--budget",
-            help="End the round's queue of images there: 30min, 2h or 200-images. Default: that of "
+            help="Limit the round's queue of images: 30min, 2h or 200-images. Default: from "
             "sparsedet.toml.",
         ),
     ] = None,
@@ -54,7 +54,7 @@ def run_round(
         typer.Option(
             "--iterations",
             min=1,
-            help="Iterations of this round's training. Default: those of sparsedet.toml.",
+            help="Training iterations. Default: from sparsedet.toml.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -82,8 +82,7 @@ def run_round(
         str | None,
         typer.Option(
             "--device",
-            help="auto (CUDA where there is some), cpu or cuda, in this round. Default: that of "
-            "sparsedet.toml.",
+            help="auto (CUDA if available), cpu or cuda. Default: from sparsedet.toml.",
             autocompletion=complete_devices,
             rich_help_panel=_TRAINING,
         ),
@@ -92,12 +91,12 @@ def run_round(
 ) -> None:
     """Run a round: pull, split, train, mine and push.
 
-    Then it is the reviewers' turn: in the order of the queue, most is found per minute. They judge
-    the mined boxes, draw what is missing and mark images as complete. The next call collects that,
-    says how complete the annotations are, and runs the next round unless they are complete enough;
-    it asks first where little was reviewed. Boxes of a model that is guessing are not pushed. An
-    interrupted round resumes where it stopped, with the options that it began with. sparsedet.toml
-    says how rounds are run.
+    Then it is the reviewers' turn: they judge the mined boxes, draw what is missing and mark images
+    as complete; the queue puts the images where most is found per minute first. The next call
+    collects the reviews, reports how complete the annotations are, and runs the next round unless
+    they are complete enough; it asks first if little was reviewed. Boxes of a model that is
+    guessing are not pushed. An interrupted round resumes where it stopped, with its original
+    options. sparsedet.toml configures rounds.
     """
     from sparsedet.completeness.budget import parse_budget
     from sparsedet.plugins import load_integration
@@ -110,7 +109,7 @@ def run_round(
             settings.source.url, settings.tool_options(owner_id(workspace.root))
         )
         with live_display() as display:
-            # torch takes some seconds.
+            # Importing torch takes some seconds.
             display.progress("starting", 0, 1)
             from sparsedet.loop.round_options import RoundOptions
             from sparsedet.loop.rounds import Rounds
@@ -121,7 +120,7 @@ def run_round(
                 iterations=iterations, device=device, method=method, minutes=minutes
             )
             restart_shorter = command("round", folder, "--restart --iterations NUMBER")
-            shorter = f"for a shorter one press Ctrl-C, then: {restart_shorter}"
+            shorter = f"to shorten it, press Ctrl-C, then run:  {restart_shorter}"
             rounds = Rounds(
                 workspace,
                 connection,

@@ -20,16 +20,16 @@ def serve(
         Path | None,
         typer.Argument(
             metavar="RUN",
-            help="Run folder of a finished training. Default: that of the workspace's newest "
-            "finished round, and of every later one once it ends.",
+            help="Run folder of a finished training. Default: the workspace's latest finished "
+            "round, switching to later rounds as they finish.",
         ),
     ] = None,
     workspace: Annotated[
         Path | None,
         typer.Option(
             "--workspace",
-            help="Workspace whose rounds are followed, and whose ledger gets reviews as they "
-            "happen.",
+            help="Workspace whose rounds to follow, and whose ledger to update with reviews as "
+            "they happen.",
         ),
     ] = None,
     connect: Annotated[
@@ -37,8 +37,7 @@ def serve(
         typer.Option(
             "--connect",
             metavar="PROJECT",
-            help="Add the backend to this project, until the server ends (may be given several "
-            "times).",
+            help="Add the backend to this project until the server stops. Repeatable.",
         ),
     ] = None,
     disconnect: Annotated[
@@ -46,22 +45,27 @@ def serve(
         typer.Option(
             "--disconnect",
             metavar="PROJECT",
-            help="Serve nothing; take the backend off this project, where a server that was "
-            "killed left it.",
+            help="Only remove the backend from this project, if a killed server left it there.",
         ),
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 9090,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")
+    ] = 9090,
     address: Annotated[
         str | None,
         typer.Option(
-            "--address", help="Where Label Studio finds the server. Default: http://HOST:PORT."
+            "--address",
+            help="URL at which Label Studio reaches the server. Default: http://HOST:PORT.",
         ),
     ] = None,
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", min=1, max=64, help="Processes, each with a model of its own in memory."
+            "--workers",
+            min=1,
+            max=64,
+            help="Worker processes, each with its own copy of the model.",
         ),
     ] = 1,
     device: Device = "auto",
@@ -70,17 +74,17 @@ def serve(
 ) -> None:
     """Show mined boxes in tasks as people open them.
 
-    Opened tasks hold the boxes of their annotation, and what the model finds missing. It answers
-    the protocol of Label Studio's ML backends. Every request has to give a secret, as password or
-    as first part of the path: SPARSEDET_SERVE_SECRET, or one that is shown at the start.
+    Opened tasks show the annotated boxes and those that the model finds missing. Implements the
+    protocol of Label Studio's ML backends. Every request must carry a secret, as password or as
+    first part of the path: SPARSEDET_SERVE_SECRET, or a generated one that is printed at startup.
 
-    Label Studio reaches no backend on its own machine or in a private network unless
-    ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false are in its environment.
+    For a backend on the same machine or in a private network, Label Studio needs
+    ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment.
     """
     integration = load_live_integration(tool)
     if disconnect:
         if run or workspace or connect:
-            raise SparseDetError("--disconnect serves nothing; give it alone")
+            raise SparseDetError("--disconnect excludes RUN, --workspace and --connect")
         for project in disconnect:
             taken = integration.disconnect(url, project)
             text = f"{taken.backends} live backend{'' if taken.backends == 1 else 's'} taken off"
@@ -89,7 +93,7 @@ def serve(
             say(f"project {project}: {text}")
         return
     if run is None and workspace is None:
-        raise SparseDetError("nothing to serve: name a run folder, or a workspace with --workspace")
+        raise SparseDetError("missing model: pass a run folder, or a workspace with --workspace")
     named_url = url is not None
     if workspace is not None:
         settings = Workspace(workspace).settings()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sparsedet.simulation import Reviewer, SimulationReport
     from sparsedet.tool import ToolOptions
 
-_REVIEWER = "The reviewer"
+_REVIEWER = "Reviewer"
 
 
 def simulate(
@@ -31,7 +31,7 @@ def simulate(
         Path,
         typer.Option(
             "--truth",
-            help="The full annotations, a COCO file. Its images are found by file name, which may "
+            help="The full annotations, a COCO file. Images are matched by file name, which may "
             "have a prefix in the tool.",
         ),
     ],
@@ -42,8 +42,8 @@ def simulate(
         Path | None,
         typer.Option(
             "--neutral",
-            help="Objects that the full annotations lack, a COCO results list: mined boxes that "
-            "fit one stay pending.",
+            help="Objects that the full annotations lack, as COCO results: mined boxes that match "
+            "one stay pending.",
             rich_help_panel=_REVIEWER,
         ),
     ] = None,
@@ -59,7 +59,7 @@ def simulate(
         float,
         typer.Option(
             "--wrong-clicks",
-            help="Probability that a right box is deleted.",
+            help="Probability that a correct box is deleted.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
@@ -112,12 +112,12 @@ def simulate(
         str | None,
         typer.Option(
             "--budget",
-            help="Review only as much: 90s, 30min or 1.5h of the reviewer's time, or 200-images. "
+            help="Stop after this much: 90s, 30min or 1.5h of the reviewer's time, or 200-images. "
             "The rest stays open.",
         ),
     ] = None,
     leave: Annotated[
-        int, typer.Option("--leave", help="Leave the last N open images for a person.")
+        int, typer.Option("--leave", help="Leave the last N open images to a person.")
     ] = 0,
     seed: Annotated[
         int,
@@ -125,17 +125,16 @@ def simulate(
     ] = 1,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="The tool's address. Default: the one that was pushed to."),
+        typer.Option("--url", help="URL of the annotation tool. Default: the one pushed to."),
     ] = None,
     json_output: Json = False,
 ) -> None:
     """Review mined boxes by script, from complete annotations.
 
-    Shows what rounds would do for data that you know completely. Everything that is open in the
-    workspace's review projects is submitted as a person would, in the name of the API key's
-    account: boxes that show an object are accepted, half right ones and wrong classes corrected,
-    others deleted, missing ones drawn, and an image is marked complete where every object has a
-    box.
+    Shows what rounds would achieve on data with known full annotations. Submits all open reviews in
+    the workspace's review projects as a person would, from the API key's account: accepts boxes
+    that show an object, corrects inaccurate ones and wrong classes, deletes others, draws missing
+    ones, and marks an image as complete if every object has a box.
     """
     from sparsedet.annotations import read_coco
     from sparsedet.completeness.budget import Budget, parse_budget
@@ -169,11 +168,11 @@ def simulate(
 
 
 def _review_projects(workspace: Workspace) -> "Sequence[Place]":
-    """Return where mined boxes were pushed; refuse drafts, which there is no script for."""
+    """Return where mined boxes were pushed; refuse drafts, which can't be scripted."""
     from sparsedet.ledger import Ledger
 
     with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
-        # What is accepted by sample waits for nobody.
+        # Boxes accepted by sampling need no review.
         places = [place for place in ledger.places() if place.mode != "sampled"]
     if not places:
         raise SparseDetError(
@@ -183,9 +182,9 @@ def _review_projects(workspace: Workspace) -> "Sequence[Place]":
         if place.mode == "draft":
             raise SparseDetError(
                 f"project {place.project}: its mined boxes were pushed as drafts, which only a "
-                "person reviews; `simulate` needs a workspace of another mode"
+                "person can review; `simulate` needs a workspace with another mode"
             )
-    # Sheets are quickest.
+    # Sheets are the fastest.
     return sorted(places, key=lambda place: place.mode != "sheets")
 
 
@@ -229,7 +228,8 @@ def _connect(place: "Place", url: str | None, options: "ToolOptions") -> "Script
     )
     if not hasattr(tool, "open_reviews"):
         raise ToolError(
-            f"the integration {place.tool!r} can't be reviewed by a script; it lacks open_reviews"
+            f"the integration {place.tool!r} does not support scripted reviews: it lacks "
+            "open_reviews"
         )
     scriptable: ScriptableTool = tool
     return scriptable
@@ -246,7 +246,7 @@ def _entry(place: "Place", report: "SimulationReport") -> dict[str, Any]:
 
 
 def _described(report: "SimulationReport", what: str) -> str:
-    """Return what was done, for people."""
+    """Return a summary of what was done."""
     text = (
         f"reviewed {report.reviewed} of {report.images} open {what} in {report.seconds:.0f} s of "
         f"a reviewer's time; of {report.boxes} mined boxes {report.accepted} accepted, "

@@ -1,4 +1,4 @@
-"""`sparsedet split`: a sparse split, or training and validation, from a fully annotated dataset."""
+"""`sparsedet split`: make a sparse or train/val split of a fully annotated dataset."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from sparsedet.sparsify import Validation
 
 DEFAULT_VAL = 0.2
-"""Share of the images held out when neither a recipe nor a share is asked for."""
+"""Share of the images held out if neither a recipe nor a share is given."""
 
-_SOURCE = "What to split (a file or folder, or a project)"
-_BOXES = "Which boxes to remove"
+_SOURCE = "Data to split (a file or folder, or a project)"
+_BOXES = "Boxes to remove"
 _PUBLISHED = "A published split, instead of a recipe"
-_VALIDATION = "Which images to hold out for validation"
+_VALIDATION = "Images to hold out for validation"
 
 
 def split(
@@ -44,8 +44,8 @@ def split(
         Path | None,
         typer.Argument(
             metavar="FULL.json|FOLDER",
-            help="A COCO file with all annotations, a folder that `sparsedet pull` made, or one of "
-            "Pascal VOC or YOLO.",
+            help="A COCO file with all annotations, a folder written by `sparsedet pull`, or a "
+            "Pascal VOC or YOLO folder.",
             show_default=False,
             rich_help_panel=_SOURCE,
         ),
@@ -55,21 +55,21 @@ def split(
         typer.Option(
             "--project",
             help="Pull this project of the annotation tool into OUTPUT/pulled first. For a large "
-            "one run `sparsedet pull` instead, which can be interrupted.",
+            "project, run `sparsedet pull` first instead, which can be resumed.",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
     tool: Annotated[
         str,
-        tool_option("The annotation tool's integration, of --project.", _SOURCE),
+        tool_option("The annotation tool's integration for --project.", _SOURCE),
     ] = DEFAULT_TOOL,
     url: Annotated[str | None, url_option(_SOURCE)] = None,
     images: Annotated[
         Path | None,
         typer.Option(
             "--images",
-            help="Image folder; every image is checked against its annotations. "
-            "With --project: where downloads go. Default for a workspace: its own.",
+            help="Image folder; every image is checked against its annotations. With --project: "
+            "folder for downloads. Default for a workspace: its own.",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
@@ -81,7 +81,7 @@ def split(
         typer.Option(
             "--recipe",
             help=f"{', '.join(recipe_files())} (see `sparsedet recipes`), or the path of a YAML "
-            "file. Without it images are only split into training and validation.",
+            "file. Without it, images are only split into training and validation.",
             autocompletion=complete_recipes,
             rich_help_panel=_BOXES,
         ),
@@ -100,7 +100,7 @@ def split(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Another parameter of the recipe, as in strength=2; RULE.NAME=VALUE where several "
+            help="Another parameter of the recipe, as in strength=2; RULE.NAME=VALUE if several "
             "rules have it. Repeatable.",
             show_default=False,
             rich_help_panel=_BOXES,
@@ -111,8 +111,8 @@ def split(
         typer.Option(
             "--released",
             metavar="FILE.json|NAME",
-            help="Use a released sparse file as it is: a path, or a published name below "
-            "--data-root. Every box has to be one of FULL.json's.",
+            help="Use a released sparse file as it is: a path, or a published name in --data-root. "
+            "Every box must also be in FULL.json.",
             autocompletion=complete_released,
             rich_help_panel=_PUBLISHED,
         ),
@@ -132,8 +132,8 @@ def split(
         typer.Option(
             "--group-by",
             metavar="BY",
-            help="Keep images of one group on one side: `folder`, `key:NAME` (one value of a key "
-            "of their entries, as in key:video_id) or `regex:PATTERN` (on file names, as in "
+            help="Keep images of a group on the same side: `folder`, `key:NAME` (same value of a "
+            "key of their entries, as in key:video_id) or `regex:PATTERN` (on file names, as in "
             "regex:(patient[0-9]+)_).",
             rich_help_panel=_VALIDATION,
         ),
@@ -142,7 +142,7 @@ def split(
         bool,
         typer.Option(
             "--near-duplicates/--no-near-duplicates",
-            help="Keep images that look the same on one side, where the image folder is known.",
+            help="Keep near-duplicate images on the same side, if the image folder is known.",
             rich_help_panel=_VALIDATION,
         ),
     ] = True,
@@ -150,7 +150,7 @@ def split(
         int | None,
         typer.Option(
             "--near-duplicate-distance",
-            help="Bits of 144 in which their perceptual hashes differ at most, 0 to 17. "
+            help="Maximum distance of their 144-bit perceptual hashes in bits, 0 to 17. "
             "Default: 16.",
             show_default=False,
             rich_help_panel=_VALIDATION,
@@ -159,10 +159,10 @@ def split(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder to make; never overwritten.", show_default=False
+            "--output", "-o", help="Folder to create; never overwritten.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same split.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same split.")] = 1,
     complete_classes: CompleteClasses = None,
     image_labels: ImageLabels = None,
     label_names: LabelNames = None,
@@ -171,11 +171,11 @@ def split(
 ) -> None:
     """Make a sparse split, or split into training and validation.
 
-    Writes train.json, removed.json (with --recipe or --released), val.json (with --val, or where
-    nothing is removed) and split.json, which says how they were made, into the folder OUTPUT.
+    Writes train.json, removed.json (with --recipe or --released), val.json (with --val, or if
+    nothing is removed) and split.json, which records how they were made, to the folder OUTPUT.
     """
     if output is None:
-        raise SparseDetError("give the folder to make, as in: --output half")
+        raise SparseDetError("missing output folder: pass -o FOLDER")
     from sparsedet.atomic_io import atomic_folder, without_collector
     from sparsedet.loop.data_sources import released_file
     from sparsedet.sparsify import make_split
@@ -220,8 +220,8 @@ def split(
     else:
         _show(output, record)
         if record["validation"] and not record["validation"]["near_duplicates"]:
-            why = "that takes the images (--images)" if near_duplicates else "--no-near-duplicates"
-            say(f"Near duplicates were not looked for: {why}.")
+            why = "no image folder (--images)" if near_duplicates else "--no-near-duplicates"
+            say(f"Near duplicates were not checked: {why}.")
 
 
 def _read_source(
@@ -240,7 +240,7 @@ def _read_source(
     from sparsedet.loop.data_sources import Reading, read_anything
 
     if data is not None and project is None:
-        # A file's images are looked at where they are given, a folder's always.
+        # Images are checked for a folder, and for a file if --images is given.
         needed = images is not None or data.is_dir()
         reading = Reading(split, ("train",), strict, needed)
         with progress_bar() as progress:
@@ -253,13 +253,13 @@ def _read_source(
         return found.dataset, str(found.source), folder
     if project is not None and data is None:
         return _pull(project, url, tool, images, pulled)
-    raise SparseDetError("give either an annotation file (or a workspace folder) or --project")
+    raise SparseDetError("pass either an annotation file (or a workspace folder) or --project")
 
 
 def _pull(
     project: str, url: str | None, tool: str, images: Path | None, folder: Path
 ) -> "tuple[Dataset, dict[str, str], Path]":
-    """Pull a project into the workspace `folder`, or its images into `images` where given."""
+    """Pull a project into the workspace `folder`, or its images into `images` if given."""
     from sparsedet.annotations import write_coco
     from sparsedet.loop.settings import Source, new_settings
     from sparsedet.loop.workspace import Workspace
@@ -279,9 +279,9 @@ def _pull(
 
 
 def _refuse_with_released(given: Mapping[str, object]) -> None:
-    """Refuse options (by name, None where not given) that would change a released file."""
+    """Refuse options (name -> value or None) that would change a released file."""
     if unfit := [name for name, value in given.items() if value is not None]:
-        raise SparseDetError(f"--released uses the file as it is; leave out {' and '.join(unfit)}")
+        raise SparseDetError(f"--released uses the file as it is; drop {' and '.join(unfit)}")
 
 
 def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "Validation | None":
@@ -293,7 +293,7 @@ def _validation(share: float | None, group_by: str | None, *, needed: bool) -> "
     if share is None:
         if groups:
             raise SparseDetError(
-                f"--group-by needs a share for validation, as in: --val {DEFAULT_VAL} "
+                f"--group-by needs a validation share, as in: --val {DEFAULT_VAL} "
                 f"--group-by {groups}"
             )
         return None
@@ -311,7 +311,7 @@ def _with_near_duplicates(
 
 
 def _show(output: Path, record: Mapping[str, Any]) -> None:
-    """Print the table for people: boxes per class and part."""
+    """Print a table of boxes per class and part."""
     from sparsedet.sparsify.recipe import describe_rule
 
     parts = list(record["boxes"])
@@ -325,29 +325,29 @@ def _show(output: Path, record: Mapping[str, Any]) -> None:
         matched = released["matched"]
         title = (
             f"{output}: boxes of the released file {released['name']}, all found in the full file "
-            f"({matched['by_id']} by id, {matched['by_place']} by place; edges differ by up to "
+            f"({matched['by_id']} by id, {matched['by_place']} by position; edges differ by up to "
             f"{released['offset']} px)"
         )
     else:
         title = f"{output}: boxes, seed {record['seed']}"
     table(title, ["class", *parts], rows)
     if not record["boxes"]["train"]:
-        say("warning: no box is left to train on")
+        say("warning: no boxes are left to train on")
     if recipe and not record["boxes"]["removed"]:
-        say("warning: nothing was removed: a training on this is one on all labels")
+        say("warning: nothing was removed, so this is training on all labels")
     if recipe and record["val"]:
         say("Validation images keep all their boxes; the recipe applies to training images.")
     if validation := record["validation"]:
-        _tell_validation(validation, record["images"]["val"])
+        _show_validation(validation, record["images"]["val"])
 
 
-def _tell_validation(validation: Mapping[str, Any], images: int) -> None:
-    """Say how images were held out, and what to know about it."""
+def _show_validation(validation: Mapping[str, Any], images: int) -> None:
+    """Print how images were held out, with warnings."""
     if groups := validation["groups"]:
         say(f"Validation has {groups['validation']} of {groups['total']} groups by {groups['by']}.")
     if found := validation["near_duplicates"]:
         sets = "1 set" if found["sets"] == 1 else f"{found['sets']} sets, each"
-        say(f"Near duplicates: {found['images']} images in {sets} on one side.")
+        say(f"Near duplicates: {found['images']} images in {sets} on the same side.")
     if exhaustive := validation["exhaustive"]:
         say(f"{exhaustive} of {images} validation images are marked exhaustive.")
     if unmeasured := validation["unmeasured"]:

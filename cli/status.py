@@ -26,7 +26,7 @@ def status(
         Path | None,
         typer.Option(
             "--csv",
-            help="Write every mined box and its outcome to this CSV file; only replaces an older "
+            help="Write every mined box and its outcome to this CSV file; overwrites only an older "
             "one.",
         ),
     ] = None,
@@ -34,16 +34,16 @@ def status(
         bool,
         typer.Option(
             "--check",
-            help="Also ask the annotation tool, with one request, whether anybody has reviewed "
-            "since.",
+            help="Also check, with one request to the annotation tool, whether anybody has "
+            "reviewed since.",
         ),
     ] = False,
     json_output: Json = False,
 ) -> None:
     """Show the rounds of a workspace in numbers.
 
-    What reviewers did since the last `sparsedet review` or `sparsedet round` is not in it: it says
-    when that was. Without --check it needs no connection.
+    Reviews since the last `sparsedet review` or `sparsedet round` are not included; the output says
+    when that was. Without --check, no connection is needed.
     """
     from sparsedet.ledger import Ledger
     from sparsedet.ledger.export import write_csv
@@ -55,8 +55,8 @@ def status(
     found = read_status(workspace)
     if found.ledger_is_lost:
         say(
-            f"{workspace.ledger} is missing or empty, though rounds were pushed: none of their "
-            f"boxes is counted; {command('review', folder)} rebuilds it"
+            f"{workspace.ledger} is missing or empty although rounds were pushed, so their "
+            f"boxes are not counted; {command('review', folder)} rebuilds it"
         )
     newer = _newer_reviews(workspace, found) if check else None
     if csv:
@@ -73,7 +73,7 @@ def status(
         _round_rows(found),
     )
     if found.choice:
-        echo(f"Worked on: {found.choice}")
+        echo(f"Selected: {found.choice}")
     if found.estimate:
         echo(found.estimate.text)
     if found.marks and found.marks.complete + found.marks.in_part:
@@ -99,7 +99,7 @@ def status(
         )
     if found.lots:
         table(
-            "Lots: boxes that are accepted by sample",
+            "Lots: boxes accepted by sampling",
             ("lot", "class", "boxes", "expected %", "sample", "wrong", "allowed", "state"),
             [
                 (
@@ -134,10 +134,10 @@ def status(
 
 
 def _newer_reviews(workspace: Workspace, found: "WorkspaceStatus") -> bool | None:
-    """Ask every place that was pushed to whether anybody has reviewed there since it was read.
+    """Check for reviews since the last reading, wherever boxes were pushed.
 
     Returns:
-        None where there is nothing to ask, or no answer, which is said.
+        None if nothing was pushed, or if the tool did not answer, which is reported.
     """
     from sparsedet.ledger import Ledger
     from sparsedet.loop.reviews import Connections, unread_places
@@ -154,23 +154,23 @@ def _newer_reviews(workspace: Workspace, found: "WorkspaceStatus") -> bool | Non
 
 
 def _age_line(found: "WorkspaceStatus", newer: bool | None, review: str) -> str:
-    """Return how old the outcomes are, for people.
+    """Return how old the outcomes are, in words.
 
     Args:
-        found: what is shown.
-        newer: whether there is more to read; None: it was not asked, or nothing answered.
+        found: the status to show.
+        newer: whether there are newer reviews; None if unknown.
         review: the command that reads reviews.
     """
     from sparsedet.loop.last_reading import reviews_as_of
 
     if found.reading is None:
-        age = "when reviews were read last is not known"
+        age = "it is not known when reviews were last read"
     else:
         age = reviews_as_of(found.reading.at, datetime.now().astimezone())
     if newer is None:
-        return f"{age}; {review} reads them again"
+        return f"{age}; to update: {review}"
     if newer:
-        return f"{age}; there is something newer where they are made: {review} reads it"
+        return f"{age}; there are newer reviews: {review} reads them"
     return f"{age}; nobody has reviewed since"
 
 
@@ -210,7 +210,7 @@ def _reviewer_rows(found: "WorkspaceStatus") -> list[tuple[object, ...]]:
 
 
 def _figures(counts: "OutcomeCounts", sampled: int) -> tuple[object, ...]:
-    """Return the cells of counts, precision in percent; `sampled` as for `shown_outcomes`."""
+    """Return table cells, with precision in percent; `sampled` as for `shown_outcomes`."""
     outcomes = (getattr(counts, name) for name in shown_outcomes(sampled))
     return counts.total, *outcomes, _percent(counts.precision), counts.drawn
 
@@ -224,7 +224,7 @@ def _or_dash(value: int | None) -> int | str:
 
 
 def _as_json(found: "WorkspaceStatus") -> dict[str, Any]:
-    """Return the status for machines; precision and agreement are 0 to 1, AP50 is 0 to 100."""
+    """Return the status as JSON values; precision and agreement are 0 to 1, AP50 0 to 100."""
     return {
         "rounds": [
             {

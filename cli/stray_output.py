@@ -1,7 +1,7 @@
-"""What libraries print on the terminal by themselves, as libpng does, and the workers they start.
+"""Capture of what libraries such as libpng, and worker processes, print on the terminal.
 
-They know nothing of the line that is drawn there. While it is, they print into a pipe instead, and
-a thread says what comes out of it.
+They would break the live line. While it is drawn, their output goes into a pipe, and a thread
+prints it above the line.
 """
 
 import os
@@ -14,36 +14,36 @@ _CHUNK = 4096
 
 
 class StrayOutput:
-    """Takes the place of this process's terminal, below Python's own streams.
+    """Replaces this process's terminal at the level of file descriptors.
 
     Args:
-        say: receives each line that is printed, once, in a thread.
+        say: receives each distinct printed line once, in a thread.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: set[str] = set()
         self._reading, self._writing = os.pipe()
-        # Results for a file or a pipe still get there.
+        # Results redirected to a file or pipe are not captured.
         self._kept = {number: os.dup(number) for number in (_STDOUT, _STDERR) if os.isatty(number)}
         self.terminal = os.fdopen(os.dup(_STDERR), "w", encoding="utf-8", errors="replace")
-        """The terminal, whatever is caught."""
+        """The terminal itself, also while output is captured."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def catch(self) -> None:
-        """Catch what is printed from now on."""
+        """Start to capture output."""
         self._lead(dict.fromkeys(self._kept, self._writing))
 
     def release(self) -> None:
-        """Let it be printed on the terminal again."""
+        """Stop capturing output."""
         self._lead(self._kept)
 
     def close(self) -> None:
-        """Release the terminal for good, once everything is said."""
+        """Stop capturing for good, after all captured lines were passed on."""
         self.release()
         os.close(self._writing)
-        # A worker that is still there may keep the pipe open.
+        # A worker that is still running may keep the pipe open.
         self._reader.join(timeout=1.0)
         for copy in self._kept.values():
             os.close(copy)
@@ -65,7 +65,7 @@ class StrayOutput:
 
     def _say_line(self, line: bytes) -> None:
         text = line.decode(errors="replace").strip()
-        # An image that breaks is read again in every epoch.
+        # A broken image causes the same message in every epoch.
         if text and text not in self._said:
             self._said.add(text)
             self._say(text)

@@ -1,4 +1,4 @@
-"""What is under way, how long it still takes, and how times are written."""
+"""Work in progress, its estimated time left, and formatting of times."""
 
 import statistics
 import time
@@ -8,30 +8,30 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 _STEPS = 50
-"""The latest steps, which the others are expected to be like."""
+"""Number of latest steps that the estimate is based on."""
 _PAUSE = 5.0
-"""A step this many times slower than the median is left out: it included mining or validation."""
+"""Steps this many times slower than the median are ignored: they include mining or validation."""
 _MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is under way."""
+    """Work in progress."""
 
     what: str
     done: int
     total: int
-    """1 or less: there is nothing to count."""
+    """1 or less if there is nothing to count."""
     left: float | None = None
-    """Seconds, where they are known."""
+    """Estimated seconds; None if unknown."""
     figures: Sequence[str] = ()
-    """The most important first: as many are shown as have room."""
+    """Most important first; those that fit are shown."""
 
 
 class TimeLeft:
-    """Estimates the time left from how long the latest steps took.
+    """Estimates the time left from the duration of the latest steps.
 
-    Steps that were done before the first call don't count, as when a training is resumed.
+    Steps before the first call don't count, since training may have been resumed.
     """
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class TimeLeft:
         """Note that `done` steps of `total` are done; return the seconds left.
 
         Args:
-            done: steps; fewer than in the last call where something new has begun.
+            done: finished steps; fewer than in the last call if other work has begun.
             total: steps in all.
-            now: seconds of a clock; None: `time.monotonic()`.
+            now: clock time in seconds; default `time.monotonic()`.
 
         Returns:
-            None where no step's time is known yet.
+            None if no step has been timed yet.
         """
         now = time.monotonic() if now is None else now
         steps_before, before = self._last or (done, now)
@@ -62,12 +62,12 @@ class TimeLeft:
 
 
 def shown(seconds: float | None) -> str:
-    """Return a time as `H:MM:SS`, with days before it where there are some."""
+    """Return a time as `H:MM:SS`, with days in front if needed."""
     return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def roughly(seconds: float) -> str:
-    """Return a time as people say it: `40 s`, `25 min`, `3 h 20 min`."""
+    """Return a rounded time: `40 s`, `25 min`, `3 h 20 min`."""
     if seconds < 1.5 * _MINUTE:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / _MINUTE)

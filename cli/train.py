@@ -1,4 +1,4 @@
-"""`sparsedet train`, and the processes that `--num-gpus` and the like start."""
+"""`sparsedet train`, and the launcher for `--num-gpus` and related options."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ from .options import (
 from .output import ENDED_BY_INTERRUPT
 
 _DATA = "Data"
-_PROCESSES = "Several processes"
+_PROCESSES = "Distributed training"
 _AUTO = "auto"
 
 
@@ -37,7 +37,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="KEY VALUE",
-            help="Configuration keys to change, e.g. SOLVER.MAX_ITER 800.",
+            help="Configuration overrides, e.g. SOLVER.MAX_ITER 800.",
             show_default=False,
         ),
     ] = None,
@@ -57,8 +57,8 @@ def train(
         str | None,
         typer.Option(
             "--val",
-            help=f"What to evaluate on at the end. {DATA_HELP} Default: val of the data that is "
-            "trained on, if it has splits.",
+            help=f"Data to evaluate on at the end. {DATA_HELP} Default: split val of the training "
+            "data, if it has splits.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -66,14 +66,14 @@ def train(
         Path | None,
         typer.Option(
             "--val-images",
-            help="Image folder of the evaluation data, where it is not that of --images.",
+            help="Image folder of the evaluation data, if it differs from --images.",
             rich_help_panel=_DATA,
         ),
     ] = None,
     strict: Annotated[bool, strict_option(_DATA)] = False,
     data_root: Annotated[Path | None, data_root_option(_DATA)] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make.")
+        Path | None, typer.Option("--output", "-o", help="Run folder to create.")
     ] = None,
     config: Annotated[
         str | None,
@@ -95,9 +95,7 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed", min=0, max=MAX_SEED, help="Seed of everything that is drawn. Default: 1."
-        ),
+        typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed. Default: 1."),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -116,7 +114,7 @@ def train(
         bool,
         typer.Option(
             "--published",
-            help="KEY VALUE pairs are those of the published SparseDet commands, as they are.",
+            help="Read KEY VALUE pairs as the published SparseDet commands do, unchanged.",
         ),
     ] = False,
     num_gpus: Annotated[
@@ -124,7 +122,7 @@ def train(
         typer.Option(
             "--num-gpus",
             min=1,
-            help="Processes on this machine, each on a GPU, or with --device cpu on cores.",
+            help="Processes on this machine: one per GPU, or with --device cpu, on CPU cores.",
             rich_help_panel=_PROCESSES,
         ),
     ] = 1,
@@ -136,7 +134,7 @@ def train(
         typer.Option(
             "--machine-rank",
             min=0,
-            help="This machine's number; the first one is 0.",
+            help="Rank of this machine; the first one is 0.",
             rich_help_panel=_PROCESSES,
         ),
     ] = 0,
@@ -144,7 +142,7 @@ def train(
         str,
         typer.Option(
             "--dist-url",
-            help="tcp://HOST:PORT of the first machine, where there are several.",
+            help="tcp://HOST:PORT of the first machine, if there are several.",
             rich_help_panel=_PROCESSES,
         ),
     ] = "auto",
@@ -198,26 +196,26 @@ class Launch:
     machines: int
     machine_rank: int
     url: str
-    """tcp://HOST:PORT of the first machine, or auto where there is one machine only."""
+    """tcp://HOST:PORT of the first machine, or auto for a single machine."""
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is anything to start: not inside of a launcher's process."""
+        """Whether to launch processes; False inside a launched process."""
         return not is_launched() and self.per_machine * self.machines > 1
 
 
 def launch(options: Launch) -> None:
-    """Start this very command in several processes, and end as they end.
+    """Run this command in several processes, and exit with their status.
 
     Raises:
-        ConfigError: when the options contradict each other.
-        TrainingError: when the machines don't find each other.
+        ConfigError: if options contradict each other.
+        TrainingError: if the machines can't connect.
     """
     host, port = _address(options)
     if options.machine_rank >= options.machines:
         raise ConfigError(
-            f"--machine-rank {options.machine_rank}: with --num-machines {options.machines} the "
-            f"machines are 0 to {options.machines - 1}"
+            f"--machine-rank {options.machine_rank}: expected 0 to {options.machines - 1} with "
+            f"--num-machines {options.machines}"
         )
     import logging
 
@@ -229,7 +227,7 @@ def launch(options: Launch) -> None:
 
     from sparsedet.runtime.resources import usable_cores
 
-    # The processes report themselves what went wrong; torch would add a page of its own.
+    # The processes report their errors themselves; torch would add a page of output.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     alone = options.machines == 1
     config = LaunchConfig(
@@ -244,7 +242,7 @@ def launch(options: Launch) -> None:
         monitor_interval=0.2,
     )
     note_launch()
-    # Each process would take all cores.
+    # Otherwise each process would use all cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // options.per_machine)))
     try:
         elastic_launch(config, sys.executable)("-m", "sparsedet", *sys.argv[1:])
@@ -254,8 +252,8 @@ def launch(options: Launch) -> None:
     except (DistError, RendezvousError) as error:
         reason = " ".join(str(error).split())
         raise TrainingError(
-            f"the machines don't find each other at {options.url} ({reason}); start the same "
-            "command on all of them, with an address of the first one and a free port"
+            f"the machines can't connect at {options.url} ({reason}); run the same command on "
+            "all of them, with an address of the first one and a free port"
         ) from error
     except (SignalException, KeyboardInterrupt):
         sys.exit(ENDED_BY_INTERRUPT)
@@ -267,7 +265,7 @@ def _address(options: Launch) -> tuple[str, int]:
         if options.machines > 1:
             raise ConfigError(
                 f"--num-machines {options.machines} needs --dist-url tcp://HOST:PORT, an address "
-                "of the first machine that the others reach"
+                "of the first machine that the others can reach"
             )
         return "localhost", 0
     parts = urlsplit(options.url)

@@ -1,4 +1,4 @@
-"""What `sparsedet train` does once torch may be imported."""
+"""The part of `sparsedet train` that needs torch."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,20 +62,20 @@ class TrainRequest:
     data_root: Path | None
     published: bool
     marks: MarkOptions
-    """Of the training annotations."""
+    """Class marks to add to the training annotations."""
 
 
 def run_train(request: TrainRequest, *, json_output: bool) -> None:
-    """Start or resume a run, train it, and evaluate it where validation data is given.
+    """Start or resume a run, train it, and evaluate it if validation data is given.
 
-    In a launcher's processes all of this is done together; the first one writes and speaks.
+    Launched processes do this together; only the first one writes and prints.
     """
     device = choose_device(request.device)
     with processes.process_group(device):
-        # A typo in the validation data must not come to light hours later.
+        # Validate early: a typo in the validation data must not surface hours later.
         prepared = processes.first_does(lambda: _prepare(request, device))
         info = prepared.run.info()
-        _tell_start(info, prepared.run, device)
+        _announce(info, prepared.run, device)
         with live_display() as display:
             display.progress("preparing the training", 0, 1)
             callbacks = TrainingProgress(display).callbacks()
@@ -103,12 +103,12 @@ class _Prepared:
 
 
 def _prepare(request: TrainRequest, device: str) -> _Prepared:
-    """Start the run that is asked for, or check that it can be resumed."""
+    """Start the requested run, or check that it can be resumed."""
     config, request = _settings(request)
     if request.minutes is not None and "SOLVER.MAX_ITER" in request.overrides[::2]:
         raise ConfigError("--minutes chooses SOLVER.MAX_ITER; leave one of the two out")
     if request.output is None:
-        raise ConfigError("where should the run go? Give a folder with -o")
+        raise ConfigError("missing output folder: pass -o FOLDER")
     run = RunFolder(request.output)
     resumes = request.resume and run.info_file.exists()
     validation = _read_validation(request)
@@ -120,17 +120,17 @@ def _prepare(request: TrainRequest, device: str) -> _Prepared:
     if resumes:
         _check_resume(run, config, request, validation)
     elif request.resume and not request.published:
-        # The published commands carry --resume from their first start on.
-        raise RunError(f"{run.root}: no run here to resume; leave --resume out to start one")
+        # The published commands pass --resume from the first start.
+        raise RunError(f"{run.root}: no run to resume; drop --resume to start one")
     else:
         _start(run, config, request, device, validation)
     return _Prepared(run, validation)
 
 
-def _tell_start(info: RunInfo, run: RunFolder, device: str) -> None:
+def _announce(info: RunInfo, run: RunFolder, device: str) -> None:
     ranks = processes.ranks()
     together = f" in {ranks} processes" if ranks > 1 else ""
-    say(f"training by {info.method!r} on {device}{together}, seed {info.seed}, into {run.root}")
+    say(f"training with {info.method!r} on {device}{together}, seed {info.seed}, into {run.root}")
 
 
 def _start(
@@ -141,7 +141,7 @@ def _start(
     validation: Data | None,
 ) -> None:
     if request.train is None:
-        raise ConfigError("what should be trained on? Give annotations with --train")
+        raise ConfigError("missing training data: pass annotations with --train")
     data = request.marks.apply_to(_read_training(request, request.train))
     if config is None or not request.published:
         name, overrides = request.config or DEFAULT, request.overrides
@@ -176,7 +176,7 @@ def _start(
 
 
 def _read_training(request: TrainRequest, train: str) -> Data:
-    """Read what to train on: of data that has splits, train."""
+    """Read the training data; split train by default."""
     reading = replace(FOR_TRAINING, split=request.split, strict=request.strict)
     data = read_data(train, request.images, request.data_root, reading)
     if data.note:
@@ -185,7 +185,7 @@ def _read_training(request: TrainRequest, train: str) -> Data:
 
 
 def _read_validation(request: TrainRequest) -> Data | None:
-    """Read what to evaluate on: what is asked for, or val of the data that is trained on."""
+    """Read the evaluation data: --val, or split val of the training data."""
     images = request.val_images or request.images
     reading = replace(FOR_EVALUATION, strict=request.strict)
     if request.val is not None:
@@ -198,15 +198,15 @@ def _read_validation(request: TrainRequest) -> Data | None:
     splits = splits_of(request.train, request.images)
     if not {"train", "val"} <= {*splits}:
         return None
-    say(f"{request.train}: measured on its split val (--val chooses other data)")
+    say(f"{request.train}: evaluating on its split val (--val chooses other data)")
     return read_data(request.train, images, request.data_root, replace(reading, split="val"))
 
 
 def _validation_data(data: Data, training: Dataset) -> ValidationData:
-    """Return validation data with the classes that are trained.
+    """Return validation data restricted to the trained classes.
 
     Raises:
-        RunError: when it has none of them.
+        RunError: if it has none of them.
     """
     names = [category.name for category in training.categories]
     dataset, _ = with_common_classes(names, data.with_classes(names), str(data.source))
@@ -219,7 +219,7 @@ def _check_resume(
     request: TrainRequest,
     validation: Data | None,
 ) -> None:
-    """Check that what is given again is what the run has; images may have moved."""
+    """Check that repeated options match the run; images may have moved."""
     info = run.info()
     dataset = None
     if request.train is not None:
@@ -249,9 +249,9 @@ def _check_resume(
 
 
 def _settings(request: TrainRequest) -> tuple[TrainingConfig | None, TrainRequest]:
-    """Return the configuration that is asked for, None where nothing is said of it.
+    """Return the requested configuration, or None if none was given.
 
-    A published command adds to the request what its keys say.
+    A published command's keys also fill in the request.
     """
     if not request.published:
         if request.config is None and not request.overrides:

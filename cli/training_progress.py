@@ -1,4 +1,4 @@
-"""The progress of a training: how long it takes, iterations, losses, speed, memory."""
+"""Training progress: time left, iterations, losses, speed, memory."""
 
 import time
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ _LOSSES: Mapping[str, str] = {
     "distillation_loss": "self",
 }
 _LINE_PERIOD = 2 * LOG_PERIOD
-"""Iterations between two lines where there is no terminal to draw on."""
+"""Iterations between progress lines when there is no terminal."""
 _MEASURED = 10
-"""Iterations after which it is said how long a training takes."""
+"""Iterations to measure before announcing the training time."""
 _LONG = 600.0
-"""Seconds of a training after which people may want a shorter one."""
+"""Training time in seconds from which advice on shortening it is given."""
 
 
 class TrainingProgress:
-    """Shows a run on the display.
+    """Shows training progress on the display.
 
     Args:
-        display: shows it.
-        shorter: how to make the training shorter, for people whose training takes long.
+        display: the live display.
+        shorter: advice on how to shorten a long training.
     """
 
     def __init__(self, display: Display, shorter: str = "") -> None:
@@ -42,13 +42,13 @@ class TrainingProgress:
         self._is_announced = False
 
     def callbacks(self) -> Callbacks:
-        """Return the callbacks that show a run here."""
+        """Return callbacks for training progress."""
         return Callbacks(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""
         if self._first is None or progress.iteration <= self._first[0]:
-            # Another run: a demo has several.
+            # A new run: the demo has several.
             self._first = progress.iteration, time.monotonic()
             self._left, self._is_announced = TimeLeft(), False
         left = self._left.after(progress.iteration, progress.iterations)
@@ -74,26 +74,26 @@ class TrainingProgress:
             self._display.say(f"trained {done - first + 1} iterations in {took}")
 
     def mined(self, found: PseudoLabels) -> None:
-        """Print what a stage found in the training images, and how it is used."""
+        """Print what a stage mined in the training images, and how it is used."""
         say = self._display.say
         say(
-            f"mined {len(found.labels)} boxes as labels; {len(found.ignored)} more are in doubt "
-            "and ignored"
+            f"mined {len(found.labels)} boxes as labels; {len(found.ignored)} doubtful ones are "
+            "ignored"
         )
         if found.left_out:
             say(
-                f"{found.left_out} more are not used: too few labels seem to be missing "
-                "(SPARSEDET.STAGED.MIN_MISSING 0.0 would use them)"
+                f"{found.left_out} more are not used, because too few labels seem to be missing "
+                "(SPARSEDET.STAGED.MIN_MISSING 0.0 uses them)"
             )
         elif not found.labels:
-            say("warning: without a mined box the next stage learns little new")
+            say("warning: without mined boxes, the next stage learns little")
 
     def mining(self, done: int, total: int) -> None:
-        """Show the mining between two stages."""
+        """Show mining between two stages."""
         self._display.progress("mining the training images", done, total)
 
     def _announce(self, progress: StageProgress, left: float | None, first: int) -> None:
-        """Say once how long the training takes, as soon as a few iterations show it."""
+        """Announce the training time once, after a few measured iterations."""
         measured, rest = progress.iteration - first, progress.iterations - progress.iteration
         enough = min(_MEASURED, (progress.iterations - first) // 2)
         if self._is_announced or left is None or measured < max(enough, 1) or not rest:
@@ -101,7 +101,7 @@ class TrainingProgress:
         self._is_announced = True
         mining = "; mining in between is not counted" if progress.end < progress.iterations else ""
         self._display.say(
-            f"the training takes about {roughly(left)}: {rest} more iterations of "
+            f"training takes about {roughly(left)}: {rest} more iterations of "
             f"{left / rest:.2g} s, measured over the first {measured}{mining}"
         )
         if self._shorter and left > _LONG:

@@ -136,7 +136,7 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     again = sparsedet("review", "cells", "--merge", "--json", cwd=tmp_path, env=made.env).json()
     assert {image["outcome"] for image in again["merge"]["images"]} == {"same"}
     rest = run_all(merging[2:], tmp_path, made.env)["review"]
-    assert "are again as they were" in rest.out
+    assert "are restored to their state" in rest.out
     assert len(made.tool.pull(made.number, cells / "images").boxes) == len(pulled.boxes)
     taken = run_all(commands("undo"), tmp_path, made.env)["push"]
     assert "mined boxes are no longer up for review" in taken.out

@@ -8,16 +8,16 @@ import pytest
 from sparsedet.cli.advice import message
 from sparsedet.errors import SparseDetError, StoppedRunError
 
-FULL = StoppedRunError("model.pth: can't be written; make room")
+FULL = StoppedRunError("model.pth: can't be written; free up space")
 
 
 @pytest.mark.parametrize(
     ("arguments", "end"),
     [
-        (["round", "work"], "make room, then call it again"),
-        (["--debug", "demo"], "make room, then call it again"),
-        (["train", "-o", "run"], "make room, then call it again with --resume"),
-        (["train", "--resume", "-o", "run"], "make room, then call it again"),
+        (["round", "work"], "free up space, then run it again"),
+        (["--debug", "demo"], "free up space, then run it again"),
+        (["train", "-o", "run"], "free up space, then run it again with --resume"),
+        (["train", "--resume", "-o", "run"], "free up space, then run it again"),
     ],
 )
 def test_each_command_resumes_in_its_own_way(arguments: list[str], end: str) -> None:
@@ -30,8 +30,8 @@ def test_each_command_resumes_in_its_own_way(arguments: list[str], end: str) -> 
     ("number", "said"),
     [
         (errno.EDQUOT, "within your quota"),
-        (errno.EROFS, "a disk that can be written"),
-        (errno.EACCES, "allow it"),
+        (errno.EROFS, "use a writable disk"),
+        (errno.EACCES, "check the permissions"),
         (errno.EMFILE, r"ulimit -n"),
     ],
 )

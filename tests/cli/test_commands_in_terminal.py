@@ -118,5 +118,5 @@ def test_a_question_has_the_terminal_for_itself(project: SmallProject) -> None:
     assert end.replace("]:n", "]: n") == "min_reviewed. Start the next round? [y/N]: n"
     assert [row.lstrip() for row in after[:2]] == [
         "round 1: 1 of 3 images reviewed since the last push, at here",
-        "next: review there, then: sparsedet round work (--next starts the next round all",
+        "next: review there, then: sparsedet round work (--next starts the next round",
     ]

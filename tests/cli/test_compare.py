@@ -97,9 +97,10 @@ def test_nothing_but_an_older_page_is_replaced(files: tuple[Path, Path], tmp_pat
     for output in (full, left, tmp_path / "link.html", tmp_path / "x" / ".." / full.name):
         (tmp_path / "x").mkdir(exist_ok=True)
         error = sparsedet_here("compare", full, left, "-o", output).error()
-        assert error == f"{output}: is one of the files to compare; name another one with -o"
+        assert error == f"{output}: is one of the compared files; choose another one with -o"
     assert (
-        "is no page of sparsedet compare" in sparsedet_here("compare", *files, "-o", other).error()
+        "is not a page of sparsedet compare"
+        in sparsedet_here("compare", *files, "-o", other).error()
     )
     assert other.read_text(encoding="utf-8") == "<!doctype html><p>mine</p>"
     assert (full.read_bytes(), left.read_bytes()) == before

@@ -112,8 +112,8 @@ def test_yolo_without_images_is_told_of(coco: Path, tmp_path: Path, more: list[s
     result = sparsedet_here("convert", coco, bare, "--to", "yolo", "--no-images", *more)
     assert result.status == 0, result.err
     said = (
-        "YOLO can't be read without images: give their folder with --images wherever "
-        f"{bare} is read, or leave out --no-images"
+        "YOLO can't be read without images: pass their folder with --images when reading "
+        f"{bare}, or drop --no-images"
     )
     assert said in result.err.splitlines()
     result = sparsedet_here("convert", bare, back, "--to", "coco")
@@ -160,8 +160,8 @@ def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> No
             "this their folder (--images)?"
         )
         assert sparsedet_here("convert", coco, out, "--to", target, "--strict").error() == (
-            f"{coco.parent / 'images'}: 1 of 2 images are not there (first: b.jpg); give their "
-            "folder with --images, or leave images out with --no-images"
+            f"{coco.parent / 'images'}: 1 of 2 images are missing (first: b.jpg); pass their "
+            "folder with --images, or skip images with --no-images"
         )
     assert "nowhere: no such image folder" in (
         sparsedet_here("convert", coco, out, "--to", "voc", "--images", "nowhere").error()
@@ -199,4 +199,4 @@ def test_marks_of_complete_classes_are_added_and_kept(coco: Path, tmp_path: Path
     unknown = sparsedet_here("split", file, "--complete-classes", "Cat", "-o", tmp_path / "split")
     assert unknown.error() == "no class is called 'Cat'; the data has dog, cat"
     alone = sparsedet_here("split", coco, "--label-names", labels, "-o", tmp_path / "split")
-    assert alone.error() == "--label-names needs --image-labels, whose labels it names"
+    assert alone.error() == "--label-names needs --image-labels"

@@ -62,7 +62,7 @@ def test_train_takes_train_and_is_measured_on_val(data: Path, trained: tuple[Pat
     assert len(json.loads((run / "train.json").read_text())["images"]) == SIZES["train"]
     assert result.json()["evaluation"]["images"] == SIZES["valid"]
     assert f"{data}: took its split train (of train, val, test; --split chooses" in result.err
-    assert f"{data}: measured on its split val (--val chooses other data)" in result.err
+    assert f"{data}: evaluating on its split val (--val chooses other data)" in result.err
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,11 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert alone["mined"] > 0
     both = sparsedet_here("mine", run, *mining, results).json()
     assert proposed <= both["mined"] < proposed + alone["mined"]
-    assert "name a run folder" in sparsedet_here("mine", *mining[:4]).error()
+    assert "pass a run folder" in sparsedet_here("mine", *mining[:4]).error()
     refused = sparsedet_here("mine", *mining, results, "--map", "3")
     assert "--map 3: expected THEIRS=OURS" in refused.error()
     # Nothing in VOC's files tells the annotation tool which boxes these are.
-    assert "boxes are pushed by ids that come with a pull" in (
+    assert "a push needs the ids that a pull records" in (
         sparsedet("push", mined, "--data", part, "--project", "1").error()
     )
 
@@ -101,9 +101,9 @@ def test_the_table_says_what_federated_figures_are_measured_over(
     over = {"complete": 3, "absent": 2, "incomplete": 1, "complete_nowhere": ["dog", "bird"]}
     show_evaluation("plain in run", {**result, "federated": over})
     assert capsys.readouterr().err.splitlines() == [
-        "AP federated over 3 complete, 2 absent and 1 incomplete pairs of class and image: what "
-        "matches nothing is wrong only where its class is complete or absent",
-        "complete or absent on no image, so that nothing can be wrong: dog, bird",
+        "AP federated over 3 complete, 2 absent and 1 incomplete pairs of class and image: an "
+        "unmatched detection is wrong only where its class is complete or absent",
+        "complete or absent on no image, so no detection counts as wrong: dog, bird",
     ]
 
 

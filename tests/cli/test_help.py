@@ -71,10 +71,10 @@ def test_options_that_go_together_stand_together() -> None:
     text = sparsedet_here("split", "--help").out
     sections = dict(part.split(":\n", 1) for part in text.split("\n\n") if ":\n" in part)
     together = {
-        "What to split": ("FULL.json|FOLDER", "--project", "--tool", "--url", "--images"),
-        "Which boxes to remove": ("--recipe", "--drop", "--set"),
+        "Data to split": ("FULL.json|FOLDER", "--project", "--tool", "--url", "--images"),
+        "Boxes to remove": ("--recipe", "--drop", "--set"),
         "A published split": ("--released", "--data-root"),
-        "Which images to hold out": ("--val", "--group-by", "--near-duplicates"),
+        "Images to hold out": ("--val", "--group-by", "--near-duplicates"),
         "Options": ("--output", "--seed", "--json", "--help"),
     }
     for title, options in together.items():

@@ -35,13 +35,13 @@ def test_it_tries_the_connection_and_writes_the_settings(tmp_path: Path, project
     assert settings.review.mode == "auto"
     assert settings.validation.auto
     assert "next: sparsedet round work" in result.err
-    assert "exists already" in sparsedet_here(*words, cwd=tmp_path).error()
+    assert "already exists" in sparsedet_here(*words, cwd=tmp_path).error()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--tool", "files"), "which project? Give --project"),
+        (("--tool", "files"), "missing project: pass --project"),
         (("--tool", "paper", "--project", "1"), "no integration named 'paper'"),
         (("--tool", "files", "--project", "nowhere"), "nowhere"),
         (("--tool", "files", "--project", "x", "--mode", "loud"), "--mode loud: expected review-"),
@@ -70,7 +70,7 @@ def test_who_can_mark_images_as_complete(tmp_path: Path, label_studio: LocalServ
     for config, mode, said in (
         (own, "draft", ""),
         (own.replace("sparsedet_complete", "other"), "review-project", "reviewers have one in"),
-        (own.replace("sparsedet_complete", "other"), "draft", "no image can be marked"),
+        (own.replace("sparsedet_complete", "other"), "draft", "images can't be marked"),
     ):
         number = create_project(tool.connection, "Cats", config)
         words = ("init", f"work-{number}", "--project", str(number), "--mode", mode)

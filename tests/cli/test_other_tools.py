@@ -49,6 +49,6 @@ def test_convert_and_split_take_a_split(data: Path, tmp_path: Path) -> None:
 
 def test_what_is_read_only_is_not_written(data: Path, tmp_path: Path) -> None:
     error = sparsedet_here("convert", data, tmp_path / "out", "--to", "dota").error()
-    assert "DOTA is read only; choose coco, label-studio, voc, yolo" in error
+    assert "DOTA can only be read; choose coco, label-studio, voc, yolo" in error
     strict = sparsedet_here("convert", data, tmp_path / "out", "--to", "coco", "--strict").error()
     assert "annotation 2: has no coordinates" in strict

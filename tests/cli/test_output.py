@@ -18,7 +18,7 @@ def test_other_files_and_folders_are_left_alone(tmp_path: Path, kind: tuple[byte
     path = tmp_path / "new"
     check_replaceable(path, kind)
     path.write_text(ANNOTATIONS)
-    with pytest.raises(SparseDetError, match=f"is no {kind[1]}; it is left as it is.* --to$"):
+    with pytest.raises(SparseDetError, match=f"is not a {kind[1]}; not overwritten.* --to$"):
         check_replaceable(path, kind, "--to")
     with pytest.raises(SparseDetError, match="is a folder"):
         check_replaceable(tmp_path, kind)

@@ -133,7 +133,7 @@ def test_a_released_file_is_used_as_it_is(given: str, full: Path, tmp_path: Path
     again = sparsedet_here("split", full, "--released", *released, "-o", out)
     assert again.status == 0, again.err
     assert "of the released file split1_50p, all found in the full file (30 by id" in again.out
-    assert "0 by place; edges differ by up to 0.0 px)" in again.out
+    assert "0 by position; edges differ by up to 0.0 px)" in again.out
 
 
 def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Pat
         (["--released", "full.json", "--recipe", "easy"], "leave out --recipe"),
         (
             ["--released", "full.json", "--drop", "0", "--set", "a=b", "--val", "0"],
-            "--released uses the file as it is; leave out --drop and --set and --val",
+            "--released uses the file as it is; drop --drop and --set and --val",
         ),
         (["--released", "split1_50p"], "split1_50p: give the folder of the datasets (--data-root)"),
         (["--released", "split9"], "neither a file nor the name of a released split (split1_30p"),

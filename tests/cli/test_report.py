@@ -49,13 +49,13 @@ def test_what_can_not_be_reported_is_one_clear_line(workspace: Workspace, tmp_pa
         "nowhere: no annotations.json in this folder; run `sparsedet pull` first"
     )
     assert not (tmp_path / "nowhere").exists()
-    assert "is a folder; name the file" in (
+    assert "is a folder; pass a file" in (
         sparsedet_here("report", "work", "-o", "work", cwd=tmp_path).error()
     )
     assert not (workspace.root / "report.html").exists()
     (tmp_path / "thesis.tex").write_text("years of work")
     error = sparsedet_here("report", "work", "-o", "thesis.tex", cwd=tmp_path).error()
-    assert "thesis.tex: exists already and is no page of sparsedet report" in error
+    assert "thesis.tex: already exists and is not a page of sparsedet report" in error
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     words = ("report", "work", "-o", "page.html", "--json")
     assert [sparsedet_here(*words, cwd=tmp_path).status for _ in range(2)] == [0, 0]

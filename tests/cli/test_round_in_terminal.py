@@ -54,7 +54,7 @@ def interrupted(folder: Path) -> Session:
     keys = iter([b"\x03"])
 
     def press(rows: Rows) -> bytes | None:
-        has_said = any(row.startswith("the training takes about") for row in rows)
+        has_said = any(row.startswith("training takes about") for row in rows)
         return next(keys, None) if has_said and live(rows) else None
 
     return in_terminal(
@@ -103,7 +103,7 @@ def messages(rows: Rows) -> Iterator[str]:
     """Yield the messages; what was wrapped begins in small letters, as most of them do, so they
     differ in their beginnings."""
     begins = re.compile(
-        r"round \d+|\d+ annotations|training by|the training takes|trained|WARNING|libpng|mined|"
+        r"round \d+|\d+ annotations|training by|training takes|trained|WARNING|libpng|mined|"
         r"interrupted|next:|about"
     )
     text = ""
@@ -152,7 +152,7 @@ def test_an_interrupted_round_shows_whole_lines(interrupted: Session) -> None:
         "round 1: split",
         "round 1: train",
         "training by 'plain' on cpu, 12 iterations; the first ones show how long it takes",
-        r"the training takes about \d+ s: \d more iterations of [\d.]+ s, measured over the first "
+        r"training takes about \d+ s: \d more iterations of [\d.]+ s, measured over the first "
         r"\d",
         r"interrupted; repeat the command to resume \(train: with --resume\)",
     ]

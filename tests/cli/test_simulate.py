@@ -223,7 +223,7 @@ def test_a_tool_that_no_script_can_review_in_is_refused(
         return object()
 
     monkeypatch.setattr("sparsedet.plugins.load_integration", lambda name: integration)
-    with pytest.raises(ToolError, match="'files' can't be reviewed by a script; it lacks open_rev"):
+    with pytest.raises(ToolError, match="'files' does not support scripted reviews"):
         simulate(workspace.root.parent / "full.json", workspace.root)
     # The one place where the settings' control is seen: files have none.
     assert connections == [(workspace.settings().source.url, "done")]

@@ -213,8 +213,8 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
             ["."],
             "not a format that sparsedet reads (coco: a .json file, a folder with",
         ),
-        ([], "give either an annotation file"),
-        (["FULL", "--project", "3"], "give either an annotation file"),
+        ([], "pass either an annotation file"),
+        (["FULL", "--project", "3"], "pass either an annotation file"),
         (["--project", "3", "--tool", "paper"], "no integration named 'paper'"),
     ],
 )

@@ -62,7 +62,7 @@ def test_near_duplicates_can_be_left_alone(full: Path, tmp_path: Path) -> None:
         result = sparsedet_here("split", full, *options, "-o", tmp_path / name, "--json")
         assert result.json()["validation"]["near_duplicates"] is None
     err = sparsedet_here("split", full, "-o", tmp_path / "warned").err
-    assert "Near duplicates were not looked for: that takes the images (--images)." in err
+    assert "Near duplicates were not checked: no image folder (--images)." in err
     refused = sparsedet_here(
         "split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far"
     )
@@ -96,7 +96,7 @@ def test_warnings_and_gaps_are_said(full: Path, tmp_path: Path) -> None:
         (["--group-by", "regex:(a"], "not a regular expression"),
         (["--group-by", "key:video"], "12 of 12 images have no group by key:video (first: scene_0"),
         (["--group-by", "folder"], "all of them belong together by folder"),
-        (["--recipe", "random", "--group-by", "folder"], "--group-by needs a share"),
+        (["--recipe", "random", "--group-by", "folder"], "--group-by needs a validation share"),
         (["--images", "IMAGES", "--near-duplicate-distance", "18"], "expected 0 to 17 bits"),
     ],
 )

@@ -217,7 +217,7 @@ def test_a_lost_ledger_is_said(is_there: bool, tmp_path: Path) -> None:
         Ledger(workspace.ledger).close()
     result = sparsedet_here("status", tmp_path)
     assert result.status == 0, result.err
-    assert f"{workspace.ledger} is missing or empty, though rounds were pushed" in result.err
+    assert f"{workspace.ledger} is missing or empty although rounds were pushed" in result.err
     assert f"sparsedet review {tmp_path} rebuilds it" in result.err
     as_json = sparsedet_here("status", tmp_path, "--json")
     assert as_json.json()["ledger_is_lost"] is True
@@ -263,14 +263,13 @@ def _read_at(workspace: Workspace, ago: timedelta) -> None:
 def test_the_age_of_the_outcomes_is_said(workspace: Workspace) -> None:
     unknown = sparsedet_here("status", workspace.root)
     assert unknown.err.splitlines()[-1] == (
-        "when reviews were read last is not known; "
-        f"sparsedet review {workspace.root} reads them again"
+        f"it is not known when reviews were last read; to update: sparsedet review {workspace.root}"
     )
     _read_at(workspace, timedelta(minutes=5, seconds=3))
     result = sparsedet_here("status", workspace.root)
     line = result.err.splitlines()[-1]
     assert line.startswith("reviews as of ")
-    assert line.endswith(f", 5 minutes ago; sparsedet review {workspace.root} reads them again")
+    assert line.endswith(f", 5 minutes ago; to update: sparsedet review {workspace.root}")
     found = sparsedet_here("status", workspace.root, "--json").json()
     age = datetime.now(UTC) - datetime.fromisoformat(found["reviews_read_at"])
     assert timedelta(minutes=5) < age < timedelta(minutes=8)
@@ -311,7 +310,7 @@ def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
     assert "just now; nobody has reviewed since" in project.command("status", root, "--check").err
     project.review("a.png")
     result = project.command("status", root, "--check")
-    assert f"there is something newer where they are made: sparsedet review {root}" in result.err
+    assert f"there are newer reviews: sparsedet review {root}" in result.err
     assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is True
     project.command("review", root)
     assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is False

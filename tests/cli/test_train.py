@@ -249,7 +249,7 @@ def test_foreign_classes_to_measure_on_are_refused_at_once(data: Path, tmp_path:
 
 def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -> None:
     result = sparsedet_here(*arguments(data, tmp_path / "typo", "--resume"))
-    assert "no run here to resume" in result.error()
+    assert "no run to resume" in result.error()
     assert not (tmp_path / "typo").exists()
 
 

@@ -69,7 +69,7 @@ def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_pat
         (["--num-machines", "2", "--dist-url", "host:1"], "expected tcp://HOST:PORT"),
         (
             ["--num-machines", "2", "--machine-rank", "2", "--dist-url", "tcp://host:1"],
-            "the machines are 0 to 1",
+            "--machine-rank 2: expected 0 to 1",
         ),
         (
             ["--num-gpus", "2", "--device", "cpu", "SOLVER.IMS_PER_BATCH", "3"],

@@ -54,11 +54,11 @@ BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 boxes as labels; 2 more are in doubt"]),
-        (PseudoLabels((), ()), ["mined 0 boxes", "warning: without a mined box"]),
+        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 boxes as labels; 2 doubtful ones"]),
+        (PseudoLabels((), ()), ["mined 0 boxes", "warning: without mined boxes"]),
         (
             PseudoLabels((), (), left_out=7),
-            ["mined 0 boxes", "7 more are not used: too few labels seem to be missing"],
+            ["mined 0 boxes", "7 more are not used, because too few labels"],
         ),
         (PseudoLabels((BOX,), (), left_out=7), ["mined 1 boxes", "7 more are not used"]),
     ],
@@ -95,7 +95,7 @@ def test_the_first_iterations_show_how_long_a_training_takes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert said_of(capsys, monkeypatch, 0.5, range(1, 301), 300) == [
-        "the training takes about 2 min: 289 more iterations of 0.5 s, measured over the first 10; "
+        "training takes about 2 min: 289 more iterations of 0.5 s, measured over the first 10; "
         "mining in between is not counted",
         "trained 300 iterations in 0:02:30",
     ]
@@ -107,7 +107,7 @@ def test_a_long_training_says_how_to_make_it_shorter(
     # Resumed after most of its first stage.
     lines = said_of(capsys, monkeypatch, 4.0, range(600, 700), 4000)
     assert lines == [
-        "the training takes about 3 h 46 min: 3390 more iterations of 4 s, measured over the first "
+        "training takes about 3 h 46 min: 3390 more iterations of 4 s, measured over the first "
         "10; mining in between is not counted",
         "how to make it shorter",
     ]
@@ -117,7 +117,7 @@ def test_a_training_of_a_few_iterations_is_measured_over_fewer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said, _ = said_of(capsys, monkeypatch, 1.0, range(1, 7), 6)
-    assert said.startswith("the training takes about 3 s: 3 more iterations of 1 s, measured over")
+    assert said.startswith("training takes about 3 s: 3 more iterations of 1 s, measured over")
 
 
 def test_every_run_is_measured(
@@ -133,6 +133,6 @@ def test_every_run_is_measured(
                 progress.iteration(step(iteration, 30))
     lines = [line for line in capsys.readouterr().err.splitlines() if "takes about" in line]
     assert [line.split(":")[0] for line in lines] == [
-        "the training takes about 19 s",
-        "the training takes about 57 s",
+        "training takes about 19 s",
+        "training takes about 57 s",
     ]

@@ -151,7 +151,7 @@ def test_the_command_compares_and_says_so(run: Path, scenes: Scenes, tmp_path: P
     result = sparsedet_here("export", run, "-o", target, "--check", scenes.images)
     assert result.status == 0, result.err
     assert "model card:" in result.out
-    assert "0 are in one of the two only" in result.err
+    assert "0 are in only one of the two" in result.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
     refused = sparsedet_here("export", run, "-o", target, "--format", "tflite")
     assert "--format tflite: expected onnx or torchscript" in refused.error()

@@ -257,7 +257,7 @@ def disconnect_with(answers: Mapping[str, Answer], name: str, says: str, status:
 
 _OURS = {"title": "sparsedet live"}
 _BACKENDS = [
-    disconnect_with({}, "no backend", "0 live backends taken off", status=0),
+    disconnect_with({}, "no backend", "0 live backends removed", status=0),
     disconnect_with({"/api/ml/": page()}, "a page", "a page of HTML.*looking for live backends"),
     disconnect_with({"/api/ml/": json_answer({})}, "no list", "should be a list"),
     disconnect_with({"/api/ml/": json_answer([7])}, "a number", "should be an object"),
@@ -280,7 +280,7 @@ _BACKENDS = [
     disconnect_with(
         {"/api/ml/": json_answer([{**_OURS, "id": 3}]), "DELETE /api/ml/3": Answer(b"", 204)},
         "a deletion",
-        "1 live backend taken off",
+        "1 live backend removed",
         status=0,
     ),
     disconnect_with(

@@ -102,7 +102,7 @@ def test_the_rest_of_a_merge_is_taken_back_later(project: SmallProject) -> None:
 
 def test_one_thing_at_a_time(project: SmallProject) -> None:
     refused = project.command("review", project.workspace.root, "--merge", "--take", "source")
-    assert "--merge and --take don't go together" in refused.error()
+    assert "--merge and --take can't be combined" in refused.error()
 
 
 def conflict(project: SmallProject) -> None:

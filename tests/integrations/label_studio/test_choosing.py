@@ -146,7 +146,7 @@ def test_the_choice_is_kept_in_the_workspace(
     settings.write_text(settings.read_text() + "\n# a note of mine\n")
     said = pull("--only", "dog", "--skip-skipped")
     assert "1 boxes on 1 images" in said
-    assert "worked on: only dog; without skipped images" in said
+    assert "selected: only dog; without skipped images" in said
     assert read_settings(settings).source.choice == Choice(only=("dog",), skip_skipped=True)
     assert settings.read_text().endswith("# a note of mine\n")
     assert "1 boxes on 1 images" in pull()

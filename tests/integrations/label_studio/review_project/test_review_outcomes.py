@@ -209,9 +209,9 @@ def test_the_key_reaches_no_file_and_no_output(
     ("arguments", "message"),
     [
         (("review", "{empty}"), "no ledger here; `sparsedet push` makes it"),
-        (("pull", "-o", "{empty}"), "which project? Give --project"),
-        (("pull", "-o", "{workspace}", "--project", "1234567"), "holds project"),
-        (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "which project?"),
+        (("pull", "-o", "{empty}"), "missing project: pass --project"),
+        (("pull", "-o", "{workspace}", "--project", "1234567"), "already contains project"),
+        (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "missing project: pass"),
         (("push", "{empty}/none.json", "--data", "{workspace}"), "no such file"),
     ],
 )

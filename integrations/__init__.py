@@ -1,6 +1,7 @@
-"""Adapters of the port `sparsedet.tool`, found through entry points `sparsedet.integrations`."""
+"""Adapters of the port `sparsedet.tool`, found through entry points."""
 
 if __name__ != "sparsedet.integrations":
     raise ImportError(
-        f"import sparsedet.integrations, not {__name__}: a second name makes every class twice"
+        f"import sparsedet.integrations, not {__name__}: a second import name would duplicate "
+        "every class"
     )

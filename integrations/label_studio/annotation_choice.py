@@ -1,7 +1,7 @@
-"""Which of a task's annotations count, and the boxes that they give: what pull and merge agree on.
+"""Choice of the annotations of a task that count, and their boxes; shared by pull and merge.
 
-Several people may have annotated a task. `AnnotationRule` says whose boxes are read; whatever
-others drew stays on the server and is not read.
+Several people may have annotated a task. `AnnotationRule` decides whose boxes are read; boxes of
+others stay on the server.
 """
 
 import hashlib
@@ -23,32 +23,32 @@ from .results import Result, is_boxed_shape, kind_of
 logger = logging.getLogger(__name__)
 
 TASK_CREATED_AT = "task_created_at"
-"""Key of an annotation, set when it is read: when its task was created."""
+"""Key added to annotations on reading: the creation time of their task."""
 
 _IMPORT_SECONDS = 10.0
-"""Between tasks and annotations of one import lies a second for some thousand tasks."""
+"""In one import, annotations are created about a second after their tasks per thousand tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskBoxes:
-    """What a task's annotations say, as a pull reads them."""
+    """The annotations of a task, as read by a pull."""
 
     annotations: tuple[Mapping[str, Any], ...]
-    """Those that count, oldest first; several: their boxes are combined."""
+    """Annotations that count, oldest first; boxes of several are combined."""
     boxes: tuple[ReviewedRegion, ...]
     complete: bool
-    """It is marked that every object has a box; of several annotations, in all of them."""
+    """The image is marked as complete, in all annotations that count."""
     complete_classes: frozenset[str] = frozenset()
-    """Labels of which that is marked alone; of several annotations, in all of them."""
+    """Labels marked as complete, in all annotations that count."""
 
     @property
     def version(self) -> str | None:
-        """As `Image.tool_version`: a text that every save changes; None without annotation."""
+        """`Image.tool_version`: a text that every save changes; None without annotations."""
         return "+".join(annotation_version(a) for a in self.annotations) or None
 
 
 def submitted(annotations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the annotations that were not skipped, the one that was saved last at the end."""
+    """Return the annotations that were not skipped, ordered by time of last save."""
     return sorted(
         (a for a in annotations if not a.get("was_cancelled")),
         key=lambda a: (saved_at(a), int(a["id"])),
@@ -58,12 +58,12 @@ def submitted(annotations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 def with_task_date(
     annotations: Iterable[Mapping[str, Any]] | None, task: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """Return the annotations of a task with its date: it shows which of them were imported."""
+    """Return a task's annotations with the task's date, which shows which ones were imported."""
     return [{**a, TASK_CREATED_AT: task.get("created_at")} for a in annotations or ()]
 
 
 def saved_at(annotation: Mapping[str, Any]) -> str:
-    """Return when an annotation was saved last, as the server writes it: ISO 8601 in UTC."""
+    """Return when an annotation was last saved, as sent by the server: ISO 8601 in UTC."""
     return str(annotation.get("updated_at") or annotation.get("created_at") or "")
 
 
@@ -72,12 +72,12 @@ def counted(
     rule: AnnotationRule,
     config: LabelConfig | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Return the annotations of a task that count by a rule; several are to be combined.
+    """Return the annotations of a task that count by a rule; several must be combined.
 
     Args:
         annotations: all of the task.
         rule: which of them count.
-        config: says whether other shapes count as boxes; None: they don't.
+        config: decides whether other shapes count as boxes; None: they don't.
     """
     known = submitted(annotations)
     stars = starred(known)
@@ -95,9 +95,9 @@ def read_task(
     oddities: Oddities,
     size: tuple[int, int] | None = None,
 ) -> TaskBoxes:
-    """Return what a task's annotations say.
+    """Read a task's annotations.
 
-    A model's box that somebody marked as unsure is left out, and counted in `oddities`.
+    A model's box that somebody marked as unsure is left out and counted in `oddities`.
 
     Args:
         annotations: all of the task.
@@ -124,10 +124,10 @@ def read_task(
 
 
 def annotation_version(annotation: Mapping[str, Any]) -> str:
-    """Return a name for the state of an annotation, which every save changes.
+    """Return a name for the state of an annotation that changes with every save.
 
-    It is `id@time`, or `id@time@seconds` with the time that people spent on the annotation: the
-    editor's Submit and Update add to it, a star does not.
+    It is `id@time`, or `id@time@seconds` with the time that people spent on the annotation: Submit
+    and Update in the editor add to that time, a star does not.
     """
     version = f"{annotation['id']}@{saved_at(annotation)}"
     seconds = annotation.get("lead_time")
@@ -136,14 +136,14 @@ def annotation_version(annotation: Mapping[str, Any]) -> str:
 
 @dataclass
 class Alternatives:
-    """Counts tasks that several people annotated, for one warning about a whole project."""
+    """Counts tasks that several people annotated, for one warning per project."""
 
     rule: AnnotationRule
     tasks: int = 0
     taken: Counter[Literal["starred", "newest", "combined"]] = field(default_factory=Counter)
 
     def add(self, annotations: Sequence[Mapping[str, Any]], read: TaskBoxes) -> None:
-        """Count a task, and what was taken if it has several annotations."""
+        """Count a task, and which annotations were used if it has several."""
         self.tasks += 1
         known = submitted(annotations)
         if len(known) < 2:
@@ -156,11 +156,11 @@ class Alternatives:
             self.taken["newest"] += 1
 
     def warn(self, project: str) -> None:
-        """Log one warning if there are such tasks; `project` says where."""
+        """Log one warning if there are any; `project` names the project."""
         if self.taken:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.taken.items()))
             logger.warning(
-                "%s: %d of %d tasks have several annotations; taken by [source] annotations = "
+                "%s: %d of %d tasks have several annotations; used by [source] annotations = "
                 '"%s": %s',
                 project,
                 self.taken.total(),
@@ -173,8 +173,8 @@ class Alternatives:
 def starred(annotations: Sequence[Mapping[str, Any]]) -> set[int]:
     """Return the ids of annotations that somebody starred.
 
-    The server stars every annotation that is imported, unless the import says otherwise. Such a
-    star says nothing, unless the import left others without.
+    The server stars every imported annotation unless the import says otherwise. Such a star means
+    nothing, unless the import left others unstarred.
     """
     unsaved = [a for a in annotations if a.get("updated_by") is None]
     by_default = all(a.get("ground_truth") for a in unsaved)
@@ -188,11 +188,11 @@ def starred(annotations: Sequence[Mapping[str, Any]]) -> set[int]:
 def _has_star_of_import(annotation: Mapping[str, Any]) -> bool:
     """Whether a star is only known to come from an import.
 
-    What was imported the server does not keep (`import_id` is the number in the file, if it has
-    one), nor who starred. But nobody else has saved an annotation without `updated_by`; only an
-    import creates one along with its task; the editor has no button for stars and adds time
-    (`lead_time`) with every save, while a star from the API leaves that empty; and
-    `last_action` "imported" is what an undone merge leaves with a star of an import.
+    The server records neither what was imported (`import_id` is the id in the file, if it has one)
+    nor who starred. But an annotation without `updated_by` was never saved by anybody else; only an
+    import creates an annotation along with its task; the editor has no star button and adds time
+    (`lead_time`) with every save, while a star from the API leaves that empty; and an undone merge
+    leaves `last_action` "imported" if the star came from an import.
     """
     if annotation.get("updated_by") is None or annotation.get("last_action") == "imported":
         return True
@@ -200,7 +200,7 @@ def _has_star_of_import(annotation: Mapping[str, Any]) -> bool:
 
 
 def came_with_task(annotation: Mapping[str, Any]) -> bool:
-    """Whether an annotation, read with its task's date, was created along with it: by an import."""
+    """Whether an annotation (with its task's date) was created with its task, by an import."""
     task, own = annotation.get(TASK_CREATED_AT), annotation.get("created_at")
     if not task or not own:
         return False
@@ -218,17 +218,17 @@ def _has_boxes(annotation: Mapping[str, Any], config: LabelConfig | None) -> boo
 
 
 def digests(annotations: Iterable[Mapping[str, Any]]) -> dict[int, str]:
-    """Return what each submitted annotation holds, by its id; see `digest`."""
+    """Return a digest of each submitted annotation by id; see `digest`."""
     return {int(a["id"]): digest(results_of(a)) for a in submitted(annotations)}
 
 
 def results_of(annotation: Mapping[str, Any]) -> list[Result]:
-    """Return the results of an annotation, which the server does not check."""
+    """Return the results of an annotation, which the server does not validate."""
     results = annotation.get("result")
     return list(results) if isinstance(results, Sequence) and not isinstance(results, str) else []
 
 
 def digest(results: Sequence[Result]) -> str:
-    """Return a name for results: the same for the same JSON."""
+    """Return a digest of results: equal for equal JSON."""
     text = json.dumps(results, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

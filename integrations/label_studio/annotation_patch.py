@@ -1,8 +1,8 @@
-"""Changes of boxes, made to an annotation's results.
+"""Applies changes of boxes to an annotation's results.
 
-Only the boxes that are named are changed, and the mark of a complete image. All other results
-(polygons, brushes, texts, boxes of other controls and other images) stay as they are. Where one
-control draws and another labels, a box is two results.
+Only the named boxes and the mark of a complete image are changed. All other results (polygons,
+brushes, texts, boxes of other controls and other images) are kept. If one control draws and
+another one labels, a box consists of two results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,22 +39,22 @@ def patched(
 ) -> list[Result]:
     """Return the results of an annotation after a change.
 
-    A changed box gets its new value and keeps every other key. With a removed box go the results
-    that share its id and the relations that point to it, as in the editor. An added box comes with
-    whatever its reviewer noted on it. Boxes that share an id get one of their own each.
+    A changed box gets its new value and keeps all other keys. Removing a box also removes results
+    that share its id and relations that point to it, as in the editor. An added box keeps its
+    reviewer's notes. Boxes that share an id get new, distinct ids.
 
     Args:
         results: the annotation's `result` list.
-        change: what to do; its ids are those of `boxes`.
+        change: the changes, with the ids of `boxes`.
         boxes: the annotation's boxes by region id, as `read_regions` gives them.
         config: the project's labelling config.
         size: upright (width, height) of the image in pixels.
 
     Raises:
-        GeometryError: when a box has no place in the image.
+        GeometryError: if a box does not fit into the image.
     """
     ids = result_ids(results, config)
-    # A mined box that was marked as unsure, and is accepted now.
+    # A mined box that was marked as unsure and is now accepted.
     again = {
         id
         for result, id in zip(results, ids, strict=True)
@@ -69,14 +69,14 @@ def patched(
         if id is not None and edit is not None:
             after.append(_changed(result, boxes[id], edit, config, size, id=id, is_box=is_box))
         elif is_box and stored_id(result) not in (id, None):
-            # Else it would take over the id of the first box once that is gone.
+            # Otherwise it would take over the first box's id once that is removed.
             after.append({**result, "id": id})
         else:
             after.append(result)
     taken = {id for id in map(stored_id, after) if id is not None}
     taken |= {id for id in result_ids(after, config) if id is not None}
     for id, decision in change.added.items():
-        # A polygon, say, may have the id by now.
+        # For example, a polygon may have the id by now.
         free = next(
             name for name in (id, *(f"{id}-{n}" for n in range(2, 99))) if name not in taken
         )
@@ -89,10 +89,10 @@ def patched(
 def without_shapes(
     change: Changes, boxes: Mapping[str, ReviewedRegion], config: LabelConfig
 ) -> Changes:
-    """Return a change without what it does to polygons and the like, of which boxes were made.
+    """Return a change without the parts for boxes that were made from polygons and other shapes.
 
     Args:
-        change: what to do; its ids are those of `boxes`.
+        change: the changes, with the ids of `boxes`.
         boxes: the annotation's boxes by region id.
         config: the project's labelling config.
     """
@@ -106,14 +106,14 @@ def without_shapes(
 def combined(
     people: Sequence[Sequence[Result]], boxes: Iterable[ReviewedRegion], config: LabelConfig
 ) -> list[Result]:
-    """Return one `result` list of several people's annotations.
+    """Combine several people's annotations into one `result` list.
 
-    It holds the given boxes with what is noted on them, and of the rest everything that marks a
-    place; of what is said of the whole image (choices, texts) the last person's word.
+    It contains the given boxes with their notes, and all other shapes; of results about the whole
+    image (choices, texts), the last person's.
 
     Args:
         people: `result` lists, oldest first.
-        boxes: those that remain, as `read_regions` gives them.
+        boxes: the boxes to keep, from `read_regions`.
         config: the project's labelling config.
     """
     after: list[Result] = [
@@ -137,7 +137,7 @@ def combined(
 def _new(
     id: str, region: ReviewedRegion, config: LabelConfig, size: tuple[int, int]
 ) -> list[Result]:
-    """Return the results of a box that is added: as its reviewer left it."""
+    """Return the results of an added box, as its reviewer left it."""
     if not region.content:
         place = to_percent(_inside(region.xyxy, size), *size)
         image = Image(id=0, file_name="", width=size[0], height=size[1])
@@ -188,9 +188,9 @@ def _changed(
     id: str,
     is_box: bool,
 ) -> Result:
-    """Return a result of a changed box: the rectangle, or one that repeats its place."""
+    """Return a result of a changed box: the rectangle, or one that repeats its coordinates."""
     value = dict(result.get("value") or {})
-    # A rotated box whose label alone was changed stays rotated.
+    # A rotated box of which only the label changed stays rotated.
     if "x" in value and moved(before.xyxy, edit.xyxy):
         wanted = edit.content[0]["value"] if edit.content else None
         place = wanted or {**to_percent(_inside(edit.xyxy, size), *size), "rotation": 0}
@@ -218,9 +218,9 @@ def _ends(result: object) -> set[str]:
 
 
 def _with_mark(results: Sequence[Result], config: LabelConfig) -> list[Result]:
-    """Return the results with the mark of a complete image, in its control's result.
+    """Return the results with the mark of a complete image added to its control's result.
 
-    Where the control takes several choices, those that were made stay.
+    If the control takes several choices, existing ones are kept.
     """
     mark = config.complete
     if mark is None or is_complete(results, config):
@@ -253,7 +253,7 @@ def _with_mark(results: Sequence[Result], config: LabelConfig) -> list[Result]:
 
 
 def own_size(state: SourceState, change: Changes) -> tuple[int, int]:
-    """Return the image's size by what regions say of it."""
+    """Return the image's size as recorded in regions."""
     regions = [*state.boxes.values(), *(d.region for d in change.added.values())]
     for result in (result for region in regions for result in region.content):
         width, height = result.get("original_width"), result.get("original_height")

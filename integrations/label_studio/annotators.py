@@ -1,4 +1,4 @@
-"""Whose annotations count, where a workspace works on those of some people only."""
+"""Selection of annotations by person, for workspaces limited to some people's annotations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Annotators:
     """The people whose annotations count."""
 
     people: frozenset[int] | None
-    """Numbers of their accounts; None: everybody."""
+    """Ids of their accounts; None for everybody."""
     account: int | None = None
-    """Number of this account, whose merges make annotations."""
+    """Id of our account, whose merges create annotations."""
 
     def chosen(self, annotations: Iterable[Annotation]) -> list[Annotation]:
-        """Return those of the annotations that count."""
+        """Return the annotations that count."""
         return [annotation for annotation in annotations if self.counts(annotation)]
 
     def counts(self, annotation: Annotation) -> bool:
@@ -35,7 +35,7 @@ class Annotators:
         if self.people is None:
             return True
         author = _number(annotation.get("completed_by"))
-        # The editor times what people do.
+        # Only the editor records time.
         merged = annotation.get("lead_time") is None and not came_with_task(annotation)
         return (
             author in self.people
@@ -50,12 +50,12 @@ def read_annotators(
     """Return the people whose annotations count.
 
     Args:
-        wanted: mail addresses, or numbers of accounts; empty: everybody.
-        names: mail addresses by number, from `account_names`.
-        account: this one's number.
+        wanted: email addresses or account ids; empty for everybody.
+        names: email addresses by account id, from `account_names`.
+        account: id of our account.
 
     Raises:
-        ToolError: naming one that is no account.
+        ToolError: naming one that is not an account.
     """
     if not wanted:
         return Annotators(None, account)
@@ -66,15 +66,15 @@ def read_annotators(
         known = number if number in names else numbers.get(person.casefold())
         if known is None:
             raise ToolError(
-                f"[source] annotators names {shown(person)}, which is no account of the server "
-                f"(there are {listed(sorted(names.values()))})"
+                f"[source] annotators lists {shown(person)}, which is not an account of the server "
+                f"(accounts: {listed(sorted(names.values()))})"
             )
         found.add(known)
     return Annotators(frozenset(found), account)
 
 
 def project_annotators(connection: Connection, options: ToolOptions) -> Annotators:
-    """Return the people whose annotations count; the server is asked only where not all do."""
+    """Return the people whose annotations count; asks the server only if not all do."""
     wanted = options.choice.annotators
     if not wanted:
         return Annotators(None)
@@ -82,7 +82,7 @@ def project_annotators(connection: Connection, options: ToolOptions) -> Annotato
 
 
 def _number(person: object) -> int | None:
-    """Return the number of an account, of which exports may hold more."""
+    """Return the id of an account, which exports may hold as a record."""
     if isinstance(person, Mapping):
         person = person.get("id")
     return person if isinstance(person, int) else None

@@ -1,7 +1,7 @@
-"""What a server's answers must hold, checked where they come in.
+"""Validation of a server's answers on arrival.
 
-Behind an address may be a login page, a proxy with an opinion, or a server of another version. An
-answer that is not what its request asks for is one error; it never counts as done.
+An address may lead to a login page, a proxy, or a server of another version. An answer that does
+not fit its request is an error; the request never counts as done.
 """
 
 import json
@@ -17,43 +17,41 @@ from sparsedet.errors import ToolError
 T = TypeVar("T")
 
 _SHOWN = 80
-"""So much of an odd answer is repeated in an error."""
+"""Characters of an unexpected answer to quote in an error."""
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxlong = 2, 4, 3, 30, 30
 _LARGEST_ID = 2**63 - 1
 _MOST_DIGITS = 300
-"""Of a whole number: any more, and it is no float."""
+"""Digits of an integer; with more, it does not fit into a float."""
 _SPARE_FRAMES = 400
-"""An answer is parsed with so many frames on the stack, so that whatever is nested so little that
-it can be read can be compared and written, too."""
+"""Stack frames reserved while parsing, so that anything parsed can also be compared and written."""
 _NO_SPACE = re.compile(r"[^ \t\n\r]")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class OddAnswerError(ToolError):
-    """An answer of a server is not what was asked for."""
+    """A server's answer does not fit the request."""
 
     def __init__(self, what: str, problem: str) -> None:
         super().__init__(
-            f"Label Studio's answer makes no sense ({what}): {problem}; does a proxy or a login "
-            "page answer in its place? Repeat the command once Label Studio itself answers"
+            f"unexpected answer from Label Studio ({what}): {problem}; is there a proxy or login "
+            "page in front of it? Repeat the command once Label Studio itself answers"
         )
         self.problem = problem
 
 
 class NoJsonError(ValueError):
-    """The message says why a body is no JSON; it holds nothing of the body."""
+    """A body is not JSON; the message says why, without quoting the body."""
 
 
 def parse_json(body: bytes) -> Any:
-    """Return what a body of JSON holds.
+    """Parse a JSON body.
 
-    Numbers that JSON does not have (NaN, 1e400, thousands of digits) are read as null, and halves
-    of characters as the sign for unreadable ones: they spoil the value that they are, and not the
-    whole answer.
+    Invalid numbers (NaN, 1e400, thousands of digits) are read as null, and lone surrogates as the
+    replacement character, so that they spoil only their own value and not the whole answer.
 
     Raises:
-        NoJsonError: when it is none, or nested so deeply that no program writes it.
+        NoJsonError: if it is not JSON, or nested too deeply.
     """
     with json_errors():
         text = body.decode("utf-8-sig")
@@ -66,7 +64,7 @@ def parse_json(body: bytes) -> Any:
 
 @contextmanager
 def json_errors() -> Iterator[None]:
-    """Raise errors of decoding and parsing in the block as a `NoJsonError`."""
+    """Turn errors of decoding and parsing in the block into `NoJsonError`."""
     try:
         yield
     except UnicodeDecodeError:
@@ -74,42 +72,43 @@ def json_errors() -> Iterator[None]:
     except RecursionError:
         raise NoJsonError("is nested too deeply") from None
     except ValueError:
-        raise NoJsonError("is no JSON") from None
+        raise NoJsonError("is not JSON") from None
 
 
 def value_at(text: str, start: int) -> tuple[Any, int]:
-    """Return the JSON value that begins at a place of a text, and the place behind it.
+    """Return the JSON value at a position of a text, and the position after it.
 
     Raises:
-        ValueError: when there is none, or only a part of one.
+        ValueError: if there is none, or only part of one.
     """
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError:
         raise
     except ValueError:
-        # Python makes no number of thousands of digits; to look at each costs half as much again.
+        # Python refuses integers of thousands of digits; checking each one would cost 50 % more
+        # time.
         return _DECODER_OF_LONG_NUMBERS.raw_decode(text, start)
 
 
 def after_space(text: str, start: int) -> int:
-    """Return the place of the next character that is no space of JSON; of the end without any."""
+    """Return the position of the next character that is not JSON whitespace, or the end."""
     found = _NO_SPACE.search(text, start)
     return found.start() if found else len(text)
 
 
 def with_spare_frames(parse: Callable[[], T], frames: int = _SPARE_FRAMES) -> T:
-    """Return what `parse` does, which is called with so many frames more on the stack."""
+    """Call `parse` with additional frames on the stack, and return its result."""
     return with_spare_frames(parse, frames - 1) if frames else parse()
 
 
 def has_halves(text: str) -> bool:
-    """Whether JSON may hold halves of characters, as escapes: mostly in pairs, one character."""
+    """Whether JSON may contain escaped surrogates, which mostly come in valid pairs."""
     return "\\ud" in text or "\\uD" in text
 
 
 def whole_characters(value: Any) -> Any:
-    """Return a value with the sign for unreadable characters in the place of half ones."""
+    """Return a value with lone surrogates replaced by the replacement character."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -118,7 +117,7 @@ def whole_characters(value: Any) -> Any:
 
 
 def shown(value: object) -> str:
-    """Return what came, for an error: its kind and its beginning, with nothing unprintable."""
+    """Return a printable description of a value for an error: its type and beginning."""
     if value is None:
         return "nothing"
     if isinstance(value, str):
@@ -133,73 +132,73 @@ def shown(value: object) -> str:
 
 
 def as_object(value: object, what: str, *, of: str = "the answer") -> dict[str, Any]:
-    """Return an answer, or a part of one, that must be a JSON object.
+    """Check that an answer, or part of one, is a JSON object, and return it.
 
     Args:
-        value: it.
-        what: what the request was for.
-        of: names the part.
+        value: the answer or part.
+        what: the purpose of the request.
+        of: name of the part.
 
     Raises:
-        OddAnswerError: when it is none.
+        OddAnswerError: if it is not an object.
     """
     if not isinstance(value, dict):
-        _refuse(what, f"{of} should be an object, and is {shown(value)}")
+        _refuse(what, f"{of} should be an object, but is {shown(value)}")
     return value
 
 
 def as_objects(value: object, what: str, *, of: str = "the answer") -> list[dict[str, Any]]:
-    """Return an answer, or a part of one, that must be a list of JSON objects; see `as_object`."""
+    """Check that an answer, or part of one, is a list of JSON objects; see `as_object`."""
     if not isinstance(value, list):
-        _refuse(what, f"{of} should be a list, and is {shown(value)}")
+        _refuse(what, f"{of} should be a list, but is {shown(value)}")
     for entry in value:
         as_object(entry, what, of=f"an entry of {'the list' if of == 'the answer' else of}")
     return value
 
 
 def objects_of(answer: Mapping[str, Any], key: str, what: str) -> Sequence[dict[str, Any]]:
-    """Return a list of objects that an answer holds under a key; see `as_objects`."""
+    """Return the list of objects under a key of an answer; see `as_objects`."""
     return as_objects(answer.get(key), what, of=repr(key))
 
 
 def number(entry: Mapping[str, Any], key: str, what: str, *, least: int = 0) -> int:
-    """Return a whole number of an answer.
+    """Return an integer of an answer.
 
     Raises:
-        OddAnswerError: when there is none, or one below `least`.
+        OddAnswerError: if there is none, or it is below `least`.
     """
     value = entry.get(key)
     if type(value) is not int or not least <= value <= _LARGEST_ID:
-        _refuse(what, f"{key!r} should be a whole number, and is {shown(value)}")
+        _refuse(what, f"{key!r} should be a whole number, but is {shown(value)}")
     return value
 
 
 def identifier(entry: Mapping[str, Any], what: str, key: str = "id") -> int:
-    """Return the number of a task, project or the like; see `number`."""
+    """Return the id of a task, project or other record; see `number`."""
     return number(entry, key, what, least=1)
 
 
 def text(entry: Mapping[str, Any], key: str, what: str) -> str:
-    """Return a text of an answer; empty where it is absent or null.
+    """Return a text of an answer; empty if it is absent or null.
 
     Raises:
-        OddAnswerError: when it is something else.
+        OddAnswerError: if it is something else.
     """
     value = entry.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
-        _refuse(what, f"{key!r} should be a text, and is {shown(value)}")
+        _refuse(what, f"{key!r} should be a text, but is {shown(value)}")
     return value
 
 
 def check_annotations(value: object, what: str) -> list[dict[str, Any]]:
-    """Return the annotations of a task, which may be none: null is an empty list.
+    """Return the annotations of a task; null is an empty list.
 
-    Their `result` is left to whoever reads boxes: people's scripts write anything into it.
+    Their `result` is checked where boxes are read: people's scripts write anything into it.
 
     Raises:
-        OddAnswerError: when they are none.
+        OddAnswerError: if they are not annotations.
     """
     annotations = as_objects([] if value is None else value, what, of="its annotations")
     for annotation in annotations:
@@ -207,22 +206,22 @@ def check_annotations(value: object, what: str) -> list[dict[str, Any]]:
         for key in ("created_at", "updated_at"):
             _check_date(annotation, key, what)
         for key in ("completed_by", "updated_by", "parent_prediction"):
-            # People are numbers, or records with one, by the kind of request.
+            # Depending on the request, people are ids, or records with an id.
             if annotation.get(key) is not None and not isinstance(annotation[key], dict):
                 number(annotation, key, what)
         seconds = annotation.get("lead_time")
         if seconds is not None and not (
             type(seconds) in (int, float) and abs(seconds) <= _LARGEST_ID
         ):
-            _refuse(what, f"'lead_time' should be a number, and is {shown(seconds)}")
+            _refuse(what, f"'lead_time' should be a number, but is {shown(seconds)}")
     return annotations
 
 
 def check_task(task: Mapping[str, Any], what: str) -> None:
-    """Check what every task of an export has: a number, data, and annotations.
+    """Check that a task of an export has an id, data and annotations.
 
     Raises:
-        OddAnswerError: when this one has not.
+        OddAnswerError: if it lacks one of them.
     """
     identifier(task, what)
     as_object(task.get("data"), what, of="its data")
@@ -235,7 +234,7 @@ def _check_date(entry: Mapping[str, Any], key: str, what: str) -> None:
     try:
         datetime.fromisoformat(date or "2000-01-01")
     except ValueError:
-        _refuse(what, f"{key!r} should be a date, and is {shown(date)}")
+        _refuse(what, f"{key!r} should be a date, but is {shown(date)}")
 
 
 def _refuse(what: str, problem: str) -> NoReturn:
@@ -247,7 +246,7 @@ def _beginning(said: str) -> str:
 
 
 def _none(constant: str) -> None:
-    """Return what NaN and Infinity are read as."""
+    """Return the value for NaN and Infinity."""
 
 
 def _finite(digits: str) -> float | None:

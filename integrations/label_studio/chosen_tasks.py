@@ -1,4 +1,4 @@
-"""The tasks of a project that a workspace works on, where that is not all of them."""
+"""The tasks that a workspace is limited to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,31 +17,31 @@ Task = Mapping[str, Any]
 
 _PAGE = 5000
 _BATCH = 200
-"""Ids in one address."""
+"""Maximum number of ids in a URL."""
 _MOST = 0.5
-"""Share of the tasks above which the whole export is quicker."""
+"""Share of the tasks above which exporting all of them is faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenTasks:
-    """The tasks of a project: those that are worked on, and the others."""
+    """The tasks of a project: chosen ones and others."""
 
     tasks: Sequence[Task]
-    """Those that are worked on."""
+    """The chosen tasks."""
     others: Sequence[Task]
-    """The project has them all the same."""
+    """Ids of tasks that exist but were not chosen."""
     odd: Sequence[OddTask]
-    """What would be worked on, were it a whole task."""
+    """Entries that would be chosen if they were valid tasks."""
 
 
 def export_chosen(connection: Connection, project: int, choice: Choice) -> ChosenTasks:
-    """Export the tasks of a project that a workspace works on, in the order of their ids.
+    """Export the chosen tasks of a project, ordered by id.
 
-    The server can't export a view. Its ids are listed, and tasks exported by them: of a view with
-    100 of 3,000 tasks in a fortieth of the time of the whole export.
+    The server can't export a view, so its ids are listed and tasks exported by id: for a view with
+    100 of 3,000 tasks, in a fortieth of the time of a full export.
 
     Raises:
-        ToolError: when the project does not have the view.
+        ToolError: if the project does not have the view.
     """
     others: list[Task] = []
     odd: list[OddTask] = []
@@ -61,7 +61,7 @@ def export_chosen(connection: Connection, project: int, choice: Choice) -> Chose
 def _export(
     connection: Connection, project: int, ids: Sequence[int], total: int, odd: list[OddTask]
 ) -> list[Task]:
-    """Export some of a project's tasks; whole where it is most of them."""
+    """Export some of a project's tasks; by a full export if it is most of them."""
     if len(ids) > total * _MOST:
         return _exported(connection, project, None, frozenset(ids), odd)
     batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
@@ -79,7 +79,7 @@ def _exported(
     wanted: frozenset[int],
     odd: list[OddTask],
 ) -> list[Task]:
-    """Export tasks by their ids, or all of them; return those that are wanted."""
+    """Export tasks by id, or all of them; return the wanted ones."""
     found: list[OddTask] = []
     tasks = export_tasks(connection, project, found, ids=ids)
     odd += (entry for entry in found if entry.id is None or entry.id in wanted)
@@ -87,19 +87,19 @@ def _exported(
 
 
 def _is_skipped(task: Task) -> bool:
-    """Whether people have done nothing but skip a task."""
+    """Whether people have only skipped a task."""
     annotations = task.get("annotations") or []
     return bool(annotations) and all(entry.get("was_cancelled") for entry in annotations)
 
 
 def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
-    """Return the ids of the tasks that a view shows."""
+    """Return the ids of the tasks in a view."""
     views = {id: str(data.get("title")) for id, data in list_views(connection, project)}
     if view not in views:
         known = listed(f"{id}: {title}" for id, title in views.items()) or "none"
         raise ToolError(
-            f"project {project} has no view {view} (found {known}); a view's number is what its "
-            "address has behind ?tab="
+            f"project {project} has no view {view} (found {known}); a view's number comes after "
+            "?tab= in its URL"
         )
     what = f"listing view {view}"
     ids: list[int] = []
@@ -117,7 +117,7 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
         }
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
-        # An empty page would mean that tasks are being deleted while we read.
+        # An empty page means that tasks were deleted in the meantime.
         if not tasks:
             break
         ids += (identifier(task, what) for task in tasks)

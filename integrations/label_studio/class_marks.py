@@ -44,7 +44,7 @@ def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
 def complete_in_all(
     annotations: Iterable[Mapping[str, Any]], config: LabelConfig
 ) -> frozenset[str]:
-    """Return the labels that all of a task's annotations mark; none without an annotation."""
+    """Return the labels that all annotations of a task mark; none without annotations."""
     marks = [complete_classes(annotation.get("result"), config) for annotation in annotations]
     return frozenset.intersection(*marks) if marks else frozenset()
 

@@ -1,4 +1,4 @@
-"""The labels of a control, and what regions may hold of each."""
+"""The labels of a control, and the texts that stand for them in regions."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from .config_xml import is_tag, listed, shown
 from .data_path import DataPath
 
 CLASS_KEY = "sparsedet_class"
-"""Attribute of a label of a review project that stands for another one, which it names: people's
-boxes are shown under such labels. They are no classes of their own."""
+"""Attribute of labels in a review project that stand for the named label: people's boxes are shown
+with such labels. They are not separate classes."""
 
 TaskData = Callable[[], Iterable[Mapping[str, Any]]]
-"""Gives the data of a project's tasks, where the labels come from there."""
+"""Returns the data of a project's tasks, for labels that come from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Label:
     """A label of the control."""
 
     value: str
-    """What people see; the category's name."""
+    """The displayed text; the category's name."""
     stored: str
-    """What regions hold: the alias where there is one, else the value."""
+    """The text in regions: the alias if there is one, else the value."""
 
 
 def label_tags(control: ElementTree.Element) -> list[ElementTree.Element]:
-    """Return the labels of a control, without those that stand for another."""
+    """Return the labels of a control, except those that stand for another one."""
     return [
         tag
         for tag in control.iter()
@@ -38,16 +38,16 @@ def label_tags(control: ElementTree.Element) -> list[ElementTree.Element]:
 
 
 def dynamic_path(control: ElementTree.Element) -> DataPath | None:
-    """Return where the data of tasks holds labels of a control; None: they stand in the config."""
+    """Return where task data holds labels of a control; None if they are in the config."""
     path = DataPath(control.get("value", ""))
     return None if path.is_constant else path
 
 
 def labels_of(control: ElementTree.Element, project: str, data: TaskData) -> tuple[Label, ...]:
-    """Return the labels of a control: those of the config, then those that tasks hold.
+    """Return the labels of a control: from the config, then from task data.
 
     Raises:
-        ToolError: when there is none, or two share a text.
+        ToolError: if there are none, or two share a text.
     """
     name = shown(control.attrib["name"])
     found = [
@@ -59,8 +59,8 @@ def labels_of(control: ElementTree.Element, project: str, data: TaskData) -> tup
         found += (label for label in _of_tasks(path, data) if label not in found)
         if not found:
             raise ToolError(
-                f"project {project}: the control {name} takes its labels from the data of tasks "
-                f"({listed(sorted(path.keys))}), and no task has any there"
+                f"project {project}: the control {name} takes its labels from task data "
+                f"({listed(sorted(path.keys))}), but no task has any there"
             )
     if not found:
         raise ToolError(f"project {project}: the control {name} lists no labels")
@@ -77,14 +77,14 @@ def labels_of(control: ElementTree.Element, project: str, data: TaskData) -> tup
 
 
 def _of_tasks(path: DataPath, data: TaskData) -> Iterator[Label]:
-    """Yield every label that some task holds once, in the order of the tasks."""
+    """Yield every distinct label in task data, in the order of the tasks."""
     known: set[str] = set()
     for content in data():
         entries = path.find(content)
         for entry in entries if isinstance(entries, Sequence) else ():
             about = entry if isinstance(entry, Mapping) else {"value": entry}
             value = about.get("value")
-            # A text instead of a list would give its letters.
+            # A text instead of a list would yield its letters.
             if isinstance(value, str) and value and not isinstance(entries, str):
                 alias = about.get("alias")
                 if value not in known:
@@ -93,22 +93,22 @@ def _of_tasks(path: DataPath, data: TaskData) -> Iterator[Label]:
 
 
 def texts_of(labels: Sequence[Label], rename: Mapping[str, str], project: str) -> dict[str, str]:
-    """Return what regions may hold, and which label's value each stands for; empty: left out.
+    """Return a map from texts in regions to label values; empty values are left out.
 
     Raises:
-        ToolError: when a label was renamed to one that does not exist, or is still there.
+        ToolError: if a label was renamed to one that does not exist, or still exists.
     """
     texts = {text: label.value for label in labels for text in (label.value, label.stored)}
     for old, new in rename.items():
         if old in texts:
             raise ToolError(
-                f"project {project}: [labels] rename says that {shown(old)} is now {shown(new)}, "
-                f"but the labelling config has {shown(old)}; take it out of one of the two"
+                f"project {project}: [labels] rename maps {shown(old)} to {shown(new)}, but the "
+                f"labelling config still has {shown(old)}; remove it from one of the two"
             )
         if new and new not in texts:
             known = listed(label.value for label in labels)
             raise ToolError(
-                f"project {project}: [labels] rename says that {shown(old)} is now {shown(new)}, "
+                f"project {project}: [labels] rename maps {shown(old)} to {shown(new)}, "
                 f"which the labelling config does not have (it has {known})"
             )
     return {**{old: texts[new] if new else "" for old, new in rename.items()}, **texts}
@@ -117,7 +117,7 @@ def texts_of(labels: Sequence[Label], rename: Mapping[str, str], project: str) -
 def check_chosen(
     only: Collection[str], labels: Iterable[Label], texts: Mapping[str, str], project: str
 ) -> frozenset[str]:
-    """Return the values of the labels that were chosen; of all without a choice.
+    """Return the values of the chosen labels; of all labels without a choice.
 
     Raises:
         ToolError: naming one that does not exist.
@@ -126,7 +126,7 @@ def check_chosen(
         return frozenset(label.value for label in labels)
     if unknown := [text for text in only if not texts.get(text)]:
         raise ToolError(
-            f"project {project}: [source] only names {shown(unknown[0])}, which the labelling "
+            f"project {project}: [source] only lists {shown(unknown[0])}, which the labelling "
             f"config does not have (it has {listed(label.value for label in labels)})"
         )
     return frozenset(texts[text] for text in only)

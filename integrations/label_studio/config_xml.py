@@ -1,7 +1,7 @@
-"""The XML of a labelling config: read safely, and spelled in one way.
+"""The XML of a labelling config, read safely and normalised.
 
-Label Studio ignores the case of tags and attributes, and namespaces. Configs are written by
-strangers, so a document type, with which entities come, is refused.
+Label Studio ignores namespaces and the case of tags and attributes. Configs are untrusted, so
+document types, which can declare entities, are refused.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -22,7 +22,7 @@ _ATTRIBUTES = (
     "choice",
     "perItem",
 )
-"""Those that are read here; they are spelled so in what `read_xml` returns."""
+"""The attributes used here, in the spelling that `read_xml` returns."""
 _SPELLED = {name.lower(): name for name in _ATTRIBUTES}
 _MAX_SHOWN = 60
 _MAX_LISTED = 12
@@ -30,21 +30,21 @@ _MAX_DEPTH = 100
 
 
 def read_xml(xml: str, project: str) -> ElementTree.Element:
-    """Return the root of a labelling config, without namespaces, attributes spelled in one way.
+    """Return the root of a labelling config, without namespaces and with normalised attributes.
 
     Args:
         xml: the labelling config.
         project: names the project in errors.
 
     Raises:
-        ToolError: when it is empty, no XML or nested too deep, or declares a document type.
+        ToolError: if it is empty, not XML or nested too deeply, or declares a document type.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
     if not xml.strip():
         raise ToolError(
-            f"project {project}: it has no labelling config yet; give it one with an Image and a "
+            f"project {project}: it has no labelling config yet; set one with an Image and a "
             "RectangleLabels control"
         )
     try:
@@ -52,14 +52,13 @@ def read_xml(xml: str, project: str) -> ElementTree.Element:
     except DefusedXmlException:
         raise ToolError(
             f"project {project}: its labelling config declares a document type (DOCTYPE) or "
-            "entities, which sparsedet does not read; write it without"
+            "entities, which sparsedet does not read; remove them"
         ) from None
     except (ElementTree.ParseError, ValueError) as error:
-        raise ToolError(f"project {project}: its labelling config is no XML ({error})") from error
+        raise ToolError(f"project {project}: its labelling config is not XML ({error})") from error
     if _is_deep(root):
         raise ToolError(
-            f"project {project}: its labelling config has tags within tags more than "
-            f"{_MAX_DEPTH} deep"
+            f"project {project}: its labelling config nests tags more than {_MAX_DEPTH} levels deep"
         )
     for tag in root.iter():
         tag.tag = tag.tag.rpartition("}")[2]
@@ -71,7 +70,7 @@ def read_xml(xml: str, project: str) -> ElementTree.Element:
 
 
 def _is_deep(root: ElementTree.Element) -> bool:
-    """Whether tags are nested deeper than XML can be written again."""
+    """Whether tags are nested too deeply to be written again."""
     level = [root]
     for _ in range(_MAX_DEPTH):
         level = [child for tag in level for child in tag]
@@ -79,27 +78,27 @@ def _is_deep(root: ElementTree.Element) -> bool:
 
 
 def to_text(root: ElementTree.Element) -> str:
-    """Return the XML of a labelling config."""
+    """Serialise a labelling config as XML."""
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def is_tag(tag: ElementTree.Element, *names: str) -> bool:
-    """Whether the element is of one of these kinds; Label Studio ignores the case."""
+    """Whether the element is one of these tags, ignoring case as Label Studio does."""
     return tag.tag.lower() in {name.lower() for name in names}
 
 
 def named_tags(root: ElementTree.Element, *names: str) -> Iterator[ElementTree.Element]:
-    """Yield the elements of these kinds that have a name, in the order of the config."""
+    """Yield the named elements with one of these tags, in the order of the config."""
     return (tag for tag in root.iter() if is_tag(tag, *names) and tag.get("name"))
 
 
 def shown(text: str) -> str:
-    """Return a text of a config for an error: quoted, and not longer than a line takes."""
+    """Return a text of a config for an error, quoted and shortened to fit on a line."""
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "...")
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names of a config for an error, the first of them where there are many."""
+    """Return names of a config for an error, only the first ones if there are many."""
     texts = [name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "..." for name in names]
     more = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
     return ", ".join(texts[:_MAX_LISTED]) + more

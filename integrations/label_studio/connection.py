@@ -1,4 +1,4 @@
-"""The connection to a Label Studio server: address, key, and its errors as one line each."""
+"""The connection to a Label Studio server: address, key, and one-line errors."""
 
 import getpass
 import json
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
-"""For requests that create things: the SDK would repeat them on a 5xx and create them twice."""
+"""For requests that create things: the SDK would retry them on a 5xx and create them twice."""
 
 
 class RequestRefusedError(ToolError):
@@ -49,18 +49,18 @@ class RequestRefusedError(ToolError):
 
 
 class Connection:
-    """An authenticated connection; takes legacy tokens and personal access tokens alike.
+    """An authenticated connection; accepts legacy tokens and personal access tokens.
 
     Args:
         url: the server's address; None reads LABEL_STUDIO_URL.
-        api_key: None reads LABEL_STUDIO_API_KEY, or asks on a terminal.
-        named: the user named `url` for this very call; else the key of the environment goes there
-            only where LABEL_STUDIO_URL names the same host, or the user agrees. A key that is given
-            as `api_key` may go to `url`.
-        limits: how much of one answer is taken.
+        api_key: None reads LABEL_STUDIO_API_KEY, or prompts on a terminal.
+        named: the user gave `url` for this call; otherwise the environment's key is sent there only
+            if LABEL_STUDIO_URL names the same host, or the user agrees. A key given as `api_key`
+            may be sent to `url`.
+        limits: limits of an answer's size and time.
 
     Raises:
-        ToolError: when address or key are missing or malformed, the key is not meant for the
+        ToolError: if the address or key is missing or malformed, the key is not meant for the
             address, the server is not reachable, or it refuses the key.
     """
 
@@ -77,12 +77,12 @@ class Connection:
         if key and not (api_key or named):
             check_consent(self.url)
         self._key = _checked_key(key or _ask_for_key(self.url))
-        from label_studio_sdk import client as sdk  # 2 s: not before somebody connects
+        from label_studio_sdk import client as sdk  # takes 2 s, so only on connecting
 
         with self.request(CONNECTING):
             # no-untyped-call: the SDK's constructor has no annotations.
             self.client: LabelStudio = sdk.LabelStudio(  # type: ignore[no-untyped-call]
-                # The slash keeps a path prefix when the SDK joins the token refresh's path to it.
+                # The slash keeps a path prefix when the SDK appends the path of the token refresh.
                 base_url=self.url + "/",
                 api_key=self._key,
                 httpx_client=KeyClient(self.url, self._key, limits),
@@ -93,11 +93,11 @@ class Connection:
         )
         if not isinstance(self._account, dict):
             raise ToolError(
-                self._odd(f"does not say who this is: {shown(self._account)}", CONNECTING)
+                self._odd(f"does not return our account: {shown(self._account)}", CONNECTING)
             )
 
     def is_ours(self, url: str) -> bool:
-        """Whether an address is on the server that the key belongs to."""
+        """Whether a URL is on the server that the key belongs to."""
         try:
             return origin(url) == origin(self.url)
         except ValueError:
@@ -105,24 +105,24 @@ class Connection:
 
     @property
     def account(self) -> tuple[int, str]:
-        """Number and mail address of the account that the key belongs to.
+        """Id and email address of the key's account.
 
         Raises:
-            ToolError: when the server did not say.
+            ToolError: if the server did not return them.
         """
         what = "whose API key this is"
         return identifier(self._account, what), text(self._account, "email", what)
 
     @property
     def api_key(self) -> str:
-        """The key, for a connection of another process; never to be written anywhere."""
+        """The key, for a connection in another process; must never be written anywhere."""
         return self._key
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers that authenticate a request now; safe to call from several threads.
+        """Return headers that authenticate a request now; thread-safe.
 
-        A personal access token is exchanged for a bearer token that lasts minutes and is renewed
-        here, so headers must not be kept.
+        A personal access token is exchanged for a bearer token that expires after minutes and is
+        renewed here, so headers must not be cached.
         """
         return {"Authorization": self.client._client_wrapper.get_headers()["Authorization"]}
 
@@ -140,15 +140,15 @@ class Connection:
         """GET a long list of JSON objects.
 
         Args:
-            path: of the resource.
-            params: of the request.
-            what: names it in errors.
-            keep: makes of an entry what is returned; the entry itself is then forgotten.
+            path: path of the resource.
+            params: query parameters.
+            what: names the request in errors.
+            keep: converts an entry to what is returned; the entry itself is not kept.
         """
 
         def read(answer: Answer) -> list[Any]:
             if not begins_list(answer.content):
-                return as_objects(answer.json(), what)  # an error, which says what it is
+                return as_objects(answer.json(), what)  # raises an error that describes it
             of = "an entry of the list"
             return [keep(as_object(entry, what, of=of)) for entry in answer.entries()]
 
@@ -160,20 +160,20 @@ class Connection:
         return as_objects(self.get_json(path, params, what), what)
 
     def post_json(self, path: str, body: object, what: str) -> dict[str, Any]:
-        """POST JSON to a resource, which answers with an object; never repeated by itself."""
+        """POST JSON to a resource that answers with an object; never retried."""
         return as_object(self._send("POST", path, what, **_json(body)), what)
 
     def patch_json(self, path: str, body: object, what: str) -> dict[str, Any]:
-        """PATCH a numbered resource, such as "api/tasks/5/"; never repeated by itself.
+        """PATCH a resource with an id, such as "api/tasks/5/"; never retried.
 
         Returns:
-            The resource after it, which the answer has to be: with that number.
+            The changed resource, after checking that the answer has its id.
         """
         number = int(path.rstrip("/").rpartition("/")[2])
         changed = as_object(self._send("PATCH", path, what, **_json(body)), what)
         if changed.get("id") != number:
             raise OddAnswerError(
-                what, f"it should be of number {number}, and is {shown(changed.get('id'))}"
+                what, f"its id should be {number}, but is {shown(changed.get('id'))}"
             )
         return changed
 
@@ -188,7 +188,7 @@ class Connection:
     def post_files(
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str
     ) -> dict[str, Any]:
-        """POST files, by field name as httpx takes them; never repeated by itself."""
+        """POST files, by field name as in httpx; never retried."""
         options: dict[str, Any] = {"params": dict(params), "files": dict(files)}
         return as_object(self._send("POST", path, what, **options, request_options=WRITE), what)
 
@@ -203,7 +203,7 @@ class Connection:
         from label_studio_sdk.core.api_error import ApiError
 
         with self.request(what):
-            # A `KeyClient` sends it.
+            # Sent by a `KeyClient`.
             response: Any = self.client._client_wrapper.httpx_client.request(
                 path, method=method, **options
             )
@@ -221,7 +221,7 @@ class Connection:
 
     @contextmanager
     def request(self, what: str) -> Iterator[None]:
-        """Translate the errors of the requests in the block; `what` says what they are for.
+        """Translate errors of requests in the block; `what` describes their purpose.
 
         Raises:
             ToolError: one line, never holding the key.
@@ -239,19 +239,17 @@ class Connection:
         except httpx.HTTPError as error:
             raise ToolError(self._redact(network_problem(error, self.url, what))) from None
         except httpx.InvalidURL:
-            raise ToolError(f"{server} has no address that a request can go to ({what})") from None
+            raise ToolError(f"{server} has no valid address ({what})") from None
         except Exception as error:
             if not comes_of_parsing(error.__traceback__):
                 raise
-            raise ToolError(
-                self._odd("gave an answer of which the SDK can make nothing", what)
-            ) from None
+            raise ToolError(self._odd("sent an answer that the SDK can't parse", what)) from None
 
     def _odd(self, problem: str, what: str) -> str:
         advice = (
             f"is the address right ({URL_VARIABLE} or --url)?"
             if what == CONNECTING
-            else "what was done until then stays: repeat the command once that is put right"
+            else "finished work is kept: repeat the command once that is fixed"
         )
         return self._redact(f"Label Studio at {self.url} {problem} ({what}); {advice}")
 
@@ -265,11 +263,11 @@ class Connection:
             return f"{server} does not allow this account {what}{said}"
         if what == CONNECTING and status == httpx.codes.NOT_FOUND:
             return (
-                f"no Label Studio answers at {self.url} (status {status}{said}); is the address "
+                f"no Label Studio at {self.url} (status {status}{said}); is the address "
                 f"right ({URL_VARIABLE} or --url)?"
             )
         if status == httpx.codes.NOT_FOUND:
-            return f"{server} has nothing there ({what}){said}; is the project's number right?"
+            return f"{server} found nothing ({what}){said}; is the project's number right?"
         return f"{server} answered with status {status} ({what}){said}"
 
     def _redact(self, said: str) -> str:
@@ -277,16 +275,16 @@ class Connection:
 
 
 def _json(body: object) -> dict[str, Any]:
-    """Return the options of a request that sends JSON: the SDK's own encoder takes far longer."""
+    """Return the options of a request with a JSON body; the SDK's own encoder is far slower."""
     headers = {"content-type": "application/json"}
     return {"content": json.dumps(body).encode(), "headers": headers, "request_options": WRITE}
 
 
 def check_connection() -> str | None:
-    """Try the server that LABEL_STUDIO_URL names with the key in LABEL_STUDIO_API_KEY.
+    """Test the connection to LABEL_STUDIO_URL with LABEL_STUDIO_API_KEY.
 
     Returns:
-        Its version, address and account in one line; None where one of the two is not set.
+        Version, address and account in one line; None if one of the two is not set.
 
     Raises:
         ToolError: one line, never holding the key.
@@ -301,19 +299,19 @@ def check_connection() -> str | None:
 
 
 def project_number(project: str) -> int:
-    """Return a project's number; raise `ToolError` when the text is none."""
+    """Parse a project's number; raise `ToolError` if it is invalid."""
     if not (project.isascii() and project.isdigit()):
         raise ToolError(
-            f"{project!r} is no Label Studio project: expected its number, the one in the address "
-            "of the project's page (.../projects/NUMBER)"
+            f"invalid Label Studio project {project!r}: expected the number in its URL "
+            "(.../projects/NUMBER)"
         )
     return int(project)
 
 
 def _checked_url(url: str | None) -> str:
-    """Return the address without trailing slash; it is written to files, so no login may be in."""
+    """Return the URL without trailing slash; it is written to files, so logins are refused."""
     if not url:
-        raise ToolError(f"no Label Studio address: set {URL_VARIABLE} or give --url")
+        raise ToolError(f"missing Label Studio address: set {URL_VARIABLE} or pass --url")
     try:
         parts = urlsplit(url.strip())
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -323,7 +321,7 @@ def _checked_url(url: str | None) -> str:
         raise ToolError("the Label Studio address must look like http://localhost:8080")
     if "@" in parts.netloc:
         raise ToolError(
-            f"the Label Studio address must not hold a user name or password; the key belongs in "
+            f"the Label Studio address must not contain a user name or password; set the key in "
             f"{KEY_VARIABLE}"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
@@ -331,10 +329,10 @@ def _checked_url(url: str | None) -> str:
 
 def _checked_key(key: str) -> str:
     key = key.strip()
-    # Anything else can't be sent in a header, and the library's own message would repeat the key.
+    # Other characters can't be sent in a header, and the library's message would quote the key.
     if not key or not all("!" <= character <= "~" for character in key):
         raise ToolError(
-            f"the Label Studio API key is empty or holds characters that no key has; "
+            f"the Label Studio API key is empty or contains invalid characters; "
             f"check {KEY_VARIABLE}"
         )
     return key
@@ -343,7 +341,7 @@ def _checked_key(key: str) -> str:
 def _ask_for_key(url: str) -> str:
     if not sys.stdin.isatty():
         raise ToolError(
-            f"no API key for Label Studio at {url}: set {KEY_VARIABLE} (Account & Settings in "
-            "Label Studio shows yours)"
+            f"missing API key for Label Studio at {url}: set {KEY_VARIABLE} (shown in Account & "
+            "Settings in Label Studio)"
         )
     return getpass.getpass(f"API key for Label Studio at {url} (input is hidden): ")

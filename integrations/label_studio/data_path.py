@@ -1,4 +1,4 @@
-"""Where a task's data holds something, as labelling configs say it: `$image`, `$page.scans[0]`."""
+"""Paths into a task's data, as in labelling configs: `$image`, `$page.scans[0]`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 _VARIABLE = re.compile(r"\$([\w.\[\]]+)")
-"""As the editor finds them."""
+"""Variables, as the editor matches them."""
 _STEP = re.compile(r"[^.\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
 class DataPath:
-    """A `value` of a labelling config: a place in the data, or a text that holds some."""
+    """A `value` of a labelling config: a path into the data, or a text that contains paths."""
 
     text: str
 
     @property
     def key(self) -> str | None:
-        """The key of the data, where the path is nothing but one."""
+        """The key of the data, if the path is a single key."""
         found = _VARIABLE.fullmatch(self.text)
         return found[1] if found and _STEP.fullmatch(found[1]) else None
 
@@ -29,11 +29,11 @@ class DataPath:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it says the same of every task."""
+        """Whether it has the same value for every task."""
         return not self.keys
 
     def find(self, data: Mapping[str, Any]) -> Any:
-        """Return what the data of a task holds there; None: nothing."""
+        """Return the value in a task's data, or None."""
         whole = _VARIABLE.fullmatch(self.text)
         if whole:
             return _look_up(data, whole[1])

@@ -1,4 +1,4 @@
-"""What is said of requests that failed: which step it was, and what to do."""
+"""Messages for failed requests: which step failed, and what to do."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,16 +9,16 @@ import httpx
 from .key_consent import URL_VARIABLE
 
 CONNECTING = "connecting"
-"""What the first request is for: only there the address may be wrong."""
+"""Purpose of the first request: only there the address may be wrong."""
 
 _MAX_DETAIL = 300
-_AGAIN = "what was done until then stays, repeat the command to complete it"
+_AGAIN = "finished work is kept, repeat the command to complete it"
 _PARSERS = ("label_studio_sdk", "jwt")
-"""Packages whose errors come of odd answers: the SDK checks little of what it makes objects of."""
+"""Packages whose errors mean unexpected answers: the SDK validates little when parsing them."""
 
 
 def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
-    """Return which step failed, and what to do, for an error of the network."""
+    """Return which step failed and what to do, for a network error."""
     server = f"Label Studio at {url}"
     reason = str(error) or type(error).__name__
     right = f"is it running, and is the address right ({URL_VARIABLE} or --url)?"
@@ -29,19 +29,19 @@ def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"{server} did not answer in time ({what}); {_AGAIN}"
     if isinstance(error, httpx.LocalProtocolError):
-        # The message may repeat what was to be sent: a token, say.
-        return f"{server} gave something that no request can be made of ({what})"
+        # The message may quote what was to be sent, such as a token.
+        return f"{server} sent something that makes an invalid request ({what})"
     if isinstance(error, httpx.TooManyRedirects):
         return f"{server} redirects in a circle ({what}); {right}"
     if isinstance(error, httpx.DecodingError):
-        return f"{server} gave an answer that can't be unpacked ({what}); {_AGAIN}"
+        return f"{server} sent an answer that can't be decompressed ({what}); {_AGAIN}"
     if what == CONNECTING:
-        return f"{server} cut the connection ({reason}); {right}"
-    return f"the connection to {server} was cut ({what}: {reason}); {_AGAIN}"
+        return f"{server} closed the connection ({reason}); {right}"
+    return f"the connection to {server} was closed ({what}: {reason}); {_AGAIN}"
 
 
 def comes_of_parsing(traceback: TracebackType | None) -> bool:
-    """Whether an error was raised by what makes objects of answers, and not by us."""
+    """Whether an error was raised by a library that parses answers, not by us."""
     modules = []
     while traceback is not None:
         modules.append(str(traceback.tb_frame.f_globals.get("__name__", "")))
@@ -51,7 +51,7 @@ def comes_of_parsing(traceback: TracebackType | None) -> bool:
 
 
 def detail(body: Any) -> str:
-    """Return what the server said, on one line; nothing for pages of HTML."""
+    """Return the server's message on one line; empty for HTML pages."""
     if isinstance(body, Mapping):
         said = [str(body["detail"])] if body.get("detail") else []
         if body.get("validation_errors"):

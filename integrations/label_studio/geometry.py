@@ -9,23 +9,23 @@ from sparsedet.annotations import XYXY
 
 PERCENT = 100.0
 TOLERANCE = 0.01
-"""Pixels by which rounding in a browser or file may push a box over the edge of its image."""
+"""Pixels by which rounding may push a box over the edge of its image."""
 
 
 class GeometryError(Exception):
-    """A rectangle that gives no box; the message is the reason, fit for counting."""
+    """A rectangle that can't become a box; the message is a reason to count by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A rectangle as a box."""
+    """A rectangle converted to a box."""
 
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image, clipped to it."""
     clipped: bool
-    """It reached over the image's edge."""
+    """Whether it reached over the image's edge."""
     rotated: bool
-    """It was rotated; the box is the smallest upright one around it."""
+    """Whether it was rotated; the box is its upright bounding box."""
 
 
 def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle:
@@ -34,7 +34,7 @@ def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle
     Label Studio rotates a rectangle clockwise by `rotation` degrees about its top left corner.
 
     Raises:
-        GeometryError: when it is no rectangle or has no area inside the image.
+        GeometryError: if it is not a rectangle or has no area inside the image.
     """
     x, y = (_number(value, key) for key in ("x", "y"))
     across, down = (_number(value, key) for key in ("width", "height"))
@@ -56,7 +56,7 @@ def from_percent(value: Mapping[str, Any], width: int, height: int) -> Rectangle
 
 
 def to_percent(xyxy: XYXY, width: int, height: int) -> dict[str, float]:
-    """Return x, y, width and height of an XYXY box in pixels, in percent of its upright image.
+    """Convert an XYXY box in pixels to x, y, width and height in percent of its upright image.
 
     Args:
         xyxy: absolute pixels.
@@ -64,11 +64,11 @@ def to_percent(xyxy: XYXY, width: int, height: int) -> dict[str, float]:
         height: of the image, in pixels.
 
     Raises:
-        GeometryError: when the box is not finite, has no area, or leaves the image by more than
+        GeometryError: if the box is not finite, has no area, or leaves the image by more than
             `TOLERANCE`; a smaller overhang is cut off.
     """
     if not all(math.isfinite(edge) for edge in xyxy):
-        raise GeometryError("an edge that is no finite number")
+        raise GeometryError("an edge that is not finite")
     left, top, right, bottom = xyxy
     if min(left, top, width - right, height - bottom) < -TOLERANCE:
         raise GeometryError(f"edges outside its image of {width} x {height} pixels")
@@ -100,10 +100,10 @@ def _number(value: Mapping[str, Any], key: str) -> float:
         raise GeometryError(f"no {key}")
     number = value[key]
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise GeometryError(f"{key} is no number")
+        raise GeometryError(f"{key} is not a number")
     try:
         finite = math.isfinite(number)
-    except OverflowError:  # of a whole number of hundreds of digits
+    except OverflowError:  # an integer of hundreds of digits
         finite = False
     if not finite:
         raise GeometryError(f"{key} is not finite")

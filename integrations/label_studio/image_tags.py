@@ -1,8 +1,8 @@
 """The images of a labelling config, each with the control for its boxes.
 
-A task may show one image, several (an Image tag each), or a list of them: `valueList`, whose
-regions hold the image's number as `item_index`, or a Repeater, whose tags are there once for each
-image, with its number in their names.
+A task may show one image, several (each with an Image tag), or a list: `valueList`, whose regions
+hold the image's index as `item_index`, or a Repeater, whose tags are repeated per image with its
+index in their names.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -38,21 +38,21 @@ _USUAL_FLAG = "{{idx}}"
 
 @dataclass(frozen=True)
 class ImageTag:
-    """An Image, and the control for its boxes."""
+    """An Image tag and the control for its boxes."""
 
     name: str
     """Name of the Image: `to_name` of its regions."""
     control: ElementTree.Element = field(compare=False, repr=False)
-    """The RectangleLabels; or the Labels, where a Rectangle of its own draws."""
+    """The RectangleLabels, or the Labels if a separate Rectangle draws."""
     path: DataPath
-    """Where the data of a task holds the address, or the list of them."""
+    """Path of the address, or list of addresses, in a task's data."""
     drawer: str = ""
-    """Name of the Rectangle; empty: the control draws itself."""
+    """Name of the Rectangle; empty if the control itself draws."""
     many: Many = ""
     flag: str = ""
-    """What stands for the number of the image within a Repeater."""
+    """Placeholder for the image's index within a Repeater."""
     repeats: DataPath | None = None
-    """The list that a Repeater goes through."""
+    """The list that a Repeater iterates over."""
 
     @property
     def control_name(self) -> str:
@@ -70,16 +70,16 @@ class ImageTag:
 def find_image_tags(
     root: ElementTree.Element, project: str, wanted: str | None
 ) -> tuple[ImageTag, ...]:
-    """Return the images that have a control for boxes, in the order of the config.
+    """Return the Image tags that have a control for boxes, in the order of the config.
 
     Args:
         root: of the labelling config.
         project: names the project in errors.
-        wanted: the control to use; None: the only one of each image.
+        wanted: name of the control to use; None for the only one of each image.
 
     Raises:
-        ControlNeededError: when an image has several controls, and none is named.
-        ToolError: when no image has one, or it can't be used.
+        ControlNeededError: if an image has several controls, and none is named.
+        ToolError: if no image has one, or it can't be used.
     """
     repeaters = _repeated(root, project)
     images = {tag.attrib["name"]: tag for tag in named_tags(root, "Image")}
@@ -90,7 +90,7 @@ def find_image_tags(
             known = listed(_controls(root, images)) or "none"
             raise ToolError(
                 f"project {project}: no RectangleLabels control named {shown(wanted)} "
-                f"(found: {known}); [source] control in sparsedet.toml names it"
+                f"(found: {known}), as set by [source] control in sparsedet.toml"
             )
     if not controls:
         raise _nothing(root, project)
@@ -123,7 +123,7 @@ def find_image_tags(
 
 
 def repeated(tag: ImageTag, number: int) -> ImageTag:
-    """Return a tag of a Repeater as it is for an image of its list."""
+    """Return a Repeater's tag for one image of its list."""
     if tag.many != "repeater":
         return tag
     text = str(number)
@@ -142,7 +142,7 @@ def repeated(tag: ImageTag, number: int) -> ImageTag:
 def _controls(
     root: ElementTree.Element, images: Mapping[str, ElementTree.Element]
 ) -> dict[str, tuple[ElementTree.Element, str]]:
-    """Return the controls for boxes by name, each with the name of what draws for it."""
+    """Return the controls for boxes by name, each with the name of the control that draws."""
     drawers = list(named_tags(root, "Rectangle"))
     found: dict[str, tuple[ElementTree.Element, str]] = {}
     for tag in named_tags(root, "RectangleLabels", "Labels"):
@@ -162,7 +162,7 @@ def _targets(control: ElementTree.Element) -> set[str]:
 def _repeated(
     root: ElementTree.Element, project: str
 ) -> dict[ElementTree.Element, ElementTree.Element]:
-    """Return the Repeater that each Image stands in."""
+    """Return the enclosing Repeater of each Image."""
     found: dict[ElementTree.Element, ElementTree.Element] = {}
     for repeater in (tag for tag in root.iter() if is_tag(tag, "Repeater")):
         for image in named_tags(repeater, "Image"):
@@ -188,12 +188,12 @@ def _image_tag(
     if not path.text:
         raise ToolError(
             f"project {project}: the Image {shown(name)} of its labelling config has neither value "
-            "nor valueList, which say where its picture comes from"
+            "nor valueList"
         )
     if path.is_constant:
         raise ToolError(
-            f"project {project}: the Image {shown(name)} of its labelling config shows one fixed "
-            'picture in every task; sparsedet needs a key of the data there, as in value="$image"'
+            f"project {project}: the Image {shown(name)} of its labelling config shows the same "
+            'image in every task; sparsedet needs a key of the task data, as in value="$image"'
         )
     if repeater is None:
         return ImageTag(name, control, path, drawer, "list" if several else "")
@@ -201,9 +201,9 @@ def _image_tag(
     repeats = DataPath(repeater.get("on", ""))
     if several or repeats.is_constant or flag not in name or flag not in path.text:
         raise ToolError(
-            f"project {project}: the Image {shown(name)} stands in a Repeater that sparsedet does "
-            f"not support: `on` has to name a list in the data, and the Image's name and value to "
-            f"hold {shown(flag)}, with one picture each"
+            f"project {project}: the Image {shown(name)} is in a Repeater that sparsedet does not "
+            f"support: `on` must name a list in the data, and the Image's name and value must "
+            f"contain {shown(flag)}, with one image each"
         )
     return ImageTag(name, control, path, drawer, "repeater", flag, repeats)
 
@@ -214,8 +214,8 @@ def _nothing(root: ElementTree.Element, project: str) -> ToolError:
     no_boxes = f"project {project}: needs a RectangleLabels control for its image (found: none)"
     if any(kind.lower().startswith(_BOXABLE) for kind in kinds):
         return ToolError(
-            f"{no_boxes}; it has {listed(kinds)}: add a RectangleLabels control with their labels, "
-            'which gets the boxes that sparsedet adds, and set [source] shapes = "boxes"'
+            f"{no_boxes}; it has {listed(kinds)}: add a RectangleLabels control with their labels "
+            'for the boxes that sparsedet adds, and set [source] shapes = "boxes"'
         )
     more = f"; it has {listed(kinds)}, which sparsedet does not support" if kinds else ""
     return ToolError(f"{no_boxes}{more}")
@@ -226,14 +226,14 @@ def _points_nowhere(
     controls: Mapping[str, tuple[ElementTree.Element, str]],
     project: str,
 ) -> ToolError:
-    """Return the error for controls that mark no image."""
+    """Return the error for controls whose target is not an image."""
     control = next(iter(controls.values()))[0]
     name, targets = shown(control.attrib["name"]), listed(sorted(_targets(control)))
     if not targets:
-        return ToolError(f"project {project}: the control {name} says no toName")
+        return ToolError(f"project {project}: the control {name} has no toName")
     kinds = {tag.get("name"): tag.tag for tag in root.iter()}
     kind = next((kinds[target] for target in _targets(control) if target in kinds), None)
-    what = f"is of the kind {kind}, and no Image" if kind else "is no Image"
+    what = f"is a {kind}, not an Image" if kind else "is not an Image"
     return ToolError(
         f"project {project}: the control {name} points to {shown(targets)}, which {what} of the "
         "labelling config"

@@ -15,32 +15,32 @@ from .answers import (
 )
 
 _PIECE = 1 << 20
-"""Bytes that are decoded at a time."""
+"""Bytes to decode at a time."""
 _BEHIND = tuple(" \t\n\r,]")
-"""What comes behind an entry."""
+"""What follows an entry."""
 _BEGINNING = re.compile(rb"(\xef\xbb\xbf)?[ \t\n\r]*\[")
 
 
 def begins_list(body: bytes) -> bool:
-    """Whether JSON is a list, if it is JSON."""
+    """Whether a body, if it is JSON, is a list."""
     return _BEGINNING.match(body) is not None
 
 
 def entries(body: bytes) -> Iterator[Any]:
-    """Yield the entries of a JSON list, read as `parse_json` does, and only some at a time.
+    """Yield the entries of a JSON list, parsed as by `parse_json`, only some at a time.
 
     Raises:
-        NoJsonError: when it is no list; by then, entries may have come.
+        NoJsonError: if it is not a list; entries may have been yielded before.
     """
     text = _List(body)
     with json_errors():
-        # Frames are spared once for some entries: for each one it would take half of the time.
+        # Stack frames are reserved once per chunk: per entry, that would take half of the time.
         while some := with_spare_frames(text.some):
             yield from map(whole_characters, some) if text.has_halves else some
 
 
 class _List:
-    """A JSON list, decoded piece by piece as it is read."""
+    """A JSON list, decoded in chunks as it is read."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -52,10 +52,10 @@ class _List:
         self._is_begun = False
         self._is_done = False
         self.has_halves = False
-        """Whether anything that was decoded may hold halves of characters."""
+        """Whether the decoded text may contain surrogates."""
 
     def some(self) -> list[Any]:
-        """Step over some entries, and return them: about those of a piece; none at the end."""
+        """Consume and return about a chunk of entries; none at the end."""
         values: list[Any] = []
         before = self._pieces
         while (not values or self._pieces == before) and self._step():
@@ -63,7 +63,7 @@ class _List:
         return values
 
     def _step(self) -> bool:
-        """Step to the next entry; False where there is none."""
+        """Advance to the next entry; False if there is none."""
         if self._is_done:
             return False
         if not self._is_begun:
@@ -81,20 +81,20 @@ class _List:
         return False
 
     def _ahead(self) -> str:
-        """Return the next character that is no space; empty at the end."""
+        """Return the next character that is not whitespace; empty at the end."""
         while True:
             self._at = after_space(self._text, self._at)
             if self._at < len(self._text) or not self._decode_more():
                 return self._text[self._at : self._at + 1]
 
     def _take(self, expected: str) -> None:
-        """Step over a character that has to come."""
+        """Consume an expected character."""
         if self._ahead() != expected:
-            raise ValueError(f"no {expected!r} where it has to come")
+            raise ValueError(f"expected {expected!r}")
         self._at += 1
 
     def _value(self) -> Any:
-        """Step over a value, and return it."""
+        """Consume and return a value."""
         self._ahead()
         while True:
             try:
@@ -103,16 +103,16 @@ class _List:
                 if not self._decode_more():
                     raise
                 continue
-            # A number may continue in the next piece.
+            # A number may continue in the next chunk.
             if self._text[end : end + 1] in _BEHIND or not self._decode_more():
                 self._at = end
                 return value
 
     def _decode_more(self) -> bool:
-        """Decode the next piece, and forget what was read; False where there is none.
+        """Decode the next chunk, and drop what was consumed; False if there is none.
 
-        A piece is as long as what is left of the last ones: however long an entry is, the times
-        that it is parsed in vain take no longer than the last one.
+        A chunk is as long as the unconsumed rest: however long an entry is, failed attempts to
+        parse it take no longer in total than the last one.
         """
         left = self._text[self._at :]
         piece = self._body[self._read : self._read + max(_PIECE, len(left))]

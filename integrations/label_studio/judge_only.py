@@ -1,7 +1,7 @@
-"""What tells reviewers that judging the boxes of an image is enough, and drawing can wait.
+"""A tick for reviewers that judging the boxes of an image is enough, and drawing can wait.
 
-A choice of our own in the review project's config, which the image's prediction ticks: it is where
-the reviewer looks, and it changes with the prediction. In what is submitted it says nothing.
+It is a choice that we add to the review project's config and that the image's prediction ticks: the
+reviewer sees it, and it changes with the prediction. In submitted reviews it is ignored.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +13,7 @@ TEXT = "drawing can wait"
 
 
 def with_judge_only(xml: str, image: str) -> str:
-    """Return the XML of a review project's labelling config with the choice, if it has none.
+    """Add the choice to the XML of a review project's labelling config, if it is missing.
 
     Args:
         xml: the config.
@@ -26,11 +26,11 @@ def with_judge_only(xml: str, image: str) -> str:
         "Choices",
         name=CONTROL,
         toName=image,
-        choice="multiple",  # which shows a box that is ticked, not one of several to choose
+        choice="multiple",  # shown as a checkbox, not as a radio button
         required="false",
         showInline="true",
     )
-    # A key that no keyboard has: without one the editor would give it the digit of a class.
+    # A key that no keyboard has: without one, the editor would assign the digit of a class.
     ElementTree.SubElement(control, "Choice", value=TEXT, hotkey="✓")
     root.insert(0, control)
     return ElementTree.tostring(root, encoding="unicode")

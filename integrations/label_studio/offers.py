@@ -1,8 +1,7 @@
-"""What is to be up for review on each image: human and mined boxes, built and checked.
+"""Builds and checks the predictions to review on each image: human and mined boxes.
 
-The server's bulk import drops predictions with an unknown label or a score outside 0..1 without a
-word, and takes boxes outside the image or without width. So all checks happen here, before anything
-is sent.
+The server's bulk import silently drops predictions with an unknown label or a score outside 0..1,
+and accepts boxes outside the image or without width. So everything is checked here before sending.
 """
 
 import math
@@ -28,17 +27,17 @@ GONE = "its task was deleted from the annotated project, or shows another image 
 
 @dataclass(frozen=True, slots=True)
 class ImagePredictions:
-    """What is up for review on one image."""
+    """Predictions to review on one image."""
 
     source_task: str
     human: tuple[Mapping[str, Any], ...]
-    """Regions of the boxes that people drew: without score."""
+    """Regions of human boxes, without score."""
     mined: Mapping[str, Mapping[str, Any]]
-    """Regions of mined boxes by their region id: with score."""
+    """Regions of mined boxes by region id, with score."""
     queued: bool = False
-    """People are to open it even if no mined box is left to be shown on it."""
+    """Whether people should open it even if no mined boxes are left to show."""
     marks: tuple[Mapping[str, Any], ...] = ()
-    """Parts of a prediction that are no box."""
+    """Other parts of the prediction."""
 
     def result(self, left_out: Collection[str] = ()) -> list[Mapping[str, Any]]:
         """Return the `result` of a prediction: human boxes and mined ones not in `left_out`."""
@@ -47,15 +46,15 @@ class ImagePredictions:
 
     @property
     def score(self) -> float:
-        """The score of its surest mined box, 0 without any."""
+        """Highest score of its mined boxes, 0 without any."""
         return max((float(region["score"]) for region in self.mined.values()), default=0.0)
 
 
 def check_push(wanted: ToReview) -> None:
-    """Check that there is something to push, to show or to withdraw, under a name.
+    """Check that there is something to push, show or withdraw, and a model version.
 
     Raises:
-        ToolError: when there is not.
+        ToolError: if not.
     """
     if not wanted.mined and not wanted.withdrawn and not wanted.queue:
         raise ToolError("there are no mined boxes to push")
@@ -70,13 +69,13 @@ def build_predictions(
     people: LabelConfig | None = None,
     suspected: LabelConfig | None = None,
 ) -> list[ImagePredictions]:
-    """Return what is up for review: the images of the queue, then others with boxes, surest first.
+    """Return the predictions: images of the queue, then others with boxes by descending score.
 
     Args:
         wanted: the images, their annotations and the mined boxes; withdrawn ones are left out.
         config: the project's labelling config.
-        people: what the boxes that people drew are written with; None: `config`.
-        suspected: what those of them are written with that look wrong; None: `people`.
+        people: config for writing human boxes; None for `config`.
+        suspected: config for writing human boxes that look wrong; None for `people`.
 
     Raises:
         ToolError: naming the first box that the server would drop or show wrongly, or the first
@@ -89,7 +88,7 @@ def build_predictions(
     seen: set[str] = set()
     for box in wanted.left:
         if box.region_id in seen:
-            raise ToolError(f"mined box {box.region_id} is in the list twice; nothing was pushed")
+            raise ToolError(f"duplicate mined box {box.region_id}; nothing was pushed")
         seen.add(box.region_id)
         region = _mined_region(box, dataset, config)
         by_image.setdefault(box.image_id, {})[box.region_id] = region
@@ -100,7 +99,7 @@ def build_predictions(
     for image_id in dict.fromkeys((*queued, *by_image)):
         image = dataset.image_by_id[image_id]
         human = drawn.regions(image)
-        # A reviewer accepted it, and it has become an annotation since it was mined.
+        # A reviewer accepted it, so it has become an annotation since it was mined.
         known = {str(region["id"]) for region in human}
         regions = by_image.get(image_id, {})
         new = {id: region for id, region in regions.items() if id not in known}
@@ -115,7 +114,7 @@ def build_predictions(
 def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mapping[str, Any]:
     name = f"mined box {box.region_id}"
     if not (math.isfinite(box.score) and 0 <= box.score <= 1):
-        raise ToolError(f"{name}: score {box.score} is not within 0 and 1; nothing was pushed")
+        raise ToolError(f"{name}: score {box.score} is not between 0 and 1; nothing was pushed")
     if not box.region_id:
         raise ToolError("a mined box has no region id; nothing was pushed")
     image = dataset.image_by_id[box.image_id]
@@ -124,7 +123,7 @@ def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mappi
 
 
 class _People:
-    """How the boxes that people drew are written: those that look wrong in another way."""
+    """Writes human boxes, with a different look for those that look wrong."""
 
     def __init__(
         self,
@@ -162,7 +161,7 @@ def _region(
     config: LabelConfig,
     origin: str,
 ) -> Mapping[str, Any]:
-    """Return the region of a box; `name` names it in errors."""
+    """Return the region of a box; `name` identifies it in errors."""
     label = dataset.category_by_id[box.category_id].name
     if label not in config.stored_labels:
         known = ", ".join(config.stored_labels)

@@ -1,4 +1,4 @@
-"""What a server has up for review at this moment, for checks: whether pushes arrived whole."""
+"""What a server currently has up for review, to check that pushes are complete."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,10 +20,10 @@ from .review_project.review_tasks import (
 
 
 def review_on_offer(connection: Connection, review: int) -> OnOffer:
-    """Return what is up in a review project, one for contact sheets or for images.
+    """Return what is up for review in a review project (for contact sheets or images).
 
     Raises:
-        PlaceGoneError: when the project was deleted.
+        PlaceGoneError: if the project was deleted.
     """
     tasks = read_review_tasks(connection, review)
     boxes: dict[str, list[str]] = {}
@@ -44,12 +44,12 @@ def review_on_offer(connection: Connection, review: int) -> OnOffer:
 def drafts_on_offer(
     connection: Connection, project: int, pushed: Sequence[PushedImage], rule: AnnotationRule
 ) -> OnOffer:
-    """Return what is up in an annotated project itself, as drafts and predictions.
+    """Return what is up for review in an annotated project itself, as drafts and predictions.
 
     Args:
-        connection: to the server; drafts are those of all accounts.
+        connection: to the server; drafts of all accounts are included.
         project: the annotated project.
-        pushed: what was pushed, with the versions of the annotations that it was put onto.
+        pushed: pushed boxes, with the annotation versions that they were pushed onto.
         rule: which of several annotations counts.
     """
     tasks, stored = read_draft_tasks(connection, project), read_predictions(connection, project)
@@ -77,18 +77,18 @@ def _add(boxes: dict[str, list[str]], ids: Iterable[str], where: str) -> None:
 
 
 def _is_empty(task: ReviewTask) -> bool:
-    """Whether a task lacks its prediction, and was not made to show nothing."""
+    """Whether a task unexpectedly lacks its prediction."""
     return task.is_untouched and not task.predictions and VERSION_KEY not in task.data
 
 
 def _is_busy(task: DraftTask, version: str | None, rule: AnnotationRule) -> bool:
-    """Whether somebody has begun with a task, or saved it since its boxes were put onto it."""
+    """Whether somebody has started a task, or saved it since its boxes were pushed."""
     now = "+".join(annotation_version(a) for a in task.chosen(rule)) or None
     return now != version or any(not draft.is_untouched for draft in task.drafts)
 
 
 def _doubles(connection: Connection, review: int) -> list[str]:
-    """Return further review projects of the kind that this workspace, or nobody, claims."""
+    """Return duplicate review projects that this workspace, or nobody, has claimed."""
     mark = read_mark(read_review_project(connection, review).description)
     if mark is None:
         return []

@@ -1,7 +1,7 @@
-"""A labelling config in its plain form: one image, one RectangleLabels control, labels listed.
+"""Plain labelling configs: one image, one RectangleLabels control, listed labels.
 
-Review projects have it, whatever the annotated project's config is like: where that one has several
-images per task, each has a review task of its own. What a plain config holds besides stays.
+Review projects always use them: if the annotated project has several images per task, each image
+gets its own review task. Other parts of a config that is already plain are kept.
 """
 
 import copy
@@ -18,7 +18,7 @@ _KIND = "RectangleLabels"
 
 
 def is_plain(config: LabelConfig) -> bool:
-    """Whether a config is in the plain form."""
+    """Whether a config is plain."""
     return (
         not config.has_several
         and not config.drawer
@@ -29,10 +29,10 @@ def is_plain(config: LabelConfig) -> bool:
 
 
 def plain_config(config: LabelConfig) -> LabelConfig:
-    """Return a config of the same labels in the plain form.
+    """Return a plain config with the same labels.
 
     Args:
-        config: of an annotated project; of its first image, where tasks have several.
+        config: of an annotated project; of its first image if tasks have several.
     """
     if is_plain(config):
         return config
@@ -76,7 +76,7 @@ def _alone(
     config: LabelConfig,
     first: LabelConfig,
 ) -> tuple[ElementTree.Element, ElementTree.Element, ElementTree.Element]:
-    """Return a config of nothing but an image, its boxes and the mark of a complete one."""
+    """Return a config with only an image, its boxes and the complete mark."""
     view = ElementTree.Element(root.tag)
     kept = {key: text for key, text in image.attrib.items() if key != "valueList"}
     own_image = ElementTree.SubElement(view, "Image", {**kept, "name": first.image})
@@ -96,7 +96,7 @@ def _alone(
 
 
 def _without_drawer(root: ElementTree.Element, config: LabelConfig) -> None:
-    """Make the Rectangle and the Labels of a config one control."""
+    """Merge the Rectangle and the Labels of a config into one control."""
     if not config.drawer:
         return
     for parent in root.iter():
@@ -108,7 +108,7 @@ def _without_drawer(root: ElementTree.Element, config: LabelConfig) -> None:
 
 
 def _list_labels(control: ElementTree.Element, config: LabelConfig) -> None:
-    """Have a control list the labels that are worked on, and no others."""
+    """Make a control list exactly the chosen labels."""
     wanted = {label.value: label for label in config.labels}
     ours = label_tags(control)
     for parent in list(control.iter()):

@@ -15,18 +15,17 @@ from .connection import Connection
 from .label_config import LabelConfig
 
 CHUNK = 10_000
-"""Items per request: whatever it brings, an import of predictions costs 1 ms for each task of the
-project."""
+"""Items per request: an import costs 1 ms per task of the project, whatever its size."""
 _REGIONS = 100_000
-"""Per request: 35 MB. Servers take 250 MB, what is in front of them often less."""
+"""Per request: 35 MB. Servers accept 250 MB, proxies often less."""
 
 _DECIMALS = 6
-"""Percentages are compared with this many decimals: a hundredth of a pixel on the largest image."""
+"""Decimals for comparing percentages: a hundredth of a pixel on the largest image."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewPrediction:
-    """A prediction to make."""
+    """A prediction to create."""
 
     task: int
     result: Sequence[Mapping[str, Any]]
@@ -34,21 +33,21 @@ class NewPrediction:
 
     @property
     def score(self) -> float | None:
-        """The score of its surest mined box; None without any."""
+        """Highest score of its mined boxes; None without any."""
         mined = mined_regions(self.result).values()
         return max((float(region["score"]) for region in mined), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A prediction as the server holds it."""
+    """A prediction on the server."""
 
     id: int
     model_version: str
     text: str
-    """Its `result` list as JSON: as objects, those of 20,000 images take 300 MB."""
+    """Its `result` list as JSON: as objects, those of 20,000 images would take 300 MB."""
     by_backend: bool = False
-    """A machine learning backend of the project made it; it is not ours."""
+    """Made by an ML backend of the project, not by us."""
 
     @classmethod
     def of(
@@ -58,40 +57,40 @@ class StoredPrediction:
         result: Sequence[Mapping[str, Any]],
         by_backend: bool = False,
     ) -> "StoredPrediction":
-        """Return the prediction that has this `result` list."""
+        """Create a prediction from its `result` list."""
         return cls(id, model_version, json.dumps(result, separators=(",", ":")), by_backend)
 
     @property
     def result(self) -> list[Mapping[str, Any]]:
-        """What it offers to the reviewer."""
+        """The parsed `result` list."""
         read: list[Mapping[str, Any]] = json.loads(self.text)
         return read
 
     @property
     def region_ids(self) -> frozenset[str]:
-        """Ids of the regions that it offers to the reviewer."""
+        """Ids of its regions."""
         return frozenset(str(region["id"]) for region in self.result if region.get("id"))
 
     @property
     def mined_ids(self) -> frozenset[str]:
-        """Ids of the mined boxes that it offers."""
+        """Ids of its mined boxes."""
         return frozenset(mined_regions(self.result))
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What brings the predictions of a task to the one that is wanted, or to none."""
+    """Changes that leave a task with the wanted prediction, or with none."""
 
     new: NewPrediction | None
-    """None: the one that is wanted is there, or none is wanted."""
+    """Prediction to create; None if it exists, or none is wanted."""
     outdated: tuple[StoredPrediction, ...]
-    """To be deleted once the new one is there: a cut in between leaves two, never none."""
+    """To be deleted after the new one is created: an interruption leaves two, never none."""
     left: str | None = None
-    """Model version of the one that is there in the end; None: none is."""
+    """Model version of the resulting prediction; None without one."""
 
 
 def mined_regions(result: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the mined regions of a `result` list by id: those that have a score."""
+    """Return the mined regions (those with a score) of a `result` list by id."""
     return {
         str(region["id"]): region
         for region in result
@@ -100,7 +99,7 @@ def mined_regions(result: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def without(result: Iterable[Any], region_ids: Collection[str]) -> list[Any]:
-    """Return a `result` list without the mined regions of these ids; empty if none are left."""
+    """Return a `result` list without the given mined regions; empty if none are left."""
     mined = mined_regions(left := list(result))
     gone = mined.keys() & set(region_ids)
     if mined.keys() == gone:
@@ -114,15 +113,15 @@ def replace_predictions(
     result: Sequence[Mapping[str, Any]],
     model_version: str,
 ) -> Replacement:
-    """Return what leaves the task with one prediction of ours, that of `result`.
+    """Return the changes that leave a task with one prediction of ours, with `result`.
 
     Args:
-        task: its id.
-        ours: all predictions on it that pushes made.
-        result: what it should offer; empty: nothing.
+        task: the task's id.
+        ours: all predictions on it that pushes created.
+        result: the wanted `result` list; empty for none.
         model_version: of the new prediction.
     """
-    # There is more than one when an import went through but its answer got lost.
+    # There are several if an import succeeded but its answer was lost.
     same = (p for p in ours if p.model_version == model_version and same_result(p.result, result))
     kept = next(same, None) if result else None
     new = NewPrediction(task, result, model_version) if result and kept is None else None
@@ -131,7 +130,7 @@ def replace_predictions(
 
 
 def same_result(first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether two `result` lists show the reviewer the same: boxes, ids, scores and choices."""
+    """Whether two `result` lists show the same boxes, ids, scores and choices."""
     first, second = list(first), list(second)
     return first == second or _essence(first) == _essence(second)
 
@@ -145,13 +144,13 @@ def make_region(
     *,
     origin: str,
 ) -> dict[str, Any]:
-    """Return a rectangle of a `result` list.
+    """Return a rectangle for a `result` list.
 
     Args:
-        region_id: its id.
+        region_id: the region's id.
         label: the category's name.
-        place: from `to_percent`.
-        image: gives the size in pixels.
+        place: coordinates from `to_percent`.
+        image: for its size in pixels.
         config: the project's labelling config.
         origin: `manual`, `prediction` or `prediction-changed`; the editor marks the latter two.
     """
@@ -174,10 +173,10 @@ def import_predictions(
     predictions: Sequence[NewPrediction],
     progress: Progress,
 ) -> None:
-    """Make predictions.
+    """Create predictions.
 
     Raises:
-        ToolError: when the server did not take all of them.
+        ToolError: if the server did not accept all of them.
     """
     done = 0
     what = f"creating predictions in project {project}"
@@ -195,8 +194,8 @@ def import_predictions(
         answer = connection.post_json(f"api/projects/{project}/import/predictions", requests, what)
         if (created := number(answer, "created", what)) != len(some):
             raise ToolError(
-                f"project {project}: the server took {created} of {len(some)} "
-                "predictions without saying why; has its labelling config changed just now?"
+                f"project {project}: the server accepted only {created} of {len(some)} "
+                "predictions without a reason; has the labelling config just changed?"
             )
         done += len(some)
     progress("pushing mined boxes", len(predictions), len(predictions))
@@ -205,7 +204,7 @@ def import_predictions(
 def read_predictions(
     connection: Connection, project: int
 ) -> Mapping[int, Sequence[StoredPrediction]]:
-    """Return the predictions of every task that has any, oldest first (about 2,000 per second)."""
+    """Return predictions by task, oldest first (about 2,000 per second)."""
     path, what = "api/predictions/", f"reading the predictions of project {project}"
 
     def keep(entry: Mapping[str, Any]) -> tuple[int, StoredPrediction]:
@@ -228,7 +227,7 @@ def _stored(entry: Mapping[str, Any], what: str) -> StoredPrediction:
 
 
 def _regions(result: object) -> list[Mapping[str, Any]]:
-    """Return the regions of a prediction; in those of other people's models may be anything."""
+    """Return the regions of a prediction; other models' predictions may contain anything."""
     return [r for r in result if isinstance(r, dict)] if isinstance(result, list) else []
 
 
@@ -243,7 +242,7 @@ def delete_predictions(
 
 
 def _requests(predictions: Iterable[NewPrediction]) -> Iterator[list[NewPrediction]]:
-    """Yield predictions in parts that fit into a request."""
+    """Yield predictions in batches that fit into a request."""
     some: list[NewPrediction] = []
     regions = 0
     for prediction in predictions:

@@ -1,9 +1,9 @@
-"""Pre-labels: predictions of a model on the tasks of a project that nobody has annotated.
+"""Pre-labels: a model's predictions on a project's unannotated tasks.
 
-As with pushes, what the server holds decides: each call reads it and makes what is missing, so one
-that was cut off is completed by running it again. Predictions of ours are known by the beginning of
-their model version, which names the model and whatever else its boxes depend on. Tasks in which
-nothing was found get an empty one, by which the next call knows that they have been looked at.
+As with pushes, the server's state decides: each call reads it and creates what is missing, so an
+interrupted call is completed by repeating it. Our predictions are recognised by the prefix of their
+model version, which names the model and everything else its boxes depend on. Tasks without
+detections get an empty prediction, so that the next call knows they were processed.
 """
 
 import hashlib
@@ -43,28 +43,28 @@ from .projects import OddTask, export_tasks, read_source_config
 from .views import hide_versions, show_version
 
 _PREFIX = "sparsedet prelabels "
-"""Of our model versions; what follows is the run's id and a digest of the settings."""
+"""Prefix of our model versions, followed by the run's id and a digest of the settings."""
 _IMAGES = 64
 """Images on disk at a time."""
 _SECONDS = 30.0
-"""Predictions are sent as often: a bulk import takes 1 ms for each task of the whole project."""
+"""Seconds between bulk imports: each takes 1 ms per task of the project."""
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """What a project holds."""
+    """State of a project."""
 
     waiting: Mapping[int, Mapping[str, Any]]
-    """Tasks by id that nobody has annotated, skipped, or begun with."""
+    """Tasks by id that nobody has annotated, skipped or started."""
     tasks: frozenset[int]
-    """Ids of all that are whole."""
+    """Ids of all valid tasks."""
     odd: Sequence[OddTask]
     ours: Mapping[int, Sequence[StoredPrediction]]
     """Our predictions by task, oldest first."""
 
     @property
     def own_waiting(self) -> list[StoredPrediction]:
-        """Our predictions on tasks that wait."""
+        """Our predictions on waiting tasks."""
         return [p for task in self.waiting for p in self.ours.get(task, ())]
 
 
@@ -78,7 +78,7 @@ def put_prelabels(
     dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> PrelabelReport:
-    """Put a model's boxes on every task that nobody has annotated; see `PrelabelTool.prelabel`."""
+    """Pre-label every unannotated task; see `PrelabelTool.prelabel`."""
     number = project_number(project)
     progress("reading annotations", 0, 1)
     config = read_source_config(connection, number, options)
@@ -87,7 +87,7 @@ def put_prelabels(
     missing = tuple(name for name in model.classes if name not in classes)
     if not classes:
         raise ToolError(
-            f"project {project} has a label for none of the model's classes ({', '.join(missing)}; "
+            f"project {project} has no label for any of the model's classes ({', '.join(missing)}; "
             f"its labels: {', '.join(config.stored_labels)})"
         )
     standing = _read(connection, number)
@@ -104,7 +104,7 @@ def put_prelabels(
         made, unread = work.run(standing, todo, boxes, progress)
         if (made or kept) and not instead:
             show_version(connection, number, version)
-        # Only now: until the new ones are shown, those of before are.
+        # Only now, since the old ones are shown until the new ones exist.
         delete_predictions(connection, outdated, progress)
     return PrelabelReport(
         url=f"{connection.url}/projects/{number}",
@@ -123,9 +123,9 @@ def put_prelabels(
 def undo_prelabels(
     connection: Connection, project: str, *, dry_run: bool, progress: Progress = no_progress
 ) -> PrelabelUndo:
-    """Delete our predictions from tasks that nobody has annotated or begun with.
+    """Delete our predictions from tasks that nobody has annotated or started.
 
-    On the others they stay: annotations refer to the prediction that they came from.
+    They stay on others, since annotations refer to the prediction they came from.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
@@ -140,7 +140,7 @@ def undo_prelabels(
 
 
 class _Work:
-    """Fetches the images of tasks, finds what is on them, and sends it, some at a time."""
+    """Downloads images of tasks, runs the model and sends predictions, in batches."""
 
     def __init__(
         self,
@@ -162,20 +162,20 @@ class _Work:
     def run(
         self, standing: _Standing, todo: Sequence[int], boxes: Counter[str], progress: Progress
     ) -> tuple[int, int]:
-        """Make the predictions of the tasks `todo`.
+        """Create the predictions of the tasks `todo`.
 
         Args:
-            standing: has the tasks.
-            todo: their ids.
-            boxes: gets the number of boxes of each label.
+            standing: the project's state.
+            todo: ids of the tasks.
+            boxes: updated with the number of boxes per label.
             progress: called after every image.
 
         Returns:
-            How many predictions were made, and how many tasks could not be read.
+            Number of created predictions, and of unreadable tasks.
 
         Raises:
-            ToolError: when too many of the project's tasks can't be read; the predictions of the
-                others are made all the same.
+            ToolError: if too many of the project's tasks can't be read; the predictions of the
+                others are still created.
         """
         total = len(standing.tasks) + len(standing.odd)
         left_out = LeftOut(str(self._project), total, self._options.skip_share)
@@ -210,7 +210,7 @@ class _Work:
     def _found(
         self, tasks: Mapping[int, Mapping[str, Any]], most_failures: int
     ) -> Iterator[tuple[int, list[dict[str, Any]] | Unreadable]]:
-        """Yield the `result` of each task, or why it can't be read; its images go afterwards."""
+        """Yield each task's `result`, or why it can't be read; deletes its images afterwards."""
         addresses: dict[int, str] = {}
         for id, task in tasks.items():
             try:
@@ -272,7 +272,7 @@ def _read(connection: Connection, project: int) -> _Standing:
 
 
 def _outdated(standing: _Standing, version: str) -> tuple[frozenset[int], list[StoredPrediction]]:
-    """Return the tasks that have a prediction of a version, and what of ours is to be deleted."""
+    """Return the tasks with a prediction of a version, and our predictions to delete."""
     kept: dict[int, StoredPrediction] = {}
     for task in standing.waiting:
         # There is more than one when an import went through but its answer got lost.
@@ -291,15 +291,15 @@ def _is_ours(prediction: StoredPrediction) -> bool:
 
 
 def _version(model: PrelabelModel, classes: Iterable[str]) -> str:
-    """Return the model version of the predictions; each other one replaces them."""
+    """Return the model version of the predictions; another version replaces them."""
     return f"{_PREFIX}{model.run_id} {_digest('|'.join((model.settings, *classes)))}"
 
 
 def _check_layout(config: LabelConfig, project: str) -> None:
-    """Refuse projects in which an image or a box takes more than one plain rectangle says.
+    """Refuse projects with several images per task, or separate controls for drawing and labels.
 
     Raises:
-        ToolError: naming what it is.
+        ToolError: naming the reason.
     """
     what = ""
     if config.has_several:

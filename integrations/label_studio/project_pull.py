@@ -37,16 +37,16 @@ def pull_project(
 ) -> Dataset:
     """Read a project through its JSON export and download its images into the folder `images`.
 
-    `annotation_choice` says which of several annotations of a task count; drafts are not read.
-    Tasks without one stay as images without boxes. What the server holds but no box can be made of
-    is dropped, and counted in one warning; so are boxes of a model that somebody marked as unsure.
-    Images that can't be read, most often because they can't be had, are left out and counted,
-    within `options.skip_share`; see `Dataset.unread`. An image's id is that of its task, so that it
-    stays the same when tasks come or go; see `TaskImage` for tasks with several images.
+    `annotation_choice` decides which of several annotations of a task count; drafts are not read.
+    Tasks without annotations become images without boxes. Regions that can't become boxes are
+    dropped and counted in one warning; so are a model's boxes that somebody marked as unsure.
+    Unreadable images (mostly because they are unavailable) are left out and counted, up to
+    `options.skip_share`; see `Dataset.unread`. An image's id is that of its task, so that it stays
+    the same when tasks come or go; see `TaskImage` for tasks with several images.
 
     Raises:
-        ToolError: when most boxes have labels that the project does not have, too many images can't
-            be read, or it is itself a review project; see also `Connection` and `parse_config`.
+        ToolError: if most boxes have labels that the project lacks, too many images can't be read,
+            or it is itself a review project; see also `Connection` and `parse_config`.
     """
     number = project_number(project)
     progress("reading annotations", 0, 1)
@@ -84,7 +84,7 @@ def pull_project(
         id, own = image.id, config.of_image(image.number)
         if id in left_out.images:
             continue
-        # Percentages refer to the image as the browser shows it: upright, as in the file.
+        # Percentages refer to the upright image, as shown by the browser.
         file = downloads.images[id]
         size = file.size
         annotations = annotators.chosen(task.get("annotations") or [])
@@ -132,7 +132,7 @@ def pull_project(
 
 
 def _unread(left_out: LeftOut, odd: Sequence[OddTask], config: LabelConfig) -> frozenset[str]:
-    """Return the tool ids of the images that are left out; of an odd task, of all its images."""
+    """Return the tool ids of images that were left out; for an odd task, of all its images."""
     data = {entry.id: entry.data for entry in odd}
     return frozenset(
         image.tool_id
@@ -144,7 +144,7 @@ def _unread(left_out: LeftOut, odd: Sequence[OddTask], config: LabelConfig) -> f
 
 
 def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
-    """Warn of images that have changed, and of those that could not be refreshed."""
+    """Warn about changed images, and those that could not be refreshed."""
     if downloads.changed:
         logger.warning(
             "project %s: %d images have changed since they were pulled (%s); do their boxes still "
@@ -156,7 +156,7 @@ def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
     if kept := downloads.kept:
         first = min(kept, key=TaskImage.of_id)
         logger.warning(
-            "project %s: %d images stay as they were pulled before, since they can't be had now: "
+            "project %s: %d images were not refreshed, since they are currently unavailable: "
             "%s; the first, task %d: %s",
             project,
             len(kept),
@@ -167,7 +167,7 @@ def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
 
 
 def _check_labels(project: str, oddities: Oddities, read: int) -> None:
-    """Refuse a project most of whose boxes can't be read, because labels were renamed."""
+    """Refuse a project if most of its boxes can't be read because labels were renamed."""
     unknown = oddities.unknown_labels
     if unknown.total() <= read:
         return
@@ -175,15 +175,15 @@ def _check_labels(project: str, oddities: Oddities, read: int) -> None:
     rename = ", ".join(f'"{label}" = "..."' for label in unknown)
     raise ToolError(
         f"project {project}: {unknown.total()} of {unknown.total() + read} boxes have labels that "
-        f"its labelling config does not have: {labels}; say what they are called now in "
+        f"its labelling config does not have: {labels}; map them to their new names in "
         f'sparsedet.toml, [labels] rename = {{{rename}}} ("" leaves a label out)'
     )
 
 
 def _task_keys(task: Mapping[str, Any], config: LabelConfig) -> dict[str, Any]:
-    """Return what else is known of a task's image, such as its patient or video.
+    """Return other data of a task's image, such as its patient or video.
 
-    Addresses stay behind: a signed one is a key to somebody's storage.
+    Addresses are left out: a signed one is a key to somebody's storage.
     """
     return {
         key: value

@@ -1,6 +1,6 @@
-"""Projects as the server's records of them: read, listed, made, changed.
+"""Project records of the server: read, list, create, update.
 
-Not through the SDK, whose objects hold whatever the server sends, of whatever type.
+Not through the SDK, whose objects are not validated.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,16 +15,16 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class ProjectRecord:
-    """What the server says of a project."""
+    """A project record of the server."""
 
     number: int
     title: str
     description: str
     label_config: str
     instruction: str
-    """What it shows to people before their first task."""
+    """Instruction shown to people before their first task."""
     model_version: str
-    """Name of the predictions that tasks are filled with; empty: none are."""
+    """Version of the predictions that pre-fill tasks; empty for none."""
     shows_predictions: bool
     tasks: int
 
@@ -34,15 +34,15 @@ def read_project(connection: Connection, project: int, what: str = "") -> Projec
 
     Args:
         connection: to the server.
-        project: its number.
-        what: names the step; empty: the reading of the project.
+        project: the project's number.
+        what: names the step; default: reading the project.
     """
     what = what or f"reading project {project}"
     return _record(connection.get_object(f"api/projects/{project}/", {}, what), what)
 
 
 def list_projects(connection: Connection, what: str) -> Iterator[ProjectRecord]:
-    """Yield all projects that the account sees; `what` names the step."""
+    """Yield all projects visible to the account; `what` names the step."""
     page, seen, total = 0, 0, 1
     while seen < total:
         page += 1
@@ -52,12 +52,12 @@ def list_projects(connection: Connection, what: str) -> Iterator[ProjectRecord]:
         for entry in found:
             yield _record(entry, what)
         seen += len(found)
-        if not found:  # projects are being deleted while we read
+        if not found:  # projects were deleted in the meantime
             return
 
 
 def create_project(connection: Connection, content: Mapping[str, Any], what: str) -> int:
-    """Make a project; return its number."""
+    """Create a project; return its number."""
     return identifier(connection.post_json("api/projects/", dict(content), what), what)
 
 

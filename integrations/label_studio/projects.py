@@ -1,4 +1,4 @@
-"""What is asked of any project: labels, tasks, accounts."""
+"""Queries about a project: labels, tasks, accounts."""
 
 import json
 import logging
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 _PAGE = 5000
 _NAMED = 5
-"""So many tasks are named in a warning."""
+"""Tasks to list in a warning."""
 _IDS_PER_REQUEST = 200
-"""They stand in the address, which servers limit to some kilobytes."""
+"""Maximum ids per request: they are part of the URL, which servers limit to some kilobytes."""
 _HAS_DRAFTS = {
     "filter": "filter:tasks:draft_exists",
     "operator": "equal",
@@ -42,10 +42,10 @@ _HAS_DRAFTS = {
 def project_summary(
     connection: Connection, project: str, options: ToolOptions = DEFAULT_OPTIONS
 ) -> ProjectSummary:
-    """Look at a project without reading its tasks.
+    """Summarise a project without reading its tasks.
 
     Raises:
-        ToolError: when it is itself a review project; see `Connection` and `parse_config`.
+        ToolError: if it is itself a review project; see `Connection` and `parse_config`.
     """
     id = project_number(project)
     found = read_project(connection, id)
@@ -70,9 +70,9 @@ def read_config(
 def project_config(
     connection: Connection, project: int, xml: str, options: ToolOptions
 ) -> LabelConfig:
-    """Return what a project's labelling config says; see `parse_config`.
+    """Parse a project's labelling config; see `parse_config`.
 
-    Tasks are only read where labels come from their data.
+    Tasks are only read if labels come from their data.
     """
 
     def data() -> Iterator[Mapping[str, Any]]:
@@ -87,7 +87,7 @@ def read_source_config(
     """Read the labelling config of an annotated project.
 
     Raises:
-        ToolError: when it is itself a review project, or see `parse_config`.
+        ToolError: if it is itself a review project; see also `parse_config`.
     """
     found = read_project(connection, project)
     check_source(connection, project, found.description)
@@ -96,13 +96,13 @@ def read_source_config(
 
 @dataclass(frozen=True, slots=True)
 class OddTask:
-    """An entry of an export that is no task with data and annotations."""
+    """An entry of an export that is not a task with data and annotations."""
 
     id: int | None
-    """None: it has no number either."""
+    """None if it has no id either."""
     reason: str
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Empty: it has none."""
+    """Empty if it has none."""
 
 
 def export_tasks(
@@ -113,20 +113,20 @@ def export_tasks(
     ids: Sequence[int] | None = None,
     annotated: bool = False,
 ) -> Sequence[Mapping[str, Any]]:
-    """Return tasks with their annotations: the JSON export, the fastest complete read.
+    """Return tasks with their annotations from the JSON export, the fastest complete read.
 
-    It takes 1 ms for each task. Annotations come with the date of their task; see `with_task_date`.
-    The COCO export would leak server paths and ignore EXIF orientation.
+    It takes 1 ms per task. Annotations include the date of their task; see `with_task_date`. The
+    COCO export would leak server paths and ignore EXIF orientation.
 
     Args:
         connection: to the server.
         project: its number.
-        odd: gets the entries that are no whole tasks, which are left out.
-        ids: of the tasks, as many as an address takes; None: all.
-        annotated: only those with annotations, skipped ones too.
+        odd: receives invalid entries, which are left out.
+        ids: ids of the tasks, as many as fit into a URL; None for all.
+        annotated: only tasks with annotations, including skipped ones.
 
     Raises:
-        OddAnswerError: when the answer is no list, or an entry of it is odd and `odd` is None.
+        OddAnswerError: if the answer is not a list, or an entry is invalid and `odd` is None.
     """
     what = f"exporting project {project}"
     some = {} if ids is None else {"ids[]": list(ids)}
@@ -136,7 +136,7 @@ def export_tasks(
         what,
     )
     if not isinstance(answer, list):
-        raise OddAnswerError(what, f"it is no list of tasks, but {shown(answer)}")
+        raise OddAnswerError(what, f"it should be a list of tasks, but is {shown(answer)}")
     tasks: list[Mapping[str, Any]] = []
     seen: set[int] = set()
     for entry in answer:
@@ -145,7 +145,7 @@ def export_tasks(
         try:
             check_task(as_object(entry, of, of="a task"), of)
             if entry["id"] in seen:
-                raise OddAnswerError(of, "its number is that of another task")
+                raise OddAnswerError(of, "its id is that of another task")
         except OddAnswerError as error:
             if odd is None:
                 raise
@@ -160,10 +160,10 @@ def export_tasks(
 
 
 def export_touched(connection: Connection, project: int) -> Mapping[int, Mapping[str, Any]]:
-    """Return the tasks on which somebody has done something, by id, as `export_tasks` does.
+    """Return the tasks that somebody has worked on, by id, as `export_tasks` does.
 
-    They have annotations (skipped ones, too) or drafts of any account. Drafts come first: one that
-    is submitted meanwhile is read as annotation.
+    These have annotations (including skipped ones) or drafts of any account. Drafts are read first:
+    one that is submitted meanwhile is then read as annotation.
     """
     what = f"looking for drafts in project {project}"
     listed = _listed(connection, project, what, "id", _HAS_DRAFTS)
@@ -178,7 +178,7 @@ def export_touched(connection: Connection, project: int) -> Mapping[int, Mapping
 def task_data(connection: Connection, project: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield id and data of all tasks, without annotations (about 3,000 tasks per second).
 
-    What is no task with data is left out: of that a pull warns.
+    Invalid tasks are left out; a pull warns about them.
     """
     what = f"listing project {project}"
     for task in _listed(connection, project, what, "id,data"):
@@ -201,7 +201,7 @@ def _listed(
     condition: Mapping[str, Any] | None = None,
     page_size: int = _PAGE,
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the tasks that meet a condition, with the keys named in `include` only."""
+    """Yield the tasks that match a condition, only with the keys in `include`."""
     items = [] if condition is None else [condition]
     page, done, total = 0, 0, 1
     while done < total:
@@ -211,13 +211,13 @@ def _listed(
             "fields": "task_only",
             "include": include,
             "query": json.dumps({"filters": {"conjunction": "and", "items": items}}),
-            "resolve_uri": False,  # addresses as they are, not links that expire
+            "resolve_uri": False,  # stored addresses, not links that expire
             "page": page,
             "page_size": page_size,
         }
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
-        # An empty page would mean that tasks are being deleted while we read.
+        # An empty page means that tasks were deleted in the meantime.
         if not tasks:
             return
         yield from tasks
@@ -231,7 +231,7 @@ def _by_id(tasks: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
 def review_state(connection: Connection, project: int) -> str:
     """Return a text that changes when an annotation of the project is saved, skipped or deleted.
 
-    The server saves a task along with any of its annotations.
+    The server updates a task along with any of its annotations.
     """
     reviewed = [
         {
@@ -263,7 +263,7 @@ def review_state(connection: Connection, project: int) -> str:
 
 
 def account_names(connection: Connection) -> Mapping[int, str]:
-    """Return the accounts' mail addresses by number."""
+    """Return the accounts' email addresses by id."""
     what = "listing the accounts"
     users = connection.get_objects("api/users/", {}, what)
     return {
@@ -272,10 +272,10 @@ def account_names(connection: Connection) -> Mapping[int, str]:
 
 
 def saved_by(annotation: Mapping[str, Any], names: Mapping[int, str]) -> str | None:
-    """Return who an annotation belongs to: the person who changed it last; None if unknown.
+    """Return who last changed an annotation; None if unknown.
 
     Args:
-        annotation: as the server holds it.
+        annotation: as sent by the server.
         names: from `account_names`.
     """
     person = annotation.get("updated_by") or annotation.get("completed_by")

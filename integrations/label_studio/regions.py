@@ -28,10 +28,10 @@ from .suspicion_notes import note_texts
 logger = logging.getLogger(__name__)
 
 UNSURE_NOTE = "unsure"
-"""The note (`meta` of a region in the editor) that leaves a box undecided."""
+"""The note (`meta` of a region in the editor) that keeps a box pending."""
 
 
-SHAPES_HINT = '[source] shapes = "boxes" takes polygons, ellipses and brushes as their boxes'
+SHAPES_HINT = '[source] shapes = "boxes" reads polygons, ellipses and brushes as their boxes'
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Region:
     """A labelled box of a task."""
 
     id: str
-    """As stored; of imported boxes without one of their own, made of their place: see
+    """As stored; for imported boxes without an id, derived from their coordinates: see
     `result_ids`."""
     category_id: int
     xyxy: XYXY
@@ -47,22 +47,21 @@ class Region:
     score: float | None
     """The model's confidence, 0 to 1; None for boxes that people drew."""
     unsure: bool = False
-    """Its note says so."""
+    """Whether its note says `unsure`."""
     predicted: bool = False
-    """It comes from a prediction, whether somebody has changed it since or not."""
+    """Whether it comes from a prediction, even if somebody has changed it since."""
     content: tuple[Result, ...] = field(default=(), compare=False, repr=False)
-    """Its rectangle (or another shape, whose box it is) as stored, then what else is noted on it:
-    results that share its id."""
+    """Its rectangle (or other shape) as stored, then other results that share its id."""
 
 
 @dataclass
 class Oddities:
-    """Counts what could not be read as it is, for one warning about a whole project."""
+    """Counts regions that could not be read as they are, for one warning per project."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     unknown_labels: Counter[str] = field(default_factory=Counter)
-    """The part of `dropped` whose label the project does not have, by label."""
+    """The part of `dropped` with unknown labels, by label."""
     first_task: int | None = None
 
     def drop(self, reason: str, task: int) -> None:
@@ -79,7 +78,7 @@ class Oddities:
         self.first_task = task if self.first_task is None else min(task, self.first_task)
 
     def warn(self, project: str) -> None:
-        """Log one warning if there was anything odd; `project` says where."""
+        """Log one warning if anything was counted; `project` names the project."""
         if self:
             logger.warning("%s: regions not used as they are: %s", project, self)
 
@@ -103,16 +102,16 @@ def read_regions(
     oddities: Oddities,
     size: tuple[int, int] | None = None,
 ) -> Iterator[Region]:
-    """Yield the boxes of a `result` list; whatever else marks a place is counted in `oddities`.
+    """Yield the boxes of a `result` list; other shapes are counted in `oddities`.
 
     Args:
-        results: the list as the server holds it, which checks nothing.
+        results: the list from the server, which does not validate it.
         config: the project's labelling config.
         task: the task's id, for the counts.
         oddities: counts what was dropped or changed.
-        size: upright (width, height) of the image in pixels, which percentages refer to; None
-            takes the region's own `original_width` and `original_height`, which is wrong where the
-            image was replaced, or the region pasted from another one.
+        size: upright (width, height) of the image in pixels, which percentages refer to; None uses
+            the region's own `original_width` and `original_height`, which are wrong if the image
+            was replaced or the region pasted from another one.
     """
     if not isinstance(results, Sequence) or isinstance(results, str):
         oddities.drop("no list of results", task)
@@ -156,13 +155,13 @@ def read_regions(
 
 
 def reviewed_region(region: Region, config: LabelConfig) -> ReviewedRegion:
-    """Return a region as the port names it."""
+    """Convert a region to the port's type."""
     label = config.labels[region.category_id - 1]
     return ReviewedRegion(region.id, label.value, region.xyxy, region.unsure, region.content)
 
 
 def is_complete(results: object, config: LabelConfig) -> bool:
-    """Whether an annotation carries a mark that every object of the image has a box."""
+    """Whether an annotation marks the image as complete."""
     if not config.marks or not isinstance(results, Sequence):
         return False
     texts = {mark.control: mark.texts for mark in config.marks}
@@ -185,7 +184,7 @@ class _UnknownLabelError(Exception):
 
 
 class _LeftOutError(Exception):
-    """The choice of labels leaves it out."""
+    """The selection of labels leaves it out."""
 
 
 def _sharing(
@@ -199,7 +198,7 @@ def _sharing(
 def _read(
     content: tuple[Result, ...], id: str, config: LabelConfig, size: tuple[int, int] | None
 ) -> tuple[Region, list[str]]:
-    """Return the region of a box and what was changed to make it one."""
+    """Return the region of a box, and the changes made to it."""
     result = content[0]
     kind = kind_of(result).removesuffix("labels")
     is_shape = is_boxed_shape(result, config)
@@ -215,7 +214,7 @@ def _read(
     if config.texts.get(label) == "":
         raise GeometryError(f"label {label!r} left out by [labels] rename")
     if label not in config.category_ids:
-        if is_shape:  # of a control of its own, with labels of its own
+        if is_shape:  # of a separate control with separate labels
             raise GeometryError(f"{kind} with a label that boxes do not have, {label!r}")
         raise _UnknownLabelError(label)
     width, height = size or _own_size(result)
@@ -248,7 +247,7 @@ def _read(
 
 
 def _label(content: tuple[Result, ...], kind: str, config: LabelConfig) -> str:
-    """Return the label of a box, which a control of its own may hold."""
+    """Return the label of a box, which may be in a separate result."""
     labels = value_of(content[0]).get(f"{kind}labels")
     if labels is None:
         of_drawn = (result for result in content if is_label_of_drawn(result, config))

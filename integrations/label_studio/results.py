@@ -1,4 +1,4 @@
-"""What the entries of a `result` list are: boxes, other shapes, and what is said of them."""
+"""Kinds of entries of a `result` list: boxes, other shapes, and results about them."""
 
 import hashlib
 import itertools
@@ -9,7 +9,7 @@ from .label_config import LabelConfig
 from .shapes import BOXABLE
 
 Result = Mapping[str, Any]
-"""An entry of a `result` list, as the server holds it."""
+"""An entry of a `result` list, as sent by the server."""
 
 PLACE = ("x", "y", "width", "height", "rotation")
 """Keys of a result's `value`, in percent and degrees."""
@@ -24,19 +24,19 @@ _SHAPES = (
     "bitmask",
     "magicwand",
 )
-"""Kinds of results that mark a place; the others (choices, text, ratings, relations) do not."""
+"""Kinds of results with a shape; others (choices, text, ratings, relations) have none."""
 
 _PERCENT_DECIMALS = 4
 _MOST_BITS = 1000
-"""Of a whole number that fits a float."""
+"""Digits of an integer that fits into a float."""
 
 
 def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:
-    """Return the id of each result; None for what has none, or lies on another image of the task.
+    """Return the id of each result; None without one, or for another image of the task.
 
-    A box without id, or with that of an earlier box (from a script that gives all the same), gets
-    one made of its place, and of a running number where several lie in exactly the same place, so
-    that it is known by the same id whenever it is read.
+    A box without an id, or with that of an earlier box (from a script that reuses an id), gets one
+    derived from its coordinates, plus a counter for boxes with identical coordinates, so that it
+    always has the same id.
     """
     ids = [stored_id(result) for result in results]
     stored = set(ids)
@@ -53,26 +53,26 @@ def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:
 
 
 def stored_id(result: object) -> str | None:
-    """Return the id that a result has on the server; None: it has none."""
+    """Return the id of a result on the server, or None."""
     id = result.get("id") if isinstance(result, Mapping) else None
     return None if id is None or id == "" else str(id)
 
 
 def kind_of(result: Result) -> str:
-    """Return what a result is, such as `rectanglelabels`; empty: it does not say."""
+    """Return the type of a result, such as `rectanglelabels`; empty without one."""
     return str(result.get("type", "")).lower()
 
 
 def value_of(result: Result) -> Mapping[str, Any]:
-    """Return the `value` of a result, empty where it has none."""
+    """Return the `value` of a result, empty without one."""
     value = result.get("value")
     return value if isinstance(value, Mapping) else {}
 
 
 def is_rectangle(result: object, config: LabelConfig) -> bool:
-    """Whether a result is a rectangle of the control, on this image of its task, readable or not.
+    """Whether a result is a rectangle of the control on this image of its task, readable or not.
 
-    Where a Rectangle draws and a control of its own labels, it is what was drawn.
+    If a Rectangle draws and a separate control labels, it is the drawn one.
     """
     return (
         isinstance(result, Mapping)
@@ -83,7 +83,7 @@ def is_rectangle(result: object, config: LabelConfig) -> bool:
 
 
 def is_label_of_drawn(result: object, config: LabelConfig) -> bool:
-    """Whether a result is the label of what a control of its own has drawn."""
+    """Whether a result is the label of a box drawn by a separate control."""
     return (
         isinstance(result, Mapping)
         and bool(config.drawer)
@@ -93,7 +93,7 @@ def is_label_of_drawn(result: object, config: LabelConfig) -> bool:
 
 
 def is_boxed_shape(result: object, config: LabelConfig) -> bool:
-    """Whether a result is another shape whose box counts."""
+    """Whether a result is another shape that counts as its box."""
     return (
         config.shapes
         and isinstance(result, Mapping)
@@ -112,20 +112,20 @@ def is_elsewhere(result: object, config: LabelConfig) -> bool:
         return False
     item = result.get("item_index")
     if item is None:
-        # Of a time when the task had one image; a choice, say, is about all of them.
+        # From when the task had one image; a choice, for example, is about all of them.
         return config.item != 0 and kind_of(result).startswith(_SHAPES)
     return str(item) != str(config.item)
 
 
 def marks_a_place(result: Result, config: LabelConfig) -> bool:
-    """Whether a result is a box, polygon or the like, not something said of one or of the image."""
+    """Whether a result is a shape, and not a result about a shape or the whole image."""
     if is_label_of_drawn(result, config):
         return False
     return kind_of(result).startswith(_SHAPES) or result.get("from_name") == config.control
 
 
 def _made_ids(result: Result, stored: str | None) -> Iterator[str]:
-    """Yield the ids that may be made of a box's place, best first."""
+    """Yield candidate ids derived from a box's coordinates, best first."""
     value = value_of(result)
     place = [_rounded(value.get(key)) for key in PLACE]
     for number in itertools.count(1):

@@ -1,4 +1,4 @@
-"""The boxes around polygons, ellipses and brush strokes, as Label Studio stores these."""
+"""Bounding boxes of polygons, ellipses and brush strokes, as stored by Label Studio."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from .geometry import PERCENT, GeometryError, Rectangle, from_percent
 
 BOXABLE = ("polygon", "ellipse", "brush")
-"""The shapes whose boxes are known."""
+"""Shapes with known bounding boxes."""
 
 _CHANNELS = 4
 _MIN_POINTS = 3
@@ -18,12 +18,12 @@ def shape_box(kind: str, result: Mapping[str, Any], width: int, height: int) -> 
 
     Args:
         kind: one of `BOXABLE`.
-        result: as the server holds it.
+        result: as sent by the server.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
 
     Raises:
-        GeometryError: when it is no such shape, or has no area inside the image.
+        GeometryError: if it is not such a shape, or has no area inside the image.
     """
     value = result.get("value")
     if not isinstance(value, Mapping):
@@ -44,7 +44,7 @@ def _around_points(points: object) -> tuple[float, float, float, float]:
     try:
         xs, ys = ([float(point[axis]) for point in points] for axis in (0, 1))
     except (TypeError, ValueError, IndexError, KeyError):
-        raise GeometryError("polygon whose points are no pairs of numbers") from None
+        raise GeometryError("polygon whose points are not pairs of numbers") from None
     if not all(map(math.isfinite, (*xs, *ys))):
         raise GeometryError("polygon whose points are not finite")
     return min(xs), min(ys), max(xs), max(ys)
@@ -58,7 +58,7 @@ def _around_ellipse(value: Mapping[str, Any], ratio: float) -> tuple[float, floa
         raise GeometryError("ellipse without a place")
     x, y, across, down, rotation = (float(n) for n in numbers if n is not None)
     cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
-    # Turned in pixels, where both axes have one scale.
+    # Rotated in pixels, where both axes have the same scale.
     half_width = math.hypot(across * ratio * cosine, down * sine) / ratio
     half_height = math.hypot(across * ratio * sine, down * cosine)
     return x - half_width, y - half_height, x + half_width, y + half_height
@@ -67,7 +67,7 @@ def _around_ellipse(value: Mapping[str, Any], ratio: float) -> tuple[float, floa
 def _around_strokes(
     value: Mapping[str, Any], result: Mapping[str, Any]
 ) -> tuple[float, float, float, float]:
-    """Return the box of a mask, which comes run-length encoded, at the size that it was drawn."""
+    """Return the box of a run-length encoded mask, at the size at which it was drawn."""
     import numpy as np
     from label_studio_sdk.converter.brush import decode_rle
 
@@ -80,7 +80,7 @@ def _around_strokes(
         packed = b""
     if not (isinstance(width, int) and isinstance(height, int) and packed):
         raise GeometryError("brush without strokes")
-    # What it says of its size is checked before anything is unpacked.
+    # Its stated size is checked before anything is decompressed.
     if int.from_bytes(packed[:4], "big") != width * height * _CHANNELS:
         raise GeometryError("brush of another size than its image")
     try:

@@ -1,9 +1,8 @@
-"""`review --merge` and `--undo-merge`: the only place that writes annotations of people.
+"""`review --merge` and `--undo-merge`: the only code that writes people's annotations.
 
-One image at a time, and what the server holds decides: a merge that was cut off is completed by
-running it again. The server knows no conditional write. So an image is read again just before it is
-written, what is there is kept first, and a look afterwards says whether somebody saved in the same
-moment.
+It writes one image at a time, based on the server's state: an interrupted merge is completed by
+repeating it. The server has no conditional writes. So an image is read again just before it is
+written, its previous state is saved first, and a read afterwards detects concurrent saves.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,24 +40,24 @@ def merge_into_source(
     options: ToolOptions = DEFAULT_OPTIONS,
     progress: Progress = no_progress,
 ) -> Iterator[Applied]:
-    """Change the annotations of images, yielding what became of each.
+    """Change the annotations of images, yielding the result for each.
 
     Each image is one PATCH of the annotation that a pull reads, which keeps its author. An image
-    without one gets an annotation of this account; so does one where the boxes of several
-    annotations are combined, starred, so that it counts from then on. A star that the annotation
-    has from its import goes: once it is saved, nothing shows that nobody gave it.
+    without one gets an annotation of this account; if the boxes of several annotations are
+    combined, it is starred, so that it counts from then on. A star from an import is removed: after
+    a save, it could not be distinguished from a person's.
 
     Args:
         connection: its account becomes the last editor of what is written.
         project: number of the annotated project.
         plans: tool id -> what to change.
         sizes: tool id -> upright (width, height) in pixels.
-        keep: called with what is replaced, before each write; None: write nothing.
+        keep: called with the replaced state before each write; None for a dry run.
         options: how the project is read.
 
     Raises:
-        ToolError: when a request fails. What was written until then stays, and a plan finds
-            nothing to change there the next time.
+        ToolError: if a request fails. Finished writes are kept, and plans find nothing to change
+            there the next time.
     """
     if not plans:
         return
@@ -85,22 +84,22 @@ def restore_source(
     replaced: Sequence[tuple[Replaced, str | None]],
     options: ToolOptions = DEFAULT_OPTIONS,
 ) -> dict[str, str]:
-    """Write back what a merge replaced, where nobody has changed it since.
+    """Restore what a merge replaced, except where somebody has changed it since.
 
     Args:
         connection: its account becomes the last editor of what is written.
         project: number of the annotated project.
-        replaced: with the version that the merge left; None, of a merge that was cut off.
-        options: how the project is read.
+        replaced: replaced states, each with the version that the merge left, or None if the merge
+        was interrupted. options: how the project is read.
 
     Returns:
-        Tool id -> why it was left as it is.
+        Tool id -> why it was not restored.
     """
     if not replaced:
         return {}
     source = _Source(connection, project_number(project), {}, options)
     left: dict[str, str] = {}
-    # The images of one task were written one on top of the other: the last one goes first.
+    # Images of a task were written on top of each other, so they are undone in reverse order.
     for item, version in sorted(replaced, key=lambda one: _written_at(one[1]), reverse=True):
         if not source.has_task(item.tool_id):
             left[item.tool_id] = "its task was deleted"
@@ -110,7 +109,7 @@ def restore_source(
 
 
 def _written_at(version: str | None) -> tuple[bool, str]:
-    """Return what orders writes; one that was cut off was the last."""
+    """Return a sort key for writes; an interrupted one was the last."""
     return version is None, "" if version is None else version.partition("@")[2]
 
 
@@ -137,10 +136,10 @@ class _Source:
         self._odd = {str(task.id): task.reason for task in odd}
 
     def has_task(self, tool_id: str) -> bool:
-        """Whether the task of an image is there, with the image or without.
+        """Whether the task of an image exists, with or without the image.
 
         Raises:
-            OddAnswerError: when it is there and no whole task.
+            OddAnswerError: if it exists but is not a valid task.
         """
         task = task_of(tool_id)
         if task in self._odd:
@@ -148,10 +147,10 @@ class _Source:
         return task in self.tasks
 
     def task(self, tool_id: str) -> Mapping[str, Any] | None:
-        """Return the task of an image as it was when the merge began; None: the image is gone.
+        """Return the task of an image as of the start of the merge; None if the image is gone.
 
         Raises:
-            OddAnswerError: when it is there and no whole task.
+            OddAnswerError: if it exists but is not a valid task.
         """
         if not self.has_task(tool_id):
             return None
@@ -160,9 +159,9 @@ class _Source:
         return task if tool_id in known else None
 
     def write(self, task: str, plan: Plan, keep: Callable[[Replaced], None]) -> Applied:
-        """Change a task by what the server holds at this moment.
+        """Change a task based on the server's current state.
 
-        What an overtaken write changed is reported all the same: it may be lost or not.
+        An overtaken write is reported too: its changes may or may not be lost.
         """
         annotations = self._annotations(task)
         while True:
@@ -177,7 +176,7 @@ class _Source:
                 "unstarred": before is not None and found.star is False,
             }
             keep(Replaced(task, content))
-            # Planning and keeping take their time; between this and the write there is nothing.
+            # Planning and saving take time, so this is checked last, right before the write.
             now = self._annotations(task)
             if digests(now) == digests(annotations):
                 break
@@ -189,24 +188,23 @@ class _Source:
         return Applied(task, found.state, found.change, annotation_version(saved), overtaken)
 
     def _made_way(self, task: str, saved: Annotation, known: Sequence[Annotation]) -> str:
-        """Delete the annotation that was just made where a person submitted one meanwhile.
+        """Delete the annotation that was just created if a person submitted one meanwhile.
 
-        Theirs would be hidden by ours; the next merge goes into theirs. Say so; empty: nobody did.
+        Ours would hide theirs; the next merge changes theirs. Return a message, or "" if nobody
+        did.
         """
         ids = {saved["id"], *(annotation["id"] for annotation in known)}
         theirs = [a for a in submitted(self._annotations(task)) if a["id"] not in ids]
         if not theirs:
             return ""
         self._connection.delete(f"api/annotations/{saved['id']}/", f"making way on task {task}")
-        return (
-            f"{last_save(theirs[-1], self._names)}, in the same moment; merge again to add to that"
-        )
+        return f"{last_save(theirs[-1], self._names)}, at the same time; merge again to add to it"
 
     def drop_twins(self, task: str, annotations: Sequence[Annotation]) -> None:
-        """Delete what a request of an earlier merge made once more, when it arrived late.
+        """Delete duplicates that a late request of an earlier merge created.
 
-        Of annotations of this account that hold boxes of a model, that nobody has worked on and
-        that say the same, the oldest stays.
+        Of identical annotations of this account with boxes of a model that nobody has worked on,
+        the oldest is kept.
         """
         known: set[str] = set()
         for annotation in sorted(submitted(annotations), key=lambda a: int(a["id"])):
@@ -223,7 +221,7 @@ class _Source:
             known.add(held)
 
     def restore(self, item: Replaced, version: str | None) -> str:
-        """Bring a task back to what it was before a merge, or say why not."""
+        """Restore a task to its state before a merge, or return why not."""
         content, task = item.content, item.tool_id
         created = content["annotation"] is None
         drafts = self.drafts(task)
@@ -240,7 +238,7 @@ class _Source:
             return "" if created else "its annotation was deleted"
         if not created and digest(results_of(found)) == digest(content["result"]):
             return ""
-        # A star, or a save without a change, is no change of what was written.
+        # A star, or a save without changes, does not change what was written.
         if digest(results_of(found)) != content["written"]:
             return f"{last_save(found, self._names)}, after the merge"
         if reason := unsaved([found], drafts):
@@ -248,7 +246,7 @@ class _Source:
         if created:
             self._connection.delete(f"api/annotations/{id}/", f"restoring task {task}")
         else:
-            # To star one takes the stars of the task's others, which may be of the import as well.
+            # Starring one unstars the task's others, which may also come from the import.
             no_star = not any(a.get("ground_truth") for a in annotations)
             star = True if content.get("unstarred") and no_star else None
             self._save(task, found, content["result"], star=star)
@@ -274,9 +272,9 @@ class _Source:
         *,
         star: bool | None = None,
     ) -> Annotation:
-        """Save the results; return the annotation in the server's own words.
+        """Save the results; return the annotation as sent by the server.
 
-        Of an annotation that is there, a star is set only to what its import gave it.
+        For an existing annotation, the star is only reset to the value from its import.
         """
         result = [dict(entry) if isinstance(entry, Mapping) else entry for entry in results]
         body: dict[str, Any] = {"result": result}
@@ -294,19 +292,19 @@ class _Source:
         return saved
 
     def _overtaken(self, task: str, before: Annotation | None, saved: Annotation) -> str:
-        """Say whether somebody changed the annotation while it was written; empty if not.
+        """Return a message if somebody changed the annotation while it was written, or "".
 
-        The editor adds the time that a person spent to each save, and ours leaves it as it is.
+        The editor adds a person's time with each save; our writes don't change it.
         """
         url = f"{self._connection.url}/projects/{self.project}/data?task={task_of(task)}"
         now = next((a for a in self._annotations(task) if a["id"] == saved["id"]), None)
         if now is None:
             return f"somebody deleted the annotation while it was written: {url}"
         if digest(results_of(now)) != digest(results_of(saved)):
-            return f"{last_save(now, self._names)}, over what was written in the same moment: {url}"
+            return f"{last_save(now, self._names)}, over what was written at the same time: {url}"
         if before is not None and saved.get("lead_time") != before.get("lead_time"):
             return (
-                f"somebody saved it in the moment before it was written, and their changes were "
-                f"replaced: {url}"
+                "somebody saved it just before it was written, and their changes were replaced: "
+                f"{url}"
             )
         return ""

@@ -1,7 +1,7 @@
-"""What a review says of a box that looks wrong: a note on it, as reviewers write them themselves.
+"""Notes on boxes that look wrong, in the same place as reviewers' own notes.
 
-The editor shows a region's note (its `meta`) once the region is selected. The note is for the
-reviewer alone: where a review is read it is taken off, so that no merge writes it.
+The editor shows a region's note (its `meta`) when the region is selected. The note is only for the
+reviewer: it is removed when a review is read, so that no merge writes it.
 """
 
 import re
@@ -13,11 +13,11 @@ from sparsedet.annotations.suspicions import Suspicion
 
 _PREFIX = "suspected: "
 _OURS = re.compile(re.escape(_PREFIX) + r".*\?")
-"""Up to the last question mark: names of classes may hold some."""
+"""Up to the last question mark, since class names may contain some."""
 
 
 def noted(region: Mapping[str, Any], suspicion: Suspicion, dataset: Dataset) -> dict[str, Any]:
-    """Return a region with the note that says what is suspected of it."""
+    """Return a region with a note about the suspicion."""
     return {**region, "meta": {"text": [_PREFIX + suspicion.in_words(dataset)]}}
 
 
@@ -29,7 +29,7 @@ def note_texts(result: Mapping[str, Any]) -> list[Any]:
 
 
 def without_suspicion(result: Any) -> Any:
-    """Return a region without our note; what a reviewer has written behind it stays."""
+    """Return a region without our note; text that a reviewer appended is kept."""
     if not isinstance(result, Mapping):
         return result
     texts = note_texts(result)

@@ -1,7 +1,7 @@
-"""The images of tasks: which they are, and what they are called.
+"""The images of tasks and their ids.
 
-The images of a task that has several are images of their own. The first is called as the task is,
-`12`, the next ones `12.2`, `12.3`: so a task that gets a second image keeps its first.
+If a task has several images, each is a separate image. The first has the task's id, `12`, the next
+ones are `12.2`, `12.3`: so the first image keeps its id if a task gets a second one.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any, Self
 from .label_config import LabelConfig
 
 _FURTHER = 10**10
-"""More than any task's id: the ids of further images are above it."""
+"""More than any task's id; ids of further images are above it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,10 +24,10 @@ class TaskImage:
 
     @classmethod
     def parse(cls, tool_id: str) -> Self:
-        """Return the image that a tool id names.
+        """Parse a tool id.
 
         Raises:
-            ValueError: when it names none.
+            ValueError: if it is invalid.
         """
         task, _, place = tool_id.partition(".")
         return cls(int(task), int(place) - 1 if place else 0)
@@ -49,7 +49,7 @@ class TaskImage:
 
 
 def images_of(task: Mapping[str, Any], config: LabelConfig) -> list[TaskImage]:
-    """Return the images of a task as the server holds it."""
+    """Return the images of a task from the server."""
     count = config.count(task.get("data") or {})
     return [TaskImage(int(task["id"]), number) for number in range(count)]
 
@@ -60,5 +60,5 @@ def task_of(tool_id: str) -> str:
 
 
 def image_key(tool_id: str) -> int | str:
-    """Return what the data of a copy says of the image that it copies."""
+    """Return the reference to an image in the data of its copy."""
     return int(tool_id) if tool_id.lstrip("-").isdecimal() else tool_id

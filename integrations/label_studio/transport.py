@@ -1,8 +1,8 @@
-"""How requests that carry the key are sent, and how much of an answer is taken.
+"""Transport for requests that carry the key, with limits on answers.
 
-Every request of a `Connection` passes here: our own, those of the SDK, and the exchange of a
-personal access token. A redirect never takes the key to another host, and no answer fills memory
-or lasts for ever.
+All requests of a `Connection` are sent here: our own, those of the SDK, and the exchange of a
+personal access token. Redirects never carry the key to another host, and answers can't fill memory
+or take forever.
 """
 
 import ssl
@@ -21,34 +21,34 @@ from .json_lists import entries
 
 CONNECT_SECONDS = 15.0
 TIMEOUT_SECONDS = 300.0
-"""Between two pieces of an answer. An export of 3,500 tasks takes 11 s on a small server; big
-projects take minutes."""
+"""Timeout between two chunks of an answer. An export of 3,500 tasks takes 11 s on a small server;
+big projects take minutes."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PORTS = {"http": 80, "https": 443}
 _ENCODINGS = ("", "identity", "gzip", "deflate")
-"""Of each, a piece of an answer unpacks to a thousand times its size at most."""
+"""Supported encodings; each expands a chunk of an answer at most a thousandfold."""
 _MEGABYTE = 1_000_000
 _BEGINNING = 500
 _SHORTEST_KEY = 20
-"""Anything shorter is no key of Label Studio, and may stand in any answer."""
+"""Anything shorter is not a Label Studio key, and may occur in any answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """How much of one answer is taken. An export of 100,000 boxes has about 100 MB."""
+    """Limits of an answer. An export of 100,000 boxes has about 100 MB."""
 
     megabytes: float = 1000.0
     """Unpacked."""
     seconds: float = 1800.0
-    """From the request to the answer's last byte."""
+    """From the request to the last byte of the answer."""
 
 
 DEFAULT_LIMITS = AnswerLimits()
 
 
 class AnswerProblem(Exception):
-    """What is wrong with an answer, in words that follow "Label Studio at URL"."""
+    """A problem with an answer, worded to follow "Label Studio at URL"."""
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -58,14 +58,14 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 class KeyClient(httpx.Client):
-    """A client whose requests carry the key, of one server.
+    """An HTTP client for one server whose requests carry the key.
 
-    An answer that says that all went well holds JSON; only that of a deletion may be empty.
+    A successful answer is JSON; only that of a deletion may be empty.
 
     Args:
         url: the server's address.
-        key: what must not come back in an answer.
-        limits: of answers.
+        key: the key, which must not occur in an answer.
+        limits: limits of answers.
     """
 
     def __init__(self, url: str, key: str, limits: AnswerLimits) -> None:
@@ -84,7 +84,7 @@ class KeyClient(httpx.Client):
         """Send a request and read the whole answer.
 
         Raises:
-            AnswerProblem: when it goes beyond a limit, or is none of Label Studio's.
+            AnswerProblem: if it exceeds a limit, or does not come from Label Studio.
         """
         begun = time.monotonic()
         waits = request.extensions.get("timeout", {})
@@ -104,7 +104,9 @@ class KeyClient(httpx.Client):
     def _read(self, response: httpx.Response, begun: float) -> bytes:
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
-            raise AnswerProblem(f"packed its answer as {encoding[:40]!r}, which was not asked for")
+            raise AnswerProblem(
+                f"compressed its answer as {encoding[:40]!r}, which was not requested"
+            )
         most = self._limits.megabytes * _MEGABYTE
         parts, size = [], 0
         for part in response.iter_bytes():
@@ -117,14 +119,14 @@ class KeyClient(httpx.Client):
                 )
             if time.monotonic() - begun > self._limits.seconds:
                 raise AnswerProblem(
-                    f"was not done with its answer after {self._limits.seconds:g} s; if that is "
+                    f"did not finish its answer within {self._limits.seconds:g} s; if that is "
                     "right, raise max_answer_seconds under [source] in sparsedet.toml"
                 )
         return b"".join(parts)
 
 
 class Answer(httpx.Response):
-    """An answer that was read; that it is JSON shows when it is asked for."""
+    """A complete answer; JSON is parsed on demand."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
         kept = {"content-type", "retry-after", "x-ratelimit-reset"}
@@ -136,13 +138,13 @@ class Answer(httpx.Response):
         )
         deleted = self.status_code == httpx.codes.NO_CONTENT and self.request.method == "DELETE"
         if self.is_success and not body and not deleted:
-            raise AnswerProblem(f"answered with status {self.status_code} and nothing more")
+            raise AnswerProblem(f"answered with status {self.status_code} and no content")
 
     def json(self, **options: Any) -> Any:
-        """Return what the answer holds; of an error, as far as it is JSON.
+        """Return the parsed JSON; None for an error that is not JSON.
 
         Raises:
-            AnswerProblem: when all went well, and yet it is no JSON.
+            AnswerProblem: if a successful answer is not JSON.
         """
         if not self.is_success:
             try:
@@ -153,10 +155,10 @@ class Answer(httpx.Response):
             return parse_json(self.content) if self.content else None
 
     def entries(self) -> Iterator[Any]:
-        """Yield the entries of the list that an answer holds, without ever holding all of them.
+        """Yield the entries of an answer's list without holding all of them.
 
         Raises:
-            AnswerProblem: when it is no list.
+            AnswerProblem: if it is not a list.
         """
         with self._problems():
             yield from entries(self.content)
@@ -170,13 +172,13 @@ class Answer(httpx.Response):
             if came.startswith("a page"):
                 came = f"a page of HTML ({len(self.content)} bytes)"
             raise AnswerProblem(
-                f"gave an answer that {error}, but {came}; does a proxy or a login page answer in "
-                "its place?"
+                f"sent an answer that {error}, but {came}; is there a proxy or login page in front "
+                "of it?"
             ) from None
 
 
 def _check_redirect(response: httpx.Response) -> None:
-    """Refuse a redirect that would take the key elsewhere, or make a reading of a writing."""
+    """Refuse a redirect that would carry the key elsewhere, or turn a write into a read."""
     if not response.has_redirect_location:
         return
     request = response.request
@@ -184,13 +186,13 @@ def _check_redirect(response: httpx.Response) -> None:
         target = request.url.join(response.headers["Location"])
         to = origin(str(target))
     except (httpx.InvalidURL, ValueError):
-        raise AnswerProblem("redirects to an address that is none") from None
+        raise AnswerProblem("redirects to an invalid address") from None
     here = origin(str(request.url))
-    # On the usual ports a server is one with and without encryption.
+    # On default ports, http and https are the same server.
     secured = (("http", here[1], 80), ("https", here[1], 443))
     if to != here and (here, to) != secured:
         raise AnswerProblem(
-            f"redirects to {to[0]}://{to[1]}:{to[2]}, where the API key does not belong; use the "
+            f"redirects to {to[0]}://{to[1]}:{to[2]}, where the API key must not be sent; use the "
             "address at which Label Studio itself answers, without a login page in front of it"
         )
     if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
@@ -202,15 +204,15 @@ def _check_redirect(response: httpx.Response) -> None:
 
 @cache
 def trusted_certificates() -> ssl.SSLContext:
-    """Return the certificates that servers are checked against, read once: it takes 20 ms."""
+    """Return the trusted certificates, loaded once since that takes 20 ms."""
     return httpx.create_ssl_context()
 
 
 def _connections(url: str) -> httpx.Limits:
-    """Return httpx's own limits, but keep no connection open to a server on this machine.
+    """Return httpx's default limits, but without keep-alive for a server on this machine.
 
-    `label-studio start` sends an answer in several small pieces. On all but the first request of a
-    connection, the last one waits 40 ms for our side's delayed acknowledgement.
+    `label-studio start` sends an answer in several small packets. On all but the first request of a
+    connection, the last one waits 40 ms for our delayed acknowledgement.
     """
     local = urlsplit(url).hostname in _LOOPBACK
     return httpx.Limits(max_connections=100, max_keepalive_connections=0 if local else 20)

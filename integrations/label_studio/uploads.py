@@ -1,4 +1,4 @@
-"""Image files of ours on the server."""
+"""Image files that we upload to the server."""
 
 import mimetypes
 from collections.abc import Iterator, Sequence
@@ -12,26 +12,26 @@ from .answers import OddAnswerError, identifier, text
 from .connection import Connection
 
 FILES_PER_REQUEST = 100
-"""Django refuses more with a status 500."""
+"""Files per request; Django refuses more with status 500."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a project."""
+    """An uploaded file of a project."""
 
     id: int
     address: str
-    """As tasks hold it."""
+    """Address, as used in tasks."""
 
 
 def upload_files(
     connection: Connection, project: int, files: Sequence[Path], what: str, progress: Progress
 ) -> list[str]:
-    """Upload image files; return their addresses, as tasks hold them, in the same order.
+    """Upload image files; return their addresses for tasks, in the same order.
 
     Args:
         connection: to the server.
-        project: which they belong to.
+        project: number of the project.
         files: the files.
         what: names the step.
         progress: called after every batch.
@@ -42,7 +42,7 @@ def upload_files(
     for batch in _batches(files):
         progress(what, len(ids), len(files))
         with ExitStack() as stack:
-            # One field name per file: of files under one name the server keeps only the last.
+            # One field name per file: the server keeps only the last file of a name.
             form = {
                 f"file{index}": (path.name, stack.enter_context(path.open("rb")), _mime(path))
                 for index, path in enumerate(batch)
@@ -53,12 +53,12 @@ def upload_files(
             )
         made = answer.get("file_upload_ids")
         if not isinstance(made, list) or len(made) != len(batch):
-            raise OddAnswerError(step, f"it should hold {len(batch)} numbers of files")
+            raise OddAnswerError(step, f"it should contain {len(batch)} file ids")
         ids += made
     progress(what, len(ids), len(files))
     uploads = {upload.id: upload.address for upload in list_uploads(connection, project)}
     if missing := [id for id in ids if id not in uploads]:
-        raise OddAnswerError(f"{what} to project {project}", f"file {missing[0]} is not there")
+        raise OddAnswerError(f"{what} to project {project}", f"file {missing[0]} is missing")
     return [uploads[id] for id in ids]
 
 

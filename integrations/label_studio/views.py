@@ -1,4 +1,4 @@
-"""How a project shows tasks to reviewers: its views, and the predictions it pre-fills them with."""
+"""Presentation of tasks to reviewers: views, and the predictions that pre-fill tasks."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ HIDDEN_COLUMNS = [
     "tasks:updated_at",
     "tasks:updated_by",
 ]
-"""A view shows what matters to a reviewer: the image, its score, who reviewed it and when."""
+"""Columns that matter to reviewers: the image, its score, who reviewed it and when."""
 
 _DEFAULT_TITLE = "Default"
 
@@ -28,7 +28,7 @@ _DEFAULT_TITLE = "Default"
 def show_version(connection: Connection, project: int, model_version: str) -> None:
     """Pre-fill tasks with the predictions of `model_version`.
 
-    Nothing shows in the label stream without both settings; the version must exist by then.
+    The label stream shows nothing without both settings; the version must already exist.
     """
     what = f"setting up project {project}"
     known = read_project(connection, project, what)
@@ -45,15 +45,15 @@ def find_or_add_view(
     *,
     keep_default: bool = False,
 ) -> int:
-    """Return the id of the project's view of this title, made when there is none.
+    """Return the id of the project's view with this title, created if missing.
 
     Args:
         connection: to the server.
         project: the project's number.
-        title: what the view is known by; whatever people changed in it stays.
-        settings: `ordering`, `filters` and the like of a new view.
-        keep_default: keep the project's list of all tasks. Label Studio shows it by itself only as
-            long as a project has no view at all.
+        title: identifies the view; people's changes to it are kept.
+        settings: `ordering`, `filters` etc. of a new view.
+        keep_default: keep the project's list of all tasks. Label Studio shows it automatically only
+            while a project has no views.
     """
     titles = _titles(connection, project)
     if title in titles:
@@ -66,7 +66,7 @@ def find_or_add_view(
 def add_missing_views(
     connection: Connection, project: int, views: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Add the views, by title, that the project has no view of that title for."""
+    """Add the views whose titles the project lacks."""
     titles = _titles(connection, project)
     for title, settings in views.items():
         if title not in titles:
@@ -80,7 +80,7 @@ def remove_views(
     *,
     dry_run: bool,
 ) -> int:
-    """Delete the views that `is_ours` knows by their data; return how many there were."""
+    """Delete the views for whose data `is_ours` is true; return how many there were."""
     found = [id for id, data in list_views(connection, project) if is_ours(data)]
     for view in found if not dry_run else ():
         connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
@@ -88,9 +88,10 @@ def remove_views(
 
 
 def hide_versions(connection: Connection, project: int, versions: Collection[str]) -> None:
-    """Have a project pre-fill tasks with no predictions, if it shows one of these versions.
+    """Stop pre-filling tasks of a project that shows one of these versions.
 
-    Before its predictions are deleted: a name without predictions would be asked of a backend.
+    Call it before deleting predictions: a version without predictions would be requested from a
+    backend.
     """
     what = f"setting up project {project}"
     if read_project(connection, project, what).model_version in versions:
@@ -98,7 +99,7 @@ def hide_versions(connection: Connection, project: int, versions: Collection[str
 
 
 def remove_view(connection: Connection, project: int, title: str, *, dry_run: bool) -> int:
-    """Delete the project's view of this title; return how many there were."""
+    """Delete the project's view with this title; return how many there were."""
     view = _titles(connection, project).get(title)
     if view is None:
         return 0
@@ -108,7 +109,7 @@ def remove_view(connection: Connection, project: int, title: str, *, dry_run: bo
 
 
 def find_view(connection: Connection, project: int, title: str) -> int | None:
-    """Return the id of the project's view of this title; None when there is none."""
+    """Return the id of the project's view with this title, or None."""
     return _titles(connection, project).get(title)
 
 
@@ -117,7 +118,7 @@ def _titles(connection: Connection, project: int) -> dict[str, int]:
 
 
 def list_views(connection: Connection, project: int) -> list[tuple[int, Mapping[str, Any]]]:
-    """Return number and data of the project's views."""
+    """Return id and data of the project's views."""
     what = f"listing the views of project {project}"
     views = connection.get_objects("api/dm/views/", {"project": project}, what)
     data = ((identifier(view, what), view.get("data")) for view in views)

@@ -92,7 +92,7 @@ def test_nothing_is_overwritten(coco: Path, tmp_path: Path) -> None:
 def test_images_elsewhere_or_left_out(coco: Path, tmp_path: Path) -> None:
     (coco.parent / "images").rename(tmp_path / "pictures")
     error = sparsedet_here("convert", coco, tmp_path / "out", "--to", "voc").error()
-    assert "where are its images?" in error
+    assert "image folder not found" in error
     assert "--no-images" in error
     result = sparsedet_here("convert", coco, tmp_path / "bare", "--to", "voc", "--no-images")
     assert result.status == 0, result.err

@@ -52,7 +52,7 @@ def test_groups_and_near_duplicates_stay_on_one_side(full: Path, tmp_path: Path)
         ["scene_0001.png", "scene_0012.png"]
     ]
     assert "Validation has 2 of 4 groups by key:patient." in result.err
-    assert "Near duplicates: 2 images in 1 set on one side." in result.err
+    assert "Near duplicates: 2 images in 1 set on the same side." in result.err
     assert sparsedet_here(*command, "--json").json() == {"output": str(out), **record}
 
 

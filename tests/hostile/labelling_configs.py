@@ -76,13 +76,13 @@ DEEP = "<View>" * 20_000 + IMAGE + BOXES + "</View>" * 20_000
 CASES = [
     config("none", "", "it has no labelling config yet"),
     config("null", None, "it has no labelling config yet"),
-    config("no XML", "{'View': 1}", "its labelling config is no XML"),
-    config("cut off", ORDINARY[:60], "its labelling config is no XML"),
+    config("no XML", "{'View': 1}", "its labelling config is not XML"),
+    config("cut off", ORDINARY[:60], "its labelling config is not XML"),
     config("entities that grow a million-fold", BOMB, "declares a document type"),
     config("an entity from a file", OUTSIDE, "declares a document type"),
-    config("nested 20,000 deep", DEEP, "tags within tags more than 100 deep"),
-    config("control characters", ORDINARY.replace("apple", "\x1b[31m"), "is no XML"),
-    config("NUL", ORDINARY.replace("apple", "\0"), "is no XML"),
+    config("nested 20,000 deep", DEEP, "nests tags more than 100 levels deep"),
+    config("control characters", ORDINARY.replace("apple", "\x1b[31m"), "is not XML"),
+    config("NUL", ORDINARY.replace("apple", "\0"), "is not XML"),
     config(
         "a label of a million letters, twice",
         ORDINARY.replace("apple", "x" * 10**6).replace("orange", "x" * 10**6),
@@ -94,7 +94,7 @@ CASES = [
         "2 boxes on 2 images",
         status=0,
     ),
-    config("no object at all", f"<View>{BOXES}</View>", "'image', which is no Image"),
+    config("no object at all", f"<View>{BOXES}</View>", "'image', which is not an Image"),
     config(
         "1,000 controls",
         f"<View>{IMAGE}{''.join(BOXES.replace('label', f'l{n}') for n in range(1000))}</View>",
@@ -112,7 +112,7 @@ CASES = [
     config(
         "one picture for all",
         ORDINARY.replace("$image", "http://host/a.png"),
-        "shows one fixed picture in every task",
+        "shows the same image in every task",
     ),
     config(
         "polygons alone",
@@ -130,7 +130,7 @@ CASES = [
     config("no list of images", SEVERAL, "no image under 'pages.0.'", tasks=[with_data(pages=7)]),
     config("a list of odd things", SEVERAL, "'pages", tasks=[with_data(pages=[None, {}, 3])]),
     config("Repeater of nothing", f"<View><Repeater>{IMAGE}</Repeater>{BOXES}</View>", "Repeater"),
-    config("labels of tasks, none", DYNAMIC, r"from the data of tasks \(kinds\), and no task has"),
+    config("labels of tasks, none", DYNAMIC, r"from task data \(kinds\), but no task has"),
     config(
         "labels of tasks, odd",
         DYNAMIC,
@@ -138,9 +138,11 @@ CASES = [
         status=0,
         tasks=[with_data(image="/images/1.png", kinds=[None, 1, [], {"value": {}}, "orange"])],
     ),
-    config("only a label that is none", ORDINARY, "only names 'kiwi'", "--only", "kiwi"),
+    config("only a label that is none", ORDINARY, "only lists 'kiwi'", "--only", "kiwi"),
     config("only one label", ORDINARY, r"0 boxes on 2 images", "--only", "apple", status=0),
-    config("no such shapes", ORDINARY, "--shapes stars: use skip or boxes", "--shapes", "stars"),
+    config(
+        "no such shapes", ORDINARY, "--shapes stars: expected skip or boxes", "--shapes", "stars"
+    ),
     config("shapes of a file", ORDINARY, "source.shapes", settings='shapes = "stars"'),
     config("a view below 0", ORDINARY, "source.view", settings="view = -1"),
     config(
@@ -156,7 +158,7 @@ CASES = [
     config(
         "an annotator who has no account",
         ORDINARY,
-        r"annotators names 'eve@example.com', which is no account .* \(there are a@example.com\)",
+        r"annotators lists 'eve@example.com', which is not an account .* \(accounts: a@example",
         "--annotator",
         "eve@example.com",
         answers={"/api/users": json_answer([{"id": 1, "email": "a@example.com"}])},

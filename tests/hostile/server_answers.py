@@ -94,19 +94,19 @@ CHOICES = """<Choices name="sparsedet_complete" toName="image"><Choice value="ye
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity", "1e400")
 WHOLE = json.dumps([task(1), task(2)]).encode()
 FINE = "2 boxes on 2 images"
-NO_JSON = r"an answer that is no JSON, but .*exporting project 1"
+NO_JSON = r"an answer that is not JSON, but .*exporting project 1"
 NO_CONFIG = json_answer({"id": 1, "label_config": 5})
 
 _EXPORTS = [
-    export_of(b'{"a": 1}', "no list", "is no list of tasks, but an object, {'a': 1}"),
+    export_of(b'{"a": 1}', "no list", "should be a list of tasks, but is an object, {'a': 1}"),
     export_of(b"[1]", "a list of a number", "no task is whole: a task should be an object"),
-    export_of(b"null", "null", "is no list of tasks, but nothing"),
-    export_of(b'"no"', "a text", "is no list of tasks, but the text 'no'"),
+    export_of(b"null", "null", "should be a list of tasks, but is nothing"),
+    export_of(b'"no"', "a text", "should be a list of tasks, but is the text 'no'"),
     export_of(b"<html>log in</html>", "a page", NO_JSON),
-    export_of(b"please log in\x1b[2J", "a text that is no JSON", NO_JSON),
+    export_of(b"please log in\x1b[2J", "a text that is not JSON", NO_JSON),
     export_of(WHOLE[:-9], "broken off", NO_JSON),
-    export_of(b"", "nothing", "answered with status 200 and nothing more"),
-    pull_with({EXPORT: Answer(b"", 204)}, "export: status 204", "status 204 and nothing more"),
+    export_of(b"", "nothing", "answered with status 200 and no content"),
+    pull_with({EXPORT: Answer(b"", 204)}, "export: status 204", "status 204 and no content"),
     export_of(WHOLE.decode().encode("utf-16"), "in UTF-16", "is not encoded as UTF-8"),
     export_of(WHOLE.replace(b"orange", b"\xff\xfe"), "no UTF-8", "is not encoded as UTF-8"),
     export_of(b"\xef\xbb\xbf" + WHOLE, "with a mark of its byte order", FINE, status=0),
@@ -121,13 +121,13 @@ _EXPORTS = [
 
 _TASKS = [
     odd_task("that is a number", "a task should be an object", 7),
-    odd_task("without number", "'id' should be a whole number, and is nothing", changed(id=None)),
+    odd_task("without number", "'id' should be a whole number, but is nothing", changed(id=None)),
     odd_task("with a text as number", "'id' should be a whole number", changed(id="3")),
     odd_task("with yes as number", "'id' should be a whole number", changed(id=True)),
     odd_task("with a negative number", "'id' should be a whole number", changed(id=-3)),
     odd_task("with a number that is too large", "'id' should be a whole", changed(id=2**70)),
-    odd_task("with the number of another", "its number is that of another", changed(id=1)),
-    odd_task("without data", "its data should be an object, and is nothing", changed(data=None)),
+    odd_task("with the number of another", "its id is that of another", changed(id=1)),
+    odd_task("without data", "its data should be an object, but is nothing", changed(data=None)),
     odd_task("whose data is a list", "its data should be an object", changed(data=["a.png"])),
     odd_task("whose annotations are an object", "should be a list", changed(annotations={"a": 1})),
     odd_task("whose annotations are numbers", "should be an object", changed(annotations=[1])),
@@ -175,7 +175,7 @@ _PROJECTS = [
     pull_with({WHOAMI: json_answer([1])}, "account: a list", "is the address right"),
     pull_with({WHOAMI: json_answer(None)}, "account: null", "is the address right"),
     pull_with({PROJECT: page()}, "project: a page", r"a page of HTML.*reading project 1"),
-    pull_with({PROJECT: json_answer([1])}, "project: a list", "should be an object, and is a list"),
+    pull_with({PROJECT: json_answer([1])}, "project: a list", "should be an object, but is a list"),
     pull_with({PROJECT: json_answer({})}, "project: empty", "'id' should be a whole number"),
     pull_with({PROJECT: NO_CONFIG}, "project: a number as config", "should be a text"),
     pull_with(
@@ -189,7 +189,7 @@ _REDIRECTS = [
     pull_with(
         {PROJECT: redirect("https://login.example.com/?next=1")},
         "redirect to another host",
-        r"redirects to https://login\.example\.com:443, where the API key does not belong",
+        r"redirects to https://login\.example\.com:443, where the API key must not be sent",
     ),
     pull_with({PROJECT: redirect("http://[::1")}, "redirect to no address", "redirects to an"),
     pull_with({PROJECT: redirect("//127.0.0.1:9/a")}, "redirect to another port", "not belong"),
@@ -230,7 +230,7 @@ _SIZES = [
     pull_with(
         {EXPORT: Answer(b"", stream=lambda: pieces(b" ", 0.05))},
         "export of a byte now and then",
-        "was not done with its answer after 0.3 s.*max_answer_seconds",
+        "did not finish its answer within 0.3 s.*max_answer_seconds",
         settings="max_answer_seconds = 0.3",
     ),
 ]

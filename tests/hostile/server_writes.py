@@ -151,7 +151,7 @@ _PROJECTS = [
     push_with(
         {**NO_PROJECT, "POST /api/projects/": Answer(b"", 204)},
         "a new project answered with nothing",
-        f"status 204 and nothing more.*{_MAKING}",
+        f"status 204 and no content.*{_MAKING}",
     ),
     push_with({"/api/projects/": page()}, "a list of projects that is a page", "a page of HTML"),
     push_with({"/api/projects/": json_answer([1])}, "projects in a list", "should be an object"),
@@ -159,7 +159,7 @@ _PROJECTS = [
     push_with(
         {"/api/projects/": json_answer({"results": []})},
         "an uncounted list of projects",
-        "'count' should be a whole number, and is nothing",
+        "'count' should be a whole number, but is nothing",
     ),
     push_with(
         {"PATCH /api/projects/7": page()},

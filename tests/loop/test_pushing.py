@@ -80,7 +80,7 @@ def test_one_round_is_taken_back_alone(tmp_path: Path) -> None:
     taken = project.command("push", "2", "--undo", "--data", work, "--json").json()
     assert len(taken["region_ids"]) == 2
     unknown = project.command("push", "9", "--undo", "--data", work)
-    assert "no boxes of a round 9 were pushed" in unknown.error()
+    assert "round 9 has no pushed boxes" in unknown.error()
 
 
 def test_a_deleted_review_project_keeps_its_outcomes(project: SmallProject) -> None:

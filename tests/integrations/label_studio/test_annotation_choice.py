@@ -131,6 +131,6 @@ def test_one_line_says_what_was_taken(
         alternatives.warn("project 7")
         Alternatives(rule).warn("project 8")
     assert [record.getMessage() for record in caplog.records] == [
-        f"project 7: 2 of 4 tasks have several annotations; taken by [source] annotations = "
+        f"project 7: 2 of 4 tasks have several annotations; used by [source] annotations = "
         f'"{rule}": {taken}'
     ]

@@ -31,12 +31,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (None, "no Label Studio address: set LABEL_STUDIO_URL or give --url"),
+        (None, "missing Label Studio address: set LABEL_STUDIO_URL or pass --url"),
         ("localhost:8080", "must look like"),
         ("ftp://host", "must look like"),
         ("http://", "must look like"),
         ("http://host:port", "must look like"),
-        (f"http://me:{SECRET}@host", "must not hold a user name or password"),
+        (f"http://me:{SECRET}@host", "must not contain a user name or password"),
     ],
 )
 def test_addresses_that_are_none(url: str | None, message: str) -> None:
@@ -47,14 +47,16 @@ def test_addresses_that_are_none(url: str | None, message: str) -> None:
 
 @pytest.mark.parametrize("key", [" ", "two words", "line\nbreak", "schlüssel"])
 def test_keys_that_are_none(key: str) -> None:
-    with pytest.raises(ToolError, match="API key is empty or holds characters") as caught:
+    with pytest.raises(
+        ToolError, match="API key is empty or contains invalid characters"
+    ) as caught:
         Connection("http://127.0.0.1:9", key)
     assert key.strip() == "" or key not in str(caught.value)
 
 
 def test_without_a_terminal_nobody_is_asked_for_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-    with pytest.raises(ToolError, match=f"no API key .* set {KEY_VARIABLE}"):
+    with pytest.raises(ToolError, match=f"missing API key .* set {KEY_VARIABLE}"):
         Connection("http://127.0.0.1:9")
 
 
@@ -141,7 +143,7 @@ def test_each_request_to_this_machine_has_a_connection_of_its_own() -> None:
 
 @pytest.mark.parametrize("project", ["", "cells", "-1", "1.5", "٣", "1/export"])
 def test_projects_are_numbers(project: str) -> None:
-    with pytest.raises(ToolError, match="is no Label Studio project"):
+    with pytest.raises(ToolError, match="invalid Label Studio project"):
         project_number(project)
 
 

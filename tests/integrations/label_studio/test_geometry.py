@@ -50,10 +50,10 @@ def test_from_percent(value: Any, xyxy: Any, clipped: bool, rotated: bool) -> No
     [
         ({"x": 1, "y": 1, "height": 1}, "no width"),
         (place(width=None), "no width"),
-        (place(x="12"), "x is no number"),
-        (place(x=True), "x is no number"),
+        (place(x="12"), "x is not a number"),
+        (place(x=True), "x is not a number"),
         (place(y=math.nan), "y is not finite"),
-        (place(rotation="left"), "rotation is no number"),
+        (place(rotation="left"), "rotation is not a number"),
         (place(width=0), "no area"),
         (place(height=-3), "no area"),
         (place(x=100), "outside the image"),
@@ -68,8 +68,8 @@ def test_what_gives_no_box(value: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("xyxy", "reason"),
     [
-        ((0, 0, math.inf, 10), "no finite number"),
-        ((math.nan, 0, 10, 10), "no finite number"),
+        ((0, 0, math.inf, 10), "an edge that is not finite"),
+        ((math.nan, 0, 10, 10), "an edge that is not finite"),
         ((-1, 0, 10, 10), "outside its image of 200 x 100"),
         ((0, 0, 10, 101), "outside its image of 200 x 100"),
         ((10, 0, 10, 10), "no area"),

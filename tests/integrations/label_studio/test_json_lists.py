@@ -32,7 +32,7 @@ def test_entries_are_those_of_the_whole_list(
 def test_entries_are_parsed_piece_by_piece() -> None:
     read = entries(b"[1, 2," + b" " * (1 << 21) + b"3, broken]")
     assert [next(read), next(read), next(read)] == [1, 2, 3]
-    with pytest.raises(NoJsonError, match="is no JSON"):
+    with pytest.raises(NoJsonError, match="is not JSON"):
         next(read)
 
 
@@ -67,7 +67,7 @@ def test_deep_nesting_is_refused_where_it_is_in_a_whole_body() -> None:
     [b"", b"{}", b"<html>", b"[", b"[1", b"[1,", b"[1 2]", b"[1,]", b"[1]]", b"[,1]", b"\xff[]"],
 )
 def test_what_is_no_list_is_refused(body: bytes) -> None:
-    with pytest.raises(NoJsonError, match=r"is no JSON|UTF-8"):
+    with pytest.raises(NoJsonError, match=r"is not JSON|UTF-8"):
         list(entries(body))
 
 

@@ -51,7 +51,7 @@ def test_a_token_is_not_exchanged_at_another_host(
     ours: OddServer, theirs: OddServer, status: int
 ) -> None:
     ours.answers["POST /api/token/refresh/"] = moved(theirs, status)
-    with pytest.raises(ToolError, match="where the API key does not belong") as caught:
+    with pytest.raises(ToolError, match="where the API key must not be sent") as caught:
         Connection(ours.url, REFRESH_TOKEN)
     assert REFRESH_TOKEN not in str(caught.value)
     assert theirs.seen == []
@@ -192,7 +192,9 @@ def test_a_cut_connection_names_its_step(ours: OddServer, monkeypatch: pytest.Mo
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the SDK's attempts
     connection = Connection(ours.url, KEY)
     ours.answers["/api/version"] = Answer(b'{"a"', headers={"Content-Length": "100"})
-    with pytest.raises(ToolError, match=r"was cut \(its version: .*repeat the command") as caught:
+    with pytest.raises(
+        ToolError, match=r"was closed \(its version: .*repeat the command"
+    ) as caught:
         connection.get_json("api/version", {}, "its version")
     assert "is the address right" not in str(caught.value)
 

@@ -87,7 +87,7 @@ def test_a_renamed_label_keeps_its_former_name_as_an_alias() -> None:
 
 def test_a_rename_to_a_label_that_does_not_exist_is_refused() -> None:
     options = ToolOptions(rename={"kitty": "catt"})
-    with pytest.raises(ToolError, match=r"'kitty' is now 'catt', which .* \(it has cat, dog\)"):
+    with pytest.raises(ToolError, match=r"maps 'kitty' to 'catt', which .* \(it has cat, dog\)"):
         parse_config(view(IMAGE, RECTANGLES), "7", options)
 
 
@@ -95,7 +95,9 @@ def test_a_rename_to_a_label_that_does_not_exist_is_refused() -> None:
 def test_a_rename_of_a_label_that_is_still_there_is_refused(new: str) -> None:
     for old in ("cat", "c"):
         options = ToolOptions(rename={old: new})
-        message = f"^project 7: .*'{old}' is now '{new}', but the labelling config has '{old}'"
+        message = (
+            f"^project 7: .*maps '{old}' to '{new}', but the labelling config still has '{old}'"
+        )
         with pytest.raises(ToolError, match=message):
             parse_config(view(IMAGE, RECTANGLES), "7", options)
 
@@ -148,13 +150,16 @@ def test_one_of_several_controls_can_be_chosen(
     ("xml", "message"),
     [
         ("", "no labelling config yet"),
-        ("<View>", "no XML"),
+        ("<View>", "not XML"),
         (view(IMAGE), r"needs a RectangleLabels control for its image \(found: none\)$"),
         (view(IMAGE, RECTANGLES, OTHER), r'found: box, other\); name one: \[source\] control = "'),
-        (view(RECTANGLES), "'box' points to 'photo', which is no Image"),
-        (view('<Text name="photo" value="$t"/>', RECTANGLES), "'photo', which is of the kind Text"),
-        (view(IMAGE, RECTANGLES.replace(' toName="photo"', "")), "'box' says no toName"),
-        (view(IMAGE.replace("$picture", "http://x/y.jpg"), RECTANGLES), "one fixed picture"),
+        (view(RECTANGLES), "'box' points to 'photo', which is not an Image"),
+        (
+            view('<Text name="photo" value="$t"/>', RECTANGLES),
+            "'photo', which is a Text, not an Image",
+        ),
+        (view(IMAGE, RECTANGLES.replace(' toName="photo"', "")), "'box' has no toName"),
+        (view(IMAGE.replace("$picture", "http://x/y.jpg"), RECTANGLES), "the same image"),
         (view('<Image name="photo"/>', RECTANGLES), "neither value nor valueList"),
         (view(IMAGE, RECTANGLES.replace(LABELS, "")), "lists no labels"),
         (view(IMAGE, RECTANGLES.replace("dog", "cat")), "uses the label 'cat' twice"),

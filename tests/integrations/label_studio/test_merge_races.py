@@ -73,7 +73,7 @@ def test_a_save_that_reaches_the_server_just_before_ours_is_reported(
     assert counts(applied) == (3, 0, 0)
     assert not pushed.written
     url = f"{tool.url}/projects/{pushed.project}/data?task={pushed.images[0].tool_id}"
-    assert applied.overtaken.startswith("somebody saved it in the moment before")
+    assert applied.overtaken.startswith("somebody saved it just before")
     assert applied.overtaken.endswith(url)
     (kept,) = pushed.kept
     assert kept.content["result"] == before["result"]
@@ -98,7 +98,7 @@ def test_a_first_annotation_that_is_submitted_while_ours_is_made_counts(
 
     monkeypatch.setattr(source_annotations._Source, "_save", be_later)
     applied = merge_first(pushed)
-    assert "in the same moment; merge again" in applied.overtaken
+    assert "at the same time; merge again" in applied.overtaken
     assert pushed.annotation(0)["result"] == old["result"]
     monkeypatch.undo()
     again = merge_first(pushed)

@@ -251,7 +251,7 @@ def test_images_of_a_workspace_are_not_fetched_again(four: Project, tmp_path: Pa
 
 
 def test_projects_that_can_not_be_pre_labelled_are_one_line(four: Project) -> None:
-    with pytest.raises(ToolError, match=r"has a label for none of the model's classes \(cow; its"):
+    with pytest.raises(ToolError, match=r"has no label for any of the model's classes \(cow; its"):
         four.tool.prelabel(four.id, Finder(classes=["cow"]))
     for changes, says in (
         ({"label_config": SEVERAL}, "several images|one image per task"),

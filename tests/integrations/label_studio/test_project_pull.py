@@ -137,7 +137,7 @@ def test_odd_annotations_are_counted_in_one_warning(
         "1 no label, 1 no width, "
         "1 polygon, 1 several labels, 1 unknown label 'bird', 1 x is no number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "
-        f'the first in task {second}; [source] shapes = "boxes" takes polygons, ellipses and '
+        f'the first in task {second}; [source] shapes = "boxes" reads polygons, ellipses and '
         "brushes as their boxes"
     ]
 
@@ -175,7 +175,7 @@ def test_which_annotation_of_a_task_counts(
     assert [image.id for image in dataset.images if image.exhaustive] == [complete]
     assert skipped in dataset.image_by_id
     assert [record.getMessage() for record in caplog.records] == [
-        f"project {project}: 1 of 4 tasks have several annotations; taken by [source] "
+        f"project {project}: 1 of 4 tasks have several annotations; used by [source] "
         'annotations = "ground-truth-first": 1 newest'
     ]
 
@@ -263,7 +263,7 @@ def test_a_pull_that_would_lose_most_boxes_is_refused(
         tool.pull(str(project), tmp_path / "images")
     assert str(caught.value) == (
         f"project {project}: 4 of 5 boxes have labels that its labelling config does not have: "
-        "cat (3), cow (1); say what they are called now in sparsedet.toml, [labels] rename = "
+        "cat (3), cow (1); map them to their new names in sparsedet.toml, [labels] rename = "
         '{"cat" = "...", "cow" = "..."} ("" leaves a label out)'
     )
     options = ToolOptions(rename={"cat": ""})
@@ -309,5 +309,5 @@ def test_another_control_for_the_complete_mark(
 
 
 def test_a_project_that_is_not_there(tool: LabelStudioTool, tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"has nothing there \(reading project 987654\)"):
+    with pytest.raises(ToolError, match=r"found nothing \(reading project 987654\)"):
         tool.pull("987654", tmp_path / "images")

@@ -102,7 +102,7 @@ def test_what_marks_no_place_is_not_counted(other: dict[str, Any]) -> None:
         (rectangle(value=labelled()), "no label"),
         (rectangle(value=PLACE), "no label"),
         (rectangle(value=labelled("cat", "dog")), "several labels"),
-        (rectangle(value=labelled("cat", x="12")), "x is no number"),
+        (rectangle(value=labelled("cat", x="12")), "x is not a number"),
         (rectangle(value=labelled("cat", width=0)), "no area"),
         (rectangle(value=labelled("cat", x=120)), "outside the image"),
         (rectangle(value=None), "no label"),

@@ -90,7 +90,7 @@ def test_the_box_around_a_turned_ellipse_touches_it(rotation: float) -> None:
     ("broken", "reason"),
     [
         (shape("polygon", {"points": [[1, 1], [2, 2]]}), "polygon without points"),
-        (shape("polygon", {"points": [[1], [2], [3]]}), "polygon whose points are no pairs"),
+        (shape("polygon", {"points": [[1], [2], [3]]}), "polygon whose points are not pairs"),
         (shape("polygon", {"points": [[1, math.nan], [2, 2], [3, 3]]}), "points are not finite"),
         (shape("polygon", {"points": [[1, 1], [1, 2], [1, 3]]}), "no area"),
         (shape("ellipse", {"x": 5, "y": "6"}), "ellipse without a place"),
@@ -123,7 +123,7 @@ def test_without_the_setting_shapes_are_counted_with_its_name() -> None:
     results = [POLYGON, ELLIPSE, shape("keypoint", {})]
     assert read(results, parse_config(PLAIN, "7"), oddities) == {}
     assert "1 ellipse, 1 keypoint, 1 polygon" in str(oddities)
-    assert str(oddities).endswith('[source] shapes = "boxes" takes polygons, ellipses and brushes '
+    assert str(oddities).endswith('[source] shapes = "boxes" reads polygons, ellipses and brushes '
                                   "as their boxes")  # fmt: skip
     alone = Oddities()
     read([shape("keypoint", {})], parse_config(PLAIN, "7"), alone)

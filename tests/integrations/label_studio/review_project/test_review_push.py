@@ -197,8 +197,8 @@ def test_a_box_that_the_server_would_drop_stops_the_push(
 ) -> None:
     *fine, last = mined_boxes(pulled.dataset)
     for broken, message in [
-        (replace(last, score=1.5), "score 1.5 is not within 0 and 1"),
-        (replace(last, score=float("nan")), "score nan is not within"),
+        (replace(last, score=1.5), "score 1.5 is not between 0 and 1"),
+        (replace(last, score=float("nan")), "score nan is not between"),
         # Other boxes that give no rectangle: see test_geometry.
         (replace(last, xyxy=(0.0, 0.0, 700.0, 10.0)), "edges outside its image of 640 x 480"),
     ]:
@@ -222,7 +222,7 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
     for dataset, boxes, version, message in [
         (pulled.dataset, [], "v", "there are no mined boxes"),
         (pulled.dataset, mined, "", "the model version is empty"),
-        (pulled.dataset, [mined[0], mined[0]], "v", "is in the list twice"),
+        (pulled.dataset, [mined[0], mined[0]], "v", "duplicate mined box"),
         (renamed, mined, "v", r"has no label 'box' \(it has orange, parcel\)"),
         (no_ids, mined, "v", "has no tool_id: only data that was pulled"),
         (no_box_ids, mined, "v", r"annotation 1 on image .* has no tool_id: pull again"),
@@ -246,7 +246,7 @@ def test_the_server_really_drops_unknown_labels_and_we_notice(
 ) -> None:
     """Lets an unknown label through our own checks."""
     monkeypatch.setattr(LabelConfig, "stored_labels", {"orange": "orange", "parcel": "pear"})
-    with pytest.raises(ToolError, match=f"the server took 0 of {IMAGES} predictions"):
+    with pytest.raises(ToolError, match=f"the server accepted only 0 of {IMAGES} predictions"):
         push(tool, pulled)
 
 

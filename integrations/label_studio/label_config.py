@@ -24,44 +24,43 @@ from .data_path import DataPath
 from .image_tags import ImageTag, Many, find_image_tags, repeated
 
 CONTROL_VARIABLE = "LABEL_STUDIO_CONTROL"
-"""Names the control to use where a project has several, whatever the options say."""
+"""Names the control to use if a project has several; overrides the options."""
 
 COMPLETE_CONTROL = "sparsedet_complete"
-"""A Choices control of this name, or one that the options name, marks images on which every object
-has a box. Its first choice that is no label says so; an image without the mark, submitted or not,
-counts as incomplete. Choices that are labels say it of their class alone: see `class_marks`."""
+"""A Choices control with this name, or one named in the options, marks complete images with its
+first choice that is not a label; an image without the mark, submitted or not, counts as incomplete.
+Choices that are labels mark only their class: see `class_marks`."""
 
 CLASSES_CONTROL = "sparsedet_complete_classes"
 """A Choices control of this name, whose choices are labels, marks classes alone."""
 
 COMPLETE_TEXT = "Complete"
-"""The choice of the control of that name in review projects whose annotated project has none."""
+"""The choice of the control in review projects whose annotated project has no such control."""
 
 IMAGE_KEY = "sparsedet_image"
-"""Key of a review task's data that holds the image's address, where that of the annotated task does
-not stand under a key of its own."""
+"""Key of the image's address in a review task's data, if the annotated task has no separate key."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteMark:
-    """The choice that says that every object of an image has a box."""
+    """The choice that marks an image as complete."""
 
     control: str
     """Name of the Choices control: `from_name` of its results."""
     to_name: str
-    """Name of the object that it belongs to."""
+    """Name of its object: `to_name` of its results."""
     choice: str
-    """What to write: the alias of its first choice where there is one, else the value."""
+    """Text to write: the alias of its first choice if there is one, else the value."""
     value: str = ""
-    """The value, where there is an alias: results that are older than the alias hold it."""
+    """The value, if there is an alias: results older than the alias contain it."""
     multiple: bool = False
-    """Other choices of the control may be made at the same time."""
+    """Whether several choices of the control can be made."""
     per_image: bool = False
-    """Of a task with several images, it is said of each by itself."""
+    """Whether images of a task are marked separately."""
 
     @property
     def texts(self) -> frozenset[str]:
-        """What results may hold.
+        """Texts in results that mean the mark.
 
         The annotated project may have got a control of that name after reviews were made.
         """
@@ -71,9 +70,9 @@ class CompleteMark:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The part of a labelling config that boxes depend on: of one image of a task.
+    """The part of a labelling config that boxes of one image of a task depend on.
 
-    Of the images of a task it is the first; `of_image` returns that of the others.
+    By default that is a task's first image; `of_image` returns the config of another one.
     """
 
     xml: str
@@ -82,37 +81,37 @@ class LabelConfig:
     image: str
     """Name of the Image object: `to_name` of its regions."""
     labels: tuple[Label, ...]
-    """In the order of the config; where images have controls of their own, those of all."""
+    """Labels in the order of the config; of all images if they have separate controls."""
     marks: tuple[CompleteMark, ...]
-    """Each of them says that an image is complete; the first is the one to write."""
+    """Marks of a complete image; the first is the one to write."""
     choices: tuple[CompleteMark, ...]
-    """The first choice of every Choices control, as if it were such a mark."""
+    """The first choice of every Choices control, as a potential mark."""
     texts: Mapping[str, str]
-    """What a region may hold (value, alias, name before a rename) -> the label's value; empty: it
-    is left out on purpose."""
+    """Text in a region (value, alias, name before a rename) -> label value; empty if it is left out
+    on purpose."""
     address: DataPath
-    """Where the data of a task holds the image's address; with `item`, the list of them."""
+    """Path of the image's address in a task's data; with `item`, of the list of addresses."""
     images: tuple[ImageTag, ...]
     """The images of a task."""
     own_labels: tuple[tuple[Label, ...], ...]
     """The labels of each of them."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
-    """Labels that stand for another in a review project -> what regions may hold of that one."""
+    """Labels that stand for another one in a review project -> text of that one in regions."""
     drawer: str = ""
-    """Name of the Rectangle control, where regions are drawn with one and labelled with another:
-    then each is two results of one id. Empty: the control draws itself."""
+    """Name of the Rectangle control, if separate controls draw and label: then a box is two results
+    with the same id. Empty if the control itself draws."""
     item: int | None = None
-    """The image's place in the list of an Image tag: `item_index` of its regions."""
+    """The image's index in the list of an Image tag: `item_index` of its regions."""
     shapes: bool = False
-    """Polygons and the like count as their boxes."""
+    """Whether polygons and other shapes count as their boxes."""
     left_out: frozenset[str] = frozenset()
-    """Of `texts`: what the choice of labels leaves out."""
+    """The part of `texts` that the selection of labels leaves out."""
     is_dynamic: bool = False
-    """Some labels come from the data of tasks."""
+    """Whether some labels come from task data."""
 
     @property
     def complete(self) -> CompleteMark | None:
-        """The mark to write; None without one, or where it would be said of several images."""
+        """The mark to write; None without one, or if it would mark several images."""
         marks = (mark for mark in self.marks if mark.per_image or not self.has_several)
         return next(marks, None)
 
@@ -133,7 +132,7 @@ class LabelConfig:
 
     @property
     def address_name(self) -> str:
-        """Names the place of the image's address in the data of a task, for messages."""
+        """Name of the path of the image's address in task data, for messages."""
         name = self.address.key or self.address.text
         return name if self.item is None else f"{name}[{self.item}]"
 
@@ -151,13 +150,13 @@ class LabelConfig:
 
     @cached_property
     def category_ids(self) -> Mapping[str, int]:
-        """Category ids by what a region may hold."""
+        """Category ids by text in regions."""
         ids = {category.name: category.id for category in self.categories}
         return {text: ids[value] for text, value in self.texts.items() if value}
 
     @cached_property
     def stored_labels(self) -> Mapping[str, str]:
-        """What to write into a region, by category name."""
+        """Text to write into a region, by category name."""
         return {label.value: label.stored for label in self.labels}
 
     def count(self, data: Mapping[str, Any]) -> int:
@@ -165,7 +164,7 @@ class LabelConfig:
         return max(sum(tag.count(data) for tag in self.images), 1)
 
     def find_address(self, data: Mapping[str, Any]) -> Any:
-        """Return what the data of a task holds as the image's address; None: nothing."""
+        """Return the image's address in a task's data, or None."""
         found = self.address.find(data)
         if self.item is None:
             return found
@@ -187,9 +186,9 @@ class LabelConfig:
     def in_terms_of(self, source: "LabelConfig") -> "LabelConfig":
         """Return the config of a review project with the labels of its annotated project.
 
-        The latter may have been changed since; a region of a review keeps what was stored then. So
-        does its mark of a complete image: a control that the annotated project lacks, with the
-        choice of the present mark, is the one that was renamed.
+        The latter may have changed since, while regions of a review keep their stored text. So does
+        the complete mark: a control that the annotated project lacks, with the choice of the
+        current mark, is the one that was renamed.
         """
         meant = (*self.texts.items(), *self.stand_ins.items())
         own = {text: source.texts[v] for text, v in meant if v in source.texts}
@@ -238,21 +237,21 @@ def parse_config(
 ) -> LabelConfig:
     """Read a labelling config.
 
-    The SDK's own reader is not used: it gives a label's alias where the value is wanted.
+    The SDK's parser is not used, since it returns a label's alias instead of its value.
 
     Args:
         xml: the labelling config.
         project: names the project in errors.
-        options: names the control, that of the complete mark, labels that were renamed, and those
-            that are worked on.
-        control: which control, whatever else names one; None takes LABEL_STUDIO_CONTROL, that of
+        options: the control, the control of the complete mark, renamed labels, and the selection of
+            labels.
+        control: name of the control, overriding all others; None uses LABEL_STUDIO_CONTROL, that of
             the options, or the only one.
-        data: gives the data of the project's tasks, for labels that stand there.
+        data: returns the data of the project's tasks, for labels that come from there.
 
     Raises:
-        ControlNeededError: when there are several controls, and none is named.
-        ToolError: when there is none to use, its images can't be found in tasks, or a label was
-            renamed to one that does not exist, or is still there.
+        ControlNeededError: if there are several controls, and none is named.
+        ToolError: if there is no usable control, its images can't be found in tasks, or a label was
+            renamed to one that does not exist, or still exists.
     """
     root = read_xml(xml, project)
     wanted = control or os.environ.get(CONTROL_VARIABLE) or options.control
@@ -288,7 +287,7 @@ def parse_config(
 
 
 def _repeated_mark(mark: CompleteMark, tag: ImageTag, number: int) -> CompleteMark:
-    """Return a mark as it is for an image of a Repeater's list, where it stands in there."""
+    """Return a mark for one image of a Repeater's list, if it is inside the Repeater."""
     if tag.many != "repeater" or tag.flag not in mark.control:
         return mark
     names = (name.replace(tag.flag, str(number)) for name in (mark.control, mark.to_name))
@@ -298,9 +297,9 @@ def _repeated_mark(mark: CompleteMark, tag: ImageTag, number: int) -> CompleteMa
 def _choices(
     tags: Iterator[ElementTree.Element], classes: Collection[str], many: Many
 ) -> dict[str | None, CompleteMark]:
-    """Return the first choice of every Choices control that is no label, by the control's name.
+    """Return the first non-label choice of every Choices control, by the control's name.
 
-    In a control that has labels alone it is `COMPLETE_TEXT`, which nobody can choose there.
+    In a control with only labels it is `COMPLETE_TEXT`, which nobody can choose there.
     """
     found: dict[str | None, CompleteMark] = {}
     for tag in tags:

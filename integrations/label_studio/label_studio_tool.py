@@ -36,10 +36,10 @@ class LabelStudioTool:
         url: the server's address; None reads LABEL_STUDIO_URL.
         options: how projects are read, and on whose behalf.
         api_key: a legacy token or a personal access token; None reads LABEL_STUDIO_API_KEY, or
-            asks on a terminal.
+            prompts on a terminal.
 
     Raises:
-        ToolError: when the server is not reachable or refuses the key.
+        ToolError: if the server is not reachable or refuses the key.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LabelStudioTool:
 
     @staticmethod
     def check_connection() -> str | None:
-        """Try the server that the environment names; see `connection.check_connection`."""
+        """Test the connection given by the environment; see `connection.check_connection`."""
         return check_connection()
 
     @property
@@ -71,7 +71,7 @@ class LabelStudioTool:
 
     @property
     def connection(self) -> Connection:
-        """The connection, for requests beyond the port."""
+        """The connection, for requests that the port does not cover."""
         return self._connection
 
     @property
@@ -80,7 +80,7 @@ class LabelStudioTool:
         return self._push_modes
 
     def summary(self, project: str) -> ProjectSummary:
-        """Look at a project; see `projects.project_summary`."""
+        """Summarise a project; see `projects.project_summary`."""
         return project_summary(self._connection, project, self._options)
 
     def image_url(self, project: str, tool_id: str) -> str:
@@ -120,7 +120,7 @@ class LabelStudioTool:
     def restore(
         self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
     ) -> Mapping[str, str]:
-        """Write back what a merge replaced; see `source_annotations.restore_source`."""
+        """Undo a merge; see `source_annotations.restore_source`."""
         return restore_source(self._connection, project, replaced, self._options)
 
     def prelabel(
@@ -132,7 +132,7 @@ class LabelStudioTool:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PrelabelReport:
-        """Put a model's boxes on tasks without annotation; see `prelabels.put_prelabels`."""
+        """Pre-label unannotated tasks; see `prelabels.put_prelabels`."""
         return put_prelabels(
             self._connection,
             project,
@@ -146,7 +146,7 @@ class LabelStudioTool:
     def undo_prelabels(
         self, project: str, *, dry_run: bool = False, progress: Progress = no_progress
     ) -> PrelabelUndo:
-        """Take them back; see `prelabels.undo_prelabels`."""
+        """Delete pre-labels; see `prelabels.undo_prelabels`."""
         return undo_prelabels(self._connection, project, dry_run=dry_run, progress=progress)
 
     @classmethod
@@ -154,7 +154,7 @@ class LabelStudioTool:
     def local(
         cls, data_dir: Path, *, keep: bool = False, progress: Progress = no_progress
     ) -> Iterator[LocalTool]:
-        """Run a server of our own; see `local_server.running_server`."""
+        """Run a local server; see `local_server.running_server`."""
         with running_server(data_dir, keep=keep, progress=progress) as server:
             yield LocalTool(
                 cls(server.url, api_key=server.api_key), server.url, server.email, server.password
@@ -162,10 +162,10 @@ class LabelStudioTool:
 
     @classmethod
     def serve(cls, url: str | None, options: LiveOptions, say: Callable[[str], None]) -> None:
-        """Serve a model to a server; see `serve.server.serve`.
+        """Run a live backend; see `serve.server.serve`.
 
         Raises:
-            SetupError: when what it takes is not installed.
+            SetupError: if a required package is not installed.
         """
         try:
             from .serve import server
@@ -192,7 +192,7 @@ class LabelStudioTool:
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
     ) -> str:
-        """Make a project of a dataset; see `project_setup.set_up_project`."""
+        """Create a project from a dataset; see `project_setup.set_up_project`."""
         return set_up_project(self._connection, title, dataset, images, progress=progress)
 
     def open_reviews(self, review_project: str) -> Sequence[ScriptedReview]:

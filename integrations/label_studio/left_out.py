@@ -1,6 +1,6 @@
-"""Images that a pull leaves out because they can't be read: counted, and named in one warning.
+"""Images that a pull leaves out because they are unreadable, counted for one warning.
 
-They are known by `Image.id`, and people see the tasks that they belong to.
+They are identified by `Image.id`; messages name their tasks.
 """
 
 import logging
@@ -17,13 +17,13 @@ _MOST_IDS = 5
 
 
 class LeftOut:
-    """Counts the images of a project that are left out, by what is wrong with them.
+    """Counts the images of a project that are left out, by reason.
 
     Args:
-        project: says where, in messages.
-        total: all of its images.
-        share: the most of them that may be left out, though one always may be; None: none may.
-        several: whether tasks have several images; else tasks are what is counted.
+        project: the project's number, for messages.
+        total: number of its images.
+        share: maximum share that may be left out (one image always may); None for none.
+        several: whether tasks have several images; otherwise tasks are counted.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LeftOut:
 
     @property
     def images(self) -> frozenset[int]:
-        """Ids of the images that are left out; of an odd task, that of its first."""
+        """Ids of the images that are left out; of an invalid task, that of its first image."""
         return frozenset(id for id in self._reasons if id > 0)
 
     @property
@@ -49,29 +49,29 @@ class LeftOut:
         """Leave an image out.
 
         Args:
-            image: its id.
-            kind: a clause that images with the same fault share, such as "without an image".
-            reason: what is wrong with this one.
+            image: the image's id.
+            kind: a clause shared by images with the same fault, such as "without an image".
+            reason: the fault of this image.
         """
         self._reasons[image] = (kind, reason)
 
     def add_odd(self, odd: Sequence[OddTask], whole: Collection[int]) -> None:
-        """Leave out entries of an export that are no whole tasks.
+        """Leave out invalid entries of an export.
 
         Args:
             odd: the entries.
-            whole: ids of the others, which an odd one may repeat.
+            whole: ids of valid tasks, which an invalid entry may repeat.
         """
         for number, entry in enumerate(odd, start=1):
-            # A number of its own that no task has, for those that have none.
+            # An unused id for entries without an id.
             id = -number if entry.id is None or entry.id in whole else entry.id
-            self.add(id, "that the server holds no whole data of", entry.reason)
+            self.add(id, "with invalid data on the server", entry.reason)
 
     def check(self) -> None:
         """Count the images in one warning.
 
         Raises:
-            ToolError: when they are too many, or none is left.
+            ToolError: if there are too many, or no image is left.
         """
         if not self._reasons:
             return
@@ -85,7 +85,7 @@ class LeftOut:
                     f"; up to {self._share:.0%} of them may be left out ([source] skip_share in "
                     "sparsedet.toml)"
                 )
-            none_whole = f"project {self._project}: no task is whole"
+            none_whole = f"project {self._project}: no task is valid"
             where = f"task {_task(first)}" if first > 0 else none_whole
             raise ToolError(f"{where}: {reason}{more if number > 1 else ''}")
         logger.warning(
@@ -104,7 +104,7 @@ class LeftOut:
 
 
 def by_kind(kinds: Mapping[int, str]) -> str:
-    """Return how many images are of what kind, with the first tasks of each."""
+    """Return counts of images by kind, with the first tasks of each."""
     images: dict[str, list[int]] = {}
     for image, kind in sorted(kinds.items()):
         images.setdefault(kind, []).append(image)
@@ -115,12 +115,12 @@ def by_kind(kinds: Mapping[int, str]) -> str:
 
 
 def _task(image: int) -> int:
-    """Return the id of an image's task; of a task without a number, what it is counted by."""
+    """Return the id of an image's task, or the placeholder id of a task without one."""
     return TaskImage.of_id(image).task if image > 0 else image
 
 
 def _named(image: int) -> str:
-    return f"task {_task(image)}" if image > 0 else "one without a number of its own"
+    return f"task {_task(image)}" if image > 0 else "one without an id"
 
 
 def listed(images: Sequence[int]) -> str:
@@ -128,7 +128,7 @@ def listed(images: Sequence[int]) -> str:
     numberless = sum(image < 0 for image in images)
     tasks = sorted({_task(image) for image in images if image > 0})
     if numberless:
-        without = f"{numberless} without a number of their own"
+        without = f"{numberless} without an id"
         return f"{listed(tasks)}, {without}" if tasks else without
     first = ", ".join(map(str, tasks[:_MOST_IDS]))
     return f"task{'s' if len(tasks) > 1 else ''} {first}{', ...' if len(tasks) > _MOST_IDS else ''}"

@@ -1,9 +1,9 @@
-"""Marks that say which workspace reviews what, so that two don't work on a project unaware.
+"""Marks of the workspace that owns reviews, so that two don't unknowingly share a project.
 
-A review project carries its mark in its description, `[sparsedet review of project 3: control=label
-workspace=ab12]`; title and the rest of the description are people's. In draft mode every mined
-region of an untouched draft or prediction carries one: it lasts exactly as long as what it
-protects, while a view's own data does not survive that somebody changes the view.
+A review project has its mark in its description, `[sparsedet review of project 3: control=label
+workspace=ab12]`; people may change the title and the rest of the description. In draft mode, every
+mined region of an untouched draft or prediction has one: it lasts exactly as long as what it
+protects, while custom data of a view is lost if somebody changes the view.
 """
 
 import re
@@ -21,16 +21,16 @@ _MARK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a review project is for."""
+    """Purpose and owner of a review project."""
 
     source: int
     """Number of the annotated project."""
     control: str | None = None
-    """The RectangleLabels control of the boxes; None in marks that name none."""
+    """The RectangleLabels control of the boxes; None in marks without one."""
     workspace: str | None = None
-    """`ToolOptions.owner` of the workspace that pushes; None: nobody claims it."""
+    """`ToolOptions.owner` of the workspace that pushes; None if nobody has claimed it."""
     sheets: bool = False
-    """It shows contact sheets, not images."""
+    """Whether it shows contact sheets instead of images."""
 
     def __str__(self) -> str:
         kind = "sheets" if self.sheets else "review"
@@ -43,12 +43,12 @@ class Mark:
         return self.source == source and self.control in (None, control)
 
     def is_foreign(self, owner: str | None) -> bool:
-        """Whether another workspace claims it; without an owner, no claim is respected."""
+        """Whether another workspace has claimed it; without an owner, claims are ignored."""
         return owner is not None and self.workspace not in (None, owner)
 
 
 def read_mark(description: str | None) -> Mark | None:
-    """Return the mark in a project's description; None: it is no review project of ours."""
+    """Return the mark in a project's description; None if it is not a review project of ours."""
     found = _MARK.search(description or "")
     if found is None:
         return None
@@ -67,7 +67,7 @@ def check_source(connection: Connection, project: int, description: str | None) 
     """Check that a project is not itself a review project of ours.
 
     Raises:
-        ToolError: naming the project that it belongs to.
+        ToolError: naming the annotated project.
     """
     if mark := read_mark(description):
         raise ToolError(
@@ -77,21 +77,21 @@ def check_source(connection: Connection, project: int, description: str | None) 
 
 
 def draft_mark(control: str, owner: str | None) -> str | None:
-    """Return what mined regions of drafts say of their workspace; None without an owner."""
+    """Return the mark for mined regions of drafts; None without an owner."""
     return None if owner is None else f"control={control} workspace={owner}"
 
 
 def foreign_workspace(place: str, workspace: str) -> ToolError:
-    """Return the error for a place that another workspace works on."""
+    """Return the error for a place that another workspace has claimed."""
     return ToolError(
         f"{place} belongs to another workspace ({workspace}); continue in that one, or take the "
-        "project over with --take-over, which takes back what it has up for review"
+        "project over with --take-over, which withdraws what it has up for review"
     )
 
 
 def other_mode(place: str, boxes: int) -> ToolError:
     """Return the error for boxes that are up for review in the other push mode."""
     return ToolError(
-        f"{boxes} mined boxes are up for review {place}: review them there first, or take them "
-        "back with --take-over"
+        f"{boxes} mined boxes are up for review {place}: review them there first, or withdraw "
+        "them with --take-over"
     )

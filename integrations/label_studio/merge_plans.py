@@ -1,4 +1,4 @@
-"""What a merge has to do with an image: found from what its task holds, before it is written."""
+"""Plans of merges: the change to make to a task, based on its current state."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,25 +23,25 @@ from .task_images import TaskImage
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What an annotated task holds, and what is to be done with it."""
+    """State of an annotated task, and the change to make."""
 
     read: TaskBoxes
     state: SourceState
     change: Changes
     results: Sequence[Result] | None
-    """What to write; None: nothing."""
+    """Change to write; None for nothing."""
 
     stars: set[int] = field(default_factory=set)
     """Ids of the annotations that somebody starred."""
 
     @property
     def annotation(self) -> Annotation | None:
-        """The annotation to write to; None: one is to be made."""
+        """The annotation to write to; None to create one."""
         return self.read.annotations[0] if len(self.read.annotations) == 1 else None
 
     @property
     def star(self) -> bool | None:
-        """Whether to star what is written; None: the star stays as it is."""
+        """Whether to star the annotation; None to keep its star as it is."""
         if (before := self.annotation) is None:
             return len(self.read.annotations) > 1
         return False if before.get("ground_truth") and before["id"] not in self.stars else None
@@ -52,25 +52,25 @@ class Planner:
     """Plans the merges into an annotated project."""
 
     config: LabelConfig
-    """Of the project: that of a task's first image."""
+    """The project's config, for a task's first image."""
     rule: AnnotationRule
     """Which of a task's annotations count."""
     annotators: Annotators
     sizes: Mapping[str, tuple[int, int]]
     """Tool id -> upright (width, height) in pixels."""
     names: Mapping[int, str]
-    """Of accounts; see `account_names`."""
+    """Names of accounts; see `account_names`."""
 
     def planned(
         self, tool_id: str, annotations: Sequence[Annotation], drafts: Sequence[Any], plan: Plan
     ) -> Planned:
-        """Return what is to be done with an image whose task holds this.
+        """Plan the change of an image from the state of its task.
 
         Args:
-            tool_id: of the image.
-            annotations: of its task, all of them.
+            tool_id: tool id of the image.
+            annotations: all annotations of its task.
             drafts: everybody's unsaved changes there.
-            plan: says what to change.
+            plan: the wanted change.
         """
         size, image = self.sizes.get(tool_id), TaskImage.parse(tool_id)
         config = self.config.of_image(image.number)
@@ -112,11 +112,11 @@ def _without_lost_marks(change: Changes, config: LabelConfig) -> Changes:
 
 
 def last_save(annotation: Annotation, names: Mapping[int, str]) -> str:
-    """Say who saved an annotation last, and when.
+    """Return who last saved an annotation, and when.
 
     Args:
-        annotation: as the server holds it.
-        names: of accounts; see `account_names`.
+        annotation: as sent by the server.
+        names: names of accounts; see `account_names`.
     """
     when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
     who = saved_by(annotation, names) or "an unknown account"
@@ -124,10 +124,10 @@ def last_save(annotation: Annotation, names: Mapping[int, str]) -> str:
 
 
 def _uncombinable(read: TaskBoxes, config: LabelConfig) -> str:
-    """Say why the boxes of several annotations can't become those of one; empty: they can."""
+    """Return why the boxes of several annotations can't be combined, or ""."""
     if len(read.annotations) < 2 or not config.has_several:
         return ""
     return (
-        "its boxes are those of several annotations, which a merge can't combine where a task has "
+        "its boxes come from several annotations, which a merge can't combine if a task has "
         "several images; star the annotation that counts"
     )

@@ -45,7 +45,7 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
         "  all classes      2\n"
     )
     assert result.err == (
-        "Pascal VOC can't hold: crowd regions, left out (1); marks of exhaustive images (1); "
+        "Pascal VOC can't store: crowd regions, left out (1); marks of exhaustive images (1); "
         "ids of images, boxes and classes, renumbered (6)\n"
     )
     assert files(voc) == {

@@ -160,7 +160,7 @@ def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Pat
         (["--recipe", "random", "--set", "per=day"], "per is 'day', expected one of dataset,"),
         (["--recipe", "random", "--set", "drop=nan"], "drop is nan, expected a share"),
         (["--set", "per=day"], "--set needs a recipe"),
-        (["--released", "full.json", "--recipe", "easy"], "leave out --recipe"),
+        (["--released", "full.json", "--recipe", "easy"], "drop --recipe"),
         (
             ["--released", "full.json", "--drop", "0", "--set", "a=b", "--val", "0"],
             "--released uses the file as it is; drop --drop and --set and --val",
@@ -180,7 +180,7 @@ def test_wrong_use_is_one_clear_line(
 
 
 def test_a_folder_to_make_is_asked_for(full: Path) -> None:
-    assert "--output" in sparsedet_here("split", full, "--recipe", "random").error()
+    assert "pass -o FOLDER" in sparsedet_here("split", full, "--recipe", "random").error()
 
 
 def test_images_that_are_there_twice_are_named(full: Path, tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_without_a_server_a_check_is_one_line(workspace: Workspace) -> None:
     assert refused.startswith(
         "not checked for newer reviews: Label Studio is not reachable at http://127.0.0.1:9"
     )
-    assert "just now; sparsedet review" in result.err.splitlines()[-1]
+    assert "just now; to update: sparsedet review" in result.err.splitlines()[-1]
     assert "secret" not in result.err
     as_json = sparsedet_here("status", workspace.root, "--check", "--json", env=env)
     assert as_json.json()["newer_reviews"] is None

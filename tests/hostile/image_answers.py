@@ -116,25 +116,27 @@ LIMITS = [
     ),
     pull_image(
         "gzip bomb",
-        r"it unpacks to more than 0.05 MB \(\[images\] max_megabytes",
+        r"it decompresses to more than 0.05 MB \(\[images\] max_megabytes",
         packed(BOMB, "gzip"),
         settings=SMALL,
     ),
     pull_image(
         "zlib bomb",
-        r"it unpacks to more than 0.05 MB",
+        r"it decompresses to more than 0.05 MB",
         packed(zlib.compress(bytes(5_000_000)), "deflate"),
         settings=SMALL,
     ),
-    pull_image("bomb in a bomb", "packs it in a way", packed(gzip.compress(BOMB), "gzip, gzip")),
-    pull_image("packed as nobody asked for", "packs it in a way", packed(picture(), "br")),
+    pull_image(
+        "bomb in a bomb", "compresses it in a way", packed(gzip.compress(BOMB), "gzip, gzip")
+    ),
+    pull_image("packed as nobody asked for", "compresses it in a way", packed(picture(), "br")),
     pull_image("packed image", "2 boxes on 2 images", packed(gzip.compress(picture()), "gzip")),
     pull_image(
         "packed image that is cut off",
-        "what came is cut off",
+        "the response is truncated",
         packed(gzip.compress(picture())[:-20], "gzip"),
     ),
-    pull_image("packed, it says", "what came can't be unpacked", packed(picture(), "gzip")),
+    pull_image("packed, it says", "the response can't be decompressed", packed(picture(), "gzip")),
     pull_image(
         "one byte after the other",
         r"it takes more than 0.3 s \(\[images\] max_seconds",
@@ -152,7 +154,7 @@ LIMITS = [
         Answer(png_of(2 * 10**9, 2 * 10**9), kind="image/png"),
         settings="[images]\nmax_megapixels = 1000\n",
     ),
-    pull_image("no pixels", "no readable picture", Answer(png_of(0, 10), kind="image/png")),
+    pull_image("no pixels", "whose image is unreadable", Answer(png_of(0, 10), kind="image/png")),
     pull_image(
         "limit that no decoder has",
         r"images.max_megapixels = 5000.* less than or equal to 1000",
@@ -161,7 +163,7 @@ LIMITS = [
     ),
 ]
 
-NOT_ALLOWED = left_out("whose image is on a host that may not be asked")
+NOT_ALLOWED = left_out("whose image is on a host that is not allowed")
 HOSTS = [
     *(
         pull_image(
@@ -181,9 +183,9 @@ HOSTS = [
     ),
     pull_image("redirect to a metadata service", NOT_ALLOWED, redirect("http://169.254.169.254/")),
     pull_image("image: redirect to another port", NOT_ALLOWED, redirect("//127.0.0.1:8111/x.png")),
-    pull_image("image: redirect to a file", "file:/+etc/passwd is no web address",
+    pull_image("image: redirect to a file", "file:/+etc/passwd is not a web address",
                redirect("file:///etc/passwd")),
-    pull_image("redirect to nowhere", "redirects to an address that is none", redirect("http://[::1")),
+    pull_image("redirect to nowhere", "redirects to an invalid address", redirect("http://[::1")),
     pull_image("redirect in a circle", "redirects more than 10 times", redirect(BAD)),
     pull_image("redirect on the same host", "2 boxes on 2 images", redirect("/images/7.png", 307)),
     pull_image(
@@ -258,22 +260,22 @@ ADDRESSES = [
                image=f"data:image/png;base64,{base64.b64encode(picture()).decode()}"),
     pull_image("address with a broken image", r"data:image/png;base64,\.\.\. is missing",
                image="data:image/png;base64,AAAA"),
-    pull_image("address that is no base64", "no valid base64", image="data:image/png;base64,A*B?"),
+    pull_image("address that is no base64", "not valid base64", image="data:image/png;base64,A*B?"),
     pull_image("address with an image over the limit", "max_megabytes",
                image=f"data:image/png;base64,{'A' * 100_000}", settings=SMALL),
     pull_image("data link without content", "no comma", image="data:image/png;base64"),
 ]  # fmt: skip
 
 CONTENTS = [
-    pull_image("login page for an image", r"no readable image \(text/html\)", page()),
-    pull_image("nothing for an image", "no readable image", Answer(b"", kind="image/png")),
-    pull_image("no content", "no readable image", Answer(b"", 204, "image/png")),
-    pull_image("vector image", "no readable image", Answer(SVG, kind="image/svg+xml")),
-    pull_image("program for an image", "no readable image", Answer(EPS, kind="image/eps")),
-    pull_image("missing image", r"is not where its address says .*status 404",
+    pull_image("login page for an image", r"not a readable image \(text/html\)", page()),
+    pull_image("nothing for an image", "not a readable image", Answer(b"", kind="image/png")),
+    pull_image("no content", "not a readable image", Answer(b"", 204, "image/png")),
+    pull_image("vector image", "not a readable image", Answer(SVG, kind="image/svg+xml")),
+    pull_image("program for an image", "not a readable image", Answer(EPS, kind="image/eps")),
+    pull_image("missing image", r"is not at its address .*status 404",
                Answer(b"", 404, "text/plain")),
     pull_image("image that nobody asked for changes of", "status 304", Answer(b"", 304)),
-    pull_image("image that breaks off", "the connection broke off",
+    pull_image("image that breaks off", "the connection was interrupted",
                Answer(picture()[:50], kind="image/png", headers={"Content-Length": "99999"})),
     pull_image("terminal codes in a media type", r"\(image/x\)",
                Answer(b"?", kind="image/x\x9b31m")),

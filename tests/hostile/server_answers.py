@@ -201,7 +201,7 @@ _REDIRECTS = [
 ]
 
 _SIZES = [
-    pull_with({EXPORT: packed(b"no", "gzip")}, "gzip that is none", "can't be unpacked"),
+    pull_with({EXPORT: packed(b"no", "gzip")}, "gzip that is none", "can't be decompressed"),
     pull_with({EXPORT: packed(b"no", "br")}, "packing that nobody asked for", "as 'br', which was"),
     pull_with(
         {EXPORT: packed(gzip.compress(gzip.compress(WHOLE)), "gzip, gzip")},

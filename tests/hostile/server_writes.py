@@ -189,12 +189,12 @@ _BOXES = [
     push_with(
         {**exported(), IMPORT: json_answer({"task_count": 1})},
         "tasks that never come",
-        "took only some of the tasks",
+        "accepted only some of the tasks",
     ),
     push_with(
         {**exported(), IMPORT: json_answer({"task_count": 1, "task_ids": ["seven"]})},
         "tasks that have names",
-        "took only some of the tasks",
+        "accepted only some of the tasks",
     ),
     push_with(
         {
@@ -241,7 +241,7 @@ _DRAFTS = [
     draft_with(
         {"/api/projects/1/export": json_answer(sent_draft(5))},
         "drafts that are numbers",
-        "does not say what drafts hold",
+        "does not include the content of drafts",
     ),
     draft_with(
         {"/api/projects/1/export": json_answer(sent_draft({"result": []}))},

@@ -1,1 +1,1 @@
-"""For demos and tests only: a throw-away Label Studio, projects in it, and scripted reviews."""
+"""For demos and tests only: a temporary Label Studio, projects in it, and scripted reviews."""

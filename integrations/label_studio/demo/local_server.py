@@ -1,7 +1,7 @@
-"""A throw-away Label Studio on this machine, for demos and tests.
+"""A temporary Label Studio on this machine, for demos and tests.
 
-The server is a program of its own in a virtual environment of its own (its pins clash with ours);
-this module starts it on a free port of 127.0.0.1, waits until it answers, and ends it.
+The server is a separate program in a separate virtual environment (its pins conflict with ours);
+this module starts it on a free port of 127.0.0.1, waits until it answers, and stops it.
 """
 
 import atexit
@@ -45,7 +45,7 @@ _LOG_TAIL_LINES = 15
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A running Label Studio and the way in."""
+    """A running Label Studio with its credentials."""
 
     url: str
     email: str
@@ -60,7 +60,7 @@ class LocalServer:
     """None for a server that an earlier process left running."""
 
     def stop(self) -> None:
-        """End the server; does nothing when it was stopped already."""
+        """Stop the server; does nothing if it is already stopped."""
         if self.process is not None and self.process.returncode is not None:
             return
         _end_group(self.pid, self.process)
@@ -76,7 +76,7 @@ def running_server(
     keep: bool = False,
     progress: Progress = no_progress,
 ) -> Iterator[LocalServer]:
-    """Run a server on `data_dir` for the length of the block; with `keep` it outlives the block."""
+    """Run a server on `data_dir` during the block, or with `keep`, also after it."""
     server = start_server(
         data_dir, executable=executable, documents=documents, keep=keep, progress=progress
     )
@@ -95,18 +95,18 @@ def start_server(
     keep: bool = False,
     progress: Progress = no_progress,
 ) -> LocalServer:
-    """Start a server on `data_dir`, or return the one that already runs there.
+    """Start a server on `data_dir`, or return the one already running there.
 
     Args:
-        data_dir: made when it does not exist.
+        data_dir: created if missing.
         executable: see `find_executable`.
-        documents: a folder below which projects may take images as local files.
-        keep: let it run on when this process ends; without, it ends with it at the latest.
-        progress: called for steps that take a while.
+        documents: folder from which projects may use images as local files.
+        keep: keep it running after this process ends; otherwise it ends with it at the latest.
+        progress: called for slow steps.
 
     Raises:
-        SetupError: when Label Studio is not installed.
-        ToolError: with the end of its log, when it does not come up.
+        SetupError: if Label Studio is not installed.
+        ToolError: if it does not start, with the end of its log.
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def start_server(
     for _ in range(_PORT_ATTEMPTS):
         server = _start(program, data_dir, documents, credentials)
         if not keep:
-            # Here and not after the wait: an interrupt during the start must not leave it behind.
+            # Here and not after the wait: an interrupt during startup must not leave it running.
             atexit.register(server.stop)
         try:
             ready = _wait(server)
@@ -143,23 +143,23 @@ class _Credentials:
 
 
 class _CredentialsFile(BaseModel):
-    """What `credentials.json` must hold."""
+    """Schema of `credentials.json`."""
 
     password: str
     token: str
 
 
 class _ServerFile(BaseModel):
-    """What `server.json` must hold."""
+    """Schema of `server.json`."""
 
     url: str
     pid: int
 
 
 def _credentials(data_dir: Path) -> _Credentials:
-    """Return the folder's password and token, made at random the first time.
+    """Return the folder's password and token, generated on first use.
 
-    They open nothing but this folder's server, whose database keeps the token in the clear too.
+    They only give access to this folder's server, whose database also has the token in clear.
     """
     path = data_dir / "credentials.json"
     if path.exists():
@@ -207,7 +207,7 @@ def _start(
 ) -> LocalServer:
     port = _free_port()
     environment = server_environment(data_dir, documents) | {
-        # In the environment and not among the arguments, which every user of the machine can read.
+        # In the environment, since all users of the machine can read arguments.
         "LABEL_STUDIO_USERNAME": _EMAIL,
         "LABEL_STUDIO_PASSWORD": credentials.password,
         "LABEL_STUDIO_USER_TOKEN": credentials.token,
@@ -222,33 +222,33 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a process group of its own, so that all of it can be ended
+            start_new_session=True,  # a separate process group, so that all of it can be killed
         )
     return _server(data_dir, credentials, f"http://127.0.0.1:{port}", process.pid, process)
 
 
 def _wait(server: LocalServer) -> bool:
-    """Wait until the server answers; False when its port turned out to be taken."""
+    """Wait until the server answers; False if its port is taken."""
     log = server.data_dir / "server.log"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         ended = server.process is not None and server.process.poll() is not None
-        # It moves on to the next port without asking, where nobody would look for it, and ends when
-        # that one is taken, too.
+        # It silently tries the next port, where we would not find it, and ends if that is taken
+        # too.
         if re.search(r"is (already )?in use", log.read_text(errors="replace")):
             return False
         if ended:
-            raise ToolError(f"Label Studio ended while starting; {log} says:\n{_tail(log)}")
+            raise ToolError(f"Label Studio exited during startup; end of {log}:\n{_tail(log)}")
         if _is_ours(server):
             return True
         time.sleep(0.3)
     raise ToolError(
-        f"Label Studio did not answer within {START_SECONDS:.0f} s; {log} says:\n{_tail(log)}"
+        f"Label Studio did not answer within {START_SECONDS:.0f} s; end of {log}:\n{_tail(log)}"
     )
 
 
 def _is_ours(server: LocalServer) -> bool:
-    """Whether the server answers and knows our token; another one on the port would refuse it."""
+    """Whether the server answers and accepts our token; another server would refuse it."""
     headers = {"Authorization": f"Token {server.api_key}"}
     try:
         response = httpx.get(f"{server.url}/api/current-user/whoami", headers=headers, timeout=5.0)
@@ -265,14 +265,14 @@ def _free_port() -> int:
 
 
 def _end_group(pid: int, process: "subprocess.Popen[bytes] | None") -> None:
-    """End the process group: asked first, forced after `STOP_SECONDS`."""
+    """Terminate the process group, and kill it after `STOP_SECONDS`."""
     with contextlib.suppress(ProcessLookupError):  # raised as soon as the group is gone
         for number in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(pid, number)
             deadline = time.monotonic() + STOP_SECONDS
             while time.monotonic() < deadline:
                 if process is not None:
-                    process.poll()  # collects a dead child, which would count as alive otherwise
+                    process.poll()  # reaps a dead child, which would otherwise count as alive
                 os.killpg(pid, 0)
                 time.sleep(0.05)
 

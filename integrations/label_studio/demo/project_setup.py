@@ -1,4 +1,4 @@
-"""Projects for demos and tests: made from a dataset, with its images uploaded."""
+"""Projects for demos and tests, created from a dataset with its images uploaded."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -20,7 +20,7 @@ from ..uploads import upload_files
 COMPLETE_CHOICE = "Every object has a box"
 
 _COLORS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#e377c2", "#bcbd22")
-"""Distinguishable on most pictures; reused when a project has more labels."""
+"""Distinguishable on most images; reused if a project has more labels."""
 
 
 def set_up_project(
@@ -31,7 +31,7 @@ def set_up_project(
     *,
     progress: Progress = no_progress,
 ) -> str:
-    """Make a project with the images of `dataset`, uploaded, and its boxes as annotations.
+    """Create a project with the images of `dataset`, uploaded, and its boxes as annotations.
 
     Every image becomes a task with one annotation, in the order of the dataset; an image without
     boxes becomes a task without annotation. Box tool ids become region ids.
@@ -39,7 +39,7 @@ def set_up_project(
     Args:
         connection: its account becomes the annotator.
         title: 3 to 50 characters.
-        dataset: the annotations that the project starts with.
+        dataset: the initial annotations.
         images: the folder of its images.
         progress: called after every batch of uploads.
 
@@ -60,13 +60,13 @@ def set_up_project(
 
 
 def create_project(connection: Connection, title: str, label_config: str) -> int:
-    """Make an empty project with this labelling config; return its number."""
+    """Create an empty project with this labelling config; return its number."""
     content = {"title": title, "label_config": label_config}
     return project_records.create_project(connection, content, f"creating the project {title!r}")
 
 
 def labelling_config(labels: Sequence[str]) -> str:
-    """Return a labelling config: rectangles of these labels, and `sparsedet_complete`."""
+    """Return a labelling config with rectangles of these labels, and `sparsedet_complete`."""
     lines = "\n".join(
         f"    <Label value={quoteattr(label)} background={quoteattr(color)}/>"
         for label, color in zip(labels, cycle(_COLORS), strict=False)
@@ -85,7 +85,7 @@ def labelling_config(labels: Sequence[str]) -> str:
 def import_tasks(
     connection: Connection, project: int, tasks: Sequence[Mapping[str, Any]]
 ) -> list[int]:
-    """Create tasks (`data` and `annotations` as Label Studio has them); return their ids."""
+    """Create tasks (`data` and `annotations` in Label Studio's format); return their ids."""
     answer = connection.post_json(
         f"api/projects/{project}/import?return_task_ids=true",
         list(tasks),
@@ -94,7 +94,9 @@ def import_tasks(
     ids = answer.get("task_ids")
     if not isinstance(ids, list) or len(ids) != len(tasks):
         taken = len(ids) if isinstance(ids, list) else "none"
-        raise ToolError(f"project {project}: the server took {taken} of {len(tasks)} tasks")
+        raise ToolError(
+            f"project {project}: the server accepted only {taken} of {len(tasks)} tasks"
+        )
     return ids
 
 

@@ -30,17 +30,17 @@ from ..review_project.review_tasks import ReviewTask, read_review_tasks
 
 @dataclass(frozen=True, slots=True)
 class ScriptedReview:
-    """An `OpenReview` of a review project, with what the reviewer is shown."""
+    """An `OpenReview` of a review project, with what the reviewer sees."""
 
     tool_id: str
-    """The image's id in the source project, as `Image.tool_id` has it."""
+    """The image's id in the source project: `Image.tool_id`."""
     regions: tuple[ReviewedRegion, ...]
-    """All boxes on offer."""
+    """All boxes shown."""
     scores: dict[str, float]
-    """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+    """Region id -> score of mined boxes, without human boxes."""
     task: ReviewTask
     prediction: StoredPrediction | None
-    """What the editor starts from; None: the image is shown without any box."""
+    """Prediction that the editor starts from; None if the image is shown without boxes."""
     config: LabelConfig
     connection: Connection = field(repr=False)
     """Its account is the reviewer."""
@@ -53,31 +53,30 @@ class ScriptedReview:
 
     @property
     def judge_only(self) -> bool:
-        """Whether the reviewer is asked to judge the mined boxes, and may leave it at that."""
+        """Whether judging the mined boxes is enough."""
         return self.prediction is not None and is_judge_only(self.prediction.result)
 
     def by(self, connection: Connection) -> "ScriptedReview":
-        """Return the same offer as another account sees it: reviews can be made side by side."""
+        """Return the same review for another account: reviews can be submitted in parallel."""
         return replace(self, connection=connection)
 
     def submit(
         self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
     ) -> None:
-        """Submit a review as a person's Submit does: `regions` are the boxes that remain.
+        """Submit a review as a person's Submit does; `regions` are the remaining boxes.
 
-        Boxes that are left out count as rejected, changed ones as edited; ids of new boxes are
-        free.
+        Missing boxes count as rejected, changed ones as edited; new boxes may have any id.
 
         Args:
             regions: boxes in absolute pixels of the upright image; an unsure one gets the note that
-                leaves it undecided.
+                keeps it pending.
             seconds: the time spent on the image.
-            complete: every object of the image has a box.
+            complete: whether to mark the image as complete.
 
         Raises:
-            ToolError: when a box has no area, leaves the image, or has an unknown label; when the
-                image can't be had to draw the first box on it; when the review project has no
-                control for `complete`, since nothing was pushed to it after an update.
+            ToolError: if a box has no area, leaves the image, or has an unknown label; if the image
+                is unavailable for drawing the first box on it; if the review project has no control
+                for `complete`, since nothing was pushed to it after an update.
         """
         image = _image(self) if regions else None
         result = [_result(region, self, image) for region in regions if image is not None]
@@ -101,8 +100,8 @@ def open_reviews(
 ) -> list[ScriptedReview]:
     """Return the images of a review project that nobody has submitted, in the order of its tasks.
 
-    What is offered is the prediction of the model version that the project shows, or the bare image
-    where there is no prediction of ours.
+    Each shows the prediction of the project's model version, or only the image if there is no
+    prediction of ours.
     """
     number = project_number(review_project)
     # The review project may have a renamed label under both names.
@@ -117,14 +116,14 @@ def open_reviews(
 
 
 def _offered(task: ReviewTask, version: str | None) -> list[StoredPrediction | None]:
-    """Return what the editor may start from; nothing where another version's prediction is up."""
+    """Return what the editor may start from; nothing if another version's prediction is shown."""
     if not task.own_predictions:
         return [None]
     return [p for p in task.predictions if p.model_version == version]
 
 
 def _result(region: ReviewedRegion, review: ScriptedReview, image: Image) -> dict[str, Any]:
-    """Return a box as the editor submits it: as it was offered, unless it was changed."""
+    """Return a box as submitted by the editor: as shown, unless it was changed."""
     results = review.prediction.result if review.prediction else ()
     offered = {str(result.get("id")): result for result in results}
     before = offered.get(region.region_id)
@@ -158,7 +157,7 @@ def _complete_result(review: ScriptedReview) -> dict[str, Any]:
     if mark is None:
         raise ToolError(
             f"task {review.task.id} can't be marked as complete: its review project has no control "
-            f"for it (Choices, by default named {COMPLETE_CONTROL!r}); push again, which adds it"
+            f"for it (Choices, by default named {COMPLETE_CONTROL!r}); push again to add it"
         )
     return {
         "id": f"complete-{review.task.id}",
@@ -190,7 +189,7 @@ def _open_review(
 
 
 def _image(review: ScriptedReview) -> Image:
-    """Return the image by what its regions say of its size, or as the server serves it."""
+    """Return the image, with its size from its regions or from the served file."""
     width, height = _shown_size(review) or _served_size(review)
     return Image(id=review.task.id, file_name="", width=width, height=height)
 

@@ -1,4 +1,4 @@
-"""The Label Studio program: where it is, how it is set up, and an empty database to start from."""
+"""The Label Studio program: its path, environment, and an empty database to start from."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ from sparsedet.push_modes import Progress
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 240.0
-"""A start on a migrated database takes about 10 s on two cores, a start from nothing over 60 s."""
+"""Starting on a migrated database takes about 10 s on two cores, from scratch over 60 s."""
 
 DATABASE = "label_studio.sqlite3"
 """The database's name in a data folder."""
 
-# What the server may inherit. Not the rest: it reads settings from plain names like HOST and
-# PASSWORD, and a LABEL_STUDIO_API_KEY of the caller is none of its business.
+# Variables that the server inherits. Not the rest: it reads settings from generic names like HOST
+# and PASSWORD, and must not get the caller's LABEL_STUDIO_API_KEY.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME")
 _SETTINGS = {
     "SENTRY_DSN": "",
@@ -30,13 +30,13 @@ _SETTINGS = {
     "LATEST_VERSION_CHECK": "false",
     "FEATURE_FLAGS_OFFLINE": "true",
     "DEBUG": "false",
-    "PYTHONUNBUFFERED": "1",  # or the log says too late that the port is taken
+    "PYTHONUNBUFFERED": "1",  # otherwise the log reports a taken port too late
     "LOG_LEVEL": "ERROR",
-    # It serves this machine only, and live backends and image links on it are wanted.
+    # It only serves this machine, where live backends and image links are wanted.
     "SSRF_PROTECTION_ENABLED": "false",
     "ML_BLOCK_LOCAL_IP": "false",
-    # Every export asks git for the server's version, five times: without this about the repository
-    # that the server happens to be installed in.
+    # Every export calls git for the server's version, five times: without this, in the repository
+    # that contains the server's installation.
     "GIT_DIR": os.devnull,
 }
 
@@ -59,10 +59,10 @@ def find_executable(given: Path | None = None) -> Path:
 
 
 def template_database(program: Path, progress: Progress) -> Path | None:
-    """Return a migrated, empty database of this server's version, made once per machine.
+    """Return a migrated, empty database for this server's version, created once per machine.
 
-    Migrating takes most of a first start. The template holds no user and no token. Two processes
-    that make it at once both succeed: each migrates in a folder of its own, the last rename wins.
+    Migration takes most of the first start. The template has no user and no token. Two concurrent
+    processes both succeed: each migrates in its own folder, and the last rename wins.
     """
     version = _version(program)
     if version is None:
@@ -83,7 +83,7 @@ def template_database(program: Path, progress: Progress) -> Path | None:
         )
         database = Path(scratch) / DATABASE
         if result.returncode != 0 or not database.exists():
-            # The start itself will say what is wrong, with its log.
+            # The start itself will fail and report its log.
             logger.debug("no template database: %s", result.stderr.decode(errors="replace"))
             return None
         with atomic_path(template) as temporary:
@@ -95,7 +95,7 @@ def template_database(program: Path, progress: Progress) -> Path | None:
 def server_environment(data_dir: Path, documents: Path | None) -> dict[str, str]:
     """Return the environment variables of a server with its data in `data_dir`.
 
-    `documents` is the folder below which projects may take images as local files.
+    `documents` is the folder from which projects may use images as local files.
     """
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     environment = inherited | _SETTINGS | {"LABEL_STUDIO_BASE_DATA_DIR": str(data_dir)}

@@ -64,7 +64,7 @@ class DraftMode:
         self._options = options
 
     def prepare(self, project: str, *, take_over: bool = False) -> None:
-        """Withdraw our own drafts that show what an annotation no longer holds."""
+        """Withdraw our own drafts that no longer match their annotation."""
         connection, owner = self._connection, self._options.owner
         source = self._source(project)
         control = source.annotated.control
@@ -95,12 +95,12 @@ class DraftMode:
     ) -> PushReport:
         """Put mined boxes up for review as drafts.
 
-        A box that is in the annotation already is left out. A task without annotation gets a
-        prediction, which the project is set to show. Where the project shows the predictions of
-        another model, it keeps doing so and the task is skipped; so are tasks whose boxes changed
-        since the pull, and tasks with a draft of a person.
+        A box that is already in the annotation is left out. A task without annotation gets a
+        prediction, which the project is set to show. If the project shows another model's
+        predictions, that is kept and the task is skipped; so are tasks whose boxes changed since
+        the pull, and tasks with a person's draft.
 
-        Neither a queue nor sheets nor suspicions are shown: a draft without mined boxes would show
+        Queue, sheets and suspicions are not supported: a draft without mined boxes would show
         nothing new, drafts have no order, and a mark on a person's box would be saved with it.
         """
         connection, number = self._connection, project_number(project)
@@ -155,20 +155,20 @@ class DraftMode:
     def reviews(
         self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
     ) -> PlaceReviews:
-        """Read what people made of the drafts; see `draft_reviews.read_draft_reviews`."""
+        """Read reviews of drafts; see `draft_reviews.read_draft_reviews`."""
         return read_draft_reviews(self._connection, review_project, pushed, self._options, progress)
 
     def review_state(self, review_project: str) -> str:
-        """Look whether anybody saves annotations; see `projects.review_state`."""
+        """Return a state that changes with saved annotations; see `projects.review_state`."""
         return review_state(self._connection, project_number(review_project))
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Look at what is up; see `on_offer.drafts_on_offer`."""
+        """Return what is up for review; see `on_offer.drafts_on_offer`."""
         number, rule = project_number(review_project), self._options.annotations
         return drafts_on_offer(self._connection, number, pushed, rule)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Do nothing: what is up lies on the tasks themselves."""
+        """Do nothing, since drafts are on the tasks themselves."""
 
     def undo(
         self,
@@ -179,7 +179,7 @@ class DraftMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take boxes back; see `draft_undo.undo_drafts`."""
+        """Withdraw boxes; see `draft_undo.undo_drafts`."""
         number = project_number(review_project)
         return undo_drafts(self._connection, number, region_ids, dry_run=dry_run, progress=progress)
 
@@ -187,7 +187,7 @@ class DraftMode:
         """Read the annotated project.
 
         Raises:
-            ToolError: when its drafts could not show boxes as its controls write them.
+            ToolError: if its drafts can't show boxes as its controls write them.
         """
         source = read_source(self._connection, project_number(project), self._options)
         config = source.annotated
@@ -213,10 +213,10 @@ class DraftMode:
         )
 
     def _read(self, source: SourceProject) -> "_State":
-        """Read what the project holds, when nobody else works on it.
+        """Read the state of the project, if nobody else works on it.
 
         Raises:
-            ToolError: when another workspace or push mode does.
+            ToolError: if another workspace or push mode works on it.
         """
         connection, owner = self._connection, self._options.owner
         control = source.annotated.control
@@ -262,7 +262,7 @@ class DraftMode:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What the annotated project holds."""
+    """State of the annotated project."""
 
     tasks: Mapping[str, DraftTask]
     stored: Mapping[int, Sequence[StoredPrediction]]

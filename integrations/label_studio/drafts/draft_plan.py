@@ -1,4 +1,4 @@
-"""Which drafts and predictions an annotated project should have, worked out from what it holds."""
+"""Plans which drafts and predictions an annotated project should have, from its state."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ from .draft_tasks import (
 
 CHANGED = "annotated since the pull; pull and mine again"
 JUDGED = "saved by this account since the pull, which may be a review; review, pull, push again"
-OWN_DRAFT = "has a draft of its own; save or discard it and push again"
+OWN_DRAFT = "has an unsaved draft; save or discard it and push again"
 SEVERAL = (
-    "several people's annotations count together, and a draft can lie on one only; star one, or "
+    "several people's annotations count together, but a draft changes only one; star one, or "
     'set annotations = "ground-truth-first"'
 )
 
@@ -44,42 +44,42 @@ class PulledImage:
 
 @dataclass(frozen=True, slots=True)
 class WantedDraft:
-    """A draft that an annotation should have and has not."""
+    """A draft that an annotation should have but lacks."""
 
     task: int
     annotation: Mapping[str, Any]
     result: Sequence[Any]
     old: Draft | None
-    """Our own draft on the task, untouched; to be replaced."""
+    """Our own untouched draft on the task, to be replaced."""
 
 
 @dataclass
 class DraftPlan:
-    """What has to change, and what is up for review in the end."""
+    """Changes to make, and what is up for review afterwards."""
 
     write: list[WantedDraft] = field(default_factory=list)
     delete: list[tuple[int, Draft]] = field(default_factory=list)
-    """Drafts of ours, with their tasks, that are stale or have nothing left to review."""
+    """Our drafts, with their tasks, that are stale or have nothing left to review."""
     unannotated: list[ImagePredictions] = field(default_factory=list)
-    """Images whose boxes go up as predictions."""
+    """Images whose boxes are pushed as predictions."""
     up: dict[str, int] = field(default_factory=dict)
-    """Task -> number of boxes of this push that are up on it as a draft."""
+    """Task -> number of boxes of this push in its draft."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Task -> why its boxes are not pushed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftRules:
-    """What a plan goes by."""
+    """Parameters of a plan."""
 
     account: Account
-    """It sees the drafts."""
+    """The account that sees the drafts."""
     config: LabelConfig
     annotations: AnnotationRule
     owner: str | None
     """`marks.draft_mark` of the workspace."""
     withdrawn: Collection[str] = ()
-    """Ids of boxes that are no longer to be up."""
+    """Ids of boxes that should no longer be up."""
 
 
 def plan_drafts(
@@ -88,11 +88,11 @@ def plan_drafts(
     tasks: Mapping[str, DraftTask],
     rules: DraftRules,
 ) -> DraftPlan:
-    """Compare the drafts that are wanted with those that the project holds.
+    """Compare the wanted drafts with those of the project.
 
-    A draft lies on the annotation that a pull reads. It holds the annotation's results as they are,
-    and the mined boxes that the annotation lacks. Our own untouched draft is brought up to date;
-    where its annotation has other results than it was made of, it is withdrawn or made again.
+    A draft is attached to the annotation that a pull reads. It contains the annotation's results,
+    and the mined boxes that the annotation lacks. Our own untouched draft is updated; if its
+    annotation has changed since, it is withdrawn or recreated.
     """
     plan = DraftPlan(skipped={id: GONE for id in wanted if id not in tasks})
     for id, task in tasks.items():
@@ -130,10 +130,10 @@ def plan_predictions(
     rules: DraftRules,
     model_version: str | None,
 ) -> dict[str, Replacement]:
-    """Return what brings tasks without annotation to one prediction of ours each, or to none.
+    """Return changes that leave each unannotated task with one prediction of ours, or none.
 
-    A prediction that this push has no boxes for stays, but for what was withdrawn, under the new
-    model version: the project shows no other. Without a model version it keeps its own.
+    A prediction for which this push has no boxes stays, except for withdrawn boxes, under the new
+    model version, since the project shows no other. Without a model version, it keeps its own.
     """
     images = {image.source_task: image for image in wanted}
     replacements = {}
@@ -150,7 +150,7 @@ def plan_predictions(
 
 
 def _is_fresh(draft: Draft, target: Mapping[str, Any] | None) -> bool:
-    """Whether a draft of ours shows its annotation as it is now."""
+    """Whether our draft matches its annotation's current state."""
     return (
         target is not None
         and draft.annotation == int(target["id"])
@@ -161,7 +161,7 @@ def _is_fresh(draft: Draft, target: Mapping[str, Any] | None) -> bool:
 def _obstacle(
     task: DraftTask, chosen: Sequence[Mapping[str, Any]], pulled: PulledImage, rules: DraftRules
 ) -> str | None:
-    """Return why no mined boxes can be pushed on the task; None when they can."""
+    """Return why no mined boxes can be pushed to the task; None if they can."""
     if shows_another(pulled.image.file_name, task.id, rules.config.find_address(task.data)):
         return GONE
     if len(chosen) > 1:
@@ -171,7 +171,7 @@ def _obstacle(
         return CHANGED
     version = pulled.image.tool_version
     if target and version and saved_in_editor(target, version, rules.account):
-        return JUDGED  # every mined box was deleted, perhaps
+        return JUDGED  # perhaps every mined box was deleted
     if not all(draft.is_untouched for draft in task.drafts_of(rules.account)):
         return OWN_DRAFT
     lies_on = None if target is None else int(target["id"])
@@ -187,7 +187,7 @@ def _is_as_pulled(
     pulled: PulledImage,
     rules: DraftRules,
 ) -> bool:
-    """Whether the annotation is the one that was pulled, with the same boxes."""
+    """Whether the annotation is the pulled one, with the same boxes."""
     version = pulled.image.tool_version
     if target is None or version is None:
         return target is None and version is None

@@ -1,8 +1,8 @@
 """`push --mode draft`: mined boxes as drafts on the annotations themselves.
 
-As in `review_push`, what the server holds decides: every push reads it and makes what is missing,
-and a push that was cut off is completed by running it again. On tasks that nobody has annotated, a
-prediction holds the mined boxes.
+As in `review_push`, the server's state decides: every push reads it and creates what is missing, so
+an interrupted push is completed by repeating it. On unannotated tasks, a prediction holds the mined
+boxes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,10 +54,10 @@ _VIEW = {
 def write_drafts(
     connection: Connection, drafts: Sequence[WantedDraft], progress: Progress
 ) -> dict[str, str]:
-    """Make or replace drafts; return task -> reason where somebody else was faster.
+    """Create or replace drafts; return task -> reason for those that somebody else preceded.
 
-    Who saves between our reading and our writing does not delete the draft with it, and the draft
-    would undo what they did: it is withdrawn.
+    A save between our read and write does not delete the draft, which would then undo that save:
+    such a draft is withdrawn.
     """
     skipped: dict[str, str] = {}
     for done, draft in enumerate(drafts):
@@ -89,7 +89,7 @@ def write_drafts(
 def delete_drafts(
     connection: Connection, drafts: Sequence[tuple[int, Draft]], progress: Progress
 ) -> int:
-    """Delete drafts of ours, given with their tasks, unless somebody has touched them by now.
+    """Delete our drafts, given with their tasks, unless somebody has touched them meanwhile.
 
     Returns:
         How many were deleted.
@@ -103,14 +103,14 @@ def delete_drafts(
 
 
 def is_still_ours(connection: Connection, task: int, draft: int) -> bool:
-    """Whether a draft is there and untouched at this moment."""
+    """Whether a draft currently exists and is untouched."""
     what = f"reading drafts of task {task}"
     drafts = connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
     return any(d.get("id") == draft and is_signed(d.get("result")) for d in drafts)
 
 
 def _is_as_read(connection: Connection, draft: WantedDraft) -> bool:
-    """Whether the annotation still holds what the draft was made of."""
+    """Whether the annotation is unchanged since the draft was created from it."""
     what = f"reading the annotations of task {draft.task}"
     annotations = connection.get_objects(f"api/tasks/{draft.task}/annotations/", {}, what)
     now = next((a for a in annotations if a.get("id") == draft.annotation["id"]), None)
@@ -127,7 +127,7 @@ def _delete_draft(connection: Connection, task: int, draft: int) -> bool:
 def apply_replacements(
     connection: Connection, project: int, changes: Sequence[Replacement], progress: Progress
 ) -> None:
-    """Make new predictions, then delete those that they replace."""
+    """Create new predictions, then delete those that they replace."""
     new = [change.new for change in changes if change.new is not None]
     import_predictions(connection, project, new, progress)
     outdated = [prediction for change in changes for prediction in change.outdated]
@@ -160,14 +160,14 @@ def other_model(
     if not shown or shown == model_version:
         return None
     known = [p for predictions in stored.values() for p in predictions if p.model_version == shown]
-    # A model without predictions yet is one that the server asks when somebody opens a task.
+    # A model without predictions is a backend that the server asks when a task is opened.
     return None if known and all(is_signed(p.result) for p in known) else ShownModel(shown)
 
 
 def show_drafts(
     connection: Connection, project: int, model_version: str, *, predictions: bool
 ) -> None:
-    """Show what waits: the predictions of tasks without annotation, and a view of it all."""
+    """Show pending boxes: predictions of unannotated tasks, and a view of all of them."""
     if predictions:
         show_version(connection, project, model_version)
     find_or_add_view(connection, project, VIEW_TITLE, _VIEW, keep_default=True)

@@ -1,4 +1,4 @@
-"""`review` in draft mode: what people made of the drafts, from the annotations that they saved."""
+"""`review` in draft mode: reviews of drafts, read from the saved annotations."""
 
 import logging
 from collections import defaultdict
@@ -48,21 +48,21 @@ def read_draft_reviews(
 ) -> PlaceReviews:
     """Return the images whose mined boxes a person has judged.
 
-    Nothing is left of a draft once it is saved, so the annotation decides. What it lacks was
-    rejected if it was saved over our draft (see `draft_tasks.came_of_draft`). Much else saves the
-    annotation or deletes a draft unseen: a colleague, a star, another workspace that takes over.
-    Then only the boxes that the annotation holds are judged, and the others stay pending. An
-    annotation that started from our prediction has judged all boxes of the prediction.
+    A draft disappears when it is saved, so the annotation decides. If it was saved over our draft,
+    missing boxes were rejected (see `draft_tasks.came_of_draft`). Other events also save the
+    annotation or delete a draft unseen: a colleague, a star, another workspace that takes over.
+    Then only boxes in the annotation are judged, and the others stay pending. An annotation that
+    started from our prediction has judged all boxes of the prediction.
 
-    No `offers` are reported: what a draft's review said is not withdrawn by what others save later.
+    No `offers` are reported: later saves by others don't revoke the review of a draft.
 
-    `seconds` is unknown for drafts: the server adds the time to that of the annotation before.
+    `seconds` is unknown for drafts: the server adds the time to that of the annotation.
 
     Args:
         connection: of the account that pushed.
         project: the annotated project.
-        pushed: what was pushed; an image may come several times, with the version and the boxes of
-            each push, so that an earlier review is still known while a later draft waits.
+        pushed: pushed images; an image may occur several times, with the version and boxes of each
+            push, so that an earlier review is still known while a later draft is pending.
         options: how the project is read.
         progress: called while reading.
     """
@@ -97,9 +97,9 @@ def read_draft_reviews(
             undecided += 1
     if undecided:
         logger.warning(
-            "project %s: %d images were saved, but not from their drafts, which were taken away, "
-            "discarded or not shown: boxes that they lack stay pending, and go up again with the "
-            "next pull and push; to reject boxes, delete them in the draft and press Update",
+            "project %s: %d images were saved, but not from their drafts, which were withdrawn, "
+            "discarded or not shown: missing boxes stay pending and are shown again after the next "
+            "pull and push; to reject boxes, delete them in the draft and press Update",
             project,
             undecided,
         )
@@ -114,12 +114,12 @@ def judge_annotations(
     predictions: Sequence[StoredPrediction],
     options: ToolOptions,
 ) -> dict[int, dict[str, ReviewedRegion]]:
-    """Return the mined boxes that each annotation of a task has judged, as they were pushed.
+    """Return the mined boxes, as pushed, that each annotation of a task has judged.
 
     Args:
-        task: as it is now.
-        images: what was pushed on it, one for each version.
-        mark: `marks.draft_mark` of the workspace; None: drafts of any.
+        task: the task's current state.
+        images: what was pushed to it, one per version.
+        mark: `marks.draft_mark` of the workspace; None for drafts of any workspace.
         predictions: of the task.
         options: which of several annotations counts.
     """
@@ -129,7 +129,7 @@ def judge_annotations(
         annotation = _annotation(task, image.version, options)
         if annotation is None:
             continue
-        # Only a person's saving can have brought a mined box into the annotation.
+        # Only a person's save can have put a mined box into the annotation.
         kept = image.region_ids & region_ids(annotation.get("result"))
         ids = kept
         if image.version is None:
@@ -145,7 +145,7 @@ def judge_annotations(
 def _annotation(
     task: DraftTask, version: str | None, options: ToolOptions
 ) -> Mapping[str, Any] | None:
-    """Return the annotation that a draft was pushed on, or that came of a prediction."""
+    """Return the annotation that a draft was pushed onto, or that started from a prediction."""
     if version is None:
         chosen = task.chosen(options.annotations)
         return chosen[-1] if chosen else None
@@ -170,7 +170,7 @@ def _is_undecided(
     account: Account,
     options: ToolOptions,
 ) -> bool:
-    """Whether the account saved an annotation in the editor that says nothing of pushed boxes."""
+    """Whether the account saved an annotation in the editor without deciding pushed boxes."""
     if task.drafts_of(account):
         return False
     said = {id for boxes in judged.values() for id in boxes}
@@ -213,7 +213,7 @@ def _review(
         reviewed_region(region, config)
         for region in read_regions(results, config, task.id, oddities, image.size)
     ]
-    # What is there and can't be read as a box is not judged; people's own boxes stay as they are.
+    # Regions that can't be read as boxes are not judged; human boxes are kept.
     unreadable = region_ids(results) - {region.region_id for region in read}
     mined = {id: box for id, box in judged.items() if id not in unreadable}
     own = {r.region_id: replace(r, unsure=False) for r in read if r.region_id not in judged}

@@ -1,8 +1,8 @@
 """The drafts in an annotated project: whose they are, and whether a person changed ours.
 
-A draft is a not yet saved change of an annotation. The editor shows it, to its own account only, in
-place of the annotation, saves it by itself after every action, and turns it into the annotation
-when the person presses Update.
+A draft is an unsaved change of an annotation. The editor shows it instead of the annotation, only
+to its own account, saves it automatically after every action, and turns it into the annotation when
+the person presses Update.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ from ..connection import Connection
 from ..projects import export_tasks
 
 Result = Mapping[str, Any]
-"""An entry of a `result` list, as the server holds it."""
+"""An entry of a `result` list, as sent by the server."""
 
 MARK = "sparsedet"
-"""Key of our own in every mined region: a digest of the whole list that it was sent in.
+"""Key that we add to every mined region: a digest of the whole list that it was sent in.
 
-The server keeps unknown keys; the editor drops them when it saves. So a list whose mark is right
-is as we sent it, and nobody's work."""
+The server keeps unknown keys; the editor drops them on saving. So a list with a valid mark is
+exactly what we sent, and nobody's work."""
 
 OWNER = "sparsedet_owner"
-"""Key of our own in every mined region: `marks.draft_mark` of the workspace that sent it."""
+"""Key that we add to every mined region: `marks.draft_mark` of the sending workspace."""
 
 _BASE = 1000
-"""Workspace and annotation have three digits each in the nanoseconds of a draft's time."""
+"""Workspace and annotation each use three digits of the nanoseconds of a draft's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +45,33 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft as the server holds it."""
+    """A draft on the server."""
 
     id: int
     user: str
-    """Mail address of the account that sees it."""
+    """Email address of the account that sees it."""
     annotation: int | None
-    """The annotation that it changes; None for one that is not saved yet."""
+    """The annotation that it changes; None if that is not saved yet."""
     result: Any
 
     @property
     def is_untouched(self) -> bool:
-        """Whether a push made it, and no person has changed it since."""
+        """Whether a push created it, and nobody has changed it since."""
         return is_signed(self.result)
 
     @property
     def mined(self) -> Mapping[str, Result]:
-        """Its mined regions by id, without marks; of an untouched one."""
+        """Mined regions of an untouched draft by id, without marks."""
         return marked_regions(self.result)
 
     @property
     def drawn(self) -> list[Any]:
-        """What the annotation held when an untouched draft was made of it."""
+        """The annotation's results from which an untouched draft was created."""
         return [r for r in self.result if not (isinstance(r, Mapping) and MARK in r)]
 
     @property
     def owner(self) -> str | None:
-        """The mark of the workspace that made an untouched draft."""
+        """The mark of the workspace that created an untouched draft."""
         return owner_of(self.result)
 
 
@@ -90,7 +90,7 @@ class DraftTask:
         return submitted(self.annotations)
 
     def chosen(self, rule: AnnotationRule) -> list[Mapping[str, Any]]:
-        """Return the annotations that a pull reads; several where it combines them."""
+        """Return the annotations that a pull reads; several if it combines them."""
         return counted(self.annotations, rule)
 
     def annotation(self, id: int) -> Mapping[str, Any] | None:
@@ -111,14 +111,14 @@ def read_account(connection: Connection) -> Account:
     """Return the account that the API key belongs to."""
     id, email = connection.account
     if not email:
-        raise ToolError("Label Studio does not say whose API key this is")
+        raise ToolError("Label Studio does not return the account of the API key")
     return Account(id, email)
 
 
 def read_draft_tasks(connection: Connection, project: int) -> dict[str, DraftTask]:
     """Return all tasks by id, with annotations and drafts, in one request.
 
-    What is no whole task is left out: of that a pull warns.
+    Invalid tasks are left out; a pull warns about them.
     """
     return {
         str(task["id"]): DraftTask(
@@ -148,36 +148,36 @@ def came_of_draft(
 ) -> bool:
     """Whether an annotation was saved over a draft of ours between two states of it.
 
-    No date or id tells: the server sets `draft_created_at` when an annotation is created, not when
-    it is updated, and deletes the drafts at any save by anybody. But the editor (1.23; seen in a
-    real browser) sends as time of the annotation what it was before, plus that of the draft which
-    it shows, plus the session in whole milliseconds; it saves a draft of its own with that draft's
-    time, and forgets it when the draft is discarded. So what a draft's time has below a millisecond
-    arrives in the annotation if somebody pressed Update over the draft, and in no other way.
+    No date or id shows that: the server sets `draft_created_at` when an annotation is created, not
+    when it is updated, and deletes drafts on any save by anybody. But the editor (1.23; observed in
+    a real browser) sends as time of the annotation its previous time, plus that of the draft that
+    it shows, plus the session in whole milliseconds; it saves its own draft with that draft's time,
+    and drops it when the draft is discarded. So the digits of a draft's time below a millisecond
+    reach the annotation only if somebody pressed Update over the draft.
 
     Args:
-        annotation: its id.
-        before: its `lead_time` in seconds when the draft was put onto it.
+        annotation: the annotation's id.
+        before: its `lead_time` in seconds when the draft was created.
         after: its `lead_time` before any later draft.
-        owner: `marks.draft_mark` of the workspace; None: drafts of any.
+        owner: `marks.draft_mark` of the workspace; None for drafts of any workspace.
     """
     nanoseconds = round(((after or 0.0) - (before or 0.0)) * 1e9) % _BASE**2
     workspace, number = divmod(nanoseconds, _BASE)
-    # What a push without an owner put up is everybody's.
+    # Drafts of a push without an owner belong to everybody.
     return number == _number(str(annotation)) and (
         owner is None or workspace in (0, _number(owner))
     )
 
 
 def version_date(version: str) -> str:
-    """Return when an annotation was saved that had this `annotation_version`."""
+    """Return the save time in an `annotation_version`."""
     return version.split("@")[1] if "@" in version else ""
 
 
 def version_seconds(version: str) -> float | None:
-    """Return the `lead_time` of an annotation that had this `annotation_version`."""
+    """Return the `lead_time` in an `annotation_version`."""
     parts = version.split("@")
-    # A pull that combines annotations joins their versions by a plus.
+    # A pull that combines annotations joins their versions with a plus.
     return float(parts[2].partition("+")[0]) if len(parts) > 2 else None
 
 
@@ -194,7 +194,7 @@ def saved_in_editor(annotation: Mapping[str, Any], version: str, account: Accoun
 
 
 def results_of(annotation: Mapping[str, Any]) -> list[Any]:
-    """Return the results of an annotation without marks of ours."""
+    """Return the results of an annotation without our marks."""
     result = annotation.get("result")
     return [_unmarked(entry) for entry in result] if isinstance(result, list) else []
 
@@ -232,8 +232,8 @@ def owner_of(result: Sequence[Any]) -> str | None:
 def _draft(entry: object, project: int) -> Draft:
     if not isinstance(entry, Mapping):
         raise ToolError(
-            f"project {project}: the server's export does not say what drafts hold; draft mode "
-            "needs Label Studio 1.23 or later"
+            f"project {project}: the server's export does not include the content of drafts; draft "
+            "mode needs Label Studio 1.23 or later"
         )
     what = f"reading the drafts of project {project}"
     annotation = None if entry.get("annotation") is None else identifier(entry, what, "annotation")
@@ -257,9 +257,9 @@ def _digest(result: Sequence[Any]) -> str:
 
 
 def unsaved(annotations: Sequence[Mapping[str, Any]], drafts: Sequence[Any]) -> str:
-    """Return whose unsaved changes a save would delete; empty: nobody's.
+    """Return a message about unsaved changes that a save would delete, or "".
 
-    Saving an annotation deletes its drafts, those of other accounts too.
+    Saving an annotation deletes its drafts, including those of other accounts.
     """
     ids = {int(annotation["id"]) for annotation in annotations}
     for draft in drafts:

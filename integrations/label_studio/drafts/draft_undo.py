@@ -1,4 +1,4 @@
-"""Take back the drafts and predictions that pushes put up, where nobody has touched them."""
+"""Withdraws untouched drafts and predictions of pushes."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,31 +31,31 @@ from .draft_tasks import (
 )
 
 TOUCHED = "somebody has changed its draft; save or discard it"
-BEGUN = "somebody has begun to annotate it and not submitted it"
+BEGUN = "somebody has started to annotate it, but not submitted it"
 
 Owners = Callable[[str | None], bool]
-"""Whether what carries this mark of a workspace is meant."""
+"""Whether a workspace's mark is selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftsUp:
-    """What pushes have up for review in an annotated project."""
+    """Pushed boxes that are up for review in an annotated project."""
 
     boxes: int
     foreign: str
-    """The mark of another workspace on some of it; empty without."""
+    """Another workspace's mark on some of them; empty without."""
 
 
 def drafts_up(
     connection: Connection, project: int, mark: str | None, control: str | None
 ) -> DraftsUp:
-    """Return what is up for review in draft mode, without reading everything where nothing is.
+    """Return what is up for review in draft mode; reads little if nothing is.
 
     Args:
         connection: to the server.
         project: the annotated project.
-        mark: of this workspace; None: no marks are respected.
-        control: only boxes of this control; None: of any.
+        mark: this workspace's mark; None ignores marks.
+        control: only boxes of this control; None for all.
     """
     stored = read_predictions(connection, project)
     if not any(is_signed(p.result) for p in _all(stored)) and not has_drafts(connection, project):
@@ -104,10 +104,10 @@ def undo_drafts(
     Args:
         connection: to the server.
         project: the annotated project.
-        region_ids: the mined boxes; None: all.
+        region_ids: the mined boxes; None for all.
         dry_run: only work out the report.
         progress: called for everything that is deleted.
-        owners: whose; by default everybody's.
+        owners: selects by owner; by default everybody's.
     """
     tasks = read_draft_tasks(connection, project)
     stored = read_predictions(connection, project)
@@ -137,12 +137,12 @@ class _Plan:
     predictions: list[Replacement] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
-    """Ids of boxes that are taken back."""
+    """Ids of withdrawn boxes."""
     up: set[str] = field(default_factory=set)
     """Ids of boxes that stay up."""
 
     def last_of_their_version(self, stored: Mapping[int, Sequence[StoredPrediction]]) -> set[str]:
-        """Return the model versions of which no prediction is left in the end."""
+        """Return the model versions that have no predictions left afterwards."""
         outdated = {p.id: p.model_version for change in self.predictions for p in change.outdated}
         left = {p.model_version for p in _all(stored) if p.id not in outdated}
         new = {change.new.model_version for change in self.predictions if change.new is not None}
@@ -161,7 +161,7 @@ def _plan(
             if draft.is_untouched and owners(draft.owner):
                 _plan_draft(plan, task, draft, region_ids)
             elif not draft.is_untouched:
-                # Mined boxes in somebody's draft; those of the annotation itself are judged.
+                # Mined boxes in somebody's draft; those in the annotation itself are judged.
                 there = ids_of(draft.result)
                 if region_ids is not None and (mine := there & set(region_ids)):
                     plan.kept[str(task.id)] = TOUCHED

@@ -1,1 +1,1 @@
-"""Images of tasks: where they are, how they are fetched, and the cache they are kept in."""
+"""Images of tasks: addresses, downloads, and the cache."""

@@ -1,7 +1,6 @@
-"""Where the image of a task is, as its data says, and what its file is called in the cache.
+"""Image addresses in task data, and file names in the cache.
 
-The data of a task may hold anything at all under the image's key: none of this raises anything but
-`Unreadable`.
+Task data may contain anything under the image's key: this module raises nothing but `Unreadable`.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ _MAX_NAME_BYTES = 120
 _UNSAFE = re.compile(r"[^\w.-]+")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+._-]*):")
 _IGNORED = str.maketrans("", "", "\t\r\n")
-"""Characters that web addresses may hold anywhere and that say nothing."""
+"""Characters that are ignored in web addresses."""
 _PORT = re.compile(r"[^:]*(:[0-9]*)?")
 _LONGEST_SHOWN = 200
 _SIGNATURES = re.compile(
@@ -31,18 +30,18 @@ _SIGNATURES = re.compile(
     r"|s[eprktv]|sig|spr|srt|ss|skoid|sktid|skt|ske|sks|skv",
     re.IGNORECASE,
 )
-"""Parts of a query that sign it, and are others at each pull."""
+"""Query parameters of signatures, which differ at each pull."""
 
 
 def cache_name(image: int, address: str) -> str:
     """Return the file name of a task's image: `<tool id>-<its name>`, safe on any file system.
 
-    The name part is for people; the tool id alone makes it unique. An image that stands in the
-    address itself is named by its content.
+    The name part is for people; the tool id alone makes it unique. An image embedded in its address
+    is named by its content.
 
     Args:
-        image: its id, which is that of the task unless that one has several; see `TaskImage`.
-        address: as the task holds it.
+        image: the image's id, that of the task unless it has several images; see `TaskImage`.
+        address: as stored in the task.
     """
     tool_id = TaskImage.of_id(image).tool_id
     if is_data_link(address):
@@ -52,7 +51,7 @@ def cache_name(image: int, address: str) -> str:
     local = parse_qs(parts.query).get("d", [""])[0] if parts.query else ""
     base = unquote(local or parts.path).replace("\\", "/").rstrip("/").rpartition("/")[2]
     safe = _UNSAFE.sub("_", base).strip("._") or "image"
-    # Not pathlib, which takes most of the time of a pull that finds nothing new.
+    # Not pathlib, which would dominate the time of a pull without changes.
     stem, dot, ending = safe.rpartition(".") if "." in safe else (safe, "", "")
     suffix = dot + ending
     room = max(_MAX_NAME_BYTES - len(suffix.encode()), 1)
@@ -61,10 +60,10 @@ def cache_name(image: int, address: str) -> str:
 
 
 def shows_another(file_name: str, image: int, address: object) -> bool:
-    """Return whether a task shows another image than it did when `file_name` was pulled from it.
+    """Return whether a task shows another image than when `file_name` was pulled.
 
-    Servers on SQLite give the id of a deleted task to the next one that is imported. A file that
-    was not named by `cache_name` tells nothing.
+    Servers on SQLite reuse the id of a deleted task for the next import. A file that was not named
+    by `cache_name` gives no evidence.
     """
     name = PurePosixPath(file_name).name
     if not name.startswith(f"{TaskImage.of_id(image).tool_id}-") or not isinstance(address, str):
@@ -73,9 +72,9 @@ def shows_another(file_name: str, image: int, address: object) -> bool:
 
 
 def address_digest(address: str) -> str:
-    """Return a name for an address that gives nothing of it away.
+    """Return a digest of an address that does not reveal it.
 
-    It stays the same when a link is signed once more.
+    It does not change if a link is signed again.
     """
     if is_data_link(address):
         return _digest(address)
@@ -91,10 +90,10 @@ def address_digest(address: str) -> str:
 
 
 def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
-    """Return the address of a task's image, as the task holds it.
+    """Return the address of a task's image, as stored in the task.
 
     Raises:
-        Unreadable: when it holds none.
+        Unreadable: if it has none.
     """
     data = task.get("data")
     address = config.find_address(data) if isinstance(data, Mapping) else None
@@ -105,8 +104,8 @@ def image_address(task: Mapping[str, Any], config: LabelConfig) -> str:
         found = "an empty text"
     raise Unreadable(
         Kind.NO_ADDRESS,
-        f"its data has no image under {config.address_name!r} (found {found}); the labelling "
-        "config takes the image from there",
+        f"its data has no image under {config.address_name!r} (found {found}), where the "
+        "labelling config expects it",
     )
 
 
@@ -116,12 +115,12 @@ _KINDS = {list: "list", dict: "table", bool: "yes or no", int: "number", float: 
 def image_url(server: str, task: int, address: str) -> str:
     """Return the web address of a task's image.
 
-    That of an image in a cloud storage is Label Studio's own, which leads to the image.
+    For an image in a cloud storage, it is Label Studio's own address, which resolves to the image.
 
     Args:
         server: Label Studio's address.
         task: the task's number.
-        address: as the task holds it.
+        address: as stored in the task.
 
     Raises:
         Unreadable: for other schemes.
@@ -131,7 +130,7 @@ def image_url(server: str, task: int, address: str) -> str:
     if parts.scheme in {"http", "https"}:
         if not is_same_machine(address, server):
             return address
-        # The key is for the server under the name that the connection has.
+        # The key is for the server under the connection's host name.
         return _own_url(server, parts._replace(scheme="", netloc="", fragment="").geturl())
     if parts.scheme in STORAGE_SCHEMES:
         return resolve_url(server, task, address)
@@ -145,10 +144,10 @@ def image_url(server: str, task: int, address: str) -> str:
 
 
 def shown_address(address: object) -> str:
-    """Return an address as people may see it, everywhere.
+    """Return an address in a form that is safe to show.
 
-    Logins and queries of links stay out, since they may open somebody's storage; so does the
-    content of `data:` links. What can't be printed is escaped.
+    Logins and queries of links are removed, since they may give access to storage; so is the
+    content of `data:` links. Unprintable characters are escaped.
     """
     if not isinstance(address, str):
         return type(address).__name__
@@ -159,7 +158,7 @@ def shown_address(address: object) -> str:
     scheme = f"{parts.scheme}:" if parts.scheme else ""
     host, path = parts.netloc.rpartition("@")[2], parts.path
     if "@" in path and re.search(r":[^0-9/]", parts.netloc):
-        # A password with a slash in it ends the host's name too early.
+        # A slash in a password ends the host's name too early.
         host, path = "...", f"/{path.rpartition('@')[2].rpartition('/')[2]}"
     elif not _PORT.fullmatch(host.rpartition("]")[2]):
         host = "..."
@@ -176,17 +175,17 @@ def shown_address(address: object) -> str:
 def _own_url(server: str, path: str) -> str:
     prefix = _split(server).path
     path = "/" + path.lstrip("/")
-    # A server below a path (http://host/label-studio) may or may not write that path into tasks.
+    # A server under a path (http://host/label-studio) may or may not write that path into tasks.
     if prefix and path.startswith(prefix + "/"):
         path = path.removeprefix(prefix)
     return server + path
 
 
 def _split(address: str) -> SplitResult:
-    """Split an address like `urlsplit`, but also one that is none, such as `http://[::1`."""
+    """Split an address like `urlsplit`, but also an invalid one such as `http://[::1`."""
     try:
         parts = urlsplit(address)
-        # Storages have schemes with characters that those of the web don't have.
+        # Schemes of storages contain characters that those of the web don't.
         if parts.scheme or not (scheme := _SCHEME.match(address)):
             return parts
         if address[scheme.end() :].startswith("//"):

@@ -1,7 +1,7 @@
-"""The image cache: which files are whole, and what has to be fetched.
+"""The image cache: which files are intact, and what must be downloaded.
 
-`sparsedet.annotations.image_index` remembers each file. A pull compares lengths and times, one
-`stat` a file; `refresh` asks the servers whether they have another content now.
+`sparsedet.annotations.image_index` records each file. A pull compares sizes and times, with one
+`stat` per file; `refresh` asks the servers for changed content.
 """
 
 import os
@@ -21,19 +21,19 @@ class CachedImage:
     """An image of a task in the cache."""
 
     name: str
-    """Of its file."""
+    """Name of its file."""
     size: tuple[int, int]
     """Upright (width, height) in pixels."""
 
 
 class ImageCache:
-    """A folder of images; threads may look at different files of it at a time.
+    """A folder of images; thread-safe for different files.
 
-    What an earlier process was writing when it ended is removed.
+    Partial files of an earlier process are removed.
 
     Args:
-        folder: made when it does not exist.
-        indexed: whether an index is kept next to it; without one nothing is known of its files.
+        folder: created if missing.
+        indexed: whether to keep an index next to it; without one, nothing is known about its files.
     """
 
     def __init__(self, folder: Path, *, indexed: bool) -> None:
@@ -51,7 +51,7 @@ class ImageCache:
                     self._there[entry.name] = entry.stat()
 
     def untouched(self, id: int, address: str) -> CachedImage | None:
-        """Return an image, by `Image.id`, if its file is as it was recorded; None: look closer."""
+        """Return an image, by `Image.id`, if its file is as recorded; None if to be checked."""
         name = cache_name(id, address)
         there, known = self._there.get(name), self._index.get(name)
         if there is None or known is None or not known.is_untouched(there):
@@ -61,9 +61,9 @@ class ImageCache:
         return CachedImage(name, known.size)
 
     def intact(self, id: int, address: str) -> CachedImage | None:
-        """Return an image if its file is whole, reading it where that takes it, else None.
+        """Return an image if its file is intact, reading it if necessary, else None.
 
-        A file that the index does not know is taken over if nothing speaks against it.
+        An unindexed file is accepted if there is no evidence against it.
         """
         if found := self.untouched(id, address):
             return found
@@ -99,7 +99,7 @@ class ImageCache:
         etag: str = "",
         last_modified: str = "",
     ) -> CachedImage:
-        """Note that an image has just been fetched, or is known to be as it was."""
+        """Record that an image was just downloaded, or is known to be unchanged."""
         name = cache_name(id, address)
         there = self._there[name] = (self.folder / name).stat()
         self._index[name] = IndexedImage(
@@ -109,11 +109,11 @@ class ImageCache:
         return CachedImage(name, size)
 
     def known(self, name: str) -> IndexedImage | None:
-        """Return what is recorded of a file."""
+        """Return the record of a file."""
         return self._index.get(name)
 
     def save(self) -> None:
-        """Write the index where it has changed; files that are no longer there leave it."""
+        """Write the index if it has changed, without files that no longer exist."""
         self._index = {name: known for name, known in self._index.items() if name in self._there}
         if self._index_file is not None and self._index != self._written:
             write_index(self._index_file, self._index)

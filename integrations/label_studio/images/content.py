@@ -1,4 +1,4 @@
-"""The content of an image file on its way: as it is sent, unpacked, and within limits."""
+"""The content of an image file during download: decompressed, and within limits."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -9,35 +9,35 @@ from sparsedet.image_options import ImageOptions
 from .unreadable import Kind, Unreadable
 
 CHUNK = 1 << 16
-"""Bytes that are held at a time."""
+"""Bytes held in memory at a time."""
 _ANY_HEADER = zlib.MAX_WBITS | 32
-"""gzip or zlib, as the data says."""
+"""Detects gzip or zlib from the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an address holds."""
+    """Content at an address."""
 
     chunks: Iterator[bytes]
     length: int | None = None
-    """Bytes, as the server says; None: unknown."""
+    """Length in bytes according to the server; None if unknown."""
     kind: str = ""
-    """Media type, as the server says."""
+    """Media type according to the server."""
     packed: str = ""
-    """`Content-Encoding`: how the chunks are packed."""
+    """`Content-Encoding` of the chunks."""
     etag: str = ""
     last_modified: str = ""
 
 
 def unpacked(content: Content, limits: ImageOptions) -> Iterator[bytes]:
-    """Yield the bytes of the file itself, as long as they are within the limits.
+    """Yield the decompressed bytes of the file, up to the limits.
 
     Args:
         content: from a server.
-        limits: of one image.
+        limits: limits of an image.
 
     Raises:
-        Unreadable: at the first byte too many, of what is sent and of what it unpacks to.
+        Unreadable: at the first excess byte, compressed or decompressed.
     """
     if content.length is not None and content.length > limits.max_bytes:
         raise Unreadable(Kind.OVER_LIMIT, f"it has {_megabytes(content.length)}, {_limit(limits)}")
@@ -46,11 +46,9 @@ def unpacked(content: Content, limits: ImageOptions) -> Iterator[bytes]:
     if packed in ("", "identity"):
         yield from sent
     elif packed in ("gzip", "x-gzip", "deflate"):
-        yield from _counted(_inflated(sent), limits, f"it unpacks to {_limit(limits)}")
+        yield from _counted(_inflated(sent), limits, f"it decompresses to {_limit(limits)}")
     else:
-        raise Unreadable(
-            Kind.NO_IMAGE, "its server packs it in a way that sparsedet did not ask for"
-        )
+        raise Unreadable(Kind.NO_IMAGE, "its server compresses it in a way that was not requested")
 
 
 def _counted(chunks: Iterable[bytes], limits: ImageOptions, message: str) -> Iterator[bytes]:
@@ -63,7 +61,7 @@ def _counted(chunks: Iterable[bytes], limits: ImageOptions, message: str) -> Ite
 
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack, never more than a chunk at a time: 1 KB may hold 1 MB."""
+    """Decompress at most a chunk at a time: 1 KB may expand to 1 MB."""
     unpack = zlib.decompressobj(_ANY_HEADER)
     try:
         for chunk in chunks:
@@ -72,9 +70,9 @@ def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 chunk = unpack.unconsumed_tail
         yield unpack.flush(CHUNK)
     except zlib.error:
-        raise Unreadable(Kind.NO_IMAGE, "what came can't be unpacked") from None
+        raise Unreadable(Kind.NO_IMAGE, "the response can't be decompressed") from None
     if not unpack.eof:
-        raise Unreadable(Kind.NO_IMAGE, "what came is cut off")
+        raise Unreadable(Kind.NO_IMAGE, "the response is truncated")
 
 
 def _megabytes(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Images that stand in their address itself: `data:image/png;base64,iVBOR...`."""
+"""Images embedded in their address: `data:image/png;base64,iVBOR...`."""
 
 import base64
 import binascii
@@ -19,16 +19,16 @@ _SUFFIXES = {
     "image/tiff": ".tif",
     "image/webp": ".webp",
 }
-"""Python's own list depends on the machine, and file names must not."""
+"""Python's own list depends on the machine, but file names must not."""
 
 
 def is_data_link(address: str) -> bool:
-    """Return whether an address holds its content itself."""
+    """Return whether an address embeds its content."""
     return address.lstrip()[:5].lower() == "data:"
 
 
 def suffix_of(address: str) -> str:
-    """Return the ending of a file of the link's media type, such as `.png`; empty: unknown."""
+    """Return the suffix for the link's media type, such as `.png`; empty if unknown."""
     head = _HEAD.match(address)
     return _SUFFIXES.get(head[1].strip().lower(), "") if head else ""
 
@@ -37,7 +37,7 @@ def open_data_link(address: str) -> Content:
     """Return the content of a link.
 
     Raises:
-        Unreadable: when it is malformed.
+        Unreadable: if it is malformed.
     """
     head = _HEAD.match(address)
     if head is None:
@@ -52,8 +52,8 @@ def open_data_link(address: str) -> Content:
 
 
 def _decoded(text: str) -> Iterator[bytes]:
-    for start in range(0, len(text), CHUNK):  # a multiple of 4: pieces decode by themselves
+    for start in range(0, len(text), CHUNK):  # a multiple of 4: chunks decode separately
         try:
             yield base64.b64decode(text[start : start + CHUNK], validate=True)
         except (binascii.Error, ValueError):
-            raise Unreadable(Kind.NO_IMAGE, "its data: link is no valid base64") from None
+            raise Unreadable(Kind.NO_IMAGE, "its data: link is not valid base64") from None

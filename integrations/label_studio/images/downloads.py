@@ -1,4 +1,4 @@
-"""Images of tasks, brought into a folder by a bounded pool; each file is whole or absent."""
+"""Downloads images of tasks into a folder with a thread pool; each file is complete or absent."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,24 +25,24 @@ from .unreadable import Kind, Unreadable
 from .web import ServerGoneError, WebImages
 
 THREADS = 6
-"""Small files are bound by the round trip; one by one a local server gives about 32 per second."""
+"""Small files are bound by latency; one by one, a local server delivers about 32 per second."""
 
 _WHAT = "downloading images"
 _GIVE_UP_AFTER = 20
-"""Failures that a pull that can't succeed any more waits for, to count them."""
+"""Further failures to wait for once a pull can't succeed, to count them."""
 
 
 @dataclass
 class Downloads:
-    """What became of the images of tasks, by `Image.id`; see `TaskImage`."""
+    """Results of downloads, by `Image.id`; see `TaskImage`."""
 
     images: dict[int, CachedImage] = field(default_factory=dict)
     failures: dict[int, Unreadable] = field(default_factory=dict)
-    """Why the others can't be had; its text is a clause that follows "task N: "."""
+    """Why the others are unavailable, as clauses to follow "task N: "."""
     kept: dict[int, Unreadable] = field(default_factory=dict)
-    """Of a refresh: why an image is the one of before."""
+    """After a refresh: why an image could not be refreshed."""
     changed: list[int] = field(default_factory=list)
-    """Of a refresh: whose image is another one now."""
+    """After a refresh: ids of changed images."""
 
 
 def bring_images(
@@ -55,21 +55,21 @@ def bring_images(
     indexed: bool = True,
     most_failures: int | None = None,
 ) -> Downloads:
-    """Bring the images of tasks into `folder`, those that are not there yet.
+    """Download the images of tasks that are missing in `folder`.
 
-    Files that are there and whole stay, so that an interrupted pull resumes where it stopped.
+    Intact files are kept, so that an interrupted pull resumes where it stopped.
 
     Args:
-        connection: its key goes along to its own server only, never to another host.
-        addresses: the images' addresses as the tasks hold them, by `Image.id`.
+        connection: its key is sent only to its own server.
+        addresses: the images' addresses as stored in the tasks, by `Image.id`.
         folder: made when it does not exist.
-        options: limits, hosts, and whether images are compared with what their servers have now.
+        options: limits, hosts, and whether to check images for changes.
         progress: called after every image.
-        indexed: whether the folder's index is kept.
-        most_failures: after that many, and some more to count them, the rest is not tried.
+        indexed: whether to keep the folder's index.
+        most_failures: the rest is skipped after this many failures (and some more, to count them).
 
     Raises:
-        ToolError: when Label Studio itself can't be reached, or refuses the key.
+        ToolError: if Label Studio itself can't be reached, or refuses the key.
     """
     cache = ImageCache(folder, indexed=indexed)
     done = Downloads()
@@ -103,10 +103,10 @@ def download_images(
     folder: Path,
     options: ImageOptions,
 ) -> Mapping[int, str]:
-    """Download images of tasks into a folder of the caller's; return their names, by `Image.id`.
+    """Download images of tasks into the caller's folder; return their names, by `Image.id`.
 
     Raises:
-        ToolError: naming the first task whose image can't be had.
+        ToolError: naming the first task whose image is unavailable.
     """
     done = bring_images(connection, addresses, folder, options, indexed=False)
     if done.failures:
@@ -116,7 +116,7 @@ def download_images(
 
 
 class _Fetcher:
-    """Brings one image; several threads share it."""
+    """Downloads images; shared by several threads."""
 
     def __init__(
         self, server: str, cache: ImageCache, web: WebImages, options: ImageOptions
@@ -129,10 +129,10 @@ class _Fetcher:
         self.changed: list[int] = []
 
     def bring(self, id: int, address: str) -> CachedImage:
-        """Return an image, from the cache where that is whole.
+        """Return an image, from the cache if it is intact there.
 
         Raises:
-            Unreadable: when it can't be had.
+            Unreadable: if it is unavailable.
         """
         there = self._cache.intact(id, address)
         if there is not None and not self._options.refresh:
@@ -152,7 +152,7 @@ class _Fetcher:
         name = cache_name(id, address)
         before = known = self._cache.known(name) if there is not None else None
         if known is not None and known.address != address_digest(address):
-            known = None  # taken over: nobody knows where it came from
+            known = None  # accepted without a record: its origin is unknown
         with self._open(id, address, known) as content:
             if content is None or (known and _is_same(known, content)):
                 assert there is not None
@@ -204,14 +204,14 @@ def _run_all(
                     stop()
                     return
         except BaseException:
-            # An interrupt, or a refused key: don't work through the rest of the queue first.
+            # On an interrupt or a refused key, don't process the rest of the queue.
             pool.shutdown(wait=False, cancel_futures=True)
             stop()
             raise
 
 
 def _write(content: Content, target: Path, options: ImageOptions) -> str:
-    """Write a file, within the limits; return its digest."""
+    """Write a file within the limits; return its digest."""
     digest = hashlib.sha256()
     with target.open("wb") as file:
         for chunk in unpacked(content, options):
@@ -221,15 +221,15 @@ def _write(content: Content, target: Path, options: ImageOptions) -> str:
 
 
 def _checked_size(file: Path, content: Content, options: ImageOptions) -> tuple[int, int]:
-    """Return an image's upright (width, height), read from its header: nothing is decoded."""
+    """Return an image's upright (width, height) from its header, without decoding."""
     try:
         width, height = upright_size(file)
     except TooManyPixelsError as error:
         width, height = error.width, error.height
     except AnnotationError:
-        # A login page is no image and must not enter the cache.
+        # A login page is not an image and must not enter the cache.
         kind = content.kind or "unknown type"
-        raise Unreadable(Kind.NO_IMAGE, f"what came is no readable image ({kind})") from None
+        raise Unreadable(Kind.NO_IMAGE, f"the response is not a readable image ({kind})") from None
     if width * height > options.max_pixels:
         raise Unreadable(
             Kind.OVER_LIMIT,
@@ -240,7 +240,7 @@ def _checked_size(file: Path, content: Content, options: ImageOptions) -> tuple[
 
 
 def _is_same(known: IndexedImage, content: Content) -> bool:
-    """Return whether a server that sends an image shows that it is the one of before."""
+    """Return whether the server's headers show that an image is unchanged."""
     if content.etag or known.etag:
         return content.etag == known.etag
     return (
@@ -252,7 +252,7 @@ def _is_same(known: IndexedImage, content: Content) -> bool:
 
 
 def _conditions(known: IndexedImage | None) -> dict[str, str]:
-    """Return the headers that ask for an image only where it has changed."""
+    """Return the headers that request an image only if it has changed."""
     conditions = {}
     if known is not None and known.etag:
         conditions["If-None-Match"] = known.etag

@@ -1,7 +1,7 @@
-"""Which hosts images may be fetched from.
+"""Rules for hosts that images may be downloaded from.
 
-The data of tasks comes from many hands, and an address in it is fetched from inside the network of
-whoever pulls: it must not reach routers, metadata services and whatever else listens there.
+Task data is untrusted, and its addresses are fetched from inside the network of the user who pulls:
+they must not reach routers, metadata services or other internal hosts.
 """
 
 import ipaddress
@@ -19,9 +19,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class HostRules:
-    """Decides which address on the network a connection may be made to.
+    """Decides which network addresses may be connected to.
 
-    Everything public, Label Studio itself, and what the settings allow.
+    These are all public ones, Label Studio itself, and those that the settings allow.
 
     Args:
         server: Label Studio's address.
@@ -33,30 +33,30 @@ class HostRules:
         self._allowed = [AllowedHost.parse(host) for host in allowed]
 
     def addresses(self, host: str, port: int) -> list[Address]:
-        """Return what a host's name resolves to, all of which may be connected to.
+        """Resolve a host name, after checking that all its addresses may be connected to.
 
-        Connections are made to these very addresses: a name may resolve to others a moment later.
+        Connections use exactly these addresses, since a name may resolve to others a moment later.
 
         Raises:
-            Unreadable: when the host is unknown, or may not be asked.
+            Unreadable: if the host is unknown or not allowed.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError, OverflowError, ValueError):
-            raise Unreadable(Kind.NOT_CONNECTED, f"there is no host {shown_host(host)}") from None
-        # An address within a link has the interface behind a %.
+            raise Unreadable(Kind.NOT_CONNECTED, f"unknown host {shown_host(host)}") from None
+        # A link-local address has its interface after a %.
         addresses = [ipaddress.ip_address(str(entry[4][0]).split("%")[0]) for entry in found]
         for address in addresses:
             self.check(host, port, address)
         return list(dict.fromkeys(addresses))
 
     def check(self, host: str, port: int, address: Address) -> None:
-        """Refuse a connection that may not be made.
+        """Refuse a connection that is not allowed.
 
         Args:
-            host: as the link names it.
-            port: of the connection.
-            address: what the host's name resolved to.
+            host: as named in the link.
+            port: port of the connection.
+            address: the resolved address.
 
         Raises:
             Unreadable: naming the setting that allows it.
@@ -71,15 +71,15 @@ class HostRules:
         raise Unreadable(
             Kind.NOT_ALLOWED,
             f"{shown}{resolved} is on this machine or in a private network, and not Label Studio "
-            f'itself; if images may be fetched from there, add "{name}:{port}" to [images] '
+            f'itself; to allow downloads from there, add "{name}:{port}" to [images] '
             "allow_hosts in sparsedet.toml",
         )
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is one of the public internet.
+    """Return whether an address is public.
 
-    One of IPv6 that stands for one of IPv4 is judged by that.
+    An IPv6 address that maps an IPv4 address is judged by the latter.
     """
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
@@ -93,7 +93,7 @@ def is_public(address: Address) -> bool:
 
 
 def literal_address(host: str) -> Address | None:
-    """Return the address that a host's name spells out, also as 127.1, 0x7f000001 or 2130706433."""
+    """Return the address that a host name spells out, also as 127.1, 0x7f000001 or 2130706433."""
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -105,7 +105,7 @@ def literal_address(host: str) -> Address | None:
 
 
 def is_same_machine(one: str, other: str) -> bool:
-    """Return whether two addresses name one server of this machine: localhost is 127.0.0.1."""
+    """Return whether two addresses name the same local server: localhost is 127.0.0.1."""
     try:
         (host, port), (other_host, other_port) = host_and_port(one), host_and_port(other)
     except ValueError:
@@ -115,10 +115,10 @@ def is_same_machine(one: str, other: str) -> bool:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Return host, in lower case, and port of a web address.
+    """Return host (in lower case) and port of a web address.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: if it is invalid.
     """
     parts = urlsplit(url)
     if parts.hostname is None or parts.scheme not in _PORTS:
@@ -127,6 +127,6 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 
 def shown_host(host: str) -> str:
-    """Return a host's name for an error message, on one line and not without end."""
+    """Return a host name for an error message, on one line and shortened."""
     shown = "".join(character if character.isprintable() else "?" for character in host)
     return shown if len(shown) <= 100 else f"{shown[:100]}..."

@@ -1,4 +1,4 @@
-"""Images in cloud storages: through Label Studio, or directly where the user has credentials."""
+"""Images in cloud storages: through Label Studio, or directly with the user's credentials."""
 
 import base64
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from .content import CHUNK, Content
 from .unreadable import Kind, Unreadable
 
 STORAGE_SCHEMES = {"s3": "s3", "gs": "gs", "azure-blob": "az", "azure-spi": "az"}
-"""Schemes of addresses as Label Studio writes them -> fsspec's name of the storage."""
+"""Label Studio's address scheme -> fsspec's protocol name."""
 
 
 def resolve_url(server: str, task: int, address: str) -> str:
-    """Return where Label Studio serves an image of a storage that is connected to a project.
+    """Return where Label Studio serves an image of a storage connected to a project.
 
-    It sends the image itself, or leads to a link that it has signed.
+    It sends the image itself, or redirects to a signed link.
     """
     name = base64.urlsafe_b64encode(address.encode(errors="replace")).decode()
     return f"{server}/tasks/{task}/resolve/?{urlencode({'fileuri': name})}"
@@ -26,25 +26,26 @@ def resolve_url(server: str, task: int, address: str) -> str:
 
 @contextmanager
 def open_in_storage(address: str) -> Iterator[Content]:
-    """Open an image with the credentials that the user has for its storage on this machine.
+    """Open an image with the user's credentials for its storage on this machine.
 
     Args:
         address: such as s3://bucket/folder/name.jpg.
 
     Raises:
-        Unreadable: when it is not there, or may not be read.
-        SetupError: when the storage's library is not installed.
+        Unreadable: if it does not exist or must not be read.
+        SetupError: if the storage's library is not installed.
     """
     scheme, _, path = address.partition("://")
     try:
         import fsspec
 
-        # By its own name: an address must not choose among fsspec's many others, nor chain them.
+        # By explicit name: an address must not select or chain other fsspec protocols.
         storage = fsspec.filesystem(STORAGE_SCHEMES[scheme.lower()])
     except ImportError as error:
         raise SetupError(
-            f"{error.name or 'a library'} is not installed, which {scheme}:// images are read with "
-            "directly: pip install 'sparsedet[storage]', or set [images] storage = \"label-studio\""
+            f"{error.name or 'a library'} is not installed, which is needed to read {scheme}:// "
+            "images directly: pip install 'sparsedet[storage]', or set [images] storage = "
+            '"label-studio"'
         ) from None
     try:
         details = storage.info(path)
@@ -60,14 +61,14 @@ def open_in_storage(address: str) -> Iterator[Content]:
     except FileNotFoundError:
         raise Unreadable(Kind.MISSING, "the storage has no such file") from None
     except PermissionError:
-        raise Unreadable(Kind.MISSING, "your credentials don't open it") from None
+        raise Unreadable(Kind.MISSING, "your credentials don't give access to it") from None
     except Exception as error:
-        # Each storage's library has errors of its own; their texts may hold what they signed.
+        # Each storage's library has its own errors, whose texts may contain signed links.
         raise Unreadable(
             Kind.MISSING, f"the storage can't be read ({type(error).__name__})"
         ) from None
 
 
 def _text(details: Any, *keys: str) -> str:
-    """Return the first value that the storage has, in the words of its library."""
+    """Return the first of these keys that the storage's library provides."""
     return next((str(details[key]) for key in keys if details.get(key)), "")

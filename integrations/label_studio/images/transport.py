@@ -1,6 +1,6 @@
-"""Connections for images: only to hosts that may be asked, and none that lasts for ever.
+"""Connections for images: only to allowed hosts, and with a deadline.
 
-A time-out of a read says little: a server that sends a byte a second meets it for years. Here every
+A read timeout is not enough: a server that sends a byte per second never exceeds it. Here every
 read of a download ends at the download's deadline.
 """
 
@@ -18,19 +18,19 @@ from .hosts import HostRules
 
 
 class Deadline:
-    """When the download that this thread is at has to be done."""
+    """Deadline of the current thread's download."""
 
     def __init__(self) -> None:
         self._local = threading.local()
         self._stopped = False
 
     def stop(self) -> None:
-        """End the downloads of all threads at their next byte."""
+        """Stop the downloads of all threads at their next byte."""
         self._stopped = True
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Give the downloads of the block so many seconds in total."""
+        """Limit the downloads of the block to this many seconds in total."""
         self._local.end = time.monotonic() + seconds
         try:
             yield
@@ -44,10 +44,10 @@ class Deadline:
         return self._stopped or (end is not None and time.monotonic() >= end)
 
     def shorten(self, timeout: float | None) -> float | None:
-        """Return a time-out that ends at the deadline at the latest.
+        """Return a timeout that ends at the deadline at the latest.
 
         Raises:
-            httpcore.ReadTimeout: when the deadline is over.
+            httpcore.ReadTimeout: if the deadline has passed.
         """
         if self.is_over:
             raise httpcore.ReadTimeout("the time is up")
@@ -64,20 +64,20 @@ class Deadline:
 
 
 class ImageTransport(httpx.HTTPTransport):
-    """httpx's transport, with connections that keep to rules and deadline.
+    """httpx's transport, with connections that respect rules and deadline.
 
     Args:
-        rules: which hosts may be asked.
-        deadline: of the downloads.
-        certificates: that servers are checked against.
-        connections: kept open at a time, at most.
+        rules: rules for allowed hosts.
+        deadline: deadline of the downloads.
+        certificates: trusted certificates.
+        connections: maximum number of open connections.
     """
 
     def __init__(
         self, rules: HostRules, deadline: Deadline, certificates: ssl.SSLContext, connections: int
     ) -> None:
         super().__init__(verify=certificates)
-        # httpx has no argument for the part of its pool that opens connections.
+        # httpx has no argument for the network backend of its pool.
         self._pool = httpcore.ConnectionPool(
             ssl_context=certificates,
             max_connections=connections,

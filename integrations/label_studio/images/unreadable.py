@@ -1,26 +1,26 @@
-"""Why the image of a task can't be had."""
+"""Why the image of a task is unavailable."""
 
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What tasks that are left out have in common, as a clause after their number."""
+    """Kind of fault of tasks that are left out, as a clause after their count."""
 
     NO_ADDRESS = "whose data names no image"
     UNKNOWN_ADDRESS = "whose image has an address that can't be fetched"
-    MISSING = "whose image is not where its address says"
-    NOT_ALLOWED = "whose image is on a host that may not be asked"
+    MISSING = "whose image is not at its address"
+    NOT_ALLOWED = "whose image is on a host that is not allowed"
     NOT_CONNECTED = "whose image's host can't be reached"
-    NO_IMAGE = "whose image is no readable picture"
+    NO_IMAGE = "whose image is unreadable"
     OVER_LIMIT = "whose image is over a limit of [images]"
 
 
 class Unreadable(Exception):
-    """A task's image can't be had; the others may be.
+    """A task's image is unavailable.
 
     Args:
         kind: groups tasks in counts.
-        reason: of this image; it reads on after "its image ADDRESS is missing: ".
+        reason: reason for this image, to follow "its image ADDRESS is missing: ".
     """
 
     def __init__(self, kind: Kind, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Images from the web: every step of the way is checked, and the key stays with Label Studio."""
+"""Images from the web: every redirect is checked, and the key is only sent to Label Studio."""
 
 import re
 import time
@@ -22,8 +22,8 @@ from .unreadable import Kind, Unreadable
 READ_SECONDS = 60.0
 _MOST_REDIRECTS = 10
 _RETRY_AFTER = (0.2, 0.4)
-"""Seconds before a request is made once more that failed for a reason that may pass."""
-_NOWHERE = "the server redirects to an address that is none"
+"""Seconds before a request that failed for a temporary reason is retried."""
+_NOWHERE = "the server redirects to an invalid address"
 _BUSY = {429, 502, 503, 504}
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _LONGEST_REASON = 200
@@ -31,7 +31,7 @@ _NOT_IN_TYPES = re.compile(r"[^\w/+.-].*", re.DOTALL)
 
 
 class ServerGoneError(Exception):
-    """Label Studio itself can't be reached: no image of the project could be had."""
+    """Label Studio itself can't be reached, so all images are unavailable."""
 
     def __init__(self, cause: httpx.HTTPError) -> None:
         super().__init__(str(cause))
@@ -39,12 +39,12 @@ class ServerGoneError(Exception):
 
 
 class WebImages:
-    """Opens images by their web addresses; safe to use from several threads.
+    """Opens images by their web addresses; thread-safe.
 
     Args:
-        connection: its key is sent to its own server only, and never after a redirect elsewhere.
-        options: limits, and the hosts that may be asked.
-        threads: that ask at a time.
+        connection: its key is only sent to its own server, never after a redirect elsewhere.
+        options: limits and allowed hosts.
+        threads: maximum number of concurrent threads.
     """
 
     def __init__(self, connection: Connection, options: ImageOptions, threads: int) -> None:
@@ -60,7 +60,7 @@ class WebImages:
             timeout=timeout,
             transport=ImageTransport(self._rules, self._deadline, certificates, threads),
         )
-        # Where a proxy is set up, it makes the connections, and its rules hold for names.
+        # A configured proxy makes the connections, and applies its own rules to names.
         self._proxies = getproxies()
         self._proxied = httpx.Client(
             timeout=timeout,
@@ -86,23 +86,23 @@ class WebImages:
         self._proxied.close()
 
     def stop(self) -> None:
-        """End whatever is being read, at its next byte."""
+        """Stop all reads at their next byte."""
         self._deadline.stop()
 
     @contextmanager
     def open(self, url: str, known: Mapping[str, str]) -> Iterator[Content | None]:
-        """Ask for an image; the block reads it, in time.
+        """Request an image; the block must read it within the deadline.
 
         Args:
             url: its web address.
-            known: headers by which the server says that it has not changed, if it is known.
+            known: conditional headers, if the image is known.
 
         Yields:
-            What the server sends; None: it has not changed.
+            The content; None if it has not changed.
 
         Raises:
             Unreadable: when it can't be had.
-            ServerGoneError: when Label Studio itself can't be reached.
+            ServerGoneError: if Label Studio itself can't be reached.
         """
         with ExitStack() as stack, self._deadline.within(self._options.max_seconds):
             try:
@@ -113,7 +113,7 @@ class WebImages:
                 raise self._unreadable(error) from None
 
     def _answer(self, url: str, known: Mapping[str, str], stack: ExitStack) -> httpx.Response:
-        """Follow redirects to the answer; every host on the way is checked."""
+        """Follow redirects, checking every host."""
         request, with_key = self._request(url, known), True
         for _ in range(_MOST_REDIRECTS):
             with_key = with_key and self._is_own(request.url)
@@ -132,29 +132,29 @@ class WebImages:
         raise Unreadable(Kind.MISSING, f"the server redirects more than {_MOST_REDIRECTS} times")
 
     def _request(self, url: str, known: Mapping[str, str]) -> httpx.Request:
-        # Images are compressed already; a server that packs them all the same is unpacked.
+        # Images are already compressed; if a server compresses them anyway, they are decompressed.
         headers = {"Accept-Encoding": "identity", "Accept": "image/*,*/*;q=0.5", **known}
         try:
             host_and_port(url)
             request = self._direct.build_request("GET", url, headers=headers)
         except (httpx.InvalidURL, ValueError, UnicodeError, TypeError):
             raise Unreadable(
-                Kind.UNKNOWN_ADDRESS, f"{shown_address(url)} is no web address"
+                Kind.UNKNOWN_ADDRESS, f"{shown_address(url)} is not a web address"
             ) from None
         if self._is_own(request.url):
-            # A login in a link must not take the place of the key.
+            # A login in a link must not replace the key.
             request.url = request.url.copy_with(userinfo=b"")
         return request
 
     def _send(self, request: httpx.Request, stack: ExitStack) -> httpx.Response:
-        """Send a request, and once more where what failed may pass."""
+        """Send a request, with one retry after a temporary failure."""
         client = self._client(request.url)
         for pause in (*_RETRY_AFTER, None):
             try:
                 response = client.send(request, stream=True)
             except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
                 if "location header" in str(error):
-                    # httpx reads it, whether it follows or not, and quotes what it can't read.
+                    # httpx parses it even without following, and quotes what it can't parse.
                     raise Unreadable(Kind.MISSING, _NOWHERE) from None
                 if pause is None or self._deadline.is_over:
                     raise
@@ -169,18 +169,18 @@ class WebImages:
     def _client(self, url: httpx.URL) -> httpx.Client:
         if not {url.scheme, "all"} & self._proxies.keys() or proxy_bypass(url.host):
             return self._direct
-        # The proxy makes the connection; what a name resolves to is seen there alone.
+        # The proxy makes the connection, and resolves names itself.
         address = literal_address(url.host)
         if address is not None:
             self._rules.check(*host_and_port(str(url)), address)
         return self._proxied
 
     def _check(self, response: httpx.Response, *, asked: bool) -> None:
-        """Refuse an answer that says that there is no image.
+        """Refuse an answer without an image.
 
         Args:
             response: the answer.
-            asked: whether the image may be the one that is known.
+            asked: whether the request was conditional.
         """
         if response.is_success or (asked and response.status_code == httpx.codes.NOT_MODIFIED):
             return
@@ -210,7 +210,7 @@ class WebImages:
             yield chunk
 
     def _unreadable(self, error: httpx.HTTPError) -> Exception:
-        """Return what an error of the network means for an image."""
+        """Convert a network error to an error about the image."""
         if isinstance(error, httpx.TimeoutException) and self._deadline.is_over:
             return self._too_slow()
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -219,7 +219,7 @@ class WebImages:
             return Unreadable(Kind.NOT_CONNECTED, f"its host can't be reached ({_line(error)})")
         if isinstance(error, httpx.TimeoutException):
             return Unreadable(Kind.NOT_CONNECTED, "its host did not answer in time")
-        return Unreadable(Kind.MISSING, f"the connection broke off ({_line(error)})")
+        return Unreadable(Kind.MISSING, f"the connection was interrupted ({_line(error)})")
 
     def _too_slow(self) -> Unreadable:
         return Unreadable(
@@ -233,6 +233,6 @@ class WebImages:
 
 
 def _line(error: Exception) -> str:
-    """Return an error's text as a part of one line."""
+    """Return an error's text on one line."""
     text = "".join(c if c.isprintable() else " " for c in str(error)[:_LONGEST_REASON])
     return text or type(error).__name__

@@ -1,4 +1,4 @@
-"""Whose a project's reviews are: checked before a push, or taken over."""
+"""Ownership of a project's reviews: checked before a push, or taken over."""
 
 from sparsedet.push_modes import no_progress
 
@@ -12,16 +12,16 @@ from .review_undo import undo_review
 def unclaimed_reviews(
     connection: Connection, source: SourceProject, owner: str | None, *, sheets: bool = False
 ) -> list[ReviewProject]:
-    """Return the review projects of the annotated one, when nobody else works on it.
+    """Return the review projects of the annotated one, if nobody else works on it.
 
     Args:
         connection: to the server.
         source: the annotated project.
         owner: the workspace that pushes.
-        sheets: those for contact sheets.
+        sheets: review projects for contact sheets.
 
     Raises:
-        ToolError: when another workspace or push mode works on it.
+        ToolError: if another workspace or push mode works on it.
     """
     control = source.config.control
     reviews = find_reviews(connection, source.number, control, sheets=sheets)
@@ -35,7 +35,7 @@ def unclaimed_reviews(
 
 
 def take_over_reviews(connection: Connection, source: SourceProject, owner: str | None) -> None:
-    """Take back what other workspaces and draft mode have up, and claim the review projects."""
+    """Withdraw boxes of other workspaces and draft mode, and claim the review projects."""
     undo_drafts(connection, source.number, None, dry_run=False, progress=no_progress)
     for review in find_reviews(connection, source.number, source.config.control, sheets=None):
         if review.mark.is_foreign(owner):

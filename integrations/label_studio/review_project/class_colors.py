@@ -1,4 +1,4 @@
-"""A colour of its own for every class: the source's where it is distinct, else a new one."""
+"""A distinct colour for every class: the source's if it is distinct, else a new one."""
 
 import colorsys
 import re
@@ -12,17 +12,17 @@ from PIL import ImageColor
 RGB = tuple[int, int, int]
 
 _UNSET: RGB = (0xDA, 0x93, 0x5D)
-"""Label Studio's own default; the editor replaces it by a colour that it draws from the name."""
+"""Label Studio's default, which the editor replaces by a colour derived from the name."""
 SELECTED: RGB = (255, 0, 0)
 """The editor's outline of a selected box: no new colour comes near it."""
 _ALIKE = 10.0
 """Distance in Lab below which two colours are hard to tell apart on a picture."""
 _FIRST = ("#1e6fff", "#00a030", "#e010b0", "#ff8800", "#00b4c8", "#7a3cff", "#9a9a00", "#8b4a1a")
-"""New colours that have different names, where they are far from those in use."""
+"""Preferred new colours with common names, used if far from those in use."""
 _FAR = 20.0
-"""Distance in Lab from which on they are."""
+"""Minimum distance in Lab for that."""
 _SHADES = ((1.0, 0.95), (1.0, 0.6), (0.55, 0.95), (0.5, 0.6))
-"""Saturation and value of new colours; no greys, which pictures are full of."""
+"""Saturation and value of new colours; no greys, which are common in images."""
 _HUES = 36
 _LIGHTEST = 80.0
 """Lab lightness of new colours: the editor writes on them in white."""
@@ -35,14 +35,14 @@ _FROM_RGB = np.array(
 
 
 def distinct_colors(backgrounds: Sequence[str]) -> list[str]:
-    """Return a colour per class, as #rrggbb, no two of them alike.
+    """Return a distinct colour per class, as #rrggbb.
 
-    The same input always gives the same colours, and a class that is added at the end without a
-    colour changes none of the others.
+    The same input always gives the same colours, and appending a class without a colour changes
+    none of the others.
 
     Args:
-        backgrounds: CSS colours that the classes have; empty where one has none. The first class
-            with a colour keeps it, later ones that look alike get another.
+        backgrounds: CSS colours of the classes, empty for none. The first class with a colour keeps
+            it; later ones that look similar get another one.
     """
     kept: list[RGB | None] = []
     for background in backgrounds:
@@ -54,7 +54,7 @@ def distinct_colors(backgrounds: Sequence[str]) -> list[str]:
 
 
 def parse_color(text: str) -> RGB | None:
-    """Return a CSS colour without its transparency; None for what is none, or names none."""
+    """Parse a CSS colour without its transparency; None if invalid or empty."""
     text = text.strip()
     if found := _RGBA.match(text):
         red, green, blue = (min(int(number), 255) for number in found.groups())
@@ -67,7 +67,7 @@ def parse_color(text: str) -> RGB | None:
 
 
 def _farthest(used: Sequence[RGB]) -> Iterator[RGB]:
-    """Yield colours without end: the first ones, then each as far from all others as possible."""
+    """Yield colours endlessly: the preferred ones, then each as far from all others as possible."""
     taken = [_lab(color) for color in (SELECTED, _UNSET, *used)]
     for first in _FIRST:
         red, green, blue = ImageColor.getrgb(first)[:3]

@@ -1,6 +1,6 @@
-"""The control with which reviewers say that every object of an image has a box.
+"""The control with which reviewers mark an image as complete.
 
-Review projects are ours: they have it whether the annotated project does or not.
+Review projects are ours and always have it, even if the annotated project does not.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -12,20 +12,20 @@ from ..label_config import COMPLETE_CONTROL, COMPLETE_TEXT, LabelConfig
 _HEADER = "Every object has a box:"
 _STYLE = "display: flex; align-items: center; gap: 1em"
 _HOTKEYS = "cxyjknmtgq"
-"""The first that no tag of the config uses is taken; none of them is a key of the editor's own."""
+"""Candidate keys, the first unused one is chosen; none is a key of the editor."""
 
 
 def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> str:
-    """Return the XML of a labelling config with a control for the mark, added where it has none.
+    """Return the XML of a labelling config with a control for the mark, added if missing.
 
     Args:
         config: of the annotated project.
-        project: its number, for errors.
-        before: XML of the review project's present config: a control for the mark stays as it is
-            there, since reviews hold what its choice says.
+        project: the project's number, for errors.
+        before: XML of the review project's current config, whose control for the mark is kept,
+            since reviews contain its choice.
 
     Raises:
-        ToolError: when another tag has the control's name.
+        ToolError: if another tag has the control's name.
     """
     if config.complete is not None:
         return config.xml
@@ -33,7 +33,7 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
     if _named(root, COMPLETE_CONTROL) is not None:
         raise ToolError(
             f"project {project}: its labelling config has a tag named {COMPLETE_CONTROL!r} that is "
-            "no Choices control with a choice; rename it"
+            "not a Choices control with a choice; rename it"
         )
     control = _known_control(before) if before else None
     if control is None:
@@ -46,7 +46,7 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
     choice = _first_choice(control)
     if choice is not None and (not choice.get("hotkey") or used & _hotkeys(control)):
         choice.set("hotkey", next((key for key in _HOTKEYS if key not in used), ""))
-    # Above the image: below a tall one nobody would see it.
+    # Above the image: below a tall one, nobody would see it.
     line = ElementTree.Element("View", style=_STYLE)
     ElementTree.SubElement(line, "Header", value=_HEADER, size="5")
     line.append(control)
@@ -55,7 +55,7 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
 
 
 def complete_key(xml: str, control: str) -> str:
-    """Return the key that marks an image as complete; empty where the config names none."""
+    """Return the key that marks an image as complete; empty if the config has none."""
     tag = _named(ElementTree.fromstring(xml), control)
     choice = None if tag is None else _first_choice(tag)
     return "" if choice is None else choice.get("hotkey", "")

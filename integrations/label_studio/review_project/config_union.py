@@ -1,11 +1,11 @@
-"""A labelling config that also holds what an older one has: reviews made with that use it."""
+"""Union of a labelling config with an older one that existing reviews use."""
 
 import copy
 import xml.etree.ElementTree as ElementTree
 
 
 def config_union(config: str, older: str) -> str:
-    """Return a labelling config with the controls, labels and choices that only an older one has.
+    """Return a labelling config plus the controls, labels and choices of an older one.
 
     Args:
         config: XML; its order, settings and names win.
@@ -32,7 +32,7 @@ def _append_missing(
 
 
 def _append_values(before: ElementTree.Element, control: ElementTree.Element) -> None:
-    """Append labels and choices of a control that its newer form stores under no name."""
+    """Append labels and choices of a control that its newer form lacks."""
     known = {text for tag in control.iter() for text in _stored(tag)}
     for tag in before.iter():
         if tag is not before and _stored(tag) and not set(_stored(tag)) & known:
@@ -41,7 +41,7 @@ def _append_values(before: ElementTree.Element, control: ElementTree.Element) ->
 
 
 def _stored(tag: ElementTree.Element) -> list[str]:
-    """Return what results may hold of a label or choice."""
+    """Return the texts of a label or choice in results."""
     return [tag.attrib[key] for key in ("value", "alias") if tag.attrib.get(key)]
 
 

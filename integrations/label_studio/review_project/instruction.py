@@ -1,4 +1,4 @@
-"""What a review project tells its reviewers, and whether a text is still ours to replace."""
+"""The instruction of a review project, and whether it is still ours to replace."""
 
 import hashlib
 import html
@@ -9,17 +9,17 @@ from ..label_config import CompleteMark
 
 _TEXT = """\
 <b>Vivid boxes</b> are a model's. The number next to one in the list of regions is its \
-<i>score</i>: how sure the model is, from 0 to 1. <b>Pale boxes</b>, with a ✓ behind their class, \
-are annotations that the project has already. <b>Red boxes</b>, with a ?, are those of them that \
-look wrong to the model: click one, and its note says why; leave it if it is right. A <i>spark</i> \
-in the list only says that nobody has changed the box yet.<br><br>
+<i>score</i>: how certain the model is, from 0 to 1. <b>Pale boxes</b>, with a ✓ after their \
+class, are existing annotations. <b>Red boxes</b>, with a ?, are annotations that look wrong to \
+the model: click one to read why in its note; leave it if it is right. A <i>spark</i> in the list \
+only means that nobody has changed the box yet.<br><br>
 To read class and score on the image, switch on <b>Show region labels</b> in the editor's settings \
 (the sliders below the image); your browser remembers it.<br><br>
 • <b>Right:</b> leave the box as it is.<br>
 • <b>Wrong:</b> click it, <kbd>Backspace</kbd>. Hiding it (the eye) deletes nothing: a hidden box \
 counts as right.<br>
-• <b>Wrong class:</b> click it, press the key of the right class. The keys stand on the classes \
-below the image.<br>
+• <b>Wrong class:</b> click it, press the key of the right class. The keys are shown on the \
+classes below the image.<br>
 • <b>Badly placed:</b> drag it, or its corners.<br>
 • <b>Not sure:</b> click it, <kbd>Alt+M</kbd>, write <code>unsure</code>, <kbd>Enter</kbd>. The \
 box stays undecided.<br>
@@ -51,7 +51,7 @@ _EARLIER = re.compile(
         "the eye icon counts as kept."
     )
 )
-"""What earlier versions wrote."""
+"""Instructions of earlier versions."""
 
 
 def instruction(mark: CompleteMark, key: str, *, by_class: bool = False) -> str:
@@ -69,12 +69,12 @@ def instruction(mark: CompleteMark, key: str, *, by_class: bool = False) -> str:
 
 
 def as_instruction(text: str) -> str:
-    """Return HTML with the digest by which `is_ours` knows it."""
+    """Return HTML with the digest by which `is_ours` recognises it."""
     return f'<div class="sparsedet-{_digest(text)}">{text}</div>'
 
 
 def is_ours(text: str) -> bool:
-    """Whether a push wrote an instruction as it is, this version's or an earlier one's."""
+    """Whether a push wrote this exact instruction, in this version or an earlier one."""
     if found := _OURS.fullmatch(text.strip()):
         digest, inner = found.groups()
         return digest == _digest(inner)
@@ -82,5 +82,5 @@ def is_ours(text: str) -> bool:
 
 
 def _digest(text: str) -> str:
-    # Saving it in the settings page may change the ends of lines.
+    # Saving it on the settings page may change line endings.
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]

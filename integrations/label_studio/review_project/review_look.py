@@ -1,9 +1,9 @@
-"""How boxes look in a review project: a colour per class, and people's boxes paler than mined ones.
+"""Look of boxes in a review project: a colour per class, and human boxes paler than mined ones.
 
-The editor draws every box of a control alike, and takes only the colour from the box's label. So
-people's boxes are up under labels of their own, `orange ✓` for `orange`: of the same colour, but
-transparent. Those of them that look wrong are up under `orange ?`, in red, which no class is given.
-Reviewers can't choose these labels, and reviews that hold them mean the class.
+The editor draws all boxes of a control in the same way, and only the colour depends on the label.
+So human boxes get separate labels, `orange ✓` for `orange`, with the same but transparent colour.
+Those that look wrong get `orange ?`, in red, which no class has. Reviewers can't choose these
+labels; in reviews, they mean the class.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -17,20 +17,20 @@ from .class_colors import SELECTED, distinct_colors
 _MARK = "✓"
 _DOUBT = "?"
 _PALE = "66"
-"""Opacity of people's boxes as the end of a colour #rrggbbaa: 40 %."""
+"""Opacity of human boxes as the last digits of a colour #rrggbbaa: 40 %."""
 _ALARM = "#{:02x}{:02x}{:02x}".format(*SELECTED)
-"""Of boxes that look wrong: no colour that a class is given comes near it."""
+"""Colour of boxes that look wrong, far from all class colours."""
 _DEFAULTS = {"strokeWidth": ("strokewidth",), "fillOpacity": ("fillopacity", "opacity")}
-"""What the control gets where its config sets none of the attributes behind it."""
+"""Attributes added to a control whose config sets none of the following ones."""
 _VALUES = {"strokeWidth": "3", "fillOpacity": "0.1"}
-"""The editor's own are a hairline, and a fill that hides the colours of what is in the box."""
+"""The editor's defaults are a hairline, and a fill that hides colours inside the box."""
 
 
 def with_review_look(xml: str, config: LabelConfig) -> str:
     """Return the XML of a review project's labelling config with colours and people's labels.
 
     Args:
-        xml: made of the annotated project's config.
+        xml: derived from the annotated project's config.
         config: that config.
     """
     root = ElementTree.fromstring(xml)
@@ -41,7 +41,7 @@ def with_review_look(xml: str, config: LabelConfig) -> str:
             control.set(name, _VALUES[name])
     for tag in list(control.iter()):
         for label in [child for child in tag if CLASS_KEY in child.attrib]:
-            tag.remove(label)  # somebody has copied the config of a review project
+            tag.remove(label)  # somebody copied the config of a review project
     labels = label_tags(control)
     people, suspected = people_labels(config), suspected_labels(config)
     colors = distinct_colors([label.get("background", "") for label in labels])
@@ -57,27 +57,27 @@ def with_review_look(xml: str, config: LabelConfig) -> str:
 
 
 def people_labels(config: LabelConfig) -> Mapping[str, str]:
-    """Return the labels of people's boxes in the review project, by class."""
+    """Return the labels of human boxes in the review project, by class."""
     return _stand_ins(config, _MARK)
 
 
 def suspected_labels(config: LabelConfig) -> Mapping[str, str]:
-    """Return the labels of those of people's boxes that look wrong, by class."""
+    """Return the labels of human boxes that look wrong, by class."""
     return _stand_ins(config, _DOUBT)
 
 
 def for_people(config: LabelConfig) -> LabelConfig:
-    """Return the annotated project's config as the boxes of people are written with it."""
+    """Return the annotated project's config for writing human boxes."""
     return _written_as(config, people_labels(config))
 
 
 def for_suspected(config: LabelConfig) -> LabelConfig:
-    """Return it as those of people's boxes are written that look wrong."""
+    """Return the annotated project's config for writing human boxes that look wrong."""
     return _written_as(config, suspected_labels(config))
 
 
 def _stand_ins(config: LabelConfig, mark: str) -> dict[str, str]:
-    """Return a label for each class that ends with the mark and that no class has."""
+    """Return a label for each class that ends with the mark and is not a class."""
     taken = {text for label in config.labels for text in (label.value, label.stored)}
     labels: dict[str, str] = {}
     for label in config.labels:
@@ -102,11 +102,11 @@ def _add_stand_in(
         "Label",
         {
             "value": text,
-            # An alias stays when a class is renamed.
+            # An alias is kept when a class is renamed.
             CLASS_KEY: label.get("alias") or label.attrib["value"],
             "background": background,
             "visible": "false",
-            # A key that no keyboard has: without one the editor would give it a digit.
+            # A key that no keyboard has: without one, the editor would assign a digit.
             "hotkey": f"{_MARK}{sum(CLASS_KEY in tag.attrib for tag in control.iter()) + 1}",
         },
     )

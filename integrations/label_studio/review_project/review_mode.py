@@ -1,4 +1,4 @@
-"""The push mode `review-project`: mined boxes are reviewed in a project of their own."""
+"""The push mode `review-project`: mined boxes are reviewed in a separate project."""
 
 from collections.abc import Mapping, Sequence
 
@@ -75,7 +75,7 @@ class ReviewProjectMode(BaseMode):
         return read_reviews(self._connection, review_project, pushed, self._options, progress)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Have review tasks name the new ids of the tasks that they copy."""
+        """Update the ids of the copied tasks in review tasks."""
         for task in read_review_tasks(self._connection, project_number(review_project)):
             if task.source_task in images:
                 data = {**task.data, SOURCE_TASK_KEY: image_key(images[task.source_task])}

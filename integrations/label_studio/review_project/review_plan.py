@@ -1,6 +1,6 @@
-"""What a push or an undo has to change in a review project, worked out from what it holds.
+"""Plans the changes of a push or undo in a review project, from its current state.
 
-Nothing is remembered between calls: a push that was cut off anywhere is completed by the next.
+No state is kept between calls: an interrupted push is completed by the next one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,40 +11,40 @@ from ..offers import ImagePredictions
 from ..predictions import NewPrediction, StoredPrediction, replace_predictions, same_result, without
 from .review_tasks import ReviewTask
 
-BEGUN = "somebody has begun its review and not submitted it"
+BEGUN = "somebody has started its review, but not submitted it"
 
 
 @dataclass
 class ReviewPlan:
-    """What has to change, and what is up for review in the end."""
+    """Changes to make, and what is up for review afterwards."""
 
     without_task: list[ImagePredictions] = field(default_factory=list)
-    """Images that need a task first, in the order of the review."""
+    """Images that need a new task, in the order of the review."""
     bare: set[str] = field(default_factory=set)
-    """The source tasks of those of them that show no box at all, and get no prediction."""
+    """Source tasks of those that show no boxes, and get no prediction."""
     new: list[NewPrediction] = field(default_factory=list)
     outdated: list[StoredPrediction] = field(default_factory=list)
-    """Predictions to delete once the new ones are there."""
+    """Predictions to delete after the new ones are created."""
     empty: list[int] = field(default_factory=list)
-    """Tasks to delete: nothing is left to review on them, and nobody has touched them."""
+    """Tasks to delete: untouched, with nothing left to review."""
     images: int = 0
     boxes: int = 0
     changed: set[str] = field(default_factory=set)
-    """Source tasks of the push on whose review task something changes."""
+    """Source tasks of the push whose review task changes."""
     noted: list[tuple[ReviewTask, str]] = field(default_factory=list)
-    """Tasks that stay up without prediction, with the model version to note on them."""
+    """Tasks that stay up without a prediction, with the model version to record on them."""
     kept: dict[str, str] = field(default_factory=dict)
-    """Source task -> why what is on it stays as it is."""
+    """Source task -> why it is left as it is."""
     up: set[str] = field(default_factory=set)
-    """Ids of mined boxes that are up in the end."""
+    """Ids of mined boxes that are up afterwards."""
     versions: set[str] = field(default_factory=set)
-    """Model versions of which predictions are there in the end."""
+    """Model versions that have predictions afterwards."""
 
     def replace(self, task: ReviewTask, result: Sequence[Mapping[str, Any]], version: str) -> bool:
-        """Bring an open task of ours to one prediction of `result`, or to none if it is empty.
+        """Leave an open task of ours with one prediction of `result`, or none if it is empty.
 
         Returns:
-            Whether that takes a new prediction.
+            Whether that requires a new prediction.
         """
         change = replace_predictions(task.id, task.own_predictions, result, version)
         if change.new is not None:
@@ -57,9 +57,9 @@ class ReviewPlan:
         return change.new is not None
 
     def show_plain(self, task: ReviewTask, image: ImagePredictions, version: str) -> bool:
-        """Bring an open task of ours to the annotations of its image.
+        """Make an open task of ours show only the annotations of its image.
 
-        An image without any shows nothing: no prediction could say what it is up for.
+        An image without annotations gets no prediction.
 
         Returns:
             Whether anything changes.
@@ -82,13 +82,13 @@ class ReviewPlan:
         version: str,
         there: Iterable[StoredPrediction],
     ) -> None:
-        """Make a prediction, unless it is there: an undo was cut off after making it."""
+        """Create a prediction, unless an interrupted undo already did."""
         self.versions.add(version)
         if not any(p.model_version == version and same_result(p.result, result) for p in there):
             self.new.append(NewPrediction(task.id, result, version))
 
     def take_down(self, task: ReviewTask) -> None:
-        """Delete our predictions on an open task, and the task where nobody has skipped it."""
+        """Delete our predictions on an open task, and the task unless somebody skipped it."""
         self.outdated += task.own_predictions
         if not task.annotations:
             self.empty.append(task.id)
@@ -105,12 +105,12 @@ def plan_push(
     withdrawn: Collection[str],
     model_version: str,
 ) -> ReviewPlan:
-    """Compare what a push wants with what the review project holds.
+    """Compare a push with the state of the review project.
 
-    Every open task of ours gets one prediction, of this model version: the project shows no other.
-    What a submitted review has judged is not put up again, nor is a queued image without mined
-    boxes that was reviewed under this version, or skipped. A task with somebody's draft stays as
-    it is: the server refuses a review whose prediction is gone.
+    Every open task of ours gets one prediction of this model version, since the project shows no
+    other. Boxes judged in a submitted review are not shown again, nor are queued images without
+    mined boxes that were reviewed under this version, or skipped. A task with somebody's draft is
+    not changed: the server refuses a review whose prediction is gone.
     """
     plan = ReviewPlan()
     images = {image.source_task: image for image in wanted}
@@ -129,9 +129,9 @@ def plan_push(
         is_up = bool(left) or (image.queued and not _is_handled(known, task, model_version))
         if task is not None and task.drafts:
             plan.leave(task)
-            # Boxes that were withdrawn are still shown to whoever has begun.
+            # Withdrawn boxes are still shown to people who have started.
             if not left <= plan.up or (image.queued and not left and task.mined_ids):
-                plan.kept[source] = f"{BEGUN}; push again once it is"
+                plan.kept[source] = f"{BEGUN}; push again afterwards"
                 continue
         elif task is None and is_up:
             plan.without_task.append(image)
@@ -154,18 +154,18 @@ def plan_push(
 
 
 def plan_undo(tasks: Iterable[ReviewTask], region_ids: Collection[str] | None) -> ReviewPlan:
-    """Return what takes mined boxes back from open tasks.
+    """Plan the withdrawal of mined boxes from open tasks.
 
-    Other boxes of their predictions stay up, under the model version that they have. A task without
-    mined boxes goes once none of its version is left up.
+    Other boxes of their predictions stay up, with their model version. A task without mined boxes
+    is deleted once none of its version are left.
 
     Args:
         tasks: of the review project.
-        region_ids: the boxes; None: all.
+        region_ids: the boxes; None for all.
     """
     plan = ReviewPlan()
     plain: list[ReviewTask] = []
-    standing: set[str] = set()  # model versions of which mined boxes stay up
+    standing: set[str] = set()  # model versions whose mined boxes stay up
     for task in tasks:
         if not task.is_open:
             continue
@@ -204,14 +204,14 @@ def plan_undo(tasks: Iterable[ReviewTask], region_ids: Collection[str] | None) -
 
 
 def vanishing_versions(tasks: Iterable[ReviewTask], plan: ReviewPlan) -> set[str]:
-    """Return the model versions of which a plan deletes the last prediction."""
+    """Return the model versions whose last prediction a plan deletes."""
     outdated = {p.id for p in plan.outdated}
     left = {p.model_version for task in tasks for p in task.predictions if p.id not in outdated}
     return {p.model_version for p in plan.outdated} - left - {p.model_version for p in plan.new}
 
 
 def group_by_source(tasks: Iterable[ReviewTask]) -> dict[str, list[ReviewTask]]:
-    """Return the review tasks by the task in the annotated project that they copy."""
+    """Group review tasks by the annotated task that they copy."""
     by_source: dict[str, list[ReviewTask]] = {}
     for task in tasks:
         by_source.setdefault(task.source_task, []).append(task)
@@ -219,7 +219,7 @@ def group_by_source(tasks: Iterable[ReviewTask]) -> dict[str, list[ReviewTask]]:
 
 
 def _open_task(known: Iterable[ReviewTask]) -> tuple[ReviewTask | None, list[ReviewTask]]:
-    """Return the open task of an image, and untouched doubles that a late request has made."""
+    """Return the open task of an image, and untouched duplicates from a late request."""
     waiting = sorted(
         (task for task in known if task.is_open),
         key=lambda task: (not task.drafts, not task.annotations, task.id),
@@ -241,7 +241,7 @@ def _is_handled(
 def _plan_rest(
     plan: ReviewPlan, task: ReviewTask, gone: Collection[str], model_version: str
 ) -> None:
-    """Plan an open task that this push has no boxes for: what is up on it stays, but for `gone`."""
+    """Plan an open task for which this push has no boxes: keep its boxes except `gone`."""
     predictions = task.own_predictions
     if task.drafts:
         plan.leave(task)

@@ -1,7 +1,7 @@
-"""`push`: images and mined boxes into the review project, so that a second push changes nothing.
+"""`push`: idempotent push of images and mined boxes to the review project.
 
-The review project is a copy of the annotated one, whose tasks hold the images to open: in the
-annotated project itself mined boxes would become unreviewed truth.
+The review project has copies of the annotated tasks to review: in the annotated project itself,
+mined boxes would count as annotations without a review.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ _UNTOUCHED = {
         for column in ("total_annotations", "cancelled_annotations")
     ],
 }
-"""The server checks it at the moment of a deletion."""
+"""Filter that the server checks at the time of deletion."""
 
 
 def source_data(
@@ -42,8 +42,8 @@ def source_data(
 ) -> Mapping[str, Mapping[str, object]]:
     """Return the data of the annotated tasks that the pushed images come from, by tool id.
 
-    Images that the project no longer has, and those that became others, are not in it. The address
-    of an image stands under the key where its review task shows it.
+    Deleted and replaced images are missing. The address of an image is under the key from which its
+    review task shows it.
 
     Args:
         connection: to the server.
@@ -75,7 +75,7 @@ def push_to_review(
 ) -> PushReport:
     """Put images up for review in a review project, with their mined boxes.
 
-    Every image is one task with one prediction, which holds its human and its mined boxes: Label
+    Every image is one task with one prediction, which contains its human and mined boxes: Label
     Studio shows only one prediction at a time. Without either there is no prediction. A mined box
     is pushed once: what a submitted review was shown is not shown again, and boxes that are new on
     a reviewed image go up in a new task.
@@ -83,17 +83,17 @@ def push_to_review(
     Args:
         connection: to the server.
         review: number of the review project.
-        wanted: what is to be up, in the order of the review.
-        data: from `source_data`; images that are not in it are skipped.
-        data_key: key of the data that holds the image's address.
+        wanted: what should be up for review, in order.
+        data: from `source_data`; missing images are skipped.
+        data_key: key of the image's address in the data.
         model_version: name of the predictions.
-        withdrawn: ids of boxes that are no longer to be up.
-        facts: what the tasks' data say of their images, by task of the annotated project.
+        withdrawn: ids of boxes that should no longer be up.
+        facts: figures about images for the tasks' data, by annotated task.
         progress: called for tasks and predictions.
 
     Raises:
-        ToolError: before anything is sent, when images can't be shown; later, when the server did
-            not take all of it.
+        ToolError: before anything is sent, if images can't be shown; later, if the server did not
+            accept everything.
     """
     there = [image for image in wanted if image.source_task in data]
     check_addresses(connection, review, (str(entry[data_key]) for entry in data.values()))
@@ -105,13 +105,13 @@ def push_to_review(
         described = {id: {**content, **facts.get(id, {})} for id, content in data.items()}
         imported = _import_tasks(connection, review, plan, described, model_version, progress)
         made = {image.source_task for image in plan.without_task}
-        # Listing all takes the server as long as making them.
+        # Listing them takes the server as long as creating them.
         tasks = [*tasks, *imported] if imported else read_review_tasks(connection, review)
         plan = plan_push(there, tasks, withdrawn, model_version)
         plan.changed |= made
         if plan.without_task:
             raise ToolError(
-                f"review project {review}: the server took only some of the tasks; push again"
+                f"review project {review}: the server accepted only some of the tasks; push again"
             )
     if model_version not in plan.versions:  # the server refuses to show one without predictions
         hide_versions(connection, review, vanishing_versions(tasks, plan))
@@ -132,7 +132,7 @@ def push_report(
     data: Collection[str],
     model_version: str,
 ) -> PushReport:
-    """Return what a plan comes to, whether it was carried out or not."""
+    """Return the report of a plan, executed or not."""
     gone = frozenset(image.source_task for image in wanted) - set(data)
     return PushReport(
         review_project="" if review is None else str(review),
@@ -148,7 +148,7 @@ def push_report(
 
 
 def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: Progress) -> None:
-    """Make the new predictions, then delete what they replace and the tasks that are left empty."""
+    """Create new predictions, then delete replaced ones and tasks that become empty."""
     import_predictions(connection, review, plan.new, progress)
     for task, version in plan.noted:
         what = f"noting the model version on review task {task.id}"
@@ -156,7 +156,7 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
         connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
     delete_predictions(connection, plan.outdated, progress)
     if plan.empty:
-        # Once more: without its prediction, no review of a task can be submitted any more.
+        # Check again: without its prediction, a review of a task can't be submitted.
         tasks = {task.id: task for task in read_review_tasks(connection, review)}
         empty = [id for id in plan.empty if id in tasks and tasks[id].is_untouched]
         _delete_tasks(connection, review, empty, progress)
@@ -169,9 +169,9 @@ def _update_facts(
     facts: Facts,
     progress: Progress,
 ) -> None:
-    """Have the data of open tasks say what this push shows on them, and nothing of older ones.
+    """Update the figures in the data of open tasks to this push, removing older ones.
 
-    An image that is shown without its boxes now looks like one that never had any.
+    An image now shown without its boxes then looks like one that never had any.
     """
     gone, versions = set(plan.empty), {task.id: version for task, version in plan.noted}
     outdated = [
@@ -195,8 +195,8 @@ def _delete_tasks(
 ) -> None:
     """Delete tasks.
 
-    The last one by itself: when a bulk deletion takes all tasks of a project, the server deletes
-    the project's views too.
+    The last one is deleted separately: if a bulk deletion includes all tasks of a project, the
+    server deletes the project's views too.
     """
     what = f"deleting tasks of review project {review} on which nothing is left to review"
     if not tasks:
@@ -219,11 +219,11 @@ def _import_tasks(
     model_version: str,
     progress: Progress,
 ) -> list[ReviewTask]:
-    """Copy tasks into the review project, in order: the label stream goes by task id.
+    """Copy tasks into the review project, in order: the label stream is ordered by task id.
 
     Returns:
-        The new tasks; none where the server does not say which they are, as one does that imports
-        in the background.
+        The new tasks; empty if the server does not return their ids, as when it imports in the
+        background.
     """
     wanted = [image.source_task for image in plan.without_task]
     made: list[ReviewTask] = []
@@ -250,7 +250,7 @@ def _import_tasks(
 
 
 def _task_ids(answer: Mapping[str, object]) -> list[int]:
-    """Return the ids of tasks that were imported, in their order; none where they make no sense."""
+    """Return the ids of imported tasks, in order; empty if they are invalid."""
     ids = answer.get("task_ids")
     if not isinstance(ids, list) or not all(type(id) is int and id > 0 for id in ids):
         return []

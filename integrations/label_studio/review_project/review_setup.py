@@ -1,4 +1,4 @@
-"""The review project of an annotated one: found or made, claimed, and kept to its labels."""
+"""The review project of an annotated one: found or created, claimed, and updated to its labels."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -35,25 +35,25 @@ logger = logging.getLogger(__name__)
 
 VIEW_TITLE = "To review"
 EARLIER_VIEW_TITLE = "By model score"
-"""Of the view that earlier versions made, which showed the surest images first."""
+"""Title of a view of earlier versions, which was ordered by score."""
 _TITLE_SUFFIX = " - sparsedet review"
 _MAX_TITLE = 50
 _DESCRIPTION = (
-    "Boxes that a model found missing in {}. Delete the wrong ones, correct the others, draw what "
-    "is still missing, Submit."
+    "Boxes that a model found missing in {}. Delete wrong ones, correct the others, draw missing "
+    "ones, Submit."
 )
 _SHEETS_SUFFIX = " - sparsedet sheets"
 _SHEETS_DESCRIPTION = (
-    "Boxes that a model found missing in {}, cut out and sorted by class. Delete the wrong ones, "
+    "Boxes that a model found missing in {}, cropped and sorted by class. Delete wrong ones, "
     "correct the others, Submit."
 )
 _STORAGES = {"s3": "s3", "gs": "gcs", "azure-blob": "azure"}
-"""URI schemes that Label Studio resolves through a storage of the project that the task is in."""
+"""URI schemes that Label Studio resolves through a storage of the task's project."""
 
 
 @dataclass(frozen=True)
 class SourceProject:
-    """The annotated project, as a review project copies it."""
+    """The annotated project, as copied by a review project."""
 
     number: int
     title: str
@@ -62,7 +62,7 @@ class SourceProject:
 
     @cached_property
     def config(self) -> LabelConfig:
-        """The same in the plain form, which review projects have."""
+        """The plain form of it, which review projects use."""
         return plain_config(self.annotated)
 
     def review_xml(self, before: str = "", *, sheets: bool = False) -> str:
@@ -72,8 +72,8 @@ class SourceProject:
         and shows whose a box is. That of contact sheets has none of these.
 
         Args:
-            before: the config that the review project has.
-            sheets: of the review project for contact sheets.
+            before: the review project's current config.
+            sheets: for the review project of contact sheets.
 
         Raises:
             ToolError: see `with_complete_mark` and `with_class_choices`.
@@ -86,7 +86,7 @@ class SourceProject:
         return with_review_look(asked, self.config)
 
     def instruction(self, before: str = "", *, sheets: bool = False) -> str:
-        """Return what reviewers are asked to do; arguments as for `review_xml`."""
+        """Return the instruction for reviewers; arguments as for `review_xml`."""
         if sheets:
             return sheet_instruction(self.config)
         xml = self.review_xml(before)
@@ -100,7 +100,7 @@ class SourceProject:
 
 @dataclass(frozen=True, slots=True)
 class ReviewProject:
-    """A review project as it is found."""
+    """An existing review project."""
 
     number: int
     mark: Mark
@@ -114,7 +114,7 @@ def read_source(connection: Connection, number: int, options: ToolOptions) -> So
     """Read the annotated project.
 
     Raises:
-        ToolError: when it is itself a review project, or see `parse_config`.
+        ToolError: if it is itself a review project; see also `parse_config`.
     """
     project = read_project(connection, number)
     check_source(connection, number, project.description)
@@ -127,14 +127,14 @@ def find_reviews(
 ) -> list[ReviewProject]:
     """Return the review projects of a control of the annotated project, the one in use first.
 
-    There is more than one of a kind only when a request to make it was delivered late: what has
-    tasks comes before what has none, then the oldest first.
+    There are several of a kind only if a request to create one was delivered late: those with tasks
+    come first, then the oldest.
 
     Args:
         connection: to the server.
         source: number of the annotated project.
         control: name of the RectangleLabels control.
-        sheets: those for contact sheets; None: those of both kinds.
+        sheets: those for contact sheets; None for both kinds.
     """
     found = [
         ReviewProject(
@@ -161,7 +161,7 @@ def check_claims(
     """Check that no other workspace works in the review projects.
 
     Raises:
-        ToolError: naming the first in which one does.
+        ToolError: naming the first such project.
     """
     for review in reviews:
         if review.mark.is_foreign(owner):
@@ -170,7 +170,7 @@ def check_claims(
 
 
 def open_boxes(connection: Connection, review: int) -> int:
-    """Return how many mined boxes wait on open tasks of a review project."""
+    """Return how many mined boxes are pending on open tasks of a review project."""
     return len(
         {
             id
@@ -191,11 +191,10 @@ def set_up_review(
     *,
     sheets: bool = False,
 ) -> int:
-    """Return the review project of the annotated one, made when there is none, ready for a push.
+    """Return the review project of the annotated one, created if missing, ready for a push.
 
-    Its mark becomes that of this workspace, and it gets the annotated project's labels with what
-    reviews need; see `SourceProject.review_xml`. A second one, which a request made that was
-    delivered late, is deleted while it is as it was made.
+    It gets this workspace's mark, and the annotated project's labels with what reviews need; see
+    `SourceProject.review_xml`. A duplicate created by a late request is deleted while untouched.
     """
     mark = Mark(source.number, source.config.control, owner, sheets)
     content = _content(connection, source, mark)
@@ -215,9 +214,9 @@ def set_up_review(
 def claim(
     connection: Connection, review: ReviewProject, source: SourceProject, owner: str | None
 ) -> None:
-    """Set this workspace's mark, and say in the project what reviewers do.
+    """Set this workspace's mark, description and instruction.
 
-    What people wrote there instead is left alone.
+    Texts that people changed are kept.
     """
     changes: dict[str, Any] = {}
     sheets = review.mark.sheets
@@ -238,7 +237,7 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
     """Check that images can resolve in the review project.
 
     Raises:
-        ToolError: when they lie in a cloud storage that only the annotated project is connected to.
+        ToolError: if they are in a cloud storage that only the annotated project is connected to.
     """
     schemes = {urlsplit(address).scheme for address in addresses} & set(_STORAGES)
     for scheme in sorted(schemes):
@@ -253,9 +252,9 @@ def check_addresses(connection: Connection, review: int, addresses: Iterable[str
 
 
 def show_queue(connection: Connection, review: int, facts: Facts) -> None:
-    """Offer a view of the tasks in the order in which they were made, as the label stream goes.
+    """Add a view of the tasks in order of creation, like the label stream.
 
-    Further ones sort and filter them by what the data of tasks say; see `review_tabs`.
+    Further views sort and filter them by figures in their data; see `review_tabs`.
     """
     keys = (SOURCE_TASK_KEY, VERSION_KEY, LAYOUT)
     hidden = [*HIDDEN_COLUMNS, *(f"tasks:data.{key}" for key in keys)]
@@ -269,7 +268,7 @@ def show_queue(connection: Connection, review: int, facts: Facts) -> None:
 
 
 def _content(connection: Connection, source: SourceProject, mark: Mark) -> dict[str, Any]:
-    """Return what a review project is made with."""
+    """Return the content for creating a review project."""
     suffix = _SHEETS_SUFFIX if mark.sheets else _TITLE_SUFFIX
     url = f"{connection.url}/projects/{source.number}"
     description = (_SHEETS_DESCRIPTION if mark.sheets else _DESCRIPTION).format(url)
@@ -283,23 +282,23 @@ def _content(connection: Connection, source: SourceProject, mark: Mark) -> dict[
 
 
 def _delete_late(connection: Connection, review: ReviewProject, made: Mapping[str, Any]) -> None:
-    """Delete a second review project that has no tasks and that nobody has touched."""
-    what = f"looking at review project {review.number}, of which there is a second one"
+    """Delete a duplicate review project that is empty and untouched."""
+    what = f"looking at review project {review.number}, which is a duplicate"
     now = read_project(connection, review.number, what)
     if now.tasks or (now.title, now.description) != (made["title"], made["description"]):
         return
-    what = f"deleting the empty review project {review.number}, which was made twice"
+    what = f"deleting the empty review project {review.number}, a duplicate"
     connection.delete(f"api/projects/{review.number}/", what)
 
 
 def _carry_config(connection: Connection, source: SourceProject, review: ReviewProject) -> None:
     """Give the review project the annotated project's labelling config, with what reviews need.
 
-    The server refuses a config that lacks a control which annotations use: then what is missing
-    stays.
+    The server refuses a config without a control that annotations use: then the missing parts are
+    kept.
 
     Raises:
-        ToolError: when it refuses that, too.
+        ToolError: if it refuses that too.
     """
     wanted = source.review_xml(review.label_config, sheets=review.mark.sheets)
     if review.label_config == wanted:
@@ -324,7 +323,7 @@ def _carry_config(connection: Connection, source: SourceProject, review: ReviewP
 
 
 def _try_config(connection: Connection, review: int, xml: str) -> str:
-    """Set a labelling config; return why the server refuses it, or nothing."""
+    """Set a labelling config; return why the server refuses it, or ""."""
     what = f"carrying the labels over to review project {review}"
     try:
         update_project(connection, review, {"label_config": xml}, what)

@@ -1,7 +1,7 @@
-"""What people filter and sort review tasks by: figures in their data, and a tab for each use.
+"""Tabs for filtering and sorting review tasks, by figures in their data.
 
-There is no tab for the blind sample alone: whoever knows that an image is of it looks more closely.
-Its images are among those without mined boxes.
+There is no tab for the blind sample: a reviewer who knows that an image belongs to it would look
+more closely. Its images are among those without mined boxes.
 """
 
 import re
@@ -18,29 +18,29 @@ from ..views import add_missing_views, remove_views
 SUREST, DOUBTFUL = "sparsedet_highest_precision", "sparsedet_lowest_precision"
 """Highest and lowest expected precision of the mined boxes on an image."""
 BOXES = "sparsedet_boxes"
-"""How many there are."""
+"""Number of mined boxes."""
 CLASSES = "sparsedet_classes"
-"""How many of each class: `| orange: 2 | parcel: 1 |`."""
+"""Number per class: `| orange: 2 | parcel: 1 |`."""
 MISSING = "sparsedet_missing"
-"""Expected number of objects without a box, where mined boxes are shown: elsewhere it would give
-the blind sample away, whose images hold more than others without boxes."""
+"""Expected number of objects without a box, only for images with mined boxes: elsewhere it would
+reveal the blind sample, whose images contain more than others without boxes."""
 
 _COUNTED = re.compile(r"\| (.+?): \d+(?= \|)")
-"""A class of `CLASSES`; bars may be in its name."""
+"""A class in `CLASSES`, whose name may contain bars."""
 _PREFIX = "tasks:data."
 _TITLES = {"surest": "Surest", "doubtful": "Most doubtful", "none": "Without mined boxes"}
 _MOST_CLASSES = 12
-"""More tabs than that nobody finds anything in."""
+"""Maximum number of tabs for classes."""
 _NUMBERS = (SUREST, DOUBTFUL, BOXES, MISSING)
 KEYS = frozenset({*_NUMBERS, CLASSES})
-"""Everything that a push says in the data of a task."""
+"""All keys that a push writes to the data of a task."""
 
 Facts = Mapping[str, Mapping[str, object]]
-"""Task of the annotated project -> what the data of its review task say of it."""
+"""Annotated task -> figures for the data of its review task."""
 
 
 def facts_of(wanted: ToReview) -> Facts:
-    """Return what review tasks say of their images."""
+    """Return the figures for the data of review tasks."""
     dataset = wanted.dataset
     by_image: dict[int, list[MinedBox]] = {id: [] for id in wanted.queue}
     for box in wanted.left:
@@ -59,7 +59,7 @@ def show_tabs(connection: Connection, review: int, facts: Facts, hidden: Sequenc
     Args:
         connection: to the server.
         review: number of the review project.
-        facts: of its tasks; what they don't say gets no tab.
+        facts: figures of its tasks; missing ones get no tab.
         hidden: columns that no tab shows.
     """
     said = {key for of_task in facts.values() for key in of_task}
@@ -79,7 +79,7 @@ def show_tabs(connection: Connection, review: int, facts: Facts, hidden: Sequenc
 
 
 def remove_tabs(connection: Connection, review: int, *, dry_run: bool) -> int:
-    """Delete the tabs that `show_tabs` made; return how many there were."""
+    """Delete the tabs of `show_tabs`; return how many there were."""
     keys = {f"filter:{_PREFIX}{key}" for key in (BOXES, CLASSES)}
 
     def is_ours(view: Mapping[str, Any]) -> bool:
@@ -108,7 +108,7 @@ def _facts(
 
 
 def classes_of(facts: Mapping[str, object]) -> list[str]:
-    """Return the classes that a task's data count."""
+    """Return the classes counted in a task's data."""
     return _COUNTED.findall(str(facts.get(CLASSES, "")))
 
 

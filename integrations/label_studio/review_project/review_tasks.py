@@ -1,4 +1,4 @@
-"""The tasks of a review project, and what reviewers made of the predictions on them."""
+"""The tasks of a review project, and their reviews."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ from ..results import is_rectangle, result_ids, stored_id
 from ..suspicion_notes import without_suspicion
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
-"""Key of a review task's data: the id of the task in the annotated project that it copies."""
+"""Key in a review task's data: the id of the annotated task that it copies."""
 VERSION_KEY = "sparsedet_model_version"
-"""Key of the data of a review task that shows neither mined boxes nor annotations, and so has no
-prediction: the model version under which it is up."""
+"""Key in the data of a review task without mined boxes and annotations, and so without a
+prediction: its model version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +36,35 @@ class ReviewTask:
 
     id: int
     source_task: str
-    """The image in the annotated project that it copies: its task's id, with its place behind where
-    the task has several."""
+    """The annotated image that it copies: the task's id, followed by the image's index if the task
+    has several."""
     predictions: tuple[StoredPrediction, ...]
     """Oldest first."""
     annotations: tuple[Mapping[str, Any], ...]
-    """All reviews, skipped ones too."""
+    """All reviews, including skipped ones."""
     drafts: tuple[Mapping[str, Any], ...]
-    """Reviews that somebody has begun and not submitted."""
+    """Reviews that somebody has started, but not submitted."""
     data: Mapping[str, Any]
-    """Its image, and whatever else the annotated task says."""
+    """Its image, and other data of the annotated task."""
 
     @property
     def reviews(self) -> tuple[Mapping[str, Any], ...]:
-        """Its submitted reviews; a skipped one is none."""
+        """Its submitted reviews, without skipped ones."""
         return tuple(a for a in self.annotations if not a.get("was_cancelled"))
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has submitted a review of it."""
+        """Whether it has no submitted review."""
         return not self.reviews
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nobody has reviewed, skipped or begun it."""
+        """Whether nobody has reviewed, skipped or started it."""
         return not self.annotations and not self.drafts
 
     @property
     def own_predictions(self) -> list[StoredPrediction]:
-        """Its predictions that pushes made."""
+        """Its predictions that pushes created."""
         return [p for p in self.predictions if not p.by_backend]
 
     @property
@@ -80,7 +80,7 @@ class ReviewTask:
         return frozenset(versions or ({str(noted)} if noted else ()))
 
     def prediction_of(self, review: Mapping[str, Any]) -> StoredPrediction | None:
-        """Return the prediction that a review started from; None when it is gone."""
+        """Return the prediction that a review started from; None if it is gone."""
         parent = review.get("parent_prediction")
         return next((p for p in self.predictions if p.id == parent), None)
 
@@ -88,8 +88,7 @@ class ReviewTask:
     def shown_ids(self) -> frozenset[str]:
         """Ids of the regions that its submitted reviews have judged.
 
-        A review that somebody drew from scratch, without the prediction, has judged only what is
-        in it.
+        A review drawn from scratch, without the prediction, has judged only the boxes in it.
         """
         shown: set[str] = set()
         for review in self.reviews:
@@ -102,18 +101,18 @@ class ReviewTask:
 def read_review_tasks(connection: Connection, review: int) -> list[ReviewTask]:
     """Return all tasks of a review project in the order of their ids.
 
-    Tasks that people added to the project themselves, and that copy nothing, are left out.
+    Tasks that people added themselves are left out.
 
     Raises:
-        PlaceGoneError: when the project was deleted.
+        PlaceGoneError: if the project was deleted.
     """
     try:
         predictions = read_predictions(connection, review)
         tasks = dict(task_data(connection, review))
-        # An export of all tasks takes three times as long, and most wait for their review.
+        # An export of all tasks takes three times as long, and most are not reviewed yet.
         touched = export_touched(connection, review)
     except ToolError:
-        # Of a deleted project the server answers 400 here and 404 there.
+        # For a deleted project, the server answers 400 here and 404 there.
         read_review_project(connection, review)
         raise
     return [
@@ -138,20 +137,20 @@ def read_reviews(
     options: ToolOptions = DEFAULT_OPTIONS,
     progress: Progress = no_progress,
 ) -> PlaceReviews:
-    """Read every review of a review project, skipped ones too, in the order of its tasks.
+    """Read every review of a review project, including skipped ones, in the order of its tasks.
 
-    What can't be read as a box (a polygon that the reviewer drew, say) is left out and counted in
-    one warning; a mined box that became such a thing (given two labels, say) is not judged.
+    Regions that can't be read as boxes (such as a polygon) are left out and counted in one warning;
+    a mined box that became unreadable (for example by a second label) is not judged.
 
     Args:
         connection: to the server.
         review_project: its number.
-        pushed: gives the images' sizes, and mined boxes whose prediction is gone.
+        pushed: for the images' sizes, and mined boxes whose prediction is gone.
         options: how labels and the mark of a complete image are read.
         progress: called while reading.
 
     Raises:
-        PlaceGoneError: when the project was deleted.
+        PlaceGoneError: if the project was deleted.
         ToolError: see `Connection` and `parse_config`.
     """
     number = project_number(review_project)
@@ -166,7 +165,7 @@ def read_reviews(
         reviews,
         waiting,
         frozenset(str(task.id) for task in tasks),
-        # Of several tasks of an image the newest one counts.
+        # If an image has several tasks, the newest one counts.
         {task.source_task: str(task.id) for task in tasks},
     )
 
@@ -188,7 +187,7 @@ def reviews_of_tasks(
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What it takes to read a review."""
+    """Reads reviews."""
 
     config: LabelConfig
     names: Mapping[int, str]
@@ -196,7 +195,7 @@ class _Reader:
     oddities: Oddities
 
     def review(self, task: ReviewTask, annotation: Mapping[str, Any]) -> Review:
-        """Return a review; a skipped one says nothing of boxes, nor does one without a list."""
+        """Return a review; a skipped one, or one without a list, judges no boxes."""
         results = results_of(annotation)
         skipped = bool(annotation.get("was_cancelled"))
         if not isinstance(annotation.get("result") or [], list):
@@ -234,9 +233,9 @@ class _Reader:
         annotation: Mapping[str, Any],
         left: Sequence[tuple[ReviewedRegion, bool]],
     ) -> dict[str, ReviewedRegion]:
-        """Return the boxes as the reviewer was shown them: of the prediction, or as pushed.
+        """Return the boxes that the reviewer saw: of the prediction, or as pushed.
 
-        Where the prediction is gone, mined boxes that are left are known to come from one.
+        If the prediction is gone, remaining mined boxes still count as coming from one.
         """
         image = self.pushed.get(task.source_task)
         pushed = image.boxes if image else {}
@@ -245,14 +244,14 @@ class _Reader:
             came = {region.region_id: region for region, predicted in left if predicted}
             shown = {id: pushed.get(id, region) for id, region in came.items()}
         else:
-            # A label may have left the config since: then the ledger knows what was shown.
+            # A label may be gone from the config: then the ledger knows what was shown.
             offered = _rectangle_ids(prediction.result, self.config)
             shown = {id: box for id, box in pushed.items() if id in offered}
             read = self._regions(prediction.result, task, Oddities())
             shown |= {region.region_id: region for region, _ in read}
         there = set(result_ids(results_of(annotation), self.config))
         unreadable = there - {region.region_id for region, _ in left}
-        # What is only compared needs no JSON to be written from.
+        # Boxes that are only compared don't need their JSON.
         return {id: replace(b, content=()) for id, b in shown.items() if id not in unreadable}
 
 
@@ -262,7 +261,7 @@ def _rectangle_ids(results: Sequence[Any], config: LabelConfig) -> set[str | Non
 
 
 def _by_image(pushed: Sequence[PushedImage]) -> dict[str, PushedImage]:
-    """Return what was pushed by image; an image may be in the list several times."""
+    """Return pushed images by id; an image may occur several times in the list."""
     images: dict[str, PushedImage] = {}
     for image in pushed:
         known = images.get(image.tool_id)
@@ -277,24 +276,24 @@ def read_review_project(connection: Connection, review: int) -> ProjectRecord:
     """Return the record of a review project.
 
     Raises:
-        PlaceGoneError: when it was deleted.
+        PlaceGoneError: if it was deleted.
     """
     what = f"reading review project {review}"
     try:
         return read_project(connection, review, what)
     except RequestRefusedError as error:
         gone = error.status == httpx.codes.NOT_FOUND and isinstance(error.body, Mapping)
-        # Without its organization, an account gets the same answer for every project.
+        # An account outside the organization gets the same answer for every project.
         if gone and next(list_projects(connection, what), None) is not None:
             raise PlaceGoneError(
-                f"review project {review} at {connection.url} was deleted; what its reviews "
-                "said is kept"
+                f"review project {review} at {connection.url} was deleted; its known reviews are "
+                "kept"
             ) from None
         raise
 
 
 def review_config(connection: Connection, review: int, options: ToolOptions) -> LabelConfig:
-    """Return the config that reviews were made with, its labels as they are called now."""
+    """Return the config of reviews, with its labels under their current names."""
     project = read_review_project(connection, review)
     mark = read_mark(project.description)
     # Labels may have been renamed to ones that only the annotated project has.
@@ -308,5 +307,5 @@ def review_config(connection: Connection, review: int, options: ToolOptions) -> 
         return own
     try:
         return own.in_terms_of(read_config(connection, mark.source, options))
-    except ToolError:  # it was deleted, or its config holds no boxes any more
+    except ToolError:  # it was deleted, or its config has no boxes any more
         return own

@@ -1,4 +1,4 @@
-"""Take back what pushes put up in a review project, where nobody has touched it."""
+"""Withdraws untouched boxes of pushes from a review project."""
 
 from collections.abc import Collection
 
@@ -21,14 +21,14 @@ def undo_review(
     dry_run: bool,
     progress: Progress,
 ) -> UndoReport:
-    """Delete predictions of ours on open tasks, the tasks that are then empty, and our views.
+    """Delete our predictions on open tasks, tasks that become empty, and our views.
 
     Submitted reviews, people's drafts, tasks that people added, and renamed views stay.
 
     Args:
         connection: to the server.
         review: number of the review project.
-        region_ids: the mined boxes; None: all.
+        region_ids: the mined boxes; None for all.
         dry_run: only work out the report.
         progress: called for everything that is deleted.
     """

@@ -1,1 +1,1 @@
-"""The live backend: Label Studio's protocol for models, answered by a run or a workspace."""
+"""The live backend: Label Studio's ML backend protocol, served from a run or a workspace."""

@@ -1,6 +1,6 @@
-"""The web application: Label Studio's protocol for models, and its reports of annotations.
+"""The web application: Label Studio's ML backend protocol, and its webhooks.
 
-`GET /health`, `POST /setup`, `POST /predict` and `POST /webhook`, below `/` or below the secret.
+`GET /health`, `POST /setup`, `POST /predict` and `POST /webhook`, under `/` or under the secret.
 Only predictions wait for the model, and no longer than the server waits for them.
 """
 
@@ -25,18 +25,18 @@ from .work_queue import BusyError
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 80.0
-"""Label Studio waits 100 s for a prediction; the rest is for the way there and back."""
+"""Label Studio waits 100 s for a prediction; the rest is for network latency."""
 
 _SIDE_BY_SIDE = 4
-"""Tasks of one request in work at a time, so that a request of a thousand leaves others room."""
+"""Tasks of a request processed at a time, so that large requests don't block others."""
 
 
 def make_app(service: Service, *, answer_seconds: float = ANSWER_SECONDS) -> FastAPI:
     """Return the application.
 
     Args:
-        service: what answers; started and stopped with the application.
-        answer_seconds: when a prediction has to be there.
+        service: the service, started and stopped with the application.
+        answer_seconds: time limit for a prediction.
     """
 
     @asynccontextmanager
@@ -65,7 +65,7 @@ def _routes(service: Service, answer_seconds: float) -> APIRouter:
 
     @routes.post("/setup")
     async def setup() -> dict[str, str]:
-        # The request brings an access token, which nobody here needs: it is not even read.
+        # The request contains an access token, which we neither need nor read.
         return {"model_version": live_version(service.host.current.info.run_id)}
 
     @routes.post("/predict")
@@ -75,7 +75,7 @@ def _routes(service: Service, answer_seconds: float) -> APIRouter:
         tasks, config = content.get("tasks"), content.get("label_config")
         if not isinstance(tasks, list) or not isinstance(config, str) or not tasks:
             raise HTTPException(400, "expected tasks and the label_config of their project")
-        # The project comes as number and date of its making: 7.1732540000.
+        # The project is given by number and creation date: 7.1732540000.
         project = str(content.get("project") or "").partition(".")[0]
         return {"results": await _answers(service, tasks, config, project, deadline)}
 
@@ -93,14 +93,14 @@ async def _answers(
     project: str,
     deadline: float,
 ) -> list[Any]:
-    """Return a prediction for each task; an empty list for those that got none.
+    """Return a prediction for each task; an empty list for those without one.
 
-    The server keeps what it gets, and asks for the others again.
+    The server stores predictions, and requests the others again.
 
     Raises:
-        SparseDetError: when there is none at all.
+        SparseDetError: if there are none at all.
     """
-    service.host.check()  # without a model there is nothing to wait for
+    service.host.check()  # without a model, there is nothing to wait for
     side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
     problems: list[SparseDetError] = []
 
@@ -154,4 +154,4 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": "something is wrong in sparsedet; its terminal says what"}, 500)
+    return JSONResponse({"error": "internal error in sparsedet; see its terminal"}, 500)

@@ -1,4 +1,4 @@
-"""The live backend in Label Studio's projects: added while it runs, taken off when it ends."""
+"""Registers the live backend in projects while it runs, and removes it at the end."""
 
 import ipaddress
 import socket
@@ -23,13 +23,13 @@ REPORTED = (
     "ANNOTATIONS_CREATED",
     "ANNOTATIONS_DELETED",
 )
-"""What the server is asked to report."""
+"""Webhook events."""
 
 TITLE = "sparsedet live"
-"""Of our backends: the server shows it, and projects name the one they use by it."""
+"""Title of our backends: shown by the server, and used by projects to select one."""
 
 _MARK = "X-Sparsedet-Live"
-"""A header of our webhooks, by which they are known again."""
+"""A header that identifies our webhooks."""
 _LOOKING = "looking for live backends"
 _DESCRIPTION = "Shows people's boxes together with those that a model finds missing."
 
@@ -50,17 +50,17 @@ def connect(
     address: str,
     secret: str,
 ) -> Connected:
-    """Add the backend to projects, and have their annotations reported; ours of before go.
+    """Add the backend and webhooks to projects, replacing our previous ones.
 
     Args:
         connection: to the server.
         projects: those that get the backend.
-        reviews: further ones whose annotations are reported.
-        address: where the server finds the backend, which has to run already.
-        secret: the backend's.
+        reviews: further projects that only get webhooks.
+        address: where the server reaches the backend, which must already be running.
+        secret: the backend's secret.
 
     Raises:
-        ToolError: when the server refuses the backend; then nothing is left of it.
+        ToolError: if the server refuses the backend; then nothing is left behind.
     """
     served = [project_number(project) for project in projects]
     reported = dict.fromkeys([*served, *(project_number(project) for project in reviews)])
@@ -69,7 +69,7 @@ def connect(
     try:
         for project in reported:
             take_off(connection, str(project))
-            # Before the backend: the server would add one of its own, without the secret.
+            # Before the backend: otherwise the server adds its own webhook, without the secret.
             webhooks.append(_add_webhook(connection, project, address, secret))
             if project in served:
                 backends.append(_add_backend(connection, project, address, secret))
@@ -80,7 +80,7 @@ def connect(
 
 
 def disconnect(connection: Connection, connected: Connected) -> None:
-    """Take off what `connect` added, as far as it is still there."""
+    """Remove what `connect` added, if it still exists."""
     for path in (
         *(f"api/ml/{id}" for id in connected.backends),
         *(f"api/webhooks/{id}/" for id in connected.webhooks),
@@ -89,7 +89,7 @@ def disconnect(connection: Connection, connected: Connected) -> None:
 
 
 def take_off(connection: Connection, project: str) -> int:
-    """Take every live backend of ours off a project; return how many there were."""
+    """Remove all our live backends from a project; return how many there were."""
     number = project_number(project)
     backends = [
         identifier(entry, _LOOKING)
@@ -156,15 +156,15 @@ def _entries(connection: Connection, path: str, project: int) -> Sequence[Mappin
 
 def _delete(connection: Connection, path: str) -> None:
     try:
-        connection.delete(path, "taking the live backend off")
+        connection.delete(path, "removing the live backend")
     except RequestRefusedError as error:
-        # Somebody was quicker, or the whole project is gone.
+        # Somebody else removed it, or the whole project is gone.
         if error.status != httpx.codes.NOT_FOUND:
             raise
 
 
 def _advice(error: str, address: str) -> str:
-    """Return what an error may come from, where the server refused a private address."""
+    """Return advice if the server may have refused a private address."""
     if "answered with status" not in error and "does not allow" not in error:
         return ""
     host = urlsplit(address).hostname or ""
@@ -175,6 +175,6 @@ def _advice(error: str, address: str) -> str:
     if not private:
         return ""
     return (
-        "; Label Studio reaches no backend on its own machine or in a private network unless "
-        "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false are in its environment"
+        "; for a backend on the same machine or in a private network, Label Studio needs "
+        "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment"
     )

@@ -1,4 +1,4 @@
-"""The model in memory: loaded at the start, and again when there is a newer one."""
+"""The model in memory: loaded at startup, and reloaded when there is a newer one."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from sparsedet.reviews import ReviewedRegion
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
-"""How often it is looked whether there is a newer model."""
+"""Seconds between checks for a newer model."""
 
 _LIVE = "-sparsedet-live"
 """End of the model version of live predictions, by which they are known as ours: pushes have the
@@ -31,7 +31,7 @@ Rejected = Mapping[tuple[str, str], Sequence[ReviewedRegion]]
 
 
 class NoModelError(SparseDetError):
-    """There is no model to answer with; the message says why."""
+    """No model is available; the message says why."""
 
 
 def live_version(run_id: str) -> str:
@@ -45,12 +45,12 @@ def is_live_version(model_version: str) -> bool:
 
 
 class ModelHost:
-    """Holds the model that is served, and replaces it between two requests.
+    """Holds the served model, and replaces it between two requests.
 
-    A model that can't be loaded leaves the one before in place; without one, `current` says why.
+    If a model can't be loaded, the previous one stays; without one, `current` raises the reason.
 
     Args:
-        run: a run folder; None: the newest finished round's.
+        run: a run folder; None for the latest finished round.
         workspace: see `LiveOptions.workspace`.
         device: cpu or cuda.
     """
@@ -60,7 +60,7 @@ class ModelHost:
         self._workspace = workspace
         self._device = device
         self._model: LiveModel | None = None
-        self._problem = "the model is not loaded yet; ask again in some seconds"
+        self._problem = "the model is not loaded yet; retry in a few seconds"
         self._seen: Fingerprint | None = None
         self._rejected: Rejected = {}
         self._ledger_seen: Fingerprint | None = None
@@ -69,10 +69,10 @@ class ModelHost:
         self._on_change: Callable[[], None] = lambda: None
 
     def load(self) -> None:
-        """Load the model, if there is another one than before.
+        """Load the model, if it has changed.
 
         Raises:
-            SparseDetError: when that is not possible; it is tried again once its files change.
+            SparseDetError: if it can't be loaded; retried once its files change.
         """
         try:
             served = find_served_run(self._run, self._workspace)
@@ -89,20 +89,20 @@ class ModelHost:
             self._on_change()
 
     def start(self, on_change: Callable[[], None] = lambda: None) -> None:
-        """Begin to look for newer models; `on_change` is called after each."""
+        """Start watching for newer models; `on_change` is called after each."""
         self._on_change = on_change
         Thread(target=self._watch, name="model", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._ending.set()
 
     @property
     def current(self) -> LiveModel:
-        """The model to answer with; a request asks once, so that all of its answers are of one.
+        """The current model; get it once per request, so that all its answers use the same one.
 
         Raises:
-            NoModelError: when there is none.
+            NoModelError: if there is none.
         """
         model = self._model
         if model is None:
@@ -110,21 +110,21 @@ class ModelHost:
         return model
 
     def check(self) -> None:
-        """Raise the error of `current` where there is no model."""
+        """Raise the error of `current` if there is no model."""
         _ = self.current
 
     def propose(self, model: LiveModel, dataset: Dataset, images: Path) -> tuple[MinedBox, ...]:
-        """Return what a model proposes on an image; one image at a time."""
-        # Side by side two would take as long, and twice the memory.
+        """Return the boxes that a model proposes on an image; one image at a time."""
+        # Two in parallel would take as long, and twice the memory.
         with self._detecting:
             return model.propose(dataset, images)
 
     def rejected(self, project: str, image: str) -> Sequence[ReviewedRegion]:
-        """Return what reviewers rejected on an image; looked up a few seconds ago at most."""
+        """Return boxes that reviewers rejected on an image, at most a few seconds old."""
         return self._rejected.get((project, image), ())
 
     def look(self) -> None:
-        """See whether there is a newer model, or more was rejected; says what went wrong once."""
+        """Check for a newer model and new rejections; report a failure once."""
         try:
             self.load()
         except SparseDetError as error:
@@ -139,7 +139,7 @@ class ModelHost:
             try:
                 self.look()
             except Exception:
-                # The next look may well succeed; without this thread none would come.
+                # The next check may succeed; this thread must not end.
                 logger.exception("looking for a newer model failed")
 
     def _read_rejected(self) -> None:

@@ -1,4 +1,4 @@
-"""From a task, as Label Studio sends it, to a prediction: its human boxes and the model's."""
+"""Makes a prediction for a task from Label Studio: its human boxes and the model's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,12 +31,12 @@ from ..task_images import TaskImage
 from .model_host import ModelHost, live_version
 
 Task = Mapping[str, Any]
-"""A task as the server sends it, with its annotations."""
+"""A task with annotations, as sent by the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What people have said of a task's image."""
+    """Human boxes and reviews of a task's image."""
 
     boxes: TaskBoxes
     project: str
@@ -44,18 +44,17 @@ class _Known:
     image: TaskImage
     """The image there."""
     people: LabelConfig
-    """What the boxes of people are written with."""
+    """Config for writing human boxes."""
 
 
 class Predictor:
-    """Makes predictions of tasks; safe to call from several threads.
+    """Makes predictions for tasks; thread-safe.
 
     Args:
-        connection: to the server that the images and the annotations of review tasks come from.
-        host: has the model.
+        connection: to the server, for images and annotations of review tasks.
+        host: holds the model.
         options: how annotations are read.
-        images: a workspace's image cache, whose images are not downloaded again; None: there is
-            none.
+        images: a workspace's image cache, to avoid downloads; None without one.
     """
 
     def __init__(
@@ -71,11 +70,11 @@ class Predictor:
         self._images = images
 
     def predict(self, task: Task, label_config: str, project: str) -> dict[str, Any]:
-        """Return the prediction of a task, as the protocol wants it.
+        """Return the prediction for a task, in the protocol's format.
 
-        It holds the boxes of the task's current annotation, and those of the model that none of
-        them explains and no reviewer rejected. In a task of a review project the current annotation
-        is that of the task it copies, until somebody submits a review.
+        It contains the boxes of the task's current annotation, and the model's boxes that are
+        neither explained by them nor rejected by reviewers. For a task of a review project, the
+        current annotation is that of the copied task until somebody submits a review.
 
         Args:
             task: the task.
@@ -83,9 +82,9 @@ class Predictor:
             project: the number of its project.
 
         Raises:
-            ToolError: when its image can't be had, or labels don't fit the model's.
-            AnnotationError: when its image can't be decoded.
-            NoModelError: when there is no model.
+            ToolError: if its image is unavailable, or labels don't match the model's classes.
+            AnnotationError: if its image can't be decoded.
+            NoModelError: if there is no model.
         """
         model = self._host.current
         config = project_config(
@@ -93,8 +92,8 @@ class Predictor:
         )
         if config.has_several or config.drawer:
             raise ToolError(
-                f"project {project}: live predictions are for one image per task, and boxes of a "
-                "RectangleLabels control; its review project has both"
+                f"project {project}: live predictions need one image per task and a "
+                "RectangleLabels control; use its review project, which has both"
             )
         with ExitStack() as stack:
             address = _address(task, config)
@@ -133,7 +132,7 @@ class Predictor:
         }
 
     def _folder_of(self, task: int, address: str, stack: ExitStack) -> Path:
-        """Return a folder that holds a task's image: the cache, or one that the stack removes."""
+        """Return a folder with a task's image: the cache, or one that the stack removes."""
         name = cache_name(task, address)
         if self._images is not None and (self._images / name).is_file():
             return self._images
@@ -174,7 +173,7 @@ class Predictor:
         return read_task(dated, config, self._options.annotations, number, Oddities(), size)
 
     def _annotations_of(self, task: int) -> Sequence[Mapping[str, Any]]:
-        # Not the task itself: reading one without predictions makes the server ask its backend.
+        # Not the task itself: reading one without predictions makes the server call its backend.
         what = f"reading the annotations of task {task}"
         found = self._connection.get_json(f"api/tasks/{task}/annotations/", {}, what)
         return check_annotations(found, what)
@@ -185,8 +184,8 @@ class Predictor:
         mark = read_mark(found.description)
         if mark is None:
             raise ToolError(
-                f"project {review}: its tasks are copies for reviews, but its description no "
-                "longer says of which project; push again, which restores it"
+                f"project {review}: its tasks are copies for review, but its description no longer "
+                "names the annotated project; push again to restore it"
             )
         return str(mark.source), read_config(self._connection, mark.source, self._options)
 
@@ -194,7 +193,7 @@ class Predictor:
 def live_categories(
     classes: Sequence[tuple[int, str]], config: LabelConfig, project: str
 ) -> tuple[Category, ...]:
-    """Return the labels of a project as categories: a model's classes with its ids, then others.
+    """Return a project's labels as categories: the model's classes with their ids, then others.
 
     Raises:
         ToolError: naming a class that the project does not have.
@@ -203,7 +202,7 @@ def live_categories(
     if missing:
         raise ToolError(
             f"project {project} has no label {missing[0]!r}, which the model finds; serve a model "
-            "of this project, or say in sparsedet.toml what the label is called now "
+            "of this project, or map the label to its new name in sparsedet.toml "
             "([labels.rename])"
         )
     own = [Category(id, config.texts[name]) for id, name in classes]

@@ -1,8 +1,8 @@
-"""Live predictions that say what no longer holds: made again, in place.
+"""Refreshes outdated live predictions in place.
 
-The server asks for a prediction once, when a task is first opened, and keeps it. So when people's
-boxes of a task change, or the model does, its prediction is replaced. It keeps its number, since
-an editor that is open on it names it when it submits.
+The server requests a prediction once, when a task is first opened, and stores it. So when a task's
+human boxes or the model change, its prediction is replaced. It keeps its id, since an open editor
+refers to it on Submit.
 """
 
 import logging
@@ -20,16 +20,16 @@ from .predictor import Predictor
 logger = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 1.0
-"""Between two predictions: whoever opens a task comes first."""
+"""Pause between two predictions: people who open tasks take priority."""
 
 
 class Refresher:
     """Replaces live predictions in the background.
 
     Args:
-        connection: to the server that holds them.
+        connection: to the server that stores them.
         host: has the model.
-        predictor: makes the new ones.
+        predictor: makes new predictions.
     """
 
     def __init__(self, connection: Connection, host: ModelHost, predictor: Predictor) -> None:
@@ -38,30 +38,30 @@ class Refresher:
         self._predictor = predictor
         self._changed = Condition()
         self._tasks: deque[tuple[int, int]] = deque()
-        """(project, task), without repeats."""
+        """Distinct (project, task) pairs to refresh."""
         self._projects: set[int] = set()
-        """Those to look through for predictions of older models."""
+        """Projects to search for predictions of older models."""
         self._stopping = False
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start working."""
         Thread(target=self._run, name="refresh", daemon=True).start()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Stop after the current task."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
     def task_changed(self, project: int, task: int) -> None:
-        """Take note that people's boxes of a task changed."""
+        """Record that the human boxes of a task changed."""
         with self._changed:
             if (project, task) not in self._tasks:
                 self._tasks.append((project, task))
             self._changed.notify()
 
     def model_changed(self, project: int) -> None:
-        """Take note that predictions of a project may be of an older model."""
+        """Record that predictions of a project may be from an older model."""
         with self._changed:
             self._projects.add(project)
             self._changed.notify()
@@ -80,12 +80,12 @@ class Refresher:
                 if project is not None:
                     self._look_through(project)
             except Exception as error:
-                # The prediction stays as it was; the next change of its task tries again.
+                # The prediction is kept; the next change of its task retries.
                 logger.warning("a live prediction was not replaced: %s", error)
             time.sleep(_QUIET_SECONDS)
 
     def _look_through(self, project: int) -> None:
-        """Note the tasks whose live prediction is of another model than the one that is served."""
+        """Queue the tasks whose live prediction is not from the served model."""
         present = live_version(self._host.current.info.run_id)
         for entry in self._predictions({"project": project}):
             if entry.get("model_version") != present:
@@ -96,7 +96,7 @@ class Refresher:
         if not entries:
             return
         config = read_project(self._connection, project).label_config
-        # A task that is read has predictions here, so that the server does not ask for one.
+        # Tasks here have predictions, so reading them does not make the server request one.
         what = f"reading task {task}"
         content = self._connection.get_object(f"api/tasks/{task}/", {"resolve_uri": False}, what)
         check_task(content, what)

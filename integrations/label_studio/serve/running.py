@@ -1,4 +1,4 @@
-"""Uvicorn, in this process or in several workers, as one thing that runs until it is stopped."""
+"""Runs Uvicorn in this process or in several workers until it is stopped."""
 
 import logging
 import signal
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5
-"""Answers that are under way may still be given when the server ends."""
+"""Time to finish pending answers when the server stops."""
 _AGAIN_SECONDS = 3.0
-"""A worker that died is replaced after so long: one that can't live shall not take all cores."""
+"""Delay before replacing a dead worker, so that a crash loop does not use all cores."""
 
 
 class Running:
-    """A server that is about to run.
+    """A server to run.
 
     Args:
-        app: this process's application, for one worker.
-        make_app: makes that of a worker in another process; can be pickled.
-        listening: the socket to answer on; closed in the end.
-        workers: number of processes; 1: this one.
+        app: the application for a single worker in this process.
+        make_app: creates the application in a worker process; must be picklable.
+        listening: the listening socket; closed at the end.
+        workers: number of processes; 1 uses this process.
     """
 
     def __init__(
@@ -46,19 +46,19 @@ class Running:
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Serve until `stop`, or until the process is asked to end."""
+        """Serve until `stop`, or a signal to end."""
         try:
             if self._workers == 1:
                 self._server.run([self._listening])
             else:
                 self._supervise()
         except KeyboardInterrupt:
-            pass  # how a server ends
+            pass  # the usual end of a server
         finally:
             self._listening.close()
 
     def stop(self) -> None:
-        """End it, from another thread."""
+        """Stop it, from another thread."""
         self._server.should_exit = True
         self._ending.set()
 
@@ -69,7 +69,9 @@ class Running:
                 connection.wait([process.sentinel for process in processes], 0.5)
                 for index, process in enumerate(processes):
                     if not process.is_alive() and not self._ending.wait(_AGAIN_SECONDS):
-                        logger.warning("a worker ended (%s); another one starts", process.exitcode)
+                        logger.warning(
+                            "a worker ended (%s); starting another one", process.exitcode
+                        )
                         processes[index] = self._start()
         finally:
             for process in processes:
@@ -79,7 +81,7 @@ class Running:
                 process.kill()
 
     def _start(self) -> SpawnProcess:
-        # Not forked: threads of torch and of the connection would not come along.
+        # Not forked: threads of torch and of the connection would be missing.
         process = get_context("spawn").Process(
             target=_work, args=(self._make_app, self._listening), daemon=True
         )
@@ -89,7 +91,7 @@ class Running:
 
 def _work(make_app: Callable[[], "FastAPI"], listening: socket.socket) -> None:
     """Serve as a worker, as long as the process that started it lives."""
-    # Ctrl-C reaches every process of a terminal; the first one ends the others.
+    # Ctrl-C reaches every process of a terminal; the first one stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = _server(make_app())
     parent = parent_process()
@@ -108,7 +110,7 @@ def _server(app: "FastAPI") -> uvicorn.Server:
         uvicorn.Config(
             app,
             log_config=None,
-            access_log=False,  # paths may hold the secret
+            access_log=False,  # paths may contain the secret
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
     )

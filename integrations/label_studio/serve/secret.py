@@ -1,7 +1,7 @@
-"""The secret of a live backend, which every request has to give.
+"""The secret of a live backend, required in every request.
 
-Label Studio sends it as the password of basic authentication. Where a backend is added by hand, the
-first part of the address's path may be the secret instead.
+Label Studio sends it as the password of basic authentication. If a backend is added by hand, the
+secret may be the first part of the URL's path instead.
 """
 
 import base64
@@ -9,31 +9,31 @@ import binascii
 import secrets
 
 USER = "sparsedet"
-"""The user name that goes with the secret; any other does as well."""
+"""The user name to use with the secret; any other one works too."""
 
 WRONG_SECRET = (
-    "wrong or missing secret; give the one that `sparsedet serve` shows when it starts (or "
+    "wrong or missing secret; pass the one that `sparsedet serve` prints at startup (or "
     "SPARSEDET_SERVE_SECRET) as password, or as first part of the path"
 )
 
 
 def new_secret() -> str:
-    """Return a secret that nobody can guess."""
+    """Return a random secret."""
     return secrets.token_urlsafe(24)
 
 
 def authorization(secret: str) -> str:
-    """Return the header `Authorization` that gives a secret."""
+    """Return the `Authorization` header for a secret."""
     return "Basic " + base64.b64encode(f"{USER}:{secret}".encode()).decode()
 
 
 def is_right(secret: str, header: str | None, in_path: str | None) -> bool:
-    """Return whether a request gives the secret; takes as long whatever it gives.
+    """Return whether a request has the secret, in constant time.
 
     Args:
         secret: the right one.
         header: the request's `Authorization`.
-        in_path: the first part of its path, where there is one.
+        in_path: the first part of its path, if any.
     """
     given = _password(header) if in_path is None else in_path.encode()
     return secrets.compare_digest(given, secret.encode())

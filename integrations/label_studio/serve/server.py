@@ -1,4 +1,4 @@
-"""The server of a live backend: workers, and the projects it is connected to while it runs."""
+"""The server of a live backend: its workers, and its connection to projects while it runs."""
 
 import logging
 import socket
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 START_SECONDS = 120.0
-"""Several workers that load torch at once on a busy machine."""
+"""Allows for several workers that load torch at once on a busy machine."""
 
 
 def tool_options(options: LiveOptions) -> ToolOptions:
-    """Return how projects are read: as the workspace says, where there is one."""
+    """Return how projects are read: from the workspace's settings, if there is one."""
     if options.workspace is None:
         return DEFAULT_OPTIONS
     workspace = Workspace(options.workspace)
@@ -47,12 +47,12 @@ def tool_options(options: LiveOptions) -> ToolOptions:
 
 
 def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
-    """Serve until the process is asked to end; see `LiveIntegration.serve`.
+    """Serve until a signal to end; see `LiveIntegration.serve`.
 
     Args:
         tool: with `tool_options`.
-        options: what and where.
-        say: receives messages for people.
+        options: what to serve, and where.
+        say: prints messages.
     """
     secret = options.secret or new_secret()
     settings = ServiceSettings(
@@ -60,14 +60,14 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
         options.workspace,
         options.device,
         tool.url,
-        # The user's consent to the address reaches the workers, too.
+        # Pass the user's consent to the address on to the workers.
         replace(tool_options(options), named_url=True),
         options.connect,
         tool.connection.api_key,
         secret,
     )
     service = Service(settings, tool)
-    # What is wrong with the model is to be said now, and not by a worker.
+    # Report problems with the model now, and not from a worker.
     service.host.load()
     classes = service.host.current.info.classes
     for project in options.connect:
@@ -79,7 +79,7 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
     address = options.address or local
     say(f"serving {_listed(classes)} at {address}, user {USER}")
     if options.secret is None:
-        say(f"secret, shown only now: {secret}")
+        say(f"secret (shown only once): {secret}")
     worker = partial(_worker, settings, type(tool))
     running = Running(make_app(service), worker, listening, options.workers)
     add = partial(connect, tool.connection, options.connect, _reviewed(options))
@@ -94,7 +94,7 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
 
 
 def _listed(classes: list[tuple[int, str]]) -> str:
-    """Return what a model finds, for people."""
+    """Return the names of a model's classes, shortened."""
     names = [name for _, name in classes]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
@@ -108,17 +108,17 @@ def _connected(
     take_off: Callable[[Connected], None],
     say: Say,
 ) -> Iterator[None]:
-    """Connect to the projects as soon as the server answers, until the block ends.
+    """Connect to projects as soon as the server answers, until the block ends.
 
     Args:
-        running: the server, which is stopped where that fails.
-        wait: returns when the server answers, or the event is set.
-        add: connects; None: there is nothing to connect to.
-        take_off: takes off what `add` added.
-        say: receives messages for people.
+        running: the server, stopped on failure.
+        wait: returns when the server answers or the event is set.
+        add: connects; None if there is nothing to connect to.
+        take_off: removes what `add` added.
+        say: prints messages.
 
     Raises:
-        ToolError: after the block, when connecting failed.
+        ToolError: after the block, if connecting failed.
     """
     ended = threading.Event()
     added: list[Connected] = []
@@ -129,7 +129,7 @@ def _connected(
             wait(ended)
             if add is not None and not ended.is_set():
                 added.append(add())
-                say("connected; Ctrl-C ends the server and takes it off its projects again")
+                say("connected; Ctrl-C stops the server and removes it from its projects")
         except ToolError as error:
             problems.append(error)
             running.stop()
@@ -143,7 +143,7 @@ def _connected(
         thread.join()
         for connected in added:
             take_off(connected)
-            say("taken off its projects")
+            say("removed from its projects")
     if problems:
         raise problems[0]
 
@@ -162,7 +162,7 @@ def _wait_until_up(local: str, secret: str, ended: threading.Event) -> None:
 
 
 def _reviewed(options: LiveOptions) -> list[str]:
-    """Return the projects in which what the workspace pushed is reviewed."""
+    """Return the projects in which the workspace's boxes are reviewed."""
     if options.workspace is None:
         return []
     file = Workspace(options.workspace).ledger
@@ -178,13 +178,13 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise ToolError(
-            f"can't listen on {host}:{port} ({error.strerror}); choose another --port, or end what "
-            "listens there"
+            f"can't listen on {host}:{port} ({error.strerror}); choose another --port, or stop "
+            "what listens there"
         ) from None
 
 
 def _worker(settings: ServiceSettings, make_tool: Callable[..., ConnectedTool]) -> "FastAPI":
-    """Return the application of a worker in a process of its own."""
+    """Return the application of a worker process."""
     show_escaped()
     log_to_stderr(logging.WARNING)
     tool = make_tool(settings.url, settings.options, api_key=settings.api_key)

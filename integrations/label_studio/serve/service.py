@@ -1,4 +1,4 @@
-"""What a worker of a live backend consists of: model, predictions, and reports of annotations."""
+"""A worker of a live backend: model, predictions and webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from .work_queue import WorkQueue
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """What it takes to make a service, in this process or in another one."""
+    """Settings to create a service in this process or another one."""
 
     run: Path | None
     workspace: Path | None
@@ -36,16 +36,16 @@ class ConnectedTool(AnnotationTool, Protocol):
 
     @property
     def connection(self) -> Connection:
-        """For requests beyond the port."""
+        """For requests that the port does not cover."""
         ...
 
 
 class Service:
-    """A worker's share of a live backend.
+    """A worker of a live backend.
 
     Args:
-        settings: what is served.
-        tool: connected as the settings say.
+        settings: what to serve.
+        tool: connected according to the settings.
     """
 
     def __init__(self, settings: ServiceSettings, tool: ConnectedTool) -> None:
@@ -60,7 +60,7 @@ class Service:
         self._collector = None if workspace is None else ReviewCollector(workspace, tool)
 
     def start(self) -> None:
-        """Begin to look for newer models and to take reports."""
+        """Start watching for newer models and accepting webhooks."""
         self.host.look()
         self.host.start(self._model_changed)
         self._refresher.start()
@@ -69,7 +69,7 @@ class Service:
             self._collector.start()
 
     def stop(self) -> None:
-        """End; reviews that were reported are read first."""
+        """Stop, after reading reported reviews."""
         self.host.stop()
         self._refresher.stop()
         self.queue.close()
@@ -77,7 +77,7 @@ class Service:
             self._collector.stop()
 
     def report(self, event: Mapping[str, Any]) -> str:
-        """Take a report of the server, which waits a second for the answer; say what it led to."""
+        """Handle a webhook, for whose answer the server waits a second; return the result."""
         project = _id_of(event.get("project"))
         if event.get("action") not in REPORTED or project is None:
             return "ignored"

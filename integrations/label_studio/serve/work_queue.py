@@ -1,4 +1,4 @@
-"""Images in work: so many and no more, each done in time or refused at once."""
+"""A bounded queue of images, each processed in time or refused at once."""
 
 import asyncio
 import time
@@ -9,26 +9,26 @@ from typing import TypeVar
 from sparsedet.errors import SparseDetError
 
 THREADS = 3
-"""While the model looks at one image, others are downloaded. With more of them, what needs no model
-would wait longer for its turn."""
+"""While the model processes one image, others are downloaded. With more threads, work without the
+model would wait longer."""
 MOST_WAITING = 200
-"""Images in work or waiting; at most 100 connections of one Label Studio wait at a time."""
+"""Images in progress or waiting; a Label Studio has at most 100 waiting connections."""
 
 _WEIGHT = 0.2
-"""Of the newest image in the running mean of what one takes."""
+"""Weight of the newest image in the running mean of processing times."""
 
 T = TypeVar("T")
 
 
 class BusyError(SparseDetError):
-    """There is too much to do for an answer in time."""
+    """Too much work is queued for an answer in time."""
 
 
 class WorkQueue:
-    """Work on images in threads, of which only so much may wait.
+    """Runs work on images in threads, with a bounded queue.
 
     Args:
-        most_waiting: images in work or waiting.
+        most_waiting: maximum number of images in progress or waiting.
     """
 
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
@@ -36,23 +36,23 @@ class WorkQueue:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
         self._waiting = 0
         self._seconds = 0.0
-        """What an image has taken lately, from its turn to its end."""
+        """Running mean of the processing time of an image."""
 
     async def run(self, work: Callable[[], T], deadline: float) -> T:
-        """Return what `work` returns, or raise what it raises.
+        """Run `work` in a thread; return its result or raise its exception.
 
         Args:
-            work: called in another thread, unless the deadline has passed before its turn.
-            deadline: of `time.monotonic`.
+            work: not called if the deadline has passed before its turn.
+            deadline: time of `time.monotonic`.
 
         Raises:
-            BusyError: when too much waits, or nothing came in time.
+            BusyError: if too much is queued, or there was no result in time.
         """
         ahead = self._waiting
         expected = (ahead + 1) * self._seconds / THREADS
         if ahead >= self._most_waiting or time.monotonic() + expected > deadline:
             raise BusyError(
-                f"busy: {ahead} images wait, about {expected:.0f} s of work; ask again later"
+                f"busy: {ahead} images are waiting, about {expected:.0f} s of work; retry later"
             )
         self._waiting += 1
         turn = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work, deadline)
@@ -61,10 +61,12 @@ class WorkQueue:
             # Shielded: a thread can't be stopped, and counts as busy until it ends.
             return await asyncio.wait_for(asyncio.shield(turn), deadline - time.monotonic())
         except TimeoutError:
-            raise BusyError(f"busy: no answer in time, {self._waiting} images wait") from None
+            raise BusyError(
+                f"busy: no answer in time, {self._waiting} images are waiting"
+            ) from None
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Stop starting work."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _timed(self, work: Callable[[], T], deadline: float) -> T:
@@ -81,4 +83,4 @@ class WorkQueue:
     def _leave(self, turn: "asyncio.Future[T]") -> None:
         self._waiting -= 1
         if not turn.cancelled():
-            turn.exception()  # whoever waited is gone after a timeout: nobody else will look at it
+            turn.exception()  # marks it as retrieved: after a timeout, nobody waits for it

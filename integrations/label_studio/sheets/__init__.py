@@ -1,1 +1,1 @@
-"""The push mode `sheets`: mined boxes as crops on contact sheets, in a project of their own."""
+"""The push mode `sheets`: mined boxes as crops on contact sheets, in a separate project."""

@@ -1,4 +1,4 @@
-"""What reviewers of contact sheets see: the labelling config, and the instruction."""
+"""Labelling config and instruction for reviewers of contact sheets."""
 
 import html
 import xml.etree.ElementTree as ElementTree
@@ -10,16 +10,16 @@ from ..review_project.class_colors import distinct_colors
 from ..review_project.instruction import as_instruction
 
 TITLE_KEY = "sparsedet_title"
-"""Key of a sheet's task that says what is on it."""
+"""Key of the layout in the data of a sheet's task."""
 _UNSURE = "see the whole image"
 _UNSURE_KEY = "n"
-"""None of the editor's own."""
+"""Keys that the editor does not use."""
 _UNSURE_COLOR = "#606060"
 _KEPT = ("value", "alias", "hotkey")
-"""Attributes of the annotated project's labels."""
+"""Attributes copied from the annotated project's labels."""
 _TEXT = """\
-Every crop shows one <b>box that a model found</b>, all of one class, the surest first. Thin white \
-outlines are annotations that the project has already: a box on the same object is wrong.<br><br>
+Every crop shows one <b>box that a model found</b>, all of one class, the most certain first. Thin \
+white outlines are existing annotations: a box on the same object is wrong.<br><br>
 • <b>Right:</b> leave the box as it is.<br>
 • <b>Wrong:</b> click it, <kbd>Backspace</kbd>. Hiding it (the eye) deletes nothing: a hidden box \
 counts as right.<br>
@@ -27,15 +27,15 @@ counts as right.<br>
 • <b>Badly placed:</b> drag it, or its corners, within its crop.<br>
 • <b>Not sure:</b> click it, press <kbd>{key}</kbd> (<b>{unsure}</b>). It then comes up on its \
 image.<br><br>
-<b>Submit</b> (<kbd>Ctrl+Enter</kbd>) says that you have looked at all boxes. <b>Skip</b> leaves \
-them undecided, for another time."""
+<b>Submit</b> (<kbd>Ctrl+Enter</kbd>) confirms that you have looked at all boxes. <b>Skip</b> \
+leaves them undecided for later."""
 
 
 def sheet_xml(config: LabelConfig) -> str:
     """Return the labelling config of a project for contact sheets.
 
     Args:
-        config: of the annotated project, whose labels it has.
+        config: config of the annotated project, for its labels.
     """
     source = ElementTree.fromstring(config.xml)
     control = next(tag for tag in source.iter() if tag.get("name") == config.control)
@@ -66,13 +66,13 @@ def sheet_xml(config: LabelConfig) -> str:
 
 
 def sheet_instruction(config: LabelConfig) -> str:
-    """Return what reviewers of contact sheets are asked to do, as HTML."""
+    """Return the instruction for reviewers of contact sheets, as HTML."""
     unsure = html.escape(unsure_label(config), quote=False)
     return as_instruction(_TEXT.format(key=_UNSURE_KEY, unsure=unsure))
 
 
 def unsure_label(config: LabelConfig) -> str:
-    """Return the label of boxes that can't be decided on a sheet; no class has it."""
+    """Return the label for boxes that can't be decided on a sheet; not a class."""
     taken = {text for label in config.labels for text in (label.value, label.stored)}
     label = _UNSURE
     while label in taken:
@@ -81,7 +81,7 @@ def unsure_label(config: LabelConfig) -> str:
 
 
 def with_unsure(config: LabelConfig) -> LabelConfig:
-    """Return a config in which the label of undecided boxes is one of the labels."""
+    """Return a config that also has the label for undecided boxes."""
     label = unsure_label(config)
     return replace(
         config,

@@ -1,4 +1,4 @@
-"""The push mode `sheets`: every contact sheet is a task of a review project for them."""
+"""The push mode `sheets`: every contact sheet is a task of a separate review project."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ class SheetMode(BaseMode):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Upload contact sheets and have them reviewed; see `review_push.push_to_review`.
+        """Upload contact sheets and push them for review; see `review_push.push_to_review`.
 
         Boxes on images that the annotated project no longer has are left out.
         """
@@ -96,7 +96,7 @@ class SheetMode(BaseMode):
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Have sheets name the new ids of the tasks that their crops come from."""
+        """Update the ids of the source tasks of crops in sheets."""
         tasks = read_review_tasks(self._connection, project_number(review_project))
         for name, sheet in layouts_of(tasks).items():
             renamed = sheet.renamed(images)
@@ -113,7 +113,7 @@ class SheetMode(BaseMode):
         remove_unused(self._connection, review, read_review_tasks(self._connection, review))
 
     def _there(self, source: SourceProject, dataset: Dataset) -> set[str]:
-        """Return the ids of the tasks that are still what they were when they were pulled."""
+        """Return the ids of tasks that still show the pulled image."""
         files = {i.tool_id: i.file_name for i in dataset.images if i.tool_id is not None}
         return set(source_data(self._connection, source.number, files, source.annotated))
 
@@ -124,13 +124,13 @@ def _predictions(
     gone: frozenset[str],
     source: SourceProject,
 ) -> list[ImagePredictions]:
-    """Return what is to be up on each sheet, in their order; sheets without boxes are left out."""
+    """Return the predictions of the sheets, in order; sheets without boxes are left out."""
     pictures, boxes = as_images(sheets, wanted.dataset, wanted.left, gone)
     shown = {box.image_id for box in boxes}
     order = [image.id for image in pictures.images if image.id in shown]
     on_sheets = ToReview(pictures, boxes, wanted.model_version, queue=order)
     found = build_predictions(on_sheets, source.config)
-    # A sheet on which everything is judged is not to be seen again.
+    # A sheet whose boxes are all judged is not shown again.
     return [replace(image, queued=False) for image in found]
 
 
@@ -140,7 +140,7 @@ def _of_images(
     tasks: Sequence[ReviewTask],
     gone: frozenset[str],
 ) -> PushReport:
-    """Return what a push of sheets left, counted in the images that they show."""
+    """Return the report of a push of sheets, counted in images instead of sheets."""
     up = {
         layouts[task.source_task].by_region[id].tool_id
         for task in tasks

@@ -1,4 +1,4 @@
-"""The pictures of contact sheets on the server: uploaded once, named by content, removed."""
+"""Images of contact sheets on the server: uploaded once, named by content, removed if unused."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,20 +22,20 @@ def addresses_of(
     data_key: str,
     progress: Progress,
 ) -> dict[str, Mapping[str, object]]:
-    """Return the data of the sheets' tasks by the sheets' names, uploading what is not there.
+    """Return task data by sheet name, uploading missing images.
 
     Args:
         connection: to the server.
         review: number of the review project for sheets.
         sheets: in order.
-        tasks: of that project.
-        data_key: key of the data that holds the picture's address.
+        tasks: tasks of that project.
+        data_key: key of the image's address in the data.
         progress: called for uploads.
     """
     addresses = {task.source_task: str(task.data.get(data_key)) for task in tasks}
     missing = [file for file in sheets if file.sheet.name not in addresses]
     if missing:
-        # A push that was cut off may have uploaded some.
+        # An interrupted push may have uploaded some.
         there = {_sheet_of(upload): upload.address for upload in list_uploads(connection, review)}
         new = [file for file in missing if file.sheet.name not in there]
         uploaded = upload_files(
@@ -54,7 +54,7 @@ def addresses_of(
 
 
 def remove_unused(connection: Connection, review: int, tasks: Iterable[ReviewTask]) -> None:
-    """Delete the pictures of sheets that no task shows any more."""
+    """Delete images of sheets that no task shows any more."""
     used = {task.source_task for task in tasks}
     for upload in list_uploads(connection, review):
         name = _sheet_of(upload)
@@ -63,9 +63,9 @@ def remove_unused(connection: Connection, review: int, tasks: Iterable[ReviewTas
 
 
 def _sheet_of(upload: Upload) -> str:
-    """Return the name of the sheet that a file shows; empty: it is none.
+    """Return the name of the sheet that a file shows, or "".
 
-    The server puts something random in front of file names.
+    The server adds a random prefix to file names.
     """
     stem = upload.address.rpartition("/")[2].rpartition(".")[0]
     _, found, digest = stem.rpartition(_PREFIX)

@@ -18,10 +18,10 @@ from .sheet_config import unsure_label, with_unsure
 
 
 def layouts_of(tasks: Iterable[ReviewTask]) -> dict[str, Sheet]:
-    """Return the layouts of all sheets by their names.
+    """Return the layouts of all sheets by name.
 
     Raises:
-        SparseDetError: when somebody has changed one in the task's data.
+        SparseDetError: if somebody has changed one in the task's data.
     """
     return {
         task.source_task: sheet_from_json(task.data.get(LAYOUT), f"contact sheet, task {task.id}")
@@ -30,7 +30,7 @@ def layouts_of(tasks: Iterable[ReviewTask]) -> dict[str, Sheet]:
 
 
 def shown_regions(task: ReviewTask, sheet: Sheet) -> frozenset[str]:
-    """Return the ids of the mined boxes that are up on a sheet."""
+    """Return the ids of the mined boxes shown on a sheet."""
     return task.mined_ids & sheet.by_region.keys()
 
 
@@ -47,9 +47,9 @@ def read_sheet_reviews(
     Args:
         connection: to the server.
         review: number of the review project for sheets.
-        tasks: all of them.
-        layouts: of all sheets, by name.
-        pushed: the mined boxes in pixels of their images.
+        tasks: all tasks of that project.
+        layouts: layouts of all sheets, by name.
+        pushed: mined boxes in pixels of their images.
         options: how labels are read.
     """
     boxes = {id: box for image in pushed for id, box in image.boxes.items()}
@@ -78,7 +78,7 @@ def _on_sheet(sheet: Sheet, boxes: Mapping[str, ReviewedRegion]) -> PushedImage:
 
 
 def _with_undecided(review: Review, config: LabelConfig) -> Review:
-    """Return a review in which boxes of the label for undecided ones are unsure, of their class."""
+    """Return a review in which boxes labelled as undecided are unsure and keep their class."""
     label = unsure_label(replace(config, labels=config.labels[:-1]))
 
     def read(region: ReviewedRegion) -> ReviewedRegion:
@@ -87,7 +87,7 @@ def _with_undecided(review: Review, config: LabelConfig) -> Review:
         shown = review.shown.get(region.region_id, region)
         return replace(region, category=shown.category, unsure=True)
 
-    # One that was drawn without a class is nothing.
+    # A drawn box without a class is ignored.
     drawn = {r.region_id for r in review.regions if r.region_id not in review.shown}
     left = (r for r in review.regions if not (r.region_id in drawn and r.category == label))
     return replace(review, regions=tuple(read(region) for region in left))

@@ -192,7 +192,7 @@ def test_other_hosts_never_see_the_key(
     [
         ("/data/upload/1/gone.jpg", "/data/upload/1/gone.jpg is missing: .* status 500"),
         ("/data/local-files/?d=set/gone.jpg", "is missing: the server answered with status 404"),
-        ("/health", r"what came is no readable image \(text/html"),
+        ("/health", r"the response is not a readable image \(text/html"),
         ("http://127.0.0.1:9/x.jpg?signature=secret", r"http://127.0.0.1:9/x.jpg is missing"),
         ("s3://bucket/x.jpg", r"s3://bucket/x.jpg is missing: .* is its storage connected"),
         (["a.jpg", "b.jpg"], r"no image under 'image' \(found a list\)"),

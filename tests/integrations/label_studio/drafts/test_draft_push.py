@@ -119,7 +119,7 @@ def test_a_draft_that_a_person_has_is_left_alone(tool: LabelStudioTool, pulled: 
     ]
     report = push(tool, pulled, new)
     assert (report.images, report.boxes, report.created) == (0, 0, 0)
-    reason = "has a draft of its own; save or discard it and push again"
+    reason = "has an unsaved draft; save or discard it and push again"
     assert report.skipped == {str(task["id"]): reason for task in (first, second, third)}
     assert drafts(tool, pulled) == before
 

@@ -49,7 +49,7 @@ def test_an_image_that_cant_be_read_takes_none_of_its_task_along(
     assert dataset.unread == {"7.2", "8"}
     (warning,) = caplog.messages
     assert "left out 2 of 4 images" in warning
-    assert "1 whose image is not where its address says (task 7)" in warning
+    assert "1 whose image is not at its address (task 7)" in warning
     assert "1 whose data names no image (task 8)" in warning
     assert "the first, task 7: its image /gone.png is missing" in warning
 

@@ -198,7 +198,7 @@ def test_boxes_of_a_begun_review_cannot_be_held_back(
     colleague.post_json(f"api/tasks/{begun['id']}/drafts", body, "drawing")
     report = push(tool, pulled, [], "run-2", queue=queue(pulled, 1), withdrawn=ids(1))
     (reason,) = report.skipped.values()
-    assert reason.startswith("somebody has begun its review")
+    assert reason.startswith("somebody has started its review")
     assert report.images == 0
     assert up(tool, report) == ids(1)
 

@@ -139,7 +139,7 @@ def test_a_task_that_somebody_skipped_or_has_begun_is_not_deleted(
     report = push(tool, pulled, new, "run-2")
     source = str(begun["data"]["sparsedet_source_task"])
     assert report.skipped == {
-        source: "somebody has begun its review and not submitted it; push again once it is"
+        source: "somebody has started its review, but not submitted it; push again afterwards"
     }
     assert (report.images, report.created, report.gone) == (IMAGES - 1, IMAGES - 1, frozenset())
 
@@ -163,7 +163,7 @@ def test_undo_takes_back_what_nobody_has_touched(
     assert done == dry
     assert (done.predictions, done.tasks, done.views) == (1, 1, 0)
     assert len(done.region_ids) == 4
-    assert done.kept == {begun.tool_id: "somebody has begun its review and not submitted it"}
+    assert done.kept == {begun.tool_id: "somebody has started its review, but not submitted it"}
     assert [t for t in tasks(tool, report) if t["annotations"] or t["drafts"]] == before
     assert len(tasks(tool, report)) == IMAGES
     assert len(predictions(tool, report)) == 2

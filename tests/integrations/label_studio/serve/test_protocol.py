@@ -237,7 +237,7 @@ def test_what_can_t_be_in_time_is_refused_at_once() -> None:
         queue = WorkQueue()
         await queue.run(lambda: time.sleep(0.3), time.monotonic() + 5)
         start = time.monotonic()
-        with pytest.raises(BusyError, match="ask again later"):
+        with pytest.raises(BusyError, match="retry later"):
             await queue.run(lambda: time.sleep(0.3), start + 0.01)
         return time.monotonic() - start
 

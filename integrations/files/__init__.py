@@ -1,4 +1,4 @@
-"""Files: annotations in, mined boxes out, reviewed COCO in; the loop without any server."""
+"""Files: annotations in, mined boxes out, reviewed COCO in; the loop without a server."""
 
 from .files_tool import FilesTool
 

@@ -1,8 +1,8 @@
-"""The annotations of a project in files: what is read of them, and how a merge may change them.
+"""The annotations of a project in files: reading, and changes by merges.
 
-An image is known by its file name, the one id that every annotation tool keeps; a box by its own
-`tool_id`, or by its COCO id where it has none. VOC and YOLO files hold no ids, origins and marks of
-complete images: there a box is known by class and place.
+An image is identified by its file name, the one id that every annotation tool keeps; a box by its
+`tool_id`, or else its COCO id. VOC and YOLO files have no ids, origins and marks of complete
+images: there a box is identified by class and coordinates.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from .review_files import MINED
 
 
 class OvertakenError(SparseDetError):
-    """Somebody saved a file after it was read; nothing was written."""
+    """A file was saved by somebody after it was read; nothing was written."""
 
 
 class AnnotationFiles(Protocol):
@@ -31,7 +31,7 @@ class AnnotationFiles(Protocol):
 
     @property
     def dataset(self) -> Dataset:
-        """What they say, with the tool ids of `identify`."""
+        """The annotations, with the tool ids of `identify`."""
         ...
 
     @property
@@ -46,11 +46,11 @@ class AnnotationFiles(Protocol):
 
     @property
     def is_one_file(self) -> bool:
-        """Whether all images are in one file, which is written in one go."""
+        """Whether all images are in one file, which is written at once."""
         ...
 
     def file_of(self, image: str) -> Path:
-        """Return the file that holds the annotations of an image, or would."""
+        """Return the file for the annotations of an image; it may not exist."""
         ...
 
     def content_of(self, image: str) -> Any:
@@ -58,13 +58,12 @@ class AnnotationFiles(Protocol):
         ...
 
     def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Make changes, by image, and return the images' versions then.
+        """Apply changes by image, and return the images' new versions.
 
-        Every file is written atomically, and what no change names stays in it as it is.
+        Every file is written atomically; everything else in it is kept.
 
         Raises:
-            OvertakenError: when a file changed since it was read; of several files, those before it
-                are written.
+            OvertakenError: if a file changed since it was read; earlier files are already written.
         """
         ...
 
@@ -73,7 +72,7 @@ class AnnotationFiles(Protocol):
 
         Raises:
             OvertakenError: as in `write`.
-            ToolError: when a class is gone.
+            ToolError: if a class is gone.
         """
         ...
 
@@ -81,13 +80,13 @@ class AnnotationFiles(Protocol):
 def identify(dataset: Dataset) -> Dataset:
     """Return the annotations of a project with their tool ids, versions and origins.
 
-    The version of an image is a digest of its annotations and of its marks.
+    The version of an image is a digest of its annotations and marks.
     """
     boxes: dict[int, list[Box]] = {image.id: [] for image in dataset.images}
     taken: set[tuple[int, str]] = set()
     for box in dataset.boxes:
         tool_id = box.tool_id or str(box.id)
-        if (box.image_id, tool_id) in taken:  # copying a box copies the key in some tools
+        if (box.image_id, tool_id) in taken:  # some tools copy the key when copying a box
             tool_id = f"{tool_id}-{box.id}"
         taken.add((box.image_id, tool_id))
         boxes[box.image_id].append(replace(box, tool_id=tool_id, origin=annotation_origin(box)))
@@ -107,17 +106,17 @@ def identify(dataset: Dataset) -> Dataset:
 
 
 def with_present_names(dataset: Dataset, rename: Mapping[str, str]) -> Dataset:
-    """Return annotations under the present names of their categories.
+    """Return annotations under the current names of their categories.
 
     Args:
-        dataset: as it is stored.
-        rename: stored name -> present name; boxes whose present name is empty are left out.
+        dataset: as stored.
+        rename: stored name -> current name; boxes with an empty current name are left out.
     """
     if not rename:
         return dataset
     names = {c.id: rename.get(c.name, c.name) for c in dataset.categories}
     ids: dict[str, int] = {}
-    # Of two categories that have one name now, that stands for both which was called so before.
+    # If two categories now share a name, the one that already had it stands for both.
     for category in sorted(dataset.categories, key=lambda category: category.name in rename):
         ids.setdefault(names[category.id], category.id)
 
@@ -136,7 +135,7 @@ def with_present_names(dataset: Dataset, rename: Mapping[str, str]) -> Dataset:
     )
 
     def complete(marked: frozenset[int]) -> frozenset[int]:
-        # Of classes that have become one, each has to be complete.
+        # Merged classes are complete only if each of them is.
         gaps = {names[category.id] for category in dataset.categories if category.id not in marked}
         return frozenset(ids[name] for id in marked if (name := names[id]) and name not in gaps)
 
@@ -155,7 +154,7 @@ def with_present_names(dataset: Dataset, rename: Mapping[str, str]) -> Dataset:
 
 
 def annotation_origin(box: Box) -> str:
-    """Return the origin of an annotation; a mined box that became one has been accepted."""
+    """Return the origin of an annotation; a mined box among them was accepted."""
     if box.origin == MINED:
         return "accepted"
     return box.origin or "human"
@@ -185,9 +184,9 @@ def source_state(dataset: Dataset, image: Image, size: tuple[int, int], saved: s
 
 
 def with_place_ids(dataset: Dataset) -> Dataset:
-    """Return annotations with tool ids made of class and place, for formats without ids.
+    """Return annotations with tool ids derived from class and coordinates, for formats without ids.
 
-    Unlike numbers, these stay the same when other boxes are added or removed.
+    Unlike indices, these stay the same when other boxes are added or removed.
     """
     names = {category.id: category.name for category in dataset.categories}
     taken: set[tuple[int, str]] = set()
@@ -204,7 +203,7 @@ def with_place_ids(dataset: Dataset) -> Dataset:
 
 
 def file_digest(path: Path) -> str:
-    """Return a digest of a file's content; empty where there is no file."""
+    """Return a digest of a file's content; empty if there is no file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()
@@ -216,14 +215,14 @@ def replace_unchanged(path: Path, digest: str, data: bytes) -> None:
     """Write a file atomically, if it still has the content of `digest`.
 
     Raises:
-        OvertakenError: when it has not.
+        OvertakenError: if it has not.
     """
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # Last: writing to disk takes its time, in which somebody may save.
+        # Last, since somebody may save while data is written to disk.
         if file_digest(path) != digest:
             raise OvertakenError(f"{path}: changed while it was being written; try again")
 
@@ -233,7 +232,7 @@ def _version(image: Image, boxes: Iterable[Box], names: Mapping[int, str]) -> st
         [box.tool_id, names[box.category_id], xywh(box.xyxy), box.iscrowd, dict(box.extra)]
         for box in boxes
     ]
-    # Neither the order of the boxes nor that of their keys is a change.
+    # The order of boxes and keys does not matter.
     texts = sorted(json.dumps(entry, sort_keys=True) for entry in entries)
     marks = [str(image.exhaustive), *sorted(names[id] for id in image.complete_classes)]
     return hashlib.sha256("\n".join([*marks, *texts]).encode()).hexdigest()[:16]

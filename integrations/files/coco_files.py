@@ -1,4 +1,4 @@
-"""Annotations in a COCO file: keys and entries that sparsedet does not know stay as they are."""
+"""Annotations in a COCO file: unknown keys and entries are kept."""
 
 import json
 from collections import defaultdict
@@ -45,7 +45,7 @@ class CocoFiles:
     def __init__(self, path: Path, rename: Mapping[str, str]) -> None:
         self._path = path
         self._rename = rename
-        self._digest = file_digest(path)  # before it is read: what is saved meanwhile is noticed
+        self._digest = file_digest(path)  # before reading, to detect a concurrent save
         try:
             self._content = read_json(path)
         except SparseDetError as error:
@@ -75,7 +75,7 @@ class CocoFiles:
         }
 
     def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Write the changes in one go."""
+        """Write the changes at once."""
         annotations = {entry["id"]: entry for entry in self._content["annotations"]}
         numbers = count(max(annotations, default=0) + 1)
         marks: dict[int, _Marks] = {}
@@ -96,7 +96,7 @@ class CocoFiles:
         return self._save(annotations.values(), marks)
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
-        """Write the entries of all images back in one go; those whose id is taken get a new one."""
+        """Restore the entries of all images at once; those whose id is taken get a new one."""
         replaced = {self._image_ids[image]: content for image, content in contents.items()}
         kept = [e for e in self._content["annotations"] if e["image_id"] not in replaced]
         taken = {entry["id"] for entry in kept}
@@ -190,7 +190,7 @@ class CocoFiles:
     def _edited(self, entry: Mapping[str, Any], region: ReviewedRegion) -> dict[str, Any]:
         category = self._category_ids[region.category]
         edited = {**entry, "category_id": category, "bbox": xywh(region.xyxy)}
-        if "segmentation" not in entry:  # else the area is that of the mask
+        if "segmentation" not in entry:  # otherwise the area is that of the mask
             edited["area"] = _area(region)
         return edited
 

@@ -1,4 +1,4 @@
-"""For demos and tests only: project folders made of a dataset, and reviews written by a script."""
+"""For demos and tests only: project folders made from a dataset, and scripted reviews."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +28,11 @@ _MAX_NAME = 50
 
 @dataclass(frozen=True, slots=True)
 class OpenReview:
-    """An image that waits for its review, with what the reviewer is shown."""
+    """An image that waits for its review, with what the reviewer sees."""
 
     offer: Offer
     folder: Path
-    """Of the model version."""
+    """Folder of the model version."""
     categories: tuple[Category, ...]
 
     @property
@@ -42,12 +42,12 @@ class OpenReview:
 
     @property
     def regions(self) -> Sequence[ReviewedRegion]:
-        """All boxes on offer."""
+        """All boxes shown."""
         return [*self.offer.human.values(), *self.offer.mined.values()]
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        """Region id -> score of mined boxes, without human boxes."""
         return self.offer.scores
 
     @property
@@ -58,33 +58,33 @@ class OpenReview:
 
     @property
     def judge_only(self) -> bool:
-        """Whether drawing what is missing can wait."""
+        """Whether drawing missing boxes can wait."""
         return bool(self.offer.image.extra.get(JUDGE_ONLY))
 
     def submit(
         self, regions: Sequence[ReviewedRegion], *, seconds: float = 0.0, complete: bool = False
     ) -> None:
-        """Add the image to `reviewed.json`; an earlier review of it there is replaced.
+        """Add the image to `reviewed.json`, replacing an earlier review of it.
 
         Args:
-            regions: the boxes that remain, in absolute pixels of the upright image; ids of new
-                boxes are free.
+            regions: the remaining boxes, in absolute pixels of the upright image; new boxes may
+                have any id.
             seconds: the time spent on the image.
-            complete: every object of the image has a box.
+            complete: whether to mark the image as complete.
 
         Raises:
-            ToolError: when a box has no area, lies outside the image, or has an unknown category.
+            ToolError: if a box has no area, is outside the image, or has an unknown category.
         """
         path = self.folder / REVIEWED
-        # Its parsed JSON and not a Dataset: checking the whole file again for every image would
-        # make a long review slow.
+        # Parsed JSON instead of a Dataset: validating the whole file for every image would make
+        # long reviews slow.
         content = read_json(path) if path.exists() else {}
         file_name = self.offer.image.file_name
         earlier = {e["id"] for e in content.get("images", []) if e["file_name"] == file_name}
         images = [e for e in content.get("images", []) if e["id"] not in earlier]
         boxes = [e for e in content.get("annotations", []) if e["image_id"] not in earlier]
         categories = _categories(self, content.get("categories", []))
-        # Another tool may have begun the file, with numbers of its own.
+        # Another tool may have created the file, with its own ids.
         image = replace(
             self.offer.image,
             id=_free_id(images),
@@ -104,13 +104,13 @@ class OpenReview:
 def set_up_project(
     root: Path, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
 ) -> str:
-    """Make a project of the images and annotations of `dataset`; return its name below `root`.
+    """Create a project from the images and annotations of `dataset`; return its name in `root`.
 
-    The name is made from the title; a second project of the same title gets a number.
+    The name is derived from the title; a second project with the same title gets a number.
 
     Raises:
-        AnnotationError: when an image is missing or of another size.
-        ToolError: when no name can be made from the title.
+        AnnotationError: if an image is missing or has another size.
+        ToolError: if no name can be derived from the title.
     """
     check_images(dataset, images)
     name = _free_name(root, title)
@@ -122,7 +122,7 @@ def set_up_project(
 
 
 def open_reviews(versions: Sequence[ReviewVersion]) -> list[OpenReview]:
-    """Return the images that nobody has reviewed: the newest version's first, in their order.
+    """Return unreviewed images in order, those of the newest version first.
 
     Args:
         versions: oldest first.
@@ -135,7 +135,7 @@ def open_reviews(versions: Sequence[ReviewVersion]) -> list[OpenReview]:
 
 
 def _present(version: ReviewVersion) -> tuple[Category, ...]:
-    """Return the categories of a version by their present names."""
+    """Return the categories of a version by their current names."""
     by_name: dict[str, Category] = {}
     for category in version.shown.categories:
         if name := version.category(category.name):
@@ -146,13 +146,13 @@ def _present(version: ReviewVersion) -> tuple[Category, ...]:
 def _free_name(root: Path, title: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_MAX_NAME]
     if not slug:
-        raise ToolError(f"title {title!r} has no letter or digit to name a folder by")
+        raise ToolError(f"title {title!r} has no letter or digit for a folder name")
     names = (slug if number == 1 else f"{slug}-{number}" for number in count(1))
     return next(name for name in names if not (root / name).exists())
 
 
 def _categories(review: OpenReview, known: Sequence[Mapping[str, Any]]) -> tuple[Category, ...]:
-    """Return the categories of a begun `reviewed.json`, and those that it lacks."""
+    """Return the categories of an existing `reviewed.json`, and those that it lacks."""
     categories = [Category(entry["id"], entry["name"]) for entry in known]
     names = {category.name for category in categories}
     numbers = count(_free_id(known))

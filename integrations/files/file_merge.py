@@ -1,4 +1,4 @@
-"""Changing the annotations of a project as reviews say, and changing them back."""
+"""Merges reviews into the annotations of a project, and undoes merges."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from .project import Project
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
-"""So often a file is read again that somebody saves in the very moment it is to be written."""
+"""Retries after a concurrent save of a file."""
 
 
 def merge_annotations(
@@ -29,13 +29,13 @@ def merge_annotations(
 ) -> Iterator[Applied]:
     """Change the annotations of a project; see `sparsedet.tool.AnnotationTool.merge`.
 
-    A COCO file is written in one go, VOC and YOLO files one by one, each atomically; a merge that
-    was cut off between them resumes when it is called again. A file that somebody saves between our
-    read and our write is read and planned again, and `keep` is then called once more.
+    A COCO file is written at once, VOC and YOLO files one by one, each atomically; an interrupted
+    merge resumes when it is called again. A file that somebody saves between our read and write is
+    read and planned again, and `keep` is called again.
 
     Raises:
-        SparseDetError: naming the broken file, and the id of what is broken in it.
-        OvertakenError: when somebody saves a file again and again.
+        SparseDetError: naming the broken file and the id of the broken entry.
+        OvertakenError: if somebody saves a file repeatedly.
     """
     files = project.read()
     planned = _plan(files, plans, sizes)
@@ -68,7 +68,7 @@ def merge_annotations(
 def restore_annotations(
     project: Project, replaced: Sequence[tuple[Replaced, str | None]]
 ) -> dict[str, str]:
-    """Write back what a merge replaced; see `sparsedet.tool.AnnotationTool.restore`."""
+    """Undo a merge; see `sparsedet.tool.AnnotationTool.restore`."""
     files = project.read()
     pending = {one.tool_id: (one.content, version) for one, version in replaced}
     batches = [list(pending)] if files.is_one_file else [[image] for image in pending]
@@ -95,14 +95,14 @@ def restore_annotations(
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What is to happen with an image."""
+    """The planned change of an image."""
 
     state: SourceState | None
-    """None: it is gone."""
+    """None if the image is gone."""
     changes: Changes
-    """In pixels of the size that plans think in."""
+    """Changes in pixels of the planned size."""
     to_write: Changes
-    """The same, in those of the image as it is now."""
+    """Changes in pixels of the image's current size."""
     is_unmarked: bool = False
     """The format can't hold that the image, or a class on it, is complete."""
 
@@ -130,7 +130,7 @@ def _plan(
 
 
 def _in_pixels(changes: Changes, size: tuple[int, int], to: tuple[int, int]) -> Changes:
-    """Return changes of an image of one (width, height) for the same image of another."""
+    """Scale changes of an image from one (width, height) to another."""
 
     def region(of: ReviewedRegion) -> ReviewedRegion:
         return replace(of, xyxy=scaled(of.xyxy, size, to))
@@ -145,11 +145,11 @@ def _in_pixels(changes: Changes, size: tuple[int, int], to: tuple[int, int]) -> 
 def _why_not(
     files: AnnotationFiles, now: Mapping[str, str | None], tool_id: str, version: str | None
 ) -> str:
-    """Return why an image can't be restored, given the versions of all; empty where it can."""
+    """Return why an image can't be restored, given the versions of all images, or ""."""
     if tool_id not in now:
         return f"{files.file_of(tool_id)} no longer has the image"
     if version is None:
-        return "the merge was cut off before it could note how it left the image"
+        return "the merge was interrupted before it recorded the image's new state"
     if now[tool_id] != version:
         saved = _saved(files, tool_id)
         return f"its annotations in {files.file_of(tool_id)} changed since the merge ({saved})"
@@ -157,7 +157,7 @@ def _why_not(
 
 
 def _saved(files: AnnotationFiles, tool_id: str) -> str:
-    """Return what is known of the last change: files don't say who made it."""
+    """Return what is known about the last change; files don't record who made it."""
     path = files.file_of(tool_id)
     if not path.exists():
         return "no file"
@@ -166,13 +166,13 @@ def _saved(files: AnnotationFiles, tool_id: str) -> str:
 
 
 def _warn_of_marks(project: Project, planned: Mapping[str, _Planned]) -> None:
-    """Say how many marks of complete images the project's format can't hold.
+    """Warn about marks of complete images that the project's format can't store.
 
-    Nothing is lost to the rounds: they read it in the reviews.
+    Rounds still read them from the reviews.
     """
     if marks := sum(entry.is_unmarked for entry in planned.values()):
         logger.warning(
-            "%s: the format can't hold that %d reviewed images are completely labelled; the marks "
+            "%s: the format can't store that %d reviewed images are completely labelled; the marks "
             "stay in %s, where rounds find them",
             project.annotations,
             marks,

@@ -1,8 +1,8 @@
-"""`push`: images and mined boxes into `to_review.json`, so that a second push changes nothing.
+"""`push`: idempotent push of images and mined boxes to `to_review.json`.
 
-What one version shows of an image stays as it is: somebody may have taken the file into another
-tool already, and a box that is added later would look, in what comes back, like one that was
-rejected. A newer version shows everything that is to be reviewed, and takes the older one's place.
+The boxes that a version shows on an image are never changed: somebody may have already imported the
+file into another tool, and a box added later would look rejected in the export. A newer version
+shows everything to review, and replaces the older one.
 """
 
 import math
@@ -48,21 +48,21 @@ def push_mined(
     dry_run: bool,
     progress: Progress,
 ) -> PushReport:
-    """Have images reviewed in the review folder of a project, with their mined boxes.
+    """Push images with their mined boxes to the review folder of a project.
 
-    What a review has judged is left out. An image that this version shows already with other boxes
-    is skipped, and so is one that the project no longer has. What other versions show of the images
-    and nobody has reviewed is withdrawn, and so are images without mined boxes that this push does
-    not name.
+    Boxes judged in a review are left out. An image that this version already shows with other boxes
+    is skipped, and so is one that the project no longer has. Unreviewed boxes of other versions on
+    these images are withdrawn, and so are images without mined boxes that this push does not
+    include.
 
     Args:
         review: the review folder of the project.
-        wanted: what is to be up; its model version names the folder.
+        wanted: what should be up for review; its model version names the folder.
         dry_run: only work out the report.
         progress: called for each version.
 
     Raises:
-        ToolError: before anything is written, when a box can't be pushed.
+        ToolError: before anything is written, if a box can't be pushed.
     """
     dataset, model_version = wanted.dataset, wanted.model_version
     folder = version_folder(review.path, model_version)
@@ -77,9 +77,9 @@ def push_mined(
         text = review.instructions.format(
             to_review=TO_REVIEW, reviewed=REVIEWED, withdrawn=WITHDRAWN, images=review.images
         )
-        remove_half_written(folder)  # of a push that was killed
+        remove_half_written(folder)  # from a killed push
         write_text(folder / INSTRUCTIONS, text)
-        # Last: with this file the version exists.
+        # Last: this file makes the version exist.
         suspected = {one.key: one.in_words(dataset) for one in wanted.suspicions}
         shown = _to_review(dataset, plan.new, wanted.judge_only, suspected, own, model_version)
         write_coco(shown, folder / TO_REVIEW)
@@ -87,7 +87,7 @@ def push_mined(
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
     taken_down: list[Withdrawal] = []
     for done, version in enumerate(versions, start=1):
-        # What is new is not in `own`, which was read before.
+        # New boxes are not in `own`, which was read before.
         replaced = up if version is not own else frozenset()
         taken_down.append(
             withdraw(
@@ -115,11 +115,11 @@ def push_mined(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a push has to do; mined boxes by image id, in the order of the review."""
+    """Changes of a push; mined boxes by image id, in the order of the review."""
 
     new: Mapping[int, Sequence[MinedBox]]
     standing: Mapping[int, Sequence[MinedBox]]
-    """Up for review already, and not reviewed yet."""
+    """Already up for review, and not reviewed yet."""
     skipped: Mapping[str, str]
     gone: frozenset[str]
 
@@ -127,18 +127,18 @@ class _Plan:
 def _by_image(
     dataset: Dataset, mined: Sequence[MinedBox], queue: Sequence[int]
 ) -> dict[int, list[MinedBox]]:
-    """Return the mined boxes of each image, in the order of the queue, then surest first."""
+    """Return the mined boxes by image, in the order of the queue, then by descending score."""
     by_image: dict[int, list[MinedBox]] = {}
     seen: set[str] = set()
     for box in mined:
         if not box.region_id or box.region_id in seen:
             raise ToolError(
-                f"mined box {box.region_id!r} of image id {box.image_id}: its region id is not its "
-                "own; nothing was pushed"
+                f"mined box {box.region_id!r} of image id {box.image_id}: its region id is not "
+                "unique; nothing was pushed"
             )
         if not (math.isfinite(box.score) and 0 <= box.score <= 1):
             raise ToolError(
-                f"mined box {box.region_id}: score {box.score} is not within 0 and 1; nothing was "
+                f"mined box {box.region_id}: score {box.score} is not between 0 and 1; nothing was "
                 "pushed"
             )
         seen.add(box.region_id)
@@ -153,7 +153,7 @@ def _by_image(
 
 
 def _judged(versions: Sequence[ReviewVersion]) -> set[str]:
-    """Return the ids of the boxes that some review was shown."""
+    """Return the ids of boxes judged in any review."""
     return {id for review in read_reviews(versions, {}) for id in review.shown}
 
 
@@ -193,7 +193,7 @@ def _plan(
             before.height != image.height
         ):
             skipped[tool_id] = (
-                f"it is {image.width} x {image.height} pixels now, and was {before.width} x "
+                f"it is now {image.width} x {image.height} pixels, but was {before.width} x "
                 f"{before.height} when it was pushed; push under another --model-version"
             )
         else:
@@ -206,8 +206,8 @@ def _check_new(dataset: Dataset, new: Mapping[int, Sequence[MinedBox]]) -> None:
         human = {box_name(box) for box in dataset.boxes_by_image[image_id]}
         if shared := human & {box.region_id for box in mined}:
             raise ToolError(
-                f"mined box {min(shared)} is among the annotations of image id {image_id} "
-                f"({dataset.image_by_id[image_id].file_name}) already; nothing was pushed"
+                f"mined box {min(shared)} is already an annotation of image id {image_id} "
+                f"({dataset.image_by_id[image_id].file_name}); nothing was pushed"
             )
 
 
@@ -219,7 +219,7 @@ def _to_review(
     own: ReviewVersion | None,
     model_version: str,
 ) -> Dataset:
-    """Return what is up for review: what was before, and the new images in their order."""
+    """Return what is up for review: earlier images, then the new ones in order."""
     base = own.shown if own else _empty(dataset, model_version)
     image_numbers = count(max((image.id for image in base.images), default=0) + 1)
     box_numbers = count(max((box.id for box in base.boxes), default=0) + 1)
@@ -252,7 +252,7 @@ def _to_review(
 def _categories(
     dataset: Dataset, own: ReviewVersion | None
 ) -> tuple[tuple[Category, ...], dict[int, int]]:
-    """Return the categories of a version, and those of `dataset` by what they are there.
+    """Return the categories of a version, and a map to them from those of `dataset`.
 
     They may have been renumbered since it was pushed.
     """

@@ -1,4 +1,4 @@
-"""The port `sparsedet.tool`, implemented on folders and COCO files."""
+"""The port `sparsedet.tool`, implemented for folders and COCO files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ class FilesTool:
     """An `AnnotationTool` on a folder of projects, for any tool that reads and writes COCO.
 
     A project is a folder with `annotations.json` and `images/`, or a Pascal VOC or YOLO folder,
-    named by its path below `url` (`.` for `url` itself) or by its absolute path. Boxes go up for
-    review as `review/MODEL_VERSION/to_review.json` (COCO) in it, and come back as `reviewed.json`
-    next to it. VOC and YOLO files have no place for `exhaustive`, `origin` and ids: merges leave
-    them out, and boxes are known by class and place.
+    named by its path in `url` (`.` for `url` itself) or by its absolute path. Boxes are pushed to
+    `review/MODEL_VERSION/to_review.json` (COCO) in it, and reviews are read from `reviewed.json`
+    next to that. VOC and YOLO files can't store `exhaustive`, `origin` and ids: merges leave them
+    out, and boxes are identified by class and coordinates.
 
     Args:
-        url: the folder; None takes the current one.
-        options: `complete_control` is not used, since the key `exhaustive` marks an image as
-            complete; nor is `annotations`, since a file holds one annotation of an image.
+        url: the folder; None for the current one.
+        options: `complete_control` is ignored, since the key `exhaustive` marks an image as
+            complete; so is `annotations`, since a file has one annotation per image.
 
     Raises:
-        ToolError: when there is no such folder, or the options choose a part of the project.
+        ToolError: if the folder does not exist, or the options select a part of the project.
     """
 
     def __init__(self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS) -> None:
@@ -42,8 +42,8 @@ class FilesTool:
         self._image_folders: dict[str, Path] = {}
         if options.choice or options.control or options.shapes != "skip":
             raise ToolError(
-                "files: view, only, annotators, skip_skipped, control and shapes of [source] are "
-                "for annotation tools with a server; leave them out"
+                "files: view, only, annotators, skip_skipped, control and shapes of [source] need "
+                "an annotation tool with a server; remove them"
             )
         if not self._root.is_dir():
             raise ToolError(f"{self._root}: no such folder (--url is the folder of the projects)")
@@ -62,7 +62,7 @@ class FilesTool:
         }
 
     def summary(self, project: str) -> ProjectSummary:
-        """Look at a project; see `project.summarise`."""
+        """Summarise a project; see `project.summarise`."""
         return summarise(self._open(project))
 
     def image_url(self, project: str, tool_id: str) -> str:
@@ -92,7 +92,7 @@ class FilesTool:
     def restore(
         self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
     ) -> Mapping[str, str]:
-        """Write back what a merge replaced; see `file_merge.restore_annotations`."""
+        """Undo a merge; see `file_merge.restore_annotations`."""
         return restore_annotations(self._open(project), replaced)
 
     @classmethod
@@ -100,7 +100,7 @@ class FilesTool:
     def local(
         cls, data_dir: Path, *, keep: bool = False, progress: Progress = no_progress
     ) -> Iterator[LocalTool]:
-        """Take the folder `data_dir`, made when it does not exist; it stays in any case."""
+        """Use the folder `data_dir`, created if missing; it is always kept."""
         data_dir.mkdir(parents=True, exist_ok=True)
         tool = cls(str(data_dir))
         yield LocalTool(tool, tool.url, user="", password="")
@@ -108,7 +108,7 @@ class FilesTool:
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
     ) -> str:
-        """Make a project folder of a dataset; see `demo_projects.set_up_project`."""
+        """Create a project folder from a dataset; see `demo_projects.set_up_project`."""
         return set_up_project(self._root, title, dataset, images, progress)
 
     def open_reviews(self, review_project: str) -> Sequence[OpenReview]:

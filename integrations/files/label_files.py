@@ -1,4 +1,4 @@
-"""Annotations in Pascal VOC and YOLO folders, with a file for each image."""
+"""Annotations in Pascal VOC and YOLO folders, with a file per image."""
 
 import base64
 from abc import ABC, abstractmethod
@@ -30,10 +30,10 @@ from .formats.yolo_layout import find_yolo
 
 
 class LabelFiles(ABC):
-    """What VOC and YOLO folders have in common.
+    """Common base of VOC and YOLO folders.
 
     Args:
-        stored: as it was read, without tool ids.
+        stored: the dataset as read, without tool ids.
         images: the image folder.
         rename: see `with_present_names`.
     """
@@ -59,17 +59,17 @@ class LabelFiles(ABC):
     def _edited(
         self, image: Image, boxes: Sequence[Box], places: Mapping[str, int], change: Changes
     ) -> bytes:
-        """Return the content of an image's file with the changes in it.
+        """Return the content of an image's file with changes applied.
 
         Args:
             image: whose file.
-            boxes: all of the file, in its order, as they are stored.
-            places: tool id -> place in `boxes`.
+            boxes: all boxes of the file as stored, in order.
+            places: tool id -> index in `boxes`.
             change: what to change.
         """
 
     def content_of(self, image: str) -> Any:
-        """Return the text of an image's file; as base64 where it is not UTF-8."""
+        """Return the text of an image's file; as base64 if it is not UTF-8."""
         if not (path := self.file_of(image)).exists():
             return {"text": None}
         data = read_bytes(path)
@@ -79,11 +79,11 @@ class LabelFiles(ABC):
             return {"base64": base64.b64encode(data).decode()}
 
     def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Write the changed files one by one; an image without one gets one."""
+        """Write the changed files one by one, creating missing ones."""
         return {image: self._write(image, change) for image, change in changes.items()}
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
-        """Write the files back one by one; where there was none, none stays."""
+        """Restore the files one by one, removing those that did not exist."""
         for name, content in contents.items():
             path = self.file_of(name)
             digest = self._digest_as_read(self._images[name])
@@ -107,10 +107,10 @@ class LabelFiles(ABC):
         return self._identified(to_dataset([labelled], categories)).images[0].tool_version
 
     def _digest_as_read(self, image: Image) -> str:
-        """Return the digest of an image's file, which must hold what was read of it before.
+        """Return the digest of an image's file, after checking that its boxes are unchanged.
 
         Raises:
-            OvertakenError: when it holds other boxes.
+            OvertakenError: if it has other boxes.
         """
         path = self.file_of(image.file_name)
         digest = file_digest(path)
@@ -133,12 +133,12 @@ class LabelFiles(ABC):
 
     @cached_property
     def _ids(self) -> Dataset:
-        """The stored boxes with their tool ids, also those that have no present name."""
+        """The stored boxes with their tool ids, including those without a current name."""
         return identify(with_place_ids(self._stored))
 
 
 class VocFiles(LabelFiles):
-    """A Pascal VOC folder, with an xml file for each image."""
+    """A Pascal VOC folder, with an xml file per image."""
 
     def __init__(self, path: Path, rename: Mapping[str, str]) -> None:
         voc = find_voc(path)
@@ -178,7 +178,7 @@ class VocFiles(LabelFiles):
 
 
 class YoloFiles(LabelFiles):
-    """A YOLO folder, with a file of labels for each image."""
+    """A YOLO folder, with a label file per image."""
 
     def __init__(self, path: Path, rename: Mapping[str, str]) -> None:
         self._path = path
@@ -186,7 +186,7 @@ class YoloFiles(LabelFiles):
         super().__init__(read_yolo(self._yolo), self._yolo.images, rename)
 
     def file_of(self, image: str) -> Path:
-        """Return the file of labels of an image."""
+        """Return the label file of an image."""
         return self._yolo.labels.get(image, self._path)
 
     def _read(self, image: Image) -> LabelledImage:
@@ -211,5 +211,5 @@ class YoloFiles(LabelFiles):
 
     @cached_property
     def _indices(self) -> Mapping[str, int]:
-        """Present class name -> index."""
+        """Current class name -> index."""
         return {category.name: category.id - 1 for category in self.dataset.categories}

@@ -32,11 +32,11 @@ class Project:
     """The files of a project."""
 
     annotations: Path
-    """What people have drawn: a COCO file, a VOC or YOLO folder, or the yaml file of the latter."""
+    """The annotations: a COCO file, a VOC or YOLO folder, or the yaml file of the latter."""
     format: str = "coco"
     """A name of the entry point group `sparsedet.formats`."""
     rename: Mapping[str, str] = field(default_factory=dict)
-    """Class name as it is stored -> its present name, see `with_present_names`."""
+    """Stored class name -> current name, see `with_present_names`."""
 
     @property
     def folder(self) -> Path:
@@ -45,33 +45,33 @@ class Project:
 
     @property
     def review(self) -> Path:
-        """What is up for review, a folder for each model version."""
+        """Boxes that are up for review, a folder per model version."""
         return self._own_folder("review")
 
     @property
     def sheets(self) -> Path:
-        """What is up for review on contact sheets, a folder for each model version."""
+        """Boxes that are up for review on contact sheets, a folder per model version."""
         return self._own_folder("sheets")
 
     def read(self) -> AnnotationFiles:
         """Read the annotations.
 
         Raises:
-            AnnotationError: naming the file and the place of what is broken.
+            AnnotationError: naming the broken file and the position in it.
         """
         return _FILES[self.format](self.annotations, self.rename)
 
     def _own_folder(self, name: str) -> Path:
-        # Several files may share a folder and its images, but not their reviews.
+        # Several files may share a folder with images, but not their reviews.
         own = self.annotations == self.folder or self.annotations.name in _USUAL_NAMES
         return self.folder / (name if own else f"{self.annotations.stem}-{name}")
 
 
 def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
-    """Return the project `name`: a folder or file below `root`, or an absolute path of one.
+    """Return the project `name`: a folder or file in `root`, or an absolute path.
 
     Raises:
-        ToolError: when there is none, or it is what is up for review in another one.
+        ToolError: if there is none, or it is the review folder of another one.
     """
     path = resolve_below(root, name)
     _refuse_reviews(path)
@@ -86,11 +86,13 @@ def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
     ]
     if not found:
         raise ToolError(
-            f"{path}: no project here; a project is a folder that holds {ANNOTATIONS} (COCO) and "
+            f"{path}: no project here; a project is a folder with {ANNOTATIONS} (COCO) and "
             "images/, or a Pascal VOC or YOLO folder"
         )
     if len(found) > 1:
-        raise ToolError(f"{path}: holds both Pascal VOC and YOLO annotations; name the yaml file")
+        raise ToolError(
+            f"{path}: contains both Pascal VOC and YOLO annotations; pass the yaml file"
+        )
     return Project(path, found[0], rename)
 
 
@@ -101,35 +103,34 @@ def _refuse_reviews(path: Path) -> None:
     if is_review or is_version:
         review = folder.parent if is_version else folder
         raise ToolError(
-            f"{path}: holds boxes that are up for review; the project they belong to is "
-            f"{review.parent}"
+            f"{path}: contains boxes that are up for review; their project is {review.parent}"
         )
 
 
 def resolve_below(root: Path, name: str) -> Path:
-    """Return the absolute path that `name` stands for; a relative one stays below `root`.
+    """Return the absolute path of `name`; a relative one must stay in `root`.
 
     Raises:
-        ToolError: when it is no path, or leaves `root` through `..`.
+        ToolError: if it is not a path, or leaves `root` through `..`.
     """
     path = Path(name)
     if not name.strip() or "\0" in name:
         raise ToolError(f"{name!r} is not the name of a project folder")
     if not path.is_absolute() and ".." in path.parts:
-        raise ToolError(f"project {name!r} leaves {root}; give its absolute path, or another --url")
+        raise ToolError(f"project {name!r} leaves {root}; pass its absolute path, or another --url")
     return (root / path).resolve()
 
 
 def name_below(root: Path, path: Path) -> str:
-    """Return the name that `resolve_below` turns into `path`: relative where it is below `root`."""
+    """Return the name that `resolve_below` turns into `path`: relative if it is in `root`."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def summarise(project: Project) -> ProjectSummary:
-    """Return what a project is, at a glance; its title is the folder's name.
+    """Summarise a project; its title is the folder's name.
 
     Raises:
-        AnnotationError: naming the file and the id of what is broken.
+        AnnotationError: naming the broken file and the id of the broken entry.
     """
     dataset = project.read().dataset
     return ProjectSummary(
@@ -143,21 +144,21 @@ def summarise(project: Project) -> ProjectSummary:
 def pull_project(project: Project, images: Path, progress: Progress = no_progress) -> Dataset:
     """Read a project and put its images into the folder `images`; see `identify` for its ids.
 
-    Images become hard links where the file system can, else copies; sub-folders stay. Verified
-    negatives and the keys that sparsedet does not know stay too.
+    Images become hard links if possible, else copies; sub-folders are kept, and so are verified
+    negatives and unknown keys.
 
     Raises:
-        AnnotationError: naming the file and the place of what is broken, or the image that is
-            missing or of another size.
-        ToolError: when `images` is the project's own folder, whose annotations a pull into it would
-            overwrite.
+        AnnotationError: naming the broken file and the position in it, or the image that is missing
+            or has another size.
+        ToolError: if `images` is the project's own folder, where a pull would overwrite
+        annotations.
     """
     progress("reading annotations", 0, 1)
     files = project.read()
     if files.images is None:
         raise AnnotationError(f"{project.folder}: has no image folder")
     if images.resolve() == files.images.resolve():
-        raise ToolError(f"{project.folder} is the project itself; pull into a folder of its own")
+        raise ToolError(f"{project.folder} is the project itself; pull into another folder")
     check_images(files.dataset, files.images)
     progress("reading annotations", 1, 1)
     names = (image.file_name for image in files.dataset.images)

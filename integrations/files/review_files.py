@@ -1,9 +1,9 @@
-"""What is up for review, and what came back: a folder for each model version.
+"""Files for review and reviewed files: a folder per model version.
 
-`to_review.json` holds the images to open, `reviewed.json` next to it what a person made of them in
-any annotation tool that reads and writes COCO; several people save `reviewed-NAME.json`.
-Images that are no longer up are in `withdrawn.json`: whoever opens `to_review.json` now does not
-see them, and who did so before can still hand in a review that can be read.
+`to_review.json` has the images to review, `reviewed.json` next to it their reviews, saved by any
+annotation tool that reads and writes COCO; several people save `reviewed-NAME.json`. Withdrawn
+images move to `withdrawn.json`: they no longer appear in `to_review.json`, but reviews by people
+who opened it earlier can still be read.
 """
 
 import logging
@@ -26,22 +26,22 @@ WITHDRAWN = "withdrawn.json"
 REVIEWED = "reviewed.json"
 INSTRUCTIONS = "README.txt"
 PICTURES = "pictures"
-"""Folder of a model version with the pictures of its contact sheets."""
+"""Folder of a model version with the images of its contact sheets."""
 MARK = "sparsedet.json"
-"""In the review folder: which workspace pushes to it."""
+"""File in the review folder that names the workspace that pushes to it."""
 MINED = "mined"
-"""`origin` of a box that is up for review; no origin of an annotation."""
+"""`origin` of a box that is up for review; never of an annotation."""
 
 CREATED_KEY = "date_created"
-"""COCO's key of `info`; orders the versions."""
+"""COCO's key in `info`; orders the versions."""
 EARLIER_NAMES = "earlier_names"
-"""Key of an image in `to_review.json`: file names that it had when people opened the file."""
+"""Key of an image in `to_review.json`: its earlier file names."""
 JUDGE_ONLY = "judge_only"
-"""Key of an image in `to_review.json`: drawing what is missing can wait."""
+"""Key of an image in `to_review.json`: drawing missing boxes can wait."""
 SUSPECTED = "suspected"
-"""Key of an annotation in `to_review.json` that looks wrong: what a reviewer should look at."""
+"""Key of an annotation in `to_review.json` that looks wrong: what to check."""
 ALONE = "withdrawn_alone"
-"""Key of a box in `withdrawn.json` whose image stayed up: not every reviewer was shown it."""
+"""Key of a box in `withdrawn.json` whose image stayed up: not every reviewer saw it."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REVIEWED_FILES = "reviewed*.json"
@@ -50,7 +50,7 @@ _PERSON = re.compile(r"reviewed[-_. ]+(.+)\.json")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is up for review on one image."""
+    """Boxes that are up for review on an image."""
 
     image: Image
     human: Mapping[str, ReviewedRegion]
@@ -58,7 +58,7 @@ class Offer:
     mined: Mapping[str, ReviewedRegion]
     """Mined boxes, by region id."""
     scores: Mapping[str, float]
-    """Region id -> score, of the mined boxes."""
+    """Region id -> score of mined boxes."""
     perhaps: Mapping[str, ReviewedRegion] = field(default_factory=dict)
     """Mined boxes that were withdrawn while the image stayed up, by region id."""
 
@@ -69,7 +69,7 @@ class Offer:
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """Names under which reviewers know the image, the first one first."""
+        """File names of the image known to reviewers, the original one first."""
         return *self.image.extra.get(EARLIER_NAMES, ()), self.image.file_name
 
 
@@ -91,17 +91,17 @@ class ReviewedFile:
 
 @dataclass(frozen=True)
 class ReviewVersion:
-    """One model version that was put up for review."""
+    """A pushed model version."""
 
     folder: Path
     shown: Dataset
     """The content of `to_review.json`."""
     withdrawn: Dataset
-    """The content of `withdrawn.json`; empty while there is none."""
+    """The content of `withdrawn.json`; empty if there is none."""
     files: tuple[ReviewedFile, ...]
-    """What came back."""
+    """The reviewed files."""
     rename: Mapping[str, str]
-    """Category as it is stored -> its present name; empty: left out."""
+    """Stored category -> current name; empty if left out."""
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ class ReviewVersion:
 
     @cached_property
     def created(self) -> datetime:
-        """When it was pushed; where nobody knows any more, when the file was written."""
+        """When it was pushed; if unknown, when the file was written."""
         info = self.shown.extra.get("info")
         text = info.get(CREATED_KEY) if isinstance(info, Mapping) else None
         try:
@@ -121,7 +121,7 @@ class ReviewVersion:
 
     @cached_property
     def offers(self) -> Mapping[str, Offer]:
-        """What is or was up for review, by the images' tool ids, in the order of review."""
+        """All offers, including withdrawn ones, by tool id, in the order of review."""
         gone = {
             offer.tool_id: offer
             for offer in (self._offer(self.withdrawn, image) for image in self.withdrawn.images)
@@ -137,43 +137,43 @@ class ReviewVersion:
 
     @cached_property
     def waiting(self) -> Mapping[str, Offer]:
-        """What is up and nobody has reviewed."""
+        """Offers that are up and unreviewed."""
         judged = {id for images in self.reviewed_images.values() for id in images}
         ids = [image.tool_id or image.file_name for image in self.shown.images]
         return {id: self.offers[id] for id in ids if id not in judged}
 
     @property
     def plain(self) -> frozenset[str]:
-        """Tool ids of images that wait without mined boxes."""
+        """Tool ids of waiting images without mined boxes."""
         return frozenset(id for id, offer in self.waiting.items() if not offer.mined)
 
     @cached_property
     def region_ids(self) -> frozenset[str]:
-        """Ids of all mined boxes that are or were up."""
+        """Ids of all mined boxes, including withdrawn ones."""
         offers = self.offers.values()
         return frozenset(id for offer in offers for id in (*offer.mined, *offer.perhaps))
 
     @cached_property
     def reviewed_images(self) -> Mapping[Path, Mapping[str, Image]]:
-        """Images of every reviewed file by the tool ids of those that were pushed.
+        """Images of every reviewed file by tool id.
 
-        They are matched by file name, and by its last part where that is unique on both sides:
-        other tools change folders. Images that were never pushed are left out, with one warning.
+        They are matched by file name, or by its last part if that is unique on both sides, since
+        other tools change folders. Images that were never pushed are left out with one warning.
 
         Raises:
-            ToolError: when an image has another size than it was pushed with.
+            ToolError: if an image has another size than when it was pushed.
         """
         return {file.path: self._matched(file) for file in self.files}
 
     def offer_id(self, tool_id: str) -> str:
         """Return `Review.offer` of an image.
 
-        It is made of the image's first name, so that it stays when the image is renamed.
+        It is derived from the image's first name, so that it survives renames.
         """
         return f"{self.name}/{self.offers[tool_id].file_names[0]}"
 
     def category(self, name: str) -> str:
-        """Return the present name of a category; empty where it has none."""
+        """Return the current name of a category; empty without one."""
         return self.rename.get(name, name)
 
     def _matched(self, file: ReviewedFile) -> dict[str, Image]:
@@ -195,7 +195,7 @@ class ReviewVersion:
                 strangers += 1
         if strangers:
             logger.warning(
-                "%s: %d images are not those of %s next to it and were left out",
+                "%s: %d images are not in %s next to it and were left out",
                 file.path,
                 strangers,
                 TO_REVIEW,
@@ -222,15 +222,15 @@ class ReviewVersion:
 
 
 def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion]:
-    """Return the model versions in a review folder, oldest first; none where it does not exist.
+    """Return the model versions in a review folder, oldest first; none if it does not exist.
 
     Args:
         review: the folder.
-        rename: category as it is stored -> its present name.
+        rename: stored category -> current name.
 
     Raises:
-        AnnotationError: naming the broken file and what in it is broken.
-        ToolError: when a `reviewed.json` has lost its `to_review.json`.
+        AnnotationError: naming the broken file and the broken entry.
+        ToolError: if a `reviewed.json` has no `to_review.json`.
     """
     versions: list[ReviewVersion] = []
     for folder in sorted(review.iterdir()) if review.is_dir() else ():
@@ -243,14 +243,14 @@ def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion
             versions.append(ReviewVersion(folder, shown, withdrawn, tuple(files), rename))
         elif reviewed:
             raise ToolError(
-                f"{reviewed[0]}: {TO_REVIEW} is missing next to it; without it nobody knows "
+                f"{reviewed[0]}: {TO_REVIEW} is missing next to it; restore it, since it defines "
                 "what was reviewed"
             )
     return sorted(versions, key=lambda version: (version.created, version.name))
 
 
 def written_state(review: Path) -> str:
-    """Return a text that changes when a `reviewed.json` of a review folder comes, or is written."""
+    """Return a text that changes when a `reviewed.json` is added or written."""
     files = sorted(review.glob(f"*/{_REVIEWED_FILES}"))
     found = ((path.relative_to(review).as_posix(), path.stat()) for path in files)
     return "; ".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)
@@ -260,7 +260,7 @@ def version_folder(review: Path, model_version: str) -> Path:
     """Return the folder of a model version.
 
     Raises:
-        ToolError: when its name can't be that of a folder everywhere.
+        ToolError: if its name is not a valid folder name on all systems.
     """
     if not _FILE_NAME.fullmatch(model_version):
         raise ToolError(
@@ -276,9 +276,9 @@ def without_images(dataset: Dataset) -> Dataset:
 
 
 def _read_reviewed(path: Path) -> Dataset:
-    """Read what a person saved, without the images on which a box can't be read.
+    """Read what a person saved, without images that have an unreadable box.
 
-    Such a box was not rejected, as one that is missing is: its image waits until it is repaired.
+    Unlike a missing box, such a box was not rejected: its image waits until it is repaired.
     """
     faults = Faults(path)
     dataset = read_coco(path, faults)
@@ -295,8 +295,8 @@ def _check_size(path: Path, shown: Image, reviewed: Image) -> None:
     if (shown.width, shown.height) != (reviewed.width, reviewed.height):
         raise ToolError(
             f"{path}: images id {reviewed.id}: {reviewed.file_name} has "
-            f"{reviewed.width} x {reviewed.height} pixels there, {TO_REVIEW} says "
-            f"{shown.width} x {shown.height}; does the tool scale or turn images?"
+            f"{reviewed.width} x {reviewed.height} pixels, but {shown.width} x {shown.height} in "
+            f"{TO_REVIEW}; does the tool scale or rotate images?"
         )
 
 
@@ -305,7 +305,7 @@ def _written(path: Path) -> datetime:
 
 
 def _by_unique_base_name(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of `files` by the last part of their names, where that means one value."""
+    """Return the values of `files` by the last part of their names, if that is unique."""
     values: dict[str, set[str]] = {}
     for name, value in files.items():
         values.setdefault(PurePosixPath(name).name, set()).add(value)

@@ -1,4 +1,4 @@
-"""Where a push of files goes, and what it says to reviewers."""
+"""The review folder of a push, and its instructions for reviewers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ _INSTRUCTIONS = """\
 Images to review
 ================
 
-{to_review} is a COCO file. It holds the boxes that people have drawn, and boxes that a model found
-missing; those carry "origin": "mined" and a "score". Some images have none of these: there the
-model found nothing that it is sure of.
+{to_review} is a COCO file. It contains the boxes that people have drawn, and boxes that a model
+found missing, with "origin": "mined" and a "score". Some images have none of the latter: there the
+model found nothing with certainty.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
    Review them in the order of the file, in which most is found per minute.
@@ -24,40 +24,40 @@ model found nothing that it is sure of.
    Where that is so of some classes alone, name them: "complete_classes": [1, 4], by the ids of
    their categories; a class without a box is then known to be absent.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
-   Every image that {reviewed} lists counts as reviewed: leave out what you have not looked at.
+   Every image listed in {reviewed} counts as reviewed: leave out those you have not looked at.
    Several people save reviewed-NAME.json each.
 4. Run `sparsedet review`.
 
-When a newer model's boxes take the place of these, their images move from {to_review} to
-{withdrawn}: review the newest folder's file then. If you have begun with them, finish: what
-{reviewed} says of them counts.
+If a newer model's boxes replace these, their images move from {to_review} to {withdrawn}: then
+review the file in the newest folder. If you have already started, finish: your reviews in
+{reviewed} still count.
 
 File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
 write keys, these are read: "exhaustive", "complete_classes", "reviewer" and "seconds" of an image,
 "note": "unsure" of an annotation (it stays undecided).
 """
-"""Next to `to_review.json`, for the reviewer."""
+"""File next to `to_review.json`, for reviewers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFolder:
-    """Where a push goes, and what it may show."""
+    """Target of a push, and the images it may show."""
 
     path: Path
-    """Holds a folder for each model version."""
+    """Folder with a sub-folder per model version."""
     name: str
     """`PushReport.review_project`."""
     known: frozenset[str]
-    """Tool ids of the images that there are."""
+    """Tool ids of existing images."""
     images: Path
-    """Where the image files are, for the instructions."""
+    """Path of the image files, for the instructions."""
     rename: Mapping[str, str]
-    """Category as it is stored -> its present name."""
+    """Stored category -> current name."""
     instructions: str = _INSTRUCTIONS
 
     @classmethod
     def of(cls, project: Project, name: str) -> "ReviewFolder":
-        """Return that of a project's images."""
+        """Return the review folder for a project's images."""
         files = project.read()
         known = frozenset(image.file_name for image in files.dataset.images)
         images = files.images or project.folder

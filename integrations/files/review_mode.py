@@ -1,4 +1,4 @@
-"""Having mined boxes reviewed in files: the one push mode that a folder of projects has."""
+"""The push mode `review-project` for files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class FileReviewMode:
 
     Args:
         root: the folder of the projects.
-        options: how they are read, and for which workspace.
+        options: how projects are read, and on whose behalf.
     """
 
     root: Path
@@ -45,17 +45,17 @@ class FileReviewMode:
 
     @property
     def name(self) -> ModeName:
-        """It is a review project of its own."""
+        """The name of the mode."""
         return "review-project"
 
     def prepare(self, project: str, *, take_over: bool = False) -> None:
-        """Check that a project can be pushed to, and mark it as this workspace's."""
+        """Check that a project can be pushed to, and claim it for this workspace."""
         opened = self._open(project)
         opened.read()
         review = self._folder(opened)
         writable = review if review.exists() else opened.folder
         if not os.access(writable, os.W_OK):
-            raise ToolError(f"{writable}: can't be written to, which a push has to")
+            raise ToolError(f"{writable}: not writable; a push needs to write there")
         self._claim(review, take_over=take_over)
 
     def push(
@@ -66,7 +66,7 @@ class FileReviewMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Have images and mined boxes reviewed; see `file_push.push_mined`."""
+        """Push images and mined boxes for review; see `file_push.push_mined`."""
         opened = self._open(project)
         self._refuse_other_owner(opened.review)
         report = push_mined(
@@ -94,11 +94,11 @@ class FileReviewMode:
         return PlaceReviews(read_reviews(versions, sizes), waiting, offers)
 
     def review_state(self, review_project: str) -> str:
-        """Look whether files came back, or were written again; see `review_files.written_state`."""
+        """Return a state that changes with reviewed files; see `review_files.written_state`."""
         return written_state(resolve_below(self.root, review_project))
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Look at what is up in the newest `to_review.json` of each model version."""
+        """Return what is up for review in each model version's `to_review.json`."""
         review = resolve_below(self.root, review_project)
         if pushed and not review.is_dir():
             raise PlaceGoneError(f"{review}: the folder was deleted")
@@ -109,7 +109,7 @@ class FileReviewMode:
         return OnOffer(boxes)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Give images their new names in what is up for review."""
+        """Rename images that are up for review."""
         for version in self._versions(resolve_below(self.root, review_project)):
             rename(version, images)
 
@@ -122,9 +122,9 @@ class FileReviewMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take boxes down that nobody has reviewed; a version that has no others is removed.
+        """Withdraw unreviewed boxes; a version without other boxes is removed.
 
-        An image without mined boxes goes with the last one of its version.
+        An image without mined boxes is removed with the last mined box of its version.
         """
         review = resolve_below(self.root, review_project)
         versions = self._versions(review)
@@ -143,7 +143,7 @@ class FileReviewMode:
                 kept |= dict.fromkeys(reviewed, f"{path} holds a review of it")
             if not dry_run:
                 remove_if_empty(version, region_ids)
-            progress("taking boxes down", done, len(versions))
+            progress("withdrawing boxes", done, len(versions))
         return UndoReport(
             predictions=len(trimmed), tasks=len(tasks), region_ids=frozenset(taken), kept=kept
         )
@@ -155,20 +155,20 @@ class FileReviewMode:
         return read_versions(review, self.options.rename)
 
     def _folder(self, project: Project) -> Path:
-        """Return where a project's boxes are reviewed."""
+        """Return the folder where a project's boxes are reviewed."""
         return project.review
 
     def _refuse_other_owner(self, review: Path) -> str | None:
-        """Return whose review folder it is.
+        """Return the owner of a review folder.
 
         Raises:
-            ToolError: when it is another workspace's.
+            ToolError: if it is another workspace.
         """
         owner = _read_mark(review).get(_OWNER)
         if owner is not None and self.options.owner not in (None, owner):
             raise ToolError(
-                f"{review.parent}: the workspace {owner} pushes to it (says {review / MARK}); take "
-                "it over with --take-over, or work there"
+                f"{review.parent}: the workspace {owner} pushes to it (according to "
+                f"{review / MARK}); take it over with --take-over, or continue there"
             )
         return owner
 
@@ -186,5 +186,5 @@ class FileReviewMode:
 def _read_mark(review: Path) -> dict[str, Any]:
     content = read_json(review / MARK) if (review / MARK).exists() else {}
     if not isinstance(content, dict):
-        raise ToolError(f"{review / MARK}: not a file of sparsedet's; remove it")
+        raise ToolError(f"{review / MARK}: not a file of sparsedet; remove it")
     return content

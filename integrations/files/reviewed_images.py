@@ -1,7 +1,7 @@
-"""What people made of the boxes that were pushed, read from `reviewed.json`.
+"""Reviews of pushed boxes, read from `reviewed.json`.
 
-Annotation tools renumber annotations and drop keys that they don't know. A box that has lost its id
-is matched by its place.
+Annotation tools renumber annotations and drop unknown keys. A box that has lost its id is matched
+by its coordinates.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from .review_files import Offer, ReviewedFile, ReviewVersion
 logger = logging.getLogger(__name__)
 
 MIN_IOU = 0.5
-"""From this IoU on, an annotation may be the box that was pushed, moved."""
+"""Minimum IoU for an annotation to be a pushed box that was moved."""
 
 UNMOVED_IOU = 0.9
-"""From this IoU on, it is the box as it was pushed, but for rounding."""
+"""Minimum IoU for an annotation to be an unmoved pushed box, up to rounding."""
 
 UNSURE = "unsure"
-"""The `note` of an annotation that the reviewer left undecided."""
+"""The `note` of an annotation that stays undecided."""
 
 _ID_KEYS = ("tool_id", "region_id")
 _TICK = timedelta(microseconds=1)
@@ -34,14 +34,14 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class FoundBox:
-    """An annotation of a review, before it is known which box it is."""
+    """An annotation of a review, before it is matched to a box."""
 
     category: str
-    """Empty for one that was not pushed, or has no present name: the box is not judged."""
+    """Category; empty if not pushed or without a current name, so that the box is not judged."""
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image."""
     ids: tuple[str, ...]
-    """Region ids that it claims."""
+    """Candidate region ids in its keys."""
     unsure: bool
 
 
@@ -57,16 +57,15 @@ def read_reviews(
 
     Args:
         versions: oldest first.
-        sizes: tool id -> (width, height) of the image that boxes are wanted in, where that is not
-            the one it was pushed with.
+        sizes: tool id -> (width, height) to scale boxes to, if it differs from the pushed one.
 
     Raises:
-        ToolError: naming file and id of an image of another size than was pushed.
+        ToolError: naming file and id of an image with another size than pushed.
     """
     reviews: list[Review] = []
-    # Files don't say when each image was reviewed, and one is saved again for every further image.
-    # So a review counts as made when its file was saved, but before the next version of the same
-    # image went up: whoever reviewed that one saw the newer boxes.
+    # Files don't record when each image was reviewed, and are saved again for every further image.
+    # So a review is dated to the save of its file, but before the next version of the same image
+    # was pushed, since its reviewer saw the newer boxes.
     latest: dict[str, datetime] = {}
     for version in reversed(versions):
         for file in version.files:
@@ -81,8 +80,8 @@ def read_reviews(
                 reviews.append(replace(review, saved_at=saved.isoformat(timespec="microseconds")))
             if unknown:
                 logger.warning(
-                    "%s: %d boxes have a category that was not pushed (first: %r) and are not "
-                    "judged; add it to the project, or to [labels] rename",
+                    "%s: %d boxes with a category that was not pushed (first: %r) are ignored; add "
+                    "it to the project, or to [labels] rename",
                     file.path,
                     len(unknown),
                     unknown[0],
@@ -93,12 +92,12 @@ def read_reviews(
 
 
 def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, ...]:
-    """Return the regions of a review: the boxes that were pushed by their ids, others by new ones.
+    """Return the regions of a review: pushed boxes with their ids, others with new ones.
 
-    A box that kept its id is known by it. The others are matched one to one by place, from an IoU
-    of `MIN_IOU`: unmoved boxes before moved ones, then those of the same class before renamed
-    ones, people's before mined ones, and the best overlap first, the surest of equals. A new id is
-    made from file name, class and place, so that it is the same at the next reading.
+    A box that kept its id is identified by it. Others are matched one to one with an IoU of at
+    least `MIN_IOU`: unmoved boxes before moved ones, then the same class before changed ones, human
+    boxes before mined ones, then by overlap and score. A new id is derived from file name, class
+    and coordinates, so that it is the same at the next reading.
     """
     offered = [*offer.human.values(), *offer.mined.values(), *offer.perhaps.values()]
     overlap = iou_matrix([region.xyxy for region in offered], [box.xyxy for box in found])
@@ -119,7 +118,7 @@ def recognise(offer: Offer, found: Sequence[FoundBox]) -> tuple[ReviewedRegion, 
 def _review(
     version: ReviewVersion, file: ReviewedFile, tool_id: str, image: Image, unknown: list[str]
 ) -> Review:
-    """Return the review of an image; category names that nobody knows are added to `unknown`."""
+    """Return the review of an image; unknown category names are added to `unknown`."""
     offer = version.offers[tool_id]
     regions = recognise(offer, _found(version, file, image, unknown))
     ids = {region.region_id for region in regions}
@@ -180,7 +179,7 @@ def _found(
 
 
 def _found_box(box: Box, category: str) -> FoundBox:
-    """Return an annotation of a review, by its keys or its `attributes`, as some tools have it."""
+    """Convert an annotation of a review, with keys from itself or its `attributes`."""
     attributes = box.extra.get("attributes")
     keys = {**(attributes if isinstance(attributes, Mapping) else {}), **box.extra}
     ids = [box.tool_id, *(keys.get(key) for key in _ID_KEYS)]
@@ -198,7 +197,7 @@ def _pairs(
     found: Sequence[FoundBox],
     overlap: Any,
 ) -> Iterator[tuple[int, int]]:
-    """Yield (offered, found) that may be one box, the likeliest first."""
+    """Yield candidate pairs (offered, found) of the same box, the likeliest first."""
     ranked: list[tuple[tuple[float, ...], int, int]] = []
     for row, region in enumerate(offered):
         for column, box in enumerate(found):

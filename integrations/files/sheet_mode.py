@@ -1,4 +1,4 @@
-"""Having mined boxes reviewed on contact sheets: in files, each sheet is an image to review."""
+"""The push mode `sheets` for files: each contact sheet is an image to review."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -34,36 +34,36 @@ _INSTRUCTIONS = """\
 Contact sheets to review
 ========================
 
-{to_review} is a COCO file. Its images are contact sheets, each with boxes of one class that a model
-found missing, cut out of their images.
+{to_review} is a COCO file. Its images are contact sheets, each with crops of boxes of one class
+that a model found missing.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
-2. Delete the boxes that are wrong, correct the class or the place of others, leave what is right.
-   What can't be decided without the whole image: write the note "unsure".
+2. Delete wrong boxes, correct the class or position of others, leave right ones.
+   If a box can't be decided without the whole image, write the note "unsure".
 3. Export the reviewed sheets as COCO and save the file as {reviewed} in this folder.
-   Every sheet that {reviewed} lists counts as reviewed: leave out what you have not looked at.
+   Every sheet listed in {reviewed} counts as reviewed: leave out those you have not looked at.
    Several people save reviewed-NAME.json each.
 4. Run `sparsedet review`.
 
-When a newer model's boxes take the place of these, their sheets move from {to_review} to
-{withdrawn}: review the newest folder's file then. If you have begun with them, finish: what
-{reviewed} says of them counts.
+If a newer model's boxes replace these, their sheets move from {to_review} to {withdrawn}: then
+review the file in the newest folder. If you have already started, finish: your reviews in
+{reviewed} still count.
 
-File names and image sizes have to stay; ids and the other keys may get lost. If your tool lets you
-write keys, these are read: "reviewer" and "seconds" of an image, "note": "unsure" of an annotation.
+Keep file names and image sizes; ids and other keys may get lost. If your tool can write keys, these
+are read: "reviewer" and "seconds" of an image, "note": "unsure" of an annotation.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class FileSheetMode(FileReviewMode):
-    """The `PushMode` of contact sheets in files; see `FileReviewMode` for what it has from there.
+    """The `PushMode` of contact sheets in files, based on `FileReviewMode`.
 
-    A sheet's layout stands with it in `to_review.json`, its picture in a folder next to that.
+    A sheet's layout is in `to_review.json`, its image in a folder next to that.
     """
 
     @property
     def name(self) -> ModeName:
-        """Sheets are a review project of their own."""
+        """The name of the mode."""
         return "sheets"
 
     def push(
@@ -74,7 +74,7 @@ class FileSheetMode(FileReviewMode):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Have contact sheets reviewed; see `file_push.push_mined`."""
+        """Push contact sheets for review; see `file_push.push_mined`."""
         opened = self._open(project)
         review = self._folder(opened)
         self._refuse_other_owner(review)
@@ -154,7 +154,7 @@ class FileSheetMode(FileReviewMode):
         return PlaceReviews(found, frozenset(waiting), frozenset(offers))
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Give the images of crops their new names."""
+        """Rename the source images of crops."""
         for version in self._versions(resolve_below(self.root, review_project)):
             for dataset, name in ((version.withdrawn, WITHDRAWN), (version.shown, TO_REVIEW)):
                 renamed = tuple(
@@ -175,7 +175,7 @@ class FileSheetMode(FileReviewMode):
         return project.sheets
 
     def _up(self, review: Path, model_version: str, layouts: Mapping[str, Sheet]) -> list[str]:
-        """Return the names of this version's sheets that wait for a review."""
+        """Return the names of this version's unreviewed sheets."""
         return [
             name
             for version in self._versions(review)
@@ -186,7 +186,7 @@ class FileSheetMode(FileReviewMode):
 
 
 def _layouts(version: ReviewVersion) -> dict[str, Sheet]:
-    """Return the sheets of a version, also of those that were withdrawn, by name."""
+    """Return the sheets of a version by name, including withdrawn ones."""
     return {name: _layout(offer.image, version.folder) for name, offer in version.offers.items()}
 
 

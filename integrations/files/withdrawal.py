@@ -1,9 +1,9 @@
-"""Taking boxes down that nobody has reviewed, and names of images that changed.
+"""Withdrawal of unreviewed boxes, and renames of images.
 
-A person may have taken `to_review.json` into another tool already, and nothing here can know that.
-So what is taken down moves to `withdrawn.json`: it is no longer offered to anybody, and a review of
-it that arrives all the same can be read, and counts. A key in `to_review.json` would not do: no
-annotation tool knows it, so that people would keep reviewing them.
+A person may have already imported `to_review.json` into another tool, which we can't know. So
+withdrawn boxes move to `withdrawn.json`: they are no longer offered, but a review of them that
+still arrives can be read and counts. A key in `to_review.json` would not be enough: annotation
+tools don't know it, so people would keep reviewing them.
 """
 
 import shutil
@@ -27,7 +27,7 @@ from .review_files import (
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What was taken down, or would be."""
+    """Withdrawn boxes and images."""
 
     images: frozenset[str] = frozenset()
     """Tool ids of images that are no longer up."""
@@ -44,14 +44,14 @@ def withdraw(
     kept: Collection[str] = (),
     dry_run: bool = False,
 ) -> Withdrawal:
-    """Take boxes of a model version down, where nobody has reviewed their image.
+    """Withdraw boxes of a model version from unreviewed images.
 
     Args:
-        version: as it was read.
-        region_ids: mined boxes to take down; an image that has no others goes with them.
-        images: tool ids of images to take down with all their boxes.
-        kept: tool ids of images that stay up when they lose their last mined box.
-        dry_run: only return what would be.
+        version: the version as read.
+        region_ids: mined boxes to withdraw; an image without other mined boxes is withdrawn too.
+        images: tool ids of images to withdraw with all their boxes.
+        kept: tool ids of images that stay up without mined boxes.
+        dry_run: only return what would be withdrawn.
     """
     whole: set[str] = set()
     gone: dict[str, set[str]] = {}
@@ -62,7 +62,7 @@ def withdraw(
         if tool_id in images or ids:
             gone[tool_id] = set(ids)
     if gone and not dry_run:
-        # In this order: a killed process leaves an image in both files, where it counts as up.
+        # In this order: a killed process leaves an image in both files, which counts as up.
         write_coco(_withdrawn(version, whole, gone), version.folder / WITHDRAWN)
         write_coco(_still_up(version.shown, whole, gone), version.folder / TO_REVIEW)
     return Withdrawal(
@@ -73,20 +73,20 @@ def withdraw(
 
 
 def left_plain(version: ReviewVersion, region_ids: Collection[str]) -> frozenset[str]:
-    """Return the images to take down with `region_ids` since they have no mined boxes themselves.
+    """Return images without mined boxes to withdraw together with `region_ids`.
 
-    They stay as long as another mined box of the version is up.
+    They stay while another mined box of the version is up.
     """
     up = (id for offer in version.waiting.values() for id in offer.mined)
     return frozenset() if any(id not in region_ids for id in up) else version.plain
 
 
 def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None:
-    """Remove a version's folder if all its boxes are among `region_ids`, and no one used it.
+    """Remove a version's folder if all its boxes are in `region_ids` and nobody used it.
 
     Args:
-        version: as it was before they were withdrawn.
-        region_ids: mined boxes that are taken back for good.
+        version: the version before the withdrawal.
+        region_ids: mined boxes that are withdrawn for good.
     """
     ours = {TO_REVIEW, WITHDRAWN, INSTRUCTIONS, PICTURES}
     has_others = any(path.name not in ours for path in version.folder.iterdir())
@@ -95,7 +95,7 @@ def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None
 
 
 def rename(version: ReviewVersion, images: Mapping[str, str]) -> None:
-    """Note new names of images (old -> new) in a version; reviews under the old ones count too."""
+    """Record new names of images (old -> new) in a version; reviews under old names still count."""
     for dataset, name in ((version.withdrawn, WITHDRAWN), (version.shown, TO_REVIEW)):
         renamed = [_renamed(image, images) for image in dataset.images]
         if tuple(renamed) != dataset.images:
@@ -124,7 +124,7 @@ def _still_up(shown: Dataset, whole: Collection[str], gone: Mapping[str, set[str
 def _withdrawn(
     version: ReviewVersion, whole: Collection[str], gone: Mapping[str, set[str]]
 ) -> Dataset:
-    """Return the content of `withdrawn.json` with further images and boxes in it."""
+    """Return the content of `withdrawn.json` with images and boxes added."""
     before, shown = version.withdrawn, version.shown
     known = {_id(image): image for image in before.images}
     groups: list[tuple[Image, Sequence[Box]]] = [

@@ -25,15 +25,15 @@ from .yolo_layout import is_yolo
 
 
 class CocoFormat:
-    """COCO, the format in which sparsedet keeps everything; see `sparsedet.annotations.coco`.
+    """COCO, sparsedet's own format; see `sparsedet.annotations.coco`.
 
     Folders are written as `annotations.json` and `images/`: a project for `--tool files`.
     """
 
     title = "COCO"
     layout = (
-        "a .json file, a folder with annotations.json and images/, or one with a .json file for "
-        "each split"
+        "a .json file, a folder with annotations.json and images/, or a folder with a .json file "
+        "per split"
     )
     needs_images = False
     lists_classes = True
@@ -43,7 +43,7 @@ class CocoFormat:
     def detect(self, path: Path) -> bool:
         """Whether this is a JSON file, a workspace, or a folder of COCO files.
 
-        VOC and YOLO folders may hold JSON files as well, of notes for example.
+        VOC and YOLO folders may also contain JSON files, for example with notes.
         """
         if path.is_file():
             return path.suffix.lower() == ".json" and json_kind(path) is None
@@ -57,7 +57,7 @@ class CocoFormat:
         return bool(find_parts(path)) and not is_yolo(path) and find_voc(path) is None
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
-        """Return the splits that have files of their own."""
+        """Return the splits that have separate files."""
         parts = find_parts(path) if path.is_dir() else []
         return [part.split for part in parts if part.split] if len(parts) > 1 else []
 
@@ -70,10 +70,10 @@ class CocoFormat:
         faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
-        """Read a file, or the files of a folder; ids of a split are those of its file.
+        """Read a file, or the files of a folder; a split keeps the ids of its file.
 
-        Images are in `images` next to a file, in the workspace around it, next to the file itself,
-        or in a folder of the split's name.
+        Images are in `images` next to a file, in the enclosing workspace, next to the file itself,
+        or in a folder named after the split.
         """
         parts = _chosen(path, split)
         progress("reading annotations", 0, len(parts))
@@ -86,7 +86,7 @@ class CocoFormat:
         return merged(read, faults or strictly(path))
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """COCO holds everything."""
+        """Return nothing: COCO can store everything."""
         return ()
 
     def write(
@@ -109,7 +109,7 @@ def _chosen(path: Path, split: str | None) -> Sequence[CocoPart]:
     """Return the files to read."""
     parts = find_parts(path) if path.is_dir() else [CocoPart(path)]
     if not parts or not parts[0].file.exists():
-        locate(path, None)  # says what is missing
+        locate(path, None)  # raises an error about what is missing
     if split is None:
         return parts
     known = [part.split for part in parts if part.split]
@@ -122,7 +122,7 @@ def _chosen(path: Path, split: str | None) -> Sequence[CocoPart]:
 
 
 def _read(file: Path, images: Path | None, faults: Faults | None, progress: Progress) -> Loaded:
-    """Read a file and find its images, which it may lack."""
+    """Read a file and find its images, if any."""
     if images is not None and not images.is_dir():
         raise AnnotationError(f"{images}: no such image folder (--images)")
     if faults is None or faults.strict:
@@ -142,7 +142,7 @@ def _read(file: Path, images: Path | None, faults: Faults | None, progress: Prog
 
 
 def _renamed(dataset: Dataset, folder: Path) -> Dataset:
-    """Return a dataset with images called as they are in their folder; see `names_in`."""
+    """Return a dataset with images named as in their folder; see `names_in`."""
     names = [image.file_name for image in dataset.images]
     found = names_in(folder, names)
     if all(found.get(name, name) == name for name in names):
@@ -157,7 +157,7 @@ def _renamed(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def _size_in(folder: Path | None) -> SizeOf:
-    """Return what gives the size of an image in a folder."""
+    """Return a function for the size of an image in a folder."""
 
     def size(name: str) -> tuple[int, int] | None:
         try:

@@ -1,4 +1,4 @@
-"""The images of a COCO file: called as they are on disk, there, readable, and of their size."""
+"""Checks of a COCO file's images: names on disk, existence, readability, size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from .image_folders import SLIGHTLY
 
 
 def plain_names(content: Any) -> list[str]:
-    """Return the file names in a COCO file, with forward slashes; those that are none left out."""
+    """Return the valid file names in a COCO file, with forward slashes."""
     entries = content.get("images") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         return []
@@ -25,7 +25,7 @@ def plain_names(content: Any) -> list[str]:
 
 
 def with_names_of(folder: Path, content: dict[str, Any], faults: Faults) -> dict[str, Any]:
-    """Return the content of a file with images called as they are in a folder."""
+    """Return the content of a file with images named as in a folder."""
     found = names_in(folder, plain_names(content))
     images = []
     for entry in content["images"]:
@@ -44,9 +44,9 @@ def with_names_of(folder: Path, content: dict[str, Any], faults: Faults) -> dict
 def checked_files(
     folder: Path, content: dict[str, Any], faults: Faults, progress: Progress
 ) -> dict[str, Any]:
-    """Return the content of a file without images that are missing, broken or of another size.
+    """Return the content of a file without images that are missing, broken or of a wrong size.
 
-    Sizes that are off slightly become those of the files.
+    Slightly wrong sizes are replaced by those of the files.
     """
     kept: list[Any] = []
     gone: list[Any] = []
@@ -60,8 +60,8 @@ def checked_files(
     if not gone:
         return {**content, "images": kept}
     if not kept:
-        faults.refuse(f"none of its images can be used, in {folder}")
-    # An id of two images may still be that of one.
+        faults.refuse(f"none of its images is usable, in {folder}")
+    # A duplicate id may have become unique.
     left = [entry.get("id") for entry in kept if isinstance(entry, dict)]
     ids = {id for id in gone if isinstance(id, int | str | float)} - {
         id for id in left if isinstance(id, int | str | float)
@@ -81,11 +81,11 @@ def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str
     name = entry.get("file_name")
     plain = name.replace("\\", "/") if isinstance(name, str) else ""
     if not plain or "\0" in plain:
-        return dict(entry)  # that is a fault of the entry
+        return dict(entry)  # reported as a fault of the entry
     where = f"images id {entry.get('id')} ({plain})"
     path = folder / plain
     if leaves_folder(plain):
-        message = f"{faults.source}: {where}: not in {folder}, by no part of its name"
+        message = f"{faults.source}: {where}: not in {folder}, under any part of its name"
         faults.note(kinds.IMAGE_MISSING, where, message)
         return None
     try:
@@ -106,8 +106,8 @@ def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str
     if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
         turned = stated == actual[::-1]
         message = (
-            f"{faults.source}: {where}: {path} is {actual[0]} x {actual[1]} pixels upright, the "
-            f"annotations say {stated[0]} x {stated[1]}"
+            f"{faults.source}: {where}: {path} is {actual[0]} x {actual[1]} pixels upright, but "
+            f"{stated[0]} x {stated[1]} in the annotations"
             + ("; they seem to ignore the file's EXIF orientation" if turned else "")
         )
         faults.note(kinds.SIZE_WRONG, where, message)

@@ -1,7 +1,7 @@
-"""Which JSON files a COCO folder consists of, and where the images of each are.
+"""The JSON files of a COCO folder, and their image folders.
 
-A folder may have a file for each split: `train.json`, `train/_annotations.coco.json` as Roboflow
-exports it, or `annotations/instances_train2017.json` with the images in `train2017/`.
+A folder may have a file per split: `train.json`, `train/_annotations.coco.json` as exported by
+Roboflow, or `annotations/instances_train2017.json` with the images in `train2017/`.
 """
 
 import re
@@ -16,7 +16,7 @@ from .image_folders import normal
 from .other_tools.file_kinds import json_kind
 
 _FOLDERS = ("", "annotations", "Annotations", "labels")
-"""Where the JSON files of a folder are, relative to it."""
+"""Patterns of a folder's JSON files, relative to it."""
 _SPLIT = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
 _SPLIT_FILE = re.compile(
     rf"(?:instances[-_]|annotations?[-_.])?(?P<split>{_SPLIT})(?P<year>[-_]?\d{{2,4}})?"
@@ -25,24 +25,24 @@ _SPLIT_FILE = re.compile(
 )
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 _HEADER = 2**16
-"""Bytes in which a file has to look like COCO."""
+"""Leading bytes in which a file must look like COCO."""
 _SAMPLE = 200
-"""Images of a file that are looked for in each folder."""
+"""Number of a file's images to look for in each folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class CocoPart:
-    """One JSON file, and the split that it is."""
+    """A JSON file and its split."""
 
     file: Path
     split: str | None = None
-    """`train`, `val` or `test`; None where the file is everything."""
+    """`train`, `val` or `test`; None if the file has everything."""
 
 
 def find_parts(folder: Path) -> list[CocoPart]:
-    """Return the JSON files of a folder: one that holds everything, or one for each split.
+    """Return the JSON files of a folder: one with everything, or one per split.
 
-    Nothing is found in folders that hold several files of which nobody knows what they are.
+    Nothing is found in folders with several unidentifiable files.
     """
     own = Workspace(folder)
     if own.annotations.is_file() or own.settings_file.is_file():
@@ -58,7 +58,7 @@ def find_parts(folder: Path) -> list[CocoPart]:
 
 
 def find_images(file: Path, names: Sequence[str]) -> Path | None:
-    """Return the folder of a file's images: of the usual ones that which holds most of them.
+    """Return the folder of a file's images: the usual folder with most of them.
 
     Args:
         file: the JSON file.
@@ -68,7 +68,7 @@ def find_images(file: Path, names: Sequence[str]) -> Path | None:
     sample = names[::step]
     best, most = None, 0
     candidates = [folder for folder in _image_folders(file) if folder.is_dir()]
-    # Names as they are come first, then those of which only the end is right.
+    # Exact names first, then those that match only at the end.
     for shortened in (False, True):
         for folder in candidates:
             held = sum(_is_held(name, folder, shortened) for name in sample)
@@ -84,10 +84,10 @@ def find_images(file: Path, names: Sequence[str]) -> Path | None:
 
 
 def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
-    """Return what files are called in a folder, by the names that annotations give.
+    """Return names of files in a folder by their names in annotations.
 
-    Leading folders of a name may be wrong: `images/` where that is the folder itself, or those of
-    another machine. A name that no file or several names fit is left out.
+    Leading folders of a name may be wrong: `images/` if that is the folder itself, or those of
+    another machine. A name that matches no file or several ones is left out.
     """
     found: dict[str, str] = {}
     others = []
@@ -139,7 +139,7 @@ def _is_coco(path: Path) -> bool:
 
 
 def _image_folders(file: Path) -> Iterator[Path]:
-    """Yield the folders that may hold the images of a file, the likeliest first."""
+    """Yield candidate folders of a file's images, the likeliest first."""
     here = normal(file).parent
     around = enclosing(file)
     match = _SPLIT_FILE.fullmatch(file.stem)
@@ -170,7 +170,7 @@ def _is_file(folder: Path, name: str) -> bool:
         return False
     try:
         return (folder / name).is_file()
-    except OSError:  # a name longer than any file's
+    except OSError:  # a name that is too long
         return False
 
 

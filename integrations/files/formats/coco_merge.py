@@ -1,4 +1,4 @@
-"""Several COCO datasets as one: the splits of a folder."""
+"""Merges the splits of a COCO folder into one dataset."""
 
 import os
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from .image_folders import normal
 
 
 def merged(parts: Sequence[tuple[str, Loaded]], faults: Faults) -> Loaded:
-    """Return splits as one dataset; an image that several have stays in the first of them.
+    """Merge splits into one dataset; an image in several splits stays in the first.
 
-    Ids stay where no other split has them; classes are known by their names.
+    Ids are kept unless another split has them; classes are matched by name.
 
     Args:
         parts: name and content of each split.
-        faults: takes note of images that several splits have.
+        faults: records images that are in several splits.
 
     Raises:
-        AnnotationError: when only some of the splits have an image folder.
+        AnnotationError: if only some of the splits have an image folder.
     """
     folders = [loaded.images for _, loaded in parts]
     known = [folder for folder in folders if folder is not None]
@@ -39,7 +39,7 @@ def merged(parts: Sequence[tuple[str, Loaded]], faults: Faults) -> Loaded:
     for (name, loaded), folder in zip(parts, folders, strict=True):
         prefix = "" if folder is None or root is None else _prefix(root, folder)
         if not known and len(parts) > 1:
-            prefix = f"{name}/"  # nothing else keeps images of one name apart
+            prefix = f"{name}/"  # the only way to distinguish images of the same name
         whole.add(name, loaded.dataset, prefix, faults)
     images = known[0] if known and len({*map(normal, known)}) == 1 else root
     return Loaded(whole.dataset(parts[0][1].dataset), images)
@@ -100,14 +100,14 @@ class _Whole:
 
 
 class _Ids:
-    """Ids that are taken."""
+    """Used ids."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
         self._highest = 0
 
     def free(self, id: int) -> int:
-        """Return an id, or the next one that is free; it is taken then."""
+        """Reserve and return an id, or the next free one."""
         if id in self._taken:
             id = self._highest + 1
         self._taken.add(id)

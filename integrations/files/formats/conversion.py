@@ -1,4 +1,4 @@
-"""Files of labels to a `Dataset`, and what of a `Dataset` files of labels can't hold."""
+"""Conversion of label files to a `Dataset`, and what they can't store of one."""
 
 import logging
 from collections import Counter
@@ -20,18 +20,18 @@ from sparsedet.annotations.faults import (
 logger = logging.getLogger(__name__)
 
 Holds = Callable[[str, Any], bool]
-"""Whether a format can hold a key with this value."""
+"""Whether a format can store a key with this value."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
-    """A box, before boxes and classes are numbered."""
+    """A box before ids are assigned."""
 
     category: str
     xyxy: XYXY
     """XYXY in absolute pixels of the upright image."""
     area: float | None = None
-    """Square pixels of the object's polygon; None: that of the box."""
+    """Area of the object's polygon in square pixels; None for that of the box."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     iscrowd: bool = False
     """See `Box.iscrowd`."""
@@ -49,7 +49,7 @@ class LabelledImage:
 
 
 class Clipper:
-    """Keeps boxes inside their images, and counts those that reached out."""
+    """Clips boxes to their images, and counts those that reached over the edge."""
 
     def __init__(self, source: Path, faults: Faults) -> None:
         self._source = source
@@ -57,16 +57,16 @@ class Clipper:
         self._clipped: list[str] = []
 
     def clip(self, where: str, xyxy: XYXY, size: tuple[int, int], slack: float) -> XYXY:
-        """Return the part of a box that lies inside its image.
+        """Return the part of a box inside its image.
 
         Args:
             where: names the box in errors.
             xyxy: absolute pixels of the upright image.
             size: (width, height) of the image.
-            slack: pixels; a box that reaches out by no more causes no warning.
+            slack: pixels; a box that reaches out by at most this much causes no warning.
 
         Raises:
-            AnnotationError: when the box has no area there.
+            AnnotationError: if the box has no area there.
         """
         left, top, right, bottom = xyxy
         if min(right - left, bottom - top) < THINNEST:
@@ -86,7 +86,7 @@ class Clipper:
         return inside
 
     def warn(self) -> None:
-        """Note the boxes that reached out; in strict reading one warning says how many did."""
+        """Record clipped boxes as faults; in strict reading, log one warning with their number."""
         if not self._faults.strict:
             for where in self._clipped:
                 place = Path(where.partition(": ")[0]).name + where.partition(":")[2]
@@ -101,11 +101,11 @@ class Clipper:
 
 
 def to_dataset(images: Iterable[LabelledImage], categories: Sequence[Category]) -> Dataset:
-    """Return a dataset: images numbered from 1 by file name, boxes by image and place in its file.
+    """Return a dataset: images numbered from 1 by file name, boxes by image and order in its file.
 
     Args:
         images: in any order.
-        categories: all classes that the boxes name.
+        categories: all classes of the boxes.
     """
     ids = {category.name: category.id for category in categories}
     numbered: list[Image] = []
@@ -131,13 +131,13 @@ def to_dataset(images: Iterable[LabelledImage], categories: Sequence[Category]) 
 
 
 def with_split(dataset: Dataset, names: Iterable[str]) -> Dataset:
-    """Return the part of a dataset on the images of these file names."""
+    """Return the part of a dataset on images with these file names."""
     wanted = set(names)
     return dataset.with_images(image for image in dataset.images if image.file_name in wanted)
 
 
 def real_splits(splits: Mapping[str, Collection[str]]) -> list[str]:
-    """Return the splits that divide the images; none where one of two has those of the other.
+    """Return the splits if they divide the images; none if one of two contains the other.
 
     Args:
         splits: split -> its images.
@@ -152,13 +152,13 @@ def real_splits(splits: Mapping[str, Collection[str]]) -> list[str]:
 def common_losses(
     dataset: Dataset, *, box_keys: Holds, image_keys: Holds, class_ids: Mapping[int, int]
 ) -> list[str]:
-    """Return what formats that know only classes and boxes lose, one phrase for each kind.
+    """Return what formats with only classes and boxes lose, one phrase per kind.
 
     Args:
-        dataset: what would be written.
-        box_keys: the extra keys of boxes that the format can hold.
-        image_keys: the extra keys of images that it can hold.
-        class_ids: category id -> the id that it would have after it was read again.
+        dataset: the dataset to write.
+        box_keys: extra keys of boxes that the format can store.
+        image_keys: extra keys of images that it can store.
+        class_ids: category id -> its id when read back.
     """
     boxes = [box for box in dataset.boxes if not box.iscrowd]
     crowds = len(dataset.boxes) - len(boxes)
@@ -189,7 +189,7 @@ def counted(what: str, number: int) -> str:
 
 
 def has_own_area(box: Box) -> bool:
-    """Whether a box has another area than that of its rectangle: the area of a mask."""
+    """Whether a box has another area than its rectangle, such as that of a mask."""
     return box.area is not None and abs(box.area - box.width * box.height) > max(box.area, 1) / 1000
 
 
@@ -207,7 +207,7 @@ def _tool_ids(dataset: Dataset, boxes: Sequence[Box]) -> int:
 
 
 def _new_ids(dataset: Dataset, boxes: Sequence[Box], class_ids: Mapping[int, int]) -> int:
-    """Return how many images, boxes and classes would have another id when they are read again."""
+    """Return how many images, boxes and classes would have another id when read back."""
     names = {image.id: image.file_name for image in dataset.images}
     images = sorted(names, key=lambda id: names[id])
     ordered = [box.id for box in sorted(boxes, key=lambda box: names[box.image_id])]

@@ -1,4 +1,4 @@
-"""Darknet's layout of YOLO, as CVAT ("YOLO 1.1") and Roboflow export it: names and lists of images.
+"""Darknet's YOLO layout, as exported by CVAT ("YOLO 1.1") and Roboflow: names and image lists.
 
 `obj.data` names the file of the class names and the lists of images; labels are next to the images.
 """
@@ -19,28 +19,28 @@ logger = logging.getLogger(__name__)
 _DATA = ".data"
 _NAMES = ".names"
 _ROBOFLOW = "_darknet.labels"
-"""Names of classes, in the folder of each split."""
+"""Class names in the folder of each split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Darknet:
-    """What the files of Darknet say."""
+    """Content of Darknet's files."""
 
     names: Path
-    """The file of the class names, one in each line."""
+    """The file of class names, one per line."""
     splits: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Split -> its images, relative to the image folder; empty where there are no lists."""
+    """Split -> its images, relative to the image folder; empty without lists."""
 
 
 def find_darknet(path: Path, images: Path | None = None) -> Darknet | None:
-    """Return what the files of Darknet say; None where there are none.
+    """Read Darknet's files; return None if there are none.
 
     Args:
         path: a folder, or its `.data` file.
-        images: the image folder, where it is not the folder itself.
+        images: the image folder, if it is not the folder itself.
 
     Raises:
-        AnnotationError: when a `.data` file names no file of class names that is there.
+        AnnotationError: if a `.data` file does not name an existing file of class names.
     """
     root = path if path.is_dir() else path.parent
     data = _data_file(path)
@@ -49,7 +49,9 @@ def find_darknet(path: Path, images: Path | None = None) -> Darknet | None:
         names = _near(root, values.get("names", ""))
         if names is None:
             said = values.get("names") or "no file"
-            raise AnnotationError(f"{data}: takes the class names from {said}, which is not there")
+            raise AnnotationError(
+                f"{data}: takes the class names from {said}, which does not exist"
+            )
         return Darknet(names, _splits(root, images or root, data, values))
     if not path.is_dir():
         return None
@@ -67,7 +69,7 @@ def is_darknet(path: Path) -> bool:
 
 
 def _data_file(path: Path) -> Path | None:
-    """Return the file that names all others; some have a name that says nothing."""
+    """Return the file that names all others, which may have any name."""
     files = [path] if path.is_file() else sorted(path.glob(f"*{_DATA}")) if path.is_dir() else []
     for file in files:
         if file.suffix.lower() == _DATA and file.is_file():
@@ -114,7 +116,7 @@ def _splits(
 
 
 def _near(root: Path, value: str) -> Path | None:
-    """Return a file that is named as it lay on another machine: `data/obj.names`."""
+    """Find a file by its path on another machine: `data/obj.names`."""
     if not value.strip():
         return None
     name = names_in(root, [value.strip().replace("\\", "/")])

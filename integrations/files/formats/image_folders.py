@@ -1,4 +1,4 @@
-"""Folders of image files: listed, measured, linked, and the file of labels that belongs to each."""
+"""Folders of image files: listing, sizes, links, and their label files."""
 
 import filecmp
 import os
@@ -20,19 +20,19 @@ SLIGHTLY = 2
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Return the files below a folder, with forward slashes, sorted.
 
-    Hidden files are left out, links to folders, which could lead in a circle, and workspaces, whose
-    images are copies.
+    Leaves out hidden files, links to folders (which could be circular), and workspaces (whose
+    images are copies).
 
     Args:
         folder: where to look.
-        suffixes: of the wanted files, in lower case, with the dot.
+        suffixes: suffixes of the wanted files, in lower case, with the dot.
     """
     wanted = frozenset(suffixes)
     return sorted(name for name in _walk(folder, "") if _suffix(name) in wanted)
 
 
 def normal(path: Path) -> Path:
-    """Return an absolute path without `..`; links stay as they are."""
+    """Return an absolute path without `..`, keeping links."""
     return Path(os.path.normpath(path.absolute()))
 
 
@@ -44,12 +44,12 @@ def stem(name: str) -> str:
 def read_sizes(
     names: Iterable[str], folder: Path, progress: Progress, faults: Faults
 ) -> dict[str, tuple[int, int]]:
-    """Return the upright (width, height) of image files by name; only their headers are read.
+    """Return the upright (width, height) of image files by name, from their headers.
 
-    Files that are no images are left out, and noted as faults.
+    Files that are not images are left out and recorded as faults.
 
     Raises:
-        AnnotationError: naming the file that is no image, in strict reading.
+        AnnotationError: in strict reading, naming a file that is not an image.
     """
     wanted = list(names)
     sizes = {}
@@ -61,11 +61,11 @@ def read_sizes(
 
 
 def check_stems(names: Iterable[str], suffix: str) -> None:
-    """Refuse images that would share a file of labels.
+    """Refuse images that would share a label file.
 
     Args:
         names: file names of images.
-        suffix: that of the files of labels.
+        suffix: suffix of label files.
 
     Raises:
         AnnotationError: naming two such images.
@@ -83,13 +83,12 @@ def link_images(
 ) -> None:
     """Put the images `names` of the folder `source` into the folder `target`.
 
-    What is there already with the same content stays; an image that was replaced in `source` is
-    replaced.
+    Files with the same content are kept; images that changed in `source` are replaced.
 
     Args:
         names: relative to both folders, with forward slashes.
-        source: the folder that holds them.
-        target: made when it does not exist.
+        source: the folder with the images.
+        target: created if missing.
         progress: called after every image.
     """
     wanted = list(names)
@@ -119,8 +118,8 @@ def _suffix(name: str) -> str:
 
 def _link(source: Path, target: Path) -> None:
     with atomic_path(target, durable=False) as temporary:
-        temporary.unlink(missing_ok=True)  # of a crashed process that had the same number
+        temporary.unlink(missing_ok=True)  # from a crashed process with the same id
         try:
-            os.link(source.resolve(), temporary)  # resolved: a link to a symbolic link may dangle
+            os.link(source.resolve(), temporary)  # resolved: links to links may dangle
         except OSError:  # another file system, or one without hard links
-            shutil.copy2(source, temporary)  # with its time, so that the next comparison is quick
+            shutil.copy2(source, temporary)  # with its time, so that the next comparison is fast

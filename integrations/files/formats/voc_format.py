@@ -1,4 +1,4 @@
-"""Pascal VOC: an xml file for each image, in `Annotations/`, and the images in `JPEGImages/`."""
+"""Pascal VOC: an xml file per image in `Annotations/`, and images in `JPEGImages/`."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -50,26 +50,26 @@ from .voc_xml import (
 logger = logging.getLogger(__name__)
 
 _SLACK = 1.001
-"""Pixels; files that count from 0 reach out by one, and get a warning of their own."""
+"""Pixels; boxes in files that count from 0 reach out by one, and get a separate warning."""
 _THINNEST = 1.0
-"""Pixels; VOC's boxes hold the pixels at both ends, so that none is thinner."""
+"""Pixels; VOC boxes include the pixels at both ends, so none is thinner."""
 
 
 @dataclass(frozen=True, slots=True)
 class VocContent:
-    """A VOC folder that has been read."""
+    """The content of a VOC folder."""
 
     dataset: Dataset
     xml: Mapping[str, Path]
-    """File name of an image -> its xml file, for images that have one."""
+    """Image file name -> its xml file, for images that have one."""
 
 
 class PascalVocFormat:
     """Pascal VOC.
 
-    Classes are numbered from 1 by name. Coordinates: see `voc_xml`. What else an object or image
-    has (`difficult`, `truncated`, `pose`, `part`, ...) becomes keys of
-    `extra`, and is written again.
+    Classes are numbered from 1 by name. For coordinates, see `voc_xml`. Other elements of an object
+    or image (`difficult`, `truncated`, `pose`, `part`, ...) become keys of `extra`, and are written
+    back.
     """
 
     title = "Pascal VOC"
@@ -99,10 +99,10 @@ class PascalVocFormat:
     ) -> Loaded:
         """Read a folder; images without an xml file have no boxes.
 
-        Splits are the files of `ImageSets/Main`, or folders named after them; without one, all
-        images are read. Ids are those of the whole, and `train` is `trainval` where that is all
-        there is. Sizes come from
-        the images, and `<size>` has to agree; without an image folder they come from there.
+        Splits are the files of `ImageSets/Main`, or folders named after them; without a split, all
+        images are read. Ids are the same with or without a split; `train` falls back to `trainval`.
+        Sizes come from the images, and `<size>` must agree; without an image folder, they come from
+        `<size>`.
         """
         voc = find_voc(path, images)
         if voc is None:
@@ -116,7 +116,7 @@ class PascalVocFormat:
         return Loaded(dataset, voc.images)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what VOC can't hold: crowd regions, thin boxes, classes without boxes, ..."""
+        """Return what VOC can't store: crowd regions, thin boxes, classes without boxes, ..."""
         kept = _writable(dataset)
         used = {box.category_id for box in kept.boxes}
         names = sorted(c.name for c in dataset.categories if c.id in used)
@@ -146,7 +146,7 @@ class PascalVocFormat:
     ) -> None:
         """Write `Annotations/`, `JPEGImages/` and `ImageSets/Main/trainval.txt` (all images).
 
-        Sub-folders of file names stay: `day/a.png` has its boxes in `Annotations/day/a.xml`.
+        Sub-folders are kept: `day/a.png` has its boxes in `Annotations/day/a.xml`.
         """
         names = [image.file_name for image in dataset.images]
         check_stems(names, ".xml")
@@ -167,7 +167,7 @@ class PascalVocFormat:
 
 
 def _left_out(voc: VocFolder, ids: Mapping[str, str]) -> list[str]:
-    """Return the ids of images that a split may list, but that were left out."""
+    """Return the ids of images that a split may list although they were left out."""
     known = {stem(name) for name in (*voc.image_files, *voc.xml_files)}
     return sorted(known - ids.keys())
 
@@ -178,7 +178,7 @@ def read_voc(
     """Read all images and boxes of a VOC folder.
 
     Raises:
-        AnnotationError: naming file and object of what is broken.
+        AnnotationError: naming the broken file and object.
     """
     faults = faults or strictly(voc.root)
     reader = _Reader(voc, faults)
@@ -191,13 +191,13 @@ def read_voc(
         path = voc.annotations / xml
         if unreadable.intersection(voc.images_named(xml)):
             continue
-        # Nobody knows what is on the image of a broken file: it is not without objects.
+        # The image of a broken file is not an image without objects: leave it out.
         left_out.update(voc.images_named(xml))
         with faults.left_out(LABELS_BROKEN, xml):
             image = _read_file(reader, xml, path, sizes)
             if image.file_name in files:
                 raise AnnotationError(
-                    f"{path}: its image {image.file_name} is already that of "
+                    f"{path}: its image {image.file_name} already belongs to "
                     f"{files[image.file_name]}"
                 )
             files[image.file_name], images[image.file_name] = path, image
@@ -236,7 +236,7 @@ def new_annotation(image: Image, folder: str) -> ET.Element:
 
 
 def xml_text(root: ET.Element) -> str:
-    """Return an element as indented text, as VOC's own files look."""
+    """Return an element as indented text, like VOC's own files."""
     ET.indent(root, "\t")
     return ET.tostring(root, encoding="unicode") + "\n"
 
@@ -251,7 +251,7 @@ def _read_file(
 
 
 class _Reader:
-    """Reads xml files, and counts what a person should be warned of."""
+    """Reads xml files, and collects warnings."""
 
     def __init__(self, voc: VocFolder, faults: Faults) -> None:
         self._voc = voc
@@ -260,7 +260,7 @@ class _Reader:
         self._from_zero: list[str] = []
 
     def image(self, xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> LabelledImage:
-        """Read one file; `sizes` are those of the images, by name."""
+        """Read a file; `sizes` are those of images by name."""
         root = parse_xml(read_bytes(path, "XML file"), path)
         name = self._voc.image_of(xml, root.findtext("filename") or "")
         if name not in sizes and self._voc.images is not None:
@@ -289,7 +289,7 @@ class _Reader:
         self, path: Path, name: str, stated: tuple[int, int], actual: tuple[int, int]
     ) -> None:
         message = (
-            f"{path}: <size> is {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
+            f"{path}: <size> is {stated[0]} x {stated[1]}, but its image {name} is {actual[0]} x "
             f"{actual[1]} pixels upright"
             + (
                 "; the annotations seem to ignore the file's EXIF orientation"
@@ -302,11 +302,11 @@ class _Reader:
         self._faults.note(SIZE_OFF, path.name, message)
 
     def warn(self) -> None:
-        """Log warnings of boxes that were clipped, and of files that seem to count from 0."""
+        """Log warnings about clipped boxes, and files that seem to count from 0."""
         self._clipper.warn()
         if self._from_zero:
             logger.warning(
-                "%s: %d boxes begin at 0 (first: %s); Pascal VOC counts pixels from 1, and files "
+                "%s: %d boxes start at 0 (first: %s); Pascal VOC counts pixels from 1, so files "
                 "that count from 0 are read one pixel too far to the left and top",
                 self._voc.root,
                 len(self._from_zero),

@@ -1,4 +1,4 @@
-"""Where the files of a Pascal VOC folder are, and which image belongs to which xml file."""
+"""The layout of a Pascal VOC folder, and the image of each xml file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,22 +21,22 @@ IMAGE_SETS = "ImageSets/Main"
 _ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels")
 """In lower case."""
 _IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pngimages", "photos", "pictures")
-"""In lower case; the second as Label Studio exports it."""
+"""In lower case; the second is Label Studio's."""
 _HEADER = 4096
-"""Bytes in which an xml file has to say that it is an annotation."""
+"""Leading bytes in which an xml file must show that it is an annotation."""
 _ROOT = re.compile(rb"<annotation(?!s[\s>])")
 """CVAT's own XML has `<annotations>`."""
 
 
 @dataclass(frozen=True)
 class VocFolder:
-    """A VOC folder; xml files and images may also lie in one folder, as LabelImg leaves them."""
+    """A VOC folder; xml files and images may also share a folder, as in LabelImg."""
 
     root: Path
     annotations: Path
     """The folder of the xml files."""
     images: Path | None
-    """The image folder; None where there is none."""
+    """The image folder, or None."""
 
     @cached_property
     def xml_files(self) -> Sequence[str]:
@@ -69,16 +69,16 @@ class VocFolder:
     def image_of(self, xml: str, filename: str) -> str:
         """Return the image of an xml file, relative to `images`.
 
-        The xml's own name decides, since images are renamed and their `<filename>` forgotten. Of
-        several images of that name, and where there is none, `<filename>` does; its folders are
-        dropped, so that it can't lead out of the image folder.
+        The xml file's name decides, since images are often renamed without updating `<filename>`.
+        If no image or several have that name, `<filename>` decides; its folders are dropped, so
+        that it can't leave the image folder.
 
         Args:
             xml: relative to `annotations`.
             filename: the content of `<filename>`.
 
         Raises:
-            AnnotationError: when there is no such image, or several may be meant.
+            AnnotationError: if there is no such image, or the name is ambiguous.
         """
         base = filename.replace("\\", "/").rsplit("/", 1)[-1].strip()
         named = str(PurePosixPath(xml).with_name(base)) if base not in ("", ".", "..") else ""
@@ -95,10 +95,10 @@ class VocFolder:
         if same:
             raise FaultyEntryError(
                 IMAGE_AMBIGUOUS,
-                f"{where}: {' and '.join(same)} in {self.images} have its name; "
-                "which one is meant?",
+                f"{where}: its image is ambiguous: {' and '.join(same)} in {self.images}; "
+                "remove or rename one",
             )
-        # Xml files and images may be in other sub-folders, where their names say enough.
+        # Xml files and images may be in different sub-folders, if their names are unique.
         elsewhere = self._by_base.get(PurePosixPath(xml).stem, ())
         if len(elsewhere) == 1 and self.annotations != self.images:
             return elsewhere[0]
@@ -109,11 +109,11 @@ class VocFolder:
         )
 
     def images_named(self, xml: str) -> Sequence[str]:
-        """Return the images that are called as an xml file is, whatever is in it."""
+        """Return the images with the same name as an xml file, regardless of its content."""
         return self._by_stem.get(stem(xml)) or self._by_base.get(PurePosixPath(xml).stem, ())
 
     def xml_of(self, image: str) -> Path:
-        """Return the xml file that a new annotation of an image belongs into."""
+        """Return the xml file for a new annotation of an image."""
         return self.annotations / f"{stem(image)}.xml"
 
     def split_names(self) -> list[str]:
@@ -122,7 +122,7 @@ class VocFolder:
         return [stem(name) for name in list_files(folder, {".txt"})] if folder.is_dir() else []
 
     def folder_splits(self, images: Iterable[str]) -> dict[str, list[str]]:
-        """Return the splits that the first folders of images stand for, where all of them do."""
+        """Return the splits given by the images' first folders, if all of them name splits."""
         splits: dict[str, list[str]] = {}
         for name in images:
             first, _, rest = name.partition("/")
@@ -132,9 +132,9 @@ class VocFolder:
         return splits
 
     def split_members(self) -> dict[str, list[str]]:
-        """Return the images of `train`, `val` and `test`, by ids or names; `trainval` is train.
+        """Return the images of `train`, `val` and `test`, by ids or names.
 
-        The latter only where there is no `train`.
+        `trainval` is used if there is no `train`.
         """
         files = {canonical_split(name): name for name in self.split_names()}
         if "train" not in files and "trainval" in files:
@@ -157,11 +157,11 @@ class VocFolder:
 
         Args:
             name: the stem of a file in `ImageSets/Main`. A number after an image's id, which says
-                whether a class is on it, is passed over.
-            images: the images by their ids: file names without suffix.
+                whether it has a class, is ignored.
+            images: images by id (file name without suffix).
 
         Raises:
-            AnnotationError: naming file and line of an id without image.
+            AnnotationError: naming file and line of an id without an image.
         """
         known = self.split_names()
         own = match_split(name, known)
@@ -186,11 +186,11 @@ class VocFolder:
 
 
 def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
-    """Return where a VOC folder's files are, or None where `root` is none.
+    """Return the layout of a VOC folder, or None if `root` is not one.
 
     Args:
         root: the folder.
-        images: the image folder, where it is not the usual one.
+        images: the image folder, if it is not the usual one.
     """
     if not root.is_dir():
         return None
@@ -204,7 +204,7 @@ def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
     holding = [folder for folder in inner if _holds_xml(folder, deep=False)]
     if not holding:
         return None
-    # One folder of xml files alone is that of the annotations, whatever it is called.
+    # A single folder of xml files has the annotations, whatever its name.
     if len(holding) == 1 and found is not None and not _holds_images(holding[0]):
         return VocFolder(root, holding[0], found)
     return VocFolder(root, root, images or root)
@@ -215,7 +215,7 @@ def _inner_folders(root: Path) -> list[Path]:
 
 
 def _named(folders: Sequence[Path], names: Sequence[str]) -> Iterator[Path]:
-    """Yield the folders of these names in any case, in the order of the names."""
+    """Yield the folders with these names, ignoring case, in the order of the names."""
     for name in names:
         yield from (folder for folder in folders if folder.name.lower() == name)
 

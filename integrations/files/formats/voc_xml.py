@@ -1,9 +1,9 @@
-"""One Pascal VOC xml file: an image and its objects, read, written, and changed byte by byte.
+"""A Pascal VOC xml file: read, written, and edited with all other bytes unchanged.
 
-VOC counts pixels from 1, and its box holds the pixels at both ends: the development kit says that
-the top left pixel of an image has the coordinates (1, 1). `xmin=1, xmax=W` is the whole width, so
-that a box here is XYXY = (xmin - 1, ymin - 1, xmax, ymax). detectron2 reads VOC in the same way;
-torchvision returns the numbers as they are.
+VOC counts pixels from 1, and its boxes include the pixels at both ends: according to the
+development kit, the top left pixel of an image has the coordinates (1, 1). `xmin=1, xmax=W` is the
+whole width, so a box here is XYXY = (xmin - 1, ymin - 1, xmax, ymax). detectron2 reads VOC in the
+same way; torchvision returns the raw numbers.
 """
 
 import math
@@ -27,7 +27,7 @@ VocObject = tuple[str, XYXY]
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 DEFAULTS = {"pose": "Unspecified", "truncated": 0, "difficult": 0}
-"""VOC's own keys of an object, which its evaluators ask for."""
+"""VOC's own keys of an object, which its evaluators need."""
 
 _OFFSETS = (1, 1, 0, 0)
 _OBJECT: Structure = {"name": {}, "bndbox": {corner: {} for corner in CORNERS}}
@@ -56,11 +56,11 @@ def parse_xml(data: bytes, path: Path, tag: str = "annotation") -> ET.Element:
 
     Args:
         data: the content of the file.
-        path: names it in errors.
-        tag: of the root.
+        path: path for errors.
+        tag: expected tag of the root.
 
     Raises:
-        AnnotationError: when it has another root, or declares entities or a document type.
+        AnnotationError: if it has another root, or declares entities or a document type.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -74,7 +74,7 @@ def parse_xml(data: bytes, path: Path, tag: str = "annotation") -> ET.Element:
         ) from error
     except DefusedXmlException as error:
         raise AnnotationError(
-            f"{path}: declares a document type or entities, which no annotation needs; remove them"
+            f"{path}: declares a document type or entities, which are not allowed; remove them"
         ) from error
     except (LookupError, ValueError) as error:
         raise AnnotationError(f"{path}: can't be decoded ({error})") from error
@@ -84,7 +84,7 @@ def parse_xml(data: bytes, path: Path, tag: str = "annotation") -> ET.Element:
 
 
 def read_size(root: ET.Element, path: Path) -> tuple[int, int] | None:
-    """Return the (width, height) that a file gives; None where it gives none, or zeros."""
+    """Return the (width, height) in a file; None if missing or zero."""
     texts = [(root.findtext(f"size/{key}") or "").strip() for key in ("width", "height")]
     if not any(text.strip("0") for text in texts):
         return None
@@ -98,7 +98,7 @@ def read_size(root: ET.Element, path: Path) -> tuple[int, int] | None:
 
 
 def read_image_keys(root: ET.Element) -> dict[str, Any]:
-    """Return what else a file says about its image, without name, size and objects."""
+    """Return other keys of the image in a file, without name, size and objects."""
     depth = (root.findtext("size/depth") or "").strip()
     keys = read_keys(root, structure=_IMAGE, reserved=_IMAGE_RESERVED)
     return keys | ({"depth": int(depth)} if depth.isdecimal() and len(depth) < 3 else {})
@@ -108,7 +108,7 @@ def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, A
     """Return class name, XYXY box in absolute pixels and other keys of an object.
 
     Raises:
-        AnnotationError: when it has no name, or no box of four numbers.
+        AnnotationError: if it has no name, or no box of four numbers.
     """
     name = (element.findtext("name") or "").strip()
     if not name:
@@ -130,17 +130,17 @@ def read_object(element: ET.Element, where: str) -> tuple[str, XYXY, dict[str, A
     if right <= left or bottom <= top:
         raise FaultyEntryError(
             BOX_WITHOUT_AREA,
-            f"{where} ({name}): the box has no area ({_shown(box)}; min has to come before max)",
+            f"{where} ({name}): the box has no area ({_shown(box)}; min must be less than max)",
         )
     keys = read_keys(element, structure=_OBJECT, reserved=_OBJECT_RESERVED)
     return name, (left, top, right, bottom), keys
 
 
 def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element:
-    """Return an `<object>` of an XYXY box in pixels; keys that VOC can't hold are left out.
+    """Return an `<object>` of an XYXY box in pixels; keys that VOC can't store are left out.
 
     Raises:
-        AnnotationError: when the class name can't be written in XML.
+        AnnotationError: if the class name can't be written in XML.
     """
     if not is_text(name):
         raise AnnotationError(f"class name {name!r} can't be written in XML; rename the class")
@@ -157,13 +157,13 @@ def object_element(name: str, xyxy: XYXY, keys: Mapping[str, Any]) -> ET.Element
 def image_element(
     file_name: str, size: tuple[int, int], keys: Mapping[str, Any], folder: str
 ) -> ET.Element:
-    """Return an `<annotation>` without objects; keys that VOC can't hold are left out.
+    """Return an `<annotation>` without objects; keys that VOC can't store are left out.
 
     Args:
         file_name: relative to the image folder.
-        size: (width, height), upright.
-        keys: of the image.
-        folder: the image folder's name, where `keys` has none.
+        size: upright (width, height).
+        keys: keys of the image.
+        folder: the image folder's name, if `keys` has none.
     """
     if not is_text(file_name):
         raise AnnotationError(f"file name {file_name!r} can't be written in XML; rename the file")
@@ -188,24 +188,24 @@ def edit_xml(
     edited: Mapping[int, VocObject],
     added: Sequence[VocObject],
 ) -> bytes:
-    """Return the content of a file with some of its objects changed.
+    """Return the content of a file with some objects changed.
 
     Args:
         path: the file.
-        known: its objects as they were read.
-        removed: places of objects in the file, from 0 on.
-        edited: place -> the object as it should be. A box that moved by no more than
-            `MOVED_PIXELS` keeps its numbers.
-        added: new objects, which go to the end.
+        known: its objects as read.
+        removed: indices of objects in the file.
+        edited: index -> the changed object. A box that moved by at most `MOVED_PIXELS` keeps its
+            numbers.
+        added: new objects, appended at the end.
 
     Raises:
-        ToolError: when the file is not as it was read, or has an encoding that can't be edited.
+        ToolError: if the file has changed since it was read, or its encoding can't be edited.
     """
     data = read_bytes(path, "XML file")
     parse_xml(data, path)  # refuses entities, which the next parser would expand
     spans = _Spans(data)
     if len(spans.objects) != len(known):
-        raise ToolError(f"{path}: changed while it was being merged; call it again")
+        raise ToolError(f"{path}: changed while it was being merged; run the command again")
     cuts: list[tuple[int, int, bytes]] = []
     for place in removed:
         start, end = spans.objects[place]
@@ -230,26 +230,26 @@ def edit_xml(
 
 
 def holds_object_key(key: str, value: Any) -> bool:
-    """Whether VOC can hold a key of a box."""
+    """Whether VOC can store a key of a box."""
     return bool(_writable_object_keys({key: value}))
 
 
 def holds_image_key(key: str, value: Any) -> bool:
-    """Whether VOC can hold a key of an image."""
+    """Whether VOC can store a key of an image."""
     if key == "depth":
         return isinstance(value, int) and value >= 0
     return bool(_writable_image_keys({key: value}))
 
 
 class _Spans:
-    """Where the elements of a file begin and end, in bytes."""
+    """Byte positions of a file's elements."""
 
     def __init__(self, data: bytes) -> None:
         self.objects: list[tuple[int, int]] = []
         self.parts: list[dict[str, tuple[int, int]]] = []
-        """Of each object: its `name` and the four corners, the first of each."""
+        """For each object: its first `name` and first four corners."""
         self.end = 0
-        """Where the end tag of the root begins."""
+        """Start of the root's end tag."""
         self._data = data
         self._open: list[tuple[str, int]] = []
         self._parser = expat.ParserCreate()
@@ -280,7 +280,7 @@ class _Spans:
 
 
 def _indented(added: Sequence[VocObject], data: bytes, spans: _Spans) -> bytes:
-    """Return new objects as text, indented as the others are."""
+    """Return new objects as text, indented like the others."""
     start = spans.objects[0][0] if spans.objects else 0
     line = data[data.rfind(b"\n", 0, start) + 1 : start]
     space = line.decode("ascii") if start and not line.strip() else "\t"
@@ -295,25 +295,25 @@ def _indented(added: Sequence[VocObject], data: bytes, spans: _Spans) -> bytes:
 def _element(tag: str, text: str) -> bytes:
     element = ET.Element(tag)
     element.text = text
-    # ASCII with character references fits into a file of any usual encoding.
+    # ASCII with character references is valid in any usual encoding.
     content: bytes = ET.tostring(element, encoding="us-ascii")
     return content
 
 
 def _corner_texts(xyxy: XYXY) -> dict[str, str]:
-    """Return the content of a `<bndbox>`: whole numbers where they are, else up to 4 decimals."""
+    """Return the content of a `<bndbox>`: integers if possible, else up to 4 decimals."""
     pairs = zip(CORNERS, xyxy, _OFFSETS, strict=True)
     values = {corner: round(value + offset, DECIMALS) for corner, value, offset in pairs}
     return {corner: _number(value) for corner, value in values.items()}
 
 
 def _writable_object_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a box that VOC can hold, by their names there."""
+    """Return the keys of a box that VOC can store, by their names there."""
     return writable_keys(keys, structure=_OBJECT, reserved=_OBJECT_RESERVED)
 
 
 def _writable_image_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of an image that VOC can hold, by their names there, without `depth`."""
+    """Return the keys of an image that VOC can store, by their names there, without `depth`."""
     return writable_keys(keys, structure=_IMAGE, reserved=_IMAGE_RESERVED)
 
 

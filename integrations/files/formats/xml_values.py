@@ -1,7 +1,7 @@
-"""XML elements as the values of JSON keys, so that COCO files can carry what VOC files hold.
+"""XML elements as JSON values, so that COCO files can store the content of VOC files.
 
 `<pose>Left</pose>` is `"pose": "Left"`, repeated elements are a list, elements with children are an
-object, and an attribute is the key `@name`. Text that is written like a number is one.
+object, and an attribute is the key `@name`. Numeric text becomes a number.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from xml.etree import ElementTree as ET
 
 Structure: TypeAlias = Mapping[str, "Structure | None"]
-"""Children whose text is no key, and those in them; None where nothing in one becomes a key."""
+"""Structural children, whose text is not a key, with their own; None if nothing becomes a key."""
 
 _INTEGER = re.compile(r"-?[1-9][0-9]{0,17}|0")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(e[+-]?[0-9]+)?")
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NOT_XML = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TEXT = "#text"
 _PREFIX = "voc_"
-"""Before keys whose own name has a meaning in COCO."""
+"""Prefix of keys whose name has a meaning in COCO."""
 
 
 def read_keys(
@@ -28,9 +28,9 @@ def read_keys(
     """Return the attributes and children of an element as keys.
 
     Args:
-        element: read from a file.
-        structure: children of which only their attributes and other children are keys.
-        reserved: keys that mean something else in COCO; such children get a prefix.
+        element: the element.
+        structure: children of which only attributes and other children become keys.
+        reserved: keys with another meaning in COCO; such children get a prefix.
     """
     values = _other_keys(element, structure)
     taken = set(reserved)
@@ -40,12 +40,12 @@ def read_keys(
 def add_keys(
     element: ET.Element, keys: Mapping[str, Any], structure: Structure | None = None
 ) -> None:
-    """Add keys to an element as attributes and children; all of them have to be writable.
+    """Add keys to an element as attributes and children; all must be writable.
 
     Args:
-        element: has the children of the structure that `keys` names.
+        element: has the structural children named in `keys`.
         keys: attributes and children.
-        structure: children to which is added what their key holds.
+        structure: structural children, which get the content of their key.
     """
     for key, value in keys.items():
         part = element.find(key) if structure and key in structure else None
@@ -71,7 +71,7 @@ def writable_keys(
 
 
 def is_text(text: str) -> bool:
-    """Whether a text comes out of an XML file as it went in."""
+    """Whether a text survives a round trip through XML."""
     return text == text.strip() and not _NOT_XML.search(text)
 
 
@@ -83,7 +83,7 @@ def _element_name(key: str, reserved: frozenset[str]) -> str | None:
 
 
 def _other_keys(element: ET.Element, structure: Structure) -> dict[str, Any]:
-    """Return what an element holds in addition to the structure."""
+    """Return the non-structural content of an element."""
     values = _attributes(element)
     values |= _children(child for child in element if child.tag not in structure)
     for tag, inner in structure.items():
@@ -140,12 +140,12 @@ def _fill(element: ET.Element, value: Any) -> None:
 
 
 def _text(value: Any) -> str:
-    # As VOC writes its flags.
+    # As in VOC's flags.
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _is_writable(value: Any, *, listed: bool = False) -> bool:
-    """Whether `_value` makes the same of what `_fill` writes."""
+    """Whether a value survives a round trip through `_fill` and `_value`."""
     if isinstance(value, str):
         return is_text(value)
     if isinstance(value, int):
@@ -169,7 +169,7 @@ def _is_writable_inside(key: Any, value: Any) -> bool:
 
 
 def _is_writable_key(key: Any, value: Any, structure: Structure) -> bool:
-    """Whether `_other_keys` makes the same of what `add_keys` adds."""
+    """Whether a key survives a round trip through `add_keys` and `_other_keys`."""
     if not isinstance(key, str):
         return False
     if key.startswith("@"):

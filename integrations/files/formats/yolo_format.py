@@ -1,4 +1,4 @@
-"""YOLO, as Ultralytics and Label Studio lay it out: `data.yaml`, `images/` and `labels/`."""
+"""YOLO in the layout of Ultralytics and Label Studio: `data.yaml`, `images/` and `labels/`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -46,17 +46,17 @@ from .yolo_layout import DATA, SPLITS, YoloFolder, find_yolo, is_yolo
 
 _SEGMENTATION = "segmentation"
 _SAME_BOX = 0.02
-"""Pixels; COCO files give box and polygon with two decimals."""
+"""Pixels; COCO files store box and polygon with two decimals."""
 _SLACK = 2e-4
-"""Of the image's longer side; boxes of 4 decimals may reach that far over the edge."""
+"""Share of the longer side by which boxes with 4 decimals may reach over the edge."""
 
 
 class YoloFormat:
     """YOLO.
 
     Class index i is category id i + 1; categories are written in the order of their ids. Outlines
-    become COCO's `segmentation`, and are written again. Written coordinates are within 1e-4 pixel,
-    boxes with an outline within 0.02 pixel.
+    become COCO's `segmentation`, and are written back. Written coordinates are accurate to 1e-4
+    pixel, boxes with an outline to 0.02 pixel.
     """
 
     title = "YOLO"
@@ -72,12 +72,12 @@ class YoloFormat:
     def detect(self, path: Path) -> bool:
         """Whether this is a YOLO folder or its yaml or data file.
 
-        Roboflow writes a yaml file next to DOTA's labels as well.
+        Roboflow also writes a yaml file next to DOTA labels.
         """
         return is_yolo(path) and not is_dota(path)
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
-        """Return the splits of `data.yaml`, or those that folders are named after."""
+        """Return the splits of `data.yaml`, or of folders named after them."""
         return real_splits(find_yolo(path, images).splits)
 
     def read(
@@ -89,10 +89,10 @@ class YoloFormat:
         faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
-        """Read a folder; an image without a file of labels has no boxes.
+        """Read a folder; an image without a label file has no boxes.
 
-        Splits are those of `data.yaml`, or of folders named after them; without one, all of them
-        are read. Ids are those of the whole.
+        Splits are those of `data.yaml`, or of folders named after them; without a split, all images
+        are read. Ids are the same with or without a split.
         """
         yolo = find_yolo(path, images)
         members = None
@@ -106,11 +106,11 @@ class YoloFormat:
         return Loaded(dataset if members is None else with_split(dataset, members), yolo.images)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what YOLO can't hold: crowd regions, keys, most masks, ..."""
+        """Return what YOLO can't store: crowd regions, keys, most masks, ..."""
         indices = class_indices(dataset)
         lost = common_losses(
             dataset,
-            # What VOC files say of an object when they have nothing to say is no loss.
+            # VOC's default values of an object are not a loss.
             box_keys=lambda key, value: key == _SEGMENTATION or (key, value) in DEFAULTS.items(),
             image_keys=lambda key, value: False,
             class_ids={id: index + 1 for id, index in indices.items()},
@@ -119,7 +119,7 @@ class YoloFormat:
         masks = sum(bool(box.extra.get(_SEGMENTATION)) and outline(box) is None for box in boxes)
         areas = sum(has_own_area(box) and outline(box) is None for box in boxes)
         lost += [
-            counted("masks that are no single outline, their boxes stay", masks),
+            counted("masks that are not a single outline, their boxes stay", masks),
             counted("areas of masks", areas),
         ]
         return [text for text in lost if text]
@@ -134,9 +134,9 @@ class YoloFormat:
     ) -> None:
         """Write `data.yaml`, `images/` and `labels/`.
 
-        Images whose names begin with `train/`, `val/` or `test/` make these splits; else all images
-        are both `train` and `val`, which Ultralytics asks for. File names with a folder `images` of
-        their own (`train/images/a.jpg`) keep it, as in Roboflow's exports.
+        Images whose names start with `train/`, `val/` or `test/` form these splits; otherwise all
+        images are both `train` and `val`, which Ultralytics requires. File names that already
+        contain a folder `images` (`train/images/a.jpg`) keep it, as in Roboflow's exports.
         """
         names = [image.file_name for image in dataset.images]
         base = "." if names and all(_has_own_folder(name) for name in names) else IMAGES
@@ -159,7 +159,7 @@ def read_yolo(
     """Read all images and boxes of a YOLO folder.
 
     Raises:
-        AnnotationError: naming file and line of what is broken.
+        AnnotationError: naming the broken file and line.
     """
     faults = faults or strictly(yolo.root)
     clipper = Clipper(yolo.root, faults)
@@ -177,7 +177,7 @@ def read_yolo(
 
 
 def read_yolo_image(yolo: YoloFolder, image: str, size: tuple[int, int]) -> LabelledImage:
-    """Read the file of labels of one image of (width, height) `size`; it need not exist."""
+    """Read the label file of an image with (width, height) `size`; it need not exist."""
     faults = strictly(yolo.root)
     return _read_image(yolo, image, size, Clipper(yolo.root, faults), faults)
 
@@ -188,7 +188,7 @@ def class_indices(dataset: Dataset) -> dict[int, int]:
 
 
 def outline(box: Box) -> Polygon | None:
-    """Return the one polygon of a box that has its place; None where there is none."""
+    """Return the box's polygon if it is a single one with the box's extent, else None."""
     polygons = box.extra.get(_SEGMENTATION)
     if not isinstance(polygons, list) or len(polygons) != 1 or not isinstance(polygons[0], list):
         return None
@@ -203,9 +203,9 @@ def outline(box: Box) -> Polygon | None:
 def _unambiguous(
     yolo: YoloFolder, sizes: Mapping[str, tuple[int, int]], faults: Faults
 ) -> list[str]:
-    """Return the images without those that share a file of labels with another one.
+    """Return the images except those that share a label file with another one.
 
-    Of pictures of one size, which are most likely one picture, the first stays.
+    Of images with the same size, which are most likely the same image, the first is kept.
     """
     owners: dict[Path, list[str]] = {}
     for name in sizes:
@@ -217,19 +217,19 @@ def _unambiguous(
         for name in names[len(stays) :]:
             others = " and ".join(other for other in names if other != name)
             message = (
-                f"{yolo.images / name}: shares its labels {path} with {others}, so that nobody "
-                "knows whose they are; remove or rename one of the images"
+                f"{yolo.images / name}: shares its labels {path} with {others}, so it is unclear "
+                "whose they are; remove or rename one of the images"
             )
             faults.note(IMAGE_AMBIGUOUS, f"{name} (as {others})", message)
     return sorted(kept)
 
 
 def _note_unused(yolo: YoloFolder, faults: Faults) -> None:
-    """Note files of labels without image, and splits without labels."""
+    """Record label files without an image, and splits without labels."""
     if faults.strict:
-        return  # Ultralytics passes over them, too
+        return  # Ultralytics ignores them too
     for path in unused_label_files(yolo.root, yolo.images, yolo.labels):
-        message = f"{path}: there is no image of this name that can be read"
+        message = f"{path}: there is no readable image of this name"
         faults.note(LABELS_WITHOUT_IMAGE, path.name, message)
     for split, names in yolo.splits.items():
         if names and not any(yolo.labels[name].is_file() for name in names):
@@ -276,7 +276,7 @@ def _data_text(dataset: Dataset, names: Sequence[str], base: str) -> str:
         places = {split: f"{prefix}{split}" for split in SPLITS if split in tops}
     else:
         places = {"train": base}
-    # No `path`: without one, Ultralytics takes the folder of this file.
+    # No `path`: without one, Ultralytics uses the folder of this file.
     content = {
         "train": places["train"],
         "val": places.get("val", places["train"]),

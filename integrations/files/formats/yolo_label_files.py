@@ -1,8 +1,8 @@
-"""Which file of labels belongs to which image of a YOLO dataset.
+"""Finds the label file of each image of a YOLO dataset.
 
-Ultralytics finds them by one rule: the last folder `images` in the path of an image is `labels` in
-that of its labels. Where that finds none they are looked for where other tools leave them; and
-where there are none at all, that is an error: a dataset without any box is none.
+Ultralytics uses one rule: the last folder `images` in an image's path is `labels` in that of its
+label file. If that finds none, they are searched where other tools put them. If there are none at
+all, that is an error: a dataset needs at least one box.
 """
 
 import logging
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 IMAGES, LABELS = "images", "labels"
 
 _NO_LABELS = frozenset({"classes.txt", "labels.txt", "readme.txt", "requirements.txt"})
-"""Text files that are found next to labels."""
+"""Other text files found next to labels."""
 _COLUMNS = 5
-"""Of a box; outlines have more."""
+"""Columns of a box; outlines have more."""
 
 _Rule = Callable[[str], str]
-"""Image -> its file of labels, both relative to the dataset's folder, which they may leave."""
+"""Image -> its label file, both relative to the dataset's folder, which they may leave."""
 
 
 def label_file(image: str) -> str:
-    """Return the file of labels of an image; both are relative to the dataset's folder."""
+    """Return the label file of an image; both are relative to the dataset's folder."""
     parts = list(PurePosixPath(stem(image)).parts)
     folders = [index for index, part in enumerate(parts[:-1]) if part.lower() == IMAGES]
     if folders:
@@ -40,7 +40,7 @@ def label_file(image: str) -> str:
 
 
 def find_label_files(root: Path, images: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the file of labels of every image, which need not exist for all of them.
+    """Return the label file of every image; not all need to exist.
 
     Args:
         root: the dataset's folder.
@@ -48,7 +48,7 @@ def find_label_files(root: Path, images: Path, names: Sequence[str]) -> dict[str
         names: the images, relative to it.
 
     Raises:
-        AnnotationError: when no image has one, saying where they were looked for.
+        AnnotationError: if no image has one, naming the searched folders.
     """
     search = _Search(root, images)
     found = search.by_rules(names)
@@ -60,7 +60,7 @@ def find_label_files(root: Path, images: Path, names: Sequence[str]) -> dict[str
 
 
 def unused_label_files(root: Path, images: Path, used: Mapping[str, Path]) -> list[Path]:
-    """Return files of labels that belong to no image, in the folders where others do."""
+    """Return label files without an image, in the folders of used ones."""
     search = _Search(root, images)
     taken = {normal(path) for path in used.values()}
     folders = {path.parent for path in taken if path.is_file()}
@@ -73,7 +73,7 @@ def unused_label_files(root: Path, images: Path, used: Mapping[str, Path]) -> li
 
 
 class _Search:
-    """Looks for files of labels below a dataset's folder, and near its images."""
+    """Searches for label files in a dataset's folder and near its images."""
 
     def __init__(self, root: Path, images: Path) -> None:
         self.root = root
@@ -83,13 +83,13 @@ class _Search:
 
     @cached_property
     def files(self) -> list[str]:
-        """All text files that may be labels, relative to the dataset's folder."""
+        """All potential label files, relative to the dataset's folder."""
         found = dict.fromkeys(list_files(self.root, {".txt"}))
         near = [self._images, self._images.parent / LABELS]
         for folder in near:
             if folder.is_dir() and not folder.is_relative_to(self.base):
                 prefix = Path(os.path.relpath(folder, self.base)).as_posix()
-                # A folder around the dataset's holds its files as well.
+                # An enclosing folder also contains the dataset's files.
                 found |= {
                     f"{prefix}/{name}": None
                     for name in list_files(folder, {".txt"})
@@ -99,7 +99,7 @@ class _Search:
 
     @cached_property
     def _known(self) -> dict[str, str]:
-        """The files, by their names in lower case."""
+        """The files by their names in lower case."""
         return {name.casefold(): name for name in reversed(self.files)}
 
     @cached_property
@@ -107,11 +107,11 @@ class _Search:
         return frozenset(self.files)
 
     def usual(self, name: str) -> str:
-        """Return where Ultralytics looks for the labels of an image."""
+        """Return the label file of an image according to Ultralytics' rule."""
         return label_file(posixpath.normpath(f"{self._prefix}/{name}"))
 
     def rules(self) -> list[_Rule]:
-        """Return where labels may be, the likeliest place first."""
+        """Return rules for finding labels, the likeliest first."""
         rules: list[_Rule] = [
             self.usual,
             lambda name: f"{LABELS}/{stem(name)}.txt",
@@ -123,7 +123,7 @@ class _Search:
         return rules
 
     def by_rules(self, names: Sequence[str]) -> dict[str, Path | None]:
-        """Return what one rule finds for each folder of images: the first that finds anything."""
+        """Return the labels found by one rule per image folder: the first that finds any."""
         folders: dict[str, list[str]] = defaultdict(list)
         for name in names:
             folders[posixpath.dirname(name)].append(name)
@@ -137,7 +137,7 @@ class _Search:
         return found
 
     def by_name(self, names: Sequence[str]) -> dict[str, Path | None]:
-        """Return files that are called like an image, wherever they are, where only one is."""
+        """Return label files with the same name as an image in any folder, if unique."""
         same: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
             if _is_labels(self.root / file):
@@ -145,7 +145,7 @@ class _Search:
         found: dict[str, Path | None] = {}
         for name in names:
             own = same.get(PurePosixPath(name).stem.casefold(), [])
-            # Of several that of the same folder: labels of `train/a.jpg` in `txt/train/a.txt`.
+            # Of several, the one in the same folder: labels of `train/a.jpg` in `txt/train/a.txt`.
             inner = [f for f in own if f.casefold().endswith(f"/{stem(name)}.txt".casefold())]
             one = own if len(own) == 1 else inner
             found[name] = self.root / one[0] if len(one) == 1 else None
@@ -154,12 +154,12 @@ class _Search:
         return found
 
     def refuse(self, names: Sequence[str]) -> None:
-        """Say that no labels were found, and what there is instead."""
+        """Raise the error that no labels were found, with what there is instead."""
         places = dict.fromkeys(posixpath.dirname(rule(names[0])) or "." for rule in self.rules())
         labels = [file for file in self.files if _is_labels(self.root / file)]
         folders = sorted({posixpath.dirname(file) or "." for file in labels})[:3]
         hint = (
-            f"there are {len(labels)} in {', '.join(folders)}, but not called as the images are"
+            f"there are {len(labels)} in {', '.join(folders)}, but with other names than the images"
             if labels
             else "an image without objects has an empty one"
         )
@@ -174,7 +174,7 @@ class _Search:
 
 
 def _is_labels(path: Path) -> bool:
-    """Whether the first line of a file is that of a box or an outline; empty files may be, too."""
+    """Whether the first line of a file is a box or an outline; empty files may be labels too."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             columns = file.readline().split()

@@ -1,7 +1,7 @@
-"""The lines of a YOLO file of labels: read, written, and changed without touching the others.
+"""The lines of a YOLO label file: read, written, and edited without changing others.
 
-A box is `class cx cy width height`, an object's outline `class x1 y1 x2 y2 x3 y3 ...`; everything
-but the class is a share of the upright image's width or height.
+A box is `class cx cy width height`, an object's outline `class x1 y1 x2 y2 x3 y3 ...`; all numbers
+except the class are shares of the upright image's width or height.
 """
 
 import math
@@ -23,11 +23,11 @@ YoloBox = tuple[int, XYXY]
 """Class index and XYXY box in absolute pixels."""
 
 _ROUNDING = 1e-4
-"""Shares; so far may a coordinate lie outside of 0 to 1."""
+"""Tolerance of coordinates outside of 0 to 1."""
 
 _BOX_COLUMNS = 5
 _POLYGON_COLUMNS = 7
-"""The fewest: a class and three points."""
+"""Minimum: a class and three points."""
 
 _DIGITS = 10
 """Decimals of shares: 1e-5 pixel on an image of 100,000 pixels."""
@@ -35,26 +35,26 @@ _DIGITS = 10
 
 @dataclass(frozen=True, slots=True)
 class YoloLabel:
-    """One line."""
+    """A line of a label file."""
 
     index: int
-    """Of the class."""
+    """Index of the class."""
     xyxy: XYXY
     """XYXY in absolute pixels; may reach a little over the edge."""
     polygon: Polygon | None
-    """None for a box, and for an outline that is nothing but the box's corners."""
+    """None for a box, and for an outline that is just the box's corners."""
 
 
 def read_labels(
     path: Path, names: Mapping[int, str], size: tuple[int, int], faults: Faults
 ) -> list[YoloLabel]:
-    """Read a file of labels; none where it does not exist.
+    """Read a label file; empty if it does not exist.
 
     Args:
         path: the file.
-        names: the class indices that there are.
+        names: the known class indices.
         size: (width, height) of the image.
-        faults: takes note of lines that are no labels.
+        faults: records invalid lines.
 
     Raises:
         AnnotationError: naming file and line.
@@ -73,7 +73,7 @@ def read_labels(
 def parse_label(
     line: str, where: str, names: Mapping[int, str], size: tuple[int, int]
 ) -> YoloLabel:
-    """Return what a line says, on an image of (width, height) `size`; `where` is for errors."""
+    """Parse a line for an image with (width, height) `size`; `where` is for errors."""
     columns = line.split()
     count = len(columns)
     if count != _BOX_COLUMNS and (count < _POLYGON_COLUMNS or count % 2 == 0):
@@ -86,13 +86,13 @@ def parse_label(
     if index != values[0] or index not in names:
         raise FaultyEntryError(
             UNKNOWN_CLASS,
-            f"{where}: class {columns[0]} is not among the {len(names)} classes, which are "
+            f"{where}: class {columns[0]} is not one of the {len(names)} classes, which are "
             f"numbered from {min(names)} to {max(names)}",
         )
     for text, value in zip(columns[1:], values[1:], strict=True):
         if not -_ROUNDING <= value <= 1 + _ROUNDING:
             raise AnnotationError(
-                f"{where}: coordinate {text} is not within 0 and 1; are these pixels?"
+                f"{where}: coordinate {text} is not between 0 and 1; are these pixels?"
             )
     if count == _BOX_COLUMNS:
         return YoloLabel(index, _box(values[1:], size), None)
@@ -113,26 +113,26 @@ def edit_labels(
     edited: Mapping[int, YoloBox],
     added: Sequence[YoloBox],
 ) -> str:
-    """Return the content of a file with some of its boxes changed; it need not exist.
+    """Return the content of a file with some boxes changed; it need not exist.
 
     An outline whose box moved becomes that box.
 
     Args:
         path: the file.
-        known: its boxes as they were read.
+        known: its boxes as read.
         size: (width, height) of the image.
-        removed: places of boxes in the file, from 0 on, empty lines not counted.
-        edited: place -> the box as it should be. A box that moved by no more than `MOVED_PIXELS`
-            keeps its numbers.
-        added: new boxes, which go to the end.
+        removed: indices of boxes in the file, not counting empty lines.
+        edited: index -> the changed box. A box that moved by at most `MOVED_PIXELS` keeps its
+            numbers.
+        added: new boxes, appended at the end.
 
     Raises:
-        ToolError: when the file is not as it was read.
+        ToolError: if the file has changed since it was read.
     """
     text = read_text(path) if path.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) != len(known):
-        raise ToolError(f"{path}: changed while it was being merged; call it again")
+        raise ToolError(f"{path}: changed while it was being merged; run the command again")
     kept: list[str | YoloBox] = []
     for place, line in enumerate(lines):
         if place in removed:
@@ -173,18 +173,18 @@ def format_polygon(index: int, polygon: Polygon, size: tuple[int, int]) -> str:
 def corners(xyxy: XYXY) -> Polygon:
     """Return an XYXY box as an outline.
 
-    Ultralytics takes every line of a file for an outline as soon as one of them is one.
+    Ultralytics reads every line of a file as an outline if one of them is.
     """
     left, top, right, bottom = xyxy
     return [left, top, right, top, right, bottom, left, bottom]
 
 
 def is_rectangle(polygon: Polygon) -> bool:
-    """Whether an outline is nothing but the corners of a box."""
+    """Whether an outline is just the corners of a box."""
     points = set(zip(polygon[::2], polygon[1::2], strict=True))
     xs, ys = {x for x, _ in points}, {y for _, y in points}
     sides = len(polygon) == 8 and len(points) == 4 and len(xs) == 2 and len(ys) == 2
-    # One after the other, so that a bow tie is none.
+    # In order, so that a bow tie does not count.
     return sides and all(
         polygon[i] == polygon[i - 2] or polygon[i + 1] == polygon[i - 1] for i in (0, 2, 4, 6)
     )
@@ -197,7 +197,7 @@ def polygon_area(polygon: Polygon) -> float:
 
 
 def _line(box: YoloBox, size: tuple[int, int], outlines: bool) -> str:
-    """Return a line; among outlines a box has to be one too, see `corners`."""
+    """Return a line; among outlines, a box must be one too, see `corners`."""
     index, xyxy = box
     if outlines:
         return format_polygon(index, corners(xyxy), size)

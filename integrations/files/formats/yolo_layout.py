@@ -1,7 +1,7 @@
-"""Where the files of a YOLO folder are: images, their labels, and the class names.
+"""The layout of a YOLO folder: images, labels and class names.
 
-Class names are in `data.yaml`, or in `classes.txt` with one name in each line; Darknet has files of
-its own.
+Class names are in `data.yaml`, or in `classes.txt` with one name per line; Darknet has its own
+files.
 """
 
 import logging
@@ -27,22 +27,22 @@ DATA = "data.yaml"
 SPLITS = ("train", "val", "test")
 _CLASSES = "classes.txt"
 _MOST_DIGITS = 9
-"""Of the index of a class."""
+"""Maximum digits of a class index."""
 _DATA_FILES = (DATA, "data.yml", "dataset.yaml", "dataset.yml")
 _YAML = frozenset({".yaml", ".yml"})
 
 
 @dataclass(frozen=True, slots=True)
 class YoloFolder:
-    """A YOLO folder: which images it has, and the file of labels of each."""
+    """A YOLO folder: its images and their label files."""
 
     root: Path
     names: Mapping[int, str]
     """Class index -> class name."""
     images: Path
-    """The image folder: `images/` where that holds all images, else the folder itself."""
+    """The image folder: `images/` if it contains all images, else the folder itself."""
     labels: Mapping[str, Path]
-    """Image, relative to `images` -> its file of labels, which need not exist."""
+    """Image, relative to `images` -> its label file, which need not exist."""
     splits: Mapping[str, frozenset[str]]
     """Split -> its images."""
 
@@ -64,17 +64,16 @@ def is_yolo(path: Path) -> bool:
 
 
 def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
-    """Return where the files of a YOLO dataset are.
+    """Return the layout of a YOLO dataset.
 
-    Labels are found as `yolo_label_files` says. What `data.yaml` says never leads out of its
-    folder.
+    Labels are found by `yolo_label_files`. Paths in `data.yaml` can't leave its folder.
 
     Args:
         path: a folder, or its yaml file.
-        images: the image folder, where it is not the usual one.
+        images: the image folder, if it is not the usual one.
 
     Raises:
-        AnnotationError: naming the file and what is wrong in it.
+        AnnotationError: naming the file and the fault in it.
     """
     data = _data_file(path)
     root = path if path.is_dir() else path.parent
@@ -86,7 +85,7 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     elif (root / _CLASSES).is_file():
         content, names = {}, _read_classes(root / _CLASSES)
     else:
-        raise AnnotationError(f"{path}: neither {DATA} nor {_CLASSES} here, which name the classes")
+        raise AnnotationError(f"{path}: no {DATA} or {_CLASSES} with the class names here")
     if images is not None:
         inner = _images(images)
         labels = find_label_files(root, images, inner)
@@ -98,7 +97,7 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     everything = sorted(set().union(*splits.values()) if splits else _all_images(root))
     if not everything:
         raise AnnotationError(
-            f"{data or root}: no images in {root / IMAGES}; put them there, or give their folder "
+            f"{data or root}: no images in {root / IMAGES}; put them there, or pass their folder "
             "with --images"
         )
     top = next((name for name in _image_folders(root) if _are_below(name, everything)), ".")
@@ -112,12 +111,12 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
 
 
 def _image_folders(root: Path) -> list[str]:
-    """Return the folders `images` of a dataset, in any case."""
+    """Return the folders `images` of a dataset, ignoring case."""
     return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name.lower() == IMAGES)
 
 
 def _all_images(root: Path) -> list[str]:
-    """Return the images of a dataset whose yaml names no splits: those in `images`, else all."""
+    """Return the images of a dataset without splits in its yaml: those in `images`, else all."""
     for folder in _image_folders(root):
         if found := _below(root, folder):
             return found
@@ -129,7 +128,7 @@ def _are_below(folder: str, names: Iterable[str]) -> bool:
 
 
 def _splits_by_folder(names: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return the splits that the first folders of images stand for, where all of them do."""
+    """Return the splits given by the images' first folders, if all of them name splits."""
     splits: dict[str, set[str]] = {}
     for name in names:
         first, _, rest = name.partition("/")
@@ -140,7 +139,7 @@ def _splits_by_folder(names: Iterable[str]) -> dict[str, frozenset[str]]:
 
 
 def _data_file(path: Path) -> Path | None:
-    """Return the yaml file of a dataset, which may have any name where it is the only one."""
+    """Return the yaml file of a dataset, which may have any name if it is the only one."""
     if path.is_file():
         return path if path.suffix.lower() in _YAML else None
     if not path.is_dir():
@@ -158,7 +157,7 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
     """Return the content of `data.yaml`, and its class names by their index.
 
     Raises:
-        AnnotationError: when it is no YAML, has no proper names, or describes keypoints.
+        AnnotationError: if it is not YAML, has no valid names, or describes keypoints.
     """
     from sparsedet.yaml_reading import read_yaml
 
@@ -186,10 +185,10 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
 
 
 def _read_classes(path: Path) -> dict[int, str]:
-    """Return the class names of `classes.txt` by their index, the number of the line from 0 on.
+    """Return the class names of `classes.txt` by index, the line number from 0.
 
     Raises:
-        AnnotationError: when two classes have one name, or there is none.
+        AnnotationError: if two classes share a name, or there are none.
     """
     lines = [line.strip() for line in read_text(path).rstrip().splitlines()]
     if not lines or not all(lines):
@@ -209,11 +208,9 @@ def _index(path: Path, key: object) -> int:
 
 
 def _name(path: Path, value: object) -> str:
-    # YAML reads `no` as a truth value and 1.10 as 1.1.
+    # YAML reads `no` as a boolean and 1.10 as 1.1.
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise AnnotationError(
-            f"{path}: names has {quoted(value)}, which is no text; put it in quotes"
-        )
+        raise AnnotationError(f"{path}: names has {quoted(value)}, which is not text; quote it")
     return str(value)
 
 
@@ -230,7 +227,7 @@ def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str
     splits: dict[str, frozenset[str]] = {}
     missing: dict[str, str] = {}
     for split in SPLITS:
-        # Ultralytics takes `validation` for `val`, and Roboflow's folder is `valid`.
+        # Ultralytics accepts `validation` for `val`, and Roboflow's folder is `valid`.
         keys = (split, *(name for name in SPLIT_NAMES if canonical_split(name) == split))
         value = next((content[key] for key in keys if content.get(key)), None)
         if not value:
@@ -253,16 +250,16 @@ def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str
 
 
 def _base(root: Path, path: object) -> str:
-    """Return the folder that a yaml's `path` names, relative to `root`.
+    """Return the folder in a yaml's `path`, relative to `root`.
 
-    It is often the place of the dataset on another machine; then it is `root` itself.
+    It is often the dataset's path on another machine; then it is `root` itself.
     """
     inside = _inside(root, ".", path) if isinstance(path, str) else None
     return inside if inside is not None and (root / inside).is_dir() else "."
 
 
 def _find(root: Path, base: str, entry: str) -> str | None:
-    """Return the place of a file or folder that a yaml or list names, relative to `root`.
+    """Return the path of a file or folder named in a yaml or list, relative to `root`.
 
     Roboflow writes `../train/images` and means `train/images`.
     """
@@ -277,9 +274,9 @@ def _find(root: Path, base: str, entry: str) -> str | None:
 
 
 def _inside(root: Path, start: str, text: str) -> str | None:
-    """Return `text`, seen from `start`, relative to `root`; None where that leads out of it."""
+    """Resolve `text` from `start`, relative to `root`; None if it leaves `root`."""
     plain = text.replace("\\", "/")
-    # A root may be reached through links and `..`; absolute paths may name it either way.
+    # A root may be given through links and `..`; absolute paths may use either form.
     for whole in dict.fromkeys((normal(root), root.resolve())):
         base = str(whole).replace("\\", "/")
         place = posixpath.normpath(posixpath.join(base, start, plain))
@@ -289,7 +286,7 @@ def _inside(root: Path, start: str, text: str) -> str | None:
 
 
 def _read_list(root: Path, base: str, place: str) -> set[str]:
-    """Return the images that a file lists; `./` in it stands for the file's own folder."""
+    """Return the images listed in a file; `./` in it means the file's own folder."""
     found = set()
     path = root / place
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -298,13 +295,13 @@ def _read_list(root: Path, base: str, place: str) -> set[str]:
         start = posixpath.dirname(place) or "." if text.startswith("./") else base
         image = _find(root, start, text)
         if image is None:
-            raise AnnotationError(f"{path}:{number}: no image {text!r} below {root}")
+            raise AnnotationError(f"{path}:{number}: no image {text!r} in {root}")
         found.add(image)
     return found
 
 
 def _below(root: Path, place: str) -> list[str]:
-    """Return the images below a folder, relative to `root`."""
+    """Return the images in a folder, recursively, relative to `root`."""
     folder = root / place
     if not folder.is_dir():
         return []

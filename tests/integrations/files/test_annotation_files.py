@@ -173,7 +173,7 @@ def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
         EMPTY: (1, 0, 0),
     }
     assert not any(one.changes.marks_complete for one in planned.values())
-    assert "can't hold that 1 reviewed images are completely labelled" in caplog.text
+    assert "can't store that 1 reviewed images are completely labelled" in caplog.text
 
     written = judged.memory.merge()
     assert {id: replace(one, version=None) for id, one in written.items()} == planned
@@ -440,7 +440,7 @@ def test_projects_that_are_refused(project: Project, tmp_path: Path) -> None:
     (project.folder / "data.yaml").write_text("names: [dog]\n", encoding="utf-8")
     (project.folder / "Annotations").mkdir(exist_ok=True)
     (project.folder / "Annotations" / "x.xml").write_text("<annotation/>", encoding="utf-8")
-    with pytest.raises(ToolError, match="holds both Pascal VOC and YOLO"):
+    with pytest.raises(ToolError, match="contains both Pascal VOC and YOLO"):
         project.tool.pull("cars", project.images)
     shutil.rmtree(project.folder / "Annotations")
     if project.format == "voc":

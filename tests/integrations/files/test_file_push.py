@@ -113,9 +113,9 @@ def test_what_can_not_be_pushed(pulled: Pulled) -> None:
     shared = [replace(boxes[0], region_id="left")]
     for mined, message in [
         ([], "no mined boxes"),
-        ([boxes[0], boxes[0]], "its region id is not its own"),
+        ([boxes[0], boxes[0]], "its region id is not unique"),
         ([replace(boxes[0], score=float("nan"))], "score nan"),
-        (shared, "among the annotations of image id 4"),
+        (shared, "already an annotation of image id 4"),
     ]:
         with pytest.raises(ToolError, match=message):
             pulled.memory.push(pulled.dataset, mined)

@@ -35,7 +35,7 @@ def test_a_key_says_what_is_suspected(pulled: Pulled) -> None:
     names = {category.id: category.name for category in pulled.dataset.categories}
     assert suspected(pulled) == {"11": f"{names[2]}?", "left": "a sliver?"}
     instructions = (pulled.version() / "README.txt").read_text(encoding="utf-8")
-    assert 'Look twice at boxes with "suspected"' in instructions
+    assert 'Check boxes with "suspected"' in instructions
     before = snapshot(pulled.folder)
     pulled.memory.mode.push(
         pulled.memory.project,

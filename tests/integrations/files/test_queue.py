@@ -42,7 +42,7 @@ def test_the_queue_is_the_order_and_the_rest_follows_surest_first(pulled: Pulled
         NIGHT,
     ]
     instructions = (pulled.version() / "README.txt").read_text(encoding="utf-8")
-    assert "draw what is missing" in instructions
+    assert "draw missing ones" in instructions
     assert '"exhaustive": true' in instructions
 
 

@@ -135,7 +135,7 @@ def test_boxes_of_an_unknown_category_are_not_judged(
     write(pulled.version() / "reviewed.json", content)
     (day,) = pulled.memory.reviews()[DAY]
     assert set(day.shown) == {region.region_id for region in day.regions} == {"11", "wrong"}
-    assert "2 boxes have a category that was not pushed (first: 'coach')" in caplog.text
+    assert "2 boxes with a category that was not pushed (first: 'coach')" in caplog.text
     assert pulled.memory.verdicts()[DAY].decisions.keys() == {"wrong"}
 
 

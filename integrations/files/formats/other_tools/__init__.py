@@ -1,1 +1,1 @@
-"""Formats that other tools write and sparsedet reads, each by a small reader of its own."""
+"""Formats of other tools, each with a small reader."""

@@ -21,22 +21,22 @@ _BOX_KEYS = ("annotations", "annotation")
 
 
 class CreateMlFormat(ReadFormat):
-    """CreateML, as Roboflow and LabelImg export it: one file, or one for each split."""
+    """CreateML, as exported by Roboflow and LabelImg: one file, or one per split."""
 
     title = "CreateML"
     layout = "CreateML's .json file next to the images, or one in train/, valid/ and test/"
     needs_images = True
 
     def detect(self, path: Path) -> bool:
-        """Whether this is a file of CreateML, or a folder with some."""
+        """Whether this is a CreateML file, or a folder with some."""
         return bool(json_files(path, "createml"))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say; the split is that of a file's folder or name."""
+        """Read the files; the split comes from a file's folder or name."""
         root = path.parent if path.is_file() else path
         files = json_files(path, "createml")
         if not files:
-            raise AnnotationError(f"{path}: no file of CreateML ({self.layout})")
+            raise AnnotationError(f"{path}: not a CreateML file ({self.layout})")
         records: list[Record] = []
         for file in files:
             with faults.left_out(LABELS_BROKEN, file.name):
@@ -78,7 +78,7 @@ def _image(entry: object, where: str, folder: str, split: str) -> Record:
 
 
 def _box(entry: object, where: str, size: Size) -> LabelledBox:
-    """Return a box; the size is not needed."""
+    """Return a box; the size is unused."""
     at = entry.get("coordinates") if isinstance(entry, Mapping) else None
     if not isinstance(entry, Mapping) or not isinstance(at, Mapping):
         raise AnnotationError(f"{where}: has no coordinates")

@@ -30,8 +30,8 @@ _WITHOUT_BOX = {"polyline": "line", "points": "set of points", "tag": "tag", "sk
 class CvatFormat(ReadFormat):
     """CVAT's XML of images.
 
-    Polygons, ellipses, masks, cuboids and turned boxes become the upright boxes around them; tracks
-    of a video are refused. Attributes become the key `attributes` of a box.
+    Polygons, ellipses, masks, cuboids and rotated boxes become their upright bounding boxes; video
+    tracks are refused. Attributes become the key `attributes` of a box.
     """
 
     title = "CVAT XML"
@@ -43,13 +43,13 @@ class CvatFormat(ReadFormat):
         return bool(_files(path))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the xml file says; `subset` of an image is its split."""
+        """Read the xml file; `subset` of an image is its split."""
         files = _files(path)
         if not files:
-            raise AnnotationError(f"{path}: no CVAT XML ({self.layout})")
+            raise AnnotationError(f"{path}: not CVAT XML ({self.layout})")
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
-            raise AnnotationError(f"{path}: which of {names} is meant? Name it")
+            raise AnnotationError(f"{path}: several CVAT files ({names}); pass one of them")
         file = files[0]
         try:
             return _read(file, faults)
@@ -74,7 +74,7 @@ def _read(file: Path, faults: Faults) -> Records:
     root = parse_xml(read_bytes(file, "XML file"), file, "annotations")
     if root.find("track") is not None:
         raise AnnotationError(
-            f"{file}: holds tracks of a video (<track>), sparsedet reads images; export it from "
+            f"{file}: contains video tracks (<track>), but sparsedet reads images; export it from "
             "CVAT as 'CVAT for images 1.1', or as COCO"
         )
     records = []
@@ -93,7 +93,7 @@ def _image(element: ET.Element, where: str) -> Record:
     size = [number(element.get(key), key, where) for key in ("width", "height")]
     if min(size) < 1:
         raise AnnotationError(f"{where}: is {size[0]:g} x {size[1]:g} pixels")
-    # Projects are exported with a folder of images for each subset.
+    # Projects are exported with an image folder per subset.
     names = [f"{subset}/{name}", name] if subset else [name]
     shapes = [child for child in element if child.tag != "attribute"]
     entries = []
@@ -107,7 +107,7 @@ def _image(element: ET.Element, where: str) -> Record:
 
 
 def _shape(shape: ET.Element, where: str, size: Size) -> LabelledBox:
-    """Return the box of a shape; the size is not needed."""
+    """Return the box of a shape; the size is unused."""
     label, extra = (shape.get("label") or "").strip(), _keys(shape)
     rotation = number(shape.get("rotation", "0"), "rotation", where)
     if shape.tag == "box":
@@ -143,7 +143,7 @@ def _points(shape: ET.Element, where: str) -> list[Point]:
 
 
 def _keys(shape: ET.Element) -> dict[str, Any]:
-    """Return what else a shape says of its object."""
+    """Return other keys of a shape."""
     attributes = {
         child.get("name") or "": (child.text or "").strip() for child in shape.iterfind("attribute")
     }

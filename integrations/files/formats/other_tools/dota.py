@@ -1,4 +1,4 @@
-"""DOTA: a text file of turned boxes for each image, in `labelTxt/`, and the images in `images/`."""
+"""DOTA: a text file of rotated boxes per image in `labelTxt/`, and images in `images/`."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,17 +17,17 @@ from .records import Entry, Record, Records, Size
 from .shapes import number, outlined
 
 _FOLDER = "labeltxt"
-"""How folders of labels begin, in lower case: `labelTxt`, `labelTxt-v1.5`."""
+"""Prefix of label folders, in lower case: `labelTxt`, `labelTxt-v1.5`."""
 _HEADERS = ("imagesource:", "gsd:")
 _CORNERS = 8
 _HEADER_LINES = 3
 
 
 class DotaFormat(ReadFormat):
-    """DOTA, as its authors, mmrotate (`annfiles/`) and Roboflow lay it out.
+    """DOTA, in the layouts of its authors, mmrotate (`annfiles/`) and Roboflow.
 
-    A box is the upright one around the four corners, which stay as its `segmentation`; `difficult`
-    stays a key of it. Images without a file have no boxes.
+    A box is the upright bounding box of the four corners, which become its `segmentation`;
+    `difficult` is kept as a key. Images without a file have no boxes.
     """
 
     title = "DOTA"
@@ -35,13 +35,13 @@ class DotaFormat(ReadFormat):
     needs_images = True
 
     def detect(self, path: Path) -> bool:
-        """Whether a folder holds files of DOTA."""
+        """Whether a folder contains DOTA files."""
         return is_dota(path)
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say; `train/`, `val/` and `test/` are splits."""
+        """Read the files; `train/`, `val/` and `test/` are splits."""
         if not is_dota(path):
-            raise AnnotationError(f"{path}: no DOTA folder ({self.layout})")
+            raise AnnotationError(f"{path}: not a DOTA folder ({self.layout})")
         root = path.parent if path.name.lower().startswith(_FOLDER) else path
         records = []
         unread = set()
@@ -63,12 +63,12 @@ class DotaFormat(ReadFormat):
 
 
 def is_dota(path: Path) -> bool:
-    """Whether a folder holds files of DOTA."""
+    """Whether a folder contains DOTA files."""
     return path.is_dir() and any(_is_dota_file(file) for file in first_files(path, ".txt"))
 
 
 def _one_version(names: Sequence[str]) -> Iterator[str]:
-    """Yield files of labels; of the folders of several versions only those of the last."""
+    """Yield label files; if there are folders of several versions, only those of the last."""
     last: dict[str, str] = {}
     folders = [(name, *_version(name)) for name in names]
     for _, parent, version in folders:
@@ -77,7 +77,7 @@ def _one_version(names: Sequence[str]) -> Iterator[str]:
 
 
 def _version(name: str) -> tuple[str, str]:
-    """Return the folder around a folder of labels, and that folder's own name."""
+    """Return the parent and the name of a label folder."""
     parts = name.split("/")
     at = next((i for i, part in enumerate(parts[:-1]) if part.lower().startswith(_FOLDER)), None)
     return ("/".join(parts[:-1]), "") if at is None else ("/".join(parts[:at]), parts[at])
@@ -94,7 +94,7 @@ def _is_dota_file(file: Path) -> bool:
 
 
 def _is_line(words: Sequence[str]) -> bool:
-    # The class is no number: YOLO's turned boxes have as many columns.
+    # The class is not a number: YOLO's rotated boxes have as many columns.
     return (
         len(words) > _CORNERS
         and all(map(_is_number, words[:_CORNERS]))
@@ -124,7 +124,7 @@ def _file(root: Path, file: Path) -> Record:
         if line.strip() and not line.lower().startswith(_HEADERS):
             where = f"{file}: line {place}"
             entries.append(Entry(where, partial(_box, line.split(), where)))
-    # The folder around that of the labels, in which `images/` is as well.
+    # The parent of the label folder, which also contains `images/`.
     inner = file.relative_to(root).parts[:-1]
     near = next((i for i, part in enumerate(inner) if part.lower().startswith(_FOLDER)), None)
     folder = "/".join(inner[: len(inner) - 1 if near is None else near])
@@ -140,7 +140,7 @@ def _file(root: Path, file: Path) -> Record:
 
 
 def _box(words: Sequence[str], where: str, size: Size) -> LabelledBox:
-    """Return the box around the corners of a line; the size is not needed."""
+    """Return the bounding box of a line's corners; the size is unused."""
     if len(words) <= _CORNERS:
         raise AnnotationError(
             f"{where}: {len(words)} columns, expected x1 y1 x2 y2 x3 y3 x4 y4 class difficult"

@@ -1,4 +1,4 @@
-"""Which tool wrote a file, by how it begins and ends; and the first files of a folder."""
+"""Detects the tool that wrote a file from its start and end, and lists files of a folder."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from sparsedet.loop.workspace import Workspace
 JsonKind = Literal["labelme", "createml", "label-studio"]
 
 _HEAD = 2**16
-"""Bytes in which a file says what it is."""
+"""Leading bytes that identify a file."""
 _TAIL = 2**12
-"""Bytes at its end: LabelMe's image, in letters, may come before everything else."""
+"""Trailing bytes: LabelMe's encoded image may come before everything else."""
 _DEEPEST = 3
-"""Folders below a dataset's in which its files may lie."""
+"""Maximum depth of a dataset's files."""
 _MOST_SHOWN = 20
-"""Files of a kind that are looked into."""
+"""Maximum number of files to inspect per kind."""
 _MOST_ENTRIES = 20_000
-"""Of a folder; what a folder is should be known at once."""
+"""Maximum entries of a folder to list, so that detection is fast."""
 
 _OBJECT_MARKS: tuple[tuple[JsonKind, bytes], ...] = (("labelme", rb'"shapes"\s*:|"imagePath"\s*:'),)
 _LIST_MARKS: tuple[tuple[JsonKind, bytes], ...] = (
@@ -27,11 +27,11 @@ _LIST_MARKS: tuple[tuple[JsonKind, bytes], ...] = (
     ("createml", rb'"coordinates"\s*:|"image(?:filename)?"\s*:\s*"[^"]*"\s*,\s*"[^"]*annotation'),
 )
 _NO_LABELME = re.compile(rb'"categories"\s*:|"images"\s*:')
-"""COCO files may have keys of other tools."""
+"""Keys of COCO files, which may also have keys of other tools."""
 
 
 def json_kind(path: Path) -> JsonKind | None:
-    """Return which tool wrote a JSON file; None for COCO, and where nobody knows."""
+    """Return which tool wrote a JSON file; None for COCO or if unknown."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     head, tail = _ends(path)
@@ -46,20 +46,20 @@ def json_kind(path: Path) -> JsonKind | None:
 
 
 def json_files(path: Path, kind: JsonKind) -> list[Path]:
-    """Return the file, or the first files of a folder, that a tool wrote."""
+    """Return the file, or the first files of a folder, written by a tool."""
     if path.is_file():
         return [path] if json_kind(path) == kind else []
     return [file for file in first_files(path, ".json") if json_kind(file) == kind]
 
 
 def first_files(folder: Path, suffix: str) -> list[Path]:
-    """Return a few files of a folder and those in it, sorted, the upper ones first.
+    """Return a few files of a folder and its sub-folders, sorted, upper ones first.
 
-    None of a workspace, whose files are its own.
+    Workspaces are skipped.
 
     Args:
         folder: where to look.
-        suffix: in lower case, with the dot.
+        suffix: suffix in lower case, with the dot.
     """
     found: list[Path] = []
     if Workspace(folder).settings_file.is_file():
@@ -79,7 +79,7 @@ def head_of(path: Path, size: int = _HEAD) -> bytes:
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield files, those of a folder before those of the folders in it."""
+    """Yield files, those of a folder before those of its sub-folders."""
     if not folder.is_dir():
         return
     inner = []

@@ -22,7 +22,7 @@ TASKS = "tasks.json"
 CONFIG = "labeling_config.xml"
 _IMAGES = "images"
 _FROM, _TO = "label", "image"
-"""The names of the tags in `CONFIG`, which results refer to."""
+"""Names of tags in `CONFIG` that results refer to."""
 _PERCENT = 100.0
 _LOCAL_FILES = "/data/local-files/?d="
 _VERSION = "sparsedet"
@@ -31,11 +31,11 @@ _VERSION = "sparsedet"
 class LabelStudioFormat(ReadFormat):
     """Label Studio's JSON, without a server.
 
-    Of several annotations of a task the one counts that is marked as ground truth, else the one
-    saved last; predictions only where a file has no annotation at all. Rotated rectangles, polygons
-    and ellipses become the upright boxes around them.
+    If a task has several annotations, the one marked as ground truth counts, else the one saved
+    last; predictions count only if a file has no annotations. Rotated rectangles, polygons and
+    ellipses become their upright bounding boxes.
 
-    What is written is a file to import: boxes with a score are predictions, others annotations.
+    Written files are for import: boxes with a score become predictions, others annotations.
     """
 
     title = "Label Studio JSON"
@@ -44,14 +44,14 @@ class LabelStudioFormat(ReadFormat):
     holds_scores = True
 
     def detect(self, path: Path) -> bool:
-        """Whether this is a file of Label Studio, or a folder with some."""
+        """Whether this is a Label Studio file, or a folder with some."""
         return bool(json_files(path, "label-studio"))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say; the split is in a file's name, or that of its folder."""
+        """Read the files; the split comes from a file's name or folder."""
         files = json_files(path, "label-studio")
         if not files:
-            raise AnnotationError(f"{path}: no JSON of Label Studio ({self.layout})")
+            raise AnnotationError(f"{path}: not Label Studio JSON ({self.layout})")
         root = path.parent if path.is_file() else path
         records: list[Record] = []
         for file in files:
@@ -64,7 +64,7 @@ class LabelStudioFormat(ReadFormat):
         return Records(files[0].parent / "labels.json", records)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what an import can't hold: crowd regions, keys, masks, classes without boxes."""
+        """Return what an import can't store: crowd regions, keys, masks, classes without boxes."""
         used = sorted({box.category_id for box in dataset.boxes if not box.iscrowd})
         names = dataset.category_by_id
         order = sorted(used, key=lambda id: names[id].name)
@@ -89,9 +89,9 @@ class LabelStudioFormat(ReadFormat):
         images: Path | None,
         progress: Progress = no_progress,
     ) -> None:
-        """Write `tasks.json`, the labelling configuration that fits it, and `images/`.
+        """Write `tasks.json`, a matching labelling configuration, and `images/`.
 
-        Tasks name their images as files of a local storage whose root is the image folder.
+        Tasks refer to images as files of a local storage whose root is the image folder.
         """
         names = [image.file_name for image in dataset.images]
         if images is not None:

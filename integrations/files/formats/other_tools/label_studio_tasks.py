@@ -1,4 +1,4 @@
-"""Tasks of a Label Studio export as records: whose annotation counts, and the box of a region."""
+"""Converts tasks of a Label Studio export to records."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,19 +19,19 @@ from .shapes import ellipse, no_box, number, outlined, points, turned
 
 _PERCENT = 100.0
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""What Label Studio puts before the name of an upload."""
+"""Prefix that Label Studio adds to the name of an upload."""
 _IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
 _SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector", "videorectangle")
 _MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
-"""Keys of JSON-MIN that hold no regions."""
+"""Keys of JSON-MIN without regions."""
 _WITHOUT_BOX = {"brush": "brush mask", "keypoint": "point", "vector": "line"}
 
 
 def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
-    """Return what an export says of every task.
+    """Read every task of an export.
 
     Raises:
-        AnnotationError: when the file is no list, or holds the tracks of videos.
+        AnnotationError: if the file is not a list, or contains video tracks.
     """
     try:
         tasks = read_list(file)
@@ -43,7 +43,7 @@ def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
             if not isinstance(task, Mapping):
                 raise AnnotationError(f"{file}: task {place} is {quoted(task)}, expected an object")
             key = str(task.get("id", f"of place {place}"))
-            # JSON-MIN repeats a task for each of its annotations.
+            # JSON-MIN repeats a task for each annotation.
             if _is_min(task) and key in answers:
                 answers[key].annotations.append(_of_min(task))
             else:
@@ -60,7 +60,7 @@ def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
 
 
 class _Answers:
-    """The annotations and predictions of a task, each a list of regions with what else it says."""
+    """The annotations and predictions of a task, each with a list of regions and other keys."""
 
     def __init__(self, task: Mapping[str, Any]) -> None:
         data = task.get("data")
@@ -89,11 +89,11 @@ def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
     predicted = sum(bool(answer.predictions) for answer in answers)
     if several:
         warn_once(
-            f"{file}: {several} tasks have several annotations: took the ground truth, or what was "
+            f"{file}: {several} tasks have several annotations: used the ground truth, or the one "
             "saved last"
         )
     if predicted and not by_people:
-        warn_once(f"{file}: nobody annotated these tasks; took the predictions of {predicted}")
+        warn_once(f"{file}: these tasks have no annotations; used the predictions of {predicted}")
 
 
 def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: str) -> Record:
@@ -106,7 +106,7 @@ def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: 
     for place, region in enumerate(objects, start=1):
         kind = _kind(region)
         if kind == "videorectangle":
-            raise AnnotationError(f"{where}: holds tracks of a video, sparsedet reads images")
+            raise AnnotationError(f"{where}: contains video tracks, but sparsedet reads images")
         if kind:
             at = f"{where}: region {region.get('id', place)}"
             own = _labels(region) or labels.get(str(region.get("id")), [])
@@ -116,7 +116,7 @@ def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: 
 
 
 def _kind(region: Mapping[str, Any]) -> str:
-    """Return which shape a region has; empty for labels, choices, texts and relations."""
+    """Return the shape of a region; empty for labels, choices, texts and relations."""
     kind = str(region.get("type", "")).removesuffix("labels")
     return kind if kind in _SHAPES else ""
 
@@ -129,7 +129,7 @@ def _labels(region: Mapping[str, Any]) -> list[str]:
 
 
 def _labels_by_id(regions: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the classes of regions that say them apart from their shapes, by the region's id."""
+    """Return classes given separately from shapes, by region id."""
     found: dict[str, list[str]] = {}
     for region in regions:
         if "id" in region and (labels := _labels(region)):
@@ -171,7 +171,7 @@ def _box(
 
 
 def _names(data: Mapping[str, Any]) -> list[str]:
-    """Return what the image of a task may be called, the likeliest name first."""
+    """Return candidate names of a task's image, the likeliest first."""
     address = next((data[key] for key in _IMAGE_KEYS if _is_text(data.get(key))), None)
     if address is None:
         address = next((v for v in data.values() if _is_text(v) and _is_image(v)), None)
@@ -180,18 +180,18 @@ def _names(data: Mapping[str, Any]) -> list[str]:
     address = address.strip().replace("\\", "/")
     path = _path(address).lstrip("/")
     last = PurePosixPath(path).name
-    # A server's own folders say nothing; those of a storage may be those of the images.
+    # A server's own folders are meaningless; those of a storage may match those of the images.
     names = [last] if address.startswith("/data/upload/") else [path, last]
     return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
 
 
 def _path(address: str) -> str:
-    """Return the path in an address; a plain name, which may hold `?`, `#` and `%`, as it is."""
+    """Return the path of an address; a plain name, which may contain `?#%`, is not changed."""
     try:
         parts = urlsplit(address)
         if local := parse_qs(parts.query).get("d"):
             return local[0]
-    except ValueError:  # of brackets that are no IPv6 address
+    except ValueError:  # brackets without an IPv6 address
         return address
     return unquote(parts.path) if parts.scheme or address.startswith("/data/") else address
 
@@ -205,7 +205,7 @@ def _is_min(task: Mapping[str, Any]) -> bool:
 
 
 def _of_min(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON-MIN task as an annotation: its regions are values, in lists by control."""
+    """Convert a JSON-MIN task to an annotation: its regions are values, in lists by control."""
     result = []
     for key, values in task.items():
         if key in _MIN_KEYS or not isinstance(values, list):
@@ -218,7 +218,7 @@ def _of_min(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind_of_value(value: object) -> str:
-    """Return the type of a region by what its value holds."""
+    """Infer the type of a region from its value."""
     if not isinstance(value, Mapping):
         return ""
     for kind in _SHAPES:
@@ -232,7 +232,7 @@ def _kind_of_value(value: object) -> str:
 
 
 def _stated(region: Mapping[str, Any]) -> Size | None:
-    """Return the size of the image as a region has it."""
+    """Return the image size stored in a region."""
     width, height = region.get("original_width"), region.get("original_height")
     if not (is_int(width) and is_int(height)):
         return None

@@ -1,4 +1,4 @@
-"""LabelMe's JSON: a file for each image, next to it or in a folder of its own."""
+"""LabelMe's JSON: a file per image, next to it or in a separate folder."""
 
 import math
 import posixpath
@@ -25,21 +25,21 @@ _WITHOUT_BOX = {"point": "point", "points": "set of points", "line": "line", "li
 
 
 class LabelMeFormat(ReadFormat):
-    """LabelMe, and what takes after it (X-AnyLabeling, AnyLabeling).
+    """LabelMe and compatible tools (X-AnyLabeling, AnyLabeling).
 
-    Polygons, circles, masks and turned rectangles become the upright boxes around them. Images
+    Polygons, circles, masks and rotated rectangles become their upright bounding boxes. Images
     without a file have no boxes.
     """
 
     title = "LabelMe"
-    layout = "LabelMe's .json files, next to their images or in a folder of their own"
+    layout = "LabelMe's .json files, next to their images or in a separate folder"
 
     def detect(self, path: Path) -> bool:
-        """Whether this is one of LabelMe's files, or a folder with some."""
+        """Whether this is a LabelMe file, or a folder with some."""
         return bool(json_files(path, "labelme"))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say; `train/`, `val/` and `test/` are splits."""
+        """Read the files; `train/`, `val/` and `test/` are splits."""
         root = path.parent if path.is_file() else path
         names = [path.name] if path.is_file() else list_files(root, {".json"})
         records = []
@@ -51,8 +51,8 @@ class LabelMeFormat(ReadFormat):
                     records.append(_file(root, name))
                     unread.remove(PurePosixPath(name).stem)
         if not records and not faults.found:
-            raise AnnotationError(f"{path}: no files of LabelMe ({self.layout})")
-        # A single file is one image, whatever others are around it.
+            raise AnnotationError(f"{path}: no LabelMe files ({self.layout})")
+        # A single file is one image, regardless of others around it.
         return Records(
             root / "labels.json",
             records,
@@ -63,11 +63,11 @@ class LabelMeFormat(ReadFormat):
 
 
 def _file(root: Path, name: str) -> Record:
-    """Return what one file says.
+    """Read a file.
 
     Args:
         root: the dataset's folder.
-        name: of the file, relative to it.
+        name: name of the file, relative to it.
     """
     where = str(root / name)
     try:
@@ -97,7 +97,7 @@ def _file(root: Path, name: str) -> Record:
 
 
 def _names(folder: str, image: object) -> list[str]:
-    """Return what the image may be called, relative to the dataset's folder."""
+    """Return candidate names of the image, relative to the dataset's folder."""
     if not isinstance(image, str) or not image.strip() or "\0" in image:
         return []
     plain = image.strip().replace("\\", "/")
@@ -106,7 +106,7 @@ def _names(folder: str, image: object) -> list[str]:
 
 
 def _shape(shape: object, where: str, size: Size) -> LabelledBox:
-    """Return the box of a shape; the size is not needed."""
+    """Return the box of a shape; the size is unused."""
     if not isinstance(shape, Mapping):
         raise AnnotationError(f"{where}: is {quoted(shape)}, expected an object")
     label = shape.get("label")
@@ -135,5 +135,5 @@ def _shape(shape: object, where: str, size: Size) -> LabelledBox:
 
 
 def _keys(shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what else a shape says of its object, where it says something."""
+    """Return other non-empty keys of a shape."""
     return {key: value for key in _KEPT if (value := shape.get(key)) or type(value) is int}

@@ -1,4 +1,4 @@
-"""Open Images' csv files: a box a row, in shares of its image, of the class of a label."""
+"""Open Images' csv files: a box per row, in shares of its image, with a class label."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,16 +23,16 @@ _FLAGS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
 _GROUP = "IsGroupOf"
 _HEADER = 4096
 _NAMES = ("class-descriptions", "class_descriptions", "classes")
-"""In the names of files that name the classes."""
+"""Part of the names of files with class names."""
 
 
 class OpenImagesFormat(ReadFormat):
     """Open Images.
 
-    Its csv files list millions of images, of which people have some: what is read is what is in the
-    image folder and has a row. Boxes of groups become crowd regions. Images without a box are not
-    read, since nobody knows what was looked for there; labels of whole images (`--image-labels`)
-    say more.
+    Its csv files list millions of images, of which people have only some: images are read if they
+    are in the image folder and have a row. Group boxes become crowd regions. Images without a box
+    are not read, since it is unknown what was annotated there; image-level labels
+    (`--image-labels`) tell more.
     """
 
     title = "Open Images"
@@ -44,10 +44,10 @@ class OpenImagesFormat(ReadFormat):
         return bool(_files(path))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say; the split is in a file's name, or that of its folder."""
+        """Read the files; the split comes from a file's name or folder."""
         files = _files(path)
         if not files:
-            raise AnnotationError(f"{path}: no csv of Open Images ({self.layout})")
+            raise AnnotationError(f"{path}: not a csv file of Open Images ({self.layout})")
         root = path.parent if path.is_file() else path
         folder, stems = _images(root, images)
         names = _class_names(root)
@@ -74,7 +74,7 @@ class OpenImagesFormat(ReadFormat):
             )
         if passed:
             warn_once(f"{path}: {len(passed)} of its images are not in {folder}")
-        # Labels of whole images find their class by it.
+        # Image-level labels find their class by it.
         keys = {name: {"label": label} for label, name in names.items()}
         return Records(root / "boxes.csv", records, class_keys=keys, images=folder)
 
@@ -94,7 +94,7 @@ def _folders(file: Path, root: Path) -> list[str]:
 
 
 def _images(root: Path, images: Path | None) -> tuple[Path, frozenset[str]]:
-    """Return the image folder, and what its images are called, without suffix."""
+    """Return the image folder, and the stems of its images."""
     if images is not None and not images.is_dir():
         raise AnnotationError(f"{images}: no such image folder (--images)")
     # FiftyOne puts the csv into `labels/`, next to `data/`.
@@ -104,13 +104,13 @@ def _images(root: Path, images: Path | None) -> tuple[Path, frozenset[str]]:
         names = list_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
         if names:
             return folder, frozenset(PurePosixPath(name).stem for name in names)
-    raise AnnotationError(f"{root}: no images here; give their folder with --images")
+    raise AnnotationError(f"{root}: no images here; pass their folder with --images")
 
 
 def _rows_by_image(
     file: Path, known: frozenset[str]
 ) -> tuple[dict[str, list[tuple[int, Mapping[str, str]]]], set[str]]:
-    """Return the rows of every known image with their lines, and the ids of other images."""
+    """Return the rows of every known image with their line numbers, and the ids of other images."""
     found: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
     others: set[str] = set()
     for line, row in _rows(file):
@@ -127,12 +127,12 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     lines = _lines(file)
     header = [name.strip() for name in next(lines, (1, []))[1]]
     for line, row in lines:
-        # A row that is cut off has no numbers where others have some.
+        # A truncated row lacks numbers.
         yield line, dict(zip(header, row + [""] * (len(header) - len(row)), strict=False))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a csv file that are not empty, with their lines."""
+    """Yield the non-empty rows of a csv file with their line numbers."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened)
@@ -143,7 +143,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _class_names(root: Path) -> dict[str, str]:
-    """Return the names of classes by label, from whatever file lists them."""
+    """Return class names by label, from any file that lists them."""
     names: dict[str, str] = {}
     for folder in dict.fromkeys((root, root.parent)):
         for file in first_files(folder, ".csv") if folder == root else _metadata(folder):
@@ -155,7 +155,7 @@ def _class_names(root: Path) -> dict[str, str]:
 
 
 def _metadata(folder: Path) -> Sequence[Path]:
-    """Return the csv files next to a folder: FiftyOne has the names of classes in `metadata/`."""
+    """Return the csv files next to a folder: FiftyOne has class names in `metadata/`."""
     return sorted((*folder.glob("*.csv"), *folder.glob("metadata/*.csv")))
 
 

@@ -1,4 +1,4 @@
-"""What the formats of other tools have in common: they are read, and most of them not written."""
+"""Common base of other tools' formats, most of which can only be read."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .records import Assembled, Records, assemble
 
 
 class ReadFormat(ABC):
-    """A format of which a reader makes records; see `records`."""
+    """A format whose reader returns records; see `records`."""
 
     title: ClassVar[str]
     layout: ClassVar[str]
@@ -31,20 +31,20 @@ class ReadFormat(ABC):
 
     @abstractmethod
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Return what the files say.
+        """Read the files.
 
         Args:
             path: the file or folder.
-            images: the image folder that a person named.
-            faults: takes note of files that can't be read.
+            images: the image folder given by the user.
+            faults: records unreadable files.
 
         Raises:
-            AnnotationError: when this is none of the format's files.
+            AnnotationError: if this is not the format's file or folder.
         """
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
-        """Return the splits that files, folders or entries are named after."""
-        # Nobody needs sizes or missing images here.
+        """Return the splits given by files, folders or entries."""
+        # Sizes and missing images don't matter here.
         faults = Faults(path, files=False, keeps_unreadable=True)
         records = self.records(path, images, faults)
         if len({record.split for record in records.records}) < 2:
@@ -60,7 +60,7 @@ class ReadFormat(ABC):
         faults: Faults | None = None,
         progress: Progress = no_progress,
     ) -> Loaded:
-        """Read a file or folder; ids are those of the whole."""
+        """Read a file or folder; ids are the same with or without a split."""
         faults = faults or strictly(path)
         progress("reading annotations", 0, 0)
         records = self.records(path, images, faults)
@@ -69,7 +69,7 @@ class ReadFormat(ABC):
         return Loaded(dataset, read.images)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Refuse: this format is read only."""
+        """Raise an error: this format can only be read."""
         raise AnnotationError(_unwritten(self.title))
 
     def write(
@@ -80,7 +80,7 @@ class ReadFormat(ABC):
         images: Path | None,
         progress: Progress = no_progress,
     ) -> None:
-        """Refuse: this format is read only."""
+        """Raise an error: this format can only be read."""
         raise AnnotationError(_unwritten(self.title))
 
 
@@ -93,4 +93,4 @@ def _part(path: Path, read: Assembled, split: str) -> Dataset:
 
 
 def _unwritten(title: str) -> str:
-    return f"{title} is read, but not written; choose coco, voc, yolo or label-studio"
+    return f"{title} can only be read; choose coco, voc, yolo or label-studio"

@@ -1,7 +1,7 @@
-"""What the files of another tool say of each image, and the dataset that this makes.
+"""Records of another tool's files, and the dataset assembled from them.
 
-A reader turns its files into records. Finding the images, comparing sizes, clipping boxes and
-leaving out what is wrong is the same for all of them, and happens here.
+Readers convert their files to records. Finding images, comparing sizes, clipping boxes and leaving
+out faulty entries is the same for all of them, and is done here.
 """
 
 import logging
@@ -41,63 +41,63 @@ Size = tuple[int, int]
 """Width and height in pixels, upright."""
 
 _SLACK = 1.0
-"""Pixels by which boxes may reach over the edge without a word: tools round, some to integers."""
+"""Pixels by which boxes may silently reach over the edge: tools round, some to integers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of an image, not read yet: its box may depend on the size of the image."""
+    """An object of an image, read lazily: its box may depend on the size of the image."""
 
     where: str
-    """Names it in errors, as `file: image: object 3`."""
+    """Name for errors, such as `file: image: object 3`."""
     read: Callable[[Size], LabelledBox]
-    """Its box, in absolute pixels of the upright image; AnnotationError where it has none."""
+    """Its box, in absolute pixels of the upright image; raises AnnotationError without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a file says of one image."""
+    """An image in a file."""
 
     where: str
-    """Names it in errors."""
+    """Name for errors."""
     names: Sequence[str]
-    """What the image may be called, relative to the image folder, the likeliest name first."""
+    """Candidate names of the image, relative to the image folder, the likeliest first."""
     entries: Sequence[Entry]
     size: Size | None = None
-    """As the file has it."""
+    """Size stored in the file."""
     stem: str | None = None
-    """The name without suffix by which the image is known where none of the names is there."""
+    """Name without suffix that identifies the image if none of the names exists."""
     near: str = ""
-    """The folder where it is, of several images of that stem."""
+    """Its folder, if several images have that stem."""
     split: str = ""
-    """By whatever name; empty where it is in none."""
+    """Its split under any name; empty without one."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All that the files of a folder say."""
+    """Content of the files of a folder."""
 
     anchor: Path
-    """A file, which need not exist: images are looked for around it."""
+    """A file, which need not exist; images are searched around it."""
     records: Sequence[Record]
     classes: Sequence[str] = ()
-    """Listed classes, in their order; further ones follow by name."""
+    """Listed classes in order; others follow by name."""
     class_keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What else is known of classes, by name."""
+    """Other keys of classes, by name."""
     images: Path | None = None
-    """The image folder, where the format says which it is."""
+    """The image folder, if the format defines it."""
     usual_images: Path | None = None
-    """The image folder where no other one has any of the images."""
+    """The image folder to use if no other one has any of the images."""
     unread: frozenset[str] = frozenset()
-    """Names without suffix of images whose file of labels can't be read."""
+    """Stems of images whose label file is unreadable."""
     lists_images: bool = True
-    """Whether images without a record are none of the dataset; else they have no boxes."""
+    """Whether images without a record are excluded; otherwise they have no boxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A dataset, where its images are, and how it is divided."""
+    """A dataset, its image folder, and its splits."""
 
     dataset: Dataset
     images: Path | None
@@ -108,13 +108,13 @@ class Assembled:
 def assemble(
     found: Records, images: Path | None, source: Path, faults: Faults, progress: Progress
 ) -> Assembled:
-    """Return the dataset that records make.
+    """Assemble the dataset from records.
 
     Args:
         found: the records.
-        images: the image folder that a person named.
+        images: the image folder given by the user.
         source: the file or folder that was read, for messages.
-        faults: takes note of what is left out.
+        faults: records what is left out.
         progress: called as the work advances.
     """
     if images is not None and not images.is_dir():
@@ -129,7 +129,7 @@ def assemble(
     for done, record in enumerate(found.records, start=1):
         with faults.left_out(IMAGE_BROKEN, _place(record.where, source)):
             name = _text(finder.name(record, faults), record.where)
-            # Nobody knows what is on an image that is left out: it is not without objects.
+            # An image that is left out is not an image without objects.
             left_out.add(name)
             size = _size(record, name, folder, faults)
             image = LabelledImage(
@@ -169,7 +169,7 @@ class _Finder:
         """Return the file name of a record's image.
 
         Raises:
-            AnnotationError: when it is not there, and needed, or may be each of several.
+            AnnotationError: if it is missing but needed, or ambiguous.
         """
         if self._folder is None:
             return _plain(record)
@@ -193,7 +193,7 @@ class _Finder:
         )
 
     def images_around(self, names: Iterable[str]) -> set[str]:
-        """Return all images of the folders in which some of these are."""
+        """Return all images of the folders that contain some of these."""
         folders = {PurePosixPath(name).parent for name in names}
         return {name for name in self._all() if PurePosixPath(name).parent in folders}
 
@@ -216,34 +216,34 @@ class _Finder:
 
 @cache
 def warn_once(message: str) -> None:
-    """Log a warning; files are read several times, for their splits and each of them."""
+    """Log a warning only once, since files are read repeatedly (for splits)."""
     logger.warning("%s", message)
 
 
 def _text(name: str, where: str) -> str:
-    """Return a name that can be written.
+    """Return a name, after checking that it can be written.
 
     Raises:
-        AnnotationError: when it has half a pair of UTF-16, as JSON may have.
+        AnnotationError: if it has a lone surrogate, as JSON may have.
     """
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise AnnotationError(f"{where}: the name {quoted(name)} is no text") from None
+        raise AnnotationError(f"{where}: the name {quoted(name)} is not valid text") from None
     return name
 
 
 def _plain(record: Record) -> str:
-    """Return the name of an image that nobody looked for; it never leaves its folder."""
+    """Return the name of an image without looking for it; it can't leave its folder."""
     name = record.names[0] if record.names else f"{record.stem}.jpg"
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if not parts or "\0" in name:
-        raise AnnotationError(f"{record.where}: {name!r} is no name of a file")
+        raise AnnotationError(f"{record.where}: {name!r} is not a file name")
     return "/".join(parts)
 
 
 def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Size:
-    """Return the upright size of an image: its file's, with which the stated one has to agree."""
+    """Return the upright size of an image: its file's, which the stated one must match."""
     stated = record.size
     if folder is None or not (faults.files or stated is None):
         if stated is None:
@@ -260,7 +260,7 @@ def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Siz
     if stated is None or stated == actual:
         return actual
     message = (
-        f"{record.where}: says {stated[0]} x {stated[1]}, its image {name} is {actual[0]} x "
+        f"{record.where}: is {stated[0]} x {stated[1]}, but its image {name} is {actual[0]} x "
         f"{actual[1]} pixels upright"
         + (
             "; the annotations seem to ignore the file's EXIF orientation"
@@ -275,7 +275,7 @@ def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Siz
 
 
 def _place(where: str, source: Path) -> str:
-    """Return where something is, seen from the folder that was read."""
+    """Return a location relative to the folder that was read."""
     return where.removeprefix(f"{source if source.is_dir() else source.parent}/")
 
 
@@ -297,7 +297,7 @@ def _joined(
     first: LabelledImage, second: LabelledImage, record: Record, faults: Faults
 ) -> LabelledImage:
     """Return an image that is listed twice, with the boxes of both."""
-    message = f"{record.where}: its image {first.file_name} is listed already"
+    message = f"{record.where}: its image {first.file_name} is listed twice"
     faults.note(IMAGE_TWICE, first.file_name, message)
     return replace(first, boxes=[*first.boxes, *second.boxes])
 
@@ -312,7 +312,7 @@ def _categories(found: Records, images: Iterable[LabelledImage]) -> tuple[Catego
 
 
 def _splits_of_folders(splits: Mapping[str, set[str]], names: Iterable[str]) -> dict[str, str]:
-    """Return the split of images without a record: that of the others in their folder."""
+    """Return the split of images without a record: that of others in their folder."""
     owners: dict[str, set[str]] = defaultdict(set)
     for split, members in splits.items():
         for member in members:

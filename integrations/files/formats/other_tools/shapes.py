@@ -1,4 +1,4 @@
-"""Shapes that people draw, as boxes: polygons, turned rectangles, ellipses."""
+"""Bounding boxes of shapes: polygons, rotated rectangles, ellipses."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ _FEWEST = 3
 
 
 def number(value: object, what: str, where: str) -> float:
-    """Return a number that a file has as one, or as text.
+    """Parse a number, given as number or text.
 
     Raises:
-        AnnotationError: when it is none, or not finite.
+        AnnotationError: if it is not a finite number.
     """
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -40,7 +40,7 @@ def points(values: object, where: str) -> list[Point]:
     """Return the points of a list of pairs.
 
     Raises:
-        AnnotationError: when it is no such list.
+        AnnotationError: if it is not such a list.
     """
     pairs: list[Any] = values if isinstance(values, list) else []
     if not pairs or not all(isinstance(pair, list) and len(pair) >= 2 for pair in pairs):
@@ -49,7 +49,7 @@ def points(values: object, where: str) -> list[Point]:
 
 
 def hull(corners: Iterable[Point]) -> XYXY:
-    """Return the upright box around points."""
+    """Return the upright bounding box of points."""
     xs, ys = zip(*corners, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
@@ -57,10 +57,10 @@ def hull(corners: Iterable[Point]) -> XYXY:
 def outlined(
     category: str, outline: Sequence[Point], extra: Mapping[str, Any], where: str
 ) -> LabelledBox:
-    """Return the box around an outline, which it keeps as COCO's `segmentation`.
+    """Return the bounding box of an outline, which becomes COCO's `segmentation`.
 
     Raises:
-        AnnotationError: when there are too few points for an outline.
+        AnnotationError: if there are too few points.
     """
     if len(outline) < _FEWEST:
         raise AnnotationError(f"{where}: an outline of {len(outline)} points, expected 3 or more")
@@ -71,12 +71,12 @@ def outlined(
 
 
 def turned(xyxy: XYXY, degrees: float, about: Point) -> list[Point]:
-    """Return the corners of a rectangle that is turned clockwise, as seen on screen.
+    """Return the corners of a rectangle rotated clockwise, as seen on screen.
 
     Args:
-        xyxy: the rectangle before it is turned, in absolute pixels.
-        degrees: of the turn.
-        about: the point that stays.
+        xyxy: the unrotated rectangle, in absolute pixels.
+        degrees: angle of the rotation.
+        about: center of the rotation.
     """
     left, top, right, bottom = xyxy
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
@@ -88,12 +88,12 @@ def turned(xyxy: XYXY, degrees: float, about: Point) -> list[Point]:
 
 
 def ellipse(center: Point, radii: Point, degrees: float = 0.0) -> XYXY:
-    """Return the box around an ellipse that is turned clockwise about its center.
+    """Return the bounding box of an ellipse rotated clockwise about its center.
 
     Args:
         center: absolute pixels.
-        radii: along x and y before it is turned, in pixels.
-        degrees: of the turn.
+        radii: along x and y before the rotation, in pixels.
+        degrees: angle of the rotation.
     """
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     across = math.hypot(radii[0] * cosine, radii[1] * sine)
@@ -102,5 +102,5 @@ def ellipse(center: Point, radii: Point, degrees: float = 0.0) -> XYXY:
 
 
 def no_box(kind: str, where: str) -> FaultyEntryError:
-    """Return the error of a shape around which there is no box."""
+    """Return the error for a shape without a bounding box."""
     return FaultyEntryError(NO_BOX, f"{where}: is a {kind}, which has no box")

@@ -79,7 +79,7 @@ def both(*losses: str) -> tuple[list[str], list[str]]:
         (
             changed(extra={"segmentation": [TRIANGLE, TRIANGLE]}, area=50.0),
             ["keys of boxes: segmentation (1)", "areas of masks (1)"],
-            ["masks that are no single outline, their boxes stay (1)", "areas of masks (1)"],
+            ["masks that are not a single outline, their boxes stay (1)", "areas of masks (1)"],
         ),
         (
             changed(1, xyxy=(5, 5, 5.5, 60)),

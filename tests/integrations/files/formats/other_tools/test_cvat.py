@@ -104,7 +104,7 @@ def test_tracks_are_refused_by_name(tmp_path: Path) -> None:
         tmp_path,
         '<track id="0" label="dog"><box frame="0" xtl="1" ytl="2" xbr="3" ybr="4"/></track>',
     )
-    with pytest.raises(AnnotationError, match=r"holds tracks of a video.*CVAT for images"):
+    with pytest.raises(AnnotationError, match=r"contains video tracks.*CVAT for images"):
         read_dataset(tmp_path, faults=Faults(tmp_path))
 
 

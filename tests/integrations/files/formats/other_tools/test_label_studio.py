@@ -161,7 +161,7 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="task 3: has no image in its data"):
         read_dataset(path)
     export(tmp_path, task(1, "a.mp4", {"type": "videorectangle", "value": {"sequence": []}}))
-    with pytest.raises(AnnotationError, match="holds tracks of a video"):
+    with pytest.raises(AnnotationError, match="contains video tracks"):
         read_dataset(path)
 
 

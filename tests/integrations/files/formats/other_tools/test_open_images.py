@@ -77,7 +77,7 @@ def test_as_fiftyone_leaves_it(inner: str, tmp_path: Path) -> None:
 def test_what_is_wrong(tmp_path: Path) -> None:
     lines = [row("a")] * 6 + ["a,xclick,/m/01yrx,1,zero,0.5,0.1,0.9,0,0,0,0,0\n", "a,xclick\n"]
     write(tmp_path, "boxes.csv", HEADER + "".join(lines))
-    with pytest.raises(AnnotationError, match="no images here; give their folder"):
+    with pytest.raises(AnnotationError, match="no images here; pass their folder"):
         read_dataset(tmp_path)
     write_image(tmp_path / "other.jpg")
     with pytest.raises(AnnotationError, match="has none of the 1 images of"):

@@ -1,5 +1,5 @@
 # Everything from a fresh clone: `make test`, `make demo`. Needs Python 3.11 and nothing else.
-# Each environment is made once and again when the files it is made from change.
+# Each environment is created once, and again when its requirements change.
 
 PYTHON ?= python3.11
 # Label Studio's pins are for 3.11; sparsedet itself runs on 3.12 and 3.13 too.
@@ -64,7 +64,7 @@ $(SERVER_INSTALLED): requirements/label-studio.txt
 	@$(SERVER_VENV)/bin/python -m pip install --quiet --requirement requirements/label-studio.txt
 	@touch $@
 
-# The two don't touch each other, and mostly wait for downloads.
+# The two are independent, and mostly wait for downloads.
 environments:
 	@$(MAKE) --no-print-directory --silent -j2 label-studio
 
@@ -73,7 +73,7 @@ lint: install ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sparsedet cli integrations splits tests
 
-# A thread for each worker: torch would take all cores in every one of them.
+# One thread per worker: otherwise torch uses all cores in each of them.
 test: environments ## Lint, then run all tests; ARGS="-k split" passes arguments to pytest.
 	@$(MAKE) --no-print-directory lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \

@@ -1,4 +1,4 @@
-"""The page of all commands, from the Typer app itself: what `-h` prints, as Markdown."""
+"""The page of all commands, generated from the Typer app: the output of `-h` as Markdown."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def commands_page() -> str:
 
 
 def _section(command: Any, context: typer.Context) -> Iterator[str]:
-    """Yield the parts of a command's section: usage, description, a table for each panel."""
+    """Yield the parts of a command's section: usage, description, a table per panel."""
     yield f"### sparsedet {context.info_name}"
     yield f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
     yield from (as_markdown(" ".join(text.split())) for text in command.help.split("\n\n"))
@@ -41,7 +41,7 @@ def _section(command: Any, context: typer.Context) -> Iterator[str]:
 
 
 def as_markdown(text: str) -> str:
-    """Escape what Markdown would take for markup, except in code between backticks."""
+    """Escape Markdown markup, except in code between backticks."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(
         part if part.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", part) for part in parts
@@ -49,5 +49,5 @@ def as_markdown(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A vertical bar would end the cell, in code too."""
+    """Escape vertical bars, which would end the cell even in code."""
     return " ".join(text.split()).replace("|", r"\|")

@@ -1,4 +1,4 @@
-"""Links of the pages, which work on GitHub as they are, rewritten for the site."""
+"""Rewrites links of pages, which work on GitHub, for the site."""
 
 import posixpath
 import re
@@ -10,7 +10,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-"""Files of the repository's root -> the pages of the site that are made of them."""
+"""Files of the repository's root -> pages of the site made from them."""
 
 PICTURES = (".jpg", ".png")
 
@@ -21,11 +21,11 @@ def rewrite(markdown: str, folder: str, repository: str) -> tuple[str, set[str]]
     Args:
         markdown: the page.
         folder: its folder, relative to the repository's root: "docs", or "" for the root.
-        repository: address of the repository; other files than pages and pictures are linked there.
+        repository: URL of the repository, for links to files other than pages and pictures.
 
     Returns:
-        The page as one of the site's root, and the pictures that it shows, relative to the
-        repository's root; the site has them under the same path.
+        The page for the site's root, and its pictures, relative to the repository's root; the site
+        has them under the same path.
     """
     pictures: set[str] = set()
 
@@ -43,7 +43,7 @@ def rewrite(markdown: str, folder: str, repository: str) -> tuple[str, set[str]]
             return f"]({target.removeprefix('docs/')}{hash}{anchor})"
         return f"]({repository.rstrip('/')}/blob/main/{target}{hash}{anchor})"
 
-    # Code is left alone; a link never holds a blank line.
+    # Skip code; a link never contains a blank line.
     parts = re.split(r"(^```.*?^```|`[^`\n]*`)", markdown, flags=re.DOTALL | re.MULTILINE)
     parts[::2] = [re.sub(r"\]\(([^)\s]+)\)", replace, part) for part in parts[::2]]
     return "".join(parts), pictures

@@ -2,8 +2,8 @@
 
     python -m docs.generate.site_source build/docs-source
 
-The pages in `docs/` and at the repository's root work on GitHub as they are. The site has them in
-one folder, with links rewritten, the pictures that they show, and the list of all commands.
+The pages in `docs/` and at the repository's root work on GitHub. The site has them in one folder,
+with rewritten links, their pictures, and the list of all commands.
 """
 
 import shutil
@@ -17,15 +17,15 @@ from docs.generate.links import ROOT_PAGES, rewrite
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = "<!-- commands -->"
-"""Where the page of commands starts; what follows in the file is for readers of the file."""
+"""Marks where to insert the page of commands; the rest of the file is for its readers."""
 
 
 def write_site_source(folder: Path, repository: str) -> None:
     """Write all pages and their pictures.
 
     Args:
-        folder: is made, and replaced if it exists.
-        repository: address of the repository, for links to files that are no pages.
+        folder: created, or replaced if it exists.
+        repository: URL of the repository, for links to files that are not pages.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

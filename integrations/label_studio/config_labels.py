@@ -126,7 +126,7 @@ def check_chosen(
         return frozenset(label.value for label in labels)
     if unknown := [text for text in only if not texts.get(text)]:
         raise ToolError(
-            f"project {project}: [source] only lists {shown(unknown[0])}, which the labelling "
-            f"config does not have (it has {listed(label.value for label in labels)})"
+            f"project {project}: unknown label {shown(unknown[0])} in [source] only; the labelling "
+            f"config has {listed(label.value for label in labels)}"
         )
     return frozenset(texts[text] for text in only)

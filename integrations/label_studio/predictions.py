@@ -195,7 +195,7 @@ def import_predictions(
         if (created := number(answer, "created", what)) != len(some):
             raise ToolError(
                 f"project {project}: the server accepted only {created} of {len(some)} "
-                "predictions without a reason; has the labelling config just changed?"
+                "predictions, without giving a reason; has the labelling config just changed?"
             )
         done += len(some)
     progress("pushing mined boxes", len(predictions), len(predictions))

@@ -45,7 +45,7 @@ def test_it_tries_the_connection_and_writes_the_settings(tmp_path: Path, project
         (("--tool", "paper", "--project", "1"), "no integration named 'paper'"),
         (("--tool", "files", "--project", "nowhere"), "nowhere"),
         (("--tool", "files", "--project", "x", "--mode", "loud"), "--mode loud: expected review-"),
-        (("--project", "7"), "no Label Studio address"),
+        (("--project", "7"), "missing Label Studio address"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_no_file(

@@ -230,7 +230,7 @@ ADDRESSES = [
     pull_image("address without end", left_out("whose image has an address that can't be fetched"), image="http://[::1"),
     pull_image("address with a huge port", "left out 1 of 2", image="http://h.example:99999/x.png"),
     pull_image("address with spaces", "left out 1 of 2", image="http://not a host/x.png"),
-    pull_image("host that nobody has", "no host no-such-host.invalid",
+    pull_image("host that nobody has", "unknown host no-such-host.invalid",
                image="http://no-such-host.invalid/x.png"),
     pull_image("host with a label of 70 letters", "left out 1 of 2",
                image=f"http://{'a' * 70}.example/x.png"),

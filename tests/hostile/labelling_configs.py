@@ -138,7 +138,7 @@ CASES = [
         status=0,
         tasks=[with_data(image="/images/1.png", kinds=[None, 1, [], {"value": {}}, "orange"])],
     ),
-    config("only a label that is none", ORDINARY, "only lists 'kiwi'", "--only", "kiwi"),
+    config("only a label that is none", ORDINARY, "unknown label 'kiwi'", "--only", "kiwi"),
     config("only one label", ORDINARY, r"0 boxes on 2 images", "--only", "apple", status=0),
     config(
         "no such shapes", ORDINARY, "--shapes stars: expected skip or boxes", "--shapes", "stars"

@@ -39,7 +39,7 @@ CASES = [
     prelabels_with({}, "nothing odd", "2 tasks got predictions", status=0),
     prelabels_with({NEW: page()}, "an import answered with a page", "a page of HTML.*creating pre"),
     prelabels_with(
-        {NEW: json_answer({"created": 1})}, "an import that drops one", "took 1 of 2 predictions"
+        {NEW: json_answer({"created": 1})}, "an import that drops one", "accepted only 1 of 2 pred"
     ),
     prelabels_with({"/api/predictions/": json_answer([7])}, "a number listed", "be an object"),
     prelabels_with(
@@ -65,7 +65,7 @@ CASES = [
     prelabels_with(
         {"/images/": Answer(b"no image", kind="image/png")},
         "images that are none",
-        "task 1: .*no readable image.* of 2 tasks 2 can't be read",
+        "task 1: .*not a readable image.* of 2 tasks 2 can't be read",
     ),
     prelabels_with({f"PATCH {PROJECT}": page()}, "settings answered with a page", "a page of HTML"),
     prelabels_with(

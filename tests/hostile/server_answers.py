@@ -99,7 +99,7 @@ NO_CONFIG = json_answer({"id": 1, "label_config": 5})
 
 _EXPORTS = [
     export_of(b'{"a": 1}', "no list", "should be a list of tasks, but is an object, {'a': 1}"),
-    export_of(b"[1]", "a list of a number", "no task is whole: a task should be an object"),
+    export_of(b"[1]", "a list of a number", "no task is valid: a task should be an object"),
     export_of(b"null", "null", "should be a list of tasks, but is nothing"),
     export_of(b'"no"', "a text", "should be a list of tasks, but is the text 'no'"),
     export_of(b"<html>log in</html>", "a page", NO_JSON),
@@ -192,8 +192,8 @@ _REDIRECTS = [
         r"redirects to https://login\.example\.com:443, where the API key must not be sent",
     ),
     pull_with({PROJECT: redirect("http://[::1")}, "redirect to no address", "redirects to an"),
-    pull_with({PROJECT: redirect("//127.0.0.1:9/a")}, "redirect to another port", "not belong"),
-    pull_with({PROJECT: redirect("file:///etc/passwd")}, "redirect to a file", "does not belong"),
+    pull_with({PROJECT: redirect("//127.0.0.1:9/a")}, "redirect to another port", "must not be"),
+    pull_with({PROJECT: redirect("file:///etc/passwd")}, "redirect to a file", "must not be sent"),
     pull_with({PROJECT: redirect(PROJECT)}, "redirect to itself", "redirects in a circle"),
     pull_with(
         {PROJECT: redirect("/login/"), "/login/": page()}, "redirect to a page", "a page of HTML"
@@ -265,7 +265,7 @@ _BACKENDS = [
     disconnect_with(
         {"/api/ml/": json_answer([{**_OURS, "id": 3}]), "DELETE /api/ml/3": page()},
         "a deletion answered with a page",
-        "a page of HTML.*taking the live backend off",
+        "a page of HTML.*removing the live backend",
     ),
     disconnect_with(
         {"/api/ml/": json_answer([{**_OURS, "id": 3}]), "DELETE /api/ml/3": json_answer({})},

@@ -169,7 +169,7 @@ _PROJECTS = [
     push_with(
         {"PATCH /api/projects/7": json_answer({"id": 8})},
         "a change of another project",
-        "setting up review project 7.*number 7, and is a number, 8",
+        "setting up review project 7.*id should be 7, but is a number, 8",
     ),
 ]
 
@@ -179,7 +179,7 @@ _BOXES = [
     ),
     push_with({NEW: json_answer({})}, "uncounted predictions", "'created' should be a whole num"),
     push_with(
-        {NEW: json_answer({"created": 0})}, "predictions that were dropped", "took 0 of 1 predict"
+        {NEW: json_answer({"created": 0})}, "predictions that were dropped", "accepted only 0 of 1"
     ),
     push_with(
         {**exported(), IMPORT: page()},
@@ -232,7 +232,7 @@ _BOXES = [
 
 _DRAFTS = [
     draft_with({POST_DRAFT: page()}, "a page", f"a page of HTML.*{_DRAFT}"),
-    draft_with({POST_DRAFT: Answer(b"ok")}, "a text", f"no JSON, but the text 'ok'.*{_DRAFT}"),
+    draft_with({POST_DRAFT: Answer(b"ok")}, "a text", f"not JSON, but the text 'ok'.*{_DRAFT}"),
     draft_with({POST_DRAFT: json_answer({})}, "an empty object", f"{_DRAFT}.*'id' should be"),
     draft_with({POST_DRAFT: MOVED}, "a redirect", f"redirects a POST .*{_DRAFT}"),
     draft_with(

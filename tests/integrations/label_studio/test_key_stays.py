@@ -69,7 +69,7 @@ def test_a_token_is_not_exchanged_for_a_page(ours: OddServer) -> None:
 def test_nothing_is_sent_along_a_redirect(ours: OddServer, theirs: OddServer, status: int) -> None:
     connection = Connection(ours.url, KEY)
     ours.answers["POST /api/tasks/"] = moved(theirs, status)
-    with pytest.raises(ToolError, match=r"does not belong.*\(writing\)"):
+    with pytest.raises(ToolError, match=r"must not be sent.*\(writing\)"):
         connection.post_json("api/tasks/", {}, "writing")
     assert theirs.seen == []
 
@@ -98,7 +98,7 @@ def test_a_workspace_that_names_another_host_does_not_get_the_key(
     assert "the key was not sent" in refused.error()
     assert f"{KEY_VARIABLE} is for {ours.url}" in refused.error()
     # Whose key it is nobody has said.
-    assert f"no {URL_VARIABLE} says" in pull(tmp_path, None).error()
+    assert f"{URL_VARIABLE} is not set to allow" in pull(tmp_path, None).error()
     assert theirs.seen == []
     assert ours.seen == []
     assert pull(tmp_path, ours.url, "--url", theirs.url).status == 0

@@ -282,7 +282,7 @@ def test_only_some_labels_are_worked_on() -> None:
     assert [category.name for category in config.categories] == ["cat"]
     assert config.texts["dog"] == ""
     assert config.left_out == {"dog"}
-    with pytest.raises(ToolError, match=r"only names 'fox', .* \(it has cat, dog\)"):
+    with pytest.raises(ToolError, match=r"unknown label 'fox' .* has cat, dog$"):
         parse_config(xml, "7", ToolOptions(choice=Choice(only=("fox",))))
 
 

@@ -150,7 +150,7 @@ class _Search:
             one = own if len(own) == 1 else inner
             found[name] = self.root / one[0] if len(one) == 1 else None
         if used := sorted({str(path.parent) for path in found.values() if path}):
-            logger.warning("%s: took the labels in %s", self.root, ", ".join(used[:3]))
+            logger.warning("%s: used the labels in %s", self.root, ", ".join(used[:3]))
         return found
 
     def refuse(self, names: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ class WebImages:
             The content; None if it has not changed.
 
         Raises:
-            Unreadable: when it can't be had.
+            Unreadable: if it is unavailable.
             ServerGoneError: if Label Studio itself can't be reached.
         """
         with ExitStack() as stack, self._deadline.within(self._options.max_seconds):

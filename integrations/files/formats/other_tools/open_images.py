@@ -32,7 +32,7 @@ class OpenImagesFormat(ReadFormat):
     Its csv files list millions of images, of which people have only some: images are read if they
     are in the image folder and have a row. Group boxes become crowd regions. Images without a box
     are not read, since it is unknown what was annotated there; image-level labels
-    (`--image-labels`) tell more.
+    (`--image-labels`) say more.
     """
 
     title = "Open Images"

@@ -41,7 +41,7 @@ def compare(
         typer.Option(
             "--output",
             "-o",
-            help="HTML page to write, with all tables and plots. Overwrites only its own kind.",
+            help="HTML page to write, with all tables and plots; overwrites only an older page.",
         ),
     ] = None,
     recipe: Annotated[

@@ -31,7 +31,7 @@ def evaluate(
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     images: Images = None,
     split: Annotated[
-        str | None, split_option(default="val of data that has splits, else all images")
+        str | None, split_option(default="val if the data has splits, else all images")
     ] = None,
     data_root: DataRoot = None,
     strict: Strict = False,

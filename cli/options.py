@@ -227,8 +227,8 @@ def strict_option(panel: str | None = None) -> Any:
     """Return `--strict`, in a panel of the help."""
     return typer.Option(
         "--strict",
-        help="Refuse data with any fault. Default: leave out or repair what can be safely, up to a "
-        "fifth of the data, with a warning.",
+        help="Refuse data with any fault. Default: leave out or repair faulty entries with a "
+        "warning, up to a fifth of the data.",
         rich_help_panel=panel,
     )
 

@@ -74,7 +74,7 @@ def split(
         ),
     ] = None,
     split: Annotated[
-        str | None, split_option(_SOURCE, "train of data that has splits, else all images")
+        str | None, split_option(_SOURCE, "train if the data has splits, else all images")
     ] = None,
     recipe: Annotated[
         str | None,

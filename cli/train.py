@@ -51,7 +51,7 @@ def train(
     ] = None,
     images: Annotated[Path | None, images_option(_DATA)] = None,
     split: Annotated[
-        str | None, split_option(_DATA, "train of data that has splits, else all images")
+        str | None, split_option(_DATA, "train if the data has splits, else all images")
     ] = None,
     val: Annotated[
         str | None,

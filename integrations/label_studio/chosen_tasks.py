@@ -29,7 +29,7 @@ class ChosenTasks:
     tasks: Sequence[Task]
     """The chosen tasks."""
     others: Sequence[Task]
-    """Ids of tasks that exist but were not chosen."""
+    """Tasks that exist but were not chosen."""
     odd: Sequence[OddTask]
     """Entries that would be chosen if they were valid tasks."""
 

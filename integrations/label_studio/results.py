@@ -28,7 +28,7 @@ _SHAPES = (
 
 _PERCENT_DECIMALS = 4
 _MOST_BITS = 1000
-"""Digits of an integer that fits into a float."""
+"""Maximum bits of an integer that fits into a float."""
 
 
 def result_ids(results: Sequence[Any], config: LabelConfig) -> list[str | None]:

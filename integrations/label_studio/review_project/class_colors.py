@@ -18,7 +18,7 @@ SELECTED: RGB = (255, 0, 0)
 _ALIKE = 10.0
 """Distance in Lab below which two colours are hard to tell apart on a picture."""
 _FIRST = ("#1e6fff", "#00a030", "#e010b0", "#ff8800", "#00b4c8", "#7a3cff", "#9a9a00", "#8b4a1a")
-"""Preferred new colours with common names, used if far from those in use."""
+"""Preferred new colours (blue, green, ...), if they are far enough from those in use."""
 _FAR = 20.0
 """Minimum distance in Lab for that."""
 _SHADES = ((1.0, 0.95), (1.0, 0.6), (0.55, 0.95), (0.5, 0.6))

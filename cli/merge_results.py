@@ -36,7 +36,7 @@ class MergeResult:
     written: bool
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it as JSON values."""
         return {"written": self.written, "images": [asdict(image) for image in self.images]}
 
     def show(self, folder: Path) -> None:
@@ -95,7 +95,7 @@ class ConflictResult:
     """Boxes for which the source won."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it as JSON values."""
         return {"taken": self.taken, "conflicts": [asdict(image) for image in self.images]}
 
     def show(self, folder: Path) -> None:
@@ -125,7 +125,7 @@ class UndoResult:
     undone: "UndoneMerge"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it as JSON values."""
         return {"restored": list(self.undone.restored), "left": dict(self.undone.left)}
 
     def show(self, folder: Path) -> None:
@@ -142,7 +142,7 @@ class UndoneLotResult:
     undone: "UndoneLot"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it as JSON values."""
         return asdict(self.undone)
 
     def show(self, folder: Path) -> None:

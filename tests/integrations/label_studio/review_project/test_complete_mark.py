@@ -77,7 +77,9 @@ def test_another_tag_of_its_name_is_refused() -> None:
     other = BARE.replace(
         "</View>", f'<TextArea name="{COMPLETE_CONTROL}" toName="picture"/></View>'
     )
-    with pytest.raises(ToolError, match=r"project 7: .* tag named 'sparsedet_complete' that is no"):
+    with pytest.raises(
+        ToolError, match=r"project 7: .* tag named 'sparsedet_complete' that is not"
+    ):
         with_complete_mark(parse_config(other, "7"), 7)
 
 

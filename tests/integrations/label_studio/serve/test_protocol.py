@@ -229,7 +229,7 @@ def test_no_more_waits_than_may() -> None:
 
     results = asyncio.run(crowd())
     assert [type(result) for result in results] == [type(None)] * 5 + [BusyError] * 4
-    assert "5 images wait" in str(results[-1])
+    assert "5 images are waiting" in str(results[-1])
 
 
 def test_what_can_t_be_in_time_is_refused_at_once() -> None:

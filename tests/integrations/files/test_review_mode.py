@@ -159,7 +159,7 @@ def test_an_image_of_another_size_is_not_shown_with_old_boxes(pulled: Pulled) ->
     again = replace(pulled, dataset=replace(pulled.dataset, images=(*larger, *others)))
     report = again.push()
     assert (report.images, report.created) == (1, 0)
-    assert "240 x 160 pixels now, and was 120 x 80" in report.skipped[DAY]
+    assert "now 240 x 160 pixels, but was 120 x 80" in report.skipped[DAY]
 
 
 def test_a_renamed_image_keeps_its_reviews(pulled: Pulled) -> None:

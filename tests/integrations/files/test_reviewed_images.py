@@ -114,7 +114,7 @@ def _no_boxes(content: Any) -> None:
 @pytest.mark.parametrize(
     ("break_it", "error", "message"),
     [
-        (_size, ToolError, "images id 1: night/b.png has 240 x 80 pixels there"),
+        (_size, ToolError, "images id 1: night/b.png has 240 x 80 pixels, but"),
         (_no_boxes, AnnotationError, "not a COCO annotation file"),
     ],
 )

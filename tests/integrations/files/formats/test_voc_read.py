@@ -295,7 +295,7 @@ BOMB = '<!DOCTYPE b [<!ENTITY x "aaaa"><!ENTITY y "&x;&x;&x;">]>'
         (annotation(box("121", "1", "140", "9")), r"lies outside its image of 120 x 80"),
         (
             annotation(size="<size><width>100</width><height>80</height></size>"),
-            r"a\.xml: <size> is 100 x 80, its image a\.jpg is 120 x 80",
+            r"a\.xml: <size> is 100 x 80, but its image a\.jpg is 120 x 80",
         ),
         (
             annotation(size="<size><width>wide</width><height>80</height></size>"),

@@ -140,7 +140,7 @@ def test_nothing_leads_out_of_the_folder(place: str, tmp_path: Path) -> None:
     try:
         names = [image.file_name for image in read_dataset(here).dataset.images]
     except AnnotationError as error:
-        assert "secret.jpg' below" in str(error)  # noqa: PT017 - either is fine, reading it is not
+        assert "secret.jpg' in" in str(error)  # noqa: PT017 - either is fine, reading it is not
     else:
         assert names == ["a.jpg"]
 

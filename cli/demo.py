@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _GOOD = 0.98
-"""Share of the digits that have a box after a demo as it should be."""
+"""Expected share of the digits that have a box after the demo."""
 
 
 def demo(
@@ -103,7 +103,7 @@ def show_demo(result: "DemoReport") -> None:
     table(f"Rounds on scenes with {result.objects} digits", columns, rows)
     first, last = result.rounds[0], result.rounds[-1]
     echo(
-        f"of {first.missing} missing boxes {last.missing_after} are still missing after the last "
+        f"{last.missing_after} of {first.missing} missing boxes are still missing after the last "
         f"review: {result.share:.1%} of the digits have a box"
     )
     echo(f"estimate without ground truth: {result.estimate}")
@@ -111,7 +111,7 @@ def show_demo(result: "DemoReport") -> None:
     echo(f"review project: {result.url or 'nothing is left to review'}")
     if result.share < _GOOD:
         say(
-            "the rest is for further rounds, or longer trainings: call it again with another -o, "
+            "the rest needs further rounds or longer training: run it again with another -o, "
             f"--rounds {len(result.rounds) + 1} or more --iterations"
         )
     if result.sheets_url:

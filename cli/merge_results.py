@@ -62,7 +62,7 @@ class MergeResult:
             rows,
         )
         if sampled := sum(image.sampled for image in changed):
-            say(f"{sampled} of the added boxes were accepted by sample: nobody looked at them")
+            say(f"{sampled} of the added boxes were accepted by sampling; nobody looked at them")
         if in_part := [image for image in changed if image.completed_classes]:
             pairs = sum(len(image.completed_classes) for image in in_part)
             say(f"complete in some classes: {len(in_part)} images ({pairs} marks)")

@@ -58,8 +58,8 @@ def predict(
         typer.Option(
             "--tile",
             min=64,
-            help="Cut images into tiles of so many pixels, for small objects in large images. "
-            "Default: as in the training.",
+            help="Cut images into tiles of this size in pixels, to find small objects in large "
+            "images. Default: as in the training.",
         ),
     ] = None,
     images: Annotated[

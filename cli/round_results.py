@@ -1,4 +1,4 @@
-"""What a call of `sparsedet round` came to, in words, and what to do next."""
+"""The result of `sparsedet round` in words, and what to do next."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,17 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
     """Print how a round ended, how complete the annotations are, and the next step.
 
     Args:
-        result: what came of the round.
+        result: the result of the round.
         folder: the workspace.
-        stop_at: share of the objects that are to have a box, 0 to 1.
+        stop_at: share of the objects that should have a box, 0 to 1.
     """
     again = command("round", folder)
     if result.state == "held":
         echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
         say(
-            f"train longer (--iterations, or SOLVER.MAX_ITER below [training.keys] in "
-            f"sparsedet.toml) or label more images, then: {again} --restart; to push them all the "
-            f"same: {again} --push-anyway"
+            f"train longer (--iterations, or SOLVER.MAX_ITER under [training.keys] in "
+            f"sparsedet.toml) or label more images, then run: {again} --restart; to push them "
+            f"anyway: {again} --push-anyway"
         )
     elif result.state == "finished":
         nothing = "nothing is left to review, and " if result.nothing_up else ""
@@ -32,15 +32,15 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
             "box ([rounds] stop_at)"
         )
         say(f"to write the reviews into the project: {command('review', folder)} --merge")
-        say(f"to look for the rest all the same: {again} --next")
+        say(f"to look for the rest anyway: {again} --next")
     elif result.nothing_up:
         echo(
-            f"round {result.round}: nothing is left to review: no image is expected to bring "
-            "enough to be opened"
+            f"round {result.round}: nothing is left to review: no image is expected to be worth "
+            "opening"
         )
         say(
-            f"what helps: a longer training (--iterations), more labelled images or a larger "
-            f"--budget, then: {again} --next"
+            f"train longer (--iterations), label more images or raise --budget, then run: "
+            f"{again} --next"
         )
         say(f"to stop here, and write the reviews: {command('review', folder)} --merge")
     elif result.state == "waiting":
@@ -48,7 +48,7 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
             f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
             f"last push, at {result.url}"
         )
-        say(f"next: review there, then: {again} (--next starts the next round all the same)")
+        say(f"next: review there, then: {again} (--next starts the next round anyway)")
     else:
         older = result.up_for_review - result.mined
         echo(

@@ -87,7 +87,7 @@ def serve(
             raise SparseDetError("--disconnect excludes RUN, --workspace and --connect")
         for project in disconnect:
             taken = integration.disconnect(url, project)
-            text = f"{taken.backends} live backend{'' if taken.backends == 1 else 's'} taken off"
+            text = f"{taken.backends} live backend{'' if taken.backends == 1 else 's'} removed"
             if taken.predictions:
                 text += f", {taken.predictions} live predictions deleted"
             say(f"project {project}: {text}")

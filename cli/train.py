@@ -81,7 +81,7 @@ def train(
             "--config",
             "--config-file",
             help="Name of a configuration, or a YAML file; auto chooses image size, anchors and "
-            "tiles by the boxes. Default: lite0_fpn.",
+            "tiles from the boxes. Default: lite0_fpn.",
             autocompletion=complete_configs,
         ),
     ] = None,

@@ -41,7 +41,7 @@ class AnnotationFiles(Protocol):
 
     @property
     def holds_complete(self) -> bool:
-        """Whether they can say that every object of an image, or of a class, has a box."""
+        """Whether the format can mark an image, or a class on it, as complete."""
         ...
 
     @property

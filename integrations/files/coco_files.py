@@ -24,11 +24,11 @@ _MARK_KEYS = ("exhaustive", "complete_classes")
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """What an entry of `images` says of complete labels."""
+    """The complete marks of an entry of `images`."""
 
     exhaustive: bool
     classes: Collection[int]
-    """By their ids in the file."""
+    """Category ids in the file."""
 
 
 class CocoFiles:
@@ -120,7 +120,7 @@ class CocoFiles:
                     {
                         now[name]
                         for name, number in content["categories"].items()
-                        # Merges of earlier versions knew no classes.
+                        # Merges of earlier versions had no class marks.
                         if number in content.get("complete_classes", ())
                     },
                 )
@@ -137,12 +137,12 @@ class CocoFiles:
         return {category.name: category.id for category in self.dataset.categories}
 
     def _marked_ids(self, image_id: int) -> list[int]:
-        """Return the classes that an image's entry marks as complete, by their ids in the file."""
+        """Return the category ids in the file that an image's entry marks as complete."""
         entry = self._image_entries[image_id]
         return sorted(entry.get("complete_classes") or ())
 
     def _stored_ids(self, names: Collection[str]) -> set[int]:
-        """Return the ids in the file of categories by their present names."""
+        """Return category ids in the file by current name."""
         return {
             entry["id"]
             for entry in self._content["categories"]
@@ -168,7 +168,7 @@ class CocoFiles:
     def _save(
         self, annotations: Iterable[Any], marks: Mapping[int, _Marks]
     ) -> Mapping[str, str | None]:
-        """Write the file with other annotations, and other marks of images, by their ids."""
+        """Write the file with new annotations and marks by image id."""
         entries = list(annotations)
         images = (
             _marked(entry, marks[entry["id"]]) if entry["id"] in marks else entry
@@ -219,7 +219,7 @@ def _marked(entry: Mapping[str, Any], marks: _Marks) -> dict[str, Any]:
 
 
 def _classes(annotations: Iterable[Any]) -> defaultdict[int, set[int]]:
-    """Return the categories that each image has annotations of."""
+    """Return the annotated categories by image."""
     found: defaultdict[int, set[int]] = defaultdict(set)
     for entry in annotations:
         found[entry["image_id"]].add(entry["category_id"])

@@ -104,7 +104,7 @@ class _Planned:
     to_write: Changes
     """Changes in pixels of the image's current size."""
     is_unmarked: bool = False
-    """The format can't hold that the image, or a class on it, is complete."""
+    """Whether a complete mark is dropped because the format can't store it."""
 
 
 def _plan(

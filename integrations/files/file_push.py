@@ -229,7 +229,7 @@ def _to_review(
     for image_id, mined in new.items():
         image = dataset.image_by_id[image_id]
         complete = frozenset(ids[id] for id in image.complete_classes)
-        # With LVIS's keys a box that is accepted would mark its class, which nobody said.
+        # With LVIS's keys, an accepted box would mark its class, which nobody did.
         extra = {key: value for key, value in image.extra.items() if key not in LVIS_KEYS}
         image = replace(image, id=next(image_numbers), complete_classes=complete, extra=extra)
         if image_id in judge_only:

@@ -15,12 +15,12 @@ found missing, with "origin": "mined" and a "score". Some images have none of th
 model found nothing with certainty.
 
 1. Import {to_review} into your annotation tool, with these images: {images}
-   Review them in the order of the file, in which most is found per minute.
-2. Delete the boxes that are wrong, correct those that are off, draw what is missing. On images
-   with "judge_only": true drawing can wait: a later model may find what is missing.
-   Look twice at boxes with "suspected": a model would have drawn them in another way. The key
-   says in which; correct or delete the box, or leave it.
-   Where every object of an image has a box, mark the image as complete: "exhaustive": true.
+   Review them in the order of the file, so that most is found per minute.
+2. Delete wrong boxes, correct inaccurate ones, draw missing ones. On images with
+   "judge_only": true, drawing can wait: a later model may find what is missing.
+   Check boxes with "suspected", which look wrong to a model. The key says why; correct or delete
+   the box, or leave it.
+   If every object of an image has a box, mark the image as complete: "exhaustive": true.
    Where that is so of some classes alone, name them: "complete_classes": [1, 4], by the ids of
    their categories; a class without a box is then known to be absent.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.

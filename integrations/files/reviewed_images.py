@@ -50,7 +50,7 @@ def read_reviews(
 ) -> list[Review]:
     """Return all reviews of all model versions.
 
-    Every image that a `reviewed.json` lists counts as reviewed. Further keys that are read:
+    Every image listed in a `reviewed.json` counts as reviewed. Other keys that are read:
     `images[].exhaustive` (every object has a box), `images[].complete_classes` (those of these
     categories have one), `images[].reviewer` or `info.contributor`, `images[].seconds`, and
     `annotations[].note` of "unsure".
@@ -142,11 +142,11 @@ def _review(
 def _complete_classes(
     version: ReviewVersion, file: ReviewedFile, offer: Offer, image: Image
 ) -> frozenset[str]:
-    """Return the classes that a review marks as complete, by their present names.
+    """Return the current names of the classes that a review marks as complete.
 
     Of classes that have become one, each has to be complete.
     """
-    # A tool may have numbered the categories again, and kept a key that it doesn't know.
+    # A tool may have renumbered the categories but kept an unknown key.
     is_as_offered = image.complete_classes == offer.image.complete_classes
     content = version.shown if is_as_offered else file.content
     names = {category.id: version.category(category.name) for category in content.categories}

@@ -1,4 +1,4 @@
-"""Marks of single classes: choices that are named as a label.
+"""Complete marks of single classes: choices named like a label.
 
 They stand in a Choices control named `CLASSES_CONTROL`, or next to the choice that marks the whole
 image. One that is made says that every object of its class has a box; without a box, there is none.
@@ -16,18 +16,18 @@ from .results import Result, value_of
 
 @dataclass(frozen=True, slots=True)
 class ClassControl:
-    """A Choices control that takes marks of several classes."""
+    """A Choices control for marks of several classes."""
 
     name: str
     to_name: str
-    """Name of the object that it belongs to."""
+    """Name of its object: `to_name` of its results."""
     choices: Mapping[str, str]
-    """Label -> what results hold of its choice."""
+    """Label -> text of its choice in results."""
 
 
 def complete_classes(results: object, config: LabelConfig) -> frozenset[str]:
-    """Return the labels, by their values, whose objects all have a box, as an annotation says."""
-    # A list, since what results hold need not be hashable.
+    """Return the values of the labels that an annotation marks as complete."""
+    # A list, since values in results may be unhashable.
     controls = [CLASSES_CONTROL, *(mark.control for mark in config.marks)]
     if not isinstance(results, Sequence):
         return frozenset()
@@ -76,7 +76,7 @@ def class_control(config: LabelConfig) -> ClassControl | None:
 def with_classes(
     results: Sequence[Result], classes: Collection[str], config: LabelConfig
 ) -> list[Result]:
-    """Return the results of an annotation with marks of classes added, as far as there are choices.
+    """Return an annotation's results with marks of classes added, if there are choices for them.
 
     Args:
         results: the annotation's `result` list.
@@ -100,7 +100,7 @@ def with_classes(
 
 
 def class_marks_result(control: ClassControl, choices: Sequence[str]) -> dict[str, Any]:
-    """Return the part of an annotation that makes choices of a control."""
+    """Return the result for choices of a control."""
     return {
         "id": "sparsedet-complete-classes",
         "from_name": control.name,

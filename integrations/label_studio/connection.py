@@ -178,7 +178,7 @@ class Connection:
         return changed
 
     def delete_named(self, path: str, body: object, what: str) -> dict[str, Any]:
-        """DELETE the parts of a resource that JSON names; return what the server says of them."""
+        """DELETE parts of a resource named in a JSON body; return the server's answer."""
         return as_object(self._send("DELETE", path, what, **_json(body)), what)
 
     def delete(self, path: str, what: str) -> None:

@@ -32,7 +32,7 @@ first choice that is not a label; an image without the mark, submitted or not, c
 Choices that are labels mark only their class: see `class_marks`."""
 
 CLASSES_CONTROL = "sparsedet_complete_classes"
-"""A Choices control of this name, whose choices are labels, marks classes alone."""
+"""A Choices control with this name, whose choices are labels, marks only classes."""
 
 COMPLETE_TEXT = "Complete"
 """The choice of the control in review projects whose annotated project has no such control."""

@@ -181,11 +181,11 @@ class LabelStudioTool:
 
     @classmethod
     def disconnect(cls, url: str | None, project: str) -> TakenOff:
-        """Take live backends off a project, and their predictions; see `serve.connect`."""
+        """Remove live backends and their predictions from a project; see `serve.connect`."""
         from .serve.connect import delete_live_predictions, take_off
 
         connection = Connection(url, named=url is not None)
-        # The backends first: they would answer the next person who opens a task.
+        # Backends first: otherwise they answer the next person who opens a task.
         backends = take_off(connection, project)
         return TakenOff(backends, delete_live_predictions(connection, project))
 

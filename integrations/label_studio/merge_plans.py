@@ -101,7 +101,7 @@ class Planner:
 
 
 def _without_lost_marks(change: Changes, config: LabelConfig) -> Changes:
-    """Return a change without marks for which the project has no control, or no choice."""
+    """Return a change without marks for which the project has no control or choice."""
     if change.marks_complete and config.complete is None:
         change = replace(change, marks_complete=False)
     if change.completed_classes:

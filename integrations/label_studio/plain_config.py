@@ -124,7 +124,7 @@ def _list_labels(control: ElementTree.Element, config: LabelConfig) -> None:
 
 
 def _without_choices(root: ElementTree.Element, config: LabelConfig) -> None:
-    """Take the choices away that mark labels which are not worked on: they would say all of it."""
+    """Remove choices that mark labels outside the selection: they would mark the whole image."""
     controls = {CLASSES_CONTROL, *(mark.control for mark in config.marks)}
     for control in [tag for tag in root.iter() if tag.get("name") in controls]:
         for parent in list(control.iter()):

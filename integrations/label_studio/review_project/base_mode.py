@@ -1,4 +1,4 @@
-"""What the push modes share whose boxes are reviewed in a project of their own."""
+"""Common base of push modes whose boxes are reviewed in a separate project."""
 
 from collections.abc import Collection, Sequence
 from typing import ClassVar
@@ -28,7 +28,7 @@ from .review_undo import undo_review
 
 
 class BaseMode:
-    """The part of a `PushMode` that review projects of images and of contact sheets share.
+    """Common base of the push modes for review projects of images and contact sheets.
 
     Args:
         connection: to the server.
@@ -36,25 +36,25 @@ class BaseMode:
     """
 
     for_sheets: ClassVar[bool] = False
-    """Its review projects are those for contact sheets."""
+    """Whether its review projects are those for contact sheets."""
 
     def __init__(self, connection: Connection, options: ToolOptions) -> None:
         self._connection = connection
         self._options = options
 
     def prepare(self, project: str, *, take_over: bool = False) -> None:
-        """Find or make the review project, and give it the annotated project's labels."""
+        """Find or create the review project, and give it the annotated project's labels."""
         source = self._source(project)
         if take_over:
             take_over_reviews(self._connection, source, self._options.owner)
         self._set_up(source, self._reviews_of(source))
 
     def review_state(self, review_project: str) -> str:
-        """Look whether anybody reviews; see `projects.review_state`."""
+        """Return a state that changes with reviews; see `projects.review_state`."""
         return review_state(self._connection, project_number(review_project))
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Look at what is up; see `on_offer.review_on_offer`."""
+        """Return what is up for review; see `on_offer.review_on_offer`."""
         return review_on_offer(self._connection, project_number(review_project))
 
     def undo(
@@ -66,7 +66,7 @@ class BaseMode:
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take boxes back; see `review_undo.undo_review`."""
+        """Withdraw boxes; see `review_undo.undo_review`."""
         number = project_number(review_project)
         try:
             report = undo_review(
@@ -79,7 +79,7 @@ class BaseMode:
         return report
 
     def _tidy(self, review: int) -> None:
-        """Remove what nothing in a review project needs any more."""
+        """Remove unused data of a review project."""
 
     def _source(self, project: str) -> SourceProject:
         return read_source(self._connection, project_number(project), self._options)
@@ -99,13 +99,13 @@ class BaseMode:
         known: Collection[str],
         wanted: ToReview,
     ) -> tuple[PushReport, list[ReviewTask]]:
-        """Return what a push would do, and the tasks that are there.
+        """Return what a push would do, and the existing tasks.
 
         Args:
             reviews: the review projects, the one in use first.
-            images: what is to be up.
-            known: `source_task` of those of them that there are.
-            wanted: what is pushed.
+            images: images to put up for review.
+            known: `source_task` of those that exist.
+            wanted: the push.
         """
         review = reviews[0].number if reviews else None
         tasks = [] if review is None else read_review_tasks(self._connection, review)

@@ -55,11 +55,11 @@ _EARLIER = re.compile(
 
 
 def instruction(mark: CompleteMark, key: str, *, by_class: bool = False) -> str:
-    """Return the instruction as HTML, with a digest that shows whether somebody has changed it.
+    """Return the instruction as HTML, with a digest to detect changes by people.
 
     Args:
-        mark: what reviewers tick on a complete image.
-        key: of that choice; empty when it has none that is known.
+        mark: the choice that marks a complete image.
+        key: key of that choice; empty if unknown.
         by_class: they can choose complete classes, too.
     """
     pressed = f" (key <kbd>{html.escape(key, quote=False)}</kbd>)" if key else ""

@@ -27,7 +27,7 @@ from .review_tasks import (
 
 
 class ReviewProjectMode(BaseMode):
-    """The `PushMode` of a review project, which any number of people can review in."""
+    """The `PushMode` of a review project, for any number of reviewers."""
 
     name: ModeName = "review-project"
 

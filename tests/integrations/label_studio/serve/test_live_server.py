@@ -141,7 +141,7 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         taken = project.command("serve", "--disconnect", project.project)
         ours = len(before) - 1
         assert taken.err.strip() == (
-            f"project {project.project}: 1 live backend taken off, {ours} live predictions deleted"
+            f"project {project.project}: 1 live backend removed, {ours} live predictions deleted"
         )
     assert live(project) == (0, 0)
     assert predictions(project) == [THEIRS]

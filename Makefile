@@ -25,7 +25,7 @@ WHEEL_VENV := build/wheel-venv
 # `TORCH_INDEX=` (empty) takes PyPI's at once.
 TORCH_INDEX ?= $(if $(wildcard /dev/nvidiactl /dev/dxg),,https://download.pytorch.org/whl/cpu)
 
-# A venv whose pip does not run is what an interrupted set-up left: it is made again.
+# A venv without a working pip comes from an interrupted set-up: recreate it.
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(2) -m venv --clear $(1)
 
 # What it requires comes with the packages that require torch. An index that can't be reached is no

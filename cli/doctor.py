@@ -29,7 +29,7 @@ def doctor(
         Path | None,
         typer.Option(
             "--wheel",
-            help="With --fix: a copy of detectron2's pinned wheel, where PyPI can't be reached.",
+            help="With --fix: a copy of detectron2's pinned wheel, if PyPI can't be reached.",
         ),
     ] = None,
     show_all: Annotated[
@@ -45,11 +45,11 @@ def doctor(
     from sparsedet.doctor import State, check_setup, install_detectron2
 
     if wheel is not None and not fix:
-        raise SetupError("--wheel installs nothing by itself: add --fix")
+        raise SetupError("--wheel needs --fix")
     if fix:
         say("looking for detectron2 ...")
         installed = install_detectron2(wheel)
-        say("detectron2 was installed" if installed else "detectron2 is there; nothing to install")
+        say("detectron2 was installed" if installed else "detectron2 is already installed")
     checks = check_setup()
     healthy = all(check.state is not State.MISSING for check in checks)
     if json_output:
@@ -64,15 +64,15 @@ def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
     """Print each failure with its fix, and one line for the rest.
 
     Args:
-        checks: all that were made.
+        checks: all checks.
         wheel: Annotated[
         Path | None,
         typer.Option(
             "--wheel",
-            help="With --fix: a copy of detectron2's pinned wheel, where PyPI can't be reached.",
+            help="With --fix: a copy of detectron2's pinned wheel, if PyPI can't be reached.",
         ),
     ] = None,
-    show_all: print a line for each of them instead.
+    show_all: print one line per check instead.
     """
     from sparsedet.doctor import State
 

@@ -89,7 +89,7 @@ def test_a_part_of_a_project(
     assert pull(by_me)[1] == {"mine", "dog"}
     assert pull(Choice(annotators=("colleague@example.com",)))[1] == {"theirs"}
     assert pull(Choice(annotators=by_me.annotators, only=("dog",)))[1] == {"dog"}
-    with pytest.raises(ToolError, match=r"'eve', .* \(there are admin@example.com, coll"):
+    with pytest.raises(ToolError, match=r"'eve', .* \(accounts: admin@example.com, coll"):
         pull(Choice(annotators=("eve",)))
 
     items = [{"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": one}]

@@ -135,7 +135,7 @@ def test_odd_annotations_are_counted_in_one_warning(
     assert [record.getMessage() for record in caplog.records] == [
         f"project {project}: regions not used as they are: dropped 7 (1 marked unsure, "
         "1 no label, 1 no width, "
-        "1 polygon, 1 several labels, 1 unknown label 'bird', 1 x is no number), changed 2 "
+        "1 polygon, 1 several labels, 1 unknown label 'bird', 1 x is not a number), changed 2 "
         "(1 clipped at the image's edge, 1 rotated, now the upright box around it); "
         f'the first in task {second}; [source] shapes = "boxes" reads polygons, ellipses and '
         "brushes as their boxes"

@@ -72,8 +72,8 @@ def run_round(
         str | None,
         typer.Option(
             "--method",
-            help="Method of this round's training: plain, augmented, end-to-end or staged. Default: "
-            "that of sparsedet.toml.",
+            help="Training method: plain, augmented, end-to-end or staged. Default: from "
+            "sparsedet.toml.",
             autocompletion=complete_methods,
             rich_help_panel=_TRAINING,
         ),

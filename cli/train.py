@@ -154,8 +154,8 @@ def train(
     """Train a detector on sparse annotations.
 
     Methods: plain (Faster R-CNN), augmented (plain with copy-paste and scale jitter), end-to-end
-    (SparseDet as published) and staged (augmented, pausing to mine and, where labels are missing,
-    continuing on what was found; the default). The result is a run folder for eval, mine and push.
+    (SparseDet as published) and staged (the default: augmented, pauses to mine and, if labels are
+    missing, continues on the mined boxes). The result is a run folder for eval, mine and push.
     """
     start = Launch(num_gpus, num_machines, machine_rank, dist_url)
     if start.is_wanted:

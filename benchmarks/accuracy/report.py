@@ -32,15 +32,14 @@ _INTRODUCTION = """\
 # Accuracy on sparse labels
 
 Made by `benchmarks/accuracy.py`. Boxes are removed only from the training annotations. All methods
-train for the same total number of iterations: `plain` on the labels as they are; `augmented`, which
-is `plain` with labelled objects pasted into other images and jittered scales; `staged`, the
-default, which augments as well, and mines; `end-to-end`, the method and mining settings of
-SparseDet as published. Optimiser, image size and the moving average of the weights are those of the
-configuration, the same for all. AP is the mean over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard
-deviations (number of seeds): a 95 % interval of the mean is nine times as wide with two seeds, 2.5
-times with three, and as wide with six. A seed decides which boxes are removed, and all that is
-random in training; the difference is `staged` minus `augmented`, seed by seed: what mining is worth.
-A dash: not trained yet.
+train for the same total number of iterations: `plain` on the labels as they are; `augmented` is
+`plain` with copy-paste and scale jitter; `staged`, the default, augments as well, and mines;
+`end-to-end` has the method and mining settings of SparseDet as published. Optimiser, image size and
+the moving average of the weights are those of the configuration, the same for all. AP is the mean
+over IoU 0.50 to 0.95, in percent. Figures are means ± sample standard deviations (number of seeds):
+a 95 % interval of the mean is nine times as wide with two seeds, 2.5 times with three, and as wide
+with six. A seed decides which boxes are removed, and all that is random in training; the difference
+is `staged` minus `augmented`, seed by seed: what mining is worth. A dash: not trained yet.
 `benchmarks/speed.py` measures what the methods cost.
 """
 _SHOWN = {"labels": "labels", "doubtful": "ignored"}

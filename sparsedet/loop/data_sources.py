@@ -1,4 +1,4 @@
-"""Annotations from what a command is given: a file, a folder, or a published name."""
+"""Annotations from a command's argument: a file, a folder, or a published name."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from sparsedet.splits import paper_file
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Annotations that were read, and their images."""
+    """Annotations read from disk, and their images."""
 
     dataset: Dataset
     images: Path
@@ -34,13 +34,13 @@ class Data:
     format: str = "coco"
     """Its name in the entry point group `sparsedet.formats`."""
     note: str = ""
-    """What a person should know of the split that was taken; empty: nothing."""
+    """A note for the user about the chosen split; empty if there is none."""
 
     def with_classes(self, names: Iterable[str]) -> Dataset:
-        """Return the dataset, with further classes where its format lists none without boxes.
+        """Return the dataset, adding classes without boxes that its format doesn't list.
 
         Args:
-            names: All classes that there may be.
+            names: All classes.
         """
         categories = self.dataset.categories
         if load_format(self.format).lists_classes:
@@ -62,13 +62,13 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSplit:
-    """A sparse training set that was released as a file."""
+    """A released sparse training set."""
 
     name: str
     dataset: str
-    """What it was made from, as written in text."""
+    """The source of the split, as text."""
     dropped: str
-    """What its name says about the removed boxes; not measured."""
+    """What the name says about the removed boxes; not measured."""
     layout: _Layout
 
 
@@ -95,18 +95,18 @@ PUBLISHED: dict[str, _Layout] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How data is read."""
+    """Options for reading data."""
 
     split: str | None = None
-    """The split that a person asked for; `all` for all images."""
+    """The requested split; `all` for all images."""
     usual: Sequence[str] = ()
-    """What to take where nobody asked and the data has splits; empty: all images."""
+    """The default split for data that has splits; empty: all images."""
     strict: bool = False
-    """Whether the first fault is an error, or is left out or repaired where that is safe."""
+    """Whether the first fault raises, instead of being skipped or repaired where that is safe."""
     files: bool = True
-    """Whether the images are needed: missing ones are left out then."""
+    """Whether images are required: entries without an image are left out."""
     keeps_unreadable: bool = False
-    """Whether images that can't be read stay, for those who skip them as they decode."""
+    """Whether to keep unreadable images, for callers that skip them when decoding."""
 
 
 USUAL = Reading()
@@ -124,7 +124,7 @@ def read_data(
     """Read a file or folder, or a published name; see `read_path`.
 
     Raises:
-        SparseDetError: when nothing is there, naming where it was looked for, or it can't be read.
+        SparseDetError: when nothing is there (with the paths tried), or it can't be read.
     """
     path = Path(data)
     if path.exists():
@@ -133,28 +133,28 @@ def read_data(
         file, folder = _published(data, images, data_root)
         return Data(read_coco(file), folder, file)
     raise SparseDetError(
-        f"{data}: neither a file or folder nor a registered name ({', '.join(PUBLISHED)})"
+        f"{data}: not a file, a folder or a published name ({', '.join(PUBLISHED)})"
     )
 
 
 def read_path(path: Path, images: Path | None = None, reading: Reading = USUAL) -> Data:
     """Read a COCO file, a workspace, or a folder of any installed format, with its image folder.
 
-    What is wrong is left out or repaired, with a warning for each kind, unless reading is strict.
+    Faults are left out or repaired, with one warning per kind, unless reading is strict.
 
     Raises:
-        SparseDetError: when nothing is there, it can't be read, too much of it is wrong, or there
-            are no images.
+        SparseDetError: when nothing is there, it can't be read, too much of it is faulty, or it
+            has no images.
     """
     found = read_anything(path, images, reading)
     if found.images is None:
-        raise SparseDetError(f"{path}: where are its images? Give their folder with --images")
+        raise SparseDetError(f"{path}: missing image folder: pass --images FOLDER")
     return Data(found.dataset, found.images, found.source, found.format, found.note)
 
 
 @dataclass(frozen=True, slots=True)
 class MaybeWithImages:
-    """Annotations that were read, and their images where there are some."""
+    """Annotations read from disk, and their images if there are any."""
 
     dataset: Dataset
     images: Path | None
@@ -194,25 +194,23 @@ def read_anything(
 
 
 def splits_of(data: str, images: Path | None = None) -> Sequence[str]:
-    """Return the splits that a file or folder has; none for published names."""
+    """Return the splits of a file or folder; none for published names."""
     path = Path(data)
     return load_format(format_of(path)).splits(path, images) if path.exists() else ()
 
 
 def released_file(released: str, data_root: Path | None) -> Path:
-    """Return the path of a released sparse split: a file, or one of `RELEASED` by (file) name.
+    """Return the path of a released sparse split: a file, or a (file) name in `RELEASED`.
 
     Raises:
-        SparseDetError: when nothing is there, naming where it was looked for.
+        SparseDetError: when nothing is there (with the paths tried).
     """
     path = Path(released)
     name = released.removesuffix(".json")
     if name in RELEASED and not path.exists():
         return _published(name, None, data_root)[0]
     if not path.is_file():
-        raise SparseDetError(
-            f"{released}: neither a file nor the name of a released split ({', '.join(RELEASED)})"
-        )
+        raise SparseDetError(f"{released}: not a file or a released split ({', '.join(RELEASED)})")
     return path
 
 
@@ -222,9 +220,9 @@ def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
 
 
 def format_of(path: Path) -> str:
-    """Return the format to read; a file that no format recognises is taken for COCO."""
+    """Return the format to read; unrecognised files are read as COCO."""
     if path.is_dir():
-        # Other tools may have left files of theirs in a COCO project.
+        # Other tools may have left files of their own in a COCO project.
         is_project = Workspace(path).annotations.is_file() and load_format("coco").detect(path)
         return "coco" if is_project else detect_format(path)
     return next((name for name in format_names() if load_format(name).detect(path)), "coco")
@@ -233,7 +231,7 @@ def format_of(path: Path) -> str:
 def _published(name: str, images: Path | None, data_root: Path | None) -> tuple[Path, Path]:
     """Return annotation file and image folder."""
     if data_root is None:
-        raise SparseDetError(f"{name}: give the folder of the datasets (--data-root)")
+        raise SparseDetError(f"{name}: missing data folder: pass --data-root FOLDER")
     layout = PUBLISHED[name]
     file = data_root / layout.annotations
     if not file.is_file():

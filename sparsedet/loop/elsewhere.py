@@ -1,4 +1,4 @@
-"""Boxes that are up in the place of another push mode than the one that pushes now."""
+"""Boxes up for review in a push mode other than the current one."""
 
 from dataclasses import replace
 
@@ -15,20 +15,20 @@ def clear_elsewhere(
     model_version: str,
     dry_run: bool = False,
 ) -> int:
-    """Take boxes down in other modes' places, where a push replaces them or shows them itself.
+    """Withdraw boxes from other modes' places if this push replaces or shows them itself.
 
-    It comes before the push, whose record has those pending again that are to be up. Drafts are
-    left alone: they are refused next to anything else.
+    Runs before the push, whose record sets the boxes it shows to pending again. Drafts are left
+    alone: they can't be combined with another mode.
 
     Args:
-        pusher: pushes next.
+        pusher: the pusher of the next push.
         dataset: the images of the boxes.
-        wanted: what it pushes.
-        model_version: of the push.
+        wanted: what it will push.
+        model_version: the model version of the push.
         dry_run: only count.
 
     Returns:
-        The number of outdated predictions and tasks that were deleted.
+        The number of deleted predictions and tasks.
     """
     if pusher.mode == "draft":
         return 0

@@ -1,4 +1,4 @@
-"""What reviewers said becomes part of the annotations that the next round learns from."""
+"""Reviews become part of the annotations that the next round trains on."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,52 +18,52 @@ from sparsedet.reviews import (
 )
 
 _MOST = 0.5
-"""Training stops where more than this share of the reviewed boxes would be lost."""
+"""Training stops if more than this share of the reviewed boxes would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """The annotations with what reviewers said, and what could not be brought in."""
+    """Annotations with reviews applied, and what could not be applied."""
 
     dataset: Dataset
     conflicts: int
-    """Images that source and review changed differently: here they are as in the source."""
+    """Images that source and review changed differently; the source's version is used."""
     unknown: Mapping[str, int]
-    """Label that the project no longer has -> reviewed boxes left out because of it."""
+    """Label missing from the project -> number of reviewed boxes left out."""
     absent: int
-    """Images with reviews that the project no longer has."""
+    """Reviewed images that are no longer in the project."""
     unread: int
-    """Images with reviews that the project has, and that could not be read this time."""
+    """Reviewed images in the project that could not be read this time."""
     judged: int
-    """Boxes that reviewers accepted, edited, rejected or drew."""
+    """Number of boxes that reviewers accepted, edited, rejected or drew."""
 
     def lines(self) -> list[str]:
-        """Return what a person should know."""
+        """Return notes for the user."""
         lines = []
         if self.conflicts:
             lines.append(
-                f"{self.conflicts} images were changed in the project and in a review; here they "
-                "are as in the project (see `sparsedet review --conflicts`)"
+                f"{self.conflicts} images were changed both in the project and in a review; the "
+                "project's version is used (see `sparsedet review --conflicts`)"
             )
         if self.unknown:
             lines.append(
-                f"{sum(self.unknown.values())} reviewed boxes are left out, their label is no "
+                f"{sum(self.unknown.values())} reviewed boxes were left out: their label is no "
                 f"longer in the project: {_listed(self.unknown)}"
             )
         if self.absent:
             lines.append(
-                f"{self.absent} images with reviews are no longer in the project; their outcomes "
+                f"{self.absent} reviewed images are no longer in the project; their outcomes "
                 "stay in the ledger"
             )
         if self.unread:
             lines.append(
-                f"{self.unread} images with reviews could not be read this time; their reviews "
-                "count again as soon as they can be"
+                f"{self.unread} reviewed images could not be read this time; their reviews "
+                "count again once they can be read"
             )
         return lines
 
     def check_labels(self) -> None:
-        """Refuse annotations that lack most of what reviewers said.
+        """Raise if the annotations lack most of the reviewed boxes.
 
         Raises:
             TrainingError: naming the labels, and the setting that renames them.
@@ -73,7 +73,7 @@ class Feedback:
             example = next(iter(self.unknown))
             raise TrainingError(
                 f"{lost} of {self.judged} reviewed boxes have labels that the project no longer "
-                f"has ({_listed(self.unknown)}); say what they are called now in sparsedet.toml: "
+                f"has ({_listed(self.unknown)}); map them to their new names in sparsedet.toml: "
                 f'[labels] rename = {{"{example}" = "NEW NAME"}}'
             )
 
@@ -84,17 +84,17 @@ def with_feedback(
     reviewed: Sequence[ImageReviews],
     rule: AnnotationRule = "ground-truth-first",
 ) -> Feedback:
-    """Return the pulled annotations as a merge of all reviews would leave them.
+    """Return the pulled annotations as merging all reviews would leave them.
 
-    Boxes have the origin that reviewers gave them; rejected ones are verified negatives of their
-    class; an image that its last reviewer marked as complete is exhaustive, and classes that one
-    marked by themselves are complete on it.
+    Boxes keep the origin reviewers gave them, rejected boxes become verified negatives of their
+    class, an image is exhaustive if its last reviewer marked it as complete, and classes marked
+    individually are complete on it.
 
     Args:
         pulled: the source project.
         mined: all boxes of the ledger.
         reviewed: all reviews of the ledger.
-        rule: for reviews that were made side by side.
+        rule: how to combine parallel reviews.
     """
     by_tool_id = {image.tool_id: image for image in pulled.images if image.tool_id is not None}
     boxes = _Boxes(pulled, {box.region_id: box.outcome for box in mined})
@@ -144,9 +144,9 @@ def with_feedback(
 
 
 def _order(entry: tuple[Image, ImageReviews, Decision]) -> tuple[object, ...]:
-    """Sort by place and not by id, which depends on what the tool calls the images.
+    """Sort by position, since ids depend on the tool's image names.
 
-    The order of boxes decides what training draws.
+    Training draws boxes in this order.
     """
     image, of_image, decision = entry
     mined = of_image.mined.get(decision.region.region_id)
@@ -156,7 +156,7 @@ def _order(entry: tuple[Image, ImageReviews, Decision]) -> tuple[object, ...]:
 
 
 class _Boxes:
-    """The source's boxes, with what reviewers did to them and added to them."""
+    """The source's boxes with reviewers' changes applied."""
 
     def __init__(self, pulled: Dataset, outcomes: Mapping[str, str]) -> None:
         self._names = {category.id: category.name for category in pulled.categories}
@@ -174,17 +174,17 @@ class _Boxes:
         self.verified_negatives: list[Box] = []
 
     def count_unknown(self, names: Iterable[str]) -> None:
-        """Count boxes of labels that the project does not have; those of a choice it has."""
+        """Count boxes with labels missing from the project, unless left out on purpose."""
         self.unknown.update(name for name in names if name not in self._left_out)
 
     def all(self) -> tuple[Box, ...]:
-        """Return all boxes: the source's in their order, then the added ones."""
+        """Return all boxes: the source's in order, then the added ones."""
         everything = [box for boxes in self._boxes.values() for box in boxes]
         last = len(self._order)
         return tuple(sorted(everything, key=lambda box: (self._order.get(box.id, last), box.id)))
 
     def state(self, image: Image) -> SourceState:
-        """Return what the source holds of an image."""
+        """Return the source's state of an image."""
         return SourceState(
             tool_id=image.tool_id or "",
             boxes={
@@ -210,7 +210,7 @@ class _Boxes:
         ]
 
     def add(self, image: Image, decision: Decision) -> None:
-        """Add a box, numbered after all others."""
+        """Add a box with the next free id."""
         region = decision.region
         if (category_id := self._category_id(region.category)) is not None:
             self._boxes[image.id].append(
@@ -235,7 +235,7 @@ class _Boxes:
             self._next_negative_id += 1
 
     def _with_origin(self, box: Box) -> Box:
-        """Return a box of the source with the origin that the ledger knows better."""
+        """Return a source box, with the more precise origin known to the ledger."""
         outcome = self._outcomes.get(box.tool_id or "")
         known = ("accepted", "edited", "sampled")
         return replace(box, origin=outcome) if outcome in known else box
@@ -246,7 +246,7 @@ class _Boxes:
         category_id = self._category_id(region.category)
         if category_id is None:
             return box
-        # The area may have been that of a mask.
+        # The area may be that of a mask.
         return replace(box, xyxy=region.xyxy, category_id=category_id, area=None)
 
     def _category_id(self, name: str) -> int | None:
@@ -267,14 +267,14 @@ _EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
 def round_keys(training: TrainingSettings, round: int) -> list[str]:
-    """Return the `KEY VALUE` words of a round's training; those of the settings come last.
+    """Return the `KEY VALUE` words of a round's training; those from the settings come last.
 
-    Where few labels are missing, `staged` does not train on what it mines, as annotators may have
-    skipped these objects on purpose. From the second round on reviewers say what they skip: it is
-    rejected, or lies on a complete image.
+    While few labels are missing, `staged` doesn't train on its mined boxes, as annotators may
+    have skipped these objects on purpose. From round 2 on, reviews reveal that: skipped objects
+    are rejected, or lie on a complete image.
 
     Args:
-        training: from `sparsedet.toml`.
-        round: its number.
+        training: the training section of `sparsedet.toml`.
+        round: the round's number.
     """
     return [*(_EVERYWHERE if round > 1 else ()), *training.overrides()]

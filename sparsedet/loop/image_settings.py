@@ -5,18 +5,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sparsedet.image_options import MOST_MEGAPIXELS, AllowedHost, ImageOptions, StorageAccess
 
 IMAGES_TEMPLATE = """
-# Limits of each image that is pulled: the size of its file (also unpacked), width times height, and
-# the time that it may take. Images beyond them are left out, and counted.
+# Limits per pulled image: file size (also unpacked), width times height, and download time.
+# Images beyond a limit are left out and counted.
 [images]
 max_megabytes = 0.0
 max_megapixels = 0.0
 max_seconds = 0.0
-# Hosts on this machine or in a private network that images may be fetched from, as from Label
-# Studio itself: "images.lan", "10.0.0.5:9000" or a network such as "10.1.0.0/16".
+# Hosts on this machine or a private network that images may be fetched from, besides Label
+# Studio itself: "images.lan", "10.0.0.5:9000", or a network such as "10.1.0.0/16".
 allow_hosts = []
-# Who reads s3://, gs:// and azure-blob:// addresses: label-studio, through the storages that are
-# connected to the project; or direct: this machine, with your own credentials
-# (pip install "sparsedet[storage]").
+# Who reads s3://, gs:// and azure-blob:// addresses: label-studio (through the storages connected
+# to the project), or direct (this machine, with your own credentials;
+# pip install "sparsedet[storage]").
 storage = ""
 """
 
@@ -38,7 +38,7 @@ class ImageSettings(BaseModel):
     @classmethod
     def _check_finite(cls, value: float) -> float:
         if value == float("inf"):
-            raise ValueError("must be a number, inf is no limit")
+            raise ValueError("must be a number; inf means no limit")
         return value
 
     @field_validator("allow_hosts")
@@ -49,7 +49,7 @@ class ImageSettings(BaseModel):
         return value
 
     def options(self) -> ImageOptions:
-        """Return them as an annotation tool takes them."""
+        """Return these settings as an annotation tool takes them."""
         return ImageOptions(
             max_megabytes=self.max_megabytes,
             max_megapixels=self.max_megapixels,

@@ -1,7 +1,7 @@
-"""When reviews were last read, and where each image was up then.
+"""When reviews were last read, and each image's state at that time.
 
-It is a file of its own next to the ledger, which holds what the reviews said: losing it loses
-nothing but the answers to these two questions.
+Kept in a file next to the ledger, which holds the reviews themselves: losing it loses only the
+answers to these two questions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,32 +20,32 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 @dataclass(frozen=True, slots=True)
 class ReadPlace:
-    """A place as it was read last."""
+    """A review place, as last read."""
 
     name: tuple[str, str, str, str]
     """See `name_of`."""
     state: str
-    """`PushMode.review_state`, as of just before."""
+    """`PushMode.review_state` just before reading."""
     tasks: Mapping[str, str]
     """`PlaceReviews.tasks`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastReading:
-    """The last time that all places were read."""
+    """The last time all places were read."""
 
     at: datetime
     """UTC."""
     places: tuple[ReadPlace, ...] = ()
 
     def of(self, place: Place) -> ReadPlace | None:
-        """Return what was read at a place; None: nothing."""
+        """Return what was read at a place; None if nothing."""
         name = name_of(place)
         return next((one for one in self.places if one.name == name), None)
 
 
 def name_of(place: Place) -> tuple[str, str, str, str]:
-    """Return what a place is known by, wherever its server has moved."""
+    """Return a place's identifier, which doesn't change when its server moves."""
     return place.tool, place.project, place.review_project, place.mode
 
 
@@ -60,7 +60,7 @@ def write_reading(ledger: Path, places: Sequence[ReadPlace], at: datetime) -> No
     Args:
         ledger: the ledger's file.
         places: what was read.
-        at: when that began, with time zone.
+        at: when reading began, with time zone.
     """
     content = {
         "at": at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -73,7 +73,7 @@ def write_reading(ledger: Path, places: Sequence[ReadPlace], at: datetime) -> No
 
 
 def last_reading(ledger: Path) -> LastReading | None:
-    """Return when reviews were last read into a ledger; None: never, or by an older sparsedet.
+    """Return when reviews were last read into a ledger; None: never, or by an older version.
 
     Raises:
         SparseDetError: when the file is broken.
@@ -85,12 +85,12 @@ def last_reading(ledger: Path) -> LastReading | None:
     try:
         at = datetime.fromisoformat(content["at"])
         if at.tzinfo is None:
-            raise ValueError("a time without time zone")
+            raise ValueError("time without time zone")
         return LastReading(at.astimezone(UTC), tuple(_place(one) for one in content["places"]))
     except ODD_VALUES as error:
         raise SparseDetError(
-            f"{path}: does not say when reviews were read ({error!r}); remove it, `sparsedet "
-            "review` makes it again"
+            f"{path}: invalid time of the last reading ({error!r}); remove it and run "
+            "`sparsedet review`"
         ) from error
 
 
@@ -101,11 +101,11 @@ def _place(entry: Mapping[str, Any]) -> ReadPlace:
 
 
 def reviews_as_of(at: datetime, now: datetime) -> str:
-    """Return when reviews were read, for people: `reviews as of 10:32, 5 minutes ago`.
+    """Return when reviews were read, for display: `reviews as of 10:32, 5 minutes ago`.
 
     Args:
-        at: when, with time zone.
-        now: in the time zone of the reader.
+        at: the time, with time zone.
+        now: the current time, in the reader's time zone.
     """
     local = at.astimezone(now.tzinfo)
     day = "" if local.date() == now.date() else f"{local.date().isoformat()} "

@@ -1,6 +1,6 @@
-"""A lost ledger, put together again from the files of the rounds.
+"""Rebuild a lost ledger from the files of the rounds.
 
-They say what was pushed and where; what became of it is read from the reviews, as always.
+They record what was pushed and where; outcomes are read from the reviews, as always.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from sparsedet.ledger import Ledger, Place, Push, QueueEntry, Source, written_fr
 from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
-from sparsedet.loop.merging import UNDONE
+from sparsedet.loop.merge_folders import UNDONE
 from sparsedet.loop.round_files import read_merged, read_push
 from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
@@ -31,58 +31,58 @@ if TYPE_CHECKING:
 
 
 def rebuild(workspace: Workspace, settings: "Settings") -> str | None:
-    """Record the pushes of all rounds again where the workspace's ledger is missing or empty.
+    """Record the pushes of all rounds again if the workspace's ledger is missing or empty.
 
-    The caller holds the workspace's lock. Boxes belong to the round that mined them; what was
-    pushed outside of rounds is lost.
+    The caller holds the workspace's lock. Boxes belong to the round that mined them; pushes outside
+    of rounds are lost.
 
     Args:
-        workspace: its ledger is written whole or not at all.
-        settings: say where boxes went, where a round's own files don't.
+        workspace: the workspace; its ledger is written whole or not at all.
+        settings: where boxes went, if a round's own files don't say.
 
     Returns:
-        A line for people; None where there was nothing to do.
+        A line for the user; None if there was nothing to do.
 
     Raises:
-        SparseDetError: when something else is in the ledger's place, which is left alone.
+        SparseDetError: when the ledger's path holds something else, which is left alone.
     """
     pushed = _lost_rounds(workspace)
     if not pushed:
         return None
     images, counts, problems = set[tuple[Source, str]](), list[int](), list[str]()
-    # In a file of its own first: half a ledger would pass for a whole one.
+    # Write to a separate file first: a partial ledger would pass for a complete one.
     with atomic_path(workspace.ledger) as temporary, closing(Ledger(temporary)) as ledger:
         for folder in pushed:
             try:
                 counts.append(_record_push(ledger, folder, workspace.images, settings))
             except SparseDetError as error:
-                problems.append(f"round {folder.number} is not in it ({error})")
+                problems.append(f"round {folder.number} is missing ({error})")
         for path in _merged_files(workspace):
             try:
                 for source, tool_id, written, version in _written(path):
                     ledger.record_written(source, {tool_id: (written, version)})
                     images.add((source, tool_id))
             except SparseDetError as error:
-                problems.append(f"a merge is not in it ({error})")
-    merged = f", {len(images)} images as merges left them" if images else ""
+                problems.append(f"a merge is missing ({error})")
+    merged = f", {len(images)} merged images" if images else ""
     line = (
         f"{workspace.ledger} was missing or empty; rebuilt from {len(counts)} rounds: "
-        f"{sum(counts)} mined boxes{merged}; what became of them is read from their reviews"
+        f"{sum(counts)} mined boxes{merged}; outcomes are read from their reviews"
     )
     return "; ".join([line, *problems])
 
 
 def is_lost(workspace: Workspace) -> bool:
-    """Return whether rounds were pushed, and the ledger is missing or empty.
+    """Return whether rounds were pushed but the ledger is missing or empty.
 
     Raises:
-        SparseDetError: when something else is in the ledger's place.
+        SparseDetError: when the ledger's path holds something else.
     """
     return bool(_lost_rounds(workspace))
 
 
 def _lost_rounds(workspace: Workspace) -> list[RoundFolder]:
-    """Return the rounds that were pushed, where the ledger knows of no push at all."""
+    """Return the rounds that were pushed, if the ledger has no push at all."""
     if workspace.ledger.exists():
         with closing(Ledger(workspace.ledger)) as ledger:
             if ledger.pushes():
@@ -91,7 +91,7 @@ def _lost_rounds(workspace: Workspace) -> list[RoundFolder]:
 
 
 def has_pushed(folder: RoundFolder) -> bool:
-    """Return whether a round put anything up for review.
+    """Return whether a round pushed anything for review.
 
     Raises:
         SparseDetError: when its `push.json` can't be read.
@@ -100,17 +100,17 @@ def has_pushed(folder: RoundFolder) -> bool:
 
 
 def restore_round(workspace: Workspace, folder: RoundFolder, settings: "Settings") -> int:
-    """Add what the ledger lacks of a round that was pushed, and settle that by the stored reviews.
+    """Add what the ledger lacks of a pushed round, and settle it by the stored reviews.
 
-    The caller holds the workspace's lock. What the ledger has stays as it is.
+    The caller holds the workspace's lock. Existing entries stay as they are.
 
     Args:
-        workspace: of the round.
-        folder: of the round.
-        settings: say where boxes went, where the round's own files don't, and which reviews count.
+        workspace: the round's workspace.
+        folder: the round's folder.
+        settings: which reviews count; and where boxes went, if the round's own files don't say.
 
     Returns:
-        The number of boxes that were added.
+        The number of boxes added.
 
     Raises:
         SparseDetError: when a file of the round is broken.
@@ -156,7 +156,7 @@ class _Part:
 def _parts(
     folder: RoundFolder, settings: "Settings"
 ) -> tuple[Dataset, tuple[MinedBox, ...], list[_Part]]:
-    """Return the images of a round, its mined boxes, and what of them it pushed to each place."""
+    """Return the images of a round, its mined boxes, and what it pushed to each place."""
     record = read_push(folder)
     dataset = read_coco(folder.annotations)
     mined = read_mined(folder.mined, dataset)
@@ -172,7 +172,7 @@ def _parts(
             if box.region_id not in held
             and (box.region_id in on_sheets) == (place.mode == "sheets")
         ]
-        # Skipped images were in the push, and are to be looked for in the next one.
+        # Skipped images were part of the push; the next one looks for them again.
         skipped = frozenset(content.get("skipped") or ())
         push = _push(place, str(content["model_version"]), folder)
         parts.append(_Part(push, boxes, queue if content is record else (), skipped))
@@ -189,19 +189,19 @@ def _push(place: Place, model_version: str, folder: RoundFolder) -> Push:
         model_version=model_version,
         round=folder.number,
     )
-    # What distinguishes rounds is when they began; a copy of the file may be younger than it.
+    # Rounds are distinguished by their start; a copied file may have a later time stamp.
     push.created_at = datetime.fromtimestamp(folder.push.stat().st_mtime, UTC)
     return push
 
 
 def _lot_push(lot: RoundLot, folder: RoundFolder, first: Push) -> Push:
-    """Return the push of a lot's held boxes, which are at a place of their own."""
+    """Return the push of a lot's held boxes, which have a place of their own."""
     place = replace(first.place, review_project=lot.place, mode="sampled")
     return _push(place, first.model_version, folder)
 
 
 def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "Settings") -> int:
-    """Record the push of a round; return the number of its boxes."""
+    """Record the push of a round; return its number of boxes."""
     dataset, mined, parts = _parts(folder, settings)
     shown = {box.image_id for box in mined}
     shown |= {entry.image_id for part in parts for entry in part.queue}
@@ -238,7 +238,7 @@ def _record_lot(
 ) -> int:
     """Record the held boxes of a lot; return their number.
 
-    One that passed is settled by its sample once more, as soon as the reviews are read.
+    A lot that passed is settled by its sample again once the reviews are read.
     """
     new = ledger.record_push(push, boxes, dataset)
     if lot.state == "passed":
@@ -254,9 +254,9 @@ def _record_lot(
 def _queue(
     record: Mapping[str, Any], dataset: Dataset, path: Path
 ) -> tuple[Dataset, list[QueueEntry]]:
-    """Return the queue of a round, which older rounds lack, and the dataset with its images.
+    """Return a round's queue, which older rounds lack, and the dataset with its images.
 
-    An image that was imported again while the round was pushed is there under its later id.
+    Images imported again during the push appear under their later id.
     """
     ids = {image.tool_id: image.id for image in dataset.images}
     next_id = max((image.id for image in dataset.images), default=0) + 1
@@ -281,7 +281,7 @@ def _queue(
                 )
             )
     except ODD_VALUES as error:
-        raise SparseDetError(f"{path}: its queue can't be read ({error!r})") from error
+        raise SparseDetError(f"{path}: invalid queue ({error!r})") from error
     return replace(dataset, images=(*dataset.images, *added)), queue
 
 
@@ -293,7 +293,7 @@ def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place
         if "place" in record:
             return Place(**record["place"])
     except ODD_VALUES as error:
-        raise SparseDetError(f"{path}: does not say where boxes were pushed ({error!r})") from error
+        raise SparseDetError(f"{path}: invalid review place ({error!r})") from error
     mode = settings.review.modes[0]
     place = Place(source.tool, source.url, source.project, review_project, mode)
     # Drafts are in the annotated project itself.
@@ -301,13 +301,13 @@ def _place(record: Mapping[str, Any], settings: "Settings", path: Path) -> Place
 
 
 def _merged_files(workspace: Workspace) -> list[Path]:
-    """Return the files of all merges, in the order of the merges."""
+    """Return the files of all merges, in merge order."""
     roots = (workspace.root, *(folder.root for folder in workspace.all_rounds()))
     return [path for root in roots for path in sorted((root / "merged").glob("*/*.json"))]
 
 
 def _written(path: Path) -> Iterator[tuple[Source, str, Written, str | None]]:
-    """Yield how a merge left an image, or its undoing, and its version; nothing if it did not."""
+    """Yield an image as a merge (or its undo) left it, with its version; nothing if it did not."""
     record = read_merged(path)
     undone = path.parent.name.endswith(UNDONE)
     try:

@@ -1,8 +1,8 @@
-"""The model of a live backend: which run is served, and what reviewers see of its detections.
+"""The model of a live backend: which run is served, and which detections reviewers see.
 
-It shows what a mining would: candidates that no box explains, chosen by what reviews cost and by
-the calibration that the run's round rests on. A run outside of rounds has none of its own, and
-takes what experience with other data says.
+It shows what mining would: candidates not explained by any box, selected by review costs and the
+calibration of the run's round. A run outside of rounds has no calibration of its own and uses the
+default from other datasets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,23 +30,23 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.run_folder import RunFolder, RunInfo
 
 Fingerprint = tuple[object, ...]
-"""Equal as long as the files of a model are the same."""
+"""Equal as long as a model's files are unchanged."""
 
 _NOTHING = Dataset((), (), ())
 
 
 @dataclass(frozen=True, slots=True)
 class ServedRun:
-    """A run to serve, and the round that it belongs to, if any."""
+    """A run to serve, and its round, if any."""
 
     run: RunFolder
     workspace: Workspace | None = None
-    """Of `round`."""
+    """The workspace of `round`."""
     round: RoundFolder | None = None
-    """With its candidates, which calibrate; None: nothing does."""
+    """A round with candidates, for calibration; None: no calibration."""
 
     def fingerprint(self) -> Fingerprint:
-        """Return what changes when the model does; costs one look at the disk.
+        """Return a value that changes with the model; costs one `stat` call.
 
         Raises:
             RunError: when the training has not finished.
@@ -66,11 +66,11 @@ class LiveModel:
     selection: Selection
 
     def propose(self, dataset: Dataset, images: Path) -> tuple[MinedBox, ...]:
-        """Return the boxes to show on an image, the surest first.
+        """Return the boxes to show on an image, the most certain first.
 
         Args:
-            dataset: the image, and what is known of it; the classes of the run have the category
-                ids of `info.classes`.
+            dataset: the image and its annotations; the run's classes have the category ids of
+                `info.classes`.
             images: the folder of its file.
 
         Raises:
@@ -92,7 +92,7 @@ class LiveModel:
 
 
 def find_served_run(run: Path | None, workspace: Workspace | None) -> ServedRun:
-    """Return the run to serve: the one that is named, or that of the newest finished round.
+    """Return the run to serve: the given one, or that of the newest finished round.
 
     Raises:
         RunError: when there is none.
@@ -105,21 +105,21 @@ def find_served_run(run: Path | None, workspace: Workspace | None) -> ServedRun:
             return ServedRun(RunFolder(run), around, own)
         return ServedRun(RunFolder(run))
     if workspace is None:
-        raise RunError("nothing to serve: name a run folder, or a workspace with --workspace")
+        raise RunError("nothing to serve: pass a run folder, or a workspace with --workspace")
     finished = [folder for folder in workspace.all_rounds() if folder.push.exists()]
     if not finished:
         raise RunError(
-            f"{workspace.root}: no round has finished yet, so there is no model to serve; run "
+            f"{workspace.root}: no model to serve, no round has finished yet: run "
             f"`sparsedet round {workspace.root}` first"
         )
     return ServedRun(finished[-1].run, workspace, finished[-1])
 
 
 def load_live_model(served: ServedRun, device: str) -> LiveModel:
-    """Load a run's finished model, ready to propose.
+    """Load a run's finished model, ready to propose boxes.
 
     Args:
-        served: which run.
+        served: the run.
         device: cpu or cuda.
 
     Raises:
@@ -133,7 +133,7 @@ def load_live_model(served: ServedRun, device: str) -> LiveModel:
 
 
 def rejected_boxes(workspace: Workspace) -> Mapping[tuple[str, str], Sequence[ReviewedRegion]]:
-    """Return the boxes that reviewers rejected, as mined, by project and tool id of the image."""
+    """Return rejected boxes, as mined, by project and tool id of the image."""
     found: dict[tuple[str, str], list[ReviewedRegion]] = {}
     if workspace.ledger.is_file():
         with closing(Ledger(workspace.ledger)) as ledger:
@@ -144,7 +144,7 @@ def rejected_boxes(workspace: Workspace) -> Mapping[tuple[str, str], Sequence[Re
 
 
 def _calibration(served: ServedRun, info: RunInfo) -> tuple[ExpectedPrecision, Selection]:
-    """Return how sure its candidates are, and which are shown."""
+    """Return the calibration of its candidates, and which of them are shown."""
     workspace, folder = served.workspace, served.round
     if workspace is None or folder is None or not folder.candidates.exists():
         ids = [id for id, _ in info.classes]

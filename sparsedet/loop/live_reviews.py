@@ -1,7 +1,7 @@
-"""Reviews as they happen: a thread that collects them into the ledger soon after somebody saved.
+"""Live reviews: a thread that collects them into the ledger soon after somebody saved.
 
-The annotation tool only says that something happened; what, is read from it as by `sparsedet
-review`. So a report that gets lost loses nothing, and many at once cost one reading.
+The annotation tool only reports that something happened; the reviews are then read as by
+`sparsedet review`. So a lost report loses nothing, and many at once cost a single reading.
 """
 
 import logging
@@ -20,22 +20,22 @@ from sparsedet.tool import AnnotationTool
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 1.0
-"""Reviews are read once nothing has been reported for so long ..."""
+"""Reviews are read once nothing has been reported for this long ..."""
 MOST_SECONDS = 10.0
-"""... or the oldest report is so old."""
+"""... or the oldest report is this old."""
 BUSY_SECONDS = 5.0
-"""A round, or another server, works in the workspace: tried again after so long."""
+"""Retry after this long while a round, or another server, works in the workspace."""
 FAILED_SECONDS = 30.0
-"""The tool can't be read: tried again after so long."""
+"""Retry after this long if the tool can't be read."""
 
 
 class ReviewCollector:
-    """Collects a workspace's reviews in the background, each time after it was notified.
+    """Collects a workspace's reviews in the background whenever it is notified.
 
     Args:
-        workspace: with a `sparsedet.toml`.
+        workspace: A workspace with a `sparsedet.toml`.
         tool: the connection to its source.
-        busy_seconds: how long it waits while another process works in the workspace.
+        busy_seconds: delay before a retry while another process works in the workspace.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ReviewCollector:
         self._busy_seconds = busy_seconds
         self._changed = Condition()
         self._reported: set[str] = set()
-        """Projects that something happened in since they were last read."""
+        """Projects with reports since they were last read."""
         self._since = 0.0
         self._latest = 0.0
         self._stopping = False
@@ -58,11 +58,11 @@ class ReviewCollector:
         self._thread = Thread(target=self._run, name="collect-reviews", daemon=True)
 
     def start(self) -> None:
-        """Begin to wait for reports."""
+        """Start waiting for reports."""
         self._thread.start()
 
     def notify(self, project: str) -> None:
-        """Take note that somebody saved or deleted an annotation of a project; returns at once."""
+        """Note that somebody saved or deleted an annotation of a project; returns at once."""
         with self._changed:
             now = time.monotonic()
             if not self._reported:
@@ -72,7 +72,7 @@ class ReviewCollector:
             self._changed.notify()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the thread; what was reported is read first, where that is possible at once."""
+        """Stop the thread, after reading what was reported if that is possible at once."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -92,7 +92,7 @@ class ReviewCollector:
                 return
             if retry:
                 with self._changed:
-                    # They count as reported before whatever came in the meantime.
+                    # They count as reported before anything that came in meanwhile.
                     self._reported |= projects
                     self._changed.wait_for(lambda: self._stopping, retry)
 
@@ -101,16 +101,16 @@ class ReviewCollector:
         return due - time.monotonic()
 
     def _collect(self, projects: set[str]) -> float:
-        """Collect; return after how many seconds to try again, 0: it is done."""
+        """Collect; return the seconds until a retry, 0 when done."""
         try:
             collect_now(self._workspace, self._tool, projects)
         except WorkspaceBusyError:
             return self._busy_seconds
         except Exception as error:
-            # Whatever it is: a thread that ended would lose every later report without a word.
+            # Catch everything: if the thread died, later reports would be lost silently.
             if str(error) != self._failure:
                 self._failure = str(error)
-                logger.warning("reviews can't be read just now: %s", error)
+                logger.warning("can't read reviews at the moment: %s", error)
             return FAILED_SECONDS
         self._failure = ""
         return 0.0
@@ -119,13 +119,13 @@ class ReviewCollector:
 def collect_now(
     workspace: Workspace, tool: AnnotationTool, projects: set[str] | None = None
 ) -> bool:
-    """Collect a workspace's reviews, as `sparsedet review` does; return whether there was need to.
+    """Collect a workspace's reviews, as `sparsedet review` does; return whether that was needed.
 
     Args:
-        workspace: with a `sparsedet.toml`.
+        workspace: A workspace with a `sparsedet.toml`.
         tool: the connection to its source.
-        projects: where something happened; nothing is read where the ledger knows none of them.
-            None: read in any case.
+        projects: projects with reports; nothing is read if the ledger has none of them. None: read
+            in any case.
 
     Raises:
         WorkspaceBusyError: when another process works in the workspace.
@@ -147,6 +147,6 @@ def collect_now(
 
 
 def known_projects(ledger: Ledger) -> set[str]:
-    """Return the projects that boxes were pushed from, or to."""
+    """Return the projects that boxes were pushed from or to."""
     places = ledger.places()
     return {p.source.project for p in places} | {p.review_project for p in places}

@@ -1,4 +1,4 @@
-"""Which boxes of a round form lots, and which boxes of lots go up for review after all."""
+"""Which boxes of a round form lots, and which boxes of lots need a review after all."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ def lots_of_round(
     boxes: Sequence[MinedBox],
     settings: Settings,
 ) -> tuple[Lot, ...]:
-    """Return the lots that a round's boxes form by the settings, those that save most first.
+    """Return the lots formed by a round's boxes, those that save most first.
 
-    A class whose lot of the round before did not pass, or was taken back, is reviewed as usual:
-    trying again at once, until one passes, would be no test.
+    A class whose previous lot failed or was undone is reviewed as usual: retrying at once until
+    one passes would be no test.
     """
     accept = settings.review.accept
     if not accept.is_on:
@@ -42,16 +42,16 @@ def lots_of_round(
 def released_boxes(
     workspace: Workspace, ledger: Ledger, dataset: Dataset, new: Sequence[MinedBox]
 ) -> tuple[MinedBox, ...]:
-    """Return boxes of lots that did not pass, or were taken back, to be reviewed as usual.
+    """Return boxes of failed or undone lots, to be reviewed as usual.
 
-    Those are left out that show an object which has an annotation or a newer box meanwhile, and
-    those of classes that are complete on their image.
+    Leaves out boxes whose object has got an annotation or a newer box since, and boxes of classes
+    that are complete on their image.
 
     Args:
-        workspace: with the rounds.
-        ledger: with the boxes.
-        dataset: the annotations of now.
-        new: what the newest model found on its images.
+        workspace: the workspace with the rounds.
+        ledger: the ledger with the boxes.
+        dataset: the current annotations.
+        new: the newest model's boxes on its images.
     """
     free = {
         id for _, lot in all_lots(workspace) if lot.state in ("failed", "undone") for id in lot.rest

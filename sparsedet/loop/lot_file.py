@@ -1,4 +1,4 @@
-"""`lots.json` of a round: which of its boxes are accepted by sample, and how that went."""
+"""`lots.json` of a round: its boxes that are accepted by sample, and the results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +13,8 @@ from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import read_object
 
 LotState = Literal["waiting", "passed", "failed", "withdrawn", "undone"]
-"""`waiting`: for the reviews of its sample; `withdrawn`: its sample was taken back before it was
-reviewed, as by the next round; `undone`: it passed, and a person took that back."""
+"""`waiting`: for the reviews of its sample; `withdrawn`: its sample was withdrawn before it was
+reviewed, e.g. by the next round; `undone`: it passed, and a person undid that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +22,31 @@ class RoundLot:
     """A lot of a round."""
 
     id: str
-    """The round's number and its own, such as `3-1`."""
+    """Round number and lot number, such as `3-1`."""
     category: str
-    """Name of its class when it was formed."""
+    """Class name when the lot was formed."""
     expected: float
     """Expected precision of its boxes together, 0 to 1."""
     boxes: tuple[str, ...]
-    """Region ids, the sample's among them."""
+    """Region ids, including the sample."""
     sample: tuple[str, ...]
     """Region ids of the boxes that people review."""
     allowed: int
-    """The most boxes of the sample that may be wrong."""
+    """Maximum number of wrong boxes in the sample."""
     state: LotState = "waiting"
     wrong: int = 0
-    """Boxes of the sample that were wrong, or undecided, when the lot was settled."""
+    """Wrong or undecided boxes of the sample when the lot was settled."""
     settled_at: str = ""
-    """ISO 8601 with time zone; empty: it waits."""
+    """ISO 8601 with time zone; empty while waiting."""
 
     @property
     def rest(self) -> frozenset[str]:
-        """Region ids of the boxes that wait for the sample."""
+        """Region ids of the boxes waiting for the sample."""
         return frozenset(self.boxes) - frozenset(self.sample)
 
     @property
     def place(self) -> str:
-        """What the ledger calls the place of its boxes."""
+        """The ledger's place for its boxes."""
         return f"lot-{self.id}"
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class RoundLot:
 
 
 class _LotFields(BaseModel):
-    """What an entry of `lots.json` must hold; see `RoundLot`."""
+    """Schema of an entry of `lots.json`; see `RoundLot`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -73,11 +73,11 @@ class _Lots(BaseModel):
     lots: list[_LotFields]
 
 
-_RESTORE = "no lots of a round; restore it, only it says which boxes were accepted by sample"
+_RESTORE = "invalid lots: restore it, nothing else records which boxes were accepted by sample"
 
 
 def round_lots(formed: Iterable[Lot], dataset: Dataset, number: int) -> list[RoundLot]:
-    """Return the lots of round `number` as its file holds them."""
+    """Return the lots of round `number` from its file."""
     return [
         RoundLot(
             id=f"{number}-{place}",
@@ -95,7 +95,7 @@ def read_lots(folder: RoundFolder) -> list[RoundLot]:
     """Return the lots of a round; most have none.
 
     Raises:
-        SparseDetError: when the file holds something else.
+        SparseDetError: when the file is invalid.
     """
     if not folder.lots.exists():
         return []
@@ -108,12 +108,12 @@ def write_lots(lots: Iterable[RoundLot], folder: RoundFolder) -> None:
 
 
 def write_lot(lot: RoundLot, folder: RoundFolder) -> None:
-    """Write one lot of a round in the stead of what was known of it."""
+    """Replace one lot in a round's file."""
     write_lots([lot if lot.id == other.id else other for other in read_lots(folder)], folder)
 
 
 def all_lots(workspace: Workspace) -> list[tuple[RoundFolder, RoundLot]]:
-    """Return the lots of all rounds, the oldest first."""
+    """Return the lots of all rounds, oldest first."""
     return [(folder, lot) for folder in workspace.all_rounds() for lot in read_lots(folder)]
 
 

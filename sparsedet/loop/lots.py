@@ -1,8 +1,8 @@
-"""The lots of rounds: held until their samples are reviewed, then accepted, released or taken back.
+"""The lots of rounds: held until their samples are reviewed, then accepted, released or undone.
 
-The ledger has the boxes of a lot at a place of its own, where no tool looks. What a lot that passed
-says is kept as reviews of that place, so that training, merges and conflicts treat its boxes as
-they do reviewed ones.
+A lot's boxes have a place of their own in the ledger, which no tool reads. When a lot passes, its
+decision is stored as reviews of that place, so that training, merges and conflicts treat its boxes
+like reviewed ones.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,27 +22,27 @@ from sparsedet.reviews import AnnotationRule, Review
 
 @dataclass(frozen=True, slots=True)
 class UndoneLot:
-    """What taking back a lot did."""
+    """The result of undoing a lot."""
 
     lot: str
     pending: int
-    """Boxes that wait for a reviewer now: they go up with the next round."""
+    """Boxes that wait for a reviewer again; the next round pushes them."""
     kept: int
     """Boxes that stay, since a person has decided them."""
     merged: int
-    """Those of the pending ones that the annotated project holds until the next merge."""
+    """Those of the pending boxes that the annotated project keeps until the next merge."""
 
 
 def settle_lots(
     workspace: Workspace, ledger: Ledger, rule: AnnotationRule = "ground-truth-first", *, say: Say
 ) -> None:
-    """Accept or release every lot whose sample says enough; called whenever reviews were read.
+    """Settle every lot whose sample is decisive; called whenever reviews were read.
 
     Args:
-        workspace: with the rounds.
-        ledger: with the reviews as they stand now.
-        rule: for reviews that were made side by side.
-        say: receives a line for each lot that is settled.
+        workspace: the workspace with the rounds.
+        ledger: the ledger with the current reviews.
+        rule: how to combine parallel reviews.
+        say: receives a line for each settled lot.
     """
     waiting = [(folder, lot) for folder, lot in all_lots(workspace) if lot.state == "waiting"]
     if not waiting:
@@ -55,24 +55,24 @@ def settle_lots(
         rest = [rows[id] for id in sorted(lot.rest & rows.keys()) if rows[id].is_held]
         if settled.state == "passed":
             count = _accept(ledger, settled, rest, rule)
-            becomes = f"{count} boxes that nobody looked at are accepted"
+            becomes = f"{count} boxes are accepted without a review"
         elif settled.state == "failed":
-            becomes = f"its other {len(rest)} boxes go up for review with the next round"
+            becomes = f"the other {len(rest)} boxes go to review with the next round"
         else:
             ledger.withdraw({box.region_id for box in rest})
-            becomes = "its sample was taken back before it was reviewed, and so are its boxes"
-        # Last: until it is there, the next call does the same.
+            becomes = "its sample was withdrawn before it was reviewed, and so are its boxes"
+        # Last: until the file is written, the next call repeats all of this.
         write_lot(settled, folder)
         say(
-            f"{lot} {settled.state}: {settled.wrong} of {len(lot.sample)} sampled boxes are wrong, "
-            f"{lot.allowed} may be; {becomes}"
+            f"{lot} {settled.state}: {settled.wrong} of {len(lot.sample)} sampled boxes are wrong "
+            f"({lot.allowed} allowed); {becomes}"
         )
 
 
 def undo_lot(workspace: Workspace, ledger: Ledger, id: str, rule: AnnotationRule) -> UndoneLot:
-    """Take back the acceptance of a lot: its boxes wait for a reviewer again.
+    """Undo the acceptance of a lot: its boxes wait for a reviewer again.
 
-    What a person has decided of them since stays.
+    Boxes that a person has decided since stay as they are.
 
     Raises:
         SparseDetError: when there is no such lot, or it did not pass.
@@ -85,7 +85,7 @@ def undo_lot(workspace: Workspace, ledger: Ledger, id: str, rule: AnnotationRule
         )
     folder, lot = lots[id]
     if lot.state != "passed":
-        raise SparseDetError(f"{lot} is {lot.state}; only a lot that passed can be taken back")
+        raise SparseDetError(f"{lot} is {lot.state}: only a lot that passed can be undone")
     before = _of_lot(ledger, lot)
     merged = {box.region_id for box in before if box.outcome == "sampled" and box.in_source}
     take_back(ledger, lot, rule)
@@ -101,13 +101,13 @@ def undo_lot(workspace: Workspace, ledger: Ledger, id: str, rule: AnnotationRule
 
 
 def take_back(ledger: Ledger, lot: RoundLot, rule: AnnotationRule) -> None:
-    """Record that a lot's boxes are undecided, whatever its sample said."""
+    """Set a lot's boxes to undecided."""
     boxes = [box for box in _of_lot(ledger, lot) if box.outcome != "withdrawn"]
     _record(ledger, lot, boxes, rule, unsure=True)
 
 
 def _settled(lot: RoundLot, rows: Mapping[str, LedgerBox]) -> RoundLot:
-    """Return a lot as the reviews of its sample settle it; waiting where they don't yet."""
+    """Return a lot settled by its sample's reviews; waiting while they don't suffice."""
     sample = [rows.get(id) for id in lot.sample]
     reviewed = [box for box in sample if box is not None and box.is_reviewed]
     wrong = sum(not _is_right(box) for box in reviewed)
@@ -123,7 +123,7 @@ def _settled(lot: RoundLot, rows: Mapping[str, LedgerBox]) -> RoundLot:
 
 
 def _is_right(box: LedgerBox) -> bool:
-    """Whether a sampled box would have been right without its review; an undecided one is not."""
+    """Whether a sampled box would have been right without its review; undecided ones are not."""
     final = box.final
     if final is None or final.category != box.category:
         return False
@@ -131,10 +131,10 @@ def _is_right(box: LedgerBox) -> bool:
 
 
 def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: AnnotationRule) -> int:
-    """Accept a lot's boxes, but those that a review contradicts or replaces; return their number.
+    """Accept a lot's boxes unless a review contradicts or replaces them; return their number.
 
-    On an image that somebody marked as complete without them, or complete in their class, there is
-    no such object, and where somebody drew a box of the class there is one already.
+    If somebody marked the image, or the class on it, as complete without a box, there is no such
+    object; if somebody drew a box of the class there, the object has one.
     """
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
     verdicts = [(image.tool_id, image.verdict(rule)) for image in reviewed]
@@ -145,7 +145,7 @@ def _accept(ledger: Ledger, lot: RoundLot, rest: Sequence[LedgerBox], rule: Anno
         drawn.setdefault((one.tool_id, one.category), []).append(one.xyxy)
     accepted, needless = list[LedgerBox](), set[str]()
     for box in rest:
-        # After a call that was cut off they are accepted already.
+        # After an interrupted call they are accepted already.
         if box.outcome == "sampled":
             accepted.append(box)
         elif not waits(box):
@@ -171,7 +171,7 @@ def _record(
     *,
     unsure: bool,
 ) -> None:
-    """Record a lot's word on its boxes, as one review for each image."""
+    """Record a lot's decision on its boxes, as one review per image."""
     by_place: dict[Place, dict[str, list[LedgerBox]]] = {}
     for box in boxes:
         by_place.setdefault(box.push.place, {}).setdefault(box.image_tool_id, []).append(box)
@@ -193,16 +193,16 @@ def _record(
 
 
 def _of_lot(ledger: Ledger, lot: RoundLot) -> list[LedgerBox]:
-    """Return the boxes of a lot that were up for review nowhere."""
+    """Return the boxes of a lot that were never up for review."""
     return [box for box in ledger.boxes() if box.region_id in lot.rest and box.is_held]
 
 
 def waits(box: LedgerBox) -> bool:
-    """Return whether a box is held, and nobody has seen it."""
+    """Return whether a box is held and has not been seen by anybody."""
     return box.is_held and box.outcome == "pending" and not box.is_reviewed
 
 
 def overlaps_any(xyxy: XYXY, others: Iterable[XYXY]) -> bool:
-    """Return whether a box shows the object of another one."""
+    """Return whether a box shows the same object as another one."""
     found = list(others)
     return bool(found and (iou_matrix([xyxy], found) >= SAME_OBJECT_IOU).any())

@@ -1,10 +1,8 @@
-"""Merging reviews into the annotated project, taking that back, and resolving conflicts.
+"""Merge reviews into the annotated project, undo merges, and resolve conflicts.
 
-What a merge replaces is kept before it is written, a file for each image, so that it can be put
-back.
+What a merge replaces is saved first, in one file per image, so that it can be restored.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from sparsedet.ledger import (
     written_from_json,
     written_to_json,
 )
+from sparsedet.loop.merge_folders import UNDONE, image_file, merges_below, next_folder
 from sparsedet.loop.reviews import Connections
 from sparsedet.loop.round_files import read_merged
 from sparsedet.loop.workspace import Workspace
@@ -36,60 +35,57 @@ from sparsedet.tool import AnnotationTool, Applied, Plan, Replaced
 
 MergeOutcome = Literal["changed", "same", "overtaken", "conflict", "blocked", "emptied", "gone"]
 
-UNDONE = ".undone"
-"""Suffix of the folder of a merge that was taken back."""
-
 
 @dataclass(frozen=True, slots=True)
 class MergedImage:
-    """What merging did, or would do, to one image."""
+    """The effect of a merge on one image, actual or planned."""
 
     tool_id: str
     outcome: MergeOutcome
-    """`same`: the source holds what the reviews say; `overtaken`: written in the same moment as
-    somebody saved, so that a person has to look; `conflict`: source and reviews changed a box
-    in different ways; `blocked`: somebody has unsaved changes; `emptied`: every box would go, which
-    has to be confirmed; `gone`: the project no longer has the image."""
+    """`same`: the source already agrees with the reviews; `overtaken`: written at the same moment
+    as somebody saved, so a person has to check; `conflict`: source and reviews changed a box in
+    different ways; `blocked`: somebody has unsaved changes; `emptied`: every box would be deleted,
+    which has to be confirmed; `gone`: the project no longer has the image."""
     added: int = 0
-    """Boxes that the source lacks."""
+    """Number of boxes that the source lacks."""
     sampled: int = 0
-    """Those of the added ones that the sample of their lot accepted, and nobody saw."""
+    """Those of the added boxes that were accepted by sample, unseen."""
     edited: int = 0
     """Boxes of the source that reviewers moved or renamed."""
     removed: int = 0
     """Boxes of the source that reviewers deleted."""
     marked_complete: bool = False
-    """The reviews say that every object has a box, and the source does not yet."""
+    """Whether the reviews newly mark the image as complete."""
     completed_classes: tuple[str, ...] = ()
     """Classes of which they say that by themselves."""
     version: str | None = None
-    """`Image.tool_version` of the source after the write; None where nothing was written."""
+    """`Image.tool_version` of the source after the write; None if nothing was written."""
     detail: str = ""
-    """Why it was left alone, or what else a person should look at."""
+    """Why it was left alone, or what else needs attention."""
     url: str = ""
-    """Where a person opens the image in the annotated project."""
+    """URL of the image in the annotated project."""
     boxes: Mapping[str, str] = field(default_factory=dict)
-    """Of a conflict: region id -> what happened to the box on both sides."""
+    """For conflicts: region id -> what happened to the box on each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoneMerge:
-    """What taking back a merge did."""
+    """The result of undoing a merge."""
 
     restored: tuple[str, ...]
-    """Tool ids of images that are again as they were before the merge."""
+    """Tool ids of images restored to their state before the merge."""
     left: Mapping[str, str]
-    """Tool id -> why an image was left as it is."""
+    """Tool id -> why the image was left as it is."""
 
 
 class Merging:
-    """Merges of the reviews that a ledger holds.
+    """Merges the reviews of a ledger.
 
     Args:
-        ledger: with the reviews as they stand now (`collect_reviews`).
-        connections: to the annotated projects.
+        ledger: the ledger with the current reviews (`collect_reviews`).
+        connections: connections to the annotated projects.
         workspace: keeps what merges replace, below its newest round.
-        rule: for reviews that were made side by side.
+        rule: how to combine parallel reviews.
         progress: called for every image.
     """
 
@@ -114,14 +110,14 @@ class Merging:
         empty: bool = False,
         take_review: Collection[str] | None = None,
     ) -> list[MergedImage]:
-        """Bring all reviews into the annotated projects, or only say what that would do.
+        """Write all reviews to the annotated projects, or only report what that would do.
 
         Args:
-            write: False changes nothing.
+            write: False for a dry run.
             empty: whether images may lose their last box.
-            take_review: only merge these images, and let the review win where there is a conflict.
+            take_review: merge only these images, and let the review win conflicts.
         """
-        folder = _next_folder(self.workspace.merged) if write else None
+        folder = next_folder(self.workspace.merged) if write else None
         merged: list[MergedImage] = []
         for source in self.ledger.sources():
             images = {
@@ -135,7 +131,7 @@ class Merging:
         return merged
 
     def take_source(self, images: Collection[str]) -> int:
-        """Resolve the conflicts of images for the source: what reviews said of these boxes is off.
+        """Resolve the conflicts of images in favour of the source: their reviews no longer count.
 
         Returns:
             The number of boxes.
@@ -156,14 +152,14 @@ class Merging:
         return boxes
 
     def undo(self) -> UndoneMerge:
-        """Write back what the newest merge replaced, where nobody has changed it since.
+        """Restore what the newest merge replaced, unless somebody has changed it since.
 
         Raises:
             SparseDetError: when no merge is on record.
         """
         folder = self.newest
         if folder is None:
-            raise SparseDetError(f"{self.workspace.root}: no merge to take back")
+            raise SparseDetError(f"{self.workspace.root}: no merge to undo")
         restored: list[str] = []
         left: dict[str, str] = {}
         records = {path: read_merged(path) for path in sorted(folder.glob("*.json"))}
@@ -193,26 +189,26 @@ class Merging:
         for path, record in records.items():
             tool_id = str(record["tool_id"])
             if tool_id in restored:
-                # The rest can be taken back later; a rebuilt ledger has to know what was.
+                # The rest can be undone later, and a rebuilt ledger needs both files.
                 undone.mkdir(exist_ok=True)
                 path.rename(undone / path.name)
                 sync_folder(undone)
             elif tool_id not in left:
-                left[tool_id] = "the ledger knows nothing of its project"
+                left[tool_id] = "its project is not in the ledger"
         if not any(folder.iterdir()):
             folder.rmdir()
         return UndoneMerge(tuple(restored), left)
 
     @property
     def newest(self) -> Path | None:
-        """The newest merge that was not taken back, of any round."""
+        """The newest merge of any round that was not undone."""
         rounds = [folder.root for folder in self.workspace.all_rounds()]
-        merges = (merge for root in (self.workspace.root, *rounds) for merge in _merges(root))
+        merges = (merge for root in (self.workspace.root, *rounds) for merge in merges_below(root))
         return next(iter(reversed(list(merges))), None)
 
 
 class _Merge:
-    """One merge into one annotated project."""
+    """A merge into one annotated project."""
 
     def __init__(
         self,
@@ -231,10 +227,10 @@ class _Merge:
         self.take_review = take_review
         self.verdicts = {id: image.verdict(merging.rule) for id, image in images.items()}
         self.held: dict[str, Changes] = {}
-        """Changes that are not made, since they would empty an image."""
+        """Changes that are skipped, since they would empty an image."""
 
     def run(self) -> list[MergedImage]:
-        """Merge, and record every image as soon as it is written."""
+        """Merge, and record each image as soon as it is written."""
         tool = self.merging.connections.tool(self.source)
         merged = []
         applied = tool.merge(
@@ -269,7 +265,7 @@ class _Merge:
     def _keep(self, replaced: Replaced) -> None:
         assert self.folder is not None
         write_json(
-            _file(self.folder, replaced.tool_id),
+            image_file(self.folder, replaced.tool_id),
             {
                 "tool_id": replaced.tool_id,
                 "source": _source_json(self.source),
@@ -285,7 +281,7 @@ class _Merge:
         if state is None or state.blocked or one.changes.conflicts or tool_id in self.held:
             return
         if one.overtaken:
-            return  # what was written may be gone: the next merge looks again
+            return  # the write may be lost: the next merge checks again
         written = as_written(
             state,
             one.changes,
@@ -295,7 +291,7 @@ class _Merge:
         )
         self.merging.ledger.record_written(self.source, {tool_id: (written, one.version)})
         assert self.folder is not None
-        path = _file(self.folder, tool_id)
+        path = image_file(self.folder, tool_id)
         if one.changes and path.is_file():
             known = read_merged(path)
             write_json(path, known | {"written": written_to_json(written), "version": one.version})
@@ -306,7 +302,7 @@ class _Merge:
         detail = one.overtaken
         if change.unknown:
             labels = ", ".join(sorted(set(change.unknown.values())))
-            detail = detail or f"{len(change.unknown)} boxes left out, no such label: {labels}"
+            detail = detail or f"{len(change.unknown)} boxes left out, unknown labels: {labels}"
         if one.state is None:
             return MergedImage(one.tool_id, "gone", detail="the project no longer has it")
         if change.conflicts:
@@ -335,23 +331,3 @@ class _Merge:
 
 def _source_json(source: Source) -> dict[str, Any]:
     return {"tool": source.tool, "url": source.url, "project": source.project}
-
-
-def _file(folder: Path, tool_id: str) -> Path:
-    """Return the file of an image; its id may be a path, and comes from a server."""
-    return folder / f"{hashlib.sha256(tool_id.encode()).hexdigest()[:20]}.json"
-
-
-def _merges(root: Path) -> list[Path]:
-    """Return the folders of the merges that were not taken back, the oldest first."""
-    return [path for path in _folders(root / "merged") if path.name.isdigit()]
-
-
-def _folders(backups: Path) -> list[Path]:
-    found = backups.iterdir() if backups.is_dir() else ()
-    return sorted(path for path in found if path.name.removesuffix(UNDONE).isdigit())
-
-
-def _next_folder(backups: Path) -> Path:
-    names = [int(path.name.removesuffix(UNDONE)) for path in _folders(backups)]
-    return backups / f"{max(names, default=0) + 1:03d}"

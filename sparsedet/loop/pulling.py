@@ -1,4 +1,4 @@
-"""Pulling a workspace's project, with everything that its reviewers said."""
+"""Pull a workspace's project and apply its reviews."""
 
 from contextlib import closing
 
@@ -24,18 +24,18 @@ def pull_with_reviews(
     say: Say,
     progress: Progress = no_progress,
 ) -> tuple[Dataset, Feedback]:
-    """Pull a project, and bring in the reviews of whatever was pushed for review from it.
+    """Pull a project, and apply the reviews of everything pushed from it.
 
     Args:
-        workspace: gets the images; its ledger the reviews.
+        workspace: receives the images, and in its ledger the reviews.
         tool: the connection to the project.
         source: the project.
-        connections: to the places of reviews.
-        say: receives messages for people.
+        connections: connections to the review places.
+        say: receives messages for the user.
         progress: called for every image.
 
     Returns:
-        What the project itself holds, and the same with reviews.
+        The project's own annotations, and the same with reviews applied.
     """
     pulled = tool.pull(source.project, workspace.images, progress)
     with closing(Ledger(workspace.ledger)) as ledger:
@@ -43,7 +43,7 @@ def pull_with_reviews(
         _note_pull(ledger, connections.ledger_source(source), pulled)
         collect_reviews(ledger, connections, source.annotations, say=say, progress=progress)
         settle_lots(workspace, ledger, source.annotations, say=say)
-        # Those of other projects, which a ledger may know, name none of these images.
+        # Reviews of other projects in the ledger name none of these images.
         reviewed = [image for known in ledger.sources() for image in ledger.image_reviews(known)]
         feedback = with_feedback(pulled, ledger.boxes(), reviewed, source.annotations)
     for line in feedback.lines():
@@ -52,7 +52,7 @@ def pull_with_reviews(
 
 
 def _note_pull(ledger: Ledger, source: LedgerSource, pulled: Dataset) -> None:
-    """Bring the ledger up to the present sizes of images and names of labels."""
+    """Update the ledger to the current image sizes and label names."""
     ledger.resize(
         {
             image.tool_id: (image.width, image.height)

@@ -1,7 +1,7 @@
-"""Pushing: which boxes are to be up for review, and the ledger's record of it.
+"""Push boxes for review, and record that in the ledger.
 
-A push says everything that is to be up, so that boxes of older models disappear from open tasks:
-on one object a newer model's box replaces the older one's.
+A push states the complete set of boxes to show, so that boxes of older models disappear from open
+tasks: a newer model's box replaces an older one on the same object.
 """
 
 from collections import Counter
@@ -25,12 +25,12 @@ from sparsedet.tool import AnnotationTool
 
 @dataclass(frozen=True, slots=True)
 class UpForReview:
-    """What is to be up for review once a push is done."""
+    """The boxes that are up for review after a push."""
 
     boxes: tuple[MinedBox, ...]
-    """The new ones, then those that stay."""
+    """New boxes, then those that stay."""
     withdrawn: frozenset[str]
-    """Region ids of older models' boxes that nobody has reviewed: newer ones replace them."""
+    """Region ids of older, unreviewed boxes that newer ones replace."""
 
 
 @few_collections()
@@ -41,23 +41,23 @@ def up_for_review(
     model_version: str,
     held_back: Collection[int] = (),
 ) -> UpForReview:
-    """Return which boxes are to be up, and which no longer.
+    """Return which boxes are to be up for review, and which are to be withdrawn.
 
-    What reviewers have judged is not shown again. Boxes of this model that wait already stay; so do
-    boxes that a reviewer left undecided, which adapters show again only where the place is new.
-    What this model's lots hold stays held.
+    Boxes judged by reviewers are not shown again. Boxes of this model that already wait stay; so do
+    boxes left undecided, which adapters show again only in a new place. Boxes held by this model's
+    lots stay held.
 
     Args:
-        ledger: with all reviews.
+        ledger: the ledger with all reviews.
         dataset: the images that the model mined on.
-        new: what it found.
-        model_version: names it.
-        held_back: ids of images on which no mined box is to be shown.
+        new: the boxes it mined.
+        model_version: its name.
+        held_back: ids of images that show no mined box.
     """
     ids = {box.region_id for box in new}
     rows = {box.region_id: box for box in ledger.boxes()}
     judged = {id for id, row in rows.items() if row.is_judged}
-    # After a push that was cut off the new boxes may be in the ledger already.
+    # After an interrupted push the new boxes may be in the ledger already.
     pending = (row for id, row in rows.items() if row.outcome == "pending" and id not in ids)
     waiting = as_mined(pending, dataset)
     stay = [
@@ -91,11 +91,11 @@ class Pusher:
 
     Attributes:
         ledger: the record.
-        connections: to the source, and to earlier places.
+        connections: connections to the source and to earlier places.
         source: the annotated project.
         mode: how boxes are reviewed.
         images: the image folder of the dataset.
-        say: receives messages for people.
+        say: receives messages for the user.
         progress: called for every image.
     """
 
@@ -125,11 +125,11 @@ class Pusher:
         suspicions: Sequence[Suspicion] = (),
         dry_run: bool = False,
     ) -> tuple[PushReport, int]:
-        """Have boxes reviewed and record them; return the report, and how many are new.
+        """Push and record boxes; return the report, and the number of new boxes.
 
-        Images that were imported again under other ids meanwhile are found by their content. The
-        ledger is written after the push, which finds what it made before: when only this step is
-        cut off, the next push makes nothing and records everything.
+        Images imported again under other ids since are found by their content. The ledger is
+        written after the push, which recognises what it created before: if only this step is
+        interrupted, the next push creates nothing and records everything.
         """
         asked = queue, suspicions
         report = self._push(dataset, wanted, model_version, *asked, sheets, dry_run=dry_run)
@@ -177,12 +177,12 @@ class Pusher:
         model_version: str,
         round: int,
     ) -> None:
-        """Record boxes that wait for the sample of their lot; they are up for review nowhere.
+        """Record boxes that wait for their lot's sample; they are not up for review anywhere.
 
         Args:
             dataset: the images that the model mined on.
-            boxes: of the lot, without its sample.
-            lot: what the ledger calls their place.
+            boxes: the lot's boxes without its sample.
+            lot: the ledger's name for their place.
             model_version: names the model.
             round: number of the round.
         """
@@ -229,9 +229,9 @@ class Pusher:
     def _found_again(
         self, dataset: Dataset, report: PushReport, *, dry_run: bool
     ) -> tuple[Dataset, Mapping[str, str]]:
-        """Return the dataset with the present ids of images that were imported again (old -> new).
+        """Return the dataset with current ids for images imported again (old -> new).
 
-        Where there are none it is the dataset itself.
+        Without any, it is the dataset itself.
         """
         pulled = self.tool.pull(self.source.project, self.images, self.progress)
         gone = {
@@ -239,7 +239,7 @@ class Pusher:
             for image in dataset.images
             if image.tool_id in report.gone and image.tool_id not in pulled.not_pulled
         }
-        # An id that is gone may name another image now.
+        # A deleted id may name another image now.
         known = {image.tool_id for image in dataset.images} - report.gone
         names = renamed_images(gone, pulled, self.images, known)
         if not names:
@@ -264,7 +264,7 @@ class Pusher:
     def _digests(
         self, dataset: Dataset, with_boxes: Iterable[int], queue: Iterable[QueueEntry]
     ) -> dict[str, str]:
-        """Return what names the content of each image that is pushed, with boxes or without."""
+        """Return a content digest for each pushed image, with or without boxes."""
         known = self.ledger.digests()
         ids = {*with_boxes, *(entry.image_id for entry in queue)}
         return {
@@ -285,10 +285,9 @@ def undo_push(
     say: Say,
     progress: Progress = no_progress,
 ) -> UndoReport:
-    """Take back what was pushed, everything or one round's boxes, where nobody has reviewed it.
+    """Withdraw unreviewed boxes, all or those of one round.
 
-    Boxes that are taken back are `withdrawn` in the ledger; outcomes stay. Boxes of lots go with
-    their samples.
+    They become `withdrawn` in the ledger; outcomes stay. Boxes of lots follow their samples.
     """
     total: Counter[str] = Counter()
     taken: set[str] = set()
@@ -301,13 +300,13 @@ def undo_push(
             and box.outcome == "pending"
             and (round is None or box.round == round)
         )
-        # Also without boxes: a view may be left over.
+        # Even without boxes: a view may be left over.
         try:
             report = connections.mode(place).undo(
                 place.project, place.review_project, ids, dry_run=dry_run, progress=progress
             )
         except PlaceGoneError as error:
-            say(f"{error}: nothing to take back there")
+            say(f"{error}: nothing to withdraw there")
             ledger.mark_gone(place)
             continue
         if not dry_run:

@@ -1,6 +1,6 @@
-"""Images that were deleted from a project and imported again: known by their content.
+"""Images deleted from a project and imported again, recognised by content.
 
-A server may give an id that was free again to another image, so an id alone says nothing.
+A server may reuse a free id for another image, so an id alone proves nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,15 +26,15 @@ def follow_reimports(
     images: Path,
     say: Say,
 ) -> None:
-    """Give reviews the present ids of images that were imported again since they were pushed.
+    """Move reviews to the current ids of images imported again since the push.
 
-    The tool's own record comes first: cut off in between, the next call does both again.
+    The tool's own record is updated first: after an interruption the next call repeats both.
 
     Args:
-        ledger: has the old ids.
-        connections: to the places that know the old ids.
+        ledger: the ledger with the old ids.
+        connections: connections to the places with the old ids.
         source: the annotated project.
-        pulled: has the new ids.
+        pulled: the dataset with the new ids.
         images: the folder of its images.
         say: receives one line.
     """
@@ -46,7 +46,7 @@ def follow_reimports(
     others = {
         tool_id
         for tool_id, (digest, _) in known.items()
-        # Most are called as before, and not read again.
+        # Most ids are unchanged, and those images are not read again.
         if (image := here.get(tool_id)) and image.file_name != files.get(tool_id, image.file_name)
         if file_digest(images / image.file_name) != digest
     }
@@ -55,14 +55,14 @@ def follow_reimports(
     names = renamed_images(gone, pulled, images, known.keys() - others)
     for tool_id in sorted(others - names.keys()):
         if _is_another(files[tool_id], here[tool_id], images):
-            # What was said of the old picture must not be taken for a word on this one.
+            # Reviews of the old picture must not be applied to the new one.
             names[tool_id] = f"-{tool_id}"
     if names:
         rename(ledger, connections, source, names, say)
 
 
 def _is_another(file_name: str, image: Image, images: Path) -> bool:
-    """Whether an image is another picture than the cached file, and not it in another size."""
+    """Whether an image's content differs from the cached file, beyond a resize."""
     if not (images / file_name).is_file():
         return False
     width, height = upright_size(images / file_name)
@@ -77,20 +77,20 @@ def rename(
     names: Mapping[str, str],
     say: Say,
 ) -> None:
-    """Give images their new tool ids (old -> new), in the tool's own records and in the ledger."""
+    """Rename tool ids (old -> new), in the tool's own records and in the ledger."""
     project = connections.ledger_source(source)
     for place in ledger.places():
         if place.source == project:
             try:
                 connections.mode(place).rename_images(place.review_project, names)
             except PlaceGoneError:
-                continue  # said when its reviews are read
+                continue  # reported when its reviews are read
     ledger.rename_images(names, project)
     found = [new for new in names.values() if not new.startswith("-")]
     if found:
-        say(f"{len(found)} images were imported again under other ids; their reviews follow them")
+        say(f"{len(found)} images were imported again under other ids; their reviews were moved")
     if lost := len(names) - len(found):
-        say(f"{lost} images are other pictures now; what was said of the old ones is kept apart")
+        say(f"{lost} images have new content; reviews of the old content no longer apply to them")
 
 
 def renamed_images(
@@ -101,13 +101,13 @@ def renamed_images(
 ) -> dict[str, str]:
     """Return old -> new tool id of images that are back under another id.
 
-    Only images of a size that is missed are read. Of several with one content each counts once.
+    Only images of a missing size are read. Each of several images with equal content counts once.
 
     Args:
-        gone: tool id -> what the image was.
-        pulled: the project as it is.
+        gone: tool id -> the image's former content.
+        pulled: the project as it is now.
         images: the folder of its images.
-        known: tool ids that were known before.
+        known: tool ids known before.
     """
     sizes = {size for _, size in gone.values()}
     strangers: dict[str, list[str]] = {}
@@ -125,11 +125,11 @@ def renamed_images(
 
 
 def with_present_ids(before: Dataset, now: Dataset, images: Path) -> Dataset:
-    """Return a dataset with the tool ids that its images have now.
+    """Return a dataset with its images' current tool ids.
 
     Args:
-        before: pulled at some time.
-        now: pulled later.
+        before: an earlier pull.
+        now: A later pull.
         images: the folder of the images of both.
     """
     here = {image.tool_id for image in now.images} | now.not_pulled

@@ -1,4 +1,4 @@
-"""Reading the reviews of everything that was pushed, wherever it was pushed to."""
+"""Read the reviews of everything that was pushed, from all places."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -23,12 +23,12 @@ Say = Callable[[str], None]
 
 
 class Connections:
-    """Finds the connection to each place that was pushed to.
+    """Provides the connection to each review place.
 
     Args:
-        settings: the workspace's, where there is one.
-        source: the connection to its source, where that is made already.
-        url: takes the place of every place's own address.
+        settings: the workspace's settings, if there is a workspace.
+        source: the connection to its source, if already open.
+        url: overrides every place's own address.
         owner: the workspace's name in marks on servers.
     """
 
@@ -55,20 +55,20 @@ class Connections:
         return self._known[server]
 
     def ledger_source(self, source: "SourceSettings") -> Source:
-        """Return the name that the ledger has for a project, by its server's present address."""
+        """Return the ledger's name for a project, by its server's current address."""
         named = Source(source.tool, source.url, source.project)
         return replace(named, url=self.tool(named).url)
 
     def mode(self, place: Place) -> PushMode:
         """Return the push mode of a place of a tool."""
-        assert place.mode != "sampled", f"{place.review_project} is at no tool"
+        assert place.mode != "sampled", f"{place.review_project} has no tool"
         return self.tool(place.source).push_modes[place.mode]
 
 
 def note_address(workspace: "Workspace", settings: "Settings", source: AnnotationTool) -> None:
-    """Record where the source's server is now: it may have moved since the last push.
+    """Record the current server address of the source: it may have moved since the last push.
 
-    What was pushed is then looked for at the new address, and no key is sent to the old one.
+    Pushed boxes are then looked up at the new address, and no key is sent to the old one.
     """
     if workspace.ledger.is_file():
         with closing(Ledger(workspace.ledger)) as ledger:
@@ -83,27 +83,27 @@ def collect_reviews(
     say: Say,
     progress: Progress = no_progress,
 ) -> None:
-    """Read every review of whatever was pushed into the ledger, which settles its boxes.
+    """Read all reviews of pushed boxes into the ledger, which settles the boxes.
 
-    Where a review project was deleted, its outcomes stay, and boxes that waited there are free to
-    go up again; that is said once. That everything was read is recorded; see `last_reading`.
+    If a review project was deleted, its outcomes stay, and its pending boxes are free to be pushed
+    again; that is reported once. Records that everything was read; see `last_reading`.
     """
     places, begun = ledger.places(), datetime.now(UTC)
     read: list[ReadPlace] = []
     for place in places:
         mode = connections.mode(place)
         try:
-            # Whoever reviews from here on is newer than what is read.
+            # Reviews made from here on are newer than what is read.
             state = mode.review_state(place.review_project)
-        except ToolError:  # the next call says what is wrong, and of a deleted project that it is
+        except ToolError:  # the next call reports the error, and whether a project was deleted
             state = ""
         try:
             found = mode.reviews(place.review_project, ledger.pushed_images(place), progress)
         except PlaceGoneError as error:
             ledger.mark_gone(place)
             say(
-                f"{error}; what was reviewed there is kept, and boxes that nobody had reviewed go "
-                "up again with the next push"
+                f"{error}; its reviews are kept, and boxes without a review are pushed again "
+                "with the next push"
             )
             continue
         ledger.record_reviews(place, found, rule)
@@ -115,12 +115,12 @@ def collect_reviews(
 def unread_places(
     ledger: Ledger, connections: Connections, reading: LastReading | None
 ) -> list[Place]:
-    """Return the places where something was reviewed, or may have been, since they were read.
+    """Return the places with possible reviews since they were last read.
 
-    It takes one request for each place, and reads no review.
+    Sends one request per place, and reads no review.
 
     Raises:
-        ToolError: when a place can't be asked.
+        ToolError: when a place can't be reached.
     """
     found = []
     for place in ledger.places():

@@ -1,7 +1,7 @@
-"""What the small JSON files of a round must hold: checked when they are read, at one place.
+"""Schemas of a round's small JSON files, checked in one place when they are read.
 
-A file that is broken, cut off or somebody else's is one line of error with what to do about it.
-Values that are absent in files of older versions have a default.
+A broken, truncated or foreign file gives one line of error with what to do. Values that older
+versions did not write have a default.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.reading import read_object
 
-_PULL_AGAIN = "restore it, or begin the round again with `sparsedet round --restart`"
+_PULL_AGAIN = "restore it, or start the round over with `sparsedet round --restart`"
 
 
 class _Fields(BaseModel):
@@ -46,7 +46,7 @@ class _Push(_PushPart):
     skipped_images: list[str] = []
     withdrawn: list[str] = []
     queue: Any = None
-    """Of rebuilt ledgers alone, which say what is wrong with it."""
+    """Used only to rebuild a ledger, which validates it."""
     suspicions: list[dict[str, Any]] = []
     sheets: _PushPart = _PushPart()
     draft: _PushPart = _PushPart()
@@ -54,9 +54,9 @@ class _Push(_PushPart):
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        # Rounds that had nothing to push have no model version, older ones no address.
+        # Rounds with nothing to push have no model version, older ones no address.
         if not {"url", "model_version"} & self.model_fields_set:
-            raise ValueError("it does not say what was pushed")
+            raise ValueError("no record of what was pushed")
         return self
 
 
@@ -119,31 +119,31 @@ class _Merged(_Fields):
 
 
 def read_push(folder: RoundFolder) -> dict[str, Any]:
-    """Return what `push.json` holds; a further push of the round has its mode as key."""
+    """Return the content of `push.json`; further pushes of the round have their mode as key."""
     return read_object(
-        folder.push, _Push, "remove it, and `sparsedet round` pushes the round again"
+        folder.push, _Push, "remove it, and run `sparsedet round` to push the round again"
     )
 
 
 def read_known(folder: RoundFolder) -> list[str]:
-    """Return the boxes that reviewers had judged when the round was pulled, of `known.json`."""
+    """Return the boxes judged by reviewers when the round was pulled, from `known.json`."""
     settled: list[str] = read_object(folder.known, _Known, _PULL_AGAIN)["settled"]
     return settled
 
 
 def read_estimate(folder: RoundFolder) -> dict[str, Any] | None:
-    """Return what `estimate.json` holds; None where the round has none yet."""
+    """Return the content of `estimate.json`; None if the round has none yet."""
     if not folder.estimate.exists():
         return None
     return read_object(
-        folder.estimate, _Estimate, "remove it, and `sparsedet review` makes it again"
+        folder.estimate, _Estimate, "remove it, and run `sparsedet review` to write it again"
     )
 
 
 def read_evaluation(folder: RoundFolder) -> dict[str, Any]:
-    """Return what `evaluation.json` holds; nothing where the round was not evaluated.
+    """Return the content of `evaluation.json`; nothing if the round was not evaluated.
 
-    AP and AP50 are None where there was nothing to find in the evaluation data.
+    AP and AP50 are None if the evaluation data has no objects.
     """
     if not folder.evaluation.exists():
         return {}
@@ -151,16 +151,14 @@ def read_evaluation(folder: RoundFolder) -> dict[str, Any]:
 
 
 def read_given_options(folder: RoundFolder) -> dict[str, Any]:
-    """Return what `options.json` holds; nothing where the round has none."""
+    """Return the content of `options.json`; nothing if the round has none."""
     if not folder.options.exists():
         return {}
-    return read_object(
-        folder.options, _Options, "remove it, and give the round's options once more"
-    )
+    return read_object(folder.options, _Options, "remove it, and pass the round's options again")
 
 
 def read_rehearsed(folder: RoundFolder) -> dict[str, Any]:
-    """Return what the scripted reviewer did in a round, by the images' tool ids."""
+    """Return the scripted reviewer's actions in a round, by the images' tool ids."""
     if not folder.rehearsed.exists():
         return {}
     advice = "remove it; the figures of the round are lost"
@@ -169,5 +167,5 @@ def read_rehearsed(folder: RoundFolder) -> dict[str, Any]:
 
 
 def read_merged(path: Path) -> dict[str, Any]:
-    """Return what a merge replaced of an image, and what it left: a file of `merged/001/`."""
-    return read_object(path, _Merged, "restore it; what the merge replaced is in no other place")
+    """Return what a merge replaced in an image, and its result: a file of `merged/001/`."""
+    return read_object(path, _Merged, "restore it, it is the only copy of what the merge replaced")

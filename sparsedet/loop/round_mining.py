@@ -1,4 +1,4 @@
-"""The mining of a round: candidates, what they are worth, and the boxes that people are shown."""
+"""The mining of a round: candidates, their expected precision, and the boxes people see."""
 
 from contextlib import closing
 
@@ -27,14 +27,14 @@ def mine_round(
     say: Say,
     progress: Progress,
 ) -> None:
-    """Mine by a round's model; writes `candidates.json`, `suspicions.json`, then `mined.json`.
+    """Mine with a round's model; writes `candidates.json`, `suspicions.json`, then `mined.json`.
 
     Args:
-        workspace: holds the images and the ledger.
-        folder: of the round, whose training has finished.
-        settings: of the workspace.
+        workspace: the workspace with images and ledger.
+        folder: the round's folder; its training has finished.
+        settings: the workspace's settings.
         device: cpu or cuda.
-        say: receives messages for people.
+        say: receives messages for the user.
         progress: called after every image.
     """
     dataset = read_coco(folder.annotations)
@@ -42,8 +42,7 @@ def mine_round(
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
         selection = selection_of(settings, ledger)
-        # What was decided of these objects, or left undecided, and the annotations lack all the
-        # same.
+        # Objects that were decided, or left undecided, and still have no annotation.
         decided = (box for box in ledger.boxes() if box.is_reviewed or box.is_decided)
         seen = [box for box in decided if box.outcome != "rejected"]
         known = as_mined(seen, dataset)
@@ -75,13 +74,13 @@ def mine_round(
     write_suspicions(found.suspicions, folder.suspicions)
     new = without_pending(found.mined, known)
     write_mined(new, proposals_meta(found, folder.run, dataset), folder.mined)
-    say(f"mined {len(new)} boxes that no annotation explains; {held_back_line(found)}")
+    say(f"mined {len(new)} boxes not explained by an annotation; {held_back_line(found)}")
 
 
 def held_back_line(found: Proposals) -> str:
-    """Return how many candidates are not shown, for people."""
+    """Return the number of held-back candidates, for display."""
     count, right = sum(found.held_back.values()), sum(found.held_back_right.values())
-    line = f"{count} less likely ones are held back, of which about {right:.0f} are right"
+    line = f"{count} less likely ones are held back (about {right:.0f} of them right)"
     if not found.mined:
         return line
     least = min(box.expected_precision or 0.0 for box in found.mined)

@@ -1,4 +1,4 @@
-"""What `sparsedet round` was asked to do otherwise in one round; kept with the round."""
+"""Options of `sparsedet round` that override settings for one round; stored with the round."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -14,10 +14,10 @@ from sparsedet.loop.workspace import RoundFolder
 
 @dataclass(frozen=True, slots=True)
 class RoundOptions:
-    """Takes the place of what the settings say, where it is not None.
+    """Overrides the settings where not None.
 
     Raises:
-        ConfigError: for a value that the settings can't have either.
+        ConfigError: for a value that is invalid in the settings too.
     """
 
     iterations: int | None = None
@@ -51,18 +51,18 @@ class RoundOptions:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def only(self, *names: str) -> "RoundOptions":
-        """Return these options without the others; iterations and minutes belong together."""
+        """Return only these options; iterations and minutes belong together."""
         if _LENGTHS.intersection(names):
             names = (*_LENGTHS, *(name for name in names if name not in _LENGTHS))
         return RoundOptions(**{name: getattr(self, name) for name in names})
 
     def before(self, others: "RoundOptions") -> "RoundOptions":
-        """Return these options, and the others where these are None."""
+        """Return these options, with `others` for those that are None."""
         own = self.given()
         kept = {
             name: value
             for name, value in others.given().items()
-            # One of the two counts.
+            # Only one of the two counts.
             if not (name in _LENGTHS and own.keys() & _LENGTHS)
         }
         return RoundOptions(**(kept | own))
@@ -89,7 +89,7 @@ def read_options(folder: RoundFolder) -> RoundOptions:
 
 
 def write_options(options: RoundOptions, folder: RoundFolder) -> None:
-    """Keep a round's options, where it has any."""
+    """Store a round's options, if it has any."""
     if options.given() or folder.options.exists():
         write_json(folder.options, options.given())
 
@@ -97,16 +97,16 @@ def write_options(options: RoundOptions, folder: RoundFolder) -> None:
 def options_of(
     folder: RoundFolder, given: RoundOptions, settings: Settings, say: Say
 ) -> RoundOptions:
-    """Return the options of a round that is under way, or about to begin.
+    """Return the options of a round that is running, or about to begin.
 
-    They are those that it began with, and those that are given now. Once its training has begun,
-    method and length stay as they are; it can resume on another device.
+    They are those it began with, overridden by the given ones. Once training has begun, method and
+    length are fixed; it can resume on another device.
 
     Args:
-        folder: of the round.
-        given: in this call.
-        settings: of the workspace.
-        say: receives a line for people where a given option differs from what the round began with.
+        folder: the round's folder.
+        given: options of this call.
+        settings: the workspace's settings.
+        say: receives a line if a given option differs from what the round began with.
     """
     known = read_options(folder)
     if not given.given() or not folder.root.exists():
@@ -118,8 +118,8 @@ def options_of(
     takes = [name for name in changed if name not in stays]
     if stays:
         say(
-            f"round {folder.number} began with {began.only(*stays)}, not {given.only(*stays)}; it "
-            "continues as it began, --restart starts it over"
+            f"round {folder.number} began with {began.only(*stays)}, not {given.only(*stays)}, and "
+            "keeps it; --restart starts it over"
         )
     if takes:
         say(
@@ -135,7 +135,7 @@ def options_of(
 
 
 def _began(folder: RoundFolder, training: TrainingSettings) -> RoundOptions:
-    """Return what a round began with: as its run says where there is one, else the settings."""
+    """Return a round's initial options: from its run if there is one, else from the settings."""
     minutes = training.minutes or None
     if folder.run.info_file.exists():
         iterations = read_config(folder.run.config).solver.max_iter

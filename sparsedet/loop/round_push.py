@@ -1,4 +1,4 @@
-"""The push of a round: on images, on contact sheets, or both."""
+"""The push of a round: to images, contact sheets, or both."""
 
 from dataclasses import asdict
 from typing import Any
@@ -32,16 +32,16 @@ def push_round(
     say: Say,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Push a round that has mined; return what `push.json` holds.
+    """Push a round that has mined; return the content of `push.json`.
 
     Args:
-        workspace: of the round.
-        folder: of the round.
-        settings: of the workspace.
-        ledger: holds all reviews, and records the push.
-        connections: to the annotation tools.
-        budget: ends the queue; None: that of the settings.
-        say: receives messages for people.
+        workspace: the round's workspace.
+        folder: the round's folder.
+        settings: the workspace's settings.
+        ledger: the ledger with all reviews; records the push.
+        connections: connections to the annotation tools.
+        budget: limits the queue; None: as in the settings.
+        say: receives messages for the user.
         progress: called while pushing.
     """
     dataset = read_coco(folder.annotations)
@@ -72,7 +72,7 @@ def push_round(
             sheets=sheets,
             suspicions=suspicions if queue else (),
         )
-    # Also those that were up nowhere.
+    # Including boxes that were not up anywhere.
     ledger.withdraw(wanted.withdrawn)
     record = _record(reports, settings, connections)
     if reports:
@@ -92,7 +92,7 @@ def push_round(
 
 
 def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset, say: Say) -> None:
-    """Record the lots of a round before anything of them is shown."""
+    """Record the lots of a round before any of their boxes is shown."""
     if plan.lots:
         write_lots(plan.lots, folder)
     version = folder.run.info().run_id
@@ -100,8 +100,8 @@ def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset
         held = [box for box in plan.held if box.region_id in lot.rest]
         pusher.hold(dataset, held, lot.place, model_version=version, round=folder.number)
         say(
-            f"{lot}: {len(lot.sample)} of its {len(lot.boxes)} boxes are up as a sample, of which "
-            f"{lot.allowed} may be wrong; {len(held)} wait for it"
+            f"{lot}: {len(lot.sample)} of its {len(lot.boxes)} boxes are up for review as a sample "
+            f"({lot.allowed} may be wrong); {len(held)} wait for the result"
         )
 
 
@@ -118,11 +118,10 @@ def _parts(
     wanted: UpForReview,
     progress: Progress,
 ) -> dict[ModeName, _Part]:
-    """Return what each mode has to push; a mode with nothing to do is left out.
+    """Return what each mode has to push; modes with nothing to do are left out.
 
-    Wherever older boxes are up that this push replaces, they are taken down, also in a mode that
-    the settings name no longer. Where they name sheets alone, there are images for what sheets left
-    undecided.
+    Older boxes that this push replaces are withdrawn everywhere, also in modes no longer in the
+    settings. If the settings name sheets alone, boxes left undecided on sheets still need images.
     """
     layouts: tuple[Sheet, ...] = ()
     if "sheets" in settings.review.modes:
@@ -131,7 +130,7 @@ def _parts(
     on_sheets = {crop.region_id for sheet in layouts for crop in sheet.crops}
     on_images, left = split_up(wanted, on_sheets, ledger)
     if settings.review.mode == "draft":
-        # Next to drafts nothing else is up.
+        # Drafts can't be combined with another mode.
         on_images, left = wanted, UpForReview((), frozenset())
     parts: dict[ModeName, _Part] = {}
     if on_images.boxes or on_images.withdrawn or plan.queue:
@@ -147,10 +146,10 @@ def _parts(
 def _record(
     reports: dict[ModeName, PushReport], settings: Settings, connections: Connections
 ) -> dict[str, Any]:
-    """Return what `push.json` says of the pushes themselves; see `pushed_parts`.
+    """Return the push records of `push.json`; see `pushed_parts`.
 
-    On top is what the first one did; one that only took down what is up in a mode that the settings
-    don't name comes last.
+    The first push is at the top level; a push that only withdrew boxes of a mode outside the
+    settings comes last.
     """
     record: dict[str, Any] = {"url": None, "boxes": 0, "images": 0}
     url = connections.ledger_source(settings.source).url
@@ -158,7 +157,7 @@ def _record(
     for mode, report in sorted(
         reports.items(), key=lambda r: not r[1].images and r[0] not in modes
     ):
-        # What this very call had to do depends on where an earlier one was cut off.
+        # The counts of a repeated call depend on where an earlier one was interrupted.
         content = {k: v for k, v in asdict(report).items() if k not in ("created", "deleted")}
         content |= {
             "gone": sorted(report.gone),

@@ -1,4 +1,4 @@
-"""The queue of a round: which images people open, in which order, and with which mined boxes."""
+"""The queue of a round: which images people open, in which order, with which mined boxes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -21,26 +21,26 @@ from sparsedet.loop.standing import assess_round, review_costs
 from sparsedet.loop.workspace import RoundFolder, Workspace
 
 _SAME_PLACE_IOU = 0.4
-"""From this overlap on, two boxes may show one object."""
+"""IoU from which two boxes may show one object."""
 _SPARE = 0.5
-"""Of the objects that may be missing at `rounds.stop_at`, the share that a queue leaves: what is
-expected on its images may not all be there."""
+"""Share of the objects missing at `rounds.stop_at` that a queue may leave out, since the
+expected objects may not all be on its images."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundPlan:
-    """What a round puts in front of people."""
+    """What a round shows to people."""
 
     queue: tuple[QueueEntry, ...]
     shown: tuple[MinedBox, ...]
     held_back: frozenset[int]
-    """Ids of the images of the blind sample: no mined box is shown on them."""
+    """Ids of the blind sample's images, which show no mined box."""
     on_sheets: frozenset[str] = frozenset()
-    """Region ids of the boxes that are shown on contact sheets; the others are on their images."""
+    """Region ids of the boxes shown on contact sheets; the others are on their images."""
     lots: tuple[RoundLot, ...] = ()
-    """Boxes that are accepted by sample, if it is good enough."""
+    """Boxes to accept by sample, if it is good enough."""
     held: tuple[MinedBox, ...] = ()
-    """Those of the lots' boxes that wait for the samples."""
+    """Boxes of the lots that wait for the samples."""
 
 
 def plan_round(
@@ -51,18 +51,18 @@ def plan_round(
     ledger: Ledger,
     budget: Budget | None = None,
 ) -> RoundPlan:
-    """Return a round's queue, and the mined boxes that its images show.
+    """Return a round's queue, and the mined boxes on its images.
 
     Drafts have no queue: they appear on the annotated project's own tasks, wherever something was
-    mined. Nor have contact sheets: nobody draws on them.
+    mined. Neither do contact sheets: nobody draws on them.
 
     Args:
-        workspace: with the rounds before.
-        folder: of the round, which has mined.
-        dataset: its annotations.
-        settings: of the workspace.
-        ledger: with the reviews.
-        budget: ends the queue; None: that of the settings.
+        workspace: the workspace with earlier rounds.
+        folder: the round's folder, which has mined.
+        dataset: the round's annotations.
+        settings: the workspace's settings.
+        ledger: the ledger with the reviews.
+        budget: limits the queue; None: as in the settings.
     """
     mined = read_mined(folder.mined, dataset)
     everything = (*mined, *released_boxes(workspace, ledger, dataset, mined))
@@ -78,7 +78,7 @@ def plan_round(
     costs = review_costs(settings, ledger)
     planner = _Planner(found, everything, settings, costs, budget, context)
     audit = planner.audit(folder.number)
-    # A push that was cut off may have shown the samples already.
+    # An interrupted push may have shown the samples already.
     lots = read_lots(folder)
     if not lots:
         free = [box for box in mined if box.image_id not in audit]
@@ -104,11 +104,11 @@ def plan_round(
 
 @dataclass(frozen=True)
 class _Planner:
-    """Plans the queue of a round, with some of its boxes held or without."""
+    """Plans the queue of a round, with or without holding some of its boxes."""
 
     found: Assessment
     boxes: Sequence[MinedBox]
-    """All that may be shown."""
+    """All boxes that may be shown."""
     settings: Settings
     costs: ReviewCosts
     budget: Budget | None
@@ -127,7 +127,7 @@ class _Planner:
         )
 
     def affordable(self, lots: Sequence[Lot], audit: frozenset[int]) -> Sequence[Lot]:
-        """Return those of the lots whose samples the budget has room for, the first ones."""
+        """Return the first lots whose samples fit into the budget."""
         for count in range(len(lots), 0, -1):
             sample = {id for lot in lots[:count] for id in lot.sample}
             held = {box.region_id for lot in lots[:count] for box in lot.boxes} - sample
@@ -145,10 +145,10 @@ class _Planner:
         """Return the images to open.
 
         Args:
-            audit: ids of the images of the blind sample.
-            held: region ids of boxes that wait for a sample. They are counted on, as if it were
-                good enough: objects that they show need no review.
-            sample: region ids of the boxes of samples, whose images come first.
+            audit: ids of the blind sample's images.
+            held: region ids of boxes waiting for a sample. They count as accepted: the objects they
+                show need no review.
+            sample: region ids of the samples' boxes, whose images come first.
         """
         completeness, stop_at = self.found.completeness, self.settings.rounds.stop_at
         objects = completeness.boxes + completeness.missing
@@ -166,7 +166,7 @@ class _Planner:
         )
 
     def _outlooks(self, held: frozenset[str]) -> list[Outlook]:
-        """Return what is expected of each image once the held boxes are accepted."""
+        """Return what is expected on each image once the held boxes are accepted."""
         shown: dict[int, list[ShownBox]] = {}
         coming: dict[int, float] = {}
         for box in self.boxes:
@@ -189,9 +189,9 @@ class _Planner:
 
 
 def needing_context(mined: Sequence[MinedBox], dataset: Dataset) -> frozenset[int]:
-    """Return the ids of images on which a mined box has to be seen among its neighbours.
+    """Return the ids of images whose mined boxes have to be seen in context.
 
-    Which of two boxes on one object is right, a crop of each does not show.
+    A crop can't show which of two boxes on one object is right.
     """
     by_image: dict[int, list[XYXY]] = {}
     for box in mined:
@@ -207,7 +207,7 @@ def needing_context(mined: Sequence[MinedBox], dataset: Dataset) -> frozenset[in
 
 
 def queue_record(queue: Sequence[QueueEntry], dataset: Dataset) -> list[dict[str, Any]]:
-    """Return a queue as `push.json` holds it: a lost ledger is rebuilt from that."""
+    """Return a queue as stored in `push.json`, from which a lost ledger is rebuilt."""
     return [
         {
             "image_tool_id": image.tool_id,

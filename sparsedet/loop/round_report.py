@@ -1,4 +1,4 @@
-"""What a call of `sparsedet round` came to."""
+"""The result of a call of `sparsedet round`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from sparsedet.push_modes import ModeName
 from sparsedet.reading import read_list
 
 RoundState = Literal["pushed", "waiting", "held", "finished"]
-"""`pushed`: boxes were just pushed; `waiting`: too little was reviewed since; `held`: the model is
-guessing, and its boxes were not pushed; `finished`: the annotations are as complete as wanted."""
+"""`pushed`: boxes were just pushed; `waiting`: too few reviews since; `held`: the model is
+guessing, and its boxes were not pushed; `finished`: the annotations are complete enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +22,25 @@ class RoundReport:
     round: int
     state: RoundState
     annotations: int
-    """Boxes that the round began with."""
+    """Number of boxes that the round began with."""
     mined: int
-    """Boxes that the round's model found missing."""
+    """Number of boxes that the round's model mined."""
     up_for_review: int
-    """With those of earlier rounds that stay up."""
+    """Boxes up for review, including those of earlier rounds."""
     images: int
-    """Images that were up after the push."""
+    """Images up for review after the push."""
     reviewed: int
-    """Images that somebody has reviewed or skipped since the push."""
+    """Images reviewed or skipped since the push."""
     url: str | None
-    """Where a person reviews them; None when nothing is up."""
+    """Where a person reviews them; None if nothing is up."""
     suspicions: str = ""
-    """What became of annotations that look wrong, in words; empty while none was marked."""
+    """Outcomes of suspicious annotations, in words; empty if none was marked."""
     reason: str = ""
     """Why boxes were held."""
     estimate: str = ""
-    """How complete the annotations are, in words; empty before the first round has mined."""
+    """How complete the annotations are, in words; empty before the first mining."""
     complete: float | None = None
-    """Estimated share of the objects that have a box, 0 to 1."""
+    """Estimated share of objects that have a box, 0 to 1."""
     sheets_url: str | None = None
     """Where the contact sheets are, if some are up in a place of their own."""
 
@@ -52,12 +52,12 @@ class RoundReport:
 
 
 def pushed_parts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what `push.json` says of each push of its round; a further one has its mode as key."""
+    """Return the records of a round's pushes in `push.json`; a further one has its mode as key."""
     return [record, *(record[mode] for mode in get_args(ModeName) if mode in record)]
 
 
 def review_projects(folder: RoundFolder) -> list[str]:
-    """Return where a round that was pushed is reviewed: its images first, then contact sheets."""
+    """Return where a pushed round is reviewed: its images first, then contact sheets."""
     found = (part.get("review_project") for part in pushed_parts(read_push(folder)))
     return [name for name in found if name]
 
@@ -70,7 +70,7 @@ def report_of(
     reason: str = "",
     suspicions: str = "",
 ) -> RoundReport:
-    """Return the state of a round that has been mined."""
+    """Return the state of a mined round."""
     record = read_push(folder) if folder.push.exists() else {}
     if not suspicions and (marked := len(record.get("suspicions", ()))):
         suspicions = SuspicionCounts(waiting=marked).in_words()

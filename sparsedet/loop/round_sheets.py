@@ -1,4 +1,4 @@
-"""The contact sheets of a push: arranged once, drawn, and kept with the round."""
+"""The contact sheets of a push: arranged once, drawn, and stored with the round."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -22,8 +22,8 @@ def round_sheets(
 ) -> tuple[Sheet, ...]:
     """Return the sheets of a round, arranged at the first call.
 
-    A push that was cut off is repeated with the same sheets, whatever was reviewed meanwhile. Boxes
-    on images that can't be read any more are on none: submitting a sheet would accept them unseen.
+    A repeated push uses the same sheets, whatever was reviewed meanwhile. Boxes on unreadable
+    images are left out: submitting a sheet would accept them unseen.
     """
     if not folder.sheets.exists():
         sheets = arrange(drawable(boxes, dataset, images), dataset)
@@ -32,14 +32,14 @@ def round_sheets(
 
 
 def stored_sheets(folder: RoundFolder) -> tuple[Sheet, ...]:
-    """Return the sheets of a round that has some.
+    """Return the stored sheets of a round.
 
     Raises:
-        SparseDetError: when the file holds something else.
+        SparseDetError: when the file is invalid.
     """
     content = read_json(folder.sheets)
     if not isinstance(content, dict) or not isinstance(content.get("sheets"), list):
-        raise SparseDetError(f"{folder.sheets}: no list of contact sheets; remove it")
+        raise SparseDetError(f"{folder.sheets}: not a list of contact sheets; remove it")
     return tuple(sheet_from_json(entry, str(folder.sheets)) for entry in content["sheets"])
 
 
@@ -58,16 +58,15 @@ def pictures_of(
 def split_up(
     wanted: UpForReview, on_sheets: Collection[str], ledger: Ledger
 ) -> tuple[UpForReview, UpForReview]:
-    """Return what is to be up on images, and what on contact sheets.
+    """Return the boxes for images, and those for contact sheets.
 
-    A box that a reviewer left undecided on a sheet goes to its image: that is what it lacked. One
-    that is withdrawn is taken down where it is up; held ones, and those of a place that is gone,
-    are up nowhere.
+    A box left undecided on a sheet moves to its image, which gives the missing context. A withdrawn
+    box is taken down where it is up; held boxes, and those of a deleted place, are up nowhere.
 
     Args:
-        wanted: everything that is to be up.
+        wanted: all boxes to show.
         on_sheets: region ids of the boxes for contact sheets.
-        ledger: knows what was reviewed, and where boxes are up.
+        ledger: which boxes were reviewed, and where they are up.
     """
     rows = {box.region_id: box for box in ledger.boxes()}
     sheets = {

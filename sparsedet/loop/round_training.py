@@ -1,4 +1,4 @@
-"""The training of a round: what is held out, the run itself, and how good its model is."""
+"""The training of a round: hold out images, train, evaluate."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -28,17 +28,17 @@ from sparsedet.training.evaluation.average_precision import evaluate_run
 
 
 class RoundTraining:
-    """The training steps of a workspace's rounds; each leaves its result in the round's folder.
+    """The training steps of a workspace's rounds; each writes its result to the round's folder.
 
     Args:
-        workspace: holds the images.
-        settings: those of the round; wrong ones are refused here, not after hours of training.
-        say: receives messages for people.
-        callbacks: of trainings.
-        progress: of everything else.
+        workspace: the workspace with the images.
+        settings: the round's settings; invalid ones are refused here, not after hours of training.
+        say: receives messages for the user.
+        callbacks: callbacks of trainings.
+        progress: progress of everything else.
 
     Raises:
-        SparseDetError: for a configuration, or evaluation data, that can't be used.
+        SparseDetError: for invalid configurations or evaluation data.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class RoundTraining:
             self.own_evaluation_data()
 
     def split(self, folder: RoundFolder) -> None:
-        """Hold out the validation images, where the settings want some, and hide annotations.
+        """Hold out validation images if the settings say so, and hide annotations.
 
-        What training does not see it treats like a missing object: mining calibrates by that.
+        Training treats hidden annotations like missing objects, which calibrates mining.
         """
         dataset = read_coco(folder.annotations)
         validation = self.settings.validation
@@ -86,8 +86,8 @@ class RoundTraining:
     def train(self, folder: RoundFolder) -> None:
         """Start the round's run, or resume it.
 
-        From the second round on, places that may hold an object nobody judged are ignored by the
-        chance that they do.
+        From round 2 on, regions that may hold an unjudged object are ignored in proportion to that
+        chance.
         """
         training = self.settings.training
         keys = round_keys(training, folder.number)
@@ -125,14 +125,14 @@ class RoundTraining:
         info, began = folder.run.info(), read_config(folder.run.config)
         self.say(
             f"training by {info.method!r} on {self.device}, {began.solver.max_iter} iterations; "
-            "the first ones show how long it takes"
+            "the first ones will show how long it takes"
         )
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
 
     def _doubtful(self, folder: RoundFolder) -> tuple[Box, ...]:
-        """Return where an object may be that nobody judged, or that reviewers left undecided.
+        """Return regions with possible unjudged objects, or left undecided by reviewers.
 
-        The latter also on images that are complete: what a reviewer is unsure of is no background.
+        The latter also on complete images: an object reviewers are unsure of is not background.
         """
         before, known = self.workspace.round(folder.number - 1), read_coco(folder.train)
         if not before.candidates.exists():
@@ -158,12 +158,12 @@ class RoundTraining:
             )
         except RunError as error:
             self.say(
-                f"sparsedet.toml has changed ({error}); the round continues as it began, --restart "
-                "starts it over"
+                f"sparsedet.toml has changed ({error}); the round keeps the configuration it began "
+                "with, --restart starts it over"
             )
 
     def evaluate(self, folder: RoundFolder) -> None:
-        """Measure the round's model, where there is something to measure it on."""
+        """Evaluate the round's model, if there is evaluation data."""
         if not self.is_evaluated(folder):
             return
         data = self._evaluation_data(folder)
@@ -186,23 +186,23 @@ class RoundTraining:
         self.say(f"AP50 {result.ap50:.1f} on {on or f'{result.images} images'}")
 
     def is_evaluated(self, folder: RoundFolder) -> bool:
-        """Return whether there is."""
+        """Return whether there is evaluation data."""
         return bool(self.settings.validation.data) or folder.val.exists()
 
     @property
     def _holds_out_itself(self) -> bool:
-        """Whether the images to measure on are chosen here."""
+        """Whether evaluation images are chosen here."""
         validation = self.settings.validation
         return validation.auto and not validation.share and not validation.data
 
     def _evaluation_data(self, folder: RoundFolder) -> Data:
-        """Return what to measure on: the user's own data, else what is held out."""
+        """Return the evaluation data: the user's own, else the held-out images."""
         if self.settings.validation.data:
             return self.own_evaluation_data()
         return Data(read_coco(folder.val), self.workspace.images, folder.val)
 
     def own_evaluation_data(self) -> Data:
-        """Read the data that the settings name for that."""
+        """Read the evaluation data named in the settings."""
         validation = self.settings.validation
         images = self.workspace.root / validation.images if validation.images else None
         return read_path(self.workspace.root / validation.data, images, FOR_EVALUATION)

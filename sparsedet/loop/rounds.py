@@ -1,8 +1,7 @@
 """Active annotation: rounds of pull, split, train, mine, push and review, each step resumable.
 
-A step leaves its result in a file that is written last and whole, and is skipped where that file
-exists. So a round that was interrupted anywhere resumes at the step that was interrupted, and ends
-in the files of a round that was not.
+Each step writes its result last and atomically, and is skipped if that file exists. So a round
+interrupted anywhere resumes at that step, and ends with the same files as an uninterrupted one.
 """
 
 import shutil
@@ -39,7 +38,7 @@ from sparsedet.tool import AnnotationTool
 from sparsedet.training.engine.callbacks import Callbacks
 
 Confirm = Callable[[str], bool]
-"""Asks a person; False where there is none."""
+"""Asks the user; False without one."""
 
 
 class Rounds:
@@ -48,11 +47,11 @@ class Rounds:
     The caller holds the workspace's lock.
 
     Args:
-        workspace: with a `sparsedet.toml`.
+        workspace: A workspace with a `sparsedet.toml`.
         tool: the connection to its source.
-        say: receives messages for people, line by line.
-        callbacks: of trainings.
-        progress: of everything else.
+        say: receives messages for the user, line by line.
+        callbacks: callbacks of trainings.
+        progress: progress of everything else.
         confirm: asks whether to start a round on few reviews.
     """
 
@@ -101,18 +100,18 @@ class Rounds:
         budget: Budget | None = None,
         options: RoundOptions = NO_OPTIONS,
     ) -> RoundReport:
-        """Finish the round that is under way; or collect its reviews and run the next one.
+        """Finish the current round; or collect its reviews and run the next one.
 
         Args:
-            force: start the next round however little was reviewed.
-            restart: start the round that is under way over, with a fresh pull.
+            force: start the next round regardless of the number of reviews.
+            restart: start the current round over, with a fresh pull.
             push_anyway: push even if the model is guessing.
             take_over: take the project over from another workspace or push mode.
-            budget: ends the queue; None: that of the settings.
-            options: of the round that this call runs or begins.
+            budget: limits the queue; None: as in the settings.
+            options: options of the round that this call runs or begins.
 
         Raises:
-            SparseDetError: for settings that can't be used, before the round does anything.
+            SparseDetError: for invalid settings, before the round does anything.
         """
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
@@ -130,7 +129,7 @@ class Rounds:
         if restart and not current.push.exists():
             shutil.rmtree(current.root, ignore_errors=True)
         remove_half_written(current.root)
-        # What a push may be refused for must not come to light after hours of training.
+        # Check early what a push may be refused for, not after hours of training.
         for mode in self.settings.review.modes:
             self.tool.push_modes[mode].prepare(self.settings.source.project, take_over=take_over)
         write_options(options, current)
@@ -153,16 +152,16 @@ class Rounds:
         return replace(pushed, state="finished") if self._is_finished(pushed) else pushed
 
     def collect(self, folder: RoundFolder) -> RoundReport:
-        """Collect what reviewers did since a round's push; return how far they are."""
+        """Collect the reviews since a round's push; return how far they are."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
             self._collect(ledger)
             write_json(folder.review, asdict(ledger.counts()), indent=1)
             record = read_push(folder)
-            # A review made before the push is no reason to start the next round.
+            # A review from before the push is no reason to start the next round.
             since = ledger.reviewed_ids() - set(record.get("judged") or read_known(folder))
             images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
             earlier = set(record.get("reviews", ()))
-            # An older sparsedet did not note them, and had only images with mined boxes reviewed.
+            # Older versions did not record them, and only pushed images with mined boxes.
             if "reviews" in record:
                 work = ledger.review_work()
                 images |= {done.tool_id for done in work if done.review_id not in earlier}
@@ -172,12 +171,12 @@ class Rounds:
         return report_of(folder, "waiting", reviewed=len(images | skipped), suspicions=suspicions)
 
     def refresh(self) -> Path:
-        """Pull, and add what reviewers said until now; return the workspace's annotation file."""
+        """Pull, and apply all reviews so far; return the workspace's annotation file."""
         write_coco(self._pulled(), self.workspace.annotations)
         return self.workspace.annotations
 
     def _is_finished(self, waiting: RoundReport) -> bool:
-        """Return whether the annotations are as complete as the settings want them."""
+        """Return whether the annotations are as complete as the settings require."""
         done = waiting.reviewed or waiting.nothing_up
         return bool(done and (waiting.complete or 0.0) >= self.settings.rounds.stop_at)
 
@@ -189,8 +188,8 @@ class Rounds:
         if share >= least:
             return True
         return self.confirm(
-            f"{waiting.reviewed} of {waiting.images} images reviewed since the last push, fewer "
-            f"than the {least:.0%} of [review] min_reviewed. Start the next round?"
+            f"{waiting.reviewed} of {waiting.images} images reviewed since the last push, less "
+            f"than {least:.0%} ([review] min_reviewed). Start the next round?"
         )
 
     def _collect(self, ledger: Ledger) -> None:
@@ -209,13 +208,13 @@ class Rounds:
     def _pull(self, training: RoundTraining, folder: RoundFolder) -> None:
         dataset = self._pulled()
         if all(box.iscrowd for box in dataset.boxes):
-            # Before anything is written, so that the next call looks again.
+            # Before anything is written, so that the next call checks again.
             raise TrainingError(
-                f"project {self.settings.source.project} has no boxes yet, so there is nothing to "
-                "train on; label some images, then call this again"
+                f"project {self.settings.source.project} has no boxes to train on yet: label some "
+                "images, then run this again"
             )
         if self.settings.validation.data:
-            # Nor this after hours of training.
+            # Also fail on this early, not after hours of training.
             names = [category.name for category in dataset.categories]
             data = training.own_evaluation_data()
             _, note = with_common_classes(names, data.with_classes(names), str(data.source))
@@ -255,7 +254,7 @@ class Rounds:
         )
 
     def _guessing(self, folder: RoundFolder) -> str | None:
-        """Return why a round's boxes are better not shown to people; None when they may be."""
+        """Return why a round's boxes should not be shown to people; None if they may be."""
         dataset = read_coco(folder.annotations)
         new = read_mined(folder.mined, dataset)
         with closing(Ledger(self.workspace.ledger)) as ledger:
@@ -269,7 +268,7 @@ class Rounds:
 
     def _push(self, folder: RoundFolder, budget: Budget | None) -> None:
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            # Reviews made while the model trained: of these boxes none is replaced.
+            # Reviews made while the model trained: none of these boxes is replaced.
             self._collect(ledger)
             record = push_round(
                 self.workspace,

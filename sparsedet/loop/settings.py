@@ -1,4 +1,4 @@
-"""`sparsedet.toml`: what a workspace is connected to, and how its rounds are run."""
+"""`sparsedet.toml`: a workspace's connection to its tool, and the settings of its rounds."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from sparsedet.sparsify import GroupBy
 
 ReviewMode = ModeName | Literal["auto"]
-"""A mode, or the one in which each box is reviewed where that takes least time."""
+"""A push mode, or `auto`: each box is reviewed where that takes least time."""
 
 
 class _Section(BaseModel):
-    # A project's number may stand without quotes.
+    # A project's number may be unquoted.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
@@ -39,9 +39,9 @@ class Source(_Section):
     project: str = Field(min_length=1)
     annotations: AnnotationRule = "ground-truth-first"
     skip_unreadable: bool = True
-    """Whether tasks that can't be read are left out, rather than being an error."""
+    """Whether unreadable tasks are left out, instead of raising an error."""
     skip_share: float = Field(default=0.2, ge=0, le=1)
-    """The most of the tasks that may be left out."""
+    """Maximum share of tasks left out."""
     max_answer_megabytes: float = Field(default=1000.0, gt=0)
     max_answer_seconds: float = Field(default=1800.0, gt=0)
     control: str = ""
@@ -57,7 +57,7 @@ class Source(_Section):
 
     @property
     def choice(self) -> Choice:
-        """The part of the project that is worked on."""
+        """The part of the project to work on."""
         return Choice(
             self.view or None, tuple(self.only), tuple(self.annotators), self.skip_skipped
         )
@@ -68,14 +68,14 @@ class Source(_Section):
 
 
 class LabelSettings(_Section):
-    """Labels whose names in the project have changed."""
+    """Labels that were renamed in the project."""
 
     rename: dict[str, str] = {}
-    """Name under which boxes are stored -> present name; empty: they are left out."""
+    """Stored label -> current name; empty: the boxes are left out."""
 
 
 class CostSettings(_Section):
-    """Seconds that a reviewer needs; see `ReviewCosts`."""
+    """Review times in seconds; see `ReviewCosts`."""
 
     image: float = Field(default=2.0, ge=0)
     box: float = Field(default=0.7, ge=0)
@@ -87,7 +87,7 @@ class AcceptSettings(_Section):
     """Acceptance by sample; see `completeness.lots`."""
 
     precision: float = Field(default=0.0, ge=0, lt=1)
-    """Least share of right boxes in a lot; 0: there are no lots."""
+    """Least share of right boxes in a lot; 0: no lots."""
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
 
     @property
@@ -102,19 +102,19 @@ class ReviewSettings(_Section):
     mode: ReviewMode = "review-project"
     complete_control: str = Field(default="sparsedet_complete", min_length=1)
     min_reviewed: float = Field(default=0.1, ge=0, le=1)
-    """Share of the images that are up, below which the next round asks before it starts."""
+    """Share of the reviewed images below which the next round asks before it starts."""
     audit: int = Field(default=20, ge=0)
-    """The most images of a round that are shown without mined boxes."""
+    """Maximum number of images per round that are shown without mined boxes."""
     suspicions: int = Field(default=50, ge=0)
-    """The most annotations of a round that are marked because they look wrong."""
+    """Maximum number of suspicious annotations marked per round."""
     budget: str = ""
-    """Ends the queue; see `parse_budget`."""
+    """Limits the queue; see `parse_budget`."""
     accept: AcceptSettings = AcceptSettings()
     costs: CostSettings = CostSettings()
 
     @property
     def modes(self) -> tuple[ModeName, ...]:
-        """The modes of pushes, that for images first."""
+        """The push modes, the one for images first."""
         return ("review-project", "sheets") if self.mode == "auto" else (self.mode,)
 
     @field_validator("budget")
@@ -130,14 +130,14 @@ class ReviewSettings(_Section):
     def _check_accept(self) -> Self:
         if self.accept.is_on and self.mode not in ("review-project", "auto"):
             raise ValueError(
-                'accept needs mode = "review-project" or "auto": only there a round has a queue '
-                "that opens the samples"
+                'accept needs mode = "review-project" or "auto": other modes have no queue '
+                "to show the samples in"
             )
         return self
 
 
 class TrainingSettings(_Section):
-    """How every round trains."""
+    """The training of every round."""
 
     config: str = "lite0_fpn"
     method: Literal["plain", "augmented", "end-to-end", "staged"] = "staged"
@@ -146,12 +146,12 @@ class TrainingSettings(_Section):
     minutes: float = Field(default=0.0, ge=0)
     """That a training takes on the machine where it starts; 0: SOLVER.MAX_ITER says how long."""
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {}
-    """Configuration keys that differ from the configuration's."""
+    """Keys that override the configuration."""
 
     @field_validator("keys", mode="before")
     @classmethod
     def _flatten(cls, value: Any) -> Any:
-        """Take `SOLVER.MAX_ITER = 800` without quotes, which TOML reads as a table in a table."""
+        """Accept `SOLVER.MAX_ITER = 800` without quotes, which TOML reads as nested tables."""
         return dict(_flat(value)) if isinstance(value, dict) else value
 
     def overrides(self) -> list[str]:
@@ -163,30 +163,30 @@ class MiningSettings(_Section):
     """Which detections reviewers see."""
 
     target_precision: float = Field(default=0.0, ge=0, lt=1)
-    """Expected precision of all boxes that are shown together; 0: whatever saves time."""
+    """Expected precision of all shown boxes together; 0: whatever saves time."""
     hidden: float = Field(default=0.1, ge=0, le=0.5)
-    """Share of the annotations that a round's training does not see."""
+    """Share of the annotations hidden from a round's training."""
     quantile: float | None = Field(default=None, exclude=True)
-    """Of older settings; no longer used."""
+    """Obsolete; only kept for an error message."""
 
 
 class RoundSettings(_Section):
     """When rounds end."""
 
     stop_at: float = Field(default=0.95, gt=0, le=1)
-    """Share of the objects that have a box, by the estimate."""
+    """Estimated share of objects that have a box."""
 
 
 class ValidationSettings(_Section):
-    """What every round is measured on: the data, else the share, else what `auto` chooses."""
+    """Evaluation data of every round: `data`, else `share`, else what `auto` chooses."""
 
     auto: bool = False
     """See `loop.validation`."""
     share: float = Field(default=0.0, ge=0, lt=1)
     group_by: str = ""
-    """What images of one group have in common; empty: each image is by itself."""
+    """What images of a group have in common; empty: no groups."""
     data: str = ""
-    """A COCO file, or a folder of Pascal VOC or YOLO; relative to the workspace."""
+    """A COCO file, or a Pascal VOC or YOLO folder; relative to the workspace."""
     images: str = ""
     """Its image folder; empty: `images` next to it."""
 
@@ -197,7 +197,7 @@ class ValidationSettings(_Section):
         return value
 
     def grouping(self) -> "GroupBy | None":
-        """Return what images of one group have in common, if anything."""
+        """Return what images of a group have in common, if anything."""
         return _parse_group_by(self.group_by)
 
 
@@ -214,7 +214,7 @@ class Settings(_Section):
     images: ImageSettings = ImageSettings()
 
     def tool_options(self, owner: str | None = None) -> ToolOptions:
-        """Return how the annotation tool is read, on behalf of the workspace `owner`."""
+        """Return the read options of the annotation tool, for the workspace `owner`."""
         return ToolOptions(
             complete_control=self.review.complete_control,
             annotations=self.source.annotations,
@@ -233,7 +233,7 @@ class Settings(_Section):
 def new_settings(source: Source, review: ReviewSettings | None = None) -> Settings:
     """Return the settings of a new workspace.
 
-    Its rounds choose image size and anchors by the boxes, and hold images out to be measured on.
+    Its rounds choose image size and anchors by the boxes, and hold out images for evaluation.
     """
     return Settings(
         source=source,
@@ -247,12 +247,10 @@ def read_settings(path: Path) -> Settings:
     """Read `sparsedet.toml`.
 
     Raises:
-        SparseDetError: naming the file, and the key or place that is wrong.
+        SparseDetError: naming the file, and the wrong key or position.
     """
     if not path.exists():
-        raise SparseDetError(
-            f"{path}: no such file; `sparsedet init` makes a workspace, `sparsedet pull` too"
-        )
+        raise SparseDetError(f"{path}: no such file; run `sparsedet init` or `sparsedet pull`")
     try:
         return Settings.model_validate(read_toml(path))
     except ValidationError as error:
@@ -260,7 +258,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def write_settings(settings: Settings, path: Path) -> None:
-    """Write `sparsedet.toml` with a comment at every key that needs one, atomically."""
+    """Write `sparsedet.toml`, with comments on its keys, atomically."""
     document = tomlkit.parse(TEMPLATE)
     for section, values in settings.model_dump().items():
         table = document[section]
@@ -273,14 +271,14 @@ def write_settings(settings: Settings, path: Path) -> None:
 
 
 def change_source(path: Path, changes: Mapping[str, Any]) -> None:
-    """Change keys of `[source]` in a `sparsedet.toml`, atomically; all else stays as it is."""
+    """Change keys of `[source]` in a `sparsedet.toml`, atomically; the rest is unchanged."""
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     document["source"].update(changes)
     write_text(path, tomlkit.dumps(document))
 
 
 def _parse_group_by(text: str) -> "GroupBy | None":
-    # Imported here because it brings numpy along, which `--help` can do without.
+    # Imported here since it imports numpy, which `--help` does without.
     from sparsedet.sparsify.grouping import GroupBy
 
     if not text:
@@ -288,7 +286,7 @@ def _parse_group_by(text: str) -> "GroupBy | None":
     try:
         return GroupBy.parse(text)
     except SparseDetError as error:
-        # The one kind that pydantic takes for a wrong value.
+        # The only error type that pydantic reports as a wrong value.
         raise ValueError(str(error)) from error
 
 
@@ -302,6 +300,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _first_problem(error: ValidationError) -> str:
     if (problem := error.errors()[0])["type"] == "extra_forbidden":
-        return f"there is no setting {'.'.join(map(str, problem['loc']))}"
+        return f"unknown setting {'.'.join(map(str, problem['loc']))}"
     said = first_problem(error)
     return f"the setting {said}" if problem["type"] == "missing" else said

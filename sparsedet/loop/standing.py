@@ -1,7 +1,7 @@
-"""Where a workspace stands: the estimate of what its annotations lack, from files and the ledger.
+"""The current estimate of what a workspace's annotations lack, from files and the ledger.
 
-Nothing is asked of the annotation tool: the annotations of the newest pull, with the reviews that
-the ledger holds, are what is known.
+Sends no request to the annotation tool: works on the annotations of the newest pull and the
+ledger's reviews.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,12 +22,12 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 
 _DOUBT = 0.2
-"""A place is ignored in training from this chance of an object on. Calling one background that is
-none costs little, and there are many; calling an object background teaches the model to miss it."""
+"""Training ignores a region from this chance of an object on. Ignoring true background costs
+little, as there is plenty; an object used as background teaches the model to miss it."""
 
 
 def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> None:
-    """Write how complete the annotations are now into the newest round that has mined, if any.
+    """Write the current completeness into the newest mined round, if there is one.
 
     `read_status` reads it.
     """
@@ -58,7 +58,7 @@ def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> 
 
 
 def _in_words(found: Assessment, settings: Settings, images: int, seconds: float) -> str:
-    """Return an estimate in words, with what it takes to reach `rounds.stop_at`."""
+    """Return an estimate in words, with the effort to reach `rounds.stop_at`."""
     text, goal = found.completeness.sentence(), settings.rounds.stop_at
     if found.completeness.share < goal:
         minutes = max(round(seconds / 60), 1)
@@ -70,7 +70,7 @@ def _in_words(found: Assessment, settings: Settings, images: int, seconds: float
 
 
 def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
-    """Return what reviews cost, by the settings and the times of the reviews so far."""
+    """Return review costs, from the settings and the times of the reviews so far."""
     configured = ReviewCosts(**settings.review.costs.model_dump())
     reviewed = ledger.reviewed_boxes()
     return with_undecided(
@@ -82,20 +82,20 @@ def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
 
 
 def selection_of(settings: Settings, ledger: Ledger) -> Selection:
-    """Return what reviewers are shown, by the settings and what reviews cost."""
+    """Return which candidates reviewers see, from the settings and review costs."""
     return Selection(review_costs(settings, ledger), settings.mining.target_precision or None)
 
 
 def assess_round(
     folder: RoundFolder, now: Dataset, settings: Settings, ledger: Ledger
 ) -> Assessment:
-    """Return where annotations stand by the candidates of a round.
+    """Return the completeness of annotations, by a round's candidates.
 
     Args:
-        folder: of the round, which has mined.
-        now: the annotations of now.
-        settings: of the workspace.
-        ledger: with the reviews.
+        folder: the round's folder, which has mined.
+        now: the current annotations.
+        settings: the workspace's settings.
+        ledger: the ledger with the reviews.
     """
     content, before = read_candidates(folder.candidates), mined_on(folder, now)
     present = with_ids_of(before, now)
@@ -121,19 +121,19 @@ def assess_round(
 def mined_on(folder: RoundFolder, now: Dataset) -> Dataset:
     """Return the annotations that a round mined on.
 
-    Images that were imported again since have the tool ids of `now`, as they do in the ledger.
+    Images imported again since have the tool ids of `now`, as in the ledger.
     """
     images = Workspace(folder.root.parent.parent).images
     return with_present_ids(read_coco(folder.annotations), now, images)
 
 
 def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> BoxesOnly:
-    """Return the images on which people were not asked to draw, by the ids of the round's images.
+    """Return the images on which people were not asked to draw, by image id in the round.
 
     Args:
-        round: its number.
-        ids: tool id -> id of the image.
-        ledger: with the queues and the reviews.
+        round: the round's number.
+        ids: tool id -> image id.
+        ledger: the ledger with queues and reviews.
     """
     asked: dict[int, set[str]] = {}
     for push in ledger.pushes():
@@ -147,10 +147,10 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
         group = unopened if work.partial else reviewed
         group.setdefault(work.round or 0, set()).add(work.tool_id)
     judged = {number: names & reviewed.get(number, set()) for number, names in asked.items()}
-    # Before any review there is nothing to leave out, and a large project has many boxes.
+    # Nothing can be excluded before the first review, and large projects have many boxes.
     for box in ledger.boxes() if any(judged.values()) else ():
         if box.is_held:
-            # Nobody marks an image on which boxes of a lot are not shown.
+            # Nobody marks an image as complete if it hides boxes of a lot.
             judged.get(box.push.round or 0, set()).discard(box.image_tool_id)
     before = {name for number, names in judged.items() if number < round for name in names}
 
@@ -166,12 +166,12 @@ def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> Bo
 
 
 def doubtful(found: Assessment, before: Dataset, now: Dataset) -> tuple[Box, ...]:
-    """Return where an object may be that nobody judged, as boxes of the images of `now`.
+    """Return regions with possible unjudged objects, as boxes on the images of `now`.
 
     Args:
-        found: where the annotations stand.
-        before: the images that its candidates name.
-        now: the images of the next training; those that it lacks are left out.
+        found: the assessment.
+        before: the images that its candidates refer to.
+        now: the images of the next training; other images are left out.
     """
     candidates = found.candidates
     candidates = candidates.select(found.fitted.of_object(candidates) >= _DOUBT)
@@ -202,7 +202,7 @@ def doubtful(found: Assessment, before: Dataset, now: Dataset) -> tuple[Box, ...
 def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
     """Return `now` with the image and category ids of `before`.
 
-    Images that only `now` has get ids of their own. Boxes of classes that only it has are left out.
+    Images only in `now` get new ids. Boxes of classes only in `now` are left out.
     """
     images = {image.tool_id or image.file_name: image.id for image in before.images}
     names = {category.name: category.id for category in before.categories}
@@ -239,7 +239,7 @@ def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
 
 
 def present_annotations(workspace: Workspace, settings: Settings, ledger: Ledger) -> Dataset:
-    """Return the annotations of the newest pull with all reviews that the ledger holds."""
+    """Return the annotations of the newest pull with all reviews of the ledger."""
     pulled = read_coco(workspace.annotations)
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
     return with_feedback(pulled, ledger.boxes(), reviewed, settings.source.annotations).dataset
@@ -248,7 +248,7 @@ def present_annotations(workspace: Workspace, settings: Settings, ledger: Ledger
 def _outcomes(
     content: CandidateFile, dataset: Dataset, ledger: Ledger
 ) -> Mapping[int, bool | None]:
-    """Return what reviewers made of candidates that they were shown, by index."""
+    """Return reviewers' decisions on the candidates they were shown, by index."""
     said = {
         box.region_id: (box.final_category == box.category if box.is_judged else None)
         for box in ledger.reviewed_boxes()

@@ -1,4 +1,4 @@
-"""The state of a workspace: its rounds in numbers, from the ledger and the rounds' folders."""
+"""The state of a workspace: figures of its rounds, from the ledger and the round folders."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -22,85 +22,84 @@ from sparsedet.reviews import AnnotationRule
 
 @dataclass(frozen=True, slots=True)
 class EstimateStatus:
-    """How complete the annotations are, as a round estimated it last."""
+    """How complete the annotations are, by a round's last estimate."""
 
     text: str
-    """In words."""
+    """As a sentence."""
     share: float
-    """Of the objects, those that have a box, 0 to 1."""
+    """Share of objects that have a box, 0 to 1."""
     low: float
     high: float
-    """Ends of the 90 % interval of the share."""
+    """Bounds of the share's 90 % interval."""
     by_class: Mapping[str, tuple[int, float]]
     """Category name -> objects with a box, and expected number without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundStatus:
-    """One round in numbers."""
+    """Figures of one round."""
 
     round: int | None
     """None: outside of rounds."""
     annotations: int | None
-    """Boxes that the round began with; None before it has pulled them."""
+    """Number of boxes that the round began with; None before the pull."""
     outcomes: OutcomeCounts
-    """What became of the boxes that its model mined, as far as they are pushed; and what its
-    reviewers drew."""
+    """Outcomes of the mined boxes that were pushed, and of boxes drawn by its reviewers."""
     reviewed_images: int
     seconds: float
-    """Time that reviewers spent on these images."""
+    """Time that reviewers spent on its images."""
     ap50: float | None
-    """Of its model, 0 to 100; None where it was not measured."""
+    """AP of its model, 0 to 100; None if it was not measured."""
     estimate: EstimateStatus | None = None
-    """None before it has mined, and of rounds of an older sparsedet."""
+    """None before mining, and for rounds of older versions."""
     next_step: str | None = None
-    """The step an unfinished round resumes with; None once its boxes are up for review."""
+    """The step at which an unfinished round resumes; None once its boxes are up for review."""
     marks: ClassMarks | None = None
-    """What its annotations say of complete images and classes; None before it has pulled them."""
+    """Complete images and classes in its annotations; None before the pull."""
     labelled: Labelled | None = None
-    """How many images have annotations; None before it has pulled them."""
+    """Number of images with annotations; None before the pull."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
-    """All rounds of a workspace in numbers."""
+    """Figures of all rounds of a workspace."""
 
     rounds: tuple[RoundStatus, ...] = ()
-    """The oldest first; what was outside of rounds comes last."""
+    """Oldest first; pushes outside of rounds come last."""
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
-    """Of all mined and drawn boxes, with the counts of each class."""
+    """Totals over all mined and drawn boxes, with counts per class."""
     reviewers: tuple[ReviewerCounts, ...] = ()
-    """Everybody whose name is on a review, by name."""
+    """All reviewers, by name."""
     suspicions: SuspicionCounts = field(default_factory=SuspicionCounts)
-    """What became of annotations that were marked because they look wrong."""
+    """Outcomes of annotations marked as suspicious."""
     skipped_images: int = 0
-    """Images that wait for a reviewer and were skipped by all who opened them."""
+    """Images waiting for a reviewer, skipped by everyone who opened them."""
     lots: tuple[RoundLot, ...] = ()
-    """Boxes that are accepted by sample, of all rounds; most workspaces have none."""
+    """Boxes accepted by sample, over all rounds; most workspaces have none."""
     ledger_is_lost: bool = False
-    """Rounds were pushed, but the ledger is missing or empty: no mined box is counted."""
+    """Whether rounds were pushed but the ledger is missing or empty: no mined box is counted."""
     was_pushed: bool = False
-    """Whether anything ever was, as far as the ledger knows."""
+    """Whether anything was ever pushed, by the ledger."""
     reading: LastReading | None = None
-    """When reviews were last read; None: never, or it is not known."""
+    """When reviews were last read; None: never, or unknown."""
     choice: str = ""
-    """What of the project is worked on, in words; empty: all of it."""
+    """The part of the project worked on, in words; empty: all of it."""
     ap_takes: str = ""
-    """What it takes to have an average precision, where no round has one; empty: nothing."""
+    """What is missing for an average precision, if no round has one; empty: nothing."""
 
     @property
     def estimate(self) -> EstimateStatus | None:
-        """The newest estimate of how complete the annotations are."""
+        """The newest completeness estimate."""
         return next((e.estimate for e in reversed(self.rounds) if e.estimate is not None), None)
 
     @property
     def marks(self) -> ClassMarks | None:
-        """What the newest annotations say of complete images and classes."""
+        """Complete images and classes in the newest annotations."""
         return next((entry.marks for entry in reversed(self.rounds) if entry.marks), None)
 
     @property
     def reviewed_images(self) -> int:
-        """Images reviewed, once for each round in which they were."""
+        """Number of reviewed images, counted once per round."""
         return sum(entry.reviewed_images for entry in self.rounds)
 
     @property
@@ -110,7 +109,7 @@ class WorkspaceStatus:
 
 
 def read_status(workspace: Workspace) -> WorkspaceStatus:
-    """Read the status of a workspace; nothing is asked of its annotation tool.
+    """Read the status of a workspace, without any request to its annotation tool.
 
     Raises:
         SparseDetError: when the folder has neither rounds nor a ledger, or a file is broken.
@@ -118,16 +117,16 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     folders = {folder.number: folder for folder in workspace.all_rounds()}
     if not folders and not workspace.ledger.exists():
         if workspace.settings_file.is_file():
-            raise SparseDetError(f"{workspace.root}: no round yet; `sparsedet round` starts one")
+            raise SparseDetError(f"{workspace.root}: no round yet: run `sparsedet round`")
         raise SparseDetError(
-            f"{workspace.root}: neither rounds nor a ledger here; `sparsedet init` makes a "
+            f"{workspace.root}: neither rounds nor a ledger: `sparsedet init` creates a "
             "workspace, `sparsedet round` starts its first round"
         )
     outcomes, reviewers, skipped = OutcomeCounts(), tuple[ReviewerCounts, ...](), 0
     suspicions = SuspicionCounts()
     was_pushed, reading = False, None
     counts: dict[int | None, RoundCounts] = {}
-    # Before the first push there is no ledger, and looking must not make one.
+    # There is no ledger before the first push, and reading must not create one.
     if workspace.ledger.exists():
         rule = annotation_rule(workspace)
         with closing(Ledger(workspace.ledger)) as ledger:
@@ -165,17 +164,17 @@ def _choice(workspace: Workspace) -> str:
 
 
 def annotation_rule(workspace: Workspace) -> AnnotationRule:
-    """Return what counts where several people reviewed an image side by side.
+    """Return which review counts if several people reviewed an image.
 
     Raises:
-        SparseDetError: when the settings are broken; a workspace may have none.
+        SparseDetError: when the settings are invalid; a workspace may have none.
     """
     path = workspace.settings_file
     return read_settings(path).source.annotations if path.is_file() else "ground-truth-first"
 
 
 def _ap_takes(workspace: Workspace, rounds: Sequence[RoundStatus]) -> str:
-    """Return what it takes to have an average precision; empty: nothing, or there is one."""
+    """Return what is missing for an average precision; empty: nothing, or there is one."""
     folders = workspace.all_rounds()
     if not folders or not workspace.settings_file.is_file():
         return ""
@@ -207,13 +206,13 @@ def _round_status(counts: RoundCounts, folder: RoundFolder | None) -> RoundStatu
 def _annotations(
     path: Path,
 ) -> tuple[int, ClassMarks, Labelled] | tuple[None, None, None]:
-    """Return how many annotations a file holds, and what it says of complete classes and images."""
+    """Return a file's number of annotations, and its complete classes and images."""
     if not path.exists():
         return None, None, None
     content = read_json(path)
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):
-        raise SparseDetError(f"{path}: no list of annotations in it")
+        raise SparseDetError(f"{path}: not a list of annotations")
     return len(annotations), ClassMarks.of_file(content), Labelled.of_file(content)
 
 
@@ -232,7 +231,7 @@ def _estimate(folder: RoundFolder) -> EstimateStatus | None:
 
 
 def skipped_line(images: int) -> str:
-    """Return what becomes of skipped images, for people."""
+    """Return a note on skipped images."""
     found = "1 image was" if images == 1 else f"{images} images were"
     return (
         f"{found} skipped in review: mined boxes stay pending (in Label Studio, delete the skipped "

@@ -1,7 +1,6 @@
-"""Annotations that look wrong: which of them a round marks, and what reviewers made of the marks.
+"""Suspicious annotations: which of them a round marks, and reviewers' decisions on the marks.
 
-`push.json` holds what was marked; what became of it is read off the ledger's reviews whenever it is
-asked for.
+`push.json` records the marks; their outcomes are computed from the ledger's reviews on demand.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,24 +17,24 @@ from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import AnnotationRule, Review, decide
 
 Answer = Literal["corrected", "kept", "waiting"]
-"""What reviewers made of a marked box: changed or deleted it, or its twin; left it as it is; or
-did not decide, also by the note `unsure`."""
+"""The decision on a marked box: it or its duplicate was changed or deleted; it was kept; or nobody
+decided, including the note `unsure`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An annotation that reviewers were shown as one that looks wrong."""
+    """A suspicious annotation that was shown to reviewers."""
 
     image_tool_id: str
     box_id: str
     kind: str
     twin: str | None = None
-    """The other box of an object that was drawn twice."""
+    """The other box, if an object was drawn twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuspicionCounts:
-    """What became of the marked annotations."""
+    """Outcomes of the marked annotations."""
 
     corrected: int = 0
     kept: int = 0
@@ -43,11 +42,11 @@ class SuspicionCounts:
 
     @property
     def marked(self) -> int:
-        """All of them."""
+        """Total number of marks."""
         return self.corrected + self.kept + self.waiting
 
     def in_words(self) -> str:
-        """Return one line for people; empty where none was marked."""
+        """Return one line for display; empty if none was marked."""
         if not self.marked:
             return ""
         one = self.marked == 1
@@ -64,14 +63,14 @@ def to_mark(
     answered: Collection[tuple[str, str]],
     most: int,
 ) -> tuple[Suspicion, ...]:
-    """Return which annotations a round marks: the most certain ones on the images of its queue.
+    """Return the annotations that a round marks: the most certain ones on its queue's images.
 
     Args:
-        folder: of the round; one of an older sparsedet has no suspicions.
-        dataset: its annotations.
+        folder: the round's folder; rounds of older versions have no suspicions.
+        dataset: the round's annotations.
         queue: the images that people open.
-        answered: (image tool id, box) of what reviewers have decided on, which is not asked twice.
-        most: how many.
+        answered: (image tool id, box) already decided by reviewers; not asked again.
+        most: maximum number of marks.
     """
     if not folder.suspicions.exists():
         return ()
@@ -87,7 +86,7 @@ def to_mark(
 def marks_record(
     suspicions: Iterable[Suspicion], dataset: Dataset, skipped: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return marks as `push.json` holds them, without those of images that were not pushed."""
+    """Return marks as stored in `push.json`, without those of images that were not pushed."""
     return [
         {
             "image_tool_id": tool_id,
@@ -104,15 +103,15 @@ def marks_record(
 def answers(
     workspace: Workspace, ledger: Ledger, rule: AnnotationRule
 ) -> Mapping[tuple[str, str], Answer]:
-    """Return what became of every marked annotation, by image tool id and box.
+    """Return the outcome of every marked annotation, by image tool id and box.
 
     Args:
-        workspace: with its rounds.
-        ledger: with the reviews.
-        rule: for reviews made side by side.
+        workspace: the workspace with its rounds.
+        ledger: the ledger with the reviews.
+        rule: how to combine parallel reviews.
 
     Raises:
-        SparseDetError: when a `push.json` is broken.
+        SparseDetError: when a `push.json` is invalid.
     """
     reviews: dict[str, tuple[Review, ...]] = {}
     for source in ledger.sources():
@@ -137,7 +136,7 @@ def answers(
 def count_suspicions(
     workspace: Workspace, ledger: Ledger, rule: AnnotationRule = "ground-truth-first"
 ) -> SuspicionCounts:
-    """Count what became of the marked annotations of all rounds; see `answers`."""
+    """Count the outcomes of marked annotations over all rounds; see `answers`."""
     found = list(answers(workspace, ledger, rule).values())
     return SuspicionCounts(
         corrected=found.count("corrected"),
@@ -166,4 +165,4 @@ def _marks(record: Mapping[str, Any], folder: RoundFolder) -> Iterator[Marked]:
                 twin=None if entry["twin"] is None else str(entry["twin"]),
             )
     except ODD_VALUES as error:
-        raise SparseDetError(f"{folder.push}: its suspicions can't be read ({error!r})") from error
+        raise SparseDetError(f"{folder.push}: invalid suspicions ({error!r})") from error

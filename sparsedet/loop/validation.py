@@ -1,8 +1,8 @@
-"""Which images a round holds out by itself, so that every round has its average precision.
+"""Which images a round holds out by default, so that every round has an average precision.
 
-AP says most on images that people marked as complete: elsewhere an object without a box counts as a
-mistake of the model. So a tenth of those is held out; of the annotated ones while too few are
-complete. An image that was held out once stays so, whatever is added, removed or marked later.
+AP is most meaningful on images that people marked as complete: elsewhere, detecting an object
+without a box counts as an error. So a tenth of those is held out, or of all annotated images while
+too few are complete. Held-out images stay held out, whatever is added, removed or marked later.
 """
 
 from collections import defaultdict
@@ -17,30 +17,30 @@ from sparsedet.seeds import stable_rank
 from sparsedet.sparsify import GroupBy
 
 SHARE = 0.1
-"""Of the images, as far as that costs training little."""
+"""Share of the images to hold out, as far as that costs training little."""
 LEAST = 5
-"""Images: on fewer, a figure says nothing."""
+"""Minimum number of images: with fewer, AP says nothing."""
 _MOST = 0.25
-"""Of the annotated images; the others are left to training."""
+"""Maximum share of the annotated images; training keeps the others."""
 
 MIN_ANNOTATED = round(LEAST / _MOST)
-"""Annotated images without which nothing is held out."""
+"""Minimum number of annotated images for holding any out."""
 MIN_COMPLETE = 2 * LEAST
-"""Complete images without which the annotated ones are what is chosen from."""
+"""With fewer complete images, the choice is made from all annotated ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """How many images of a dataset can be measured on."""
+    """How many images of a dataset AP could be measured on."""
 
     annotated: int
-    """Those that have a box, or are complete."""
+    """Number of images that have a box, or are complete."""
     complete: int
-    """Those that a person marked as complete."""
+    """Number of images that a person marked as complete."""
 
     @classmethod
     def of_file(cls, content: Mapping[str, Any]) -> "Labelled":
-        """Count in the parsed content of a COCO file, which is not checked."""
+        """Count in the parsed content of a COCO file, without checking it."""
         images, boxes = (
             [entry for entry in found if isinstance(entry, dict)]
             if isinstance(found := content.get(key), list)
@@ -52,25 +52,25 @@ class Labelled:
         return cls(len(complete | drawn), len(complete))
 
     def lacking(self) -> str:
-        """Return what it takes to have a figure, for people; empty: nothing."""
+        """Return what is missing for an AP, for display; empty: nothing."""
         if self.annotated >= MIN_ANNOTATED:
             return ""
         return (
-            f"no AP yet: it takes {MIN_ANNOTATED} images with boxes, or marked as complete, and "
-            f"there are {self.annotated}; then each round holds out {LEAST} or more to measure on"
+            f"no AP yet: it needs {MIN_ANNOTATED} images with boxes or marked as complete, and "
+            f"there are {self.annotated}; then each round holds out {LEAST} or more for evaluation"
         )
 
 
 def hold_out_some(
     dataset: Dataset, before: Collection[str], seed: int, group_by: GroupBy | None = None
 ) -> tuple[Dataset, Dataset] | None:
-    """Return the training and the validation images; None where that would cost too much.
+    """Return training and validation images; None if holding out would cost too much.
 
     Args:
-        dataset: of the round.
-        before: file names of the images that rounds have held out until now; they stay out.
-        seed: of the choice, which does not depend on the order of images.
-        group_by: images of one group stay on one side.
+        dataset: the round's annotations.
+        before: file names of images held out by earlier rounds; they stay held out.
+        seed: seed of the choice, which doesn't depend on image order.
+        group_by: images of a group stay on one side.
 
     Raises:
         SparseDetError: when an image has no group.
@@ -107,7 +107,7 @@ def hold_out_some(
 
 
 def held_out_before(workspace: Workspace, round: int) -> frozenset[str]:
-    """Return the file names of the images that earlier rounds held out."""
+    """Return the file names of images held out by earlier rounds."""
     earlier = [folder for folder in workspace.all_rounds() if folder.number < round]
     return frozenset(
         image.file_name
@@ -118,36 +118,36 @@ def held_out_before(workspace: Workspace, round: int) -> frozenset[str]:
 
 
 def measured_on(held_out: Dataset) -> tuple[Dataset, str]:
-    """Return the images that a figure is measured on, and what they are, for people.
+    """Return the images to evaluate on, and their description for display.
 
-    Those that are complete, unless they are too few.
+    These are the complete images, unless there are too few.
     """
     complete = [image for image in held_out.images if image.exhaustive]
     if len(complete) >= LEAST:
         return held_out.with_images(complete), f"{len(complete)} complete images"
     return held_out, (
-        f"{len(held_out.images)} images, most of which nobody marked as complete: objects that "
-        "have no box count against it"
+        f"{len(held_out.images)} images, most of them not marked as complete: objects "
+        "without a box count as errors"
     )
 
 
 def what_ap_takes(
     settings: ValidationSettings, labelled: Labelled | None, newest: RoundFolder | None
 ) -> str:
-    """Return what it takes to have an AP where no round has any, for people; empty: nothing.
+    """Return what is missing for an AP if no round has one, for display; empty: nothing.
 
     Args:
-        settings: of the workspace.
-        labelled: what its annotations hold; None: nothing is pulled yet.
+        settings: the workspace's settings.
+        labelled: counts of its annotations; None: nothing was pulled yet.
         newest: its newest round.
     """
     if settings.data or settings.share:
         return ""
     if not settings.auto:
         return (
-            "no AP: rounds hold nothing out; `auto = true` under [validation] in sparsedet.toml "
-            "has the next one measure on some of its images, `data` on others"
+            "no AP: rounds hold no images out; in sparsedet.toml, `auto = true` under [validation] "
+            "evaluates the next round on some of its images, `data` on other data"
         )
     if labelled is None or (newest is not None and newest.val.exists()):
         return ""
-    return labelled.lacking() or "no AP yet: the next round holds images out and measures it"
+    return labelled.lacking() or "no AP yet: the next round holds out images and evaluates on them"

@@ -1,6 +1,6 @@
-"""A project folder on disk: its settings, image cache, ledger and rounds.
+"""The folder of a project: settings, image cache, ledger and rounds.
 
-Paths only; what is in the files belongs to the modules that write them. Light, for `--help`.
+Paths only; file contents belong to the modules that write them. Imports little, for `--help`.
 """
 
 import time
@@ -25,23 +25,23 @@ _LOCK = ".sparsedet.lock"
 _BRIEF_LOCK = ".sparsedet.brief.lock"
 _MAX_DEPTH = 5
 _LONGEST_NAME = 1000
-"""Bytes of `owner.id`."""
+"""Number of bytes in `owner.id`."""
 _BRIEF_SECONDS = 60.0
 """Reading the reviews of 6,000 images takes about 10 s."""
 _WAIT_SECONDS = 0.05
-"""Between two attempts to take a lock."""
+"""Delay between two attempts to take a lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundFolder:
-    """The files of a round; a step is done when its file is there, since each is written last."""
+    """The files of a round; each step writes its file last, so a step is done if it exists."""
 
     root: Path
     number: int
 
     @property
     def next_step(self) -> str | None:
-        """The first step that is not done; None when the round waits for its reviewers."""
+        """The first step that is not done; None while the round waits for its reviewers."""
         steps = {
             "pull": self.annotations,
             "split": self.train,
@@ -53,32 +53,32 @@ class RoundFolder:
 
     @property
     def known(self) -> Path:
-        """Which mined boxes reviewers had judged when the round was pulled."""
+        """The mined boxes that reviewers had judged when the round was pulled."""
         return self.root / "known.json"
 
     @property
     def options(self) -> Path:
-        """What `sparsedet round` was asked to do otherwise in this round, if anything."""
+        """Options of `sparsedet round` for this round, if any."""
         return self.root / "options.json"
 
     @property
     def annotations(self) -> Path:
-        """What was pulled, with what reviewers said until then: a COCO file."""
+        """The pulled annotations with reviews applied: a COCO file."""
         return self.root / "annotations.json"
 
     @property
     def val(self) -> Path:
-        """The images that the round does not train on, where some are held out."""
+        """The held-out images, if any."""
         return self.root / "val.json"
 
     @property
     def train(self) -> Path:
-        """The images that the round trains on."""
+        """The training images."""
         return self.root / "train.json"
 
     @property
     def run(self) -> "RunFolder":
-        """The training."""
+        """The training run."""
         # It imports numpy, which commands that only look can do without.
         from sparsedet.run_folder import RunFolder
 
@@ -86,22 +86,22 @@ class RoundFolder:
 
     @property
     def evaluation(self) -> Path:
-        """How good its model is, where there is something to measure it on."""
+        """The model's evaluation, if there is evaluation data."""
         return self.root / "evaluation.json"
 
     @property
     def mined(self) -> Path:
-        """What its model found."""
+        """The boxes mined by its model."""
         return self.root / "mined.json"
 
     @property
     def lots(self) -> Path:
-        """Which of its boxes are accepted by sample, if any."""
+        """Its boxes to be accepted by sample, if any."""
         return self.root / "lots.json"
 
     @property
     def candidates(self) -> Path:
-        """Its model's detections of every score that may show an object without a box."""
+        """Its model's detections at any score that may show an object without a box."""
         return self.root / "candidates.json"
 
     @property
@@ -111,7 +111,7 @@ class RoundFolder:
 
     @property
     def estimate(self) -> Path:
-        """How complete the annotations were when that was last estimated."""
+        """The last completeness estimate."""
         return self.root / "estimate.json"
 
     @property
@@ -121,17 +121,17 @@ class RoundFolder:
 
     @property
     def push(self) -> Path:
-        """What was pushed for review, and where."""
+        """What was pushed for review, and where to."""
         return self.root / "push.json"
 
     @property
     def rehearsed(self) -> Path:
-        """What the scripted reviewer did, of rehearsals."""
+        """The scripted reviewer's actions, in rehearsals."""
         return self.root / "rehearsed.json"
 
     @property
     def review(self) -> Path:
-        """What had become of its boxes when they were last looked at."""
+        """The last known outcomes of its boxes."""
         return self.root / "review.json"
 
 
@@ -143,12 +143,12 @@ class Workspace:
 
     @property
     def settings_file(self) -> Path:
-        """Where the annotations come from, and how rounds are run; makes a folder a workspace."""
+        """The source of the annotations, and the settings of rounds; makes a folder a workspace."""
         return self.root / "sparsedet.toml"
 
     @property
     def annotations(self) -> Path:
-        """The annotations of the newest pull, with what reviewers said since: a COCO file."""
+        """The annotations of the newest pull, with later reviews applied: a COCO file."""
         return self.root / "annotations.json"
 
     @property
@@ -158,12 +158,12 @@ class Workspace:
 
     @property
     def ledger(self) -> Path:
-        """Every mined box ever pushed, and what became of it."""
+        """Every mined box ever pushed, and its outcome."""
         return self.root / "ledger.sqlite"
 
     @property
     def merged(self) -> Path:
-        """What merges replaced in the annotated project, of the newest round."""
+        """What merges replaced in the annotated project, in the newest round."""
         rounds = self.all_rounds()
         return (rounds[-1].root if rounds else self.root) / "merged"
 
@@ -173,11 +173,11 @@ class Workspace:
         return self.root / "rounds"
 
     def round(self, number: int) -> RoundFolder:
-        """Return the folder of round `number`, counted from 1."""
+        """Return the folder of round `number`, starting at 1."""
         return RoundFolder(self.rounds / f"{number:03d}", number)
 
     def all_rounds(self) -> list[RoundFolder]:
-        """Return the rounds that were begun, oldest first."""
+        """Return the existing rounds, oldest first."""
         found = self.rounds.iterdir() if self.rounds.is_dir() else ()
         numbers = sorted(int(path.name) for path in found if path.name.isdigit() and path.is_dir())
         return [self.round(number) for number in numbers]
@@ -196,15 +196,15 @@ class Workspace:
 
     @contextmanager
     def lock(self, *, brief: bool = False) -> Iterator[None]:
-        """Keep other sparsedet processes from changing the workspace during the block.
+        """Lock the workspace against changes by other sparsedet processes during the block.
 
-        The operating system ends the lock with the process, however it ends.
+        The operating system releases the lock when the process ends for any reason.
 
         Args:
-            brief: the block takes no longer than others like to wait: they do, without a word.
+            brief: the block is short enough for others to wait for it silently.
 
         Raises:
-            WorkspaceBusyError: when another process holds it, and not briefly.
+            WorkspaceBusyError: when another process holds the lock for longer.
         """
         from filelock import FileLock, Timeout
 
@@ -224,10 +224,10 @@ class Workspace:
 
     @contextmanager
     def shared_lock(self) -> Iterator[None]:
-        """Keep other sparsedet processes from changing the workspace, and change nothing in it.
+        """Lock the workspace against changes by other sparsedet processes, without writing to it.
 
-        Whoever works in a workspace has made the file of its lock: where there is none, nobody
-        does. Several may hold this lock at a time, also of a folder that can't be written to.
+        Every process that works in a workspace has created its lock file, so without one nobody
+        does. The lock is shared, and also works for a folder that can't be written to.
 
         Raises:
             WorkspaceBusyError: when another process works in it.
@@ -246,12 +246,12 @@ class Workspace:
     def _busy(self) -> WorkspaceBusyError:
         return WorkspaceBusyError(
             f"{self.root}: another sparsedet process is working in this workspace; wait for it to "
-            "end, or end it"
+            "finish, or stop it"
         )
 
 
 def _share(descriptor: int, seconds: float) -> bool:
-    """Take a shared lock on an open file, waiting so long at most; return whether it was free."""
+    """Take a shared lock on an open file, waiting at most that long; return whether it was free."""
     import fcntl
 
     until = time.monotonic() + seconds
@@ -266,7 +266,7 @@ def _share(descriptor: int, seconds: float) -> bool:
 
 
 def _is_held(lock: "FileLock") -> bool:
-    """Return whether another process holds a lock at this moment."""
+    """Return whether another process currently holds a lock."""
     from filelock import Timeout
 
     try:
@@ -277,10 +277,10 @@ def _is_held(lock: "FileLock") -> bool:
 
 
 def owner_id(folder: Path) -> str:
-    """Return the name of a workspace in marks on servers, made once and kept in `owner.id`.
+    """Return the workspace's name in marks on servers, created once and kept in `owner.id`.
 
     Args:
-        folder: the workspace, or where the ledger of a push without workspace is.
+        folder: the workspace, or the folder of the ledger for pushes without a workspace.
     """
     known = known_owner(folder)
     if known is not None:
@@ -291,19 +291,19 @@ def owner_id(folder: Path) -> str:
 
 
 def known_owner(folder: Path) -> str | None:
-    """Return the name of a workspace in marks on servers; None: it has none yet."""
+    """Return the workspace's name in marks on servers; None: it has none yet."""
     file = folder / "owner.id"
     if not file.is_file():
         return None
     if not (name := read_text(file, "name", most=_LONGEST_NAME).strip()):
         raise SparseDetError(
-            f"{file}: empty; restore the workspace's name, or remove it where nothing was pushed"
+            f"{file}: empty: restore the workspace's name, or remove the file if nothing was pushed"
         )
     return name
 
 
 def enclosing(path: Path) -> Workspace | None:
-    """Return the workspace that `path` is, or lies in at most five folders deep; else None."""
+    """Return the workspace that `path` is, or is at most five folders deep in; else None."""
     absolute = path.resolve()
     for folder in (absolute, *absolute.parents[:_MAX_DEPTH]):
         if Workspace(folder).settings_file.is_file():
@@ -314,10 +314,10 @@ def enclosing(path: Path) -> Workspace | None:
 def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
     """Return annotation file and image folder of `data`: a COCO file or a workspace folder.
 
-    A file's images are in `images` next to it, or in the workspace that it lies in.
+    A COCO file's images are in `images` next to it, or in the workspace it is in.
 
     Raises:
-        SparseDetError: when there is no such file, or a COCO file comes without image folder.
+        SparseDetError: when there is no such file, or the image folder is missing.
     """
     if data.is_dir():
         workspace = Workspace(data)
@@ -325,7 +325,7 @@ def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
             advice = (
                 "run `sparsedet pull` first"
                 if workspace.settings_file.exists()
-                else "name the annotation file itself"
+                else "pass the annotation file itself"
             )
             raise SparseDetError(f"{data}: no annotations.json in this folder; {advice}")
         return workspace.annotations, images or workspace.images
@@ -335,5 +335,5 @@ def locate(data: Path, images: Path | None) -> tuple[Path, Path]:
         if not images.is_dir() and around is not None:
             images = around.images
         if not images.is_dir():
-            raise SparseDetError(f"{data}: where are its images? Give their folder with --images")
+            raise SparseDetError(f"{data}: missing image folder: pass --images FOLDER")
     return data, images

@@ -1,4 +1,4 @@
-"""A project in files whose rounds need no training: what a model would find is made up."""
+"""A file project whose rounds need no training: model detections are simulated."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A project of three images, in files or in Label Studio, and pushes without a training."""
+"""A project of three images, in files or in Label Studio, and pushes without training."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Reading annotations by what a command is given: files, folders, published names."""
+"""Reading annotations from a command's argument: files, folders, published names."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def test_other_formats_are_read_as_well(name: str, place: str, images: str, tmp_
     }
     assert objects(data.dataset) == expected
     shutil.rmtree(data.images)
-    message = {"voc": "where are its images", "yolo": "no images in"}[name]
+    message = {"voc": "missing image folder", "yolo": "no images in"}[name]
     with pytest.raises(SparseDetError, match=rf"{message}.*--images"):
         read_data(str(path))
     assert read_data(str(path), tmp_path / "source").images == tmp_path / "source"
@@ -111,7 +111,7 @@ def test_published_names_lie_below_the_data_root(
 @pytest.mark.parametrize(
     ("data", "root", "message"),
     [
-        ("nothing.json", False, "neither a file or folder nor a registered name"),
+        ("nothing.json", False, "not a file, a folder or a published name"),
         ("coco_val", False, "--data-root"),
         ("coco_val", True, "instances_val2017.json is missing"),
         ("lonely.json", False, "--images"),
@@ -155,10 +155,10 @@ def test_released_file_by_path_or_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("released", "message"),
     [
-        ("split1_30p", r"split1_30p: give the folder of the datasets \(--data-root\)"),
-        ("split1_40p", "neither a file nor the name of a released split .split1_30p, split1_50p"),
-        ("coco_val", "neither a file nor the name of a released split"),
-        (".", "neither a file nor the name"),
+        ("split1_30p", r"split1_30p: missing data folder: pass --data-root FOLDER"),
+        ("split1_40p", "not a file or a released split .split1_30p, split1_50p"),
+        ("coco_val", "not a file or a released split"),
+        (".", "not a file or a released"),
     ],
 )
 def test_a_released_file_that_is_not_there(

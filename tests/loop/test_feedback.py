@@ -169,7 +169,7 @@ def test_reviews_of_images_that_could_not_be_read_wait() -> None:
     assert (found.absent, found.unread) == (0, 1)
     assert found.dataset == unread
     (line,) = found.lines()
-    assert line.startswith("1 images with reviews could not be read this time")
+    assert line.startswith("1 reviewed images could not be read this time")
 
 
 def test_reviews_of_images_and_labels_that_the_choice_leaves_out_wait_without_a_word() -> None:
@@ -190,7 +190,7 @@ def test_reviews_of_images_and_labels_that_are_gone_are_said() -> None:
     no_dogs = replace(PULLED, categories=PULLED.categories[:1])
     result = feedback(reviews(review(OWN, M1, NEW)), pulled=no_dogs)
     assert added(result.dataset) == [(1, MINED, "accepted", "m1")]
-    assert "1 reviewed boxes are left out" in " ".join(result.lines())
+    assert "1 reviewed boxes were left out" in " ".join(result.lines())
     result.check_labels()  # one of two: training is worth it
     lost = feedback(reviews(review(OWN, NEW)), pulled=no_dogs)
     with pytest.raises(TrainingError, match=r"1 of 1 reviewed boxes .*dog 1.*labels"):

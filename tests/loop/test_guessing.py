@@ -1,4 +1,4 @@
-"""Which models are guessing."""
+"""Detecting guessing models."""
 
 import pytest
 
@@ -14,8 +14,8 @@ from sparsedet.loop.guessing import guessing
         (349, 0.9, 524, None, None),  # the first round of the demo
         (900, 0.8, 100, None, None),  # very sparse, but sure
         (40, 0.12, 90, None, None),  # unsure, but modest
-        (400, 0.4, 100, None, "400 boxes where 100 are annotated"),
-        (150, 0.12, 100, None, "as unsure of those that people drew"),
+        (400, 0.4, 100, None, "400 boxes for 100 annotations"),
+        (150, 0.12, 100, None, "scores annotated objects as low"),
         (60, 0.7, 100, OutcomeCounts(accepted=2, rejected=48), "rejected 48 of 50"),
         (20, 0.7, 100, OutcomeCounts(accepted=2, rejected=48), None),  # it got more modest
         (60, 0.7, 100, OutcomeCounts(accepted=20, rejected=30), None),

@@ -1,4 +1,4 @@
-"""When reviews were read last, and whether there is something newer."""
+"""When reviews were last read, and whether there are newer ones."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -123,5 +123,7 @@ def test_a_broken_file_is_one_line(text: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.sqlite"
     reading_file(ledger).write_text(text)
 
-    with pytest.raises(SparseDetError, match=r"ledger\.read\.json: does not say when reviews were"):
+    with pytest.raises(
+        SparseDetError, match=r"ledger\.read\.json: invalid time of the last reading"
+    ):
         last_reading(ledger)

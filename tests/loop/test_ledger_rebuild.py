@@ -1,4 +1,4 @@
-"""A lost ledger is put together again from the files of the rounds."""
+"""Rebuilding a lost ledger from the files of the rounds."""
 
 import json
 import os
@@ -90,8 +90,8 @@ def add_merge(
 def test_every_round_is_recorded_again(workspace: Workspace) -> None:
     line = rebuild(workspace, SETTINGS)
     assert line == (
-        f"{workspace.ledger} was missing or empty; rebuilt from 2 rounds: 4 mined boxes; what "
-        "became of them is read from their reviews"
+        f"{workspace.ledger} was missing or empty; rebuilt from 2 rounds: 4 mined boxes; "
+        "outcomes are read from their reviews"
     )
     with closing(Ledger(workspace.ledger)) as ledger:
         first, second = ledger.pushes()
@@ -191,7 +191,7 @@ def test_a_broken_queue_is_said(queue: Any, tmp_path: Path) -> None:
     add_round(workspace, 1, MINED, PLACE, queue=queue)
     line = rebuild(workspace, SETTINGS)
     assert line is not None
-    assert f"round 1 is not in it ({workspace.round(1).push}: its queue can't be read (" in line
+    assert f"round 1 is missing ({workspace.round(1).push}: invalid queue (" in line
 
 
 def test_rounds_began_when_their_boxes_were_pushed(workspace: Workspace) -> None:
@@ -231,7 +231,7 @@ def test_something_else_in_its_place_is_to_be_moved_away(kind: str, workspace: W
         message = str(refused.value)
         assert message.startswith(f"{path}: ")
         assert "not a ledger" in message
-        assert "move it away, and `sparsedet review` rebuilds" in message
+        assert "move it away and run `sparsedet review` to rebuild" in message
         assert "\n" not in message
     assert {entry.name for entry in workspace.root.iterdir()} == {path.name, "rounds"}
     path.rename(workspace.root / "moved")
@@ -292,7 +292,7 @@ def test_what_merges_wrote_is_known(workspace: Workspace) -> None:
     add_merge(workspace, 2, "001", "12", None)  # cut off before it was written
     line = rebuild(workspace, SETTINGS)
     assert line is not None
-    assert "4 mined boxes, 1 images as merges left them; what" in line
+    assert "4 mined boxes, 1 merged images; outcomes" in line
     with closing(Ledger(workspace.ledger)) as ledger:
         written = {image.tool_id: image.written for image in ledger.pushed_images(PLACE)}
         assert written == {"11": last, "12": Written()}
@@ -317,7 +317,7 @@ def test_what_can_not_be_read_is_said_and_left_out(workspace: Workspace) -> None
     line = rebuild(workspace, SETTINGS)
     assert line is not None
     assert "rebuilt from 1 rounds: 1 mined boxes" in line
-    assert f"round 1 is not in it ({workspace.round(1).annotations}: no such file" in line
-    assert f"a merge is not in it ({broken}: " in line
+    assert f"round 1 is missing ({workspace.round(1).annotations}: no such file" in line
+    assert f"a merge is missing ({broken}: " in line
     with closing(Ledger(workspace.ledger)) as ledger:
         assert set(outcomes(ledger)) == {"c1"}

@@ -1,4 +1,4 @@
-"""Acceptance by sample from the push to the merge, and back."""
+"""Acceptance by sample, from push to merge, and its undo."""
 
 import json
 from collections.abc import Collection
@@ -114,7 +114,7 @@ def test_status_and_report_show_it_and_nobody_s_time_is_spent(project: LotProjec
     assert project.command("report", "work", "-o", "page.html").status == 0
     page = (project.folder / "page.html").read_text()
     assert '<th scope="col">sampled</th>' in page
-    assert "accepted by the sample of its lot" in page
+    assert "mined, accepted by sample" in page
 
 
 def test_the_estimate_counts_them_and_does_not_learn_from_them(project: LotProject) -> None:
@@ -296,7 +296,7 @@ def test_an_unknown_lot_is_one_clear_line(project: LotProject) -> None:
     refused = project.command("review", "work", "--undo-lot", "7-1")
     assert "no lot 7-1; there are 1-1 (waiting)" in refused.error()
     waiting = project.command("review", "work", "--undo-lot", "1-1")
-    assert "lot 1-1 (cell) is waiting; only a lot that passed can be taken back" in waiting.error()
+    assert "lot 1-1 (cell) is waiting: only a lot that passed can be undone" in waiting.error()
 
 
 @pytest.mark.parametrize("mode", ["draft", "sheets"])

@@ -1,4 +1,4 @@
-"""Merges into the annotated project, conflicts, and merges taken back."""
+"""Merges into the annotated project, conflicts, and undone merges."""
 
 from contextlib import closing
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_merge_can_be_taken_back_once(project: SmallProject) -> None:
     assert undo(project).left == {}
     after = project.tool.pull(project.project, project.folder / "cache")
     assert after.boxes == before.boxes
-    with pytest.raises(SparseDetError, match="no merge to take back"):
+    with pytest.raises(SparseDetError, match="no merge to undo"):
         undo(project)
 
 
@@ -96,7 +96,7 @@ def test_the_rest_of_a_merge_is_taken_back_later(project: SmallProject) -> None:
     project.workspace.round(1).root.mkdir(parents=True)
     assert undo(project).left == {}
     assert merged != project.source_boxes() == before
-    with pytest.raises(SparseDetError, match="no merge to take back"):
+    with pytest.raises(SparseDetError, match="no merge to undo"):
         undo(project)
 
 

@@ -1,4 +1,4 @@
-"""The tests of merging once more, against a real Label Studio."""
+"""The tests of merging again, on a real Label Studio."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever reviewers say in whatever order: training sees exactly what a merge writes."""
+"""For any reviews in any order, training sees exactly what a merge writes."""
 
 import random
 from collections.abc import Sequence

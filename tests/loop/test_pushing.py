@@ -1,4 +1,4 @@
-"""Pushes: newer models replace older boxes, pushes taken back, and places that are gone."""
+"""Pushes: newer models replace older boxes, withdrawn pushes, and deleted places."""
 
 import json
 import shutil

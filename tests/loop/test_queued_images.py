@@ -1,4 +1,4 @@
-"""Reviews of images that had no mined boxes reach training and the annotated project."""
+"""Reviews of images without mined boxes reach training and the annotated project."""
 
 from contextlib import closing
 from dataclasses import replace

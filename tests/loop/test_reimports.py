@@ -1,4 +1,4 @@
-"""Image ids that name other images now: servers give ids away again."""
+"""Image ids that name other images now, since servers reuse ids."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_ids_that_changed_places(project: SmallProject) -> None:
 def test_an_id_that_was_given_to_another_picture(project: SmallProject) -> None:
     pulled = pulled_as(project, {"a.png": 7, "b.png": 2, "c.png": 3})
     assert ids_after(project, pulled) == {"a.png": "-a.png", "b.png": "b.png", "c.png": "c.png"}
-    assert any("other pictures now" in line for line in project.said)
+    assert any("new content" in line for line in project.said)
 
 
 def test_an_image_that_could_not_be_read_was_not_imported_again(project: SmallProject) -> None:

@@ -1,4 +1,4 @@
-"""Options of one round: kept with it, and said where they differ from what it began with."""
+"""Options of one round: stored with it, with a message if they differ from its start."""
 
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def test_other_options_are_said_and_the_training_continues_as_it_began(tmp_path:
     workspace = make_workspace(tmp_path)
     stopped(workspace, iterations=3)
     assert stopped(workspace, iterations=5, method="staged", device="auto") == [
-        "round 1 began with --iterations 3 --method plain, not --iterations 5 --method staged; it "
-        "continues as it began, --restart starts it over",
+        "round 1 began with --iterations 3 --method plain, not --iterations 5 --method staged, and "
+        "keeps it; --restart starts it over",
         "round 1 began with --device cpu; it continues with --device auto",
     ]
     assert began(workspace) == ("plain", True)
@@ -96,11 +96,11 @@ def test_minutes_are_measured_once(tmp_path: Path) -> None:
     # Measured again, a minute would be longer.
     assert stopped(workspace) == []
     assert stopped(workspace, minutes=1.0) == [
-        "round 1 began with --minutes 0.0001, not --minutes 1; it continues as it began, --restart "
+        "round 1 began with --minutes 0.0001, not --minutes 1, and keeps it; --restart "
         "starts it over"
     ]
     assert stopped(workspace, iterations=5) == [
-        "round 1 began with --minutes 0.0001, not --iterations 5; it continues as it began, "
+        "round 1 began with --minutes 0.0001, not --iterations 5, and keeps it; "
         "--restart starts it over"
     ]
     assert workspace.round(1).run.config.read_text() == text

@@ -1,4 +1,4 @@
-"""Wrong settings show before a round does anything, and an unfinished round can start over."""
+"""Invalid settings fail before a round does anything, and an unfinished round can start over."""
 
 import shutil
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_a_project_without_boxes_is_looked_at_again(tmp_path: Path) -> None:
     file = tmp_path / "digits/annotations.json"
     full = read_coco(file)
     write_coco(full.with_boxes(()), file)
-    with pytest.raises(SparseDetError, match="has no boxes yet"):
+    with pytest.raises(SparseDetError, match="has no boxes to train on yet"):
         rounds(workspace).advance()
     write_coco(full, file)
     assert rounds(workspace).advance().round == 1
@@ -82,7 +82,7 @@ def test_foreign_classes_to_measure_on_show_before_the_training(tmp_path: Path) 
     workspace = make_workspace(tmp_path, validation=validation)
     with pytest.raises(SparseDetError) as caught:
         rounds(workspace).advance()
-    assert "test.json: its classes are not those of the training (only there: letter" in str(
+    assert "test.json: classes differ from those of the training (only there: letter" in str(
         caught.value
     )
     assert not workspace.round(1).annotations.exists()
@@ -159,7 +159,7 @@ def test_boxes_of_a_model_that_guesses_are_held(tmp_path: Path) -> None:
     mined_on_every_image(workspace, threshold=0.12)
     held = rounds(workspace).advance()
     assert (held.state, held.mined, held.up_for_review) == ("held", 60, 0)
-    assert "60 boxes where" in held.reason
+    assert "60 boxes for" in held.reason
     assert not workspace.round(1).push.exists()
     assert rounds(workspace).advance().state == "held"
     pushed = rounds(workspace).advance(push_anyway=True)
@@ -186,7 +186,7 @@ def test_the_next_round_asks_where_little_was_reviewed(tmp_path: Path) -> None:
     waiting = rounds(workspace, confirm=no).advance()
     assert (waiting.state, waiting.reviewed) == ("waiting", 1)
     assert questions == [
-        "1 of 3 images reviewed since the last push, fewer than the 50% of [review] min_reviewed. "
+        "1 of 3 images reviewed since the last push, less than 50% ([review] min_reviewed). "
         "Start the next round?"
     ]
     second = rounds(workspace, confirm=lambda question: True).advance(push_anyway=True)

@@ -1,4 +1,4 @@
-"""Rounds end in the same files whatever happens to the process on the way."""
+"""Rounds end with the same files, however the process is interrupted."""
 
 import json
 import os
@@ -222,7 +222,9 @@ def outcomes_of(workspace: Workspace, number: int) -> set[str]:
 
 
 def test_a_folder_without_settings_is_one_clear_line(tmp_path: Path) -> None:
-    assert "`sparsedet init` makes a workspace" in sparsedet_here("round", cwd=tmp_path).error()
+    assert (
+        "run `sparsedet init` or `sparsedet pull`" in sparsedet_here("round", cwd=tmp_path).error()
+    )
 
 
 def test_validation_images_stay_out_of_training(finished: tuple[Path, Dataset]) -> None:

@@ -75,7 +75,7 @@ def test_keys_become_words_of_the_command_line() -> None:
         ("", "the setting source is missing"),
         ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
         ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),
-        ("@\n[training]\nspeed = 3", "there is no setting training.speed"),
+        ("@\n[training]\nspeed = 3", "unknown setting training.speed"),
         (
             "@\n[validation]\ngroup_by = 'video'",
             "group_by: can't group images by 'video': expected",
@@ -86,9 +86,12 @@ def test_keys_become_words_of_the_command_line() -> None:
             "@\n[review]\nmode = 'draft'\naccept = {precision = 0.9}",
             'review: accept needs mode = "review-project"',
         ),
-        ("@\n[images]\nmax_seconds = inf", "images.max_seconds: must be a number, inf is no limit"),
+        (
+            "@\n[images]\nmax_seconds = inf",
+            "images.max_seconds: must be a number; inf means no limit",
+        ),
         ("@\n[images]\nmax_megabytes = 0", "images.max_megabytes = 0: input should be greater"),
-        ("@\n[images]\nallow_hosts = ['http://a']", "allow_hosts: 'http://a' is no host; write"),
+        ("@\n[images]\nallow_hosts = ['http://a']", "allow_hosts: invalid host 'http://a': write"),
         ("@\n[images]\nstorage = 's3'", "images.storage = 's3': input should be 'label-studio'"),
         ("@\nskip_share = 2", "source.skip_share = 2: input should be less than or equal to 1"),
         ("@\n[validation]\nshare = 1.5", "validation.share = 1.5: input should be less than 1"),
@@ -113,5 +116,5 @@ def test_what_people_write_without_quotes_is_understood(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(SparseDetError, match="`sparsedet init` makes a workspace"):
+    with pytest.raises(SparseDetError, match="run `sparsedet init` or `sparsedet pull`"):
         read_settings(tmp_path / "sparsedet.toml")

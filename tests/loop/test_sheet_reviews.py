@@ -1,4 +1,4 @@
-"""Boxes that are reviewed on contact sheets: pushed, judged, merged, and taken back."""
+"""Boxes reviewed on contact sheets: pushed, judged, merged, and withdrawn."""
 
 import json
 from contextlib import closing

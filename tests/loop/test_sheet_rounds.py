@@ -1,4 +1,4 @@
-"""Rounds on contact sheets: where boxes are up when modes change, pushes are cut off, lots fail."""
+"""Rounds on contact sheets: mode changes, interrupted pushes, failed lots."""
 
 from collections import Counter
 from dataclasses import replace

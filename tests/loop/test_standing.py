@@ -1,4 +1,4 @@
-"""Annotations of now by the ids of a round's, and what its next training ignores."""
+"""Current annotations under a round's ids, and regions that the next training ignores."""
 
 from contextlib import closing
 from dataclasses import replace

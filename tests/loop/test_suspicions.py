@@ -1,4 +1,4 @@
-"""A round marks what looks wrong, counts what reviewers make of it, and does not ask twice."""
+"""Rounds mark suspicious annotations, count reviewers' decisions, and don't ask twice."""
 
 import json
 import shutil
@@ -166,5 +166,5 @@ def test_a_round_of_an_older_version_has_none(folder: Path) -> None:
     with closing(Ledger(workspace.ledger)) as ledger:
         assert count_suspicions(workspace, ledger) == SuspicionCounts()
         path.write_text(json.dumps({**record, "suspicions": [{"box_id": "a"}]}))
-        with pytest.raises(SparseDetError, match=r"push\.json: its suspicions can't be read"):
+        with pytest.raises(SparseDetError, match=r"push\.json: invalid suspicions"):
             count_suspicions(workspace, ledger)

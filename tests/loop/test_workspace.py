@@ -50,9 +50,9 @@ def test_what_locate_can_not_find(workspace: Workspace, tmp_path: Path) -> None:
     workspace.annotations.unlink()
     with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
         locate(workspace.root, None)
-    with pytest.raises(SparseDetError, match="name the annotation file itself"):
+    with pytest.raises(SparseDetError, match="pass the annotation file itself"):
         locate(tmp_path, None)
-    with pytest.raises(SparseDetError, match="where are its images"):
+    with pytest.raises(SparseDetError, match="missing image folder"):
         locate(tmp_path / "train.json", None)
 
 

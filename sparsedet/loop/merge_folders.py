@@ -1,0 +1,28 @@
+"""Folders in which merges keep what they replaced: `merged/001/`, a file per image."""
+
+import hashlib
+from pathlib import Path
+
+UNDONE = ".undone"
+"""Suffix of the folder of an undone merge."""
+
+
+def image_file(folder: Path, tool_id: str) -> Path:
+    """Return the file of an image; its id comes from a server and may be a path."""
+    return folder / f"{hashlib.sha256(tool_id.encode()).hexdigest()[:20]}.json"
+
+
+def merges_below(root: Path) -> list[Path]:
+    """Return the folders of merges that were not undone, oldest first."""
+    return [path for path in _folders(root / "merged") if path.name.isdigit()]
+
+
+def next_folder(backups: Path) -> Path:
+    """Return the folder of the next merge, which does not exist yet."""
+    names = [int(path.name.removesuffix(UNDONE)) for path in _folders(backups)]
+    return backups / f"{max(names, default=0) + 1:03d}"
+
+
+def _folders(backups: Path) -> list[Path]:
+    found = backups.iterdir() if backups.is_dir() else ()
+    return sorted(path for path in found if path.name.removesuffix(UNDONE).isdigit())

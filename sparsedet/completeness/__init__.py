@@ -1,1 +1,1 @@
-"""How complete the annotations are, and which images people open next to make them so."""
+"""How complete the annotations are, and which images people should open next."""

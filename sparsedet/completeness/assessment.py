@@ -1,4 +1,4 @@
-"""Where a set stands: how complete it is, and what every image is expected to lack."""
+"""Assess a set: how complete it is, and what each image is expected to lack."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -36,39 +36,39 @@ from sparsedet.completeness.unmarked import NOWHERE, BoxesOnly, marking_rate, wi
 from sparsedet.mining.candidates import Candidates
 
 _CARRIED_EVIDENCE = 0.5
-"""What completed images said of one model's account holds for the next one's by so much."""
+"""Weight of completed images' findings about one model when the next model is assessed."""
 _SHOWN_WEIGHT = 0.5
-"""What an object counts for the model's recall that was found with the help of its boxes."""
+"""Weight, in the model's recall, of an object that was found with the help of its boxes."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Where a set stands, by the candidates of one model and everything that reviews said."""
+    """The completeness of a set, by one model's candidates and all reviews."""
 
     completeness: Completeness
     outlooks: tuple[Outlook, ...]
-    """Of every image that is not complete."""
+    """For every image that is not complete."""
     candidates: Candidates
-    """Those that may still be missing."""
+    """Candidates that may still be missing objects."""
     fitted: ExpectedPrecision
     ratio: Ratio
     audited: int
-    """Images of blind samples that were completed, in all rounds."""
+    """Number of completed blind-sample images, over all rounds."""
     marking: float
     """See `marking_rate`."""
     missing: Count | None
-    """What the next model's candidates are to hold; None: nothing is expected."""
+    """Expected missing objects among the next model's candidates; None: none are expected."""
     looks: Mapping[int, Sequence[float]]
-    """Image id -> what the image looks like to the model, where that is known."""
+    """Image id -> the model's embedding of the image, where known."""
 
     @property
     def earlier(self) -> Coefficients | None:
-        """What the next model's calibration starts from; None: no candidate was judged."""
+        """Prior for the next model's calibration; None: no candidate was judged."""
         return carried(self.fitted) if self.fitted.judged else None
 
     @property
     def carried_ratio(self) -> Ratio:
-        """What holds for the next model's candidates."""
+        """Ratio to use for the next model's candidates."""
         prior, share = PRIOR_RATIO, _CARRIED_EVIDENCE
         return Ratio(
             prior.shape + share * (self.ratio.shape - prior.shape),
@@ -76,11 +76,11 @@ class Assessment:
         )
 
     def until(self, share: float, costs: ReviewCosts, *, sheets: bool = False) -> tuple[int, float]:
-        """Return how many images, and seconds of review, bring the set to a share of objects.
+        """Return how many images, and seconds of review, it takes to reach a share of objects.
 
         Args:
             share: of the objects, 0 to 1.
-            costs: of a review.
+            costs: review costs.
             sheets: see `plan_queue`; a contact sheet counts as one image.
         """
         wanted = self.wanted_for(share)
@@ -94,7 +94,7 @@ class Assessment:
         return math.ceil(pages), seconds
 
     def wanted_for(self, share: float) -> float:
-        """Return how many missing objects have to get a box to reach a share of the objects."""
+        """Return how many missing objects need a box to reach a share of the objects."""
         boxes, missing = self.completeness.boxes, self.completeness.missing
         return max(share * (boxes + missing) - boxes, 0.0)
 
@@ -109,17 +109,17 @@ def assess(
     boxes_only: BoxesOnly = NOWHERE,
     selection: Selection,
 ) -> Assessment:
-    """Return where a set stands after reviews of a model's candidates, or before any.
+    """Assess a set after reviews of a model's candidates, or before any.
 
     Args:
         content: the candidates.
         before: the annotations on which they were found.
-        now: the annotations with what reviewers said since; images have the ids of `before`.
-        outcomes: index among the candidates on no hidden annotation -> what reviewers made of it;
-            see `read_evidence`.
-        audit: ids of the images of the blind sample.
-        boxes_only: the images on which people were not asked to draw.
-        selection: what reviewers would be shown.
+        now: the current annotations, with reviews applied; images have the ids of `before`.
+        outcomes: index among the candidates on no hidden annotation -> reviewers' decision; see
+            `read_evidence`.
+        audit: ids of the blind sample's images.
+        boxes_only: ids of images on which people were not asked to draw.
+        selection: which candidates reviewers would see.
     """
     unknown = content.candidates.unknown
     evidence = read_evidence(before, now, unknown, outcomes, audit, boxes_only.asked)
@@ -171,7 +171,7 @@ def assess(
 def _seen(content: CandidateFile, found: Sequence[Found]) -> float:
     """Return the share of objects among the candidates, by hidden annotations and found objects.
 
-    Hidden annotations alone would be too optimistic: what people drew first is what is easy to see.
+    Hidden annotations alone would be too optimistic: people draw easy objects first.
     """
     weights = [1.0 if image.audit else _SHOWN_WEIGHT for image in found]
     return seen_share(

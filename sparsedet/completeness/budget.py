@@ -1,4 +1,4 @@
-"""How much reviewing there is time for."""
+"""The review budget."""
 
 import math
 import re
@@ -12,21 +12,21 @@ _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|h)|([0-9]{1,9})-images?")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The reviewing that is wanted: a time, or a number of images."""
+    """The available review effort: time, or number of images."""
 
     seconds: float | None = None
-    """Reviewers' time; None: any."""
+    """Reviewers' time in seconds; None: unlimited."""
     images: int | None = None
-    """Images that are opened, a contact sheet counting as one; None: any number."""
+    """Images to open, a contact sheet counting as one; None: unlimited."""
 
     def allows(self, seconds: float, images: float) -> bool:
-        """Return whether so much time and so many images are within it."""
+        """Return whether that time and number of images are within the budget."""
         return (self.seconds is None or seconds <= self.seconds) and (
             self.images is None or images <= self.images
         )
 
     def less(self, seconds: float, images: int) -> "Budget":
-        """Return what is left of it after that time and that many images."""
+        """Return what is left after that time and number of images."""
         return Budget(
             None if self.seconds is None else max(self.seconds - seconds, 0.0),
             None if self.images is None else max(self.images - images, 0),
@@ -34,10 +34,10 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """Read a budget as people write it: `90s`, `30min`, `1.5h` or `200-images`.
+    """Parse a budget: `90s`, `30min`, `1.5h` or `200-images`.
 
     Raises:
-        SparseDetError: when it is neither a time nor a number of images, or nothing at all.
+        SparseDetError: when it is neither a time nor a number of images, or zero.
     """
     found = _BUDGET.fullmatch(text.strip())
     if found and found[3] and int(found[3]) > 0:

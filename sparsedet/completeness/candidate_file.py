@@ -1,4 +1,4 @@
-"""`candidates.json`: a round's candidates in columns, and what their calibration started from."""
+"""`candidates.json`: a round's candidates in columns, and the priors of their calibration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -25,29 +25,29 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class CandidateFile:
-    """What mining leaves for the estimate."""
+    """What mining stores for the estimate."""
 
     run_id: str
     """The run that found them."""
     candidates: Candidates
     hidden: int
-    """Number of annotations that the run was not trained on."""
+    """Number of annotations hidden from the run."""
     earlier: Coefficients | None = None
-    """Calibration of the model before, where reviews of its boxes gave one."""
+    """Calibration of the previous model, if its boxes were reviewed."""
     ratio: Ratio | None = None
-    """What earlier rounds found where they completed images, to what was expected there."""
+    """Ratio of found to expected objects on images that earlier rounds completed."""
     audited: int = 0
-    """Images of earlier rounds' blind samples."""
+    """Blind-sample images of earlier rounds."""
     missing: Count | None = None
-    """Objects that were without annotation when the candidates were found, by earlier rounds."""
+    """Expected objects without annotation when the candidates were found, by earlier rounds."""
     marking: float = 0.0
-    """The chance that reviewers mark an image on which nothing is missing, by earlier rounds."""
+    """The chance that reviewers mark an image with nothing missing, by earlier rounds."""
     looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
     """Image id -> `Detections.look`."""
 
 
 def write_candidates(content: CandidateFile, path: Path) -> None:
-    """Write `path` atomically; scores and places are rounded to what matters."""
+    """Write `path` atomically; scores and coordinates are rounded to significant digits."""
     columns: dict[str, Any] = {}
     for one in fields(Candidates):
         column = getattr(content.candidates, one.name)
@@ -92,9 +92,9 @@ def read_candidates(path: Path) -> CandidateFile:
         if len({len(column) for column in columns.values()}) > 1:
             raise ValueError("columns of different lengths")
         if not all(np.isfinite(column).all() for column in columns.values()):
-            raise ValueError("a number that is not finite")
+            raise ValueError("non-finite number")
         earlier, ratio = content["earlier"], content["ratio"]
-        missing = content.get("missing")  # older files lack it
+        missing = content.get("missing")  # not in older files
         return CandidateFile(
             run_id=str(content["run_id"]),
             candidates=Candidates(**columns),
@@ -107,11 +107,11 @@ def read_candidates(path: Path) -> CandidateFile:
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
             missing=None if missing is None else Count(*map(float, missing)),
-            marking=float(content.get("marking", 0.0)),  # older files lack it
+            marking=float(content.get("marking", 0.0)),  # not in older files
             looks={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )
     except ODD_VALUES as error:
         raise SparseDetError(
-            f"{path}: unexpected content ({error!r}); remove it, and the next `sparsedet round` "
-            "mines again"
+            f"{path}: unexpected content ({error!r}); remove it and run `sparsedet round` "
+            "to mine again"
         ) from error

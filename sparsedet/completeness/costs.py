@@ -1,7 +1,7 @@
-"""What a review costs in seconds, and what reviewers' own times say of it.
+"""Review costs in seconds, and their estimation from review times.
 
-By default drawing a box takes 7 s, as by extreme clicking (Papadopoulos et al., "Extreme clicking
-for efficient object annotation", ICCV 2017); looking at one, or deleting it, takes much less.
+By default drawing a box takes 7 s, as with extreme clicking (Papadopoulos et al., "Extreme
+clicking for efficient object annotation", ICCV 2017); checking or deleting one takes much less.
 """
 
 from collections.abc import Sequence
@@ -17,54 +17,54 @@ from sparsedet.sheets.arrangement import CROPS
 Floats = NDArray[np.float64]
 
 _TIMES = ("image", "box", "correction", "drawing")
-"""What the times of reviews say something of."""
+"""The costs that review times are informative about."""
 _BREAK = 5.0
-"""A review that took this many times as long as expected, and `_PAUSE` more, had a break in it."""
+"""A review that took more than this many times the expected time, plus `_PAUSE`, had a break."""
 _PAUSE = 60.0
 _PRIOR_SPREAD = 0.5
-"""Standard deviation of each cost around the configured one, as a share of it ..."""
+"""Standard deviation of each cost around the configured one, as a fraction of it ..."""
 _TIME_SPREAD = 0.6
-"""... and of a review's time around what its work should take."""
+"""... and of a review's time around its expected time."""
 _SEEN_CORRECTED = 20
-"""Without reviews every box that is not accepted takes a correction: as if so many had done so."""
+"""Prior count: without reviews, every box that is not accepted is assumed to need a correction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewCosts:
-    """Seconds of a reviewer."""
+    """Review times in seconds."""
 
     image: float = 2.0
-    """To open an image and look around."""
+    """Open an image and look around."""
     box: float = 0.7
-    """To look at a mined box."""
+    """Check a mined box."""
     correction: float = 2.5
-    """To delete or correct a box."""
+    """Delete or correct a box."""
     drawing: float = 7.0
-    """To draw a box."""
+    """Draw a box."""
     undecided: float = 0.05
-    """Share of the boxes that reviewers can't decide, which a crop shows in vain."""
+    """Share of boxes that reviewers can't decide on a crop."""
 
     def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
-        """Return the time of one image with so many mined boxes, corrections and drawn boxes."""
+        """Return the time for one image with these numbers of mined, corrected and drawn boxes."""
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
     def seconds_on_sheets(self, boxes: float, corrections: float) -> float:
-        """Return the time of so many mined boxes on contact sheets.
+        """Return the time for this many mined boxes on contact sheets.
 
-        A sheet is opened once, and what it leaves undecided is looked at again, on its image.
+        A sheet is opened once; boxes left undecided are checked again on their image.
         """
         again = self.undecided * (self.image + self.box)
         return (self.image / CROPS + self.box + again) * boxes + self.correction * corrections
 
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
-        """Return the time that showing each of some boxes is expected to save, shape (N,).
+        """Return the expected time saved by showing each box, shape (N,).
 
-        A box on an object spares its drawing, even if its class or place has to be corrected; one
-        that is not right costs a correction, and each is looked at.
+        A box on an object saves drawing it, even if class or position need a correction; a wrong
+        box costs a correction; and every box costs a look.
 
         Args:
-            chances: expected precision of each, shape (N,).
-            object_chances: the chance that each shows an object of any class, shape (N,).
+            chances: expected precision, shape (N,).
+            object_chances: the chance of an object of any class, shape (N,).
         """
         return np.asarray(
             self.drawing * object_chances - self.box - self.correction * (1 - chances)
@@ -72,15 +72,15 @@ class ReviewCosts:
 
 
 def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> ReviewCosts:
-    """Return what reviews cost by their times, drawn towards the configured costs.
+    """Estimate review costs from review times, shrunk towards the configured costs.
 
-    Non-negative least squares on the reviews' times, each weighted by what it should take, with one
-    more observation for each configured cost: few reviews change little.
+    Non-negative least squares on the times, each weighted by its expected time, with one extra
+    observation per configured cost: a few reviews change little.
 
     Args:
-        work: submitted reviews; those without a time, or with a break in them, are left out, and so
-            are those on contact sheets.
-        configured: the costs before any review.
+        work: submitted reviews; ignored are those without a time, with a break, and on contact
+            sheets.
+        configured: prior costs.
     """
     prior = np.array([getattr(configured, name) for name in _TIMES])
     rows: list[tuple[float, ...]] = []
@@ -88,7 +88,7 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     for review in work:
         row = (1.0, float(review.shown), float(review.corrected), float(review.drawn))
         expected = float(np.dot(row, prior))
-        # On a contact sheet an image is not opened, and its share of the time is a guess.
+        # A contact sheet opens no image, and an image's share of its time is a guess.
         if review.partial or not review.seconds or review.seconds > _BREAK * expected + _PAUSE:
             continue
         spread = _TIME_SPREAD * max(expected, 1.0)
@@ -106,16 +106,16 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
 def with_undecided(
     costs: ReviewCosts, *, corrected: int, undecided: int, reviewed: int
 ) -> ReviewCosts:
-    """Return the costs with what undecided boxes so far say of others.
+    """Return the costs, adjusted by the share of undecided boxes so far.
 
-    `correction` is then what a box costs that is not accepted: one that reviewers leave undecided
-    takes no more time than a right one.
+    `correction` becomes the cost of a box that is not accepted: leaving one undecided takes no
+    longer than accepting it.
 
     Args:
-        costs: of a review.
-        corrected: boxes so far that were deleted or corrected.
-        undecided: boxes so far that were left undecided.
-        reviewed: all boxes so far.
+        costs: review costs.
+        corrected: boxes deleted or corrected so far.
+        undecided: boxes left undecided so far.
+        reviewed: all boxes reviewed so far.
     """
     share = (corrected + _SEEN_CORRECTED) / (corrected + undecided + _SEEN_CORRECTED)
     before = _SEEN_CORRECTED * costs.undecided

@@ -1,11 +1,11 @@
-"""How complete a set is: objects with and without a box, with an interval.
+"""The completeness estimate: objects with and without a box, with an interval.
 
-The number of missing objects is that which the candidates let expect, times a ratio: how many were
-found where people completed images, to how many were expected there. It is a ratio estimator with
-the model's candidates as the auxiliary variable (Cochran, "Sampling Techniques", 1977, chapter 6),
-in its Bayesian form: numbers of missing objects are Poisson, the ratio has a gamma distribution
-around 1, and what was found sharpens it. Images of the blind sample count in full. Others count for
-less: they were chosen, and who sees a model's boxes overlooks what the model overlooked.
+The number of missing objects is the number expected from the candidates, times a ratio: objects
+found on completed images to objects expected there. This is a ratio estimator with the model's
+candidates as auxiliary variable (Cochran, "Sampling Techniques", 1977, chapter 6), in Bayesian
+form: numbers of missing objects are Poisson, the ratio has a gamma prior around 1, and findings
+sharpen it. Blind-sample images count in full. Others count less: they were selected, and a person
+who sees a model's boxes overlooks what the model overlooked.
 
 Without a blind sample the estimate rests on the model, and its interval is wider.
 """
@@ -27,26 +27,26 @@ from sparsedet.completeness.object_count import Count
 from sparsedet.mining.candidates import Candidates
 
 INTERVAL = 0.9
-"""Probability that an interval holds the truth."""
+"""Probability that an interval contains the true value."""
 _MODEL_SPREAD = 0.3
-"""Standard deviation of the ratio before anything was found: how far off a model's own account of
-what is missing may be, as a share."""
+"""Prior standard deviation of the ratio: the relative error of a model's own account of what is
+missing."""
 _LATER_SPREAD = 1.0
-"""How far off a later model's own account may be where little is left, as a share ..."""
+"""Relative error of a later model's account if little is left ..."""
 _MANY = 10.0
-"""... where it is more than so many objects it is less."""
+"""... decreasing above this number of objects."""
 _LEAST_VARIANCE = 0.25
 _LEFTOVER_SPREAD = 0.5
-"""The same of what is left when the mined boxes of an image were judged."""
+"""The same for objects left after an image's mined boxes were judged."""
 _CHOSEN_WEIGHT = 0.3
-"""What an image that was not drawn at random counts ..."""
+"""Weight of an image that was not drawn at random ..."""
 _CHOSEN_MOST = 15.0
-"""... up to so many objects: what is left after the best images is harder to see than on these."""
+"""... up to this many objects: what is left after the best images is harder to see."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassCompleteness:
-    """Objects of one class."""
+    """Counts for one class."""
 
     boxes: int
     missing: float
@@ -54,22 +54,22 @@ class ClassCompleteness:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """How many objects have a box, and how many do not."""
+    """Numbers of objects with and without a box."""
 
     boxes: int
     """Objects with a box."""
     missing: float
     """Expected number of objects without one."""
     missing_low: float
-    """Lower end of the `INTERVAL` of their number ..."""
+    """Lower bound of the `INTERVAL` of their number ..."""
     missing_high: float
-    """... and its upper end."""
+    """... and its upper bound."""
     basis: Literal["audit", "model"]
-    """Whether a blind sample stands behind it."""
+    """Whether it is backed by a blind sample."""
     audited: int
-    """Images of the blind sample that were completed."""
+    """Number of completed blind-sample images."""
     complete_images: int
-    """Images that people marked as complete."""
+    """Number of images that people marked as complete."""
     images: int
     by_class: Mapping[str, ClassCompleteness]
     """By category name."""
@@ -81,12 +81,12 @@ class Completeness:
 
     @property
     def low(self) -> float:
-        """Lower end of the interval of the share."""
+        """Lower bound of the share's interval."""
         return _share(self.boxes, self.missing_high)
 
     @property
     def high(self) -> float:
-        """Upper end of the interval of the share."""
+        """Upper bound of the share's interval."""
         return _share(self.boxes, self.missing_low)
 
     def sentence(self) -> str:
@@ -97,13 +97,13 @@ class Completeness:
             f"{INTERVAL:.0%} interval {100 * self.low:.0f} to {100 * self.high:.0f})"
         )
         if self.basis == "model":
-            text += "; this rests on the model alone, no image of a blind sample was completed"
+            text += "; this rests on the model alone: no blind-sample image was completed yet"
         return text
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Found to expected missing objects: a gamma distribution."""
+    """Ratio of found to expected missing objects: a gamma distribution."""
 
     shape: float
     rate: float
@@ -115,17 +115,17 @@ class Ratio:
 
 
 PRIOR_RATIO = Ratio(_MODEL_SPREAD**-2, _MODEL_SPREAD**-2)
-"""Before anything was found."""
+"""Prior of the ratio."""
 _PRIOR_LEFTOVER = Ratio(_LEFTOVER_SPREAD**-2, _LEFTOVER_SPREAD**-2)
 
 
 def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Ratio) -> Ratio:
-    """Return the ratio after images were completed.
+    """Return the posterior ratio after images were completed.
 
     Args:
-        found: what was found on them.
-        expected: what was expected there.
-        prior: the ratio before.
+        found: findings on them.
+        expected: the expectation there.
+        prior: the prior ratio.
     """
     shape, rate = prior.shape, prior.rate
     chosen = sum(image.objects for image in found if not image.audit)
@@ -138,13 +138,13 @@ def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Rati
 
 
 def leftover_ratio(found: Sequence[Found], not_shown: ExpectedMissing) -> Ratio:
-    """Return the ratio for what judging mined boxes leaves, after images were completed with them.
+    """Return the ratio for objects left after judging mined boxes, given completed images.
 
-    Most of what is missing is found by its box. How well the rest is known is a matter of its own.
+    Most missing objects are found by their box. The uncertainty of the rest is separate.
 
     Args:
-        found: what was found on completed images.
-        not_shown: what was expected there besides the objects of shown boxes.
+        found: findings on completed images.
+        not_shown: the expectation there, without the objects of shown boxes.
     """
     with_boxes = [replace(image, objects=image.not_shown) for image in found if not image.audit]
     return updated_ratio(with_boxes, not_shown, _PRIOR_LEFTOVER)
@@ -156,7 +156,7 @@ def only_candidates(
     fitted: ExpectedPrecision,
     keep: NDArray[np.bool_],
 ) -> ExpectedMissing:
-    """Return what is expected with some of the candidates only, shape (N,), on every image."""
+    """Return the expected numbers using only some candidates, shape (N,), for every image."""
     kept = candidates.select(keep)
     seen = dict.fromkeys(expected.by_image, 0.0)
     for id, chance in zip(kept.image_ids.tolist(), fitted.of_object(kept).tolist(), strict=True):
@@ -172,13 +172,13 @@ def remaining(
     evidence: Evidence,
     shares: Mapping[int, float] = MappingProxyType({}),
 ) -> ExpectedMissing:
-    """Return what is still expected after reviews, whether images were marked as complete or not.
+    """Return the numbers still expected after reviews, for complete and incomplete images.
 
     Args:
-        before: what was expected when the candidates were found.
+        before: the expectation when the candidates were found.
         candidates: those on no hidden annotation.
-        fitted: calibrated with what reviewers said.
-        evidence: what that is.
+        fitted: calibrated with reviews.
+        evidence: from these reviews.
         shares: see `still_open`: of classes that are complete nothing is missing.
     """
     left = only_candidates(before, candidates, fitted, evidence.open)
@@ -191,15 +191,15 @@ def remaining(
 
 @dataclass(frozen=True)
 class Missing:
-    """How many objects are missing on each image that is not complete, and how sure that is."""
+    """The number of missing objects on each incomplete image, with its uncertainty."""
 
     by_image: Mapping[int, float]
     shape: float
-    """Of the gamma distribution of their mean number."""
+    """Shape of the gamma distribution of the mean number."""
 
     @classmethod
     def of(cls, *parts: tuple[ExpectedMissing, Ratio]) -> "Missing":
-        """Return it for parts of the images, each with its ratio of found to expected."""
+        """Return it for parts of the images, each with its own found-to-expected ratio."""
         by_image = {
             id: ratio.mean * number
             for expected, ratio in parts
@@ -212,14 +212,14 @@ class Missing:
         return cls(by_image, total**2 / variance if variance else PRIOR_RATIO.shape)
 
     def with_earlier(self, earlier: Count, found: int) -> "Missing":
-        """Return it with what an earlier model let expect, each weighted by how sure it is.
+        """Combine it with an earlier model's expectation, weighted by certainty.
 
-        What one model overlooks the next one often overlooks, too: a set in which it finds little
-        is not as complete as it says.
+        Objects missed by one model are often missed by the next one, too: a set with few detections
+        is less complete than the model suggests.
 
         Args:
-            earlier: the objects that were missing when the candidates were found.
-            found: how many of them have got a box since.
+            earlier: objects missing when the candidates were found.
+            found: number of them that have got a box since.
         """
         own = sum(self.by_image.values())
         variance = own + own**2 / self.shape
@@ -236,7 +236,7 @@ class Missing:
 
     @property
     def count(self) -> Count | None:
-        """All of them; None: none is expected."""
+        """The total; None: none is expected."""
         total = sum(self.by_image.values())
         return Count(total, (1 / self.shape + 1 / total) ** 0.5) if total > 0 else None
 
@@ -249,17 +249,17 @@ def estimate(
     *,
     audited: int,
 ) -> Completeness:
-    """Return how complete the annotations are.
+    """Return the completeness estimate.
 
     Args:
-        dataset: the annotations as they are.
+        dataset: the current annotations.
         missing: what they lack.
-        candidates: those that may be missing; they share the number out over the classes.
+        candidates: possibly missing objects; they distribute the number over the classes.
         fitted: calibrated on them.
-        audited: images of blind samples that were completed.
+        audited: number of completed blind-sample images.
     """
     mean = sum(missing.by_image.values())
-    # Poisson with a gamma mean.
+    # Poisson with a gamma-distributed mean.
     chance = missing.shape / (missing.shape + mean) if mean else 1.0
     tail = (1 - INTERVAL) / 2
     low, high = (

@@ -1,4 +1,4 @@
-"""What reviews say of candidates, and what they found on images that are complete now."""
+"""Evidence from reviews: decisions on candidates, and objects found on completed images."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from sparsedet.completeness.judged import Judged
 from sparsedet.mining.candidates import Candidates
 
 _UNKNOWN, _NOTHING, _OTHER_CLASS, _RIGHT = range(-1, 3)
-"""What a candidate shows, as reviews have it."""
+"""The reviewed truth of a candidate."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What reviewers found on an image that they completed."""
+    """Findings on an image that reviewers completed."""
 
     image_id: int
     objects: int
-    """Boxes that it has got since the candidates were found."""
+    """Boxes added since the candidates were found."""
     among_candidates: int
-    """Those of them that a candidate shows, of whatever class and score."""
+    """Those covered by a candidate of any class and score."""
     audit: bool
-    """It was drawn at random, and its mined boxes were not shown."""
+    """Whether it was drawn at random and shown without mined boxes."""
     not_shown: int = 0
-    """Those of the objects that no shown box brought."""
+    """Found objects that no shown box covered."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What reviews say of candidates."""
+    """What reviews reveal about candidates."""
 
     judged: Judged
     found: tuple[Found, ...]
-    """Of every image that was completed since."""
+    """For every image completed since."""
     open: NDArray[np.bool_]
-    """Shape (N,): which candidates may still be missing; none of a class that is complete on its
-    image. On an image that was marked as complete
-    when its boxes were judged: which might have been, before that."""
+    """Shape (N,): candidates that may still be missing objects; excludes classes that are complete
+    on their image. For an image marked as complete when its boxes were judged: those possible
+    before that."""
     drawn: Mapping[int, int]
-    """Image id -> boxes that no candidate shows, on images that are not complete; of classes that
-    are complete there none is counted."""
+    """Image id -> number of boxes not covered by a candidate, on incomplete images; excludes
+    classes that are complete there."""
 
 
 def read_evidence(
@@ -54,24 +54,24 @@ def read_evidence(
     audit: Collection[int],
     judge_only: Collection[int] = (),
 ) -> Evidence:
-    """Compare candidates with what their images hold after reviews.
+    """Compare candidates with the reviewed content of their images.
 
-    On an image that people were asked to complete, and did, every candidate is right or wrong. On
-    others those are that reviewers judged: an image that was complete once its boxes were judged
-    says nothing of the others, since it would not be complete if one of their candidates were
-    right. Where a class became complete on an image, its candidates are right or wrong in the same
-    way; of a wrong one it is not known whether it shows an object of another class. Classes that
-    were complete before have no candidates: the model was trained on their absence, and what it
-    makes of it says little of other images.
+    If people were asked to complete an image, and did, every candidate on it is right or wrong.
+    Otherwise only judged candidates are known: an image that is complete once its boxes were judged
+    says nothing about its other candidates, since it would not be complete if one of them were
+    right. If a class became complete on an image, its candidates are right or wrong in the same
+    way; a wrong one may show an object of another class. Classes that were complete before have no
+    candidates: the model was trained on their absence, and its detections there say little about
+    other images.
 
     Args:
-        before: what was known when the candidates were found.
-        now: the same images, with what reviewers said since; ids are those of `before`.
+        before: the annotations when the candidates were found.
+        now: the same images with reviews applied; ids are those of `before`.
         candidates: those on no hidden annotation.
-        outcomes: index of a candidate that reviewers were shown -> whether they kept it and its
-            class; None: they left it undecided, which is no acceptance.
-        audit: ids of the images of the blind sample.
-        judge_only: ids of the images on which people were not asked to draw.
+        outcomes: index of a shown candidate -> whether reviewers kept it and its class; None:
+            undecided, which counts as not accepted.
+        audit: ids of the blind sample's images.
+        judge_only: ids of images on which people were not asked to draw.
     """
     completed = {
         image.id
@@ -136,8 +136,8 @@ def read_evidence(
         if kept:
             verdicts[row] = _RIGHT
             continue
-        # Where reviewers gave it another class, there is a box of that class now. What they can't
-        # decide they don't accept, and won't the next time: it is no object that is missing.
+        # Relabelled boxes are now boxes of that class. Undecided ones were not accepted, and won't
+        # be next time either: they are not missing objects.
         verdicts[row] = _OTHER_CLASS if shows[row] == _OTHER_CLASS else _NOTHING
         is_open[row] = False
     decided = verdicts != _UNKNOWN
@@ -161,10 +161,10 @@ def _completed_classes(before: Dataset, now: Dataset, image_id: int) -> frozense
 def _compare(
     candidates: Candidates, rows: NDArray[np.int64], boxes: list[Box]
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Compare an image's candidates with its new boxes, one to one, the surest first.
+    """Match an image's candidates with its new boxes, one to one, by descending score.
 
     Returns:
-        What each candidate shows, and which overlap any box.
+        What each candidate shows, and which candidates overlap any box.
     """
     shows = np.full(len(rows), _NOTHING, dtype=np.int8)
     if not len(rows) or not boxes:

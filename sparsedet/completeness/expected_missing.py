@@ -1,8 +1,8 @@
-"""How many objects without a box are expected on each image.
+"""Expected number of objects without a box on each image.
 
-Three parts make it: candidates of every score, by the chance that they show an object; objects that
-the model can't see, shared out where objects are; and, on an image without any annotation, what
-images like it hold, since in most sets nearly every image shows something.
+It has three parts: candidates of any score, weighted by the chance that they show an object;
+objects the model can't detect, distributed like the detected ones; and, for images without any
+annotation, the content of similar images, since in most sets nearly every image shows something.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,30 +16,30 @@ from sparsedet.completeness.expected_precision import ExpectedPrecision
 from sparsedet.mining.candidates import Candidates
 
 _MOST_LABELLED = 0.98
-"""The share of labelled objects is at most this: else no image could be without annotation."""
+"""Upper bound of the labelled share: at 1 no image could be without annotation."""
 _LITTLE = 1e-3
-"""Weight of a box in what classes missing objects have, next to that of a sure candidate."""
+"""Weight of a box in the class distribution of missing objects; a certain candidate weighs 1."""
 
 
 @dataclass(frozen=True)
 class ExpectedMissing:
-    """Expected numbers of objects without a box, on images that nobody marked as complete.
+    """Expected numbers of objects without a box, on images not marked as complete.
 
-    They are objects of classes that are not complete on their image.
+    Counts only classes that are not complete on their image.
     """
 
     seen: Mapping[int, float]
-    """Image id -> number of those among the candidates."""
+    """Image id -> expected number among the candidates."""
     unseen: Mapping[int, float]
-    """Image id -> number of the others."""
+    """Image id -> expected number of others."""
 
     @cached_property
     def by_image(self) -> Mapping[int, float]:
-        """Image id -> number."""
+        """Image id -> total expected number."""
         return {id: seen + self.unseen[id] for id, seen in self.seen.items()}
 
     def of(self, images: Collection[int]) -> "ExpectedMissing":
-        """Return the numbers of some images only."""
+        """Return the numbers of a subset of images."""
         ids = [id for id in self.seen if id in images]
         return ExpectedMissing(
             {id: self.seen[id] for id in ids}, {id: self.unseen[id] for id in ids}
@@ -47,22 +47,22 @@ class ExpectedMissing:
 
     @property
     def total(self) -> float:
-        """On all images."""
+        """Total over all images."""
         return sum(self.by_image.values())
 
 
 def expected_missing(
     dataset: Dataset, candidates: Candidates, fitted: ExpectedPrecision
 ) -> ExpectedMissing:
-    """Return what is expected on every image that is not complete.
+    """Return the expected numbers for every incomplete image.
 
     Args:
-        dataset: what is known of the images.
-        candidates: those that may still be missing.
+        dataset: the current annotations.
+        candidates: those that may still be missing objects.
         fitted: calibrated on them.
     """
     open_images = [image.id for image in dataset.images if not dataset.is_complete(image)]
-    # What complete classes have says nothing of what others lack.
+    # Complete classes say nothing about what others lack.
     boxes = {id: len(_open_boxes(dataset, id)) for id in open_images}
     shares = _open_shares(dataset, dataset.has_class_marks)
     seen = dict.fromkeys(open_images, 0.0)
@@ -113,10 +113,10 @@ def still_open(before: Dataset, now: Dataset) -> dict[int, float]:
 def by_class(
     dataset: Dataset, candidates: Candidates, fitted: ExpectedPrecision, total: float
 ) -> dict[int, float]:
-    """Share a number of missing objects out over the classes: category id -> number.
+    """Distribute a number of missing objects over the classes: category id -> number.
 
-    As candidates are; where these are few, as boxes are. Boxes of classes that are complete on
-    their image don't count, and a class that is complete on all images lacks nothing.
+    In proportion to the candidates, or to the boxes if candidates are few. Ignores boxes of classes
+    that are complete on their image; a class that is complete everywhere lacks nothing.
     """
     everywhere = _complete_everywhere(dataset)
     weights = {
@@ -136,7 +136,7 @@ def by_class(
 
 
 def _open_boxes(dataset: Dataset, image_id: int) -> list[Box]:
-    """Return an image's boxes of classes that may lack some."""
+    """Return an image's boxes of incomplete classes."""
     complete = dataset.image_by_id[image_id].complete_classes
     return [
         box
@@ -146,13 +146,13 @@ def _open_boxes(dataset: Dataset, image_id: int) -> list[Box]:
 
 
 def _open_shares(dataset: Dataset, has_marks: bool) -> Callable[[frozenset[int]], float]:
-    """Return what share of objects is of other classes than the complete ones of an image.
+    """Return the share of objects in classes outside of a set of complete ones.
 
-    By how many boxes each class has on all images; all classes have one to begin with.
+    By box counts of the classes over all images, starting at one per class.
 
     Args:
         dataset: the images.
-        has_marks: whether there is anything to count.
+        has_marks: whether any class is marked as complete.
     """
     counts = {category.id: 1 for category in dataset.categories}
     if has_marks:
@@ -176,12 +176,12 @@ def _complete_everywhere(dataset: Dataset) -> set[int]:
 
 @dataclass(frozen=True)
 class _Unannotated:
-    """What images without any annotation hold, by what the annotated ones hold."""
+    """Objects on images without any annotation, inferred from annotated images."""
 
     share: float
-    """Of them, those that show an object."""
+    """Share of them that show an object."""
     objects: float
-    """On each of these."""
+    """Mean number of objects on each of these."""
 
     @classmethod
     def of(
@@ -190,10 +190,10 @@ class _Unannotated:
         seen: Mapping[int, float],
         missing: float,
     ) -> "_Unannotated":
-        """Return it for labels that are missing at random.
+        """Estimate under labels missing at random.
 
-        An image with k objects stays without annotation with probability (1 - c)^k, where c is the
-        share of the objects that have one.
+        An image with k objects has no annotation with probability (1 - c)^k, where c is the share
+        of objects that have one.
         """
         annotated = [id for id, count in boxes.items() if count]
         bare = len(boxes) - len(annotated)
@@ -210,11 +210,11 @@ class _Unannotated:
         )
 
     def expected(self, nothing: float, seen: float) -> float:
-        """Return how many objects are on such an image where the model sees none of them.
+        """Return the expected objects on such an image if the model detects none of them.
 
         Args:
             nothing: the chance that no candidate on it shows an object.
-            seen: the share of objects that are among the candidates.
+            seen: the share of objects among the candidates.
         """
         unseen = self.share * (1 - seen) ** self.objects
         return float(nothing * self.objects * unseen / max(unseen + 1 - self.share, 1e-9))

@@ -1,21 +1,20 @@
 """Expected precision: the chance that a reviewer accepts a candidate.
 
-A model's scores are no such chance: it learns missing objects as background, and its own mistakes
-as labels. Before any review they are calibrated by annotations that were hidden from the training.
-The model treats these as it treats the missing objects, so their scores are those of the objects
-among the candidates; what is left over at a score is wrong. That is learning from positive and
-unlabelled data (Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data", KDD
-2008) in its presence-only form (Ward et al., "Presence-Only Data and the EM Algorithm", Biometrics
-2009). How many objects there are follows from the scores that nearly all belong to objects (the
-best bin of
-Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern Approach", NeurIPS 2021). In
-later rounds it also follows from what was expected to be left: what is still missing then is harder
-to see than hidden annotations are.
+A model's scores are not probabilities of that: it learns missing objects as background, and its own
+mistakes as labels. Before any review, they are calibrated with annotations hidden from the
+training. The model treats these like missing objects, so their scores are distributed like those of
+the objects among the candidates; the rest at each score is wrong. This is learning from positive
+and unlabelled data (Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data",
+KDD 2008) in its presence-only form (Ward et al., "Presence-Only Data and the EM Algorithm",
+Biometrics 2009). The number of objects follows from the scores at which nearly all candidates are
+objects (the best bin of Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern
+Approach", NeurIPS 2021). In later rounds it also follows from the number expected to be left: what
+is still missing then is harder to detect than hidden annotations.
 
-After reviews, what they said of candidates counts as well, and more the more there is of it.
+After reviews, their decisions on candidates count as well, and more so the more there are.
 
-Two logistic functions make the chance: that there is an object, and that its class is the
-candidate's. Each class has an offset of its own, drawn towards none.
+The chance is the product of two logistic functions: that there is an object, and that its class
+is the candidate's. Each class has an offset of its own, shrunk towards zero.
 """
 
 from collections.abc import Sequence
@@ -34,34 +33,34 @@ Floats = NDArray[np.float64]
 
 _CLIP = 1e-4
 _FREE_OVERLAP = 0.2
-"""Objects that stand apart overlap by less, as drawn."""
+"""Maximum IoU of separate objects, as drawn."""
 _OFFSET_SPREAD = 0.5
-"""Standard deviation of the classes' offsets."""
+"""Prior standard deviation of the classes' offsets."""
 _CARRIED_SPREAD = 0.5
-"""What reviews said of an earlier model holds for the next one up to this share of the spread that
-coefficients have before any review."""
+"""Carry-over between models: reviews of an earlier model reduce the prior spread of coefficients
+at most to this fraction."""
 _KEPT_SCORE = 0.05
-"""Of very many candidates, those of lower scores are left out of a fit."""
+"""Minimum score in a fit, if there are more than `_MANY` candidates."""
 _MANY = 200_000
 _SEEN_UNKNOWN = 0.9
-"""`seen_share` where nothing is known of it."""
+"""`seen_share` if unknown."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Coefficients of both logistic functions, and how sure they are (standard deviations)."""
+    """Coefficients of both logistic functions, and their standard deviations."""
 
     object: Floats
-    """Of a constant, the logit of the object score, nesting and overlap."""
+    """For a constant, the logit of the object score, nesting and overlap."""
     object_spread: Floats
     right_class: Floats
-    """Of a constant and the logit of the class's share of the object score."""
+    """For a constant and the logit of the class's share of the object score."""
     right_class_spread: Floats
 
 
 BEFORE_REVIEWS = Coefficients(
-    # A middle between blood cells, playing cards and handwritten digits, each with half to 70 % of
-    # its boxes removed and a model of 800 iterations.
+    # Mean over blood cells, playing cards and handwritten digits, each with 50 to 70 % of its boxes
+    # removed and a model of 800 iterations.
     object=np.array([-1.5, 1.15, -2.0, -2.0]),
     object_spread=np.array([1.0, 0.35, 1.0, 1.0]),
     right_class=np.array([-0.4, 0.7]),
@@ -75,16 +74,16 @@ class ExpectedPrecision:
 
     coefficients: Coefficients
     object_offsets: Floats
-    """Shape (classes,): of the constant, by the index of the class."""
+    """Shape (classes,): offsets of the constant, by class index."""
     class_offsets: Floats
     class_index: dict[int, int]
-    """Category id -> index."""
+    """Category id -> class index."""
     seen: float
     """Share of the objects without annotation that are among the candidates, 0 to 1."""
     hidden: int
-    """Number of hidden annotations that it rests on."""
+    """Number of hidden annotations used."""
     judged: int
-    """Number of judged candidates that it rests on."""
+    """Number of judged candidates used."""
 
     def of(self, candidates: Candidates) -> Floats:
         """Return the chance that a reviewer accepts each candidate, shape (N,)."""
@@ -111,13 +110,13 @@ def fit_expected_precision(
     """Fit the calibration of a model's candidates.
 
     Args:
-        candidates: all of them, those on hidden annotations too.
+        candidates: all of them, including those on hidden annotations.
         category_ids: the dataset's.
-        hidden: number of hidden annotations, found or not.
-        judged: candidates of this very model that people have judged.
-        earlier: coefficients that reviews gave for an earlier model; None: nothing was reviewed.
-        missing: how many objects had no annotation when the candidates were found, as reviews of
-            an earlier model's candidates let expect.
+        hidden: number of hidden annotations, detected or not.
+        judged: candidates of this model that people have judged.
+        earlier: coefficients from reviews of an earlier model; None: no reviews.
+        missing: expected number of objects without annotation when the candidates were found,
+            from reviews of an earlier model's candidates.
     """
     if len(candidates) > _MANY:
         candidates = candidates.select(candidates.object_scores >= _KEPT_SCORE)
@@ -144,10 +143,10 @@ def seen_share(
     By Laplace's rule, since few objects prove little.
 
     Args:
-        candidates: all of them, those on hidden annotations too.
-        hidden: number of hidden annotations, found or not.
-        found: further objects that are among the candidates ...
-        objects: ... of so many, where people completed images.
+        candidates: all of them, including those on hidden annotations.
+        hidden: number of hidden annotations, detected or not.
+        found: further objects among the candidates ...
+        objects: ... out of this many, on images that people completed.
     """
     known = candidates.known
     seen = float(((known == RIGHT) | (known == WRONG_CLASS)).sum()) + found
@@ -156,7 +155,7 @@ def seen_share(
 
 
 def carried(fitted: ExpectedPrecision) -> Coefficients:
-    """Return what a fit with judged candidates says of the next model's candidates."""
+    """Return the prior for the next model's candidates, from a fit with judged candidates."""
     base = BEFORE_REVIEWS
     return Coefficients(
         fitted.coefficients.object,
@@ -210,7 +209,7 @@ class _Problem:
         counts = () if judged is not None else (best_bin(candidates, hidden), missing)
         objects = combined([count for count in counts if count is not None])
         if objects is not None:
-            # As many of them as are among the candidates at all.
+            # Limited to the share that is among the candidates at all.
             seen = float(np.log(seen_share(candidates, hidden)))
             objects = objects[0] + seen, objects[1]
         return cls(
@@ -245,7 +244,7 @@ class _Problem:
         return first, second, third, fourth
 
     def value(self, x: Floats) -> tuple[float, Floats]:
-        """Return the negative log likelihood, and its gradient."""
+        """Return the negative log-likelihood and its gradient."""
         w, d, v, e = self.split(x)
         classes = len(d)
         value = 0.0
@@ -288,7 +287,7 @@ class _Problem:
             there, right = self.judged_object, self.judged_right
             value -= float((there * log_expit(zo) + (1 - there) * log_expit(-zo)).sum())
             add(self.judged, self.judged_index, expit(zo) - there, dw, dd)
-            # Of an object's class only those say something that are on one.
+            # Only candidates on an object are informative about its class.
             value -= float((right * log_expit(zc) + (there - right) * log_expit(-zc)).sum())
             add(self.judged_class, self.judged_index, there * expit(zc) - right, dv, de)
         if len(self.absent):

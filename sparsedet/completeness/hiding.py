@@ -1,20 +1,20 @@
-"""Annotations that are hidden from a training, so that its model can be calibrated by them."""
+"""Hide annotations from a training, to calibrate its model with them."""
 
 from sparsedet.annotations import Dataset
 from sparsedet.seeds import stable_rank
 
 MOST_HIDDEN = 500
-"""More make a calibration hardly better."""
+"""More hardly improve a calibration."""
 FEWEST_HIDDEN = 10
-"""Of fewer nothing can be learned: then none is hidden."""
+"""Fewer teach nothing; then none is hidden."""
 _STREAM = "hidden"
 
 
 def hide(dataset: Dataset, share: float, seed: int) -> Dataset:
     """Return the dataset without a random share of its annotations.
 
-    Only of classes that nobody marked as complete on the image, where other objects are without
-    annotation, too; else all that has no label is background.
+    Only hides classes not marked as complete on the image, where other objects lack annotations,
+    too: on complete images everything without a label is background.
 
     Args:
         dataset: the annotations.
@@ -29,7 +29,7 @@ def hide(dataset: Dataset, share: float, seed: int) -> Dataset:
     count = min(round(share * len(open_boxes)), MOST_HIDDEN)
     if count < FEWEST_HIDDEN:
         return dataset
-    # Not by file names, to which an annotation tool may add something random at every upload.
+    # Not by file name: annotation tools may add something random at every upload.
     ranked = sorted(open_boxes, key=lambda box: stable_rank(seed, _STREAM, box.image_id, box.id))
     hidden = {box.id for box in ranked[:count]}
     return dataset.with_boxes(box for box in dataset.boxes if box.id not in hidden)

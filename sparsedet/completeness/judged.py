@@ -1,4 +1,4 @@
-"""Candidates of which people know what they are."""
+"""Candidates with known truth."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from sparsedet.mining.candidates import Candidates
 
 @dataclass(frozen=True)
 class Judged:
-    """Candidates of which people know what they are."""
+    """Candidates with known truth."""
 
     candidates: Candidates
     right: NDArray[np.bool_]
-    """An object of the candidate's class is there, and the candidate is the best on it."""
+    """Whether an object of the candidate's class is there, and the candidate is the best on it."""
     on_object: NDArray[np.bool_]
-    """The same, whatever the object's class."""
+    """The same for an object of any class."""
     not_right_alone: NDArray[np.bool_] | None = None
-    """Of these, which are not right, is all that is known: whether they show an object of another
-    class is not. None: of none."""
+    """Those that are only known to be wrong for their class: they may show an object of another
+    class. None: there are none."""
 
     @property
     def known(self) -> "Judged":
-        """Those of which it is known whether they show an object of any class."""
+        """Candidates of which it is known whether they show an object of any class."""
         sure = ~self._alone
         return Judged(self.candidates.select(sure), self.right[sure], self.on_object[sure])
 
@@ -39,6 +39,6 @@ class Judged:
 
 
 def nothing_judged(candidates: Candidates) -> Judged:
-    """Return that nothing is known of a model's candidates."""
+    """Return an empty record for a model's candidates."""
     none = np.zeros(0, dtype=bool)
     return Judged(candidates.select(np.zeros(0, dtype=int)), none, none)

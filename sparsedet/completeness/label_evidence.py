@@ -1,8 +1,8 @@
-"""What a model's detections say of each annotation, in columns.
+"""A model's evidence on each annotation, in columns.
 
-The model was trained on these very annotations, faults included, and has partly learnt them. What
-gives a fault away is small then: a second class that scores a little, a surer box nearby. So
-nothing is read off these numbers alone; `suspicions` compares them with those of other boxes.
+The model was trained on these very annotations, faults included, and has partly learnt them. So
+the signs of a fault are small: a second class that scores a little, a more certain box nearby.
+These numbers are therefore never used alone; `suspicions` compares them with those of other boxes.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,11 +16,11 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.mining.detections import Detections
 
 NO_SCORE = 0.01
-"""Stands for the score of what was not detected: below the least score of candidates."""
+"""Score to assume for undetected objects, below the least score of candidates."""
 _NEAR_IOU = 0.1
-"""A detection that overlaps an annotation so much may show its object, if no other explains it."""
+"""IoU from which a detection may show an annotation's object, if no other annotation fits."""
 _FITS_IOU = 0.65
-"""A detection that overlaps an annotation so much says that its place is right."""
+"""IoU from which a detection confirms an annotation's position."""
 _NONE = -1
 
 
@@ -31,50 +31,50 @@ class LabelEvidence:
     boxes: tuple[Box, ...]
     category_ids: NDArray[np.int64]
     hidden: NDArray[np.bool_]
-    """The model was not trained on it."""
+    """Whether it was hidden from the model."""
     own: NDArray[np.float64]
-    """The best score of its class on it, 0 to 1."""
+    """Best score of its class on it, 0 to 1."""
     other: NDArray[np.float64]
-    """The best score of another class on it, 0 to 1, where no annotation of that class explains it
-    better."""
+    """Best score of another class on it, 0 to 1, unless explained better by an annotation of that
+    class."""
     other_class: NDArray[np.int64]
     """That class; -1: none was detected."""
     fit: NDArray[np.float64]
-    """IoU with the surest detection of its class that shows no other annotation's object."""
+    """IoU with the best detection of its class that shows no other annotation's object."""
     fit_score: NDArray[np.float64]
-    """That detection's score; 0: there is none."""
+    """That detection's score; 0: none."""
     fit_box: NDArray[np.float64]
-    """Shape (N, 4): its place, XYXY in absolute pixels of the upright image."""
+    """Shape (N, 4): its box, XYXY in absolute pixels of the upright image."""
     support: NDArray[np.float64]
-    """The best score of its class of the detections that fit its place."""
+    """Best score among detections of its class that match its position."""
     best: NDArray[np.float64]
-    """How well any detection fits: the largest product of IoU and object score."""
+    """Best fit of any detection: the largest product of IoU and object score."""
     twin: NDArray[np.int64]
-    """Row of the annotation of the class that overlaps it most; -1: none overlaps it."""
+    """Row of the same-class annotation that overlaps it most; -1: none."""
     twin_iou: NDArray[np.float64]
     """Their IoU."""
     apart: NDArray[np.float64]
-    """How sure the model is that these two are different objects, 0 to 1: the lower score of the
-    best detections of the class that lie nearer to one of them, and nearer to the other."""
+    """Certainty that these two are different objects, 0 to 1: the lower score of the best
+    detections of the class closer to one of them, and closer to the other."""
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     @property
     def xyxy(self) -> NDArray[np.float64]:
-        """Shape (N, 4): the annotations' places, XYXY in absolute pixels."""
+        """Shape (N, 4): the annotations' boxes, XYXY in absolute pixels."""
         return np.array([box.xyxy for box in self.boxes], dtype=np.float64).reshape(-1, 4)
 
 
 def label_evidence(
     detections: Sequence[Detections], dataset: Dataset, hidden: Collection[int] = ()
 ) -> LabelEvidence:
-    """Return what detections say of the annotations of their images.
+    """Return the evidence from detections on the annotations of their images.
 
     Args:
-        detections: of the dataset's images, of low scores too, found as for candidates.
+        detections: of the dataset's images, including low scores, found as for candidates.
         dataset: the annotations.
-        hidden: ids of those that the model was not trained on.
+        hidden: ids of annotations hidden from the model.
     """
     rows: list[_Row] = []
     boxes: list[Box] = []
@@ -117,11 +117,11 @@ class _Row:
 
 
 def _of_image(found: Detections, own: Sequence[Box], first: int) -> list[_Row]:
-    """Return a row for each annotation of an image; `first` is the number of the first one."""
+    """Return a row for each annotation of an image, starting at row `first`."""
     places = [box.xyxy for box in own]
     classes = np.array([box.category_id for box in own], dtype=np.int64)
     overlap = iou_matrix(found.boxes, places)
-    # Of each detection, how well the annotations of its class fit it, at best.
+    # For each detection, its best IoU with annotations of its class.
     alike = found.category_ids[:, None] == classes
     explained = np.where(alike, overlap, 0.0)
     among = iou_matrix(places, places) * (classes[:, None] == classes)
@@ -167,5 +167,5 @@ def _apart(
 
 
 def _argmax(values: NDArray[np.float64]) -> int:
-    """Return where the largest value is; -1 where none is above 0."""
+    """Return the index of the largest value; -1 if none is above 0."""
     return int(values.argmax()) if values.max(initial=0.0) > 0 else _NONE

@@ -1,9 +1,9 @@
-"""Acceptance by sample: mined boxes that are nearly certain form a lot, of which people see a part.
+"""Acceptance by sample: nearly certain mined boxes form a lot, of which people review a sample.
 
-The promise is that of acceptance sampling in industry: a lot that is worse than promised passes
-with a small probability only. It is about the lot as it was mined, its sample among it, and rests
-on the sample alone, which is drawn at random; the expected precision only decides what forms a lot.
-So it holds however wrong that is.
+The guarantee is that of industrial acceptance sampling: a lot worse than promised passes only with
+a small probability. It covers the lot as mined, including its sample, and rests on the randomly
+drawn sample alone; expected precision only decides which boxes form a lot. So it holds however
+wrong the expected precision is.
 """
 
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.seeds import stable_rank
 
 PRODUCERS_RISK = 0.1
-"""A lot that is as good as expected fails with this probability at most."""
+"""Maximum probability that a lot as good as expected fails."""
 LARGEST_SAMPLE = 0.5
-"""As a share of the lot: a larger sample saves too little for what waiting costs."""
+"""Maximum share of the lot: a larger sample saves too little to justify the wait."""
 _CUTS = 24
-"""Sizes of a lot that are tried."""
+"""Number of lot sizes to try."""
 _ROUNDING = 1e-9
-"""Shares are not exact in floats."""
+"""Tolerance for shares, which are inexact as floats."""
 _STREAM = "lot"
 
 
 class Promise(NamedTuple):
-    """What is promised of a lot that passes."""
+    """The guarantee for a lot that passes."""
 
     precision: float
     """Least share of right boxes, 0 to 1."""
     confidence: float
-    """A lot below that fails with this probability at least, 0 to 1."""
+    """Minimum probability that a lot below that precision fails, 0 to 1."""
 
 
 class SamplingPlan(NamedTuple):
     """How a lot is tested."""
 
     size: int
-    """Boxes of the sample."""
+    """Sample size."""
     allowed: int
-    """The most of them that may be wrong."""
+    """Maximum number of wrong boxes in the sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Lot:
 
     category_id: int
     boxes: tuple[MinedBox, ...]
-    """The surest first."""
+    """By descending expected precision."""
     sample: frozenset[str]
-    """Region ids of those that people review."""
+    """Region ids of the boxes that people review."""
     allowed: int
-    """The most boxes of the sample that may be wrong."""
+    """Maximum number of wrong boxes in the sample."""
 
     @property
     def expected(self) -> float:
@@ -65,17 +65,17 @@ class Lot:
 
     @property
     def saved(self) -> int:
-        """Boxes that nobody has to look at if it passes."""
+        """Number of boxes nobody has to review if it passes."""
         return len(self.boxes) - len(self.sample)
 
 
 def chance_to_pass(boxes: int, wrong: int, plan: SamplingPlan) -> float:
-    """Return the probability that a lot passes, exactly.
+    """Return the exact probability that a lot passes.
 
     Args:
-        boxes: of the lot.
-        wrong: those of them that are wrong.
-        plan: how it is tested.
+        boxes: size of the lot.
+        wrong: number of wrong boxes among them.
+        plan: the test.
     """
     # scipy.stats takes a second to import.
     from scipy.stats import hypergeom
@@ -84,25 +84,25 @@ def chance_to_pass(boxes: int, wrong: int, plan: SamplingPlan) -> float:
 
 
 def fewest_wrong_of_a_bad_lot(boxes: int, precision: float) -> int:
-    """Return with how many wrong boxes a lot is below a precision."""
+    """Return the number of wrong boxes that puts a lot below a precision."""
     return floor(boxes * (1 - precision) + _ROUNDING) + 1
 
 
 def sampling_plan(boxes: int, expected: float, promise: Promise) -> SamplingPlan | None:
-    """Return the smallest sample that keeps the promise and that a good lot is likely to pass.
+    """Return the smallest sample that gives the guarantee and lets a good lot likely pass.
 
-    The promise is kept exactly: a sample without replacement is hypergeometric. For a large lot
-    that is the binomial distribution, whose Clopper-Pearson bound a lot has to reach; for 0.98 at
-    0.95 the smallest sample is 149 boxes, of which none may be wrong.
+    The guarantee is exact: sampling without replacement is hypergeometric. For a large lot this is
+    the binomial distribution, whose Clopper-Pearson bound the lot has to reach; for 0.98 at 0.95
+    the smallest sample is 149 boxes with none wrong.
 
     Args:
-        boxes: of the lot.
+        boxes: size of the lot.
         expected: its expected precision, 0 to 1.
-        promise: what holds of a lot that passes.
+        promise: the guarantee for a lot that passes.
 
     Returns:
-        None where no sample of at most `LARGEST_SAMPLE` does: the lot is too small, or hardly
-        better than promised.
+        None if no sample of at most `LARGEST_SAMPLE` does: the lot is too small, or hardly better
+        than promised.
     """
     from scipy.stats import binom
 
@@ -142,15 +142,15 @@ def _smallest(
 def form_lots(
     boxes: Sequence[MinedBox], promise: Promise, *, seed: int, round: int
 ) -> tuple[Lot, ...]:
-    """Return the lots of a round, one for each class at most, those that save most first.
+    """Return the lots of a round, at most one per class, those that save most first.
 
-    A lot holds the surest boxes of its class, so many that it saves most; together they are
-    expected to be at least as precise as promised.
+    A lot holds its class's most certain boxes, as many as save most; together they are expected to
+    be at least as precise as promised.
 
     Args:
-        boxes: mined ones, with their expected precision.
-        promise: what holds of a lot that passes.
-        seed: with the round and the boxes' places it decides which are in the sample.
+        boxes: mined boxes with expected precision.
+        promise: the guarantee for a lot that passes.
+        seed: draws the samples, together with `round` and the boxes' positions.
         round: number of the round.
     """
     classes: dict[int, list[MinedBox]] = {}
@@ -190,6 +190,6 @@ def _surest_first(box: MinedBox) -> tuple[object, ...]:
 
 
 def _rank(box: MinedBox, seed: int, round: int) -> int:
-    # Not by region ids: file names are in them, to which a tool may add something random.
+    # Not by region id: it contains the file name, to which a tool may add something random.
     place = ",".join(f"{edge:.2f}" for edge in box.xyxy)
     return stable_rank(seed, _STREAM, round, box.image_id, box.category_id, place)

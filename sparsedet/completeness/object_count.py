@@ -1,7 +1,7 @@
-"""How many objects have no annotation, by the scores of hidden annotations.
+"""The number of objects without annotation, by the scores of hidden annotations.
 
-The scores that nearly all belong to objects tell: the best bin of Garg et al., "Mixture Proportion
-Estimation and PU Learning: A Modern Approach", NeurIPS 2021.
+It follows from the scores at which nearly all candidates are objects: the best bin of Garg et
+al., "Mixture Proportion Estimation and PU Learning: A Modern Approach", NeurIPS 2021.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, WRONG_CLASS, Candidates
 
 _BIN_SPREAD = 0.12
-"""How far the best bin may be off: not all that scores high is an object."""
+"""Relative error of the best bin: not everything with a high score is an object."""
 _FEWEST_IN_BIN = 10
 
 
@@ -25,16 +25,16 @@ class Count(NamedTuple):
 
 
 def best_bin(candidates: Candidates, hidden: int) -> Count | None:
-    """Return how many objects have no annotation.
+    """Return the number of objects without annotation.
 
-    Of the scores from which on candidates are counted, that with the least upper bound is taken.
+    Among score thresholds, the one with the least upper bound is used.
 
     Args:
-        candidates: all, those on hidden annotations too.
-        hidden: number of hidden annotations, found or not.
+        candidates: all, including those on hidden annotations.
+        hidden: number of hidden annotations, detected or not.
 
     Returns:
-        None where too few hidden annotations were found.
+        None if too few hidden annotations were detected.
     """
     on_hidden = (candidates.known == RIGHT) | (candidates.known == WRONG_CLASS)
     found = np.sort(candidates.object_scores[on_hidden])[::-1]
@@ -52,7 +52,7 @@ def best_bin(candidates: Candidates, hidden: int) -> Count | None:
 
 
 def combined(counts: Sequence[Count]) -> tuple[float, float] | None:
-    """Return the logarithm of a number by several estimates of it, and its standard deviation."""
+    """Combine several estimates of a number: return its logarithm and standard deviation."""
     if not counts:
         return None
     weights = np.array([count.spread**-2 for count in counts])

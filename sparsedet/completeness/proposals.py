@@ -1,4 +1,4 @@
-"""Proposals: the candidates that reviewers are shown."""
+"""Proposals: the candidates shown to reviewers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,34 +29,34 @@ from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 
 LEAST_SCORE = 0.02
-"""Detections of lower scores are no candidates."""
+"""Minimum score of candidates."""
 _MOST_DETECTIONS = 200
-"""Detections per image, overlapping ones of a class among them."""
+"""Maximum detections per image, including overlapping ones of a class."""
 _WORTH_COUNTING = 0.05
-"""Candidates of a lower expected precision are not counted as held back."""
+"""Candidates below this expected precision don't count as held back."""
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """What reviewers are shown of a model's candidates, and what is held back."""
+    """A model's candidates: what reviewers see, and what is held back."""
 
     candidates: Candidates
-    """All of them, those on hidden annotations too."""
+    """All of them, including those on hidden annotations."""
     fitted: ExpectedPrecision
     mined: tuple[MinedBox, ...]
-    """To be shown, image by image, the surest first."""
+    """To be shown, image by image, the most certain first."""
     held_back: Mapping[int, int]
-    """Category id -> candidates that are not shown."""
+    """Category id -> number of candidates not shown."""
     held_back_right: Mapping[int, float]
-    """Category id -> how many of these are expected to be right."""
+    """Category id -> expected number of right ones among these."""
     suspicions: tuple[Suspicion, ...] = ()
     """Annotations that look wrong, the most certain first."""
     looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
-    """Image id -> what the image looks like to the model."""
+    """Image id -> the model's embedding of the image."""
 
 
 def detection_config(config: TrainingConfig) -> TrainingConfig:
-    """Return a run's configuration for finding candidates: low scores, overlapping objects."""
+    """Return a run's configuration for detecting candidates: low scores, overlapping objects."""
     return config.with_values(
         {
             "MODEL.ROI_HEADS.SCORE_THRESH_TEST": LEAST_SCORE,
@@ -67,13 +67,13 @@ def detection_config(config: TrainingConfig) -> TrainingConfig:
 
 
 def hidden_from(dataset: Dataset, trained: Dataset) -> frozenset[int]:
-    """Return the ids of the annotations that a run was not trained on.
+    """Return the ids of annotations that a run was not trained on.
 
-    Images are compared by file name, classes by name, places to a tenth of a pixel.
+    Images are compared by file name, classes by name, coordinates to a tenth of a pixel.
 
     Args:
-        dataset: annotations of now.
-        trained: annotations that the run was given.
+        dataset: the current annotations.
+        trained: the run's training annotations.
     """
     given = {_key(trained, index) for index in range(len(trained.boxes))}
     return frozenset(
@@ -95,17 +95,17 @@ def mine_proposals(
     missing: Count | None = None,
     on_image: OnImage = lambda done, total: None,
 ) -> Proposals:
-    """Detect with a run's finished model, and choose what reviewers are shown.
+    """Detect with a run's finished model, and select what reviewers see.
 
     Annotations that the run was not trained on calibrate it.
 
     Args:
         run: the run.
         config: its configuration.
-        dataset: the images, and what is known of them.
+        dataset: the images and their annotations.
         images: the folder of their files.
         device: cpu or cuda.
-        selection: what is shown.
+        selection: which candidates are shown.
         earlier: see `propose`.
         missing: see `propose`.
         on_image: called after every image.
@@ -140,18 +140,18 @@ def propose(
     earlier: Coefficients | None = None,
     missing: Count | None = None,
 ) -> Proposals:
-    """Choose what reviewers are shown of a model's detections.
+    """Select which of a model's detections reviewers see.
 
     Args:
         detections: found with `detection_config`.
-        dataset: what is known of the images.
-        hidden: ids of the annotations that the model was not trained on.
-        run_id: of the run that mines.
-        sure_scores: category id -> low quantile of the scores of annotated objects; goes with the
-            boxes.
-        selection: what is shown.
-        earlier: calibration of the model before.
-        missing: objects without annotation, by the reviews before.
+        dataset: the images and their annotations.
+        hidden: ids of annotations that the model was not trained on.
+        run_id: of the mining run.
+        sure_scores: category id -> low quantile of the scores of annotated objects; stored with
+            the boxes.
+        selection: which candidates are shown.
+        earlier: calibration of the previous model.
+        missing: objects without annotation, by earlier reviews.
     """
     candidates = find_candidates(detections, dataset, hidden)
     fitted = fit_expected_precision(
@@ -188,7 +188,7 @@ def propose(
 
 
 def proposals_meta(found: Proposals, run: RunFolder, dataset: Dataset) -> dict[str, Any]:
-    """Return what `mined.meta.json` says: where the boxes come from, and how they were chosen."""
+    """Return the content of `mined.meta.json`: origin and selection of the boxes."""
     info = run.info()
     names = {category.id: category.name for category in dataset.categories}
     return {
@@ -209,14 +209,14 @@ def proposed_boxes(
     run_id: str,
     sure_scores: Mapping[int, float],
 ) -> tuple[MinedBox, ...]:
-    """Return candidates as mined boxes, in their order.
+    """Return candidates as mined boxes, in order.
 
     Args:
         shown: the candidates.
-        chances: expected precision of each, shape (N,).
-        object_chances: the chance that each shows an object of any class, shape (N,).
+        chances: expected precision, shape (N,).
+        object_chances: the chance of an object of any class, shape (N,).
         dataset: the images that they are on.
-        run_id: of the run that mines.
+        run_id: of the mining run.
         sure_scores: see `propose`.
     """
     boxes = []

@@ -1,8 +1,8 @@
-"""The queue: which images people open next, and in which order.
+"""The queue: which images people open next, in which order.
 
-What is found per second of review decides, not how sure a box is: an image without any mined box
-may hold more than one with a sure box. A few images of the queue are drawn at random and shown
-without mined boxes, as the sample that `estimate` rests on; their places in it are random, too.
+Images are ranked by objects found per second of review, not by box certainty: an image without any
+mined box may hold more than one with a certain box. A few images are drawn at random and shown
+without mined boxes, as the sample for `estimate`; their positions in the queue are random, too.
 """
 
 import math
@@ -20,10 +20,10 @@ _AUDIT_STREAM = "audit"
 _PLACE_STREAM = "audit-place"
 _DRAWING_STREAM = "drawing"
 AUDIT_SHARE = 0.05
-"""An audit may make a round's review take so much longer, as a share: on its images every object
-has to be drawn, which takes ten times as long as looking at a mined box."""
+"""How much longer an audit may make a round's review, as a share: on its images every object has
+to be drawn, which takes ten times as long as checking a mined box."""
 MOST_AUDITED = 0.1
-"""Share of the images that an audit may take, however little it costs."""
+"""Maximum share of images in an audit, however cheap it is."""
 
 
 class ShownBox(NamedTuple):
@@ -32,22 +32,22 @@ class ShownBox(NamedTuple):
     right: float
     """Its expected precision."""
     on_object: float
-    """The chance that it shows an object of any class, at least as much."""
+    """The chance of an object of any class; not below `right`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is expected of an image that nobody marked as complete."""
+    """Expectations for an image that nobody marked as complete."""
 
     image: Image
     missing: float
     """Expected number of objects without a box."""
     shown: tuple[ShownBox, ...] = ()
     crops_do: bool = False
-    """Its mined boxes can be judged without the whole image."""
+    """Whether its mined boxes can be judged without the whole image."""
     waits: bool = False
-    """Further mined boxes of it wait for the sample of their lot, and are not shown: whoever drew
-    now would draw them."""
+    """Whether it has further mined boxes that wait for their lot's sample and are not shown: a
+    person who draws now would draw these objects."""
 
     @property
     def judged(self) -> float:
@@ -56,18 +56,18 @@ class Outlook:
 
     @property
     def to_draw(self) -> float:
-        """Expected number of objects that are still missing then."""
+        """Expected number of objects still missing after that."""
         return self.missing - self.judged
 
     def entry(
         self, costs: ReviewCosts, *, judge_only: bool = False, on_sheets: bool = False
     ) -> QueueEntry:
-        """Return its place in a queue: what its review brings, and how long it takes.
+        """Return its queue entry: the gain of its review, and its duration.
 
         Args:
-            costs: of a review.
+            costs: review costs.
             judge_only: its boxes are judged, and nothing is drawn ...
-            on_sheets: ... on contact sheets, where that takes less time.
+            on_sheets: ... on contact sheets, if that takes less time.
         """
         count = len(self.shown)
         wrong = count - sum(box.right for box in self.shown)
@@ -104,20 +104,20 @@ def draw_audit(
     seed: int,
     round: int,
 ) -> frozenset[int]:
-    """Return the ids of a random sample of images, whatever is expected of each.
+    """Return the ids of a random sample of images, regardless of expectations.
 
     Args:
-        outlooks: of every image that is not complete.
-        count: the most images to draw; fewer where they would cost more than `AUDIT_SHARE`, or
-            be more than `MOST_AUDITED` of all.
-        costs: of a review.
+        outlooks: of every incomplete image.
+        count: maximum number of images; fewer if they would cost more than `AUDIT_SHARE`, or be
+            more than `MOST_AUDITED` of all.
+        costs: review costs.
         review: the round's queue without an audit.
-        seed: with `round` and the images' ids it decides.
+        seed: draws the sample, together with `round` and the image ids.
         round: number of the round.
     """
     ranked = sorted(
         outlooks,
-        # Not by file names, to which an annotation tool may add something random at every upload.
+        # Not by file name: annotation tools may add something random at every upload.
         key=lambda outlook: stable_rank(seed, _AUDIT_STREAM, outlook.image.id, round),
     )
     seconds = sum(entry.seconds for entry in review)
@@ -128,8 +128,8 @@ def draw_audit(
         if spent >= AUDIT_SHARE * seconds:
             break
         drawn.add(outlook.image.id)
-        # What this image costs must not decide whether it is drawn itself. In the same time the
-        # queue would have brought more.
+        # An image's own cost must not affect whether it is drawn. Only the time beyond
+        # what the queue would need to find as much counts.
         entry = outlook.blind_entry(costs)
         spent += max(entry.seconds - entry.expected / max(rate, 1e-9), 0.0)
     return frozenset(drawn)
@@ -149,22 +149,22 @@ def plan_queue(
 ) -> list[QueueEntry]:
     """Return the images to open, best first.
 
-    Drawing costs most, and a later model may find what this one misses. So on images with mined
-    boxes people draw only as far as judging boxes alone won't bring enough: on a random share of
-    them, so that what is found there speaks for all. They don't draw on images that wait for a
-    lot, and don't open those of them that show nothing.
+    Drawing is the most expensive step, and a later model may find what this one misses. So on
+    images with mined boxes, people draw only as far as judging boxes alone is not enough: on a
+    random share of them, so that the findings represent all. They don't draw on images that wait
+    for a lot, and don't open such images if they show nothing.
 
     Args:
-        outlooks: of every image that is not complete.
-        costs: of a review.
+        outlooks: of every incomplete image.
+        costs: review costs.
         audit: ids of the images to show without mined boxes.
-        budget: ends the queue; None: no limit.
-        wanted: number of missing objects that have to get a box; infinite: all.
-        leave: images without mined boxes are queued until so many missing objects are expected to
-            be left.
-        sheets: boxes are judged on contact sheets where crops do, and nothing is to be drawn.
+        budget: limits the queue; None: no limit.
+        wanted: number of missing objects that need a box; infinite: all.
+        leave: images without mined boxes are queued until this many missing objects are expected
+            to be left.
+        sheets: judge boxes on contact sheets where crops suffice and nothing is to be drawn.
         first: ids of the images to open before all others.
-        seed: of the images on which people draw, and of the places of audit images.
+        seed: chooses the images on which people draw, and the positions of audit images.
     """
     open_images = [
         outlook
@@ -202,7 +202,7 @@ def plan_queue(
 
 
 def _drawn_share(outlooks: Sequence[Outlook], wanted: float) -> float:
-    """Return the share of the images with mined boxes on which people have to draw, 0 to 1."""
+    """Return the share of images with mined boxes on which people have to draw, 0 to 1."""
     with_boxes = [outlook for outlook in outlooks if outlook.shown]
     to_draw = sum(outlook.to_draw for outlook in with_boxes if not outlook.waits)
     lacking = wanted - sum(outlook.judged for outlook in with_boxes)
@@ -210,7 +210,7 @@ def _drawn_share(outlooks: Sequence[Outlook], wanted: float) -> float:
 
 
 def _chance(outlook: Outlook, seed: int) -> float:
-    """Return a number of an image from 0 to 1, the same in every round."""
+    """Return an image's pseudo-random number from 0 to 1, the same in every round."""
     return stable_rank(seed, _DRAWING_STREAM, outlook.image.id) / 2**64
 
 
@@ -222,7 +222,7 @@ def _rate(entry: QueueEntry) -> float:
 def _with_audit(
     entries: list[QueueEntry], audited: Sequence[Outlook], costs: ReviewCosts, seed: int
 ) -> list[QueueEntry]:
-    """Return the queue with the audit images at random places."""
+    """Return the queue with the audit images at random positions."""
     places = {
         outlook.image.id: stable_rank(seed, _PLACE_STREAM, outlook.image.id) for outlook in audited
     }

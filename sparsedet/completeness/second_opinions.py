@@ -1,4 +1,4 @@
-"""Detections of other models as proposals: calibrated like our own, alone or next to them."""
+"""Other models' detections as proposals: calibrated like our own, alone or combined."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.mining.detection_file import read_detections
 
 _ID = 12
-"""Characters of the file's hash that name its model."""
+"""Length of the file hash in the model's name."""
 
 
 def second_opinion(
     path: Path, dataset: Dataset, selection: Selection, names: Mapping[str, str] | None = None
 ) -> Proposals:
-    """Choose what reviewers are shown of the detections in a file.
+    """Select which detections of a file reviewers see.
 
-    The model is taken not to have been trained on the dataset: every annotation calibrates it.
+    Assumes that the model was not trained on the dataset: every annotation calibrates it.
 
     Args:
         path: see `read_detections`.
-        dataset: the images, and what is known of them.
-        selection: what is shown.
+        dataset: the images and their annotations.
+        selection: which candidates are shown.
         names: see `read_detections`.
     """
     detections = [
@@ -45,12 +45,12 @@ def second_opinion(
 
 
 def model_id(path: Path) -> str:
-    """Return the name of the model of a file of detections: the same for the same content."""
+    """Return a model name for a file of detections: the same for the same content."""
     return f"detections-{file_digest(path)[:_ID]}"
 
 
 def second_opinion_meta(path: Path, found: Proposals, dataset: Dataset) -> dict[str, Any]:
-    """Return what `mined.meta.json` says of a file of detections."""
+    """Return the content of `mined.meta.json` for a file of detections."""
     names = {category.id: category.name for category in dataset.categories}
     return {
         "detections": str(path),
@@ -62,12 +62,12 @@ def second_opinion_meta(path: Path, found: Proposals, dataset: Dataset) -> dict[
 
 
 def together(opinions: Sequence[Sequence[MinedBox]]) -> tuple[MinedBox, ...]:
-    """Return the boxes of several models, each object once: that of the surest model.
+    """Merge the boxes of several models, keeping the most certain one for each object.
 
-    Scores of different models say nothing to each other; expected precisions do.
+    Scores of different models are not comparable; expected precisions are.
 
     Args:
-        opinions: mined boxes of each model, with expected precisions.
+        opinions: each model's mined boxes, with expected precisions.
     """
     by_image: dict[int, list[tuple[int, MinedBox]]] = {}
     for model, opinion in enumerate(opinions):
@@ -80,7 +80,7 @@ def together(opinions: Sequence[Sequence[MinedBox]]) -> tuple[MinedBox, ...]:
         same = iou_matrix(boxes, boxes) >= SAME_OBJECT_IOU
         stays: list[int] = []
         for row, (model, box) in enumerate(own):
-            # Of one model two boxes that overlap are two objects: it distinguishes them.
+            # Overlapping boxes of one model are two objects: it distinguishes them.
             if not any(
                 same[row, other]
                 and own[other][0] != model

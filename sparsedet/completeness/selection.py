@@ -1,8 +1,8 @@
-"""Which candidates reviewers are shown.
+"""Which candidates reviewers see.
 
-By default those that save more time than they cost. So most are right, but far from all. In studies
-with annotators, suggestions of high recall were quicker to work with, and found more, than precise
-ones.
+By default those that save more time than they cost. So most of them are right, but far from all. In
+studies with annotators, suggestions with high recall were faster to work with, and found more, than
+precise ones.
 """
 
 import math
@@ -18,19 +18,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Selection:
-    """What decides whether a candidate is shown."""
+    """The criterion for showing a candidate."""
 
     costs: ReviewCosts
     target_precision: float | None = None
-    """Show as many as can be for this expected precision of them all; None: those that save
-    time."""
+    """Show as many as possible at this expected precision of all shown boxes together; None: those
+    that save time."""
 
     def shows(self, chances: Floats, object_chances: Floats) -> NDArray[np.bool_]:
         """Return which candidates are shown, shape (N,).
 
         Args:
-            chances: expected precision of each, shape (N,).
-            object_chances: the chance that each shows an object of any class, shape (N,).
+            chances: expected precision, shape (N,).
+            object_chances: the chance of an object of any class, shape (N,).
         """
         if self.target_precision is not None:
             return np.asarray(chances >= limit_for(chances, self.target_precision))
@@ -38,11 +38,11 @@ class Selection:
 
 
 def limit_for(chances: Floats, target: float) -> float:
-    """Return the least expected precision with which boxes together reach a target, inf: none do.
+    """Return the least expected precision at which boxes together reach a target; inf: none do.
 
     Args:
-        chances: expected precision of each, shape (N,).
-        target: wanted expected precision of all that reach the limit, 0 to 1.
+        chances: expected precision, shape (N,).
+        target: expected precision of all boxes above the limit together, 0 to 1.
     """
     ordered = np.sort(chances)[::-1]
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)

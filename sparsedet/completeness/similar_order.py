@@ -1,7 +1,7 @@
-"""The order of a queue for the eye: images that look alike follow one another.
+"""Queue order for the eye: similar images follow one another.
 
-Who has judged one image of a kind judges the next one faster. What is found per second of
-review decides first: images are only exchanged with others near them in the queue.
+A person who has judged one image judges a similar one faster. Gain per second of review comes
+first: images only swap with others nearby in the queue.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEAR = 24
-"""Images are exchanged within groups of so many."""
+"""Size of the groups within which images are reordered."""
 
 
 def alike_together(image_ids: Sequence[int], looks: Mapping[int, Sequence[float]]) -> list[int]:
-    """Return the images of a queue in an order in which neighbours look alike.
+    """Return a queue's images in an order in which neighbours look alike.
 
-    In each group the first one stays first, and the most similar of the others follows each.
+    Each group keeps its first image; after that, each image is followed by the most similar one
+    left.
 
     Args:
-        image_ids: in the order of the queue.
-        looks: image id -> what the image looks like, see `Detections.look`; images that it lacks
-            come last in their group.
+        image_ids: in queue order.
+        looks: image id -> its embedding, see `Detections.look`; images without one come last in
+            their group.
     """
     order: list[int] = []
     for start in range(0, len(image_ids), _NEAR):
@@ -33,11 +34,11 @@ def alike_together(image_ids: Sequence[int], looks: Mapping[int, Sequence[float]
 
 
 def _chain(image_ids: Sequence[int], looks: NDArray[np.float64]) -> list[int]:
-    """Return the images so that each is the most similar to the one before of those that are left.
+    """Return the images ordered greedily: each is followed by the most similar one left.
 
     Args:
         image_ids: the first one stays first.
-        looks: of each, shape (N, D).
+        looks: their embeddings, shape (N, D).
     """
     if not image_ids:
         return []

@@ -1,12 +1,12 @@
-"""Annotations that look wrong: found by a model that was trained on them.
+"""Suspicious annotations, found by a model that was trained on them.
 
-A model learns wrong labels, too, so it rarely contradicts one outright. It hesitates: where nearly
+A model learns wrong labels, too, so it rarely contradicts one outright. It hesitates: if nearly
 every box of the data is confirmed with a score of 0.99, one with 0.9, and 0.1 for another class,
-stands out. Each box is therefore compared with the others: how far it lies from what is usual, in
-robust standard deviations, which a few wrong boxes don't change. Boxes that the model was not
-trained on are confirmed less firmly, and are compared with each other where there are enough.
+stands out. So each box is compared with the others: how far it deviates from the norm, in robust
+standard deviations, which a few wrong boxes don't change. Boxes hidden from the training are
+confirmed less firmly, and are compared with each other if there are enough.
 
-How certainty grows with that distance was fitted to faults that were planted in two data sets; see
+The mapping from deviation to certainty was fitted to faults planted in two datasets; see
 `benchmarks/suspicions.py`.
 """
 
@@ -24,13 +24,13 @@ LEAST_CERTAINTY = 0.5
 """Less suspicious boxes are not worth a look."""
 
 _ENOUGH = 20
-"""Groups of fewer boxes are compared with all."""
+"""Smaller groups are compared with all boxes."""
 _NORMAL_QUARTILE = 0.6745
 """Upper quartile of the standard normal distribution."""
 _EDGE = 0.02
-"""Added to what an IoU lacks to 1 before its logarithm is taken: pixels are whole."""
+"""Added to 1 - IoU before taking the logarithm: pixels are whole."""
 _CAPPED = 0.002
-"""Scores nearer to 0 and 1 say no more."""
+"""Scores are clipped to this distance from 0 and 1."""
 
 Floats = NDArray[np.float64]
 
@@ -44,13 +44,13 @@ def find_suspicions(
 ) -> tuple[Suspicion, ...]:
     """Return the annotations that look wrong, the most certain first, each once.
 
-    Images that a person marked as complete are looked at, too. Crowd regions are never suspected.
+    Includes images that a person marked as complete; excludes crowd regions.
 
     Args:
         detections: of the dataset's images, found with `proposals.detection_config`.
         dataset: the annotations.
-        hidden: ids of those that the model was not trained on.
-        least: boxes of a lower certainty are left out.
+        hidden: ids of annotations hidden from the model.
+        least: minimum certainty.
     """
     evidence = label_evidence(detections, dataset, hidden)
     if not len(evidence):
@@ -66,9 +66,9 @@ def find_suspicions(
 
 
 def certainties(evidence: LabelEvidence) -> dict[SuspicionKind, Floats]:
-    """Return how certain it is that each annotation has each fault, 0 to 1; shape (N,) each.
+    """Return the certainty that each annotation has each fault, 0 to 1; shape (N,) each.
 
-    The order is that of `SUSPICION_KINDS`.
+    In the order of `SUSPICION_KINDS`.
     """
     kinds: dict[SuspicionKind, Callable[[LabelEvidence], Floats]] = {
         "class": _of_class,
@@ -80,9 +80,9 @@ def certainties(evidence: LabelEvidence) -> dict[SuspicionKind, Floats]:
 
 
 def _of_class(evidence: LabelEvidence) -> Floats:
-    """Another class scores more, compared with the own one, than is usual for any box.
+    """Another class scores higher, relative to the own class, than is usual.
 
-    All classes are compared together: most boxes of a rare class can be wrong.
+    All classes are compared together: most boxes of a rare class may be wrong.
     """
     doubt = _log_odds(evidence.other) - _log_odds(evidence.own)
     distance = _distance(doubt, evidence.hidden.astype(np.int64), least_spread=1.0)
@@ -90,7 +90,7 @@ def _of_class(evidence: LabelEvidence) -> Floats:
 
 
 def _of_place(evidence: LabelEvidence) -> Floats:
-    """A sure detection lies elsewhere than is usual for the class, and none where the box is."""
+    """A certain detection lies elsewhere than is usual for the class, and none on the box."""
     off = np.log(1 - evidence.fit + _EDGE)
     distance = _distance(off, 2 * evidence.category_ids + evidence.hidden, least_spread=0.3)
     weighed = np.maximum(distance, 0) * evidence.fit_score * (1 - evidence.support)
@@ -98,8 +98,8 @@ def _of_place(evidence: LabelEvidence) -> Floats:
 
 
 def _of_double(evidence: LabelEvidence) -> Floats:
-    """Two boxes of a class lie on each other, and the model sees one object; the worse fit is one
-    too many."""
+    """Two boxes of a class overlap, and the model sees one object; the one that fits worse is a
+    duplicate."""
     rows = np.arange(len(evidence))
     best, twin = evidence.best, evidence.twin
     worse = (best < best[twin]) | ((best == best[twin]) & (rows > twin))
@@ -108,7 +108,7 @@ def _of_double(evidence: LabelEvidence) -> Floats:
 
 
 def _of_sliver(evidence: LabelEvidence) -> Floats:
-    """The shape or the size is unlike all others of the class, and the model sees nothing there."""
+    """Unusual shape or size for the class, and the model detects nothing there."""
     sides = np.log(np.maximum(evidence.xyxy[:, 2:] - evidence.xyxy[:, :2], 0.1))
     classes = evidence.category_ids
     shape = np.abs(_distance(sides[:, 0] - sides[:, 1], classes, least_spread=0.3))
@@ -119,12 +119,12 @@ def _of_sliver(evidence: LabelEvidence) -> Floats:
 
 
 def _distance(values: Floats, groups: NDArray[np.int64], *, least_spread: float) -> Floats:
-    """Return how far above the median of its group each value lies, in robust deviations.
+    """Return each value's distance above its group's median, in robust deviations.
 
     Args:
         values: shape (N,).
-        groups: shape (N,): what is compared with each other.
-        least_spread: a deviation is never taken for less.
+        groups: shape (N,): values of one group are compared with each other.
+        least_spread: lower bound of a deviation.
     """
     distances = np.zeros(len(values))
     for group in np.unique(groups):

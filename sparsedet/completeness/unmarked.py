@@ -1,8 +1,8 @@
-"""What it says that somebody judged an image's boxes and did not mark it as complete.
+"""What it means if an image's boxes were judged but it was not marked as complete.
 
-Where drawing can wait, reviewers mark an image if nothing is missing on it. So those that are left
-without a mark hold what is missing, and more of it than was expected of each before. How many are
-marked of those on which nothing should be missing tells whether reviewers mark images at all.
+Where drawing can wait, reviewers mark an image if nothing is missing on it. So unmarked images hold
+the missing objects, and more of them than was expected of each before. The share of marked images
+among those with nothing missing shows whether reviewers mark images at all.
 """
 
 import math
@@ -19,11 +19,11 @@ class BoxesOnly:
     asked: frozenset[int] = frozenset()
     """In this round."""
     judged: frozenset[int] = frozenset()
-    """Those of them that were reviewed."""
+    """Those that were reviewed."""
     before: frozenset[int] = frozenset()
-    """Reviewed so in earlier rounds."""
+    """Those reviewed in earlier rounds."""
     unopened: frozenset[int] = frozenset()
-    """Those whose boxes were judged on contact sheets in this round: nobody could mark them."""
+    """Those judged on contact sheets in this round: nobody could mark them."""
 
 
 NOWHERE = BoxesOnly()
@@ -33,12 +33,12 @@ NOWHERE = BoxesOnly()
 def marking_rate(
     expected: Mapping[int, float], judged: Collection[int], complete: Collection[int]
 ) -> float:
-    """Return the chance that reviewers mark an image on which nothing is missing, 0 to 1.
+    """Return the chance that reviewers mark an image with nothing missing, 0 to 1.
 
     Args:
-        expected: image id -> number of objects that were expected to be missing still.
-        judged: ids of the images whose boxes were judged.
-        complete: ids of those of them that were marked.
+        expected: image id -> expected number of objects still missing.
+        judged: ids of images whose boxes were judged.
+        complete: ids of those that were marked.
     """
     finished = sum(math.exp(-expected[id]) for id in judged if id in expected)
     return min(len(complete) / finished, 1.0) if finished else 0.0
@@ -47,12 +47,12 @@ def marking_rate(
 def with_unmarked(
     expected: ExpectedMissing, images: Collection[int], rate: float
 ) -> ExpectedMissing:
-    """Return what is expected, given that these images were judged and not marked.
+    """Return the expectation, given that these images were judged and not marked.
 
-    Numbers of missing objects are Poisson. What comes on top is nothing the model sees.
+    Numbers of missing objects are Poisson. The model detects none of the extra objects.
 
     Args:
-        expected: what is missing on each image by the candidates.
+        expected: candidates' expectation for each image.
         images: their ids.
         rate: see `marking_rate`.
     """

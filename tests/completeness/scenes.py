@@ -1,4 +1,4 @@
-"""Candidates of a made-up model whose right and wrong ones are known."""
+"""Candidates of a simulated model with known truth."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Budgets as people write them."""
+"""Parsing of review budgets."""
 
 import pytest
 

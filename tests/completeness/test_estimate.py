@@ -1,4 +1,4 @@
-"""The estimate of what is missing, and its interval."""
+"""The estimate of missing objects, and its interval."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What reviews say of candidates; what is hidden from trainings; the file of candidates."""
+"""Reviews' evidence on candidates; hidden annotations; the file of candidates."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Expected precision keeps its promise where the truth is known."""
+"""Expected precision is calibrated where the truth is known."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Lots keep their promise, whatever the expected precision says."""
+"""Lots keep their guarantee, however wrong the expected precision is."""
 
 from dataclasses import replace
 

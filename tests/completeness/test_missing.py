@@ -1,4 +1,4 @@
-"""How sure the number of missing objects is, for images that were judged and others."""
+"""Uncertainty of the number of missing objects, for judged images and others."""
 
 import pytest
 

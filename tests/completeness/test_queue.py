@@ -1,4 +1,4 @@
-"""The queue: what is found per second decides, and nothing gives a blind sample away."""
+"""The queue: ranked by gain per second, and a blind sample can't be recognised."""
 
 import math
 from dataclasses import replace

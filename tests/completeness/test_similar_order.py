@@ -1,4 +1,4 @@
-"""The order of a queue in which neighbours look alike."""
+"""Queue order in which neighbours look alike."""
 
 from sparsedet.completeness.similar_order import alike_together
 

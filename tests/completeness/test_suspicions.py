@@ -1,4 +1,4 @@
-"""Wrong annotations stand out among many right ones, and right ones do not."""
+"""Wrong annotations stand out among many right ones, and right ones don't."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Images that were judged and not marked as complete hold what is missing."""
+"""Images that were judged but not marked as complete hold missing objects."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
-"""What reviews say: the one place that turns reviews into verdicts, and verdicts into changes.
+"""Reviews: the one place that turns reviews into verdicts, and verdicts into changes.
 
-Training, the ledger and every merge ask this package, so that they can't differ. All of it is pure:
-adapters read `Review` and `SourceState`, and write `Changes`.
+Training, the ledger and every merge use this package, so they can't disagree. Its functions are
+pure: adapters read `Review` and `SourceState`, and write `Changes`.
 """
 
 from sparsedet.reviews.changes import (

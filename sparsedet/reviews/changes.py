@@ -1,4 +1,4 @@
-"""From a verdict to changes of the annotations: what a merge writes, and what training sees."""
+"""From a verdict to changes of the annotations: what merges write and training sees."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,14 +9,14 @@ from sparsedet.reviews.verdicts import Decision, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How a merge, or a resolved conflict, left an image: what reviews said then is history."""
+    """The state in which a merge, or a resolved conflict, left an image; older reviews are done."""
 
     boxes: Mapping[str, ReviewedRegion | None] = field(default_factory=dict)
-    """Region id -> the box as it was left; None: removed."""
+    """Region id -> the box as written; None: removed."""
     complete: bool = False
-    """The image was marked as complete."""
+    """Whether the image was marked as complete."""
     holder: str = ""
-    """The annotation that was written, as `SourceState.holder` names it; empty: any."""
+    """The written annotation, as in `SourceState.holder`; empty: any."""
     complete_classes: frozenset[str] = frozenset()
     """Categories that were marked as complete by themselves."""
 
@@ -26,20 +26,20 @@ NOTHING_WRITTEN = Written()
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What brings the annotations of an image to a verdict."""
+    """The changes that bring an image's annotations to a verdict."""
 
     added: Mapping[str, Decision] = field(default_factory=dict)
     """By region id."""
     edited: Mapping[str, ReviewedRegion] = field(default_factory=dict)
-    """Id of the source's box -> the box as it should be."""
+    """Id of the source's box -> its new state."""
     removed: frozenset[str] = frozenset()
     """Ids of the source's boxes."""
     marks_complete: bool = False
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """Region id -> category that the project lacks: what was decided of the box is left out."""
+    """Region id -> category missing from the project; the decision on the box is left out."""
     conflicts: Mapping[str, str] = field(default_factory=dict)
-    """Region id -> what the source did to a box that a reviewer changed in another way. Where there
-    is one, the image is left alone: training sees the source as it is, a merge writes nothing."""
+    """Region id -> what the source did to a box that a reviewer changed differently. If there is
+    any, the image is left alone: training sees the source as it is, a merge writes nothing."""
     completed_classes: frozenset[str] = frozenset()
     """Categories to mark as complete by themselves."""
 
@@ -55,18 +55,18 @@ def changes(
     *,
     take_review: bool = False,
 ) -> Changes:
-    """Return what brings the annotations of an image to a verdict.
+    """Return the changes that bring an image's annotations to a verdict.
 
-    A three-way comparison, box by box: what the reviewers were shown, what they left, and what the
-    source holds now. Changes that only one side made stand; a box that both sides changed
-    differently is a conflict. What has been written once is history: if the source differs from it
-    now, somebody changed the source since.
+    A three-way comparison, box by box: what reviewers were shown, what they left, and what the
+    source holds now. Changes on one side only are kept; a box changed differently on both sides is
+    a conflict. Decisions that were written once are done: if the source differs now, somebody
+    changed it since.
 
     Args:
-        source: what the annotated project holds.
+        source: the current annotations in the project.
         verdict: of all reviews of the image.
-        written: how the last merge left it.
-        take_review: let the review win where there would be a conflict.
+        written: the state after the last merge.
+        take_review: let the review win conflicts.
     """
     written = _written_to(source, written)
     located = _located(source, verdict, written)
@@ -75,7 +75,7 @@ def changes(
     removed: set[str] = set()
     conflicts: dict[str, str] = {}
     unknown: dict[str, str] = {}
-    # Of two boxes on one object the one stands that a person saw.
+    # Of two boxes on one object, keep the one that a person saw.
     decisions = sorted(verdict.decisions.items(), key=lambda one: one[1].origin == "sampled")
     for id, decision in decisions:
         if id in written.boxes and _agrees(written.boxes[id], decision):
@@ -106,7 +106,7 @@ def changes(
         removed.discard(id)
     ids = {box.region_id: id for id, box in located.items()}
     standing = {
-        # As reviewers know it; what none of them knows has an id that is nobody's.
+        # By the id that reviewers know; boxes unknown to them get an unused id.
         ids.get(box.region_id, f"source-{box.region_id}"): edited.get(box.region_id, box)
         for box in source.boxes.values()
         if box.region_id not in removed
@@ -122,7 +122,7 @@ def changes(
 
 
 def after(source: SourceState, change: Changes) -> dict[str, ReviewedRegion]:
-    """Return the boxes of an image once the changes are made, by region id."""
+    """Return an image's boxes after the changes, by region id."""
     boxes = {id: box for id, box in source.boxes.items() if id not in change.removed}
     boxes |= {id: replace(box, region_id=id) for id, box in change.edited.items()}
     return boxes | {id: decision.region for id, decision in change.added.items()}
@@ -135,16 +135,16 @@ def as_written(
     written: Written = NOTHING_WRITTEN,
     version: str | None = None,
 ) -> Written:
-    """Return what to remember of an image when `change` was made to it (or was found made).
+    """Return the record of an image after `change` was made to it (or was found made).
 
-    Of boxes that reviewers judged that is their word, not what the source holds: where the two
-    differ, somebody has changed the source after an earlier merge, and that stands.
+    Judged boxes are recorded as reviewers left them, not as the source holds them: where these
+    differ, somebody changed the source after an earlier merge, and their change is kept.
 
     Args:
-        source: as it was before the change.
-        change: what was made of it.
-        verdict: what the change was made from.
-        written: how the merge before left it.
+        source: before the change.
+        change: the change.
+        verdict: the verdict that led to the change.
+        written: the state after the previous merge.
         version: `Image.tool_version` after the change; None: nothing was written.
     """
     written = _written_to(source, written)
@@ -165,7 +165,7 @@ def as_written(
 
 
 def kept_by_source(conflicts: Collection[str], verdict: Verdict, written: Written) -> Written:
-    """Return what to remember when the source wins a conflict: the review's word is history."""
+    """Return the record after the source won a conflict: the review is done."""
     decided = {
         id: d.region if (d := verdict.decisions[id]).fate == "kept" else None for id in conflicts
     }
@@ -173,7 +173,7 @@ def kept_by_source(conflicts: Collection[str], verdict: Verdict, written: Writte
 
 
 def _written_to(source: SourceState, written: Written) -> Written:
-    """Return what was written, unless another annotation counts now: it never held that."""
+    """Return the written state, or none if another annotation counts now."""
     is_other = written.holder and source.holder and written.holder != source.holder
     return NOTHING_WRITTEN if is_other else written
 
@@ -187,10 +187,10 @@ def _completed_classes(source: SourceState, verdict: Verdict, written: Written) 
 
 
 def _located(source: SourceState, verdict: Verdict, written: Written) -> dict[str, ReviewedRegion]:
-    """Return the source's boxes by the ids that reviews know them by.
+    """Return the source's boxes by the ids that reviews use.
 
-    Another tool may have renumbered them: then those that the source held, or is to hold, are found
-    by category and place; of equal ones those that are to stay come first.
+    If another tool renumbered them, boxes that the source held, or should hold, are found by
+    category and position; among equal boxes, those to be kept come first.
     """
     ids = dict.fromkeys([*verdict.seen, *verdict.decisions, *written.boxes])
     found = {id: source.boxes[id] for id in ids if id in source.boxes}
@@ -213,10 +213,10 @@ def _located(source: SourceState, verdict: Verdict, written: Written) -> dict[st
 def _standing_in(
     located: Mapping[str, ReviewedRegion], verdict: Verdict, removed: Collection[str]
 ) -> list[str]:
-    """Return ids of the source's boxes that stand in for an equal one that is to stay.
+    """Return ids of the source's boxes that replace an equal one which is to be kept.
 
-    Of two equal boxes the reviewer deleted one and somebody the other in the source: they meant
-    the same, and which of the two is left makes no difference.
+    Of two equal boxes, the reviewer deleted one and somebody deleted the other in the source: both
+    meant the same, and it makes no difference which one is left.
     """
     missing = [
         state
@@ -234,13 +234,13 @@ def _standing_in(
 
 
 def _states(id: str, seen: Iterable[ReviewedRegion], written: Written) -> list[ReviewedRegion]:
-    """Return every state of a box that reviewers or merges knew."""
+    """Return every state of a box known to reviewers or merges."""
     box = written.boxes.get(id)
     return [*([box] if box else []), *seen]
 
 
 def _agrees(written: ReviewedRegion | None, decision: Decision) -> bool:
-    """Whether a decision is what was written already."""
+    """Whether a decision was written already."""
     if decision.fate != "kept" or written is None:
         return decision.fate != "kept" and written is None
     return same_box(written, decision.region)
@@ -258,21 +258,20 @@ def _is_deleted(id: str, verdict: Verdict) -> bool:
 
 
 def _is_unwanted(id: str, decision: Decision, written: Written) -> bool:
-    """Whether the source should lose a box: deleted, or left undecided after it was merged."""
+    """Whether the source should lose a box: deleted, or undecided after a merge."""
     return decision.fate == "deleted" or (decision.fate == "undecided" and id in written.boxes)
 
 
 def _without_doubles(
     added: Mapping[str, Decision], standing: Mapping[str, ReviewedRegion]
 ) -> dict[str, Decision]:
-    """Leave out a box that shows an object which has a box by somebody else already.
+    """Leave out boxes whose object already has a box by somebody else.
 
-    Boxes that one reviewer saw or left side by side are different objects, however much they
-    overlap.
+    Boxes that one reviewer saw or left together are different objects, even if they overlap.
 
     Args:
         added: by region id.
-        standing: the source's boxes, by the ids that reviews know them by.
+        standing: the source's boxes, by the ids that reviews use.
     """
     doubles = _matched(added, standing)
     kept: dict[str, Decision] = {}
@@ -285,11 +284,11 @@ def _without_doubles(
 
 
 def _matched(added: Mapping[str, Decision], others: Mapping[str, ReviewedRegion]) -> frozenset[str]:
-    """Return the ids of added boxes that show an object of the others, matched one to one.
+    """Return ids of added boxes that show the object of another box, matched one to one.
 
-    Others that the reviewer saw are not asked.
+    Boxes that the reviewer saw are not matched.
     """
-    # numpy costs a tenth of a second, which `--help` can do without.
+    # numpy takes 0.1 s to import, which `--help` does without.
     from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 
     if not added or not others:

@@ -1,4 +1,4 @@
-"""From reviews to a verdict: what all reviews of an image say together."""
+"""From reviews to a verdict: the combined result of all reviews of an image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,34 +12,34 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one box."""
+    """The decision on one box."""
 
     fate: Literal["kept", "deleted", "undecided"]
     region: ReviewedRegion
-    """The box as it should be; of a deleted or undecided one, as it was shown."""
+    """The box as it should be; for deleted or undecided ones, as shown."""
     origin: Origin
     review: Review
-    """The review that made it so."""
+    """The deciding review."""
     bases: tuple[ReviewedRegion, ...] = ()
     """Every state in which that reviewer, and earlier ones, were shown the box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What all reviews of an image say together. Boxes that it does not name stay as they are."""
+    """The combined result of an image's reviews. Boxes that it doesn't name stay as they are."""
 
     decisions: Mapping[str, Decision]
     """By region id."""
     seen: Mapping[str, tuple[ReviewedRegion, ...]]
     """Region id -> every state in which a reviewer was shown the box."""
     drawn: frozenset[str]
-    """Ids of boxes that a reviewer drew; a later one may have been shown them."""
+    """Ids of boxes drawn by a reviewer; later reviewers may have been shown them."""
     mined: frozenset[str]
-    """Ids of mined boxes; the others that were shown are people's."""
+    """Ids of mined boxes; all other shown boxes are people's."""
     complete: bool
-    """The last reviewer of the whole image said that every object has a box."""
+    """Whether the last reviewer of the whole image marked it as complete."""
     complete_classes: frozenset[str] = frozenset()
-    """Categories of which a reviewer said so, and no later one found a further object."""
+    """Categories marked as complete, with no object found by a later reviewer."""
 
 
 def decide(
@@ -47,18 +47,19 @@ def decide(
     mined: Mapping[str, ReviewedRegion],
     rule: AnnotationRule = "ground-truth-first",
 ) -> Verdict:
-    """Return what the reviews of one image say together; later ones overrule earlier ones.
+    """Return the combined result of one image's reviews; later ones overrule earlier ones.
 
-    - A box that a reviewer left as shown is no word against an earlier change of it; a mined box
-      left so is accepted, unless an earlier reviewer edited it.
-    - An unsure mined box is undecided, whatever was said before; an unsure box of a person stays.
-    - Of reviews made side by side (of one `offer`) `rule` makes one.
-    - A sampled review says nothing of boxes that a person decided, nor of the image.
+    - Leaving a box as shown doesn't contradict an earlier change of it; a mined box left so is
+      accepted, unless an earlier reviewer edited it.
+    - An unsure mined box is undecided, regardless of earlier reviews; an unsure box of a person
+      stays.
+    - Reviews made in parallel (of one `offer`) are combined by `rule`.
+    - A sampled review doesn't affect boxes that a person decided, or the image's mark.
     - A mark of a complete class holds until a later reviewer adds a box of the class: an image that
-      lacks other classes comes up again, and nobody has to repeat what is known.
+      lacks other classes is reviewed again, without repeating known marks.
 
     Args:
-        reviews: of one image, from any place; skipped ones count for nothing.
+        reviews: of one image, from any place; skipped ones are ignored.
         mined: region id -> mined box as it was pushed.
         rule: for reviews of one offer.
     """
@@ -75,7 +76,7 @@ def decide(
             seen[id] = (*seen.get(id, ()), region)
         left = {region.region_id: region for region in review.regions}
         for id, region in review.shown.items():
-            # Who deleted it first has the credit.
+            # The first reviewer to delete it gets the credit.
             if id not in left and not (id in decisions and decisions[id].fate == "deleted"):
                 decisions[id] = Decision("deleted", region, "human", review, seen[id])
         drawn |= left.keys() - seen.keys() - mined.keys()
@@ -96,7 +97,7 @@ def effective(reviews: Iterable[Review], rule: AnnotationRule) -> list[Review]:
 
 
 def choose(alternatives: Sequence[tuple[Any, bool, bool]], rule: AnnotationRule) -> list[Any]:
-    """Return which of several annotations of an image count by a rule: one, or all to be combined.
+    """Return which of an image's annotations count by a rule: one, or all of them combined.
 
     Args:
         alternatives: (annotation, is starred, has boxes), oldest first.
@@ -118,16 +119,16 @@ def combine(
     rule: AnnotationRule,
     shown: Mapping[str, ReviewedRegion] | None = None,
 ) -> tuple[ReviewedRegion, ...]:
-    """Return the union of several people's boxes, or with `majority` what more than half drew.
+    """Return the union of several people's boxes, or with `majority` those drawn by more than half.
 
-    Boxes of different people are one object when both were shown to them under one id, or when they
-    share their category and an IoU of `SAME_OBJECT_IOU`. What most people left of it stands; of
-    equals what somebody changed, then what the last person left.
+    Two people's boxes are one object if both were shown it under one id, or if they share the
+    category and have an IoU of `SAME_OBJECT_IOU`. The most common state wins; in a tie, a changed
+    one, then the state left by the last person.
 
     Args:
         box_lists: each person's boxes, oldest first.
         rule: `union` or `majority`.
-        shown: region id -> what all of them were shown. Other ids may be the same by accident:
+        shown: region id -> what all of them were shown. Other ids may coincide by accident:
             scripts number regions 1, 2, 3.
     """
     known = shown or {}
@@ -135,7 +136,7 @@ def combine(
     for person, boxes in enumerate(box_lists):
         earlier = list(objects)
         left = list(boxes)
-        # Ids first: a box that was listed before must not take another's object by its place.
+        # Ids first: an earlier box must not match another's object by position.
         for find in (_same_id, _same_place):
             for box in list(left):
                 if find is _same_id and box.region_id not in known:
@@ -150,7 +151,7 @@ def combine(
 
 
 def _agreed(one: "_Object", shown: Mapping[str, ReviewedRegion]) -> ReviewedRegion:
-    """Return what most people left of an object."""
+    """Return the most common state of an object."""
 
     def weight(person: int) -> tuple[int, bool, int]:
         box = one[person]
@@ -167,7 +168,7 @@ def _left(
     mined: ReviewedRegion | None,
     earlier: Decision | None,
 ) -> Decision | None:
-    """Return the decision on a box that a review holds; None where it says nothing new."""
+    """Return the decision on a box in a review; None if it adds nothing."""
     shown = review.shown.get(region.region_id)
     if review.sampled and earlier is not None:
         return None
@@ -205,7 +206,7 @@ def _added_classes(
 
 
 def _combined(side: Sequence[Review], rule: AnnotationRule) -> Review:
-    """Return the one review that counts of those that were made side by side, oldest first."""
+    """Return the one review that counts among parallel ones, oldest first."""
     chosen = choose([(r, r.ground_truth, bool(r.regions)) for r in side], rule)
     last: Review = chosen[-1]
     if len(chosen) == 1:

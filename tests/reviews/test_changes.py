@@ -1,4 +1,4 @@
-"""What a verdict changes in the annotations: three-way, box by box."""
+"""Changes of annotations by a verdict: three-way, box by box."""
 
 from dataclasses import replace
 from typing import get_args

@@ -1,4 +1,4 @@
-"""What the sample of a lot says of boxes counts where no person said anything."""
+"""Decisions of a lot's sample count where no person decided."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What several reviews of an image say together."""
+"""Combining several reviews of an image."""
 
 from dataclasses import replace
 

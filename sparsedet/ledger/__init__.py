@@ -1,4 +1,4 @@
-"""Every mined box ever pushed, and what became of it: one SQLite file per workspace."""
+"""Every mined box ever pushed, and its outcome: one SQLite file per workspace."""
 
 from sparsedet.ledger.counts import OutcomeCounts, RoundCounts
 from sparsedet.ledger.ledger import Ledger

@@ -1,4 +1,4 @@
-"""Many rows written at once: as objects of the session, each would take 0.1 ms."""
+"""Bulk writes: through session objects, each row would take 0.1 ms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,17 +20,17 @@ def save_rows(
     wanted: Mapping[str, Values],
     fixed: Values,
 ) -> None:
-    """Insert the rows that are missing, and update those of which a value differs.
+    """Insert missing rows, and update rows whose values differ.
 
-    Objects of the session that are rows of the table don't learn of it.
+    Rows already loaded as session objects are not refreshed.
 
     Args:
         session: for writing.
-        table: whose rows.
-        key: the column that tells rows apart where `where` holds.
-        where: the condition that the rows meet.
-        wanted: key -> values, of the same columns in each.
-        fixed: the other columns of rows that are missing.
+        table: the table.
+        key: the column that identifies rows matching `where`.
+        where: the condition that limits the rows.
+        wanted: key -> values, with the same columns in each.
+        fixed: other columns of inserted rows.
     """
     if not wanted:
         return

@@ -1,4 +1,4 @@
-"""Whether a ledger contradicts itself, and what its own content can put right."""
+"""Check a ledger for contradictions, and repair them from its own content."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,28 +30,28 @@ from sparsedet.tool import OUTCOMES
 
 RULES: tuple[AnnotationRule, ...] = get_args(AnnotationRule)
 _MOVED_AT_MOST = 8.0
-"""Pixels: an accepted box was moved by less than one, and its image may have grown since."""
+"""Pixels: an accepted box moved by less than one, and its image may have grown since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A mined box whose outcome is not what the stored reviews say."""
+    """A mined box whose outcome contradicts the stored reviews."""
 
     region_id: str
     file_name: str
     outcome: str
-    """What the ledger says."""
+    """The ledger's outcome."""
     reviews: str
-    """What the reviews say, in words."""
+    """What the reviews say, as text."""
     is_lost: bool
-    """The review that settled it is not stored: reading reviews again brings it back."""
+    """Whether the review that settled it is not stored: reading reviews again restores it."""
 
 
 class LedgerCheckup(LedgerFile):
-    """A ledger that is checked, or repaired from what it holds itself."""
+    """A ledger to check, or to repair from its own content."""
 
     def has_pushes(self) -> bool:
-        """Return whether anything was ever pushed, as far as it knows."""
+        """Return whether anything was ever pushed, by the ledger."""
         with self._reading() as session:
             return session.scalar(select(Push.id).limit(1)) is not None
 
@@ -61,7 +61,7 @@ class LedgerCheckup(LedgerFile):
             return session.scalar(select(StoredReview.id).limit(1)) is not None
 
     def unreadable_rows(self) -> dict[str, list[int]]:
-        """Return table -> row ids of rows that hold what was never written there."""
+        """Return table -> row ids of rows with invalid values."""
         found: dict[str, list[int]] = {}
         with self._reading() as session:
             for id, content in session.execute(select(StoredReview.id, StoredReview.content)):
@@ -76,7 +76,7 @@ class LedgerCheckup(LedgerFile):
         return found
 
     def doubled_reviews(self) -> list[int]:
-        """Return the row ids of reviews that stand there once more, word for word."""
+        """Return row ids of reviews that are stored twice, identically."""
         seen: set[tuple[object, ...]] = set()
         doubled = []
         with self._reading() as session:
@@ -88,7 +88,7 @@ class LedgerCheckup(LedgerFile):
         return doubled
 
     def doubled_pushes(self) -> list[Push]:
-        """Return pushes that are recorded once more: one model's boxes of a round at one place."""
+        """Return pushes recorded twice: one model's boxes of a round at one place."""
         seen: set[tuple[object, ...]] = set()
         doubled = []
         with self._reading() as session:
@@ -100,7 +100,7 @@ class LedgerCheckup(LedgerFile):
         return doubled
 
     def contradictions(self) -> list[Contradiction]:
-        """Return the boxes whose outcomes no rule for reviews made side by side comes to.
+        """Return boxes whose outcomes match the reviews under no rule for parallel reviews.
 
         The rule may have been changed since the reviews were read.
         """
@@ -114,7 +114,7 @@ class LedgerCheckup(LedgerFile):
             ]
 
     def settle_again(self, rule: AnnotationRule) -> int:
-        """Settle what the reviews contradict from the reviews; return the number of such boxes.
+        """Settle contradicting boxes from the reviews; return their number.
 
         Boxes whose review is not stored stay as they are.
         """
@@ -140,7 +140,7 @@ class LedgerCheckup(LedgerFile):
         return len(wrong)
 
     def remove(self, table: str, rows: Collection[int]) -> int:
-        """Remove rows of a table by their row ids; return how many there were."""
+        """Remove rows of a table by their row ids; return the number of removed rows."""
         if table not in Push.metadata.tables:
             raise SparseDetError(f"{self.path}: no table {table}")
         with self._writing() as session:
@@ -152,7 +152,8 @@ class LedgerCheckup(LedgerFile):
         return len(rows)
 
     def join_pushes(self) -> int:
-        """Make doubled pushes one, with the boxes and the queue of both; return how many go."""
+        """Join duplicate pushes, keeping the boxes and queues of both; return the number
+        removed."""
         doubled = self.doubled_pushes()
         with self._writing() as session:
             for push in doubled:
@@ -185,18 +186,18 @@ class LedgerCheckup(LedgerFile):
         skipped: Collection[str] = frozenset(),
         withdrawn: Collection[str] = frozenset(),
     ) -> int:
-        """Add what the ledger lacks of a push, and leave alone what it has.
+        """Add what the ledger lacks of a push, without changing what it has.
 
         Args:
-            push: where the boxes went, and which model mined them.
+            push: the place, and the model that mined the boxes.
             mined: the boxes.
             dataset: the images that they were mined on.
             queue: the images that people were asked to open, in order.
             skipped: tool ids of images that could not be pushed.
-            withdrawn: region ids of boxes that were taken back since.
+            withdrawn: region ids of boxes withdrawn since.
 
         Returns:
-            The number of boxes that were added.
+            The number of boxes added.
         """
         boxes = on_images(mined, dataset, skipped)
         asked = with_images(queue, dataset, skipped)
@@ -229,9 +230,9 @@ def _contradictions(
 
 
 def _agrees(box: LedgerBox, decision: Decision | None, reviews: Sequence[Review]) -> bool:
-    """Return whether a box's outcome is one that the reviews of its image can have led to."""
+    """Return whether the reviews of a box's image can lead to its outcome."""
     if decision is None:
-        # What a deleted place said is kept, from a time before reviews were.
+        # Reviews of a deleted place, from before reviews were stored.
         known = {review.review_id for review in reviews}
         return not box.is_decided or box.push.gone or box.review_id in known
     if decision.fate == "deleted":
@@ -240,7 +241,7 @@ def _agrees(box: LedgerBox, decision: Decision | None, reviews: Sequence[Review]
         return not box.is_decided
     if decision.origin == "sampled":
         return box.outcome == "sampled"
-    # Whether it counts as edited depends on the size that its image had.
+    # Whether it counts as edited depends on its image's former size.
     return box.outcome in ("accepted", "edited") and _is_near(box.final, decision.region, box)
 
 

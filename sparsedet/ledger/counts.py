@@ -1,4 +1,4 @@
-"""What became of mined boxes, and what reviewers drew, counted over the ledger and by round."""
+"""Counts of outcomes and drawn boxes, over the ledger and by round."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
@@ -10,36 +10,36 @@ from sparsedet.tool import OUTCOMES
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
-    """How many mined boxes came to which end, and how many reviewers drew."""
+    """Numbers of mined boxes by outcome, and of boxes drawn by reviewers."""
 
     accepted: int = 0
     edited: int = 0
     rejected: int = 0
     pending: int = 0
     withdrawn: int = 0
-    """Taken back before anybody judged them."""
+    """Withdrawn before anybody judged them."""
     sampled: int = 0
-    """Accepted by the sample of their lot: nobody saw them."""
+    """Accepted by their lot's sample, without a review."""
     drawn: int = 0
-    """Boxes that reviewers drew, of objects that nothing was mined on."""
+    """Boxes that reviewers drew for objects without a mined box."""
     by_category: dict[str, dict[str, int]] = field(default_factory=dict)
     """Category name (as mined or drawn) -> outcome or `drawn` -> count."""
 
     @property
     def total(self) -> int:
-        """All mined boxes; drawn ones are none."""
+        """All mined boxes; excludes drawn ones."""
         return self.judged + self.pending + self.withdrawn + self.sampled
 
     @property
     def judged(self) -> int:
-        """Boxes that a reviewer decided."""
+        """Boxes decided by a reviewer."""
         return self.accepted + self.edited + self.rejected
 
     @property
     def precision(self) -> float | None:
-        """Share of the judged boxes that show an object, 0 to 1; None where none is judged.
+        """Share of judged boxes that show an object, 0 to 1; None if none is judged.
 
-        An edited box shows one too: its class or its edges were off.
+        Includes edited boxes: only their class or edges were off.
         """
         return (self.accepted + self.edited) / self.judged if self.judged else None
 
@@ -53,20 +53,20 @@ class OutcomeCounts:
 
 @dataclass(frozen=True, slots=True)
 class RoundCounts:
-    """What reviewers made of the boxes of one round, and what they did in it."""
+    """Outcomes of one round's boxes, and the review work in it."""
 
     round: int | None
     """None: outside of rounds."""
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
-    """Of the boxes that were mined in the round; drawn ones are of its reviews."""
+    """Outcomes of boxes mined in the round; drawn ones are from its reviews."""
     reviewed_images: int = 0
-    """Images with a review in the round, also those without mined boxes."""
+    """Images reviewed in the round, including those without mined boxes."""
     seconds: float = 0.0
     """Time that reviewers spent on these images."""
 
     @property
     def precision(self) -> float | None:
-        """Share of the judged boxes that show an object, 0 to 1; None where none is judged."""
+        """Share of judged boxes that show an object, 0 to 1; None if none is judged."""
         return self.outcomes.precision
 
 
@@ -89,7 +89,7 @@ def count_outcomes(boxes: Iterable[LedgerBox], drawn: Iterable[DrawnBox] = ()) -
 def count_rounds(
     boxes: Iterable[LedgerBox], drawn: Iterable[DrawnBox], work: Iterable[ReviewWork]
 ) -> list[RoundCounts]:
-    """Count each round, the oldest first, and what was outside of rounds last.
+    """Count per round, oldest first; pushes outside of rounds come last.
 
     Args:
         boxes: all mined boxes of the ledger.
@@ -123,7 +123,7 @@ def count_rounds(
 
 @dataclass(frozen=True, slots=True)
 class _Reviewed:
-    """A review of an image, in the round in which it was made."""
+    """A review of an image, and the round in which it was made."""
 
     image: str
     review_id: str | None
@@ -134,14 +134,14 @@ class _Reviewed:
 def _remembered(
     boxes: Iterable[LedgerBox], known: Container[tuple[str, str | None]]
 ) -> list[_Reviewed]:
-    """Return the reviews that only the boxes remember which they settled.
+    """Return reviews that are known only from the boxes they settled.
 
-    Older ledgers kept the outcomes and not the reviews. The time of a review stands at each of its
-    boxes; it was made in the newest round of these.
+    Older ledgers stored outcomes, not reviews. A review's time is stored with each of its boxes; it
+    was made in the newest round of these.
     """
     found: dict[tuple[str, str | None, object], _Reviewed] = {}
     for box in boxes:
-        # A reviewed box is pending still when the reviewer was unsure.
+        # A reviewed box is still pending if the reviewer was unsure.
         if not box.is_judged and box.reviewer is None and box.seconds is None:
             continue
         if box.outcome == "sampled":

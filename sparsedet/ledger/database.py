@@ -12,16 +12,16 @@ from sparsedet.ledger.migration import TABLES, migrate
 from sparsedet.ledger.schema import Base
 
 SCHEMA = 5
-"""Number of the present schema, kept in SQLite's `user_version`; raise it when a table changes."""
+"""Current schema number, kept in SQLite's `user_version`; raise it when a table changes."""
 
-_MOVE = "move it away, and `sparsedet review` rebuilds a workspace's ledger"
+_MOVE = "move it away and run `sparsedet review` to rebuild a workspace's ledger"
 
 _BUSY_SECONDS = 30.0
-"""How long to wait for another process that is writing."""
+"""Seconds to wait for another process that is writing."""
 
 
 def open_engine(path: Path) -> Engine:
-    """Return an engine for the SQLite file `path`; its transactions are for reading."""
+    """Return an engine for the SQLite file `path`, for read transactions."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)), connect_args={"timeout": _BUSY_SECONDS}
     )
@@ -31,25 +31,25 @@ def open_engine(path: Path) -> Engine:
 
 
 def for_writing(engine: Engine) -> Engine:
-    """Return the same engine with transactions that hold SQLite's write lock from the beginning.
+    """Return the same engine with transactions that take SQLite's write lock at the start.
 
-    One that reads first and asks for the lock later is refused, without waiting, when another
-    process has written in between.
+    A transaction that reads first and requests the lock later fails at once if another process has
+    written in between.
     """
     return engine.execution_options(immediate=True)
 
 
 def create_or_migrate(engine: Engine, path: Path) -> None:
-    """Make the tables of an empty file, or bring those of an older schema up to date.
+    """Create the tables of an empty file, or migrate those of an older schema.
 
-    Either is one transaction.
+    Both happen in one transaction.
 
     Args:
         engine: of the file.
         path: of the file, for error messages.
 
     Raises:
-        SparseDetError: when the file is no ledger, or has a schema that this version can't read.
+        SparseDetError: when the file is not a ledger, or its schema can't be read by this version.
     """
     if path.is_dir():
         raise SparseDetError(f"{path}: a folder, not a ledger; {_MOVE}")
@@ -58,7 +58,7 @@ def create_or_migrate(engine: Engine, path: Path) -> None:
             schema = _schema(connection, path)
         if schema != SCHEMA:
             with for_writing(engine).begin() as connection:
-                # Asked again: another process may have been faster.
+                # Check again: another process may have been faster.
                 schema = _schema(connection, path)
                 if schema == 0:
                     Base.metadata.create_all(connection)
@@ -66,13 +66,13 @@ def create_or_migrate(engine: Engine, path: Path) -> None:
                     migrate(connection, schema)
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
     except OperationalError as error:
-        raise SparseDetError(f"{path}: the ledger can't be opened ({error.orig})") from error
+        raise SparseDetError(f"{path}: can't open the ledger ({error.orig})") from error
     except DatabaseError as error:
         raise SparseDetError(f"{path}: not a ledger ({error.orig}); {_MOVE}") from error
 
 
 def _schema(connection: Connection, path: Path) -> int:
-    """Return the schema of a ledger, 0 for an empty file; refuse any other file."""
+    """Return a ledger's schema, 0 for an empty file; raise for any other file."""
     tables = set(inspect(connection).get_table_names())
     schema: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not tables and schema == 0:
@@ -80,20 +80,20 @@ def _schema(connection: Connection, path: Path) -> int:
     if not tables >= TABLES.get(schema, set(Base.metadata.tables)):
         table = f" (with a table {min(tables)!r})" if tables else ""
         raise SparseDetError(
-            f"{path}: not a ledger but another database{table}; give the ledger a file of its own, "
-            f"or {_MOVE}"
+            f"{path}: not a ledger but another database{table}; use a separate file for the "
+            f"ledger, or {_MOVE}"
         )
     if not 0 < schema <= SCHEMA:
         raise SparseDetError(
             f"{path}: made by another version of sparsedet (its schema is {schema}, this one reads "
-            f"{SCHEMA}); use that version, or update this one"
+            f"{SCHEMA}): use that version, or update this one"
         )
     return schema
 
 
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
     # Leave transactions to `_begin`: Python's own handling begins them too late for a consistent
-    # read, and not at all for a change of the schema.
+    # read, and not at all for schema changes.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
 

@@ -1,4 +1,4 @@
-"""The ledger as a table for spreadsheets and scripts."""
+"""Export the ledger as a table for spreadsheets and scripts."""
 
 import csv
 from collections.abc import Iterable
@@ -34,16 +34,16 @@ BOX_COLUMNS = (
 )
 
 LATER_COLUMNS = ("image_width", "image_height", "expected_precision")
-"""Of boxes, too; new ones come last, so that scripts that count columns still work."""
+"""Columns of boxes; new ones go last, so that scripts that count columns still work."""
 
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(boxes: Iterable[LedgerBox], path: Path) -> int:
-    """Write one row per mined box, with a header, as RFC 4180 has it (UTF-8, CRLF), atomically.
+    """Write one row per mined box, with a header, as RFC 4180 CSV (UTF-8, CRLF), atomically.
 
     Coordinates are absolute pixels of the upright image. Text that a spreadsheet would run as a
-    formula gets an apostrophe in front.
+    formula is prefixed with an apostrophe.
 
     Returns:
         The number of boxes.
@@ -66,5 +66,5 @@ def write_csv(boxes: Iterable[LedgerBox], path: Path) -> int:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return int(value)
-    # File names and labels come from a server: nothing there may become code in a spreadsheet.
+    # File names and labels come from a server: nothing in them may run as code in a spreadsheet.
     return f"'{value}" if isinstance(value, str) and value.startswith(_STARTS_FORMULA) else value

@@ -1,4 +1,4 @@
-"""Reading and writing the ledger."""
+"""Read and write the ledger."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -35,18 +35,18 @@ from sparsedet.ledger.stored_reviews import (
     skipped_images,
     stored_reviews,
 )
-from sparsedet.ledger.work import DrawnBox, ReviewRounds, ReviewWork, drawn_boxes, review_work
+from sparsedet.ledger.work import DrawnBox, Reviewed, ReviewWork
 from sparsedet.push_modes import PlaceReviews, PushedImage
 from sparsedet.reviews import NOTHING_WRITTEN, AnnotationRule, Written
 
 
 class Ledger(LedgerFile):
-    """The ledger of a workspace; the file is made when it is first opened.
+    """The ledger of a workspace; opening it creates the file if necessary.
 
-    Several processes may use it at a time. Every method is one transaction.
+    Several processes may use it at a time. Each method is one transaction.
 
     Raises:
-        SparseDetError: when the file is no ledger, has the schema of another version, or can't be
+        SparseDetError: when the file is not a ledger, has another version's schema, or can't be
             written.
     """
 
@@ -61,22 +61,21 @@ class Ledger(LedgerFile):
     ) -> int:
         """Record a push, its boxes and its queue.
 
-        Boxes that are known already stay as they are. Those of them that nobody has judged take
-        the version that their image has now, and the place, when they were pushed to another one;
-        withdrawn ones are pending again. A repeated push asks for the images of its new queue and
-        no others.
+        Known boxes stay as they are. If nobody has judged them, they get their image's current
+        version, and the new place if they were pushed to another one; withdrawn ones become pending
+        again. A repeated push requests only the images of its new queue.
 
         Args:
-            push: where the boxes went, and which model mined them.
+            push: the place, and the model that mined the boxes.
             mined: the boxes; those on audit images are not recorded, since nobody sees them.
             dataset: the images that they were mined on; needs `Image.tool_id`.
             skipped: tool ids of images that could not be pushed; they are not recorded.
-            digests: tool id -> digest of the image's content, as far as it is known.
-            queue: the images that people are asked to open, in order. Drafts hold mined boxes, so
-                there images without any are not recorded.
+            digests: tool id -> digest of the image's content, where known.
+            queue: the images that people are asked to open, in order. Drafts consist of mined
+                boxes, so images without any are not recorded for them.
 
         Returns:
-            The number of boxes that are new to the ledger.
+            The number of boxes new to the ledger.
         """
         audited = {entry.image_id for entry in queue if entry.audit}
         shown = (box for box in mined if box.image_id not in audited)
@@ -86,9 +85,10 @@ class Ledger(LedgerFile):
             return pushes.record_push(session, push, boxes, asked, digests or {})
 
     def withdraw(self, region_ids: Collection[str]) -> int:
-        """Take note that boxes are no longer up for review; return how many that concerns.
+        """Record that boxes are no longer up for review; return their number.
 
-        What reviewers have judged stays so, and a review that arrives all the same counts.
+        Boxes that reviewers judged keep their outcome, and a review that arrives later still
+        counts.
         """
         with self._writing() as session:
             pending = session.scalars(
@@ -106,24 +106,24 @@ class Ledger(LedgerFile):
             return session.scalars(select(Push).order_by(Push.id)).all()
 
     def places(self) -> list[Place]:
-        """Return every place that was pushed to and is still there, the oldest first.
+        """Return every place that was pushed to and still exists, oldest first.
 
-        Lots are at none: no tool has their boxes.
+        Excludes lots: no tool has their boxes.
         """
         there = (push for push in self.pushes() if not push.gone and push.mode != "sampled")
         return list(dict.fromkeys(push.place for push in there))
 
     def sources(self) -> list[Source]:
-        """Return every project that boxes were pushed from, the oldest first."""
+        """Return every project that boxes were pushed from, oldest first."""
         return list(dict.fromkeys(push.place.source for push in self.pushes()))
 
     def mark_gone(self, place: Place) -> None:
-        """Take note that a place was deleted: its outcomes and reviews stay."""
+        """Record that a place was deleted: its outcomes and reviews stay."""
         with self._writing() as session:
             session.execute(update(Push).where(at_place(Push, place)).values(gone=True))
 
     def boxes(self, push: Push | None = None) -> Sequence[LedgerBox]:
-        """Return the mined boxes of one push, or of all, in the order of their region ids."""
+        """Return the mined boxes of one push, or of all, ordered by region id."""
         query = select(LedgerBox).order_by(LedgerBox.region_id)
         if push is not None:
             query = query.where(LedgerBox.push_id == push.id)
@@ -133,17 +133,17 @@ class Ledger(LedgerFile):
     def reviewed_boxes(self) -> Sequence[LedgerBox]:
         """Return the mined boxes that a reviewer saw (`LedgerBox.is_reviewed`), by region id.
 
-        Most boxes of a large project have not been reviewed: they stay on the disk.
+        Boxes without a review, which are most in a large project, are not loaded.
         """
         query = select(LedgerBox).where(LedgerBox.was_reviewed()).order_by(LedgerBox.region_id)
         with self._reading() as session:
             return session.scalars(query).all()
 
     def queued(self, push: Push | None = None) -> Sequence[QueuedImage]:
-        """Return the images that people are asked to open, the oldest push first, in order.
+        """Return the images that people are asked to open: oldest push first, in queue order.
 
         Args:
-            push: the only push wanted; None: all.
+            push: only this push; None: all.
         """
         with self._reading() as session:
             return queued(session, push)
@@ -151,9 +151,9 @@ class Ledger(LedgerFile):
     def pushed_images(self, place: Place) -> list[PushedImage]:
         """Return the images that were pushed to a place, each with all of its boxes there.
 
-        Images that were queued without boxes are among them; they come last.
-        For drafts an image has one entry for each version of its annotation that boxes were put
-        onto: a save judges the boxes that it was shown, not those of a later draft.
+        Includes images queued without boxes; they come last. For drafts an image has one entry per
+        version of its annotation that boxes were added to: saving judges the boxes shown then, not
+        those of a later draft.
         """
         with self._reading() as session:
             return pushes.pushed_images(session, place)
@@ -161,16 +161,16 @@ class Ledger(LedgerFile):
     def record_reviews(
         self, place: Place, found: PlaceReviews, rule: AnnotationRule = "ground-truth-first"
     ) -> None:
-        """Store the reviews at a place as they stand now, and settle the outcomes of their images.
+        """Store the current reviews at a place, and settle the outcomes of their images.
 
-        The tool holds the truth: a review that was withdrawn withdraws its outcomes, unless others
-        say the same. But a place that no longer knows what was reviewed, or is gone, takes nothing
-        back. A box that no review was shown stays as it is: silence about it says nothing.
+        The tool is authoritative: a withdrawn review withdraws its outcomes, unless others agree
+        with it. But a place that no longer knows what was reviewed, or is deleted, withdraws
+        nothing. A box not shown in any review stays as it is.
 
         Args:
             place: where the boxes were pushed.
-            found: everything that was read there.
-            rule: for reviews made side by side.
+            found: everything read there.
+            rule: how to combine parallel reviews.
         """
         with self._writing() as session:
             withdrawn = replace_reviews(session, place, found)
@@ -188,7 +188,7 @@ class Ledger(LedgerFile):
                     )
 
     def image_reviews(self, source: Source) -> list[ImageReviews]:
-        """Return every image of a project that was reviewed, drafts left out, in a fixed order."""
+        """Return every reviewed image of a project, without drafts, in a fixed order."""
         with self._reading() as session:
             stored = stored_reviews(session, source)
             if not stored and not _any_touched(session):
@@ -203,11 +203,11 @@ class Ledger(LedgerFile):
     def record_written(
         self, source: Source, written: Mapping[str, tuple[Written, str | None]]
     ) -> None:
-        """Record how a merge, or its undoing, left images of the annotated project.
+        """Record the state in which a merge, or its undoing, left images of the annotated project.
 
         Args:
             source: the annotated project.
-            written: tool id -> how it was left, and its version since (None: as before).
+            written: tool id -> the new state, and the version since (None: unchanged).
         """
         with self._writing() as session:
             boxes = boxes_by_image(session, source, written.keys())
@@ -226,38 +226,38 @@ class Ledger(LedgerFile):
                 row.version = written.get(row.image_tool_id, (None, None))[1] or row.version
 
     def relocate(self, tool: str, project: str, url: str) -> None:
-        """Take note that the server of a project has another address now.
+        """Record a project's new server address.
 
         Args:
             tool: name of the integration.
             project: the annotated project.
-            url: its server's present address.
+            url: its server's current address.
         """
         with self._writing() as session:
             source_changes.relocate(session, tool, project, url)
 
     def rename_images(self, images: Mapping[str, str], source: Source | None = None) -> None:
-        """Give images their new tool ids (old -> new); None: of any source."""
+        """Rename images' tool ids (old -> new); source None: in all projects."""
         with self._writing() as session:
             source_changes.rename_images(session, images, source)
 
     def resize(self, sizes: Mapping[str, tuple[int, int]], source: Source | None = None) -> None:
-        """Scale the boxes of images that have another size now.
+        """Rescale the boxes of images whose size has changed.
 
         Args:
             sizes: tool id -> upright (width, height) in pixels.
-            source: whose images they are; None: of any.
+            source: the images' project; None: any.
         """
         with self._writing() as session:
             source_changes.resize(session, sizes, source)
 
     def relabel(self, names: Mapping[str, str], source: Source | None = None) -> None:
-        """Rename categories (old -> new) in boxes, reviews and what merges wrote."""
+        """Rename categories (old -> new) in boxes, reviews and merge records."""
         with self._writing() as session:
             source_changes.relabel(session, names, source)
 
     def digests(self, source: Source | None = None) -> dict[str, tuple[str, tuple[int, int]]]:
-        """Return tool id -> (digest of its content, upright (width, height)), where known."""
+        """Return tool id -> (content digest, upright (width, height)), where known."""
         with self._reading() as session:
             query = select(SourceImage.image_tool_id, SourceImage.digest)
             if source is not None:
@@ -271,12 +271,12 @@ class Ledger(LedgerFile):
         }
 
     def skipped_images(self) -> frozenset[str]:
-        """Return the images that wait for a reviewer where all who opened them skipped them."""
+        """Return the images waiting for a reviewer that everyone who opened them skipped."""
         with self._reading() as session:
             return skipped_images(session)
 
     def reviewers(self) -> list[ReviewerCounts]:
-        """Return what each reviewer did, and how far they agree, by name."""
+        """Return each reviewer's work and agreement with others, by name."""
         with self._reading() as session:
             mined = pushes.mined_regions(session)
             reviews = [
@@ -287,67 +287,51 @@ class Ledger(LedgerFile):
         return compare_reviewers(reviews, mined)
 
     def pending(self, dataset: Dataset) -> tuple[MinedBox, ...]:
-        """Return the boxes that wait for a reviewer, as boxes of `dataset`; see `as_mined`."""
+        """Return the boxes waiting for a reviewer, as boxes of `dataset`; see `as_mined`."""
         return as_mined((box for box in self.boxes() if box.outcome == "pending"), dataset)
 
     def reviewed_ids(self) -> set[str]:
-        """Return the ids of the boxes that reviewers saw, also of those left undecided."""
+        """Return the ids of the boxes that reviewers saw, including those left undecided."""
         seen = select(LedgerBox.region_id).where(LedgerBox.was_reviewed())
         with self._reading() as session:
             return set(session.scalars(seen))
 
     def drawn(self, rule: AnnotationRule = "ground-truth-first") -> list[DrawnBox]:
-        """Return the boxes that reviewers drew, as all reviews together leave them.
+        """Return the boxes that reviewers drew, combined over all reviews.
 
         Args:
-            rule: for reviews made side by side.
+            rule: how to combine parallel reviews.
         """
         with self._reading() as session:
-            return _Reviewed(session).drawn(rule)
+            return Reviewed(session).drawn(rule)
 
     def review_work(self) -> list[ReviewWork]:
-        """Return what was done in each submitted review, the oldest first."""
+        """Return the work in each submitted review, oldest first."""
         with self._reading() as session:
             if session.scalar(select(StoredReview.id).limit(1)) is None:
                 return []
-            return _Reviewed(session).work()
+            return Reviewed(session).work()
 
     def counts(self, rule: AnnotationRule = "ground-truth-first") -> OutcomeCounts:
         """Count outcomes, and drawn boxes, over the whole ledger; `rule` as for `drawn`."""
         with self._reading() as session:
-            reviewed = _Reviewed(session)
+            reviewed = Reviewed(session)
             return count_outcomes(reviewed.boxes, reviewed.drawn(rule))
 
     def rounds(self, rule: AnnotationRule = "ground-truth-first") -> list[RoundCounts]:
-        """Count round by round, what was outside of rounds last; `rule` as for `drawn`."""
+        """Count per round, pushes outside of rounds last; `rule` as for `drawn`."""
         with self._reading() as session:
-            reviewed = _Reviewed(session)
+            reviewed = Reviewed(session)
             return count_rounds(reviewed.boxes, reviewed.drawn(rule), reviewed.work())
 
 
 def _any_touched(session: Session) -> bool:
-    """Return whether a box is anything but waiting for its first review.
+    """Return whether any box no longer waits for its first review.
 
-    Before the first review a large project has many boxes, and none is worth reading.
+    Before the first review, a large project has many boxes, none of which needs to be read.
     """
     touched = or_(LedgerBox.outcome != "pending", LedgerBox.review_id.is_not(None))
     return session.scalar(select(LedgerBox.region_id).where(touched).limit(1)) is not None
-
-
-class _Reviewed:
-    """The boxes and the reviews of the whole ledger, read once."""
-
-    def __init__(self, session: Session) -> None:
-        self.boxes = session.scalars(select(LedgerBox).order_by(LedgerBox.region_id)).all()
-        self._stored = stored_reviews(session)
-        self._rounds = ReviewRounds(session, self.boxes)
-
-    def drawn(self, rule: AnnotationRule) -> list[DrawnBox]:
-        return drawn_boxes(self._stored, self.boxes, self._rounds, rule)
-
-    def work(self) -> list[ReviewWork]:
-        mined = {box.region_id for box in self.boxes}
-        return review_work(self._stored, mined, self._rounds)
 
 
 def _written(session: Session, source: Source) -> dict[str, Written]:

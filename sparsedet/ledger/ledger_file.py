@@ -1,4 +1,4 @@
-"""The file of a ledger: opened, closed, and read or written in transactions."""
+"""The ledger's file: opening, closing, read and write transactions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ class LedgerFile:
             if not path.parent.is_dir():
                 raise SparseDetError(f"{path.parent}: no such folder")
             raise SparseDetError(
-                f"{path}: no ledger here; `sparsedet push` makes it, `sparsedet review` rebuilds a "
-                "lost one"
+                f"{path}: no ledger here; `sparsedet push` creates it, `sparsedet review` rebuilds "
+                "a lost one"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
@@ -33,7 +33,7 @@ class LedgerFile:
             raise
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._engine.dispose()
 
     @contextmanager
@@ -52,7 +52,7 @@ class LedgerFile:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except DatabaseError as error:
-            # Of the others, a wrong statement of ours is the cause.
+            # Other database errors are bugs in our statements.
             if type(error) not in (OperationalError, DatabaseError):
                 raise
-            raise SparseDetError(f"{self.path}: the ledger can't be used ({error.orig})") from error
+            raise SparseDetError(f"{self.path}: can't use the ledger ({error.orig})") from error

@@ -1,4 +1,4 @@
-"""Brings the tables of an older ledger up to date, in the transaction of the caller."""
+"""Migrate the tables of an older ledger, in the caller's transaction."""
 
 from collections.abc import Collection
 from typing import Any
@@ -26,7 +26,7 @@ _INDEX = "CREATE INDEX ix_boxes_image_tool_id ON boxes (image_tool_id)"
 
 
 def migrate(connection: Connection, schema: int) -> None:
-    """Bring a ledger from an older schema to the present one."""
+    """Migrate a ledger from an older schema to the current one."""
     if schema < 2:
         _to_2(connection)
     if schema < 3:
@@ -45,15 +45,15 @@ def _to_4(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Schema 2 knew no queue, and no chance that a box is accepted."""
+    """Schema 2 had no queue, and no expected precision of boxes."""
     connection.exec_driver_sql("ALTER TABLE boxes ADD COLUMN expected_precision DOUBLE")
     Base.metadata.create_all(connection)
 
 
 def _to_2(connection: Connection) -> None:
-    """Schema 1 kept one row for each image and place, and no reviews.
+    """Schema 1 had one row per image and place, and no reviews.
 
-    What merges had written is put together from the boxes whose outcome the source holds.
+    Merge records are reconstructed from boxes whose outcome the source holds.
     """
     for column in _COLUMNS_OF_2:
         connection.exec_driver_sql(f"ALTER TABLE {column}")
@@ -94,7 +94,7 @@ def _to_2(connection: Connection) -> None:
 
 
 def _create(connection: Connection, names: Collection[str]) -> None:
-    """Make those of the tables that are missing."""
+    """Create the missing tables."""
     tables = [Base.metadata.tables[name] for name in sorted(names)]
     Base.metadata.create_all(connection, tables)
 

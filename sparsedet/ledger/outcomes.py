@@ -15,21 +15,21 @@ def settle(
     written: Written,
     withdrawn: Collection[str],
 ) -> None:
-    """Set the outcomes of the mined boxes of an image from all of its reviews.
+    """Set the outcomes of an image's mined boxes from all of its reviews.
 
-    A box that the reviews say nothing of stays as it is, unless the one that settled it was
+    A box not covered by the reviews stays as it is, unless the review that settled it was
     withdrawn.
 
     Args:
-        boxes: all of the image; are changed.
-        reviews: of the image, with the place where each was made.
-        rule: for reviews made side by side.
-        written: how the last merge left the image.
-        withdrawn: ids of reviews that no longer stand.
+        boxes: all of the image; modified in place.
+        reviews: of the image, with the place of each.
+        rule: how to combine parallel reviews.
+        written: the state after the last merge.
+        withdrawn: ids of withdrawn reviews.
     """
     mined = {box.region_id: box.mined for box in boxes}
     verdict = decide((review for _, review in reviews), mined, rule)
-    # A combined review is none of those that were read, so they are compared by their ids.
+    # A combined review has no counterpart among those read, so compare them by id.
     drafted = {_key(review) for place, review in reviews if place.mode == "draft"}
     for box in boxes:
         decision = verdict.decisions.get(box.region_id)
@@ -50,7 +50,7 @@ def is_written(box: LedgerBox, written: Written) -> bool:
 
 
 def unsettle(box: LedgerBox) -> None:
-    """Make a box one that nobody has judged."""
+    """Reset a box to unjudged."""
     _set(box, "pending", None)
 
 
@@ -62,14 +62,14 @@ def _apply(box: LedgerBox, decision: Decision, written: Written, *, in_source: b
     elif decision.fate == "deleted":
         _set(box, "rejected", decision)
     else:
-        # Undecided boxes are shown again, but not what was withdrawn before. Of a lot that was
-        # taken back no reviewer saw them.
+        # Undecided boxes are shown again, but not if they were withdrawn before. Those of a lot
+        # that was undone have not been seen by any reviewer.
         seen = None if decision.review.sampled else decision
         _set(box, "withdrawn" if box.outcome == "withdrawn" else "pending", seen)
     if in_source and box.is_judged:
         box.in_source = True
     elif before != (box.outcome, box.final):
-        # A review that changed after it was merged has to be merged again.
+        # A review that changed after its merge has to be merged again.
         box.in_source = box.is_decided and is_written(box, written)
 
 

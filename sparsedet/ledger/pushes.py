@@ -1,4 +1,4 @@
-"""What was pushed, where, and in which state its images were."""
+"""What was pushed, where, and the state of its images."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -30,13 +30,13 @@ from sparsedet.push_modes import PushedImage
 from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion
 
 OnImage = tuple[MinedBox, Image, str]
-"""A mined box, its image and the name of its category."""
+"""A mined box with its image and category name."""
 
 
 def on_images(
     mined: Iterable[MinedBox], dataset: Dataset, skipped: Collection[str]
 ) -> list[OnImage]:
-    """Return the boxes with what the ledger notes of their images, skipped images left out.
+    """Return the boxes with their image records, without skipped images.
 
     Raises:
         SparseDetError: when an image has no tool id.
@@ -60,7 +60,7 @@ def record_push(
     at = push.place
     images = {str(image.tool_id): image for _, image, _ in boxes}
     if at.mode == "draft":
-        # A draft holds mined boxes: images without any are not shown.
+        # Drafts consist of mined boxes: images without any are not shown.
         queue = [one for one in queue if one.tool_id in images]
     images |= {one.tool_id: one.image for one in queue}
     resize(session, {id: (image.width, image.height) for id, image in images.items()}, at.source)
@@ -73,7 +73,7 @@ def record_push(
         session.add(push)
         session.flush()
         recorded = push
-    # Whatever was deleted there before: now there is something again.
+    # The place exists again, even if it was deleted before.
     session.execute(update(Push).where(at_place(Push, at)).values(gone=False))
     versions = {one.tool_id: one.image.tool_version for one in queue}
     new = _save_boxes(session, recorded, boxes, versions)
@@ -129,9 +129,9 @@ def restore_push(
 def _save_boxes(
     session: Session, push: Push, boxes: Iterable[OnImage], versions: dict[str, str | None]
 ) -> int:
-    """Record the boxes of a push, and add the versions of their images; return how many are new.
+    """Record a push's boxes and image versions; return the number of new boxes.
 
-    What is decided stays as it is.
+    Decided boxes stay as they are.
     """
     session.flush()
     columns = LedgerBox.region_id, LedgerBox.image_tool_id, LedgerBox.push_id, LedgerBox.outcome
@@ -210,9 +210,9 @@ def boxes_by_image(
 ) -> dict[str, list[LedgerBox]]:
     """Return mined boxes by the tool id of their image.
 
-    Args:
-        session: for reading at least.
+    session: at least for reading.
         source: the annotated project; None: all.
+        images: only these images; None: all.
         images: the only images wanted; None: all.
     """
     query = select(LedgerBox).join(Push, LedgerBox.push_id == Push.id)
@@ -230,7 +230,7 @@ def box_sizes(session: Session, source: Source | None = None) -> dict[str, tuple
     """Return tool id -> upright (width, height) in pixels of images with mined boxes, where known.
 
     Args:
-        session: for reading at least.
+        session: at least for reading.
         source: the annotated project; None: all.
     """
     columns = LedgerBox.image_tool_id, LedgerBox.image_width, LedgerBox.image_height
@@ -246,9 +246,9 @@ def box_sizes(session: Session, source: Source | None = None) -> dict[str, tuple
 
 
 def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ...]:
-    """Return boxes of a ledger as boxes of `dataset`.
+    """Return ledger boxes as boxes of `dataset`.
 
-    Boxes on images that the dataset lacks, and of categories that it lacks, are left out.
+    Leaves out boxes on images, or of categories, that the dataset lacks.
     """
     image_ids = {image.tool_id: image.id for image in dataset.images}
     category_ids = {category.name: category.id for category in dataset.categories}
@@ -268,7 +268,7 @@ def as_mined(boxes: Iterable[LedgerBox], dataset: Dataset) -> tuple[MinedBox, ..
 
 
 def mined_regions(session: Session) -> dict[str, ReviewedRegion]:
-    """Return region id -> mined box as it was pushed, of the whole ledger."""
+    """Return region id -> mined box as it was pushed, for the whole ledger."""
     box = LedgerBox
     columns = box.region_id, box.category, box.left, box.top, box.right, box.bottom
     return {

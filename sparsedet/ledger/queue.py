@@ -1,4 +1,4 @@
-"""The queue: the images that people are asked to open, in order, with mined boxes or without."""
+"""The queue: the images that people are asked to open, in order, with or without mined boxes."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ class QueueEntry:
     """An image that people are asked to open."""
 
     image_id: int
-    """Of the dataset."""
+    """The image's id in the dataset."""
     audit: bool = False
-    """Drawn at random, shown without mined boxes."""
+    """Whether it was drawn at random and is shown without mined boxes."""
     expected: float = 0.0
-    """Objects that its review is expected to give a box."""
+    """Expected number of objects that get a box in its review."""
     boxes: int = 0
-    """Mined boxes shown on it."""
+    """Number of mined boxes shown on it."""
     seconds: float = 0.0
-    """Expected time of its review."""
+    """Expected review time in seconds."""
     judge_only: bool = False
-    """People are to judge its boxes; drawing what is missing can wait."""
+    """Whether people only judge its boxes; drawing missing objects can wait."""
     on_sheets: bool = False
-    """Its boxes are judged on contact sheets: nobody opens the image itself."""
+    """Whether its boxes are judged on contact sheets, without opening the image."""
     missing: float = 0.0
-    """Objects without a box that are expected on it."""
+    """Expected number of objects without a box."""
 
     @property
     def pages(self) -> float:
-        """What people open for it: an image, or a part of a contact sheet."""
+        """What a person opens: an image, or part of a contact sheet."""
         return self.boxes / CROPS if self.on_sheets else 1.0
 
 
@@ -52,7 +52,7 @@ class OnQueuedImage:
 def with_images(
     queue: Iterable[QueueEntry], dataset: Dataset, skipped: Collection[str]
 ) -> list[OnQueuedImage]:
-    """Return the entries with their images, skipped images left out.
+    """Return the entries with their images, without skipped images.
 
     Raises:
         SparseDetError: when an image has no tool id.
@@ -63,7 +63,7 @@ def with_images(
 
 
 def tool_id_of(image: Image) -> str:
-    """Return the tool's id of an image.
+    """Return an image's id in the tool.
 
     Raises:
         SparseDetError: when it has none.
@@ -77,12 +77,12 @@ def tool_id_of(image: Image) -> str:
 
 
 def replace_queue(session: Session, push: Push, queue: Sequence[OnQueuedImage]) -> None:
-    """Make `queue` that of a push.
+    """Set a push's queue to `queue`.
 
-    Images that it no longer names keep their rows: one may have been opened meanwhile, and its
-    review needs them.
+    Images no longer in it keep their rows: one may have been opened meanwhile, and its review needs
+    them.
     """
-    # Of an image that is named twice the first place counts.
+    # If an image is listed twice, its first position counts.
     places = {one.tool_id: position for position, one in reversed(list(enumerate(queue)))}
     of_push = QueuedImage.push_id == push.id
     named = session.execute(select(QueuedImage.id, QueuedImage.image_tool_id).where(of_push))
@@ -116,7 +116,7 @@ def queued(session: Session, push: Push | None = None) -> Sequence[QueuedImage]:
 
 
 def queued_sizes(session: Session, of: Place | Source | None = None) -> dict[str, tuple[int, int]]:
-    """Return tool id -> upright (width, height) in pixels of every image that was ever queued."""
+    """Return tool id -> upright (width, height) in pixels of every image ever queued."""
     columns = QueuedImage.image_tool_id, QueuedImage.image_width, QueuedImage.image_height
     query = select(*columns).join(Push, QueuedImage.push_id == Push.id)
     if isinstance(of, Place):

@@ -1,4 +1,4 @@
-"""Reviews, and what merges wrote, as JSON: in the ledger, and in the files of a round."""
+"""Reviews and merge records as JSON: in the ledger, and in the files of a round."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -13,13 +13,13 @@ _DETAILS = (
     *("reviewer", "seconds", "complete", "offer", "saved_at", "ground_truth", "skipped"),
     *("partial", "sampled"),
 )
-"""Fields of a review that are plain values; those that have their default are left out."""
+"""Plain fields of a review; default values are left out."""
 
 _EMPTY = Review(tool_id="", review_id="", shown={}, regions=())
 
 
 def review_text(review: Review) -> str:
-    """Return a review as JSON text, the same for equal reviews."""
+    """Return a review as JSON text; equal reviews give equal text."""
     details: dict[str, Any] = {name: getattr(review, name) for name in _DETAILS}
     return _text(
         {
@@ -37,7 +37,7 @@ def read_review(text: str) -> Review:
     """Return the review that `review_text` wrote.
 
     Raises:
-        SparseDetError: when it is something else.
+        SparseDetError: when the text is invalid.
     """
     try:
         value = json.loads(text)
@@ -55,7 +55,7 @@ def read_review(text: str) -> Review:
 
 
 def written_to_json(written: Written) -> dict[str, Any]:
-    """Return what a merge left of an image, for a JSON file."""
+    """Return a merge record of an image for a JSON file."""
     return {
         "boxes": {
             id: None if region is None else _region_to_json(region)
@@ -68,10 +68,10 @@ def written_to_json(written: Written) -> dict[str, Any]:
 
 
 def written_from_json(value: Any) -> Written:
-    """Return what `written_to_json` made.
+    """Read the result of `written_to_json`.
 
     Raises:
-        SparseDetError: when it is something else.
+        SparseDetError: when the content is invalid.
     """
     try:
         boxes = {
@@ -85,16 +85,16 @@ def written_from_json(value: Any) -> Written:
             _classes_from_json(value),
         )
     except ODD_VALUES as error:
-        raise SparseDetError(f"not what a merge leaves of an image ({error!r})") from error
+        raise SparseDetError(f"invalid merge record of an image ({error!r})") from error
 
 
 def written_text(written: Written) -> str | None:
-    """Return what a merge left as JSON text; None for nothing."""
+    """Return a merge record as JSON text; None if empty."""
     return None if written == NOTHING_WRITTEN else _text(written_to_json(written))
 
 
 def read_written(text: str | None) -> Written:
-    """Return what `written_text` wrote."""
+    """Read the result of `written_text`."""
     if text is None:
         return NOTHING_WRITTEN
     try:
@@ -105,13 +105,13 @@ def read_written(text: str | None) -> Written:
 
 def _broken(what: str, error: Exception) -> str:
     return (
-        f"the ledger holds a {what} that can't be read ({type(error).__name__}: {error}); move the "
-        "ledger away, and `sparsedet review` rebuilds it"
+        f"invalid {what} in the ledger ({type(error).__name__}: {error}); move the ledger away and "
+        "run `sparsedet review` to rebuild it"
     )
 
 
 def category_text(name: str) -> str:
-    """Return how a category stands in the JSON text of whatever names it."""
+    """Return a category's name as it appears in JSON text."""
     return _text(name)
 
 

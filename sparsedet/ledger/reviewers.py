@@ -1,4 +1,4 @@
-"""Reviewers compared: what each of them did with mined boxes, and how far they agree."""
+"""Compare reviewers: their decisions on mined boxes, and their agreement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,42 +10,42 @@ from sparsedet.tool import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ReviewerCounts:
-    """What one person did."""
+    """One person's work."""
 
     name: str
     images: int = 0
-    """Images that the person reviewed; skipped ones don't count."""
+    """Number of images that the person reviewed, without skipped ones."""
     seconds: float = 0.0
     """Time spent on them."""
     accepted: int = 0
     edited: int = 0
     rejected: int = 0
     agreement: float | None = None
-    """Of the boxes that others judged too, the share on which they say the same: that it shows an
-    object of some class, or that it does not. 0 to 1, of several others their mean; None where
-    nobody else judged any."""
+    """Agreement: of the boxes that others judged too, the share on which they agree whether it
+    shows an object of any class. 0 to 1, the mean over the others; None if nobody else judged
+    any."""
     compared: int = 0
     """The number of these boxes."""
 
     @property
     def judged(self) -> int:
-        """Mined boxes that the person decided."""
+        """Number of mined boxes that the person decided."""
         return self.accepted + self.edited + self.rejected
 
     def share(self, outcome: Outcome) -> float | None:
-        """Return the share of an outcome in all that the person decided, 0 to 1."""
+        """Return an outcome's share of all decisions of the person, 0 to 1."""
         return getattr(self, outcome) / self.judged if self.judged else None
 
 
 def compare_reviewers(
     reviews: Iterable[tuple[Source, Review]], mined: Mapping[str, ReviewedRegion]
 ) -> list[ReviewerCounts]:
-    """Return what each person did, by name; reviews without a name are left out.
+    """Return each person's work, by name; reviews without a name are left out.
 
-    A person's last word on a box counts, whatever others said later.
+    A person's last decision on a box counts, whatever others decided later.
 
     Args:
-        reviews: all, with the annotated project that they belong to.
+        reviews: all, with their annotated project.
         mined: region id -> mined box as it was pushed.
     """
     own: dict[str, dict[tuple[Source, str], list[Review]]] = {}
@@ -64,7 +64,7 @@ def compare_reviewers(
 def _words(
     images: Iterable[list[Review]], mined: Mapping[str, ReviewedRegion]
 ) -> dict[str, Outcome]:
-    """Return what a person said of each mined box; undecided ones are left out."""
+    """Return a person's decision on each mined box; undecided ones are left out."""
     words: dict[str, Outcome] = {}
     for reviews in images:
         for review in effective(reviews, "newest"):
@@ -74,7 +74,7 @@ def _words(
                 if id not in left:
                     words[id] = "rejected"
                 elif not left[id].unsure:
-                    # Who leaves what somebody else has edited did not edit it.
+                    # Keeping a box that somebody else edited is not an edit.
                     as_it_was = (mined[id], review.shown.get(id, mined[id]))
                     kept = any(same_box(left[id], box) for box in as_it_was)
                     words[id] = "accepted" if kept else "edited"

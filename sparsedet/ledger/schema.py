@@ -1,4 +1,4 @@
-"""The ledger's tables. A change here raises `SCHEMA` in `database.py` and needs a migration."""
+"""The ledger's tables. Changes here raise `SCHEMA` in `database.py` and need a migration."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -21,20 +21,19 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import Outcome
 
 JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
-"""Outcomes that a reviewer decided."""
+"""Outcomes decided by a reviewer."""
 DECIDED: tuple[Outcome, ...] = (*JUDGED, "sampled")
-"""Outcomes that a reviewer decided, or the sample of a lot did."""
+"""Outcomes decided by a reviewer, or by a lot's sample."""
 
 PlaceMode = ModeName | Literal["sampled"]
-"""A push mode of a tool; or `sampled`: the boxes of a lot wait for its sample, and no tool has
-them."""
+"""A push mode of a tool; or `sampled`: boxes of a lot waiting for its sample, which no tool has."""
 
 _MANY = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An annotated project, whose images' tool ids are its own."""
+    """An annotated project; tool ids of images are unique within it."""
 
     tool: str
     """Name of the integration."""
@@ -52,7 +51,7 @@ class Place:
     project: str
     """The annotated project."""
     review_project: str
-    """The project in which people review; for drafts the annotated one itself; else the lot."""
+    """The project in which people review; for drafts the annotated one itself; for lots the lot."""
     mode: PlaceMode
 
     @property
@@ -78,17 +77,17 @@ class Push(MappedAsDataclass, Base, kw_only=True, eq=False):
     mode: Mapped[PlaceMode] = mapped_column(String, default="review-project")
     model_version: Mapped[str]
     round: Mapped[int | None] = mapped_column(default=None)
-    """None: pushed by itself, outside of rounds."""
+    """None: pushed outside of rounds."""
     gone: Mapped[bool] = mapped_column(init=False, default=False)
-    """The place was deleted; what its reviews said stands."""
+    """Whether the place was deleted; its reviews still count."""
     created_at: Mapped[datetime] = mapped_column(
         init=False, default_factory=lambda: datetime.now(UTC)
     )
-    """UTC; comes back from the file without time zone."""
+    """UTC; read back from the file without time zone."""
 
     @property
     def place(self) -> Place:
-        """Where the boxes went."""
+        """Where the boxes were pushed."""
         return Place(self.tool, self.url, self.project, self.review_project, self.mode)
 
 
@@ -100,7 +99,7 @@ class LedgerBox(Base):
     region_id: Mapped[str] = mapped_column(primary_key=True)
     push_id: Mapped[int] = mapped_column(ForeignKey("pushes.id"), index=True)
     round: Mapped[int | None]
-    """The round that mined the box; None: mined outside of rounds."""
+    """The round that mined the box; None: outside of rounds."""
     image_tool_id: Mapped[str] = mapped_column(index=True)
     file_name: Mapped[str]
     category: Mapped[str]
@@ -122,25 +121,24 @@ class LedgerBox(Base):
     review_id: Mapped[str | None]
     """The tool's id of the review that settled the box."""
     seconds: Mapped[float | None]
-    """Time that the reviewer spent on the whole image: the same at each of its boxes."""
+    """Review time of the whole image, stored with each of its boxes."""
     in_source: Mapped[bool] = mapped_column(default=False)
-    """The annotated project itself holds the outcome: after a merge, or in draft mode."""
+    """Whether the annotated project itself holds the outcome: after a merge, or in draft mode."""
     image_width: Mapped[int | None]
-    """Upright size in pixels of the image that all coordinates are in; None: not known."""
+    """Upright image size in pixels that all coordinates refer to; None: unknown."""
     image_height: Mapped[int | None]
     expected_precision: Mapped[float | None]
-    """The chance that a reviewer accepts it, 0 to 1, as it was when the box was pushed last; None:
-    not estimated."""
+    """The chance that a reviewer accepts it, 0 to 1, at its last push; None: not estimated."""
     push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
 
     @property
     def xyxy(self) -> XYXY:
-        """The box as mined, absolute pixels of the upright image."""
+        """The box as mined, in absolute pixels of the upright image."""
         return self.left, self.top, self.right, self.bottom
 
     @property
     def final_xyxy(self) -> XYXY | None:
-        """The box as the reviewer left it; None where it is rejected or pending."""
+        """The box as the reviewer left it; None if rejected or pending."""
         left, top, right, bottom = (
             self.final_left,
             self.final_top,
@@ -158,7 +156,7 @@ class LedgerBox(Base):
 
     @property
     def final(self) -> ReviewedRegion | None:
-        """The box as it was accepted; None where it is not, or not yet."""
+        """The box as accepted; None if it is not, or not yet."""
         xyxy = self.final_xyxy
         if self.final_category is None or xyxy is None:
             return None
@@ -171,36 +169,36 @@ class LedgerBox(Base):
 
     @classmethod
     def was_reviewed(cls) -> ColumnElement[bool]:
-        """Return `is_reviewed` as a condition of a query."""
+        """Return `is_reviewed` as a query condition."""
         return or_(
             cls.outcome.in_(JUDGED), and_(cls.review_id.is_not(None), cls.outcome != "sampled")
         )
 
     @property
     def is_judged(self) -> bool:
-        """Whether a reviewer said what it is."""
+        """Whether a reviewer decided it."""
         return self.outcome in JUDGED
 
     @property
     def is_decided(self) -> bool:
-        """Whether a reviewer said what it is, or the sample of its lot did."""
+        """Whether a reviewer, or its lot's sample, decided it."""
         return self.outcome in DECIDED
 
     @property
     def is_held(self) -> bool:
-        """Whether it belongs to a lot, and is up for review nowhere."""
+        """Whether it belongs to a lot and is not up for review."""
         return self.push.mode == "sampled"
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Upright (width, height) in pixels of the image; None: not known."""
+        """Upright (width, height) of the image in pixels; None: unknown."""
         if self.image_width is None or self.image_height is None:
             return None
         return self.image_width, self.image_height
 
 
 class QueuedImage(Base):
-    """An image that people were asked to open, with mined boxes or without."""
+    """An image that people were asked to open, with or without mined boxes."""
 
     __tablename__ = "queued_images"
     __table_args__ = (UniqueConstraint("push_id", "image_tool_id"),)
@@ -210,26 +208,25 @@ class QueuedImage(Base):
     image_tool_id: Mapped[str] = mapped_column(index=True)
     file_name: Mapped[str]
     position: Mapped[int | None]
-    """Its place in the order in which people see the images of the push, from 0; None: a repeated
-    push no longer asks for it."""
+    """Position in the push's queue, from 0; None: a repeated push no longer requests it."""
     audit: Mapped[bool]
-    """Drawn at random, and shown without mined boxes."""
+    """Whether it was drawn at random and shown without mined boxes."""
     judge_only: Mapped[bool]
-    """People were to judge its boxes; drawing what is missing could wait."""
+    """Whether people only judged its boxes; drawing missing objects could wait."""
     expected: Mapped[float]
-    """Missing objects expected on it when it was queued."""
+    """Expected number of missing objects when it was queued."""
     boxes: Mapped[int]
-    """Mined boxes shown on it."""
+    """Number of mined boxes shown on it."""
     seconds: Mapped[float]
-    """Expected time of its review."""
+    """Expected review time in seconds."""
     image_width: Mapped[int]
-    """Upright size in pixels of the image, which boxes that reviewers draw are in."""
+    """Upright image size in pixels, which boxes drawn by reviewers refer to."""
     image_height: Mapped[int]
     push: Mapped[Push] = relationship(lazy="joined", innerjoin=True)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Upright (width, height) in pixels of the image."""
+        """Upright (width, height) of the image in pixels."""
         return self.image_width, self.image_height
 
 
@@ -245,13 +242,13 @@ class SourceImage(MappedAsDataclass, Base, kw_only=True, eq=False):
     project: Mapped[str]
     image_tool_id: Mapped[str]
     digest: Mapped[str | None] = mapped_column(default=None)
-    """Of the image's content; finds it again when it was imported under another id."""
+    """Content digest; finds the image when it was imported under another id."""
     written: Mapped[str | None] = mapped_column(default=None)
-    """How the last merge left it: `Written` as JSON; None: nothing was merged."""
+    """State after the last merge: `Written` as JSON; None: nothing was merged."""
 
 
 class PushedVersion(MappedAsDataclass, Base, kw_only=True, eq=False):
-    """The version of an image when it was pushed to a place, or merged from there, last."""
+    """The version of an image when it was last pushed to a place, or merged from there."""
 
     __tablename__ = "pushed_versions"
     __table_args__ = (
@@ -270,7 +267,7 @@ class PushedVersion(MappedAsDataclass, Base, kw_only=True, eq=False):
 
 
 class StoredReview(MappedAsDataclass, Base, kw_only=True, eq=False):
-    """A review as it was read at a place last."""
+    """A review as last read at a place."""
 
     __tablename__ = "reviews"
 
@@ -288,7 +285,7 @@ class StoredReview(MappedAsDataclass, Base, kw_only=True, eq=False):
 
     @property
     def place(self) -> Place:
-        """Where it was read."""
+        """The place it was read from."""
         return Place(self.tool, self.url, self.project, self.review_project, self.mode)
 
 
@@ -300,9 +297,9 @@ def at_place(
 
 
 def named(column: InstrumentedAttribute[str], images: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that a row is of one of the images; of any, where they are many.
+    """Return the condition that a row is of one of the images; of any, if they are many.
 
-    SQLite limits how much a query may name, and reading everything is as fast then.
+    SQLite limits the number of values in a query, and reading everything is as fast then.
     """
     return column.in_(images) if len(images) <= _MANY else true()
 

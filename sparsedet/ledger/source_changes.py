@@ -1,4 +1,4 @@
-"""What changed at the source while boxes were out: its address, image ids, sizes and labels."""
+"""Changes at the source after a push: server address, image ids, sizes and labels."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ _Table = type[Push] | type[PushedVersion] | type[SourceImage] | type[StoredRevie
 
 
 def relocate(session: Session, tool: str, project: str, url: str) -> None:
-    """Give everything of a project the server's present address."""
+    """Set a project's server address everywhere."""
 
     def moved(table: _Table) -> ColumnElement[bool]:
         return and_(table.tool == tool, table.project == project, table.url != url)
@@ -44,12 +44,12 @@ def relocate(session: Session, tool: str, project: str, url: str) -> None:
         _rekey_image(session, image, url=url, tool_id=image.image_tool_id)
     session.flush()
     for table in (Push, PushedVersion, StoredReview):
-        # An image may be known by both addresses; one version remains.
+        # An image may be stored under both addresses; keep one version.
         session.execute(update(table).where(moved(table)).values(url=url).prefix_with("OR REPLACE"))
 
 
 def rename_images(session: Session, images: Mapping[str, str], source: Source | None) -> None:
-    """Give images their new tool ids (old -> new), everywhere and at once."""
+    """Rename images' tool ids (old -> new), everywhere and at once."""
     for box in _boxes(session, source):
         if box.image_tool_id in images:
             box.image_tool_id = images[box.image_tool_id]
@@ -61,7 +61,7 @@ def rename_images(session: Session, images: Mapping[str, str], source: Source | 
             review.image_tool_id = new
             review.content = review_text(replace(read_review(review.content), tool_id=new))
     _rename_queued(session, images, source)
-    # Ids may be swapped, so all old rows have to be out of the way first.
+    # Ids may be swapped, so move all old rows out of the way first.
     old = [row for row in _rows(session, SourceImage, source) if row.image_tool_id in images]
     versions = [row for row in _rows(session, PushedVersion, source) if row.image_tool_id in images]
     for row in (*old, *versions):
@@ -100,9 +100,9 @@ def _rename_queued(session: Session, images: Mapping[str, str], source: Source |
 
 
 def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Source | None) -> None:
-    """Scale all boxes of images whose upright (width, height) in pixels is another one now.
+    """Rescale all boxes of images whose upright (width, height) in pixels has changed.
 
-    Where the size was not known, it is only noted. An image of another size has another content.
+    Unknown sizes are only recorded. An image of another size has other content.
     """
     if not _is_any_other(session, sizes, source):
         return
@@ -122,7 +122,7 @@ def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Sourc
     for image in _queued(session, source):
         size = sizes.get(image.image_tool_id)
         if size is not None and size != image.size:
-            # Of an image without mined boxes only this row knows the size.
+            # For an image without mined boxes, only this row has the size.
             scales[image.push.place.source, image.image_tool_id] = _scaling(image.size, size)
             image.image_width, image.image_height = size
     if scales:
@@ -135,7 +135,7 @@ def resize(session: Session, sizes: Mapping[str, tuple[int, int]], source: Sourc
 def _is_any_other(
     session: Session, sizes: Mapping[str, tuple[int, int]], source: Source | None
 ) -> bool:
-    """Whether an image has another size now; every pull and push asks."""
+    """Whether an image's size has changed; called by every pull and push."""
     of_any = true() if source is None else of_source(Push, source)
     for table in (LedgerBox, QueuedImage):
         columns = table.image_tool_id, table.image_width, table.image_height
@@ -150,7 +150,7 @@ def relabel(session: Session, names: Mapping[str, str], source: Source | None) -
     """Rename categories (old -> new), all at once."""
     if not names:
         return
-    # Every pull asks for it, and reading a year of reviews takes its time.
+    # Every pull calls this, and reading a year of reviews takes time.
     stored = [category_text(name) for name in names]
 
     def change(region: ReviewedRegion) -> ReviewedRegion:
@@ -168,7 +168,7 @@ def relabel(session: Session, names: Mapping[str, str], source: Source | None) -
 def source_images(
     session: Session, source: Source, tool_ids: Collection[str]
 ) -> dict[str, SourceImage]:
-    """Return the rows of images by tool id, made where there is none."""
+    """Return the rows of images by tool id, creating missing ones."""
     rows = session.scalars(
         select(SourceImage)
         .where(of_source(SourceImage, source))
@@ -190,7 +190,7 @@ def _change_regions(
     is_meant: Callable[[str], bool] = bool,
     names: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Change the regions of stored reviews and of what merges wrote, where their JSON is meant.
+    """Change the regions of stored reviews and merge records whose JSON contains a text.
 
     With `names` (old -> new) complete classes are renamed, too.
     """
@@ -250,7 +250,7 @@ def _rows(session: Session, table: type[_Row], source: Source | None) -> list[_R
 
 
 def _rekey_image(session: Session, image: SourceImage, *, url: str, tool_id: str) -> None:
-    """Move a row to another address or id; where there is one already, they become one."""
+    """Move a row to another address or id, merging it with an existing one."""
     source = Source(image.tool, url, image.project)
     known = source_images(session, source, {tool_id})[tool_id]
     known.digest = known.digest or image.digest

@@ -1,6 +1,6 @@
-"""The reviews that the ledger keeps: everything that was read at a place last, whole.
+"""The stored reviews: everything last read at each place.
 
-A place may forget an image, or be deleted; what its reviews said is needed all the same.
+A place may forget an image, or be deleted; its reviews are still needed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,34 +38,34 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ImageReviews:
-    """What the ledger knows of an image that was reviewed, for training and for merges."""
+    """The ledger's record of a reviewed image, for training and merges."""
 
     tool_id: str
     reviews: tuple[Review, ...]
-    """All reviews of it, skipped ones too. A saved draft is not among them: it is the source
+    """All its reviews, including skipped ones. Saved drafts are excluded: they are the source
     itself."""
     mined: Mapping[str, ReviewedRegion]
-    """Region id -> mined box as it was pushed, all of the image."""
+    """Region id -> mined box as it was pushed, for all boxes of the image."""
     size: tuple[int, int] | None = None
-    """Upright (width, height) in pixels that all boxes are in; None: not known."""
+    """Upright (width, height) in pixels that all boxes refer to; None: unknown."""
     written: Written = NOTHING_WRITTEN
-    """How the last merge left it."""
+    """The state after the last merge."""
 
     def verdict(self, rule: AnnotationRule = "ground-truth-first") -> Verdict:
-        """Return what the reviews say together; `rule` is for reviews made side by side."""
+        """Return the combined result of the reviews, parallel ones combined by `rule`."""
         return decide(self.reviews, self.mined, rule)
 
 
 StoredReviews = dict[str, list[tuple[Place, Review]]]
-"""Tool id of an image -> its reviews, and where each was read."""
+"""Tool id of an image -> its reviews with their places."""
 
 
 def replace_reviews(session: Session, place: Place, found: PlaceReviews) -> dict[str, set[str]]:
-    """Store the reviews that were read at a place in the stead of those read before.
+    """Replace a place's stored reviews by those read now.
 
-    A review that was not read again is withdrawn where its offer is still there. Otherwise its
-    offer was deleted, and it stays. Only a change of boxes moves `Review.saved_at`: whoever stars
-    an old review, or saves it as it was, says nothing new.
+    A review that was not read again is withdrawn if its offer still exists. Otherwise its offer was
+    deleted, and it stays. Only a change of boxes updates `Review.saved_at`: starring an old review,
+    or saving it unchanged, adds nothing.
 
     Returns:
         Tool id of an image -> ids of its reviews that were withdrawn, or became skips.
@@ -76,12 +76,12 @@ def replace_reviews(session: Session, place: Place, found: PlaceReviews) -> dict
     stored: dict[tuple[str, str], list[StoredReview]] = {}
     for row in session.scalars(select(StoredReview).where(at_place(StoredReview, place))):
         stored.setdefault((row.image_tool_id, row.review_id), []).append(row)
-    # A place may still know an image by its old id.
+    # A place may still use an image's old id.
     again = {review.review_id for review in found.reviews}
     withdrawn: dict[str, set[str]] = {}
     for key, rows in stored.items():
         reviews = read.get(key, [])
-        # Most are as they were the last time, and a year of reviews is much to write.
+        # Most are unchanged, and a year of reviews is much to write.
         if [review_text(review) for review in reviews] == [row.content for row in rows]:
             del read[key]
             continue
@@ -112,10 +112,9 @@ def stored_reviews(session: Session, source: Source | None = None) -> StoredRevi
 
 
 def skipped_images(session: Session) -> frozenset[str]:
-    """Return the images that wait for a reviewer where all who opened them skipped them.
+    """Return the images waiting for a reviewer that everyone who opened them skipped.
 
-    Those are images with pending boxes, and those without any that the newest push of a place asks
-    for.
+    These are images with pending boxes, and images without any in the newest queue of a place.
     """
     pending = session.scalars(select(LedgerBox).where(LedgerBox.outcome == "pending"))
     asked = (image for image in queued(session) if not image.boxes)
@@ -139,13 +138,13 @@ def image_reviews(
     written: Mapping[str, Written],
     sizes: Mapping[str, tuple[int, int]],
 ) -> list[ImageReviews]:
-    """Return every image of a project that was reviewed elsewhere than in its source.
+    """Return every image of a project that was reviewed outside of its source.
 
     Args:
         boxes: tool id of an image -> its mined boxes.
         stored: its reviews.
-        written: what merges left of it.
-        sizes: its upright (width, height) in pixels, where it was queued.
+        written: its merge record.
+        sizes: its upright (width, height) in pixels, if it was queued.
     """
     found = []
     for tool_id in sorted({*boxes, *stored}):
@@ -168,10 +167,10 @@ def image_reviews(
 def _remembered(
     tool_id: str, boxes: Iterable[LedgerBox], reviews: Iterable[Review]
 ) -> list[Review]:
-    """Return a review that says what the ledger alone remembers, where there is such a thing.
+    """Return a review for outcomes that only the ledger has, if there are any.
 
-    Older ledgers kept the outcomes and not the reviews. It is one review, so that two overlapping
-    boxes that people accepted both stay.
+    Older ledgers stored outcomes, not reviews. They become one review, so that two overlapping
+    accepted boxes both stay.
     """
     mentioned: set[str] = set()
     for review in reviews:
@@ -197,20 +196,20 @@ def _remembered(
 
 
 def _dated(review: Review, before: Iterable[Review]) -> Review:
-    """Return a review as of when its boxes were first what they are."""
+    """Return a review dated when its boxes last changed."""
     times = [review.saved_at, *(old.saved_at for old in before if _says_no_more(review, old))]
     return replace(review, saved_at=min(times, key=time_of))
 
 
 def time_of(saved_at: str) -> datetime:
-    """Return `Review.saved_at` as a time; one that is not known is before all others."""
+    """Return `Review.saved_at` as a time; unknown times come first."""
     return datetime.fromisoformat(saved_at) if saved_at else _LONG_AGO
 
 
 def _says_no_more(review: Review, old: Review) -> bool:
-    """Return whether a review judges only what it did before, and alike.
+    """Return whether a review only repeats its former decisions.
 
-    A tool may forget what was shown; that nobody has said.
+    A tool may forget what was shown; that is not a decision.
     """
     return (
         _marks(review) == _marks(old)

@@ -1,4 +1,4 @@
-"""Reviews as work: in which round each was made, what was done in it, and what was drawn."""
+"""Reviews as work: the round of each, its decisions, and the drawn boxes."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from sparsedet.annotations import XYXY
 from sparsedet.ledger.schema import LedgerBox, Push, QueuedImage, Source
-from sparsedet.ledger.stored_reviews import StoredReviews, time_of
+from sparsedet.ledger.stored_reviews import StoredReviews, stored_reviews, time_of
 from sparsedet.reviews import AnnotationRule, Review, ReviewedRegion, decide, same_box
 
 _Image = tuple[Source, str]
@@ -18,48 +18,48 @@ _Image = tuple[Source, str]
 
 @dataclass(frozen=True, slots=True)
 class ReviewWork:
-    """What one person did in one submitted review."""
+    """One person's work in one submitted review."""
 
     tool_id: str
-    """Of the image."""
+    """The image's project and tool id."""
     round: int | None
-    """The newest that had put the image up when the review was saved; None: it went up outside of
+    """The newest round that had pushed the image when the review was saved; None: pushed outside of
     rounds."""
     seconds: float | None
-    """Time spent; None: not measured."""
+    """Time in seconds; None: not measured."""
     shown: int
-    """Mined boxes that waited for a decision."""
+    """Number of mined boxes that waited for a decision."""
     corrected: int
-    """Boxes that were changed or deleted, mined ones and people's."""
+    """Boxes changed or deleted, mined ones and people's."""
     drawn: int
-    """Boxes that were added."""
+    """Boxes added."""
     complete: bool
-    """The reviewer said that every object has a box."""
+    """Whether the reviewer marked the image as complete."""
     audit: bool
-    """The image was drawn at random, and shown without mined boxes."""
+    """Whether the image was drawn at random and shown without mined boxes."""
     saved_at: str
     """ISO 8601 with time zone; empty: unknown."""
     review_id: str
-    """The tool's own."""
+    """The tool's own review id."""
     partial: bool = False
-    """Boxes of the image were judged on contact sheets; the image itself was not opened."""
+    """Whether the image's boxes were judged on contact sheets, without opening it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnBox:
-    """A box that a reviewer drew, and that stands."""
+    """A box that a reviewer drew and that still counts."""
 
     tool_id: str
-    """Of the image."""
+    """The image's project and tool id."""
     category: str
     xyxy: XYXY
     """Absolute pixels of the upright image."""
     round: int | None
     """As `ReviewWork.round`."""
     review_id: str
-    """The review that left it so."""
+    """The review that determined its current state."""
     region_id: str
-    """Its id in that review, and in the annotated project once it is merged."""
+    """Its id in that review, and in the annotated project once merged."""
 
     @property
     def region(self) -> ReviewedRegion:
@@ -68,24 +68,24 @@ class DrawnBox:
 
 
 class ReviewRounds:
-    """Knows in which round an image was reviewed.
+    """Looks up the round in which an image was reviewed.
 
     Args:
-        session: for reading at least.
+        session: at least for reading.
         boxes: all of the ledger.
     """
 
     def __init__(self, session: Session, boxes: Iterable[LedgerBox]) -> None:
         self._began: dict[int | None, datetime] = {}
         for push in session.scalars(select(Push).order_by(Push.created_at)):
-            # SQLite keeps no time zone.
+            # SQLite stores no time zone.
             self._began.setdefault(push.round, push.created_at.replace(tzinfo=UTC))
         self._rounds: dict[_Image, set[int | None]] = {}
         self._mined: dict[_Image, dict[str, int | None]] = {}
         self._audits: set[tuple[_Image, int | None]] = set()
         for box in boxes:
             image = box.push.place.source, box.image_tool_id
-            # A box that moved to another place went up in two rounds.
+            # A box that moved to another place was pushed in two rounds.
             self._rounds.setdefault(image, set()).update((box.round, box.push.round))
             self._mined.setdefault(image, {})[box.region_id] = box.round
         for row in session.scalars(select(QueuedImage)):
@@ -95,10 +95,10 @@ class ReviewRounds:
                 self._audits.add((image, row.push.round))
 
     def round_of(self, source: Source, review: Review) -> int | None:
-        """Return the newest round that had put the image up when the review was saved.
+        """Return the newest round that had pushed the image when the review was saved.
 
-        Where none had, or that is not known, it is the newest of all. A review that shows mined
-        boxes, but none of a round that mined some on the image, is of another round.
+        If none had, or that is unknown, return the newest of all. A review with mined boxes can't
+        belong to a round that mined some on the image if none of these are among them.
         """
         image = source, review.tool_id
         mined = self._mined.get(image, {})
@@ -111,14 +111,32 @@ class ReviewRounds:
         return max(earlier or rounds, key=lambda number: number or -1, default=None)
 
     def is_audit(self, source: Source, tool_id: str, number: int | None) -> bool:
-        """Return whether an image went up in a round as an audit image."""
+        """Return whether an image was an audit image in a round."""
         return ((source, tool_id), number) in self._audits
 
 
-def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) -> list[ReviewWork]:
-    """Return what was done in each submitted review, the oldest first.
+class Reviewed:
+    """All boxes and reviews of the ledger, read once."""
 
-    Lots that were accepted by their sample are nobody's work.
+    def __init__(self, session: Session) -> None:
+        self.boxes = session.scalars(select(LedgerBox).order_by(LedgerBox.region_id)).all()
+        self._stored = stored_reviews(session)
+        self._rounds = ReviewRounds(session, self.boxes)
+
+    def drawn(self, rule: AnnotationRule) -> list[DrawnBox]:
+        """Return the boxes that reviewers drew; `rule` combines parallel reviews."""
+        return drawn_boxes(self._stored, self.boxes, self._rounds, rule)
+
+    def work(self) -> list[ReviewWork]:
+        """Return the work in each submitted review, oldest first."""
+        mined = {box.region_id for box in self.boxes}
+        return review_work(self._stored, mined, self._rounds)
+
+
+def review_work(stored: StoredReviews, mined: Set[str], rounds: ReviewRounds) -> list[ReviewWork]:
+    """Return the work in each submitted review, oldest first.
+
+    Excludes lots accepted by their sample, which are nobody's work.
 
     Args:
         stored: all reviews of the ledger.
@@ -160,13 +178,13 @@ def drawn_boxes(
     rounds: ReviewRounds,
     rule: AnnotationRule,
 ) -> list[DrawnBox]:
-    """Return the boxes that reviewers drew, as all reviews together leave them.
+    """Return the boxes that reviewers drew, combined over all reviews.
 
     Args:
         stored: all reviews of the ledger.
         boxes: all mined boxes of the ledger.
         rounds: of the same ledger.
-        rule: for reviews made side by side.
+        rule: how to combine parallel reviews.
     """
     mined: dict[_Image, dict[str, ReviewedRegion]] = {}
     for row in boxes:
@@ -193,7 +211,7 @@ def drawn_boxes(
 
 
 def by_image(stored: StoredReviews) -> dict[_Image, list[Review]]:
-    """Return the submitted reviews of each image; tools of several projects may number alike."""
+    """Return submitted reviews by image; projects of a tool may use the same ids."""
     found: dict[_Image, list[Review]] = {}
     for tool_id, reviews in stored.items():
         for place, review in reviews:
@@ -203,7 +221,7 @@ def by_image(stored: StoredReviews) -> dict[_Image, list[Review]]:
 
 
 def _kept_before(review: Review, reviews: Sequence[Review]) -> set[str]:
-    """Return ids of boxes that earlier reviews of other offers kept: these wait for nobody."""
+    """Return ids of boxes kept by earlier reviews of other offers: these are settled."""
     kept: set[str] = set()
     for other in reviews:
         is_beside = (other.offer or other.review_id) == (review.offer or review.review_id)

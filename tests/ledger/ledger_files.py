@@ -1,4 +1,4 @@
-"""What is in the SQLite file of a ledger."""
+"""Access to the SQLite file of a ledger."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A ledger's file: made whole or not at all, shared by processes, never mistaken."""
+"""A ledger's file: created atomically, shared by processes, never mistaken for another."""
 
 import signal
 import sqlite3
@@ -80,13 +80,13 @@ def test_a_ledger_of_another_schema_is_left_alone(schema: int, tmp_path: Path) -
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SparseDetError, match="no ledger here; `sparsedet push` makes it"):
+    with pytest.raises(SparseDetError, match="no ledger here; `sparsedet push` creates it"):
         Ledger(tmp_path / "none.sqlite", must_exist=True)
     with pytest.raises(SparseDetError, match="nowhere: no such folder"):
         Ledger(tmp_path / "nowhere/none.sqlite", must_exist=True)
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be taken for a broken one\n" * 20)
-    garbage = r"notes.txt: not a ledger \(file is not a database\); move it away.* rebuilds"
+    garbage = r"notes.txt: not a ledger \(file is not a database\); move it away.* rebuild"
     with pytest.raises(SparseDetError, match=garbage):
         Ledger(text)
     for number, statement in enumerate(
@@ -99,7 +99,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             Ledger(other)
         assert _content(other) == before
     for must_exist in (False, True):
-        with pytest.raises(SparseDetError, match=r"a folder, not a ledger; move it .*rebuilds"):
+        with pytest.raises(SparseDetError, match=r"a folder, not a ledger; move it .*rebuild"):
             Ledger(tmp_path, must_exist=must_exist)
 
 

@@ -1,4 +1,4 @@
-"""What was pushed, where, and in which state its images were."""
+"""What was pushed, where, and the state of its images."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A ledger of schema 1, which knew no reviews, becomes one of today, in place."""
+"""Migration of a ledger of schema 1, which had no reviews, in place."""
 
 import signal
 import sqlite3

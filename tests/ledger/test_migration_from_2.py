@@ -1,4 +1,4 @@
-"""A ledger of schema 2, which knew reviews and no queue, becomes one of today, in place."""
+"""Migration of a ledger of schema 2, which had reviews and no queue, in place."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""A ledger of schema 3, in which people drew on every queued image, becomes one of today."""
+"""Migration of a ledger of schema 3, in which people drew on every queued image."""
 
 import sqlite3
 from contextlib import closing

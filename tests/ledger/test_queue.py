@@ -1,4 +1,4 @@
-"""The queue: which images people are asked to open, with mined boxes or without."""
+"""The queue: images that people are asked to open, with or without mined boxes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Reviews of images that were shown without mined boxes."""
+"""Reviews of images shown without mined boxes."""
 
 from collections.abc import Sequence
 from dataclasses import replace

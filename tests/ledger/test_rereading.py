@@ -1,4 +1,4 @@
-"""Reviews are read again: withdrawn, deleted with their task, or saved once more."""
+"""Reading reviews again: withdrawn, deleted with their task, or saved once more."""
 
 from dataclasses import replace
 from typing import Any

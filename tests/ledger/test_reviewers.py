@@ -1,4 +1,4 @@
-"""Reviewers compared."""
+"""Comparison of reviewers."""
 
 from dataclasses import replace
 

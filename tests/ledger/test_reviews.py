@@ -1,4 +1,4 @@
-"""Reviews settle outcomes, and merges bring them into the source."""
+"""Reviews settle outcomes, and merges write them to the source."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Whatever happens to reviews, ledger, training and merges agree on what they say."""
+"""For any reviews, ledger, training and merges agree on their meaning."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing

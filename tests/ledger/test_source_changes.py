@@ -1,4 +1,4 @@
-"""The source changed while boxes were out: addresses, image ids, sizes and labels."""
+"""Changes of the source after a push: addresses, image ids, sizes and labels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What was done in each review, in which round, and what reviewers drew."""
+"""The work in each review, its round, and drawn boxes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

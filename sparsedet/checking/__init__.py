@@ -1,1 +1,1 @@
-"""Whether a workspace is whole: its files, images, ledger and rounds, and what the server has."""
+"""Check that a workspace is intact: its files, images, ledger, rounds and pushes to servers."""

@@ -1,4 +1,4 @@
-"""What a check looks at: the workspace, opened without changing anything in it."""
+"""The workspace under check, opened without changing it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +16,11 @@ from sparsedet.reviews import AnnotationRule
 
 @dataclass(frozen=True)
 class Checked:
-    """A workspace that is being checked; what can't be read is None, and somebody else's finding.
+    """A workspace under check; unreadable parts are None, and reported by another check.
 
     Attributes:
         workspace: its files.
-        read_data: read images and models whole.
+        read_data: read images and models completely.
         progress: called for every image.
     """
 
@@ -30,12 +30,12 @@ class Checked:
 
     @property
     def command(self) -> Commands:
-        """The commands that put it right."""
+        """The commands that repair it."""
         return Commands(self.workspace.root)
 
     @cached_property
     def settings(self) -> Settings | None:
-        """What `sparsedet.toml` says."""
+        """The content of `sparsedet.toml`."""
         try:
             return self.workspace.settings()
         except (SparseDetError, OSError):
@@ -43,30 +43,30 @@ class Checked:
 
     @property
     def rule(self) -> AnnotationRule:
-        """What counts where several people reviewed an image."""
+        """Which review counts if several people reviewed an image."""
         return self.settings.source.annotations if self.settings else "ground-truth-first"
 
     @cached_property
     def rounds(self) -> list[RoundFolder]:
-        """The rounds that were begun, oldest first."""
+        """The existing rounds, oldest first."""
         return self.workspace.all_rounds()
 
     @cached_property
     def rounds_pushed(self) -> list[RoundFolder]:
-        """The rounds that put something up for review, as far as their files can be read."""
+        """The rounds that were pushed, as far as their files can be read."""
         return [folder for folder in self.rounds if self._has_pushed(folder)]
 
     @cached_property
     def annotations(self) -> Dataset | None:
-        """What was pulled last."""
+        """The newest pull."""
         return self._dataset(self.workspace.annotations)
 
     def round_annotations(self, folder: RoundFolder) -> Dataset | None:
-        """Return what a round began with."""
+        """Return a round's initial annotations."""
         return self._dataset(folder.annotations)
 
     def name(self, path: Path) -> str:
-        """Return how a file of the workspace is called in findings."""
+        """Return the name of a workspace file in findings."""
         root = self.workspace.root
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
@@ -86,10 +86,10 @@ class Checked:
 
 
 def check_is_workspace(workspace: Workspace) -> None:
-    """Check that there is a workspace to look at.
+    """Check that there is a workspace.
 
     Raises:
-        SparseDetError: when nothing in the folder is one's.
+        SparseDetError: when the folder has nothing of a workspace.
     """
     root = workspace.root
     if not root.is_dir():
@@ -97,6 +97,6 @@ def check_is_workspace(workspace: Workspace) -> None:
     ours = workspace.settings_file, workspace.annotations, workspace.ledger, workspace.rounds
     if not any(path.exists() for path in ours):
         raise SparseDetError(
-            f"{root}: no workspace here (no {workspace.settings_file.name}); `sparsedet init` "
-            "makes one"
+            f"{root}: no workspace here (no {workspace.settings_file.name}); run `sparsedet init` "
+            "to create one"
         )

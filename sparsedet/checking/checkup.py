@@ -1,4 +1,4 @@
-"""A whole check of a workspace, and the repair of what it finds."""
+"""Check a workspace as a whole, and repair what was found."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,20 +22,20 @@ from sparsedet.push_modes import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What a check came to."""
+    """The result of a check."""
 
     findings: tuple[Finding, ...] = ()
-    """What is wrong now, after repairs, if there were any."""
+    """Problems that exist now, after any repairs."""
     repaired: tuple[str, ...] = ()
-    """What was repaired, for people."""
+    """Repairs that were made, as text."""
     failed: tuple[str, ...] = ()
-    """What could not be repaired, and why."""
+    """Repairs that failed, and why."""
     lost_and_found: Path | None = None
-    """Where things are that were taken out of the way; None: there are none."""
+    """Where repairs moved files to; None: nothing was moved."""
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing is wrong; what is only worth knowing does not count."""
+        """Whether nothing is wrong, ignoring mere information."""
         return all(finding.severity == "info" for finding in self.findings)
 
 
@@ -46,17 +46,17 @@ def check_workspace(
     connections: Connections | None = None,
     progress: Progress = no_progress,
 ) -> Checkup:
-    """Check a workspace, and change nothing in it; it may be on a disk that is read only.
+    """Check a workspace without changing anything; it may be on a read-only disk.
 
     Args:
         workspace: its folder.
-        read_data: read images and models whole.
-        connections: to the annotation tools, which are asked what they have; None: they are not.
+        read_data: read images and models completely.
+        connections: to the annotation tools, to compare with; None: no comparison.
         progress: called for every image.
 
     Raises:
         WorkspaceBusyError: when another process works in it.
-        SparseDetError: when the folder is no workspace, or a server can't be asked.
+        SparseDetError: when the folder is not a workspace, or a server can't be reached.
     """
     check_is_workspace(workspace)
     with workspace.shared_lock():
@@ -70,9 +70,9 @@ def repair_workspace(
     connections: Connections | None = None,
     progress: Progress = no_progress,
 ) -> Checkup:
-    """Check a workspace, repair what can be repaired in it, and check it once more.
+    """Check a workspace, repair what can be repaired, and check again.
 
-    Nothing is deleted, and nothing is sent to a server; see `check_workspace`.
+    Deletes nothing and sends nothing to a server; see `check_workspace`.
     """
     check_is_workspace(workspace)
     repaired: list[str] = []
@@ -81,7 +81,7 @@ def repair_workspace(
         lost = LostAndFound(workspace.root)
         tried: set[tuple[str, str, str]] = set()
         while True:
-            # What one repair brings back, such as the ledger, may have faults of its own.
+            # What one repair restores, such as the ledger, may have faults of its own.
             result = _check(workspace, read_data, connections, progress)
             repairs = [
                 one

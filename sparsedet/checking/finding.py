@@ -1,4 +1,4 @@
-"""What a check finds, and where things go that a repair takes out of the way."""
+"""Findings of a check, and where repairs move things."""
 
 import shlex
 import shutil
@@ -10,15 +10,15 @@ from typing import Any, Literal
 from sparsedet.errors import SparseDetError
 
 Severity = Literal["error", "warning", "info"]
-"""`error`: something is broken, missing or contradictory; `warning`: it does no harm, and should
-go; `info`: worth knowing, and nothing wrong."""
+"""`error`: something is broken, missing or contradictory; `warning`: harmless, but should be
+removed; `info`: nothing is wrong."""
 
 
 class LostAndFound:
-    """Keeps what repairs take out of the way: nothing is deleted.
+    """Keeps what repairs replace: nothing is deleted.
 
     Args:
-        workspace: the workspace's folder; the things go into `lost+found/001`, or the next number.
+        workspace: the workspace's folder; things go into `lost+found/001`, or the next number.
     """
 
     NAME = "lost+found"
@@ -30,17 +30,17 @@ class LostAndFound:
 
     @property
     def folder(self) -> Path | None:
-        """Where this call's things are; None: there are none."""
+        """The folder of this call's things; None: there are none."""
         return self._folder
 
     def take(self, path: Path) -> Path:
-        """Move a file or folder of the workspace here; return where it is now."""
+        """Move a file or folder of the workspace here; return its new path."""
         target = self._place(path)
         path.rename(target)
         return target
 
     def copy(self, path: Path) -> Path:
-        """Keep a copy of a file that is about to be changed."""
+        """Keep a copy of a file before it is changed."""
         target = self._place(path)
         shutil.copy2(path, target)
         return target
@@ -57,29 +57,28 @@ class LostAndFound:
 
 
 Repair = Callable[[LostAndFound], str]
-"""Puts something right; returns what it did, for people. The same repair may stand at several
-findings, and runs once."""
+"""Repairs something; returns a line for the user. Several findings may share a repair, which runs
+once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """A problem found by a check."""
 
     kind: str
-    """Its name for machines, such as `image-missing`."""
+    """Machine-readable name, such as `image-missing`."""
     where: str
-    """The file, below the workspace; or the place on the server."""
+    """The file, relative to the workspace; or the place on the server."""
     what: str
-    """What is wrong, for people, in a few words."""
+    """What is wrong, in a few words."""
     command: str = ""
-    """What to type to put it right, once it is repaired as far as that goes; empty: no command
-    can, or none has to."""
+    """The command that resolves it, after any repair; empty: none is needed, or none can."""
     severity: Severity = "error"
     repair: Repair | None = field(default=None, compare=False, repr=False)
-    """What can be done about it here; None: nothing, without a person or the server."""
+    """The repair; None: it needs a person or the server."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it as JSON."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -92,27 +91,27 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands that put a workspace right."""
+    """The commands that repair a workspace."""
 
     root: Path
 
     def __call__(self, name: str, *options: str) -> str:
-        """Return a command on the workspace; the current folder needs no name."""
+        """Return a command on the workspace; the current folder is omitted."""
         folder = [] if self.root == Path() else [str(self.root)]
         return shlex.join(["sparsedet", name, *folder, *options])
 
     @property
     def pull(self) -> str:
-        """Pulls annotations, and the images that are not there."""
+        """Pulls annotations, and missing images."""
         return shlex.join(["sparsedet", "pull", "-o", str(self.root)])
 
     @property
     def push(self) -> str:
-        """Pushes what somebody mined outside of rounds."""
+        """Pushes boxes mined outside of rounds."""
         return shlex.join(["sparsedet", "push", "MINED", "--data", str(self.root)])
 
 
 def one_line(error: Exception, about: Path) -> str:
-    """Return an error's message without the path that it begins with, which `where` says."""
+    """Return an error's message without its leading path, which `where` names."""
     text = str(error).removeprefix(f"{about}: ")
     return text if isinstance(error, SparseDetError) else f"{type(error).__name__}: {text}"

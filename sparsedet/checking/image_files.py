@@ -1,4 +1,4 @@
-"""Whether the images of a workspace are there, can be read, and are what they were."""
+"""Check that a workspace's images exist, can be read, and are unchanged."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,20 +14,20 @@ from sparsedet.checking.finding import Finding, LostAndFound, one_line
 from sparsedet.errors import AnnotationError, SparseDetError
 
 _ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8": b"\xff\xd9"}
-"""How files of a format begin -> what stands at their end."""
+"""Leading bytes of a format -> its trailing bytes."""
 _TAIL = 64
-"""Bytes at the end of a file that are looked at."""
+"""Number of trailing bytes to look at."""
 _MANY = 50
-"""Images between two reports of progress."""
+"""Images between two progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """An image that annotations name."""
+    """An image used by annotations."""
 
     image: Image
     annotations: str
-    """The file that names it."""
+    """The annotation file that uses it."""
 
 
 def check_annotations(checked: Checked) -> Iterator[Finding]:
@@ -55,15 +55,15 @@ def check_annotations(checked: Checked) -> Iterator[Finding]:
 
 
 def check_images(checked: Checked) -> Iterator[Finding]:
-    """Check every image that the newest annotations name, and find files that none name.
+    """Check every image of the newest annotations, and find unused files.
 
-    By default size and header of each file are looked at; with `read_data` it is read and decoded
-    whole, and compared with what the image cache knows of it.
+    By default checks the size and header of each file; with `read_data` also decodes it completely
+    and compares it with the image cache.
     """
     wanted = _wanted(checked)
     folder = checked.workspace.images
     known = read_index(index_file(checked.workspace.images))
-    what = "reading images" if checked.read_data else "looking at images"
+    what = "reading images" if checked.read_data else "checking images"
     with ThreadPoolExecutor(_threads()) as pool:
         look = partial(_problem, folder, known, read_data=checked.read_data)
         for done, (one, problem) in enumerate(
@@ -78,7 +78,7 @@ def check_images(checked: Checked) -> Iterator[Finding]:
 
 
 def _wanted(checked: Checked) -> dict[str, _Wanted]:
-    """Return the images that are needed now, by file name: the pull's, and the open round's."""
+    """Return the images needed now, by file name: the pull's, and the open round's."""
     datasets = [(checked.name(checked.workspace.annotations), checked.annotations)]
     for folder in checked.rounds[-1:]:
         if not folder.push.exists():
@@ -95,7 +95,7 @@ def _wanted(checked: Checked) -> dict[str, _Wanted]:
 def _problem(
     folder: Path, known: Mapping[str, IndexedImage], one: _Wanted, *, read_data: bool
 ) -> tuple[str, str] | None:
-    """Return kind and description of what is wrong with an image; None: nothing."""
+    """Return kind and description of an image's problem; None: it has none."""
     image = one.image
     path = folder / image.file_name
     try:
@@ -110,7 +110,7 @@ def _problem(
     if content is not None and content.bytes != bytes_there:
         return (
             "image-changed",
-            f"has {bytes_there} bytes, and had {content.bytes} when it was pulled",
+            f"has {bytes_there} bytes, had {content.bytes} when it was pulled",
         )
     if size != (image.width, image.height):
         there = f"{size[0]} x {size[1]} pixels"
@@ -118,12 +118,12 @@ def _problem(
     if not read_data:
         return _decoding_problem(image, folder) if _seems_cut_off(path) else None
     if content is not None and file_digest(path) != content.sha256:
-        return "image-changed", "has another content than when it was pulled"
+        return "image-changed", "content has changed since it was pulled"
     return _decoding_problem(image, folder)
 
 
 def _seems_cut_off(path: Path) -> bool:
-    """Whether a file does not end as its format wants it to: then decoding shows it.
+    """Whether a file lacks its format's trailing bytes; decoding shows whether it is broken.
 
     Some cameras write more after the end.
     """
@@ -135,12 +135,12 @@ def _seems_cut_off(path: Path) -> bool:
 
 
 def _decoding_problem(image: Image, folder: Path) -> tuple[str, str] | None:
-    """Return what is wrong with an image's pixels."""
+    """Return the problem with an image's pixels, if any."""
     import PIL.Image
 
     path = folder / image.file_name
     try:
-        # OpenCV, which trainings use, fills what is cut off with grey and says nothing.
+        # OpenCV, which training uses, silently fills missing parts with grey.
         with PIL.Image.open(path) as opened:
             opened.load()
         read_image(image, folder)
@@ -163,19 +163,19 @@ def _finding(checked: Checked, one: _Wanted, kind: str, what: str) -> Finding:
 
 
 def _unused(checked: Checked, wanted: Iterable[str]) -> Iterator[Finding]:
-    """Find files of the image folder that no annotations name, not even an older round's."""
+    """Find files in the image folder that no annotations use, not even an older round's."""
     named = set(wanted)
     for folder in checked.rounds:
         dataset = checked.round_annotations(folder)
         named |= {image.file_name for image in dataset.images} if dataset else set()
     if not named:
-        return  # the annotations are missing, and all files would be
+        return  # without annotations, all files would be unused
     root = checked.workspace.images
     for path in sorted(root.rglob("*")) if root.is_dir() else ():
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in named and not path.name.startswith("."):
             yield Finding(
-                "image-unused", checked.name(path), "no annotations name it", severity="info"
+                "image-unused", checked.name(path), "not used by any annotation", severity="info"
             )
 
 

@@ -1,4 +1,4 @@
-"""Whether the ledger is whole, and says what its reviews say."""
+"""Check that the ledger is intact, and agrees with its reviews."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,13 +19,13 @@ from sparsedet.loop.last_reading import last_reading, reading_file
 
 
 def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
-    """Check the file itself: that it is there, a ledger of this version, and undamaged.
+    """Check the file: that it exists, is a ledger of this version, and is undamaged.
 
-    Where it finds an error, nothing else can be said of the ledger.
+    After an error here, the ledger can't be checked further.
 
     Args:
         checked: the workspace.
-        copy: of its ledger; missing where that is.
+        copy: of its ledger; missing if that is.
     """
     ledger = checked.workspace.ledger
     where, review = checked.name(ledger), checked.command("review")
@@ -49,17 +49,17 @@ def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
     try:
         with closing(LedgerCheckup(copy)) as opened:
             if pushed and not opened.has_pushes():
-                what = f"knows no push, though {_rounds(len(pushed))} pushed boxes"
+                what = f"has no push, though {_rounds(len(pushed))} pushed boxes"
                 yield Finding("ledger-missing", where, what, review, repair=rebuild)
     except SparseDetError as error:
         yield Finding("ledger-broken", where, one_line(error, copy))
 
 
 def check_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
-    """Check what the ledger says: rows without a push, rows twice, outcomes against reviews."""
+    """Check the ledger's content: orphaned and duplicate rows, outcomes that contradict reviews."""
     where, review = checked.name(checked.workspace.ledger), checked.command("review")
     for table, rows in orphans(copy).items():
-        what = f"{len(rows)} rows of {table} belong to a push that is not there"
+        what = f"{len(rows)} rows of {table} belong to a missing push"
         yield Finding("ledger-orphans", where, what, review, repair=drop_rows(checked, table, rows))
     with closing(LedgerCheckup(copy)) as ledger:
         if unreadable := ledger.unreadable_rows():
@@ -69,11 +69,11 @@ def check_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
                 yield Finding("ledger-rows", where, what, review, repair=repair)
             return
         if doubled := ledger.doubled_reviews():
-            what = f"{len(doubled)} reviews stand there twice"
+            what = f"{len(doubled)} reviews are stored twice"
             repair = drop_rows(checked, "reviews", doubled)
             yield Finding("ledger-doubles", where, what, review, repair=repair)
         for push in ledger.doubled_pushes():
-            what = f"the push of {push.model_version} to {push.review_project} stands there twice"
+            what = f"the push of {push.model_version} to {push.review_project} is recorded twice"
             yield Finding("ledger-doubles", where, what, review, repair=join_pushes(checked))
         again = settle_again(checked)
         for one in ledger.contradictions():
@@ -89,7 +89,7 @@ def check_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
 
 
 def _unread(checked: Checked, ledger: LedgerCheckup) -> Iterator[Finding]:
-    """Find a ledger that was rebuilt, whose reviews nobody has read since."""
+    """Find a rebuilt ledger whose reviews have not been read since."""
     if ledger.has_reviews() or reading_file(checked.workspace.ledger).exists():
         return
     judged = {id for folder in checked.rounds_pushed for id in _judged(folder.push)}
@@ -97,7 +97,7 @@ def _unread(checked: Checked, ledger: LedgerCheckup) -> Iterator[Finding]:
         yield Finding(
             "reviews-unread",
             checked.name(checked.workspace.ledger),
-            f"holds no review, though {len(judged)} boxes were judged when rounds were pushed",
+            f"has no reviews, though {len(judged)} boxes were judged when rounds were pushed",
             checked.command("review"),
         )
 
@@ -110,7 +110,7 @@ def _judged(push: Path) -> list[str]:
 
 
 def _reading(checked: Checked) -> Iterator[Finding]:
-    """Check the file that says when reviews were last read."""
+    """Check the file that records when reviews were last read."""
     file = reading_file(checked.workspace.ledger)
     try:
         last_reading(checked.workspace.ledger)
@@ -118,7 +118,7 @@ def _reading(checked: Checked) -> Iterator[Finding]:
 
         def set_aside(lost: LostAndFound) -> str:
             lost.take(file)
-            return f"{file.name} set aside; the next reading of reviews makes it again"
+            return f"{file.name} set aside; the next reading of reviews writes it again"
 
         what = one_line(error, file).partition("; remove it")[0]
         yield Finding(

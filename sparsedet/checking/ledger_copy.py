@@ -1,4 +1,4 @@
-"""A ledger's file, looked at in a copy: the original and its folder are left as they are."""
+"""Inspect a copy of a ledger's file, leaving the original and its folder untouched."""
 
 import shutil
 import sqlite3
@@ -8,16 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _WITH_IT = ("", "-journal", "-wal")
-"""What SQLite may keep next to a database: after a kill it is needed to read it."""
+"""SQLite's companion files of a database: needed to read it after a kill."""
 _AT_MOST = 5
-"""Messages of SQLite's own check: a broken file has one for each page."""
+"""Maximum messages of SQLite's own check: a broken file has one for each page."""
 
 
 @contextmanager
 def ledger_copy(ledger: Path) -> Iterator[Path]:
-    """Yield a copy of a ledger that may be read, brought up to date, and thrown away.
+    """Yield a temporary, migrated copy of a ledger.
 
-    SQLite completes or takes back there what a killed process had begun.
+    There SQLite completes or rolls back what a killed process had begun.
     """
     with TemporaryDirectory(prefix="sparsedet-check-") as folder:
         copy = Path(folder) / ledger.name
@@ -29,7 +29,7 @@ def ledger_copy(ledger: Path) -> Iterator[Path]:
 
 
 def damage(database: Path) -> list[str]:
-    """Return what SQLite's own check finds wrong with a file, in its words; empty: nothing."""
+    """Return the problems that SQLite's own check reports for a file; empty: none."""
     try:
         with closing(sqlite3.connect(database)) as connection:
             rows = connection.execute(f"PRAGMA integrity_check({_AT_MOST})").fetchall()
@@ -40,7 +40,7 @@ def damage(database: Path) -> list[str]:
 
 
 def orphans(database: Path) -> dict[str, list[int]]:
-    """Return table -> row ids of rows that belong to a push which is not there."""
+    """Return table -> row ids of rows whose push is missing."""
     found: dict[str, list[int]] = {}
     with closing(sqlite3.connect(database)) as connection:
         for table, row, _, _ in connection.execute("PRAGMA foreign_key_check"):

@@ -1,4 +1,4 @@
-"""Repairs of the ledger. Before each one a copy of it goes to lost and found."""
+"""Repairs of the ledger; each first copies it to lost and found."""
 
 from collections.abc import Callable, Collection
 from contextlib import closing
@@ -12,14 +12,14 @@ from sparsedet.loop.ledger_rebuild import rebuild
 
 
 def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
-    """Set a broken ledger aside, and make it again from the rounds."""
+    """Set a broken ledger aside, and rebuild it from the rounds."""
     settings = checked.settings
     if settings is None:
         raise SparseDetError(
-            f"{checked.workspace.settings_file}: needed to rebuild the ledger; put that right first"
+            f"{checked.workspace.settings_file}: needed to rebuild the ledger: repair it first"
         )
     ledger = checked.workspace.ledger
-    # A journal belongs to the file next to it: a later ledger must not meet it.
+    # A journal belongs to the file next to it and must not be applied to a later ledger.
     next_to_it = [ledger.with_name(ledger.name + end) for end in ("-journal", "-wal", "-shm")]
     for path in (ledger, *next_to_it, reading_file(ledger)):
         if path.exists():
@@ -28,19 +28,17 @@ def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
 
 
 def drop_rows(checked: Checked, table: str, rows: Collection[int]) -> Repair:
-    """Return the repair that takes rows out of a table."""
-    return _change(
-        checked, lambda ledger: f"{ledger.remove(table, rows)} rows of {table} taken out"
-    )
+    """Return the repair that removes rows of a table."""
+    return _change(checked, lambda ledger: f"{ledger.remove(table, rows)} rows of {table} removed")
 
 
 def join_pushes(checked: Checked) -> Repair:
-    """Return the repair that makes doubled pushes one."""
-    return _change(checked, lambda ledger: f"{ledger.join_pushes()} doubled pushes joined")
+    """Return the repair that joins duplicate pushes."""
+    return _change(checked, lambda ledger: f"{ledger.join_pushes()} duplicate pushes joined")
 
 
 def settle_again(checked: Checked) -> Repair:
-    """Return the repair that settles boxes by the reviews that are stored."""
+    """Return the repair that settles boxes by the stored reviews."""
     return _change(
         checked,
         lambda ledger: f"{ledger.settle_again(checked.rule)} boxes settled by their reviews",

@@ -1,4 +1,4 @@
-"""What killed processes were about to write: temporary files that nobody will finish."""
+"""Leftovers of killed processes: temporary files that nobody will finish."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from sparsedet.checking.checked import Checked
 from sparsedet.checking.finding import Finding, LostAndFound
 
 _TEMPORARY = re.compile(r"\..+?\.(?:(?P<process>\d+)\.)?tmp")
-"""The names that `atomic_io` gives."""
+"""Name pattern of `atomic_io`'s files."""
 _FRESH_SECONDS = 3600.0
 
 
@@ -21,7 +21,7 @@ def check_leftovers(checked: Checked) -> Iterator[Finding]:
         yield Finding(
             "left-over",
             checked.name(path),
-            "a process that was killed had begun to write it; nothing needs it",
+            "begun by a process that was killed; not needed",
             severity="warning",
             repair=partial(_set_aside, path),
         )
@@ -44,11 +44,11 @@ def _temporary(root: Path) -> Iterator[Path]:
 
 
 def _is_being_written(path: Path, process: str | None) -> bool:
-    """Whether a command that needs no lock, such as a training, may be at it right now."""
+    """Whether a command that takes no lock, such as a training, may be writing it now."""
     try:
         fresh = time.time() - path.stat().st_mtime < _FRESH_SECONDS
     except FileNotFoundError:
-        return True  # it was, and is done
+        return True  # it was, and has finished
     return fresh and process is not None and Path("/proc", process).exists()
 
 

@@ -1,4 +1,4 @@
-"""Whether the files of rounds and the ledger say the same of what was pushed."""
+"""Check that round files and ledger agree on what was pushed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -23,7 +23,7 @@ from sparsedet.loop.workspace import RoundFolder
 
 @dataclass(frozen=True)
 class _Round:
-    """A round that was pushed, as its files have it."""
+    """A pushed round, by its files."""
 
     folder: RoundFolder
     record: Mapping[str, Any]
@@ -32,7 +32,7 @@ class _Round:
 
     @property
     def versions(self) -> set[str]:
-        """Names of the model under which its boxes went up."""
+        """Names of the model under which its boxes were pushed."""
         return {str(part.get("model_version")) for part in pushed_parts(self.record)}
 
     @property
@@ -41,7 +41,7 @@ class _Round:
 
     @property
     def _left_out(self) -> set[str]:
-        """Tool ids of images that show no mined box."""
+        """Tool ids of images shown without mined boxes."""
         skipped = {
             id
             for part in pushed_parts(self.record)
@@ -52,15 +52,15 @@ class _Round:
 
     @property
     def opened(self) -> set[str]:
-        """Tool ids of the images that people were to open for their mined boxes."""
+        """Tool ids of images queued for their mined boxes."""
         return {entry["image_tool_id"] for entry in self._queue} - self._left_out
 
     @property
     def expected(self) -> set[str]:
-        """Region ids that the ledger has to know.
+        """Region ids that must be in the ledger.
 
-        Not all mined boxes are among them: of a queue that ended early only those of its images
-        are pushed, and none of the blind sample's.
+        These are not all mined boxes: if the budget limits a queue, only those of its images are
+        pushed, and none of the blind sample's.
         """
         ids = {image.id: image.tool_id for image in self.dataset.images}
         left_out, opened = self._left_out, self.opened
@@ -89,9 +89,9 @@ class _Round:
 
 
 def check_rounds_against_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
-    """Compare every round that was pushed with the ledger, both ways.
+    """Compare every pushed round with the ledger, in both directions.
 
-    Rounds whose files can't be read are left out: that is a finding of its own.
+    Rounds with unreadable files are skipped: that is a finding of its own.
     """
     with closing(Ledger(copy)) as ledger:
         boxes, pushes = ledger.boxes(), ledger.pushes()
@@ -123,14 +123,14 @@ def _read(checked: Checked, folder: RoundFolder) -> _Round | None:
 
 
 def _against_run(checked: Checked, round: _Round) -> Iterator[Finding]:
-    """Check that a round's push, its mined boxes and its model belong together."""
+    """Check that a round's push, mined boxes and model belong together."""
     folder = round.folder
     try:
         run = folder.run.info().run_id
     except (SparseDetError, OSError):
         return
     if strange := round.versions - {run}:
-        what = f"says that model {min(strange)} was pushed; the round's own is {run}"
+        what = f"names model {min(strange)} for the push; the round's own is {run}"
         yield Finding("push-of-another-round", checked.name(folder.push), _from_backup(what))
     meta = folder.mined.with_suffix(".meta.json")
     try:
@@ -138,7 +138,7 @@ def _against_run(checked: Checked, round: _Round) -> Iterator[Finding]:
     except (SparseDetError, OSError, AttributeError):
         return
     if mined_by != run:
-        what = f"says that model {mined_by} mined the boxes; the round's own is {run}"
+        what = f"names model {mined_by} for the mined boxes; the round's own is {run}"
         yield Finding("mined-by-another-round", checked.name(meta), _from_backup(what))
 
 
@@ -149,14 +149,14 @@ def _against_ledger(
     pushes: Sequence[Push],
     queued: Collection[int | None],
 ) -> Iterator[Finding]:
-    """Check that the ledger has the push of a round, all of its boxes, and its queue.
+    """Check that the ledger has a round's push, all of its boxes, and its queue.
 
     Args:
         checked: the workspace.
         round: its files.
-        known: ids of the boxes that the ledger has.
-        pushes: that it has.
-        queued: the rounds that it has a queue of.
+        known: ids of the ledger's boxes.
+        pushes: the ledger's pushes.
+        queued: rounds with a queue in the ledger.
     """
     where, number = checked.name(checked.workspace.ledger), round.folder.number
     recorded = {push.model_version for push in pushes if push.round == number}
@@ -177,9 +177,9 @@ def _against_ledger(
 def _other_way_round(
     checked: Checked, round: _Round, boxes: Sequence[LedgerBox]
 ) -> Iterator[Finding]:
-    """Check that a round mined what the ledger says it did.
+    """Check that a round mined the boxes that the ledger has of it.
 
-    What a start of the round pushed that was given up since is another model's.
+    Boxes that a restarted round pushed before have another model.
     """
     mined = {box.region_id for box in round.mined}
     number = round.folder.number
@@ -200,7 +200,7 @@ def _restore(checked: Checked, folder: RoundFolder, lost: LostAndFound) -> str:
     settings = checked.settings
     if settings is None:
         raise SparseDetError(
-            f"{checked.workspace.settings_file}: needed to repair the ledger; put that right first"
+            f"{checked.workspace.settings_file}: needed to repair the ledger: repair it first"
         )
     lost.copy(checked.workspace.ledger)
     added = restore_round(checked.workspace, folder, settings)

@@ -1,4 +1,4 @@
-"""Whether each round has the files that its state implies, and whether they can be read."""
+"""Check that each round has the files its state implies, and that they can be read."""
 
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder
 
 _STEPS = "pull", "split", "train", "mine", "push"
-"""In order; a round's own `next_step` is one of them."""
+"""In order; includes every value of a round's `next_step`."""
 _PUSHED: dict[str, tuple[type, ...]] = {
     "model_version": (str,),
     "review_project": (str,),
@@ -29,7 +29,7 @@ _PUSHED: dict[str, tuple[type, ...]] = {
     "withdrawn": (list, type(None)),
     "queue": (list, type(None)),
 }
-"""What `push.json` says of a push, and as what; older rounds lack some of it."""
+"""Fields of a push in `push.json`, with their columns; older rounds lack some."""
 _OPENED = "image_tool_id"
 
 
@@ -41,15 +41,15 @@ class _File:
     step: str
     """The step that writes it."""
     read: Callable[[Path], object]
-    """Raises what says why it can't be used."""
+    """Raises if the file can't be used."""
     needed: bool = False
-    """A step is done when it is there."""
+    """Whether its presence means that the step is done."""
     dispensable: bool = False
-    """Rounds do without it once they were pushed, or reading reviews makes it again."""
+    """Whether rounds can do without it after the push, or reading reviews restores it."""
 
 
 def check_numbers(checked: Checked) -> Iterator[Finding]:
-    """Check that rounds are numbered from 1 on without gaps, each under its one name."""
+    """Check that rounds are numbered from 1 without gaps, each under its one name."""
     rounds = checked.workspace.rounds
     names = {path.name for path in (rounds.iterdir() if rounds.is_dir() else ()) if path.is_dir()}
     numbers = sorted({int(name) for name in names if name.isdigit()})
@@ -69,8 +69,8 @@ def check_numbers(checked: Checked) -> Iterator[Finding]:
 def check_round(checked: Checked, folder: RoundFolder, *, newest: bool) -> Iterator[Finding]:
     """Check the files of one round.
 
-    What a step left of the newest round, before its push, can be made again: the next
-    `sparsedet round` does so once the file is out of the way.
+    Results of the newest round from before its push can be redone: the next `sparsedet round` does
+    so once the file is set aside.
 
     Args:
         checked: the workspace.
@@ -86,7 +86,7 @@ def check_round(checked: Checked, folder: RoundFolder, *, newest: bool) -> Itera
             if file.path.exists():
                 file.read(file.path)
                 continue
-            # Of the newest round the next step may just not be done.
+            # In the newest round, the next step may just not be done yet.
             if not file.needed or _STEPS.index(file.step) > last:
                 continue
             what = f"missing, though the round has done the step '{_STEPS[last]}'"
@@ -100,11 +100,11 @@ def _finding(
 ) -> Finding:
     where = checked.name(file.path)
     kind = "round-file" if file.path.exists() else "round-file-missing"
-    # What was asked of an open round is no step's work.
+    # The options of an open round are not a step's result.
     if is_open and file.path != folder.options:
         repair = partial(_back_to, checked, folder, file.step)
         return Finding(kind, where, what, checked.command("round"), repair=repair)
-    # What readers advise is meant for a round that is under way.
+    # The readers' advice is meant for a running round.
     what = what.partition("; remove it")[0]
     if file.dispensable:
         command = checked.command("review")
@@ -113,7 +113,7 @@ def _finding(
 
 
 def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
-    """Return the files that a round may have, in the order of its steps."""
+    """Return the possible files of a round, in step order."""
     dataset = checked.round_annotations(folder)
     run = folder.run
     return [
@@ -140,7 +140,7 @@ def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
 
 
 def _back_to(checked: Checked, folder: RoundFolder, step: str, lost: LostAndFound) -> str:
-    """Set aside what a step and later ones of an unfinished round have left."""
+    """Set aside the results of a step and all later ones of an unfinished round."""
     first = _STEPS.index(step)
     files = [file for file in _files(checked, folder) if _STEPS.index(file.step) >= first]
     whole = {folder.run.root} if first <= _STEPS.index("train") else set[Path]()
@@ -152,7 +152,7 @@ def _back_to(checked: Checked, folder: RoundFolder, step: str, lost: LostAndFoun
 
 def _set_aside(path: Path, lost: LostAndFound) -> str:
     lost.take(path)
-    return f"{path.name} set aside; the round does without it"
+    return f"{path.name} set aside; the round works without it"
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -164,11 +164,11 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _known(path: Path) -> None:
     if not isinstance(_object(path).get("settled"), list):
-        raise SparseDetError(f"{path}: does not say which boxes were judged")
+        raise SparseDetError(f"{path}: no record of judged boxes")
 
 
 def _train(dataset: Dataset | None, path: Path) -> None:
-    """Read `train.json`, whose images are some of those that were pulled."""
+    """Read `train.json`, whose images are a subset of the pulled ones."""
     strange = {image.file_name for image in read_coco(path).images}
     if dataset is None:
         return
@@ -198,23 +198,23 @@ def _estimate(path: Path) -> None:
     try:
         [float(content[name]) for name in ("share", "low", "high")]
     except (KeyError, TypeError, ValueError) as error:
-        raise SparseDetError(f"{path}: no estimate ({error!r})") from error
+        raise SparseDetError(f"{path}: invalid estimate ({error!r})") from error
 
 
 def _push(path: Path) -> None:
-    """Read `push.json`: what of it later rounds and a rebuilt ledger need."""
+    """Read from `push.json` what later rounds and a rebuilt ledger need."""
     content = _object(path)
-    # A round without anything to show pushes nothing, and says only so.
+    # A round with nothing to show pushes nothing, and only records that.
     if "model_version" not in content:
         if "mined" not in content:
-            raise SparseDetError(f"{path}: does not say what was pushed")
+            raise SparseDetError(f"{path}: no record of what was pushed")
         return
     for name, kinds in _PUSHED.items():
         if not isinstance(content.get(name), kinds):
-            raise SparseDetError(f"{path}: does not say what was pushed ({name})")
+            raise SparseDetError(f"{path}: no record of what was pushed ({name})")
     queue = content.get("queue") or []
     if not all(isinstance(one, dict) and isinstance(one.get(_OPENED), str) for one in queue):
-        raise SparseDetError(f"{path}: its queue can't be read")
+        raise SparseDetError(f"{path}: invalid queue")
 
 
 def _model(path: Path, *, whole: bool) -> None:
@@ -223,9 +223,9 @@ def _model(path: Path, *, whole: bool) -> None:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip() if whole else None
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise SparseDetError(f"{path}: not a whole model ({error})") from error
+        raise SparseDetError(f"{path}: damaged model ({error})") from error
     if broken is not None:
-        raise SparseDetError(f"{path}: not a whole model ({broken} is damaged)")
+        raise SparseDetError(f"{path}: damaged model ({broken})")
     if whole:
         from sparsedet.modeling.checkpoint import load
 

@@ -1,4 +1,4 @@
-"""Whether the annotation tool has what the ledger says was pushed."""
+"""Check that the annotation tool has what the ledger says was pushed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -14,7 +14,7 @@ from sparsedet.reviews import Changes, SourceState
 
 
 def check_places(checked: Checked, copy: Path, connections: Connections) -> Iterator[Finding]:
-    """Check every place that was pushed to. Only reads there: the next push puts things right.
+    """Check every place that was pushed to. Read-only: the next push repairs it.
 
     Args:
         checked: the workspace.
@@ -22,7 +22,7 @@ def check_places(checked: Checked, copy: Path, connections: Connections) -> Iter
         connections: to the annotation tools.
 
     Raises:
-        ToolError: when a server can't be asked.
+        ToolError: when a server can't be reached.
     """
     with closing(Ledger(copy)) as ledger:
         known = {box.region_id: box for box in ledger.boxes()}
@@ -36,7 +36,7 @@ def check_places(checked: Checked, copy: Path, connections: Connections) -> Iter
 
 
 class _Place:
-    """A place that was pushed to, and what the ledger knows of it."""
+    """A place that was pushed to, and the ledger's record of it."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class _Place:
         self._boxes = boxes
         self._pushed = pushed
         self._where = f"{place.mode} {place.review_project} at {place.url}"
-        # Where rounds are run, only they know which images to show.
+        # Workspaces with rounds: only these know which images to show.
         self._again = checked.command("round")
         if not checked.rounds:
             self._again = checked.command.push
 
     def check(self, connections: Connections, known: dict[str, LedgerBox]) -> Iterator[Finding]:
-        """Compare the ledger with what is there.
+        """Compare the ledger with the place's content.
 
         Args:
             connections: to the tools.
@@ -68,7 +68,7 @@ class _Place:
             found = mode.reviews(self._place.review_project, self._pushed)
         except PlaceGoneError as error:
             review = self._checked.command("review")
-            what = f"was deleted ({error}); reading reviews takes note of it"
+            what = f"was deleted ({error}); reading reviews will record that"
             yield Finding("place-gone", self._where, what, review)
             return
         reviewed = {
@@ -84,45 +84,45 @@ class _Place:
         yield from self._too_much(offer, known)
 
     def _not_up(self, waiting: Iterable[LedgerBox], up: set[str]) -> Iterator[Finding]:
-        """Find boxes that wait for a reviewer, and that no reviewer is shown."""
+        """Find pending boxes that are not shown to any reviewer."""
         images: dict[str, list[str]] = {}
         for box in waiting:
             if box.region_id not in up:
                 images.setdefault(box.file_name, []).append(box.region_id)
         for file_name, ids in images.items():
-            what = f"{_count(ids)} of {file_name}: waiting for a reviewer, and up nowhere"
+            what = f"{_count(ids)} of {file_name}: pending, but not up for review"
             yield self._finding("not-up", what)
 
     def _too_much(self, offer: OnOffer, known: dict[str, LedgerBox]) -> Iterator[Finding]:
-        """Find what is there twice, empty, taken back, or unknown to the ledger."""
+        """Find boxes that are up twice, withdrawn or unknown to the ledger, and empty tasks."""
         for id, shown in offer.boxes.items():
             if len(shown) > 1:
                 yield self._finding("up-twice", f"mined box {id} is up twice: {', '.join(shown)}")
         for task in offer.empty:
-            yield self._finding("empty-task", f"{task} shows nothing: its push was cut off")
+            yield self._finding("empty-task", f"{task} shows nothing: its push was interrupted")
         for other in offer.doubles:
-            what = f"there is a second one for the same project, {other}; delete it if it is empty"
+            what = f"a second one exists for the same project, {other}; delete it if it is empty"
             yield Finding("second-place", self._where, what, severity="warning")
         shown_ids = offer.boxes.keys() - offer.busy
         if unknown := sorted(shown_ids - known.keys()):
-            what = f"{_count(unknown)} are up that the ledger does not know"
+            what = f"{_count(unknown)} are up but not in the ledger"
             yield self._finding("not-in-ledger", what)
         withdrawn = [
             id for id in sorted(shown_ids & known.keys()) if known[id].outcome == "withdrawn"
         ]
         if withdrawn:
-            what = f"{_count(withdrawn)} are still up that were taken back"
+            what = f"{_count(withdrawn)} are up although withdrawn"
             yield self._finding("still-up", what)
 
     def _gone(self, connections: Connections, images: set[str]) -> set[str]:
-        """Return which images the annotated project no longer has."""
+        """Return the images that the annotated project no longer has."""
 
         def nothing(state: SourceState) -> Changes:
             return Changes()
 
         tool = connections.tool(self._place.source)
         plans = dict.fromkeys(sorted(images), nothing)
-        # A merge that writes nothing says of each image whether it is there.
+        # A dry-run merge reports for each image whether it exists.
         applied = tool.merge(self._place.project, plans, sizes={}, keep=None)
         return {one.tool_id for one in applied if one.state is None}
 
@@ -131,7 +131,7 @@ class _Place:
         if boxes:
             images = sorted({box.file_name for box in boxes})
             what = (
-                f"{len(images)} images with boxes that wait for a reviewer are no longer in "
+                f"{len(images)} images with pending boxes are no longer in "
                 f"project {self._place.project}, such as {images[0]}"
             )
             pull = self._checked.command.pull

@@ -1,4 +1,4 @@
-"""Whether a workspace says what it is connected to, and who it is."""
+"""Check a workspace's connection and identity."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def check_settings(checked: Checked) -> Iterator[Finding]:
         yield Finding(
             "settings-missing",
             checked.name(file),
-            "missing; the workspace no longer says which project it belongs to",
+            "missing; nothing else says which project the workspace belongs to",
             checked.command("init", "--project", "NUMBER"),
         )
     else:
@@ -33,11 +33,11 @@ def check_settings(checked: Checked) -> Iterator[Finding]:
     try:
         content = owner.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        what = "missing: what the workspace has pushed counts as another one's"
+        what = "missing: the workspace's pushes count as another workspace's"
     except (OSError, UnicodeDecodeError) as error:
         what = f"can't be read ({error})"
     else:
-        what = "" if len(content.split("\n")) == 1 and content else "not the name of a workspace"
+        what = "" if len(content.split("\n")) == 1 and content else "invalid workspace name"
     if what:
         again = checked.command("round", "--take-over")
         yield Finding(
@@ -46,5 +46,5 @@ def check_settings(checked: Checked) -> Iterator[Finding]:
 
 
 def _was_pushed(checked: Checked) -> bool:
-    """Whether a round put anything up for review, for which it made itself a name."""
+    """Whether a round was pushed, which requires a name."""
     return any(folder.push.is_file() for folder in checked.rounds)

@@ -1,4 +1,4 @@
-"""A workspace after two rounds, made once; every test damages a copy of its own."""
+"""A workspace after two rounds, created once; every test damages a copy of its own."""
 
 import shutil
 from pathlib import Path

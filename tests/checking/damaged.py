@@ -1,4 +1,4 @@
-"""A workspace that has gone through two rounds, with lots, sheets, reviews and a merge."""
+"""A workspace after two rounds, with lots, sheets, reviews and a merge."""
 
 import json
 import sqlite3
@@ -120,3 +120,7 @@ def unlinked(path: Path) -> Path:
     """Remove a file, which may be a link to an original; return its path."""
     path.unlink()
     return path
+
+
+def image(damaged: Damaged, number: int = 7) -> Path:
+    return damaged.workspace.images / f"{number:02d}.png"

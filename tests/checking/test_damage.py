@@ -1,24 +1,17 @@
-"""Each kind of damage is found, and repaired as far as that goes here."""
+"""Each kind of damage is found, and repaired where possible."""
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from sparsedet.ledger import Ledger
-from tests.checking.damaged import Damaged, cut, flip, unlinked
+from tests.checking.damaged import Damaged, cut, flip, image, unlinked
 
 Damage = Callable[[Damaged], object]
-
-
-def image(damaged: Damaged, number: int = 7) -> Path:
-    return damaged.workspace.images / f"{number:02d}.png"
 
 
 def round_file(number: int, name: str) -> Callable[[Damaged], Path]:
@@ -269,87 +262,3 @@ def run(command: str) -> None:
     words = command.split()
     assert words[0] == "sparsedet"
     subprocess.run([sys.executable, "-m", "sparsedet", *words[1:]], check=True, capture_output=True)
-
-
-def test_pixels_that_were_changed_are_seen_where_images_are_read(damaged: Damaged) -> None:
-    flip(image(damaged), 0.6)
-    assert damaged.findings() == {}
-    assert set(damaged.findings("--read-data")) == {"image-broken"}
-    damaged.check("--read-data", "--mend")
-    assert damaged.lost_and_found() == {"images/07.png"}
-    assert set(damaged.findings()) == {"image-missing"}
-
-
-def test_a_model_with_bytes_turned_over_is_seen_where_it_is_read(damaged: Damaged) -> None:
-    flip(damaged.workspace.round(2).run.model, 0.5)
-    assert damaged.findings() == {}
-    assert set(damaged.findings("--read-data")) == {"round-file"}
-
-
-def test_images_are_compared_with_the_index_of_the_cache(damaged: Damaged) -> None:
-    path = image(damaged)
-    row = ["", path.stat().st_size, 0, "0" * 64, 200, 100, "", ""]
-    index = damaged.workspace.root / "images.index.json"
-    index.write_text(json.dumps({"version": 1, "images": {path.name: row}}))
-    assert damaged.findings() == {}
-    assert set(damaged.findings("--read-data")) == {"image-changed"}
-    row[1] = 1
-    index.write_text(json.dumps({"version": 1, "images": {path.name: row}}))
-    assert set(damaged.findings()) == {"image-changed"}
-
-
-def test_files_that_nothing_needs_are_said_and_nothing_wrong(damaged: Damaged) -> None:
-    (damaged.workspace.images / "stray.png").write_bytes(b"whatever")
-    result = damaged.check()
-    assert result.status == 0
-    assert "info: images/stray.png" in result.out
-
-
-def test_many_findings_of_a_kind_are_summed_up(damaged: Damaged) -> None:
-    shutil.rmtree(damaged.workspace.images)
-    result = damaged.check()
-    assert len(result.out.splitlines()) == 12
-    assert "and 30 more" in result.out
-    assert len(damaged.findings()["image-missing"]) == 40
-
-
-def test_a_process_that_was_killed_while_it_wrote_the_ledger(damaged: Damaged) -> None:
-    """SQLite left a journal: what it takes back there is taken back in the copy alone."""
-    code = (
-        "import os, sqlite3, sys\n"
-        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "c.execute('PRAGMA cache_size = 1')\n"
-        "c.execute('BEGIN IMMEDIATE')\n"
-        "c.execute(\"UPDATE boxes SET file_name = file_name || ' changed', outcome = ''\")\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    ledger = damaged.workspace.ledger
-    subprocess.run([sys.executable, "-c", code, str(ledger)], check=False)
-    journal = ledger.with_name(f"{ledger.name}-journal")
-    before = ledger.read_bytes(), journal.read_bytes()
-    assert damaged.findings() == {}
-    assert (ledger.read_bytes(), journal.read_bytes()) == before
-    with closing(Ledger(ledger)) as opened:
-        assert not any(box.file_name.endswith("changed") for box in opened.boxes())
-
-
-def test_a_broken_file_of_an_unfinished_round_is_made_again(damaged: Damaged) -> None:
-    folder = damaged.workspace.round(2)
-    folder.push.unlink()
-    cut(folder.mined)
-    found = damaged.findings()
-    assert [one["where"] for one in found["round-file"]] == ["rounds/002/mined.json"]
-    assert damaged.check("--mend").status == 0
-    assert folder.next_step == "mine"
-    assert folder.run.model.exists()
-    assert damaged.findings() == {}
-
-
-def test_a_ledger_of_a_later_version_is_left_alone(damaged: Damaged) -> None:
-    with closing(sqlite3.connect(damaged.workspace.ledger)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    before = damaged.workspace.ledger.read_bytes()
-    (one,) = damaged.findings()["ledger-broken"]
-    assert "another version of sparsedet" in one["what"]
-    assert damaged.check("--mend").status == 3
-    assert damaged.workspace.ledger.read_bytes() == before

@@ -1,4 +1,4 @@
-"""What was pushed is compared with what is there: in files here, on a server in the next module."""
+"""Pushes are compared with the tool's content: here in files; in the next module on a server."""
 
 import json
 import shutil

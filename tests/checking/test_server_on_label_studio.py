@@ -1,4 +1,4 @@
-"""A check of what a real server has, in every mode; it changes nothing there."""
+"""Checks against a real server, in every mode; they change nothing there."""
 
 from pathlib import Path
 from typing import Any

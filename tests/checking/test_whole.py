@@ -1,4 +1,4 @@
-"""A workspace that is whole has no findings, and looking at it leaves no trace."""
+"""An intact workspace has no findings, and checking leaves no trace."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Contact sheets: mined boxes of many images, cut out and judged on one picture."""
+"""Contact sheets: mined boxes of many images, cropped and judged on one picture."""
 
 from sparsedet.sheets.layout import Crop, Sheet, SheetFile
 

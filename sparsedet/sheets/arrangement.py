@@ -1,7 +1,7 @@
-"""Which mined boxes share a contact sheet, and where each is on it.
+"""Which mined boxes share a contact sheet, and their positions on it.
 
-A sheet shows one class, the surest boxes first: what is alike is judged fastest, and what stands
-out is most likely wrong.
+A sheet shows one class, the most certain boxes first: similar crops are judged fastest, and one
+that stands out is most likely wrong.
 """
 
 import hashlib
@@ -14,22 +14,22 @@ from sparsedet.sheets.layout import Crop, Sheet
 
 COLUMNS, ROWS = 6, 4
 CROPS = COLUMNS * ROWS
-"""The most on one sheet: as many as a screen shows without scrolling."""
+"""Maximum number of crops per sheet: as many as fit a screen without scrolling."""
 CELL = 150
-"""Width and height in pixels of the square that a crop is fitted into."""
+"""Side in pixels of the square that a crop is fitted into."""
 GAP = 10
-"""Pixels around each of these squares."""
+"""Margin in pixels around each square."""
 
 _MARGIN = 0.4
-"""What a crop shows around its box, as a share of the box's longer side ..."""
+"""Context around a box in its crop, as a share of the box's longer side ..."""
 _LEAST_WINDOW = 48.0
-"""... and at least so many pixels of the image in all."""
+"""... and the minimum side of a crop in pixels of the image."""
 
 
 def arrange(boxes: Iterable[MinedBox], dataset: Dataset) -> list[Sheet]:
-    """Return the sheets that show mined boxes, in the order of the classes.
+    """Return the sheets for mined boxes, in class order.
 
-    The same boxes make the same sheets, whatever their order.
+    The same boxes give the same sheets, in any order.
 
     Args:
         boxes: of images of `dataset`.
@@ -68,13 +68,13 @@ def _sheet(category: str, boxes: Sequence[MinedBox], dataset: Dataset) -> Sheet:
 def _crop(box: MinedBox, image: Image, number: int) -> Crop:
     if image.tool_id is None:
         raise SparseDetError(
-            f"image id {image.id} ({image.file_name}) has no tool_id: contact sheets are made of "
-            "data that was pulled from an annotation tool"
+            f"image id {image.id} ({image.file_name}) has no tool_id: contact sheets need a "
+            "dataset that was pulled from an annotation tool"
         )
     window = _window(box.xyxy, image)
     width, height = window[2] - window[0], window[3] - window[1]
     scale = CELL / max(width, height)
-    # Whole pixels, as the picture has them: what a reviewer moves is mapped back exactly.
+    # Whole pixels, like the picture: a reviewer's changes map back exactly.
     across, down = max(round(width * scale), 1), max(round(height * scale), 1)
     left = GAP + number % COLUMNS * (CELL + GAP) + (CELL - across) // 2
     top = GAP + number // COLUMNS * (CELL + GAP) + (CELL - down) // 2
@@ -83,7 +83,7 @@ def _crop(box: MinedBox, image: Image, number: int) -> Crop:
 
 
 def _window(xyxy: XYXY, image: Image) -> XYXY:
-    """Return the part of an image that is shown around a box, in whole pixels."""
+    """Return the region of an image to show around a box, in whole pixels."""
     left, top, right, bottom = xyxy
     longer = max(right - left, bottom - top)
     half_width, half_height = (
@@ -98,5 +98,5 @@ def _window(xyxy: XYXY, image: Image) -> XYXY:
         float(min(int(down + half_height) + 1, image.height)),
     )
     if window[2] <= window[0] or window[3] <= window[1]:
-        raise SparseDetError(f"mined box {list(xyxy)} lies outside of image id {image.id}")
+        raise SparseDetError(f"mined box {list(xyxy)} is outside of image id {image.id}")
     return window

@@ -1,4 +1,4 @@
-"""Contact sheets as a tool sees them: images of their own, with the mined boxes on them."""
+"""Contact sheets as seen by a tool: images of their own, with the mined boxes on them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,12 +20,12 @@ def as_images(
 ) -> tuple[Dataset, list[MinedBox]]:
     """Return the sheets as a dataset, and the mined boxes on them, in pixels of the sheets.
 
-    The images' tool ids are the names of the sheets. Sheets of which no box is left are among
-    them: they may be up already.
+    The images' tool ids are the names of the sheets. Includes sheets without boxes, which may be up
+    already.
 
     Args:
         sheets: with a crop for each mined box.
-        dataset: what the boxes were mined on; gives the classes.
+        dataset: what the boxes were mined on; provides the classes.
         mined: on images of `dataset`.
         gone: tool ids of images whose boxes are left out.
 
@@ -59,5 +59,5 @@ def as_images(
 
 
 def images_of(sheets: Mapping[str, Sheet], names: Iterable[str]) -> frozenset[str]:
-    """Return the tool ids of the images that some sheets show, given the sheets' names."""
+    """Return the tool ids of the images shown on some sheets, by sheet name."""
     return frozenset(crop.tool_id for name in names for crop in sheets[name].crops)

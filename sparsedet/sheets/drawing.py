@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 _BACKGROUND = 40
-"""Grey between the crops: darker than most photos, so that their edges show."""
+"""Grey between the crops: darker than most photos, so that their edges are visible."""
 _JPEG_QUALITY = 92
 _AT_ONCE = 100
-"""Sheets that are drawn at the same time: they take 200 MB."""
+"""Sheets drawn at the same time: they take 200 MB."""
 
 
 def drawable(boxes: Iterable[MinedBox], dataset: Dataset, images: Path) -> list[MinedBox]:
@@ -49,17 +49,17 @@ def draw_sheets(
     folder: Path,
     on_sheet: Callable[[int], None] = lambda done: None,
 ) -> list[SheetFile]:
-    """Draw sheets into a folder as JPEG files; those that are there already are not drawn again.
+    """Draw sheets into a folder as JPEG files, skipping existing ones.
 
-    Annotations are outlined: a mined box on an object that has one is wrong. An image that is gone
-    or can't be read leaves its crops empty.
+    Annotations are outlined: a mined box on an annotated object is wrong. Crops of missing or
+    unreadable images stay empty.
 
     Args:
-        sheets: made by `arrange` of boxes of `dataset`.
+        sheets: made by `arrange` from boxes of `dataset`.
         dataset: names the image files.
         images: the folder of these files.
         folder: the folder of the pictures.
-        on_sheet: called with the number of sheets that are done.
+        on_sheet: called with the number of finished sheets.
     """
     files = [SheetFile(sheet, folder / f"{sheet.name}.jpg") for sheet in sheets]
     missing = [file for file in files if not file.path.exists()]
@@ -75,9 +75,9 @@ def draw_sheets(
 def _drawn(
     files: Sequence[SheetFile], dataset: Dataset, images: Path
 ) -> Iterator[tuple[SheetFile, "Pixels"]]:
-    """Yield the pictures of some sheets, each once it has all its crops.
+    """Yield pictures of some sheets, each once its crops are complete.
 
-    The crops of an image are on many sheets: it is decoded once for all of them.
+    An image's crops are spread over many sheets: it is decoded once for all of them.
     """
     pictures = [_blank(file.sheet) for file in files]
     left = [len(file.sheet.crops) for file in files]
@@ -102,7 +102,7 @@ def _drawn(
 
 
 def _pixels(image: Image | None, folder: Path) -> "Pixels | None":
-    """Decode an image; None where it is gone or can't be read."""
+    """Decode an image; None if it is missing or can't be read."""
     try:
         return None if image is None else read_image(image, folder)
     except AnnotationError:
@@ -124,19 +124,19 @@ def _encoded(picture: "Pixels") -> bytes:
 
 
 def _outline(part: "Pixels", crop: Crop, xyxy: XYXY) -> None:
-    """Draw the outline of an annotation on a crop, as far as it lies there."""
+    """Draw the outline of an annotation on a crop, as far as it is visible there."""
     import cv2
 
     left, top, right, bottom = crop.to_sheet(xyxy)
     corner = round(left - crop.place[0]), round(top - crop.place[1])
     opposite = round(right - crop.place[0]), round(bottom - crop.place[1])
-    # A dark line around a bright one shows on any background.
+    # A dark line around a bright one is visible on any background.
     for color, thickness in ((0, 3), (255, 1)):
         cv2.rectangle(part, corner, opposite, (color, color, color), thickness)
 
 
 def _cut_out(crop: Crop, pixels: "Pixels") -> "Pixels":
-    """Return the crop in the size that it has on the sheet."""
+    """Return the crop at its size on the sheet."""
     import cv2
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is where on a contact sheet, and how boxes get from an image to a sheet and back.
+"""The layout of a contact sheet, and the mapping of boxes from an image to a sheet and back.
 
 Boxes are XYXY in absolute pixels: of the upright image, or of the sheet.
 """
@@ -17,25 +17,25 @@ from sparsedet.reading import ODD_VALUES
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of an image on a sheet, cut out around a mined box."""
+    """A region of an image on a sheet, cropped around a mined box."""
 
     region_id: str
-    """Of the mined box."""
+    """Id of the mined box."""
     tool_id: str
-    """Of its image, as `Image.tool_id` has it."""
+    """Tool id of its image, as in `Image.tool_id`."""
     size: tuple[int, int]
     """Upright (width, height) of the image in pixels."""
     window: XYXY
-    """The part of the image that is shown."""
+    """The shown region of the image."""
     place: XYXY
-    """Where on the sheet."""
+    """Its position on the sheet."""
 
     def to_sheet(self, xyxy: XYXY) -> XYXY:
-        """Return where a box of the image lies on the sheet."""
+        """Map a box of the image to the sheet."""
         return _mapped(xyxy, self.window, self.place)
 
     def to_image(self, xyxy: XYXY) -> XYXY:
-        """Return where a box of the sheet lies on the image, clipped to it."""
+        """Map a box of the sheet to the image, clipped to it."""
         left, top, right, bottom = _mapped(xyxy, self.place, self.window)
         width, height = self.size
         return (
@@ -46,7 +46,7 @@ class Crop:
         )
 
     def holds(self, xyxy: XYXY) -> bool:
-        """Return whether the middle of a box of the sheet lies on this crop."""
+        """Return whether the centre of a box of the sheet is on this crop."""
         across, down = (xyxy[0] + xyxy[2]) / 2, (xyxy[1] + xyxy[3]) / 2
         left, top, right, bottom = self.place
         return left <= across <= right and top <= down <= bottom
@@ -57,9 +57,9 @@ class Sheet:
     """A contact sheet: crops of one class."""
 
     name: str
-    """Made of what is on it; a sheet of the same name shows the same."""
+    """Derived from its content: sheets of the same name show the same."""
     category: str
-    """The name of the class."""
+    """Class name."""
     size: tuple[int, int]
     """(width, height) in pixels."""
     crops: tuple[Crop, ...]
@@ -67,7 +67,7 @@ class Sheet:
 
     @cached_property
     def by_region(self) -> Mapping[str, Crop]:
-        """The crops by the region ids of their boxes."""
+        """The crops by region id of their boxes."""
         return {crop.region_id: crop for crop in self.crops}
 
     def to_json(self) -> dict[str, Any]:
@@ -112,18 +112,18 @@ class SheetFile:
 
 
 def sheet_from_json(content: object, source: str) -> Sheet:
-    """Return the layout that `Sheet.to_json` wrote.
+    """Read the layout written by `Sheet.to_json`.
 
     Args:
         content: the JSON.
-        source: names it in errors.
+        source: its name in errors.
 
     Raises:
-        SparseDetError: when it is no such layout.
+        SparseDetError: when the content is invalid.
     """
     try:
         if not isinstance(content, Mapping):
-            raise TypeError("no object")
+            raise TypeError("not an object")
         crops = tuple(
             Crop(
                 region_id=str(entry["region_id"]),
@@ -137,11 +137,11 @@ def sheet_from_json(content: object, source: str) -> Sheet:
         size = _pair(content["size"])
         return Sheet(str(content["name"]), str(content["category"]), size, crops)
     except ODD_VALUES as error:
-        raise SparseDetError(f"{source}: no layout of a contact sheet ({error!r})") from error
+        raise SparseDetError(f"{source}: invalid layout of a contact sheet ({error!r})") from error
 
 
 def _mapped(xyxy: XYXY, first: XYXY, second: XYXY) -> XYXY:
-    """Return a box of the rectangle `first` in the same place of `second`."""
+    """Map a box from rectangle `first` to the same relative position in `second`."""
     across = (second[2] - second[0]) / (first[2] - first[0])
     down = (second[3] - second[1]) / (first[3] - first[1])
     return (
@@ -159,13 +159,13 @@ def _rounded(xyxy: XYXY) -> list[float]:
 def _pair(values: Any) -> tuple[int, int]:
     first, second = (int(value) for value in values)
     if min(first, second) < 1:
-        raise ValueError(f"{values} is no size")
+        raise ValueError(f"{values} is not a size")
     return first, second
 
 
 def _box(values: Any) -> XYXY:
     left, top, right, bottom = (float(value) for value in values)
-    # Of less than that neither a picture nor an image has anything to show.
+    # A smaller area contains nothing, in the picture or the image.
     if not (1 <= right - left < math.inf and 1 <= bottom - top < math.inf):
         raise ValueError(f"{values} has no area")
     return left, top, right, bottom

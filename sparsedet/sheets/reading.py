@@ -1,4 +1,4 @@
-"""From the review of a sheet to reviews of the images that its crops show."""
+"""Split the review of a sheet into reviews of the images on its crops."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,17 +14,16 @@ def image_reviews(
     boxes: Mapping[str, ReviewedRegion],
     sizes: Mapping[str, tuple[int, int] | None],
 ) -> list[Review]:
-    """Return what the review of a sheet says of each image, in the order of the crops.
+    """Return the review of each image on a sheet, in crop order.
 
-    A box that nobody moved is where it was mined, to the last decimal. A moved one is moved within
-    its own image; one that the reviewer drew belongs to the crop that its middle lies on. The time
-    is shared out evenly.
+    A box that was not moved keeps its exact mined coordinates. A moved box moves within its own
+    image; a drawn one belongs to the crop that contains its centre. The time is divided evenly.
 
     Args:
         review: of the sheet, in pixels of the sheet; `shown` names the mined boxes.
         sheet: its layout.
         boxes: region id -> mined box, in pixels of its image.
-        sizes: tool id -> upright (width, height) of the image in pixels that `boxes` are in.
+        sizes: tool id -> upright (width, height) in pixels of the image that `boxes` refer to.
     """
     by_image = _crops_by_image(sheet)
     left = {region.region_id: region for region in review.regions}
@@ -65,12 +64,12 @@ def image_reviews(
 
 
 def offers_of(offer: str, sheet: Sheet) -> frozenset[str]:
-    """Return `Review.offer` of the images on a sheet, given that of the sheet."""
+    """Return `Review.offer` of the images on a sheet, from that of the sheet."""
     return frozenset(_part_of(offer, crops) for crops in _crops_by_image(sheet).values())
 
 
 def _crops_by_image(sheet: Sheet) -> dict[str, list[Crop]]:
-    """Return the crops of a sheet by the tool ids of their images, in the order of the crops."""
+    """Return a sheet's crops by tool id of their image, in crop order."""
     by_image: dict[str, list[Crop]] = {}
     for crop in sheet.crops:
         by_image.setdefault(crop.tool_id, []).append(crop)
@@ -78,9 +77,9 @@ def _crops_by_image(sheet: Sheet) -> dict[str, list[Crop]]:
 
 
 def _part_of(id: str, crops: Sequence[Crop]) -> str:
-    """Return what a review or an offer of a sheet is called for one image.
+    """Return the name of a sheet's review or offer for one image.
 
-    It is made of the image's first box, so that it stays when the image gets another tool id.
+    It is derived from the image's first box, so that it doesn't change with the tool id.
     """
     return f"{id}/{crops[0].region_id}"
 
@@ -92,7 +91,7 @@ def _left(
     shown: ReviewedRegion,
     sizes: Mapping[str, tuple[int, int] | None],
 ) -> ReviewedRegion:
-    """Return a box as the reviewer left it, on its image."""
+    """Map a box as the reviewer left it to its image."""
     if not moved(region.xyxy, review.shown[crop.region_id].xyxy):
         return replace(region, xyxy=shown.xyxy, content=())
     return _resized(region, crop, sizes)
@@ -107,6 +106,6 @@ def _on_image(
 def _resized(
     region: ReviewedRegion, crop: Crop, sizes: Mapping[str, tuple[int, int] | None]
 ) -> ReviewedRegion:
-    """Return a box of the sheet on its image, of the size that the image has now."""
+    """Map a box of the sheet to its image at the image's current size."""
     xyxy: XYXY = scaled(crop.to_image(region.xyxy), crop.size, sizes.get(crop.tool_id))
     return replace(region, xyxy=xyxy, content=())

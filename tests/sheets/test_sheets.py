@@ -209,7 +209,7 @@ def test_boxes_on_no_sheet_and_broken_layouts_are_named() -> None:
         {**layout, "crops": [{**crop, "window": [-infinite, 0, infinite, 10]}]},
         {**layout, "crops": [{**crop, "place": [0, 0, float("nan"), 10]}]},
     ):
-        with pytest.raises(SparseDetError, match="task 7: no layout of a contact sheet"):
+        with pytest.raises(SparseDetError, match="task 7: invalid layout of a contact sheet"):
             sheet_from_json(broken, "task 7")
     stranger = Dataset((Image(1, "a.png", *SIZE),), (), dataset().categories)
     with pytest.raises(SparseDetError, match="has no tool_id"):

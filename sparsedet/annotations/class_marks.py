@@ -1,7 +1,7 @@
-"""Marks of complete classes for images that come without: for all of them, or by image labels.
+"""Add marks of complete classes: for all images, or from image-level labels.
 
-Objects365-style subsets label some classes on all of their images. Open Images has labels of whole
-images that people verified: what each shows, and what it does not.
+Objects365-style subsets label some classes on all of their images. Open Images has verified
+image-level labels: what each image shows, and what it doesn't.
 """
 
 import csv
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 _BY_MACHINE = "machine"
-"""`Source` of labels that nobody verified."""
+"""`Source` of unverified labels."""
 _GROUP = "IsGroupOf"
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMarks:
-    """What a dataset says of complete classes, in numbers."""
+    """A dataset's marks of complete classes, in numbers."""
 
     complete: int
-    """Images on which every object of every class has a box."""
+    """Number of images on which every object of every class has a box."""
     in_part: int
-    """Others on which that is so of some classes."""
+    """Number of other images on which that holds for some classes."""
     pairs: int
-    """Of these images, pairs of one and a class that is complete there."""
+    """Number of (image, complete class) pairs among these images."""
 
     @classmethod
     def of(cls, images: Iterable[Image], classes: int) -> "ClassMarks":
-        """Count the marks of images of a dataset that has so many classes."""
+        """Count the marks on images of a dataset with this many classes."""
         return cls.of_counts(
             (classes if image.exhaustive else len(image.complete_classes) for image in images),
             classes,
@@ -44,7 +44,7 @@ class ClassMarks:
 
     @classmethod
     def of_file(cls, content: Mapping[str, Any]) -> "ClassMarks":
-        """Count the marks of the parsed content of a COCO file, which is not checked."""
+        """Count the marks in the parsed content of a COCO file, without checking it."""
         images, categories = (
             found if isinstance(found := content.get(key), list) else []
             for key in ("images", "categories")
@@ -64,14 +64,14 @@ class ClassMarks:
 
     @classmethod
     def of_counts(cls, complete: Iterable[int], classes: int) -> "ClassMarks":
-        """Count the marks of images with so many complete classes each, of all `classes`."""
+        """Count the marks from the number of complete classes of each image, out of `classes`."""
         counts = list(complete)
         part = [count for count in counts if 0 < count < classes]
         whole = sum(count == classes for count in counts) if classes else 0
         return cls(whole, len(part), sum(part))
 
     def in_words(self) -> str:
-        """Return the numbers for people."""
+        """Return the numbers for display."""
         images = "1 image" if self.complete == 1 else f"{self.complete} images"
         text = f"{images} complete"
         if self.in_part:
@@ -80,7 +80,7 @@ class ClassMarks:
 
 
 def with_complete_classes(dataset: "Dataset", names: Iterable[str]) -> "Dataset":
-    """Return the dataset with classes that are labelled completely on all of its images.
+    """Return the dataset with classes marked as complete on all of its images.
 
     Raises:
         AnnotationError: naming a class that the dataset does not have.
@@ -89,7 +89,7 @@ def with_complete_classes(dataset: "Dataset", names: Iterable[str]) -> "Dataset"
     wanted = list(names)
     if unknown := [name for name in wanted if name not in ids]:
         raise AnnotationError(
-            f"no class is called {unknown[0]!r}; the data has {', '.join(ids) or 'no classes'}"
+            f"unknown class {unknown[0]!r}; the data has {', '.join(ids) or 'no classes'}"
         )
     marked = frozenset(ids[name] for name in wanted)
     return replace(
@@ -103,23 +103,23 @@ def with_complete_classes(dataset: "Dataset", names: Iterable[str]) -> "Dataset"
 
 @dataclass(frozen=True, slots=True)
 class LabelledImages:
-    """A dataset with marks by labels of whole images, and what became of the labels."""
+    """A dataset with marks from image-level labels, and statistics of the labels."""
 
     dataset: "Dataset"
     absent: int
-    """Pairs of image and class of which people said that nothing is there."""
+    """Number of (image, class) pairs verified as absent."""
     complete: int
-    """Pairs that people saw, and that have boxes of all objects."""
+    """Number of verified pairs with boxes of all objects."""
     contradicted: int
-    """Pairs that are left as they were: people disagree, or there is a box of what is absent."""
+    """Number of unchanged pairs: labels disagree, or an absent class has a box."""
     unknown: int
-    """Labels of images or classes that the dataset does not have."""
+    """Number of labels of images or classes missing from the dataset."""
 
     def in_words(self) -> str:
-        """Return what became of the labels, for people."""
+        """Return the statistics for display."""
         text = f"{self.absent} pairs of class and image absent, {self.complete} complete"
         if self.contradicted:
-            text += f"; {self.contradicted} contradicted, which say nothing"
+            text += f"; {self.contradicted} contradicted and ignored"
         if self.unknown:
             text += f"; {self.unknown} labels of other images or classes left out"
         return text
@@ -128,22 +128,22 @@ class LabelledImages:
 def with_image_labels(
     dataset: "Dataset", path: Path, class_names: Path | None = None
 ) -> LabelledImages:
-    """Return the dataset with marks by labels of whole images, as Open Images has them.
+    """Return the dataset with marks from image-level labels, as in Open Images.
 
     A class with confidence 0 is absent; one with confidence 1 is complete if the image has boxes of
-    it, unless one of them holds a group of objects: people drew all objects of what they verified.
-    Confidences in between, and those of a machine, say nothing.
+    it, unless one of them is a group of objects: annotators drew all objects of verified classes.
+    Confidences in between, and machine-generated ones, are ignored.
 
     Args:
-        dataset: its images are known by their file names, with or without folder and suffix.
-        path: a CSV file with the columns `ImageID`, `LabelName` and `Confidence`, and perhaps
+        dataset: images are matched by file name, with or without folder and suffix.
+        path: a CSV file with the columns `ImageID`, `LabelName` and `Confidence`, and optionally
             `Source`.
-        class_names: a CSV file without header of label and class name, where labels are not
-            class names themselves (`/m/01yrx` for `Cat`); or classes may have the label as an
-            extra key of any name.
+        class_names: a CSV file of label and class name, without header, if labels are not class
+            names themselves (`/m/01yrx` for `Cat`); or classes may have the label as an extra key
+            of any name.
 
     Raises:
-        AnnotationError: naming the file and line of what can't be read.
+        AnnotationError: naming the file and line that can't be read.
     """
     images = _image_ids(dataset)
     classes = _class_ids(dataset, _read_names(class_names) if class_names else {})
@@ -153,8 +153,8 @@ def with_image_labels(
         if image in images and label in classes:
             if len(images[image]) > 1:
                 raise AnnotationError(
-                    f"{path}: ImageID {image!r} may be each of {len(images[image])} images: give "
-                    "its folder or suffix"
+                    f"{path}: ambiguous ImageID {image!r}: matches {len(images[image])} images; "
+                    "give its folder or suffix"
                 )
             said[images[image][0], classes[label]].add(is_there)
         else:
@@ -184,7 +184,7 @@ def with_image_labels(
 
 
 def _kind(answers: set[bool], boxes: Sequence[Box]) -> str:
-    """Return what people's answers and the boxes say of a class on an image."""
+    """Return the status of a class on an image, from people's answers and its boxes."""
     if len(answers) > 1 or (answers == {False} and boxes):
         return "contradicted"
     if answers == {False}:
@@ -198,7 +198,7 @@ def _is_group(box: Box) -> bool:
 
 
 def _image_ids(dataset: "Dataset") -> dict[str, list[int]]:
-    """Return image ids by what labels may call them; several where names are the same."""
+    """Return image ids by possible label names; several if names coincide."""
     ids: dict[str, list[int]] = defaultdict(list)
     for image in dataset.images:
         path = PurePosixPath(image.file_name)
@@ -208,7 +208,7 @@ def _image_ids(dataset: "Dataset") -> dict[str, list[int]]:
 
 
 def _class_ids(dataset: "Dataset", names: Mapping[str, str]) -> dict[str, int]:
-    """Return category ids by the labels that may stand for them."""
+    """Return category ids by the labels that may denote them."""
     ids = {category.name: category.id for category in dataset.categories}
     labels = {
         value: category.id
@@ -220,7 +220,7 @@ def _class_ids(dataset: "Dataset", names: Mapping[str, str]) -> dict[str, int]:
 
 
 def _read_labels(path: Path) -> Iterator[tuple[str, str, bool]]:
-    """Yield image, label and whether it is there, of every label that people verified."""
+    """Yield image, label and presence for every verified label."""
     rows = _rows(path)
     header = [name.strip() for name in next(rows, (1, []))[1]]
     if missing := [name for name in _COLUMNS if name not in header]:
@@ -236,7 +236,7 @@ def _read_labels(path: Path) -> Iterator[tuple[str, str, bool]]:
             confidence = float(text)
         except ValueError:
             raise AnnotationError(
-                f"{path}: line {line}: Confidence {text!r} is no number from 0 to 1"
+                f"{path}: line {line}: Confidence {text!r} is not a number from 0 to 1"
             ) from None
         by_machine = "Source" in place and row[place["Source"]].strip() == _BY_MACHINE
         if confidence in (0, 1) and not by_machine:
@@ -254,7 +254,7 @@ def _read_names(path: Path) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file that are not empty, with their lines."""
+    """Yield the non-empty rows of a CSV file, with their lines."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)

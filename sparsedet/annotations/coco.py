@@ -1,4 +1,4 @@
-"""COCO JSON in and out, with clear errors and without losing keys that others wrote."""
+"""Read and write COCO JSON, with clear errors, preserving unknown keys."""
 
 import json
 import logging
@@ -24,13 +24,13 @@ _TOP_KEYS = {"images", "annotations", "categories", "background"}
 def read_coco(path: Path, faults: Faults | None = None) -> Dataset:
     """Read a COCO detection file.
 
-    Boxes that reach over the image's edge are clipped, and annotations that have no area by their
-    own account (`area` 0) are left out; a warning counts either.
+    Boxes that extend beyond the image are clipped, and annotations with a declared `area` of 0 are
+    left out; a warning counts each kind.
 
     Args:
         path: the file.
-        faults: takes note of what is wrong and can be left out or repaired, without a warning;
-            None: the first fault is an error.
+        faults: collects faults that can be left out or repaired, without a warning; None: the first
+            fault is an error.
 
     Raises:
         AnnotationError: naming the file and the id of the broken image, annotation or category.
@@ -43,7 +43,7 @@ def read_content(path: Path) -> Any:
     """Return the parsed content of a COCO file.
 
     Raises:
-        AnnotationError: naming the file and the place of a syntax error.
+        AnnotationError: naming the file and the position of a syntax error.
     """
     try:
         return read_json(path)
@@ -57,18 +57,19 @@ def from_coco(
     """Build a dataset from the parsed content of a COCO file.
 
     Args:
-        content: what the file holds.
-        source: names it in errors.
+        content: the parsed file.
+        source: its name in errors.
         faults: see `read_coco`.
-        size_of: gives the size of images whose entries have none; only with `faults`.
+        size_of: provides the size of images whose entries have none; only with `faults`.
     """
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         raise AnnotationError(
-            f"{source}: not a COCO annotation file (needs the keys images, annotations, categories)"
+            f"{source}: not a COCO annotation file: needs the keys images, annotations "
+            "and categories"
         )
     if faults is None or faults.strict:
         dataset, reader = _read(content, source)
-        _warn(source, "clipped %d boxes that reached over the edge of their image", reader.clipped)
+        _warn(source, "clipped %d boxes that extended beyond their image", reader.clipped)
         _warn(source, "left out %d annotations whose bbox and area are 0", reader.empty)
         return dataset
     for key in ("images", "annotations", "categories"):
@@ -87,7 +88,7 @@ def from_coco(
 
 
 def _without_false_marks(dataset: Dataset, faults: Faults) -> Dataset:
-    """Return a dataset in which no image is complete, in any class, of which a box was left out."""
+    """Return a dataset in which images that lost a box are not complete in any class."""
     lossy = {fault.image_id for fault in faults.found if fault.kind.loses == "box"} - {None}
     if not lossy:
         return dataset
@@ -99,7 +100,7 @@ def _without_false_marks(dataset: Dataset, faults: Faults) -> Dataset:
 
 
 def _read(content: Mapping[str, Any], source: str) -> tuple[Dataset, EntryReader]:
-    """Read content in which nothing is wrong; the reader knows which boxes it clipped."""
+    """Read valid content; the reader knows which boxes it clipped."""
     reader = EntryReader(source)
     images = _read_images(reader, content["images"])
     categories = reader.read_all(content["categories"], "categories", reader.category)
@@ -115,9 +116,9 @@ def _read(content: Mapping[str, Any], source: str) -> tuple[Dataset, EntryReader
 
 
 def to_coco(dataset: Dataset) -> dict[str, Any]:
-    """Return the dataset as the content of a COCO file: XYWH boxes, unknown keys as they came.
+    """Return the dataset as COCO content: XYWH boxes, unknown keys unchanged.
 
-    The entries are the caller's own: pycocotools, for one, writes into them.
+    The entries are copies: pycocotools, for one, writes into them.
     """
     content = _content(dataset)
     return {**content, "annotations": [dict(entry) for entry in content["annotations"]]}
@@ -132,14 +133,14 @@ def write_coco(dataset: Dataset, path: Path) -> None:
         try:
             data = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:
-            # Keys of others may hold what only Python's own parser took: half surrogate pairs,
-            # numbers beyond 64 bits.
+            # Unknown keys may hold what only Python's own parser accepts: lone surrogates, numbers
+            # beyond 64 bits.
             data = f"{json.dumps(content)}\n".encode()
         write_bytes(path, data)
 
 
 def _content(dataset: Dataset) -> dict[str, Any]:
-    """Return the content of a COCO file; its annotations may be those of the file it came from."""
+    """Return the content of a COCO file; annotations may be those of the source file."""
     content: dict[str, Any] = {
         **dataset.extra,
         "images": [
@@ -158,7 +159,7 @@ def _content(dataset: Dataset) -> dict[str, Any]:
 
 
 def _read_images(reader: EntryReader, entries: Any) -> tuple[Image, ...]:
-    """Read images all at once where all are in order, else one by one."""
+    """Read images in bulk if all are valid, else one by one."""
     from sparsedet.annotations.columns import read_images
 
     images = read_images(entries) if isinstance(entries, list) else None
@@ -166,7 +167,7 @@ def _read_images(reader: EntryReader, entries: Any) -> tuple[Image, ...]:
 
 
 def _read_boxes(reader: EntryReader, entries: Any) -> Sequence[Box]:
-    """Read annotations by columns where all are in order, else one by one."""
+    """Read annotations in bulk if all are valid, else one by one."""
     from sparsedet.annotations.columns import read_columns
 
     if isinstance(entries, list):
@@ -179,7 +180,7 @@ def _read_boxes(reader: EntryReader, entries: Any) -> Sequence[Box]:
 
 
 def _annotation(source: Box | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the COCO entry of a table's row; one that was read stays as it was, if complete."""
+    """Return a table row as COCO entry; an entry that was read is kept if complete."""
     if isinstance(source, Box):
         return box_entry(source)
     if "area" in source and "iscrowd" in source:

@@ -1,7 +1,7 @@
-"""The images and annotations of a COCO file, all at once: a million entries in about a second.
+"""Bulk reading of a COCO file's images and annotations: a million entries in about a second.
 
-Columns show whether every entry is valid; they don't say what is wrong with one. For that the
-entries are read one by one (see `entries`).
+Columns show whether every entry is valid, but not what is wrong with one. For that, entries are
+read one by one (see `entries`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,22 +18,22 @@ from sparsedet.annotations.table import BoxTable, FloatArray, IntArray
 _NUMBERS = {int, float}
 _NONE: frozenset[int] = frozenset()
 _BEYOND = 2.0**63
-"""Numbers from here on need a closer look, whether they are integers or not."""
+"""Larger numbers need a closer look, integer or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The annotations of a file, all in order."""
+    """The annotations of a valid file."""
 
     table: BoxTable
     clipped: list[int]
-    """Ids of the boxes that reached over the edge of their image."""
+    """Ids of boxes that extended beyond their image."""
     empty: list[int]
-    """Ids of the annotations that have no area by their own account, and were left out."""
+    """Ids of annotations left out for their declared area of 0."""
 
 
 def read_images(entries: Sequence[Any]) -> tuple[Image, ...] | None:
-    """Return the images of COCO entries, or None where one of them needs a closer look."""
+    """Return the images of COCO entries, or None if one of them needs a closer look."""
     if set(map(type, entries)) != {dict}:
         return None
     ids = [entry.get("id") for entry in entries]
@@ -60,10 +60,10 @@ def read_images(entries: Sequence[Any]) -> tuple[Image, ...] | None:
 def read_columns(
     entries: Sequence[Any], sizes: Mapping[int, tuple[int, int]], category_ids: set[int]
 ) -> Columns | None:
-    """Return the boxes of COCO entries, or None where one of them needs a closer look.
+    """Return the boxes of COCO entries, or None if one of them needs a closer look.
 
     Args:
-        entries: What a file holds under `annotations`.
+        entries: The file's `annotations`.
         sizes: Width and height of its images by id.
         category_ids: The ids of its categories.
     """
@@ -120,8 +120,8 @@ def _complete_classes(entries: Sequence[dict[str, Any]]) -> list[frozenset[int]]
 
 
 def _unknown(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield what sparsedet does not know of every image."""
-    # Most entries of a file have the same keys: which of them are unknown is asked once.
+    """Yield the unknown keys of every image."""
+    # Most entries of a file have the same keys, so compute the unknown ones once per key set.
     unknown: dict[tuple[str, ...], list[str]] = {}
     for entry in entries:
         keys = tuple(entry)
@@ -151,7 +151,7 @@ def _boxes(values: list[Any]) -> FloatArray | None:
 
 
 def _areas(values: list[Any]) -> FloatArray | None:
-    """Return an array of shape (N,); NaN where an entry has no area."""
+    """Return an array of shape (N,); NaN if an entry has no area."""
     if not set(map(type, values)) <= {*_NUMBERS, type(None)}:
         return None
     given = _floats([value for value in values if value is not None])
@@ -165,7 +165,7 @@ def _floats(values: list[Any]) -> FloatArray | None:
         floats = np.array(values, dtype=np.float64)
     except OverflowError:
         return None
-    # The comparison is false for NaN, too.
+    # The comparison is also false for NaN.
     return floats if (np.abs(floats) < _BEYOND).all() else None
 
 

@@ -1,4 +1,4 @@
-"""The one type that runs through the whole tool: images with their annotations."""
+"""The central data type: images with their annotations."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def lost_classes(removed: Iterable[Box]) -> dict[int, set[int]]:
-    """Return the classes that each image loses boxes of: image id -> category ids."""
+    """Return the classes of lost boxes: image id -> category ids."""
     lost: dict[int, set[int]] = {}
     for box in removed:
         lost.setdefault(box.image_id, set()).add(box.category_id)
@@ -22,28 +22,28 @@ def lost_classes(removed: Iterable[Box]) -> dict[int, set[int]]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with their annotations. Immutable: every change makes a new one."""
+    """Images with their annotations. Immutable: every change returns a new one."""
 
     images: tuple[Image, ...]
     boxes: Sequence[Box]
-    """A tuple, or the `BoxTable` that a file was read into; never changed in place."""
+    """A tuple, or the `BoxTable` of a file; never modified in place."""
     categories: tuple[Category, ...]
     verified_negatives: tuple[Box, ...] = ()
     """Verified negatives: boxes that a reviewer rejected for their class."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
-    """Top-level keys of the source file that sparsedet does not know (info, licenses, ...)."""
+    """Unknown top-level keys of the source file (info, licenses, ...)."""
     left_out: frozenset[str] = field(default=frozenset(), compare=False)
-    """Tool ids of images that the project has, and that a pull left out; no file holds them."""
+    """Tool ids of project images left out by a pull; not stored in files."""
     left_out_labels: frozenset[str] = field(default=frozenset(), compare=False)
-    """Labels that the project has, and that a pull left out; no file holds them."""
+    """Project labels left out by a pull; not stored in files."""
 
     unread: frozenset[str] = frozenset()
-    """Tool ids of images that the annotation tool still has, and that could not be read this time:
-    whatever is known of them stands."""
+    """Tool ids of images that are still in the annotation tool but could not be read this time:
+    their known state is kept."""
 
     @property
     def not_pulled(self) -> frozenset[str]:
-        """Tool ids of images that the annotation tool has, though they are not among these."""
+        """Tool ids of images in the annotation tool that are missing from this dataset."""
         return self.unread | self.left_out
 
     @cached_property
@@ -58,18 +58,18 @@ class Dataset:
 
     @cached_property
     def boxes_by_image(self) -> Mapping[int, tuple[Box, ...]]:
-        """Annotations of every image id, in file order; an image without any has an empty tuple."""
+        """Annotations by image id, in file order; images without any have an empty tuple."""
         return self._by_image(self.boxes)
 
     @cached_property
     def negatives_by_image(self) -> Mapping[int, tuple[Box, ...]]:
-        """Verified negatives of every image id; an image without any has an empty tuple."""
+        """Verified negatives by image id; images without any have an empty tuple."""
         return self._by_image(self.verified_negatives)
 
     @cached_property
     def table(self) -> "BoxTable":
         """The annotations in columns."""
-        # Imported here because numpy costs a tenth of a second, which `--help` can do without.
+        # Imported here since numpy takes 0.1 s to import, which `--help` does without.
         from sparsedet.annotations.table import BoxTable
 
         return BoxTable.of(self.boxes)
@@ -77,7 +77,7 @@ class Dataset:
     def with_boxes(self, boxes: Iterable[Box]) -> "Dataset":
         """Return the same images and categories with other annotations.
 
-        A class that an image loses a box of is no longer among its `complete_classes`.
+        A class that loses a box on an image is removed from its `complete_classes`.
         """
         kept = tuple(boxes)
         changed = replace(self, boxes=kept)
@@ -96,7 +96,7 @@ class Dataset:
         )
 
     def with_images(self, images: Iterable[Image]) -> "Dataset":
-        """Return the part of the dataset on `images`: their annotations and verified negatives."""
+        """Return the subset of the dataset on `images`, with annotations and verified negatives."""
         kept = tuple(images)
         ids = {image.id for image in kept}
         return replace(
@@ -108,7 +108,7 @@ class Dataset:
 
     @cached_property
     def has_class_marks(self) -> bool:
-        """Whether an image is complete in some classes alone: see `Image.complete_classes`."""
+        """Whether some image is complete in some classes only: see `Image.complete_classes`."""
         return any(image.complete_classes and not image.exhaustive for image in self.images)
 
     def is_complete(self, image: Image) -> bool:
@@ -118,7 +118,7 @@ class Dataset:
         )
 
     def counts(self) -> dict[str, int]:
-        """Return the number of annotations of each category name, crowd regions left out."""
+        """Return the number of annotations per category name, without crowd regions."""
         counted = Counter(self.table.category_ids[~self.table.iscrowd].tolist())
         return {category.name: counted[category.id] for category in self.categories}
 

@@ -1,4 +1,4 @@
-"""Entries of a COCO file, one by one: what each must hold, and what an error says about it."""
+"""Entries of a COCO file, one by one: required content, and error messages."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ from sparsedet.annotations.model import XYXY, Box, Category, Image
 from sparsedet.errors import AnnotationError
 
 DECIMALS = 4
-"""Coordinates are written with this many decimals: 1e-4 pixel, without float noise in files."""
+"""Decimals of written coordinates: 1e-4 pixel, without float noise in files."""
 
 THINNEST = 0.6 * 10**-DECIMALS
-"""Pixels; rounding would leave nothing of a thinner box when it is written."""
+"""Pixels; rounding on writing would leave nothing of a thinner box."""
 ROUNDING = 2 * 10**-DECIMALS
-"""Pixels; a box may reach that far over the edge without a warning: corner and size are rounded."""
+"""Pixels; a box may extend this far beyond the image without a warning, due to rounding."""
 
 IMAGE_KEYS = {
     "id",
@@ -27,7 +27,7 @@ IMAGE_KEYS = {
     "tool_id",
     "tool_version",
 }
-"""What sparsedet reads of an image's entry; it keeps the rest as it is."""
+"""The keys of an image's entry that sparsedet reads; the rest is kept unchanged."""
 _BOX_KEYS = {"id", "image_id", "category_id", "bbox", "iscrowd", "area", "origin", "tool_id"}
 _CATEGORY_KEYS = {"id", "name"}
 
@@ -41,7 +41,7 @@ def xywh(xyxy: XYXY) -> list[float]:
 
 
 def image_entry(image: Image) -> dict[str, Any]:
-    """Return an image as an entry of a COCO file."""
+    """Return an image as COCO entry."""
     entry: dict[str, Any] = {
         "id": image.id,
         "file_name": image.file_name,
@@ -61,7 +61,7 @@ def image_entry(image: Image) -> dict[str, Any]:
 
 
 def complete_classes(where: str, entry: Mapping[str, Any]) -> frozenset[int]:
-    """Return what an image's entry says of complete classes."""
+    """Return the complete classes of an image's entry."""
     ids = entry.get("complete_classes") or []
     if not isinstance(ids, list) or not all(map(is_int, ids)):
         raise AnnotationError(f"{where}: complete_classes is not a list of category ids")
@@ -69,9 +69,9 @@ def complete_classes(where: str, entry: Mapping[str, Any]) -> frozenset[int]:
 
 
 def url_name(entry: Mapping[str, Any]) -> str | None:
-    """Return the file name in the `coco_url` of an image, with its folder, as in `val2017/1.jpg`.
+    """Return the file name in an image's `coco_url`, with its folder, as in `val2017/1.jpg`.
 
-    LVIS's images have no `file_name`, and are in two folders of COCO.
+    LVIS images have no `file_name`, and are in two folders of COCO.
     """
     url = entry.get("coco_url")
     parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
@@ -79,7 +79,7 @@ def url_name(entry: Mapping[str, Any]) -> str | None:
 
 
 def box_entry(box: Box) -> dict[str, Any]:
-    """Return a box as an entry of a COCO file."""
+    """Return a box as COCO entry."""
     entry: dict[str, Any] = {
         "id": box.id,
         "image_id": box.image_id,
@@ -97,7 +97,7 @@ def box_entry(box: Box) -> dict[str, Any]:
 
 
 def box_of_entry(entry: Mapping[str, Any], xyxy: XYXY, iscrowd: bool) -> Box:
-    """Return the box of an entry that has been checked."""
+    """Return the box of a validated entry."""
     area = entry.get("area")
     return Box(
         id=entry["id"],
@@ -113,33 +113,33 @@ def box_of_entry(entry: Mapping[str, Any], xyxy: XYXY, iscrowd: bool) -> Box:
 
 
 def is_empty(entry: Mapping[str, Any]) -> bool:
-    """Return whether an entry declares that it has no area, and its bbox has none either.
+    """Return whether an entry declares an area of 0, and its bbox has none either.
 
-    COCO's train2017 holds two of those. A bbox without area is an error anywhere else.
+    COCO's train2017 has two of those. Elsewhere a bbox without area is an error.
     """
     bbox = entry["bbox"]
     return entry.get("area") == 0 and min(bbox[2:]) == 0
 
 
 def may_leave_folder(names: Sequence[str]) -> bool:
-    """Return whether a file name needs a closer look, which takes two path objects each."""
+    """Return whether a file name needs a closer look, which takes two path objects."""
     text = "\n".join(["", *names, ""])
     signs = ("\\", "\0", ":", "..", "\n/", "\n\n")
     return not is_text(text) or any(sign in text for sign in signs)
 
 
 class EntryReader:
-    """Reads the entries of one file; knows what an error message needs."""
+    """Reads the entries of one file, with context for error messages."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.sizes: Mapping[int, tuple[int, int]] = {}
-        """Width and height of the images by id; needed before boxes are read."""
+        """Width and height of images by id; must be set before boxes are read."""
         self.category_ids: set[int] = set()
         self.clipped: list[str] = []
-        """Key and id of the boxes that reached over the edge of their image."""
+        """Key and id of boxes that extended beyond their image."""
         self.empty: list[str] = []
-        """Key and id of those that have no area by their own account, and were left out."""
+        """Key and id of annotations left out for their declared area of 0."""
 
     def read_all(
         self,
@@ -147,7 +147,7 @@ class EntryReader:
         key: str,
         read: Callable[[str, Mapping[str, Any]], Item | None],
     ) -> tuple[Item, ...]:
-        """Read the list under `key`, refusing entries without an integer id and repeated ids."""
+        """Read the list under `key`, refusing entries without integer id and duplicate ids."""
         if not isinstance(entries, list):
             raise AnnotationError(f"{self.source}: {key} is not a list")
         items: dict[int, Item | None] = {}
@@ -158,7 +158,7 @@ class EntryReader:
                 )
             where = f"{self.source}: {key} id {entry['id']}"
             if entry["id"] in items:
-                raise AnnotationError(f"{where}: the id is used twice")
+                raise AnnotationError(f"{where}: duplicate id")
             items[entry["id"]] = read(where, entry)
         return tuple(item for item in items.values() if item is not None)
 
@@ -166,7 +166,7 @@ class EntryReader:
         """Return the image of an entry."""
         name = entry["file_name"] if "file_name" in entry else url_name(entry)
         if not is_text(name) or not name or "\0" in name:
-            raise AnnotationError(f"{where}: file_name {name!r} is not the name of a file")
+            raise AnnotationError(f"{where}: file_name {name!r} is not a file name")
         name = name.replace("\\", "/")
         if leaves_folder(name):
             raise AnnotationError(f"{where}: file_name {name!r} leaves the image folder")
@@ -194,24 +194,24 @@ class EntryReader:
         return Category(entry["id"], entry["name"], _unknown(entry, _CATEGORY_KEYS))
 
     def check_names(self, images: Iterable[Image], categories: Iterable[Category]) -> None:
-        """Refuse two images of one file and two categories of one name."""
+        """Refuse duplicate file names and category names."""
         files: dict[str, int] = {}
         for image in images:
             if (first := files.setdefault(image.file_name, image.id)) != image.id:
                 raise AnnotationError(
-                    f"{self.source}: images id {image.id}: file_name {image.file_name!r} is "
-                    f"already that of image id {first}"
+                    f"{self.source}: images id {image.id}: duplicate file_name "
+                    f"{image.file_name!r}, also of image id {first}"
                 )
         names: dict[str, int] = {}
         for category in categories:
             if (first := names.setdefault(category.name, category.id)) != category.id:
                 raise AnnotationError(
-                    f"{self.source}: categories id {category.id}: name {category.name!r} is "
-                    f"already that of category id {first}"
+                    f"{self.source}: categories id {category.id}: duplicate name "
+                    f"{category.name!r}, also of category id {first}"
                 )
 
     def check_complete_classes(self, images: Iterable[Image]) -> None:
-        """Refuse marks of classes that the file does not have."""
+        """Refuse marks of unknown classes."""
         for image in images:
             if unknown := image.complete_classes - self.category_ids:
                 raise AnnotationError(
@@ -220,7 +220,7 @@ class EntryReader:
                 )
 
     def box(self, where: str, entry: Mapping[str, Any]) -> Box | None:
-        """Return the box of an entry; None for one that is empty."""
+        """Return the box of an entry; None if it is empty."""
         image_id, category_id = entry.get("image_id"), entry.get("category_id")
         if not is_int(image_id) or image_id not in self.sizes:
             raise AnnotationError(f"{where}: image_id {image_id!r} is not among the images")
@@ -254,10 +254,10 @@ def _numbers(where: str, bbox: Any) -> Sequence[float]:
 
 
 def _clip(where: str, bbox: Sequence[float], size: tuple[int, int]) -> tuple[XYXY, bool]:
-    """Return the XYXY box of a COCO bbox inside its image, and whether it reached over the edge.
+    """Return the XYXY box of a COCO bbox, clipped to its image, and whether it was clipped.
 
     Raises:
-        AnnotationError: when nothing of the box lies inside.
+        AnnotationError: when the box is entirely outside.
     """
     x, y, width, height = (float(value) for value in bbox)
     if min(width, height) < THINNEST:
@@ -281,7 +281,7 @@ def _unknown(entry: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a file name, with forward slashes, leads out of the image folder on any system."""
+    """Whether a file name, with forward slashes, leaves the image folder on any system."""
     drive = PureWindowsPath(name).drive
     return bool(drive) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
 
@@ -291,7 +291,7 @@ def _optional_text(value: Any) -> str | None:
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether a value is text that can be written; half a surrogate pair can't."""
+    """Whether a value is text that can be written; lone surrogates can't."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -299,11 +299,11 @@ def is_text(value: Any) -> TypeGuard[str]:
 
 
 def is_int(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer of 64 bits."""
+    """Whether a value is a 64-bit integer."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is a number of 64 bits."""
-    # Python's integers have no end; beyond 64 bits nothing else takes them for numbers.
+    """Whether a value is a 64-bit number."""
+    # Python's integers are unbounded; nothing else accepts them beyond 64 bits.
     return is_int(value) or (isinstance(value, float) and math.isfinite(value))

@@ -1,7 +1,7 @@
-"""The index of an image cache: what is known of each file, so that one `stat` shows it is whole.
+"""The index of an image cache: metadata per file, so that one `stat` shows it is unchanged.
 
-It lies next to the folder, as `images.index.json`. Without it nothing is lost: the files are read
-once more.
+Stored next to the folder, as `images.index.json`. Losing it loses nothing: the files are read
+again.
 """
 
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ class IndexedImage:
     """A file of the cache, as it was when it was fetched or last read."""
 
     address: str
-    """A digest of where it came from, never the address itself: that may hold a password. Empty:
-    unknown, the file was there before the index."""
+    """Digest of its source address; the address itself may contain a password. Empty: unknown, the
+    file is older than the index."""
     bytes: int
     modified_ns: int
-    """When the file was written, by its file system."""
+    """Modification time by the file system."""
     sha256: str
     width: int
-    """Upright, in pixels."""
+    """Upright width in pixels."""
     height: int
     etag: str = ""
-    """What its server calls this content, if anything."""
+    """The server's ETag, if any."""
     last_modified: str = ""
-    """When its server says that it changed last."""
+    """The server's last-modified time."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,19 +45,19 @@ class IndexedImage:
         return found.st_size == self.bytes
 
     def is_untouched(self, found: stat_result) -> bool:
-        """Return whether nobody has written a file since: same length, same time."""
+        """Return whether a file is unchanged: same length, same time."""
         return (found.st_size, found.st_mtime_ns) == (self.bytes, self.modified_ns)
 
 
 def index_file(images: Path) -> Path:
-    """Return where the index of an image folder is."""
+    """Return the path of an image folder's index."""
     return images.with_name(f"{images.name}.index.json")
 
 
 def read_index(file: Path) -> dict[str, IndexedImage]:
-    """Return what is known of the files of a cache, by name; nothing where the index is unusable.
+    """Return the metadata of a cache's files, by name; empty if the index is unusable.
 
-    It heals itself: whatever is not in it is read once more, and recorded.
+    It heals itself: missing files are read again and recorded.
     """
     try:
         content = read_json(file)
@@ -69,7 +69,7 @@ def read_index(file: Path) -> dict[str, IndexedImage]:
 
 
 def write_index(file: Path, images: Mapping[str, IndexedImage]) -> None:
-    """Write the index of a cache, atomically; 20,000 images take some 50 ms."""
+    """Write the index of a cache, atomically; 20,000 images take about 50 ms."""
     import orjson
 
     rows = {
@@ -89,7 +89,7 @@ def write_index(file: Path, images: Mapping[str, IndexedImage]) -> None:
 
 
 def _checked(row: Any) -> tuple[Any, ...]:
-    """Return the values of a row; raise `ValueError` where they are of other types."""
+    """Return the values of a row; raise `ValueError` for wrong types."""
     kinds = (str, int, int, str, int, int, str, str)
     if len(row) != len(kinds) or not all(map(isinstance, row, kinds)):
         raise ValueError

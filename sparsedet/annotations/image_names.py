@@ -1,9 +1,9 @@
-"""Which images of two datasets are the same, by their names.
+"""Match the images of two datasets by name.
 
-Annotation tools don't keep file names. They put images into folders of their own and number them:
-`images/0001.jpg` and `12-0001.jpg` are both `0001.jpg`. Label Studio puts a hash before the name of
-an upload, a pull puts the task's number before that, and both replace or remove what is neither
-letter, digit, `_`, `-` nor `.`: `cell (1).jpg` is pulled as `12-1f0c2a9b-cell_1.jpg`.
+Annotation tools don't keep file names. They move images into folders of their own and number them:
+`images/0001.jpg` and `12-0001.jpg` are both `0001.jpg`. Label Studio prefixes an upload with a
+hash, a pull prefixes that with the task's number, and both replace or remove characters other than
+letters, digits, `_`, `-` and `.`: `cell (1).jpg` is pulled as `12-1f0c2a9b-cell_1.jpg`.
 """
 
 import re
@@ -16,24 +16,24 @@ from sparsedet.errors import SparseDetError
 _OPENCV = (".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm")
 _PILLOW = (".avif", ".gif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".webp")
 IMAGE_SUFFIXES = frozenset({*_OPENCV, *_PILLOW})
-"""In lower case. HEIC takes a plugin of Pillow, but is not passed over without a word."""
+"""In lower case. HEIC needs a plugin of Pillow, but is not skipped silently."""
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _NUMBERED = re.compile(r"^[0-9]+-(?:[0-9a-f]{8}-)?(?=.)")
-"""What `sparsedet pull` puts before a name (the task) and Label Studio does with uploads."""
+"""The prefix added by `sparsedet pull` (the task), and by Label Studio to uploads."""
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""What Label Studio puts before the name of an upload."""
+"""The prefix that Label Studio adds to an upload."""
 
 
 def original_name(file_name: str, tool_id: str | None) -> str:
-    """Return the name under which people know an image, as far as its file's name still holds it.
+    """Return the name under which people know an image, as far as its file name preserves it.
 
-    Only what a pull named by the task is shortened: `12-1f0c2a9b-cell.jpg` of task 12 is
-    `cell.jpg`, while a name that nobody numbered stays whole, with its folders.
+    Only names that a pull prefixed with the task are shortened: `12-1f0c2a9b-cell.jpg` of task 12
+    becomes `cell.jpg`, while other names stay unchanged, including their folders.
 
     Args:
-        file_name: as `Image.file_name` has it.
-        tool_id: as `Image.tool_id` has it.
+        file_name: as in `Image.file_name`.
+        tool_id: as in `Image.tool_id`.
     """
     number = f"{tool_id}-"
     if not (tool_id and tool_id.isdecimal() and file_name.startswith(number)):
@@ -43,11 +43,11 @@ def original_name(file_name: str, tool_id: str | None) -> str:
 
 
 def same_images(names: Sequence[str], others: Sequence[str]) -> list[int | None]:
-    """Return for every name the row of the same image in `others`; None where there is none.
+    """Return for every name the row of the same image in `others`; None if there is none.
 
-    Images are the same by their full names, else by the last part, else by the last part less the
-    number that a pull puts before it on one of the two sides. What decides has to be unique on both
-    sides; no two names get the same row.
+    Images match by full name, else by the last part, else by the last part without the number that
+    a pull adds on one of the two sides. The deciding name has to be unique on both sides; no two
+    names get the same row.
     """
     rows = {name: row for row, name in enumerate(others)}
     found = [rows.get(name) for name in names]
@@ -65,7 +65,7 @@ def same_images(names: Sequence[str], others: Sequence[str]) -> list[int | None]
 
 
 def _fill(found: list[int | None], keys: Sequence[str], others: Sequence[str]) -> None:
-    """Give names without a row the free one with the same key."""
+    """Give names without a row the free row with the same key."""
     waiting = [row for row, other in enumerate(found) if other is None]
     taken = {other for other in found if other is not None}
     repeated, repeated_there = _repeated(keys), _repeated(others)
@@ -87,12 +87,12 @@ def _last_part(name: str) -> str:
 def match_file_names(pulled: Iterable[str], truth: Iterable[str]) -> Mapping[str, str]:
     """Return the name in `truth` of every name in `pulled`.
 
-    The same name counts first, then the same name without folders, then the longest name that
-    remains, without folders and made safe, after a `-` at the end of the pulled one.
+    An identical name takes precedence, then the same name without folders, then the longest
+    remaining name, without folders and made safe, after a `-` at the end of the pulled one.
 
     Raises:
-        SparseDetError: naming the first pulled image that fits none or several images of the full
-            annotations, or the same one as another.
+        SparseDetError: naming the first pulled image that matches none or several images of the
+            full annotations, or the same one as another.
     """
     names = list(truth)
     exact = {name: {name} for name in names}
@@ -111,31 +111,31 @@ def match_file_names(pulled: Iterable[str], truth: Iterable[str]) -> Mapping[str
         candidates = exact.get(name) or by_base.get(base) or next(filter(None, endings), set())
         if not candidates:
             raise SparseDetError(
-                f"image {name}: the full annotations have no image of that name; are they of the "
+                f"image {name}: no image of that name in the full annotations; do they cover the "
                 "same images?"
             )
         if len(candidates) > 1:
             raise SparseDetError(
-                f"image {name}: which image of the full annotations is it? It may be "
+                f"image {name}: ambiguous in the full annotations: it may be "
                 f"{' or '.join(sorted(candidates))}"
             )
         (found,) = candidates
         if (other := taken.setdefault(found, name)) != name:
             raise SparseDetError(
-                f"image {name}: {found} of the full annotations fits it and {other} as well"
+                f"image {name}: matches {found} of the full annotations, and so does {other}"
             )
         matched[name] = found
     return matched
 
 
 def _safe_names(base: str) -> set[str]:
-    """Return what tools make of a file name: unsafe characters replaced, or taken out."""
+    """Return a file name as tools change it: unsafe characters replaced or removed."""
     replaced = _UNSAFE.sub("_", base)
     taken_out = _UNSAFE.sub("", base.strip().replace(" ", "_"))
     return {safe for form in (replaced, taken_out) for safe in (form, form.strip("._")) if safe}
 
 
 def _endings(base: str) -> Iterator[str]:
-    """Yield what follows each `-` of a name, the longest first."""
+    """Yield the text after each `-` of a name, the longest first."""
     for dash in re.finditer("-", base):
         yield base[dash.end() :]

@@ -1,6 +1,6 @@
-"""Image files: their upright size, their pixels, and whether they agree with the annotations.
+"""Image files: upright size, pixels, and consistency with the annotations.
 
-numpy, Pillow and OpenCV are imported where they are used: `sparsedet --help` loads this module.
+Imports numpy, Pillow and OpenCV lazily: `sparsedet --help` loads this module.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ _ORIENTATION_TAG = 0x0112
 _TRANSPOSED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 _UPRIGHT_IN_PILLOW = {"TIFF"}
-"""Formats whose orientation Pillow has applied to `size` already."""
+"""Formats whose `size` in Pillow already has the orientation applied."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ENDINGS = {b"\xff\xd8": b"\xff\xd9", _PNG_SIGNATURE: b"IEND"}
-"""How files begin -> what stands at their end."""
+"""Leading bytes -> trailing bytes of a format."""
 _TRAILER = 1 << 16
-"""Bytes that some cameras and programs add after it, at most."""
+"""Maximum number of bytes that some cameras and programs append."""
 _PNG_CHECKSUM = 4
 """Bytes after the content of each chunk."""
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) in pixels after EXIF orientation; only the header is read.
+    """Return (width, height) in pixels after EXIF orientation; reads only the header.
 
     Raises:
-        UnreadableImageError: when the file is no image that can be decoded, or a larger one.
+        UnreadableImageError: when the file is not a decodable image, or too large.
         AnnotationError: when there is no such file.
     """
     _check_regular(path)
@@ -45,7 +45,7 @@ def upright_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             transposed = (
                 image.format not in _UPRIGHT_IN_PILLOW
-                # Where a PNG has none, Pillow decodes all of it to find out.
+                # Without EXIF in a PNG's header, Pillow decodes all of it to find out.
                 and (image.format != "PNG" or _has_exif_chunk(path))
                 and image.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED
             )
@@ -54,11 +54,11 @@ def upright_size(path: Path) -> tuple[int, int]:
     except UnreadableImageError:
         raise
     except Exception as error:
-        # Parsers of broken files raise whatever they stumble over.
+        # Parsers of broken files may raise anything.
         if (size := decoded_size(path)) is not None:
             return size
         raise UnreadableImageError(
-            f"{path}: can't be read as an image ({error}); repair it, or take it out of the "
+            f"{path}: can't be read as an image ({error}); repair it, or remove it from the "
             "annotations"
         ) from error
     check_size(width, height, path)
@@ -66,7 +66,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Return whether a JPEG or PNG file lacks its end; of other formats nothing is known."""
+    """Return whether a JPEG or PNG file is truncated; other formats are not checked."""
     with path.open("rb") as file:
         head = file.read(8)
         ending = next((mark for start, mark in _ENDINGS.items() if head.startswith(start)), b"")
@@ -75,7 +75,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """Return a name for a file's content: the same for the same bytes.
+    """Return a digest of a file's content: the same for the same bytes.
 
     Raises:
         AnnotationError: when there is no such file.
@@ -88,9 +88,9 @@ def file_digest(path: Path) -> str:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse pipes and devices, which may never end."""
+    """Refuse pipes and devices, which may block forever."""
     if path.exists() and not path.is_file():
-        raise UnreadableImageError(f"{path}: not a file; take it out of the annotations")
+        raise UnreadableImageError(f"{path}: not a regular file: remove it from the annotations")
 
 
 def _has_exif_chunk(png: Path) -> bool:
@@ -109,7 +109,7 @@ def read_image(image: Image, folder: Path) -> "np.ndarray[Any, np.dtype[np.uint8
     """Decode an image of a dataset; uint8 of shape (H, W, 3), BGR, of the annotated size.
 
     Raises:
-        AnnotationError: naming the image's id, when it can't be read or has another size.
+        AnnotationError: naming the image's id, when it can't be read or has a different size.
     """
     path = folder / image.file_name
     try:
@@ -145,12 +145,12 @@ def read_upright(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 def check_images(
     dataset: Dataset, folder: Path, unreadable: UnreadableImages | None = None
 ) -> None:
-    """Check that every image exists below `folder` with the size that the annotations give.
+    """Check that every image exists in `folder` with the size given in the annotations.
 
     Args:
         dataset: the images.
-        folder: where their files are.
-        unreadable: takes note of files that are no images; None: they are errors.
+        folder: the folder of their files.
+        unreadable: records files that are not images; None: they are errors.
 
     Raises:
         AnnotationError: naming the image's id and file.

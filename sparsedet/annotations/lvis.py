@@ -1,9 +1,9 @@
-"""Which classes are complete on an image, in LVIS's words.
+"""Complete classes of an image, from LVIS's keys.
 
 A. Gupta, P. Dollár, R. Girshick: "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR
-2019, section 3. An image names classes that were looked for in vain (`neg_category_ids`), and of
-those that it has boxes of the ones that may have more (`not_exhaustive_category_ids`). So complete
-are the former, and all others that have boxes; of what has neither nothing is known.
+2019, section 3. An image lists classes verified as absent (`neg_category_ids`), and those of its
+classes with boxes that may have more objects (`not_exhaustive_category_ids`). So the former are
+complete, and so are all other classes with boxes; nothing is known of the rest.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,19 +28,19 @@ def with_lvis_marks(
     *,
     source: str,
 ) -> tuple[Image, ...]:
-    """Return images with what LVIS's keys say of them, where they have no marks of our own.
+    """Return images with the marks from LVIS's keys, unless they have marks of our own.
 
-    Without the key of the classes that may have more, boxes say nothing. Ids of other classes
-    are passed over: files that were cut down to some classes still have them.
+    Without the key of non-exhaustive classes, boxes imply nothing. Ids of unknown classes are
+    ignored: files reduced to some classes still have them.
 
     Args:
-        images: with LVIS's keys in `extra`, or without.
-        boxes: theirs.
+        images: with or without LVIS's keys in `extra`.
+        boxes: their boxes.
         category_ids: of all classes.
-        source: names the file in errors.
+        source: the file's name in errors.
 
     Raises:
-        AnnotationError: when one of the keys is no list of ids.
+        AnnotationError: when one of the keys is not a list of ids.
     """
     if not any(_has_keys(image) for image in images):
         return images
@@ -58,10 +58,10 @@ def with_lvis_marks(
 
 
 def lvis_keys(dataset: "Dataset") -> Iterator[Mapping[str, Any]]:
-    """Yield for every image the LVIS keys to write: nothing for images that had none.
+    """Yield the LVIS keys to write for every image: none for images that had none.
 
-    Boxes and marks may have changed since they were read, which changes what the keys mean: where
-    they no longer say what is known, they are written as it is now.
+    Boxes and marks may have changed since they were read, which changes the meaning of the keys:
+    if they no longer match, updated ones are written.
     """
     if not any(_has_keys(image) for image in dataset.images):
         yield from ({} for _ in dataset.images)
@@ -98,7 +98,7 @@ def _has_keys(image: Image) -> bool:
 
 
 def _complete(image: Image, present: Collection[int], source: str) -> frozenset[int]:
-    """Return what an image's keys say is complete, given the classes that it has boxes of."""
+    """Return the complete classes of an image by its keys, given the classes of its boxes."""
     absent = _ids(image, NEGATIVE, source)
     unsure = _ids(image, NOT_EXHAUSTIVE, source)
     boxed = present if NOT_EXHAUSTIVE in image.extra else ()
@@ -113,7 +113,7 @@ def _ids(image: Image, key: str, source: str) -> frozenset[int]:
 
 
 def _present(boxes: Sequence[Box]) -> dict[int, set[int]]:
-    """Return the classes that each image has boxes of."""
+    """Return the classes of each image's boxes."""
     import numpy as np
 
     from sparsedet.annotations.table import BoxTable

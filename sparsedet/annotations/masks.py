@@ -1,4 +1,4 @@
-"""Where a COCO segmentation is: the box around polygons or a run-length mask."""
+"""Bounding boxes of COCO segmentations: polygons or run-length masks."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from sparsedet.annotations.model import XYXY
 
 
 def mask_bounds(segmentation: Any, size: tuple[int, int]) -> XYXY | None:
-    """Return the XYXY box around a segmentation, in absolute pixels; None where it shows nothing.
+    """Return the XYXY box around a segmentation, in absolute pixels; None if it is empty.
 
     Args:
         segmentation: polygons, or run lengths: a list, or COCO's compressed text.
-        size: (width, height) of the image, which a mask has to have.
+        size: (width, height) of the image, which a mask must have, too.
     """
     if isinstance(segmentation, list):
         return _polygon_bounds(segmentation)

@@ -1,4 +1,4 @@
-"""Which box explains which: IoU and one-to-one matching, in numpy."""
+"""Match boxes by overlap: IoU and one-to-one matching, in numpy."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.floating[Any]]
 
 SAME_OBJECT_IOU = 0.5
-"""Two boxes of a class show one object from this IoU on."""
+"""IoU from which two boxes of a class show one object."""
 
 
 def iou_matrix(boxes: ArrayLike, others: ArrayLike) -> Floats:
@@ -39,14 +39,14 @@ def _intersections(boxes: ArrayLike, others: ArrayLike) -> tuple[Floats, Floats,
 
 
 def match(overlap: Floats, threshold: float) -> NDArray[np.int64]:
-    """Match rows to columns one to one, earlier rows choosing first.
+    """Match rows to columns one to one, greedily in row order.
 
     Args:
         overlap: shape (N, M); rows in order of preference, such as descending score.
-        threshold: the least overlap of a match.
+        threshold: minimum overlap of a match.
 
     Returns:
-        Shape (N,): the column of each row, -1 where none is left.
+        Shape (N,): the column of each row, -1 if none is left.
     """
     free = np.array(overlap, dtype=np.float64)
     matches = np.full(len(free), -1, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Mined boxes and the file that carries them.
+"""Mined boxes and their file.
 
-`mined.json` is a COCO results list (XYWH boxes) whose entries also carry `region_id`, `threshold`
-and, where they were estimated, `expected_precision` and `object_chance`; `mined.meta.json` next to
-it says where it comes from.
+`mined.json` is a COCO results list (XYWH boxes) whose entries also have `region_id`, `threshold`
+and, if estimated, `expected_precision` and `object_chance`; `mined.meta.json` next to it records
+its origin.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ _ESTIMATES = ("expected_precision", "object_chance")
 
 @dataclass(frozen=True, slots=True)
 class MinedBox:
-    """A detection after training that no annotation explains."""
+    """A detection by a trained model that no annotation explains."""
 
     region_id: str
-    """Assigned once, at mining; every tool and the ledger know the box by it."""
+    """Assigned once, at mining; identifies the box in every tool and the ledger."""
     image_id: int
     category_id: int
     xyxy: XYXY
@@ -34,7 +34,7 @@ class MinedBox:
     score: float
     """The model's confidence, 0 to 1."""
     threshold: float
-    """The score its class had to reach."""
+    """The score required for its class."""
     expected_precision: float | None = None
     """The chance that a reviewer accepts it, 0 to 1; None: not estimated."""
     object_chance: float | None = None
@@ -48,7 +48,7 @@ def region_id(run_id: str, file_name: str, category_id: int, xyxy: XYXY) -> str:
 
 
 def write_mined(boxes: Sequence[MinedBox], meta: Mapping[str, Any], path: Path) -> None:
-    """Write `path` and, next to it, its `.meta.json`; the list last, so that it is complete."""
+    """Write `path` and its `.meta.json` next to it; the list last, so that it is complete."""
     write_json(meta_path(path), dict(meta), indent=2)
     write_json(
         path,
@@ -74,7 +74,7 @@ def _estimates(box: MinedBox) -> dict[str, float]:
 
 
 def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
-    """Read mined boxes that belong to `dataset`.
+    """Read mined boxes of `dataset`.
 
     Raises:
         AnnotationError: naming the file and the entry that is broken or belongs elsewhere.
@@ -86,7 +86,7 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
     for index, entry in enumerate(entries):
         try:
             x, y, width, height = (float(value) for value in entry["bbox"])
-            estimates = {name: entry.get(name) for name in _ESTIMATES}  # absent in older files
+            estimates = {name: entry.get(name) for name in _ESTIMATES}  # not in older files
             box = MinedBox(
                 region_id=str(entry["region_id"]),
                 image_id=entry["image_id"],
@@ -98,11 +98,12 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
             )
         except ODD_VALUES as error:
             raise AnnotationError(
-                f"{path}: entry {index} is no mined box ({error!r}); `sparsedet mine` writes them"
+                f"{path}: entry {index}: invalid mined box ({error!r}); "
+                "`sparsedet mine` writes them"
             ) from error
         numbers = (*box.xyxy, box.score, box.threshold, *filter(None, estimates.values()))
         if not all(map(math.isfinite, map(float, numbers))):
-            raise AnnotationError(f"{path}: entry {index} has a number that is not finite")
+            raise AnnotationError(f"{path}: entry {index}: non-finite number")
         if not isinstance(box.image_id, int) or box.image_id not in dataset.image_by_id:
             raise AnnotationError(f"{path}: entry {index}: image {box.image_id} is not in the data")
         if not isinstance(box.category_id, int) or box.category_id not in dataset.category_by_id:
@@ -110,7 +111,7 @@ def read_mined(path: Path, dataset: Dataset) -> tuple[MinedBox, ...]:
                 f"{path}: entry {index}: category {box.category_id} is not in the data"
             )
         if box.region_id in boxes:
-            raise AnnotationError(f"{path}: entry {index}: region_id {box.region_id} is used twice")
+            raise AnnotationError(f"{path}: entry {index}: duplicate region_id {box.region_id}")
         boxes[box.region_id] = box
     return tuple(boxes.values())
 

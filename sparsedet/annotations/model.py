@@ -1,6 +1,6 @@
-"""What a dataset consists of: images, boxes and categories.
+"""The parts of a dataset: images, boxes and categories.
 
-Boxes are XYXY, absolute pixels of the EXIF-upright image, floats. Other conventions (COCO's XYWH,
+Boxes are XYXY floats in absolute pixels of the EXIF-upright image. Other conventions (COCO's XYWH,
 Label Studio's percentages) exist only where files and servers are read and written.
 """
 
@@ -15,8 +15,8 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def no_keys() -> Mapping[str, Any]:
-    """Return the `extra` of what has no keys that sparsedet does not know."""
-    # A factory, because dataclasses refuse the (unhashable) mapping itself as a default.
+    """Return `extra` without unknown keys."""
+    # A factory, since dataclasses refuse the (unhashable) mapping itself as a default.
     return _EMPTY
 
 
@@ -27,44 +27,43 @@ class Category:
     id: int
     name: str
     extra: Mapping[str, Any] = field(default_factory=no_keys)
-    """Keys of the source file that sparsedet does not know, kept for writing."""
+    """Unknown keys of the source file, preserved for writing."""
     aliases: tuple[str, ...] = ()
-    """Other names under which an annotation tool holds boxes of it; no file holds them."""
+    """Other names of the category in an annotation tool; not stored in files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, by its upright size."""
+    """An image, with its upright size."""
 
     id: int
     file_name: str
-    """Relative to the image folder, with forward slashes; never leaves it."""
+    """Relative to the image folder, with forward slashes; never leaves the folder."""
     width: int
     """Pixels, after EXIF orientation."""
     height: int
     """Pixels, after EXIF orientation."""
     exhaustive: bool = False
-    """A person marked the image as complete: every object in it has a box."""
+    """Whether a person marked the image as complete: every object in it has a box."""
     tool_id: str | None = None
     """The annotation tool's id of the image (in Label Studio, the task)."""
     tool_version: str | None = None
-    """The annotation tool's name for the state of the image's annotations when they were pulled;
-    None where there were none. Where people may have several annotations of an image it is
-    `WHICH@STATE`."""
+    """The annotation tool's version of the image's annotations when they were pulled; None if there
+    were none. If several people may annotate an image, it is `WHICH@STATE`."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)
     complete_classes: frozenset[int] = frozenset()
     """Ids of classes of which every object in the image has a box; one without a box is absent.
-    Where the image is `exhaustive` that is true of all classes, whether they are here or not."""
+    In an `exhaustive` image that holds for all classes, listed or not."""
 
     def is_complete(self, category_id: int) -> bool:
         """Return whether every object of a class has a box."""
         return self.exhaustive or category_id in self.complete_classes
 
     def incomplete(self, category_ids: Collection[int]) -> "Image":
-        """Return the image as it is known once boxes of these classes are taken away.
+        """Return the image's marks after boxes of these classes were removed.
 
-        An exhaustive image then says nothing of its other classes either, unless these are marked
-        one by one: sparse splits of exhaustive data must not show what is absent.
+        An exhaustive image then implies nothing about its other classes either, unless they are
+        marked one by one: sparse splits of exhaustive data must not reveal what is absent.
         """
         left = self.complete_classes.difference(category_ids)
         if not self.exhaustive and len(left) == len(self.complete_classes):
@@ -72,7 +71,7 @@ class Image:
         return replace(self, exhaustive=False, complete_classes=left)
 
     def unmarked(self) -> "Image":
-        """Return the image as one of which nobody said that anything is complete."""
+        """Return the image without any marks of completeness."""
         if not self.exhaustive and not self.complete_classes:
             return self
         return replace(self, exhaustive=False, complete_classes=frozenset())
@@ -88,11 +87,11 @@ class Box:
     xyxy: XYXY
     """Left, top, right, bottom in absolute pixels of the upright image."""
     iscrowd: bool = False
-    """A group of objects in COCO's sense: never dropped, never counted, never trained on."""
+    """A crowd region in COCO's sense: never dropped, never counted, never trained on."""
     area: float | None = None
-    """Square pixels; None means that of the box. COCO files give the mask's area."""
+    """Square pixels; None: that of the box. COCO files give the mask's area."""
     origin: str | None = None
-    """Where the box comes from: `human`, `accepted`, `edited`; None where a file does not say."""
+    """Origin of the box: `human`, `accepted`, `edited`; None if a file doesn't say."""
     tool_id: str | None = None
     """The annotation tool's id of the region."""
     extra: Mapping[str, Any] = field(default_factory=no_keys)

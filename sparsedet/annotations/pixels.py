@@ -1,12 +1,12 @@
-"""Decoding image files of every kind into 8-bit colours.
+"""Decode image files of all supported formats into 8-bit colours.
 
-OpenCV decodes what it decodes well: JPEG, PNG, BMP and the like. TIFF, GIF, WebP and AVIF are left
-to Pillow, which knows their alpha channels, frames and orientations.
+OpenCV handles what it decodes well: JPEG, PNG, BMP and the like. TIFF, GIF, WebP and AVIF go to
+Pillow, which handles their alpha channels, frames and orientations.
 
-Values of more than 8 bits are scaled by the bits that they use: those that a PNG states, else the
+Values of more than 8 bits are scaled by the bits in use: those declared in a PNG, else the
 fewest of 8, 10, 12, 14 and 16 that hold the image's largest value. Cameras store 12 bits in 16,
-which look black otherwise. Floats of 0 to 1 are shares, those of 0 to 255 are 8-bit values, and all
-others are scaled from the image's least value to its largest.
+which would look black. Floats from 0 to 1 are fractions, those from 0 to 255 are 8-bit values, and
+all others are scaled from the image's least value to its largest.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 _DECODED = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF", "GIF", "PPM", "JPEG2000", "SUN", "HEIF")
-"""Formats, by Pillow's names, that `decode` takes. Pillow opens dozens more; their parsers see
-nothing of what strangers send."""
+"""Formats, by Pillow's names, that `decode` accepts. Pillow opens dozens more, whose parsers are
+not exposed to untrusted files."""
 _MOST_PER_SIDE = 2**20
-"""Pixels: OpenCV decodes no image that is wider or higher."""
+"""Pixels: OpenCV decodes no wider or higher image."""
 
 _DEPTHS = (8, 10, 12, 14, 16)
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -47,9 +47,9 @@ _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK
 def decode(data: "Pixels", path: Path) -> "Pixels":
     """Return the pixels of an image file, upright; uint8 of shape (H, W, 3), BGR.
 
-    Args:
+    data: the file's content, shape (N,).
         data: the file's content, shape (N,).
-        path: names it in errors.
+        path: its name in errors.
 
     Raises:
         UnreadableImageError: naming the file.
@@ -64,11 +64,11 @@ def decode(data: "Pixels", path: Path) -> "Pixels":
 
 
 def scaled(values: "Values", bits: int | None = None) -> "Pixels":
-    """Return values of any type as 8-bit ones, as the module says.
+    """Convert values of any type to 8 bits, as described in the module docstring.
 
     Args:
         values: of any shape.
-        bits: how many of integers are used; None: see there.
+        bits: number of bits in use in integers; None: see there.
     """
     import numpy as np
 
@@ -89,11 +89,11 @@ def scaled(values: "Values", bits: int | None = None) -> "Pixels":
 
 
 def open_image(source: "Path | io.BytesIO", path: Path) -> "PIL.Image.Image":
-    """Open an image with Pillow, which reads its header only.
+    """Open an image with Pillow, which only reads its header.
 
     Raises:
         UnreadableImageError: when a plugin is missing.
-        OSError: when it is no image that `decode` takes.
+        OSError: when `decode` does not accept it.
     """
     import PIL.Image
 
@@ -102,14 +102,13 @@ def open_image(source: "Path | io.BytesIO", path: Path) -> "PIL.Image.Image":
     except PIL.UnidentifiedImageError:
         if _is_heic(source):
             raise UnreadableImageError(
-                f"{path}: is a HEIC file, which is read where pillow-heif is installed; or convert "
-                "it to JPEG"
+                f"{path}: is a HEIC file: install pillow-heif to read it, or convert it to JPEG"
             ) from None
         raise
 
 
 def check_size(width: int, height: int, path: Path) -> None:
-    """Refuse an image of a size that can't be decoded.
+    """Refuse an image that is too large to decode.
 
     Raises:
         UnreadableImageError: naming the file.
@@ -118,15 +117,15 @@ def check_size(width: int, height: int, path: Path) -> None:
         raise UnreadableImageError(f"{path}: has {width} x {height} pixels; repair it")
     if width * height > MOST_MEGAPIXELS * 1e6 or max(width, height) > _MOST_PER_SIDE:
         raise TooManyPixelsError(
-            f"{path}: has {width} x {height} pixels; at most {MOST_MEGAPIXELS:.0f} megapixels can "
-            f"be decoded, and {_MOST_PER_SIDE} pixels on one side",
+            f"{path}: has {width} x {height} pixels; the maximum is {MOST_MEGAPIXELS:.0f} "
+            f"megapixels, and {_MOST_PER_SIDE} pixels per side",
             width,
             height,
         )
 
 
 def decoded_size(path: Path) -> tuple[int, int] | None:
-    """Return (width, height) of a TIFF that only OpenCV reads; None where it is none."""
+    """Return (width, height) of a TIFF that only OpenCV reads; None for other files."""
     import cv2
     import numpy as np
 
@@ -139,9 +138,9 @@ def decoded_size(path: Path) -> tuple[int, int] | None:
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Return the formats to try; Pillow may lack some, and has HEIF where pillow-heif is.
+    """Return the formats to try; Pillow may lack some, and supports HEIF with pillow-heif.
 
-    Its own limit of pixels, of which it would refuse a part and warn of another, gives way to ours.
+    Disables Pillow's own pixel limit, which would refuse some images and warn of others.
     """
     import PIL.Image
 
@@ -169,7 +168,7 @@ def _by_opencv(data: "Pixels", path: Path) -> "Values":
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
         image: Values | None = cv2.imdecode(data, flags) if data.size else None
     except cv2.error as error:
-        # More pixels than OpenCV decodes, for one.
+        # For example more pixels than OpenCV decodes.
         raise UnreadableImageError(f"{path}: can't be decoded as an image ({error.err})") from error
     if image is None:
         raise UnreadableImageError(f"{path}: can't be decoded as an image; is the file complete?")
@@ -197,20 +196,20 @@ def _by_pillow(data: "Pixels", path: Path) -> "Pixels":
     except UnreadableImageError:
         raise
     except Exception as error:
-        # Parsers of broken files raise whatever they stumble over.
+        # Parsers of broken files may raise anything.
         if data[:4].tobytes().startswith(_TIFF):
             return scaled(_by_opencv(data, path))
         raise UnreadableImageError(f"{path}: can't be decoded as an image ({error})") from error
 
 
 def _tiff_bits(image: "PIL.Image.Image") -> int:
-    """Return the bits of a TIFF's values; 0 of other files."""
+    """Return the bits per value of a TIFF; 0 for other files."""
     bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 0)
     return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 def _stated_bits(png: "Pixels") -> int | None:
-    """Return how many bits of a PNG's values are used, where it says so (chunk sBIT)."""
+    """Return the significant bits per value of a PNG, if declared (chunk sBIT)."""
     data, place = png[:4096].tobytes(), len(_PNG)
     while place + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, place)

@@ -1,6 +1,6 @@
-"""Repairs the parsed content of a COCO file, entry by entry, before it is read.
+"""Repair the parsed content of a COCO file, entry by entry, before it is read.
 
-What comes out can be read strictly; what was changed or left out is noted as faults.
+The result can be read strictly; changes and omissions are recorded as faults.
 """
 
 from collections import Counter
@@ -17,30 +17,30 @@ from sparsedet.reading import quoted
 Entry = dict[str, Any]
 
 SizeOf = Callable[[str], tuple[int, int] | None]
-"""File name -> (width, height) of the upright image; None where there is none."""
+"""File name -> (width, height) of the upright image; None if there is none."""
 
 
 _LONGEST_ID = 40
-"""Characters of an id that is a text."""
+"""Maximum length of a quoted text id."""
 
 
 def no_size(name: str) -> None:
-    """Know the size of no image."""
+    """Return no size for any image."""
 
 
 def repaired(content: Mapping[str, Any], faults: Faults, size_of: SizeOf) -> dict[str, Any]:
-    """Return the content of a COCO file without what is wrong in it.
+    """Return the content of a COCO file without its faults.
 
     Args:
         content: has the lists `images`, `annotations` and `categories`.
-        faults: takes note of what is changed and left out.
-        size_of: gives the size of images whose entries have none.
+        faults: records what is changed and left out.
+        size_of: provides the size of images whose entries have none.
     """
     return _Repair(faults, size_of).run(content)
 
 
 def without_unused_root(content: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    """Return the content without the root class that Roboflow's exports have.
+    """Return the content without the root class of Roboflow's exports.
 
     It is the supercategory of all others and has no boxes.
     """
@@ -68,7 +68,7 @@ class _Repair:
         self._faults = faults
         self._size_of = size_of
         self._image_ids: dict[Any, int] = {}
-        """Id as it is written -> the id to use."""
+        """Original id -> id to use."""
         self._category_ids: dict[Any, int] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
 
@@ -90,7 +90,7 @@ class _Repair:
         return result
 
     def _known_classes(self, ids: Any) -> list[int]:
-        """Return the complete classes of an image that there are, by the ids to use."""
+        """Return the existing complete classes of an image, by the ids to use."""
         keys = map(_key, ids) if isinstance(ids, list) else ()
         return sorted({self._category_ids[key] for key in keys if key in self._category_ids})
 
@@ -131,13 +131,11 @@ class _Repair:
 
     def _image(self, where: str, entry: Any) -> Entry | None:
         if not isinstance(entry, dict):
-            self._note(kinds.IMAGE_BROKEN, where, f"{quoted(entry)} is no entry")
+            self._note(kinds.IMAGE_BROKEN, where, f"{quoted(entry)} is not an object")
             return None
         name = entry.get("file_name")
         if not is_text(name) or not name.strip("/\\. ") or "\0" in name:
-            self._note(
-                kinds.IMAGE_BROKEN, where, f"file_name {quoted(name)} is not the name of a file"
-            )
+            self._note(kinds.IMAGE_BROKEN, where, f"file_name {quoted(name)} is not a file name")
             return None
         name = name.replace("\\", "/")
         if leaves_folder(name):
@@ -179,7 +177,7 @@ class _Repair:
                 self._category_ids.setdefault(key, by_name[name])
                 continue
             if key in self._category_ids:
-                # Nobody knows which of the two its boxes have.
+                # It is unknown which of the two its boxes have.
                 self._note(kinds.CLASS_BROKEN, where, f"{quoted(name)} has the id of another class")
                 continue
             number, changed = numbers.of(entry.get("id"))
@@ -210,7 +208,7 @@ class _Repair:
 
     def _box(self, where: str, entry: Any) -> Entry | None:
         if not isinstance(entry, dict):
-            self._note(kinds.BOX_BROKEN, where, f"{quoted(entry)} is no entry")
+            self._note(kinds.BOX_BROKEN, where, f"{quoted(entry)} is not an object")
             return None
         image_id = self._image_ids.get(_key(entry.get("image_id")))
         if image_id is None:
@@ -227,7 +225,7 @@ class _Repair:
         if (bbox := self._bbox(where, box)) is None:
             return None
         box["bbox"] = bbox
-        # What is left to find is found as it is in strict reading.
+        # The remaining checks are those of strict reading.
         reader = EntryReader(self._faults.source)
         reader.sizes = {image_id: self._sizes[image_id]}
         reader.category_ids = {category_id}
@@ -272,7 +270,7 @@ class _Repair:
 
 
 class _Numbers:
-    """Gives every entry an id of its own: the written one where it can."""
+    """Gives every entry an id of its own: the original one if possible."""
 
     def __init__(self, written: Any) -> None:
         known = [key for value in written if is_int(key := _key(value))]
@@ -280,7 +278,7 @@ class _Numbers:
         self._taken: set[int] = set()
 
     def of(self, written: Any) -> tuple[int, bool]:
-        """Return the id of an entry, and whether it is another one than is written."""
+        """Return an entry's id, and whether it differs from the original."""
         key = _key(written)
         if is_int(key) and key not in self._taken and key < 2**62:
             self._taken.add(key)
@@ -292,7 +290,7 @@ class _Numbers:
 
 
 def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
-    """Return entries with what names them in messages."""
+    """Return entries with their names in messages."""
     return [
         (
             f"{key} id {_shown(entry['id'])}"
@@ -305,12 +303,12 @@ def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
 
 
 def _shown(id: int | str | float) -> str:
-    """Return an id for messages; what is longer than ids are is cut."""
+    """Return an id for messages, truncated if too long."""
     return id if isinstance(id, str) and len(id) <= _LONGEST_ID else quoted(id)
 
 
 def _key(written: Any) -> Any:
-    """Return an id as it is compared: 7, 7.0 and "7" are one."""
+    """Return an id for comparison: 7, 7.0 and "7" are equal."""
     if isinstance(written, bool):
         return None
     if isinstance(written, str):
@@ -322,7 +320,7 @@ def _key(written: Any) -> Any:
 
 
 def _whole(value: Any) -> int | None:
-    """Return a size in pixels; None where a value is none."""
+    """Return a size in pixels; None if a value is invalid."""
     number = _number(value)
     return int(number) if number is not None and number >= 1 and number == int(number) else None
 

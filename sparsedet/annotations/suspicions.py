@@ -1,6 +1,6 @@
-"""Annotations that look wrong, and the file that carries them.
+"""Suspicious annotations and their file.
 
-`suspicions.json` of a round lists them, the most certain first.
+A round's `suspicions.json` lists them, the most certain first.
 """
 
 import math
@@ -17,8 +17,8 @@ from sparsedet.errors import AnnotationError
 from sparsedet.reading import ODD_VALUES
 
 SuspicionKind = Literal["class", "place", "double", "sliver"]
-"""What looks wrong with a box: its class, its place, that the object has another box of the class,
-or its shape."""
+"""What looks wrong with a box: its class, its position, that the object has another box of the
+class, or its shape."""
 
 SUSPICION_KINDS: tuple[SuspicionKind, ...] = get_args(SuspicionKind)
 
@@ -29,21 +29,21 @@ class Suspicion:
 
     image_id: int
     box_id: str
-    """What names the box among those of its image; see `box_name`."""
+    """Identifies the box within its image; see `box_name`."""
     kind: SuspicionKind
     certainty: float
     """How likely it is wrong, 0 to 1."""
     category_id: int | None = None
-    """The class that it is more likely to have; only of the kind `class`."""
+    """The more likely class; only for the kind `class`."""
     xyxy: XYXY | None = None
-    """Where the model sees the object, in absolute pixels of the upright image; only of the kind
-    `place`."""
+    """Where the model detects the object, in absolute pixels of the upright image; only for the
+    kind `place`."""
     twin: str | None = None
-    """Names the other box of the object; only of the kind `double`."""
+    """Identifies the other box of the object; only for the kind `double`."""
 
     @property
     def key(self) -> tuple[int, str]:
-        """What names the box among all of a dataset."""
+        """Identifies the box within a dataset."""
         return self.image_id, self.box_id
 
     def in_words(self, dataset: Dataset) -> str:
@@ -62,12 +62,12 @@ _WORDS: dict[SuspicionKind, str] = {
 
 
 def box_name(box: Box) -> str:
-    """Return what names an annotation among those of its image: the tool's id, else its own."""
+    """Return an annotation's identifier within its image: the tool's id, else its own."""
     return box.tool_id or str(box.id)
 
 
 def write_suspicions(suspicions: Sequence[Suspicion], path: Path) -> None:
-    """Write `path` atomically; boxes as COCO has them, XYWH."""
+    """Write `path` atomically; boxes in COCO's XYWH."""
     write_json(
         path,
         [
@@ -87,7 +87,7 @@ def write_suspicions(suspicions: Sequence[Suspicion], path: Path) -> None:
 
 
 def read_suspicions(path: Path) -> tuple[Suspicion, ...]:
-    """Read what `write_suspicions` wrote.
+    """Read the file of `write_suspicions`.
 
     Raises:
         AnnotationError: naming the file and the entry that is broken.
@@ -115,7 +115,9 @@ def read_suspicions(path: Path) -> tuple[Suspicion, ...]:
                 )
             )
         except ODD_VALUES as error:
-            raise AnnotationError(f"{path}: entry {index} is no suspicion ({error!r})") from error
+            raise AnnotationError(
+                f"{path}: entry {index}: invalid suspicion ({error!r})"
+            ) from error
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Boxes in columns: how datasets of a million boxes are kept and computed on."""
+"""Boxes in columns: storage and computation for datasets of a million boxes."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ BoolArray = npt.NDArray[np.bool_]
 RankArray = npt.NDArray[np.uint64]
 
 Source = Box | Mapping[str, Any]
-"""What a row was made of: a `Box`, or an entry of a COCO file that needed no repair."""
+"""The origin of a row: a `Box`, or a COCO entry that needed no repair."""
 
 
 @dataclass(frozen=True, eq=False)
 class BoxTable(Sequence[Box]):
-    """The boxes of a dataset in columns; a read-only sequence of `Box` as well.
+    """A dataset's boxes in columns; also a read-only sequence of `Box`.
 
-    Columns are there at once; the `Box` objects are made when the first of them is asked for.
+    The `Box` objects are created when the first one is requested.
     """
 
     ids: IntArray
@@ -43,7 +43,7 @@ class BoxTable(Sequence[Box]):
 
     @classmethod
     def of(cls, boxes: Sequence[Box]) -> "BoxTable":
-        """Return boxes as a table; a table as it is."""
+        """Return boxes as a table; a table is returned unchanged."""
         if isinstance(boxes, BoxTable):
             return boxes
         return cls(
@@ -56,7 +56,7 @@ class BoxTable(Sequence[Box]):
         )
 
     def select(self, chosen: BoolArray) -> "BoxTable":
-        """Return the rows where `chosen` (shape (N,)) is true, in their order."""
+        """Return the rows where `chosen` (shape (N,)) is true, in order."""
         return BoxTable(
             ids=self.ids[chosen],
             image_ids=self.image_ids[chosen],
@@ -67,7 +67,7 @@ class BoxTable(Sequence[Box]):
         )
 
     def on_images(self, ids: Collection[int]) -> "BoxTable":
-        """Return the rows on the images with these ids, in their order."""
+        """Return the rows on the images with these ids, in order."""
         return self.select(np.isin(self.image_ids, np.fromiter(ids, dtype=np.int64)))
 
     @cached_property

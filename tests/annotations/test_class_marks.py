@@ -1,4 +1,4 @@
-"""Marks of complete classes by statement and by labels of whole images, and their numbers."""
+"""Marks of complete classes, by statement and from image-level labels, and their statistics."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_classes_may_be_complete_on_all_images() -> None:
     given = replace(dataset(), images=(first, IMAGES[1]))
     assert marks(with_complete_classes(given, ["Cat", "Dog"])) == [{CAT, DOG, BIRD}, {CAT, DOG}]
     assert with_complete_classes(given, []) == given
-    with pytest.raises(AnnotationError, match="no class is called 'cat'; the data has Cat, Dog"):
+    with pytest.raises(AnnotationError, match="unknown class 'cat'; the data has Cat, Dog"):
         with_complete_classes(given, ["Dog", "cat"])
 
 
@@ -106,7 +106,7 @@ def test_what_became_of_the_labels_is_counted(tmp_path: Path) -> None:
     found = with_image_labels(dataset(Box(1, 1, DOG, PLACE)), file)
     assert marks(found.dataset) == [{CAT, DOG}, {DOG}]
     assert found.in_words() == (
-        "2 pairs of class and image absent, 1 complete; 1 contradicted, which say nothing; "
+        "2 pairs of class and image absent, 1 complete; 1 contradicted and ignored; "
         "2 labels of other images or classes left out"
     )
 
@@ -117,7 +117,7 @@ def test_what_became_of_the_labels_is_counted(tmp_path: Path) -> None:
         ("", "no column ImageID"),
         ("ImageID,LabelName\na,Dog\n", "no column Confidence"),
         ("ImageID,LabelName,Confidence\na,Dog,0\n\na,Dog\n", "line 4 has 2 of 3 columns"),
-        ("ImageID,LabelName,Confidence\na,Dog,none\n", "line 2: Confidence 'none' is no number"),
+        ("ImageID,LabelName,Confidence\na,Dog,none\n", "line 2: Confidence 'none' is not a number"),
     ],
 )
 def test_a_broken_file_of_labels_is_named(content: str, message: str, tmp_path: Path) -> None:
@@ -167,5 +167,5 @@ def test_images_of_one_name_are_known_by_folder_or_suffix(tmp_path: Path) -> Non
     apart = labels(tmp_path, "train/a,x,Dog,0", "val/a.jpg,x,Cat,0", "b.png,x,Bird,0")
     found = with_image_labels(given, apart)
     assert marks(found.dataset) == [{DOG}, {BIRD}, {CAT}, set()]
-    with pytest.raises(AnnotationError, match="ImageID 'a' may be each of 2 images"):
+    with pytest.raises(AnnotationError, match="ambiguous ImageID 'a': matches 2 images"):
         with_image_labels(given, labels(tmp_path, "a,x,Dog,0"))

@@ -1,4 +1,4 @@
-"""COCO files: nothing is lost on the way in and out, and broken ones are refused by name."""
+"""COCO files: lossless round trips, and errors that name the broken entry."""
 
 import json
 import logging
@@ -140,8 +140,8 @@ def _box(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (lambda c: c["images"].append("a.jpg"), "images[3] has no integer id"),
         (_image("id", "2"), "images[1] has no integer id"),
         (_image("id", True), "images[1] has no integer id"),
-        (_image("id", 7), "images id 7: the id is used twice"),
-        (_image("file_name", "day/b.jpg"), "already that of image id 7"),
+        (_image("id", 7), "images id 7: duplicate id"),
+        (_image("file_name", "day/b.jpg"), "also of image id 7"),
         (_image("file_name", ""), "images id 2: file_name ''"),
         (_image("file_name", None), "images id 2: file_name None"),
         (_image("file_name", "a\0.jpg"), "images id 2: file_name"),
@@ -158,7 +158,7 @@ def _box(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_image("width", "50"), "images id 2: width is '50'"),
         (_image("height", 30.5), "images id 2: height is 30.5"),
         (lambda c: c["images"][1].pop("height"), "images id 2: height is None"),
-        (_box("id", 4), "annotations id 4: the id is used twice"),
+        (_box("id", 4), "annotations id 4: duplicate id"),
         (_box("id", None), "annotations[0] has no integer id"),
         (_box("image_id", 99), "annotations id 90: image_id 99 is not among the images"),
         (_box("category_id", 99), "annotations id 90: category_id 99 is not among the categories"),
@@ -174,8 +174,8 @@ def _box(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_box("area", float("nan")), "annotations id 90: area nan is not"),
         (_box("area", "12"), "annotations id 90: area '12' is not"),
         (lambda c: c["categories"][0].update(name=""), "categories id 3: no name"),
-        (lambda c: c["categories"][1].update(name="cell"), "already that of category id 3"),
-        (lambda c: c["categories"][1].update(id=3), "categories id 3: the id is used twice"),
+        (lambda c: c["categories"][1].update(name="cell"), "also of category id 3"),
+        (lambda c: c["categories"][1].update(id=3), "categories id 3: duplicate id"),
         (lambda c: c["background"][0].update(image_id=0), "background id 1: image_id 0 is not"),
     ],
 )
@@ -234,8 +234,7 @@ def test_clipped_boxes_are_counted_in_one_warning(caplog: pytest.LogCaptureFixtu
     assert dataset.boxes[0].xyxy == (0.0, 2.0, 8.0, 7.0)
     assert dataset.boxes[2].xyxy == (55.0, 35.0, 60.0, 40.0)
     assert [record.getMessage() for record in caplog.records] == [
-        "full.json: clipped 2 boxes that reached over the edge of their image "
-        "(first: annotations id 90)"
+        "full.json: clipped 2 boxes that extended beyond their image (first: annotations id 90)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Annotations read at once: the same as one by one, or not at all."""
+"""Bulk reading of annotations: equal to reading one by one, or declined."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Classes that are complete on an image: read, written, and kept right by every change."""
+"""Classes that are complete on an image: read, written, and updated by every change."""
 
 from copy import deepcopy
 from pathlib import Path

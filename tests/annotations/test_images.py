@@ -1,4 +1,4 @@
-"""Image files: upright sizes, pixels, and disagreement with the annotations."""
+"""Image files: upright sizes, pixels, and contradictions to the annotations."""
 
 import struct
 import zlib
@@ -129,7 +129,7 @@ def test_truncated_webp_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(AnnotationError, match=r"a\.png: not a file"):
+    with pytest.raises(AnnotationError, match=r"a\.png: not a regular file"):
         read_upright(tmp_path / "a.png")
 
 
@@ -210,7 +210,9 @@ def png_header(width: int, height: int) -> bytes:
 )
 def test_sizes_that_nothing_decodes_are_said(tmp_path: Path, width: int, height: int) -> None:
     (tmp_path / "a.png").write_bytes(png_header(width, height))
-    with pytest.raises(TooManyPixelsError, match=f"has {width} x {height} pixels; at most 1000"):
+    with pytest.raises(
+        TooManyPixelsError, match=f"has {width} x {height} pixels; the maximum is 1000"
+    ):
         upright_size(tmp_path / "a.png")
 
 

@@ -36,12 +36,12 @@ def test_an_estimate_that_is_no_number_is_refused(precision: object, tmp_path: P
     entries = json.loads(path.read_text())
     entries[1]["expected_precision"] = precision
     path.write_text(json.dumps(entries))
-    with pytest.raises(AnnotationError, match=r"mined.json: entry 1 is no mined box"):
+    with pytest.raises(AnnotationError, match=r"mined.json: entry 1: invalid mined box"):
         read_mined(path, DATASET)
 
 
 def test_an_entry_that_is_no_object_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mined.json"
     path.write_text("[[1, 2, 3, 4]]")
-    with pytest.raises(AnnotationError, match=r"mined.json: entry 0 is no mined box"):
+    with pytest.raises(AnnotationError, match=r"mined.json: entry 0: invalid mined box"):
         read_mined(path, DATASET)

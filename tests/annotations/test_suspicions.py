@@ -1,4 +1,4 @@
-"""`suspicions.json` is read as it was written."""
+"""Round trip of `suspicions.json`."""
 
 from pathlib import Path
 
@@ -31,5 +31,7 @@ def test_reviewers_are_asked(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "suspicions.json"
     path.write_text(text)
-    with pytest.raises(AnnotationError, match=r"suspicions\.json: (entry 0 is no|not a list of)"):
+    with pytest.raises(
+        AnnotationError, match=r"suspicions\.json: (entry 0: invalid|not a list of)"
+    ):
         read_suspicions(path)

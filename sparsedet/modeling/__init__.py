@@ -10,7 +10,7 @@ from sparsedet.modeling.rpn import SparseRPN
 from sparsedet.modeling.sparsedet_rcnn import SparseDetRCNN
 from sparsedet.modeling.timm_backbone import build_timm_fpn_backbone
 
-# torch warns about a question that detectron2 asks on every step.
+# torch warns about an argument that detectron2 leaves unset at every step.
 logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
 
 __all__ = [

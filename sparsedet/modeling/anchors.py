@@ -9,12 +9,12 @@ from torch import Tensor
 
 @ANCHOR_GENERATOR_REGISTRY.register()
 class TorchvisionAnchorGenerator(DefaultAnchorGenerator):
-    """detectron2's anchors, except that, as torchvision has it,
+    """detectron2's anchors, with torchvision's differences:
 
-    - their edges are rounded to whole pixels;
-    - those of a place are in the order of aspect ratios, and of sizes within a ratio;
-    - their step is the image's length over the map's, rounded down: of a map that an odd one was
-      halved to it is a bit less than the stride.
+    - edges are rounded to whole pixels;
+    - anchors of a position are ordered by aspect ratio, then by size;
+    - the step is the image's length over the map's, rounded down: slightly less than the stride
+      for a map halved from one of odd length.
     """
 
     def generate_cell_anchors(
@@ -44,11 +44,11 @@ class TorchvisionAnchorGenerator(DefaultAnchorGenerator):
 
 
 def step(first_length: int, first_stride: int, length: int) -> int:
-    """Return the pixels between neighbouring places of a map.
+    """Return the distance in pixels between neighbouring positions of a map.
 
     Args:
-        first_length: of the first map, whose stride divides the image's length.
+        first_length: length of the first map, whose stride divides the image's length.
         first_stride: its stride.
-        length: of the map in question.
+        length: length of the map in question.
     """
     return first_length * first_stride // length

@@ -1,4 +1,4 @@
-"""Reading and writing weights: never a pickle that could run code, never half a file."""
+"""Read and write weights: no pickles that could run code, no partial files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,34 +16,34 @@ from sparsedet.modeling.cpu import speed_up
 from sparsedet.runtime.resources import limit_threads
 
 _NAMED_IN_ERRORS = 3
-"""How many of the differing parameter names an error lists of each kind."""
+"""Maximum number of differing parameter names that an error lists per kind."""
 _CLASS_SCORES = "roi_heads.box_predictor.cls_score.weight"
 _WEIGHTS_KEYS = ("model", "state_dict")
-"""Under which of them detectron2, sparsedet and others keep the weights in a checkpoint."""
+"""Keys of a checkpoint under which detectron2, sparsedet and others store the weights."""
 
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, atomically.
 
     Raises:
-        StoppedRunError: when the disk is full, or refuses to write; what was there before stays.
+        StoppedRunError: when the disk is full, or refuses to write; existing content stays.
     """
-    # Given a path, torch would write its (temporary) name into the file: equal states must give
+    # Given a path, torch would store its (temporary) name in the file: equal states must give
     # equal files.
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:
-        # Of a write that failed torch makes a RuntimeError of its own.
+        # When a write fails, torch raises a RuntimeError of its own.
         cause = error if isinstance(error, OSError) else error.__context__ or error
         raise StoppedRunError(
-            f"{path}: can't be written ({_first_line(cause)}); what was there is left as it was; "
-            "make room"
+            f"{path}: can't be written ({_first_line(cause)}); existing content is unchanged; free "
+            "disk space"
         ) from error
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read what `save`, or detectron2, wrote, or `.safetensors`; tensors end up on the CPU.
+    """Read a file of `save` or detectron2, or `.safetensors`; tensors are loaded to the CPU.
 
     Raises:
         RunError: when the file is missing, broken, or holds more than tensors and plain values.
@@ -63,7 +63,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights in a checkpoint, which may hold more, or be nothing else."""
+    """Return the weights in a checkpoint, which may hold other content, or be just weights."""
     weights = next(
         (state[key] for key in _WEIGHTS_KEYS if isinstance(state.get(key), Mapping)), state
     )
@@ -71,28 +71,28 @@ def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def class_count(weights: Mapping[str, Tensor]) -> int | None:
-    """Return how many classes a detector's weights tell apart; None: they are of no detector."""
+    """Return the number of classes of a detector's weights; None: not a detector."""
     # The last row is the background's.
     return len(weights[_CLASS_SCORES]) - 1 if _CLASS_SCORES in weights else None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a model's weights, every one of which has to fit.
+    """Load a model's weights, all of which have to fit.
 
     Raises:
-        RunError: when the file is no checkpoint, or naming the first parameters that differ.
+        RunError: when the file is not a checkpoint, or naming the first parameters that differ.
     """
     weights = weights_of(load(path))
     expected = model.state_dict()
     theirs, ours = class_count(weights), class_count(expected)
     if theirs is not None and ours is not None and theirs != ours:
         raise RunError(
-            f"{path}: a model of {theirs} classes, while the configuration and its data have {ours}"
+            f"{path}: a model with {theirs} classes, but the configuration and its data have {ours}"
         )
     differing = {
         "not in the file": [name for name in expected if name not in weights],
         "not in the model": [name for name in weights if name not in expected],
-        "of another shape": [
+        "of different shape": [
             f"{name} {tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the model"
             for name, value in expected.items()
             if name in weights and weights[name].shape != value.shape
@@ -108,7 +108,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def first_names(names: Iterable[str]) -> str:
-    """Return the first of the names for a message, with dots where there are more."""
+    """Return the first names for a message, with dots if there are more."""
     listed = list(names)
     more = ", ..." if len(listed) > _NAMED_IN_ERRORS else ""
     return ", ".join(listed[:_NAMED_IN_ERRORS]) + more
@@ -122,13 +122,13 @@ def build(cfg: CfgNode) -> nn.Module:
         # A compiler makes kernels of its own, of the layers as they are.
         speed_up(model)
     if cfg.MODEL.CHANNELS_LAST:
-        # Convolutions give their output the layout of their weights.
+        # A convolution's output inherits the memory layout of its weights.
         model = model.to(memory_format=torch.channels_last)
     return model
 
 
 def build_for_inference(cfg: CfgNode, weights: Path, device: str) -> nn.Module:
-    """Return the configured model with its weights, ready to detect."""
+    """Return the configured model with its weights, in inference mode."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.DEVICE = device

@@ -1,7 +1,7 @@
-"""Batch norm frozen: folded into the convolution before it, or a scale and a shift in its place.
+"""Frozen batch norms: folded into the preceding convolution, or kept as scale and shift.
 
-A detector's batches are too small for statistics of their own. Other norms (of layers, groups) need
-none and are trained.
+A detector's batches are too small for batch statistics. Other norms (layer, group) need none and
+are trained.
 """
 
 from itertools import pairwise
@@ -13,10 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class FrozenNormConv(nn.Module):
-    """A convolution with the frozen batch norm that follows it folded in: conv(x, w * scale, b).
+    """A convolution with the following frozen batch norm folded in: conv(x, w * scale, b).
 
-    The weights stay in the convolution's own scale, so that training changes them as it would with
-    a frozen norm behind, at no cost of memory traffic.
+    The weights keep the convolution's own scale, so that they train as with a separate frozen norm,
+    without its memory traffic.
     """
 
     scale: Tensor
@@ -45,7 +45,7 @@ class FrozenNormConv(nn.Module):
 
 
 class FrozenNorm(nn.Module):
-    """A frozen batch norm that stays where it is, with the activation that timm's norms carry."""
+    """A frozen batch norm that is not folded, with the activation that timm's norms include."""
 
     scale: Tensor
     bias: Tensor
@@ -67,7 +67,7 @@ class FrozenNorm(nn.Module):
 def fold_frozen_norms(module: nn.Module) -> None:
     """Freeze every batch norm; fold it where it directly follows a convolution.
 
-    Weights load before the folding: the names of a folded norm's parameters are gone.
+    Load weights before folding: the parameter names of a folded norm disappear.
     """
     children: list[tuple[str, Any]] = list(module.named_children())
     for (name, child), (next_name, following) in pairwise(children):
@@ -84,8 +84,8 @@ def fold_frozen_norms(module: nn.Module) -> None:
 def _is_folded(conv: nn.Module, norm: nn.Module) -> bool:
     """Return whether `norm` can be folded into `conv`.
 
-    Kinds of convolutions that pad or scale in a way of their own stay as they are, and so do those
-    with a bias, which is trained.
+    Excludes convolutions with a padding or scaling of their own, and those with a bias, which is
+    trained.
     """
     return (
         type(conv) is nn.Conv2d

@@ -1,4 +1,4 @@
-"""From an image file to the network's input: decoded once, resized, in colour order and layout."""
+"""From an image file to the network's input: decoding, resizing, colour order and layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sparsedet.modeling.tiles import Tile
 UInt8Image = NDArray[np.uint8]
 """Shape (H, W, 3)."""
 _Key = tuple[Path, Tile | None, int, int]
-"""A file, what is seen of it (None: all), and the height and width of the pixels in the cache."""
+"""A file, its tile (None: the whole image), and the height and width of the cached pixels."""
 
 
 def network_size(height: int, width: int, short_side: int, max_size: int) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def network_size(height: int, width: int, short_side: int, max_size: int) -> tup
 
 
 def resize(image: UInt8Image, height: int, width: int) -> UInt8Image:
-    """Resize; areas are averaged when the image shrinks, which keeps thin things visible."""
+    """Resize; shrinking averages areas, which keeps thin structures visible."""
     shrinks = height < image.shape[0]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
@@ -43,10 +43,10 @@ def to_tensor(image: UInt8Image, colour_order: str) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class InferenceInput:
-    """How images go through the network at test."""
+    """Image preprocessing at test time."""
 
     short_side: int
-    """Pixels; the longer side follows, as far as `max_size` allows."""
+    """Shorter side in pixels, unless `max_size` limits it."""
     max_size: int
     """Pixels."""
     colour_order: str
@@ -57,26 +57,26 @@ class InferenceInput:
         return network_size(height, width, self.short_side, self.max_size)
 
     def of(self, image: UInt8Image) -> dict[str, Any]:
-        """Return detectron2's input for one BGR image; detections come back in its own pixels."""
+        """Return detectron2's input for one BGR image; detections are in the image's own pixels."""
         height, width = image.shape[:2]
         return self.of_resized(resize(image, *self.size(height, width)), height, width)
 
     def of_resized(self, resized: UInt8Image, height: int, width: int) -> dict[str, Any]:
-        """Return the input for a BGR image of `height` and `width` that has been resized."""
+        """Return the input for a resized BGR image of original `height` and `width`."""
         return {"image": to_tensor(resized, self.colour_order), "height": height, "width": width}
 
 
 class PixelCache:
-    """Decoded images; those beyond the bound are decoded each time.
+    """A cache of decoded images; images beyond its size are decoded each time.
 
-    Training and mining share one: what a stage has decoded nothing decodes again.
+    Training and mining share it, so that no stage decodes an image again.
     """
 
     def __init__(self, limit: int) -> None:
-        """Begin with an empty cache of at most `limit` bytes of pixels; 0 keeps nothing."""
+        """Create a cache of at most `limit` bytes of pixels; 0 disables it."""
         self.limit = limit
         self.bytes = 0
-        """Of all pixels in it."""
+        """Total size in bytes."""
         self._images: dict[_Key, UInt8Image] = {}
 
     def read(
@@ -88,7 +88,7 @@ class PixelCache:
         tile: Tile | None = None,
         keep_resized: bool = True,
     ) -> UInt8Image:
-        """Return the BGR pixels of an image, not to be written to; see `read_views`."""
+        """Return an image's BGR pixels; don't modify them. See `read_views`."""
         views = [(tile, size)]
         return self.read_views(image, folder, views, keep_resized=keep_resized)[0]
 
@@ -100,17 +100,17 @@ class PixelCache:
         *,
         keep_resized: bool = True,
     ) -> list[UInt8Image]:
-        """Return the BGR pixels of views of an image, which is decoded once at most.
+        """Return the BGR pixels of views of an image, which is decoded at most once.
 
-        They are the same whether the cache has them or not.
+        The result is the same whether cached or not.
 
         Args:
             image: the image.
-            folder: where its file is.
-            views: each a tile, or None for all of the image, and the height and width to resize it
+            folder: the folder of its file.
+            views: each a tile, or None for the whole image, and the height and width to resize it
                 to.
-            keep_resized: whether to keep views at these sizes, for a caller who always asks for the
-                same ones, or the image as it was decoded.
+            keep_resized: whether to cache the resized views, for callers that always request the
+                same ones, or the decoded image.
 
         Raises:
             AnnotationError: naming the image, when it can't be decoded.
@@ -135,7 +135,7 @@ class PixelCache:
         return found
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self._images.clear()
         self.bytes = 0
 

@@ -1,7 +1,7 @@
-"""torchvision's MobileNetV3 with its feature pyramid, as its COCO detectors have it.
+"""torchvision's MobileNetV3 with a feature pyramid, as in its COCO detectors.
 
-A. Howard et al., "Searching for MobileNetV3" (ICCV 2019). The pyramid is a flat one: both of its
-inputs have stride 32.
+A. Howard et al., "Searching for MobileNetV3" (ICCV 2019). The pyramid is flat: both of its inputs
+have stride 32.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ from sparsedet.modeling.frozen_norms import fold_frozen_norms
 BUILDER = "build_mobilenet_fpn_backbone"
 """The MODEL.BACKBONE.NAME of these backbones."""
 STAGES = (0, 2, 4, 7, 13, 14, 17)
-"""Where the stages begin among torchvision's modules, and where the last one ends. The pyramid
-takes the maps of the last two: the first block of stride 32, and the last convolution."""
+"""Start indices of the stages among torchvision's modules, and the end of the last one. The
+pyramid takes the last two maps: the first block of stride 32, and the last convolution."""
 LEVELS = ("p5", "p5_top", "p6")
 _STRIDE = 32
 _COUNTER = "num_batches_tracked"
@@ -31,12 +31,12 @@ _COUNTER = "num_batches_tracked"
 
 @BACKBONE_REGISTRY.register()
 def build_mobilenet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> "FlatFPN":
-    """Build MobileNetV3-Large with its pyramid, weights random.
+    """Build MobileNetV3-Large with its pyramid and random weights.
 
-    The first MODEL.BACKBONE.FREEZE_AT of its six stages are not trained.
+    The first MODEL.BACKBONE.FREEZE_AT of its six stages are frozen.
 
     Raises:
-        ConfigError: when there are not as many stages.
+        ConfigError: when FREEZE_AT exceeds the number of stages.
     """
     frozen = cfg.MODEL.BACKBONE.FREEZE_AT
     stages = len(STAGES) - 1
@@ -48,11 +48,11 @@ def build_mobilenet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> "FlatF
 
 
 class MobileNet(Backbone):
-    """The stages of a MobileNetV3, its batch norms frozen.
+    """The stages of a MobileNetV3 with frozen batch norms.
 
     Args:
         features: torchvision's modules, without the classifier.
-        frozen: how many of the stages are not trained.
+        frozen: number of frozen stages.
     """
 
     def __init__(self, features: nn.Sequential, frozen: int = 0) -> None:
@@ -83,7 +83,8 @@ class MobileNet(Backbone):
 
 
 class FlatFPN(Backbone):
-    """A feature pyramid (Lin et al., CVPR 2017) of two maps of one stride, and a third by halving.
+    """A feature pyramid (Lin et al., CVPR 2017) of two maps of one stride, and a third at half
+    size.
 
     Args:
         bottom_up: the backbone.
@@ -106,7 +107,7 @@ class FlatFPN(Backbone):
 
     @property
     def size_divisibility(self) -> int:
-        """Images are padded to multiples of it."""
+        """Image sizes are padded to multiples of this."""
         return _STRIDE
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -130,15 +131,15 @@ class FlatFPN(Backbone):
 
 
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a MobileNet's weights, under torchvision's names, under those of `MobileNet`.
+    """Rename a MobileNet's weights from torchvision's names to those of `MobileNet`.
 
     Raises:
-        ConfigError: naming the first parameter that has no place, or is missing.
+        ConfigError: naming the first parameter that is unknown or missing.
     """
     with torch.random.fork_rng(devices=[]):
         features = _features()
     own = features.state_dict()
-    # torchvision's frozen norms count no batches.
+    # torchvision's frozen norms have no batch counters.
     wanted = {name for name in own if not name.endswith(_COUNTER)}
     given = {name for name in weights if not name.endswith(_COUNTER)}
     common = wanted & given
@@ -152,7 +153,7 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _features() -> nn.Sequential:
-    # Its detectors' norms are not those of torchvision's classifier, which adds more to variances.
+    # Its detectors' norms differ from torchvision's classifier, which has a larger epsilon.
     norm = partial(nn.BatchNorm2d, eps=1e-5)
     features: nn.Sequential = mobilenet_v3_large(weights=None, norm_layer=norm).features
     return features

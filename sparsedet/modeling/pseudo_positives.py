@@ -1,4 +1,4 @@
-"""Pseudo-positive mining and label merging of the published SparseDet.
+"""Pseudo-positive mining and label merging, as in the published SparseDet.
 
 S. Suri, S. Rambhatla, R. Chellappa, A. Shrivastava: "SparseDet: Improving Sparsely Annotated Object
 Detection with Pseudo-positive Mining", ICCV 2023, sections 3.2 and 3.3. All boxes are XYXY in
@@ -27,41 +27,41 @@ from sparsedet.modeling.targets import (
 
 @dataclass(frozen=True, slots=True)
 class PseudoPositiveRule:
-    """When a proposal is taken for an unlabelled object."""
+    """When a proposal counts as an unlabelled object."""
 
     objectness_thresh: float
-    """sigmoid(objectness) has to exceed this."""
+    """Minimum sigmoid(objectness), exclusive."""
     max_label_iou: float
-    """IoU with every label has to be at most this."""
+    """Maximum IoU with every label."""
     nms_thresh: float
-    """IoU of the NMS that thins the pseudo-positives for the self-supervised loss."""
+    """IoU of the NMS over pseudo-positives for the self-supervised loss."""
     negative_iou: float = 0.5
-    """From this IoU with a verified negative on, a proposal is background."""
+    """IoU with a verified negative from which a proposal is background."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidentDetectionRule:
-    """When a detection joins the labels of the augmented view."""
+    """When a detection is added to the labels of the augmented view."""
 
     score_thresh: float
-    """The score has to exceed this."""
+    """Minimum score, exclusive."""
     nms_thresh: float
     """IoU of the class-wise NMS over labels and detections together."""
     negative_iou: float = 0.5
-    """From this IoU with a verified negative of its class on, a detection is wrong."""
+    """IoU with a verified negative of its class from which a detection is wrong."""
 
 
 @torch.no_grad()
 def split_pseudo_positives(
     proposals: Sequence[Instances], targets: Sequence[Instances], rule: PseudoPositiveRule
 ) -> tuple[list[Instances], list[Boxes]]:
-    """Split the proposals of each image into those for the ROI heads and the pseudo-positives.
+    """Split each image's proposals into those for the ROI heads and pseudo-positives.
 
-    An exhaustive image has no pseudo-positives: what has no label there is background.
+    An exhaustive image has no pseudo-positives: everything unlabelled is background.
 
     Args:
         proposals: per image, with `proposal_boxes` and `objectness_logits`.
-        targets: per image, its rows; without a label, proposals are judged by score alone.
+        targets: per image, its rows; without labels, proposals are judged by score alone.
         rule: when a proposal is pseudo-positive.
 
     Returns:
@@ -89,13 +89,13 @@ def split_pseudo_positives(
 def split_off_absent(
     pseudo_positives: Boxes, logits: Tensor, targets: Instances
 ) -> tuple[Boxes, Instances]:
-    """Take those that look like a complete class from an image's pseudo-positives.
+    """Turn pseudo-positives that look like a complete class into verified negatives.
 
-    They have no label, so they are none of that class: verified negatives.
+    They have no label, so they can't be of that class.
 
     Args:
         pseudo_positives: N boxes.
-        logits: of them, shape (N, classes + 1).
+        logits: their class logits, shape (N, classes + 1).
         targets: the rows of the image.
 
     Returns:
@@ -114,16 +114,16 @@ def confident_detections(
     proposals: list[Instances],
     rule: ConfidentDetectionRule,
 ) -> list[Instances]:
-    """Return what detectron2's box inference finds above the rule's score, image by image.
+    """Return detectron2's box inference above the rule's minimum score, per image.
 
-    A box loses its place in the NMS, or among the best, only to boxes of a higher score. So the
-    others can go first, and most are of a low score.
+    Only boxes of higher score can suppress a box in NMS, or displace it from the best. So
+    low-scoring boxes, which are most of them, can be dropped first.
 
     Args:
-        predictor: what made the predictions.
+        predictor: the source of the predictions.
         predictions: of the proposals.
         proposals: per image, with `proposal_boxes`.
-        rule: from which score on a detection is confident.
+        rule: when a detection is confident.
 
     Returns:
         Per image, with `pred_boxes`, `pred_classes` and `scores`.
@@ -145,19 +145,19 @@ def confident_detections(
 def merge_confident_detections(
     targets: Instances, detections: Instances, rule: ConfidentDetectionRule
 ) -> Instances:
-    """Return an image's rows with its confident detections among the labels, duplicates removed.
+    """Add confident detections to an image's labels, and remove duplicates.
 
-    Labels come first and count as score 1, so that of a label and its detection the label stays.
-    Detections on verified negatives are left out, those of classes that are complete on the image,
-    and all of them on an exhaustive one.
+    Labels come first and count as score 1, so that NMS keeps a label over its detection. Leaves out
+    detections on verified negatives, those of classes that are complete on the image, and all of
+    them on an exhaustive image.
 
     Args:
         targets: the rows of an image.
         detections: with `pred_boxes`, `pred_classes` and `scores`, of the same image.
-        rule: which detections are confident.
+        rule: when a detection is confident.
 
     Returns:
-        The rows; labels with `gt_boxes` (clipped to the image) in descending score.
+        The rows; labels with `gt_boxes` (clipped to the image) by descending score.
     """
     known = split_targets(targets)
     if known.exhaustive:

@@ -1,4 +1,4 @@
-"""ROI heads for sparsely labelled images: which proposals are sampled, and what they lose."""
+"""ROI heads for sparsely labelled images: sampling of proposals, and their losses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from sparsedet.modeling.verified_negatives import (
 from sparsedet.runtime import processes
 
 IGNORE = -1
-"""As `gt_classes` of a sampled proposal: nobody knows what it shows, it stays out of the losses."""
+"""`gt_classes` of a sampled proposal of unknown content, which is excluded from the losses."""
 
 Predictions = tuple[Tensor, Tensor]
 """Class logits, shape (R, classes + 1), and box deltas, shape (R, 4 x classes), of R proposals."""
@@ -34,14 +34,14 @@ Predictions = tuple[Tensor, Tensor]
 
 @ROI_HEADS_REGISTRY.register()
 class SparseROIHeads(StandardROIHeads):
-    """detectron2's ROI heads, except that
+    """detectron2's ROI heads, with these differences:
 
     - proposals on ignore regions are never sampled as background;
-    - verified negatives join the sample of every step;
-    - proposals of an image that nobody annotated stay out of the losses;
-    - where classes are complete on an image, either kind of proposal is none of these;
-    - detections carry `object_scores`;
-    - pooling is a method of its own, for training on two views.
+    - verified negatives are added to the sample in every step;
+    - proposals on images that nobody annotated are excluded from the losses;
+    - if classes are complete on an image, both kinds of proposals count as negatives of these;
+    - detections have `object_scores`;
+    - pooling is a separate method, for training on two views.
     """
 
     @configurable
@@ -70,13 +70,13 @@ class SparseROIHeads(StandardROIHeads):
     def label_and_sample_proposals(
         self, proposals: Sequence[Instances], targets: Sequence[Instances]
     ) -> list[Instances]:
-        """Sample as the parent does, without would-be background on ignore regions.
+        """Sample as the parent does, but without background on ignore regions.
 
         Returns:
-            As the parent's, and behind each image's sample its verified negatives. `gt_classes` is
-            `IGNORE` throughout the sample of an image that nobody annotated. On an image with
-            complete classes, the surest proposals on ignore regions join the sample; `not_classes`
-            says what they are not.
+            As the parent's, with each image's verified negatives after its sample. `gt_classes` is
+            `IGNORE` throughout for images that nobody annotated. On images with complete classes,
+            the most certain proposals on ignore regions are added to the sample; `not_classes`
+            lists what they are not.
         """
         split = [split_targets(image) for image in targets]
         kept, uncertain = [], []
@@ -107,23 +107,22 @@ class SparseROIHeads(StandardROIHeads):
         return result
 
     def box_features(self, features: dict[str, Tensor], boxes: list[Boxes]) -> Tensor:
-        """Return what the box head makes of each box: shape (sum of boxes, FC_DIM)."""
+        """Return the box head's features of each box: shape (sum of boxes, FC_DIM)."""
         pooled = self.box_pooler([features[name] for name in self.box_in_features], boxes)
         result: Tensor = self.box_head(pooled)
         return result
 
 
 class SparseOutputLayers(FastRCNNOutputLayers):
-    """detectron2's output layers, except that
+    """detectron2's output layers, with these differences:
 
-    - `IGNORE`d proposals stay out of the losses, but for what they are known not to be, and
-      verified negatives have a loss of their own;
-    - without `regress_mined`, boxes are learned from human labels alone. A model that learns boxes
-      from its own ones repeats their faults, which their scores don't show. So mined labels teach
-      the class only, as pseudo-labels do in Liu et al., "Unbiased Teacher for Semi-Supervised
-      Object Detection" (ICLR 2021); the RPN, whose boxes are rough anyway, learns from both;
-    - detections also have the probability that there is an object, which may be high while that of
-      each class is low;
+    - `IGNORE`d proposals are excluded from the losses, except for what they are known not to be,
+    and verified negatives have a loss of their own; - without `regress_mined`, boxes are regressed
+    to human labels only. A model that regresses to its own boxes repeats their errors, which their
+    scores don't show. So mined labels only teach the class, like pseudo-labels in Liu et al.,
+    "Unbiased Teacher for Semi-Supervised Object Detection" (ICLR 2021); the RPN, whose boxes are
+    rough anyway, learns from both; - detections also have the probability of an object of any
+    class, which may be high even if that of each class is low;
     - with `soft_nms_sigma` detections go through soft-NMS; both scores decay alike.
     """
 
@@ -151,12 +150,12 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         }
 
     def losses(self, predictions: Predictions, proposals: list[Instances]) -> dict[str, Tensor]:
-        """Return the parent's losses: means over all rows that count, verified negatives included.
+        """Return the parent's losses: means over all rows that count, including verified negatives.
 
         Args:
             predictions: of the proposals.
             proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes` and `not_classes`
-                may be there.
+                are optional.
         """
         logits, deltas = predictions
         classes = torch.cat([image.gt_classes for image in proposals])
@@ -193,16 +192,16 @@ class SparseOutputLayers(FastRCNNOutputLayers):
     def _box_loss(
         self, deltas: Tensor, classes: Tensor, proposals: list[Instances], rows: Tensor
     ) -> Tensor:
-        """Return the parent's loss of boxes over `rows`, shape (R,), of R proposals.
+        """Return the parent's box loss over `rows`, shape (R,), of R proposals.
 
-        Without `regress_mined` those on mined labels count as background does, which has no box:
-        what people drew weighs as before.
+        Without `regress_mined`, rows on mined labels count like background, which has no box: the
+        weight of human labels is unchanged.
         """
         if not self.regress_mined:
             mined = _field(proposals, "gt_mined", 0).bool()
             classes = classes.masked_fill(mined, self.num_classes)
         boxes = [image.proposal_boxes for image in proposals]
-        # Images without a label have no box to be moved to.
+        # Without a label there is no target box.
         targets = [image.get_fields().get("gt_boxes", image.proposal_boxes) for image in proposals]
         loss: Tensor = self.box_reg_loss(
             Boxes.cat(boxes).tensor[rows],
@@ -215,7 +214,7 @@ class SparseOutputLayers(FastRCNNOutputLayers):
     def inference(
         self, predictions: Predictions, proposals: list[Instances]
     ) -> tuple[list[Instances], list[Tensor]]:
-        """Add `object_scores`, shape (N,): the probability that a detection is not background."""
+        """Add `object_scores`, shape (N,): one minus the probability of background."""
         if self.soft_nms_sigma > 0:
             return self._soft_inference(predictions, proposals)
         detections, rows = super().inference(predictions, proposals)
@@ -273,15 +272,15 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         return detections, rows
 
     def _object_scores(self, probabilities: Tensor) -> Tensor:
-        """Return the probability of an object, shape (N,); given shape (N, classes + 1)."""
+        """Return the probability of an object, shape (N,), from probabilities (N, classes + 1)."""
         if self.use_sigmoid_ce:
-            # Classes are independent of each other, and nothing trains the background's column.
+            # Classes are independent, and the background's column is not trained.
             return 1 - (1 - probabilities[:, :-1]).prod(dim=1)
         return 1 - probabilities[:, -1]
 
 
 def _not_classes(proposals: list[Instances], logits: Tensor) -> Tensor | None:
-    """Return `not_classes` of R sampled proposals, shape (R, classes); None where no image has it.
+    """Return `not_classes` of R sampled proposals, shape (R, classes); None if no image has it.
 
     Args:
         proposals: per image.

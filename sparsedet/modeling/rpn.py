@@ -25,13 +25,13 @@ _IGNORE, _NEGATIVE = -1, 0
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class SparseRPN(RPN):
-    """detectron2's RPN, except that
+    """detectron2's RPN, with these differences:
 
-    - anchors on ignore regions are not negative, and in no sample unless they are positive;
+    - anchors on ignore regions are never negative, and only sampled if positive;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others;
-    - proposals that are not finite are left out in training, too: the losses show that it diverges,
-      with the images and in all processes alike.
+    - non-finite proposals are dropped in training, too: then the losses reveal the divergence, with
+      the images and in all processes alike.
     """
 
     @configurable
@@ -57,7 +57,7 @@ class SparseRPN(RPN):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Label anchors as the parent does: -1 ignored, 0 negative, 1 positive, then sample.
 
-        All anchors of an image that has to stay out of the loss are -1.
+        All anchors of an image excluded from the loss are -1.
         """
         all_anchors = Boxes.cat(anchors)
         gt_labels, matched_boxes = [], []
@@ -121,7 +121,8 @@ class SparseRPN(RPN):
 
 @RPN_HEAD_REGISTRY.register()
 class CommonRPNHead(StandardRPNHead):
-    """detectron2's head, its hidden convolution a `CommonConv`; parameters keep their names."""
+    """detectron2's head with a `CommonConv` as hidden convolution; parameter names are
+    unchanged."""
 
     def _get_rpn_conv(self, in_channels: int, out_channels: int) -> Conv2d:
         return CommonConv(in_channels, out_channels)
@@ -133,10 +134,10 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class CommonConv(Conv2d):
-    """A 3 x 3 convolution of the features of both views, concatenated along the channels.
+    """A 3 x 3 convolution of both views' features, concatenated along the channels.
 
-    In inference there is one view, whose features stand in both halves of the input. The
-    convolution is linear: the sum of the weights for both halves gives the same at half the cost.
+    In inference there is one view, used for both halves of the input. The convolution is linear:
+    with the sum of both halves' weights it gives the same result at half the cost.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

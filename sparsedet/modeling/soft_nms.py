@@ -1,8 +1,8 @@
-"""Soft-NMS: a detection that overlaps a surer one of its class loses score, not its place.
+"""Soft-NMS: a detection that overlaps a more certain one of its class loses score, not its place.
 
 Bodla, Singh, Chellappa and Davis, "Soft-NMS: Improving Object Detection With One Line of Code"
-(ICCV 2017), with the Gaussian decay. NMS drops the second of two objects that stand close together;
-here it stays, at a lower score.
+(ICCV 2017), with Gaussian decay. NMS drops the second of two objects that are close together; here
+it is kept with a lower score.
 """
 
 from typing import NamedTuple
@@ -13,35 +13,34 @@ from torchvision.ops import box_iou
 
 
 class Decayed(NamedTuple):
-    """What soft-NMS leaves, in descending order of score."""
+    """The result of soft-NMS, in descending order of score."""
 
     rows: Tensor
-    """Shape (D,): which of the boxes given."""
+    """Shape (D,): indices of the kept boxes."""
     scores: Tensor
-    """Shape (D,): decayed."""
+    """Shape (D,): decayed scores."""
 
 
 def soft_nms(
     boxes: Tensor, scores: Tensor, classes: Tensor, *, sigma: float, least: float, most: int
 ) -> Decayed:
-    """Decay the scores of boxes by exp(-IoU² / sigma) with every surer box of their class.
+    """Decay the scores of boxes by exp(-IoU² / sigma) with every more certain box of their class.
 
-    The surest box is taken, the others decay, and so on. As scores only fall, what is taken first
-    is what is surest in the end. The same input gives the same output: of equal scores the first
-    box is taken.
+    The most certain box is taken, the others decay, and so on. As scores only fall, boxes are taken
+    in the final order. The result is deterministic: among equal scores, the first box is taken.
 
     Args:
         boxes: shape (N, 4), XYXY.
         scores: shape (N,).
         classes: shape (N,).
-        sigma: the larger, the less scores fall; the paper has 0.5.
-        least: boxes whose score falls to this or below are dropped.
-        most: boxes that are kept at most.
+        sigma: larger values decay less; 0.5 in the paper.
+        least: boxes at or below this score are dropped.
+        most: maximum number of boxes to keep.
     """
     left = scores.clone()
     taken, final = [], []
     for _ in range(min(most, len(boxes))):
-        # No value leaves the device: a GPU is not waited for.
+        # No value leaves the device, so that a GPU is never waited for.
         best = left.argmax(keepdim=True)
         taken.append(best)
         final.append(left[best])

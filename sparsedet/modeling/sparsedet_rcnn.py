@@ -1,4 +1,4 @@
-"""SparseDet: Faster R-CNN on two views, with pseudo-positives kept out of the background."""
+"""SparseDet: Faster R-CNN on two views, excluding pseudo-positives from the background."""
 
 from typing import Any
 
@@ -32,17 +32,17 @@ Losses = dict[str, Tensor]
 
 @META_ARCH_REGISTRY.register()
 class SparseDetRCNN(GeneralizedRCNN):
-    """The end-to-end method of SparseDet (ICCV 2023), which differs from its parent in this:
+    """The end-to-end method of SparseDet (ICCV 2023), with these differences from its parent:
 
-    - A training image comes in two views, `image` and `image_augmented`, of one geometry.
-    - The common RPN sees both views' features side by side and gives one set of proposals.
-    - Past `mining_start`, proposals that look like unlabelled objects (pseudo-positives) leave the
-      supervised losses and enter a self-supervised one; but those that look like a class which is
-      complete on the image are negatives of it.
+    - A training image has two views, `image` and `image_augmented`, of the same geometry.
+    - The common RPN takes both views' features together and gives one set of proposals.
+    - After `mining_start`, proposals that look like unlabelled objects (pseudo-positives) are moved
+      from the supervised losses to a self-supervised one; those that look like a class that is
+      complete on the image become negatives of it.
     - The augmented view also learns from confident detections in the original view.
 
-    Inference is the parent's, with one view, and deterministic: its features stand in both halves
-    of the common RPN's input.
+    Inference is the parent's, deterministic, on one view: its features are used for both halves of
+    the common RPN's input.
     """
 
     @configurable
@@ -58,7 +58,7 @@ class SparseDetRCNN(GeneralizedRCNN):
         """Take the parent's arguments and:
 
         Args:
-            mining_start: pseudo-positives are mined once the iteration is greater than this.
+            mining_start: pseudo-positives are mined after this iteration.
             pseudo_positive_rule: which proposals are pseudo-positive.
             confident_detection_rule: which detections become labels of the augmented view.
             self_supervised_weight: weight of `distillation_loss`.
@@ -102,9 +102,9 @@ class SparseDetRCNN(GeneralizedRCNN):
         }
 
     def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
-        """Return the losses in training, the detections otherwise, as the parent does.
+        """Return losses in training, and detections otherwise, like the parent.
 
-        In training every input also has `image_augmented`, of the shape of `image`: (C, H, W).
+        In training every input also has `image_augmented`, with the shape of `image`: (C, H, W).
         """
         if not self.training:
             return self.inference(batched_inputs)
@@ -131,7 +131,7 @@ class SparseDetRCNN(GeneralizedRCNN):
     def _without_absent(
         self, view: Features, pseudo_positives: list[Boxes], targets: list[Instances]
     ) -> tuple[list[Boxes], list[Instances]]:
-        """Make pseudo-positives that look like a class which is complete on their image negatives.
+        """Turn pseudo-positives that look like a class complete on their image into negatives.
 
         Args:
             view: the feature maps of the original view.
@@ -159,9 +159,9 @@ class SparseDetRCNN(GeneralizedRCNN):
     ) -> Losses:
         """Return the two views' ROI losses, averaged, and the self-supervised loss between them.
 
-        A view's losses cover the images that teach classes in it: by labels, which the augmented
-        view may have more of, by verified negatives, or by complete classes; the samples of others
-        are ignored. Where no image does so in the original view, only the augmented one counts.
+        A view's losses cover the images that teach it classes: by labels (of which the augmented
+        view may have more), by verified negatives, or by complete classes; samples of other images
+        are ignored. If no image does so in the original view, only the augmented one counts.
         """
         heads = self.roi_heads
         sampled = heads.label_and_sample_proposals(proposals, targets)
@@ -188,9 +188,9 @@ class SparseDetRCNN(GeneralizedRCNN):
     def _predict(
         self, view: Features, sampled: list[Instances], pseudo_positives: list[Boxes]
     ) -> tuple[Predictions, Tensor]:
-        """Return a view's predictions of its sample, and its box features of the pseudo-positives.
+        """Return predictions on a view's sample, and box features of its pseudo-positives.
 
-        Both are pooled in one go: the gradient of a pooling is as large as the feature maps.
+        Both are pooled together: the gradient of a pooling is as large as the feature maps.
         """
         boxes = [
             Boxes.cat([image.proposal_boxes, pseudo])
@@ -205,8 +205,8 @@ class SparseDetRCNN(GeneralizedRCNN):
         """Return the mean squared difference of the pseudo-positives' box features in both views.
 
         Args:
-            in_original: shape (N, FC_DIM); no row before mining.
-            in_augmented: of the same boxes in the other view.
+            in_original: shape (N, FC_DIM); no rows before mining.
+            in_augmented: the same boxes in the other view.
         """
         share = processes.share(len(in_original), in_original.device)
         if len(in_original) == 0:
@@ -215,7 +215,7 @@ class SparseDetRCNN(GeneralizedRCNN):
 
 
 def _views(features: Features) -> tuple[Features, Features]:
-    """Split the maps into those of the original views and of the augmented ones, which follow."""
+    """Split the maps into those of the original views, and of the augmented ones after them."""
     halves = {name: maps.chunk(2) for name, maps in features.items()}
     return (
         {name: original for name, (original, _) in halves.items()},

@@ -1,8 +1,8 @@
-"""What the boxes of a training image say, beyond where its objects are.
+"""Roles of the boxes of a training image, beyond object positions.
 
-detectron2's meta-architectures pass one `Instances` per image to RPN and ROI heads, and nothing
-else. So everything that is known of an image is there in rows, distinguished by `gt_roles`; without
-that field every row is a label. All boxes are XYXY in absolute pixels of the network's input.
+detectron2's meta-architectures pass a single `Instances` per image to RPN and ROI heads. So all
+information on an image is in its rows, distinguished by `gt_roles`; without that field every row
+is a label. All boxes are XYXY in absolute pixels of the network's input.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from torch import Tensor
 
 
 class Role(IntEnum):
-    """What a row of an image's `Instances` says."""
+    """The meaning of a row in an image's `Instances`."""
 
     LABEL = 0
-    """Here is an object of the row's class."""
+    """An object of the row's class."""
     IGNORE_REGION = 1
-    """Here may be an object: training must neither learn nor punish it. The class is the likeliest
-    one; what else it may be, a `COMPLETE_CLASS` excludes."""
+    """An ignore region: there may be an object, neither positive nor negative in training. The
+    class is the most likely one; `COMPLETE_CLASS` rows exclude others."""
     VERIFIED_NEGATIVE = 2
-    """No object of the row's class, says a reviewer. One of another class may be here."""
+    """No object of the row's class, by a reviewer; there may be one of another class."""
     EXHAUSTIVE = 3
-    """The whole image: every object in it has a label, says a person. No class either."""
+    """The whole image: every object in it has a label, by a person. Has no class."""
     MINED = 4
-    """Here is an object of the row's class, says a model: its box is not as exact as a label."""
+    """An object of the row's class, by a model: its box is less exact than a label."""
     COMPLETE_CLASS = 5
-    """The whole image: every object of the row's class has a label, says a person."""
+    """The whole image: every object of the row's class has a label, by a person."""
 
 
 WHOLE_IMAGE = (Role.EXHAUSTIVE, Role.COMPLETE_CLASS)
@@ -40,15 +40,15 @@ class Targets:
     """The rows of an image by role."""
 
     labels: Instances
-    """With `gt_boxes` and `gt_classes`, as detectron2 expects them; where the image has roles, also
-    `gt_mined`, shape (N,): which of them a model found."""
+    """With `gt_boxes` and `gt_classes`, as detectron2 expects them; if the image has roles, also
+    `gt_mined`, shape (N,): which of them were found by a model."""
     ignore_regions: Boxes
     verified_negatives: Instances
     """With `gt_boxes` and `gt_classes`."""
     exhaustive: bool
     complete_classes: Tensor
-    """Shape (M,): classes whose objects all have a label, though other classes' may have none.
-    None with an ignore region is among them: an object of it may be there."""
+    """Shape (M,): classes whose objects all have a label, while other classes' may not. Excludes
+    classes with an ignore region, which may be an object of them."""
 
     @property
     def annotated(self) -> bool:
@@ -57,7 +57,7 @@ class Targets:
 
     @property
     def teaches_classes(self) -> bool:
-        """Whether the ROI heads learn from the image: what it does not show is enough."""
+        """Whether the ROI heads learn from the image: knowing what it doesn't show is enough."""
         return self.annotated or len(self.verified_negatives) > 0 or len(self.complete_classes) > 0
 
 
@@ -84,7 +84,7 @@ def split_targets(instances: Instances) -> Targets:
 
 
 def replace_labels(instances: Instances, labels: Instances) -> Instances:
-    """Return an image's rows with `labels` in place of its own, mined ones too; the others stay."""
+    """Return an image's rows with `labels` replacing its own, including mined ones."""
     if not instances.has("gt_roles"):
         return labels
     others = instances[~_are_labels(instances.gt_roles)]
@@ -97,12 +97,12 @@ def replace_labels(instances: Instances, labels: Instances) -> Instances:
 
 
 def with_verified_negatives(instances: Instances, boxes: Boxes, classes: Tensor) -> Instances:
-    """Return an image's rows, which have roles, and further verified negatives.
+    """Return an image's rows, which have roles, with additional verified negatives.
 
     Args:
         instances: the rows.
         boxes: N boxes.
-        classes: what each of them does not show, shape (N,).
+        classes: the class that each box does not show, shape (N,).
     """
     further = Instances(instances.image_size)
     further.gt_boxes = boxes
@@ -127,7 +127,7 @@ def overlaps_same_class(boxes: Boxes, classes: Tensor, others: Instances, iou: f
         boxes: the boxes.
         classes: their classes, shape (len(boxes),).
         others: with `gt_boxes` and `gt_classes`.
-        iou: the least overlap.
+        iou: minimum overlap.
     """
     same_class = classes[:, None] == others.gt_classes
     covered: Tensor = ((pairwise_iou(boxes, others.gt_boxes) >= iou) & same_class).any(dim=1)
@@ -135,7 +135,7 @@ def overlaps_same_class(boxes: Boxes, classes: Tensor, others: Instances, iou: f
 
 
 def _are_labels(roles: Tensor) -> Tensor:
-    """Return, shape (N,), which of N rows are labels, mined ones included."""
+    """Return which of N rows are labels, including mined ones, shape (N,)."""
     return (roles == Role.LABEL) | (roles == Role.MINED)
 
 

@@ -1,6 +1,6 @@
-"""Large images in overlapping tiles, so that small objects are not shrunk away.
+"""Large images in overlapping tiles, so that small objects stay detectable.
 
-The idea of Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small Object Detection"
+Following Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small Object Detection"
 (ICIP 2022): train and detect on tiles and on the whole image, and keep the best detection of each
 object.
 """
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 
 OVERLAP = 0.2
-"""Share of a tile that its neighbours show as well: objects up to this size are whole in one."""
+"""Overlap of neighbouring tiles as a share: objects up to this size fit into one tile."""
 _PART_SHARE = 0.6
-"""A box that a tile's edge cuts is a part of another one that covers so much of it."""
+"""Coverage by another box from which a box cut off by a tile's edge is a part of it."""
 _EDGE = 2.0
-"""Pixels: a box that ends so close to a tile's inner edge is cut by it."""
+"""Pixels: a box this close to a tile's inner edge is cut off by it."""
 
 
 class Tile(NamedTuple):
-    """A part of an image: XYXY in whole pixels."""
+    """A region of an image: XYXY in whole pixels."""
 
     left: int
     top: int
@@ -30,13 +30,13 @@ class Tile(NamedTuple):
 
 
 def tiles_of(width: int, height: int, side: int, overlap: float = OVERLAP) -> list[Tile]:
-    """Return square tiles that cover an image, row by row; one tile when the image is no larger.
+    """Return square tiles that cover an image, row by row; a single one for a small image.
 
     Args:
         width: of the image, pixels.
         height: of the image, pixels.
-        side: of a tile, pixels; an image that is smaller has smaller tiles.
-        overlap: least share of a tile that a neighbour shows as well.
+        side: of a tile, pixels; smaller images have smaller tiles.
+        overlap: minimum share of a tile that a neighbour also covers.
     """
     return [
         Tile(left, top, min(left + side, width), min(top + side, height))
@@ -46,12 +46,12 @@ def tiles_of(width: int, height: int, side: int, overlap: float = OVERLAP) -> li
 
 
 def views_of(width: int, height: int, side: int) -> list[Tile | None]:
-    """Return what training and detection see of an image: the whole of it, None, then its tiles.
+    """Return the views of an image in training and detection: None for the whole, then its tiles.
 
     Args:
         width: of the image, pixels.
         height: of the image, pixels.
-        side: of a tile, pixels; 0: there are none, nor where the image is no larger than a tile.
+        side: of a tile, pixels; 0, or an image no larger than a tile: no tiles.
     """
     whole = Tile(0, 0, width, height)
     tiles = tiles_of(width, height, side) if side else []
@@ -59,7 +59,7 @@ def views_of(width: int, height: int, side: int) -> list[Tile | None]:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Return where tiles begin along one direction: evenly spaced, the last one ends at the end."""
+    """Return tile starts along one axis: evenly spaced, the last tile ends at the end."""
     if length <= side:
         return [0]
     count = int(np.ceil((length - side) / (side * (1 - overlap)))) + 1
@@ -67,11 +67,11 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def is_cut(boxes: NDArray[np.float64], tile: Tile, width: int, height: int) -> NDArray[np.bool_]:
-    """Return which boxes of a tile end at one of its edges inside the image, shape (N,).
+    """Return which boxes of a tile end at an edge inside the image, shape (N,).
 
     Args:
         boxes: shape (N, 4): XYXY in pixels of the image.
-        tile: where they were found.
+        tile: the tile.
         width: of the image.
         height: of the image.
     """
@@ -90,10 +90,10 @@ def merge(
     classes: NDArray[np.int64],
     cut: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Return the indices of the detections of all tiles that stay, in descending order of score.
+    """Return the indices of detections to keep over all tiles, in descending order of score.
 
-    Whole boxes come before cut ones. A box goes when a kept one of its class overlaps it by an IoU
-    of 0.5, or, if it is cut, covers most of it.
+    Complete boxes come before cut ones. A box is dropped if a kept one of its class has an IoU of
+    0.5 with it, or, if it is cut, covers most of it.
 
     Args:
         boxes: shape (N, 4): XYXY in pixels of the image.

@@ -1,4 +1,4 @@
-"""Any timm model as a backbone under a feature pyramid, its batch norms frozen."""
+"""Any timm model as a backbone with a feature pyramid and frozen batch norms."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ BUILDER = "build_timm_fpn_backbone"
 """The MODEL.BACKBONE.NAME of these backbones."""
 _KEY = "MODEL.TIMM.NAME"
 _WRAPPERS = ("", "model.", "body.")
-"""What timm puts before the names of a model's modules when it gives feature maps."""
+"""Prefix that timm adds to a model's module names in feature mode."""
 _PROBE = (64, 96)
-"""Height and width of an image that a detector's backbone must be able to take."""
+"""Height and width of an image that a detector's backbone must support."""
 _MAX_DETAIL = 200
 _NAMED_IN_ERRORS = 4
 
 
 @BACKBONE_REGISTRY.register()
 def build_timm_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
-    """Build a timm backbone with FPN from cfg.MODEL.TIMM and cfg.MODEL.FPN, weights random.
+    """Build a timm backbone with FPN from cfg.MODEL.TIMM and cfg.MODEL.FPN, with random weights.
 
     Raises:
-        ConfigError: when the timm model is unknown, or does not offer what is asked of it.
+        ConfigError: when the timm model is unknown, or doesn't support the request.
     """
     check_timm(cfg)
     levels = list(cfg.MODEL.TIMM.OUT_FEATURES)
@@ -57,7 +57,7 @@ class TimmBackbone(Backbone):
     Args:
         model: built by timm with `features_only=True` for exactly `out_features`.
         out_features: names of the levels, in ascending order.
-        freeze_through: stages up to this level are not trained; "" trains all.
+        freeze_through: stages up to this level are frozen; "" trains all.
     """
 
     def __init__(self, model: nn.Module, out_features: list[str], freeze_through: str) -> None:
@@ -73,8 +73,8 @@ class TimmBackbone(Backbone):
             self._freeze(info.module_name()[out_features.index(freeze_through)])
 
     def _freeze(self, stage: str) -> None:
-        """Stop gradients up to `stage`; modules stand in order of execution."""
-        # timm writes the modules of some models with underscores: `stages_1` is its `stages.1`.
+        """Freeze the modules up to `stage`; they are in order of execution."""
+        # timm joins module names of some models with underscores: `stages_1` is `stages.1`.
         names = [f"{wrapper}{stage}.".replace(".", "_") for wrapper in _WRAPPERS]
         modules = list(self.model.named_modules())
         ends = [
@@ -84,8 +84,8 @@ class TimmBackbone(Backbone):
         ]
         if not ends:
             raise ConfigError(
-                f"MODEL.TIMM.FREEZE_THROUGH: can't find where the stage {stage} of this timm model "
-                'ends; train all of it with ""'
+                f"MODEL.TIMM.FREEZE_THROUGH: can't find the end of stage {stage} in this timm "
+                'model; train all of it with ""'
             )
         for _, module in modules[: ends[-1] + 1]:
             for parameter in module.parameters(recurse=False):
@@ -109,10 +109,10 @@ class TimmBackbone(Backbone):
 
 
 def check_timm(cfg: CfgNode) -> None:
-    """Check cfg.MODEL.TIMM, and MODEL.FPN.IN_FEATURES, against what the timm model offers.
+    """Check cfg.MODEL.TIMM and MODEL.FPN.IN_FEATURES against the timm model.
 
     Raises:
-        ConfigError: naming the key, its value and what is expected.
+        ConfigError: naming the key, its value and the expected value.
     """
     name = cfg.MODEL.TIMM.NAME
     offered = list(timm_features(name).levels)
@@ -120,7 +120,7 @@ def check_timm(cfg: CfgNode) -> None:
     if not levels or levels != [level for level in offered if level in levels]:
         raise ConfigError(
             f"MODEL.TIMM.OUT_FEATURES {levels}: {name} has the levels {', '.join(offered)}; "
-            "name some of them, in this order"
+            "choose some of them, in this order"
         )
     frozen = cfg.MODEL.TIMM.FREEZE_THROUGH
     if frozen and frozen not in levels:
@@ -144,16 +144,16 @@ def _is_gapless(levels: list[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TimmFeatures:
-    """The feature maps that timm offers of a model."""
+    """The feature maps of a timm model."""
 
     levels: Mapping[str, int]
     """timm's index of each level c1, c2, ... (level = log2 of the stride), ascending."""
     options: Mapping[str, Any]
-    """What the model has to be built with to take images of any size."""
+    """Arguments for building the model to accept images of any size."""
 
 
 def create_timm(name: str, batch_norm_eps: float, **options: Any) -> nn.Module:
-    """Return a timm model, weights random; a `batch_norm_eps` of 0 keeps the model's own."""
+    """Return a timm model with random weights; a `batch_norm_eps` of 0 keeps its own."""
     model: nn.Module = timm.create_model(name, **options)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and batch_norm_eps > 0:
@@ -164,7 +164,7 @@ def create_timm(name: str, batch_norm_eps: float, **options: Any) -> nn.Module:
 def create_features(
     name: str, levels: Sequence[str], batch_norm_eps: float, channels: int = 3
 ) -> nn.Module:
-    """Return a timm model that gives the feature maps of `levels`, weights random."""
+    """Return a timm model for the feature maps of `levels`, with random weights."""
     offered = timm_features(name)
     model = create_timm(
         name,
@@ -175,7 +175,7 @@ def create_features(
         **offered.options,
     )
     for module in model.modules():
-        # Residual branches that begin switched off would stay so for good behind a frozen norm.
+        # Zero-initialised residual branches would stay off forever before a frozen norm.
         if isinstance(module, _BatchNorm) and module.affine and not module.weight.any():
             nn.init.ones_(module.weight)
     return model
@@ -183,13 +183,13 @@ def create_features(
 
 @cache
 def timm_features(name: str) -> TimmFeatures:
-    """Return what timm offers of the model `name`, found out on a blank image.
+    """Return the feature maps of the model `name`, probed with a blank image.
 
     Raises:
-        ConfigError: for a name that timm does not know, or a model that no detector can use.
+        ConfigError: for an unknown name, or a model unsuitable for detectors.
     """
     check_name(name)
-    # Whether the model is built here for the first time, or was before, changes no later draw.
+    # Must not consume random numbers, whether the model was built here before or not.
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         problems = []
         for options in _size_options(name):
@@ -197,7 +197,7 @@ def timm_features(name: str) -> TimmFeatures:
                 model = timm.create_model(name, features_only=True, **options).eval()
                 maps = model(torch.zeros(1, 3, *_PROBE))
             except Exception as error:
-                # Models raise anything for what they can't do.
+                # Models raise anything for unsupported requests.
                 problems.append(" ".join(str(error).split())[:_MAX_DETAIL])
                 continue
             return TimmFeatures(_levels(name, model, maps), options)
@@ -208,10 +208,10 @@ def timm_features(name: str) -> TimmFeatures:
 
 
 def check_name(name: str) -> None:
-    """Check that timm knows a model, and its weights where the name has a tag behind a point.
+    """Check that timm knows a model, and its weights if the name has a tag after a dot.
 
     Raises:
-        ConfigError: with names that are like it.
+        ConfigError: with similar names.
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -228,12 +228,12 @@ def check_name(name: str) -> None:
 
 
 def is_channels_last(model: nn.Module) -> bool:
-    """Return whether a feature model gives its maps as (N, H, W, C)."""
+    """Return whether a feature model's maps have shape (N, H, W, C)."""
     return str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC")
 
 
 def _size_options(name: str) -> Sequence[Mapping[str, Any]]:
-    """Return the ways to build a model that may let it take images of any size."""
+    """Return arguments for building a model that may make it accept images of any size."""
     pretrained = timm.get_pretrained_cfg(name)
     if pretrained is None or not pretrained.fixed_input_size:
         return ({},)
@@ -241,14 +241,14 @@ def _size_options(name: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _levels(name: str, model: Any, maps: Sequence[Tensor]) -> Mapping[str, int]:
-    """Return timm's index of each level; of several maps of one stride, the last one."""
+    """Return timm's index of each level; among several maps of one stride, the last one."""
     levels = {}
     for index, (stride, found) in enumerate(zip(model.feature_info.reduction(), maps, strict=True)):
         size = found.shape[1:3] if is_channels_last(model) else found.shape[2:]
         if tuple(size) != tuple(length // stride for length in _PROBE):
             raise ConfigError(
                 f"{_KEY} {name}: not a backbone for a feature pyramid (its map of stride {stride} "
-                f"has {tuple(size)} places on {_PROBE} pixels); choose another model"
+                f"has {tuple(size)} cells on {_PROBE} pixels); choose another model"
             )
         levels[f"c{stride.bit_length() - 1}"] = index
     return levels

@@ -1,6 +1,6 @@
-"""Verified negatives: boxes that a reviewer rejected, held against the class they were mined as.
+"""Verified negatives: boxes that a reviewer rejected, as negatives of their mined class.
 
-Nothing else is known of what they show. So they don't say "background", which would punish an
+Nothing else is known about their content. So they don't mean "background", which would punish an
 object of another class, but "not this class": their loss is -log(1 - p_c).
 """
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from sparsedet.modeling.targets import Targets, overlaps_same_class
 
 NO_CLASS = -1
-"""In `negative_classes`: the row is no verified negative."""
+"""In `negative_classes`: the row is not a verified negative."""
 
 
 @torch.no_grad()
 def sample_verified_negatives(targets: Targets, *, label_iou: float, limit: int) -> Instances:
-    """Return the verified negatives of an image that a training step counts.
+    """Return an image's verified negatives to use in a training step.
 
-    One on a label of its class is left out: the object is there, and was drawn better.
+    Leaves out those on a label of their class: the object is there, with a better box.
 
     Args:
         targets: the rows of the image.
-        label_iou: from this IoU on, a verified negative is on a label.
-        limit: the most to return; of more, torch's generator draws.
+        label_iou: ioU from which a verified negative is on a label.
+        limit: maximum number; more are subsampled with torch's generator.
     """
     negatives = targets.verified_negatives
     on_label = overlaps_same_class(
@@ -40,17 +40,17 @@ def sample_verified_negatives(targets: Targets, *, label_iou: float, limit: int)
 def append_verified_negatives(
     sampled: Instances, negatives: Instances, background: int
 ) -> Instances:
-    """Return an image's sampled proposals with its verified negatives behind them.
+    """Return an image's sampled proposals followed by its verified negatives.
 
     Args:
-        sampled: with `proposal_boxes`, `objectness_logits`, `gt_classes` and, where the image has
+        sampled: with `proposal_boxes`, `objectness_logits`, `gt_classes` and, if the image has
             labels, `gt_boxes`.
         negatives: with `gt_boxes` and `gt_classes`.
-        background: the class that detectron2 gives to background.
+        background: detectron2's class of background.
 
     Returns:
         The fields of `sampled`, and `negative_classes`: the class that a verified negative is not,
-        `NO_CLASS` for the proposals.
+        `NO_CLASS` for proposals.
     """
     if len(negatives) == 0:
         return sampled
@@ -59,7 +59,7 @@ def append_verified_negatives(
     rows.objectness_logits = sampled.objectness_logits.new_zeros(len(negatives))
     rows.gt_classes = torch.full_like(negatives.gt_classes, background)
     if sampled.has("gt_boxes"):
-        # A placeholder: background has no box to be moved to.
+        # A placeholder: background has no target box.
         rows.gt_boxes = negatives.gt_boxes
     if sampled.has("gt_mined"):
         rows.gt_mined = torch.zeros_like(negatives.gt_classes, dtype=torch.bool)
@@ -71,12 +71,12 @@ def append_verified_negatives(
 
 
 def not_class_loss(logits: Tensor, classes: Tensor, *, sigmoid: bool) -> Tensor:
-    """Return, shape (R,), -log(1 - p_c) of each row's class c.
+    """Return -log(1 - p_c), shape (R,), for each row's class c.
 
     Args:
         logits: shape (R, classes + 1), background last.
         classes: shape (R,).
-        sigmoid: whether the classes are independent of each other, as with
+        sigmoid: whether class probabilities are independent, as with
             MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE, instead of a softmax.
     """
     logits = logits.float()
@@ -84,6 +84,6 @@ def not_class_loss(logits: Tensor, classes: Tensor, *, sigmoid: bool) -> Tensor:
     own = logits.gather(1, column)[:, 0]
     if not sigmoid:
         # p_c is the sigmoid of the class's logit against all others together. Unlike 1 - softmax,
-        # this loses nothing where p_c is close to 0 or 1.
+        # this is exact where p_c is close to 0 or 1.
         own = own - logits.scatter(1, column, float("-inf")).logsumexp(dim=1)
     return F.softplus(own)

@@ -1,4 +1,4 @@
-"""Weights in and out: nothing but tensors, all of them fitting, or one clear error."""
+"""Loading and saving weights: only tensors, all of which fit, or one clear error."""
 
 import os
 import pickle
@@ -50,7 +50,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         ({"weight": torch.zeros(2, 3)}, "1 parameters differ.*; not in the file: bias$"),
         (
             {"weight": torch.zeros(9, 3), "bias": torch.zeros(2)},
-            r"of another shape: weight \(9, 3\) in the file, \(2, 3\) in the model",
+            r"of different shape: weight \(9, 3\) in the file, \(2, 3\) in the model",
         ),
         (
             {f"odd{k}": torch.zeros(1) for k in range(4)} | {"weight": torch.zeros(2, 3)},

@@ -1,4 +1,4 @@
-"""Complete classes: what has no label is none of them, in every method and every role."""
+"""Complete classes: unlabelled regions are none of them, in every method and role."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The cache of decoded images: changes no result, decodes once, and keeps its bound."""
+"""The cache of decoded images: changes no result, decodes once, and stays within its size."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The published SparseDet, step by step, against the data recorded from the reference."""
+"""The published SparseDet, step by step, against data recorded from the reference."""
 
 import pytest
 import torch

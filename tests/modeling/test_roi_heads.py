@@ -1,4 +1,4 @@
-"""Losses of the box head: detectron2's for labels; mined labels teach their class alone."""
+"""Losses of the box head: detectron2's for labels; mined labels only teach their class."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What rows of an image mean in training: ignore regions, exhaustive images, rejected boxes."""
+"""Roles of an image's rows in training: ignore regions, exhaustive images, rejected boxes."""
 
 from typing import Any
 

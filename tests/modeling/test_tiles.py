@@ -1,4 +1,4 @@
-"""Tiles cover an image, and what several of them show of one object is found once."""
+"""Tiles cover an image, and an object in several of them is detected once."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The default backbone: right weights, right features, norms folded without a change."""
+"""The default backbone: right weights, right features, and folding that changes nothing."""
 
 from typing import Any
 
@@ -168,8 +168,8 @@ def test_any_timm_backbone_by_name() -> None:
         ("MODEL.TIMM.NAME resnet18.mine", r"no such weights; it has resnet18\.a1_in1k, "),
         ("MODEL.TIMM.NAME levit_128s", "not a backbone for images of any size"),
         ("MODEL.TIMM.NAME test_vit", r"OUT_FEATURES \['c3', 'c4', 'c5'\]: test_vit has .* c4;"),
-        ("MODEL.TIMM.OUT_FEATURES ['c4','c3','c5']", "name some of them, in this order"),
-        ("MODEL.TIMM.OUT_FEATURES []", "name some of them"),
+        ("MODEL.TIMM.OUT_FEATURES ['c4','c3','c5']", "choose some of them, in this order"),
+        ("MODEL.TIMM.OUT_FEATURES []", "choose some of them"),
         ("MODEL.TIMM.FREEZE_THROUGH c2", r"FREEZE_THROUGH c2: expected one of .*\(c3, c4, c5\)"),
         ("MODEL.FPN.IN_FEATURES ['c3','c5']", "neighbouring levels of MODEL.TIMM.OUT_FEATURES"),
         ("MODEL.FPN.IN_FEATURES ['c2','c3']", "neighbouring levels of MODEL.TIMM.OUT_FEATURES"),

@@ -1,4 +1,4 @@
-"""Verified negatives: held against their class in every step, and against no other class."""
+"""Verified negatives: count against their class in every step, and against no other."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Kernels that only make a CPU faster: `speed_up` switches them on.
+"""Faster kernels for CPUs, enabled by `speed_up`.
 
-`sparsedet.modeling.checkpoint.build` calls it for every model that it builds. A model without it
-gives the same results, up to rounding, and has the same parameter names.
+`sparsedet.modeling.checkpoint.build` calls it for every model. Without it, a model gives the same
+results, up to rounding, and has the same parameter names.
 """
 
 from detectron2.modeling.poolers import ROIPooler
@@ -16,7 +16,7 @@ from sparsedet.modeling.timm_backbone import TimmBackbone
 
 
 def speed_up(model: nn.Module) -> None:
-    """Let the parts of a detector use the kernels that are made for them."""
+    """Switch the parts of a detector to the faster kernels."""
     for module in list(model.modules()):
         if isinstance(module, TimmBackbone):
             use_in_place_relu6(module.model)

@@ -1,9 +1,9 @@
-"""A timm backbone with less traffic between a CPU and its memory.
+"""A timm backbone with less memory traffic on a CPU.
 
-The first stages of a network have the largest maps and are the ones that are frozen. The maps of a
-whole batch leave the processor's caches before the next layer reads them. So frozen stages run two
-images at a time, which gives the same, up to rounding: without gradients nothing but the last map
-has to be kept. `end-to-end`, whose two views make the largest batch, gains most.
+The first stages of a network have the largest maps, and are the frozen ones. The maps of a whole
+batch don't stay in the processor's caches until the next layer reads them. So frozen stages run on
+two images at a time, with the same result up to rounding: without gradients only the last map has
+to be kept. `end-to-end`, whose two views give the largest batch, gains most.
 """
 
 from collections import OrderedDict
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _IMAGES = 2
-"""In a part of the batch."""
+"""Images per part of the batch."""
 
 
 class InParts(nn.Sequential):
-    """A frozen sequence of modules, each of which treats every image of a batch alone."""
+    """A frozen sequence of modules, each of which treats the images of a batch independently."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the sequence makes of a batch, shape (N, ...)."""
+        """Run a batch, shape (N, ...), through the sequence."""
         if x.device.type != "cpu" or len(x) <= _IMAGES:
             return self._run(x)
         parts = range(0, len(x), _IMAGES)
@@ -36,9 +36,9 @@ class InParts(nn.Sequential):
 
 
 def run_frozen_in_parts(module: nn.Module) -> None:
-    """Let the outermost sequences below `module` that are frozen as a whole run in parts.
+    """Run the outermost fully frozen sequences below `module` in parts.
 
-    Models whose feature maps are read by hooks stay as they are: a hook would see the last part.
+    Models whose feature maps are read by hooks are unchanged: a hook would see the last part only.
     """
     if isinstance(module, FeatureHookNet):
         return
@@ -52,14 +52,14 @@ def run_frozen_in_parts(module: nn.Module) -> None:
 
 
 class InPlaceReLU6(nn.Module):
-    """`torch.nn.ReLU6(inplace=True)`, to the last bit, with half of its memory in training.
+    """Bit-identical to `torch.nn.ReLU6(inplace=True)`, with half of its memory in training.
 
     torch keeps a copy of the input for the backward pass. But the gradient passes where the input
-    is between 0 and 6, which is where the output is.
+    is between 0 and 6, which can be read off the output.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x, any shape, clamped to 0..6; x itself is changed."""
+        """Return x, any shape, clamped to 0..6; modifies x in place."""
         clamped: Tensor = _ReLU6.apply(x)
         return clamped
 

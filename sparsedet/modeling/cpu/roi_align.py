@@ -1,10 +1,10 @@
-"""RoIAlign whose gradient is the product of a sparse matrix, on a CPU.
+"""RoIAlign whose gradient is a sparse matrix product on a CPU.
 
-K. He et al., "Mask R-CNN" (ICCV 2017). Every bin of a region is a weighted sum of a few pixels, the
-same in all channels. torchvision calculates the weights of every channel again, and its gradient
-was an eighth of a training step; here all channels of a pixel are one row of a matrix, and it takes
-a tenth of that time. The terms of a sum come in torchvision's order: on x86-64 the result is the
-same to the last bit, unless a bin has a number of samples that is no power of two.
+K. He et al., "Mask R-CNN" (ICCV 2017). Each bin of a region is a weighted sum of a few pixels, the
+same in all channels. torchvision recomputes the weights for every channel, and its gradient took an
+eighth of a training step; here all channels of a pixel are one row of a matrix, which takes a tenth
+of that time. Sums are in torchvision's order: on x86-64 the result is bit-identical, unless a bin's
+number of samples is not a power of two.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 
 def use_sparse_roi_align(pooler: ROIPooler) -> None:
-    """Let a pooler calculate its gradient by sparse matrices, where it pools by RoIAlign."""
+    """Switch a pooler to sparse-matrix gradients, if it uses RoIAlign."""
     pooler.level_poolers = nn.ModuleList(map(_sparse, pooler.level_poolers))
 
 
@@ -35,14 +35,14 @@ def _sparse(pooler: Any) -> nn.Module:
 
 
 class SparseROIAlign(ROIAlign):
-    """detectron2's RoIAlign; on a CPU its gradient is the product of a sparse matrix."""
+    """detectron2's RoIAlign; on a CPU its gradient is a sparse matrix product."""
 
     def forward(self, maps: Tensor, rois: Tensor) -> Tensor:
         """Return the regions' features, shape (R, C, height, width).
 
         Args:
             maps: shape (N, C, H, W).
-            rois: shape (R, 5): the image's index and XYXY, absolute pixels of the network's input.
+            rois: shape (R, 5): image index and XYXY, absolute pixels of the network's input.
         """
         pooled: Tensor
         if maps.device.type == "cpu" and maps.requires_grad:
@@ -71,7 +71,7 @@ class _ROIAlign(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (rois,) = ctx.saved_tensors
-        # With autocast torchvision pools in float32, and so it does here.
+        # Under autocast torchvision pools in float32, and so does this.
         exact = torch.promote_types(gradient.dtype, torch.float32)
         weights = _weights(rois.to(exact), ctx.pooler, ctx.shape)
         rows = gradient.to(exact).permute(0, 2, 3, 1).reshape(-1, ctx.shape[1])
@@ -81,21 +81,21 @@ class _ROIAlign(torch.autograd.Function):
 
 
 def _weights(rois: Tensor, pooler: ROIAlign, shape: Sequence[int]) -> csc_array:
-    """Return how much every pixel of the maps counts in every bin of the regions.
+    """Return the weight of every map pixel in every bin of the regions.
 
     Args:
-        rois: shape (R, 5): the image's index and XYXY.
-        pooler: what pools them.
+        rois: shape (R, 5): image index and XYXY.
+        pooler: the pooler.
         shape: of the maps: (N, C, H, W).
 
     Returns:
-        Shape (N * H * W, R * height * width); the entries of a column in the order of the samples,
-        four pixels of each.
+        Shape (N * H * W, R * height * width); entries of a column are in sample order, four pixels
+        each.
     """
     images, _, height, width = shape
     bins = torch.tensor(pooler.output_size)
     offset = 0.5 if pooler.aligned else 0.0
-    # Of all that has a row and a column, the row is first.
+    # In (row, column) pairs, the row comes first.
     start = rois[:, [2, 1]] * pooler.spatial_scale - offset
     side = rois[:, [4, 3]] * pooler.spatial_scale - offset - start
     size = (side if pooler.aligned else side.clamp(min=1.0)) / bins
@@ -119,15 +119,15 @@ def _weights(rois: Tensor, pooler: ROIAlign, shape: Sequence[int]) -> csc_array:
 
 
 def _all_samples(bins: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Number the samples of all regions: row after row of bins, and of samples in each bin.
+    """Enumerate the samples of all regions: by row of bins, then by row of samples in each bin.
 
     Args:
-        bins: rows and columns of bins in a region, shape (2,).
-        samples: rows and columns of samples in each bin of a region, shape (R, 2).
+        bins: rows and columns of bins per region, shape (2,).
+        samples: rows and columns of samples per bin of each region, shape (R, 2).
 
     Returns:
-        Of each sample the region, shape (S,), and the row and column of its bin and of itself in
-        the bin, shape (S, 2).
+        The region of each sample, shape (S,), and the row and column of its bin, and its own in the
+        bin, shape (S, 2).
     """
     of_region = samples.prod(dim=1) * bins.prod()
     region = torch.arange(len(samples)).repeat_interleave(of_region)
@@ -140,11 +140,11 @@ def _all_samples(bins: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _around(at: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """Return the two pixels around places on an axis, and the weight of each, both shape (S, 2).
+    """Return the two neighbouring pixels of axis positions, and their weights, both shape (S, 2).
 
     Args:
-        at: the places, shape (S,); more than a pixel beyond the axis they have no weight.
-        limit: pixels of the axis.
+        at: the positions, shape (S,); more than a pixel outside of the axis they have no weight.
+        limit: number of pixels on the axis.
     """
     outside = (at < -1.0) | (at > limit)
     at = at.clamp(min=0.0)

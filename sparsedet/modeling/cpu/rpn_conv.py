@@ -1,7 +1,7 @@
-"""The common RPN's convolution, whose gradients are calculated where they are not zero.
+"""The common RPN's convolution, with gradients computed only where they are nonzero.
 
-The RPN's loss looks at a small sample of anchors, and this convolution, of both views' maps, is
-four times the work of a usual RPN's.
+The RPN's loss uses a small sample of anchors, and this convolution over both views' maps is four
+times the work of an ordinary RPN's.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _FEW = 0.25
-"""Up to this share of the positions the sparse gradients cost less than the dense ones (on two CPU
-cores, 128 channels: less than half as much at 0.15, as much or more at 0.4)."""
+"""Share of positions up to which sparse gradients are cheaper than dense ones (on two CPU cores,
+128 channels: less than half the cost at 0.15, about the same or more at 0.4)."""
 
 Positions = tuple[Tensor, Tensor, Tensor]
-"""The image, row and column of each."""
+"""Image, row and column indices."""
 
 
 def conv_with_sparse_gradients(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Convolve as `sparsedet.modeling.rpn.convolve` does.
+    """Convolve like `sparsedet.modeling.rpn.convolve`.
 
     Args:
         x: shape (N, C, H, W).
@@ -54,13 +54,13 @@ def _dense_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tenso
     """Return the gradients of a 3 x 3 convolution's input, weight and bias.
 
     Args:
-        gradient: of the output, shape (N, O, H, W).
+        gradient: the output's gradient, shape (N, O, H, W).
         x: the input, shape (N, C, H, W).
         weight: shape (O, C, 3, 3).
     """
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
         gradient,
-        # With autocast the gradient is of a shorter type, as the forward pass was.
+        # Under autocast the gradient has lower precision, like the forward pass.
         x.to(gradient.dtype),
         weight.to(gradient.dtype),
         bias_sizes=[len(weight)],
@@ -78,15 +78,15 @@ def _dense_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tenso
 def _sparse_gradients(
     gradient: Tensor, positions: Positions, x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the same as `_dense_gradients`, at the cost of few positions.
+    """Compute `_dense_gradients` at a few positions.
 
     Args:
-        gradient: of the output, shape (N, O, H, W).
-        positions: all those where it is not zero, each of shape (P,).
+        gradient: the output's gradient, shape (N, O, H, W).
+        positions: all nonzero positions, each of shape (P,).
         x: the input, shape (N, C, H, W).
         weight: shape (O, C, 3, 3).
     """
-    # Sums of a shorter type would lose more than a convolution's, which are kept in float32.
+    # Lower-precision sums would lose more than a convolution's, which accumulate in float32.
     exact = torch.promote_types(gradient.dtype, torch.float32)
     images, rows, columns = positions
     found = gradient.permute(0, 2, 3, 1)[positions].to(exact)
@@ -99,7 +99,7 @@ def _sparse_gradients(
     of_weight = (found.T @ patches).view(-1, 3, 3, channels).permute(0, 3, 1, 2)
     of_patches = found @ weight.permute(0, 2, 3, 1).flatten(1).to(exact)
     of_padded = torch.zeros(count * height * width, channels, dtype=exact, device=x.device)
-    # On a CPU one after the other: `index_put_` would add in parallel, in no fixed order.
+    # One by one on a CPU: `index_put_` would accumulate in parallel, in no fixed order.
     of_padded.index_add_(0, around, of_patches.view(-1, channels))
     of_x = of_padded.view(padded.shape)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
     return of_x, of_weight, found.sum(dim=0)

@@ -1,1 +1,1 @@
-"""Weights that training starts from: where they come from, what they are made of, what they fit."""
+"""Initial weights of a training: sources, formats, and compatibility."""

@@ -1,7 +1,7 @@
-"""Detectors trained on COCO that a training can start from: files, licences, what they need.
+"""Detectors pretrained on COCO: files, licences, and required configuration.
 
-A detector's weights fit one way of building it alone. With other anchors, another pooling, colour
-order, or stride they load all the same, and find nothing.
+A detector's weights fit a single architecture. With different anchors, pooling, colour order or
+stride they load without an error, and detect nothing.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ TORCHVISION_INPUT: Mapping[str, Any] = {
     "MODEL.PIXEL_STD": [58.395, 57.12, 57.375],
 }
 STRIDE = "MODEL.RESNETS.STRIDE_IN_1X1"
-"""Which convolution of a ResNet's block strides."""
+"""Which convolution of a ResNet block has the stride."""
 
 _FPN: Mapping[str, Any] = {
     "MODEL.FPN.OUT_CHANNELS": 256,
@@ -87,11 +87,11 @@ MOBILENET_NEEDS: Mapping[str, Any] = {
     **_TORCHVISION_HEADS,
     "MODEL.ANCHOR_GENERATOR.SIZES": [[32, 64, 128, 256, 512]] * 3,
     "MODEL.RPN.IN_FEATURES": list(LEVELS),
-    # torchvision takes boxes of every size from the first map: both have one stride.
+    # torchvision takes boxes of all sizes from the first map: both have the same stride.
     "MODEL.ROI_HEADS.IN_FEATURES": [LEVELS[0]],
 }
 USUAL: Mapping[str, Any] = {**_FPN, **_PYRAMID}
-"""What Faster R-CNN with FPN usually has: who writes that has not chosen against the weights."""
+"""Defaults of Faster R-CNN with FPN: setting these is not a choice against the weights."""
 
 _ZOO_LICENCE = "detectron2's model zoo, trained on COCO: CC BY-SA 3.0"
 _TORCHVISION_LICENCE = "torchvision's detector, trained on COCO: BSD 3-Clause"
@@ -102,15 +102,15 @@ class CocoDetector:
     """A published detector of COCO's 80 classes."""
 
     spelling: str
-    """As MODEL.WEIGHTS names it."""
+    """Name in MODEL.WEIGHTS."""
     url: str
     backbone: str
     """MODEL.BACKBONE.NAME."""
     depth: int
-    """MODEL.RESNETS.DEPTH; 0: of no ResNet."""
+    """MODEL.RESNETS.DEPTH; 0: not a ResNet."""
     licence: str
     needs: Mapping[str, Any]
-    """The values of configuration keys that the weights were trained with."""
+    """Configuration values that the weights were trained with."""
 
     @property
     def file_name(self) -> str:
@@ -118,7 +118,7 @@ class CocoDetector:
         return PurePosixPath(self.url).name
 
     def fits(self, cfg: CfgNode) -> bool:
-        """Return whether it is a detector of the configured backbone."""
+        """Return whether it has the configured backbone."""
         model = cfg.MODEL
         return self.backbone == model.BACKBONE.NAME and self.depth in (0, model.RESNETS.DEPTH)
 
@@ -160,10 +160,10 @@ DETECTORS = (
 
 
 def coco_detector(cfg: CfgNode) -> CocoDetector | None:
-    """Return the detector that cfg.MODEL.WEIGHTS names, or whose file it is by its name.
+    """Return the detector that cfg.MODEL.WEIGHTS names, directly or by its file name.
 
     Raises:
-        ConfigError: when it is none of the configured backbone.
+        ConfigError: when it doesn't match the configured backbone.
     """
     source: str = cfg.MODEL.WEIGHTS
     place = source.partition(HASH)[0]
@@ -183,18 +183,18 @@ def coco_detector(cfg: CfgNode) -> CocoDetector | None:
         if cfg.MODEL.BACKBONE.NAME != _RESNET:
             own = cfg.MODEL.BACKBONE.NAME
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: no detector of the configured backbone, {own}; there are "
+            f"MODEL.WEIGHTS {source}: not a detector of the configured backbone, {own}; available: "
             f"{offered} (configurations r50_fpn, r101_fpn, mobilenet_fpn)"
         )
     return fitting[0]
 
 
 def place_of(detector: CocoDetector, source: str) -> str:
-    """Return the file or URL of a detector, with `#sha256=` where its hash is known.
+    """Return the file or URL of a detector, with `#sha256=` if its hash is known.
 
     Args:
         detector: the detector.
-        source: the MODEL.WEIGHTS that named it.
+        source: MODEL.WEIGHTS.
     """
     place, _, digits = source.partition(HASH)
     if place == detector.spelling:

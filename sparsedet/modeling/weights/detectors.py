@@ -1,4 +1,4 @@
-"""Whole detectors that others have trained, recognised by their contents, as weights of ours."""
+"""Third-party detectors, recognised by content, converted to weights of ours."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -38,17 +38,17 @@ def detector_weights(
     *,
     from_zoo: bool,
 ) -> dict[str, Tensor]:
-    """Return the weights of torchvision's or the zoo's detectors as those of `model`; others as is.
+    """Convert torchvision's or the zoo's detectors to weights of `model`; keep others.
 
     Args:
-        weights: of a file.
+        weights: content of a file.
         model: the detector.
         cfg: its configuration.
-        classes: the names of its classes.
-        from_zoo: whether the file is of the kind of detectron2's zoo.
+        classes: names of its classes.
+        from_zoo: whether the file is of detectron2's zoo.
 
     Raises:
-        ConfigError: when the configuration is not what the weights need, or a layer has no place.
+        ConfigError: when the configuration doesn't fit the weights, or a layer has no counterpart.
     """
     theirs: Sequence[str] | None
     if is_torchvision_detector(weights):
@@ -63,7 +63,7 @@ def detector_weights(
     elif from_zoo and class_count(weights) is not None:
         check_needed(cfg, _zoo_needs(weights))
         theirs = COCO_NAMES if class_count(weights) == len(COCO_NAMES) else None
-        # Older files list them; the configuration's are the same, by the check above.
+        # Older files list them; the check above ensures that the configuration's are the same.
         weights = {name: value for name, value in weights.items() if not name.startswith(_ANCHORS)}
     else:
         return weights
@@ -74,25 +74,25 @@ def detector_weights(
 
 
 def _zoo_needs(weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    """Return what a detector of detectron2's zoo needs, as far as its layers show."""
+    """Return the configuration required by a detector of detectron2's zoo, as far as known."""
     if _FPN_OF_RESNET not in weights or _SECOND_CONV not in weights:
         return {}
     outputs, inputs = weights[_SECOND_CONV].shape[:2]
-    # Groups of channels: a ResNeXt.
+    # Grouped channels: a ResNeXt.
     return ZOO_NEEDS if outputs == inputs else {**ZOO_NEEDS, **RESNEXT}
 
 
 def _say(
     source: str, classes: Sequence[str], theirs: Sequence[str] | None, rows: Mapping[int, int]
 ) -> None:
-    """Log which classes are known to the weights, and which start from random values."""
+    """Log which classes the weights know, and which start from random values."""
     fresh = [name for number, name in enumerate(classes) if number not in rows]
     logger.warning(
-        "MODEL.WEIGHTS %s: %s of %d classes have the name of one that it knows%s",
+        "MODEL.WEIGHTS %s: %s of %d classes found by name%s",
         source,
         len(rows) if theirs is not None else "none",
         len(classes),
-        f"; from random values start {_list(fresh)}" if fresh else "",
+        f"; random initial values for {_list(fresh)}" if fresh else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""From a URL or a path to a file whose hash is checked; a file in the cache is always whole."""
+"""Download files and verify their hashes; cached files are always complete."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ from sparsedet.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 HASH = "#sha256="
-"""Between a file or URL, and the digits of its hash."""
+"""Separates a file or URL from its hash digits."""
 _HASH_FORM = re.compile(r"[0-9a-f]{8,64}")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 _TORCH_HOST = "download.pytorch.org"
@@ -26,14 +26,14 @@ _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 
 
 def fetch(source: str) -> Path:
-    """Return a local file of a URL or path, downloaded where it is not in the cache.
+    """Return a local file for a URL or path, downloading it if it isn't cached.
 
     Args:
-        source: a path, a URL by http(s), or one that detectron2 knows (`detectron2://`); with
-            `#sha256=HEX` behind it, all digits or the first ones (8 at least), it is checked.
+        source: a path, an http(s) URL, or one known to detectron2 (`detectron2://`); with
+            `#sha256=HEX` appended (all digits, or at least the first 8) the hash is verified.
 
     Raises:
-        ConfigError: when it can't be found or downloaded, or has another hash.
+        ConfigError: when it can't be found or downloaded, or its hash differs.
     """
     place, _, digits = source.partition(HASH)
     digits = digits.lower()
@@ -53,7 +53,7 @@ def fetch(source: str) -> Path:
     path = cache_path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Of the processes of one training, one downloads.
+        # Of the processes of a training, one downloads.
         with FileLock(f"{path}.lock"):
             if not path.is_file() or not _has_hash(path, digits):
                 _download(url, path, digits)
@@ -64,16 +64,16 @@ def fetch(source: str) -> Path:
 
 
 def with_hash_in_name(url: str) -> str:
-    """Return a URL with `#sha256=` of the digits that torch's file names carry, where it has any.
+    """Return a URL with `#sha256=` of the hash digits in its file name, if there are any.
 
-    A file `resnet50-0676ba61.pth` has a sha256 that begins with these digits.
+    The sha256 of a file `resnet50-0676ba61.pth` begins with these digits.
     """
     found = _HASH_IN_NAME.search(PurePosixPath(urlsplit(url).path).name)
     return f"{url}#sha256={found[1]}" if found else url
 
 
 def cache_path(url: str) -> Path:
-    """Return where a download is kept: where torch and detectron2 look for theirs, too."""
+    """Return the path of a cached download: where torch and detectron2 look for theirs, too."""
     if url.startswith(Detectron2Handler.PREFIX):
         return Path(get_cache_dir()) / "detectron2" / url.removeprefix(Detectron2Handler.PREFIX)
     parts = urlsplit(url)
@@ -84,13 +84,13 @@ def cache_path(url: str) -> Path:
     if parts.hostname == _TORCH_HOST:
         return checkpoints / name
     if parts.query:
-        # The same path may be another file under another query.
+        # A path may refer to different files under different queries.
         name = f"{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}-{name}"
     return checkpoints.joinpath(parts.netloc.rpartition("@")[2].replace(":", "_"), *folders, name)
 
 
 def remove_download(source: str) -> None:
-    """Remove a download from the cache that turned out to be no weights; paths stay."""
+    """Remove an invalid download from the cache; local paths stay."""
     place = source.partition(HASH)[0]
     if urlsplit(place).scheme in ("http", "https", "detectron2"):
         cache_path(place).unlink(missing_ok=True)
@@ -102,16 +102,16 @@ def has_sha256(path: Path, digits: str) -> bool:
 
 
 def cant_be_fetched(source: str, reason: str, place: tuple[str, Path] | None = None) -> ConfigError:
-    """Return the error that says so, and what to do.
+    """Return the error for a failed download, with what to do.
 
     Args:
         source: MODEL.WEIGHTS.
-        reason: why not.
-        place: the URL to download elsewhere, and the file to put it at, where they are known.
+        reason: why it failed.
+        place: the URL, and the file to download it to, if known.
     """
     elsewhere = "download it"
     if place is not None:
-        elsewhere = f"download {place[0]} elsewhere and put it at {place[1]}, or anywhere"
+        elsewhere = f"download {place[0]} on another machine to {place[1]}, or anywhere"
     return ConfigError(
         f"MODEL.WEIGHTS {source}: can't be fetched ({reason}); try again, {elsewhere} and give its "
         'path, or train from random weights with MODEL.WEIGHTS ""'
@@ -126,7 +126,7 @@ def _local(source: str, place: str) -> Path:
     try:
         path = Path(PathManager.get_local_path(place))
     except Exception as error:
-        # iopath lets every kind of error through.
+        # iopath passes on any kind of error.
         raise cant_be_fetched(source, " ".join(str(error).split())) from error
     if not path.is_file():
         raise ConfigError(f"MODEL.WEIGHTS {place}: no such file")
@@ -139,7 +139,7 @@ def _has_hash(path: Path, digits: str) -> bool:
 
 def _download(url: str, target: Path, digits: str) -> None:
     logger.info("downloading %s to %s", url, target)
-    # A compressed answer would not be the file that is hashed.
+    # A compressed response would not be the file that is hashed.
     headers = {"Accept-Encoding": "identity"}
     with (
         httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client,
@@ -149,15 +149,15 @@ def _download(url: str, target: Path, digits: str) -> None:
         if not response.is_success:
             raise _NotFetchedError(f"the server answered with status {response.status_code}")
         with temporary.open("wb") as file:
-            # httpx checks that as much arrives as the server announced.
+            # httpx checks that the announced length arrives.
             for chunk in response.iter_bytes():
                 file.write(chunk)
         if temporary.stat().st_size == 0:
             raise _NotFetchedError("the server sent an empty file")
         if not digits:
             logger.warning(
-                "%s: its hash is not known here, so it is not checked; this file has %s%s, which "
-                "MODEL.WEIGHTS may end with",
+                "%s: unknown hash, not verified; this file has %s%s, which can be appended to "
+                "MODEL.WEIGHTS",
                 *(url, HASH, _sha256(temporary)),
             )
         elif not _has_hash(temporary, digits):

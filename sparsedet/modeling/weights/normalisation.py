@@ -1,6 +1,6 @@
-"""What weights need of the configuration, for weights whose source says: colours, stride, anchors.
+"""Configuration that weights of a known source require: colours, stride, anchors.
 
-A detector that sees other colours than its pretrained backbone trains all the same, only worse.
+A detector whose colours differ from its backbone's pretraining still trains, only worse.
 """
 
 import re
@@ -24,8 +24,7 @@ from sparsedet.modeling.weights.resnet_weights import TORCHVISION
 from sparsedet.modeling.weights.timm_weights import HUB, PACKAGE
 
 _COLOURS, _MEAN, _STD = "INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"
-# Not of the input, but as easily forgotten: what batch norm adds to the variance (0: the timm
-# model's own).
+# Not part of the input, but as easily forgotten: batch norm's epsilon (0: the timm model's own).
 _EPS = "MODEL.TIMM.BATCH_NORM_EPS"
 
 _TORCHVISION = {**TORCHVISION_INPUT, STRIDE: False, _EPS: 0.0}
@@ -39,19 +38,19 @@ _ZOO = (
     (re.compile(r"(^|/)COCO-Detection/faster_rcnn_R_\d+_"), _MSRA),
 )
 _NAMED = (_COLOURS, _MEAN, _STD, STRIDE, _EPS)
-"""The keys that errors name, whether they differ or not."""
+"""The keys that errors always name."""
 _TOLERANCE = 0.1
-"""Of colours, in levels of 0 to 255."""
+"""Colour tolerance, in levels of 0 to 255."""
 
 
 def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
-    """Return the values of configuration keys that MODEL.WEIGHTS needs, by key.
+    """Return the configuration values that MODEL.WEIGHTS requires, by key.
 
-    Nothing is known of checkpoints and files of one's own.
+    Nothing is known about checkpoints and the user's own files.
 
     Raises:
-        ConfigError: when the weights are those of an unknown timm model, or of COCO and of another
-            backbone.
+        ConfigError: when the weights are of an unknown timm model, or of a COCO detector with
+            another backbone.
     """
     source: str = cfg.MODEL.WEIGHTS
     known: Mapping[str, Any] = {}
@@ -80,15 +79,15 @@ def needed_values(cfg: CfgNode) -> Mapping[str, Any]:
 def follow_weights(
     cfg: CfgNode, *, former: Mapping[str, Any] | None = None, given: Collection[str] = ()
 ) -> None:
-    """Set what MODEL.WEIGHTS needs, where it was not chosen.
+    """Set the values that MODEL.WEIGHTS requires, unless chosen otherwise.
 
     Args:
-        cfg: changed in place.
-        former: what `needed_values` said before MODEL.WEIGHTS changed: such values follow as well.
-        given: keys that were chosen, whatever their value.
+        cfg: modified in place.
+        former: `needed_values` before MODEL.WEIGHTS changed: such values are replaced as well.
+        given: keys chosen by the user, with any value.
 
     Raises:
-        ConfigError: when a chosen value is another, naming all that the weights need.
+        ConfigError: when a chosen value conflicts, naming all that the weights require.
     """
     former = former or {}
     defaults = get_cfg()
@@ -106,10 +105,10 @@ def follow_weights(
 
 
 def check_needed(cfg: CfgNode, known: Mapping[str, Any]) -> None:
-    """Check that a configuration has the values that its weights turned out to need.
+    """Check that a configuration has the values required by its weights.
 
     Raises:
-        ConfigError: naming the first one that is another, and all that the weights need.
+        ConfigError: naming the first conflict, and all that the weights require.
     """
     for key, wanted in known.items():
         if not _is_same(key, _get(cfg, key), wanted):
@@ -117,7 +116,7 @@ def check_needed(cfg: CfgNode, known: Mapping[str, Any]) -> None:
 
 
 def _contradiction(cfg: CfgNode, known: Mapping[str, Any], key: str) -> ConfigError:
-    """Return the error of a key: the input's values, and others that differ, are named."""
+    """Return the error for a key, naming the input's values and all conflicts."""
     needs = ", ".join(
         f"{name} {needed}"
         for name, needed in known.items()
@@ -130,7 +129,7 @@ def _contradiction(cfg: CfgNode, known: Mapping[str, Any], key: str) -> ConfigEr
 
 
 def _levels(shares: Any) -> list[float]:
-    """Return shares of 1 as levels of 0 to 255."""
+    """Convert fractions of 1 to levels of 0 to 255."""
     return [round(share * 255, 3) for share in shares]
 
 

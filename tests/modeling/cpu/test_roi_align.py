@@ -1,4 +1,4 @@
-"""RoIAlign's gradient by sparse matrices: torchvision's to the last bit."""
+"""RoIAlign's gradient by sparse matrices: bit-identical to torchvision's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The common RPN's convolution: its sparse gradients are a usual convolution's, at less cost."""
+"""The common RPN's convolution: sparse gradients equal a dense convolution's, at less cost."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A web server on this machine, and caches of the test's own."""
+"""A local web server, and separate caches for the test."""
 
 import threading
 from collections.abc import Iterator

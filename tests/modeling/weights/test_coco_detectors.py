@@ -1,11 +1,10 @@
-"""Detectors of COCO find here what they find where they come from, or are refused."""
+"""COCO detectors detect the same here as in their own library, or are refused."""
 
 import logging
 import pickle
 import re
-from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import detectron2
 import numpy as np
 import pytest
 import torch
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import get_cfg
 from detectron2.modeling import build_model
-from torch import Tensor, nn
 from torchvision.models import detection
 
 from sparsedet.config.training_config import load_node
@@ -25,134 +23,24 @@ from sparsedet.export.traceable import TraceableDetector
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.targets import Role
 from sparsedet.modeling.weights.detectors import COCO_NAMES
-from sparsedet.modeling.weights.pretrained import fetch_weights, load_initial_weights
+from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.modeling.weights.torchvision_detectors import to_ours
 from tests.modeling.steps import CAT, LABEL, rows, settings, step
-
-FEW = 40
-"""Proposals, which cost most of the time."""
-FEW_KEYS = ("MODEL.RPN.PRE_NMS_TOPK_TEST", FEW, "MODEL.RPN.POST_NMS_TOPK_TEST", FEW)
-SIZES = [(320, 417), (352, 320)]
-"""Heights and widths; padded, the first ones' last map is half of an odd one."""
-
-
-def config(name: str, *overrides: object, classes: int = len(COCO_NAMES)) -> CfgNode:
-    cfg = settings("plain", *overrides, *FEW_KEYS, config=name)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = classes
-    return cfg
-
-
-def lively(model: nn.Module, seed: int = 0) -> Any:
-    """The model with norms that do something, and predictions of many scores, for inference."""
-    draw = torch.Generator().manual_seed(seed)
-    modules: list[Any] = list(model.modules())
-    for module in modules:
-        if hasattr(module, "running_var"):
-            for values in (module.weight.data, module.running_var):
-                values.copy_(torch.rand(values.shape, generator=draw) / 2 + 0.75)
-            for values in (module.bias.data, module.running_mean):
-                values.copy_(torch.randn(values.shape, generator=draw) / 10)
-    return model.eval()
-
-
-def spread(model: nn.Module, layers: Mapping[str, float], run: Callable[[], object]) -> None:
-    """Scale layers, one after the other: outputs get this standard deviation, and a mean of 0.
-
-    Predictions then differ from place to place, as a trained detector's do.
-    """
-    for name, wanted in layers.items():
-        layer: Any = model.get_submodule(name)
-        seen: list[Tensor] = []
-        hook = layer.register_forward_hook(lambda _module, _given, out, seen=seen: seen.append(out))
-        with torch.inference_mode():
-            run()
-        hook.remove()
-        # Of each channel, whether of a map or of a vector.
-        outputs = torch.cat([out.transpose(0, 1).flatten(1) for out in seen], dim=1)
-        mean = outputs.mean(dim=1)
-        scale = wanted / (outputs - mean[:, None]).std()
-        layer.weight.data *= scale
-        layer.bias.data = scale * (layer.bias.data - mean)
-
-
-@cache
-def torchvisions(kind: str, short_side: int = 320) -> Any:
-    torch.manual_seed(3)
-    # Its threshold of proposals has no counterpart, see mobilenet_fpn.yaml.
-    keys = {} if "resnet" in kind else {"rpn_score_thresh": 0.0}
-    model = lively(
-        getattr(detection, f"fasterrcnn_{kind}")(
-            weights=None,
-            weights_backbone=None,
-            min_size=short_side,
-            max_size=3 * short_side,
-            rpn_pre_nms_top_n_test=FEW,
-            rpn_post_nms_top_n_test=FEW,
-            **keys,
-        )
-    )
-    probe = images(1)[0] / 255
-    layers = {
-        "rpn.head.cls_logits": 2.0,
-        "rpn.head.bbox_pred": 0.3,
-        "roi_heads.box_predictor.cls_score": 2.0,
-        "roi_heads.box_predictor.bbox_pred": 0.5,
-    }
-    spread(model, layers, lambda: model([probe]))
-    return model
-
-
-def images(count: int) -> list[Tensor]:
-    draw = torch.Generator().manual_seed(9)
-    sizes = [SIZES[number % len(SIZES)] for number in range(count)]
-    return [
-        torch.nn.functional.interpolate(
-            torch.randint(0, 255, (1, 3, 20, 20), generator=draw).float(), size=size, mode="bicubic"
-        )[0]
-        .clamp(0, 255)
-        .to(torch.uint8)
-        for size in sizes
-    ]
-
-
-def detect(model: Any, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, scores and classes that a detector of detectron2's kind finds."""
-    _, height, width = image.shape
-    with torch.inference_mode():
-        (found,) = model([{"image": image, "height": height, "width": width}])
-    found = found["instances"]
-    return found.pred_boxes.tensor, found.scores, found.pred_classes
-
-
-def traced_detect(model: Any, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by plain operations, in the model's own precision."""
-    with torch.inference_mode():
-        boxes, scores, classes = (found[0] for found in model(image[None]))
-    there = classes >= 0
-    return boxes[there], scores[there], classes[there]
-
-
-def torchvisions_detect(model: Any, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What a detector of torchvision finds; its classes count the background."""
-    dtype = next(model.parameters()).dtype
-    with torch.inference_mode():
-        (found,) = model([image.to(dtype) / 255])
-    return found["boxes"], found["scores"], found["labels"] - 1
-
-
-def share_found(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> float:
-    """The share of the other's detections that one has as well."""
-    boxes = (one[0][:, None] - other[0]).abs().amax(dim=2) < 0.05
-    scores = (one[1][:, None] - other[1]).abs() < 1e-3
-    return (boxes & scores & (one[2][:, None] == other[2])).any(dim=0).double().mean().item()
-
-
-def assert_same(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> None:
-    assert len(one[0]) > 5
-    assert torch.equal(one[2], other[2])
-    assert (one[0] - other[0]).abs().max() < 1e-3
-    assert (one[1] - other[1]).abs().max() < 1e-3
-
+from tests.modeling.weights.detectors import (
+    FEW,
+    FEW_KEYS,
+    assert_same,
+    config,
+    detect,
+    images,
+    lively,
+    loaded_from,
+    share_found,
+    spread,
+    torchvisions,
+    torchvisions_detect,
+    traced_detect,
+)
 
 KINDS = [
     ("mobilenet_v3_large_320_fpn", "mobilenet_fpn", "coco"),
@@ -182,14 +70,6 @@ def mobilenet_file(mobilenet: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("weights") / "mine.pth"
     torch.save(mobilenet.state_dict(), path)
     return path
-
-
-def loaded_from(path: Path, cfg: CfgNode, classes: list[str]) -> Any:
-    """A model of these classes that starts from a file, as configured for other weights."""
-    cfg.MODEL.WEIGHTS, cfg.MODEL.ROI_HEADS.NUM_CLASSES = str(path), len(classes)
-    model = checkpoint.build(cfg).eval()
-    load_initial_weights(model, cfg, classes)
-    return model
 
 
 @pytest.mark.parametrize(("kind", "name", "source"), KINDS)
@@ -234,10 +114,7 @@ def test_other_classes_start_from_random_values(
     with caplog.at_level(logging.WARNING):
         model = loaded_from(mobilenet_file, cfg, ["Traffic-Light", "N/A", "gizmo"])
     (said,) = caplog.messages
-    assert (
-        "1 of 3 classes have the name of one that it knows; from random values start N/A, gizmo"
-        in said
-    )
+    assert "1 of 3 classes found by name; random initial values for N/A, gizmo" in said
     scores, boxes = (
         f"roi_heads.box_predictor.{layer}.weight" for layer in ("cls_score", "bbox_pred")
     )
@@ -324,15 +201,15 @@ def test_the_configuration_follows_the_weights(
         ("r50_fpn", "coco:v2 MODEL.ROI_BOX_HEAD.POOLER_TYPE ROIAlignV2", "needs .*TYPE ROIAlign,"),
         ("mobilenet_fpn", "coco MODEL.ANCHOR_GENERATOR.OFFSET 0.5", r"OFFSET is 0\.5.*OFFSET 0\.0"),
         ("mobilenet_fpn", "coco MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS [[0.55,1,2]]", "RATIOS is"),
-        ("mobilenet_fpn", "coco:v2", "no detector of the configured backbone, build_mobilenet"),
-        ("mobilenet_fpn", f"/data/{ZOO_FILE}", "no detector of the configured backbone"),
+        ("mobilenet_fpn", "coco:v2", "not a detector of the configured backbone, build_mobilenet"),
+        ("mobilenet_fpn", f"/data/{ZOO_FILE}", "not a detector of the configured backbone"),
         (
             "lite0_fpn",
             "coco",
-            "there are coco for build_resnet_fpn_backbone of depth 50; .*",
+            "available: coco for build_resnet_fpn_backbone of depth 50; .*",
         ),
         ("r101_fpn", "coco:v2", "resnet_fpn_backbone of depth 101; .*coco:v2 .* of depth 50"),
-        ("r50_fpn", "coco:v9", "no detector of the configured backbone"),
+        ("r50_fpn", "coco:v9", "not a detector of the configured backbone"),
     ],
 )
 def test_what_contradicts_the_weights_is_refused(name: str, pairs: str, message: str) -> None:
@@ -353,7 +230,7 @@ def test_detectors_under_other_names_are_known_by_their_contents(
         loaded_from(mobilenet_file, config("r50_fpn"), list(COCO_NAMES))
     old = detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
     torch.save(old.state_dict(), tmp_path / "old.pth")
-    with pytest.raises(ConfigError, match=r"old\.pth: a detector of torchvision that is neither"):
+    with pytest.raises(ConfigError, match=r"old\.pth: a torchvision detector that is neither"):
         loaded_from(tmp_path / "old.pth", config("r50_fpn"), list(COCO_NAMES))
 
 
@@ -382,7 +259,9 @@ def test_where_nothing_can_be_downloaded_a_file_helps(
             f"iopath/detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/{ZOO_FILE}",
         ),
     ):
-        with pytest.raises(ConfigError, match=f"download https://.* and put it at {caches / put}"):
+        with pytest.raises(
+            ConfigError, match=f"download https://.* on another machine to {caches / put}"
+        ):
             fetch_weights(config(name, "MODEL.WEIGHTS", "coco"))
     # The zoo's names carry no hash.
     (caches / put).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A download is whole and has its hash, or there is one clear error and nothing in the cache."""
+"""A download is complete and has its hash, or gives one clear error and is not cached."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Colour order and normalisation follow the weights, unless the user says otherwise."""
+"""Colour order and normalisation follow the weights, unless the user overrides them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pretrained backbones give their own features, and a checkpoint of other classes fits in parts."""
+"""Pretrained backbones give their original features; checkpoints of other classes fit partly."""
 
 import hashlib
 import logging
@@ -216,7 +216,9 @@ def test_timms_weights_come_from_its_hub(hub: Path) -> None:
         torch.testing.assert_close(found, truth, rtol=1e-3, atol=1e-3)
 
     blob.write_bytes(blob.read_bytes() + b"!")
-    with pytest.raises(ConfigError, match="is broken, its sha256 is not its name; remove it"):
+    with pytest.raises(
+        ConfigError, match=r"is damaged \(its sha256 differs from its name\); remove it"
+    ):
         fetch_weights(cfg)
 
 
@@ -258,7 +260,7 @@ def test_of_a_checkpoint_of_other_classes_all_but_the_last_layers_load(
     with caplog.at_level(logging.WARNING):
         load_initial_weights(model, cfg)
     (said,) = caplog.messages
-    assert "trained on 3 classes, while the data has 5" in said
+    assert "trained on 3 classes, but the data has 5" in said
     named = "roi_heads.box_predictor.cls_score.weight"
     assert f"4 parameters of the model start from random values: {named}" in said
     theirs = checkpoint.load(trained)["model"]
@@ -295,11 +297,11 @@ def test_what_has_no_place_in_the_model_is_named(
 def test_a_file_of_which_nothing_fits_is_an_error(tmp_path: Path) -> None:
     checkpoint.save({"backbone.odd": torch.zeros(2)}, tmp_path / "odd.pth")
     model, cfg = model_of(3, tmp_path / "odd.pth")
-    with pytest.raises(ConfigError, match=r"odd\.pth: not one parameter .*it has backbone\.odd, "):
+    with pytest.raises(ConfigError, match=r"odd\.pth: no parameter .*the file has backbone\.odd, "):
         load_initial_weights(model, cfg)
 
 
 def test_a_runs_own_checkpoint_has_to_be_of_its_classes(trained: Path) -> None:
-    with pytest.raises(RunError, match=r"a model of 3 classes, while .* have 5") as caught:
+    with pytest.raises(RunError, match=r"a model with 3 classes, but .* have 5") as caught:
         checkpoint.load_weights(model_of(5)[0], trained)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What a sparse file lacks against its full file, and which recipes explain it."""
+"""Compare a sparse file with its full file: what it lacks, and which recipes explain it."""
 
 from sparsedet.comparison.comparison import AbsentImages, Comparison, Section, compare
 from sparsedet.comparison.explanations import Explanation

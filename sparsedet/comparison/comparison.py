@@ -1,4 +1,4 @@
-"""The comparison of a sparse file with its full file: what was removed, and what explains it."""
+"""Compare a sparse file with its full file: what was removed, and what explains it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,22 +38,22 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a sparse file lacks against its full file, and which recipes explain it."""
+    """What a sparse file lacks, and which recipes explain it."""
 
     total: Row
-    """All boxes that were compared."""
+    """Number of compared boxes."""
     images: int
-    """Images with boxes that were compared."""
+    """Number of images with compared boxes."""
     untouched: int
-    """Of these, images that lost no box."""
+    """Number of these images that lost no box."""
     bare: int
-    """Images that lost all boxes."""
+    """Number of images that lost all boxes."""
     sections: tuple[Section, ...]
     explanations: tuple[Explanation, ...]
-    """Recipes that fit first, then the undecided ones, then those ruled out."""
+    """Recipes that fit first, then undecided ones, then those ruled out."""
     conclusion: str
     notes: tuple[str, ...]
-    """What a reader should know about the two files."""
+    """Notes on the two files."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `--json`, which names the explanations `verdicts`."""
@@ -72,10 +72,10 @@ def compare(
     """Compare a sparse file with its full file, and test which recipes explain what is missing.
 
     Args:
-        full: All boxes.
+        sparse: The remaining boxes, on the same images or fewer.
         sparse: The boxes that are left, on the same images or fewer.
-        recipes: The candidates for having made the sparse file.
-        seed: Of the replicates that the file is compared with.
+        recipes: Candidates for the recipe of the sparse file.
+        seed: Seed of the replicates.
         absent: How to interpret images that the sparse file lacks.
         validation: File names of images known to be held out for validation.
 
@@ -95,7 +95,7 @@ def compare(
     every, counted = candidates(full, seed), ~ways[0].left_out
     boxes, removed = on_images(every, counted), ~pairing.kept[counted[full.image]]
     if not len(boxes):
-        raise AnnotationError("the images that both files hold have no boxes in the full file")
+        raise AnnotationError("the full file has no boxes on the images that both files contain")
     tables = make_tables(boxes, full.classes)
     if changed.any():
         notes.append(
@@ -104,7 +104,7 @@ def compare(
         )
     by_way: dict[str, Sequence[Explanation]] = {}
     for way in ways:
-        # On images that people changed, removed boxes can't be told from their changes.
+        # On images that people changed, removals can't be distinguished from their changes.
         tested = ~way.left_out & ~changed
         inside = tested[full.image]
         by_way[way.absent] = _explanations(
@@ -157,7 +157,7 @@ def _explanations(
 
 def _notes(pairing: Pairing) -> list[str]:
     found = [
-        (pairing.moved, "boxes have another place in the sparse file; they count as kept"),
+        (pairing.moved, "boxes have another position in the sparse file; they count as kept"),
         (pairing.renamed, "boxes have another class in the sparse file; they count as kept"),
         (pairing.added, "boxes of the sparse file are not in the full file"),
         (pairing.foreign_images, "images of the sparse file are not in the full file"),
@@ -166,7 +166,7 @@ def _notes(pairing: Pairing) -> list[str]:
 
 
 def _marks(full: Boxes, sparse: Boxes) -> list[str]:
-    """Return a note on what the files say of complete classes, if one of them says such things."""
+    """Return a note on the files' marks of complete classes, if one of them has any."""
     marks = {
         name: ClassMarks.of(boxes.images, len(boxes.classes))
         for name, boxes in (("full", full), ("sparse", sparse))
@@ -184,20 +184,20 @@ class _Interpretation:
     left_out: BoolArray
     """Shape (I,): images that are not counted."""
     is_whole: bool
-    """The others are exactly those that a recipe was applied to, so that its invariants per class
-    and dataset hold on them."""
+    """Whether the others are exactly the images that a recipe was applied to, so that its
+    invariants per class and dataset hold on them."""
 
 
 def _interpretations(
     lacking: BoolArray, held_out: BoolArray, *, keeps_empty: bool, absent: AbsentImages
 ) -> tuple[list[_Interpretation], str | None]:
-    """Return the interpretations, the one for the tables first, and a note for the reader.
+    """Return the interpretations, the one for the tables first, and a note.
 
     Args:
         lacking: Which images with boxes the sparse file lacks; shape (I,).
         held_out: Which images are known to be held out for validation; shape (I,).
-        keeps_empty: The sparse file has images without boxes.
-        absent: What the user chose.
+        keeps_empty: Whether the sparse file has images without boxes.
+        absent: The user's choice.
     """
     count, validation = int(lacking.sum()), lacking & held_out
     rest = int((lacking & ~held_out).sum())
@@ -225,12 +225,12 @@ def _interpretations(
 
 
 def _sorted(explanations: Iterable[Explanation]) -> tuple[Explanation, ...]:
-    """Return recipes that fit first, then the undecided ones, then those ruled out."""
+    """Return recipes that fit first, then undecided ones, then those ruled out."""
     return tuple(sorted(explanations, key=lambda one: (*_order(one), one.recipe)))
 
 
 def _merged(by_way: Mapping[str, Sequence[Explanation]]) -> list[Explanation]:
-    """Merge the explanations under several interpretations: what fits under one of them, fits.
+    """Merge the explanations under several interpretations: what fits under one of them fits.
 
     Args:
         by_way: Interpretation (`removed`, `left-out`) -> an explanation for every recipe.
@@ -239,7 +239,7 @@ def _merged(by_way: Mapping[str, Sequence[Explanation]]) -> list[Explanation]:
     for of_one in zip(*by_way.values(), strict=True):
         best = min(of_one, key=_order)
         if len({one.judgement for one in of_one}) == 1:
-            # The first has the parameters that belong to the tables.
+            # The first one's parameters belong to the tables.
             best = best if best.judgement == "ruled out" else of_one[0]
         else:
             absent = next(way for way, one in zip(by_way, of_one, strict=True) if one is best)
@@ -260,13 +260,13 @@ def _conclusion(explanations: Sequence[Explanation]) -> str:
     if len(fitting) > 1:
         return f"The data can't tell these apart: {', '.join(fitting)}."
     if unknown and not fitting:
-        return f"The data rules these neither in nor out: {', '.join(unknown)}."
+        return f"The data neither confirms nor rules out: {', '.join(unknown)}."
     if not fitting:
         return "None of these recipes explains what was removed."
-    others = f" (no telling about {', '.join(unknown)})" if unknown else ""
+    others = f" (undecided: {', '.join(unknown)})" if unknown else ""
     return (
         f"Of these recipes only {fitting[0]} fits{others}. That does not prove that it made the "
-        "file: a rule that is not listed may fit as well."
+        "file: an unlisted rule may fit as well."
     )
 
 

@@ -34,35 +34,35 @@ Judgement = Literal["fits", "ruled out", "can't tell"]
 LEVEL = 0.01
 """A recipe is ruled out below this p-value."""
 _REPLICATES = ((8, 1e-6), (40, 1e-9), (100, 0.0), (300, 0.0))
-"""Numbers of replicates that a recipe is compared with, step by step, each with the p-value below
-which no more are needed."""
+"""Numbers of replicates to compare a recipe with, step by step, each with the p-value below which
+no more are needed."""
 _ENOUGH = 3
-"""With so many replicates as extreme as the file, more of them won't rule the recipe out."""
+"""With this many replicates as extreme as the file, more won't rule the recipe out."""
 _UNDERDISPERSION_REPLICATES = 40
 _WHOLE_REPLICATES = 3
 _EXTRAPOLATED = 0.0001
 _INFORMATION = 16.0
 """Removed x kept / all: below that, a rule that removes small boxes three times as often as large
-ones can't be told from chance."""
+ones can't be distinguished from chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A recipe as an explanation of what was removed, and what the data says about it."""
+    """A recipe as an explanation of what was removed, and the evidence for it."""
 
     recipe: str
     judgement: Judgement
     p: float | None
     """The p-value: how likely the recipe is to make a file that differs from its other files as
-    much as this one, corrected for the number of tests; 0 where an invariant is violated; None
-    where it was not tested."""
+    much as this one, corrected for the number of tests; 0 if an invariant is violated; None if not
+    tested."""
     reason: str
-    """What differs most, why the data is inconclusive, or on what condition a recipe fits; else
+    """What differs most, why the data is inconclusive, or under which condition a recipe fits; else
     empty."""
     parameters: dict[str, float] = field(default_factory=dict)
-    """Those fitted to the data."""
+    """Fitted parameters."""
     absent: Literal["removed", "left-out"] | None = None
-    """How absent images were interpreted; None where that does not affect the judgement."""
+    """How absent images were interpreted; None if the judgement doesn't depend on it."""
 
     @property
     def p_text(self) -> str:
@@ -82,7 +82,7 @@ class Explanation:
 
 
 _UNIDENTIFIED = {
-    "drop": "all that its rules let go is gone; any higher drop does the same",
+    "drop": "everything that its rules allow is gone; any higher drop does the same",
     "share": "no sign that all boxes of some images were removed: indistinguishable from share 0",
     "strength": "no sign of its tendency: indistinguishable from strength 0",
 }
@@ -101,7 +101,7 @@ def explain(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) ->
     Args:
         recipe: Its numbers of boxes are fixed; shares and strengths are fitted.
         seen: All boxes, for the recipe's invariants.
-        sample: What its replicates are drawn from.
+        sample: The sample for its replicates.
         whole: The sample of all images.
     """
     removed, boxes = int(seen.removed.sum()), len(seen.boxes)
@@ -134,7 +134,7 @@ def explain(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) ->
             recipe.name,
             "can't tell",
             finding.p,
-            f"too little to go by: {removed} boxes removed, {boxes - removed} kept",
+            f"too little data: {removed} boxes removed, {boxes - removed} kept",
             parameters,
         )
     return Explanation(recipe.name, "fits", finding.p, "", parameters)
@@ -219,7 +219,7 @@ def _described(
 
 
 def _underdispersion(recipe: Recipe, whole: Sample) -> _Finding:
-    """Test whether the classes' shares are more equal than the recipe makes them by chance."""
+    """Test whether the classes' shares are more equal than by chance under the recipe."""
     is_random = all(getattr(rule, "order", "random") == "random" for rule in recipe.rules)
     if _shares_classes(recipe) or not is_random:
         return _Finding(1.0, "")
@@ -239,7 +239,7 @@ def _rescaled(
 ) -> dict[str, float]:
     """Return fitted parameters with the drop rescaled from the sample to all images.
 
-    It concerns shares of the dataset or of classes, which differ a little by chance on a sample.
+    Applies to shares of the dataset or of classes, which vary by chance on a sample.
     """
     over_images = any(
         isinstance(rule, DropFraction) and rule.per in ("dataset", "class") for rule in recipe.rules
@@ -255,7 +255,7 @@ def _shares_classes(recipe: Recipe) -> bool:
 
 
 def _counts_over_images(recipe: Recipe) -> bool:
-    """Return whether a rule counts boxes over several images, which a sample of them can't show."""
+    """Return whether a rule counts boxes over several images, which can't be sampled."""
     return any(
         getattr(rule, "per", None) in ("dataset", "class") and not isinstance(rule, DropFraction)
         for rule in recipe.rules

@@ -1,8 +1,8 @@
-"""A recipe's free parameters, estimated from what was removed.
+"""Estimation of a recipe's free parameters from what was removed.
 
-Shares and strengths are free; the numbers of boxes that a recipe keeps or drops per image define it
-and stay fixed. Estimates are of maximum likelihood where the likelihood is known, else they match
-moments: a statistic of the file with its mean over replicates.
+Shares and strengths are free; numbers of boxes that a recipe keeps or drops per image define it and
+stay fixed. Estimates are maximum likelihood if the likelihood is known, else they match moments: a
+statistic of the file with its mean over replicates.
 """
 
 from collections.abc import Callable, Collection
@@ -20,14 +20,14 @@ from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction, DropImages, Rule
 
 _REPLICATES = 2
-"""Replicates whose mean is matched with what was removed."""
+"""Replicates for the mean that is matched."""
 _STEPS = 10
 _CLOSE = 0.1
 """Tolerance of a fit in standard deviations: below that, chance dominates."""
 _STRONGEST = 0.99
 """Strength 99, on the scale that the search uses: strength / (1 + strength)."""
 _NEARLY_ALL = 0.9
-"""A fitted share above which it is checked whether any boxes are left that may go."""
+"""A fitted share above which to check whether any removable boxes are left."""
 _SIGNIFICANT = 2.33
 """Standard deviations below which a tendency may be chance (one-sided, 1 %)."""
 
@@ -40,7 +40,8 @@ class Fit:
     parameters: dict[str, float]
     """The estimates, by name."""
     unidentified: tuple[str, ...] = ()
-    """Names of parameters that the data does not determine: its effect is no larger than chance."""
+    """Names of parameters that the data doesn't determine: their effect is no larger than
+    chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _FreeParameter:
     rule: int
     field: str
     weights: FloatArray | None
-    """Shape (N,): the boxes' propensities, whose sum over those removed is the statistic; None: the
+    """Shape (N,): the boxes' propensities, whose sum over removed boxes is the statistic; None: the
     statistic is the number of images that lost all boxes."""
 
     def measure(self, sample: Sample, removed: BoolArray) -> float:
@@ -80,12 +81,12 @@ class _FreeParameter:
 def fit(recipe: Recipe, sample: Sample) -> Fit:
     """Estimate the shares and strengths of a recipe.
 
-    `drop` is fitted to the loss of each image where it is a share of images, else to the number of
-    boxes removed; `share` of images to the number that lost all; `strength` to how small, crowded,
-    ... the removed boxes are. Parameters without a significant effect are unidentified.
+    `drop` is fitted to each image's loss if it is a share per image, else to the number of removed
+    boxes; `share` of images to the number that lost all; `strength` to how small, crowded, ... the
+    removed boxes are. Parameters without a significant effect are unidentified.
 
     Raises:
-        RecipeError: when the recipe can't be met on these boxes.
+        RecipeError: when the recipe can't be satisfied on these boxes.
     """
     parameters: dict[str, float] = {}
     unidentified: list[str] = []
@@ -128,8 +129,8 @@ def without(recipe: Recipe, unidentified: Collection[str]) -> Recipe:
 def _fit_parameter(
     recipe: Recipe, free: _FreeParameter, sample: Sample, *, is_known: bool
 ) -> tuple[Recipe, float]:
-    """Fit a parameter, and the drop unless that `is_known`; also return by how many standard
-    deviations the parameter differs from 0."""
+    """Fit a parameter, and the drop unless `is_known`; also return by how many standard deviations
+    the parameter differs from 0."""
     target = free.measure(sample, sample.removed)
     close = free.deviation(sample)
 
@@ -149,11 +150,12 @@ def _fit_parameter(
 
 
 def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
-    """Fit the share of the last removal to the boxes removed; tell whether it is a lower bound."""
+    """Fit the share of the last removal to the removed boxes; return whether it is a lower
+    bound."""
     last = _dropping(recipe)
     if last is None:
         return recipe, False
-    # Images that lost all boxes are left out: their sizes, which are random, only add noise.
+    # Exclude images that lost all boxes: their sizes, which are random, only add noise.
     partly = any(isinstance(rule, DropImages) for rule in recipe.rules)
     boxes = len(sample.boxes)
 
@@ -169,7 +171,7 @@ def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
     close = max(_CLOSE * float(np.sqrt(target * (1 - target) / boxes)), 0.5 / boxes)
     drop = _solve(measured, target, (0.0, 0.0), 1.0, target, close)
     own = _parameter(recipe, last, "drop")
-    # All boxes that may go are gone: the minimums alone decide.
+    # All removable boxes are gone: only the minimums matter.
     is_lower_bound = drop > _NEARLY_ALL and own < drop < 1 and measured(1.0) - target <= close
     return _with(recipe, last, "drop", _roundest(drop, own, recipe, last, sample)), is_lower_bound
 
@@ -177,8 +179,8 @@ def _fit_drop(recipe: Recipe, sample: Sample) -> tuple[Recipe, bool]:
 def _roundest(drop: float, own: float, recipe: Recipe, row: int, sample: Sample) -> float:
     """Return the recipe's own share, or the roundest one, that reproduces every class's loss.
 
-    How a class is rounded depends on the last digits of the share, and people choose round ones.
-    Shares of the dataset are exact enough as they are.
+    A class's rounding depends on the last digits of the share, and people choose round ones. Shares
+    of the dataset are exact enough already.
     """
     rule = recipe.rules[row]
     if getattr(rule, "per", "dataset") != "class" or not sample.is_all:
@@ -210,8 +212,8 @@ def _solve(
 ) -> float:
     """Return where an increasing function reaches `target`, or the nearer end of the interval.
 
-    Regula falsi; where one end stays, its weight is halved (the Illinois method). Positions at
-    which the recipe can't be met count as too high.
+    Regula falsi; if one end stays, its weight is halved (the Illinois method). Positions at which
+    the recipe can't be satisfied count as too high.
     """
     if low[1] >= target - close:
         return low[0]
@@ -234,7 +236,7 @@ def _solve(
             high, low_weight, high_weight = (position, value), low_weight / (1 + (side > 0)), 1.0
             side = 1
         if np.isinf(high[1]):
-            # The upper end can't be met or was not tried yet: try it before bisecting.
+            # The upper end is infeasible or was not tried yet: try it before bisecting.
             position = (
                 last
                 if high[0] == last and value < target and position < last

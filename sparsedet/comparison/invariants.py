@@ -1,7 +1,7 @@
-"""Invariants: what a recipe guarantees for every image, class or group, whatever is drawn.
+"""Invariants: what a recipe guarantees for every image, class or group, for any seed.
 
-A single violation rules a recipe out with certainty, on ten boxes as on a million. Where minimums
-of several kinds protect boxes, only bounds are known, and nothing within them is a violation.
+A single violation rules a recipe out with certainty, on ten boxes as on a million. If minimums of
+several kinds protect boxes, only bounds are known, and nothing within them is a violation.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class Observation:
     removed: BoolArray
     """Shape (N,)."""
     is_whole: bool
-    """False where some images are left out: totals per class then mean nothing."""
+    """False if some images are left out: then totals per class mean nothing."""
     _grouped: dict[Group, "Groups"] = field(default_factory=dict)
 
     def grouped(self, per: Group) -> "Groups":
@@ -71,10 +71,10 @@ class Groups:
 
 
 def violated_invariant(recipe: Recipe, seen: Observation) -> str | None:
-    """Describe how an observation violates an invariant of a recipe; None where it does not.
+    """Describe how an observation violates an invariant of a recipe; None if it doesn't.
 
-    Invariants are known for minimums, for a single removal, and for one that follows the removal of
-    whole images. Other combinations are left to the significance tests.
+    Invariants are known for minimums, for a single removal, and for one after the removal of whole
+    images. Other combinations are left to the significance tests.
     """
     minimums = [rule for rule in recipe.rules if isinstance(rule, KeepAtLeast)]
     removals = [rule for rule in recipe.rules if isinstance(rule, Removal)]
@@ -128,7 +128,9 @@ def _whole_images(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | N
         groups,
         violated,
         seen,
-        lambda row: f"lost {groups.removed[row]} of {groups.sizes[row]} boxes; it is all or none",
+        lambda row: (
+            f"lost {groups.removed[row]} of {groups.sizes[row]} boxes instead of all or none"
+        ),
     )
 
 
@@ -149,7 +151,7 @@ def _count(
         kept = np.minimum(rule.keep, groups.sizes)
         most = np.minimum(groups.sizes - kept, high)
         alike = all(minimum.per == rule.per for minimum in minimums)
-        # Boxes kept by count and by a minimum may be the same ones or not.
+        # Boxes kept by count and by a minimum may or may not be the same.
         least = most if alike else np.maximum(low - kept, 0)
         words = f"keeps {rule.keep}"
     violated = bound & ((groups.removed < least) | (groups.removed > most))
@@ -190,7 +192,7 @@ def _share(
         f"{_name(groups, row, seen)} lost {groups.removed[row]} of {groups.sizes[row]} boxes"
         for row in (highest, lowest)
     ]
-    return f"{texts[0]}, but {texts[1]}; no one share gives both"
+    return f"{texts[0]}, but {texts[1]}; no single share gives both"
 
 
 def _grouped(boxes: Candidates, gone: BoolArray, per: Group) -> Groups:
@@ -210,7 +212,7 @@ def _grouped(boxes: Candidates, gone: BoolArray, per: Group) -> Groups:
 def spare_boxes(
     groups: Groups, minimums: Sequence[KeepAtLeast], seen: Observation
 ) -> tuple[IntArray, IntArray]:
-    """Return how many boxes of every group no minimum protects, at least and at most."""
+    """Return bounds on the number of boxes of each group not protected by a minimum."""
     surest: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
     possible: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
     for minimum in minimums:
@@ -236,7 +238,7 @@ def _describe(
     found = np.flatnonzero(violated)
     if not len(found):
         return None
-    # The one whose image ranks first, whatever the order of the file.
+    # The image that ranks first, regardless of file order.
     row = int(found[seen.boxes.image_rank[seen.boxes.image[groups.first[found]]].argmin()])
     others = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
     return f"{_name(groups, row, seen)} {describe(row)}{others}"

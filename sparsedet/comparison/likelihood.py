@@ -1,4 +1,4 @@
-"""Maximum likelihood estimates of the shares of each image's boxes, and of whole images, removed.
+"""Maximum likelihood estimates of the removed shares of each image's boxes, and of whole images.
 
 A rule that drops a share of every image rounds it up or down with known probabilities, so the loss
 of each single image determines the share far better than sums over images do.
@@ -29,11 +29,11 @@ class Estimate:
     """Maximum likelihood estimates for a sample."""
 
     drop: float
-    """The share of every image's boxes; a round number where one is about as likely."""
+    """The share of every image's boxes; a round number if about as likely."""
     is_lower_bound: bool
-    """Any higher `drop` is as likely: all boxes that may go are gone."""
+    """Whether any higher `drop` is as likely: all removable boxes are gone."""
     images: float
-    """The share of images that lost all boxes to the rule before."""
+    """The share of images that lost all boxes to the preceding rule."""
     deviation: float
     """The significance of `images` in standard deviations; 0 without such a rule."""
 
@@ -41,8 +41,8 @@ class Estimate:
 def maximum_likelihood(recipe: Recipe, sample: Sample) -> Estimate | None:
     """Return the most likely shares; None for recipes whose likelihood is unknown.
 
-    It is known for a share of every image or of every class in an image, with or without a removal
-    of whole images before, and with minimums that spare a fixed number of boxes.
+    It is known for a share of every image or of every class in an image, with or without a
+    preceding removal of whole images, and with minimums that protect a fixed number of boxes.
     """
     minimums = [rule for rule in recipe.rules if isinstance(rule, KeepAtLeast)]
     removals = [rule for rule in recipe.rules if isinstance(rule, Removal)]
@@ -68,11 +68,11 @@ class _Images:
         self.sizes, self.removed, self.spare = kinds.astype(np.float64)
         self.counts = counts.astype(np.float64)
         self.bare = mixed & (self.removed == self.sizes)
-        """Groups that may have lost all boxes to the rule before."""
+        """Groups that may have lost all boxes to the preceding rule."""
         self.mixed = mixed
 
     def best(self, own: float) -> Estimate:
-        """Return the most likely shares; the recipe's `own` drop where it is about as likely."""
+        """Return the most likely shares; the recipe's `own` drop if about as likely."""
         drop, most = self._best_drop(self.bare)
         is_lower_bound = bool(self._log(np.array([1.0]), self.bare)[0] >= most - 1e-9)
         for number in (own, *(round(drop, digits) for digits in range(1, 5))):
@@ -122,7 +122,7 @@ class _Images:
         limit = drops[:, None] * self.sizes[kinds]
         removed = self.removed[kinds]
         off = limit - removed
-        # Where all boxes that may go are gone, any higher limit is as likely.
+        # If all removable boxes are gone, any higher limit is as likely.
         chance = np.where(removed == self.spare[kinds], np.minimum(1 + off, 1), 1 - np.abs(off))
         result: FloatArray = np.maximum(chance, _NEVER)
         return result

@@ -1,4 +1,4 @@
-"""The boxes of a full and a sparse file, and which of them correspond."""
+"""Correspondence between the boxes of a full and a sparse file."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ from sparsedet.sparsify.candidates import rows_of
 from sparsedet.sparsify.orders import numbered
 
 SAME_PLACE_IOU = 0.9
-"""Smallest IoU of boxes in the same place: tools round, and convert to percent and back."""
+"""Minimum IoU of boxes at the same position: tools round, and convert to percent and back."""
 _GRID = 100
-"""Places are compared to a hundredth of a pixel first; only the rest is compared by IoU."""
+"""Positions are first compared to a hundredth of a pixel; only the rest is compared by IoU."""
 _ABSENT = -1
 
 
@@ -39,7 +39,7 @@ class Boxes:
     xyxy: FloatArray
     """Shape (N, 4), absolute pixels."""
     is_empty: BoolArray
-    """Shape (I,): the image has no annotation, not even a crowd region."""
+    """Shape (I,): whether the image has no annotation, not even a crowd region."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Boxes":
@@ -64,31 +64,32 @@ class Boxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairing:
-    """What became of the boxes of a full file: N boxes on I images."""
+    """What happened to the boxes of a full file: N boxes on I images."""
 
     kept: BoolArray
-    """Shape (N,): the box has a counterpart in the sparse file."""
+    """Shape (N,): whether the box has a counterpart in the sparse file."""
     present: BoolArray
-    """Shape (I,): the image is in the sparse file."""
+    """Shape (I,): whether the image is in the sparse file."""
     changed: BoolArray
-    """Shape (I,): the sparse file has boxes there that the full file lacks or has otherwise."""
+    """Shape (I,): whether the sparse file has boxes there that the full file lacks, or that
+    differ."""
     moved: int
-    """Boxes whose counterpart has the same class but another place."""
+    """Number of boxes whose counterpart has the same class but another position."""
     renamed: int
-    """Boxes whose counterpart has another class."""
+    """Number of boxes whose counterpart has another class."""
     added: int
-    """Boxes of the sparse file without counterpart."""
+    """Number of boxes of the sparse file without counterpart."""
     foreign_images: int
-    """Images of the sparse file that the full file lacks."""
+    """Number of images of the sparse file that the full file lacks."""
     keeps_empty_images: bool
-    """The sparse file contains images without any annotation."""
+    """Whether the sparse file contains images without any annotation."""
 
 
 def pair(full: Boxes, sparse: Boxes) -> Pairing:
     """Find the counterparts of a full file's boxes in a sparse file.
 
-    Images are matched by file names (see `same_images`) and classes by names. A box is matched by
-    its id where image, class and place agree, else by image, class and place; the rest are matched
+    Images are matched by file name (see `same_images`) and classes by name. A box is matched by its
+    id if image, class and position agree, else by image, class and position; the rest are matched
     as moved or renamed boxes.
 
     Raises:
@@ -137,16 +138,16 @@ class _Matcher:
     def __init__(self, full: Boxes, sparse: Boxes, image: IntArray, category: IntArray) -> None:
         self.full, self.sparse = full, sparse
         self.image, self.category = image, category
-        """Of the sparse boxes, as rows of the full file; negative where it lacks them."""
+        """Images of sparse boxes, as rows of the full file; negative if it lacks them."""
         self.partner = np.full(len(sparse), _ABSENT, dtype=np.int64)
-        """Of the sparse boxes, as rows of the full ones."""
+        """Classes of sparse boxes, as rows of the full ones."""
         self.same = np.zeros(len(sparse), dtype=np.bool_)
-        """The partner has the same class and place."""
+        """Whether the partner has the same class and position."""
         self.moved = self.renamed = 0
         self._same_id = np.full(len(sparse), _ABSENT, dtype=np.int64)
 
     def by_id(self) -> None:
-        """Pair boxes with the same id where everything else agrees too."""
+        """Pair boxes with the same id if everything else agrees too."""
         full, sparse = self.full, self.sparse
         if not len(sparse):
             return
@@ -160,7 +161,7 @@ class _Matcher:
         self._take(np.flatnonzero(agree), row[agree])
 
     def by_place(self) -> None:
-        """Pair boxes with the same image, class and place, whatever their ids."""
+        """Pair boxes with the same image, class and position, regardless of ids."""
         ours, theirs = self._left()
         if not len(ours) or not len(theirs):
             return
@@ -171,7 +172,7 @@ class _Matcher:
         self._take(ours[first], theirs[second])
 
     def by_overlap(self) -> None:
-        """Pair the rest, image by image: in the same place, moved, or renamed."""
+        """Pair the rest, image by image: same position, moved, or renamed."""
         ours, theirs = self._left()
         ours = ours[self.image[ours] >= 0]
         if not len(ours):
@@ -230,7 +231,7 @@ def _iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _place_keys(image: IntArray, category: IntArray, xyxy: FloatArray) -> npt.NDArray[np.uint64]:
-    """Return a unique number for the image, class and place of every box; shape (N,).
+    """Return a unique number for the image, class and position of every box; shape (N,).
 
     The second of two equal boxes gets another number.
     """
@@ -249,7 +250,7 @@ def _rows_by_image(rows: IntArray, image: IntArray) -> dict[int, IntArray]:
 
 def _check_sizes(full: Boxes, sparse: Boxes) -> None:
     if not len(full):
-        raise AnnotationError("the full file has no boxes; there is nothing to compare")
+        raise AnnotationError("the full file has no boxes: there is nothing to compare")
     if len(sparse) > len(full):
         raise AnnotationError(
             f"the sparse file has more boxes ({len(sparse)}) than the full file ({len(full)}); "

@@ -15,29 +15,29 @@ from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import Rule
 
 SAMPLE = 20_000
-"""Approximate number of boxes in a sample; all of them where there are no more."""
+"""Approximate number of boxes in a sample; all of them if there are no more."""
 
 FIT, TEST, WHOLE = 1_000, 2_000, 3_000
-"""First numbers of the replicates for fitting, for testing, and for testing on all boxes; none is
-used twice."""
+"""First replicate numbers for fitting, for testing, and for testing on all boxes; none is used
+twice."""
 
 _OWN_ORDER = np.uint64(0xA0761D6478BD642F)
-"""Makes the random order independent of that of a split with the same seed, in which the images
-dropped or visited first come first."""
+"""Makes the random order independent of a split with the same seed, where images dropped or visited
+first come first."""
 
 _LOST = ("none", "less than half", "half", "more than half", "all")
 
 IMAGE_LABELS = tuple(
     f"images of {boxes} boxes that lost {lost}" for boxes in COUNT_LABELS for lost in _LOST
 )
-"""The bins of images by what they lost."""
+"""Bins of images by their loss."""
 
 
 def candidates(boxes: Boxes, seed: int) -> Candidates:
     """Return boxes as candidates for removal, in a random order that depends on `seed`.
 
-    The order comes from file names and box ids, not from the order of the file, and is independent
-    of that in which a split of the same seed removes boxes.
+    The order depends on file names and box ids, not on file order, and is independent of the
+    removal order of a split with the same seed.
     """
     names = [image.file_name for image in boxes.images]
     image_rank = remixed(image_ranks(seed, names) ^ _OWN_ORDER)
@@ -61,7 +61,7 @@ def on_images(
     Args:
         boxes: N boxes on I images.
         chosen: Which images.
-        inside: The rows of their boxes in the order wanted; default: that of `boxes`.
+        inside: The rows of their boxes in the requested order; default: as in `boxes`.
     """
     row = np.cumsum(chosen) - 1
     if inside is None:
@@ -79,21 +79,21 @@ def on_images(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Some images with all their boxes, N in total, and what happened to these."""
+    """Some images with all their boxes, N in total, and the outcomes of these."""
 
     boxes: Candidates
     removed: BoolArray
     """Shape (N,)."""
     tables: tuple[Table, ...]
     is_all: bool
-    """The sample contains all images that a recipe was applied to."""
+    """Whether the sample contains all images that a recipe was applied to."""
     image_bins: IntArray
     """Shape (I,): the bin of the number of boxes; negative for images of fewer than 2."""
     underdispersion: dict[tuple[Rule, ...], float] = field(default_factory=dict)
     """Rules -> p-value of the test for underdispersion, since recipes may reduce to equal rules."""
 
     def counts(self, removed: BoolArray) -> list[IntArray]:
-        """Return the removed boxes per bin of every table; last, the images by what they lost."""
+        """Return the removed boxes per bin of each table; last, the images by their loss."""
         images = len(self.boxes.images)
         owned = np.bincount(self.boxes.image, minlength=images)
         gone = np.bincount(self.boxes.image[removed], minlength=images)
@@ -122,9 +122,9 @@ def make_sample(
     Args:
         boxes: N boxes on some images.
         removed: Which of them were removed; shape (N,).
-        tables: Of the same boxes.
+        tables: Tables of the same boxes.
         size: Approximate number of boxes.
-        is_whole: The boxes are all that a recipe was applied to.
+        is_whole: Whether the boxes are all that a recipe was applied to.
     """
     owned = np.bincount(boxes.image, minlength=len(boxes.images))
     order = np.argsort(boxes.image_rank)
@@ -133,7 +133,7 @@ def make_sample(
     chosen[order[before < size]] = True
     chosen &= owned > 0
     inside = np.flatnonzero(chosen[boxes.image])
-    # Sorted, so that sums of floats do not depend on the order of the file.
+    # Sorted, so that float sums don't depend on file order.
     inside = inside[np.lexsort((boxes.rank[inside], boxes.image_rank[boxes.image[inside]]))]
     owned = owned[chosen]
     bins = np.searchsorted(np.asarray(COUNTS[1:]), owned, side="right")
@@ -150,7 +150,7 @@ def replicate(recipe: Recipe, sample: Sample, number: int) -> BoolArray:
     """Return which boxes of a sample a recipe removes in replicate `number`; shape (N,).
 
     Raises:
-        RecipeError: when the recipe's rules can't be met.
+        RecipeError: when the recipe's rules can't be satisfied.
     """
     return recipe.removed(sample.boxes.reordered(number))
 
@@ -160,11 +160,11 @@ def class_residuals(
 ) -> FloatArray:
     """Return counts minus their expectation given the classes; shape (replicates, bins).
 
-    A share of every class is met exactly on all images but not on a sample of them, so a sample's
+    A share of every class holds exactly on all images but not on a sample of them, so a sample's
     deviation from it says nothing about the recipe.
 
-    Args:
-        sample: What was counted.
+    sample: The counted sample.
+        table: Table of the sample.
         table: Of the sample.
         counts: Removed boxes by the table's bins; shape (replicates, bins).
         by_class: Removed boxes by class; shape (replicates, classes).

@@ -16,8 +16,8 @@ from sparsedet.annotations.table import BoolArray, FloatArray
 _LEAST = 5.0
 """Bins with a smaller expectation are pooled."""
 _SETTLED = 1.0
-"""Bins where fewer are expected to go, or to stay, are settled: an exception in a large one is more
-telling than a small difference elsewhere."""
+"""Bins with a smaller expected number of removed, or kept, boxes are settled: an exception in a
+large one is more telling than a small difference elsewhere."""
 _FLOOR = 1.0
 """Smallest variance of a bin, in boxes squared: replicates may agree by chance."""
 
@@ -31,12 +31,12 @@ class TableTest:
     worst: int
     """The bin that differs most."""
     z: float
-    """Its difference in standard deviations; negative where less was removed than in replicates."""
+    """Its difference in standard deviations; negative if less was removed than in replicates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableCounts:
-    """A table's counts in bins that are large enough."""
+    """A table's counts in sufficiently large bins."""
 
     observed: FloatArray
     """Shape (bins,)."""
@@ -54,7 +54,7 @@ class TableCounts:
 def large_bins(
     observed: FloatArray, replicates: FloatArray, expected: FloatArray, sizes: FloatArray
 ) -> TableCounts | None:
-    """Pool small bins; return None where the counts are too small to test.
+    """Pool small bins; return None if the counts are too small to test.
 
     Which bins are small follows from the replicates alone: the observed counts must not choose the
     bins that they are tested on.
@@ -94,7 +94,7 @@ def replicates_as_extreme(tables: Sequence[TableCounts]) -> int:
     """Return how many replicates are at least as extreme as the observed counts.
 
     A Monte Carlo test on the most extreme table: observed counts and replicates are treated alike,
-    so that the observed rank is uniform under the recipe, however counts are distributed.
+    so that the observed rank is uniform under the recipe, regardless of the counts' distribution.
     """
     extremes: list[FloatArray] = []
     for table in tables:
@@ -140,7 +140,7 @@ def underdispersion_p(observed: FloatArray, replicates: FloatArray, sizes: Float
         sizes: Boxes per class; shape (classes,).
 
     Returns:
-        0 to 1; small where the shares vary less than by chance. 1 where fewer than two classes
+        0 to 1; small if the shares vary less than by chance. 1 if fewer than two classes
         leave anything to chance.
     """
     mean = (replicates.sum(axis=0) + observed) / (len(replicates) + 1)

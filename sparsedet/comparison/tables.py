@@ -1,4 +1,4 @@
-"""Counts of boxes and of removed ones: by class, boxes per image, size, place, neighbourhood."""
+"""Counts of all and removed boxes: by class, boxes per image, size, position, neighbourhood."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sparsedet.sparsify.orders import (
 SMALL, LARGE = 32.0**2, 96.0**2
 """Square pixels: COCO's limits of medium-sized objects."""
 COUNTS = (1, 2, 3, 5, 9, 17)
-"""Where bins of boxes per image begin."""
+"""Lower bounds of the bins of boxes per image."""
 COUNT_LABELS = ("1", "2", "3-4", "5-8", "9-16", "17+")
 
 _TENTHS = 10
@@ -64,11 +64,11 @@ class Row:
     boxes: int
     removed: int
     low: float
-    """Lower end of the share's 95 % Wilson score interval."""
+    """Lower bound of the share's 95 % Wilson score interval."""
     share: float
     """The share removed."""
     high: float
-    """Upper end of the interval."""
+    """Upper bound of the interval."""
 
 
 def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
@@ -107,7 +107,7 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
             (*border, f"{100 * _BORDER[-1]:g} % and more"),
             _binned(border_distance(boxes), _BORDER),
         ),
-        _table("place", "by place of the centre", _GRID, thirds[:, 1] * 3 + thirds[:, 0]),
+        _table("place", "by position of the centre", _GRID, thirds[:, 1] * 3 + thirds[:, 0]),
         _table(
             "neighbours",
             "by number of neighbours",
@@ -130,13 +130,13 @@ def make_tables(boxes: Candidates, classes: Sequence[str]) -> list[Table]:
 
 
 def rows(table: Table, removed: BoolArray) -> list[Row]:
-    """Return the rows of a table that have boxes; `removed` has the shape (N,)."""
+    """Return a table's non-empty rows; `removed` has the shape (N,)."""
     found = zip(table.labels, table.counts().tolist(), table.counts(removed).tolist(), strict=True)
     return [make_row(label, boxes, gone) for label, boxes, gone in found if boxes]
 
 
 def make_row(label: str, boxes: int, removed: int) -> Row:
-    """Return the row of `removed` out of `boxes`, which is 1 or more."""
+    """Return the row for `removed` out of `boxes`, which is 1 or more."""
     share, z2 = removed / boxes, 1.96**2
     middle = (share + z2 / (2 * boxes)) / (1 + z2 / boxes)
     half = (z2 * (share * (1 - share) / boxes + z2 / (4 * boxes**2))) ** 0.5 / (1 + z2 / boxes)

@@ -1,4 +1,4 @@
-"""Datasets that the tests of comparison share."""
+"""Datasets shared by the tests of comparison."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""What is made of images that the sparse file lacks: removed, held out, or either."""
+"""Images absent from the sparse file: removed, held out, or either."""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""The comparison as a whole: what is counted, left out and said about the two files."""
+"""The comparison as a whole: counts, exclusions and notes."""
 
 import json
 from dataclasses import replace
@@ -72,7 +72,7 @@ def test_moved_boxes_do_not_rule_out_shares_of_classes(seed: int) -> None:
         moved(box) if stable_rank(seed, box.id) < 0.05 * 2**64 else box for box in left.boxes
     )
     found = compare(boxes_of(full), boxes_of(changed), [load_recipe("per-class")], seed=seed)
-    assert "boxes have another place" in found.notes[0]
+    assert "boxes have another position" in found.notes[0]
     assert found.explanations[0].judgement == "fits", found.explanations
 
 

@@ -1,4 +1,4 @@
-"""Which recipes are ruled out: every recipe's output asked about every recipe."""
+"""Which recipes are ruled out: every recipe tested on every recipe's output."""
 
 from pathlib import Path
 
@@ -185,7 +185,7 @@ def test_little_data_is_no_proof() -> None:
     found = _compare(few, sparse(few, "random"))
     assert _by_name(found)["random"].judgement == "can't tell"
     assert "fits" not in {one.judgement for one in found.explanations}
-    assert "neither in nor out" in found.conclusion
+    assert "neither confirms nor rules out" in found.conclusion
 
 
 def test_violated_invariants_are_certain_on_little_data() -> None:

@@ -1,4 +1,4 @@
-"""Free parameters are found again in what a recipe made; the others stay."""
+"""Free parameters are recovered from a recipe's output; the others stay."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What recipes guarantee for every image, class or group, and files that violate it."""
+"""Recipes' guarantees for every image, class or group, and files that violate them."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ RULES = st.one_of(
     st.builds("{{rule: drop-fraction, parameters: {{drop: {}, per: {}}}}}".format, SHARES, GROUPS),
     st.builds("{{rule: drop-images, parameters: {{share: {}}}}}".format, SHARES),
 )
-NO_SHARE = "no one share gives both"
+NO_SHARE = "no single share gives both"
 MINIMUMS = st.builds(
     "{{rule: keep-at-least, parameters: {{count: {}, per: {}}}}}".format, COUNTS, GROUPS
 )
@@ -119,7 +119,7 @@ def test_whole_images_go_or_stay() -> None:
     recipe = parse_recipe("images", text, where="test")
     assert violated_invariant(recipe, _observed(small(), {10, 11, 12, 13})) is None
     found = violated_invariant(recipe, _observed(small(), {10, 11, 12, 13, 20}))
-    assert found == "image 2.jpg lost 3 of 4 boxes; it is all or none"
+    assert found == "image 2.jpg lost 3 of 4 boxes instead of all or none"
 
 
 def test_the_first_of_many_violations_is_described_and_the_others_counted() -> None:

@@ -1,4 +1,4 @@
-"""Which boxes of a full file are found in a sparse one, whatever was renumbered, moved or added."""
+"""Boxes of a full file are found in a sparse one, even if renumbered, moved or added to."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The sample that replicates are drawn from, and what is counted on it."""
+"""The sample for replicates, and the counts on it."""
 
 from dataclasses import replace
 

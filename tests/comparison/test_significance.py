@@ -1,4 +1,4 @@
-"""Chi-square against replicates: how often it rejects one more replicate, and what it finds."""
+"""Chi-square against replicates: false rejections of another replicate, and power."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Counts by class, boxes per image, size, place and neighbourhood."""
+"""Counts by class, boxes per image, size, position and neighbourhood."""
 
 import numpy as np
 import pytest

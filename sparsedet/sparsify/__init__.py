@@ -1,4 +1,4 @@
-"""Sparse splits: removal rules, recipes of them, train/val splits, and splits on disk."""
+"""Sparse splits: removal rules, recipes, train/val splits, and splits on disk."""
 
 from sparsedet.sparsify.grouping import GroupBy
 from sparsedet.sparsify.near_duplicates import NearDuplicates, find_near_duplicates

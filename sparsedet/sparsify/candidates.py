@@ -35,7 +35,7 @@ class Candidates:
     image_rank: RankArray
     """Shape (I,): the random order of the images."""
     categories: Sequence[Category] = ()
-    """Their names appear in errors; `category` is a row of them."""
+    """Names for error messages; `category` is a row of them."""
     propensities: dict[str, FloatArray] = field(default_factory=dict)
     """Computed by `orders.propensity`: they depend on geometry alone, not on the random order."""
 
@@ -82,7 +82,7 @@ class Candidates:
         return replace(self, rank=rank, image_rank=image_rank)
 
     def reordered(self, number: int) -> "Candidates":
-        """Return the same boxes in random order `number`; 0 is the order they are in."""
+        """Return the same boxes in random order `number`; 0 is the current one."""
         if number == 0:
             return self
         salt = np.uint64(number * _STRIDE % 2**64)

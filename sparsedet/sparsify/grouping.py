@@ -1,4 +1,4 @@
-"""Groups of images that belong together: frames of a video, pictures of a patient, a folder."""
+"""Groups of related images: frames of a video, pictures of a patient, a folder."""
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from sparsedet.errors import SparseDetError
 
 @dataclass(frozen=True, slots=True)
 class GroupBy:
-    """What images of one group have in common."""
+    """What images of a group have in common."""
 
     kind: Literal["folder", "key", "regex"]
     value: str = ""
@@ -20,10 +20,10 @@ class GroupBy:
 
     @classmethod
     def parse(cls, text: str) -> "GroupBy":
-        """Read `folder`, `key:NAME` or `regex:PATTERN`.
+        """Parse `folder`, `key:NAME` or `regex:PATTERN`.
 
         Raises:
-            SparseDetError: when it is none of them, or the pattern is no regular expression.
+            SparseDetError: when it is none of them, or the pattern is not a regular expression.
         """
         kind, _, value = text.partition(":")
         if text == "folder":
@@ -47,10 +47,10 @@ class GroupBy:
         return f"{self.kind}:{self.value}" if self.value else self.kind
 
     def names(self, images: Iterable[Image]) -> dict[int, str]:
-        """Return the name of every image's group, by the image's id.
+        """Return the name of every image's group, by image id.
 
         Raises:
-            SparseDetError: when images have no group; ungrouped, related ones could be separated.
+            SparseDetError: when images have no group; otherwise related ones could be separated.
         """
         found: dict[int, str] = {}
         without: list[str] = []
@@ -74,7 +74,7 @@ class GroupBy:
             usable = isinstance(value, str | int | float) and value == value and value != ""
             return str(value) if usable else None
         match = re.search(self.value, image.file_name)
-        # Without a capturing group the whole match is the name.
+        # Without a capturing group, the whole match is the name.
         return (match[1 if match.re.groups else 0] or None) if match else None
 
 
@@ -86,7 +86,7 @@ def representatives(items: Sequence[str], together: Iterable[Iterable[str]]) -> 
         together: Sets of items that belong together. Sets that share an item are connected.
 
     Returns:
-        The smallest item connected to each item, whatever the order of the arguments.
+        The smallest item connected to each item, regardless of the arguments' order.
     """
     parents = {item: item for item in items}
 

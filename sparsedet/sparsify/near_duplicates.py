@@ -1,9 +1,9 @@
 """Near duplicates: images that show the same scene, found by perceptual hashes.
 
-The hash is that of the discrete cosine transform (pHash): the signs of the 12 x 12 lowest
-frequencies of the grey image. Copies that were resized, recompressed or brightened, and pictures
-taken seconds apart, differ in few of the 144 bits; pictures of different things in about half of
-them, even where they look alike. Mirrored, turned and strongly cropped copies are not found.
+Uses the hash of the discrete cosine transform (pHash): the signs of the 12 x 12 lowest frequencies
+of the grey image. Copies that were resized, recompressed or brightened, and pictures taken seconds
+apart, differ in few of the 144 bits; pictures of different things in about half of them, even if
+they look alike. Mirrored, rotated and strongly cropped copies are not found.
 """
 
 import os
@@ -28,7 +28,7 @@ DISTANCE = 16
 playing cards (`benchmarks/near_duplicates.py`), pictures of one scene differed in up to 12 bits,
 those of different scenes in 30 and more."""
 MAX_DISTANCE = 17
-"""Beyond that, two hashes may differ in two bits of every band, which the search does not cover."""
+"""Beyond that, two hashes may differ in two bits of every band, which the search doesn't cover."""
 
 Codes = npt.NDArray[np.uint16]
 """Hashes of N images in bands of 16 bits, shape (N, 9)."""
@@ -51,7 +51,7 @@ class NearDuplicates:
     """Sets of images that show the same scene."""
 
     sets: tuple[tuple[str, ...], ...]
-    """File names; two or more in a set, no name twice, all in order."""
+    """File names; two or more per set, no name twice, all sorted."""
     distance: int
     """Largest number of bits in which the hashes of a pair differ. Images of one set may differ in
     more, since sets are connected components."""
@@ -69,7 +69,7 @@ def find_near_duplicates(
     Args:
         dataset: The images, in any order.
         folder: The image folder.
-        distance: Bits in which near duplicates may differ, 0 to `MAX_DISTANCE`.
+        distance: Maximum number of differing bits, 0 to `MAX_DISTANCE`.
         progress: Called with the number of images hashed.
 
     Raises:
@@ -95,14 +95,14 @@ def find_near_duplicates(
 
 
 def check_distance(distance: int) -> None:
-    """Refuse a distance that the search does not cover.
+    """Refuse a distance that the search doesn't cover.
 
     Raises:
         SparseDetError: naming the valid range.
     """
     if not 0 <= distance <= MAX_DISTANCE:
         raise SparseDetError(
-            f"a distance of {distance} between near duplicates: expected 0 to {MAX_DISTANCE} bits"
+            f"near-duplicate distance {distance}: expected 0 to {MAX_DISTANCE} bits"
         )
 
 
@@ -126,7 +126,7 @@ def image_hash(image: Image, folder: Path) -> Codes | None:
 
 
 def show_different_scenes(first: Image, second: Image, folder: Path) -> bool:
-    """Return whether two images certainly don't show the same scene; blank ones never do so.
+    """Return whether two images certainly show different scenes; blank ones always do.
 
     Raises:
         AnnotationError: naming the image's id, when one can't be read.
@@ -173,7 +173,7 @@ def _candidates(band: npt.NDArray[np.uint16]) -> Iterator[tuple[Indices, Indices
 def _expand(
     order: Indices, places: Indices, starts: Indices, ends: Indices
 ) -> Iterator[tuple[Indices, Indices]]:
-    """Yield the pairs of each place with the range from its start to its end, in chunks."""
+    """Yield the pairs of each position with the range from its start to its end, in chunks."""
     found = ends > starts
     places, starts, counts = places[found], starts[found], (ends - starts)[found]
     totals = np.cumsum(counts)

@@ -1,7 +1,7 @@
-"""Removal orders: which boxes go first, and the properties of boxes that decide it.
+"""Removal orders: which boxes are removed first, and the box properties that decide it.
 
-An order never depends on how many boxes are dropped. With the same seed a higher drop therefore
-removes a superset of what a lower one removes, and the steps of a sparsity curve are nested.
+An order never depends on how many boxes are dropped. So with the same seed, a higher drop removes
+a superset of a lower one, and the steps of a sparsity curve are nested.
 """
 
 from typing import Any, Literal, get_args
@@ -15,15 +15,15 @@ from sparsedet.sparsify.candidates import Candidates
 Order = Literal[
     "random", "small", "large", "crowded", "border", "repeated", "smallest-of-each-image"
 ]
-"""Which boxes go first.
+"""Which boxes are removed first.
 
 - `random`: any box.
 - `small`, `large`: by the share of the image that they cover.
 - `crowded`: those with many neighbours.
 - `border`: those close to an edge of the image.
 - `repeated`: those that come late among the boxes of one class in an image, from left to right.
-- `smallest-of-each-image`: cycles through the images in a random order and takes the smallest box
-  that is left on each.
+- `smallest-of-each-image`: cycles through the images in a random order, each time taking the
+  smallest remaining box.
 
 All but the first and last are tendencies, whose strength the rule sets.
 """
@@ -33,20 +33,19 @@ TENDENCIES: tuple[Order, ...] = ("small", "large", "crowded", "border", "repeate
 """The orders that have a strength."""
 
 REACH = 2.0
-"""Boxes are neighbours when one, enlarged by this factor, touches the other."""
+"""Boxes are neighbours if one, enlarged by this factor, touches the other."""
 _PAIRS = 4_000_000
 """Pairs of boxes computed at a time: bounds the memory on large datasets."""
 
 
 def removal_order(boxes: Candidates, order: Order, strength: float) -> npt.NDArray[np.intp]:
-    """Return the boxes (rows) in the order in which they are removed; shape (N,).
+    """Return the boxes (rows) in removal order; shape (N,).
 
-    For tendencies every box has the score `u - strength * q`, the lowest first: q, from 0 to 1, is
-    the share of boxes that have less of the property, and u, from 0 to 1, is the box's place in the
-    random order. With strength 0 chance alone decides and the order is the random one, with
-    infinity the property alone does. With strength 1 and half of the boxes dropped a box goes with
-    probability q. Sums and products, unlike logarithms, are the same to the last bit on every
-    platform.
+    Tendencies give every box the score `u - strength * q`, the lowest first: q, from 0 to 1, is the
+    share of boxes that have less of the property, and u, from 0 to 1, is the box's position in the
+    random order. With strength 0 the order is random, with infinity it is by the property alone.
+    With strength 1 and half of the boxes dropped, a box is dropped with probability q. Unlike
+    logarithms, sums and products are bit-identical on every platform.
     """
     keys: tuple[npt.NDArray[Any], ...]  # the last one decides, the others break ties
     if order == "random":
@@ -83,11 +82,11 @@ def _geometric_propensity(boxes: Candidates, order: Order) -> FloatArray:
         return quantile(neighbours(boxes))
     if order == "border":
         return quantile(-border_distance(boxes))
-    raise ValueError(f"{order} is no tendency")
+    raise ValueError(f"{order} is not a tendency")
 
 
 def relative_area(boxes: Candidates) -> FloatArray:
-    """Return the share of its image that every box covers; shape (N,), 0 to 1."""
+    """Return the share of its image that each box covers; shape (N,), 0 to 1."""
     size = boxes.image_size[boxes.image]
     width, height = (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).T
     area: FloatArray = (width * height) / (size[:, 0] * size[:, 1])
@@ -95,9 +94,9 @@ def relative_area(boxes: Candidates) -> FloatArray:
 
 
 def border_distance(boxes: Candidates) -> FloatArray:
-    """Return how far every box is from the nearest edge of its image, as a share of the image.
+    """Return each box's distance from the nearest edge of its image, as a share of the image.
 
-    Shape (N,): 0 where a box touches an edge, up to 0.5.
+    Shape (N,): 0 if a box touches an edge, up to 0.5.
     """
     size = boxes.image_size[boxes.image]
     from_start = boxes.xyxy[:, :2] / size
@@ -109,7 +108,7 @@ def border_distance(boxes: Candidates) -> FloatArray:
 def neighbours(boxes: Candidates) -> IntArray:
     """Return the number of boxes near each box on its image; shape (N,).
 
-    Two boxes are near each other when one of them, enlarged `REACH` times about its centre, touches
+    Two boxes are near each other if one of them, enlarged `REACH` times about its centre, touches
     the other.
     """
     order, starts, sizes = _by_image(boxes)
@@ -132,7 +131,7 @@ def neighbours(boxes: Candidates) -> IntArray:
 
 
 def row_number(boxes: Candidates) -> IntArray:
-    """Return the number of every box among those of its class and image, from left to right.
+    """Return each box's number among those of its class and image, from left to right.
 
     Shape (N,), from 0; ties between equal centres are broken by random rank.
     """

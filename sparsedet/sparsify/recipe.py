@@ -37,26 +37,27 @@ class Recipe:
     name: str
     """The name of its file, without the suffix."""
     rules: tuple[Rule, ...]
-    """Removals, one after the other, each on what the one before left; and minimums to keep."""
+    """Removals, each applied to what the previous one left; and minimums to keep."""
     description: str
     """What it removes, in one sentence."""
     source: str
     """Where the rules come from."""
     picture: str | None = None
-    """An example of what it removes: a path relative to the recipe's file."""
+    """A picture of what it removes: a path relative to the recipe's file."""
 
     def removed(self, boxes: Candidates) -> BoolArray:
         """Return which boxes are removed; shape (N,).
 
         Raises:
-            RecipeError: when the rules can't be met on these boxes.
+            RecipeError: when the rules can't be satisfied on these boxes.
         """
         minimums = [rule for rule in self.rules if isinstance(rule, KeepAtLeast)]
         removals = [rule for rule in self.rules if isinstance(rule, Removal)]
         removed = np.zeros(len(boxes), dtype=np.bool_)
         for number, rule in enumerate(removals):
             left = ~removed
-            # A new random order: what an earlier removal left is no longer in random order.
+            # A new random order: the boxes left by an earlier removal are no longer in random
+            # order.
             candidates = boxes.select(left).reordered(number)
             try:
                 removed[left] = rule.removed(candidates, minimums)
@@ -85,11 +86,11 @@ class Recipe:
         """Return the recipe with another value of a parameter.
 
         Args:
-            name: The parameter's name, or `RULE.NAME` where several rules have it.
+            name: The parameter's name, or `RULE.NAME` if several rules have it.
             value: Its new value.
 
         Raises:
-            RecipeError: when no rule or several rules have it, or the value is wrong.
+            RecipeError: when no rule or several rules have it, or the value is invalid.
         """
         wanted, _, parameter = name.rpartition(".")
         found = [
@@ -99,7 +100,7 @@ class Recipe:
         ]
         if len(found) != 1:
             has = "several rules with" if found else "no rule with"
-            advice = f" (name one, as in {_name(self.rules[found[0]])}.{name})" if found else ""
+            advice = f" (use for example {_name(self.rules[found[0]])}.{name})" if found else ""
             raise RecipeError(
                 f"recipe {self.name} has {has} the parameter {name}{advice}: its rules are "
                 f"{' and '.join(self.describe_rules())}"
@@ -113,7 +114,7 @@ class Recipe:
         return [describe_rule(**rule) for rule in self.as_json()["rules"]]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `split.json` says about the recipe."""
+        """Return the recipe's entry of `split.json`."""
         rules = [{"rule": _name(rule), "parameters": _parameters(rule)} for rule in self.rules]
         return {"name": self.name, "rules": rules, "source": self.source}
 
@@ -132,7 +133,7 @@ def load_recipe(name: str) -> Recipe:
     """Return a packaged recipe by its name, or one of your own by the path of its YAML file.
 
     Raises:
-        RecipeError: listing the names, rules or keys that are valid.
+        RecipeError: listing the valid names, rules or keys.
     """
     path = Path(name)
     packaged: Mapping[str, Traversable] = recipe_files()
@@ -146,15 +147,15 @@ def load_recipe(name: str) -> Recipe:
         return parse_recipe(path.stem, text, where=str(path))
     if name == PAPER:
         raise RecipeError(
-            f"{name} is no recipe but a list of published files, whose rules are not known; "
+            f"{name} is not a recipe but a list of published files, whose rules are unknown; "
             "use one of them as it is with --released"
         )
     if name not in packaged:
         likely = get_close_matches(name.lower().replace("_", "-"), packaged, n=1)
         meant = f" (did you mean {likely[0]}?)" if likely else ""
         raise RecipeError(
-            f"no recipe named {name!r}{meant}; there are {_list(packaged)}, "
-            "or give the path of a YAML file"
+            f"no recipe named {name!r}{meant}; choose from {_list(packaged)}, "
+            "or pass the path of a YAML file"
         )
     return parse_recipe(name, packaged[name].read_text(encoding="utf-8"), where=f"recipe {name}")
 
@@ -162,8 +163,8 @@ def load_recipe(name: str) -> Recipe:
 def parse_recipe(name: str, text: str, *, where: str) -> Recipe:
     """Read a recipe from YAML text; `where` names it in errors.
 
-    A recipe has either one `rule` with its `parameters`, or `rules`, a list of them; and, for its
-    readers, a `description`, a `source` and a `picture`.
+    A recipe has either one `rule` with its `parameters`, or a list of `rules`; and, for readers, a
+    `description`, a `source` and a `picture`.
     """
     try:
         content = parse_yaml(text, where)
@@ -194,7 +195,7 @@ def _parse_rule(where: str, entry: Any) -> Rule:
     _check_keys(f"{where}: rules", "key", entry, _RULE_KEYS)
     name, parameters = entry["rule"], entry["parameters"]
     if not isinstance(name, str) or name not in RULES:
-        raise RecipeError(f"{where}: no rule named {quoted(name)}; there are {_list(RULES)}")
+        raise RecipeError(f"{where}: no rule named {quoted(name)}; choose from {_list(RULES)}")
     kind = RULES[name]
     needed = [field.name for field in fields(kind) if field.default is MISSING]
     optional = [field.name for field in fields(kind) if field.default is not MISSING]

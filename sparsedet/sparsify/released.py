@@ -1,4 +1,4 @@
-"""Released sparse splits: files used as they are, after checking them against the full file.
+"""Released sparse splits: used unchanged, after checking them against the full file.
 
 A released file is a fixed list of boxes that no recipe reproduces, so it is copied.
 """
@@ -22,8 +22,8 @@ from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.split import RECORD
 
 SAME_PLACE = 1.01
-"""Pixels by which an edge may differ: Pascal VOC counts pixels from 1, and converters disagree on
-that."""
+"""Maximum difference of an edge in pixels: Pascal VOC counts pixels from 1, which not all
+converters handle."""
 
 _NONE = -1
 
@@ -34,18 +34,18 @@ class Released:
 
     file: Path
     sparse: Dataset
-    """What the file holds."""
+    """The file's content."""
     removed: Dataset
-    """The full file without the boxes that the released file has, with the full file's ids."""
+    """The full file without the released file's boxes, with the full file's ids."""
     by_id: int
-    """Boxes that agree with one of the full file in id, image, class and place."""
+    """Number of boxes that match the full file in id, image, class and position."""
     by_place: int
-    """Boxes that agree with one of the full file in image, class and place only."""
+    """Number of boxes that match it in image, class and position only."""
     offset: float
-    """Pixels: the largest distance of an edge from that of the full file's box."""
+    """Pixels: the largest difference of an edge from the full file's box."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `split.json` says about the released file."""
+        """Return the released file's entry of `split.json`."""
         return {
             "name": self.file.stem,
             "file": str(self.file),
@@ -57,11 +57,11 @@ class Released:
 
 
 def read_released(file: Path, full: Dataset) -> Released:
-    """Read a released sparse split and find each of its boxes in the full dataset.
+    """Read a released sparse split and match its boxes with the full dataset.
 
-    A box is matched by its id where image, class and place agree, else by image, class and place.
-    Images are matched by file names (see `same_images`), classes by names; places may differ by
-    `SAME_PLACE`.
+    A box is matched by its id if image, class and position agree, else by image, class and
+    position. Images are matched by file name (see `same_images`), classes by name; positions may
+    differ by `SAME_PLACE`.
 
     Args:
         file: A COCO file.
@@ -69,7 +69,7 @@ def read_released(file: Path, full: Dataset) -> Released:
 
     Raises:
         AnnotationError: when an image, class or box is not in the full dataset, naming the first
-            and how many there are.
+            and their number.
     """
     sparse = read_coco(file)
     matching = _Matching(file, sparse, full)
@@ -108,7 +108,7 @@ def write_released(
     """Write a released split, its removed boxes and its record into `folder`; return the record.
 
     Args:
-        released: What was read; its file is copied byte by byte.
+        released: The released split; its file is copied byte by byte.
         folder: Where to write.
         source: The full file, or tool and project.
     """
@@ -159,7 +159,7 @@ class _Matching:
         return np.where(same, rows, _NONE)
 
     def by_place(self, found: IntArray) -> IntArray:
-        """Return `found` with the nearest unmatched full box for those without; shape (N,)."""
+        """Match each remaining box with the nearest unmatched full box; shape (N,)."""
         waiting = np.flatnonzero(found == _NONE)
         if len(waiting) == 0:
             return found
@@ -178,7 +178,7 @@ class _Matching:
 def _nearest_first(
     sparse: BoxTable, rows: Sequence[int], full: BoxTable, others: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Return the pairs of boxes at the same place, the closest first."""
+    """Return the pairs of boxes at the same position, the closest first."""
     if not others:
         return []
     distance = np.abs(sparse.xyxy[rows][:, None] - full.xyxy[others][None]).max(axis=2)
@@ -199,10 +199,10 @@ def _rows_by_key(
 
 
 def _same_images(file: Path, sparse: Sequence[Image], full: Sequence[Image]) -> dict[int, int]:
-    """Return the full file's image id for every sparse one.
+    """Return the full file's image id for each sparse one.
 
     Raises:
-        AnnotationError: when there are images that the full file lacks.
+        AnnotationError: when the full file lacks images.
     """
     rows = same_images([image.file_name for image in sparse], [image.file_name for image in full])
     same = {

@@ -16,12 +16,12 @@ from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import Order, class_in_image, numbered, removal_order
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
-"""What a share or a number of boxes refers to."""
+"""The scope of a share or a number of boxes."""
 
 _NARROWEST_FIRST: tuple[Group, ...] = ("class-in-image", "image", "class", "dataset")
 
 _NAMED = 3
-"""Images named in an error."""
+"""Maximum number of images named in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Rule:
 class KeepAtLeast(Rule):
     """Keep a number of boxes in every group: the last in removal order.
 
-    It applies to all removals of its recipe, before and after it.
+    Applies to all removals of its recipe, before and after it.
     """
 
     count: Count
@@ -84,7 +84,7 @@ class Removal(Rule, ABC):
 
     @abstractmethod
     def removed(self, boxes: Candidates, minimums: Sequence[KeepAtLeast] = ()) -> BoolArray:
-        """Return which boxes go; shape (N,).
+        """Return which boxes are removed; shape (N,).
 
         Raises:
             RecipeError: when `minimums` leave too few boxes to remove.
@@ -95,8 +95,8 @@ class Removal(Rule, ABC):
 class DropFraction(Removal):
     """Drop a share of the boxes of every group.
 
-    For the dataset or a class the number is rounded to the nearest box, halves to even. For an
-    image it is rounded up or down at random, so that the share is met over many images, and limited
+    For the dataset or a class, the number is rounded to the nearest box, halves to even. For an
+    image, it is rounded up or down at random, so that the share holds over many images, and limited
     by the minimums.
     """
 
@@ -160,7 +160,7 @@ class DropCount(Removal):
 class KeepCount(Removal):
     """Keep a number of boxes of every group; a group with no more than that loses none.
 
-    The boxes that minimums protect are kept first.
+    Boxes protected by minimums are kept first.
     """
 
     keep: Count
@@ -185,7 +185,7 @@ class KeepCount(Removal):
 class DropImages(Removal):
     """Drop all boxes of a share of the images that have any.
 
-    Images on which minimums protect boxes are left alone; others are emptied in their place.
+    Images on which minimums protect boxes are skipped; others are emptied instead.
     """
 
     share: Share
@@ -216,10 +216,10 @@ RULES: dict[str, type[Rule]] = {
 
 
 def _check_parameters(rule: Any) -> None:
-    """Check the fields of a rule, a dataclass, against their types.
+    """Validate the fields of a rule, a dataclass, against their types.
 
     Raises:
-        RecipeError: naming the first parameter that is wrong, and what it has to be.
+        RecipeError: naming the first invalid parameter, and the valid values.
     """
     for name, hint in get_type_hints(type(rule), include_extras=True).items():
         expected = _expected(hint)
@@ -248,9 +248,9 @@ def _groups(boxes: Candidates, per: Group) -> IntArray:
 def _spare(
     boxes: Candidates, order: npt.NDArray[np.intp], minimums: Sequence[KeepAtLeast]
 ) -> BoolArray:
-    """Return which boxes no minimum protects; shape (N,)."""
+    """Return which boxes are not protected by a minimum; shape (N,)."""
     spare = np.ones(len(boxes), dtype=np.bool_)
-    # Boxes kept for a narrow group count for the wider groups around it.
+    # Boxes kept for a narrow group also count for the wider groups around it.
     for minimum in sorted(minimums, key=lambda rule: _NARROWEST_FIRST.index(rule.per)):
         spare &= ~minimum.protected(boxes, _spare_first(order, spare))
     return spare
@@ -272,12 +272,12 @@ def _random_rounding(boxes: Candidates, group: IntArray) -> FloatArray:
 
 
 def _held(boxes: Candidates, held: BoolArray) -> str:
-    """Say why a rule can't be met: how many boxes the minimums protect, and where."""
+    """Describe why a rule can't be satisfied: how many boxes the minimums protect, and where."""
     images = np.unique(boxes.image[held])
     names = sorted(boxes.images[row].file_name for row in images.tolist())
     if len(names) > _NAMED:
         names[_NAMED:] = ["..."]
     return (
         f"keep-at-least holds {held.sum()} boxes on {len(images)} images ({', '.join(names)}); "
-        "drop less, or hold fewer"
+        "drop fewer, or keep fewer"
     )

@@ -23,13 +23,13 @@ from sparsedet.sparsify.train_val_split import Validation, split_train_val, spli
 RECORD = "split.json"
 
 _LISTED = 50
-"""Sets of near duplicates listed in the record."""
+"""Maximum number of near-duplicate sets listed in the record."""
 _MANY = 0.1
-"""Share of the images: a set of near duplicates beyond that looks like a fixed camera."""
+"""Share of the images: a larger set of near duplicates suggests a fixed camera."""
 _MANY_IMAGES = 10
-"""There is no warning for smaller sets, however few images there are."""
+"""Smaller sets give no warning, even among few images."""
 _OFF = 0.5
-"""Relative error of the validation share above which there is a warning."""
+"""Relative error of the validation share that triggers a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Split:
     """The parts of a fully annotated dataset."""
 
     train: Dataset
-    """Training images, without the boxes that the recipe removed."""
+    """Training images, without the removed boxes."""
     removed: Dataset | None
     """The removed boxes, on all training images; None without a recipe."""
     val: Dataset | None
-    """Validation images with all their boxes; None when nothing was held out."""
+    """Validation images with all their boxes; None if nothing was held out."""
 
     def parts(self) -> dict[str, Dataset]:
-        """Return the parts that exist, by the names of their files without suffix."""
+        """Return the existing parts, by file name without suffix."""
         parts = {"train": self.train, "removed": self.removed, "val": self.val}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -58,9 +58,9 @@ class Split:
 
 
 def make_split(dataset: Dataset, recipe: Recipe | None, val: Validation | None, seed: int) -> Split:
-    """Hold out images as `val` says, then remove boxes from the others by `recipe`.
+    """Hold out images according to `val`, then remove boxes from the others by `recipe`.
 
-    Validation images keep all their boxes: a metric says little where labels are missing.
+    Validation images keep all their boxes: metrics say little where labels are missing.
     """
     train, held_out = (dataset, None) if val is None else split_train_val(dataset, val, seed)
     if recipe is None:
@@ -72,13 +72,13 @@ def make_split(dataset: Dataset, recipe: Recipe | None, val: Validation | None, 
 def remove_boxes(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Dataset, Dataset]:
     """Apply a recipe; return the sparse dataset and the removed boxes on the same images.
 
-    The two partition the boxes, in file order. Crowd regions and verified negatives always stay,
-    as does every image; one that lost a box is no longer `exhaustive`, nor complete in the box's
-    class. The result depends on the seed, the file names and the box ids alone, not on the order of
-    images and boxes.
+    The two partition the boxes, in file order. Crowd regions, verified negatives and images always
+    stay; an image that lost a box is no longer `exhaustive`, nor complete in the box's class. The
+    result depends only on the seed, the file names and the box ids, not on the order of images and
+    boxes.
 
     Raises:
-        RecipeError: when the recipe's rules can't be met.
+        RecipeError: when the recipe's rules can't be satisfied.
     """
     table = dataset.table
     gone = np.zeros(len(table), dtype=np.bool_)
@@ -107,11 +107,11 @@ def describe_split(
     """Return the content of `split.json`: everything needed to reproduce the split.
 
     Args:
-        split: What to describe.
+        split: The split.
         full: The dataset that it was made from.
-        source: The file it was made from, or tool and project.
-        recipe: The recipe that removed boxes, if one did.
-        val: Which images were held out for validation, if any were.
+        source: The source file, or tool and project.
+        recipe: The recipe that removed boxes, if any.
+        val: Which images were held out for validation, if any.
         seed: The seed of both.
     """
     counts = split.counts()
@@ -138,7 +138,7 @@ def write_split(split: Split, record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _incomplete(images: tuple[Image, ...], removed: BoxTable) -> tuple[Image, ...]:
-    """Return the images; those that lost a box are not complete in its class any more."""
+    """Return the images; those that lost a box are no longer complete in its class."""
     lost: dict[int, set[int]] = {}
     pairs = np.unique(np.stack([removed.image_ids, removed.category_ids], axis=1), axis=0)
     for image_id, category_id in pairs.tolist():
@@ -149,11 +149,11 @@ def _incomplete(images: tuple[Image, ...], removed: BoxTable) -> tuple[Image, ..
 
 
 def describe_validation(full: Dataset, val: Dataset, validation: Validation) -> dict[str, Any]:
-    """Return how images were held out, as JSON values; `warnings` are sentences for people.
+    """Describe how images were held out, as JSON; `warnings` are sentences for the user.
 
     Args:
         full: The dataset that was split.
-        val: The part of it that was held out.
+        val: The held-out part.
         validation: How it was held out.
     """
     held_out = {image.file_name for image in val.images}
@@ -210,8 +210,8 @@ def _share_warnings(
         return []
     largest = max(units, key=len)
     return [
-        f"validation has {held_out} of {total} images where a share of {share} was asked for: they "
-        f"come in {len(units)} sets that stay together, the largest of {len(largest)} images "
+        f"validation has {held_out} of {total} images instead of the requested share {share}: "
+        f"they form {len(units)} sets that stay together, the largest of {len(largest)} images "
         f"(with {largest[0]})"
     ]
 
@@ -222,6 +222,6 @@ def _chain_warnings(found: NearDuplicates, total: int) -> list[str]:
         return []
     return [
         f"{len(largest)} of {total} images form one set of near duplicates (with {largest[0]}), as "
-        "those of a fixed camera do; a smaller --near-duplicate-distance splits it up, "
-        "--no-near-duplicates turns the search off"
+        "with a fixed camera; a smaller --near-duplicate-distance splits it up, "
+        "--no-near-duplicates disables the search"
     ]

@@ -1,9 +1,9 @@
-"""Stratified choice of validation images: every class at its share, units of images kept whole.
+"""Stratified choice of validation images: each class at its share, units of images kept whole.
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-Label
 Data", ECML PKDD 2011): the rarest class chooses first, because later choices could not make up for
-it. Here units, sets of images with their boxes, take the place of examples with labels; where they
-are few, a local search follows that exchanges units between the sides.
+it. Here units (sets of images with their boxes) replace examples with labels; if there are few, a
+local search then exchanges units between the sides.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _EXCHANGES = 200
 _MARGIN = 0.25
 """Boxes of each class that the smaller side gets beyond its share."""
 _SCALE = 2**16
-"""Makes weighted counts whole: their sums are exact in any order, the same on every platform."""
+"""Makes weighted counts integers: their sums are exact in any order, on every platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def choose_validation(units: Units, share: float) -> BoolArray:
     """Choose the units for validation, greedily; return a mask of shape (U,).
 
     Each side gets at least one unit. The number of images comes close to the share, then the boxes
-    of every class; a class that several units have goes to both sides, what a single unit has stays
-    in training. Exhaustive images go first. All this as far as the units allow.
+    of every class; a class in several units goes to both sides, a class in a single unit stays in
+    training. Exhaustive images go first. All of this holds as far as the units allow.
 
     Args:
         units: Two or more.
@@ -72,14 +72,14 @@ def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, 
     beyond = int(totals.sum()) + 1
     least = np.full(len(totals), beyond)
     np.minimum.at(least, units.columns, units.counts)
-    # A unit with a class of its own stays in training, so validation can't count on it.
+    # A unit with a class of its own stays in training, so it is not available for validation.
     common = ~np.isin(units.units, units.units[spread[units.columns] == 1])
     available = np.full(len(totals), beyond)
     np.minimum.at(available, units.columns[common], units.counts[common])
     available[available == beyond] = 0
-    # Something of every column for each side; nothing of what a single unit has alone.
+    # Something of every column for each side; nothing of what only a single unit has.
     wanted = np.minimum(np.maximum(np.rint(share * totals), available), totals - least)
-    # One box too many is better than none, with which a class can't be measured.
+    # One box too many is better than none: a class without boxes can't be evaluated.
     wanted += np.where(wanted > 0, _MARGIN * np.sign(totals - 2 * wanted), 0)
     exhaustive, images = int(units.exhaustive.sum()), int(units.images.sum())
     held_out = min(max(round(share * images), 1), images - 1)
@@ -90,9 +90,9 @@ def _targets(units: Units, spread: IntArray, share: float) -> tuple[FloatArray, 
 
 
 class _Choice:
-    """The units chosen so far, and what validation still needs.
+    """The units chosen so far, and what validation still lacks.
 
-    The numbers of exhaustive images and of all images are two more columns, the last ones.
+    The last two columns are the numbers of exhaustive images and of all images.
     """
 
     def __init__(self, units: Units, share: float) -> None:
@@ -112,7 +112,7 @@ class _Choice:
         self.weight_list: list[float] = self.weights.tolist()
         self.targets = targets
         self.missing: list[float] = targets.tolist()
-        """What validation still needs of each column; negative where it has too much."""
+        """What validation still lacks in each column; negative if it has too much."""
         self.left = len(units.images)
         """Units left for training."""
         self.held: list[list[tuple[int, int]]] = [[] for _ in range(len(units.images))]
@@ -206,7 +206,7 @@ class _Choice:
         return count < 2 * self.missing[column]
 
     def _change(self, unit: int) -> float:
-        """Return how the sum of squared relative deviations changes with the unit."""
+        """Return the change in the sum of squared relative deviations with the unit."""
         return sum(
             self.weight_list[column] * count * (count - 2 * self.missing[column])
             for column, count in self.held[unit]

@@ -1,8 +1,8 @@
-"""Training and validation images, split so that what is measured on the latter means something.
+"""Split images into training and validation so that metrics are meaningful.
 
-Images of the same thing stay on one side (groups, near duplicates), every class has its share of
-boxes on both sides, and exhaustively labelled images go to validation first: a metric says little
-where labels are missing, while training copes with that.
+Related images stay on one side (groups, near duplicates), every class has its share of boxes on
+both sides, and exhaustively labelled images go to validation first: metrics say little where
+labels are missing, while training copes with that.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class Validation:
     share: float
     """Share of the images, between 0 and 1."""
     group_by: GroupBy | None = None
-    """Images of one group stay on one side."""
+    """Images of a group stay on one side."""
     near_duplicates: NearDuplicates | None = None
-    """Near duplicates stay on one side; None where they were not looked for."""
+    """Near duplicates stay on one side; None: not searched for."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -39,14 +39,14 @@ class Validation:
 def split_train_val(dataset: Dataset, validation: Validation, seed: int) -> tuple[Dataset, Dataset]:
     """Return the training and the validation images with their boxes, both in file order.
 
-    Without groups and near duplicates the number of validation images is the rounded share, with
-    at least one image on each side; otherwise it comes as close to that as whole units allow. See
+    Without groups and near duplicates, the number of validation images is the rounded share, with
+    at least one image on each side; otherwise it is as close to that as whole units allow. See
     `stratification.choose_validation` for how they are chosen.
 
     Args:
         dataset: The images to split, with their boxes.
         validation: What is held out.
-        seed: Of the choice, which does not depend on the order of images and boxes.
+        seed: Seed of the choice, which doesn't depend on the order of images and boxes.
 
     Raises:
         SparseDetError: when an image has no group, or there are fewer than two images or units.
@@ -94,13 +94,13 @@ def split_units(images: Sequence[Image], validation: Validation) -> list[list[st
 def hold_out(
     dataset: Dataset, share: float, seed: int, group_by: GroupBy | None = None
 ) -> tuple[Dataset, Dataset]:
-    """Return the training and the validation images, each image or group assigned by its hash.
+    """Return training and validation images, assigning each image or group by its hash.
 
-    Unlike with `split_train_val` the share is met on average only, but an image keeps its side
-    whatever images are added or removed, as rounds on a growing project need it.
+    Unlike with `split_train_val`, the share only holds on average, but an image keeps its side
+    whatever images are added or removed, as needed by rounds on a growing project.
 
     Raises:
-        SparseDetError: when one side stays empty, or an image has no group.
+        SparseDetError: when one side is empty, or an image has no group.
     """
     groups = group_by.names(dataset.images) if group_by else {}
     held_out = {
@@ -112,7 +112,7 @@ def hold_out(
         among = f" in {len(set(groups.values()))} groups" if groups else ""
         raise SparseDetError(
             f"a validation share of {share} leaves one side of {len(dataset.images)} images"
-            f"{among} empty; choose another share, or measure on a file of its own"
+            f"{among} empty; choose another share, or evaluate on a separate file"
         )
     return (
         dataset.with_images(image for image in dataset.images if image.id not in held_out),

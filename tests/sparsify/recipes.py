@@ -1,4 +1,4 @@
-"""Recipes for the tests of removal: those that come along, and any others that can be written."""
+"""Recipes for the tests of removal: packaged ones, and a strategy for any others."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Removal orders: the same on every platform, and what each of them prefers."""
+"""Removal orders: the same on every platform, and each one's preference."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -264,7 +264,7 @@ def test_images_are_visited_in_another_order_by_every_seed() -> None:
 def test_propensity_is_a_share_of_the_boxes() -> None:
     boxes = _candidates((0, 0, 10, 10), (0, 0, 20, 20), (0, 0, 20, 20), (0, 0, 40, 40))
     assert propensity(boxes, "small").tolist() == [0.875, 0.5, 0.5, 0.125]
-    with pytest.raises(ValueError, match="random is no tendency"):
+    with pytest.raises(ValueError, match="random is not a tendency"):
         propensity(boxes, "random")
 
 

@@ -1,4 +1,4 @@
-"""Recipes: those that come along, one's own, and broken ones."""
+"""Recipes: packaged ones, the user's own, and broken ones."""
 
 import json
 from pathlib import Path
@@ -106,12 +106,14 @@ def test_all_rules_and_orders_can_be_written() -> None:
 
 
 def test_unknown_name_lists_the_valid_ones() -> None:
-    with pytest.raises(RecipeError, match="'soft'; there are easy, extreme, hard, images-x-boxes"):
+    with pytest.raises(
+        RecipeError, match="'soft'; choose from easy, extreme, hard, images-x-boxes"
+    ):
         load_recipe("soft")
 
 
 def test_the_published_files_are_no_recipe() -> None:
-    with pytest.raises(RecipeError, match="paper is no recipe but a list of published files"):
+    with pytest.raises(RecipeError, match="paper is not a recipe but a list of published files"):
         load_recipe("paper")
 
 
@@ -132,14 +134,14 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         (ONE, "description: 2026-13-45", "ours: not valid YAML"),
         ("source:", "sources:", "ours: unknown key sources; valid are rule, parameters, desc"),
         (ONE, "a: " + "[" * 5000, "ours: not valid YAML"),
-        ("per: image", "per: image\n  per: class", "ours: the key per stands twice at line 8"),
+        ("per: image", "per: image\n  per: class", "ours: duplicate key per at line 8"),
         ("Our annotators.", "", "ours: source is None, expected text"),
         ("Our annotators.", "[a, b]", "ours: source is ['a', 'b'], expected text"),
         ("Drops a third.", "''", "ours: description is '', expected text"),
         ("source:", "picture: 3\nsource:", "ours: picture is 3, expected text"),
         ("rule: drop-fraction", "", "ours: the key rule is missing"),
-        ("drop-fraction", "drop-third", "ours: no rule named 'drop-third'; there are drop-"),
-        ("drop-fraction", "[1]", "ours: no rule named [1]; there are drop-"),
+        ("drop-fraction", "drop-third", "ours: no rule named 'drop-third'; choose from drop-"),
+        ("drop-fraction", "[1]", "ours: no rule named [1]; choose from drop-"),
         (
             "per:",
             "for:",
@@ -226,7 +228,7 @@ def test_any_parameter_can_be_set() -> None:
     ("name", "value", "message"),
     [
         ("keeps", 1, "recipe easy has no rule with the parameter keeps: its rules are drop-count"),
-        ("count", 2, "several rules with the parameter count (name one, as in drop-count.count)"),
+        ("count", 2, "several rules with the parameter count (use for example drop-count.count)"),
         ("keep-count.count", 2, "no rule with the parameter keep-count.count"),
         ("drop-count.count", "two", "count is 'two', expected a number of boxes"),
     ],

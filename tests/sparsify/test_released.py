@@ -1,4 +1,4 @@
-"""Released sparse splits: used as they are, and refused where the full file lacks a box."""
+"""Released sparse splits: used unchanged, and refused if the full file lacks a box."""
 
 import hashlib
 import json

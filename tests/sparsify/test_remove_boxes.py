@@ -1,4 +1,4 @@
-"""What must hold whenever a recipe removes boxes, whatever the recipe and the dataset."""
+"""Invariants of removing boxes, for any recipe and dataset."""
 
 import math
 import random

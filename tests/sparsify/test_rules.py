@@ -1,4 +1,4 @@
-"""What each rule removes, and recipes that can't be met."""
+"""What each rule removes, and recipes that can't be satisfied."""
 
 from collections import Counter
 from statistics import mean
@@ -156,7 +156,7 @@ def test_a_second_rule_has_a_random_order_of_its_own() -> None:
         (
             (DropFraction(0.9), KeepAtLeast(2, "image")),
             "recipe composed: can't drop 16 of 18 boxes: keep-at-least holds 6 boxes on 3 images "
-            "(0000.jpg, 0001.jpg, 0002.jpg); drop less, or hold fewer",
+            "(0000.jpg, 0001.jpg, 0002.jpg); drop fewer, or keep fewer",
         ),
         (
             (KeepAtLeast(5, "class"), DropFraction(0.9, "class")),

@@ -100,7 +100,7 @@ def test_a_share_that_groups_do_not_allow_is_warned_of() -> None:
     found = record(in_folders(grid(20, 1), [12, 8]), Validation(0.1, GroupBy("folder")))
     assert found["reached"] == 0.4
     assert found["warnings"] == [
-        "validation has 8 of 20 images where a share of 0.1 was asked for: they come in 2 sets "
+        "validation has 8 of 20 images instead of the requested share 0.1: they form 2 sets "
         "that stay together, the largest of 12 images (with 0/0000.jpg)"
     ]
 

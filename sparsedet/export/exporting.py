@@ -1,4 +1,4 @@
-"""Writing a trained detector as ONNX or TorchScript, by torch's own exporters."""
+"""Export a trained detector to ONNX or TorchScript, with torch's own exporters."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from sparsedet.run_folder import RunFolder
 Format = Literal["onnx", "torchscript"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 CARD = "sparsedet.json"
-"""The name under which an exported file carries its card."""
+"""Name of the model card within an exported file."""
 
 _OPSET = 17
 _INPUT, _OUTPUTS = "images", ("boxes", "scores", "classes")
 
 
 def export_run(run: RunFolder, target: Path, format: Format) -> Path:
-    """Write the finished model of a run, and its model card next to it.
+    """Export a run's finished model, with its model card next to it.
 
     Args:
         run: the run.
@@ -39,13 +39,13 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
         The card's file.
 
     Raises:
-        ExportError: when a package for it is not installed, or the model is of another kind.
+        ExportError: when a required package is not installed, or the model is not supported.
         RunError: when the training has not finished.
     """
     config = read_config(run.config).with_values({"MODEL.DEVICE": "cpu"})
     card = ModelCard.of_run(run, config)
     model = traceable(config, run.finished_model())
-    # Two images: what is traced with one may take the batch for a constant.
+    # Two images: a trace with one may turn the batch size into a constant.
     size = config.input.at_test().size(*_example_size(config))
     example = torch.randint(0, 255, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode(), _quiet(), atomic_path(target) as temporary:
@@ -61,9 +61,9 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
 
 
 def traceable(config: TrainingConfig, weights: Path) -> TraceableDetector:
-    """Return a model that exporters can follow, with its weights.
+    """Return a model that exporters can trace, with its weights.
 
-    Without the kernels of `modeling.cpu`, which are Python code of their own.
+    Excludes the kernels of `modeling.cpu`, which are custom Python code.
     """
     model: nn.Module = build_model(config.node)
     load_weights(model, weights)
@@ -83,7 +83,7 @@ def _write_onnx(model: nn.Module, example: Tensor, path: Path, card: ModelCard) 
             "onnx is not installed; `pip install 'sparsedet[onnx]'`, or export torchscript"
         ) from None
     any_size = {0: "batch", 2: "height", 3: "width"}
-    # The exporter that follows torch.export gives the same detections, and takes 40 times as long.
+    # The exporter based on torch.export gives the same detections, and takes 40 times as long.
     torch.onnx.export(
         model,
         (example,),
@@ -102,7 +102,7 @@ def _write_onnx(model: nn.Module, example: Tensor, path: Path, card: ModelCard) 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what exporters say of themselves: that they are older, and what they trace."""
+    """Silence the exporters' messages on their age and on tracing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

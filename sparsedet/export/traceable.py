@@ -1,8 +1,8 @@
-"""A detector in plain tensor operations, of fixed numbers of boxes, which exporters can follow.
+"""A detector in plain tensor operations with fixed numbers of boxes, for exporters.
 
-detectron2's own inference keeps lists of a different length for every image. Here each step keeps
-as many boxes as it may at most; those that are none have the score `NO_BOX`. What is found is the
-same, up to rounding.
+detectron2's own inference keeps lists of different lengths per image. Here each step keeps its
+maximum number of boxes; unused rows have the score `NO_BOX`. Detections are the same, up to
+rounding.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from sparsedet.modeling.roi_heads import SparseROIHeads
 from sparsedet.modeling.rpn import SparseRPN
 
 NO_BOX = -1e9
-"""The score of places that hold no box."""
+"""The score of unused rows."""
 _CANDIDATES = 2000
-"""Boxes of all classes of an image that enter the last NMS at most, the surest ones: of fewer than
-a tenth of them detections are kept."""
+"""Maximum number of boxes per image, over all classes, in the last NMS, the best ones: fewer than
+a tenth of them are kept as detections."""
 
 
 class TraceableDetector(nn.Module):
@@ -32,7 +32,7 @@ class TraceableDetector(nn.Module):
         model: of `sparsedet.modeling`, built for inference.
 
     Raises:
-        ExportError: when it is of another kind.
+        ExportError: when the model is not supported.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -45,7 +45,7 @@ class TraceableDetector(nn.Module):
             and isinstance(rpn, SparseRPN)
         ):
             raise ExportError(
-                f"can't export a {type(model).__name__}: no Faster R-CNN of sparsedet"
+                f"can't export a {type(model).__name__}: not a Faster R-CNN of sparsedet"
             )
         self.mean: Tensor
         self.std: Tensor
@@ -64,13 +64,13 @@ class TraceableDetector(nn.Module):
         """Detect on images.
 
         Args:
-            images: uint8 of shape (N, 3, H, W), in the colour order of the configuration, resized
-                for the network.
+            images: uint8 of shape (N, 3, H, W), in the configuration's colour order, resized for
+                the network.
 
         Returns:
             Boxes, shape (N, D, 4): XYXY in pixels of the input; scores, shape (N, D), in descending
-            order; and classes, int64 of shape (N, D), counted from 0. Places without detection have
-            the score 0 and the class -1.
+            order; and classes, int64 of shape (N, D), from 0. Unused rows have score 0 and
+            class -1.
         """
         height, width = images.shape[2], images.shape[3]
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
@@ -85,7 +85,7 @@ class TraceableDetector(nn.Module):
 
 
 class _Proposals(nn.Module):
-    """The RPN: its best boxes of each image."""
+    """The RPN: the best boxes of each image."""
 
     def __init__(self, rpn: SparseRPN) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _Proposals(nn.Module):
         for level, cells in enumerate(generator.cell_anchors):
             self.register_buffer(f"cells{level}", cells.clone())
         self._strides: list[int] = list(generator.strides)
-        # torchvision's anchors follow the maps' sizes.
+        # torchvision's anchors depend on the maps' sizes.
         self._fixed_steps = not isinstance(generator, TorchvisionAnchorGenerator)
         self._offset: float = generator.offset
         self._transform = rpn.box2box_transform
@@ -105,7 +105,7 @@ class _Proposals(nn.Module):
         """Boxes of an image."""
 
     def forward(self, maps: list[Tensor], height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Return boxes, shape (N, K, 4), the surest first, and which are boxes, shape (N, K)."""
+        """Return boxes, shape (N, K, 4), best first, and which rows are used, shape (N, K)."""
         logits, deltas = self.head(maps)
         boxes, scores = [], []
         first_map = (maps[0].shape[2], maps[0].shape[3])
@@ -129,7 +129,7 @@ class _Proposals(nn.Module):
         """Return the best boxes of a level, shape (N, `_per_level`, 4), and their scores."""
         images, cells, rows, columns = logits.shape
         scores = logits.permute(0, 2, 3, 1).flatten(1)
-        # Rows behind the last one: a small map has fewer anchors than are asked for.
+        # Padding: a small map has fewer anchors than requested.
         scores = F.pad(scores, (0, self._per_level), value=NO_BOX)
         moves = deltas.view(images, cells, 4, rows, columns).permute(0, 3, 4, 1, 2).flatten(1, 3)
         moves = F.pad(moves, (0, 0, 0, self._per_level))
@@ -157,7 +157,7 @@ class _Proposals(nn.Module):
 
 
 class _Pooler(nn.Module):
-    """RoIAlign on the level that fits a box's size (Lin et al., FPN, CVPR 2017)."""
+    """RoIAlign on the level matching a box's size (Lin et al., FPN, CVPR 2017)."""
 
     def __init__(self, pooler: Any) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class _Pooler(nn.Module):
 
 
 class _Detections(nn.Module):
-    """The last step: classes and boxes of the proposals."""
+    """The last stage: classes and boxes of the proposals."""
 
     def __init__(self, predictor: Any, classes: int, proposals: int) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class _Detections(nn.Module):
 def _apply(transform: Any, moves: Tensor, boxes: Tensor) -> Tensor:
     """Move boxes, shape (R, 4), by deltas, shape (R, 4 x k); return shape (R, 4 x k).
 
-    As detectron2's `Box2BoxTransform.apply_deltas`, which is compiled, and so opaque to exporters.
+    Like detectron2's `Box2BoxTransform.apply_deltas`, which is compiled and so opaque to exporters.
     """
     deltas = moves.reshape(moves.shape[0], -1, 4)
     sides = boxes[:, None, 2:] - boxes[:, None, :2]
@@ -265,16 +265,16 @@ def _clip(boxes: Tensor, height: int, width: int) -> Tensor:
 def _suppressed(
     boxes: Tensor, scores: Tensor, groups: Tensor, count: int, threshold: float
 ) -> Tensor:
-    """Return scores, shape (N, M), that are `NO_BOX` where NMS within image and group drops a box.
+    """Set scores, shape (N, M), to `NO_BOX` where NMS within image and group drops a box.
 
-    One NMS for the whole batch: the boxes of every image and group lie in a region of their own.
+    One NMS for the whole batch: boxes of different images and groups are moved apart.
 
     Args:
         boxes: shape (N, M, 4).
         scores: shape (N, M).
         groups: shape (N, M): 0 to `count` - 1.
         count: number of groups.
-        threshold: IoU from which on the less sure box is dropped.
+        threshold: IoU above which the lower-scored box is dropped.
     """
     images = torch.arange(boxes.shape[0], device=boxes.device)[:, None]
     region = (images * count + groups).to(boxes.dtype) * (boxes.max() + 1)
@@ -287,5 +287,5 @@ def _suppressed(
 
 
 def _gather(values: Tensor, order: Tensor) -> Tensor:
-    """Return rows of values, shape (N, M, C), in an order, shape (N, K): shape (N, K, C)."""
+    """Gather rows of values, shape (N, M, C), by an order, shape (N, K): shape (N, K, C)."""
     return values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))

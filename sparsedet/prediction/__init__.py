@@ -1,1 +1,1 @@
-"""Using a trained detector: images in, boxes out."""
+"""Use a trained detector: images in, boxes out."""

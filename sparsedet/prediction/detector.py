@@ -1,4 +1,4 @@
-"""A trained detector, ready to be used on any image."""
+"""A trained detector, ready to use on any image."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 Picture = Pixels | str | Path | PIL.Image.Image
 
 SCORE = 0.5
-"""Detections that are less sure are left out, unless a caller says otherwise."""
+"""Default minimum score of detections."""
 _BATCH_ON_GPU = 8
 
 _ARRAY = "expected uint8 of shape (H, W, 3), or (H, W) for grey images"
@@ -53,11 +53,11 @@ class Detector:
 
     @classmethod
     def load(cls, run: str | Path, device: str = "auto") -> "Detector":
-        """Load the model of a run folder, or of the last round of a workspace that has one.
+        """Load the model of a run folder, or of a workspace's last round with a model.
 
         Args:
             run: the folder.
-            device: auto (CUDA where there is some), cpu, or cuda.
+            device: auto (CUDA if available), cpu, or cuda.
 
         Raises:
             SparseDetError: when there is no finished training.
@@ -70,17 +70,17 @@ class Detector:
 
     @property
     def run_id(self) -> str:
-        """The id of the run: the model version of what it predicts."""
+        """The run's id, which is the model version of its predictions."""
         return self._info.run_id
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The device of the model."""
         return next(self._model.parameters()).device
 
     @property
     def batch(self) -> int:
-        """How many images go through the network together, unless a caller says otherwise."""
+        """Default number of images per network batch."""
         return _BATCH_ON_GPU if self.device.type == "cuda" else 1
 
     def predict(
@@ -95,19 +95,19 @@ class Detector:
         """Detect on one image.
 
         Args:
-            image: an array, uint8 of shape (H, W, 3), or (H, W) for grey ones; a file; or a PIL
-                image. Files and PIL images are turned upright by their EXIF orientation first.
-            score: the least score, 0 to 1.
-            classes: names of the classes that are wanted; None: all.
-            tile: side in pixels of the tiles that large images are cut into; 0: none are; None: as
-                in the training (INPUT.TILE).
-            color_order: of arrays: RGB as of PIL and matplotlib, or BGR as of OpenCV.
+            image: an array, uint8 of shape (H, W, 3), or (H, W) for grayscale; a file; or a PIL
+                image. EXIF orientation is applied to files and PIL images first.
+            score: minimum score, 0 to 1.
+            classes: names of the classes to detect; None: all.
+            tile: side in pixels of tiles for large images; 0: no tiles; None: as in training
+                (INPUT.TILE).
+            color_order: of arrays: RGB (PIL, matplotlib) or BGR (OpenCV).
 
         Returns:
-            What was found; boxes are XYXY in absolute pixels of the upright image.
+            The detections; boxes are XYXY in absolute pixels of the upright image.
 
         Raises:
-            PredictionError: when the image can't be read, or a class is none of the model's.
+            PredictionError: when the image can't be read, or the model lacks a class.
         """
         return self.predict_all(
             [image], score=score, classes=classes, tile=tile, color_order=color_order
@@ -126,13 +126,13 @@ class Detector:
         """Detect on images, in order; see `predict`.
 
         Args:
-            images: all of them; of an iterator only a batch is in memory at a time.
-            score: the least score.
-            classes: those that are wanted.
+            images: the images; of an iterator only one batch is in memory at a time.
+            score: minimum score.
+            classes: the classes to detect.
             tile: side of tiles.
             color_order: of arrays.
-            batch: images, or tiles, that go through the network together. None: 8 on a GPU, where
-                it is faster; else 1, where it is not.
+            batch: images, or tiles, per network batch. None: 8 on a GPU, where that is faster; else
+                1.
         """
         wanted = self._wanted(classes)
         size = batch or self.batch
@@ -158,7 +158,7 @@ class Detector:
         return [ids[name] for name in names]
 
     def _whole(self, images: Sequence[Pixels]) -> list[Found]:
-        """Detect on BGR images that go through the network together."""
+        """Detect on BGR images in one network batch."""
         with torch.inference_mode():
             outputs = self._model([self._input.of(image) for image in images])
         return [
@@ -178,7 +178,7 @@ class Detector:
         )
 
     def _tiled(self, image: Pixels, side: int, batch: int) -> Found:
-        """Detect on an image's tiles and on the whole of it, and merge what was found."""
+        """Detect on an image's tiles and the whole image, and merge the detections."""
         height, width = image.shape[:2]
         whole = Tile(0, 0, width, height)
         tiles = [tile for tile in views_of(width, height, side) if tile is not None]
@@ -202,7 +202,7 @@ class Detector:
 
 
 def find_run(folder: Path) -> RunFolder:
-    """Return the run of a folder: itself, or the newest finished one of a workspace's rounds.
+    """Return the run of a folder: itself, or a workspace's newest finished one.
 
     Raises:
         RunError: when there is none.
@@ -212,7 +212,7 @@ def find_run(folder: Path) -> RunFolder:
         return RunFolder(folder)
     finished = [round.run for round in workspace.all_rounds() if round.run.model.is_file()]
     if not finished:
-        raise RunError(f"{folder}: no round has a model yet; `sparsedet round {folder}` trains one")
+        raise RunError(f"{folder}: no round has a model yet: run `sparsedet round {folder}`")
     return finished[-1]
 
 
@@ -220,7 +220,7 @@ def as_bgr(image: Picture, color_order: ColorOrder = "RGB") -> Pixels:
     """Return an image's pixels: uint8 of shape (H, W, 3), BGR.
 
     Raises:
-        PredictionError: when it can't be read, or is of another type or shape.
+        PredictionError: when it can't be read, or has another type or shape.
     """
     if isinstance(image, str | Path):
         return read_upright(Path(image))

@@ -1,4 +1,4 @@
-"""What a detector found in an image, and its conversions; free of torch."""
+"""Detections in an image, and their conversions; without torch."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class FoundBox(NamedTuple):
     """One detection."""
 
     label: str
-    """The class's name."""
+    """Class name."""
     score: float
     """Probability of the class, 0 to 1."""
     xyxy: XYXY
@@ -29,7 +29,7 @@ class FoundBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a detector found in one image, in descending order of score.
+    """Detections in one image, in descending order of score.
 
     Iterating yields a `FoundBox` for each of N detections.
     """
@@ -41,9 +41,9 @@ class Found:
     class_ids: NDArray[np.int64]
     """Shape (N,): keys of `classes`."""
     classes: Mapping[int, str]
-    """Names of all classes of the detector, by category id of its training data."""
+    """Names of all of the detector's classes, by category id of its training data."""
     width: int
-    """Of the image, pixels."""
+    """Size of the image in pixels."""
     height: int
 
     def __len__(self) -> int:
@@ -57,11 +57,11 @@ class Found:
 
     @property
     def labels(self) -> list[str]:
-        """The class's name of each detection."""
+        """The class name of each detection."""
         return [self.classes[number] for number in self.class_ids.tolist()]
 
     def select(self, keep: NDArray[Any]) -> "Found":
-        """Return the detections at `keep`, a mask or an index."""
+        """Return the detections selected by `keep`, a mask or an index."""
         return Found(
             self.boxes[keep],
             self.scores[keep],
@@ -72,7 +72,7 @@ class Found:
         )
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
-        """Return entries of a COCO results list; boxes are XYWH in pixels."""
+        """Return entries for a COCO results list; boxes are XYWH in pixels."""
         return [
             {
                 "image_id": image_id,
@@ -84,7 +84,7 @@ class Found:
         ]
 
     def to_supervision(self) -> "supervision.Detections":
-        """Return it as supervision's `Detections`, with `class_name` in its data.
+        """Return supervision's `Detections`, with `class_name` in its data.
 
         Raises:
             PredictionError: when supervision is not installed.
@@ -101,7 +101,7 @@ class Found:
         )
 
     def to_fiftyone(self) -> "fiftyone.Detections":
-        """Return it as FiftyOne's `Detections`; boxes are XYWH relative to the image's size.
+        """Return FiftyOne's `Detections`; boxes are XYWH relative to the image's size.
 
         Raises:
             PredictionError: when fiftyone is not installed.

@@ -1,4 +1,4 @@
-"""What is written of detections: COCO results, label files, pictures, a video."""
+"""Outputs for detections: COCO results, label files, pictures, a video."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,27 +25,27 @@ _COLOURS = (
     (30, 30, 210),
     (160, 150, 0),
 )
-"""Of the classes in turn; BGR."""
+"""Colours of the classes, repeated in turn; BGR."""
 
 
 class Output(Protocol):
-    """Where detections go."""
+    """Receives detections."""
 
     def add(self, image: SourceImage, found: Found) -> None:
-        """Take the detections of the next image."""
+        """Add the detections of the next image."""
         ...
 
     def finish(self) -> None:
-        """Write what is not written yet."""
+        """Write what has not been written yet."""
         ...
 
     def discard(self) -> None:
-        """Leave nothing half written: an error or Ctrl-C came before the end."""
+        """Discard partial output after an error or Ctrl-C."""
         ...
 
 
 def output_kinds() -> list[str]:
-    """Return what `choose_output` takes as a kind."""
+    """Return the valid kinds for `choose_output`."""
     return [
         "results",
         "pictures",
@@ -61,12 +61,12 @@ def choose_output(
 
     Args:
         path: a `.json` file, a video file, or a folder.
-        kind: of `output_kinds`; None: what the path's suffix says, pictures for a folder.
+        kind: one of `output_kinds`; None: by the path's suffix, pictures for a folder.
         classes: all classes of the detector by category id.
         frame_rate: frames per second, for a video.
 
     Raises:
-        PredictionError: when path and kind don't fit together, or something is there already.
+        PredictionError: when path and kind don't match, or the output exists already.
     """
     suffix = path.suffix.lower()
     if kind is None:
@@ -76,11 +76,11 @@ def choose_output(
         raise PredictionError(f"--format {kind}: expected {', '.join(output_kinds())}")
     if kind == "results":
         if suffix != ".json":
-            raise PredictionError(f"{path}: results of COCO are one file, named *.json")
+            raise PredictionError(f"{path}: COCO results are one file; use a name ending in .json")
         return CocoResults(path, classes)
     if kind == "video":
         if suffix not in VIDEO_SUFFIXES:
-            raise PredictionError(f"{path}: a video's name ends in .mp4, .avi, ...")
+            raise PredictionError(f"{path}: a video needs a name ending in .mp4, .avi, ...")
         return DrawnVideo(path, frame_rate or 1.0)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise PredictionError(f"{path}: exists already; choose another folder or remove it")
@@ -88,9 +88,9 @@ def choose_output(
 
 
 class CocoResults:
-    """A COCO results list (XYWH boxes), and `*.images.json` that lists images and categories.
+    """A COCO results list (XYWH boxes), and `*.images.json` with images and categories.
 
-    pycocotools loads the latter as annotations without any, and the list as its results.
+    pycocotools loads the latter as empty annotations, and the list as its results.
     """
 
     def __init__(self, path: Path, classes: dict[int, str]) -> None:
@@ -100,7 +100,7 @@ class CocoResults:
         self._images: list[dict[str, object]] = []
 
     def add(self, image: SourceImage, found: Found) -> None:
-        """Take note."""
+        """Add detections."""
         self._images.append(
             {
                 "id": image.id,
@@ -118,13 +118,13 @@ class CocoResults:
         write_json(self._path, self._entries, indent=None)
 
     def discard(self) -> None:
-        """Nothing is written yet."""
+        """Do nothing: nothing has been written yet."""
 
 
 class LabelFiles:
-    """The label files of an installed format; images are not copied.
+    """Label files in an installed format; images are not copied.
 
-    Most formats have no place for scores.
+    Most formats can't store scores.
     """
 
     def __init__(self, folder: Path, format: str, classes: dict[int, str]) -> None:
@@ -136,7 +136,7 @@ class LabelFiles:
         self._boxes: list[Box] = []
 
     def add(self, image: SourceImage, found: Found) -> None:
-        """Take note."""
+        """Add detections."""
         self._images.append(Image(image.id, image.name, found.width, found.height))
         for number, one in zip(found.class_ids.tolist(), found, strict=True):
             extra = {"score": round(one.score, 4)} if self._format.holds_scores else {}
@@ -149,11 +149,11 @@ class LabelFiles:
             self._format.write(dataset, folder, images=None)
 
     def discard(self) -> None:
-        """Nothing is written yet."""
+        """Do nothing: nothing has been written yet."""
 
 
 class DrawnPictures:
-    """A JPEG of every image with its boxes; written one by one, each whole or absent."""
+    """A JPEG of every image with its boxes, each written atomically."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -162,19 +162,19 @@ class DrawnPictures:
         """Write the picture."""
         target = self._folder / Path(image.name).with_suffix(".jpg")
         if target.exists():
-            # a.png and a.jpg of one folder.
+            # For example a.png and a.jpg of one folder.
             target = self._folder / f"{image.name}.jpg"
         write_picture(drawn(image.pixels, found), target)
 
     def finish(self) -> None:
-        """Everything is written."""
+        """Do nothing: everything has been written."""
 
     def discard(self) -> None:
-        """What is there is whole."""
+        """Do nothing: existing pictures are complete."""
 
 
 class DrawnVideo:
-    """A video with boxes, of the size of its first image."""
+    """A video with boxes, sized like its first image."""
 
     def __init__(self, path: Path, frame_rate: float) -> None:
         self._path = path
@@ -191,19 +191,19 @@ class DrawnVideo:
             self._writer = self._open()
         if (picture.shape[1], picture.shape[0]) != self._size:
             raise PredictionError(
-                f"{image.name}: another size than the images before, which a video can't hold; "
-                "write pictures instead (--format pictures)"
+                f"{image.name}: differs in size from the images before, which a "
+                "video doesn't support; write pictures instead (--format pictures)"
             )
         self._writer.write(picture)
 
     def finish(self) -> None:
-        """Close the file, and give it its name."""
+        """Close the file and move it to its final name."""
         if self._writer is not None and self._temporary is not None:
             self._writer.release()
             self._temporary.replace(self._path)
 
     def discard(self) -> None:
-        """Remove the part that was written."""
+        """Remove the partial file."""
         if self._writer is not None and self._temporary is not None:
             self._writer.release()
             self._temporary.unlink(missing_ok=True)
@@ -211,13 +211,13 @@ class DrawnVideo:
     def _open(self) -> cv2.VideoWriter:
         code = "mp4v" if self._path.suffix.lower() in (".mp4", ".m4v", ".mov") else "MJPG"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # OpenCV takes the container from the suffix.
+        # OpenCV chooses the container by suffix.
         self._temporary = self._path.with_name(f".{self._path.stem}.tmp{self._path.suffix}")
         fourcc = cv2.VideoWriter.fourcc(*code)
         writer = cv2.VideoWriter(str(self._temporary), fourcc, self._rate, self._size)
         if not writer.isOpened():
             raise PredictionError(
-                f"{self._path}: OpenCV can't write a video of this kind here; try .avi"
+                f"{self._path}: OpenCV can't write this kind of video here; try .avi"
             )
         return writer
 
@@ -233,5 +233,5 @@ def drawn(image: NDArray[np.uint8], found: Found) -> NDArray[np.uint8]:
         )
         for number, one in zip(found.class_ids.tolist(), found, strict=True)
     ]
-    # The least sure first: surer ones lie over them.
+    # Draw the most certain ones last, on top.
     return draw_boxes(image, boxes[::-1])

@@ -1,4 +1,4 @@
-"""Detecting on everything that a source has, into an output."""
+"""Detect on everything in a source, into an output."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
@@ -13,10 +13,10 @@ from sparsedet.prediction.sources import ImageSource, SourceImage
 _T = TypeVar("_T")
 
 OnImage = Callable[[int, int | None], None]
-"""Called as `on_image(done, total)`; the total is None where nobody knows it."""
+"""Called as `on_image(done, total)`; the total is None if unknown."""
 
 _AHEAD = 2
-"""Batches that are decoded while the network is busy."""
+"""Number of batches decoded ahead of the network."""
 
 
 def predict_source(
@@ -33,20 +33,20 @@ def predict_source(
     """Detect on all images of a source.
 
     Args:
-        detector: finds.
+        detector: the detector.
         source: the images.
-        output: takes what was found; finished at the end, and discarded at an error or Ctrl-C.
-        score: the least score.
-        classes: names of those that are wanted; None: all.
-        tile: side in pixels of the tiles that large images are cut into.
-        batch: images that go through the network together; None: as `Detector.predict_all`.
+        output: receives the detections; finished at the end, discarded on an error or Ctrl-C.
+        score: minimum score.
+        classes: names of the classes to detect; None: all.
+        tile: side in pixels of tiles for large images.
+        batch: images per network batch; None: as in `Detector.predict_all`.
         on_image: called after every image.
 
     Returns:
-        The number of detections by class name; and under "" that of images.
+        Number of detections by class name, and the number of images under "".
 
     Raises:
-        SparseDetError: when no image can be read, or the output can't take one.
+        SparseDetError: when no image can be read, or the output fails.
     """
     counts = dict.fromkeys(["", *detector.classes.values()], 0)
     size = batch or detector.batch
@@ -80,7 +80,7 @@ def _groups(images: Iterable[SourceImage], size: int) -> Iterator[list[SourceIma
 
 
 def _read_ahead(source: Iterable[_T], count: int) -> Iterator[_T]:
-    """Yield what `source` yields; a thread of its own is up to `count` items ahead."""
+    """Yield the items of `source`, read up to `count` ahead by a thread."""
     ready: Queue[tuple[_T | None, BaseException | None]] = Queue(count)
     left = Event()
 
@@ -90,7 +90,7 @@ def _read_ahead(source: Iterable[_T], count: int) -> Iterator[_T]:
                 ready.put((item, None))
                 if left.is_set():
                     return
-        except BaseException as error:  # raised again below, where the caller is
+        except BaseException as error:  # raised again below, in the caller's thread
             ready.put((None, error))
         else:
             ready.put((None, None))
@@ -108,7 +108,7 @@ def _read_ahead(source: Iterable[_T], count: int) -> Iterator[_T]:
     finally:
         left.set()
         while thread.is_alive():
-            # It may wait for room.
+            # It may be waiting for room.
             while not ready.empty():
                 ready.get_nowait()
             thread.join(0.05)

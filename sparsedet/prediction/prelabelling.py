@@ -13,18 +13,18 @@ from sparsedet.prelabels import Prelabel
 
 
 class DetectorPrelabels:
-    """A `PrelabelModel` whose weights are loaded when the first image is looked at.
+    """A `PrelabelModel` whose weights are loaded at the first image.
 
     Args:
-        run: run folder of a finished training, or a workspace: its last round that has a model.
-        score: the least score.
-        classes: names of those that are wanted; None: all.
-        tile: side in pixels of the tiles that large images are cut into.
-        batch: images that go through the network together; None: as `Detector.predict_all`.
+        run: run folder of a finished training, or a workspace (its last round with a model).
+        score: minimum score.
+        classes: names of the classes to detect; None: all.
+        tile: side in pixels of tiles for large images.
+        batch: images per network batch; None: as in `Detector.predict_all`.
         device: auto, cpu or cuda.
 
     Raises:
-        SparseDetError: when there is no finished training, or it has no such class.
+        SparseDetError: when there is no finished training, or the model lacks a class.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DetectorPrelabels:
     def find(
         self, files: Sequence[Path], classes: Collection[str]
     ) -> Iterator[Sequence[Prelabel] | AnnotationError]:
-        """Yield what is found in each file; one batch of images is in memory at a time."""
+        """Yield the detections for each file, with one batch of images in memory at a time."""
         size = self._batch or self._detector.batch
         for start in range(0, len(files), size):
             read = [_read(file) for file in files[start : start + size]]

@@ -1,4 +1,4 @@
-"""What to detect on: image files, folders, patterns, a COCO file, a video, a camera."""
+"""Inputs for detection: image files, folders, patterns, a COCO file, a video, a camera."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from sparsedet.runtime.unreadable import UnreadableImages, warn_unreadable
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 _USUAL_RATE = 25.0
-"""Frames per second of a camera that does not say."""
+"""Default frames per second of a camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,19 @@ class SourceImage:
     """An image to detect on."""
 
     id: int
-    """Of the COCO file, else counted from 1."""
+    """Id in the COCO file, else counted from 1."""
     name: str
-    """With forward slashes; no other image of the source has it."""
+    """With forward slashes; unique within the source."""
     pixels: NDArray[np.uint8]
     """Shape (H, W, 3), BGR, upright."""
 
 
 class ImageSource(Protocol):
-    """Images, one after the other."""
+    """A sequence of images."""
 
     @property
     def total(self) -> int | None:
-        """How many there are; None where nobody knows."""
+        """Number of images; None if unknown."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class ImageSource(Protocol):
         ...
 
     def __iter__(self) -> Iterator[SourceImage]:
-        """Yield the images; those that can't be read are left out with a warning.
+        """Yield the images, skipping unreadable ones with a warning.
 
         Raises:
             AnnotationError: when none can be read.
@@ -57,15 +57,15 @@ class ImageSource(Protocol):
 
 
 def open_source(texts: Sequence[str], images: Path | None = None) -> ImageSource:
-    """Return the images that `texts` name.
+    """Return the images given by `texts`.
 
     Args:
-        texts: image files, folders, patterns such as `photos/*.jpg`; or else one COCO file, one
-            video, or the number of one camera.
-        images: image folder of a COCO file, if not the usual one.
+        texts: image files, folders, patterns such as `photos/*.jpg`; or else a single COCO file,
+            video, or camera number.
+        images: image folder of a COCO file, if not in the usual location.
 
     Raises:
-        PredictionError: when one of them is nothing of that, or there are no images.
+        PredictionError: when one of them is none of these, or there are no images.
     """
     if len(texts) == 1:
         (text,) = texts
@@ -84,8 +84,8 @@ def open_source(texts: Sequence[str], images: Path | None = None) -> ImageSource
         other = known.setdefault(name, path)
         if other.resolve() != path.resolve():
             raise PredictionError(
-                f"{path} and {other} would both be {name!r} in the output; give the folder that "
-                "they are both in"
+                f"{path} and {other} would both be {name!r} in the output; pass the folder that "
+                "contains both"
             )
     if not known:
         raise PredictionError(f"no images in {', '.join(texts)}")
@@ -97,7 +97,7 @@ class Files:
 
     Args:
         files: id, name, and path of each.
-        images: what a COCO file says of them, by id.
+        images: entries of a COCO file, by id.
     """
 
     frame_rate: float | None = None
@@ -110,11 +110,11 @@ class Files:
 
     @property
     def total(self) -> int | None:
-        """How many there are."""
+        """Number of images."""
         return len(self._files)
 
     def __iter__(self) -> Iterator[SourceImage]:
-        """Yield those that can be read."""
+        """Yield the readable ones."""
         unreadable = UnreadableImages(len(self._files), len(self._files), warn_unreadable)
         for id, name, path in self._files:
             try:
@@ -132,11 +132,11 @@ class Files:
 
 
 class Frames:
-    """The frames of a video, or of a camera until somebody stops it.
+    """The frames of a video, or of a camera until it is stopped.
 
     Args:
-        video: file, or number of the camera.
-        name: what the frames are named after.
+        video: file, or camera number.
+        name: prefix of frame names.
 
     Raises:
         PredictionError: when it can't be opened.
@@ -148,11 +148,11 @@ class Frames:
         self._live = isinstance(video, int)
         if not self._video.isOpened():
             what = f"camera {video}" if self._live else str(video)
-            raise PredictionError(f"{what}: OpenCV can't open it; is it there, and free?")
+            raise PredictionError(f"{what}: OpenCV can't open it; does it exist, and is it free?")
 
     @property
     def total(self) -> int | None:
-        """How many the file says that there are."""
+        """Number of frames, as declared in the file."""
         count = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
         return count if count > 0 and not self._live else None
 
@@ -189,7 +189,7 @@ def _coco_file(path: Path, images: Path | None) -> Files:
 
 
 def _files_of(text: str) -> list[tuple[str, Path]]:
-    """Return name and path of the image files that a path or pattern names, sorted by name."""
+    """Return name and path of image files matching a path or pattern, sorted by name."""
     path = Path(text)
     if path.is_dir():
         return [
@@ -199,13 +199,13 @@ def _files_of(text: str) -> list[tuple[str, Path]]:
         ]
     if path.exists():
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise PredictionError(f"{text}: one video at a time, and nothing next to it")
+            raise PredictionError(f"{text}: a video must be the only input")
         return [(path.name, path)]
     base = _fixed_part(path) if glob.has_magic(text) else None
     pattern = str(path.relative_to(base)) if base is not None else ""
     found = sorted(base.glob(pattern)) if base is not None else []
     if base is None or not found:
-        raise PredictionError(f"{text}: no such file or folder, and no image fits it as a pattern")
+        raise PredictionError(f"{text}: no such file or folder, and no image matches the pattern")
     return [
         (file.relative_to(base).as_posix(), file)
         for file in found
@@ -219,7 +219,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """Return the folder above the first part of a pattern that has a wildcard."""
+    """Return the folder before the first wildcard of a pattern."""
     return next(
         parent
         for parent in pattern.parents

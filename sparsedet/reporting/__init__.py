@@ -1,4 +1,4 @@
-"""Reports for people: HTML pages that hold everything they show, and pictures with boxes."""
+"""Reports: self-contained HTML pages, and pictures with boxes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import jinja2
 
 
 def html_template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
-    """Return a template of this package, which escapes values and refuses undefined ones."""
+    """Return a template of this package; values are escaped, undefined ones are errors."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__name__, ""),
         autoescape=True,

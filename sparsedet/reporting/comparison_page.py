@@ -26,10 +26,10 @@ class _Bar(NamedTuple):
 def write_page(comparison: Comparison, path: Path, *, title: str) -> None:
     """Write the page of a comparison, atomically.
 
-    Args:
+    comparison: The comparison.
         comparison: What it shows.
         path: The HTML file.
-        title: Heading, plain text.
+        title: Heading, as plain text.
     """
     page = html_template("comparison.html", number=_number, percent=_percent, bar=_bar)
     text = page.render(

@@ -1,6 +1,6 @@
-"""Mined boxes of each class cut out of their images: the surest, the most doubtful, the rejected.
+"""Crops of mined boxes by class: the most certain, the most doubtful, the rejected.
 
-However many boxes there are, a page holds the first few of each group and says of how many.
+A page shows the first few of each group, and how many there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,22 +18,22 @@ from sparsedet.reporting.links import TaskLinks
 from sparsedet.reporting.pictures import OUTCOME_STYLES, DrawnBox, draw_boxes, jpeg_uri
 
 SIZE = 192
-"""Longest edge of a crop, pixels."""
+"""Longer side of a crop, pixels."""
 MAX_CROPS = 480
-"""In a page, at some 8 kB each: with many classes, each has fewer than asked for."""
+"""Maximum per page, at about 8 kB each: with many classes, each has fewer than requested."""
 MAX_CLASSES = 60
-"""Classes with crops: those with the most mined boxes."""
+"""Maximum number of classes with crops: those with the most mined boxes."""
 _GROUPS = 3
 _AROUND = 1.8
-"""Edge of a crop relative to the box's longer edge: what is around helps to judge it."""
+"""Side of a crop relative to the box's longer side: context helps to judge it."""
 _LEAST = 40
-"""Pixels of the image in a crop, at least: of a tiny box one sees nothing else."""
+"""Minimum side of a crop in image pixels: a tiny box needs more context."""
 _QUALITY = 78
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A mined box, cut out with a margin."""
+    """A mined box, cropped with a margin."""
 
     data_uri: str
     width: int
@@ -44,11 +44,11 @@ class Crop:
     """The image's original name."""
     outcome: str
     score: float
-    """The model's, 0 to 1."""
+    """The model's score, 0 to 1."""
     expected: float | None
     """Expected precision, 0 to 1; None: not estimated."""
     link: str
-    """Where its image is opened; empty: nowhere."""
+    """Link to its image; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class CropGroup:
     heading: str
     crops: tuple[Crop, ...]
     boxes: int
-    """Of how many boxes these are the first."""
+    """Total number of boxes in the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class ClassCrops:
     """The crops of a class."""
 
     category: str
-    """As mined."""
+    """Class name, as mined."""
     boxes: int
-    """Its mined boxes."""
+    """Number of its mined boxes."""
     groups: tuple[CropGroup, ...]
-    """Those that have boxes."""
+    """Non-empty groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class CropSection:
     """The crops of a page."""
 
     classes: tuple[ClassCrops, ...] = ()
-    """The class with the most mined boxes first."""
+    """By descending number of mined boxes."""
     left_out: int = 0
-    """Classes beyond `MAX_CLASSES`."""
+    """Number of classes beyond `MAX_CLASSES`."""
 
 
 def crop_section(
@@ -88,14 +88,14 @@ def crop_section(
 ) -> CropSection:
     """Return the crops of each class.
 
-    Withdrawn boxes, and those of images that `dataset` lacks, are left out.
+    Excludes withdrawn boxes, and those of images that `dataset` lacks.
 
     Args:
         boxes: of the ledger.
-        dataset: has their images.
+        dataset: the dataset with their images.
         folder: the image folder.
-        links: where images are opened.
-        count: most crops in each group of a class.
+        links: links to images.
+        count: maximum number of crops per group.
 
     Raises:
         AnnotationError: when an image can't be read.
@@ -128,7 +128,7 @@ def crop_section(
 
 
 def _chosen(boxes: Sequence[LedgerBox], count: int) -> list[tuple[str, Sequence[LedgerBox], int]]:
-    """Return heading, boxes and total of each group of a class that has any; no box is in two."""
+    """Return heading, boxes and total of each non-empty group of a class; groups are disjoint."""
     rejected = sorted(
         (box for box in boxes if box.outcome == "rejected"),
         key=lambda box: (-box.score, box.region_id),
@@ -141,7 +141,7 @@ def _chosen(boxes: Sequence[LedgerBox], count: int) -> list[tuple[str, Sequence[
     groups = (
         ("Surest", others[:count], len(others)),
         ("Most doubtful", doubtful, len(others)),
-        ("Rejected, surest first", rejected[:count], len(rejected)),
+        ("Rejected, most certain first", rejected[:count], len(rejected)),
     )
     return [group for group in groups if group[1]]
 
@@ -153,7 +153,7 @@ def _chance(box: LedgerBox) -> float:
 def _cut(
     boxes: Iterable[LedgerBox], images: dict[str, Image], folder: Path, links: TaskLinks
 ) -> dict[str, Crop]:
-    """Return the crops by region id; each image is read once, and one at a time."""
+    """Return the crops by region id; reads each image once, one at a time."""
     by_image: dict[str, list[LedgerBox]] = {}
     for box in boxes:
         by_image.setdefault(box.image_tool_id, []).append(box)
@@ -177,14 +177,14 @@ def _cut(
 
 
 def crop_picture(pixels: NDArray[np.uint8], box: LedgerBox) -> NDArray[np.uint8]:
-    """Return a box with what is around it, drawn in the style of its outcome.
+    """Return a box with its context, drawn in the style of its outcome.
 
     Args:
         pixels: the whole image, BGR, shape (H, W, 3).
-        box: shown where the reviewer left it.
+        box: drawn where the reviewer left it.
 
     Returns:
-        BGR, shape (h, w, 3), the longer edge `SIZE`: square where the image allows.
+        BGR, shape (h, w, 3), with longer side `SIZE`: square if the image allows.
     """
     xyxy = box.final_xyxy or box.xyxy
     left, top, right, bottom = crop_window(xyxy, pixels.shape[1], pixels.shape[0])
@@ -200,7 +200,7 @@ def crop_picture(pixels: NDArray[np.uint8], box: LedgerBox) -> NDArray[np.uint8]
 
 
 def crop_window(xyxy: XYXY, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the square around a box, moved and cut to stay inside of the image.
+    """Return the square around a box, shifted and clipped into the image.
 
     Args:
         xyxy: absolute pixels.

@@ -1,4 +1,4 @@
-"""Where a person opens an image: web addresses for reports, made without any connection."""
+"""Links to images in the annotation tool, computed without a connection."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -13,11 +13,11 @@ _NO_TASKS: Mapping[str, str] = {}
 
 
 class TaskLinks:
-    """Addresses of images in the annotation tool; empty where there is none that a browser opens.
+    """Addresses of images in the annotation tool; empty if a browser can't open any.
 
     Args:
-        source: the annotated project; None: not known.
-        reading: where the images were up when reviews were last read.
+        source: the annotated project; None: unknown.
+        reading: the last reading of reviews, with the images' places.
     """
 
     def __init__(self, source: Source | None, reading: LastReading | None = None) -> None:
@@ -26,7 +26,7 @@ class TaskLinks:
 
     @classmethod
     def of_workspace(cls, workspace: Workspace) -> "TaskLinks":
-        """Return the links of a workspace, by its settings and its ledger, if it has them.
+        """Return the links of a workspace, from its settings and ledger, if it has them.
 
         Raises:
             SparseDetError: when one of them is broken.
@@ -39,7 +39,7 @@ class TaskLinks:
             with closing(Ledger(workspace.ledger)) as ledger:
                 pushed_from = ledger.sources()
             reading = last_reading(workspace.ledger)
-        # The ledger knows where the server is now.
+        # The ledger has the server's current address.
         same = (
             one
             for one in reversed(pushed_from)
@@ -48,13 +48,13 @@ class TaskLinks:
         return cls(next(same, source), reading)
 
     def of_image(self, tool_id: str | None) -> str:
-        """Return where an image of the annotated project is opened."""
+        """Return the address of an image in the annotated project."""
         if self._source is None or tool_id is None:
             return ""
         return _address(self._source, self._source.project, tool_id)
 
     def of_box(self, box: LedgerBox) -> str:
-        """Return where a mined box's image is reviewed, else where it is annotated."""
+        """Return the address where a mined box's image is reviewed, else where it is annotated."""
         place = box.push.place
         read = self._reading.of(place) if self._reading and not box.push.gone else None
         task = (read.tasks if read else _NO_TASKS).get(box.image_tool_id)
@@ -68,9 +68,9 @@ def _address(source: Source, project: str, tool_id: str) -> str:
 
 
 def web_address(address: str) -> str:
-    """Return an address that may stand in a page; empty for anything but plain http(s).
+    """Return an address that is safe in a page; empty for anything but plain http(s).
 
-    Not for paths, scripts, and addresses with a login, which would be handed on with the page.
+    Excludes paths, scripts, and addresses with credentials, which would be shared with the page.
     """
     try:
         parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""Boxes drawn into images: human ones, mined ones, and the outcomes of their reviews."""
+"""Draw boxes into images: human ones, mined ones, and review outcomes."""
 
 import base64
 from collections.abc import Sequence
@@ -24,24 +24,24 @@ Colour = tuple[int, int, int]
 
 _GAP = 8
 _SCALE = 2
-"""Factor by which small images are enlarged, so that labels are legible."""
+"""Enlargement of small images, for legible labels."""
 _SMALL = 480
 _LINE = 2
-"""Pixels, as all lengths below."""
+"""Pixels, like all lengths below."""
 _DASH = 6
 _FONT_SIZE = 13
 _PADDING = 2
-"""Around a label's text."""
+"""Padding around a label's text."""
 _INK = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
 class BoxStyle:
-    """How one kind of box is drawn; outcomes differ in line style, not only in colour."""
+    """The style of a kind of box; outcomes differ in line style, not only in colour."""
 
     name: str
     meaning: str
-    """What the legend says."""
+    """Text of the legend."""
     colour: Colour
     line: Literal["solid", "dashed", "crossed"] = "solid"
 
@@ -54,12 +54,12 @@ class BoxStyle:
 
 HUMAN = BoxStyle("human", "annotated, or approved earlier", (60, 160, 40))
 MINED = BoxStyle("mined", "found by mining", (0, 130, 240))
-ACCEPTED = BoxStyle("accepted", "mined, accepted as it was", (240, 115, 25))
+ACCEPTED = BoxStyle("accepted", "mined, accepted unchanged", (240, 115, 25))
 EDITED = BoxStyle("edited", "mined, moved or renamed by the reviewer", (200, 50, 150))
 REJECTED = BoxStyle("rejected", "mined, rejected by the reviewer", (40, 35, 215), "crossed")
 PENDING = BoxStyle("pending", "mined, not reviewed yet", MINED.colour, "dashed")
-WITHDRAWN = BoxStyle("withdrawn", "mined, taken back unreviewed", (130, 130, 130), "dashed")
-SAMPLED = BoxStyle("sampled", "mined, accepted by the sample of its lot", (170, 170, 40))
+WITHDRAWN = BoxStyle("withdrawn", "mined, withdrawn unreviewed", (130, 130, 130), "dashed")
+SAMPLED = BoxStyle("sampled", "mined, accepted by sample", (170, 170, 40))
 
 OUTCOME_STYLES: dict[Outcome, BoxStyle] = {
     "accepted": ACCEPTED,
@@ -91,14 +91,14 @@ def draw_boxes(
 ) -> NDArray[np.uint8]:
     """Draw boxes on a copy of a BGR image, shape (H, W, 3); small images are enlarged.
 
-    Lines and labels have the same size at every scale. Later boxes lie over earlier ones, labels
-    over all boxes.
+    Lines and labels have the same size at every scale. Later boxes cover earlier ones, labels cover
+    all boxes.
 
-    Args:
+    image: The image.
         image: What to draw on.
         boxes: In pixels of `image`.
-        max_width: Pixels; wider pictures are scaled down, keeping their proportions.
-        max_height: Pixels; so are higher ones.
+        max_width: Pixels; wider pictures are scaled down, keeping the aspect ratio.
+        max_height: Pixels; likewise.
     """
     height, width = image.shape[:2]
     scale: float = _SCALE if max(height, width) <= _SMALL else 1
@@ -123,9 +123,9 @@ def draw_boxes(
 def before_and_after(
     dataset: Dataset, mined: Sequence[MinedBox], folder: Path, count: int
 ) -> NDArray[np.uint8]:
-    """Return one picture: images with human boxes above, with mined ones as well below.
+    """Return one picture: images with human boxes on top, the same with mined boxes below.
 
-    The images shown are those with the most mined boxes, of which there may be none.
+    Shows the images with the most mined boxes, possibly none.
     """
     by_image: dict[int, list[MinedBox]] = {image.id: [] for image in dataset.images}
     for box in mined:
@@ -149,14 +149,14 @@ def before_and_after(
 
 
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
-    """Write a BGR picture, atomically, in the format that the path's suffix names."""
+    """Write a BGR picture, atomically, in the format of the path's suffix."""
     encoded = cv2.imencode(path.suffix, picture)[1]
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 
 
 def jpeg_uri(picture: NDArray[np.uint8], quality: int) -> str:
-    """Return a BGR picture as a data URI: a JPEG that is part of a page."""
+    """Return a BGR picture as a data URI: a JPEG to embed in a page."""
     encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
@@ -182,7 +182,7 @@ def _outline(
 def _with_labels(
     canvas: Any, labels: Sequence[tuple[str, tuple[int, ...], Colour]]
 ) -> NDArray[np.uint8]:
-    """Write above each box's upper left corner, or inside where there is no room above."""
+    """Write a label above each box's upper left corner, or inside if there is no room."""
     picture = PIL.Image.fromarray(np.ascontiguousarray(canvas[..., ::-1]))
     pen, font = PIL.ImageDraw.Draw(picture), _font()
     ascent, descent = font.getmetrics()
@@ -198,7 +198,7 @@ def _with_labels(
 
 @cache
 def _font() -> PIL.ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib: OpenCV's own has ASCII only."""
+    """The font bundled with matplotlib: OpenCV's own only has ASCII."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"

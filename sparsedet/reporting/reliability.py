@@ -1,6 +1,6 @@
-"""Whether expected precision keeps its word: what reviewers accepted of boxes that it promised.
+"""Calibration check: expected precision against the share of boxes that reviewers accepted.
 
-A box counts as accepted as the calibration counts it: with its class, however its edges were moved.
+Accepted is defined as in the calibration: with its class, regardless of moved edges.
 """
 
 import math
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from sparsedet.ledger import LedgerBox
 
 BINS = 10
-"""Of equal width, from 0 to 1."""
+"""Number of bins of equal width, from 0 to 1."""
 _Z = 1.6448536269514722
-"""Of a two-sided 90 % interval."""
+"""Normal quantile of a two-sided 90 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """The judged boxes of one range of expected precision."""
+    """The judged boxes in a range of expected precision."""
 
     low: float
-    """Of the range, 0 to 1; a box at `high` is in the next one."""
+    """Bounds of the range, 0 to 1; a box at `high` is in the next bin."""
     high: float
     boxes: int
     expected: float
@@ -28,18 +28,18 @@ class ReliabilityBin:
     accepted: float
     """Share of them that reviewers accepted with their class."""
     span: tuple[float, float]
-    """Ends of the 90 % Wilson score interval of `accepted`."""
+    """Bounds of the 90 % Wilson score interval of `accepted`."""
 
     @property
     def label(self) -> str:
-        """The range in words."""
+        """The range as text."""
         return f"{100 * self.low:.0f}-{100 * self.high:.0f} %"
 
 
 def reliability(boxes: Iterable[LedgerBox]) -> list[ReliabilityBin]:
-    """Return the bins that hold judged boxes, the least expected precision first.
+    """Return the non-empty bins, by ascending expected precision.
 
-    Boxes whose expected precision was not estimated are left out.
+    Excludes boxes without an expected precision.
     """
     found: dict[int, list[tuple[float, bool]]] = {}
     for box in boxes:
@@ -63,7 +63,7 @@ def _bin(number: int, judged: list[tuple[float, bool]]) -> ReliabilityBin:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 90 % Wilson score interval of a share; there is at least one trial."""
+    """Return the 90 % Wilson score interval of a share over at least one trial."""
     share, spread = successes / trials, _Z**2 / trials
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)

@@ -1,6 +1,6 @@
-"""The report of a workspace as a self-contained HTML page.
+"""The report of a workspace, as a self-contained HTML page.
 
-Curves, tables and pictures are part of the file; it loads nothing and runs no script. The same
+Curves, tables and pictures are embedded; the page loads nothing and runs no script. The same
 workspace gives the same bytes.
 """
 
@@ -51,20 +51,20 @@ def write_report(
     """Write the report of a workspace, atomically.
 
     Args:
-        workspace: Has annotations at least; rounds and ledger are shown if there are any.
+        workspace: A workspace with annotations; rounds and ledger are shown if they exist.
         path: The HTML file.
-        title: Heading of the page, plain text.
+        title: Heading, as plain text.
         shown_images: Pictures per round; images with the most mined boxes come first.
-        shown_crops: Mined boxes of each class shown by themselves: so many of the surest, the most
-            doubtful and the rejected ones.
-        notes: Paragraphs of plain text, below the summary.
+        shown_crops: Number of crops per class for each of the most certain, the most doubtful and
+            the rejected mined boxes.
+        notes: Paragraphs of plain text below the summary.
 
     Raises:
         SparseDetError: when there are no annotations yet, or an image can't be read.
     """
     if not workspace.annotations.exists():
         raise SparseDetError(
-            f"{workspace.root}: no annotations.json in this folder; run `sparsedet pull` first"
+            f"{workspace.root}: no annotations.json in this folder: run `sparsedet pull` first"
         )
     dataset, (mined, drawn) = read_coco(workspace.annotations), _reviewed_boxes(workspace)
     status = _status(workspace)
@@ -97,10 +97,10 @@ def write_report(
 def annotations_now(
     dataset: Dataset, mined: Iterable[LedgerBox], drawn: Iterable[DrawnBox] = ()
 ) -> int:
-    """Return the number of annotations, with boxes approved or drawn since they were pulled.
+    """Return the number of annotations, including boxes approved or drawn since the pull.
 
-    A box is already among the annotations when one has its id, or its class and place, since not
-    every tool keeps ids.
+    A box is already among the annotations if one has its id, or its class and position, since not
+    every tool preserves ids.
     """
     known = {box.tool_id for box in dataset.boxes}
     images = {image.tool_id: image.id for image in dataset.images}
@@ -128,7 +128,7 @@ def _status(workspace: Workspace) -> WorkspaceStatus:
 
 
 def _reviewed_boxes(workspace: Workspace) -> tuple[Sequence[LedgerBox], Sequence[DrawnBox]]:
-    """Return all mined boxes, and what reviewers drew."""
+    """Return all mined boxes, and the drawn ones."""
     if not workspace.ledger.is_file():
         return (), ()
     with closing(Ledger(workspace.ledger)) as ledger:
@@ -137,7 +137,7 @@ def _reviewed_boxes(workspace: Workspace) -> tuple[Sequence[LedgerBox], Sequence
 
 def _legend(outcomes: OutcomeCounts) -> list[BoxStyle]:
     styles = OUTCOME_STYLES.values() if outcomes.total else ()
-    # Most workspaces never withdraw a box, or accept one by sample.
+    # Most workspaces have no withdrawn or sampled boxes.
     rare = {WITHDRAWN.name: outcomes.withdrawn, SAMPLED.name: outcomes.sampled}
     return [HUMAN, *(style for style in styles if rare.get(style.name, 1))]
 

@@ -14,12 +14,12 @@ _MINUTE = 60
 def report_curves(
     rounds: Sequence[RoundStatus], now: int, bins: Sequence[ReliabilityBin]
 ) -> list[tuple[str, str]]:
-    """Return title and `<svg>` element of each curve that there is something to draw for.
+    """Return title and `<svg>` element of each curve with data.
 
     Args:
-        rounds: The oldest first.
-        now: Annotations now.
-        bins: What reviewers accepted, by expected precision.
+        rounds: Oldest first.
+        now: Current number of annotations.
+        bins: Accepted boxes by expected precision.
     """
     curves = [*_over_rounds(rounds, now), *_completeness(rounds), *_reliability(bins)]
     return [(curve.title, curve_svg(curve, f"curve{n}")) for n, curve in enumerate(curves)]
@@ -39,9 +39,9 @@ def _over_rounds(rounds: Sequence[RoundStatus], now: int) -> Iterator[Curve]:
 
 
 def _completeness(rounds: Sequence[RoundStatus]) -> Iterator[Curve]:
-    """Yield the estimates over the time of review; over the rounds, where it was not measured.
+    """Yield the estimates over review time; over rounds, if time was not measured.
 
-    A round's estimate is that of its last review, so its own time is part of it.
+    A round's estimate is that after its last review, so its own time is included.
     """
     seconds, labels, shares, spans, minutes = 0.0, [], [], [], []
     for entry in rounds:
@@ -59,7 +59,7 @@ def _completeness(rounds: Sequence[RoundStatus]) -> Iterator[Curve]:
             f"round {label}: {share:.0f}" for label, share in zip(labels, shares, strict=True)
         ]
     yield Curve(
-        "Complete, estimated, % (90 % interval)",
+        "Estimated completeness, % (90 % interval)",
         labels,
         shares,
         MINED.css_colour,
@@ -79,7 +79,7 @@ def _reliability(bins: Sequence[ReliabilityBin]) -> Iterator[Curve]:
         [_PERCENT * one.accepted for one in bins],
         EDITED.css_colour,
         top=_PERCENT,
-        horizontal="expected precision, %; at the points: boxes judged",
+        horizontal="expected precision, %; labels: boxes judged",
         places=[_PERCENT * one.expected for one in bins],
         end=_PERCENT,
         spans=[(_PERCENT * one.span[0], _PERCENT * one.span[1]) for one in bins],

@@ -1,6 +1,6 @@
-"""The pictures of each round in a report: images with human boxes and the outcomes of mined ones.
+"""The pictures of each round in a report: images with human boxes and outcomes of mined ones.
 
-They are JPEGs in data URIs, small enough to be part of a page.
+They are small JPEGs in data URIs, embedded in the page.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ MAX_WIDTH = 640
 MAX_HEIGHT = 480
 """Pixels: pages show pictures in rows of one height, in which portrait images are narrow."""
 PICTURED_ROUNDS = 8
-"""Rounds shown, the newest ones: the page stays small however many there are."""
+"""Number of newest rounds shown: the page stays small regardless of their number."""
 _QUALITY = 80
 
 
@@ -36,9 +36,9 @@ class PagePicture:
     file_name: str
     """The image's original name."""
     link: str
-    """Where the image is opened; empty: nowhere."""
+    """Link to the image; empty: none."""
     summary: str
-    """What is on it, in words: `4 human, 2 accepted, 1 rejected`."""
+    """Summary of its boxes: `4 human, 2 accepted, 1 rejected`."""
 
     @property
     def ratio(self) -> float:
@@ -62,14 +62,14 @@ def round_sections(
     shown_images: int,
     links: TaskLinks,
 ) -> list[Section]:
-    """Return a section for each of the newest rounds, the oldest of them first.
+    """Return a section for each of the newest rounds, oldest of them first.
 
     Args:
-        workspace: Whose images are shown.
-        newest: Its annotations, for boxes that were mined outside of rounds.
+        workspace: The images' workspace.
+        newest: Its annotations, for boxes mined outside of rounds.
         mined: All boxes of its ledger.
-        shown_images: Most pictures per section.
-        links: Where images are opened.
+        shown_images: Maximum number of pictures per section.
+        links: Links to images.
 
     Raises:
         AnnotationError: when an image or a round's annotations can't be read.
@@ -99,7 +99,7 @@ def round_sections(
 
 
 def _annotations(workspace: Workspace, number: int, newest: Dataset) -> Dataset:
-    """Return the annotations that the round started from."""
+    """Return the annotations that the round began with."""
     file = workspace.round(number).annotations
     return read_coco(file) if file.exists() else newest
 
@@ -126,14 +126,14 @@ def _section(
 def _round_pictures(
     dataset: Dataset, mined: Iterable[LedgerBox], folder: Path, count: int, links: TaskLinks
 ) -> tuple[PagePicture, ...]:
-    """Draw the images with the most mined boxes; boxes of images that `dataset` lacks are left out.
+    """Draw the images with the most mined boxes; ignores boxes of images that `dataset` lacks.
 
     Args:
         dataset: The annotations before the round's review.
         mined: Boxes of one round.
         folder: The image folder.
-        count: Most pictures drawn.
-        links: Where images are opened.
+        count: Maximum number of pictures.
+        links: Links to images.
 
     Raises:
         AnnotationError: when one of the images can't be read.
@@ -195,7 +195,7 @@ def _picture(
 
 
 def _mined_box(box: LedgerBox) -> DrawnBox:
-    """Return the box where the reviewer left it; if it was renamed, with its old name too."""
+    """Return the box where the reviewer left it; if renamed, with its old name too."""
     name = box.category
     if box.final_category not in (None, box.category):
         name = f"{box.final_category} (was {box.category})"

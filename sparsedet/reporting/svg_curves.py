@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 _INK = "#010203"
-"""Placeholder for the page's text colour, which depends on its light or dark mode."""
+"""Placeholder for the page's text colour, which depends on light or dark mode."""
 _STYLE: dict[str, Any] = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -33,38 +33,38 @@ _PANEL_SIZE = 4.6, 2.7
 _ROOM_ABOVE = 1.15
 """Top of the axis relative to the highest point, whose value is written above it."""
 _NEAR_TOP = 0.9
-"""Of an axis whose top is given: above that there is no room for text."""
+"""The same for a fixed axis top: above that there is no room for text."""
 _ID = re.compile(r'\bid="|url\(#|href="#')
-"""What comes before an id, or before what names one."""
+"""Prefixes of an id, or of a reference to one."""
 _MAX_VALUES = 12
-"""Most points drawn with their values, which would overlap beyond that."""
+"""Maximum number of points with values, which would overlap beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity, in axes of its own that start at 0."""
+    """One quantity, with its own axes starting at 0."""
 
     title: str
     labels: Sequence[str]
     """Names of the points."""
     values: Sequence[float | None]
-    """One for each label; None where it was not measured."""
+    """One per label; None if not measured."""
     colour: str
     """`#rrggbb`, visible on white and on black."""
     decimals: int = 0
     top: float | None = None
     """Top of the axis; None: above the highest value."""
     horizontal: str = "round"
-    """What the horizontal axis shows."""
+    """Label of the horizontal axis."""
     places: Sequence[float] = ()
-    """Where the points are on it, with their labels next to them; empty: one after the other, with
-    their labels below the axis and their values at the points."""
+    """Horizontal positions of the points, with their labels next to them; empty: equally spaced,
+    with labels below the axis and values at the points."""
     end: float | None = None
-    """End of the horizontal axis where `places` are given; None: after the last point."""
+    """End of the horizontal axis if `places` are given; None: after the last point."""
     spans: Sequence[tuple[float, float]] = ()
-    """Low and high end of each value; empty: none are drawn."""
+    """Lower and upper bound of each value; empty: none are drawn."""
     diagonal: bool = False
-    """Draw where both axes show the same."""
+    """Whether to draw the diagonal."""
 
 
 def curve_svg(curve: Curve, name: str) -> str:
@@ -73,8 +73,8 @@ def curve_svg(curve: Curve, name: str) -> str:
     Text and axes have the colour of the surrounding text.
 
     Args:
-        curve: What it shows.
-        name: Begins its ids, which have to be unique in a page.
+        curve: The curve.
+        name: Prefix of its ids, which have to be unique in a page.
     """
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=_PANEL_SIZE, layout="constrained")
@@ -82,7 +82,7 @@ def curve_svg(curve: Curve, name: str) -> str:
         text = io.StringIO()
         unset = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=unset)
-    # An XML declaration and a document type come first, which HTML does not allow.
+    # Skip the XML declaration and document type, which HTML does not allow.
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     return _ID.sub(rf"\g<0>{name}-", svg)
@@ -124,7 +124,7 @@ def _write_at(panel: Any, curve: Curve, label: str, position: float, value: floa
     panel.annotate(
         label if curve.places else f"{value:,.{curve.decimals}f}",
         (position, value),
-        # Spans run through what stands above or below of a point.
+        # Intervals would cross text above or below a point.
         xytext=(6 if curve.spans else 0, 7 if room else -15),
         textcoords="offset points",
         ha="left" if curve.spans else "center",

@@ -1,4 +1,4 @@
-"""Exported files find what the original finds, in any size and number of images."""
+"""Exported files detect the same as the original, at any size and number of images."""
 
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def test_other_files_are_refused(tmp_path: Path, onnx_file: Path) -> None:
     # no-untyped-call: torch.jit has no annotations.
     script = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))  # type: ignore[no-untyped-call]
     torch.jit.save(script, str(tmp_path / "other.pt"))
-    with pytest.raises(ExportError, match=r"other\.pt: not a model that"):
+    with pytest.raises(ExportError, match=r"other\.pt: not exported by"):
         ExportedDetector.load(tmp_path / "other.pt")
     with pytest.raises(ExportError, match="no such file"):
         ExportedDetector.load(tmp_path / "none.onnx")

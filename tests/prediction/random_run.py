@@ -1,4 +1,4 @@
-"""A run whose model has learned nothing, but finds something everywhere."""
+"""An untrained model that detects something everywhere."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A detector takes files, arrays and PIL images, and finds the same in each."""
+"""A detector accepts files, arrays and PIL images, with the same result."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Detections in the terms of other libraries."""
+"""Detections in other libraries' formats."""
 
 import numpy as np
 import pytest

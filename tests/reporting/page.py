@@ -1,4 +1,4 @@
-"""Takes a page apart as a browser would."""
+"""Parses a page as a browser would."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The comparison page: everything that was found, escaped, and nothing loaded from elsewhere."""
+"""The comparison page: complete, escaped, and self-contained."""
 
 import re
 from dataclasses import replace

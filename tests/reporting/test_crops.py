@@ -1,4 +1,4 @@
-"""Mined boxes of each class, cut out of their images."""
+"""Crops of mined boxes by class."""
 
 from contextlib import closing
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_groups_hold_the_first_of_each_order(workspace: Workspace) -> None:
         "cell": [
             ("Surest", 4, [0.2, 0.9]),
             ("Most doubtful", 4, [0.6, 0.8]),
-            ("Rejected, surest first", 3, [0.99, 0.7]),
+            ("Rejected, most certain first", 3, [0.99, 0.7]),
         ]
     }
     (cell,) = section(workspace, 2).classes
@@ -75,7 +75,7 @@ def test_no_box_is_in_two_groups(workspace: Workspace) -> None:
     assert groups(section(workspace, 9))["cell"][0] == ("Surest", 4, [0.2, 0.9, 0.8, 0.6])
     assert [name for name, _, _ in groups(section(workspace, 9))["cell"]] == [
         "Surest",
-        "Rejected, surest first",
+        "Rejected, most certain first",
     ]
     assert groups(section(workspace, 3))["cell"][1] == ("Most doubtful", 4, [0.6])
     assert section(workspace, 0) == CropSection()

@@ -1,4 +1,4 @@
-"""Where pictures of a report lead."""
+"""Links of a report's pictures."""
 
 from contextlib import closing
 from datetime import UTC, datetime

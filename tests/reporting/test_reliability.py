@@ -1,4 +1,4 @@
-"""What reviewers accepted, against what they were expected to."""
+"""Reviewers' acceptance against expected precision."""
 
 import pytest
 

@@ -142,7 +142,7 @@ def test_skipped_images_and_withdrawn_boxes_are_shown(tmp_path: Path) -> None:
     skipped = review(1, mined, skipped=True)
     add_round(workspace, 1, read_coco(workspace.annotations), mined, [skipped])
     legend = report(workspace).text.partition("Pictures")[2]
-    assert "taken back" not in legend
+    assert "withdrawn unreviewed" not in legend
     with closing(Ledger(workspace.ledger)) as ledger:
         ledger.withdraw({"r1i2b0"})
 
@@ -150,7 +150,7 @@ def test_skipped_images_and_withdrawn_boxes_are_shown(tmp_path: Path) -> None:
 
     assert "1 image was skipped in review: mined boxes stay pending" in page.text
     assert page.tables["rounds"][1][6:8] == ["2", "1"]
-    assert "withdrawn mined, taken back unreviewed" in page.text
+    assert "withdrawn mined, withdrawn unreviewed" in page.text
     assert [image["alt"] for image in page.images] == [
         "1.png: 1 human, 2 pending",
         "2.png: 1 human, 1 withdrawn",

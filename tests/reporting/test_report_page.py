@@ -1,4 +1,4 @@
-"""What the page of a report holds for its readers: links, crops, curves; and how it looks."""
+"""The page of a report: links, crops, curves, and appearance."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_crops_say_of_how_many_they_are(workspace: Workspace) -> None:
 
     crops = page.text.partition("Mined boxes by class")[2]
     assert "cell · 3 mined Surest · 1 of 2" in crops
-    assert "Rejected, surest first · 1 of 1 0.90 · expected 85.0 % ■ rejected" in crops
+    assert "Rejected, most certain first · 1 of 1 0.90 · expected 85.0 % ■ rejected" in crops
     assert f"{HOSTILE} · 2 mined" in crops
     assert "Mined boxes by class" not in report(workspace, shown_crops=0).text
 
@@ -106,7 +106,7 @@ def test_curves_and_their_figures_are_there(workspace: Workspace) -> None:
     page = report(workspace)
 
     assert page.path.read_text().count("<svg") == 3
-    assert "Complete, estimated, % (90 % interval)" in page.text
+    assert "Estimated completeness, % (90 % interval)" in page.text
     assert "minutes of review" in page.text
     assert "round 1: 75" in page.text
     assert "Accepted by reviewers, % (90 % interval)" in page.text
@@ -125,7 +125,7 @@ def test_without_review_times_completeness_is_by_round(workspace: Workspace) -> 
 
     page = report(workspace)
 
-    assert "Complete, estimated" in page.text
+    assert "Estimated completeness" in page.text
     assert "minutes of review" not in page.text
     assert "reliability" not in page.tables
 

@@ -1,7 +1,7 @@
-"""What sparsedet finds on this machine, one check for each thing that it uses.
+"""Checks of this machine, one for each thing that sparsedet uses.
 
-Versions are read from package metadata; only torch and detectron2 are imported, because nothing
-else shows whether they work.
+Versions are read from package metadata; only torch and detectron2 are imported, since nothing else
+shows whether they work.
 """
 
 import importlib
@@ -24,14 +24,14 @@ from sparsedet.errors import SparseDetError
 from sparsedet.plugins import check_connection, integration_names
 
 PYTHON = (3, 11)
-"""The oldest Python that sparsedet runs on."""
+"""Minimum Python version."""
 LITTLE_MEMORY_GIB = 2.0
 """Importing torch and detectron2 alone takes 0.7 GiB; a training batch comes on top."""
 
 SOURCE_BUILD = (
     "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'"
 )
-"""detectron2 from upstream's source: needs a compiler, and CUDA's where CUDA is used."""
+"""detectron2 from upstream's source: needs a compiler, and CUDA's on machines with CUDA."""
 
 CPU_BUILD = (
     "its CPU build takes 4.6 GB less (pip install --index-url https://download.pytorch.org/whl/cpu "
@@ -45,7 +45,7 @@ DETECTRON2_MODULES = (
     "detectron2.data",
     "detectron2.evaluation",
 )
-"""What sparsedet imports; the bare name can be imported from the rest of an interrupted install."""
+"""The imported module; the bare name can be imported from an interrupted installation."""
 
 EXECUTABLE_VARIABLE = "SPARSEDET_LABEL_STUDIO"
 """Environment variable that names the Label Studio server's executable."""
@@ -53,7 +53,7 @@ LABEL_STUDIO_FIX = (
     "make label-studio   (or: python3 -m venv label-studio && label-studio/bin/pip install "
     f"label-studio, and export {EXECUTABLE_VARIABLE}=$PWD/label-studio/bin/label-studio)"
 )
-"""What installs the server, which can't share an environment with torch and detectron2."""
+"""Installs the server, which can't share an environment with torch and detectron2."""
 
 _DETECTRON2_DISTRIBUTIONS = ("detectron2", "sal-detectron2")
 _OPENCV_DISTRIBUTIONS = (
@@ -70,15 +70,15 @@ _SERVER = "label-studio"
 
 
 class State(StrEnum):
-    """The outcome of a check."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
     """Works, but may cause trouble."""
     OPTIONAL = "optional"
-    """Absent, and needed by some commands only."""
+    """Missing, and needed by some commands only."""
     MISSING = "missing"
-    """Absent or broken; sparsedet can't do without."""
+    """Missing or broken, and required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ class Check:
     name: str
     state: State
     found: str
-    """Version, place or amount; what is wrong where something is."""
+    """Version, path or amount; or what is wrong."""
     fix: str | None = None
-    """The command or act that fixes it; None when nothing is wrong, or `found` names it."""
+    """The command or action that fixes it; None if nothing is wrong, or `found` names it."""
 
 
 def check_setup() -> list[Check]:
-    """Check everything that sparsedet uses; takes some seconds, because torch is imported."""
+    """Check everything that sparsedet uses; takes some seconds, since torch is imported."""
     return [
         check_python(sys.version_info[:3]),
         check_device(),
@@ -110,7 +110,7 @@ def check_setup() -> list[Check]:
 
 
 def pip_command(*arguments: str) -> list[str]:
-    """Return the command that runs pip for this very Python."""
+    """Return the command that runs pip for this Python."""
     return [sys.executable, "-m", "pip", *arguments]
 
 
@@ -124,12 +124,12 @@ def check_python(found: Sequence[int]) -> Check:
 
 
 def check_device() -> Check:
-    """Check the device that training would use, and that torchvision's operators run there."""
+    """Check the device of trainings, and that torchvision's operators run on it."""
     try:
         torch = importlib.import_module("torch")
         torchvision = importlib.import_module("torchvision")
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        # Fails where torchvision was built for another torch, or for the CPU only.
+        # Fails if torchvision was built for another torch, or for the CPU only.
         box = torch.zeros(1, 4, device=device)
         torchvision.ops.nms(box, box[:, 0], 0.5)
         if device == "cuda":
@@ -146,7 +146,7 @@ def check_device() -> Check:
 
 
 def check_detectron2() -> Check:
-    """Check that some detectron2, from wherever, can be imported."""
+    """Check that some detectron2, from any source, can be imported."""
     fix = f"sparsedet doctor --fix   (or from source: {SOURCE_BUILD})"
     if importlib.util.find_spec("detectron2") is None:
         return Check("detectron2", State.MISSING, "not installed", fix)
@@ -163,7 +163,7 @@ def check_detectron2() -> Check:
 
 
 def check_requirements(distribution: str) -> Iterator[Check]:
-    """Check the packages that a distribution's metadata requires, extras left out."""
+    """Check the packages that a distribution's metadata requires, without extras."""
     try:
         lines = requires(distribution) or []
     except PackageNotFoundError:
@@ -188,7 +188,7 @@ def check_opencv(found: set[str]) -> Iterator[Check]:
 
 
 def check_weights() -> Check:
-    """Check that the default backbone's weights are there: a file inside a package."""
+    """Check that the default backbone's weights exist: a file inside a package."""
     spec = importlib.util.find_spec(_WEIGHTS_MODULE)
     places = (spec.submodule_search_locations or []) if spec else []
     weights = [file for place in places for file in Path(place).glob("models/*.pth")]
@@ -199,10 +199,10 @@ def check_weights() -> Check:
 
 
 def find_label_studio() -> Path | None:
-    """Return the Label Studio server's executable; None when there is none.
+    """Return the Label Studio server's executable; None if there is none.
 
-    It is the one that SPARSEDET_LABEL_STUDIO names, else one next to this Python (`make
-    label-studio` puts a link there), else the one on PATH.
+    It is the one in SPARSEDET_LABEL_STUDIO, else one next to this Python (`make label-studio` links
+    it there), else the one on PATH.
     """
     if named := os.environ.get(EXECUTABLE_VARIABLE):
         return Path(named) if Path(named).is_file() else None
@@ -214,7 +214,7 @@ def find_label_studio() -> Path | None:
 
 
 def check_label_studio(executable: Path | None) -> Check:
-    """Check the Label Studio server, which lives in an environment of its own."""
+    """Check the Label Studio server, which has an environment of its own."""
     name = "Label Studio server"
     if executable is None:
         return Check(name, State.OPTIONAL, "not found; the demo starts one", LABEL_STUDIO_FIX)
@@ -225,7 +225,7 @@ def check_label_studio(executable: Path | None) -> Check:
 
 
 def check_connections() -> Iterator[Check]:
-    """Try the servers that the environment names (LABEL_STUDIO_URL and its key, for one)."""
+    """Check the servers configured in the environment (such as LABEL_STUDIO_URL and its key)."""
     for tool in integration_names():
         name = f"{tool} connection"
         try:
@@ -238,7 +238,7 @@ def check_connections() -> Iterator[Check]:
 
 
 def check_chromium() -> Check:
-    """Check for a Chromium, which the browser tests drive."""
+    """Check for Chromium, which the browser tests drive."""
     for name in _CHROMIUM_NAMES:
         if path := shutil.which(name):
             return Check("Chromium", State.OK, path)
@@ -248,7 +248,7 @@ def check_chromium() -> Check:
 
 
 def check_memory(gib: float | None) -> Check:
-    """Check the memory that programs can still take, in GiB; None when it is unknown."""
+    """Check the available memory, in GiB; None if unknown."""
     if gib is None:
         return Check("free memory", State.OK, "unknown on this system")
     if gib < LITTLE_MEMORY_GIB:

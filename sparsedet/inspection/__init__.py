@@ -1,4 +1,4 @@
-"""What a dataset is, and everything that is wrong with it at once; a repaired copy of it."""
+"""Inspect a dataset: its content, all of its faults at once, and a repaired copy."""
 
 from sparsedet.inspection.figures import Figures, figures
 from sparsedet.inspection.inspection import Inspection, Part, inspect_data

@@ -1,4 +1,4 @@
-"""How many images, boxes and classes a dataset has, and how large they are."""
+"""Numbers and sizes of a dataset's images, boxes and classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,30 +12,30 @@ _SMALL, _LARGE = 32.0, 96.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of some images."""
+    """Figures of a set of images."""
 
     images: int
     images_without_boxes: int
     exhaustive: int
-    """Images that a person marked as complete."""
+    """Number of images that a person marked as complete."""
     boxes: int
     crowds: int
-    """Crowd regions, which are no boxes."""
+    """Number of crowd regions, which don't count as boxes."""
     verified_negatives: int
     per_class: Mapping[str, int]
-    """Class -> boxes."""
+    """Class -> number of boxes."""
     image_widths: Sequence[int]
     """Pixels: least, median, largest; empty without images."""
     image_heights: Sequence[int]
     box_sides: Sequence[float]
     """Pixels: least, median and largest square root of a box's area; empty without boxes."""
     small: int
-    """Boxes of less than 32 x 32 pixels."""
+    """Number of boxes smaller than 32 x 32 pixels."""
     large: int
-    """Boxes of more than 96 x 96 pixels."""
+    """Number of boxes larger than 96 x 96 pixels."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures under their names."""
+        """Return the figures by name."""
         return asdict(self)
 
 
@@ -63,7 +63,7 @@ def figures(dataset: Dataset) -> Figures:
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """Return the least, the median and the largest value; nothing for none."""
+    """Return minimum, median and maximum; empty without values."""
     if not values:
         return []
     ordered = sorted(values)

@@ -1,4 +1,4 @@
-"""Looks at a dataset: reads it with all its faults, its splits, and every image."""
+"""Inspect a dataset: read it with all its faults, its splits, and every image."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,35 +18,35 @@ from sparsedet.push_modes import Progress, no_progress
 from sparsedet.runtime.resources import usable_cores
 
 _AHEAD = 4
-"""Images per thread that are decoded ahead: their pixels are not kept."""
+"""Number of images per thread to decode ahead: their pixels are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A split, or all of a dataset that has none."""
+    """A split, or all of a dataset without splits."""
 
     dataset: Dataset
     images: Path | None
-    """The folder that its file names are relative to; None where none was found."""
+    """The folder that file names are relative to; None if none was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a dataset is, and what is wrong with it."""
+    """A dataset's content, and its faults."""
 
     source: Path
     format: str
     """Its name in the entry point group `sparsedet.formats`."""
     title: str
-    """The format as written in text."""
+    """The format's name, as text."""
     whole: Part
-    """All that can be used, of all splits or of the one that was asked for."""
+    """All usable data, of all splits or of the requested one."""
     splits: Mapping[str, Part]
-    """The splits, where there are several; empty where one was asked for."""
+    """The splits, if there are several; empty if one was requested."""
     faults: Faults
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything for machines, with all faults."""
+        """Return everything as JSON, with all faults."""
         images = self.whole.images
         return {
             "source": str(self.source),
@@ -66,17 +66,17 @@ def inspect_data(
     decode: bool = True,
     progress: Progress = no_progress,
 ) -> Inspection:
-    """Return what a dataset is, and all that is wrong with it.
+    """Return a dataset's content and all of its faults.
 
     Args:
         path: a file or folder of any installed format.
-        images: the image folder, if not the usual one.
-        split: look at this split only.
-        decode: whether images are decoded, which finds those that are cut short.
-        progress: called as the work advances.
+        images: the image folder, if not in the usual location.
+        split: inspect only this split.
+        decode: whether to decode images, which finds truncated ones.
+        progress: called for progress reports.
 
     Raises:
-        AnnotationError: when there is nothing that can be looked at.
+        AnnotationError: when there is nothing to inspect.
     """
     if not path.exists():
         raise AnnotationError(f"{path}: no such file or folder")
@@ -99,7 +99,7 @@ def inspect_data(
 
 
 def repeated_boxes(dataset: Dataset) -> Iterator[Box]:
-    """Yield the boxes that have the class and place of an earlier one on their image."""
+    """Yield the boxes that repeat the class and position of an earlier one on their image."""
     known: set[tuple[int, int, tuple[float, ...]]] = set()
     for box in dataset.boxes:
         key = box.image_id, box.category_id, tuple(round(value, 1) for value in box.xyxy)
@@ -111,8 +111,8 @@ def repeated_boxes(dataset: Dataset) -> Iterator[Box]:
 def _part(
     path: Path, format: str, split: str, images: Path | None, unusable: frozenset[Path]
 ) -> Part:
-    """Return a split without the images that can't be decoded."""
-    # What is wrong in it was noted when everything was read.
+    """Return a split without undecodable images."""
+    # Its faults were recorded when everything was read.
     loaded = read_dataset(path, format=format, images=images, split=split, faults=Faults(path))
     folder = loaded.images
     if folder is None:
@@ -129,7 +129,7 @@ def _unusable(folder: Path | None, before: Dataset, after: Dataset) -> frozenset
 
 
 def _decodable(dataset: Dataset, folder: Path, faults: Faults, progress: Progress) -> Dataset:
-    """Return a dataset without the images whose pixels can't be read."""
+    """Return a dataset without images whose pixels can't be read."""
 
     def problem(name: str) -> str | None:
         try:

@@ -1,6 +1,6 @@
-"""A repaired copy of a dataset: what can be used of it, as COCO, and a report of the rest.
+"""A repaired copy of a dataset: its usable part as COCO, and a report of the rest.
 
-The folder has `annotations.json`, or `train.json`, `val.json` and `test.json` where the dataset has
+The folder has `annotations.json`, or `train.json`, `val.json` and `test.json` for datasets with
 splits, the images in `images/`, and `report.json` with every fault. Every command reads it.
 """
 
@@ -21,22 +21,22 @@ ANNOTATIONS, REPORT = "annotations.json", "report.json"
 def write_copy(
     inspection: Inspection, folder: Path, *, progress: Progress = no_progress
 ) -> Mapping[str, int]:
-    """Write a repaired copy of a dataset; images are linked where the file system can.
+    """Write a repaired copy of a dataset; images are linked if the file system supports it.
 
     Args:
-        inspection: what was found.
-        folder: to make; never overwritten.
-        progress: called as the work advances.
+        inspection: the inspection's result.
+        folder: the folder to create; never overwritten.
+        progress: called for progress reports.
 
     Returns:
-        Name of each file of annotations -> its boxes.
+        Name of each annotation file -> number of boxes.
 
     Raises:
-        SparseDetError: when the folder has other content, or the source lies in it.
+        SparseDetError: when the folder has other content, or contains the source.
     """
     source = inspection.source.resolve()
     if folder.resolve() in (source, *source.parents):
-        raise SparseDetError(f"{folder}: holds the data itself; choose another folder")
+        raise SparseDetError(f"{folder}: contains the data itself; choose another folder")
     whole = inspection.whole
     dataset = _without_repeated(whole.dataset)
     written: dict[str, Dataset] = {}
@@ -54,7 +54,7 @@ def write_copy(
 
 
 def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
-    """Return the parts of a dataset; an image that several splits have is in the first of them."""
+    """Return the parts of a dataset; an image in several splits is kept in the first one."""
     folder = inspection.whole.images
     split_of: dict[Path, str] = {}
     for name, part in inspection.splits.items():

@@ -1,1 +1,1 @@
-"""The machine that a command runs on: processes, threads, memory, and files that can't be read."""
+"""The machine of a command: processes, threads, memory, and unreadable files."""

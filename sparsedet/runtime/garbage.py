@@ -1,4 +1,4 @@
-"""Python's search for garbage, made rarer where it finds none."""
+"""Fewer garbage collections where there is no garbage."""
 
 import gc
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ _OBJECTS = 100_000
 
 @contextmanager
 def few_collections() -> Iterator[None]:
-    """Look for cyclic garbage after 100,000 new objects, not 700, in a block or decorated function.
+    """Collect cyclic garbage after 100,000 new objects instead of 700, in a block or function.
 
-    A project of 20,000 images is millions of objects, which stay until the end. To look through all
-    of them again whenever there are a quarter more takes half of the processor time of a push, and
-    what it leaves behind has no cycles.
+    A project of 20,000 images is millions of objects, which live until the end. Scanning all of
+    them whenever their number grows by a quarter takes half of the processor time of a push, and
+    nothing that is freed has cycles.
     """
     first, *others = gc.get_threshold()
-    if first:  # 0: switched off
+    if first:  # 0: disabled
         gc.set_threshold(max(first, _OBJECTS), *others)
     try:
         yield

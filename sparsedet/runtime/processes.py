@@ -1,7 +1,7 @@
-"""Data-parallel training: processes that torch's launcher starts work on one run together.
+"""Data-parallel training: processes of torch's launcher work on one run together.
 
-Every process holds the whole model and a share of each batch. Without the launcher there is one
-process: it is the first, and its sums are the totals.
+Every process holds the whole model and a share of each batch. Without the launcher there is a
+single process: it is the first, and its sums are the totals.
 """
 
 import inspect
@@ -24,10 +24,10 @@ from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.runtime.launched import is_launched, local_processes, set_error_reporter
 
 _TIMEOUT = timedelta(hours=2)
-"""How long a process waits for the others: while the first one downloads weights, say."""
+"""How long a process waits for the others, such as while the first one downloads weights."""
 _REPORT_SECONDS = 1.0
-"""How long the others leave the process that reports an error: the launcher ends all processes as
-soon as one has ended."""
+"""How long the others wait for the process that reports an error: the launcher ends all processes
+as soon as one has ended."""
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 Value = TypeVar("Value")
@@ -35,12 +35,12 @@ Value = TypeVar("Value")
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the other processes of the launch, if there is one; leave them at the end.
+    """Join the launcher's other processes, if there are any; leave them at the end.
 
-    An error of one process, or of all of them, ends them all; the first that it ends reports it.
+    An error in one process, or in all of them, ends them all; the first one to fail reports it.
 
     Args:
-        device: cpu or cuda; on cuda every process of a machine takes a device of its own.
+        device: cpu or cuda; on cuda every process of a machine takes its own device.
 
     Raises:
         TrainingError: when there are fewer devices than processes, or when another process ended.
@@ -51,13 +51,13 @@ def process_group(device: str) -> Iterator[None]:
     if device == "cuda":
         devices = torch.cuda.device_count()
         if local_processes() > devices:
-            # Raised in all of them: none must wait for the others.
+            # Raised in all of them: none may wait for the others.
             raise TrainingError(
                 f"{local_processes()} processes for {devices} CUDA devices; "
-                "start as many as there are devices"
+                "start one process per device"
             )
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    # torch logs that a process group begins and ends, in every process.
+    # torch logs the start and end of a process group, in every process.
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     backend = "nccl" if device == "cuda" else "gloo"
     store: Any = None
@@ -79,16 +79,16 @@ def process_group(device: str) -> Iterator[None]:
 
 
 def _choose_error_reporter(store: Any) -> None:
-    """Let the first process that an error ends report it.
+    """Let the first failing process report the error.
 
     Args:
-        store: what the processes share besides the group, which fails with one of them; None: they
-            are not connected yet.
+        store: the processes' key-value store, apart from the group, which fails with one of them;
+            None: they are not connected yet.
     """
     try:
         reports = store is None or store.add("sparsedet/ended", 1) == 1
     except RuntimeError:
-        # The process that kept the store is gone.
+        # The process that hosted the store is gone.
         reports = True
     set_error_reporter(reports)
     if not reports:
@@ -96,7 +96,7 @@ def _choose_error_reporter(store: Any) -> None:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -116,13 +116,13 @@ def is_first() -> bool:
 
 
 def barrier() -> None:
-    """Wait until every process has come here."""
+    """Wait for all processes (a barrier)."""
     if ranks() > 1:
         dist.barrier()
 
 
 def total(number: float, device: torch.device) -> float:
-    """Return the sum of a number over all processes, every one of which has to ask for it."""
+    """Return the sum of a number over all processes, all of which have to call this."""
     if ranks() == 1:
         return number
     value = torch.tensor(number, dtype=torch.float64, device=device)
@@ -131,10 +131,10 @@ def total(number: float, device: torch.device) -> float:
 
 
 def share(count: int, device: torch.device) -> float:
-    """Return what a mean over `count` rows of this process weighs in the mean over all rows.
+    """Return the weight of a mean over `count` local rows in the mean over all rows.
 
-    Gradients are averaged over the processes. With its mean loss times this number in each of them,
-    they are those of the mean over all rows, however these are spread.
+    Gradients are averaged over the processes. With each local mean loss times this weight, they are
+    those of the mean over all rows, however these are distributed.
     """
     if ranks() == 1:
         return 1.0
@@ -152,12 +152,12 @@ def mean(values: Sequence[float], device: torch.device) -> list[float]:
 
 
 def any_true(flag: bool, device: torch.device) -> bool:
-    """Return whether the flag is set in one of the processes."""
+    """Return whether the flag is set in any process."""
     return total(float(flag), device) > 0
 
 
 def gather(value: Value) -> list[Value]:
-    """Return every process's value, in the order of the processes."""
+    """Return every process's value, in rank order."""
     if ranks() == 1:
         return [value]
     values: list[Any] = [None] * ranks()
@@ -167,18 +167,18 @@ def gather(value: Value) -> list[Value]:
 
 def parallel(model: nn.Module) -> DistributedDataParallel:
     """Return a model whose backward pass averages the gradients over all processes."""
-    # Buffers are the same everywhere and don't change; torch renamed the option that says so.
+    # Buffers are equal everywhere and don't change; torch renamed the option for that.
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {name: False}
-    # A backbone may have layers that its features don't come from: they get no gradient.
+    # A backbone may have layers that its features don't use: they get no gradient.
     return DistributedDataParallel(model, find_unused_parameters=True, **options)
 
 
 def first_does(action: Callable[[], Value]) -> Value:
-    """Let the first process do something alone; the others wait, and return what it returned.
+    """Run something in the first process only; the others wait for its result.
 
-    An error that a user can fix is raised in the first process; the others end with status 1.
+    A user error is raised in the first process; the others exit with status 1.
     """
     if ranks() == 1:
         return action()

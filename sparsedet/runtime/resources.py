@@ -1,10 +1,10 @@
-"""How many threads and loader processes a model takes, and how much memory it took.
+"""Numbers of threads and loader processes, and memory usage.
 
-Threads go by the cores that may be used, loader processes also by how busy these are. Load can't
-decide about threads: their number changes losses in the last digits, as convolutions choose their
-algorithm, and sums their order, by it; and the same seed shall give the same losses. Threads that
-wait sleep (see `sparsedet/__init__.py`), so that two trainings can share the cores. The number of
-loader processes changes no batch.
+Threads depend on the usable cores, loader processes also on their load. Load can't affect threads:
+their number changes the last digits of losses, since convolutions choose their algorithm, and sums
+their order, by it; and the same seed has to give the same losses. Waiting threads sleep (see
+`sparsedet/__init__.py`), so that two trainings can share the cores. The number of loader processes
+changes no batch.
 """
 
 import os
@@ -30,7 +30,7 @@ _threads_at_import = torch.get_num_threads()
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use: its affinity, and its container's quota."""
+    """Return the number of usable cores: by affinity, and by the container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
     try:
@@ -41,9 +41,9 @@ def usable_cores() -> int:
 
 
 def limit_threads() -> None:
-    """Let torch take no more threads than there are usable cores: a quota is unknown to it.
+    """Limit torch's threads to the usable cores: torch doesn't know about quotas.
 
-    What the user set stays: OMP_NUM_THREADS, MKL_NUM_THREADS, or torch's own setting.
+    The user's settings take precedence: OMP_NUM_THREADS, MKL_NUM_THREADS, or torch's own.
     """
     current = torch.get_num_threads()
     chosen_by_user = current != _threads_at_import or any(map(os.environ.get, _BY_ENVIRONMENT))
@@ -53,11 +53,11 @@ def limit_threads() -> None:
 
 @cache
 def free_cores() -> int:
-    """Return how many of the usable cores others leave free, at least one.
+    """Return the number of usable cores that others leave free, at least one.
 
-    Measured when it is first asked for, while this process sleeps: later, a training would count
-    what it takes itself as the load of others. A container's quota is a share of all cores, and is
-    taken to be as busy as they are.
+    Measured at the first call, while this process sleeps: later, a training would count its own
+    load as that of others. A container's quota is a share of all cores, and is assumed to be as
+    busy as they are.
     """
     cores = usable_cores()
     try:
@@ -73,17 +73,17 @@ def free_cores() -> int:
 
 
 def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
-    """Return how many processes should load images.
+    """Return the number of loader processes.
 
-    None where all decoded images fit in the cache. Elsewhere a GPU gets one per free core, and one
-    where none is left, so that it does not wait for every image; a training on the CPU, whose
-    threads take the cores already, one for every four: on two cores one more process gained
-    nothing, even with images of 8 megapixels.
+    None if all decoded images fit into the cache. Otherwise, for a GPU one per free core, at least
+    one, so that it doesn't wait for every image; for a training on the CPU, whose threads use the
+    cores already, one per four cores: on two cores a second process gained nothing, even with
+    images of 8 megapixels.
 
     Args:
-        image_bytes: what all images take decoded.
-        cache_bytes: the bound of the cache.
-        device: what the training runs on: cpu or cuda.
+        image_bytes: size of all decoded images.
+        cache_bytes: size of the cache.
+        device: the training's device: cpu or cuda.
     """
     if image_bytes <= cache_bytes:
         return 0
@@ -92,9 +92,9 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
 
 
 def peak_memory(device: torch.device | str) -> int:
-    """Return the most memory that this process has taken so far, in bytes.
+    """Return this process's peak memory so far, in bytes.
 
-    On a GPU, of its memory what tensors took; elsewhere all resident memory of the process.
+    On a GPU, the GPU memory of tensors; otherwise the process's resident memory.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -104,6 +104,6 @@ def peak_memory(device: torch.device | str) -> int:
         peak = None
     if peak is not None:
         return int(peak.group(1)) * 2**10
-    # The second choice: on Linux it begins with the memory of the process that started this one.
+    # Second choice: on Linux it starts from the parent process's memory.
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 2**10

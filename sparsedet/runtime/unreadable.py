@@ -1,4 +1,4 @@
-"""Image files that break when they are decoded: skipped and listed up to a bound, then an error."""
+"""Image files that fail to decode: skipped and listed up to a limit, then an error."""
 
 import logging
 from collections.abc import Callable
@@ -15,15 +15,15 @@ OnUnreadable = Callable[[Path, str], None]
 _SHOWN = 3
 
 
-# Every stage and every mining of a run meets the same files again: one warning each.
+# Every stage and mining of a run hits the same files again: warn once for each.
 @cache
 def warn_unreadable(path: Path, reason: str) -> None:
-    """Log a warning about an image that is skipped, once for every file and reason."""
+    """Log a warning about a skipped image, once per file and reason."""
     logger.warning("%s; the image is skipped", reason)
 
 
 class UnreadableImages:
-    """The files of a set of images that were skipped."""
+    """The skipped files of a set of images."""
 
     def __init__(
         self,
@@ -31,25 +31,25 @@ class UnreadableImages:
         total: int,
         on_unreadable: OnUnreadable = lambda path, reason: None,
     ) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
-            limit: as many may be skipped (DATALOADER.MAX_UNREADABLE).
-            total: images of the set, of which one has to be left.
-            on_unreadable: called once for every file.
+            limit: maximum number of skipped files (DATALOADER.MAX_UNREADABLE).
+            total: number of images in the set, of which one has to remain.
+            on_unreadable: called once per file.
         """
         self.limit = limit
         self.total = total
         self.on_unreadable = on_unreadable
         self.reasons: dict[Path, str] = {}
-        """Why they can't be decoded."""
+        """Why they can't be decoded, by file."""
 
     def skip(self, path: Path, reason: str) -> None:
-        """Note a file that can't be decoded; nothing changes where it is known already.
+        """Record a file that can't be decoded; does nothing if it is recorded already.
 
         Raises:
-            AnnotationError: naming the first files, when there are more of them than the limit, or
-                no image is left.
+            AnnotationError: naming the first files, when the limit is exceeded, or no image is
+                left.
         """
         if path in self.reasons:
             return
@@ -59,7 +59,7 @@ class UnreadableImages:
             shown = "; ".join(list(self.reasons.values())[:_SHOWN])
             more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
             raise AnnotationError(
-                f"{count} of {self.total} images can't be read, configuration key "
+                f"{count} of {self.total} images can't be read, but the configuration key "
                 f"DATALOADER.MAX_UNREADABLE allows {min(self.limit, self.total - 1)}: "
                 f"{shown}{more}; repair these files, or remove them from the data"
             )

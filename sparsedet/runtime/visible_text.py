@@ -1,7 +1,7 @@
-"""What is printed is text and nothing else: whatever would steer a terminal is shown escaped.
+"""Print text and nothing else: anything that would control a terminal is escaped.
 
-Names of labels, files, projects and people come from strangers, and so do errors of servers. An
-escape sequence among them could colour, erase or forge what a person reads, or type for them.
+Names of labels, files, projects and people are untrusted, and so are servers' error messages. An
+escape sequence in them could colour, erase or forge what a person reads, or type for them.
 """
 
 import logging
@@ -13,23 +13,23 @@ from typing import Any, TextIO
 _STEERS = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the order of letters around
-    "\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f"  # break lines, or can't be seen
-    "\ud800-\udfff"  # no characters: bytes of file names that are no UTF-8, halves of pairs
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # change text direction
+    "\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f"  # break lines, or are invisible
+    "\ud800-\udfff"  # not characters: non-UTF-8 bytes of file names, lone surrogates
     "]"
 )
 _SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _BYTES = range(0xDC80, 0xDD00)
-"""How Python has the bytes 0x80 to 0xff of a file name that is no UTF-8."""
+"""Python's surrogates for the bytes 0x80 to 0xff in a non-UTF-8 file name."""
 
 
 def escaped(text: str) -> str:
-    """Return a text in which `\\x1b` and the like can be read; tabs and newlines stay."""
+    """Escape `\\x1b` and the like visibly; tabs and newlines stay."""
     return _STEERS.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line: with spaces for line breaks, and the rest as `escaped` has it."""
+    """Return a text as one line: line breaks become spaces, the rest as in `escaped`."""
     return escaped(_SPACE.sub(" ", text))
 
 
@@ -39,13 +39,14 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class VisibleStream:
-    """Takes the place of stdout or stderr, and prints what it is given as `escaped` returns it.
+    """Replaces stdout or stderr, and prints text as returned by `escaped`.
 
-    What the stream's encoding lacks is escaped, too, so that no name can end a command.
+    Characters missing from the stream's encoding are escaped, too, so that no name can crash a
+    command.
     """
 
     encoding = "utf-8"
-    """Any text may be written; else click would look for the bytes below, and write past this."""
+    """Any text may be written; otherwise click would write to the underlying buffer."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -69,7 +70,7 @@ class VisibleStream:
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats a log record as one line; a traceback below it keeps its own."""
+    """Formats a log record as one line; a traceback keeps its own lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -77,9 +78,9 @@ class OneLineFormatter(logging.Formatter):
 
 
 def show_escaped() -> None:
-    """Print nothing but text from now on: messages, warnings, logs and tracebacks of any library.
+    """Print only visible text from now on: messages, logs and tracebacks of any library.
 
-    It is never taken back: the last thing that Python prints may be a traceback.
+    It is never undone: the last thing that Python prints may be a traceback.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -88,7 +89,7 @@ def show_escaped() -> None:
 
 
 def log_to_stderr(level: int) -> None:
-    """Log to stderr, a line for each record, where nothing else was set up."""
+    """Log to stderr, one line per record, unless logging is already configured."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])

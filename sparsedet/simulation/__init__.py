@@ -1,4 +1,4 @@
-"""A scripted reviewer who knows every object: plays the person in demos, tests and benchmarks."""
+"""A scripted reviewer with full truth: plays the person in demos, tests and benchmarks."""
 
 from sparsedet.simulation.play import (
     PlannedReviews,

@@ -1,10 +1,10 @@
 """The whole loop on generated data, against a real annotation tool, with a scripted reviewer.
 
-Digit scenes are labelled completely, most boxes are taken away, the rest becomes a project of the
-tool. From there on nothing is known that a real project would not give: rounds of pull, train, mine
-and push. The reviewer is scripted, and knows the whole truth.
+Digit scenes are fully labelled, most boxes are removed, and the rest becomes a project of the
+tool. From there on, only information of a real project is used: rounds of pull, train, mine and
+push. The reviewer is scripted, and knows the full truth.
 
-Every step leaves its result in the demo's folder and is skipped when it is there already.
+Each step writes its result to the demo's folder, and is skipped if that exists.
 """
 
 import math
@@ -44,11 +44,11 @@ from sparsedet.training.engine.callbacks import Callbacks
 
 TITLE = "Handwritten digits"
 SHOWN_IMAGES = 3
-"""Images in the demo's picture."""
+"""Number of images in the demo's picture."""
 LEFT_FOR_YOU = 2
-"""Images of the last round that the scripted reviewer leaves for a person to try."""
+"""Number of images in the last round that are left for a person to try."""
 _GOAL = 0.99
-"""Share of the objects that have a box in the end."""
+"""Share of objects with a box at which the demo ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +60,31 @@ class DemoRule:
     drop: float = 0.7
     """Share of the boxes that the annotators "missed"."""
     iterations: int = 300
-    """Of each training."""
+    """Iterations of each training."""
     rounds: int = 3
     budget: float = 0.4
-    """Share of the images that people open in each round but the last, contact sheets among them:
-    the next model has learned from them."""
+    """Share of images that people open in each round except the last, including contact sheets: the
+    next model has learned from them."""
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """What came out."""
+    """The result of the demo."""
 
     objects: int
-    """Digits in the scenes."""
+    """Number of digits in the scenes."""
     rounds: Sequence[RehearsedRound]
     url: str | None
     """Where the last round is reviewed; None: nothing is left to review."""
     sheets_url: str | None
-    """Where its contact sheets are, if there are any."""
+    """Where its contact sheets are, if any."""
     page: Path
     """The HTML report."""
     picture: Path
-    """What people drew, and what the first round mined."""
+    """Boxes by people, and those mined in the first round."""
     estimate: str
-    """How complete the annotations are, in words, as a workspace without the truth knows it."""
+    """How complete the annotations are, as estimated without the truth."""
 
     @property
     def share(self) -> float:
@@ -93,7 +93,7 @@ class DemoReport:
 
 
 class _ProjectFile(BaseModel):
-    """What `project.json` must hold."""
+    """Schema of `project.json`."""
 
     project: str
 
@@ -118,7 +118,7 @@ class Demo:
         callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
     ) -> DemoReport:
-        """Run the rounds against `tool`, resuming where an earlier call stopped."""
+        """Run the rounds against `tool`, resuming an interrupted call."""
         self._remember_rule(tool_name)
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
         self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
@@ -160,7 +160,7 @@ class Demo:
         )
 
     def _remember_rule(self, tool_name: str) -> None:
-        """Refuse to resume a demo of another kind: its parts would not fit together."""
+        """Refuse to resume a demo with other settings: its parts would not match."""
         file, rule = self.root / "demo.json", {"tool": tool_name, **asdict(self.rule)}
         if not file.exists():
             write_json(file, rule)
@@ -184,11 +184,11 @@ class Demo:
         if not file.exists():
             project = tool.set_up_project(TITLE, sparse, self._scene_folder("train"), progress)
             write_json(file, {"project": project})
-        advice = "remove the demo's folder, and call it again"
+        advice = "remove the demo's folder, and run it again"
         return str(read_object(file, _ProjectFile, advice)["project"])
 
     def _connect(self, tool: ScriptableTool, tool_name: str, project: str) -> None:
-        """Make the workspace; a server that was started again has another address."""
+        """Create the workspace; a restarted server has another address."""
         scenes = Path("..") / "scenes"
         self.workspace.write_settings(
             Settings(
@@ -218,7 +218,7 @@ class Demo:
             notes=[
                 f"The scenes hold {objects} digits. The annotators missed {first.missing} of them; "
                 f"{last.missing_after} are still missing after {len(figures)} rounds of review. (A "
-                "real project does not know that, and has the estimate alone.)"
+                "real project only has the estimate.)"
             ],
         )
         return page

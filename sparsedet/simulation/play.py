@@ -1,4 +1,4 @@
-"""Playing the reviewer through an annotation tool's own interface."""
+"""Play the reviewer through an annotation tool's own interface."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,43 +14,43 @@ from sparsedet.simulation.reviewer import Review, Reviewer
 from sparsedet.simulation.sheets import review_sheet
 
 _ROUNDING = 1e-6
-"""Seconds by which a sum of times may exceed a budget: decimals are not exact in floats."""
+"""Tolerance in seconds when comparing a sum of times with a budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationReport:
-    """What the scripted reviewer did in a review project."""
+    """The scripted reviewer's work in a review project."""
 
     images: int
-    """Images that were open."""
+    """Number of open images."""
     reviewed: int
-    """Images that were reviewed; the others stay open."""
+    """Number of reviewed images; the others stay open."""
     boxes: int
     """Mined boxes on the reviewed images."""
     accepted: int
     edited: int
     rejected: int
     unsure: int
-    """Boxes that were left undecided: they stay pending."""
+    """Boxes left undecided: they stay pending."""
     drawn: int
-    """Missing boxes that were drawn."""
+    """Number of missing boxes drawn."""
     complete: int
-    """Images that were marked as complete: every object has a box."""
+    """Number of images marked as complete."""
     seconds: float
-    """Time that a person would have spent."""
+    """Time in seconds that a person would have spent."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedReviews:
-    """What the scripted reviewer is about to submit; everything is checked."""
+    """Validated reviews, ready to submit."""
 
     open: int
-    """Images that are open; the planned ones are the first of them."""
+    """Number of open images, of which the planned ones come first."""
     reviews: Sequence[tuple[OpenReview, Review]]
-    """In the order in which the tool gives them."""
+    """In the tool's order."""
 
     def submit(self, progress: Progress = no_progress) -> SimulationReport:
-        """Submit the reviews, in their order.
+        """Submit the reviews, in order.
 
         Args:
             progress: called after every image.
@@ -89,16 +89,16 @@ def simulate_reviews(
     mark_complete: bool = True,
     progress: Progress = no_progress,
 ) -> SimulationReport:
-    """Review what is open in a review project, in the order in which the tool gives it.
+    """Review the open images of a review project, in the tool's order.
 
-    Without limits a second call finds nothing left to do. Everything is checked before the first
-    review is submitted; see `plan_reviews`, which also says what the arguments are.
+    Without limits, a second call has nothing left to do. Everything is validated before the first
+    review is submitted; see `plan_reviews`, which also documents the arguments.
 
     Args:
         progress: called after every image.
 
     Raises:
-        SparseDetError: as `plan_reviews`.
+        SparseDetError: as for `plan_reviews`.
         ToolError: when the tool refuses a review.
     """
     planned = plan_reviews(
@@ -125,32 +125,31 @@ def plan_reviews(
     images: int | None = None,
     mark_complete: bool = True,
 ) -> PlannedReviews:
-    """Return the reviews of what is open in a review project, before any is submitted.
+    """Return the reviews of a review project's open images, before any is submitted.
 
     Args:
         tool: its account is the reviewer.
-        review_project: as `PushReport` names it.
-        dataset: the pulled annotations, which name the files of the tool's images, and the labels
-            that a drawn box may have.
-        reviewer: knows the full annotations of at least the images to review.
-        leave: the last that many open images are left for a person.
-        budget: seconds of the reviewer's time; the image that would exceed them stays open, and
-            so do all that come after it. None: any.
-        images: at most that many are reviewed; None: any number.
-        mark_complete: whether to mark images on which nothing is missing any more.
+        review_project: as in `PushReport`.
+        dataset: the pulled annotations, with the file names of the tool's images, and the valid
+            labels of drawn boxes.
+        reviewer: a reviewer with full annotations of at least the images to review.
+        leave: number of last open images to leave for a person.
+        budget: seconds of the reviewer's time; the image that would exceed it stays open, and so do
+            all after it. None: unlimited.
+        images: maximum number of images to review; None: unlimited.
+        mark_complete: whether to mark images with nothing missing.
 
     Raises:
-        SparseDetError: when an image is not in the pulled or in the full annotations, has another
-            size there, or carries a mined box with a label that the full annotations lack; when a
-            box would be drawn with a label that the pulled annotations lack; when a limit is below
-            zero.
+        SparseDetError: when an image is missing from the pulled or the full annotations, or has
+            another size there; when a mined box has a label that the full annotations lack; when a
+            box to draw has a label that the pulled annotations lack; when a limit is negative.
     """
     for name, limit, unit in (
         ("leave", leave, "a number of images"),
         ("budget", budget, "seconds"),
         ("images", images, "a number of images"),
     ):
-        if limit is not None and not limit >= 0:  # refuses nan, too
+        if limit is not None and not limit >= 0:  # also refuses nan
             raise SparseDetError(f"{name} is {limit}, expected {unit}, 0 or more")
     waiting: Sequence[OpenReview] = list(tool.open_reviews(review_project))
     chosen = waiting[: max(len(waiting) - leave, 0)][:images]
@@ -175,12 +174,12 @@ def reviewed(
     names: Mapping[str, str],
     people: Mapping[str, Sequence[ReviewedRegion]],
 ) -> Review:
-    """Return what the reviewer makes of an image, or of a contact sheet.
+    """Return the review of an image, or of a contact sheet.
 
     Args:
-        shown: what is up.
-        reviewer: knows the full annotations.
-        names: tool id -> the image's name there.
+        shown: the image or sheet.
+        reviewer: a reviewer with full annotations.
+        names: tool id -> image name in the full annotations.
         people: see `annotated_regions`.
     """
     if shown.sheet is not None:
@@ -193,7 +192,7 @@ def reviewed(
 
 
 def annotated_regions(dataset: Dataset) -> dict[str, list[ReviewedRegion]]:
-    """Return the annotations of each image, by its tool id."""
+    """Return the annotations of each image, by tool id."""
     return {
         image.tool_id or image.file_name: [
             ReviewedRegion(
@@ -208,7 +207,7 @@ def annotated_regions(dataset: Dataset) -> dict[str, list[ReviewedRegion]]:
 def _true_names(
     reviews: Sequence[OpenReview], dataset: Dataset, reviewer: Reviewer
 ) -> Mapping[str, str]:
-    """Return the file name in the full annotations of every image, by its tool id."""
+    """Return the file name in the full annotations of every image, by tool id."""
     pulled = {image.tool_id: image for image in dataset.images}
     images: dict[str, Image] = {}
     shown = (
@@ -223,8 +222,8 @@ def _true_names(
     for tool_id in shown:
         if tool_id not in pulled:
             raise SparseDetError(
-                f"the image with the tool's id {tool_id} is up for review, but is not in "
-                "the pulled annotations; pull them again with `sparsedet pull`"
+                f"image with tool id {tool_id} is up for review but missing from the pulled "
+                "annotations; pull them again with `sparsedet pull`"
             )
         images[tool_id] = pulled[tool_id]
     names = match_file_names((image.file_name for image in images.values()), reviewer.images)
@@ -232,14 +231,14 @@ def _true_names(
         other = reviewer.images[names[image.file_name]]
         if (image.width, image.height) != (other.width, other.height):
             raise SparseDetError(
-                f"image {image.file_name}: it has {image.width} x {image.height} pixels, but "
+                f"image {image.file_name}: {image.width} x {image.height} pixels, but "
                 f"{other.file_name} of the full annotations has {other.width} x {other.height}"
             )
     return {tool_id: names[image.file_name] for tool_id, image in images.items()}
 
 
 def _check_labels(reviews: Sequence[OpenReview], reviewer: Reviewer) -> None:
-    """Refuse mined boxes that would all be deleted because the labels are named differently."""
+    """Refuse mined boxes that would all be deleted because labels have other names."""
     for review in reviews:
         for region in review.regions:
             if region.region_id in review.scores and region.category not in reviewer.labels:
@@ -250,14 +249,14 @@ def _check_labels(reviews: Sequence[OpenReview], reviewer: Reviewer) -> None:
 
 
 def _check_drawn(planned: Sequence[tuple[OpenReview, Review]], dataset: Dataset) -> None:
-    """Refuse new boxes that the project has no label for: the tool would, halfway through."""
+    """Refuse boxes to draw without a label in the project: the tool would, halfway through."""
     labels = {category.name for category in dataset.categories}
     for shown, review in planned:
         known = {region.region_id for region in shown.regions}
         for region in review.regions:
             if region.region_id not in known and region.category not in labels:
                 raise SparseDetError(
-                    f"image {shown.tool_id}: a missing {region.category!r} would be drawn, but the "
+                    f"image {shown.tool_id}: a missing {region.category!r} can't be drawn: the "
                     f"project has no such label (it has {', '.join(sorted(labels))}); add the "
-                    "label there and pull, or take its objects out of the full annotations"
+                    "label there and pull, or remove its objects from the full annotations"
                 )

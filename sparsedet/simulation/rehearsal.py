@@ -1,10 +1,10 @@
-"""Rounds with a scripted reviewer in place of people, measured against the full truth.
+"""Rounds with a scripted reviewer instead of people, measured against the full truth.
 
-What demos and benchmarks run. Workspace, training and annotation tool are the real ones; only the
-review is scripted, and only this file knows which objects are missing.
+Used by demos and benchmarks. Workspace, training and annotation tool are real; only the review is
+scripted, and only this file knows which objects are missing.
 
-What the script does in a round stands in the round's `rehearsed.json`, image by image, before it is
-submitted: an interrupted rehearsal resumes with the figures of one that was not.
+The script's actions in a round are stored in the round's `rehearsed.json`, image by image, before
+they are submitted: an interrupted rehearsal resumes with the figures of an uninterrupted one.
 """
 
 import math
@@ -30,25 +30,25 @@ from sparsedet.simulation import PlannedReviews, Reviewer, plan_reviews, true_ob
 
 @dataclass(frozen=True, slots=True)
 class RehearsedRound:
-    """A round in figures that only the truth can give."""
+    """Figures of a round that require the truth."""
 
     round: int
     annotations: int
-    """Boxes that it trained on."""
+    """Number of boxes that it trained on."""
     missing: int
-    """Objects without a box of their class when it began."""
+    """Objects without a box of their class at its start."""
     missing_after: int
     """Objects without one after its review."""
     outcomes: OutcomeCounts
-    """What became of its mined boxes."""
+    """Outcomes of its mined boxes."""
     drawn: int
-    """Missing boxes that its reviewer drew."""
+    """Number of missing boxes that its reviewer drew."""
     seconds: float
     """The reviewer's time."""
     complete_images: int
-    """Images that its reviewer marked as complete."""
+    """Number of images that its reviewer marked as complete."""
     ap: float | None
-    """Of the round's model; None where the workspace names nothing to measure on."""
+    """AP of the round's model; None if the workspace has no evaluation data."""
     ap50: float | None
 
 
@@ -79,18 +79,18 @@ class Rehearsal:
         leave_last: int = 0,
         progress: Progress = no_progress,
     ) -> list[RehearsedRound]:
-        """Run rounds, resuming where an earlier call stopped, and return their figures.
+        """Run rounds, resuming an interrupted call, and return their figures.
 
         Args:
-            count: rounds in all.
-            until: stop after the first round whose review leaves at least that share of the objects
+            count: total number of rounds.
+            until: stop after the first round whose review leaves at least this share of the objects
                 with a box of their class, above 0 to 1; None: run all rounds.
-            budgets: end the queues of the first rounds; those of the others have no end.
-            leave_last: images of the review of round `count` that are left for a person.
+            budgets: limit the queues of the first rounds; later ones are unlimited.
+            leave_last: number of images in the review of round `count` to leave for a person.
             progress: of the reviews.
 
         Raises:
-            SparseDetError: when `until` is no such share.
+            SparseDetError: when `until` is out of range.
         """
         if until is not None and not 0 < until <= 1:
             raise SparseDetError(f"until is {until}, expected a share above 0, up to 1")
@@ -115,7 +115,7 @@ class Rehearsal:
         ]
 
     def missing(self, dataset: Dataset) -> int:
-        """Count the objects without an annotation of their class, one to one."""
+        """Count the objects without an annotation of their class, matched one to one."""
         return self._counts(dataset)[0]
 
     def _figures(self, number: int, outcomes: OutcomeCounts) -> RehearsedRound:
@@ -137,12 +137,12 @@ class Rehearsal:
         )
 
     def _refresh_after(self, number: int) -> None:
-        """Bring the workspace's annotations up to the reviews of a round that none follows yet."""
+        """Update the workspace's annotations to the reviews of its last round."""
         if not self.rounds.workspace.round(number + 1).annotations.exists():
             self.rounds.refresh()
 
     def _after(self, number: int) -> Dataset:
-        """Return the annotations with the reviews of a round: what the next one began with."""
+        """Return the annotations with a round's reviews: those that the next one began with."""
         workspace = self.rounds.workspace
         following = workspace.round(number + 1).annotations
         return read_coco(following if following.exists() else workspace.annotations)
@@ -174,7 +174,7 @@ class Rehearsal:
         return missing, total
 
     def _review(self, number: int, leave: int, progress: Progress) -> None:
-        """Review what is open; a push without images has made nothing to review."""
+        """Review the open images; a push without images has nothing to review."""
         folder = self.rounds.workspace.round(number)
         places = review_projects(folder) if read_push(folder).get("images") else []
         for place in reversed(places):  # contact sheets first
@@ -191,7 +191,7 @@ class Rehearsal:
 
 
 def _remember(folder: RoundFolder, planned: PlannedReviews) -> None:
-    """Add the planned reviews to what is known of a round; those planned before are the same."""
+    """Add planned reviews to a round's record; those planned before are unchanged."""
     new = {
         shown.tool_id: {
             "drawn": review.drawn,

@@ -1,4 +1,4 @@
-"""The scripted reviewer: right by the truth, wrong as often as people are."""
+"""The scripted reviewer: knows the truth, and errs as often as people do."""
 
 import math
 from collections.abc import Mapping, Sequence, Set
@@ -15,36 +15,36 @@ from sparsedet.seeds import stable_rank
 from sparsedet.simulation.truth import TrueObject, missing_objects, review_regions, true_objects
 
 _MAX_DEVIATIONS = 2.0
-"""Edges that are off by more standard deviations than that are drawn again by any person."""
+"""Edges off by more standard deviations than this would be redrawn by any person."""
 MAX_JITTER = 0.2
-"""Edges move by at most two standard deviations: up to here a box keeps an area."""
+"""Edges move by at most two standard deviations: up to this value a box keeps an area."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """The faults and the speed of a reviewer; the default makes no mistakes.
+    """A reviewer's error rates and speed; the default makes no errors.
 
     Raises:
-        SparseDetError: naming the first value that is out of its range.
+        SparseDetError: naming the first value out of range.
     """
 
     misses: float = 0.0
-    """Probability that a mined box that is wrong, or of a wrong class, stays as it is, 0 to 1."""
+    """Probability of keeping a mined box that is wrong, or of a wrong class, 0 to 1."""
     wrong_clicks: float = 0.0
-    """Probability that a right mined box is deleted, 0 to 1."""
+    """Probability of deleting a right mined box, 0 to 1."""
     jitter: float = 0.0
-    """Standard deviation of each edge of a corrected or drawn box, as a share of the object's width
+    """Standard deviation of each edge of a corrected or drawn box, relative to the object's width
     or height, 0 to `MAX_JITTER`."""
     draw_share: float = 1.0
-    """Probability that an object without a box is noticed and drawn, 0 to 1."""
+    """Probability of noticing and drawing an object without a box, 0 to 1."""
     seconds_per_image: float = 2.0
-    """Time to open an image."""
+    """Seconds to open an image."""
     seconds_per_box: float = 0.7
-    """Time to look at a mined box; people's own boxes take none."""
+    """Seconds to check a mined box; people's own boxes take none."""
     seconds_per_action: float = 2.5
-    """Time to correct or delete a mined box, on top; keeping one takes none."""
+    """Additional seconds to correct or delete a mined box; keeping one takes none."""
     seconds_per_drawn_box: float = 7.0
-    """Time to draw a missing box: 7 s by extreme clicking.
+    """Seconds to draw a missing box: 7 by extreme clicking.
 
     Papadopoulos, Uijlings, Keller, Ferrari: Extreme clicking for efficient object annotation,
     ICCV 2017.
@@ -58,7 +58,7 @@ class Behaviour:
             ("draw_share", 1.0),
         ):
             value = getattr(self, name)
-            if not 0 <= value <= most:  # refuses nan, too
+            if not 0 <= value <= most:  # also refuses nan
                 raise SparseDetError(f"{name} is {value}, expected a share from 0 to {most:g}")
         for name in (
             "seconds_per_image",
@@ -72,23 +72,23 @@ class Behaviour:
 
 
 FAULTLESS = Behaviour()
-"""A reviewer who makes no mistakes."""
+"""A reviewer who makes no errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the reviewer makes of one image."""
+    """The review of one image."""
 
     regions: tuple[ReviewedRegion, ...]
-    """The boxes that remain, in the order in which they were shown; then the drawn ones."""
+    """The remaining boxes, in the order shown; then the drawn ones."""
     complete: bool
-    """The reviewer says that every object of the image has a box."""
+    """Whether the reviewer marks the image as complete."""
     seconds: float
-    """The time that it took."""
+    """Time in seconds."""
     accepted: int
-    """Mined boxes left as they are, the overlooked ones among them."""
+    """Mined boxes left unchanged, including overlooked ones."""
     edited: int
-    """Mined boxes that were moved, or given another class."""
+    """Mined boxes that were moved or relabelled."""
     rejected: int
     """Mined boxes that were deleted."""
     unsure: int
@@ -98,24 +98,24 @@ class Review:
 
     @property
     def boxes(self) -> int:
-        """Mined boxes that were shown."""
+        """Number of shown mined boxes."""
         return self.accepted + self.edited + self.rejected + self.unsure
 
 
 class Reviewer:
-    """A reviewer who knows the full annotations.
+    """A reviewer with full annotations.
 
-    What becomes of a mined box depends on its image, the behaviour, the seed and its region id
-    alone, and whether a missing object is drawn on its image, the seed and the object alone; not on
-    the order of images and boxes.
+    The decision on a mined box depends only on its image, the behaviour, the seed and its region
+    id; whether a missing object is drawn only on its image, the seed and the object. The order of
+    images and boxes doesn't matter.
 
     Args:
         truth: the full annotations.
-        neutral: objects on the images of `truth` that its labels lack. Whether they count is not
-            the reviewer's to say: a mined box that fits one is left unsure, none is drawn, and an
-            image is complete without them.
-        behaviour: faults and speed.
-        seed: of the faults.
+        neutral: objects on the images of `truth` without a label. The reviewer doesn't decide
+            whether they count: a mined box on one is left unsure, none is drawn, and an image is
+            complete without them.
+        behaviour: error rates and speed.
+        seed: of the errors.
     """
 
     def __init__(
@@ -140,15 +140,15 @@ class Reviewer:
         *,
         judge_only: bool = False,
     ) -> Review:
-        """Review an image: judge its mined boxes, then draw what no sure box shows.
+        """Review an image: judge its mined boxes, then draw objects without a certain box.
 
         A second call with the same arguments returns the same.
 
         Args:
             file_name: the image's name in the full annotations.
-            regions: all boxes that are shown, people's and mined ones.
-            scores: region id -> score, of the mined ones.
-            judge_only: leave it at judging.
+            regions: all shown boxes, people's and mined ones.
+            scores: region id -> score of mined boxes.
+            judge_only: don't draw.
 
         Raises:
             SparseDetError: when the full annotations don't have the image.
@@ -180,7 +180,7 @@ class Reviewer:
             else:
                 accepted += 1
         left = {region.region_id for region in kept}
-        # As they were meant: nobody draws an object for the second time because the hand shook.
+        # By the intended boxes: nobody draws an object twice because of a shaky hand.
         meant = [region for region in right if region.region_id in left]
         missing = missing_objects([*meant, *overlooked], objects)
         taken = {*scores, *(region.region_id for region in regions)}
@@ -207,8 +207,8 @@ class Reviewer:
         """Return a mined box as the reviewer leaves it; None deletes it.
 
         Args:
-            shown: the box as it was shown.
-            faultless: as it should be left; None where it should be deleted.
+            shown: the box as shown.
+            faultless: the correct result; None: deleted.
             image: the image it is on.
         """
         draws = np.random.default_rng(stable_rank(self.seed, shown.region_id))
@@ -225,12 +225,12 @@ class Reviewer:
     def _draw(
         self, missing: Sequence[TrueObject], image: Image, taken: Set[str]
     ) -> list[ReviewedRegion]:
-        """Return new boxes on those of the missing objects that the reviewer notices.
+        """Return new boxes on the missing objects that the reviewer notices.
 
         Args:
-            missing: objects of the image that have no box.
+            missing: objects of the image without a box.
             image: the image.
-            taken: region ids that a new box must not have.
+            taken: region ids in use.
         """
         drawn: list[ReviewedRegion] = []
         for thing in missing:
@@ -248,7 +248,7 @@ class Reviewer:
         return drawn
 
     def _placed(self, xyxy: XYXY, shaking: NDArray[np.float64], image: Image) -> XYXY:
-        """Return the box that the reviewer puts on an object: with jitter, inside the image.
+        """Return the reviewer's box for an object: with jitter, inside the image.
 
         Args:
             xyxy: of the object, in absolute pixels.
@@ -260,13 +260,13 @@ class Reviewer:
 
 
 def _free_id(region_id: str, taken: Set[str]) -> str:
-    """Return the id, with a number where it is taken."""
+    """Return the id, with a number appended if it is in use."""
     names = (region_id if number == 1 else f"{region_id}-{number}" for number in count(1))
     return next(name for name in names if name not in taken)
 
 
 def _shaken(xyxy: XYXY, moves: Sequence[float], image: Image) -> XYXY:
-    """Return a box with its edges moved by shares of its width or height, inside the image."""
+    """Return a box with edges moved relative to its width or height, inside the image."""
     left, top, right, bottom = xyxy
     width, height = right - left, bottom - top
     return (

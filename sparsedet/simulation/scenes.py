@@ -1,4 +1,4 @@
-"""Generated scenes of real handwritten digits: a small, fully labelled dataset without a download.
+"""Generated scenes of real handwritten digits: a small, fully labelled dataset, no download.
 
 The digits are scikit-learn's copy of the UCI "Optical Recognition of Handwritten Digits"
 (E. Alpaydin and C. Kaynak, 1998; CC BY 4.0): 1,797 pictures of 8 x 8 pixels by 43 writers. A scene
@@ -19,29 +19,29 @@ from sparsedet.reporting.pictures import write_picture
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _MAX_OVERLAP = 0.05
-"""Share of a digit's box that another one may cover."""
+"""Maximum share of a digit's box that another one covers."""
 _PLACING_ATTEMPTS = 30
 _INK_LEVEL = 0.25
-"""What counts as ink where a box is drawn tight, 0 to 1."""
+"""Ink threshold for tight boxes, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneRule:
-    """How scenes look; lengths in pixels."""
+    """Appearance of scenes; lengths in pixels."""
 
     width: int = 320
     height: int = 240
     digits: tuple[int, int] = (5, 10)
-    """Least and most digits in a scene."""
+    """Minimum and maximum number of digits in a scene."""
     size: tuple[int, int] = (34, 72)
-    """Least and most height of a digit's picture."""
+    """Minimum and maximum height of a digit's picture."""
 
 
 def make_scenes(count: int, folder: Path, seed: int, rule: SceneRule | None = None) -> Dataset:
     """Write `count` scenes as PNG files into `folder` and return their complete annotations.
 
     Raises:
-        SetupError: when scikit-learn, which carries the digits, is not installed.
+        SetupError: when scikit-learn, which provides the digits, is not installed.
     """
     rule = rule or SceneRule()
     pictures, labels = _digits()
@@ -95,7 +95,7 @@ def _background(rng: np.random.Generator, rule: SceneRule) -> NDArray[np.float32
 
 
 def _enlarge(picture: NDArray[np.float32], height: int) -> NDArray[np.float32]:
-    """Return a digit's ink, 0 to 1, cut to where there is ink and enlarged to `height`."""
+    """Return a digit's ink, 0 to 1, cropped and enlarged to `height`."""
     columns = np.flatnonzero(picture.max(axis=0) > _INK_LEVEL)
     cut = picture[:, columns[0] : columns[-1] + 1]
     width = max(6, round(height * cut.shape[1] / cut.shape[0]))

@@ -18,15 +18,15 @@ def review_sheet(
     people: Mapping[str, Sequence[ReviewedRegion]],
     names: Mapping[str, str],
 ) -> Review:
-    """Judge the boxes of a sheet. Nothing is drawn: crops don't show what an image lacks.
+    """Judge the boxes of a sheet. Draws nothing: crops don't show what an image lacks.
 
     Args:
-        reviewer: knows the full annotations.
+        reviewer: a reviewer with full annotations.
         sheet: the layout.
-        regions: mined boxes that are shown, in pixels of the sheet.
+        regions: shown mined boxes, in pixels of the sheet.
         scores: region id -> score.
-        people: tool id -> annotations of the image, which crops show as outlines.
-        names: tool id -> the image's name in the full annotations.
+        people: tool id -> annotations of the image, outlined in crops.
+        names: tool id -> image name in the full annotations.
     """
     by_image: dict[str, list[ReviewedRegion]] = {}
     for region in regions:
@@ -69,6 +69,6 @@ def review_sheet(
 
 
 def _inside(xyxy: XYXY, sheet: Sheet) -> XYXY:
-    """Return the part of a box that lies on the sheet."""
+    """Return the part of a box inside the sheet."""
     width, height = sheet.size
     return max(xyxy[0], 0.0), max(xyxy[1], 0.0), min(xyxy[2], width), min(xyxy[3], height)

@@ -1,7 +1,7 @@
-"""What is really in the images, and what a faultless reviewer makes of boxes on them.
+"""The objects in the images, and a faultless review of boxes on them.
 
-*Neutral* objects are those that may be there but that the full annotations lack: a box on one is
-neither right nor wrong.
+*Neutral* objects may be there but have no full annotation: a box on one is neither right nor
+wrong.
 """
 
 import math
@@ -20,23 +20,23 @@ from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import ReviewedRegion
 
 ACCEPT_IOU = 0.5
-"""A mined box of the right class with this IoU is good enough to keep."""
+"""IoU from which a mined box of the right class is good enough to keep."""
 CORRECT_IOU = 0.3
-"""From here to `ACCEPT_IOU` the reviewer draws the box where it belongs."""
+"""From here to `ACCEPT_IOU` the reviewer moves the box onto the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrueObject:
-    """An object that is really in the image."""
+    """An object in the image."""
 
     category: str
-    """The name of its category."""
+    """Category name."""
     xyxy: XYXY
     """Absolute pixels of the upright image."""
 
 
 def true_objects(truth: Dataset) -> Mapping[str, Sequence[TrueObject]]:
-    """Return the objects of every image, by file name, crowd regions left out."""
+    """Return the objects of every image, by file name, without crowd regions."""
     return {
         image.file_name: [
             TrueObject(truth.category_by_id[box.category_id].name, box.xyxy)
@@ -48,7 +48,7 @@ def true_objects(truth: Dataset) -> Mapping[str, Sequence[TrueObject]]:
 
 
 def read_neutral(path: Path, truth: Dataset) -> tuple[Box, ...]:
-    """Read objects that the labels of `truth` lack: a COCO results list of its images (XYWH boxes).
+    """Read objects without labels in `truth`: a COCO results list of its images (XYWH boxes).
 
     Returns:
         Boxes with ids from 1 in file order; scores are not used.
@@ -69,7 +69,7 @@ def read_neutral(path: Path, truth: Dataset) -> tuple[Box, ...]:
             x, y, width, height = (float(value) for value in entry["bbox"])
         except ODD_VALUES as error:
             raise AnnotationError(
-                f"{path}: entry {index} is no COCO result ({error!r}); it needs image_id, "
+                f"{path}: entry {index}: invalid COCO result ({error!r}); needs image_id, "
                 "category_id and bbox"
             ) from error
         xyxy = x, y, x + width, y + height
@@ -93,18 +93,18 @@ def review_regions(
     objects: Sequence[TrueObject],
     neutral: Sequence[TrueObject] = (),
 ) -> list[ReviewedRegion]:
-    """Return the boxes that remain after a review without mistakes: people's boxes, then mined.
+    """Return the boxes after a review without errors: people's boxes, then mined ones.
 
-    People's own boxes stay, and take their objects first. A mined box stays where it shows an
-    object of its class that no other box shows; it is unsure where that object is a neutral one; it
-    is moved onto the object where it half fits. What is left over is given the class of an object
-    that no box shows, and is deleted where there is none.
+    People's own boxes stay, and are matched first. A mined box stays if it shows an object of its
+    class without another box; it becomes unsure if that object is neutral; it is moved onto the
+    object if it fits only partly. Other boxes get the class of an object without a box, and are
+    deleted if there is none.
 
     Args:
         offered: all boxes on the image, people's and mined ones.
-        scores: region id -> score, of the mined ones.
-        objects: what is really there.
-        neutral: what may be there, but the labels lack.
+        scores: region id -> score of mined boxes.
+        objects: the true objects.
+        neutral: possible objects without a label.
     """
     people = [region for region in offered if region.region_id not in scores]
     mined = sorted(
@@ -130,9 +130,9 @@ def review_regions(
 def missing_objects(
     regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]
 ) -> list[TrueObject]:
-    """Return those of `objects` that lack a box of their class and their own, IoU 0.5 or more.
+    """Return those of `objects` without a box of their own and their class, IoU 0.5 or more.
 
-    Boxes that are unsure don't count.
+    Unsure boxes don't count.
     """
     sure = [region for region in regions if not region.unsure]
     shown = set(match(_overlap(sure, objects), ACCEPT_IOU).tolist())
@@ -140,15 +140,15 @@ def missing_objects(
 
 
 def _assign(overlap: Floats, people: int, objects: int) -> NDArray[np.int64]:
-    """Give every box an object of its own; return its column in `overlap`, -1 where none is left.
+    """Match every box to an object; return its column in `overlap`, -1 if none is left.
 
-    Good fits are given out before half fits, so that a half fit can't take the object of a good
-    one.
+    Good fits are matched before partial ones, so that a partial fit can't take the object of a
+    good one.
 
     Args:
-        overlap: shape (boxes, things), 0 where the classes differ.
-        people: the first that many rows are people's boxes, which choose first.
-        objects: the first that many columns are true objects, the others neutral ones.
+        overlap: shape (boxes, things), 0 if the classes differ.
+        people: number of first rows that are people's boxes, which choose first.
+        objects: number of first columns that are true objects; the others are neutral.
     """
     free = overlap.copy()
     matches = np.full(len(overlap), -1, dtype=np.int64)
@@ -167,12 +167,12 @@ def _assign(overlap: Floats, people: int, objects: int) -> NDArray[np.int64]:
 def _of_other_classes(
     mined: Sequence[ReviewedRegion], objects: Sequence[TrueObject], matches: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the column of a free object of another class that each mined box fits, -1: none.
+    """Return the column of a free object of another class for each mined box, -1: none.
 
     Args:
         mined: mined boxes.
-        objects: what is really there.
-        matches: what people's and mined boxes have of their own class, see `_assign`.
+        objects: the true objects.
+        matches: matches of people's and mined boxes within their class, see `_assign`.
     """
     ious = iou_matrix([region.xyxy for region in mined], [thing.xyxy for thing in objects])
     ious[matches[len(matches) - len(mined) :] >= 0] = 0

@@ -1,4 +1,4 @@
-"""`sparsedet doctor`: what it finds here, and what it says about broken installations."""
+"""`sparsedet doctor`: its findings here, and its messages on broken installations."""
 
 import os
 import re

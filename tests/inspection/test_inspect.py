@@ -152,7 +152,7 @@ def test_a_repaired_copy_has_no_faults_and_the_right_values(tmp_path: Path) -> N
     assert (
         sparsedet_here("inspect", file, "--fix", file.parent)
         .error()
-        .endswith("holds the data itself; choose another folder")
+        .endswith("contains the data itself; choose another folder")
     )
 
 

@@ -1,4 +1,4 @@
-"""The search for garbage while much is held."""
+"""Garbage collection with many live objects."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""Threads and loader processes: by the cores that a process may use."""
+"""Threads and loader processes by usable cores."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Images that can't be decoded: skipped and listed up to a bound, then an error."""
+"""Undecodable images: skipped and listed up to a limit, then an error."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""Whatever would steer a terminal is shown escaped, by whichever way it is printed."""
+"""Control sequences are escaped, however they are printed."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""The demo: its generated scenes, and its rounds against a real Label Studio, small."""
+"""The demo at small size: its generated scenes, and its rounds on a real Label Studio."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Missing boxes: which the reviewer draws, and when an image is complete."""
+"""Missing boxes: which ones the reviewer draws, and when an image is complete."""
 
 from dataclasses import replace
 from itertools import permutations

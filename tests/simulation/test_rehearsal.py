@@ -1,4 +1,4 @@
-"""Rehearsed rounds: real trainings on few scenes, reviewed by script and measured by the truth."""
+"""Rehearsed rounds: real trainings on a few scenes, reviewed by script, measured by the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""How the reviewer judges and how fast; what is drawn is in `test_drawing.py`."""
+"""The reviewer's decisions and speed; for drawing see `test_drawing.py`."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Objects that the full annotations lack, and what a faultless reviewer makes of mined boxes."""
+"""Objects without full annotations, and a faultless review of mined boxes."""
 
 import json
 from pathlib import Path
@@ -26,8 +26,8 @@ def test_a_results_list_becomes_boxes(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"annotations": []}, "not a COCO results list"),
-        ([ENTRY, {"image_id": 7}], "entry 1 is no COCO result"),
-        ([{**ENTRY, "bbox": [1, 2, 3]}], "entry 0 is no COCO result"),
+        ([ENTRY, {"image_id": 7}], "entry 1: invalid COCO result"),
+        ([{**ENTRY, "bbox": [1, 2, 3]}], "entry 0: invalid COCO result"),
         ([{**ENTRY, "bbox": [1, 2, 0, 4]}], r"entry 0: bbox \[1, 2, 0, 4\] has no area"),
         ([{**ENTRY, "image_id": 8}], "entry 0: image 8 is not in the full annotations"),
         ([{**ENTRY, "category_id": "cat"}], "entry 0: category 'cat' is not in the full"),

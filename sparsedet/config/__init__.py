@@ -1,1 +1,1 @@
-"""Training configurations: where they are read from, and what their keys may hold."""
+"""Training configurations: reading, and the valid values of their keys."""

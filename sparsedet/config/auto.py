@@ -1,12 +1,12 @@
-"""`--config auto`: image size, anchors and tiles, chosen by the boxes that people drew.
+"""`--config auto`: image size, anchors and tiles, chosen by the annotated boxes.
 
-A configuration shrinks images to a size at which ordinary objects are seen well, in little time.
-Where many objects are too small at that size, larger inputs show them, up to a factor that time and
-memory allow; beyond it, tiles do, which make a step of the training no slower. Where objects are of
-ordinary size everything stays as it is.
+A configuration shrinks images to a size at which ordinary objects are easy to see, at little cost.
+If many objects are too small at that size, larger inputs show them, up to a factor limited by time
+and memory; beyond it, tiles do, which don't slow down a training step. If objects are of ordinary
+size, everything stays as it is.
 
-The same boxes, configuration and means give the same choice: quantiles decide, in coarse steps, and
-memory is read in powers of two. A run folder's `config.yaml` holds what was chosen.
+The same boxes, configuration and resources give the same choice: it depends on quantiles, in coarse
+steps, and on memory in powers of two. The choice is stored in a run folder's `config.yaml`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,67 +33,67 @@ SIZES = (
 TILE = "INPUT.TILE"
 ANCHORS = "MODEL.ANCHOR_GENERATOR.SIZES"
 CHOSEN = (*SIZES, TILE, ANCHORS)
-"""The keys that may be chosen; one that is given as KEY VALUE never is."""
+"""Keys that may be chosen, unless given as KEY VALUE."""
 
 _SMALL = 0.2
-"""The quantile of the boxes' sides that decides."""
+"""The quantile of the boxes' sides to decide by."""
 _ORDINARY, _WANTED = 24.0, 32.0
-"""Pixels of the network's input: that quantile is large enough from the one on, and if it is not,
-it shall become the other."""
+"""Pixels of the network's input: from the first value on, that quantile is large enough;
+otherwise the second one is the goal."""
 _ENLARGEMENT_STEP = 0.5
 _MOST_ENLARGED = {"cpu": 2.0, "cuda": 4.0}
-"""By device: of the sides of the input; a step of the training takes the square of it in time."""
+"""By device: maximum factor of the input's sides; a training step's time grows with its square."""
 _MOST_TILES = {"cpu": 24, "cuda": 64}
-"""By device: of a large image; detection takes so many times as long, and once for the whole."""
+"""By device: maximum number of tiles of a large image, each of which takes a detection."""
 _MOST_UPSCALED = 2.0
-"""Beyond its own pixels an image shows nothing new, but the maps of features get finer."""
+"""Enlarging an image beyond its own pixels shows nothing new, but refines the feature maps."""
 _TILE_STEP, _LEAST_TILE = 32, 64
 _LARGE_IMAGE = 0.9
-"""The quantile of the images' sides by which tiles are counted."""
+"""The quantile of the images' sides for counting tiles."""
 _BYTES_PER_PIXEL = 3 * 2**10
-"""Memory of a training, by pixels of a batch: of lite0_fpn three times what was measured, since
-larger backbones take more."""
+"""Memory of a training per pixel of a batch: three times that measured for lite0_fpn, since larger
+backbones need more."""
 _MEMORY_SHARE = 0.5
 _COMMON = (0.1, 0.9)
-"""The quantiles of the sides that anchors have to fit."""
+"""The quantiles of sides that anchors have to fit."""
 _ANCHOR_REACH = 2.0
-"""An anchor fits objects up to so many times as large, or as small."""
+"""Maximum ratio of an object's side to that of a fitting anchor, or the inverse."""
 _LEAST_ANCHOR = 12.0
-"""Pixels: the finest maps have a step of 8, or of 4."""
+"""Pixels: the finest maps have a stride of 8, or of 4."""
 _MOST_STEP = 3.0
-"""From one anchor to the next; where they would be farther apart, each map has two."""
+"""Maximum ratio of neighbouring anchors; beyond it, each map has two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a training may take."""
+    """Resource limits of a training."""
 
     device: str
     """cpu or cuda."""
     memory: int
-    """Of the device, in bytes."""
+    """Memory of the device, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A configuration to start with."""
+    """An initial configuration."""
 
     config: TrainingConfig
     reason: str
-    """What was chosen and why, in a line; empty where nothing was to be chosen."""
+    """What was chosen and why, in a line; empty if nothing had to be chosen."""
 
 
 def config_to_start(name: str, overrides: Sequence[str], dataset: Dataset, device: str) -> Choice:
     """Return the configuration of a new run.
 
     Args:
-        name: of a configuration, or its file, or `auto`.
-        overrides: `KEY VALUE` pairs; they stay as they are given.
-        dataset: what is trained on.
+        name: a configuration's name or file, or `auto`.
+        overrides: `KEY VALUE` pairs, which take precedence.
+        dataset: the training data.
         device: cpu or cuda.
 
     Raises:
-        ConfigError: naming the configuration, key or value that is wrong.
+        ConfigError: naming the invalid configuration, key or value.
     """
     config = load_config(name, overrides)
     if not is_auto(name):
@@ -102,15 +102,15 @@ def config_to_start(name: str, overrides: Sequence[str], dataset: Dataset, devic
 
 
 def config_to_resume(name: str, overrides: Sequence[str], began: TrainingConfig) -> TrainingConfig:
-    """Return the configuration that is asked for, to compare it with that of a run.
+    """Return the requested configuration, for comparison with that of a run.
 
     Args:
-        name: of a configuration, or its file. Of `auto`, what was chosen stays chosen.
+        name: a configuration's name or file. For `auto`, the run's choice is kept.
         overrides: `KEY VALUE` pairs.
         began: the run's configuration.
 
     Raises:
-        ConfigError: naming the configuration, key or value that is wrong.
+        ConfigError: naming the invalid configuration, key or value.
     """
     config = load_config(name, overrides)
     if not is_auto(name):
@@ -120,12 +120,12 @@ def config_to_resume(name: str, overrides: Sequence[str], began: TrainingConfig)
 
 
 def means_at_hand(device: str) -> Means:
-    """Return what this machine has; memory in powers of two, so that no other program matters."""
+    """Return this machine's resources; memory in powers of two, regardless of other programs."""
     if device == "cuda":
         memory = torch.cuda.get_device_properties(0).total_memory
     else:
         memory = psutil.virtual_memory().total
-    # A machine of 8 GiB reports a bit less.
+    # A machine of 8 GiB reports slightly less.
     return Means(device, 2 ** round(np.log2(memory)))
 
 
@@ -136,9 +136,9 @@ def choose(
 
     Args:
         dataset: the boxes, and the sizes of their images; crowd regions don't count.
-        config: what to start from.
-        means: time and memory.
-        given: keys that stay as they are in `config`.
+        config: the configuration to start from.
+        means: time and memory limits.
+        given: keys to leave unchanged.
     """
     objects = _Objects.of(dataset)
     if not len(objects.sides):
@@ -172,12 +172,12 @@ def choose(
 
 @dataclass(frozen=True, slots=True)
 class _Objects:
-    """The boxes that people drew, by size."""
+    """The annotated boxes, by size."""
 
     sides: NDArray[np.float64]
-    """Shape (N,): root of the area, in pixels of the image."""
+    """Shape (N,): square root of the area, in pixels of the image."""
     images: NDArray[np.float64]
-    """Shape (N, 2): height and width of the image of each."""
+    """Shape (N, 2): height and width of each box's image."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "_Objects":
@@ -189,11 +189,11 @@ class _Objects:
         return cls(sides[visible], sizes.reshape(-1, 2)[visible])
 
     def scales(self, config: TrainingConfig) -> NDArray[np.float64]:
-        """Return, shape (N,), by what the whole image is scaled at test."""
+        """Return the scale of each box's image at test time, shape (N,)."""
         return _scales(self.images, config)
 
     def best_scales(self, config: TrainingConfig) -> NDArray[np.float64]:
-        """Return, shape (N,), the scale at which each box is seen best: whole, and closest."""
+        """Return the largest scale of each box over the whole image and tiles, shape (N,)."""
         whole, tile = self.scales(config), config.input.tile
         if not tile:
             return whole
@@ -203,7 +203,7 @@ class _Objects:
 
 
 def _scales(sizes: NDArray[np.float64], config: TrainingConfig) -> NDArray[np.float64]:
-    """Return by what images, or tiles, of `sizes` (N, 2) are scaled at test, shape (N,)."""
+    """Return the scale at test time of images, or tiles, of `sizes` (N, 2), shape (N,)."""
     short, long = config.input.min_size_test, config.input.max_size_test
     return np.asarray(np.minimum(short / sizes.min(axis=1), long / sizes.max(axis=1)))
 
@@ -215,19 +215,19 @@ def _closer(
     given: Collection[str],
     small: float,
 ) -> dict[str, Any]:
-    """Return values of keys that show small objects larger; none where that is not possible."""
+    """Return values of keys that enlarge small objects; none if that is not possible."""
     sizes_free = not set(SIZES) & set(given)
     most = _most_enlarged(config, means) if sizes_free else 1.0
     own_pixels = _MOST_UPSCALED / _quantile(objects.scales(config), 0.5)
     wanted = min(_WANTED / small, max(1.0, own_pixels))
     factor = ceil(wanted / _ENLARGEMENT_STEP) * _ENLARGEMENT_STEP
     if factor > most and TILE not in given:
-        # Where sizes are drawn from several, they stay: square tiles are seen at the shorter side.
+        # If sizes are drawn from several, they stay: square tiles are seen at the shorter side.
         square = sizes_free and len(config.input.min_size_train) == 1
         input_side = config.input.max_size_test if square else config.input.min_size_test
         tile = _tile(objects, input_side, means)
         if input_side / tile > most * _quantile(objects.scales(config), 0.5):
-            # All of the square is seen; whole images are as large as before.
+            # The whole square is seen; whole images are as large as before.
             side = config.input.max_size_test
             sizes = {
                 "INPUT.MIN_SIZE_TRAIN": (config.input.max_size_train,),
@@ -239,7 +239,7 @@ def _closer(
 
 
 def _most_enlarged(config: TrainingConfig, means: Means) -> float:
-    """Return the largest factor of the input's sides that time and memory allow."""
+    """Return the largest factor of the input's sides within time and memory limits."""
     batch = config.solver.batch_size // config.solver.accumulation
     pixels = batch * max(config.input.min_size_train) * config.input.max_size_train
     room = _MEMORY_SHARE * means.memory / (pixels * _BYTES_PER_PIXEL)
@@ -258,7 +258,7 @@ def _enlarged(config: TrainingConfig, factor: float) -> dict[str, Any]:
 
 
 def _tile(objects: _Objects, input_side: int, means: Means) -> int:
-    """Return the side of tiles that show small objects large enough, and are not too many."""
+    """Return the side of tiles that enlarge small objects enough, and are not too many."""
     ratio = max(_quantile(objects.sides, _SMALL) / _WANTED, 1 / _MOST_UPSCALED)
     side = max(_LEAST_TILE, ceil(input_side * ratio / _TILE_STEP) * _TILE_STEP)
     height, width = (round(_quantile(lengths, _LARGE_IMAGE)) for lengths in objects.images.T)
@@ -268,14 +268,14 @@ def _tile(objects: _Objects, input_side: int, means: Means) -> int:
 
 
 def _anchors(objects: _Objects, config: TrainingConfig) -> list[list[int]] | None:
-    """Return anchors that fit the common sizes; None where the configuration's do.
+    """Return anchors that fit the common sizes; None if the configuration's do.
 
-    Their range gets wider, never narrower: other objects than the common ones are there, too.
+    Their range never gets narrower, since there are other objects than the common ones.
     """
     generator = config.node.MODEL.ANCHOR_GENERATOR
     present = sorted(size for sizes in generator.SIZES for size in sizes)
     maps = len(config.node.MODEL.RPN.IN_FEATURES)
-    # Those of detectors that have learned COCO fit their weights.
+    # Anchors of detectors trained on COCO fit their weights.
     if generator.NAME != "DefaultAnchorGenerator" or len(generator.SIZES) != maps:
         return None
     seen = objects.sides * objects.best_scales(config)

@@ -1,4 +1,4 @@
-"""Configuration sections: typed, frozen views of yacs keys, whose bounds are checked when read."""
+"""Configuration sections: typed, frozen views of yacs keys, validated when read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a field may hold, as an error says it."""
+    """The valid values of a field, for errors."""
 
     text: str
 
@@ -46,7 +46,7 @@ class Section(BaseModel):
 
     @classmethod
     def defaults(cls) -> Mapping[str, Any]:
-        """Return the keys that have a default here, with it."""
+        """Return the keys with a default here, and the defaults."""
         fields = cls.model_fields
         return {
             key: fields[name].default
@@ -59,10 +59,10 @@ class Section(BaseModel):
         """Return the section of a configuration.
 
         Args:
-            values: by dotted key; the section's at least.
+            values: by dotted key; at least the section's.
 
         Raises:
-            ConfigError: naming a key, its value and what is expected.
+            ConfigError: naming a key, its value and the expected value.
         """
         keys = cls.keys()
         try:
@@ -92,7 +92,7 @@ def _tupled(value: Any) -> Any:
 
 
 def ascending(pair: tuple[float, float]) -> tuple[float, float]:
-    """Check that the first of two numbers is not the larger one."""
+    """Check that the first of two numbers is not larger than the second."""
     if pair[0] > pair[1]:
         raise ValueError
     return pair

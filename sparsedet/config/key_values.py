@@ -1,4 +1,4 @@
-"""`KEY VALUE` pairs: set in a yacs tree, with errors in the words of the person who typed them."""
+"""`KEY VALUE` pairs: set in a yacs tree, with errors in terms of the user's input."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ GIVEN_ELSEWHERE = {
     "DATALOADER.FILTER_EMPTY_ANNOTATIONS": "--method",
     "MODEL.ROI_HEADS.NUM_CLASSES": "the training data",
 }
-"""Keys that an option, or the data, decides."""
+"""Keys decided by an option, or by the data."""
 
 _MOST_NAMED = 3
 _KINDS = {
@@ -37,10 +37,10 @@ _KINDS = {
 
 
 def merge_pairs(cfg: CfgNode, pairs: Sequence[str]) -> None:
-    """Set `KEY VALUE KEY VALUE ...`, values as Python literals; a lone string may fill a tuple.
+    """Set `KEY VALUE KEY VALUE ...`, values as Python literals; a single string may fill a tuple.
 
     Raises:
-        ConfigError: naming the key that is unknown, of another type, or decided elsewhere.
+        ConfigError: naming the key that is unknown, has the wrong type, or is decided elsewhere.
     """
     check_pairs(pairs)
     for key, text in zip(pairs[::2], pairs[1::2], strict=True):
@@ -53,7 +53,7 @@ def check_pairs(pairs: Sequence[str]) -> None:
     """Check that words are `KEY VALUE KEY VALUE ...`.
 
     Raises:
-        ConfigError: naming the first key that comes with its value in one word, or has none.
+        ConfigError: naming the first key that shares a word with its value, or has none.
     """
     for word in pairs[::2]:
         key, _, value = word.partition("=")
@@ -64,7 +64,7 @@ def check_pairs(pairs: Sequence[str]) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """Return the YAML or Python literal that `text` spells, else the text itself."""
+    """Parse `text` as a YAML or Python literal; otherwise return the text itself."""
     try:
         return CfgNode._decode_cfg_value(text)
     # The last two: thousands of brackets.
@@ -73,10 +73,10 @@ def parse_value(text: str) -> Any:
 
 
 def set_key(cfg: CfgNode, key: str, value: Any) -> None:
-    """Set one dotted key, with its type checked; a single value may stand for a tuple of one.
+    """Set one dotted key, checking its type; a single value may stand for a tuple of one.
 
     Raises:
-        ConfigError: naming the key that is unknown, or of another type.
+        ConfigError: naming the key that is unknown, or has the wrong type.
     """
     node = cfg
     *parents, leaf = key.split(".")
@@ -85,7 +85,7 @@ def set_key(cfg: CfgNode, key: str, value: Any) -> None:
     if not isinstance(node, CfgNode) or leaf not in node:
         raise ConfigError(f"no configuration key {key}{_hint(cfg, key)}")
     present = node[leaf]
-    # yacs lets None take any place, and a dictionary that of a group.
+    # yacs would accept None anywhere, and a dictionary for a group.
     if isinstance(present, CfgNode) or (value is None and present is not None):
         raise _wrong_value(key, present, value)
     if isinstance(present, tuple | list) and isinstance(value, str | int | float):
@@ -107,7 +107,7 @@ def dotted(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _wrong_value(key: str, present: Any, value: Any) -> ConfigError:
-    """Return the error about a value of another type than the `present` one has."""
+    """Return the error for a value whose type differs from the `present` one's."""
     if isinstance(present, CfgNode):
         first = next(iter(present))
         return ConfigError(f"configuration key {key}: a group of keys, as {key}.{first}; set these")

@@ -1,7 +1,7 @@
 """The command line of the published SparseDet code, key by key.
 
-`--published KEY VALUE ...` takes the keys of the authors' commands as they are. Keys of detectron2
-mean what they mean there; these are the authors' own.
+`--published KEY VALUE ...` accepts the keys of the authors' commands unchanged. detectron2's keys
+keep their meaning; these are the authors' own.
 """
 
 import logging
@@ -27,16 +27,16 @@ CONFIG_FILES = {
     "faster_rcnn_R_101_FPN_3x_mod.yaml": _COCO_CONFIG,
     "faster_rcnn_R_101_FPN_3x_voc_18k.yaml": _VOC_CONFIG,
 }
-"""The published configuration files and ours in their place."""
+"""The published configuration files -> our equivalents."""
 
 _GIVEN_BY_THE_COMMAND = {"OUTPUT_DIR", "DATASETS.TRAIN", "DATASETS.TEST", "SEED"}
-"""Keys that are no part of the configuration."""
+"""Keys that are not part of the configuration."""
 _VOC_NAMES = ("split4_", "split5_")
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedCommand:
-    """What a published command asks for, in our terms."""
+    """A published command in our terms."""
 
     config: TrainingConfig
     method: str
@@ -54,7 +54,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
         config: configuration name or published file; None: COCO's or VOC's by the training data.
 
     Raises:
-        ConfigError: naming the key that is unknown, or whose value has no meaning.
+        ConfigError: naming the key that is unknown, or has an invalid value.
     """
     check_pairs(pairs)
     values = {key: parse_value(text) for key, text in zip(pairs[::2], pairs[1::2], strict=True)}
@@ -64,7 +64,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
     if config is None:
         config = _VOC_CONFIG if train.startswith(_VOC_NAMES) else _COCO_CONFIG
     cfg = load_node(CONFIG_FILES.get(config.rsplit("/", 1)[-1], config))
-    # Without the flag FIXMATCH the published script trains a plain detector.
+    # Without the flag FIXMATCH, the published script trains a plain detector.
     method = "end-to-end" if values.get("FIXMATCH", False) else "plain"
     for key, value in values.items():
         if key in _OWN_KEYS:
@@ -84,7 +84,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
 
 
 def _seed(value: Any) -> int | None:
-    """Return the seed; detectron2's -1 leaves it open."""
+    """Return the seed; detectron2's -1 means a random one."""
     if not isinstance(value, int):
         raise ConfigError(f"SEED {value!r}: expected a whole number")
     return value if value >= 0 else None
@@ -104,7 +104,7 @@ def _to(key: str) -> Callable[[CfgNode, Any], None]:
 
 
 def _noted(cfg: CfgNode, value: Any) -> None:
-    """Accept a key that the method stands for."""
+    """Accept a key that the method implies."""
 
 
 def _det_thresh(cfg: CfgNode, value: Any) -> None:
@@ -124,7 +124,7 @@ _OWN_KEYS: Mapping[str, Callable[[CfgNode, Any], None]] = {
     "FIXMATCH_STRONG_AUG": _to("SPARSEDET.AUGMENTED_VIEW.ERASE"),
     "MASK_BOXES": _to("SPARSEDET.PSEUDO_POSITIVES.START_ITER"),
     "MASK_BOXES_THRESH": _to("SPARSEDET.PSEUDO_POSITIVES.OBJECTNESS_THRESH"),
-    # Despite its name it switches the mining, not the RPN's loss.
+    # Despite its name, it enables mining, not the RPN's loss.
     "MASK_BOXES_RPN": _to("SPARSEDET.PSEUDO_POSITIVES.ENABLED"),
     "DISTILLATION_LOSS_WEIGHT": _to("SPARSEDET.PSEUDO_POSITIVES.LOSS_WEIGHT"),
     "DET_THRESH": _det_thresh,

@@ -1,7 +1,7 @@
-"""The keys of a training: each with its meaning, its bounds and, if it is ours, its default.
+"""The keys of a training: meaning, bounds and, for our own, defaults.
 
-A field is named as its key, in small letters, unless a `Key` says otherwise. Keys of sparsedet have
-their default here; a field without one is a key that models are built by, of detectron2 or of
+A field is named like its key, in lower case, unless a `Key` says otherwise. Keys of sparsedet have
+their default here; a field without one is a key for building models, of detectron2 or of
 `sparsedet.modeling.config`.
 """
 
@@ -73,16 +73,16 @@ class SolverConfig(Section):
     group = "SOLVER"
 
     max_iter: Count
-    """Iterations of the run, those of all stages together."""
+    """Total iterations of the run, over all stages."""
     batch_size: Annotated[Count, Key("SOLVER.IMS_PER_BATCH")]
-    """Images of an iteration, those of all processes together."""
+    """Images per iteration, over all processes."""
     accumulation: Count = 1
-    """A batch goes through the model in so many parts, one after the other: less memory, more time.
+    """Number of parts in which a batch goes through the model, one by one: less memory, more time.
     Their losses are averaged; each is normalised by its own proposals."""
     optimizer: Literal["SGD", "AdamW"] = "SGD"
     base_lr: Positive
     body_lr_factor: float = 1.0
-    """AdamW: the pretrained backbone learns at this share of the rate of the new layers."""
+    """AdamW: learning rate of the pretrained backbone relative to that of new layers."""
     bias_lr_factor: float | None
     weight_decay: float
     weight_decay_norm: float | None
@@ -91,24 +91,24 @@ class SolverConfig(Section):
     clip_type: Annotated[Literal["value", "norm"], Key("SOLVER.CLIP_GRADIENTS.CLIP_TYPE")]
     mixed_precision: Annotated[bool, Key("SOLVER.AMP.ENABLED")]
     precision: Annotated[Literal["auto", "bf16", "fp16"], Key("SOLVER.AMP.PRECISION")] = "auto"
-    """Of mixed precision; auto: bf16 where the device has it, else fp16."""
+    """Precision of mixed-precision training; auto: bf16 if the device supports it, else fp16."""
     ema_decay: ShareBelow1 = 0.0
-    """The exponential moving average of the weights, which mining uses and a run ends with, keeps
-    this share of itself in every iteration; 0: there is none."""
+    """Decay per iteration of the exponential moving average of the weights, which is used for
+    mining and as the result of a run; 0: no average."""
     checkpoint_period: Count
     checkpoint_seconds: Annotated[int, Field(gt=0), Expected("more than 0")] = 600
-    """A checkpoint is saved after so many seconds, whatever the period."""
+    """Seconds between two checkpoints, regardless of the period."""
     checkpoints_kept: Count = 2
-    """States of a stage on disk: the newest, and some before it."""
+    """Number of checkpoints of a stage to keep: the newest, and some older ones."""
 
     def bounded(self, images: int, ranks: int) -> Mapping[str, int]:
-        """Return values of keys for a batch that a dataset has the images of; none where it has.
+        """Return values of keys that reduce the batch to a dataset's images; none if not needed.
 
-        Of annotated images there may be fewer: batches repeat some.
+        There may be fewer annotated images: batches repeat some.
 
         Args:
-            images: of the dataset, tiles included.
-            ranks: processes that share a batch; each has an image at least.
+            images: number of images in the dataset, including tiles.
+            ranks: processes that share a batch; each gets at least one image.
         """
         if self.batch_size <= images:
             return {}
@@ -117,7 +117,7 @@ class SolverConfig(Section):
         return {**batch, "SOLVER.ACCUMULATION": gcd(share, self.accumulation)}
 
     def check_shares(self, ranks: int) -> None:
-        """Check that so many processes can share a batch, and split their shares into parts.
+        """Check that this many processes can share a batch, and split their shares into parts.
 
         Raises:
             ConfigError: naming the key.
@@ -136,7 +136,7 @@ class SolverConfig(Section):
 
 
 class InputConfig(Section):
-    """Size and colours of images, in training and at test."""
+    """Size and colours of images, in training and at test time."""
 
     group = "INPUT"
 
@@ -149,41 +149,41 @@ class InputConfig(Section):
     min_size_train: Annotated[
         tuple[Length, ...], Field(min_length=1), Expected("one or more lengths in pixels")
     ]
-    """Of the shorter side; for every image one of them is drawn."""
+    """Lengths of the shorter side, one of which is drawn for every image."""
     max_size_train: Length
-    """Of the longer side."""
+    """Maximum length of the longer side."""
     min_size_test: Length
     max_size_test: Length
     tile: Annotated[
         int, AfterValidator(tile_side), Expected(f"0, or a side of {LEAST_TILE} pixels or more")
     ] = 0
-    """Side of the tiles of larger images, in pixels of these: the network sees them and the whole
-    images, in training, mining, evaluation and prediction. 0: there are none."""
+    """Side of tiles of larger images, in pixels of these: the network sees them in addition to the
+    whole images, in training, mining, evaluation and prediction. 0: no tiles."""
     random_flip: Literal["horizontal", "none"]
     """horizontal mirrors half of the images."""
 
     @property
     def mirrors(self) -> bool:
-        """Whether half of the images is mirrored."""
+        """Whether half of the images are mirrored."""
         return self.random_flip == "horizontal"
 
     @property
     def fill(self) -> tuple[float, ...]:
-        """The colour of nothing, BGR."""
+        """The neutral colour, BGR."""
         return self.pixel_mean[::-1] if self.format == "RGB" else self.pixel_mean
 
     def at_test(self) -> InferenceInput:
-        """Return how images go through the network at test."""
+        """Return the image preprocessing at test time."""
         return InferenceInput(self.min_size_test, self.max_size_test, self.format)
 
 
 class LoaderConfig(Section):
-    """Which images are loaded, how often, and by whom."""
+    """Which images are loaded, how often, and by how many processes."""
 
     group = "DATALOADER"
 
     num_workers: Annotated[int, Field(ge=-1), Expected("0 or more, or -1 for as many as help")]
-    """Loader processes."""
+    """Number of loader processes."""
     sampler: Annotated[
         Literal["TrainingSampler", "RepeatFactorTrainingSampler"], Key("DATALOADER.SAMPLER_TRAIN")
     ]
@@ -193,11 +193,11 @@ class LoaderConfig(Section):
     aspect_ratio_grouping: bool
     """Whether images of one orientation share a batch, for little padding."""
     filter_empty_annotations: bool
-    """Whether images without any annotation are left out."""
+    """Whether images without annotations are left out."""
     cache_mib: NonNegative = 2048
-    """Bound of the memory for decoded images, in MiB; 0 decodes every time."""
+    """Size of the cache of decoded images, in MiB; 0 decodes every time."""
     max_unreadable: NonNegative = 10
-    """Images that can't be decoded are skipped, and listed; more of them than this are an error."""
+    """Maximum number of undecodable images, which are skipped and listed; more are an error."""
 
 
 class AugmentedViewConfig(Section):
@@ -206,15 +206,15 @@ class AugmentedViewConfig(Section):
     group = "SPARSEDET.AUGMENTED_VIEW"
 
     jitter: Numbers = (0.5, 1.5)
-    """The factors of contrast, brightness and saturation are each drawn from this range."""
+    """Range of the factors of contrast, brightness and saturation."""
     lighting: float = 1.2
     """Standard deviation of the PCA lighting noise, in units of ImageNet's colour spread."""
     erase: bool = True
     """Whether a rectangle of one random labelled box is blackened."""
     erase_area: Numbers = (0.4, 0.7)
-    """Share of the box's area that the rectangle takes."""
+    """Area of the rectangle as a share of the box's."""
     erase_aspect: Numbers = (0.3, 3.3)
-    """The rectangle's width / height."""
+    """Aspect ratio (width / height) of the rectangle."""
 
 
 class CopyPasteConfig(Section):
@@ -223,22 +223,22 @@ class CopyPasteConfig(Section):
     group = "SPARSEDET.STAGED"
 
     max_objects: Annotated[NonNegative, Key("SPARSEDET.STAGED.PASTES")] = 3
-    """The most objects that are pasted into an image; 0: none. For each, another image is decoded
-    where they don't all fit in DATALOADER.CACHE_MIB."""
+    """Maximum number of objects pasted into an image; 0: none. Each requires decoding another
+    image, unless all fit in DATALOADER.CACHE_MIB."""
     max_labels: Annotated[Count, Key("SPARSEDET.STAGED.PASTE_LABELS")] = 6
-    """Annotated images with so many labels or fewer always take some; one with n labels, more than
+    """Annotated images with at most this many labels always get some; one with n labels, more than
     these, in `max_labels` / n of its turns."""
     scale: Annotated[Scales, Key("SPARSEDET.STAGED.PASTE_SCALE")] = (0.7, 1.4)
-    """Range of the factor of an object's size."""
+    """Range of the scaling factor of objects."""
 
 
 class ScaleJitterConfig(Section):
-    """Images seen from nearer or farther (augmented, staged)."""
+    """Images zoomed in or out (augmented, staged)."""
 
     group = "SPARSEDET.STAGED"
 
     share: Annotated[Share, Key("SPARSEDET.STAGED.ZOOM_SHARE")] = 0.5
-    """Of the images; the others stay as they are."""
+    """Share of images; the others are unchanged."""
     scale: Annotated[Scales, Key("SPARSEDET.STAGED.ZOOM")] = (0.7, 1.4)
     """Range of the factor; below 1 the image shrinks within its frame."""
 
@@ -251,71 +251,70 @@ class StagedConfig(Section):
     mine_at: Annotated[
         tuple[InnerShare, ...], Expected("shares of the iterations, between 0 and 1")
     ] = (0.375, 0.6875)
-    """After these shares of the iterations the training images are mined."""
+    """The training images are mined after these shares of the iterations."""
     min_iter: NonNegative = 100
-    """But never before this iteration: a model that has seen little takes much for objects."""
+    """Never mine before this iteration: a barely trained model takes much for objects."""
     min_missing: Share = 0.4
-    """Mined boxes are used where at least this share of the objects that the model finds has no
-    label: of all of them, or of those of a class; and on images without any label. 0: everywhere.
-    When labels are nearly complete, annotators may have skipped the other objects on purpose."""
+    """Use mined boxes if at least this share of the objects that the model finds has no label: over
+    all of them, or over those of a class; and always on images without labels. 0: everywhere. If
+    labels are nearly complete, annotators may have skipped the other objects on purpose."""
     labels: bool = True
-    """Whether a mined box whose object and class are sure is a label; False: an ignore region."""
+    """Whether a mined box of certain object and class is a label; False: an ignore region."""
     ignored: bool = True
-    """Whether the others are ignore regions; False: they are background like anything else."""
+    """Whether the others are ignore regions; False: they are ordinary background."""
     ignore_iou: IoU
-    """Anchors and proposals that overlap an ignore region by this IoU are never background."""
+    """Anchors and proposals with this IoU with an ignore region are never background."""
 
 
 class MiningConfig(Section):
-    """What of the detections is mined (`sparsedet mine`, and between the stages of staged)."""
+    """Which detections are mined (`sparsedet mine`, and between the stages of staged)."""
 
     group = "SPARSEDET.MINING"
 
     quantile: Share = 0.3
-    """A detection is mined above this quantile of the model's scores on human boxes of its
-    class."""
+    """Quantile of the model's scores on human boxes of a class above which a detection is mined."""
     max_threshold: Score = 0.9
-    """A threshold is never above this: on few images a model learns its boxes by heart and scores
-    them all near 1, which no other object reaches."""
+    """Upper bound of thresholds: on few images a model memorises its boxes and scores all of them
+    near 1, which no other object reaches."""
     ignore_quantile: Annotated[Share, Key("SPARSEDET.MINING.DOUBTFUL_QUANTILE")] = 0.05
-    """A detection that is no label becomes an ignore region from this quantile of the object scores
-    (of all classes together) on human boxes on ..."""
+    """Quantile of the object scores (over all classes) on human boxes from which a detection that
+    is not a label becomes an ignore region ..."""
     ignore_range: Annotated[Scores, Key("SPARSEDET.MINING.DOUBTFUL_RANGE")] = (0.3, 0.5)
-    """... which is clipped to this range: what is an object more likely than not must not be
-    punished, and ignoring all that the model hardly sees costs background."""
+    """... clipped to this range: probable objects must not be punished, and ignoring everything
+    that the model barely detects costs background."""
     min_label_score: Score = 0.5
-    """A mined box is never a label below this score: it is more likely right than wrong. A model
-    that has seen little scores human boxes low, too."""
+    """Minimum score of mined labels: more likely right than wrong. A barely trained model scores
+    human boxes low, too."""
     class_share: Share = 0.8
-    """Its class is sure when it has at least this share of the score of all classes together ..."""
+    """Its class is certain if it has at least this share of the total score of all classes ..."""
     class_precision: Share = 0.9
-    """... and such scores name the classes of human boxes with this precision."""
+    """... and such scores give the class of human boxes with this precision."""
     explained_iou: IoU = 0.5
-    """An annotation explains a detection, whatever its class, from this IoU on."""
+    """IoU from which an annotation explains a detection of any class."""
     nested_share: Share = 0.7
-    """So does a box of its class when this share of the smaller of the two lies in the larger."""
+    """A box of its class also does if this share of the smaller of the two is inside the larger."""
 
 
 class FeedbackConfig(Section):
-    """What training takes from reviews; False trains as if nothing had been said of it."""
+    """What training uses of reviews; False trains as if there were none."""
 
     group = "SPARSEDET.FEEDBACK"
 
     accepted: bool = True
-    """Boxes that were accepted or edited are labels like those that people drew."""
+    """Accepted and edited boxes are labels like human ones."""
     rejected: bool = True
     """Rejected boxes are negatives of their class in every step of the ROI heads."""
     exhaustive: bool = True
-    """In images that a person marked as exhaustive, all that has no label is background; where
-    single classes are complete, it is none of these. Such images stay in training without any
-    label, too."""
+    """In images that a person marked as exhaustive, everything unlabelled is background; if single
+    classes are complete, it is not of these. Such images stay in training even without labels."""
     max_negatives: Count
-    """The most rejected boxes per image and step; of more, these many are drawn. And the most
-    proposals on ignore regions that are known not to be of complete classes: the surest."""
+    """Maximum number of rejected boxes per image and step; more are subsampled. Also the maximum
+    number of proposals on ignore regions known not to be of complete classes: the most certain
+    ones."""
 
 
 class ValidationConfig(Section):
-    """Measuring a training on its way."""
+    """Validation during training."""
 
     group = "SPARSEDET.VALIDATION"
 
@@ -325,14 +324,14 @@ class ValidationConfig(Section):
         Expected("a number of iterations, or 0 for never"),
         Key("TEST.EVAL_PERIOD"),
     ]
-    """Iterations between two measurements."""
+    """Iterations between two validations."""
     held_out: ShareBelow1 = 0.1
-    """Without validation data of its own, a run sets this share of its exhaustive images aside, or
-    where there are fewer than two, hides this share of its annotations from the training."""
+    """Without separate validation data, a run sets this share of its exhaustive images aside, or,
+    if there are fewer than two, hides this share of its annotations from the training."""
     detections: Count = 100
-    """Recall counts so many detections of an image."""
+    """Number of detections per image that count for recall."""
     patience: Annotated[int, Field(ge=0), Expected("a number of measurements, or 0 for no end")] = 0
-    """The run ends once so many measurements in a row brought nothing better; 0: never."""
+    """Stop early after this many validations in a row without improvement; 0: never."""
 
 
 SECTIONS: tuple[type[Section], ...] = (

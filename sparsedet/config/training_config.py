@@ -1,6 +1,6 @@
-"""The configuration of a training: typed sections, and the yacs tree that models are built by.
+"""The configuration of a training: typed sections, and the yacs tree for building models.
 
-Configurations are YAML files, by name from the package or by path, with `KEY VALUE` pairs on top.
+Configurations are YAML files, by name from the package or by path, overridden by `KEY VALUE` pairs.
 """
 
 import logging
@@ -56,10 +56,10 @@ _PACKAGE = "sparsedet.configs"
 _PLACE_KEYS = ("MODEL.DEVICE", "OUTPUT_DIR")
 """Where a run happens does not change its result."""
 _BASE = "_BASE_"
-"""The key of the files whose values a configuration changes."""
+"""The key that names the base files of a configuration."""
 _MOST_FILES = 20
 _MAX_DETAIL = 300
-# What yacs and detectron2 let through for a broken file, an endless _BASE_ chain among them.
+# Errors that yacs and detectron2 raise for a broken file, including a cyclic _BASE_ chain.
 _BROKEN_CONFIG = (
     KeyError,
     ValueError,
@@ -74,10 +74,10 @@ _BROKEN_CONFIG = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """A configuration whose values have been checked."""
+    """A validated configuration."""
 
     node: CfgNode
-    """All keys, frozen; for detectron2, which builds models, optimisers and schedules by it."""
+    """All keys, frozen; for detectron2, which builds models, optimisers and schedules from it."""
     model: ModelConfig
     solver: SolverConfig
     input: InputConfig
@@ -92,10 +92,10 @@ class TrainingConfig:
 
     @classmethod
     def of(cls, node: CfgNode) -> "TrainingConfig":
-        """Return the configuration that a yacs tree holds.
+        """Return the configuration of a yacs tree.
 
         Raises:
-            ConfigError: naming the key that has no usable value.
+            ConfigError: naming the key with an invalid value.
         """
         node = node.clone()
         node.freeze()
@@ -116,10 +116,10 @@ class TrainingConfig:
         )
 
     def with_values(self, values: Mapping[str, Any]) -> "TrainingConfig":
-        """Return the configuration with other values of some dotted keys.
+        """Return the configuration with changed values of some dotted keys.
 
         Raises:
-            ConfigError: naming the key that is unknown, or has no usable value.
+            ConfigError: naming the key that is unknown, or has an invalid value.
         """
         node = _thawed(self.node)
         for key, value in values.items():
@@ -127,10 +127,10 @@ class TrainingConfig:
         return TrainingConfig.of(node)
 
     def prepared(self, *, method: str, seed: int, classes: int) -> "TrainingConfig":
-        """Return the configuration of a run, with what method, seed and data decide.
+        """Return the configuration of a run, with keys decided by method, seed and data.
 
         Raises:
-            ConfigError: naming the method, or the key that has no usable value.
+            ConfigError: naming the method, or the key with an invalid value.
         """
         node = _thawed(self.node)
         apply_method(node, method)
@@ -142,16 +142,16 @@ class TrainingConfig:
         return TrainingConfig.of(node)
 
     def dump(self) -> str:
-        """Return all keys as YAML, which `read_config` reads."""
+        """Return all keys as YAML, for `read_config`."""
         text: str = self.node.dump()
         return text
 
     def dump_result_keys(self) -> str:
-        """Return, as YAML, what determines a run's result; where it happens is left empty."""
+        """Return what determines a run's result, as YAML; where it happens is left empty."""
         return self.with_values(dict.fromkeys(_PLACE_KEYS, "")).dump()
 
     def differing_keys(self, other: "TrainingConfig") -> list[str]:
-        """Return the keys with other values than in `other`, but for where a run happens."""
+        """Return the keys that differ from `other`, except for where a run happens."""
         theirs = dict(dotted(other.node))
         return [
             key
@@ -175,8 +175,8 @@ def apply_method(node: CfgNode, method: str) -> None:
     node.MODEL.META_ARCHITECTURE = "SparseDetRCNN" if two_views else "GeneralizedRCNN"
     node.MODEL.PROPOSAL_GENERATOR.NAME = "SparseRPN"
     node.MODEL.ROI_HEADS.NAME = "SparseROIHeads"
-    # Nothing punishes what an image shows that nobody annotated. Two views learn from it
-    # nevertheless; the other methods only where reviewers rejected boxes on it.
+    # On images that nobody annotated, nothing counts as background. Two views learn from them
+    # nevertheless; the other methods only if reviewers rejected boxes on them.
     node.MODEL.RPN.LABELLED_IMAGES_ONLY = True
     node.DATALOADER.FILTER_EMPTY_ANNOTATIONS = not two_views
 
@@ -198,11 +198,11 @@ def is_auto(name: str) -> bool:
 def load_config(name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Return the configuration `name` (of the package, or a YAML file) with `KEY VALUE` pairs set.
 
-    Colour order and normalisation follow MODEL.WEIGHTS where the pairs don't set them. `auto` is
+    Colour order and normalisation follow MODEL.WEIGHTS unless the pairs set them. `auto` is
     what the choice starts from.
 
     Raises:
-        ConfigError: naming the configuration, key or value that is wrong.
+        ConfigError: naming the invalid configuration, key or value.
     """
     return TrainingConfig.of(load_node(name, overrides))
 
@@ -228,10 +228,10 @@ def load_node(name: str, overrides: Sequence[str] = ()) -> CfgNode:
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Read the complete configuration that a run folder holds.
+    """Read the complete configuration of a run folder.
 
     Raises:
-        ConfigError: naming the file, and what is wrong in it.
+        ConfigError: naming the file, and what is invalid.
     """
     node = _default_node()
     _merge_file(node, path)
@@ -270,11 +270,12 @@ def _merge_file(node: CfgNode, path: Path) -> None:
 
 
 def _check_files(path: Path, checked: list[Path]) -> None:
-    """Refuse what must not reach detectron2: it expands aliases, and fetches `_BASE_` by HTTP.
+    """Refuse files that must not reach detectron2: it expands aliases, and fetches `_BASE_` by
+    HTTP.
 
     Args:
         path: of a configuration.
-        checked: those on which it is based, or that are based on it; it is added.
+        checked: files in the chain of bases so far; `path` is added.
     """
     if len(checked) >= _MOST_FILES:
         raise ConfigError(f"{path}: based on more than {_MOST_FILES} files; is it based on itself?")
@@ -294,12 +295,12 @@ def _check_files(path: Path, checked: list[Path]) -> None:
 
 
 def _thawed(node: CfgNode) -> CfgNode:
-    """Return a copy that can be changed."""
+    """Return a mutable copy."""
     copy = node.clone()
     copy.defrost()
     return copy
 
 
 def _plain(value: object) -> object:
-    """Return nested tuples as lists: a file does not distinguish the two."""
+    """Return nested tuples as lists: a file doesn't distinguish the two."""
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,1 +1,1 @@
-"""From a checkpoint to mined boxes: detect, match, calibrate, rank. Import the modules directly."""
+"""From a trained model to mined boxes: detect, match, calibrate, rank. Import the modules."""

@@ -1,12 +1,12 @@
-"""Score thresholds, read off how a model scores boxes that people drew.
+"""Score thresholds from a model's scores of boxes that people drew.
 
-How high a model scores depends on the data, the class and how sparse the labels are: a fixed
-threshold finds nothing on one dataset and everything on another. The scores of annotated objects
-say what an object of the class looks like to the model.
+Scores depend on the data, the class and the sparsity of labels: a fixed threshold finds nothing on
+one dataset and everything on another. The scores of annotated objects show how the model scores
+objects of each class.
 
-A model flatters the boxes that it trained on: thresholds read off these are high, and find less.
+A model overrates the boxes that it trained on: thresholds from these are high, and find less.
 
-That there is an object can be likely while its class is not: the two have thresholds of their own.
+An object may be certain while its class is not: each has thresholds of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,43 +21,43 @@ from sparsedet.config.sections import MiningConfig
 from sparsedet.mining.detections import Detections
 
 MIN_BOXES = 10
-"""Classes with fewer scored boxes share thresholds with the others."""
+"""Classes with fewer scored boxes share thresholds."""
 NEVER = 1.01
 """A threshold that no score reaches."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredBox:
-    """An annotated object that the model found, and its best detection there, of any class."""
+    """An annotated object that the model found, and its best detection, of any class."""
 
     box: Box
     """The annotation."""
     score: float
-    """The detection's, for its own class."""
+    """The detection's score, for its own class."""
     object_score: float
-    """The probability of an object of any class, at least the score."""
+    """Probability of an object of any class, at least the score."""
     right: bool
     """Whether the detection's class is the object's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which score on a detection is what; by category id where it depends on the class."""
+    """Score thresholds; by category id where they depend on the class."""
 
     sure: Mapping[int, float]
-    """Score: an object of its class, to be shown to people."""
+    """Score: an object of its class, to show to people."""
     ignored: Mapping[int, float]
-    """Object score: perhaps an object, an ignore region."""
+    """Object score: possibly an object, an ignore region."""
     sure_class: float
     """Score: of this class, if it is an object."""
 
 
 def scored_boxes(detections: Sequence[Detections], dataset: Dataset) -> list[ScoredBox]:
-    """Return how the model scores those of the annotated objects that it found.
+    """Return the model's scores of annotated objects that it found.
 
     Args:
         detections: of the dataset's images.
-        dataset: its annotations; crowd regions are left out.
+        dataset: its annotations; excludes crowd regions.
     """
     scored = []
     for found in detections:
@@ -83,8 +83,8 @@ def thresholds(
 ) -> Thresholds:
     """Return thresholds for each of `categories`.
 
-    Objects that the model did not find have no score and are left out; where it found none at all,
-    nothing is sure.
+    Objects that the model did not find have no score and are ignored; if it found none at all,
+    nothing is certain.
     """
     category_ids = np.array([one.box.category_id for one in scored], dtype=np.int64)
     scores = np.array([one.score for one in scored])
@@ -116,7 +116,7 @@ def thresholds(
 
 
 def _least_score(scores: NDArray[np.float64], right: NDArray[np.bool_], precision: float) -> float:
-    """Return the least score from which on the classes are right with the wanted precision.
+    """Return the least score above which the classes are right with the wanted precision.
 
     The precision is estimated by Laplace's rule of succession: few boxes prove little.
     """

@@ -1,12 +1,12 @@
-"""Candidates: detections of every score that may show an object without an annotation.
+"""Candidates: detections at any score that may show an object without an annotation.
 
-`mine` drops whatever overlaps an annotation, which is right for labels of a training. People can
-judge closer calls: in a crowd the second animal overlaps the first. So only the detection that an
-annotation explains best, and near copies of it, are dropped here; how much the others overlap what
-is known is left to `expected_precision` to weigh.
+`mine` drops everything that overlaps an annotation, which is right for training labels. People can
+judge closer cases: in a crowd, the second animal overlaps the first. So only the detection that an
+annotation explains best, and near copies of it, are dropped here; the overlap of others with known
+objects is weighed by `expected_precision`.
 
-Some annotations may have been hidden from the training. What the model makes of these tells how it
-scores objects that have no annotation, on the very images that it was trained on.
+Some annotations may be hidden from the training. Their detections show how the model scores objects
+without an annotation, on its own training images.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,29 +21,29 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_m
 from sparsedet.mining.detections import Detections
 
 SAME_DETECTION_IOU = 0.7
-"""Two detections of a class from this IoU on are one: objects in a crowd overlap less."""
+"""IoU from which two detections of a class are the same: objects in a crowd overlap less."""
 
 UNKNOWN, RIGHT, WRONG_CLASS, DUPLICATE = range(4)
-"""What a candidate is known to be: it lies on a hidden annotation, or it does not."""
+"""What is known of a candidate: whether it is on a hidden annotation."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Candidates in columns, image by image, the surest first within an image."""
+    """Candidates in columns, image by image, the most certain first within an image."""
 
     image_ids: NDArray[np.int64]
     category_ids: NDArray[np.int64]
     boxes: NDArray[np.float64]
     """Shape (N, 4): XYXY, absolute pixels of the upright image."""
     scores: NDArray[np.float64]
-    """Probability of the class, 0 to 1, as the model sees it."""
+    """Probability of the class by the model, 0 to 1."""
     object_scores: NDArray[np.float64]
     """Probability of an object of any class, at least the score."""
     nested: NDArray[np.float64]
-    """The largest share of the smaller of two boxes that lies in the larger, of pairs with an
-    annotation or a surer candidate of the class."""
+    """Maximum share of the smaller of two boxes inside the larger, over pairs with an annotation or
+    a more certain candidate of the class."""
     overlap: NDArray[np.float64]
-    """The largest IoU with one of these."""
+    """Maximum IoU with one of these."""
     known: NDArray[np.int8]
     """`UNKNOWN`, `RIGHT`, `WRONG_CLASS` or `DUPLICATE`."""
 
@@ -56,7 +56,7 @@ class Candidates:
 
     @property
     def unknown(self) -> "Candidates":
-        """Those that lie on no hidden annotation: what may be missing."""
+        """Candidates on no hidden annotation: possibly missing objects."""
         return self.select(self.known == UNKNOWN)
 
 
@@ -65,13 +65,13 @@ def find_candidates(
     dataset: Dataset,
     hidden: Collection[int] = (),
 ) -> Candidates:
-    """Return the candidates of the classes that nobody marked as complete on their image.
+    """Return the candidates of classes not marked as complete on their image.
 
     Args:
-        detections: of the dataset's images, of low scores too; of overlapping ones of a class those
+        detections: of the dataset's images, including low scores, and overlapping ones of a class
             up to an IoU of `SAME_DETECTION_IOU`.
-        dataset: what is known of the images.
-        hidden: ids of the annotations that the model was not trained on.
+        dataset: the images and their annotations.
+        hidden: ids of annotations hidden from the model's training.
     """
     parts = [
         _of_image(found, dataset, set(hidden))
@@ -122,8 +122,8 @@ def _of_image(found: Detections, dataset: Dataset, hidden: set[int]) -> Candidat
 def _explained_by_annotations(found: Detections, people: Sequence[Box]) -> NDArray[np.bool_]:
     """Return which detections show an annotated object: shape (N,).
 
-    They are the best detection on each annotation, its near copies, and other classes of the same
-    place.
+    These are the best detection of each annotation, its near copies, and other classes at the same
+    position.
     """
     overlap = iou_matrix(found.boxes, _xyxy(people))
     on_one = overlap >= SAME_OBJECT_IOU
@@ -137,7 +137,8 @@ def _explained_by_annotations(found: Detections, people: Sequence[Box]) -> NDArr
 
 
 def _distinct(found: Detections) -> NDArray[np.int64]:
-    """Return which detections, surest first, repeat no surer one: their indices."""
+    """Return indices of detections, most certain first, without repetitions of a more certain
+    one."""
     overlap = iou_matrix(found.boxes, found.boxes)
     same_class = found.category_ids[:, None] == found.category_ids
     repeats = np.where(same_class, overlap >= SAME_DETECTION_IOU, overlap >= SAME_OBJECT_IOU)
@@ -155,7 +156,7 @@ def _crowding(
     boxes = np.vstack([np.array(_xyxy(people)).reshape(-1, 4), found.boxes])
     classes = np.concatenate([[box.category_id for box in people], found.category_ids])
     alike = found.category_ids[:, None] == classes
-    # Annotations, and the surer ones of the candidates themselves.
+    # Against annotations, and more certain candidates.
     earlier = np.arange(len(boxes)) < np.arange(len(found.scores))[:, None] + len(people)
     counts = alike & earlier
     nested = np.maximum(covered_share(found.boxes, boxes), covered_share(boxes, found.boxes).T)

@@ -33,24 +33,24 @@ def detect(
     cache: PixelCache | None = None,
     unreadable: UnreadableImages | None = None,
 ) -> Iterator[Detections]:
-    """Yield the detections of each image, in order; none of an image that can't be decoded.
+    """Yield the detections of each image, in order; none for an undecodable image.
 
-    Images go through the network one by one, so that a result never depends on its neighbours.
+    Images go through the network one by one, so that results never depend on neighbours.
     Where INPUT.TILE says so, tiles of large images do as well, after the whole image.
 
     Args:
         model: in evaluation mode.
         config: its configuration.
-        images: which images.
-        folder: where their files are.
+        images: the images.
+        folder: the folder of their files.
         category_ids: the dataset's category id of each class of the model.
         on_image: called after every image.
-        cache: of decoded images; None: every image is decoded.
-        unreadable: takes note of images that can't be decoded; None: so many as
-            DATALOADER.MAX_UNREADABLE are warned about.
+        cache: cache of decoded images; None: every image is decoded.
+        unreadable: records undecodable images; None: warn about up to
+            DATALOADER.MAX_UNREADABLE.
 
     Raises:
-        AnnotationError: when more images can't be decoded than is allowed, or none can.
+        AnnotationError: when too many images can't be decoded, or all.
     """
     ids = np.array(category_ids, dtype=np.int64)
     if cache is None:
@@ -145,16 +145,16 @@ def detect_all(
 ) -> list[Detections]:
     """Return the detections of all images, in order; see `detect`.
 
-    Every process returns the same. As images go through the network one by one, their number
-    changes nothing.
+    Every process returns the same. As images go through the network one by one, the number of
+    processes changes nothing.
 
     Args:
-        on_unreadable: called for every image that can't be decoded, by the process that met it.
+        on_unreadable: called for every undecodable image, by the process that hit it.
     """
     rank, ranks = processes.rank(), processes.ranks()
     own = images[rank::ranks]
     limit = config.loader.max_unreadable
-    # The bound is of all images: a process that knows only its own does not stop alone.
+    # The limit is for all images: a process that only knows its own does not stop alone.
     met = (
         UnreadableImages(limit, len(images), on_unreadable)
         if ranks == 1

@@ -1,6 +1,6 @@
 """Detections of any model: a COCO results list, or a COCO file whose annotations have scores.
 
-An open-vocabulary detector, an ensemble, an API: whatever finds boxes may propose some.
+An open-vocabulary detector, an ensemble, an API: any source of boxes may propose some.
 """
 
 import math
@@ -17,7 +17,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
 
 IMAGES_SUFFIX = ".images.json"
-"""Of the file next to a results list that lists images and categories."""
+"""Suffix of the file next to a results list that lists images and categories."""
 _NAMES = ("label", "category_name", "class")
 """Keys under which entries may name their class."""
 _SHOWN = 5
@@ -26,25 +26,25 @@ _SHOWN = 5
 def read_detections(
     path: Path, dataset: Dataset, names: Mapping[str, str] | None = None
 ) -> list[Detections]:
-    """Read detections on a dataset's images; one `Detections` for every image, in its order.
+    """Read detections on a dataset's images; one `Detections` for every image, in order.
 
-    Next to a results list of `sparsedet predict` is a file that lists its images and classes.
+    A results list of `sparsedet predict` has a file next to it that lists its images and classes.
 
     Entries have `bbox` (XYWH in pixels), `score` (0 to 1), `image_id` or `file_name`, and
     `category_id` or a name under `label`, `category_name` or `class`. Category ids are those of the
-    file's own categories where it lists some, else the dataset's. Entries on other images are left
-    out: a model may have seen more of them. File names may lack or have other folders, where the
-    file alone says which image it is.
+    file's own categories if it lists any, else the dataset's. Entries on other images are ignored:
+    a model may have seen more of them. File names may lack or have other folders, if the file name
+    alone identifies the image.
 
     Args:
         path: the file.
         dataset: the images and classes.
-        names: name or id of a class in the file -> the dataset's name of it; "" leaves the class
+        names: name or id of a class in the file -> its name in the dataset; "" leaves the class
             out.
 
     Raises:
-        AnnotationError: naming the entry that is none, classes that the dataset lacks, or when no
-            entry is on an image of the dataset.
+        AnnotationError: naming the invalid entry, classes that the dataset lacks, or when no entry
+            is on an image of the dataset.
     """
     entries, listed = _content(path)
     images = _Images(dataset, listed)
@@ -74,7 +74,7 @@ def read_detections(
 
 
 def class_names(path: Path, names: Mapping[str, str] | None = None) -> list[str]:
-    """Return the classes that a file of detections lists, as the dataset calls them.
+    """Return the classes listed in a file of detections, by their names in the dataset.
 
     Args:
         path: see `read_detections`.
@@ -87,7 +87,7 @@ def class_names(path: Path, names: Mapping[str, str] | None = None) -> list[str]
 
 
 def _content(path: Path) -> tuple[list[Any], Mapping[str, Any]]:
-    """Return the entries of a file, and what lists its images and classes; empty: nothing does."""
+    """Return a file's entries, and the list of its images and classes; empty if there is none."""
     content = read_json(path)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         return content["annotations"], content
@@ -99,7 +99,7 @@ def _content(path: Path) -> tuple[list[Any], Mapping[str, Any]]:
 
 
 class _Images:
-    """Which image of the dataset an entry is on."""
+    """Finds the dataset image of an entry."""
 
     def __init__(self, dataset: Dataset, content: Mapping[str, Any]) -> None:
         self._names = {image.file_name: image.id for image in dataset.images}
@@ -119,7 +119,7 @@ class _Images:
             }
 
     def of(self, entry: Mapping[str, Any]) -> int | None:
-        """Return its id; None where the dataset does not have it."""
+        """Return its id; None if the dataset lacks it."""
         name = entry.get("file_name")
         if isinstance(name, str):
             return self._named(name)
@@ -133,7 +133,7 @@ class _Images:
 
 
 class _Classes:
-    """Which class of the dataset an entry is of.
+    """Finds the dataset class of an entry.
 
     Attributes:
         unknown: classes that neither the dataset nor the table has.
@@ -159,7 +159,7 @@ class _Classes:
         self.unknown: set[str] = set()
 
     def of(self, entry: Mapping[str, Any], where: str) -> int | None:
-        """Return its category id; None where it is left out, or unknown."""
+        """Return its category id; None if it is left out, or unknown."""
         number = entry.get("category_id")
         number = number if isinstance(number, int) else None
         given = next((entry[key] for key in _NAMES if isinstance(entry.get(key), str)), None)
@@ -199,6 +199,6 @@ def _detections(image_id: int, found: Sequence[tuple[float, int, list[float]]]) 
         boxes=np.array([box for _, _, box in ordered], dtype=np.float64).reshape(-1, 4),
         scores=scores,
         category_ids=np.array([number for _, number, _ in ordered], dtype=np.int64),
-        # All that is known of an object is that it is at least as likely as its class.
+        # All that is known of the object score is that it is at least the class score.
         object_scores=scores,
     )

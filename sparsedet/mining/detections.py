@@ -1,4 +1,4 @@
-"""What a model found in an image; free of torch, which takes seconds to import."""
+"""A model's detections in an image; without torch, which takes seconds to import."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sparsedet.annotations.model import Image
 
 LOOK = 16
-"""Numbers that describe what an image looks like."""
+"""Length of an image embedding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What a model found in one image, in descending order of score."""
+    """A model's detections in one image, in descending order of score."""
 
     image_id: int
     boxes: NDArray[np.float64]
@@ -24,9 +24,9 @@ class Detections:
     category_ids: NDArray[np.int64]
     """Shape (N,): ids of the dataset's categories."""
     object_scores: NDArray[np.float64]
-    """Shape (N,): probability that there is an object of any class, at least the score."""
+    """Shape (N,): probability of an object of any class, at least the score."""
     look: NDArray[np.float64] | None = None
-    """Shape (`LOOK`,): what the whole image looks like to the model; None: not known."""
+    """Shape (`LOOK`,): the model's embedding of the whole image; None: unknown."""
 
     def select(self, keep: NDArray[Any]) -> "Detections":
         """Return the detections at `keep`, a mask or an index."""
@@ -42,8 +42,8 @@ class Detections:
     def of_open_classes(self, image: Image) -> "Detections":
         """Return the detections that may show an object without a box.
 
-        Those of classes that are complete on the image are left out, whatever else is there: an
-        object of another class keeps the detection that says so.
+        Leaves out classes that are complete on the image, but not other classes at the same
+        position, which may be the true class of an object.
         """
         if image.exhaustive:
             return self.select(np.zeros(len(self.scores), dtype=np.bool_))

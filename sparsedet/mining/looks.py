@@ -1,4 +1,4 @@
-"""What an image looks like to a detector: features that it computes anyway, in a few numbers."""
+"""Image embeddings of a detector: features that it computes anyway, reduced to a few numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from sparsedet.mining.detections import LOOK
 
 @contextmanager
 def looking(model: nn.Module) -> Iterator[list[NDArray[np.float64]]]:
-    """Collect the looks of the images that go through a model's backbone, one by one.
+    """Collect the embeddings of the images that go through a model's backbone, one by one.
 
-    The mean of the coarsest feature map, of unit length, in a random projection that is always the
-    same (Johnson and Lindenstrauss, 1984: distances stay nearly as they were).
+    The mean of the coarsest feature map, at unit length, in a fixed random projection (Johnson and
+    Lindenstrauss, 1984: distances are nearly preserved).
 
     Args:
         model: a model without a backbone leaves the list empty.

@@ -1,8 +1,8 @@
-"""Mining: detections that no annotation explains, sure enough to show or to train on.
+"""Mining: detections that no annotation explains, certain enough to show or to train on.
 
 A detection is explained by an annotation, a crowd region or a rejection, or by a better detection
-of the same object; thresholds (`calibrate`) say which of the others are pseudo-labels of the
-training, and which are ignore regions. What people are shown is chosen in `completeness.proposals`.
+of the same object; thresholds (`calibrate`) decide which of the others are pseudo-labels for
+training, and which are ignore regions. What people see is selected in `completeness.proposals`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,17 +29,17 @@ from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
 
 @dataclass(frozen=True, slots=True)
 class MiningResult:
-    """What mining found."""
+    """The result of mining."""
 
     mined: tuple[MinedBox, ...]
     """Boxes above their class's threshold; best first within an image."""
     labels: tuple[Box, ...]
-    """Of these, boxes whose class is sure: labels for the training."""
+    """Those of certain class: labels for the training."""
     ignored: tuple[Box, ...]
-    """Ignore regions for the training: there may be an object."""
+    """Ignore regions for the training, which may show an object."""
     known: tuple[Box, ...]
-    """Annotated objects, not of complete classes, that would have been mined as labels or ignored
-    without their annotation: the model is as sure of an object there."""
+    """Number of annotated objects, except of complete classes, that would have been mined as labels
+    or ignored without their annotation: the model is as certain there."""
     thresholds: Thresholds
 
 
@@ -54,17 +54,17 @@ def mine_by(
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
 ) -> MiningResult:
-    """Detect on the dataset's images and keep what no annotation explains.
+    """Detect on the dataset's images and keep detections that no annotation explains.
 
     Args:
         model: in evaluation mode.
         config: its configuration.
-        dataset: the images, and what is known of them.
+        dataset: the images and their annotations.
         images: the folder of their files.
         info: of the run that trained the model.
         on_image: called after every image.
-        cache: of decoded images; None: every image is decoded.
-        on_unreadable: called for every image that can't be decoded; nothing is mined there.
+        cache: cache of decoded images; None: every image is decoded.
+        on_unreadable: called for every undecodable image; nothing is mined there.
     """
     ids = class_ids(info, dataset)
     detections = detect_all(
@@ -83,15 +83,15 @@ def mine_by(
 def select(
     detections: Sequence[Detections], dataset: Dataset, config: MiningConfig, *, run_id: str
 ) -> MiningResult:
-    """Split detections by thresholds, read off those of annotated objects among them.
+    """Split detections by thresholds from the annotated objects among them.
 
-    Nothing is mined from an exhaustive image, nor of a class that is complete on the image.
+    Nothing is mined on an exhaustive image, or for a class that is complete on the image.
 
     Args:
         detections: of the dataset's images.
-        dataset: what is known of them.
-        config: how sure they have to be.
-        run_id: of the run that mines.
+        dataset: the images and their annotations.
+        config: the required certainty.
+        run_id: of the mining run.
     """
     scored = scored_boxes(detections, dataset)
     limits = thresholds(scored, dataset.categories, config)
@@ -122,7 +122,7 @@ def select(
         one.box
         for one in scored
         if not dataset.image_by_id[one.box.image_id].is_complete(one.box.category_id)
-        # The threshold of sure labels is never lower.
+        # The threshold of certain labels is never lower.
         and one.object_score >= limits.ignored[one.box.category_id]
     )
     return MiningResult(tuple(mined), _numbered(labels), _numbered(ignored), tuple(known), limits)
@@ -167,16 +167,16 @@ def _numbered(boxes: Iterable[Box]) -> tuple[Box, ...]:
 def unexplained(
     found: Detections, dataset: Dataset, *, iou: float, nested_share: float
 ) -> Detections:
-    """Drop what is explained already, and all but the best detection of each object.
+    """Drop explained detections, and all but the best detection of each object.
 
     Args:
         found: the detections of an image.
-        dataset: its annotations show one object with a detection, of whatever class, from `iou`
-            on; so do verified negatives, for its class. What lies in a crowd region is explained
-            by it.
+        dataset: from `iou` on, its annotations show the same object as a detection of any class,
+            and its verified negatives as one of their class. A detection inside a crowd region is
+            explained by it.
         iou: the IoU of two boxes of one object.
-        nested_share: of two boxes of a class, one shows a part of the other's object when this
-            share of the smaller lies in the larger.
+        nested_share: of two boxes of a class, one shows a part of the other's object if this share
+            of the smaller is inside the larger.
     """
     own = dataset.boxes_by_image[found.image_id]
     people = [box for box in own if not box.iscrowd]
@@ -206,7 +206,7 @@ def _same_object(
     iou: float,
     nested_share: float,
 ) -> NDArray[np.bool_]:
-    """Return, shape (detections, boxes), which pairs show one object."""
+    """Return which pairs show the same object, shape (detections, boxes)."""
     nested = np.maximum(covered_share(found.boxes, boxes), covered_share(boxes, found.boxes).T)
     same_class = found.category_ids[:, None] == categories
     pairs: NDArray[np.bool_] = (iou_matrix(found.boxes, boxes) >= iou) | (
@@ -224,7 +224,7 @@ def _categories(boxes: Sequence[Box]) -> NDArray[np.int64]:
 
 
 def without_pending(mined: Sequence[MinedBox], pending: Sequence[MinedBox]) -> tuple[MinedBox, ...]:
-    """Return the mined boxes that show no object of a pending box of their class."""
+    """Return the mined boxes that don't show an object of a pending box of their class."""
     waiting: dict[tuple[int, int], list[MinedBox]] = {}
     for box in pending:
         waiting.setdefault((box.image_id, box.category_id), []).append(box)

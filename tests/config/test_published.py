@@ -1,4 +1,4 @@
-"""The published commands, key by key, on tiny files in place of COCO and VOC."""
+"""The published commands, key by key, on tiny files instead of COCO and VOC."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configurations: found by name or file, keys checked, methods in nothing but the method."""
+"""Configurations: found by name or file, keys validated, methods differ only in the method."""
 
 from pathlib import Path
 from typing import Any
@@ -275,7 +275,7 @@ def test_batches_are_split_evenly_or_not_at_all(
         ("_BASE_: gone.yaml", "gone.yaml: not a usable configuration .no such file"),
         ("", "has no keys"),
         ("SEED: " + "9" * 5000, "not valid YAML"),
-        ("a: &a [1]\nb: [" + ", ".join(["*a"] * 60_000) + "]", "stands for more than 100,000"),
+        ("a: &a [1]\nb: [" + ", ".join(["*a"] * 60_000) + "]", "expands to more than 100,000"),
     ],
 )
 def test_a_file_is_based_on_local_files_of_ordinary_size(

@@ -1,4 +1,4 @@
-"""Detections of other models: read, mapped, and refused where they are none."""
+"""Detections of other models: read, mapped, and refused if invalid."""
 
 import json
 from pathlib import Path

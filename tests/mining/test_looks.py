@@ -1,4 +1,4 @@
-"""What images look like to a detector: the same for the same image, alike for alike images."""
+"""A detector's image embeddings: equal for equal images, close for similar ones."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From detections to mined boxes: thresholds from human boxes, what explains a detection."""
+"""From detections to mined boxes: thresholds from human boxes, and explained detections."""
 
 from typing import Any
 

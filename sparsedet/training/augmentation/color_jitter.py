@@ -26,19 +26,19 @@ _ERASE_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class AugmentedView:
-    """What was drawn for one augmented view."""
+    """Random parameters of an augmented view."""
 
     contrast: float
     brightness: float
     saturation: float
-    """Factors; 1 changes nothing."""
+    """Factors; 1 means no change."""
     lighting: NDArray[np.float64]
     """Shape (3,): RGB, added to values of 0 to 255."""
     erased: tuple[int, int, int, int] | None
     """XYXY in whole pixels; None: nothing."""
 
     def apply_image(self, image: UInt8Image) -> UInt8Image:
-        """Return a copy of a BGR image: jittered, and blackened in a rectangle."""
+        """Return a jittered copy of a BGR image, with a rectangle blackened."""
         changed = self._jitter(image)
         if self.erased is not None:
             left, top, right, bottom = self.erased
@@ -48,13 +48,13 @@ class AugmentedView:
     def _jitter(self, image: UInt8Image) -> UInt8Image:
         """Change contrast, brightness, saturation and lighting, in this order.
 
-        Each maps colours linearly, so one matrix does all four in a single pass.
+        Each is a linear map of colours, so one matrix does all four in a single pass.
         """
         mean = np.asarray(cv2.mean(image))[:3].mean()
         mix = self.saturation * np.eye(3) + (1 - self.saturation) * _BGR_LUMA
         shift = self.brightness * (1 - self.contrast) * mean + self.lighting[::-1]
         affine = np.column_stack([self.brightness * self.contrast * mix, shift])
-        # In float32: on uint8 OpenCV would calculate with 10 bits.
+        # In float32: on uint8 OpenCV would compute with 10 bits.
         changed = cv2.transform(image.astype(np.float32), affine)
         return np.asarray(np.clip(changed, 0, 255, out=changed), dtype=np.uint8)
 
@@ -62,7 +62,8 @@ class AugmentedView:
 def draw_augmented_view(
     boxes: NDArray[np.float32], config: AugmentedViewConfig, rng: np.random.Generator
 ) -> AugmentedView:
-    """Draw an augmented view of an image; one of its `boxes` (N, 4), XYXY, loses a rectangle."""
+    """Draw an augmented view of an image, erasing a rectangle of one of its `boxes` (N, 4),
+    XYXY."""
     contrast, brightness, saturation = rng.uniform(*config.jitter, size=3)
     lighting = _COLOUR_AXES @ (rng.normal(0, config.lighting, size=3) * _COLOUR_SPREAD) * 255
     erased = None
@@ -74,7 +75,7 @@ def draw_augmented_view(
 def _draw_rectangle(
     box: NDArray[np.float32], config: AugmentedViewConfig, rng: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """Draw a rectangle inside `box`; None where none of the drawn ones fits."""
+    """Draw a rectangle inside `box`; None if none of the drawn ones fits."""
     left, top, right, bottom = (float(edge) for edge in box)
     width, height = right - left, bottom - top
     for _ in range(_ERASE_ATTEMPTS):

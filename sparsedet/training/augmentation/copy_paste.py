@@ -1,16 +1,16 @@
-"""Copy-paste: objects that people labelled, copied into other training images.
+"""Copy-paste: labelled objects, copied into other training images.
 
-Sparse labels show a model few objects, and each of them among others that it has to take for
-background. With objects of other images pasted into it, an image teaches as much as one with more
-labels, and nothing that is not certain: mined objects are not copied. A class is drawn first, then
-one of its objects, so that rare classes are pasted as often as common ones.
+Sparse labels show a model few objects, each among others that it has to treat as background. With
+pasted objects from other images, an image teaches as much as one with more labels, and only what
+is certain: mined objects are not copied. The class is drawn first, then one of its objects, so that
+rare classes are pasted as often as common ones.
 
-Dwibedi, Misra and Hebert, "Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
-Detection" (ICCV 2017), who also blend the edges, so that models do not learn these;
-at random places and sizes: Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method
-for Instance Segmentation" (CVPR 2021). Both cut along the outlines of objects. Here there are boxes
-alone: what surrounds an object comes along, and fades out in a margin around its box. What is known
-there of other objects becomes ignore regions, as they are mostly cut.
+Follows Dwibedi, Misra and Hebert, "Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
+Detection" (ICCV 2017), who also blend the edges, so that models don't learn these; and Ghiasi et
+al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation" (CVPR 2021),
+at random positions and sizes. Both cut along the outlines of objects. Here there are only boxes:
+an object's surroundings are copied too, and fade out in a margin around its box. Other objects
+there become ignore regions, as they are mostly cut off.
 
 All boxes are XYXY in absolute pixels.
 """
@@ -31,15 +31,15 @@ from sparsedet.modeling.tiles import Tile
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 _MARGIN = 0.15
-"""Share of a box's sides that is cut out around it, to fade into the other image."""
+"""Margin around a box, as a share of its sides, that fades into the other image."""
 _MOST_HIDDEN = 0.1
-"""Share of a box that a pasted object, with its margin, may hide."""
+"""Maximum share of a box that a pasted object, with its margin, may hide."""
 _LEAST_SIDE = 4
-"""Pixels; of smaller crops nothing can be seen."""
+"""Pixels; smaller crops show nothing."""
 _ATTEMPTS = 10
-"""To find a place that hides nothing; then an object is left out."""
+"""Attempts to find a position that hides nothing; then an object is left out."""
 _OBJECTS = (Role.LABEL, Role.MINED, Role.IGNORE_REGION)
-"""Roles of boxes that show an object, or may do so."""
+"""Roles of boxes that show, or may show, an object."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -47,27 +47,28 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class PastedObject:
-    """An object that is copied from its source image and pasted into a target image."""
+    """An object copied from its source image and pasted into a target image."""
 
     source: Image
     folder: Path
-    """Where the source's file is."""
+    """The source's file."""
     source_tile: Tile | None
     """What is taken of the source; None: all of it."""
     source_size: Size
-    """That the source, or its tile, is resized to."""
+    """Height and width that the source, or its tile, is resized to."""
     crop: tuple[int, int, int, int]
-    """What is cut out of the resized source, with the margin."""
+    """The crop of the resized source, with the margin."""
     place: tuple[int, int, int, int]
-    """Of the crop in the target."""
+    """Height and width of the crop in the target."""
     mirrored: bool
     box: NDArray[np.float32]
-    """Shape (4,): of the object, in the target."""
+    """Shape (4,): the object's box, in the target."""
     class_index: int
     others: NDArray[np.float32]
-    """Shape (M, 4): of whatever else is known of the crop, in the target."""
+    """Shape (M, 4): boxes of everything else known in the crop, in the target."""
     other_classes: NDArray[np.int64]
-    """Shape (M,): theirs; of them the target lacks a label, whatever was complete there."""
+    """Shape (M,): their classes; the target lacks labels of them, even if they are complete
+    there."""
 
     def paste(self, source: UInt8Image, target: UInt8Image) -> None:
         """Paste the object into `target`; `source` has the size `source_size`."""
@@ -85,7 +86,7 @@ class PastedObject:
 
 
 class ObjectBank:
-    """The objects that people labelled, by class."""
+    """The labelled objects, by class."""
 
     def __init__(self, images: PackedDataset) -> None:
         self._images = images
@@ -94,13 +95,13 @@ class ObjectBank:
         self._places, self._rows = places[order], rows[order]
         _, counts = np.unique(classes, return_counts=True)
         self._ends = np.cumsum(counts)
-        """Of each class that there is, the end of its objects in `_places` and `_rows`."""
+        """For each existing class, the end of its objects in `_places` and `_rows`."""
 
     def __len__(self) -> int:
         return len(self._places)
 
     def draw(self, rng: np.random.Generator) -> tuple[TrainingImage, int]:
-        """Draw a class, and an object of it: its image, and which of the image's boxes it is."""
+        """Draw a class, then one of its objects: return the image, and the object's index in it."""
         number = int(rng.integers(len(self._ends)))
         start = self._ends[number - 1] if number else 0
         chosen = int(rng.integers(start, self._ends[number]))
@@ -117,19 +118,19 @@ def draw_copy_paste(
     *,
     mirrors: bool,
 ) -> list[PastedObject]:
-    """Draw what is pasted into an image that takes objects.
+    """Draw the objects to paste into an image.
 
     Args:
-        image: its boxes in pixels of the resized image; none of them is hidden.
+        image: its boxes in pixels of the resized image; none of them gets hidden.
         size: height and width of the resized image.
         bank: the objects to draw from, at least one.
         config: how many, and how large.
-        rng: draws.
-        resized: of a source's height and width, the size that it is resized to.
+        rng: the random generator.
+        resized: returns the resized size for a source's height and width.
         mirrors: whether half of the objects are mirrored.
 
     Returns:
-        The objects in the order in which they are pasted; fewer where there is no room.
+        The objects in paste order; fewer if there is no room.
     """
     pasted: list[PastedObject] = []
     own = image.boxes[~np.isin(image.roles, WHOLE_IMAGE)]
@@ -145,11 +146,11 @@ def draw_copy_paste(
 
 
 def takes_objects(image: TrainingImage, config: CopyPasteConfig, rng: np.random.Generator) -> bool:
-    """Draw whether objects are pasted into an image: the more likely, the fewer labels it has.
+    """Draw whether to paste objects into an image: the fewer labels, the more likely.
 
-    Never without any: with its first label it would count as annotated, and what else it shows as
-    background. Nor where a person says that all objects have a label: around a pasted object there
-    may be others, which come without.
+    Never into one without labels: with its first label it would count as annotated, and its other
+    content as background. Nor into one whose objects all have a label, by a person: other objects
+    around a pasted one would lack theirs.
     """
     count = int(image.labels.sum())
     if count == 0 or Role.EXHAUSTIVE in image.roles:
@@ -158,7 +159,7 @@ def takes_objects(image: TrainingImage, config: CopyPasteConfig, rng: np.random.
 
 
 def with_pasted(image: TrainingImage, pasted: Sequence[PastedObject]) -> TrainingImage:
-    """Return an image's rows; then the pasted objects, as labels, and their ignore regions."""
+    """Return an image's rows, plus the pasted objects as labels, and their ignore regions."""
     if not pasted:
         return image
     others = np.concatenate([one.others for one in pasted])
@@ -185,7 +186,7 @@ def _draw_object(
     *,
     mirrors: bool,
 ) -> PastedObject | None:
-    """Draw how an object of an image is pasted into another one; None where it has no room."""
+    """Draw how to paste an object into another image; None if there is no room."""
     source_size = resized(image.height, image.width)
     shrink = np.array([source_size[1] / image.width, source_size[0] / image.height] * 2)
     boxes = image.boxes * shrink
@@ -227,7 +228,7 @@ def _draw_object(
 def _free_place(
     width: int, height: int, taken: NDArray[np.float32], size: Size, rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """Draw where something hides none of the boxes `taken`; None where no place is found."""
+    """Draw a position that hides none of the boxes `taken`; None if none is found."""
     for _ in range(_ATTEMPTS):
         left = int(rng.integers(size[1] - width + 1))
         top = int(rng.integers(size[0] - height + 1))
@@ -237,14 +238,14 @@ def _free_place(
 
 
 def _with_margin(box: NDArray[np.float64], size: Size) -> NDArray[np.int64]:
-    """Return a box in whole pixels with its margin, as far as the image goes."""
+    """Return a box in whole pixels with its margin, clipped to the image."""
     margin = _MARGIN * (box[2:] - box[:2])
     outer = np.concatenate([np.floor(box[:2] - margin), np.ceil(box[2:] + margin)])
     return np.asarray(outer.clip(0, [size[1], size[0]] * 2), dtype=np.int64)
 
 
 def _hides(place: tuple[int, int, int, int], boxes: NDArray[np.float32]) -> bool:
-    """Return whether a place covers too much of one of the boxes, shape (N, 4)."""
+    """Return whether a region covers too much of one of the boxes, shape (N, 4)."""
     sides = np.minimum(boxes[:, 2:], place[2:]) - np.maximum(boxes[:, :2], place[:2])
     covered = sides.clip(0).prod(axis=1)
     return bool((covered > _MOST_HIDDEN * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).any())
@@ -253,7 +254,7 @@ def _hides(place: tuple[int, int, int, int], boxes: NDArray[np.float32]) -> bool
 def _opacity(start: int, end: int, first: float, last: float) -> NDArray[np.float32]:
     """Return the opacity of the pixels from `start` to `end`, shape (end - start,).
 
-    1 between the edges `first` and `last` of a box, from there falling evenly to 0 at both ends.
+    It is 1 between the edges `first` and `last` of a box, and falls linearly to 0 at both ends.
     """
     middles = np.arange(start, end) + 0.5
     before, behind = max(first - start, 1e-6), max(end - last, 1e-6)

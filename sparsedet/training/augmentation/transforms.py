@@ -1,7 +1,6 @@
-"""How a training image is changed: drawn first, from sizes and boxes alone, then applied to pixels.
+"""Transforms of a training image: drawn from sizes and boxes alone, then applied to pixels.
 
-Drawing takes no pixels, so that a process can follow the draws of a batch of which it decodes a
-part.
+Drawing needs no pixels, so that a process can draw for a whole batch and decode only a part of it.
 """
 
 from collections.abc import Sequence
@@ -45,12 +44,12 @@ from sparsedet.training.data.packed_dataset import TrainingImage
 
 @dataclass(frozen=True, slots=True)
 class ImageTransform:
-    """What was drawn for an image."""
+    """The drawn transform of an image."""
 
     image: TrainingImage
-    """Its boxes in pixels of the changed image."""
+    """Its boxes in pixels of the transformed image."""
     size: Size
-    """Height and width of the changed image."""
+    """Height and width of the transformed image."""
     flipped: bool
     pasted: Sequence[PastedObject]
     scale_jitter: ScaleJitter | None
@@ -58,7 +57,7 @@ class ImageTransform:
 
     @property
     def sources(self) -> list[tuple[Image, Path, Tile | None, Size]]:
-        """The image, then those of pasted objects: folder, what is seen, and resized to what."""
+        """The image, then those of pasted objects: each with folder, tile and resized size."""
         own = (self.image.source, self.image.folder, self.image.tile, self.size)
         return [
             own,
@@ -69,12 +68,12 @@ class ImageTransform:
         """Return the model's input.
 
         Args:
-            pixels: of `sources`, BGR; they stay as they are.
+            pixels: of `sources`, BGR; not modified.
             colour_order: RGB or BGR, of the tensors.
 
         Returns:
-            `image`, `instances` (with `gt_roles` where more than labels is known), `image_id`, and
-            with an augmented view `image_augmented`.
+            `image`, `instances` (with `gt_roles` if it has more than labels), `image_id`, and, with
+            an augmented view, `image_augmented`.
         """
         view, *others = pixels
         if self.flipped:
@@ -97,7 +96,7 @@ class ImageTransform:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What a training method draws for its images; what is None is not drawn at all."""
+    """The augmentations of a training method; None: not used."""
 
     input: InputConfig
     copy_paste: CopyPasteConfig | None
@@ -106,7 +105,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, config: TrainingConfig) -> "Augmentation":
-        """Return the augmentation of a configuration and its method."""
+        """Return the augmentation for a configuration and its method."""
         augments = config.model.method in ("augmented", "staged")
         return cls(
             input=config.input,
@@ -118,7 +117,7 @@ class Augmentation:
     def draw(
         self, image: TrainingImage, rng: np.random.Generator, bank: ObjectBank | None = None
     ) -> ImageTransform:
-        """Draw how an image is changed; without a `bank` nothing is pasted into it."""
+        """Draw an image's transform; without a `bank`, nothing is pasted."""
         lengths = self.input.min_size_train
         short_side = lengths[rng.integers(len(lengths))]
         resized = partial(network_size, short_side=short_side, max_size=self.input.max_size_train)
@@ -151,7 +150,7 @@ class Augmentation:
 
 
 def _instances(image: TrainingImage, size: Size) -> Instances:
-    # Copies: those of an image that was not changed belong to all of the training.
+    # Copies: the arrays of an unchanged image are shared by the whole training.
     instances = Instances(size)
     instances.gt_boxes = Boxes(torch.tensor(image.boxes))
     instances.gt_classes = torch.tensor(image.classes)

@@ -1,4 +1,4 @@
-"""Which images make the batch of an iteration; every epoch is shuffled."""
+"""The order of images over batches; every epoch is shuffled."""
 
 import math
 
@@ -25,13 +25,13 @@ class BatchOrder:
             self._factors = repeat_factors(images, config.repeat_threshold, root=config.repeat_sqrt)
         heights, widths = images.sizes.T
         groups = (
-            # Images of one orientation share a batch: little of it is padding.
+            # Images of one orientation share a batch, for little padding.
             [np.flatnonzero(widths >= heights), np.flatnonzero(widths < heights)]
             if config.aspect_ratio_grouping
             else [np.arange(len(images))]
         )
         if any(len(group) < self._batch_size for group in groups):
-            # Too few to fill a batch of their own: it would show one image many times.
+            # Too few for a batch of their own, which would repeat an image many times.
             groups = [np.arange(len(images))]
         self._groups = groups
         self._counts = [
@@ -39,10 +39,10 @@ class BatchOrder:
         ]
         self.batches_per_epoch = sum(self._counts)
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
-        """The last one that was asked for, and its batches."""
+        """The last requested epoch, and its batches."""
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """Return the places of a batch's images, shape (batch_size,)."""
+        """Return the indices of a batch's images, shape (batch_size,)."""
         epoch, place = divmod(iteration, self.batches_per_epoch)
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = epoch, self._batches_of(epoch)
@@ -55,9 +55,9 @@ class BatchOrder:
         for group, count in zip(self._groups, self._counts, strict=True):
             if self._class_balanced:
                 group = np.repeat(group, _rounded(self._factors[group], rng))
-            # The last batch is filled up with images from the epoch's beginning. An epoch that is
-            # rounded to more images than epochs are on average loses its last ones: every epoch has
-            # as many batches, so that none has to be drawn to find a later one.
+            # The last batch is filled up from the epoch's beginning. An epoch with more images than
+            # average, by rounding, loses its last ones: all epochs have the same number of batches,
+            # so that a later one can be found without drawing the others.
             order = np.resize(rng.permutation(group), count * self._batch_size)
             batches.append(order.reshape(count, self._batch_size))
         return np.concatenate(batches)[rng.permutation(self.batches_per_epoch)]
@@ -72,13 +72,13 @@ def repeat_factors(
     5: a class that a share f of the images has a label of is repeated max(1, sqrt(t / f)) times, an
     image as often as that of its classes which is repeated most.
 
-    Args:
+    images: the images; mined labels count.
         images: the images; mined labels are labels.
-        threshold: t, 0 to 1; of classes in a larger share of the images nothing is repeated.
-        root: False leaves out the square root.
+        threshold: t, 0 to 1; classes in a larger share of the images are not repeated.
+        root: whether to take the square root.
     """
     places, classes = images.labels()
-    # Every class once for each of its images.
+    # Count every class once per image.
     width = int(classes.max(initial=0)) + 1
     places, classes = np.divmod(np.unique(places * width + classes), width)
     _, kind, counts = np.unique(classes, return_inverse=True, return_counts=True)

@@ -1,8 +1,8 @@
 """Batches for every iteration, each reproducible from the seed and the iteration alone.
 
-So training resumed at any iteration sees exactly what an uninterrupted run would have seen,
-whatever the number of loader processes; and of several processes that share a training each sees
-its part of what one would see.
+So a training resumed at any iteration sees exactly what an uninterrupted run would have seen,
+regardless of the number of loader processes; and each of several training processes sees its part
+of what a single one would see.
 """
 
 import gc
@@ -50,22 +50,22 @@ def batches(
 ) -> Iterator[Batch]:
     """Return the batches of iterations `start` to `end` - 1.
 
-    Every input has `image`, `instances` (with `gt_roles` where more than labels is known) and
-    `image_id`; for `end-to-end` also `image_augmented`. An image that can't be decoded is replaced
-    by another, drawn at random; where it has an object to paste, the other image stays without it.
-    The rest of the batch stays what it would be.
+    Every input has `image`, `instances` (with `gt_roles` if it has more than labels) and
+    `image_id`; for `end-to-end` also `image_augmented`. An undecodable image is replaced by another
+    random one; if it has an object to paste, the other image is used without it. The rest of the
+    batch is unchanged.
 
     Args:
-        images: the images; where they are fewer than a batch has, it repeats some of them.
-        config: the configuration; its batch size counts the images of all ranks together.
-        seed: of everything that is drawn.
+        images: the images; a batch repeats some if there are fewer than its size.
+        config: the configuration; its batch size is the total over all ranks.
+        seed: seed of all random draws.
         start: the first iteration.
         end: the iteration after the last one.
         rank: which part of every batch to return, 0 to `ranks` - 1.
-        ranks: how many parts a batch has.
-        cache: where decoded images are kept; None: in one of DATALOADER.CACHE_MIB. Loader processes
-            share the room, but not the images: it is emptied where there are any.
-        on_unreadable: called once for every image of this rank that can't be decoded.
+        ranks: number of parts per batch.
+        cache: the cache of decoded images; None: a new one of DATALOADER.CACHE_MIB. Loader
+            processes share its size but not its images: with any, it is cleared.
+        on_unreadable: called once for every undecodable image of this rank.
 
     Raises:
         ConfigError: when batches can't be split evenly.
@@ -84,8 +84,8 @@ def batches(
         cached = _cached_bytes(packed, config.input)
         workers = choose_workers(cached, cache.limit, device=config.model.device)
     if workers:
-        # Processes for threads. Also, OpenCV's threads are lost in a forked process, which then
-        # waits for them without end: there must be none before.
+        # Parallelism by processes instead of threads. Also, OpenCV's threads don't survive a fork,
+        # and the child would wait for them forever: so create none before.
         cv2.setNumThreads(1)
         cache.clear()
         cache = PixelCache(cache.limit // workers)
@@ -103,9 +103,9 @@ def batches(
 
 @contextmanager
 def lost_workers_reported() -> Iterator[None]:
-    """Turn the end of a loader process into an error that says what to do.
+    """Turn the death of a loader process into an error with advice.
 
-    torch raises its own wherever the training happens to be, which this has to surround.
+    torch raises its own in the middle of training, so this has to surround it.
 
     Raises:
         TrainingError: when a loader process was killed.
@@ -122,7 +122,7 @@ def lost_workers_reported() -> Iterator[None]:
 
 
 def _part(batch_size: int, rank: int, ranks: int) -> range:
-    """Return the places in a batch that are a rank's."""
+    """Return the positions in a batch that belong to a rank."""
     share = batch_size // ranks
     return range(rank * share, (rank + 1) * share)
 
@@ -151,7 +151,7 @@ def _report_unreadable(
 
 
 def _cached_bytes(images: PackedDataset, config: InputConfig) -> int:
-    """Return what all images take in a cache without bound."""
+    """Return the size of all decoded images, in bytes."""
     if len(config.min_size_train) > 1:
         # Tiles are cut from images that are kept as they were decoded.
         sizes = images.sizes[images.are_whole].tolist()
@@ -163,9 +163,9 @@ def _cached_bytes(images: PackedDataset, config: InputConfig) -> int:
 
 
 def _keep_memory_shared(worker: int) -> None:
-    """Keep the garbage collector from what a loader process has inherited.
+    """Hide inherited memory of a loader process from the garbage collector.
 
-    It would write to all of it, which makes a copy of the memory.
+    It would write to all of it, which copies the memory.
     """
     gc.freeze()
 
@@ -176,11 +176,11 @@ class _Loaded:
 
     batch: Batch
     unreadable: dict[Path, str]
-    """Why which of the files that belong to it can't be decoded."""
+    """Errors of its undecodable files."""
 
 
 class _Batches(Dataset[_Loaded | SparseDetError]):
-    """A rank's part of the batch of an iteration, by its number."""
+    """Computes a rank's part of the batch of an iteration."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
 
     def __getitem__(self, iteration: int) -> _Loaded | SparseDetError:
         rng = np.random.default_rng((self.seed, _AUGMENTATION_STREAM, iteration))
-        # One generator draws for all the batch: those before this part have to be drawn, too.
+        # One generator draws for the whole batch: earlier parts have to be drawn, too.
         transforms = [
             self.augmentation.draw(self.images[index], rng, self.bank)
             for index in self.order.batch(iteration)[: self.part.stop]
@@ -214,18 +214,18 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
                 self._input(transforms[place], iteration, place, unreadable) for place in self.part
             ]
         except SparseDetError as error:
-            # Raised in a worker process, it would arrive with the worker's traceback in it.
+            # Raised in a worker process, it would include the worker's traceback.
             return error
         return _Loaded(batch, unreadable.reasons)
 
     def _input(
         self, transform: ImageTransform, iteration: int, place: int, unreadable: UnreadableImages
     ) -> dict[str, Any]:
-        """Return an input, or where it can't be decoded another one in its place."""
+        """Return an input; if it can't be decoded, another one."""
         candidates = chain([transform], self._replacements(iteration, place))
         while True:
             transform = next(candidates)
-            # Here the loop ends when no image can be decoded.
+            # The loop ends here when no image can be decoded.
             pixels = self._pixels(transform, unreadable)
             if pixels is not None:
                 return transform.apply(pixels, self.augmentation.input.format)
@@ -233,7 +233,7 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
     def _pixels(
         self, transform: ImageTransform, unreadable: UnreadableImages
     ) -> list[UInt8Image] | None:
-        """Return the pixels of a transform's sources; None where one can't be decoded."""
+        """Return the pixels of a transform's sources; None if one can't be decoded."""
         keep_resized = len(self.augmentation.input.min_size_train) == 1
         pixels = []
         for source, folder, tile, size in transform.sources:
@@ -247,10 +247,10 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
         return pixels
 
     def _replacements(self, iteration: int, place: int) -> Iterator[ImageTransform]:
-        """Yield transforms for a place of a batch: of its own image, and then of all others.
+        """Yield transforms for a position of a batch: of its own image, then of all others.
 
-        Nothing is pasted into them: it may be an image to paste from that can't be decoded. They
-        depend on nothing else that was drawn, or could not be decoded: other ranks don't know.
+        Nothing is pasted into them, since a source of pasted objects may be undecodable. They don't
+        depend on other draws or on decoding errors, which other ranks don't know.
         """
         rng = np.random.default_rng((self.seed, _REPLACEMENT_STREAM, iteration, place))
         for index in (self.order.batch(iteration)[place], *rng.permutation(len(self.images))):

@@ -1,9 +1,9 @@
-"""A training image, and many of them in a few arrays instead of a million Python objects.
+"""A training image, and a packed sequence of them: a few arrays, not a million Python objects.
 
-A process that loads images is a copy of the one that trains, and shares its memory until one of
-the two writes to it. Reading a Python object writes to it: the count of its references. So a list
-of images, read in every process, soon is there as many times as there are processes, while arrays
-stay shared. (The idea is detectron2's, of its lists of serialised dictionaries.)
+A loader process is a copy of the training process, and shares its memory until one of the two
+writes to it. Reading a Python object writes to it: its reference count. So a list of images that
+is read in every process is soon copied by all of them, while arrays stay shared. (detectron2 does
+this with lists of serialised dictionaries.)
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,11 +31,11 @@ class TrainingImage:
 
     source: Image
     folder: Path
-    """Where its file is."""
+    """The folder of its file."""
     boxes: NDArray[np.float32]
     """Shape (N, 4): XYXY, absolute pixels of the image, or of the tile."""
     classes: NDArray[np.int64]
-    """Shape (N,): index into the run's list of classes; see `Role` for what it means."""
+    """Shape (N,): index into the run's list of classes; for its meaning see `Role`."""
     roles: NDArray[np.int64]
     """Shape (N,): the `Role` of every box."""
     tile: Tile | None = None
@@ -53,19 +53,19 @@ class TrainingImage:
 
     @property
     def labels(self) -> NDArray[np.bool_]:
-        """Shape (N,): true for labels, mined ones among them."""
+        """Shape (N,): true for labels, including mined ones."""
         return np.isin(self.roles, _LABELS)
 
 
 class PackedDataset(Sequence[TrainingImage]):
     """An immutable sequence of training images.
 
-    Of `TrainingImage.source` it keeps what training needs: `id`, `file_name`, `width`, `height` and
-    `exhaustive`. The arrays of its images are read-only views.
+    Of `TrainingImage.source` only what training needs is kept: `id`, `file_name`, `width`, `height`
+    and `exhaustive`. The arrays of its images are read-only views.
     """
 
     def __init__(self, images: Iterable[TrainingImage]) -> None:
-        """Pack images; of an iterator, no more than one is there at a time."""
+        """Pack images; of an iterator, only one is in memory at a time."""
         folders: dict[Path, int] = {}
         rows: list[tuple[int, ...]] = []
         names, boxes, classes, roles = bytearray(), bytearray(), bytearray(), bytearray()
@@ -93,7 +93,7 @@ class PackedDataset(Sequence[TrainingImage]):
 
     @classmethod
     def of(cls, images: Sequence[TrainingImage]) -> "PackedDataset":
-        """Return images packed; packed ones as they are."""
+        """Pack images; packed ones are returned unchanged."""
         return images if isinstance(images, PackedDataset) else cls(images)
 
     def __len__(self) -> int:
@@ -136,12 +136,12 @@ class PackedDataset(Sequence[TrainingImage]):
         return np.asarray((self._rows[:, 5:] == _WHOLE).all(axis=1))
 
     def labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return of every label, mined ones among them, the image's place and the class; (N,)."""
+        """Return image index and class of every label, including mined ones; (N,)."""
         places, _, classes = self.rows(*_LABELS)
         return places, classes
 
     def rows(self, *roles: Role) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return of every box of these roles its image's place, its own there, and its class."""
+        """Return image index, index in the image, and class of every box with these roles."""
         counts = np.diff(self._box_starts)
         places = np.repeat(np.arange(len(self)), counts)
         own = np.arange(len(places)) - np.repeat(self._box_starts[:-1], counts)
@@ -150,10 +150,10 @@ class PackedDataset(Sequence[TrainingImage]):
 
 
 def _starts(lengths: Iterable[int]) -> NDArray[np.int64]:
-    """Return where each of consecutive parts starts, and where the last one ends."""
+    """Return the start of each consecutive part, and the end of the last one."""
     return np.array([0, *accumulate(lengths)], dtype=np.int64)
 
 
 def _column(data: bytearray, dtype: Any) -> NDArray[Any]:
-    # Of bytes, the array is read-only.
+    # Backed by bytes, the array is read-only.
     return np.frombuffer(bytes(data), dtype=dtype)

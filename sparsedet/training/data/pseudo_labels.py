@@ -1,17 +1,17 @@
-"""Pseudo-labels: the mined boxes that a stage of `staged` learns from, kept between the stages.
+"""Pseudo-labels: mined boxes that a stage of `staged` trains on, stored between the stages.
 
-Mining takes minutes on a large dataset, and on a GPU it may not find the same to the last digit
-again: an interrupted stage resumes with the boxes that it started with.
+Mining takes minutes on a large dataset, and on a GPU it may not be reproducible to the last digit:
+an interrupted stage resumes with the boxes that it started with.
 
-They are used only where many labels are missing. When labels are nearly complete, annotators may
-have skipped the other objects on purpose. A model that is trained on these finds them again, and
-test labels made the same way count that as errors; and it has little to gain from a few boxes more.
+They are used only where many labels are missing. If labels are nearly complete, annotators may have
+skipped the other objects on purpose. A model trained on these detects them, and test labels made
+the same way count that as errors; and a few more boxes gain little.
 
-The share of objects that have a label decides, a parameter of its own in learning from positive and
+The criterion is the share of labelled objects, a separate parameter in learning from positive and
 unlabelled data: Elkan and Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (KDD
-2008). Here it is estimated from what a model finds: of annotated objects and of others, by the same
-thresholds, so that a weak model does not take its own misses for complete labels. Wrong detections
-count as objects, too: the share of missing labels is rather too high.
+2008). It is estimated from a model's detections of annotated and other objects, by the same
+thresholds, so that a weak model does not mistake its own misses for complete labels. Wrong
+detections count as objects, too, so the share of missing labels tends to be overestimated.
 """
 
 from collections import Counter
@@ -33,30 +33,31 @@ class PseudoLabels:
     """Mined boxes of the training images."""
 
     labels: tuple[Box, ...]
-    """Boxes whose object and class are sure."""
+    """Boxes of certain object and class."""
     ignored: tuple[Box, ...]
-    """Ignore regions: there may be an object."""
+    """Ignore regions, which may show an object."""
     left_out: int = 0
-    """How many boxes were found where few labels are missing, and are not used."""
+    """Number of boxes found where few labels are missing, and not used."""
 
 
 NOTHING = PseudoLabels((), ())
-"""Before anything was mined."""
+"""The state before mining."""
 
 
 def where_missing(
     found: PseudoLabels, known: Sequence[Box], dataset: Dataset, least: float
 ) -> PseudoLabels:
-    """Return those of the mined boxes that are on places where labels seem to be missing.
+    """Return the mined boxes in regions where labels seem to be missing.
 
-    That is everywhere when of the objects that the model finds, on all images, at least the share
-    `least` has no label; else for the classes of which that is true, and on images without any.
+    If at least the share `least` of the objects that the model detects, over all images, has no
+    label, these are all; otherwise those of classes for which that holds, and those on images
+    without labels.
 
     Args:
-        found: what was mined.
-        known: annotated objects that the model finds as well.
-        dataset: the images that were mined, and their annotations.
-        least: share of the objects, 0 to 1; 0: everywhere.
+        found: the mined boxes.
+        known: annotated objects that the model also detects.
+        dataset: the mined images, and their annotations.
+        least: share of the objects, 0 to 1; 0: keep all.
     """
     mined = [*found.labels, *found.ignored]
     if _share(len(mined), len(known)) >= least:
@@ -76,7 +77,7 @@ def where_missing(
 
 
 def _share(mined: int, known: int) -> float:
-    """Return the share of objects without a label; 0 where there are none at all."""
+    """Return the share of objects without a label; 0 without objects."""
     return mined / (mined + known) if mined else 0.0
 
 
@@ -89,7 +90,7 @@ def usable(found: PseudoLabels, config: StagedConfig) -> PseudoLabels:
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
-    """Write `path`: XYXY, not rounded, so that a resumed stage sees exactly the same boxes."""
+    """Write `path`: XYXY, unrounded, so that a resumed stage sees exactly the same boxes."""
     content = {
         "labels": _entries(boxes.labels),
         "doubtful": _entries(boxes.ignored),
@@ -99,7 +100,7 @@ def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
 
 
 def read_pseudo_labels(path: Path) -> PseudoLabels:
-    """Read what `write_pseudo_labels` wrote.
+    """Read the file of `write_pseudo_labels`.
 
     Raises:
         RunError: when the file is broken.
@@ -118,12 +119,12 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
 
 
 def write_ignored(boxes: Iterable[Box], run: RunFolder) -> None:
-    """Write the places that a run must neither learn nor punish."""
+    """Write the ignore regions of a run."""
     write_pseudo_labels(PseudoLabels((), tuple(boxes)), run.ignored)
 
 
 def read_ignored(run: RunFolder) -> tuple[Box, ...]:
-    """Read what `write_ignored` wrote; nothing where nothing was."""
+    """Read the file of `write_ignored`; empty if there is none."""
     return read_pseudo_labels(run.ignored).ignored if run.ignored.exists() else ()
 
 

@@ -1,6 +1,6 @@
-"""Training samples: from annotations, reviews and mined boxes to images whose boxes have roles.
+"""Training samples: annotations, reviews and mined boxes become images whose boxes have roles.
 
-Some annotations are held out where a training is validated and no other data was given for that.
+Holds out some annotations if a training is validated without separate validation data.
 """
 
 from collections import defaultdict
@@ -21,27 +21,27 @@ from sparsedet.training.augmentation.scale_jitter import clip_boxes
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
 REVIEWED_ORIGINS = ("accepted", "edited", "sampled")
-"""`Box.origin` of mined boxes that reviewers made annotations."""
+"""`Box.origin` of mined boxes that reviewers turned into annotations."""
 _VALIDATION_STREAM = "validation"
-"""Splits draw by seed, image and box as well; the choices must not depend on each other."""
+"""Splits draw by seed, image and box as well; the choices must be independent."""
 _FEWEST_MEASURABLE = 2
 """One is left to train on."""
 
 
 def without_versions(dataset: Dataset) -> Dataset:
-    """Return annotations as a run keeps them.
+    """Return annotations as stored in a run.
 
-    The annotation tool's versions are left out: the same boxes, saved again, make the same run.
+    Leaves out the annotation tool's versions: the same boxes, saved again, give the same run.
     """
     images = tuple(replace(image, tool_version=None) for image in dataset.images)
     return replace(dataset, images=images)
 
 
 def usable_feedback(dataset: Dataset, config: FeedbackConfig) -> Dataset:
-    """Return the dataset without the feedback that is switched off.
+    """Return the dataset without the disabled feedback.
 
-    Without its accepted boxes an image is no longer exhaustive, nor complete in their classes: they
-    would be background.
+    Without its accepted boxes, an image is no longer exhaustive, nor complete in their classes:
+    they would be background.
     """
     if not config.accepted:
         dataset = _without_accepted(dataset)
@@ -68,20 +68,20 @@ class HeldOut:
 
     training: Dataset
     hidden: Sequence[Box]
-    """Boxes on training images, to be neither learned nor punished."""
+    """Ignore regions on training images."""
     validation: Dataset
-    """What to measure on."""
+    """The validation part."""
 
 
 def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | None:
-    """Split off what to measure a training on from its own annotations.
+    """Split off validation data from a training's own annotations.
 
-    Of images with objects of complete classes a share, at least one, is set aside whole; exhaustive
-    images are complete in all classes. Where there are fewer than two, the share of all annotations
-    is hidden; they only show how many of them are found, since other detections may be right, too.
+    Of images with objects of complete classes, a share, at least one, is set aside; exhaustive
+    images are complete in all classes. If there are fewer than two, the share of all annotations is
+    hidden; these only measure recall, since other detections may be right, too.
 
     Returns:
-        None where nothing can be held out.
+        None if nothing can be held out.
     """
     measurable = measurable_images(dataset)
     if share > 0 and len(measurable) >= _FEWEST_MEASURABLE:
@@ -101,7 +101,7 @@ def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | 
 
 
 def measurable_images(dataset: Dataset) -> list[Image]:
-    """Return the images with an object of a class that is complete there: what AP needs."""
+    """Return the images with an object of a class that is complete there, as AP requires."""
     complete = {
         box.image_id
         for box in dataset.boxes
@@ -111,12 +111,12 @@ def measurable_images(dataset: Dataset) -> list[Image]:
 
 
 def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[Box]]:
-    """Split a random share of the boxes off a dataset; none where none would be left.
+    """Split a random share of the boxes off a dataset; none if none would be left.
 
     Args:
         dataset: the annotations; crowd regions stay.
         share: each box's chance to be hidden, 0 to 1.
-        seed: the same seed chooses the same boxes, whatever their order.
+        seed: the same seed chooses the same boxes, in any order.
 
     Returns:
         The dataset without the hidden boxes, and these.
@@ -135,7 +135,7 @@ def _hide(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Sequence[
     kept = tuple(box for box in dataset.boxes if box.id not in chosen)
     if not hidden or all(box.iscrowd for box in kept):
         return dataset, []
-    # Where a class lacks a box now, whatever looks like it is no certain negative.
+    # If a class lacks a box now, unlabelled regions are no longer certain negatives of it.
     lost = lost_classes(hidden)
     images = tuple(
         replace(image, complete_classes=image.complete_classes - lost.get(image.id, set()))
@@ -153,19 +153,19 @@ def training_images(
     keep_unlabelled: bool,
     tile: int = 0,
 ) -> PackedDataset:
-    """Return the images to train on, in the dataset's order, each followed by its tiles.
+    """Return the training images, in the dataset's order, each followed by its tiles.
 
     What is known of an image is known of its tiles. A box that a tile shows too little of is an
     ignore region there: with sparse labels nothing that may be an object is background.
 
     Args:
-        dataset: its annotations are labels, crowd regions left out; its verified negatives are
-            rejected.
-        folder: where the image files are.
+        dataset: its annotations are labels, except crowd regions; its verified negatives are
+            rejected boxes.
+        folder: the folder of the image files.
         extra_labels: mined labels.
-        ignored: boxes that training must neither learn nor punish.
-        keep_unlabelled: whether images without any label stay; those of which something else is
-            known, by rejected boxes or because classes are complete, stay in any case. The same
+        ignored: ignore regions.
+        keep_unlabelled: whether to keep images without labels; images with rejected boxes or
+            complete classes are always kept. The same
             is true of tiles.
         tile: side of the tiles of larger images, in pixels; 0: there are none.
 

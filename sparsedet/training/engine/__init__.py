@@ -1,1 +1,1 @@
-"""The training loop: runs, stages, iterations, checkpoints and resuming."""
+"""The training loop: runs, stages, iterations, checkpoints and resume."""

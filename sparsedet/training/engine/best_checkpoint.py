@@ -1,7 +1,7 @@
-"""Validation of a training on its way: the best weights are kept, and a training can end early.
+"""Validation during training: keeps the best weights, and may stop early.
 
-The figure to choose by is COCO's AP on images where classes are complete, if there are any, else
-recall at a fixed number of detections.
+The metric is COCO's AP on images with complete classes, if there are any, else recall at a fixed
+number of detections.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from sparsedet.training.evaluation.average_precision import evaluate
 from sparsedet.training.evaluation.readable import detect_readable
 
 DETECTIONS = 100
-"""Detections of an image that recall is measured at by default: as in COCO's AR."""
+"""Default number of detections per image for recall: as in COCO's AR."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationData:
-    """What a training is measured on."""
+    """Validation data."""
 
     dataset: Dataset
     images: Path
@@ -39,7 +39,7 @@ class ValidationData:
 
 
 def check_validation(data: ValidationData) -> None:
-    """Check that there is something to measure on.
+    """Check that there are objects to evaluate on.
 
     Raises:
         AnnotationError: when there is no annotation.
@@ -49,7 +49,7 @@ def check_validation(data: ValidationData) -> None:
 
 
 class Validator:
-    """Measures weights every TEST.EVAL_PERIOD iterations, and at the end of the run."""
+    """Evaluates weights every TEST.EVAL_PERIOD iterations, and at the end of the run."""
 
     def __init__(
         self, config: TrainingConfig, run: RunFolder, data: ValidationData, cache: PixelCache
@@ -67,15 +67,15 @@ class Validator:
             self._best = {key: value for key, value in kept.items() if key != "model"}
 
     def is_due(self, iteration: int) -> bool:
-        """Return whether to measure after so many iterations."""
+        """Return whether to evaluate after this many iterations."""
         return iteration % self._period == 0 or iteration == self._end
 
     def is_exhausted(self, iteration: int, start: int) -> bool:
-        """Return whether to end the training: nothing better was measured for too long.
+        """Return whether to stop the training early: no improvement for too long.
 
         Args:
-            iteration: iterations of the run that are done.
-            start: of the stage; what it learns from is new, and what was better before is no sign.
+            iteration: finished iterations of the run.
+            start: of the stage; its training data is new, so earlier improvements don't count.
         """
         patience = self._config.validation.patience
         if patience == 0 or self._best is None:
@@ -84,10 +84,10 @@ class Validator:
         return since >= patience * self._period
 
     def measure(self, weights: Weights, iteration: int) -> dict[str, Any]:
-        """Measure weights, and keep them where they are the best so far.
+        """Evaluate weights, and keep them if they are the best so far.
 
         Returns:
-            What `metrics.json` says of it: the measure's name and its value, 0 to 100.
+            The entry for `metrics.json`: the metric's name and its value, 0 to 100.
         """
         model = checkpoint.build(self._config.node).eval()
         model.load_state_dict(weights)
@@ -111,7 +111,7 @@ class Validator:
         """Return the best weights so far.
 
         Raises:
-            RunError: when nothing was measured yet.
+            RunError: when nothing was evaluated yet.
         """
         if not self._run.best.exists():
             raise RunError(f"{self._run.root}: no validation has taken place")
@@ -120,33 +120,33 @@ class Validator:
 
 
 class Validation(NamedTuple):
-    """How good a model is, by the figure that the data allows."""
+    """Quality of a model, by the metric that the data allows."""
 
     name: str
     """`AP`, or `recall@100` with the number of detections."""
     value: float
-    """0 to 100; more is better, among values of one name."""
+    """0 to 100; higher is better, among values of one name."""
 
 
 def validate(
     detections: Sequence[Detections], dataset: Dataset, *, limit: int = DETECTIONS
 ) -> Validation:
-    """Return COCO's AP on images with objects of complete classes where there are any, else recall.
+    """Return COCO's AP on images with objects of complete classes if there are any, else recall.
 
-    Exhaustive images are complete in all classes. Of others AP is federated: see `evaluate`.
+    Exhaustive images are complete in all classes. On others AP is federated: see `evaluate`.
 
-    On sparse annotations AP takes right detections of objects without a box for wrong: the more of
-    them a model finds, the worse it looks, and the checkpoint that AP prefers is the one that has
-    learned the gaps best. Recall at a fixed number of detections asks for the annotated objects
-    alone. A model can't earn it by detecting more, only by ranking objects before background.
+    On sparse annotations, AP counts right detections of objects without a box as errors: the more
+    of them a model finds, the worse it looks, and AP would select the checkpoint that has best
+    learned the gaps. Recall at a fixed number of detections depends on annotated objects only. A
+    model can't improve it by detecting more, only by ranking objects before background.
 
     Args:
         detections: of the dataset's images, at most one entry each.
         dataset: the validation data.
-        limit: the best-scored detections of an image that count for recall.
+        limit: number of best-scored detections per image that count for recall.
 
     Raises:
-        AnnotationError: when there is no annotation to find.
+        AnnotationError: when there are no annotations.
     """
     marked = dataset.with_images(
         image for image in dataset.images if image.exhaustive or image.complete_classes
@@ -165,20 +165,20 @@ def recall_at(
     limit: int,
     iou: float = SAME_OBJECT_IOU,
 ) -> float:
-    """Return the share of the annotations that a fixed number of detections finds, 0 to 100.
+    """Return the share of annotations found by a fixed number of detections, 0 to 100.
 
-    Of every image the best-scored detections count, whatever their class. In this order each takes
-    the annotation of its class that it overlaps most among those that are left. Crowd regions are
-    no annotations.
+    For every image the best-scored detections count, of any class. In this order, each takes the
+    remaining annotation of its class that it overlaps most. Crowd regions don't count as
+    annotations.
 
     Args:
-        detections: at most one entry for an image; images without one have nothing detected.
-        dataset: the truth, or the part of it that is known.
-        limit: how many detections of an image count.
-        iou: the least overlap with an annotation.
+        detections: at most one entry per image; images without one have no detections.
+        dataset: the truth, or its known part.
+        limit: number of detections per image that count.
+        iou: minimum overlap with an annotation.
 
     Raises:
-        AnnotationError: when there is no annotation to find.
+        AnnotationError: when there are no annotations.
     """
     table = dataset.table.select(~dataset.table.iscrowd)
     if not len(table):

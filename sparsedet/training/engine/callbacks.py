@@ -1,4 +1,4 @@
-"""Callbacks: what a run calls with its progress, what it mined, and images that it skips."""
+"""Callbacks for training progress, mined boxes, and skipped images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ class StageProgress:
 
     stage: str
     iteration: int
-    """Iterations of the run that are done, those of earlier stages included."""
+    """Finished iterations of the run, including earlier stages."""
     end: int
-    """Iterations at the end of the stage."""
+    """End iteration of the stage (exclusive)."""
     iterations: int
-    """Iterations of the run in all."""
+    """Total iterations of the run."""
     losses: dict[str, float]
-    """Of this iteration, by name; `total_loss` is their sum."""
+    """Losses of this iteration, by name; `total_loss` is their sum."""
     learning_rate: float
-    """Of this iteration."""
+    """Learning rate of this iteration."""
     images_per_second: float
-    """Over the last iterations, as many as `stage.LOG_PERIOD`, of all processes together."""
+    """Images per second over the last `stage.LOG_PERIOD` iterations, over all processes."""
     memory_bytes: int
-    """The most that this process has taken so far; see `peak_memory`."""
+    """Peak memory of this process so far; see `peak_memory`."""
 
 
 OnProgress = Callable[[StageProgress], None]
@@ -35,13 +35,13 @@ OnMined = Callable[[PseudoLabels], None]
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What a run calls on its way; by default nothing but a warning about unreadable images."""
+    """Callbacks for training progress; the default only warns about unreadable images."""
 
     on_progress: OnProgress = lambda progress: None
-    """After every iteration."""
+    """Called after every iteration."""
     on_mining: OnImage = lambda done, total: None
-    """After every mined image: `on_mining(done, total)`."""
+    """Called after every mined image: `on_mining(done, total)`."""
     on_mined: OnMined = lambda found: None
-    """After every mining between two stages; not again by a run that resumes after it."""
+    """Called after every mining between two stages; not repeated when a run resumes after it."""
     on_unreadable: OnUnreadable = warn_unreadable
-    """For every image that is skipped because it can't be decoded, by each stage and mining."""
+    """Called for every undecodable image that is skipped, by each stage and mining."""

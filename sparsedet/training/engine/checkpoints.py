@@ -1,4 +1,4 @@
-"""The training states of a run on disk: the newest of each stage, and some before it."""
+"""The checkpoints of a run: the newest of each stage, and some older ones."""
 
 import logging
 import os
@@ -15,27 +15,27 @@ from sparsedet.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
-"""Tensors and plain values; `iteration` is the number of iterations done."""
+"""Tensors and plain values; `iteration` is the number of finished iterations."""
 
 
 class StageCheckpoints:
-    """The states of one stage.
+    """The checkpoints of one stage.
 
-    The newest is always whole under the stage's name: it is replaced at once, or not at all, when
-    the disk is full or the process killed.
+    The newest is always complete under the stage's name: it is replaced atomically, or not at all
+    if the disk is full or the process is killed.
     """
 
     def __init__(self, run: RunFolder, stage: str, *, kept: int = 1) -> None:
-        """Take the run, the stage's name, and how many states to keep."""
+        """Take the run, the stage's name, and the number of checkpoints to keep."""
         self.newest = run.checkpoints / f"{stage}.pth"
         self._kept = kept
         self._iteration: int | None = None
 
     def read(self) -> State | None:
-        """Return the newest state that can be read; None where the stage has not begun.
+        """Return the newest readable checkpoint; None if the stage has not begun.
 
         Raises:
-            RunError: when there are states, and none can be read.
+            RunError: when there are checkpoints, but none can be read.
         """
         if not self.newest.exists():
             return None
@@ -55,19 +55,19 @@ class StageCheckpoints:
         raise first_error
 
     def write(self, state: State) -> None:
-        """Write a state, and forget the oldest ones."""
+        """Write a checkpoint, and remove the oldest ones."""
         if self._kept > 1 and self._iteration is not None and self.newest.exists():
             _link(self.newest, self._older_path(self._iteration))
         checkpoint.save(state, self.newest)
         self._iteration = state["iteration"]
-        # A state that training has come back to is no older one.
+        # After a resume, a repeated checkpoint doesn't count as an older one.
         again = self._older_path(state["iteration"])
         again.unlink(missing_ok=True)
         for path in self.older()[max(0, self._kept - 1) :]:
             path.unlink(missing_ok=True)
 
     def older(self) -> list[Path]:
-        """Return the files of the states before the newest, the last one first."""
+        """Return the older checkpoints, newest first."""
         found = {
             int(match[1]): path
             for path in self.newest.parent.glob(f"{self.newest.stem}-*.pth")
@@ -80,7 +80,7 @@ class StageCheckpoints:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system knows no such thing, copy it."""
+    """Give a file a second name; copy it if the file system doesn't support links."""
     if target.exists():
         return
     try:

@@ -1,6 +1,6 @@
-"""The course of a training as a picture: losses, learning rate, and validation where there is any.
+"""A plot of a training: losses, learning rate, and validation if there is any.
 
-It shows what `metrics.json` holds, whose names it keeps.
+It shows the content of `metrics.json`, under the same names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ PLOT_STYLE: dict[str, Any] = {
     "font.size": 10,
     "legend.frameon": False,
 }
-"""Settings of matplotlib that differ from its defaults."""
+"""Matplotlib settings that differ from the defaults."""
 _LOOKS = (
     ("#000000", "o"),
     ("#0072b2", "s"),
@@ -41,8 +41,8 @@ _LOOKS = (
     ("#56b4e9", "P"),
     ("#d55e00", "X"),
 )
-"""Colours that any colour vision can distinguish (M. Okabe and K. Ito, 2008), with a marker
-each, so that no curve is known by its colour alone."""
+"""A palette for any colour vision (M. Okabe and K. Ito, 2008), with a marker each, so that curves
+don't depend on colour alone."""
 _MARKERS = 12
 """Of every curve."""
 _WIDTH = 8.0
@@ -54,23 +54,23 @@ def write_curves(run: RunFolder) -> Path | None:
     """Write the curves of a run into its folder, atomically.
 
     Returns:
-        The picture's path, or None where no losses are recorded yet.
+        The path of the plot, or None if no losses are recorded yet.
     """
     lines = read_metrics(run.metrics) if run.metrics.is_file() else []
     figure = curves_figure(lines)
     if figure is None:
         return None
     with atomic_path(run.curves) as temporary:
-        # Without the version of matplotlib the same figures make the same file.
+        # Without matplotlib's version, the same figures give the same file.
         figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
     return run.curves
 
 
 def curves_figure(lines: Lines) -> Figure | None:
-    """Return the figure of a run's metrics, None where no losses are among them.
+    """Return the figure of a run's metrics; None if they contain no losses.
 
-    The panels share the axis of iterations: losses, on a logarithmic scale where a loss of 0 has no
-    place; learning rate; a panel for every figure of validation.
+    The panels share the axis of iterations: losses, on a logarithmic scale, which has no room for a
+    loss of 0; learning rate; a panel for each validation metric.
     """
     training = [line for line in lines if TOTAL in line]
     if not training:
@@ -103,7 +103,7 @@ def curves_figure(lines: Lines) -> Figure | None:
 def _draw_losses(panel: Axes, training: Lines) -> None:
     """Draw every loss, the total first."""
     keys = dict.fromkeys(key for line in training for key in line)
-    # Detectron2's own come first, so that they look the same whatever the method adds.
+    # detectron2's own come first, so that they look the same for all methods.
     own = [key for key in keys if key.startswith("loss_")]
     added = [key for key in keys if key.endswith("_loss") and key != TOTAL]
     for (colour, marker), key in zip(cycle(_LOOKS), [TOTAL, *own, *added]):
@@ -139,7 +139,7 @@ def _draw_curve(panel: Axes, title: str, points: Sequence[tuple[int, float]]) ->
 
 
 def _draw_frame(panel: Axes, training: Lines) -> None:
-    """Draw what all panels have: the ends of the stages, and quiet lines for the eye."""
+    """Draw what all panels have: stage boundaries and grid lines."""
     for end in _stage_ends(training):
         panel.axvline(end, color="#444444", linewidth=1, linestyle=(0, (4, 3)))
     panel.set_xlim(0, training[-1]["iteration"] * 1.02)
@@ -149,7 +149,7 @@ def _draw_frame(panel: Axes, training: Lines) -> None:
 
 
 def _name_stages(panel: Axes, training: Lines) -> None:
-    """Write the names of the stages above them, where there are several."""
+    """Write the stages' names above them, if there are several."""
     stages = list(dict.fromkeys(line["stage"] for line in training))
     if len(stages) == 1:
         return
@@ -166,7 +166,7 @@ def _name_stages(panel: Axes, training: Lines) -> None:
 
 
 def _stage_ends(training: Lines) -> list[int]:
-    """Return the last iterations of the stages, but not that of the last stage."""
+    """Return the last iterations of all stages but the last."""
     return [
         line["iteration"] for line, after in pairwise(training) if line["stage"] != after["stage"]
     ]

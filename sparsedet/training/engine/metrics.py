@@ -1,4 +1,4 @@
-"""The numbers of a run: `metrics.json`, one JSON object per line, and TensorBoard."""
+"""The metrics of a run: `metrics.json`, one JSON object per line, and TensorBoard."""
 
 import json
 import time
@@ -15,10 +15,10 @@ from sparsedet.runtime import processes
 
 
 class MetricsLog:
-    """Appends the numbers of one training stage; of several processes only the first writes."""
+    """Appends the metrics of a training stage; of several processes only the first writes."""
 
     def __init__(self, path: Path, tensorboard: Path, stage: str, start: int) -> None:
-        """Continue `stage` at iteration `start`; what a lost run wrote beyond it is removed."""
+        """Resume `stage` at iteration `start`; entries of a killed run beyond it are removed."""
         self.path = path
         self.stage = stage
         self._tensorboard: SummaryWriter | None = None
@@ -30,7 +30,7 @@ class MetricsLog:
         self._tensorboard = SummaryWriter(str(tensorboard / stage), purge_step=start + 1)
 
     def write(self, iteration: int, values: Mapping[str, Any]) -> None:
-        """Append the numbers of an iteration (the number of iterations done)."""
+        """Append the metrics of an iteration (given as the number of finished iterations)."""
         if self._tensorboard is None:
             return
         entry = {"stage": self.stage, "iteration": iteration, **values}
@@ -60,7 +60,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):
-            # A killed process may leave half a line at the end.
+            # A killed process may leave a partial line at the end.
             continue
         if isinstance(line, dict):
             lines.append(line)
@@ -71,27 +71,27 @@ class Throughput:
     """Speed over the last iterations, loading included."""
 
     def __init__(self, iterations: int) -> None:
-        """Begin to measure; `iterations` are those that count, the latest ones."""
+        """Start measuring; `iterations` is the size of the window."""
         self._steps: deque[tuple[int, float]] = deque(maxlen=iterations)
         self._last = time.monotonic()
 
     def add(self, images: int) -> None:
-        """Count an iteration that ended just now, on so many images."""
+        """Record the end of an iteration with this many images."""
         now = time.monotonic()
         self._steps.append((images, now - self._last))
         self._last = now
 
     def skip_pause(self) -> None:
-        """Leave out a pause, such as a validation: the time since `add` does not count."""
+        """Exclude a pause, such as a validation: the time since `add` does not count."""
         self._last = time.monotonic()
 
     @property
     def images_per_second(self) -> float:
-        """Of the iterations that count; 0 before the first one."""
+        """Images per second in the window; 0 before the first iteration."""
         seconds = sum(seconds for _, seconds in self._steps)
         return sum(images for images, _ in self._steps) / seconds if seconds else 0.0
 
     @property
     def seconds_per_iteration(self) -> float:
-        """Of the iterations that count; 0 before the first one."""
+        """Seconds per iteration in the window; 0 before the first one."""
         return sum(seconds for _, seconds in self._steps) / max(len(self._steps), 1)

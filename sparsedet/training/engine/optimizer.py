@@ -12,10 +12,10 @@ from sparsedet.config.sections import SolverConfig
 from sparsedet.config.training_config import TrainingConfig
 
 _BODY = "backbone.bottom_up."
-"""Where the pretrained weights are."""
+"""Parameter prefix of the pretrained weights."""
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _RAMP = 10
-"""Early on the average follows faster: it forgets the initial weights within some iterations."""
+"""Early on, the average follows faster: it forgets the initial weights within some iterations."""
 
 
 def optimizer_and_schedule(
@@ -40,22 +40,22 @@ def optimizer_and_schedule(
 
 
 def autocast_type(solver: SolverConfig, device: torch.device) -> torch.dtype | None:
-    """Return the type to calculate in on a device; None is full precision.
+    """Return the precision for mixed-precision training on a device; None is full precision.
 
-    `auto` is bf16 where the device calculates in it, which needs no scaling, else fp16.
+    `auto` is bf16 if the device supports it, which needs no scaling, else fp16.
     """
     if not solver.mixed_precision:
         return None
     name = solver.precision
     if name == "auto":
-        # What a GPU only emulates is slower than full precision.
+        # Emulation on a GPU is slower than full precision.
         supported = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
         name = "bf16" if supported else "fp16"
     return _TYPES[name]
 
 
 def gradient_scaler(precision: torch.dtype | None, device: torch.device) -> torch.amp.GradScaler:
-    """Return the scaler that keeps small fp16 gradients from vanishing; otherwise it does nothing.
+    """Return the scaler that keeps small fp16 gradients from vanishing; otherwise a no-op.
 
     Micikevicius et al., "Mixed Precision Training" (ICLR 2018).
     """
@@ -65,15 +65,14 @@ def gradient_scaler(precision: torch.dtype | None, device: torch.device) -> torc
 class ModelEMA:
     """The exponential moving average (EMA) of a model's trainable parameters.
 
-    Late weights of a short training swing around a better point; their average lies closer to it.
-    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992); as a better
-    judge of unlabelled data: Tarvainen and Valpola, "Mean teachers are better role models" (NeurIPS
-    2017).
+    Late weights of a short training oscillate around a better point; their average is closer to it.
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992); for judging
+    unlabelled data: Tarvainen and Valpola, "Mean teachers are better role models" (NeurIPS 2017).
 
     Frozen parameters and buffers don't change, and are the model's own.
 
     Args:
-        model: whose weights are averaged.
+        model: the model.
         decay: share of the average that each update keeps, 0 to 1.
     """
 
@@ -89,19 +88,19 @@ class ModelEMA:
 
     @torch.no_grad()
     def update(self, iteration: int) -> None:
-        """Take in the weights after `iteration`, counted from 0."""
+        """Update with the weights after `iteration`, counted from 0."""
         keep = min(self._decay, (1 + iteration) / (_RAMP + iteration))
         torch._foreach_lerp_(list(self._average.values()), list(self._current.values()), 1 - keep)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged parameters alone."""
+        """Return the averaged parameters only."""
         return dict(self._average)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Resume from what `state_dict` returned."""
+        """Resume from the result of `state_dict`."""
         for name, value in self._average.items():
             value.copy_(state[name])
 
     def model_state(self) -> dict[str, Tensor]:
-        """Return the whole model's state with the averaged parameters in place."""
+        """Return the whole model's state with averaged parameters."""
         return {**self._model.state_dict(), **self._average}

@@ -1,4 +1,4 @@
-"""One training stage: a part of a run's iterations on the same images, resumable."""
+"""A training stage: a part of a run's iterations on the same images, resumable."""
 
 import signal
 import threading
@@ -35,11 +35,11 @@ class Stage:
 
     name: str
     start: int
-    """The first iteration, counted from 0."""
+    """First iteration, counted from 0."""
     end: int
-    """After the last iteration."""
+    """End iteration (exclusive)."""
     previous: str | None = None
-    """The stage whose state this one starts from; None: initial weights."""
+    """The stage whose weights this one starts from; None: initial weights."""
 
 
 def train_stage(
@@ -55,22 +55,22 @@ def train_stage(
     cache: PixelCache | None = None,
     on_unreadable: OnUnreadable = warn_unreadable,
 ) -> Weights:
-    """Train the configured model on `images`, resuming from the stage's checkpoint if there is one.
+    """Train the configured model on `images`, resuming from the stage's checkpoint if it exists.
 
-    Interrupted by Ctrl-C or SIGTERM, the stage finishes its iteration and saves its state.
+    On Ctrl-C or SIGTERM, the stage finishes its iteration and saves a checkpoint.
 
     Args:
         stage: which iterations.
-        images: to train on.
+        images: the training images.
         config: the configuration.
         run: the run folder.
-        seed: of every draw.
+        seed: seed of all random draws.
         on_progress: called after every iteration.
-        classes: the names of the model's classes, by which initial weights may know them.
-        validator: measures on the way, keeps the best weights, and may end the stage early.
+        classes: names of the model's classes, for matching initial weights.
+        validator: evaluates during training, keeps the best weights, and may stop the stage early.
 
     Returns:
-        The weights: with SOLVER.EMA_DECAY their moving average.
+        The weights: with SOLVER.EMA_DECAY, their moving average.
 
     Raises:
         TrainingError: when a loss is not finite, naming the batch's images.
@@ -96,7 +96,7 @@ def train_stage(
             on_progress(training.step(batch))
             if validator is not None and validator.is_due(trainer.iteration):
                 training.measure(validator)
-            # After measuring: a run that resumes here has been measured.
+            # After validation: a run that resumes here has been validated.
             training.save_where_due()
             if processes.any_true(interrupted(), trainer.device):
                 training.save()
@@ -106,7 +106,7 @@ def train_stage(
 
 
 class _StageTraining:
-    """A trainer in one of a run's stages, with the files that it leaves."""
+    """A trainer in one of a run's stages, with the files that it writes."""
 
     def __init__(
         self,
@@ -138,19 +138,19 @@ class _StageTraining:
         self.throughput = Throughput(LOG_PERIOD)
 
     def save(self) -> None:
-        """Write the training state, atomically."""
+        """Write a checkpoint, atomically."""
         if processes.is_first():
             self.checkpoints.write({**self.trainer.state(), "sums": self.sums})
         self.last_save = time.monotonic()
 
     def save_where_due(self) -> None:
-        """Save the state every so many iterations, and after so much time."""
+        """Save a checkpoint at every period of iterations or time."""
         due = time.monotonic() - self.last_save > self.solver.checkpoint_seconds
         if due or self.trainer.iteration % self.solver.checkpoint_period == 0:
             self.save()
 
     def step(self, batch: Batch) -> StageProgress:
-        """Train one iteration, and log where it is time to."""
+        """Train one iteration, and log if it is time to."""
         rate = self.trainer.learning_rate
         losses = self.trainer.step(batch)
         iteration = self.trainer.iteration
@@ -172,7 +172,7 @@ class _StageTraining:
         return progress
 
     def measure(self, validator: Validator) -> None:
-        """Measure the weights, and log the figure."""
+        """Evaluate the weights, and log the metric."""
         iteration = self.trainer.iteration
         self.log.write(iteration, validator.measure(self.trainer.weights(), iteration))
         self.throughput.skip_pause()
@@ -195,7 +195,7 @@ class _StageTraining:
 
 
 def _check_state(state: State, stage: Stage, run: RunFolder) -> None:
-    """Refuse a state that is of no iteration of the stage: the run's configuration was changed."""
+    """Refuse a checkpoint of an iteration outside the stage: the configuration was changed."""
     iteration = state["iteration"]
     if not stage.start <= iteration <= stage.end:
         raise RunError(
@@ -210,11 +210,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C and SIGTERM back; yield a function that says whether one has come.
+    """Hold Ctrl-C and SIGTERM back; yield a function that says whether one has arrived.
 
-    An interrupt in the midst of an iteration would leave weights, optimiser and counter apart. A
-    second one is not held back, but in a launcher's processes: there the launcher passes on what
-    the terminal has sent them already. Outside the main thread, where Python delivers no signals,
+    An interrupt within an iteration would leave weights, optimiser and counter inconsistent. A
+    second one is not held back, except in a launcher's processes: there the launcher forwards what
+    the terminal has already sent them. Outside the main thread, where Python delivers no signals,
     nothing is held back.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""The steps of a run: training a stage, and mining between two of them."""
+"""The steps of a run: training stages, and mining between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from sparsedet.training.engine.trainer import Weights
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What the steps of a run need."""
+    """Inputs of the steps of a run."""
 
     run: RunFolder
     config: TrainingConfig
@@ -39,15 +39,14 @@ class Steps:
     dataset: Dataset
     """All annotations."""
     labels: Dataset
-    """Those to learn from."""
+    """The training part."""
     ignored: Sequence[Box]
-    """What is neither learned nor punished: annotations to measure on, and what the run was given
-    to ignore."""
+    """Ignore regions: hidden annotations, and regions that the run was given."""
     images: Path
     callbacks: Callbacks
     validator: Validator | None
     cache: PixelCache
-    """What one stage or mining has decoded is there for the others."""
+    """Decoded images, shared by all stages and minings."""
 
     @classmethod
     def of(
@@ -58,7 +57,7 @@ class Steps:
         dataset: Dataset,
         callbacks: Callbacks,
     ) -> "Steps":
-        """Split the annotations into those to learn from and those to measure on."""
+        """Split the annotations into training and validation."""
         images = Path(info.images)
         labels, data = dataset, None
         ignored: Sequence[Box] = ()
@@ -68,7 +67,7 @@ class Steps:
             elif held_out := hold_out_validation(dataset, config.validation.held_out, info.seed):
                 labels, ignored = held_out.training, held_out.hidden
                 data = ValidationData(held_out.validation, images)
-        # The bound is of a machine.
+        # The limit is per machine.
         cache = PixelCache(config.loader.cache_mib * 2**20 // processes.local_ranks())
         return cls(
             run,
@@ -84,7 +83,7 @@ class Steps:
         )
 
     def train(self, stage: Stage, found: PseudoLabels = NOTHING) -> Weights:
-        """Train one stage on the annotations and on what earlier stages found."""
+        """Train one stage on the annotations and on the boxes of earlier stages."""
         images = training_images(
             self.labels,
             self.images,
@@ -110,7 +109,7 @@ class Steps:
         return weights
 
     def train_in_stages(self) -> Weights:
-        """Train, mine, and train on with what was found, as often as the configuration says."""
+        """Train, mine, and train on the result, as often as configured."""
         *mining, last = stages(self.config.staged, self.config.solver.max_iter)
         found = NOTHING
         for stage in mining:
@@ -124,7 +123,7 @@ class Steps:
         """Mine the training images, and write `path`."""
         model = checkpoint.build(self.config.node)
         model.load_state_dict(weights)
-        # Hidden annotations explain detections as well as others; images set aside stay so.
+        # Hidden annotations explain detections like others; images set aside stay set aside.
         dataset = self.dataset.with_images(self.labels.images)
         mined = mine_by(
             model.eval(),
@@ -144,11 +143,11 @@ class Steps:
 
 
 def stages(config: StagedConfig, total: int) -> list[Stage]:
-    """Return the stages of `staged`: one run on one schedule, with a mining between two stages.
+    """Return the stages of `staged`: one run on one schedule, with mining between stages.
 
     Args:
         config: when to mine.
-        total: iterations of the run.
+        total: total iterations of the run.
     """
     inner = {round(share * total) for share in config.mine_at}
     first = max(1, config.min_iter)

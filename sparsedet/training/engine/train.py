@@ -1,4 +1,4 @@
-"""A training run: one stage, or for `staged` several with mining in between; each step resumes."""
+"""A training run: one stage, or for `staged` several with mining in between, all resumable."""
 
 import hashlib
 import json
@@ -48,24 +48,24 @@ def start_run(
     validation: ValidationData | None = None,
     ignored: Sequence[Box] = (),
 ) -> None:
-    """Prepare a run folder: configuration, what the run is, and a copy of the training data.
+    """Prepare a run folder: configuration, metadata, and a copy of the training data.
 
     Args:
         config: the configuration.
-        run: the folder, which has to be empty where it exists.
-        dataset: what to train on.
+        run: the folder, which has to be empty if it exists.
+        dataset: the training data.
         images: the folder of its images.
-        source: where `dataset` was read; the run and errors name it so.
+        source: where `dataset` was read from; its name in the run and in errors.
         method: the training method.
-        seed: of everything that is drawn.
+        seed: seed of all random draws.
         device: cpu or cuda.
-        validation: what to measure the training on, with TEST.EVAL_PERIOD.
-        ignored: places that the training must neither learn nor punish.
+        validation: validation data, with TEST.EVAL_PERIOD.
+        ignored: ignore regions.
 
     Raises:
-        RunError: when the folder holds anything already.
-        AnnotationError: when an image is missing, or not as the annotations say.
-        ConfigError: when a value of the configuration is not usable, alone or with this dataset.
+        RunError: when the folder is not empty.
+        AnnotationError: when an image is missing, or contradicts the annotations.
+        ConfigError: when a configuration value is invalid, alone or with this dataset.
     """
     if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
         hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
@@ -88,7 +88,7 @@ def start_run(
         check_validation(validation)
     training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
-    # Before there is a folder: what can't be downloaded leaves nothing behind.
+    # Before the folder is created: a failed download leaves nothing behind.
     fetch_weights(config.node)
     config = config.with_values({"MODEL.DEVICE": device, "OUTPUT_DIR": str(run.root)})
     info = RunInfo(
@@ -121,7 +121,7 @@ def check_same_run(
     config: TrainingConfig | None,
     validation: Dataset | None = None,
 ) -> None:
-    """Check that options which are given again are those of the run; None: not given.
+    """Check that repeated options match those of the run; None: not given.
 
     Args:
         run: the run to resume.
@@ -140,7 +140,7 @@ def check_same_run(
         differing.append(f"the run's method is {info.method}, not {method}")
     if seed is not None and seed != info.seed:
         differing.append(f"the run's seed is {info.seed}, not {seed}")
-    # As files: reading back rounds coordinates and fills in areas.
+    # Compare as files: reading back rounds coordinates and fills in areas.
     if dataset is not None and to_coco(dataset) != to_coco(read_coco(run.training_data)):
         differing.append("the training annotations are not those that the run started with")
     if validation is not None and read_config(run.config).validation.eval_period > 0:
@@ -168,7 +168,7 @@ def _with_bounded_batch(config: TrainingConfig, dataset: Dataset) -> TrainingCon
 
 
 def use_images(run: RunFolder, images: Path) -> None:
-    """Set the folder of a run's images, which were moved."""
+    """Set the folder of a run's images after they were moved."""
     dataset = read_coco(run.training_data)
     limit = read_config(run.config).loader.max_unreadable
     check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
@@ -182,14 +182,14 @@ def use_images(run: RunFolder, images: Path) -> None:
 def run_training(
     run: RunFolder, *, device: str | None = None, callbacks: Callbacks | None = None
 ) -> None:
-    """Train what `start_run` prepared, or resume it where it was interrupted or killed.
+    """Run what `start_run` prepared, or resume it after an interruption or kill.
 
-    Every step ends with a file that is written whole or not at all, and is not done again.
+    Every step ends by writing a file atomically, and is not repeated.
 
     Args:
         run: the run folder.
         device: cpu or cuda; None: that of the configuration.
-        callbacks: called on the way.
+        callbacks: callbacks for training progress.
     """
     if run.model.exists():
         return
@@ -198,9 +198,9 @@ def run_training(
     config = read_config(run.config)
     if device is not None:
         config = config.with_values({"MODEL.DEVICE": device})
-    # A run may resume in another number of processes than it was started in.
+    # A run may resume with a different number of processes.
     processes.first_does(lambda: config.solver.check_shares(processes.ranks()))
-    # A checkpoint's takes much room.
+    # Checkpoints are large.
     processes.first_does(lambda: remove_half_written(run.root))
     dataset = usable_feedback(read_coco(run.training_data), config.feedback)
     steps = Steps.of(run, config, info, dataset, callbacks)
@@ -214,8 +214,8 @@ def run_training(
 
 
 def _finish(run: RunFolder, weights: Weights) -> None:
-    """Write the finished model as detectron2 does, and the picture of how it came about."""
-    # Not before: matplotlib takes a second to import.
+    """Write the finished model in detectron2's format, and the plot of the training."""
+    # Imported late: matplotlib takes a second.
     from sparsedet.training.engine.loss_curves import write_curves
 
     write_curves(run)
@@ -226,7 +226,7 @@ def choose_device(wanted: str) -> str:
     """Return the device for `auto`, `cpu` or `cuda`.
 
     Raises:
-        ConfigError: when CUDA is asked for and not there.
+        ConfigError: when CUDA is requested but not available.
     """
     available = torch.cuda.is_available()
     if wanted == "auto":
@@ -239,7 +239,7 @@ def choose_device(wanted: str) -> str:
 
 
 def _run_id(config: TrainingConfig, dataset: Dataset, seed: int, ignored: Sequence[Box]) -> str:
-    """Hash what determines a run's result; where it runs and is stored does not."""
+    """Hash what determines a run's result, except where it runs and is stored."""
     parts: list[Any] = [config.dump_result_keys(), to_coco(dataset), seed]
     if ignored:
         parts.append([[box.image_id, box.category_id, *box.xyxy] for box in ignored])

@@ -1,4 +1,4 @@
-"""A model in training: weights, optimiser, schedule and average, and one iteration of them."""
+"""A model in training: weights, optimiser, schedule and average, and a single iteration."""
 
 import math
 import warnings
@@ -27,22 +27,22 @@ from sparsedet.training.engine.optimizer import (
 )
 
 _SEED_STRIDE, _RANK_STRIDE = 1_000_003, 1_000_000_007
-"""Seeds of two iterations, or two processes, shall not meet by chance."""
+"""Makes coincidences between the seeds of two iterations, or processes, unlikely."""
 _LEAST_SCALE = 2.0**-10
-"""Of fp16 losses; below, their gradients are infinite on whatever batch."""
+"""Minimum scale of fp16 losses; below, gradients are infinite for any batch."""
 
 Weights = dict[str, Tensor]
-"""A model's state, by name."""
+"""A training state, by name."""
 
 
 class Trainer:
-    """Trains a model of one configuration; with several processes, each on a share of the batch."""
+    """Trains a model; with several processes, each on a share of the batch."""
 
     def __init__(self, config: TrainingConfig, seed: int) -> None:
         torch.manual_seed(seed)
         self.seed = seed
         self.iteration = 0
-        """Iterations that are done."""
+        """Number of finished iterations."""
         self.model: nn.Module = checkpoint.build(config.node).train()
         self.device = torch.device(config.model.device)
         self.ema: ModelEMA | None = None
@@ -51,17 +51,17 @@ class Trainer:
         self._precision = autocast_type(config.solver, self.device)
         self._scaler = gradient_scaler(self._precision, self.device)
         if self._scaler.is_enabled():
-            # Until the scale is found, iterations change nothing; their learning rates are over.
+            # Until the scale is found, iterations change nothing, but use up their learning rates.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
         self._parallel: DistributedDataParallel | None = None
 
     def start(self, state: State | None, iteration: int, classes: Sequence[str] = ()) -> None:
-        """Resume from a state, or start with initial weights at an iteration.
+        """Resume from a checkpoint, or start from initial weights at an iteration.
 
         Args:
-            state: to resume from; None: there is none.
-            iteration: to start at.
-            classes: the names of the model's classes, by which initial weights may know them.
+            state: the checkpoint to resume from; None: there is none.
+            iteration: the iteration to start at.
+            classes: names of the model's classes, for matching initial weights.
         """
         if state is None:
             self.iteration = iteration
@@ -84,7 +84,7 @@ class Trainer:
             self._parallel = processes.parallel(self.model)
 
     def state(self) -> State:
-        """Return all that a training resumes from."""
+        """Return everything that a training resumes from."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -95,7 +95,7 @@ class Trainer:
         }
 
     def weights(self) -> Weights:
-        """Return the weights to detect with: with SOLVER.EMA_DECAY their EMA."""
+        """Return the weights for inference: with SOLVER.EMA_DECAY, their EMA."""
         return self.model.state_dict() if self.ema is None else self.ema.model_state()
 
     @property
@@ -105,7 +105,7 @@ class Trainer:
         return rate
 
     def step(self, batch: Batch) -> dict[str, float]:
-        """Train one iteration; every draw depends on seed, iteration and process, as on resume.
+        """Train one iteration; random draws depend only on seed, iteration and process.
 
         Args:
             batch: this process's share.
@@ -114,8 +114,8 @@ class Trainer:
             The losses by name, means over the processes; `total_loss` is their sum.
 
         Raises:
-            TrainingError: when a loss is not finite, naming the batch's images, or when the GPU's
-                memory does not suffice.
+            TrainingError: when a loss is not finite, naming the batch's images, or when the GPU
+                runs out of memory.
         """
         try:
             return self._step(batch)
@@ -150,9 +150,9 @@ class Trainer:
         return losses
 
     def _check_gradients(self, losses: dict[str, float], batch: Batch) -> None:
-        """Stop before gradients that are not finite get into the weights.
+        """Raise before non-finite gradients reach the weights.
 
-        In fp16 single ones are part of the search for a scale; where it ends at none, all are.
+        In fp16, single ones are part of the search for a scale; if that fails, all are.
         """
         if self._scaler.is_enabled():
             finite = self._scaler.get_scale() >= _LEAST_SCALE
@@ -161,20 +161,20 @@ class Trainer:
             norms = torch._foreach_norm(gradients)
             finite = bool(torch.isfinite(torch.stack(norms)).all()) if gradients else True
         if not finite:
-            # They are averaged over the processes: all of them come here.
+            # They are averaged over the processes: all of them reach this point.
             self._stop({**losses, "gradients": math.nan}, {"gradients": math.nan}, batch)
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
-        """Split the batch into what is on the device at once."""
+        """Split the batch into the parts that are on the device at once."""
         count = self._config.solver.accumulation
         size = -(-len(batch) // count)
         return [batch[start : start + size] for start in range(0, len(batch), size)]
 
     def _backward(self, part: Batch, parts: int, *, last: bool) -> dict[str, float]:
-        """Add a part's gradients; return its losses in this process."""
+        """Accumulate a part's gradients; return its losses in this process."""
         if self._parallel is None:
             return self._losses(self.model, part, parts)
-        # Processes exchange their gradients once per iteration, after the last part.
+        # Processes exchange gradients once per iteration, after the last part.
         with nullcontext() if last else self._parallel.no_sync():
             return self._losses(self._parallel, part, parts)
 
@@ -191,7 +191,7 @@ class Trainer:
         return {name: loss.item() for name, loss in losses.items()} | {"total_loss": total.item()}
 
     def _stop(self, losses: dict[str, float], own: dict[str, float], batch: Batch) -> NoReturn:
-        """Raise the error of a loss that is not finite, naming the images of where it arose."""
+        """Raise the error of a non-finite loss, naming the images that it occurred on."""
         finite = all(map(math.isfinite, own.values()))
         ids: list[Any] = [] if finite else [item["image_id"] for item in batch]
         suspects = [number for found in processes.gather(ids) for number in found]

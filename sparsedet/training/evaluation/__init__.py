@@ -1,1 +1,1 @@
-"""Average precision, and the figure that the best checkpoint is chosen by."""
+"""Average precision, and the metric that selects the best checkpoint."""

@@ -1,6 +1,6 @@
 """Average precision: COCO's, by pycocotools, and Pascal VOC's.
 
-Where classes are complete on some images only, it is federated: see `federated`.
+If classes are complete on some images only, AP is federated: see `federated`.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from sparsedet.training.evaluation.voc_ap import voc_ap
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """COCO and Pascal VOC metrics, 0 to 100; nan where there is no annotation to find."""
+    """COCO and Pascal VOC metrics, 0 to 100; nan without annotations."""
 
     ap: float
     """Mean over IoU 0.50 to 0.95 and the classes."""
@@ -51,10 +51,10 @@ class Evaluation:
     images: int
     annotations: int
     federated: Federation | None = None
-    """What the figures are measured over, where classes are complete on some images only."""
+    """What is evaluated, if classes are complete on some images only."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures under their usual names, two decimals; nan becomes None."""
+        """Return the figures under their usual names, with two decimals; nan becomes None."""
         figures = {
             "AP": _rounded(self.ap),
             "AP50": _rounded(self.ap50),
@@ -77,7 +77,7 @@ def evaluate_run(
     device: str,
     on_image: OnImage = lambda done, total: None,
 ) -> Evaluation:
-    """Evaluate the run's finished model on the images of a dataset that can be read."""
+    """Evaluate the run's finished model on the readable images of a dataset."""
     info = run.info()
     class_ids(info, dataset)  # before the model is built
     model = build_for_inference(config.node, run.finished_model(), device)
@@ -88,12 +88,12 @@ def evaluate_run(
 def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
     """Return the metrics of detections against a dataset's annotations.
 
-    Federated where the dataset is: then a detection that shows no annotation is wrong only where
-    its class is complete on the image, and the best `FEDERATED_DETECTIONS` of an image count, of
-    all classes together, instead of 100 of each.
+    If the dataset is federated, so is AP: then an unmatched detection is wrong only if its class is
+    complete on the image, and the best `FEDERATED_DETECTIONS` of an image count, over all classes,
+    instead of 100 of each class.
 
     Raises:
-        AnnotationError: when there is nothing to evaluate against.
+        AnnotationError: when there are no annotations.
     """
     if all(box.iscrowd for box in dataset.boxes):
         raise AnnotationError("the evaluation data has no annotations")
@@ -105,7 +105,7 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
         truth = COCO()
         truth.dataset = to_coco(dataset)
         for number, entry in enumerate(truth.dataset["annotations"], start=1):
-            # pycocotools takes an annotation of id 0 for a missed one.
+            # pycocotools treats an annotation of id 0 as missed.
             entry["id"] = number
         truth.createIndex()
         entries = results(detections)
@@ -114,7 +114,7 @@ def evaluate(detections: Sequence[Detections], dataset: Dataset) -> Evaluation:
         evaluator.params.imgIds = sorted(image.id for image in dataset.images)
         if federated:
             evaluator.params.maxDets = [1, 10, FEDERATED_DETECTIONS]
-            # Of all areas: LVIS has a thousand classes, and others are not looked at.
+            # Only the total area range: LVIS has a thousand classes, and others are not used.
             evaluator.params.areaRng = evaluator.params.areaRng[:1]
             evaluator.params.areaRngLbl = evaluator.params.areaRngLbl[:1]
         evaluator.evaluate()
@@ -158,7 +158,7 @@ def results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
 
 
 def _mean(precision: Any) -> float:
-    """Average in percent; -1 marks classes without annotations."""
+    """Return the average in percent; -1 marks classes without annotations."""
     valid = precision[precision > -1]
     return float(np.mean(valid) * 100) if valid.size else float("nan")
 

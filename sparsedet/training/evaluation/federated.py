@@ -1,12 +1,11 @@
-"""Average precision where classes are complete on some images only, as LVIS measures it.
+"""Average precision with classes that are complete on some images only, as in LVIS.
 
-A. Gupta, P. Dollár, R. Girshick: "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR
-2019, section 3.1. Each class is measured as in a small dataset of its own: on the images where all
-of its objects have a box, or where it is absent. On others its boxes can be found or missed, but
-whatever else a model detects there may well be right, and counts as nothing.
+A. Gupta, P. Dollár, R. Girshick: "LVIS: A Dataset for Large Vocabulary Instance Segmentation",
+CVPR 2019, section 3.1. Each class is evaluated like a small dataset of its own: on the images where
+all of its objects have a box, or where it is absent. On others, its boxes can be found or missed,
+but unmatched detections may well be right, and are ignored.
 
-A class that is complete nowhere has nothing that could be wrong: its AP says how many of its boxes
-are found.
+A class that is complete nowhere can't have wrong detections: its AP is the recall of its boxes.
 """
 
 from dataclasses import dataclass
@@ -20,21 +19,21 @@ from sparsedet.annotations.table import BoolArray
 from sparsedet.mining.detections import Detections
 
 FEDERATED_DETECTIONS = 300
-"""Detections of an image that count, of all classes together: as in LVIS."""
+"""Number of detections per image that count, over all classes: as in LVIS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """Pairs of a class and an image, by what is known of them."""
+    """Numbers of (class, image) pairs, by what is known of them."""
 
     complete: int
-    """Every object of the class has a box; there are some."""
+    """Every object of the class has a box, and there is at least one."""
     absent: int
     """There is no object of the class."""
     incomplete: int
-    """Some objects of the class have a box, others may have none."""
+    """Some objects of the class have a box, others may not."""
     nowhere: tuple[str, ...]
-    """Names of the classes with boxes that are complete or absent nowhere."""
+    """Names of classes with boxes that are not complete or absent anywhere."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Federation":
@@ -42,7 +41,7 @@ class Federation:
         table, images = dataset.table, dataset.image_by_id
         boxed = np.unique(np.stack([table.image_ids, table.category_ids], axis=1), axis=0).tolist()
         complete = sum(images[image_id].is_complete(id) for image_id, id in boxed)
-        # Of all pairs, which may be millions, those without a box are only counted.
+        # Of all pairs, possibly millions, those without a box are only counted.
         every = frozenset(dataset.category_by_id)
         marks = [every if image.exhaustive else image.complete_classes for image in dataset.images]
         nowhere = {id for _, id in boxed}.difference(*marks)
@@ -68,7 +67,7 @@ class Federation:
 def is_federated(dataset: Dataset) -> bool:
     """Return whether classes are complete on some images only, by marks of single classes.
 
-    Data without such marks is measured as fully labelled: most of it says nothing of that.
+    Data without such marks is evaluated as fully labelled: most datasets don't say.
     """
     return dataset.has_class_marks and not all(map(dataset.is_complete, dataset.images))
 
@@ -93,11 +92,11 @@ def best_detections(found: Detections) -> Detections:
 
 
 def ignore_unknown(evaluator: COCOeval, dataset: Dataset) -> None:
-    """Ignore detections that match nothing where their class is not complete.
+    """Ignore unmatched detections of classes that are not complete.
 
     Args:
         evaluator: has matched the detections, image by image, and not accumulated them yet.
-        dataset: what it measures against.
+        dataset: the evaluation data.
     """
     images = dataset.image_by_id
     for entry in evaluator.evalImgs:

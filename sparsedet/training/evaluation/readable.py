@@ -1,4 +1,4 @@
-"""Detections to measure by: of the images that can be read, since the others say nothing."""
+"""Detections on readable images for evaluation; unreadable ones are excluded."""
 
 import logging
 from pathlib import Path
@@ -18,15 +18,15 @@ from sparsedet.runtime.unreadable import warn_unreadable
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
-"""Files that a warning names."""
+"""Maximum number of files named in a warning."""
 
 
 class Measurable(NamedTuple):
-    """What figures are made of."""
+    """Input of metrics."""
 
     detections: list[Detections]
     dataset: Dataset
-    """The images that could be read, with their annotations."""
+    """The readable images, with their annotations."""
 
 
 def detect_readable(
@@ -39,9 +39,9 @@ def detect_readable(
     cache: PixelCache | None = None,
     on_image: OnImage = lambda done, total: None,
 ) -> Measurable:
-    """Detect on a dataset; images that can't be decoded are taken out of it, with a warning.
+    """Detect on a dataset; undecodable images are removed from it, with a warning.
 
-    Their objects would count as missed otherwise.
+    Otherwise their objects would count as missed.
     """
     met: list[Path] = []
 

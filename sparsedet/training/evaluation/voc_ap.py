@@ -1,14 +1,14 @@
 """Average precision as Pascal VOC measures it: one IoU, every detection counted once.
 
-M. Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010. Figures differ
-from COCO's AP50, because a detection belongs to the annotation that it overlaps most, so that it is
-wrong where that one is taken, even if another one is free; because objects marked `difficult` are
+M. Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010. Differs from
+COCO's AP50, because a detection belongs to the annotation that it overlaps most, so that it is
+wrong if that one is taken, even if another one is free; because objects marked `difficult` are
 neither missed nor found; and because precision is read at 11 recalls, or at all, instead of at 101.
 
-VOC's pixels have a size: its development kit adds 1 to every width and height, because a box holds
-the pixels at both ends. The boxes here are edges, of which `xmin` is `left + 1`, so that their IoU
-is the kit's without adding anything. As in the kit, and unlike in detectron2's copy of it, an IoU
-of exactly 0.5 is enough, and scores and boxes are not rounded before they are compared.
+VOC's pixels have a size: its development kit adds 1 to every width and height, because a box
+includes the pixels at both ends. The boxes here are edges, with `xmin` equal to `left + 1`, so that
+their IoU is the kit's without adding anything. As in the kit, and unlike in detectron2's copy of
+it, an IoU of exactly 0.5 is enough, and scores and boxes are not rounded before comparison.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class VocAp:
     eleven_point: dict[str, float]
     """As in VOC2007: the mean of the best precisions at the recalls 0, 0.1, ..., 1."""
     area: dict[str, float]
-    """As from VOC2010 on: the area below the precisions, made to fall with the recall."""
+    """As from VOC2010 on: the area below the precisions, made monotonically decreasing."""
 
     @property
     def mean_eleven_point(self) -> float:
@@ -52,14 +52,14 @@ class VocAp:
 def voc_ap(detections: Sequence[Detections], dataset: Dataset) -> VocAp:
     """Return Pascal VOC's AP of detections against a dataset's annotations.
 
-    Ignored are annotations with a true `difficult` or `ignore`, as VOC's xml files and what was
-    converted from them have it, and detections of these. VOC has no crowd regions: they ignore what
-    is neither right nor difficult and lies in one by half of its area at least. Nor does it know
-    classes that are complete on some images only: elsewhere what is not right is ignored, too.
+    Ignores annotations with a true `difficult` or `ignore`, as in VOC's xml files and their
+    conversions, and detections of these. VOC has no crowd regions: these ignore detections that are
+    neither right nor difficult, with at least half of their area inside. Nor does it know classes
+    that are complete on some images only: elsewhere unmatched detections are ignored, too.
 
     Args:
-        detections: of any images; those of equal score count in their order here.
-        dataset: the truth; where it `is_federated`, see there.
+        detections: of any images; those of equal score count in this order.
+        dataset: the truth; for federated ones see `is_federated`.
     """
     table = dataset.table
     difficult = _difficult(table)
@@ -102,9 +102,9 @@ class _Found:
 
     category_ids: IntArray
     annotation: IntArray
-    """The row of the annotation that each shows; -1: none."""
+    """Row of the matched annotation; -1: none."""
     excused: BoolArray
-    """Which are not wrong where they are not right."""
+    """Which are ignored if they are not right."""
 
     @classmethod
     def of(cls, detections: Sequence[Detections], dataset: Dataset) -> "_Found":
@@ -143,7 +143,8 @@ def _rows_by_image(table: BoxTable) -> dict[int, IntArray]:
 
 
 def _assign(found: Detections, table: BoxTable, rows: IntArray) -> tuple[IntArray, BoolArray]:
-    """Return each detection's row of the table, -1 for none, and whether a crowd region holds it.
+    """Return each detection's row of the table, -1 for none, and whether a crowd region contains
+    it.
 
     Args:
         found: the detections of an image, N of them.
@@ -163,7 +164,7 @@ def _assign(found: Detections, table: BoxTable, rows: IntArray) -> tuple[IntArra
 
 
 def _right(found: _Found, difficult: BoolArray) -> BoolArray:
-    """Return which detections of a class are right, best first, without those that don't count."""
+    """Return which detections of a class are right, best first, without ignored ones."""
     shows_one = found.annotation >= 0
     is_difficult = shows_one.copy()
     is_difficult[shows_one] = difficult[found.annotation[shows_one]]

@@ -1,4 +1,4 @@
-"""The augmented view: colours as published, and a rectangle of one box erased."""
+"""The augmented view: colours as published, and one box's rectangle erased."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Copy-paste: objects lie where their boxes say, and hide nothing that is known of an image."""
+"""Copy-paste: boxes match pasted objects, and nothing known about an image is hidden."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scale jitter: boxes stay on their objects, and what is cut off says nothing."""
+"""Scale jitter: boxes stay on their objects, and truncated regions are unknown."""
 
 import numpy as np
 import pytest

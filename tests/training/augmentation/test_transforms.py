@@ -1,4 +1,4 @@
-"""What `staged` does to images: scale jitter and copy-paste, with boxes on their objects."""
+"""The augmentations of `staged`: scale jitter and copy-paste, with boxes on their objects."""
 
 from itertools import chain
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which images an epoch shows: all of them, those of rare classes more often where asked for."""
+"""Image order of an epoch: all images, those of rare classes more often on request."""
 
 from collections import Counter
 from pathlib import Path

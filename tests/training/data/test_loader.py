@@ -1,4 +1,4 @@
-"""Batches: reproducible from seed and iteration alone, boxes where the objects are."""
+"""Batches: reproducible from seed and iteration, with boxes on the objects."""
 
 import multiprocessing
 import os

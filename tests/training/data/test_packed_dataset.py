@@ -1,4 +1,4 @@
-"""Packed images: the same as those that were packed, and nobody can change them."""
+"""Packed images: equal to the originals, and immutable."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pseudo-labels: used where many labels are missing, and kept to the last digit."""
+"""Pseudo-labels: used if many labels are missing, and stored exactly."""
 
 from dataclasses import replace
 from pathlib import Path

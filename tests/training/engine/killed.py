@@ -1,4 +1,4 @@
-"""What `test_kill.py` runs and kills: resumes a run, and prints every iteration."""
+"""Run and killed by `test_kill.py`: resumes a run, and prints every iteration."""
 
 import sys
 from pathlib import Path

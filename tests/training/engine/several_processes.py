@@ -1,4 +1,4 @@
-"""What `test_processes.py` runs, alone and in two processes: trainings and evaluation."""
+"""Run by `test_processes.py` in one and two processes: trainings and evaluation."""
 
 import sys
 from pathlib import Path

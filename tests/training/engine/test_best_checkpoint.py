@@ -1,4 +1,4 @@
-"""Figures that choose a checkpoint: recall and AP, computed by hand."""
+"""Metrics that select a checkpoint: recall and AP, computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The states of a stage on disk: the newest is always whole, some before it are kept."""
+"""Checkpoints of a stage: the newest is always complete, and some older ones are kept."""
 
 import logging
 import os

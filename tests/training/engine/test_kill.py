@@ -1,4 +1,4 @@
-"""Killed at any moment, a run resumes as if nothing had been: the same losses and model."""
+"""Killed at any moment, a run resumes to the same losses and model."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""The picture of a run's metrics: what it shows, and the file that it is written to."""
+"""The plot of a run's metrics: its content, and its file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run notes of its numbers, and what is left of it behind an interruption."""
+"""The metrics of a run, and their truncation after an interruption."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The moving average of the weights, and the precision that a device calculates in."""
+"""The moving average of the weights, and a device's precision."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Two processes do what one does: the same losses, the same mined boxes, the same figures."""
+"""Two processes are equivalent to one: same losses, same mined boxes, same metrics."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A whole run by `staged`: killed between any two of its steps, it resumes and ends the same."""
+"""A whole `staged` run: killed between any two steps, it resumes with the same result."""
 
 import shutil
 import signal

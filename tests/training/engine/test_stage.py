@@ -1,4 +1,4 @@
-"""Training stages: they learn, stop cleanly and resume as if they had never stopped."""
+"""Training stages: they learn, stop cleanly, and resume as if never stopped."""
 
 import signal
 import time

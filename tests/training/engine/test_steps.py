@@ -1,4 +1,4 @@
-"""What the stages of a run learn from: annotations, what was mined, and nothing that is hidden."""
+"""Training data of a run's stages: annotations, mined boxes, and no hidden ones."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sparse annotations in, a detector that is not misled by them out, missed boxes back.
+"""Train detectors on sparse annotations, and find the boxes that annotators missed.
 
     import sparsedet
 
@@ -6,7 +6,7 @@
     for found in model.predict("photo.jpg"):
         print(found.label, found.score, found.xyxy)
 
-`sparsedet.api` has the functions; they are imported when they are first used.
+The functions are in `sparsedet.api`, imported on first use.
 """
 
 import os
@@ -29,14 +29,14 @@ __all__ = [
     "train",
 ]
 
-# Threads of torch that wait must sleep, not spin: next to any other busy process (an annotation
-# server, a second training) spinning made a training step on two cores 9 times as slow; sleeping
-# costs nothing where the machine is free. OpenMP reads this once, when torch is first imported.
+# Waiting torch threads must sleep, not spin: next to any other busy process (an annotation server,
+# a second training), spinning slowed a training step on two cores down 9-fold; sleeping costs
+# nothing on an idle machine. OpenMP reads this once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what `__all__` lists at its first use: `sparsedet --help` needs none of it."""
+    """Import the names of `__all__` on first use: `sparsedet --help` needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module 'sparsedet' has no attribute {name!r}")
     from sparsedet import api

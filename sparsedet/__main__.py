@@ -1,4 +1,4 @@
-"""`python -m sparsedet`: the one core file that may import the command line."""
+"""`python -m sparsedet`: the only core file that may import the command line."""
 
 from sparsedet.cli.app import main
 

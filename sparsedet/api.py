@@ -1,6 +1,6 @@
-"""sparsedet from Python: what the commands do, as functions.
+"""The Python API: the commands as functions.
 
-`import sparsedet` imports nothing heavy; torch comes with the first function that needs it.
+`import sparsedet` imports nothing heavy; torch is imported by the first function that needs it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ def load(run: str | Path, device: str = "auto") -> "Detector":
     """Load a trained detector.
 
     Args:
-        run: run folder of a finished training, or a workspace: the model of its last round.
-        device: auto (CUDA where there is some), cpu, or cuda.
+        run: run folder of a finished training, or a workspace (the model of its last round).
+        device: auto (CUDA if available), cpu, or cuda.
 
     Raises:
         SparseDetError: when there is no finished training.
@@ -39,8 +39,8 @@ def read(data: str | Path, images: str | Path | None = None) -> "tuple[Dataset, 
     """Read annotated images.
 
     Args:
-        data: a COCO file, a workspace, or a folder of Pascal VOC or YOLO.
-        images: the image folder, if not the usual one.
+        data: a COCO file, a workspace, or a Pascal VOC or YOLO folder.
+        images: the image folder, if not in the usual location.
 
     Returns:
         The dataset, and the folder that its file names are relative to.
@@ -66,22 +66,23 @@ def split(
 ) -> Mapping[str, Any]:
     """Make a sparse split, or hold out images for validation, as `sparsedet split` does.
 
-    Near duplicates are not looked for.
+    Does not look for near duplicates.
 
     Args:
         data: what to split; see `read`.
-        output: the folder to make, with `train.json`, `removed.json`, `val.json` and `split.json`.
-        recipe: name or file of what removes boxes; None removes none.
-        drop: share of the boxes to remove, 0 to 1; None: the recipe's own.
+        output: the folder to create, with `train.json`, `removed.json`, `val.json` and
+            `split.json`.
+        recipe: name or file of the removal recipe; None removes no boxes.
+        drop: share of the boxes to remove, 0 to 1; None: as in the recipe.
         val: share of the images to hold out, 0 to 1; None: none.
-        seed: the same seed makes the same split.
+        seed: the same seed gives the same split.
         images: the image folder.
 
     Returns:
-        What `split.json` holds.
+        The content of `split.json`.
 
     Raises:
-        SparseDetError: when the folder exists with other content, or the recipe can't be met.
+        SparseDetError: when the folder exists with other content, or the recipe can't be applied.
     """
     from sparsedet.atomic_io import atomic_folder
     from sparsedet.sparsify import Validation, load_recipe, make_split
@@ -115,23 +116,22 @@ def train(
 ) -> RunFolder:
     """Train a detector on sparse annotations, as `sparsedet train` does.
 
-    A run that was interrupted resumes when it is trained again with the same arguments; a finished
-    one is returned as it is.
+    Called again with the same arguments, it resumes an interrupted run, and returns a finished one.
 
     Args:
-        data: what to train on; see `read`.
+        data: the training data; see `read`.
         output: the run folder.
         images: the image folder.
         config: name or file of the configuration, or `auto`, which chooses image size, anchors and
             tiles by the boxes.
-        overrides: its keys and values in turn, such as `("SOLVER.MAX_ITER", "400")`.
-        method: plain, augmented, end-to-end, or staged; None: the configuration's.
-        seed: of everything that is drawn.
-        device: auto (CUDA where there is some), cpu, or cuda.
-        callbacks: called on the way.
+        overrides: keys and values in turn, such as `("SOLVER.MAX_ITER", "400")`.
+        method: plain, augmented, end-to-end, or staged; None: as in the configuration.
+        seed: the random seed.
+        device: auto (CUDA if available), cpu, or cuda.
+        callbacks: callbacks for training progress.
 
     Raises:
-        SparseDetError: when the data or the configuration is wrong, or the folder holds another
+        SparseDetError: when the data or the configuration is invalid, or the folder holds another
             run.
     """
     from sparsedet.config.auto import config_to_resume, config_to_start
@@ -188,8 +188,8 @@ def mine(
         run: run folder of a finished training.
         data: the annotations; see `read`.
         images: the image folder.
-        target_precision: least share of the mined boxes that should be right, 0 to 1; None: what
-            saves reviewers time.
+        target_precision: minimum expected share of right boxes, 0 to 1; None: whatever saves
+            reviewers time.
         device: auto, cpu, or cuda.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves either the old content or the new, never half of it."""
+"""Atomic writes: a crash leaves the old content or the new, never a mix."""
 
 import filecmp
 import gc
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.errors import SparseDetError
-from sparsedet.reading import read_json as read_json  # whoever writes JSON mostly reads it
+from sparsedet.reading import read_json as read_json  # most modules that write JSON also read it
 
 
 @contextmanager
 def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path next to `target`; it replaces `target` when the block succeeds.
+    """Yield a temporary path next to `target`, which replaces `target` if the block succeeds.
 
     The data is flushed to disk before the rename, so that a power cut can't leave an empty file.
 
     Args:
-        target: the file to be written.
-        durable: its name is flushed after the rename, too: once the block has ended, no power cut
-            brings the old file back. What can be fetched again, as images can, need not wait.
+        target: the file to write.
+        durable: also flush the name after the rename: once the block has ended, no power cut brings
+            the old file back. Not necessary for files that can be fetched again, such as images.
     """
     make_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -40,10 +40,10 @@ def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder next to `target`; it becomes `target` when the block succeeds.
+    """Yield an empty folder next to `target`, which becomes `target` if the block succeeds.
 
-    Nothing is ever overwritten: a `target` that holds exactly the same files already stays as it
-    is, and any other content is an error.
+    Nothing is ever overwritten: a `target` with exactly the same files is kept, and any other
+    content is an error.
 
     Raises:
         SparseDetError: when `target` exists with other content, or can't be created.
@@ -63,15 +63,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             sync_folder(target.parent)
         elif not _same_content(temporary, target):
             raise SparseDetError(
-                f"{target}: exists already with other content, which is left as it is; "
-                "choose another folder or remove this one"
+                f"{target}: exists already with other content; choose another folder, or "
+                "remove this one"
             )
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those it lies in, as far as they are missing; their names are flushed."""
+    """Create a folder and its missing parents, flushing their names."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -80,9 +80,9 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk: which files there are, and which one has which name.
+    """Flush a folder's directory entries to disk.
 
-    Where the system or the disk can't, as on Windows and some network drives, it is left to them.
+    Does nothing if the system or disk can't, as on Windows and some network drives.
     """
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
@@ -110,7 +110,7 @@ def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Remove what a killed process was about to write below `folder`; nobody may be at it now."""
+    """Remove unfinished files of killed processes below `folder`; nobody may be writing there."""
     for path in folder.rglob(".*.tmp"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -120,9 +120,9 @@ def remove_half_written(folder: Path) -> None:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Keep the garbage collector from running.
+    """Disable the garbage collector in the block.
 
-    A million new objects set it off again and again, and while a file is read none is garbage.
+    A million new objects trigger it again and again, and none is garbage while a file is read.
     """
     was_enabled = gc.isenabled()
     gc.disable()

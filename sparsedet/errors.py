@@ -1,7 +1,7 @@
-"""The errors that a user can cause and fix.
+"""Errors that a user can cause and fix.
 
-Every message says what is wrong, where, and what to do; the command line prints it as one line and
-exits with status 1. Anything else that is raised is a bug in sparsedet and keeps its traceback.
+Each message says what is wrong, where, and what to do; the command line prints it as one line and
+exits with status 1. Any other exception is a bug in sparsedet and keeps its traceback.
 """
 
 
@@ -14,11 +14,11 @@ class AnnotationError(SparseDetError):
 
 
 class UnreadableImageError(AnnotationError):
-    """A file is there, but no image that can be read."""
+    """A file exists, but is not a readable image."""
 
 
 class TooManyPixelsError(UnreadableImageError):
-    """An image is larger than what can be decoded."""
+    """An image is too large to decode."""
 
     def __init__(self, message: str, width: int, height: int) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class TooManyPixelsError(UnreadableImageError):
 
 
 class RecipeError(SparseDetError):
-    """A removal recipe is unknown, malformed, or can't be met."""
+    """A removal recipe is unknown, malformed, or can't be applied."""
 
 
 class ConfigError(SparseDetError):
@@ -39,9 +39,9 @@ class RunError(SparseDetError):
 
 
 class StoppedRunError(RunError):
-    """A training stopped that resumes when the command is given again.
+    """A training was interrupted and resumes when the command is repeated.
 
-    Its message ends where the command line says how, since each command resumes in its own way.
+    Its message ends where the command line adds how, since each command resumes in its own way.
     """
 
 
@@ -50,32 +50,32 @@ class TrainingError(SparseDetError):
 
 
 class PredictionError(SparseDetError):
-    """What a detector is to be used on is no image, or asks for what the model lacks."""
+    """The input of a detector is not an image, or a request exceeds the model."""
 
 
 class ExportError(SparseDetError):
-    """A model can't be written for another runtime."""
+    """A model can't be exported for another runtime."""
 
 
 class ToolError(SparseDetError):
-    """An annotation tool is unreachable, refused a request, or holds something unexpected."""
+    """An annotation tool is unreachable, refused a request, or returned something unexpected."""
 
 
 class ControlNeededError(ToolError):
-    """A project has several controls for boxes, and none is named."""
+    """A project has several controls for boxes, and none is selected."""
 
     def __init__(self, message: str, names: tuple[str, ...]) -> None:
         super().__init__(message)
         self.names = names
-        """Of the controls."""
+        """Names of the controls."""
 
 
 class PlaceGoneError(ToolError):
-    """The project in which boxes were reviewed was deleted."""
+    """The review project was deleted."""
 
 
 class SetupError(SparseDetError):
-    """Something that sparsedet needs is not installed."""
+    """A required package or program is not installed."""
 
 
 class WorkspaceBusyError(SparseDetError):

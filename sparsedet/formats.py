@@ -1,6 +1,6 @@
-"""File formats of annotated images: COCO, and whatever installed packages add to it.
+"""File formats of annotated images: COCO, and those of installed packages.
 
-Formats live in `integrations/` or in other people's packages, and are found through the entry point
+Formats live in `integrations/` or in third-party packages, and are found through the entry point
 group `sparsedet.formats`; the core never imports one.
 """
 
@@ -28,35 +28,35 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-"""What people call splits -> what they are called here."""
+"""Common names of splits -> our names."""
 ALL_SPLITS = "all"
-"""Stands for all images, where a split can be chosen."""
+"""All images, where a split can be chosen."""
 
 
 class Loaded(NamedTuple):
-    """What was read."""
+    """The result of reading."""
 
     dataset: Dataset
     images: Path | None
-    """The folder that file names are relative to; None where there is none."""
+    """The folder that file names are relative to; None if there is none."""
 
 
 class DatasetFormat(Protocol):
-    """What an entry point of the group `sparsedet.formats` makes when it is called."""
+    """A file format; entry points of the group `sparsedet.formats` return one when called."""
 
     @property
     def title(self) -> str:
-        """Its name as written in text."""
+        """Its name, as text."""
         ...
 
     @property
     def layout(self) -> str:
-        """How a folder of this format is recognised, in a few words."""
+        """What a folder of this format is recognised by, in a few words."""
         ...
 
     @property
     def needs_images(self) -> bool:
-        """Whether reading takes the images, since annotations lack their sizes."""
+        """Whether reading needs the images, since annotations lack their sizes."""
         ...
 
     @property
@@ -66,26 +66,26 @@ class DatasetFormat(Protocol):
 
     @property
     def can_write(self) -> bool:
-        """Whether `losses` and `write` do their work; else they raise AnnotationError."""
+        """Whether `losses` and `write` are supported; else they raise AnnotationError."""
         ...
 
     @property
     def holds_scores(self) -> bool:
-        """Whether what is written has the key `score` of boxes."""
+        """Whether boxes have the key `score`."""
         ...
 
     def detect(self, path: Path) -> bool:
-        """Return whether a file or folder looks like this format, without reading all of it."""
+        """Return whether a file or folder looks like this format, without reading it completely."""
         ...
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
-        """Return the splits that a file or folder is divided into, by their `SPLIT_NAMES`.
+        """Return the splits of a file or folder, by their `SPLIT_NAMES`.
 
-        None where it is not: fewer than two are named, or they have the same images.
+        None if it has none: fewer than two are named, or they have the same images.
 
         Args:
             path: The file or folder.
-            images: The image folder, if not the usual one.
+            images: The image folder, if not in the usual location.
         """
         ...
 
@@ -102,19 +102,19 @@ class DatasetFormat(Protocol):
 
         Args:
             path: The file or folder.
-            images: The image folder, if not the usual one.
+            images: The image folder, if not in the usual location.
             split: Read only this split of the format's own, under any of its names.
-            faults: Takes note of what is wrong and can be left out or repaired; None: the first
-                fault is an error.
-            progress: Called as the work advances.
+            faults: Collects faults that can be left out or repaired; None: the first fault is an
+                error.
+            progress: Called for progress reports.
 
         Raises:
-            AnnotationError: naming the file and where it is broken.
+            AnnotationError: naming the file and the broken position.
         """
         ...
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
-        """Return what this format can't hold of a dataset: one phrase with a count per kind."""
+        """Return what this format can't store of a dataset: one phrase with a count per kind."""
         ...
 
     def write(
@@ -125,13 +125,13 @@ class DatasetFormat(Protocol):
         images: Path | None,
         progress: Progress = no_progress,
     ) -> None:
-        """Write a dataset into an empty folder; what the format can't hold is left out.
+        """Write a dataset into an empty folder, leaving out what the format can't store.
 
         Args:
             dataset: What to write.
-            folder: Exists and is empty.
+            folder: An existing, empty folder.
             images: The folder of its images, which are linked or copied; None leaves them out.
-            progress: Called as the work advances.
+            progress: Called for progress reports.
 
         Raises:
             AnnotationError: when a file or class name can't be written in this format.
@@ -145,7 +145,7 @@ def format_names() -> list[str]:
 
 
 def writable_formats() -> list[str]:
-    """Return the names of the installed formats that can be written."""
+    """Return the names of the installed formats that support writing."""
     return [name for name in format_names() if load_format(name).can_write]
 
 
@@ -158,17 +158,17 @@ def load_format(name: str) -> DatasetFormat:
     points = _points()
     if name not in points:
         raise AnnotationError(
-            f"no format named {name!r} is installed (found: {', '.join(sorted(points)) or '-'})"
+            f"no format {name!r} is installed (available: {', '.join(sorted(points)) or '-'})"
         )
     made: DatasetFormat = points[name].load()()
     return made
 
 
 def detect_format(path: Path) -> str:
-    """Return the name of the format of a file or folder.
+    """Detect the format of a file or folder.
 
     Raises:
-        AnnotationError: when nothing is there, no format looks like it, or several do.
+        AnnotationError: when nothing is there, no format matches, or several do.
     """
     if not path.exists():
         raise AnnotationError(f"{path}: no such file or folder")
@@ -178,8 +178,8 @@ def detect_format(path: Path) -> str:
         return found[0]
     if found:
         raise AnnotationError(
-            f"{path}: could be {' or '.join(found)}; name its json or yaml file, or `sparsedet "
-            "convert` it with --from"
+            f"{path}: could be {' or '.join(found)}; pass its json or yaml file, or run `sparsedet "
+            "convert` with --from"
         )
     if (foreign := foreign_format(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
@@ -200,14 +200,14 @@ def read_dataset(
 
     Args:
         path: The file or folder.
-        format: Its format's name; None detects it.
-        images: The image folder, if not the usual one.
+        format: Name of its format; None: detect it.
+        images: The image folder, if not in the usual location.
         split: Read only this split of the format's own.
-        faults: Takes note of what is wrong; None: the first fault is an error.
-        progress: Called as the work advances.
+        faults: Collects faults; None: the first fault is an error.
+        progress: Called for progress reports.
 
     Returns:
-        The dataset, and the folder that its file names are relative to (None where there is none).
+        The dataset, and the folder that its file names are relative to (None if there is none).
 
     Raises:
         AnnotationError: see `detect_format` and `DatasetFormat.read`.
@@ -221,12 +221,12 @@ def read_dataset(
 
 
 def canonical_split(name: str) -> str:
-    """Return `train`, `val` or `test` for what people call these; other names in lower case."""
+    """Normalise common names to `train`, `val` or `test`; other names to lower case."""
     return SPLIT_NAMES.get(name.lower(), name.lower())
 
 
 def match_split(wanted: str, known: Iterable[str]) -> str | None:
-    """Return the split among the known ones that a name means; None where there is none."""
+    """Return the known split that a name means; None if there is none."""
     names = list(known)
     if wanted in names:
         return wanted
@@ -234,7 +234,7 @@ def match_split(wanted: str, known: Iterable[str]) -> str | None:
 
 
 class SplitChoice(NamedTuple):
-    """Which images of some data are taken."""
+    """The selected images of some data."""
 
     taken: str | None
     """A split; None: all images."""
@@ -243,12 +243,12 @@ class SplitChoice(NamedTuple):
     was_asked: bool
 
     def in_words(self, source: object) -> str:
-        """Return what a person should know of the choice; empty where there was none."""
+        """Return a note for the user about the choice; empty if there was none."""
         if self.was_asked or not self.there:
             return ""
         taken = f"its split {self.taken}" if self.taken else "all images"
         there = ", ".join(self.there)
-        return f"{source}: took {taken} (of {there}; --split chooses, `all` takes all)"
+        return f"{source}: using {taken} (of {there}; --split chooses, `all` takes all)"
 
 
 def choose_split(
@@ -258,18 +258,17 @@ def choose_split(
     usual: Sequence[str] = (),
     images: Path | None = None,
 ) -> SplitChoice:
-    """Choose what to read of some data.
+    """Choose the split to read.
 
     Args:
         path: The file or folder.
         format: Its format's name.
-        asked: The split that a person asked for, `all`, or None.
-        usual: What to take where nobody asked and the data has splits, the first that it has;
-            empty: all images.
-        images: The image folder, if not the usual one.
+        asked: The requested split, `all`, or None.
+        usual: Default splits: the first one that the data has is read; empty: all images.
+        images: The image folder, if not in the usual location.
 
     Raises:
-        AnnotationError: when the data has splits, but none of those that are usual.
+        AnnotationError: when the data has splits, but none of the defaults.
     """
     if asked == ALL_SPLITS:
         return SplitChoice(None, (), True)

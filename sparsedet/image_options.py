@@ -1,6 +1,6 @@
-"""What is fetched when images of a project are: limits, and the hosts that may be asked.
+"""How a project's images are fetched: limits, and allowed hosts.
 
-The data of a task may hold any address, and whatever answers there may send anything.
+A task's data may contain any address, and its server may send anything.
 """
 
 import ipaddress
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 StorageAccess = Literal["label-studio", "direct"]
-"""Who reads images in a cloud storage: the annotation tool, with the key that it has, or this
-machine, with the user's own credentials."""
+"""Who reads images in cloud storage: the annotation tool, with its own credentials, or this
+machine, with the user's."""
 
 MOST_MEGAPIXELS = 1000.0
 """OpenCV decodes no image of more than 2 ** 30 pixels."""
@@ -19,7 +19,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]?#]+)(?::(?P<port>[0
 _MAX_PORT = 65535
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-"""Of a host on the network."""
+"""Port of a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,17 @@ class ImageOptions:
     """How images are fetched."""
 
     max_megabytes: float = 100.0
-    """Of one file, as it is sent and unpacked; 1 MB is 1,000,000 bytes."""
+    """Maximum size of a file, as sent and unpacked; 1 MB is 1,000,000 bytes."""
     max_megapixels: float = 100.0
-    """Of one image, width times height."""
+    """Maximum width times height of an image."""
     max_seconds: float = 300.0
-    """That one file may take, from the first connection to the last byte."""
+    """Maximum time for a file, from the first connection to the last byte."""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts that may be asked though they are on this machine or in a private network; see
-    `AllowedHost`."""
+    """Hosts that may be contacted even on this machine or a private network; see `AllowedHost`."""
     storage: StorageAccess = "label-studio"
     """Who reads s3://, gs:// and azure-blob:// addresses."""
     refresh: bool = False
-    """Whether images that are there already are compared with what their addresses hold now."""
+    """Whether to compare cached images with the current content of their addresses."""
 
     @property
     def max_bytes(self) -> int:
@@ -53,10 +52,10 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True)
 class AllowedHost:
-    """A host as `[images] allow_hosts` names it: by name, by address, or a whole network."""
+    """A host from `[images] allow_hosts`: a name, an address, or a whole network."""
 
     name: str | None
-    """In lower case; None: `network` says which."""
+    """In lower case; None: see `network`."""
     network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
     port: int | None
     """None: any."""
@@ -66,7 +65,7 @@ class AllowedHost:
         """Read `images.lan`, `10.0.0.5:9000`, `[fd00::5]:9000`, `fd00::5` or `10.1.0.0/16`.
 
         Raises:
-            ValueError: when it is none of these.
+            ValueError: when the text is none of these.
         """
         try:
             return cls(None, ipaddress.ip_network(text, strict=False), None)
@@ -76,7 +75,7 @@ class AllowedHost:
         port = int(found["port"]) if found and found["port"] else None
         if found is None or not (port is None or 0 < port <= _MAX_PORT):
             raise ValueError(
-                f"{text!r} is no host; write images.lan, 10.0.0.5:9000 or a network such as "
+                f"invalid host {text!r}: write images.lan, 10.0.0.5:9000 or a network such as "
                 "10.1.0.0/16, without http://"
             )
         name = found["name"].strip("[]").lower()
@@ -86,10 +85,10 @@ class AllowedHost:
             return cls(name, None, port)
 
     def fits(self, host: str, port: int, address: Address) -> bool:
-        """Return whether a connection is one to this host.
+        """Return whether a connection is to this host.
 
         Args:
-            host: as the link names it.
+            host: as in the link.
             port: of the connection.
             address: that the host's name resolved to.
         """

@@ -1,6 +1,6 @@
-"""The port to live backends: an integration that serves a model to its annotation tool.
+"""The port to live backends: integrations that serve a model to their annotation tool.
 
-Optional: `plugins.load_live_integration` finds the integrations that can.
+Optional: `plugins.load_live_integration` finds the integrations that support it.
 """
 
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Protocol
 
 SECRET_VARIABLE = "SPARSEDET_SERVE_SECRET"
-"""The secret that the annotation tool has to give; without it one is made at every start."""
+"""The secret that the annotation tool has to send; by default a new one at every start."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What is served, and where."""
+    """What to serve, and where."""
 
     run: Path | None
-    """Run folder of a finished training; None: that of the workspace's newest finished round."""
+    """Run folder of a finished training; None: the workspace's newest finished round."""
     workspace: Path | None
-    """The workspace whose rounds are followed, and whose reviews are collected."""
+    """The workspace whose rounds to follow and whose reviews to collect."""
     device: str
     """cpu or cuda."""
     host: str
@@ -27,15 +27,15 @@ class LiveOptions:
     port: int
     """0: any free one."""
     address: str | None = None
-    """Where the annotation tool finds the server; None: at `host` and `port`."""
+    """The server's address from the annotation tool; None: `host` and `port`."""
     workers: int = 1
-    """Processes, each with a model of its own."""
+    """Number of processes, each with its own model."""
     connect: tuple[str, ...] = ()
-    """Projects to add the backend to while the server runs."""
+    """Projects to connect to while the server runs."""
     secret: str | None = field(default=None, repr=False)
-    """None: one is made."""
+    """None: generate one."""
     named_url: bool = False
-    """As `ToolOptions` have it."""
+    """As in `ToolOptions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class LiveIntegration(Protocol):
     """An integration that can serve a model to its tool."""
 
     def serve(self, url: str | None, options: LiveOptions, say: Callable[[str], None]) -> None:
-        """Serve until the process is asked to end; then take the backend off its projects.
+        """Serve until the process is asked to stop; then disconnect from the projects.
 
         Args:
             url: the tool's address; None: as for a connection.
-            options: what and where.
-            say: receives messages for people; the only place where a made secret is shown.
+            options: what to serve, and where.
+            say: receives messages for the user; the only output that shows a generated secret.
 
         Raises:
-            SparseDetError: when there is no model to serve, the port is taken, or the tool refuses
+            SparseDetError: when there is no model to serve, the port is in use, or the tool refuses
                 the backend.
         """
         ...
 
     def disconnect(self, url: str | None, project: str) -> TakenOff:
-        """Take every live backend of ours off a project, and what they predicted."""
+        """Remove all our live backends from a project, and their predictions."""
         ...

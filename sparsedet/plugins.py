@@ -1,7 +1,7 @@
 """Integrations by name: the entry points `sparsedet.integrations` of installed packages.
 
-An integration connects to an annotation tool. It may also be able to try a connection, to serve a
-model to its tool, or to start a server of its own, for demos and tests.
+An integration connects to an annotation tool. It may also check a connection, serve a model to its
+tool, or start a server of its own, for demos and tests.
 """
 
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ ENTRY_POINTS = "sparsedet.integrations"
 
 @dataclass(frozen=True, slots=True)
 class LocalTool:
-    """An annotation tool that runs on this machine, and how a person gets in."""
+    """An annotation tool running on this machine, with its credentials."""
 
     tool: ScriptableTool
     url: str
@@ -31,17 +31,17 @@ class LocalTool:
 
 
 class CheckableIntegration(Protocol):
-    """An integration that can try the server which the environment names."""
+    """An integration that can check the server configured in the environment."""
 
     def check_connection(self) -> str | None:
-        """Connect as the environment says, without asking for anything.
+        """Connect as configured in the environment, without prompting.
 
         Returns:
-            What answers (version, address, account) in one line; None where address or key are
-            not set.
+            The server's version, address and account in one line; None if address or key are not
+            set.
 
         Raises:
-            ToolError: one line, never holding the key.
+            ToolError: one line, never containing the key.
         """
         ...
 
@@ -52,7 +52,7 @@ class LocalIntegration(Protocol):
     def local(
         self, data_dir: Path, *, keep: bool = False, progress: Progress = no_progress
     ) -> AbstractContextManager[LocalTool]:
-        """Run a server on `data_dir` for the length of the block; with `keep` beyond it."""
+        """Run a server on `data_dir` during the block; with `keep`, beyond it."""
         ...
 
 
@@ -60,17 +60,17 @@ class LinkedIntegration(Protocol):
     """An integration whose images can be opened in a browser."""
 
     def image_address(self, url: str, project: str, tool_id: str) -> str:
-        """Return what `AnnotationTool.image_url` would of a server, without a connection."""
+        """Return `AnnotationTool.image_url` for a server, without connecting."""
         ...
 
 
 class Integration(Protocol):
-    """What an entry point of the group `sparsedet.integrations` names."""
+    """The object of an entry point in the group `sparsedet.integrations`."""
 
     def __call__(
         self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS
     ) -> AnnotationTool:
-        """Connect; address and key come from the tool's own environment variables or a prompt."""
+        """Connect; address and key come from the tool's environment variables or a prompt."""
         ...
 
 
@@ -90,14 +90,14 @@ def load_integration(name: str) -> Integration:
 
 
 def check_connection(name: str) -> str | None:
-    """Try the server that the environment names for an integration.
+    """Check an integration's server, as configured in the environment.
 
     Returns:
-        What answers; None where the environment names none, or the integration has no server.
+        Its description; None if none is configured, or the integration has no server.
 
     Raises:
-        ToolError: when the integration is not installed, the server is not reachable, or it refuses
-            the key; never holding the key.
+        ToolError: when the integration is not installed, the server is unreachable, or refuses the
+            key; never containing the key.
     """
     integration = _load(name)
     if not hasattr(integration, "check_connection"):
@@ -107,7 +107,7 @@ def check_connection(name: str) -> str | None:
 
 
 def image_address(name: str, url: str, project: str, tool_id: str) -> str:
-    """Return the web address of an image in an annotation tool; nothing is asked of the tool.
+    """Return the web address of an image in an annotation tool, without contacting it.
 
     Args:
         name: of the integration.
@@ -116,7 +116,7 @@ def image_address(name: str, url: str, project: str, tool_id: str) -> str:
         tool_id: the server's id of an image in it.
 
     Returns:
-        Empty where the integration is not installed, or its images have no web address.
+        Empty if the integration is not installed, or its images have no web address.
     """
     integration: Any = point.load() if (point := _points().get(name)) else None
     if not hasattr(integration, "image_address"):
@@ -146,7 +146,7 @@ def load_live_integration(name: str) -> LiveIntegration:
 
 
 def load_prelabel_integration(name: str) -> PrelabelIntegration:
-    """Return an integration that can put predictions on images that nobody has annotated.
+    """Return an integration that can add predictions to unannotated images.
 
     Raises:
         ToolError: when it is not installed or can't.
@@ -156,7 +156,7 @@ def load_prelabel_integration(name: str) -> PrelabelIntegration:
 
 
 def _able(name: str, method: str, lack: str) -> Any:
-    """Return an integration that has an optional method; `lack` says what it means to have none."""
+    """Return an integration with an optional method; `lack` describes those without it."""
     integration = _load(name)
     if not hasattr(integration, method):
         raise ToolError(f"the integration {name!r} {lack}")
@@ -167,7 +167,7 @@ def _load(name: str) -> Any:
     points = _points()
     if name not in points:
         found = ", ".join(sorted(points)) or "-"
-        raise ToolError(f"no integration named {name!r} is installed (found: {found})")
+        raise ToolError(f"no integration {name!r} is installed (available: {found})")
     return points[name].load()
 
 

@@ -1,7 +1,7 @@
-"""The port to pre-labels: predictions of a model on images that nobody has annotated yet.
+"""The port to pre-labels: model predictions on images that nobody has annotated yet.
 
-Optional: `plugins.load_prelabel_integration` finds the integrations that can. Pre-labels help
-people who annotate new images from scratch; boxes that annotators missed are pushed for review.
+Optional: `plugins.load_prelabel_integration` finds the integrations that support it. Pre-labels
+help people who annotate new images from scratch; missed boxes are pushed for review instead.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
 
 class Prelabel(NamedTuple):
-    """One box of a model."""
+    """A predicted box."""
 
     label: str
-    """The class's name, as the model has it."""
+    """Class name, as in the model."""
     score: float
     """Probability of the class, 0 to 1."""
     xyxy: XYXY
@@ -27,67 +27,67 @@ class Prelabel(NamedTuple):
 
 
 class PrelabelModel(Protocol):
-    """A model that finds pre-labels."""
+    """A model that produces pre-labels."""
 
     @property
     def run_id(self) -> str:
-        """Names the model."""
+        """Identifies the model."""
         ...
 
     @property
     def settings(self) -> str:
-        """What else its boxes depend on: with other settings it counts as another model."""
+        """Settings that its boxes depend on: with other settings it counts as another model."""
         ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """Names of the classes that are wanted of it."""
+        """Names of the classes to predict."""
         ...
 
     def find(
         self, files: Sequence[Path], classes: Collection[str]
     ) -> Iterable[Sequence[Prelabel] | AnnotationError]:
-        """Yield what it finds in each image file; the error where one can't be decoded."""
+        """Yield the predictions for each image file; the error if one can't be decoded."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PrelabelReport:
-    """What became of the images of a project."""
+    """The result of pre-labelling a project's images."""
 
     url: str
     """Where people see them."""
     model_version: str
     """Name of the predictions in the tool."""
     images: int
-    """That have got predictions now; of a dry run: that would be looked at."""
+    """Images that got predictions; in a dry run: that would be processed."""
     kept: int
-    """That had those of this model version already."""
+    """Images that already had those of this model version."""
     annotated: int
-    """That people have annotated, or begun with: they are left alone."""
+    """Images left alone, since people have annotated them, or started to."""
     replaced: int
-    """Predictions of ours from other models that were deleted."""
+    """Deleted predictions of our other models."""
     unread: int
-    """That can't be read, most often because they can't be had."""
+    """Unreadable images, usually because they are unavailable."""
     boxes: Mapping[str, int] = field(default_factory=dict)
-    """New boxes by the project's label."""
+    """New boxes by project label."""
     missing: tuple[str, ...] = ()
-    """Classes that are left out because the project has no label for them."""
+    """Classes left out because the project has no label for them."""
     shown_instead: str = ""
-    """The model version that the tool fills images with, where people chose another than ours."""
+    """The tool's selected model version, if people chose another than ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrelabelUndo:
-    """What was taken back."""
+    """What was removed."""
 
     predictions: int
     kept: int
-    """Predictions of ours that stay, on images that people have annotated or begun with."""
+    """Predictions of ours that stay, on images with annotations or drafts."""
 
 
 class PrelabelTool(Protocol):
-    """An annotation tool that can show predictions on images without annotation."""
+    """An annotation tool that can show predictions on unannotated images."""
 
     def prelabel(
         self,
@@ -98,33 +98,33 @@ class PrelabelTool(Protocol):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PrelabelReport:
-        """Put a model's boxes on every image of a project that nobody has annotated.
+        """Add a model's boxes to every unannotated image of a project.
 
-        Repeating it changes nothing, and completes what was interrupted. Predictions that earlier
-        calls put there are replaced; those of others stay.
+        Repeating it changes nothing, or completes an interrupted call. Predictions of earlier calls
+        are replaced; others stay.
 
         Args:
             project: its number or name in the tool.
-            model: finds the boxes.
-            cache: image folder of a workspace of the project, whose images are not fetched again.
-            dry_run: only work out the report; no image is looked at.
+            model: produces the boxes.
+            cache: image folder of a workspace of the project, to avoid fetching images again.
+            dry_run: only compute the report; no image is read.
             progress: called after every image.
 
         Raises:
-            ToolError: when the project has a label for none of the classes, too many images can't
-                be read, or its layout is one that can't be pre-labelled.
+            ToolError: when the project has labels for none of the classes, too many images are
+                unreadable, or its layout doesn't support pre-labels.
         """
         ...
 
     def undo_prelabels(
         self, project: str, *, dry_run: bool = False, progress: Progress = no_progress
     ) -> PrelabelUndo:
-        """Delete what `prelabel` put on images that nobody has annotated since."""
+        """Delete the predictions of `prelabel` on images that are still unannotated."""
         ...
 
 
 class PrelabelIntegration(Protocol):
-    """An integration whose tool takes pre-labels."""
+    """An integration whose tool supports pre-labels."""
 
     def __call__(
         self, url: str | None = None, options: ToolOptions = DEFAULT_OPTIONS

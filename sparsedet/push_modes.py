@@ -11,45 +11,44 @@ from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 from sparsedet.sheets import SheetFile
 
 ModeName = Literal["review-project", "draft", "sheets"]
-"""Where mined boxes are reviewed: on their images in a review project, by any number of reviewers;
-as drafts on the annotations themselves, which only the account that pushes sees; or as crops on
-contact sheets, in a review project of their own."""
+"""How mined boxes are reviewed: on their images in a review project, by any number of reviewers;
+as drafts on the annotations themselves, which only the pushing account sees; or as crops on contact
+sheets, in a review project of their own."""
 
 Progress = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)` while something takes its time."""
+"""Called as `progress(what, done, total)` during long operations."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Ignore progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToReview:
-    """What a push wants to be up for review."""
+    """The complete set of boxes and images to be up for review."""
 
     dataset: Dataset
-    """What was pulled from the annotated project and mined on."""
+    """The pulled data that was mined on."""
     mined: Sequence[MinedBox]
-    """Every box of the workspace that is to be up."""
+    """All boxes of the workspace to be up."""
     model_version: str
     """The name under which they appear."""
     queue: Sequence[int] = ()
-    """Ids of images of the dataset, in the order in which people should see them. One without mined
-    boxes is shown with its annotations only. Images with mined boxes that it does not name come
-    after it, surest first. Drafts have neither an order nor images without mined boxes."""
+    """Ids of images in the dataset, in the order in which people should see them. One without mined
+    boxes is shown with its annotations only. Other images with mined boxes follow, the most certain
+    first. Drafts have neither an order nor images without mined boxes."""
     judge_only: frozenset[int] = frozenset()
-    """Ids of those of them on which reviewers need only judge the mined boxes: drawing what is
-    missing can wait. They are shown that."""
+    """Ids of those images on which reviewers only need to judge the mined boxes: drawing missing
+    objects can wait. Reviewers see that."""
     missing: Mapping[int, float] = field(default_factory=dict)
-    """Image id -> expected number of objects without a box, for people to sort by."""
+    """Image id -> expected number of objects without a box, for sorting."""
     sheets: Sequence[SheetFile] = ()
-    """Of the mode `sheets`: the contact sheets on which the mined boxes are shown, in order. The
-    other modes show none."""
+    """Only in the mode `sheets`: the contact sheets with the mined boxes, in order."""
     suspicions: Sequence[Suspicion] = ()
-    """Annotations that look wrong. Reviewers are shown which and why; one that they leave as it is
-    stays as it is."""
+    """Suspicious annotations. Reviewers see which and why; if they leave one unchanged, it
+    stays."""
     withdrawn: frozenset[str] = frozenset()
-    """Region ids that are no longer to be up: they are taken from open tasks."""
+    """Region ids to withdraw: they are removed from open tasks."""
 
     @property
     def left(self) -> list[MinedBox]:
@@ -59,25 +58,25 @@ class ToReview:
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push left in the annotation tool; of a dry run, what it would leave."""
+    """The state of the annotation tool after a push; in a dry run, as it would be."""
 
     review_project: str
     """The tool's id of the project in which people review; for drafts the annotated one itself.
-    Empty: it does not exist yet (dry run)."""
+    Empty: it doesn't exist yet (dry run)."""
     url: str
     """Where a person opens it."""
     model_version: str
     images: int
-    """Images that are up for review, of this push; those without mined boxes count, too."""
+    """Images of this push that are up for review, with or without mined boxes."""
     boxes: int
     """Mined boxes on them."""
     created: int
-    """Images that this call pushed or changed; 0 when everything was there already."""
+    """Images that this call pushed or changed; 0 if everything was there already."""
     deleted: int = 0
-    """Predictions, drafts and tasks of ours that this call deleted, because newer ones replace
-    them or their boxes were withdrawn."""
+    """Predictions, drafts and tasks of ours that this call deleted, because newer ones replace them
+    or their boxes were withdrawn."""
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Image tool id -> why its boxes could not be pushed; the ledger does not record those."""
+    """Image tool id -> why its boxes could not be pushed; not recorded in the ledger."""
     gone: frozenset[str] = frozenset()
     """The part of `skipped` whose images are no longer in the project."""
 
@@ -94,40 +93,39 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class UndoReport:
-    """What taking back a push deleted, or would delete."""
+    """What withdrawing a push deleted, or would delete."""
 
     predictions: int = 0
     drafts: int = 0
     tasks: int = 0
-    """Review tasks (for files: images) that nobody had reviewed."""
+    """Number of review tasks (for files: images) that nobody had reviewed."""
     views: int = 0
     region_ids: frozenset[str] = frozenset()
-    """Mined boxes that are no longer up for review."""
+    """Number of mined boxes no longer up for review."""
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Image tool id -> why its boxes stay, such as a draft that a person has changed."""
+    """Image tool id -> why its boxes stay, such as a draft that a person changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushedImage:
-    """What has been pushed for review on one image, as the ledger remembers it.
+    """What was pushed for review on one image, by the ledger.
 
-    For drafts there is one of these for each version of the image's annotation.
+    Drafts have one of these per version of the image's annotation.
     """
 
     tool_id: str
-    """The image's id in the source project, as `Image.tool_id` has it."""
+    """The image's id in the source project, as in `Image.tool_id`."""
     version: str | None
     """`Image.tool_version` when its boxes were pushed."""
     boxes: Mapping[str, ReviewedRegion]
-    """Its mined boxes as they were pushed, by region id; withdrawn ones too."""
+    """Its mined boxes as pushed, by region id; including withdrawn ones."""
     size: tuple[int, int] | None = None
-    """Upright (width, height) in pixels that the boxes are in. Adapters turn percentages into
-    pixels of this size, and never trust what a region says of it; None: unknown, they have to."""
+    """Upright (width, height) in pixels that the boxes refer to. Adapters convert percentages with
+    this size, and never trust the size in a region; None: unknown, then they have to."""
     written: Written = NOTHING_WRITTEN
     """What merges have written of its reviews."""
     withdrawn: frozenset[str] = frozenset()
-    """Ids of those of its boxes that were taken back: a saved draft that lacks one says nothing
-    of it."""
+    """Ids of its withdrawn boxes: a saved draft without one says nothing about it."""
 
     @property
     def region_ids(self) -> frozenset[str]:
@@ -137,40 +135,39 @@ class PushedImage:
 
 @dataclass(frozen=True, slots=True)
 class PlaceReviews:
-    """Everything that was reviewed at a place, and what still waits there."""
+    """All reviews at a place, and what is still waiting there."""
 
     reviews: Sequence[Review] = ()
-    """Every submitted or skipped review, also several of one image."""
+    """Every submitted or skipped review, possibly several per image."""
     waiting: frozenset[str] = frozenset()
     """Tool ids of images that are up and have no review."""
     offers: frozenset[str] = frozenset()
-    """Every `Review.offer` that the place still knows, reviewed or waiting. A review of one of them
-    that is not in `reviews` was withdrawn; where the offer itself was deleted, such as a review
-    task after it was merged, what its reviews said stands."""
+    """Every `Review.offer` that the place still knows, reviewed or waiting. If one of their reviews
+    is missing from `reviews`, it was withdrawn; if the offer itself was deleted, such as a review
+    task after its merge, its reviews still count."""
     tasks: Mapping[str, str] = field(default_factory=dict)
     """Image tool id -> the id under which `AnnotationTool.image_url` opens it in the review
-    project: of images that are still there, where they have ids of their own."""
+    project, for existing images with ids of their own there."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnOffer:
-    """What a place has up at this moment, for a check of whether pushes arrived whole."""
+    """What a place currently shows, to check whether pushes arrived completely."""
 
     boxes: Mapping[str, Sequence[str]]
-    """Region id of each mined box that waits for a reviewer -> where it is shown, for people. More
-    than one: it is there twice."""
+    """Region id of each pending mined box -> where it is shown, as text. More than one: it is there
+    twice."""
     busy: frozenset[str] = frozenset()
-    """Region ids of boxes that reviewers have had, or on images that somebody is at or has saved
-    since the push: whether they are up is that person's business."""
+    """Region ids of reviewed boxes, or on images that somebody is working on or saved since the
+    push: whether they are up is that person's decision."""
     empty: Sequence[str] = ()
-    """Tasks that show nothing, and do not say what for: a push was cut off. For people."""
+    """Tasks that show nothing and have no purpose: a push was interrupted. As text."""
     doubles: Sequence[str] = ()
-    """Other places of the workspace for the same project and mode, which were made twice: for
-    people."""
+    """Duplicate places of the workspace for the same project and mode. As text."""
 
 
 class PushMode(Protocol):
-    """One way of having mined boxes reviewed: a review project, drafts, contact sheets."""
+    """A way of having mined boxes reviewed: a review project, drafts, contact sheets."""
 
     @property
     def name(self) -> ModeName:
@@ -178,12 +175,12 @@ class PushMode(Protocol):
         ...
 
     def prepare(self, project: str, *, take_over: bool = False) -> None:
-        """Check, before hours of training, that a push will be possible, and make it so.
+        """Check, before hours of training, that a push will be possible, and prepare for it.
 
         Args:
             project: the annotated project.
-            take_over: take the project over from another workspace or push mode: what of theirs is
-                up for review and untouched is taken back.
+            take_over: take the project over from another workspace or push mode, withdrawing what
+                it has up for review untouched.
 
         Raises:
             ToolError: when another workspace or mode works on the project, or labels don't fit.
@@ -198,17 +195,17 @@ class PushMode(Protocol):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> PushReport:
-        """Have boxes reviewed, with the annotations; a second call changes nothing.
+        """Put boxes and annotations up for review; a second call changes nothing.
 
-        Images that the project no longer has are skipped. What reviewers have judged is not shown
-        again. An image without mined boxes is not shown again under a model version under which
-        somebody has submitted or skipped it; where nobody has touched it, it is taken down by a
-        push that neither queues it nor has boxes for it.
+        Images missing from the project are skipped. Boxes judged by reviewers are not shown again.
+        An image without mined boxes is not shown again under a model version under which somebody
+        has submitted or skipped it; if untouched, it is withdrawn by a push that neither queues it
+        nor has boxes for it.
 
         Args:
             project: the annotated project.
             wanted: everything of this workspace that is to be up.
-            dry_run: only work out the report.
+            dry_run: only compute the report.
             progress: called while pushing.
         """
         ...
@@ -219,7 +216,7 @@ class PushMode(Protocol):
         """Read every review of a place.
 
         Args:
-            review_project: as `PushReport` names it.
+            review_project: as in `PushReport`.
             pushed: everything that was ever pushed there.
 
         Raises:
@@ -228,10 +225,10 @@ class PushMode(Protocol):
         ...
 
     def review_state(self, review_project: str) -> str:
-        """Return a text that changes when anybody reviews at a place, or takes a review back.
+        """Return a text that changes when anybody reviews at a place, or withdraws a review.
 
-        It takes one request. A push may change it, too: a new text says that it is worth reading
-        the reviews again, the same text that it is not.
+        Sends one request. A push may change the text, too: a new text means that reviews are worth
+        reading again, the same text that they are not.
 
         Raises:
             ToolError: when the place can't be read.
@@ -239,10 +236,10 @@ class PushMode(Protocol):
         ...
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Look at what is up at a place, without changing anything.
+        """Return what a place shows, without changing anything.
 
         Args:
-            review_project: as `PushReport` names it.
+            review_project: as in `PushReport`.
             pushed: everything that was ever pushed there.
 
         Raises:
@@ -251,7 +248,7 @@ class PushMode(Protocol):
         ...
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
-        """Take note that images have new tool ids (old -> new): they were imported again."""
+        """Rename images' tool ids (old -> new) after they were imported again."""
         ...
 
     def undo(
@@ -263,14 +260,14 @@ class PushMode(Protocol):
         dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> UndoReport:
-        """Take back what pushes have left up, where nobody has touched it, and nothing else.
+        """Withdraw what pushes left up, if nobody has touched it, and nothing else.
 
-        Images without mined boxes go once no mined box of their model version is left up.
+        Images without mined boxes are removed once no mined box of their model version is up.
 
         Args:
             project: the annotated project.
-            review_project: as `PushReport` names it.
-            region_ids: the mined boxes to take back.
-            dry_run: only work out the report.
+            review_project: as in `PushReport`.
+            region_ids: the mined boxes to withdraw.
+            dry_run: only compute the report.
         """
         ...

@@ -1,8 +1,8 @@
-"""Reading files that strangers may have written: one reader for each kind, one line for each fault.
+"""Read files of unknown origin: one reader per kind, one line per error.
 
-What is no regular file is refused before it is opened (a pipe would wait for ever), and so is what
-is far larger than such a file can be. A byte order mark is skipped. Whatever is wrong with the
-content is a `SparseDetError` that names the file.
+Irregular files are refused before they are opened (a pipe would block forever), and so are files
+far too large for their kind. A byte order mark is skipped. Invalid content is a `SparseDetError`
+that names the file.
 """
 
 import json
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 MOST_DATA = 4 << 30
-"""Bytes of annotations or of another file that grows with the data; COCO's largest has half of
-1 GiB."""
+"""Maximum bytes of annotations or another file that grows with the data; COCO's largest has half
+of 1 GiB."""
 MOST_SETTINGS = 1 << 20
-"""Bytes of a file that people write by hand."""
+"""Maximum bytes of a file that people write by hand."""
 ODD_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What code raises that takes apart a file of another shape than expected."""
+"""What parsing code raises for content of an unexpected shape."""
 _LONGEST_VALUE = 60
-"""Characters of a wrong value that an error quotes."""
+"""Maximum length of a wrong value quoted in an error."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _LONGEST_VALUE
 _KINDS = (
@@ -46,7 +46,7 @@ _EXPECTED = {
     "model_type": "an object",
     "string_type": "text",
 }
-"""Kinds of pydantic's errors -> what a JSON file should have held."""
+"""Kinds of pydantic errors -> what a JSON file should contain."""
 _NO_OBJECT = "not a JSON object"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -56,22 +56,22 @@ def read_bytes(path: Path, what: str = "file", *, most: int = MOST_DATA) -> byte
 
     Args:
         path: of the file.
-        what: is expected there, for errors.
-        most: the bytes that such a file may have.
+        what: the expected kind of file, for errors.
+        most: maximum size in bytes.
 
     Raises:
-        SparseDetError: when there is no such file, or none that can be read.
+        SparseDetError: when there is no such file, or it can't be read.
     """
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+            kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "not a file")
             raise SparseDetError(f"{path}: is {kind}, expected a {what}")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
                 raise SparseDetError(
-                    f"{path}: {size / (1 << 20):,.0f} MiB are too much for a {what} (at most "
+                    f"{path}: {size / (1 << 20):,.0f} MiB is too large for a {what} (at most "
                     f"{most >> 20:,} MiB)"
                 )
             return file.read(most)
@@ -93,10 +93,10 @@ def read_text(path: Path, what: str = "text file", *, most: int = MOST_DATA) -> 
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; of a key that stands twice the last value counts.
+    """Read a JSON file; if a key is repeated, the last value counts.
 
     Raises:
-        SparseDetError: with the path, and the place of a syntax error.
+        SparseDetError: with the path, and the position of a syntax error.
     """
     import orjson
 
@@ -104,7 +104,7 @@ def read_json(path: Path) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        # Python's own parser takes NaN and numbers of any length, and says more in errors.
+        # Python's own parser accepts NaN and numbers of any length, and gives better errors.
         pass
     try:
         return json.loads(data.decode("utf-8-sig"))
@@ -127,15 +127,15 @@ def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> SparseDetEr
 
 
 def read_object(path: Path, fields: "type[BaseModel]", advice: str = "") -> dict[str, Any]:
-    """Read a JSON object that must hold certain fields, and may hold others.
+    """Read a JSON object with required fields; others are allowed.
 
     Args:
         path: of the file.
-        fields: a model of them; values are checked, and returned as they are.
-        advice: what to do about a file that holds something else.
+        fields: a model of them; values are validated, and returned unchanged.
+        advice: what to do about invalid content.
 
     Raises:
-        SparseDetError: naming the first field that is wrong.
+        SparseDetError: naming the first invalid field.
     """
     from pydantic import ValidationError
 
@@ -153,7 +153,7 @@ def read_list(path: Path, key: str = "") -> list[Any]:
     """Read a JSON file that is a list, or an object with one at `key`.
 
     Raises:
-        SparseDetError: when it is something else.
+        SparseDetError: when it is neither.
     """
     content = read_json(path)
     if key:
@@ -161,12 +161,12 @@ def read_list(path: Path, key: str = "") -> list[Any]:
             raise SparseDetError(f"{path}: {_NO_OBJECT}")
         content = content.get(key)
     if not isinstance(content, list):
-        raise SparseDetError(f"{path}: no list{f' of {key}' if key else ''} in it")
+        raise SparseDetError(f"{path}: no list{f' of {key}' if key else ''}")
     return content
 
 
 def first_problem(error: "ValidationError") -> str:
-    """Return what is wrong with the first field of a model, in words."""
+    """Describe the first invalid field of a model."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing":
@@ -182,7 +182,7 @@ def first_problem(error: "ValidationError") -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a value for an error: its beginning, however much it is."""
+    """Return a value for an error, truncated."""
     try:
         text = _SHORT.repr(value)
     except ValueError:
@@ -194,7 +194,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        SparseDetError: with the path, and the place of a syntax error.
+        SparseDetError: with the path, and the position of a syntax error.
     """
     text = read_text(path, "TOML file", most=MOST_SETTINGS)
     try:

@@ -1,4 +1,4 @@
-"""A run folder on disk: what training leaves for evaluation and mining."""
+"""The files of a run folder: what training leaves for evaluation and mining."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +14,7 @@ from sparsedet.reading import read_object
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a run is, apart from its configuration."""
+    """Metadata of a run, apart from its configuration."""
 
     run_id: str
     """Hash of configuration, training data and seed: the same input gives the same id."""
@@ -23,17 +23,17 @@ class RunInfo:
     train: str
     """The training annotations, as given."""
     images: str
-    """The image folder, absolute: a run may be resumed from anywhere."""
+    """The image folder, absolute: a run may be resumed from any folder."""
     classes: list[tuple[int, str]]
     """(category id, name) in the order of the model's outputs."""
     version: str
-    """Of sparsedet."""
+    """Version of sparsedet."""
     validation_images: str | None = None
     """The image folder of the validation data, absolute; None: none was given."""
 
 
 class _InfoFile(BaseModel):
-    """What `run.json` must hold; see `RunInfo`."""
+    """Schema of `run.json`; see `RunInfo`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +54,7 @@ class _InfoFile(BaseModel):
         return value
 
 
-_NOT_OURS = "not what `sparsedet train` wrote there; restore it, or train again"
+_NOT_OURS = "not written by `sparsedet train`; restore it, or train again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,17 @@ class RunFolder:
 
     @property
     def info_file(self) -> Path:
-        """What the run is."""
+        """The run's metadata."""
         return self.root / "run.json"
 
     @property
     def training_data(self) -> Path:
-        """The annotations that the run learns from, a copy."""
+        """The training annotations, a copy."""
         return self.root / "train.json"
 
     @property
     def ignored(self) -> Path:
-        """Places that the training must neither learn nor punish, where some were given."""
+        """Ignore regions, if any were given."""
         return self.root / "ignored.json"
 
     @property
@@ -95,48 +95,48 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """The metrics as a picture."""
+        """The metrics as a plot."""
         return self.root / "curves.png"
 
     @property
     def checkpoints(self) -> Path:
-        """The training states that `--resume` reads."""
+        """The checkpoints that `--resume` reads."""
         return self.root / "checkpoints"
 
     @property
     def best(self) -> Path:
-        """The weights that validation found best, where there is any."""
+        """The best weights by validation, if validated."""
         return self.checkpoints / "best.pth"
 
     @property
     def validation_data(self) -> Path:
-        """What the training is measured on, where it was given; a copy."""
+        """The validation data, if given; a copy."""
         return self.root / "validation.json"
 
     @property
     def tensorboard(self) -> Path:
-        """TensorBoard's event files."""
+        """TensorBoard event files."""
         return self.root / "tensorboard"
 
     @property
     def mining(self) -> Path:
-        """What was mined between the stages of the training."""
+        """Boxes mined between the stages of the training."""
         return self.root / "mining"
 
     def write_info(self, info: RunInfo) -> None:
-        """Write what the run is."""
+        """Write the metadata."""
         write_json(self.info_file, asdict(info), indent=2)
 
     def info(self) -> RunInfo:
-        """Return what the run is.
+        """Return the metadata.
 
         Raises:
-            RunError: when the folder holds no run.
+            RunError: when the folder is not a run.
         """
         if not self.info_file.is_file():
             raise RunError(
-                f"{self.root}: no run here (run.json is missing); `sparsedet train -o {self.root}` "
-                "makes one"
+                f"{self.root}: no run here (run.json is missing): train one with "
+                f"`sparsedet train -o {self.root}`"
             )
         try:
             content = read_object(self.info_file, _InfoFile, _NOT_OURS)
@@ -153,17 +153,17 @@ class RunFolder:
         """
         if not self.model.is_file():
             raise RunError(
-                f"{self.root}: no model.pth; finish the training with `sparsedet train --resume "
+                f"{self.root}: no model.pth: finish the training with `sparsedet train --resume "
                 f"-o {self.root}`"
             )
         return self.model
 
 
 def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
-    """Return the dataset's category id of every class of the run, matched by name.
+    """Return the dataset's category id for each class of the run, matched by name.
 
     Raises:
-        RunError: when the dataset's categories are not those that the run was trained on.
+        RunError: when the dataset's categories differ from those of the training.
     """
     check_classes([name for _, name in info.classes], dataset, "the data")
     by_name: dict[str, Category] = {category.name: category for category in dataset.categories}
@@ -173,14 +173,14 @@ def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
 def with_common_classes(
     trained: Iterable[str], dataset: Dataset, source: str
 ) -> tuple[Dataset, str]:
-    """Return a dataset of just the classes that are trained, and what a person should know of it.
+    """Return a dataset with only the trained classes, and a note for the user.
 
-    Boxes of other classes are left out; classes that it lacks have none.
+    Boxes of other classes are left out; trained classes that it lacks have none.
 
     Args:
-        trained: their names.
-        dataset: what their model is to be measured on.
-        source: what the dataset is called in messages.
+        trained: names of the trained classes.
+        dataset: the evaluation data.
+        source: its name in messages.
 
     Raises:
         RunError: when there is no class in common.
@@ -217,16 +217,16 @@ def with_common_classes(
         verified_negatives=tuple(negatives),
     )
     listed = "; ".join(part for part in parts if part)
-    return common, f"{source}: measured on the {len(kept)} classes in common: {listed}"
+    return common, f"{source}: evaluated on the {len(kept)} classes in common: {listed}"
 
 
 def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None:
-    """Check that a dataset has the classes that are trained.
+    """Check that a dataset has the trained classes.
 
     Args:
-        trained: their names.
-        dataset: what their model is to be used on.
-        source: what the dataset is called in the error.
+        trained: names of the trained classes.
+        dataset: the dataset to use the model on.
+        source: its name in the error.
 
     Raises:
         RunError: naming the classes that only one of the two has.
@@ -239,6 +239,6 @@ def check_classes(trained: Iterable[str], dataset: Dataset, source: str) -> None
     ]
     if differences:
         raise RunError(
-            f"{source}: its classes are not those of the training ({'; '.join(differences)}); "
+            f"{source}: classes differ from those of the training ({'; '.join(differences)}); "
             "rename or remove them"
         )

@@ -1,4 +1,4 @@
-"""What demos and tests need of an annotation tool besides the port: to play people in it."""
+"""An extension of the port for demos and tests: playing people in an annotation tool."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from sparsedet.tool import AnnotationTool
 
 
 class OpenReview(Protocol):
-    """An image that waits for its review, with what the reviewer is shown."""
+    """An image that waits for its review, with what the reviewer sees."""
 
     @property
     def tool_id(self) -> str:
-        """The image's id in the source project, as `Image.tool_id` has it."""
+        """The image's id in the source project, as in `Image.tool_id`."""
         ...
 
     @property
@@ -26,18 +26,18 @@ class OpenReview(Protocol):
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Region id -> score, of the mined boxes; people's own boxes are not in it."""
+        """Region id -> score of the mined boxes; excludes people's own boxes."""
         ...
 
     @property
     def sheet(self) -> Sheet | None:
-        """The layout, if it is a contact sheet: `regions` are in pixels of the sheet then, and
+        """The layout, if it is a contact sheet: then `regions` are in pixels of the sheet, and
         `tool_id` is its name."""
         ...
 
     @property
     def judge_only(self) -> bool:
-        """Whether the reviewer is asked to judge the mined boxes, and may leave it at that."""
+        """Whether the reviewer may stop after judging the mined boxes."""
         ...
 
     def submit(
@@ -45,7 +45,7 @@ class OpenReview(Protocol):
     ) -> None:
         """Submit the review of the image, in which `regions` remain.
 
-        `seconds` is the time spent on it; `complete`: every object of the image has a box.
+        `seconds` is the time spent; `complete` marks that every object of the image has a box.
         """
         ...
 
@@ -56,7 +56,7 @@ class ScriptableTool(AnnotationTool, Protocol):
     def set_up_project(
         self, title: str, dataset: Dataset, images: Path, progress: Progress = no_progress
     ) -> str:
-        """Make a project of the images and their annotations; return its id."""
+        """Create a project of the images and their annotations; return its id."""
         ...
 
     def open_reviews(self, review_project: str) -> Sequence[OpenReview]:

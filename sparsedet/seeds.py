@@ -1,8 +1,8 @@
-"""Seeds, and random numbers that depend on the seed and the data alone.
+"""Seeds, and random numbers that depend only on the seed and the data.
 
-Every image and box gets its own number from a hash of the seed and its identity. The order of the
-input file, the platform and the library versions can't change it, and adding an image leaves the
-numbers of all others as they were. numpy is imported only where arrays are made.
+Each image and box gets its own number from a hash of the seed and its identity. The order of the
+input file, the platform and library versions can't change it, and adding an image leaves the
+numbers of all others unchanged. numpy is imported only where arrays are created.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ def stable_rank(seed: int, *identity: str | int) -> int:
     """Return a number from 0 to 2**64 - 1, uniform over seeds and identities.
 
     Args:
-        seed: Of the split, simulation, ...
-        identity: What is ranked: an image's file name, or a box's file name and id.
+        seed: The seed of a split, simulation, ...
+        identity: The item to rank: an image's file name, or a box's file name and id.
     """
     return int.from_bytes(_digest(_text(seed, *identity)), "big")
 
@@ -51,7 +51,7 @@ def box_ranks(
 
 
 def remixed(ranks: "RankArray") -> "RankArray":
-    """Return ranks that look independent of the given ones: the finaliser of SplitMix64.
+    """Return ranks that are statistically independent of the given ones: SplitMix64's finaliser.
 
     Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
     """
@@ -64,7 +64,7 @@ def remixed(ranks: "RankArray") -> "RankArray":
 
 
 def _text(*identity: str | int) -> bytes:
-    # NUL can't occur in a file name, so no two identities become the same text.
+    # File names can't contain NUL, so no two identities become the same text.
     return "\0".join(map(str, identity)).encode()
 
 

@@ -1,7 +1,7 @@
-"""The port: what an annotation tool must offer so that the loop can run against it.
+"""The port: what an annotation tool must implement for the loop to run against it.
 
-Adapters live in `integrations/` or in other people's packages; `sparsedet.plugins` finds them, and
-the core never imports one. They read and write; `sparsedet.reviews` decides what reviews mean.
+Adapters live in `integrations/` or in third-party packages; `sparsedet.plugins` finds them, and the
+core never imports one. They read and write; `sparsedet.reviews` decides what reviews mean.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +19,8 @@ from sparsedet.reviews import (
 )
 
 Outcome = Literal["accepted", "edited", "rejected", "pending", "withdrawn", "sampled"]
-"""What reviewers made of a mined box. Withdrawn: taken back before anybody judged it. Sampled:
-accepted by the sample of its lot, and seen by nobody."""
+"""Outcome of a mined box. Withdrawn: removed before anybody judged it. Sampled: accepted by its
+lot's sample, seen by nobody."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -29,13 +29,13 @@ def shown_outcomes(sampled: int) -> tuple[Outcome, ...]:
     """Return the outcomes that tables have a column for.
 
     Args:
-        sampled: boxes with that outcome, which most workspaces never have.
+        sampled: number of boxes with that outcome, usually none.
     """
     return tuple(outcome for outcome in OUTCOMES if sampled or outcome != "sampled")
 
 
 Shapes = Literal["skip", "boxes"]
-"""What becomes of annotations that are no rectangles: left out, or their boxes are taken."""
+"""How annotations other than rectangles are read: left out, or as their bounding boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Choice:
     """The part of a project that a workspace works on."""
 
     view: int | None = None
-    """Number of a view of the tool, whose images are taken; None: all."""
+    """Number of a view of the tool, to use only its images; None: all."""
     only: tuple[str, ...] = ()
-    """The labels whose boxes are taken; empty: all."""
+    """Labels to use; empty: all."""
     annotators: tuple[str, ...] = ()
-    """Mail addresses or numbers of the people whose annotations are taken; empty: all."""
+    """Mail addresses or numbers of the annotators to use; empty: all."""
     skip_skipped: bool = False
-    """Leave out images that people have only skipped."""
+    """Leave out images that were only skipped."""
 
     def __bool__(self) -> bool:
         return bool(self.view is not None or self.only or self.annotators or self.skip_skipped)
@@ -69,35 +69,35 @@ EVERYTHING = Choice()
 
 @dataclass(frozen=True, slots=True)
 class ToolOptions:
-    """How an annotation tool is read, and on whose behalf."""
+    """How an annotation tool is read, and for which workspace."""
 
     complete_control: str | None = None
-    """The control that says that every object of an image has a box; None: `sparsedet_complete`."""
+    """The control that marks an image as complete; None: `sparsedet_complete`."""
     annotations: AnnotationRule = "ground-truth-first"
-    """What counts where several people annotated an image."""
+    """Which annotation counts if several people annotated an image."""
     rename: Mapping[str, str] = field(default_factory=dict)
-    """Label as it is stored -> the label's present name; empty: its boxes are left out."""
+    """Stored label -> current name; empty: its boxes are left out."""
     control: str | None = None
     """The control for boxes; None: the only one of each image."""
     shapes: Shapes = "skip"
-    """What becomes of polygons and the like."""
+    """How polygons and the like are read."""
     choice: Choice = EVERYTHING
-    """The part of a project that is read."""
+    """The part of the project to read."""
     owner: str | None = None
-    """Names the workspace in marks on the server, so that two don't work on one project unaware of
-    each other; None: no marks are set or respected."""
+    """Identifies the workspace in marks on the server, so that two workspaces don't unknowingly
+    share a project; None: no marks are set or respected."""
     images: ImageOptions = field(default_factory=ImageOptions)
     """How images are fetched."""
     skip_share: float | None = 0.2
-    """The most of the tasks that a pull may leave out because they can't be read, though one always
-    may be; None: the first of them is an error."""
+    """Maximum share of unreadable tasks that a pull leaves out, and at least one; None: the first
+    of them is an error."""
     named_url: bool = False
-    """The user named the server for this very call; else its address comes from a file, and a key
-    that is meant for another server must not be sent there."""
+    """Whether the user named the server in this call; otherwise its address comes from a file, and
+    a key for another server must not be sent there."""
     max_answer_megabytes: float = 1000.0
-    """The most that one answer of a server may hold."""
+    """Maximum size of a server's answer."""
     max_answer_seconds: float = 1800.0
-    """The longest that one answer may take."""
+    """Maximum time for an answer."""
 
 
 DEFAULT_OPTIONS = ToolOptions()
@@ -105,13 +105,13 @@ DEFAULT_OPTIONS = ToolOptions()
 
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
-    """What a project is, at a glance."""
+    """Summary of a project."""
 
     title: str
     images: int
     labels: tuple[str, ...]
     has_complete_control: bool
-    """Whether people can say in it that every object of an image has a box."""
+    """Whether people can mark images as complete in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +120,25 @@ class Replaced:
 
     tool_id: str
     content: Any
-    """JSON of the adapter's own: the annotations of the image before."""
+    """The adapter's own JSON: the image's former annotations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a merge found, and did, in the source annotations of one image."""
+    """The result of a merge for the source annotations of one image."""
 
     tool_id: str
     state: SourceState | None
-    """As it was before; None: the project no longer has the image."""
+    """The state before; None: the project no longer has the image."""
     changes: Changes
     version: str | None = None
-    """`Image.tool_version` of the source now; None where nothing was written."""
+    """`Image.tool_version` of the source now; None if nothing was written."""
     overtaken: str = ""
-    """Somebody saved the image in the same moment: who, when and what to look at; else empty."""
+    """If somebody saved the image at the same moment: who, when and what to check; else empty."""
 
 
 Plan = Callable[[SourceState], Changes]
-"""Returns what to change in an image, given what its source holds at this moment."""
+"""Returns the changes for an image, given the current state of its source."""
 
 
 class AnnotationTool(Protocol):
@@ -151,29 +151,29 @@ class AnnotationTool(Protocol):
 
     @property
     def push_modes(self) -> Mapping[ModeName, PushMode]:
-        """The ways in which it can have boxes reviewed, the usual one first."""
+        """The supported push modes, the default first."""
         ...
 
     def summary(self, project: str) -> ProjectSummary:
-        """Look at a project without reading its annotations.
+        """Return a summary of a project, without reading its annotations.
 
         Raises:
-            ToolError: when it does not exist, is itself a review project, or boxes can't be pulled
+            ToolError: when it doesn't exist, is itself a review project, or boxes can't be pulled
                 from it.
         """
         ...
 
     def image_url(self, project: str, tool_id: str) -> str:
-        """Return where a person opens an image of a project."""
+        """Return the address at which a person opens an image of a project."""
         ...
 
     def pull(self, project: str, images: Path, progress: Progress = no_progress) -> Dataset:
         """Read a project's annotations, downloading its images into the folder `images`.
 
-        Images that are there already are not downloaded again. `Image.tool_id` and `Box.tool_id`
-        carry the tool's own ids, which are the same at the next pull; `Image.tool_version` changes
-        whenever somebody saves the image's annotations. `Category.aliases` are further names under
-        which boxes of the category may be stored.
+        Cached images are not downloaded again. `Image.tool_id` and `Box.tool_id` are the tool's own
+        ids, which are stable across pulls; `Image.tool_version` changes whenever somebody saves the
+        image's annotations. `Category.aliases` are further labels under which the category's boxes
+        may be stored.
 
         Raises:
             ToolError: when most boxes would be dropped, because their labels are unknown.
@@ -189,30 +189,30 @@ class AnnotationTool(Protocol):
         keep: Callable[[Replaced], None] | None,
         progress: Progress = no_progress,
     ) -> Iterable[Applied]:
-        """Change source annotations, image by image, yielding what became of each.
+        """Change source annotations, image by image, yielding the result for each.
 
-        Whatever else the annotations hold stays as it is. Just before an image is written, it is
-        read and planned once more.
+        All other content of the annotations is preserved. Each image is read and planned again just
+        before it is written.
 
         Args:
             project: the annotated project.
-            plans: tool id -> what to change.
-            sizes: tool id -> upright (width, height) in pixels that plans think in.
-            keep: called with what is about to be replaced, before each write; None: write nothing,
-                only report what would happen.
+            plans: tool id -> planned changes.
+            sizes: tool id -> upright (width, height) in pixels that plans refer to.
+            keep: called with what is about to be replaced, before each write; None: dry run, write
+                nothing.
         """
         ...
 
     def restore(
         self, project: str, replaced: Sequence[tuple[Replaced, str | None]]
     ) -> Mapping[str, str]:
-        """Write back what a merge replaced, where nobody has saved since.
+        """Restore what a merge replaced, if nobody has saved since.
 
         Args:
             project: the annotated project.
-            replaced: with the version that the merge left (`Applied.version`).
+            replaced: with the version after the merge (`Applied.version`).
 
         Returns:
-            Tool id -> why an image was left as it is; images that were restored are not in it.
+            Tool id -> why an image was left as it is; restored images are not included.
         """
         ...

@@ -1,4 +1,4 @@
-"""Reading YAML that strangers may have written; see `reading`, which is quicker to import."""
+"""Read YAML of unknown origin; separate from `reading`, which imports faster."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -10,9 +10,9 @@ from sparsedet.errors import SparseDetError
 from sparsedet.reading import MOST_SETTINGS, ODD_VALUES, read_text
 
 _MOST_VALUES = 100_000
-"""Values in a YAML file, with those that aliases repeat."""
+"""Maximum number of values in a YAML file, counting those repeated by aliases."""
 _LONGEST_QUOTE = 100
-"""Characters of a file that an error shows."""
+"""Maximum number of characters shown in an error."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -21,17 +21,17 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Return what YAML text holds: plain data, without repeated keys.
+    """Parse YAML text: plain data, without duplicate keys.
 
-    Aliases may repeat values, but no more of them than a file that is written by hand has: a few
-    lines could stand for gigabytes.
+    Aliases may repeat values, but only as many as in a hand-written file: a few lines could expand
+    to gigabytes.
 
     Args:
-        text: one document.
-        where: names it in errors.
+        text: a single document.
+        where: its name in errors.
 
     Raises:
-        SparseDetError: naming the line that is wrong.
+        SparseDetError: naming the invalid line.
     """
     try:
         loader = _Loader(text)
@@ -40,7 +40,7 @@ def parse_yaml(text: str, where: str) -> Any:
             return None
         if _size(node, {}) > _MOST_VALUES:
             raise SparseDetError(
-                f"{where}: stands for more than {_MOST_VALUES:,} values, by its aliases"
+                f"{where}: expands to more than {_MOST_VALUES:,} values through aliases"
             )
         return loader.construct_document(node)
     except RecursionError:
@@ -56,7 +56,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """Return how many values a node stands for; `known` are those that were counted, by id."""
+    """Return the number of values in a node; `known` caches counts by id."""
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in known:
@@ -87,7 +87,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             if key.value in seen:
                 raise _RepeatedKeyError(
-                    problem=f"the key {key.value[:_LONGEST_QUOTE]} stands twice",
+                    problem=f"duplicate key {key.value[:_LONGEST_QUOTE]}",
                     problem_mark=key.start_mark,
                 )
             seen.add(str(key.value))

@@ -1,10 +1,10 @@
-"""Annotations with the statistics of COCO train2017, of any size, for benchmarks and tests.
+"""Annotations with the statistics of COCO train2017, at any size, for benchmarks and tests.
 
     python benchmarks/coco_sized.py OUTPUT.json [--images N] [--boxes N] [--seed N] [--polygons]
 
-There are no pictures, only what removal rules depend on: how often every class occurs, how many
-boxes and classes an image has, how large boxes are and where they lie. All numbers come from a hash
-of the seed, so that a seed gives the same file on every platform.
+There are no pictures, only what removal rules depend on: class frequencies, boxes and classes per
+image, box sizes and positions. All numbers come from a hash of the seed, so that a seed gives the
+same file on every platform.
 """
 
 import argparse
@@ -42,23 +42,23 @@ CLASSES = {
     "refrigerator": 2637, "book": 24715, "clock": 6334, "vase": 6613, "scissors": 1481,
     "teddy bear": 4793, "hair drier": 198, "toothbrush": 1954,
 }  # fmt: skip
-"""Class -> number of its boxes in COCO train2017."""
+"""Class -> number of boxes in COCO train2017."""
 
 _WITHOUT_BOXES = 0.0086
-"""Share of the images that have no box."""
+"""Share of images without boxes."""
 _CROWDS = 0.012
 _MOST_CROWDED = 22.0
-"""Keeps images below the 93 boxes that COCO has at most."""
+"""Limits boxes per image to less than COCO's maximum of 93."""
 _LOG_SIDE = 3.743, 1.217
-"""Mean and deviation of the logarithm of a box's side: 41 % are small (below 32 pixels), 34 % of
-medium size, 25 % large (above 96 pixels)."""
+"""Mean and standard deviation of the logarithm of a box's side: 41 % are small (below 32 pixels),
+34 % medium, 25 % large (above 96 pixels)."""
 _IMAGE_SIZES = np.array([(640, 480), (480, 640), (640, 427), (427, 640), (500, 375)], np.float64)
 _POINTS = 13
-"""Points of a polygon."""
+"""Number of points of a polygon."""
 
 
 class Numbers:
-    """Random numbers from a hash; the same seed gives the same ones, in the same order."""
+    """Random numbers from a hash; the same seed gives the same sequence."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -83,11 +83,10 @@ def make_coco(
     """Return the content of a COCO file with the statistics of train2017.
 
     Args:
-        images: How many images; about 1 % of them have no box.
-        boxes: How many boxes, about 1 % of them crowd regions.
+        images: Number of images; about 1 % of them have no box.
+        boxes: Number of boxes; about 1 % of them are crowd regions.
         seed: The same seed gives the same content.
-        polygons: Whether every box gets a `segmentation`, which makes the file three times as
-            large.
+        polygons: Whether every box gets a `segmentation`, which triples the size of the file.
     """
     numbers = Numbers(seed)
     sizes = _IMAGE_SIZES[(numbers.uniform(images) * len(_IMAGE_SIZES)).astype(np.int64)]
@@ -122,7 +121,7 @@ def make_coco(
 
 
 def _boxes_per_image(numbers: Numbers, images: int, boxes: int) -> Integers:
-    """Return how many boxes every image has: few in most, dozens in some; shape (images,)."""
+    """Return the number of boxes per image: few in most, dozens in some; shape (images,)."""
     weight = np.minimum(np.exp(0.95 * numbers.normal(images)), _MOST_CROWDED)
     weight[numbers.uniform(images) < _WITHOUT_BOXES] = 0
     annotated = weight > 0
@@ -134,10 +133,10 @@ def _boxes_per_image(numbers: Numbers, images: int, boxes: int) -> Integers:
 
 
 def _classes(numbers: Numbers, owner: Integers) -> tuple[Integers, Integers]:
-    """Return the class of every box, and its cluster: boxes of a class side by side.
+    """Return the class of every box, and its cluster: adjacent boxes of a class.
 
-    A box repeats the class of the box before it more often than not, as in COCO, where an image of
-    seven boxes has three classes.
+    Usually a box repeats the previous box's class, as in COCO, where an image of seven boxes has
+    three classes.
     """
     boxes = len(owner)
     shares = np.cumsum(list(CLASSES.values()), dtype=np.float64)
@@ -150,7 +149,7 @@ def _classes(numbers: Numbers, owner: Integers) -> tuple[Integers, Integers]:
 def _sides(numbers: Numbers, owner: Integers, category: Integers, cluster: Integers) -> Floats:
     """Return the square root of every box's area in pixels; shape (N,).
 
-    Some classes are small, crowded images hold small boxes, and those of a cluster are alike.
+    Some classes are small, crowded images have small boxes, and boxes of a cluster are similar.
     """
     crowding = np.log(np.bincount(owner)[owner].astype(np.float64))
     score = (

@@ -1,4 +1,4 @@
-"""What `sparsedet compare` says about the output of every recipe, on a file of COCO's size.
+"""The verdicts of `sparsedet compare` on every recipe's output, for a file of COCO's size.
 
     python benchmarks/compare_recipes.py [--images N] [--boxes N] [--seed N] [--output DIR]
 

@@ -1,12 +1,12 @@
-"""How much memory processes that load images copy: of a Python list, and of packed arrays.
+"""Memory copied by image-loading processes: with a Python list, and with packed arrays.
 
     python benchmarks/loader_memory.py [--images N] [--boxes N] [--workers N] [--seed N]
 
-Makes annotations with COCO's statistics (see coco_sized.py). A process holds the images to train on
-and forks others, which read all of them twice. The kernel then says how much memory is each one's
-own (`Private_Dirty`), and its share of all that it uses (`Pss`). `list`: a list of images.
-`packed`: what training holds, with inherited memory hidden from the garbage collector, as in the
-loader. `nothing`: processes that read no image. Linux only; prints the table, and writes it to
+Makes annotations with COCO's statistics (see coco_sized.py). A process holds the training images
+and forks others, which read all of them twice. Then the kernel reports each one's private memory
+(`Private_Dirty`), and its share of all that it uses (`Pss`). `list`: a list of images. `packed`: as
+in training, with inherited memory hidden from the garbage collector, as in the loader. `nothing`:
+processes that read no image. Linux only; prints the table, and writes it to
 benchmarks/results/loader.
 """
 
@@ -38,7 +38,7 @@ Memory = dict[str, float]
 
 
 def main() -> None:
-    """Print and keep the figures."""
+    """Print and save the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--boxes", type=int, default=727_000)
@@ -51,7 +51,7 @@ def main() -> None:
     if options.kind:
         print(orjson.dumps(measure(options)).decode())
         return
-    # Each in a process of its own, so that nothing of one kind remains for the next.
+    # Each in a separate process, so that one kind leaves nothing for the next.
     found: dict[str, list[Memory]] = {
         kind: orjson.loads(subprocess.check_output([sys.executable, *sys.argv, "--kind", kind]))
         for kind in KINDS
@@ -100,7 +100,7 @@ def held(options: argparse.Namespace) -> Sequence[TrainingImage]:
 
 
 def read(images: Sequence[TrainingImage], together: Any, queue: Any) -> None:
-    """Read all images, and report how much memory this process takes."""
+    """Read all images, and report this process's memory."""
     if isinstance(images, PackedDataset):
         gc.freeze()
     for _ in range(READINGS):
@@ -115,7 +115,7 @@ def read(images: Sequence[TrainingImage], together: Any, queue: Any) -> None:
 
 
 def table(options: argparse.Namespace, found: dict[str, list[Memory]]) -> str:
-    """Return the figures as a Markdown table, and how many times as much the list takes."""
+    """Return the figures as a Markdown table, and the ratio of list to packed."""
     mean = {
         kind: [sum(one[name] for one in memory) / len(memory) for name in FIELDS]
         for kind, memory in found.items()

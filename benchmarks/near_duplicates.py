@@ -1,11 +1,11 @@
-"""How far apart the hashes of near duplicates and of different pictures are.
+"""Hash distances between near duplicates, and between different pictures.
 
     python benchmarks/near_duplicates.py FOLDER [FOLDER ...]
 
-FOLDER holds images. Prints the names of the closest pairs in each, to look at; and how far copies
-are from their originals that are half as large, compressed to JPEG quality 40, brighter, or cropped
-by 2 % on each side. `DISTANCE` of sparsedet's near duplicates was chosen by these figures. Takes
-seconds for hundreds of images; all pairs are compared.
+FOLDER contains images. Prints the names of the closest pairs in each, for inspection; and the
+distances between originals and copies that are half as large, compressed to JPEG quality 40,
+brighter, or cropped by 2 % on each side. These figures determined `DISTANCE` of sparsedet's near
+duplicates. Takes seconds for hundreds of images; all pairs are compared.
 """
 
 import argparse

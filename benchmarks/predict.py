@@ -1,14 +1,14 @@
-"""What using a trained detector costs: against detectron2's own predictor, and exported.
+"""The cost of using a trained detector: against detectron2's own predictor, and exported.
 
     python benchmarks/predict.py --run RUN --images DIR
 
-Four figures, each a ratio measured in one process, with turns taken image by image so that other
-load on the machine affects all alike:
+Four figures, ratios measured in one process, image by image in turns, so that other load on the
+machine affects all alike:
 
 - `Detector.predict` against detectron2's `DefaultPredictor` with the same weights, on arrays;
-- ONNX Runtime with the exported file against `Detector.predict`, with as many threads;
-- how far exported files (ONNX and TorchScript) and the original are apart, at most;
-- how long `import sparsedet` takes.
+- ONNX Runtime with the exported file against `Detector.predict`, with the same number of threads;
+- the largest differences between exported files (ONNX and TorchScript) and the original;
+- the time of `import sparsedet`.
 
 Writes `benchmarks/results/predict/predict.json` and `predict.md`; takes some minutes on two cores.
 """
@@ -104,9 +104,9 @@ def ratio(
     first: Callable[[SourceImage], object],
     second: Callable[[SourceImage], object],
 ) -> dict[str, float]:
-    """Return the time of `first` as a share of that of `second`: median and quartiles over images.
+    """Return the ratio of `first` to `second` in time: median and quartiles over images.
 
-    They take turns, and take turns at being first.
+    They alternate, and alternate at being first.
     """
     for image in images[:WARM_UP]:
         first(image)
@@ -124,7 +124,7 @@ def ratio(
 
 
 def import_milliseconds() -> float:
-    """Return how long `import sparsedet` takes in a new process, without Python's own start."""
+    """Return the time of `import sparsedet` in a new process, without Python's own start."""
     code = (
         "import time; start = time.perf_counter(); import sparsedet; "
         "print(time.perf_counter() - start)"

@@ -1,11 +1,11 @@
-"""Pictures of what every recipe removes, for `splits/pictures` and the manual.
+"""Pictures of every recipe's removals, for `splits/pictures` and the manual.
 
     python benchmarks/recipes.py [--data DIR --image NAME]
 
-DIR holds a COCO file `train.json` and `images/`; the default is 60 generated scenes of handwritten
-digits. Every recipe is applied to the whole dataset, and one image is drawn: kept boxes solid,
-removed ones dashed. Writes `splits/pictures/<recipe>.jpg` and, of five
-recipes side by side, `benchmarks/results/recipes/recipes.jpg`.
+DIR contains a COCO file `train.json` and `images/`; the default is 60 generated scenes of
+handwritten digits. Every recipe is applied to the whole dataset, and one image is drawn: kept boxes
+solid, removed ones dashed. Writes `splits/pictures/<recipe>.jpg` and, of five recipes side by side,
+`benchmarks/results/recipes/recipes.jpg`.
 
 The pictures in the repository come from the BCCD blood cells (MIT licence,
 https://github.com/Shenggan/BCCD_Dataset): `--data bccd --image BloodImage_00020.jpg --seed 4`.
@@ -37,7 +37,7 @@ KEPT = BoxStyle("kept", "kept", HUMAN.colour)
 REMOVED = BoxStyle("removed", "removed by the recipe", REJECTED.colour, "dashed")
 
 WIDTH = 480
-"""Pixels of one picture, as all lengths below."""
+"""Size of one picture in pixels, like all lengths below."""
 GAP = 10
 CAPTION = 30
 FONT_SIZE = 18

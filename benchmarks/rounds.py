@@ -2,14 +2,14 @@
 
     python benchmarks/rounds.py --data DIR --drop 0.7 --seed 1 --rounds 3
 
-DIR holds `train.json`, `test.json` and `images/`. If it has `unlabelled_train.json` (a COCO results
-list), that names objects that the published labels lack: a mined box on one of them stays pending.
+DIR contains `train.json`, `test.json` and `images/`. If it has `unlabelled_train.json` (a COCO
+results list of objects that the published labels lack), mined boxes on these stay pending.
 
 A share of the boxes is removed, the rest becomes a project of a real Label Studio, and a scripted
-reviewer who knows the full labels reviews every round. This is done twice from the same start:
-with rejected boxes as verified negatives in training, and without. (Mining never proposes a
-rejected box again in either.) Prints the table of rounds, and writes it with a picture and the HTML
-report to benchmarks/results/rounds. An interrupted call resumes.
+reviewer with the full labels reviews every round. This runs twice from the same start: with
+rejected boxes as verified negatives in training, and without. (In both, mining never proposes a
+rejected box again.) Prints the table of rounds, and writes it with a picture and the HTML report to
+benchmarks/results/rounds. An interrupted call resumes.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.sparsify import load_recipe, remove_boxes
 
 ARMS = {"with": True, "without": False}
-"""Whether rejected boxes are used in training."""
+"""Whether training uses rejected boxes."""
 
 
 def main() -> None:
     """Print the rounds of both arms."""
-    # Deprecations inside torch and detectron2 say nothing about the figures.
+    # Deprecations inside torch and detectron2 don't affect the figures.
     warnings.filterwarnings("ignore", module=r"torch|detectron2")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -109,7 +109,7 @@ def rehearse(
     )
     unlabelled = data / "unlabelled_train.json"
     neutral = read_neutral(unlabelled, full) if unlabelled.exists() else ()
-    # Boxes that people draw would hide what mining finds.
+    # Boxes drawn by people would hide what mining finds.
     reviewer = Reviewer(full, neutral, Behaviour(draw_share=0.0), options.seed)
     with workspace.lock():
         rounds = Rounds(workspace, tool, say=lambda line: print(f"[{arm}] {line}", flush=True))

@@ -1,11 +1,11 @@
-"""How long a live backend takes for many requests at once.
+"""The latency of a live backend under many simultaneous requests.
 
     python benchmarks/serve.py [--requests N] [--workers N] [--iterations N] [--run RUN] [-o FILE]
 
-Trains a small model for a few iterations (or takes RUN), serves it with `sparsedet serve`, and asks
-for N predictions at the same moment, each of another image that is downloaded from a small server
-on this machine. Meanwhile it asks again and again for `/health` and `/setup`, which have to be
-there in 1 s and 3 s. Label Studio waits 100 s for a prediction. Prints the figures as a table.
+Trains a small model for a few iterations (or uses RUN), serves it with `sparsedet serve`, and sends
+N simultaneous prediction requests, each for another image that is downloaded from a small local
+server. Meanwhile it polls `/health` and `/setup`, which have to respond within 1 s and 3 s. Label
+Studio waits 100 s for a prediction. Prints the figures as a table.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from sparsedet.simulation.scenes import make_scenes
 SECRET = "of a benchmark"
 AUTH = ("sparsedet", SECRET)
 LIMITS = {"predict": 100.0, "setup": 3.0, "health": 1.0}
-"""Seconds that Label Studio waits."""
+"""Label Studio's timeout in seconds."""
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def train(folder: Path, iterations: int) -> Path:
-    """Train a model that is good for nothing but its speed."""
+    """Train a model that is only good for timing."""
     words = ["train", "--train", "train.json", "--images", "images", "-o", "run"]
     words += ["--method", "plain", "SOLVER.MAX_ITER", str(iterations), "SOLVER.WARMUP_ITERS", "5"]
     subprocess.run([sys.executable, "-m", "sparsedet", *words], cwd=folder, check=True)
@@ -71,7 +71,7 @@ def train(folder: Path, iterations: int) -> Path:
 
 
 class _Images(SimpleHTTPRequestHandler):
-    """Serves a folder's files, and what a connection asks for first."""
+    """Serves a folder's files, and records each connection's first request."""
 
     def do_GET(self) -> None:
         if not self.path.startswith("/api/"):
@@ -88,7 +88,7 @@ class _Images(SimpleHTTPRequestHandler):
 
 @contextmanager
 def images(folder: Path) -> Iterator[str]:
-    """Serve a folder for the length of the block; yield the address."""
+    """Serve a folder during the block; yield the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Images, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -97,7 +97,7 @@ def images(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def serving(run: Path, server: str, workers: int) -> Iterator[str]:
-    """Serve a run for the length of the block; yield the address once it answers."""
+    """Serve a run during the block; yield the address once it answers."""
     env = {**os.environ, "LABEL_STUDIO_URL": server, "LABEL_STUDIO_API_KEY": "none"}
     env |= {"SPARSEDET_SERVE_SECRET": SECRET}
     words = ["serve", str(run), "--port", "0", "--workers", str(workers)]
@@ -127,7 +127,7 @@ def is_up(url: str) -> bool:
 
 
 def measure(url: str, names: list[str], config: str) -> dict[str, list[float]]:
-    """Return the seconds of each request, by its kind; `alone` is a prediction by itself."""
+    """Return the seconds of each request by kind; `alone` is a single prediction."""
 
     def predict(number: int) -> float:
         task = {"id": number + 1, "data": {"image": "/" + names[number]}, "annotations": []}
@@ -137,7 +137,7 @@ def measure(url: str, names: list[str], config: str) -> dict[str, list[float]]:
         answer.raise_for_status()
         return time.monotonic() - start
 
-    # Made once: its certificates take time that is none of the server's.
+    # Created once: loading certificates takes time that is not the server's.
     client = httpx.Client(
         base_url=url,
         auth=AUTH,

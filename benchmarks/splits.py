@@ -1,9 +1,9 @@
-"""What splits cost on a file of COCO's size, as ratios to reading and writing it with orjson.
+"""The cost of splits on a file of COCO's size, relative to reading and writing it with orjson.
 
     python benchmarks/splits.py [--images 118287] [--boxes 860001] [--polygons] [--runs 3]
 
 Makes a file with the statistics of COCO train2017 (see `coco_sized`), then runs each of these in a
-process of its own, a few times in turn, and takes the fastest:
+separate process, a few times in turn, and takes the fastest:
 
 - the base: orjson parses the file, and writes it again;
 - `sparsedet split`, for recipes of every kind;
@@ -38,7 +38,7 @@ SPLITS = {
     "split random, with 20 % for validation": ["--recipe", "random", "--val", "0.2"],
 }
 TARGETS = {"split": (3.0, 2.0), "compare": (4.0, 2.0)}
-"""At most this many times the seconds and the memory of the base."""
+"""Maximum ratio of seconds and memory to the base."""
 
 ORJSON = """
 import sys, orjson
@@ -58,7 +58,7 @@ class Cost:
 
 
 def measure(command: Sequence[str]) -> Cost:
-    """Run a command to its end; return what it cost."""
+    """Run a command to completion; return its cost."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -75,7 +75,7 @@ def _megabytes(used: resource.struct_rusage) -> float:
 
 
 def commands(full: Path, work: Path) -> dict[str, list[str]]:
-    """Return what is measured, by name; the first is the base."""
+    """Return the commands to measure, by name; the first is the base."""
     sparsedet = [sys.executable, "-m", "sparsedet"]
     sparse = work / "sparse.json"
     return {

@@ -1,17 +1,17 @@
-"""What inference with two views, as published, gains over one view, on an end-to-end run.
+"""The gain of inference with two views, as published, over one view, on an end-to-end run.
 
     python benchmarks/two_views.py RUN --data DIR
 
-RUN is the folder of a finished training by the method `end-to-end`; DIR holds `test.json` (a COCO
-file) and `images/`. The model detects on the test images
+RUN is the folder of a finished training with the method `end-to-end`; DIR contains `test.json` (a
+COCO file) and `images/`. The model detects on the test images
 
-- with one view, as sparsedet does: the original view's features stand in both halves of the common
-  RPN's input;
+- with one view, as sparsedet does: the original view's features are used for both halves of the
+  common RPN's input;
 - with two views, as published: the second half has the features of a jittered copy of the image,
   with a new jitter for every image and draw. Nothing is erased, as there are no labels to choose a
   box from. The ROI heads see the original view.
 
-Prints AP, AP50 and the seconds per image of both, decoding not included, and writes them to
+Prints AP, AP50 and the seconds per image of both, without decoding, and writes them to
 `benchmarks/results/speed/two_views.json` and `two_views.md`.
 """
 
@@ -132,7 +132,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures of one run."""
-    # Deprecations inside torch and detectron2 say nothing about the figures.
+    # Deprecations inside torch and detectron2 don't affect the figures.
     warnings.filterwarnings("ignore", module=r"torch|detectron2")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -1,19 +1,18 @@
-"""The canary: recorded cells, trained again, tell whether the code still gives their figures.
+"""The canary: trains recorded cells again to show whether the code still gives their figures.
 
-On one machine the same code gives the same figures. A change that only rounds differently gives
-others, about as far from the old ones as those of another seed; a change that breaks something
-moves them further. A cell passes if its AP lies *within the spread* of its row, which is the same
-cell with all recorded seeds:
+On one machine the same code gives the same figures. A change that only affects rounding shifts them
+by about as much as another seed would; a change that breaks something shifts them further. A cell
+passes if its AP is *within the spread* of its row, which is the same cell with all recorded seeds:
 
-- three seeds or more: their range, widened on both sides by their standard deviation. Of three
-  seeds drawn alike, a fourth lies in there 77 times in 100, of six a seventh 91 times; a cell with
-  a seed of its own among them, as here, does so more often.
-- fewer: their range, widened by twice a borrowed standard deviation, the largest of the same
-  method's other rows on this dataset, or where these have none the largest on this dataset. Around
-  one seed, another lies in there 85 times in 100.
+- three seeds or more: their range, widened on both sides by their standard deviation. For three
+  random seeds, a fourth is inside 77 times in 100; for six, a seventh 91 times; a cell whose own
+  seed is among them, as here, more often.
+- fewer: their range, widened by twice a borrowed standard deviation, the largest among the same
+method's other rows on this dataset, or, if there are none, the largest on this dataset. Around one
+seed, another is inside 85 times in 100.
 
-So one cell outside by some tenths is a reason to train more (`--only`), and one that is far outside
-or that trained on other boxes is an error.
+So a cell that is outside by some tenths is a reason to train more (`--only`); one that is far
+outside, or was trained on other boxes, is an error.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,15 +25,15 @@ from .record import Record
 from .summary import METHODS, Setting, Spread, spread
 
 ENOUGH = 3
-"""Seeds that tell how much seeds differ."""
+"""Minimum number of seeds to estimate their spread."""
 WITHIN = "within the spread"
 
 
 def choose(cells: Iterable[Cell], records: Sequence[Record]) -> list[Record]:
     """Return one recorded cell per method, of these cells.
 
-    Preferred are methods as they are to variants, rows of enough seeds, sparse labels to all labels
-    (where `staged` mines nothing), and what is planned earlier.
+    Prefers methods to variants, rows with enough seeds, sparse labels to all labels (where `staged`
+    mines nothing), and cells planned earlier.
 
     Raises:
         SparseDetError: when none is recorded.
@@ -55,18 +54,18 @@ def choose(cells: Iterable[Cell], records: Sequence[Record]) -> list[Record]:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a recorded cell should come to."""
+    """The expected result of a cell."""
 
     record: Record
     recorded: Spread
     """AP of the cell's row, by seed."""
     widening: float
     says: str
-    """What the range is widened by."""
+    """By how much the range is widened."""
 
     @classmethod
     def of(cls, record: Record, records: Sequence[Record]) -> "Expected":
-        """Return what to expect of a cell.
+        """Return the expected result of a cell.
 
         Raises:
             SparseDetError: when no row of the cell's dataset has enough seeds.
@@ -97,12 +96,12 @@ class Expected:
 
     @property
     def low(self) -> float:
-        """The least AP within the spread."""
+        """Lower bound of the spread."""
         return round(min(self.recorded.values.values()) - self.widening, 2)
 
     @property
     def high(self) -> float:
-        """The largest AP within the spread."""
+        """Upper bound of the spread."""
         return round(max(self.recorded.values.values()) + self.widening, 2)
 
     def text(self) -> str:

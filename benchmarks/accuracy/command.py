@@ -1,4 +1,4 @@
-"""The command line: chooses cells, trains them one at a time and keeps their records."""
+"""The command line: selects cells, trains them one at a time, and records them."""
 
 import argparse
 import shutil
@@ -26,7 +26,7 @@ _LOCK = ".lock"
 
 
 def main(description: str | None = None, arguments: Sequence[str] | None = None) -> None:
-    """Train the cells that are missing, and write the tables."""
+    """Train missing cells, and write the tables."""
     options = _options(description, arguments)
     try:
         data = _data(options)
@@ -47,7 +47,7 @@ def main(description: str | None = None, arguments: Sequence[str] | None = None)
 
 
 class _Work:
-    """The chosen cells of a dataset, and what to do with them."""
+    """The selected cells of a dataset, and the actions on them."""
 
     def __init__(
         self, options: argparse.Namespace, data: FullData, planned: Sequence[Cell]
@@ -63,9 +63,9 @@ class _Work:
         self.chosen = [cell for cell in planned if options.only in cell.key]
         if not self.chosen:
             raise SparseDetError(f"--only {options.only}: no cell's key contains that; see --list")
-        # That of the code loaded now, whatever is edited or committed while trainings run.
+        # The commit of the code as loaded, whatever is edited or committed while trainings run.
         self.commit = code_commit()
-        # All of them now: a wrong key must not come to light after hours.
+        # All of them now: an invalid key must not come up after hours.
         for cell in self.chosen:
             run_configuration(cell, len(data.train.categories))
             data.sparse(cell)
@@ -79,7 +79,7 @@ class _Work:
             print(f"{state:<15} {cell.key}")
 
     def train(self) -> int:
-        """Train the cells that are not recorded, in order; return how many of them failed."""
+        """Train unrecorded cells, in order; return the number of failures."""
         start = time.monotonic()
         failed = 0
         left = [cell for cell in self.chosen if self.again or not read_record(self.cells, cell)]
@@ -114,9 +114,9 @@ class _Work:
         write_report(read_records(self.cells), self.planned, self.results)
 
     def canary(self) -> int:
-        """Train recorded cells again; return how many lie outside the recorded spread.
+        """Train recorded cells again; return how many are outside the recorded spread.
 
-        Cells that an interrupted call finished are evaluated again, not trained again.
+        Cells finished by an interrupted call are evaluated again, not trained again.
         """
         records = read_records(self.cells)
         chosen = choose(self.chosen, records)

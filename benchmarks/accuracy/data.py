@@ -1,4 +1,4 @@
-"""The datasets: folders of complete annotations, and generated scenes."""
+"""The datasets: folders with complete annotations, and generated scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ class FullData:
 
     name: str
     source: Path
-    """How errors name the training annotations."""
+    """Name of the training annotations in errors."""
     train: Dataset
     train_images: Path
     test: Dataset
@@ -35,10 +35,10 @@ class FullData:
     _sparse: dict[object, tuple[Dataset, Dataset]] = field(default_factory=dict, repr=False)
 
     def sparse(self, cell: Cell) -> tuple[Dataset, Dataset]:
-        """Return what the cell trains on, and the removed boxes on the same images.
+        """Return a cell's training annotations, and the removed boxes on the same images.
 
         Raises:
-            RecipeError: when there is no such recipe, or it cannot remove that share.
+            RecipeError: when there is no such recipe, or it can't remove that share.
         """
         choice = (cell.recipe, cell.drop, cell.seed)
         if choice not in self._sparse:
@@ -76,7 +76,7 @@ def read_folder(folder: Path) -> FullData:
 def inner(data: FullData) -> FullData:
     """Return only the dataset's training images, with a quarter of them as test images.
 
-    For choosing settings: those chosen on the test images could not be measured on them.
+    For choosing settings: those chosen on test images could not be evaluated on them.
     """
     images = sorted(data.train.images, key=lambda image: stable_rank(_INNER_SEED, image.file_name))
     count = len(images) // 4
@@ -94,7 +94,7 @@ def inner(data: FullData) -> FullData:
 
 
 def digit_scenes(folder: Path, train: int = TRAIN_SCENES, test: int = TEST_SCENES) -> FullData:
-    """Draw scenes of handwritten digits into `folder`, always the same ones."""
+    """Generate scenes of handwritten digits in `folder`, always the same ones."""
     return FullData(
         name=DIGITS,
         source=folder / "train",

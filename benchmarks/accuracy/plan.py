@@ -1,4 +1,4 @@
-"""Cells, each a training and its evaluation, and the plan of those that there should be."""
+"""Cells, each a training and its evaluation, and the plan of cells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Cell(BaseModel):
-    """One training: what is trained, on which data, and with which seed."""
+    """One training: method, data, and seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,18 +17,18 @@ class Cell(BaseModel):
     """Name of the dataset."""
     recipe: str
     drop: float | None
-    """Share of the boxes that the recipe removes; None: the recipe has no share to set."""
+    """Share of the boxes that the recipe removes; None: the recipe has no such parameter."""
     method: str
     variant: str = ""
     """Name of the ablation; empty: the method itself."""
     overrides: tuple[str, ...] = ()
     """KEY VALUE pairs of the ablation."""
     seed: int
-    """Of the removal and of the training: cells with one seed see the same boxes."""
+    """Seed of the removal and of the training: cells with one seed see the same boxes."""
     iterations: int
-    """In total, whatever the method."""
+    """Total iterations, for any method."""
     config: str
-    """Training configuration: a name that sparsedet knows, or a file."""
+    """Training configuration: a packaged name, or a file."""
 
     @property
     def key(self) -> str:
@@ -53,7 +53,7 @@ class Ablation:
     overrides: tuple[str, ...]
     """KEY VALUE pairs."""
     says: str
-    """What the part does."""
+    """The effect of the part."""
 
 
 ABLATIONS = (
@@ -92,10 +92,10 @@ class Plan:
     drops: tuple[float, ...] = (0.0, 0.5)
     """Shares of the boxes that the recipe `random` removes."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    """For the paired methods; whatever takes fewer takes the first ones."""
+    """For the paired methods; methods with fewer seeds use the first ones."""
     more_seeds: tuple[int, ...] = ()
-    """For `plain` and `staged` with all boxes, in addition: a difference of some tenths does not
-    show in three."""
+    """Additional ones for `plain` and `staged` with all boxes: three don't show a difference of
+    some tenths."""
     end_to_end_seeds: int = 1
     extreme_seeds: int = 0
     """For `plain` and `staged` on what the recipe `extreme` leaves, one box per image."""

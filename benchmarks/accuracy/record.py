@@ -1,4 +1,4 @@
-"""The record of a finished cell: its figures, and the commit of the code that made them."""
+"""The record of a finished cell: its figures, and the commit of the code."""
 
 import subprocess
 from pathlib import Path
@@ -20,7 +20,7 @@ _CODE = ("benchmarks", "configs", "sparsedet", "splits", ":!benchmarks/results")
 
 
 def code_commit(repository: Path = Path(__file__).parents[2]) -> str:
-    """Return the commit of the code: a short hash, with `+changes` where code is not committed.
+    """Return the commit of the code: a short hash, with `+changes` for uncommitted code.
 
     Without git or a repository, `unknown`.
     """
@@ -53,7 +53,7 @@ class Figures(_Part):
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> "Figures":
-        """Return the figures of an evaluation that cells are compared by."""
+        """Return the figures of an evaluation that are compared between cells."""
         figures = evaluation.as_json()
         return cls(**{name: figures[name] for name in cls.model_fields})
 
@@ -63,33 +63,33 @@ class Record(_Part):
 
     cell: Cell
     commit: str
-    """Of the code that trained it; see `code_commit`."""
+    """Commit of the code that trained it; see `code_commit`."""
     training_boxes: int
     removed_boxes: int
     figures: Figures
     """Against the labels as published."""
     unlabelled_ignored: Figures | None
-    """With detections on objects that the published labels lack ignored; None: none is known."""
+    """Ignoring detections on objects that the published labels lack; None: none are known."""
     mined: dict[str, MinedQuality]
-    """The mined boxes that `staged` trained on at the end, by kind."""
+    """The mined boxes used by `staged` at the end, by kind."""
     seconds: float
-    """Of training, mining included."""
+    """Seconds of training, including mining."""
     cpu_seconds: float
-    """The same as processor time: without waits, but longer where programs share memory."""
+    """Processor time of the same: without waits, but longer if programs share memory."""
     versions: dict[str, str]
     date: str
     """ISO 8601, UTC."""
     threads: int | None = None
-    """Of torch; None: not recorded."""
+    """Version of torch; None: not recorded."""
 
     @property
     def removed_share(self) -> float:
-        """Share of the boxes that were removed, 0 to 1."""
+        """Share of removed boxes, 0 to 1."""
         return self.removed_boxes / max(self.removed_boxes + self.training_boxes, 1)
 
 
 def record_file(folder: Path, cell: Cell) -> Path:
-    """Return where a cell's record is kept below the folder of all records."""
+    """Return the path of a cell's record below the folder of all records."""
     return folder / f"{cell.key}.json"
 
 
@@ -99,7 +99,7 @@ def write_record(record: Record, folder: Path) -> None:
 
 
 def read_record(folder: Path, cell: Cell) -> Record | None:
-    """Return the record of a cell; None where there is none, or one of other overrides."""
+    """Return the record of a cell; None if there is none, or one with other overrides."""
     path = record_file(folder, cell)
     record = _read(path) if path.exists() else None
     return record if record is not None and record.cell == cell else None

@@ -1,4 +1,4 @@
-"""Scores that allow for missing labels: of detections on test images, and of mined boxes."""
+"""Scores that allow for missing labels: for detections on test images, and for mined boxes."""
 
 import math
 from collections import defaultdict
@@ -24,12 +24,12 @@ def evaluate_ignoring(
 ) -> Evaluation:
     """Evaluate, ignoring detections on `unlabelled` objects.
 
-    A detection that matches no label, but an unlabelled object of its class at the IoU threshold in
-    question, does not count. As with labels, the best of several detections matches the object, and
-    the others are false. Objects that are not detected are not missed.
+    A detection that matches no label, but an unlabelled object of its class at the given IoU
+    threshold, is ignored. As with labels, the best of several detections matches the object, and
+    the others are wrong. Undetected objects don't count as missed.
     """
-    # pycocotools ignores objects outside the area range that it evaluates. Crowd regions would not
-    # do: they match any number of detections, and any small one inside them. Pascal VOC calls such
+    # pycocotools ignores objects outside the evaluated area range. Crowd regions would not work:
+    # they match any number of detections, and any small one inside them. Pascal VOC calls such
     # objects difficult.
     ignored = [
         replace(box, area=math.inf, extra={**box.extra, "difficult": 1}) for box in unlabelled
@@ -45,18 +45,18 @@ class MinedQuality(BaseModel):
 
     boxes: int
     on_removed: int
-    """On a removed box, of any class."""
+    """Number on a removed box, of any class."""
     right_class: int
-    """On a removed box of their class."""
+    """Number on a removed box of their class."""
     on_unlabelled: int | None
     """Of the others, those on an object of their class that the published labels lack; None: none
-    is known."""
+    are known."""
 
 
 def mined_quality(
     run: RunFolder, removed: Dataset, unlabelled: Sequence[Box]
 ) -> dict[str, MinedQuality]:
-    """Return the quality of what a run mined last, by kind; empty if it mines nothing."""
+    """Return the quality of a run's last mined boxes, by kind; empty if it mines nothing."""
     config = read_config(run.config)
     *mining, _ = stages(config.staged, config.solver.max_iter)
     if run.info().method != "staged" or not mining:
@@ -89,7 +89,7 @@ def _count(matches: NDArray[np.int64]) -> int:
 
 
 def _matches(boxes: Sequence[Box], others: Sequence[Box], *, same_class: bool) -> NDArray[np.int64]:
-    """Return the index of the other box that each box lies on, -1 for none; shape (N,)."""
+    """Return the index of the other box that each box is on, -1 for none; shape (N,)."""
 
     def group(box: Box) -> object:
         return (box.image_id, box.category_id if same_class else None)

@@ -1,4 +1,4 @@
-"""Cells arranged by setting: rows of methods, and what the parts of `staged` are worth."""
+"""Cells arranged by setting: rows of methods, and the value of the parts of `staged`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ METHODS = ("plain", "augmented", "staged", "end-to-end")
 FigureName = Literal["AP", "AP50"]
 FIGURES: tuple[FigureName, ...] = ("AP", "AP50")
 Chosen = Callable[[Record], Figures | None]
-"""Picks a record's figures: against the labels as published, or ignoring other objects."""
+"""Selects a record's figures: with labels as published, or ignoring other objects."""
 
 _DIGITS = 2
-"""Of every figure, as in the records, so that tables and files round the same figure."""
+"""Decimals of all figures, as in the records, so that tables and files round the same figure."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Spread:
     values: Mapping[int, float]
 
     def __sub__(self, other: "Spread") -> "Spread":
-        """Return the difference on every seed that both have."""
+        """Return the difference for every seed that both have."""
         shared = sorted(self.values.keys() & other.values.keys())
         return Spread({seed: self.values[seed] - other.values[seed] for seed in shared})
 
@@ -45,7 +45,7 @@ class Spread:
         return round(stdev(self.values.values()), _DIGITS)
 
     def text(self, *, signed: bool = False) -> str:
-        """Return mean, deviation and number of seeds; a dash where there are none."""
+        """Return mean, deviation and number of seeds; a dash if there are none."""
         if not self:
             return "-"
         shown = f"{self.mean:+.1f}" if signed else f"{self.mean:.1f}"
@@ -54,7 +54,7 @@ class Spread:
         return f"{shown} ({len(self.values)})"
 
     def as_json(self) -> dict[str, Any] | None:
-        """Return the same for a file, None where there is nothing."""
+        """Return the same for a file; None if there are none."""
         if not self:
             return None
         return {
@@ -95,7 +95,7 @@ def commits(records: Iterable[Record]) -> list[str]:
 
 @dataclass(frozen=True)
 class Setting:
-    """What figures must share to be comparable."""
+    """What comparable figures must share."""
 
     data: str
     iterations: int
@@ -118,7 +118,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What was removed, as a table shows it."""
+        """What was removed, as shown in a table."""
         if self.drop is not None:
             share = f"{100 * self.drop:.0f} %"
             return share if self.recipe == "random" else f"{share}, `{self.recipe}`"
@@ -154,11 +154,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`staged` compared with a variant that lacks one part: what the part is worth."""
+    """`staged` compared with a variant without one part, to show the part's value."""
 
     ablation: Ablation
     row: Row
-    """With the records of the whole `staged`."""
+    """Including the records of the whole `staged`."""
     variant: list[Record]
 
     def worth(self, name: FigureName, chosen: Chosen = as_published) -> Spread:
@@ -207,9 +207,9 @@ class Section:
 
 
 def sections(records: Sequence[Record], planned: Sequence[Cell]) -> list[Section]:
-    """Arrange cells by setting, including those that are planned but not recorded.
+    """Arrange cells by setting, including planned ones without a record.
 
-    Variants that are no ablation of the plan, by name and overrides, are left out.
+    Excludes variants that are not an ablation of the plan, by name and overrides.
     """
     by_cell = {record.cell: record for record in records}
     by_setting: dict[Setting, list[Cell]] = {}
@@ -237,5 +237,5 @@ def _section(setting: Setting, cells: list[Cell], by_cell: dict[Cell, Record]) -
 
 
 def _order(row: Row) -> tuple[bool, str, float]:
-    """The recipe `random` first, in the order of its shares."""
+    """Sort the recipe `random` first, by share."""
     return row.recipe != "random", row.recipe, row.drop or 0.0

@@ -28,16 +28,16 @@ from .scoring import evaluate_ignoring, mined_quality
 
 _STARTED = "started.json"
 _SAVE_PERIOD = 20
-"""Iterations between saves: a killed process loses the time of at most so many."""
+"""Iterations between saves: the maximum that a killed process loses."""
 
 
 def configuration(cell: Cell) -> TrainingConfig:
-    """Return the configuration that a cell's run starts with."""
+    """Return the initial configuration of a cell's run."""
     return load_config(cell.config, ["SOLVER.MAX_ITER", str(cell.iterations), *cell.overrides])
 
 
 def run_configuration(cell: Cell, classes: int) -> TrainingConfig:
-    """Return the configuration of the run itself, on so many classes.
+    """Return the configuration of the run itself, with this many classes.
 
     Raises:
         ConfigError: when there is no such configuration, key or value.
@@ -55,11 +55,11 @@ def train_cell(
     """Train and evaluate a cell, resuming the training in its scratch folder.
 
     Args:
-        cell: what to train.
-        data: the dataset that the cell names.
-        commit: of the code. What is in the folder is resumed if this commit started it with this
-            configuration and data, and removed otherwise; so it is where code is not committed.
-        scratch: the cell's folder, which stays; empty or not there at first.
+        cell: the cell.
+        data: the cell's dataset.
+        commit: of the code. The folder's content is resumed if this commit started it with this
+            configuration and data, and removed otherwise, including when code is not committed.
+        scratch: the cell's folder, which is kept; initially empty or missing.
         on_progress: called after every iteration.
     """
     run = RunFolder(scratch / "run")
@@ -110,7 +110,7 @@ def train_cell(
 def _resumable(
     run: RunFolder, cell: Cell, sparse: Dataset, started: dict[str, Any], note: Path
 ) -> bool:
-    """Return whether the scratch folder holds this very training."""
+    """Return whether the scratch folder contains this exact training."""
     if started["commit"].endswith(CHANGED) or not note.exists() or read_json(note) != started:
         return False
     if run.info_file.exists():
@@ -135,14 +135,14 @@ def _evaluations(run: RunFolder, data: FullData) -> tuple[Evaluation, Evaluation
 
 
 class Clock:
-    """Counts the seconds, and processor seconds, of the iterations that made the result.
+    """Counts the seconds, and processor seconds, of the iterations that led to the result.
 
-    A killed training resumes at a checkpoint and repeats the iterations after it: the clock is then
+    A killed training resumes at a checkpoint and repeats the iterations after it: then the clock is
     set back to that iteration.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the file that keeps the time, if it exists."""
+        """Read the saved time, if it exists."""
         self._path = path
         marks = read_json(path) if path.exists() else [[0, 0.0, 0.0]]
         self._marks: list[tuple[int, float, float]] = [
@@ -166,7 +166,7 @@ class Clock:
         self.save()
 
     def tick(self, iteration: int) -> None:
-        """Note that an iteration, counted from 1, is done."""
+        """Record the end of an iteration, counted from 1."""
         self._add()
         if self._resumed:
             self._set_back(iteration - 1)
@@ -176,7 +176,7 @@ class Clock:
             self.save()
 
     def save(self) -> None:
-        """Save the time up to now as that of the last iteration."""
+        """Save the time so far as that of the last iteration."""
         self._add()
         earlier = [mark for mark in self._marks if mark[0] < self._iteration]
         self._marks = [*earlier, (self._iteration, self.seconds, self.cpu_seconds)]

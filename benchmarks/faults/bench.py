@@ -1,4 +1,4 @@
-"""The bench: a server, the proxy in front of it, and one small project for every fault."""
+"""The test bench: a server, the proxy before it, and a small project per fault."""
 
 import os
 import random
@@ -28,16 +28,16 @@ SERVER = Path(__file__).parents[2] / ".venv-label-studio/bin/label-studio"
 """Where `make label-studio` installs the server."""
 
 REPEATS = 2
-"""How often a user repeats a command that fails."""
+"""How often a user repeats a failing command."""
 
 _TEMPORARY = (".tmp", "-journal", "-wal", "-shm")
 _KILL_WITHIN_SECONDS = 0.06
-"""The server is killed at a random moment after the request was sent."""
+"""The server is killed at a random moment within this time after the request."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the boxes after one fault."""
+    """The outcome of one fault."""
 
     key: str
     operation: str
@@ -45,14 +45,14 @@ class Result:
     where: str
     """The request that it hit."""
     exits: Sequence[int]
-    """Status of the faulted command and of its repetitions."""
+    """Exit status of the faulted command and of its repetitions."""
     counts: Counts
     meanwhile: Counts | None
-    """Before the last repetition, for requests that were delivered late."""
+    """Counts before the last repetition, for requests that were delivered late."""
     complaints: Sequence[str]
-    """Errors that took more than one line."""
+    """Errors of more than one line."""
     left_over: Sequence[str]
-    """Files in the workspace that an unfaulted run does not leave."""
+    """Files in the workspace that a run without faults doesn't leave."""
     seconds: float
 
     @classmethod
@@ -62,7 +62,7 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is doubled or lost, and the command succeeded in the end."""
+        """Whether nothing is duplicated or lost, and the command succeeded in the end."""
         return bool(self.where) and self.exits[-1] == 0 and self.counts.is_good
 
 
@@ -75,11 +75,11 @@ class _Scene:
     workspace: Path
     mined: Path
     before: State | None
-    """What was on the server before the operation, where it is to be taken back."""
+    """The server's content before the operation, if the operation undoes something."""
 
     @property
     def planned(self) -> list[str]:
-        """Ids of the mined boxes that the operation is about."""
+        """Ids of the mined boxes that the operation affects."""
         if self.before is not None:
             return server_state.mined_up(self.before)
         return [box.region_id for box in self.project.mined()]
@@ -87,7 +87,7 @@ class _Scene:
 
 @dataclass(frozen=True)
 class _Twin:
-    """The same operation without fault."""
+    """The same operation without a fault."""
 
     annotations: Annotations
     files: frozenset[str]
@@ -96,7 +96,7 @@ class _Twin:
 
 
 class Bench:
-    """Runs faults on a server of its own.
+    """Injects faults on a server of its own.
 
     Args:
         folder: for the server's data and the workspaces.
@@ -125,7 +125,7 @@ class Bench:
 
     @property
     def writes(self) -> Mapping[Name, Sequence[str]]:
-        """The writes of each operation without fault, of those that were run."""
+        """The writes of each operation that was run without faults."""
         return {name: twin.writes for name, twin in self._twins.items()}
 
     def run(self, fault: Fault) -> Result:
@@ -192,7 +192,7 @@ class Bench:
         return finished
 
     def _twin(self, operation: Operation) -> _Twin:
-        """Run an operation without fault, once."""
+        """Run an operation without faults, once."""
         if operation.name not in self._twins:
             scene = self._set_up(operation)
             self._proxy.disarm()
@@ -212,7 +212,7 @@ class Bench:
         return self._twins[operation.name]
 
     def _set_up(self, operation: Operation) -> _Scene:
-        """Make a project and a workspace, and do what comes before the operation."""
+        """Create a project and a workspace, and run what precedes the operation."""
         self._scenes += 1
         root = self._folder / f"{self._scenes:03d}-{operation.name}"
         title = f"{root.name}"
@@ -235,7 +235,7 @@ class Bench:
         return _Scene(operation, project, scene.workspace, scene.mined, before)
 
     def _prepare(self, scene: _Scene) -> State | None:
-        """Push and review; return the server's state where all of it is to be taken back."""
+        """Push and review; return the server's state if all of it is to be undone."""
         operation, project = scene.operation, scene.project
         arguments = OPERATIONS["draft" if operation.drafts else "push"].arguments
         self._succeed(scene.mined.parent, *_filled(arguments, scene))
@@ -304,12 +304,12 @@ def _address(url: str) -> tuple[str, int]:
 
 
 def _anonymous(request: Request) -> str:
-    """Return method and path without numbers and query, the same in every project."""
+    """Return method and path without numbers and query, equal in all projects."""
     return f"{request.method} {re.sub(r'[0-9]+', 'N', urlsplit(request.path).path)}"
 
 
 def _half_written(folder: Path) -> frozenset[str]:
-    """Return the files that a killed process may leave behind: hidden ones, and journals."""
+    """Return leftovers of a killed process: hidden files, and journals."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return frozenset(
         str(path.relative_to(folder))
@@ -319,5 +319,5 @@ def _half_written(folder: Path) -> frozenset[str]:
 
 
 def _outcomes(run: Finished) -> Mapping[str, int]:
-    """Return how many mined boxes came to which end, as `review --json` says."""
+    """Return the numbers of mined boxes by outcome, as in `review --json`."""
     return {name: count for name, count in run.answer.items() if isinstance(count, int)}

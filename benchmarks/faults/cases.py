@@ -1,4 +1,4 @@
-"""The operations, and the faults that they meet."""
+"""The operations, and the faults that hit them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ Name = Literal["push", "push-again", "draft", "merge", "undo", "undo-draft"]
 
 @dataclass(frozen=True)
 class Operation:
-    """A command that writes to the server, and what has happened in its workspace before."""
+    """A command that writes to the server, and the preceding steps in its workspace."""
 
     name: Name
     arguments: Sequence[str]
-    """Of `sparsedet`; `{workspace}` and `{mined}` stand for paths."""
+    """Arguments of `sparsedet`; `{workspace}` and `{mined}` stand for paths."""
     drafts: bool = False
-    """The workspace is set to draft mode."""
+    """Whether the workspace is in draft mode."""
     pushed: bool = False
-    """Mined boxes are up for review already."""
+    """Whether mined boxes are up for review already."""
     reviews: int = 0
-    """So many images have been reviewed since."""
+    """Number of images reviewed since."""
 
 
 OPERATIONS: dict[Name, Operation] = {
@@ -45,23 +45,23 @@ OPERATIONS: dict[Name, Operation] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that one request of an operation meets."""
+    """A fault that hits one request of an operation."""
 
     operation: Name
     kind: Kind
     number: int
-    """Of the request, counted from 1 among those of its sort."""
+    """Number of the request, from 1, among those of its kind."""
     of_reads: bool = False
 
     @property
     def key(self) -> str:
-        """As `--only` takes it, with the request."""
+        """The argument of `--only`, including the request."""
         sort = "read" if self.of_reads else "write"
         return f"{self.kind}/{self.operation}/{sort}-{self.number}"
 
 
-# A push makes the review project (1), its tasks (2) and predictions (3), shows them (4), and adds a
-# view (5).
+# A push creates the review project (1), its tasks (2) and predictions (3), shows them (4), and adds
+# a view (5).
 _OF_PUSH = (
     Fault("push", "cut-before", 1),
     Fault("push", "cut-half", 2),
@@ -85,8 +85,8 @@ _OF_PUSH = (
     Fault("push", "kill-server", 3),
 )
 
-# With more boxes on some images: new tasks (1) and predictions (2), then the ones that they replace
-# are deleted (3 to 5).
+# With more boxes on some images: new tasks (1) and predictions (2), then the replaced ones are
+# deleted (3 to 5).
 _OF_PUSH_AGAIN = (
     Fault("push-again", "cut-after", 2),
     Fault("push-again", "500", 4),

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in a process of its own, which a fault may end."""
+"""The command line as a user runs it: in a separate process, which a fault may kill."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 PATIENCE_SECONDS = 2.0
-"""How long a user waits for an answer that does not come before pressing Ctrl-C."""
+"""How long a user waits for an answer before pressing Ctrl-C."""
 
 _LIMIT_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that has ended."""
+    """A finished command."""
 
     status: int
     """Negative: the signal that ended it."""
@@ -38,12 +38,12 @@ class Finished:
 
     @property
     def said(self) -> str:
-        """The last line that it wrote to stderr."""
+        """The last line on stderr."""
         return (self.errors.strip().splitlines() or [""])[-1]
 
     @property
     def complaint(self) -> str | None:
-        """What is wrong with how it reported its error; None when that is one line."""
+        """The problem with its error report; None if it is one line."""
         if "Traceback (most recent call last)" in self.errors:
             return f"traceback: {self.errors.rstrip().splitlines()[-1]}"
         if self.status != 1:
@@ -56,7 +56,7 @@ class Finished:
 
 
 class Command:
-    """A command that is running."""
+    """A running command."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, url: str, api_key: str) -> None:
         environment = {**os.environ, "LABEL_STUDIO_URL": url, "LABEL_STUDIO_API_KEY": api_key}
@@ -72,11 +72,11 @@ class Command:
         )
 
     def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """Kill it, like `kill -9`."""
         self._process.kill()
 
     def interrupt_after(self, event: Event) -> None:
-        """Press Ctrl-C `PATIENCE_SECONDS` after an event, if it has not ended by then."""
+        """Press Ctrl-C `PATIENCE_SECONDS` after an event, unless it has ended by then."""
         while not event.wait(0.1):
             if self._process.poll() is not None:
                 return

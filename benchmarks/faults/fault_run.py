@@ -1,4 +1,4 @@
-"""Runs the faults one after the other, and prints and writes what became of the boxes."""
+"""Inject the faults one by one, and report the outcomes."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ _COLUMNS = ("fault", "exits", "planned", "found", "doubled", "lost", "spare", "s
 
 
 def main(description: str | None = None, arguments: Sequence[str] | None = None) -> None:
-    """Inject the chosen faults; exit with 1 if anything is doubled or lost."""
+    """Inject the chosen faults; exit with 1 if anything is duplicated or lost."""
     options = _options(description, arguments)
     chosen = [fault for fault in FAULTS if options.only in fault.key]
     if not chosen:
@@ -64,7 +64,7 @@ def _run(chosen: Sequence[Fault], options: argparse.Namespace) -> Sequence[Resul
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Return the line with the sums of all faults."""
+    """Return a line with the totals over all faults."""
     sums = {
         name: sum(getattr(result.counts, name) for result in results)
         for name in ("planned", "found", "doubled", "lost")

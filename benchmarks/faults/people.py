@@ -1,7 +1,7 @@
-"""What people do on the server: a small project with boxes, reviews, and saves at a bad moment.
+"""People's actions on the server: a small project with boxes, reviews, and untimely saves.
 
-Everything goes straight to the server, over plain HTTP, and is drawn from a seed: two projects of
-the same seed hold the same boxes under the same region ids, and are reviewed in the same way.
+Everything goes directly to the server, over plain HTTP, and is drawn from a seed: two projects of
+the same seed have the same boxes under the same region ids, and get the same reviews.
 """
 
 import re
@@ -29,7 +29,7 @@ CONFIG = """<View>
 
 IMAGES = 10
 UNANNOTATED = (3, 7)
-"""Images that nobody has drawn a box on."""
+"""Number of images without boxes by people."""
 WIDTH, HEIGHT = 160, 120
 THEIRS = "another model"
 """The model version of a prediction that is not ours."""
@@ -37,22 +37,22 @@ THEIRS = "another model"
 _CELL = 40
 _PER_ROW = WIDTH // _CELL
 _SEVERAL = 3
-"""Every so-many-th image has three mined boxes, the others two."""
+"""Every n-th image has three mined boxes, the others two."""
 _DRAWN, _SAVED = 5, 6
-"""Cells of the boxes that a reviewer and a person draw."""
+"""Cells for boxes drawn by a reviewer and a person."""
 
 Region = Mapping[str, Any]
 
 
 class Server:
-    """The server's API, without anything of sparsedet's."""
+    """The server's API, without using sparsedet."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self._headers = {"Authorization": f"Token {api_key}"}
         self.connect(url)
 
     def connect(self, url: str) -> None:
-        """Use the address that the server has after a restart."""
+        """Use the server's address after a restart."""
         self._client = httpx.Client(base_url=url, headers=self._headers, timeout=120.0)
 
     def get(self, path: str, **params: Any) -> Any:
@@ -84,7 +84,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Every box of a project, by image number."""
+    """All boxes of a project, by image number."""
 
     human: Mapping[int, Sequence[Region]]
     mined: Mapping[int, Sequence[Region]]
@@ -101,7 +101,7 @@ class Boxes:
             )
             human[image] = drawn
             count = 3 if image % _SEVERAL == 0 else 2
-            # The images come up for review in this order: the surest first.
+            # Images are reviewed in this order: the most certain first.
             mined[image] = [
                 {
                     **_region(f"m{image}-{n}", 2 + n, rng),
@@ -121,10 +121,10 @@ class Project:
     """By image number."""
     boxes: Boxes
     saved: dict[int, Region]
-    """Task -> the box that a person saved there while a fault was on."""
+    """Task -> the box that a person saved there during a fault."""
 
     def image_of(self, task: int) -> int:
-        """Return the number of the image that a task shows."""
+        """Return the image number of a task."""
         return self.tasks.index(task)
 
     def mined(self, images: Sequence[int] = range(IMAGES), per_image: int = 9) -> list[MinedBox]:
@@ -154,7 +154,7 @@ def write_images(folder: Path, seed: int) -> list[Path]:
 
 
 def make_project(server: Server, title: str, files: Sequence[Path], seed: int) -> Project:
-    """Make an annotated project."""
+    """Create an annotated project."""
     boxes = Boxes.draw(seed)
     number = server.post("/api/projects/", {"title": title, "label_config": CONFIG})["id"]
     entries = []
@@ -172,10 +172,10 @@ def review(server: Server, project: Project, tasks: Mapping[int, Any], images: i
     """Submit reviews of the first `images` images.
 
     Args:
-        server: where.
+        server: the server.
         project: the annotated one.
-        tasks: image number -> (id of the review task, its prediction as the API gives it).
-        images: how many.
+        tasks: image number -> (id of the review task, its prediction as in the API).
+        images: number of images.
     """
     for image in range(images):
         task, prediction = tasks[image]
@@ -192,7 +192,7 @@ def save(server: Server, project: Project, request: Request) -> None:
         path = f"/api/annotations/{annotation[1]}/"
         known = server.get(path)
         task, box = int(known["task"]), _saved_box(project, int(known["task"]))
-        # The editor adds the time that was spent.
+        # The editor adds the time spent.
         seconds = (known["lead_time"] or 0.0) + 8.0
         server.patch(path, {"result": [*known["result"], box], "lead_time": seconds})
     elif of_task:
@@ -205,7 +205,7 @@ def save(server: Server, project: Project, request: Request) -> None:
 
 
 def add_things_of_their_own(server: Server, project: Project, review_project: int | None) -> None:
-    """Add what an undo must not take back: a prediction and views that are not ours."""
+    """Add what an undo must not remove: a prediction and views that are not ours."""
     prediction = {
         "task": project.tasks[0],
         "model_version": THEIRS,
@@ -219,7 +219,7 @@ def add_things_of_their_own(server: Server, project: Project, review_project: in
 
 
 def touch_draft(server: Server, draft: Mapping[str, Any]) -> None:
-    """Delete the last box of a draft; the editor drops keys that it does not know from the rest."""
+    """Delete the last box of a draft; the editor drops unknown keys of the others."""
     known = {"id", "from_name", "to_name", "type", "value", "origin", "score"}
     known |= {"original_width", "original_height", "image_rotation"}
     kept = [{k: v for k, v in region.items() if k in known} for region in draft["result"][:-1]]
@@ -231,7 +231,7 @@ def _saved_box(project: Project, task: int) -> Region:
 
 
 def _reviewed(image: int, offered: Sequence[Region]) -> list[Region]:
-    """Return what a reviewer leaves of an image, which depends on its number alone."""
+    """Return an image's boxes after a review, which depends only on the image's number."""
     kept: list[Region] = []
     for region in offered:
         kind, _, number = region["id"].partition("-")

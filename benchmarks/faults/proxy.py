@@ -1,7 +1,7 @@
-"""An HTTP proxy in front of a server, which injects one fault into the requests that pass.
+"""An HTTP proxy before a server, which injects one fault into the requests that pass.
 
-A request is read whole before anything is done with it, and has a connection of its own on both
-sides: what a fault does to one request it does to no other.
+A request is read completely before it is handled, and has its own connection on both sides: a fault
+in one request affects no other.
 """
 
 import contextlib
@@ -58,13 +58,13 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came from the client."""
+    """A request as received from the client."""
 
     method: str
     path: str
     """With its query."""
     head: bytes
-    """Request line and headers, with the empty line that ends them."""
+    """Request line and headers, including the final empty line."""
     body: bytes
 
     @property
@@ -74,7 +74,7 @@ class Request:
 
     @property
     def whole(self) -> bytes:
-        """What the server is sent."""
+        """The bytes to send to the server."""
         return self.head + self.body
 
     @property
@@ -91,10 +91,10 @@ class Injection:
 
     kind: Kind
     number: int
-    """Counted from 1 among the writes, or the reads, since it was armed."""
+    """Number, from 1, among the writes, or the reads, since it was armed."""
     of_reads: bool = False
     act: Callable[[Request], None] = lambda request: None
-    """What happens outside of the connection: a person saves, a process is killed."""
+    """Side effect outside of the connection: a person saves, a process is killed."""
 
 
 class Proxy:
@@ -104,9 +104,9 @@ class Proxy:
         self.upstream = upstream
         self.url = ""
         self.writes: list[Request] = []
-        """What has passed since the proxy was last armed or disarmed."""
+        """Requests since the proxy was last armed or disarmed."""
         self.hit: Request | None = None
-        """The request that the fault was injected into."""
+        """The request that the fault hit."""
         self.reached = threading.Event()
         """Set when the fault has been injected; for a time-out, when the server has answered."""
         self._injection: Injection | None = None
@@ -135,7 +135,7 @@ class Proxy:
             def shutdown_request(
                 self, request: socket.socket | tuple[bytes, socket.socket]
             ) -> None:
-                # Closed without a FIN of its own, so that `_reset` resets.
+                # Closed without a FIN, so that `_reset` resets.
                 self.close_request(request)
 
         with Server(("127.0.0.1", 0), Handler) as server:
@@ -150,7 +150,7 @@ class Proxy:
                 server.shutdown()
 
     def arm(self, injection: Injection) -> None:
-        """Inject a fault into one of the requests to come."""
+        """Inject a fault into a later request."""
         with self._lock:
             self._injection, self.hit = injection, None
             self.writes, self._reads = [], 0
@@ -158,10 +158,10 @@ class Proxy:
             self._released.clear()
 
     def disarm(self) -> list[Request]:
-        """Inject nothing any more, let go of an answer that is held back.
+        """Stop injecting, and release a response that is held back.
 
         Returns:
-            The writes that have passed since the proxy was armed, or disarmed before.
+            The writes since the proxy was armed, or last disarmed.
         """
         with self._lock:
             writes, self.writes = self.writes, []
@@ -170,7 +170,7 @@ class Proxy:
             return writes
 
     def deliver_late(self) -> bool:
-        """Deliver the request that is held, if one still is; return whether one was."""
+        """Deliver the held request, if there is one; return whether there was."""
         with self._lock:
             held, self._held, self._held_for_write = self._held, None, False
         if held is not None:
@@ -283,16 +283,16 @@ def _read_request(stream: io.BufferedIOBase) -> Request | None:
 
 
 def _closing(lines: Sequence[bytes]) -> bytes:
-    """Return first line and headers, saying that the connection ends with this message.
+    """Return first line and headers, announcing that the connection closes after this message.
 
-    A client that took it for kept alive would send its next request into the closing connection.
+    Otherwise a client would send its next request into the closing connection.
     """
     kept = [line for line in lines if line.partition(b":")[0].lower() not in _OF_CONNECTION]
     return b"\r\n".join([*kept, b"Connection: close"])
 
 
 def _answer(status: int) -> bytes:
-    """Return an answer as a web server in front of Label Studio gives it."""
+    """Return a response like that of a web server in front of Label Studio."""
     title = f"{status} {http.HTTPStatus(status).phrase}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     headers = f"Content-Type: text/html\r\nContent-Length: {len(page)}\r\nConnection: close"
@@ -300,6 +300,6 @@ def _answer(status: int) -> bytes:
 
 
 def _reset(client: socket.socket) -> None:
-    """Have the connection end with a reset when it is closed."""
+    """Make the connection end with a reset when it is closed."""
     with contextlib.suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

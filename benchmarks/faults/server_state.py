@@ -1,12 +1,12 @@
-"""What the server holds after a fault, compared with what was planned.
+"""The server's content after a fault, compared with the plan.
 
 Everything is counted in boxes:
 
-- planned: mined boxes that should be up for review; after a merge, boxes that the annotations of an
-  unfaulted project have; for an undo, mined boxes that it should take back.
-- found: those of them that are there, once at least; for an undo, those that are up no more.
+- planned: mined boxes that should be up for review; after a merge, boxes in the annotations of a
+  project without faults; for an undo, mined boxes that it should withdraw.
+- found: planned boxes that are there at least once; for an undo, those that are no longer up.
 - doubled: copies beyond the first.
-- lost: planned and not found, or a box of a person that is gone or about to be overwritten.
+- lost: planned and not found, or a person's box that is gone or about to be overwritten.
 """
 
 import sqlite3
@@ -25,22 +25,22 @@ _SOURCE_TASK = "sparsedet_source_task"
 _DECIMALS = 3
 
 Annotations = Mapping[int, Mapping[str, tuple[object, ...]]]
-"""Image number -> region id -> label and place, of the newest annotation."""
+"""Image number -> region id -> label and position, of the newest annotation."""
 
 
 @dataclass
 class Counts:
-    """What was planned, and what is there."""
+    """The plan, compared with the server's content."""
 
     planned: int = 0
     found: int = 0
     doubled: int = 0
     lost: int = 0
     spare: int = 0
-    """Review projects, review tasks without boxes, and views that nobody needs."""
+    """Unneeded review projects, review tasks without boxes, and views."""
     notes: list[str] = field(default_factory=list)
     due: Sequence[str] = ()
-    """Mined boxes that are to be up now; empty: all that were planned."""
+    """Mined boxes that should be up now; empty: all planned ones."""
 
     @property
     def is_good(self) -> bool:
@@ -50,11 +50,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with everything on it."""
+    """A task with its content."""
 
     id: int
     source: int | None
-    """Of a review task: the task of the annotated project that it copies."""
+    """For review tasks: the task of the annotated project that it copies."""
     annotations: Sequence[Mapping[str, Any]]
     """Submitted ones, oldest first."""
     drafts: Sequence[Mapping[str, Any]]
@@ -78,7 +78,7 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class State:
-    """The annotated project, and whatever has been made after it."""
+    """The annotated project, and all projects created after it."""
 
     source: ProjectState
     reviews: Sequence[ProjectState]
@@ -118,8 +118,8 @@ def after_push(
         state: of the server.
         project: the annotated one.
         planned: ids of the mined boxes.
-        review_project: the one that the command named, where reviews will be looked for; None
-            after a command that failed.
+        review_project: named by the command, where reviews will be looked for; None after a failed
+            command.
     """
     up: list[str] = []
     named: set[str] = set()
@@ -149,8 +149,8 @@ def after_push(
 def after_drafts(state: State, project: Project, planned: Sequence[str]) -> Counts:
     """Count the mined boxes in drafts, and in predictions on images without annotation.
 
-    Where a person saved meanwhile, the boxes of the image may wait for the next pull; a draft that
-    lacks what the person saved would overwrite it.
+    If a person saved meanwhile, the boxes of the image may wait for the next pull; a draft that
+    lacks the person's boxes would overwrite them.
     """
     up: list[str] = []
     for task in state.source.tasks:
@@ -171,9 +171,9 @@ def after_drafts(state: State, project: Project, planned: Sequence[str]) -> Coun
 
 
 def after_merge(state: State, project: Project, expected: Annotations) -> Counts:
-    """Compare the annotations with those of an unfaulted project.
+    """Compare the annotations with those of a project without faults.
 
-    On an image where a person saved meanwhile, boxes may be as merged or as they were.
+    On an image where a person saved meanwhile, boxes may be merged or not.
     """
     found = state.annotations(project)
     counts = Counts()
@@ -204,7 +204,7 @@ def after_merge(state: State, project: Project, expected: Annotations) -> Counts
 
 
 def after_undo(state: State, project: Project, before: State, planned: Sequence[str]) -> Counts:
-    """Count what is left of a push, and what people have lost."""
+    """Count what remains of a push, and what people have lost."""
     up = [
         id
         for _, task in state.open_tasks
@@ -218,7 +218,7 @@ def after_undo(state: State, project: Project, before: State, planned: Sequence[
     counts = Counts(planned=len(planned), found=len(set(planned) - set(up)))
     counts.spare += sum(1 for _ in state.open_tasks)
     for known in (state.source, *state.reviews):
-        # A view stays while a person's own draft holds mined boxes.
+        # A view stays while a person's own draft has mined boxes.
         begun = any(_ids(draft["result"], "m") for task in known.tasks for draft in task.drafts)
         counts.spare += 0 if begun else sum(title in VIEWS for title in known.views)
     for what, there, kept in _of_people(before, state):
@@ -230,7 +230,7 @@ def after_undo(state: State, project: Project, before: State, planned: Sequence[
 
 
 def compare_ledger(counts: Counts, ledger: Path, planned: Sequence[str]) -> None:
-    """Add to what is lost the boxes that the ledger lacks: nobody would read their reviews."""
+    """Add boxes missing from the ledger to the lost ones: nobody would read their reviews."""
     with closing(sqlite3.connect(ledger)) as database:
         known = {region_id for (region_id,) in database.execute("SELECT region_id FROM boxes")}
     if missing := set(planned) - known:
@@ -239,7 +239,7 @@ def compare_ledger(counts: Counts, ledger: Path, planned: Sequence[str]) -> None
 
 
 def mined_up(state: State) -> list[str]:
-    """Return the ids of the mined boxes that nobody has reviewed, which an undo takes back."""
+    """Return the ids of unreviewed mined boxes, which an undo withdraws."""
     ids = [
         id
         for _, task in state.open_tasks
@@ -253,7 +253,7 @@ def mined_up(state: State) -> list[str]:
 
 
 def _of_people(before: State, after: State) -> Iterable[tuple[str, Counter[str], Counter[str]]]:
-    """Yield what people had, by kind, and what they have."""
+    """Yield people's content, by kind, before and now."""
     projects = [(before.source, after.source)]
     later = {known.number: known for known in after.reviews}
     for known in before.reviews:
@@ -284,7 +284,7 @@ def _theirs(project: ProjectState) -> Counter[str]:
 
 
 def _is_untouched(draft: Mapping[str, Any]) -> bool:
-    """Whether it is one of ours: the editor drops keys that it does not know."""
+    """Whether it is one of ours: the editor drops unknown keys."""
     return any("sparsedet" in region for region in draft["result"])
 
 
@@ -311,9 +311,8 @@ def _count_people(counts: Counts, state: State, project: Project) -> None:
 
 
 def _read_project(server: Server, number: int) -> ProjectState:
-    exported = server.get(
-        f"/api/projects/{number}/export", exportType="JSON", download_all_tasks=True
-    )
+    path = f"/api/projects/{number}/export"
+    exported = server.get(path, exportType="JSON", download_all_tasks=True)
     predictions: dict[int, list[Any]] = {}
     for entry in server.get("/api/predictions/", project=number):
         predictions.setdefault(entry["task"], []).append(entry)
@@ -341,7 +340,7 @@ def _ids(result: Iterable[Region], prefix: str = "") -> list[str]:
 
 
 def _by_id(result: Iterable[Region]) -> dict[str, tuple[object, ...]]:
-    """Return label and place of the boxes, by region id."""
+    """Return label and position of the boxes, by region id."""
     return {
         region["id"]: (
             region["value"]["rectanglelabels"][0],

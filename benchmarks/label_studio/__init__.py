@@ -1,1 +1,1 @@
-"""Parts of `benchmarks/label_studio.py`."""
+"""The parts of `benchmarks/label_studio.py`."""

@@ -1,4 +1,4 @@
-"""The command line: sets the project up, measures in turns, and writes the table."""
+"""The command line: sets up the project, measures in turns, and writes the table."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     documents = folder / "documents"
     documents.mkdir(parents=True, exist_ok=True)
     with running_server(folder / "server", documents=documents) as local:
-        # For the processes of the steps; the key is of this server alone.
+        # For the step processes; the key is of this server only.
         os.environ |= {"LABEL_STUDIO_URL": local.url, "LABEL_STUDIO_API_KEY": local.api_key}
         connection, server = Connection(), Server(local.url, local.api_key)
         size = Size(options.tasks, options.boxes)
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _write(found: Measured, results: Path) -> str:
-    """Write what is measured until now; return the table."""
+    """Write the measurements so far; return the table."""
     title = (
         f"{found.size.tasks} tasks with {found.size.boxes} boxes, Label Studio on SQLite, "
         f"{usable_cores()} cores"
@@ -110,7 +110,7 @@ def _measure_push(
         found.writes.append(write_seconds(connection, server, dataset, mined, options.sample))
         found.pushes.append(cost_of("push", project, workspace))
         found.second_pushes.append(cost_of("push", project, workspace))
-        # The next one begins with nothing.
+        # The next push starts from nothing.
         _delete_reviews(connection)
         workspace.ledger.unlink()
 
@@ -133,7 +133,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--round-tasks", type=int, default=1000, help="of the round; 0: none")
     parser.add_argument("--work", type=Path, help="keeps server and project for the next call")
     parser.add_argument("--results", type=Path, default=_RESULTS)
-    # Those with which the script runs itself in other processes.
+    # Options with which the script runs itself in other processes.
     parser.add_argument("--step", choices=("pull", "push"), help=argparse.SUPPRESS)
     parser.add_argument("--project", type=int, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The measured figures as ratios, next to what they should be."""
+"""The measurements as ratios, with their targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ from .steps import Cost
 MOST_READING, LEAST_FASTER = 1.25, 5.0
 MOST_WRITING, LEAST_RATE, MOST_SECOND = 2.5, 10.0, 0.5
 MOST_MEMORY, MOST_BOOKKEEPING = 25.0, 0.05
-"""Kilobytes a task, and share of a round."""
+"""Kilobytes per task, and share of a round."""
 
 
 @dataclass
 class Measured:
-    """Everything that was measured; of each list, entries at one place were made in turn."""
+    """All measurements; entries at the same index of the lists were made in the same turn."""
 
     size: Size
     first_pull: Cost | None = None
     """With all images."""
     reads: list[float] = field(default_factory=list)
     pulls: list[Cost] = field(default_factory=list)
-    """With the images there."""
+    """With cached images."""
     changed_pull: Cost | None = None
     changed: int = 0
-    """Tasks whose annotations were changed before that."""
+    """Number of tasks whose annotations were changed before that."""
     writes: list[WriteSeconds] = field(default_factory=list)
     pushes: list[Cost] = field(default_factory=list)
     second_pushes: list[Cost] = field(default_factory=list)
@@ -59,7 +59,7 @@ def table(lines: Sequence[Row], title: str) -> str:
 
 
 def as_json(found: Measured) -> dict[str, Any]:
-    """Return what was measured, as it was."""
+    """Return the raw measurements."""
     from dataclasses import asdict
 
     return asdict(found)

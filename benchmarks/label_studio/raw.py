@@ -1,4 +1,4 @@
-"""The server's own part: the requests that no client can do without, and nothing around them."""
+"""The server's own cost: the minimal requests of any client."""
 
 import time
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from sparsedet.integrations.label_studio.demo.project_setup import create_projec
 from .setting import HEIGHT, LABELS, WIDTH
 
 PER_REQUEST = 10_000
-"""Tasks, or predictions of five boxes: as many as sparsedet sends in one request."""
+"""Batch size for tasks, or for predictions of five boxes: as in sparsedet's requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server, asked with as little around the requests as possible."""
+    """A server, called with minimal overhead."""
 
     url: str
     key: str
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request and wait for all of the answer."""
+        """Send a request and read the complete response."""
         headers = {"Authorization": f"Token {self.key}"}
         answer = httpx.request(
             method, f"{self.url}/{path}", headers=headers, timeout=900, **options
@@ -36,7 +36,7 @@ class Server:
 
 
 def read_seconds(server: Server, project: int) -> float:
-    """Return how long the JSON export and the listing of predictions take together."""
+    """Return the seconds of the JSON export and the listing of predictions together."""
     start = time.monotonic()
     export = {"exportType": "JSON", "download_all_tasks": True}
     server.request("GET", f"api/projects/{project}/export", params=export)
@@ -46,12 +46,12 @@ def read_seconds(server: Server, project: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class WriteSeconds:
-    """How long it takes to put images up for review."""
+    """Seconds to put images up for review."""
 
     bulk: float
     """All of them, in bulk calls."""
     one_by_one: float
-    """All of them, with a call for each task and each prediction; extrapolated."""
+    """All of them, with one call per task and prediction; extrapolated."""
 
 
 def write_seconds(
@@ -61,17 +61,17 @@ def write_seconds(
     mined: Sequence[MinedBox],
     sample: int,
 ) -> WriteSeconds:
-    """Return how long creating a task and a prediction for each image takes.
+    """Return the seconds to create a task and a prediction for each image.
 
-    It is done in a project of its own, which is deleted afterwards; one by one after all others
-    are there, so that the project is as big.
+    This uses a separate project, which is deleted afterwards; calls one by one come last, when the
+    project is as large.
 
     Args:
-        connection: makes the project.
+        connection: creates the project.
         server: the same server.
-        dataset: what was pulled.
+        dataset: the pulled dataset.
         mined: the boxes to push.
-        sample: images whose tasks and predictions are created one by one.
+        sample: number of images whose tasks and predictions are created one by one.
     """
     project = create_project(connection, "calls alone", labelling_config(LABELS))
     try:
@@ -101,7 +101,7 @@ def write_seconds(
 
 
 def _results(dataset: Dataset, mined: Sequence[MinedBox]) -> list[list[dict[str, Any]]]:
-    """Return what is up for review on each image: the boxes of people, and mined ones."""
+    """Return the boxes up for review on each image: people's and mined ones."""
     names = {category.id: category.name for category in dataset.categories}
     results: dict[int, list[dict[str, Any]]] = {
         image.id: [

@@ -1,4 +1,4 @@
-"""What a round spends on itself: all but training, mining and waiting for the server."""
+"""A round's own cost: everything except training, mining and the server."""
 
 import time
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from sparsedet.loop.settings import Settings, Source, TrainingSettings
 from sparsedet.loop.workspace import Workspace as LoopWorkspace
 
 ITERATIONS = 20
-"""Of the timed training; a default one has `DEFAULT_ITERATIONS` of the same."""
+"""Iterations of the timed training; a default one has `DEFAULT_ITERATIONS` of the same."""
 DEFAULT_ITERATIONS = 800
 MODEL_STEPS = ("train", "evaluate", "mine")
 
 
 @dataclass
 class RoundLog:
-    """Seconds of a round by step, and those of them that the server took."""
+    """Seconds of a round by step, and the server's part of them."""
 
     images: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class RoundLog:
 
     @property
     def bookkeeping(self) -> float:
-        """Seconds of all steps without a model, less those of the server."""
+        """Seconds of all steps without a model, minus the server's."""
         return sum(
             seconds - self.server.get(step, 0.0)
             for step, seconds in self.seconds.items()
@@ -37,14 +37,14 @@ class RoundLog:
 
     @property
     def share(self) -> float:
-        """Share of the bookkeeping in a round with a training of the default length."""
+        """Share of bookkeeping in a round with a training of default length."""
         training = self.seconds["train"] / ITERATIONS * DEFAULT_ITERATIONS
         server = sum(self.server.values())
         return self.bookkeeping / (self.bookkeeping + training + self.seconds["mine"] + server)
 
 
 class _Clock:
-    """Adds up seconds by step: of the whole, and of requests."""
+    """Adds up seconds by step, in total and for requests."""
 
     def __init__(self, log: RoundLog) -> None:
         self._log = log
@@ -52,7 +52,7 @@ class _Clock:
         self._since = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Take note of a step that begins: `round 1: train`."""
+        """Note the start of a step: `round 1: train`."""
         head, _, step = line.partition(": ")
         if head.startswith("round ") and " " not in step:
             self.next(step)
@@ -64,11 +64,11 @@ class _Clock:
         self._step, self._since = step, now
 
     def request(self, request: httpx.Request) -> None:
-        """Take note of a request that is sent."""
+        """Note that a request is sent."""
         request.extensions["sent"] = time.monotonic()
 
     def response(self, response: httpx.Response) -> None:
-        """Take note of an answer, when all of it is there."""
+        """Note that a complete response has arrived."""
         response.read()
         seconds = time.monotonic() - response.request.extensions["sent"]
         self._log.server[self._step] = self._log.server.get(self._step, 0.0) + seconds
@@ -77,11 +77,11 @@ class _Clock:
 def log_round(project: int, root: Path) -> RoundLog:
     """Run a round, with a short training, and return its log.
 
-    Images are downloaded before. The queue has no end, so that everything that was mined is pushed.
+    Images are downloaded before. The queue is unlimited, so that all mined boxes are pushed.
 
     Args:
-        project: the annotated project, on the server of the environment.
-        root: for the workspace, which is new.
+        project: the annotated project, on the server configured in the environment.
+        root: the new workspace's folder.
     """
     tool = LabelStudioTool()
     workspace = LoopWorkspace(root)

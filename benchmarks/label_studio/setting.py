@@ -1,4 +1,4 @@
-"""A big project on a server of this machine: images as local files, tasks imported in bulk."""
+"""A large project on a local server: images as local files, tasks imported in bulk."""
 
 import io
 import random
@@ -17,19 +17,19 @@ from sparsedet.push_modes import Progress
 
 LABELS = ("apple", "orange", "parcel", "crate", "can")
 WIDTH, HEIGHT = 320, 240
-"""Of every image, in pixels: small, since the figures are of what comes with an image."""
+"""Image size in pixels: small, since the figures are about everything but pixels."""
 PICTURES = 200
-"""Pictures that differ; each file holds its number, too, so that no two are the same."""
+"""Number of different pictures; each file also contains its number, so that all differ."""
 _TASKS_PER_IMPORT = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big the project is."""
+    """The size of the project."""
 
     tasks: int
     boxes: int
-    """Over all tasks, the same number on each but for the last ones."""
+    """Total over all tasks, evenly distributed except for the last ones."""
 
     def boxes_on(self, index: int) -> int:
         """Return the number of boxes on a task."""
@@ -37,13 +37,13 @@ class Size:
 
 
 def set_up(connection: Connection, folder: Path, size: Size, progress: Progress) -> int:
-    """Return the number of the project of this size, made unless an earlier call has made it.
+    """Return the number of the project of this size, creating it if necessary.
 
     Args:
         connection: to a server that may serve files below `folder / "documents"`.
-        folder: remembers the projects.
+        folder: records the projects.
         size: of the project.
-        progress: called while it is made.
+        progress: called while the project is created.
     """
     known = folder / "projects.json"
     projects: dict[str, int] = read_json(known) if known.exists() else {}
@@ -56,7 +56,7 @@ def set_up(connection: Connection, folder: Path, size: Size, progress: Progress)
 
 
 def write_images(folder: Path, count: int, progress: Progress) -> list[Path]:
-    """Write small JPEG files, no two alike, that are not there yet; return all."""
+    """Write missing small JPEG files, no two alike; return all."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = list(_pictures()) if len(list(folder.iterdir())) < count else []
     files = [folder / f"{number:06}.jpg" for number in range(count)]
@@ -68,14 +68,14 @@ def write_images(folder: Path, count: int, progress: Progress) -> list[Path]:
 
 
 def numbered(jpeg: bytes, number: int) -> bytes:
-    """Return a JPEG file with its number as a comment, which viewers skip."""
+    """Return a JPEG file with its number as a comment, which viewers ignore."""
     comment = f"{number:06}".encode()
     start, rest = jpeg[:2], jpeg[2:]
     return start + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + rest
 
 
 def source_task(index: int, size: Size) -> dict[str, Any]:
-    """Return a task with its annotation, as the server imports it."""
+    """Return a task with its annotation, in the server's import format."""
     draw = random.Random(index)
     regions = [_region(f"{index}-{box}", draw) for box in range(size.boxes_on(index))]
     data = {"image": f"/data/local-files/?d=images/{index:06}.jpg", "camera": f"c{index % 7}"}

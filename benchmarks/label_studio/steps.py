@@ -1,4 +1,4 @@
-"""What is measured of sparsedet, each in a process of its own: its time, and its memory."""
+"""The measured steps of sparsedet, each in a separate process: time and memory."""
 
 import json
 import random
@@ -22,21 +22,21 @@ from sparsedet.loop.settings import Settings, Source
 MINED_PER_IMAGE = 3
 _SCRIPT = Path(__file__).parents[1] / "label_studio.py"
 _VERSION = "benchmark"
-"""Of the model whose boxes are pushed."""
+"""Model version of the pushed boxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a step took."""
+    """The cost of a step."""
 
     seconds: float
     memory: int
-    """Bytes at its peak, beyond what the process held when it began."""
+    """Peak bytes beyond what the process held at its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where the steps leave their files."""
+    """Files of the steps."""
 
     root: Path
 
@@ -47,17 +47,17 @@ class Workspace:
 
     @property
     def annotations(self) -> Path:
-        """What was pulled."""
+        """The pulled annotations."""
         return self.root / "annotations.json"
 
     @property
     def ledger(self) -> Path:
-        """What was pushed."""
+        """The push."""
         return self.root / "ledger.sqlite"
 
 
 def cost_of(step: str, project: int, workspace: Workspace) -> Cost:
-    """Return what a step costs in a process of its own; the server is that of the environment."""
+    """Return a step's cost in a separate process, on the server of the environment."""
     words = ["--step", step, "--project", str(project), "--work", str(workspace.root)]
     done = subprocess.run(
         [sys.executable, str(_SCRIPT), *words], stdout=subprocess.PIPE, text=True, check=True
@@ -66,7 +66,7 @@ def cost_of(step: str, project: int, workspace: Workspace) -> Cost:
 
 
 def run_step(step: str, project: int, workspace: Workspace) -> None:
-    """Run a step in this process, and print what it cost."""
+    """Run a step in this process, and print its cost."""
     tool = LabelStudioTool()
     work = {"pull": _pull, "push": _push}[step](tool, str(project), workspace)
     print(json.dumps(asdict(_measured(work))))
@@ -98,7 +98,7 @@ def _pull(tool: LabelStudioTool, project: str, workspace: Workspace) -> Callable
 
 
 def _push(tool: LabelStudioTool, project: str, workspace: Workspace) -> Callable[[], None]:
-    """Return the push of a round, from the files that it reads on."""
+    """Return a round's push, from the files that it reads."""
 
     def push() -> None:
         dataset = read_coco(workspace.annotations)
@@ -117,7 +117,7 @@ def _push(tool: LabelStudioTool, project: str, workspace: Workspace) -> Callable
 
 def _measured(work: Callable[[], None]) -> Cost:
     before = _memory("VmRSS")
-    # From here on the peak is that of the work.
+    # From here on, the peak is that of the work.
     Path("/proc/self/clear_refs").write_text("5")
     start = time.monotonic()
     work()
@@ -125,7 +125,7 @@ def _measured(work: Callable[[], None]) -> Cost:
 
 
 def _memory(key: str) -> int:
-    """Return a figure of this process in bytes, as Linux counts them."""
+    """Return a figure of this process in bytes, from Linux's counters."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""The seconds of detecting on an image and of loading a batch, variants taking turns."""
+"""Seconds to detect on an image and to load a batch, with variants in turns."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,17 +25,17 @@ _UNCOUNTED = 3
 
 @dataclass(frozen=True)
 class InferenceTimes:
-    """The seconds that every model takes per image, without decoding it."""
+    """Every model's seconds per image, without decoding."""
 
     seconds: Mapping[str, list[float]]
     repeatable: Mapping[str, bool]
     """Whether each image gave exactly the same detections twice."""
     detections: Mapping[str, float]
-    """Per image."""
+    """Number of detections per image."""
 
 
 def inference_model(trainer: TimedTraining, **keys: Any) -> tuple[nn.Module, TrainingConfig]:
-    """Return a copy of the trained model, ready to detect, with these keys of `MODEL` changed."""
+    """Return a copy of the trained model for inference, with these keys of `MODEL` changed."""
     config = trainer.config.with_values({f"MODEL.{key}": value for key, value in keys.items()})
     model = checkpoint.build(config.node)
     model.load_state_dict(trainer.model.state_dict())
@@ -59,7 +59,7 @@ def inference_times(
         first: dict[str, Instances] = {}
         for again in (False, True):
             for name in turns(list(models), number + _UNCOUNTED):
-                # Other seeds: what depends on random numbers differs.
+                # Other seeds: anything that depends on random numbers differs.
                 torch.manual_seed(again)
                 model, config = models[name]
                 start = time.perf_counter()
@@ -79,7 +79,7 @@ def inference_times(
 
 
 def mining_seconds(model: nn.Module, config: TrainingConfig, data: SpeedData, count: int) -> float:
-    """Return the seconds that mining takes per image, including decoding."""
+    """Return the seconds of mining per image, including decoding."""
     images = data.train.images[:count]
     ids = [category.id for category in data.train.categories]
     start = time.perf_counter()

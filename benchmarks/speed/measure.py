@@ -142,7 +142,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--test-images", type=int, default=72, help="to detect on")
     parser.add_argument("--memory-iterations", type=int, default=24)
     parser.add_argument("--results", type=Path, default=_RESULTS)
-    # Those with which the script runs itself in other processes.
+    # Options with which the script runs itself in other processes.
     parser.add_argument("--memory-of", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
@@ -151,7 +151,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
 
 
 def _weights(training: Training, folder: Path) -> dict[str, Path]:
-    """Write the weights that the runs of each method start from, which find something to mine."""
+    """Write initial weights for each method's runs, with which mining finds something."""
     files = {}
     for method, variant in {
         "plain": PLAIN,
@@ -165,7 +165,7 @@ def _weights(training: Training, folder: Path) -> dict[str, Path]:
 
 
 def _processor() -> str:
-    """Return the processor's name as Linux gives it."""
+    """Return the processor's name from Linux."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -174,6 +174,6 @@ def _processor() -> str:
 
 
 def _say(text: str) -> None:
-    """Show what is being done, on a line of its own in a terminal."""
+    """Show the current step, on a line of its own in a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -26,7 +26,7 @@ MEMORY_TARGETS = {"staged": 1.2, "end-to-end": 1.9}
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much as a base something takes."""
+    """A ratio to a base."""
 
     median: float
     low: float
@@ -54,11 +54,11 @@ class Row:
     measured: str
     target: str = ""
     met: bool | None = None
-    """None: there is no target."""
+    """None: no target."""
 
 
 def step_rows(times: StepTimes) -> list[Row]:
-    """Return the cost of steps, and the gain of the choices that make them cheap."""
+    """Return the cost of steps, and the gain of design choices that make them cheap."""
     seconds, rounds = times.seconds, len(times.seconds[PLAIN])
     rows = _ratio_rows("step", seconds, STEP_TARGETS)
     rows.append(Row("steps while mining that mined something", f"{times.mining_steps} of {rounds}"))
@@ -82,7 +82,7 @@ def total_rows(totals: Mapping[str, float], iterations: int) -> list[Row]:
 
 
 def part_rows(costs: Mapping[str, float], iterations: int) -> list[Row]:
-    """Return how many times as long `staged` takes as without one of its parts."""
+    """Return the cost of each part of `staged` as a ratio."""
     return [
         Row(f"{iterations} iterations, mining included: staged / {name}", f"{cost:.2f}")
         for name, cost in costs.items()
@@ -102,7 +102,7 @@ def inference_rows(times: InferenceTimes) -> list[Row]:
 
 
 def memory_rows(memories: Mapping[str, Memory]) -> list[Row]:
-    """Return the memory that trainings take beyond the process with its model."""
+    """Return the memory of trainings beyond the process with its model."""
     base = memories[PLAIN].above
     rows = [Row(f"memory: {PLAIN}", f"{base:.0f} MiB")]
     for method, target in MEMORY_TARGETS.items():
@@ -147,7 +147,7 @@ def table(rows: Sequence[Row], title: str) -> str:
 def _ratio_rows(
     kind: str, seconds: Mapping[str, list[float]], targets: Mapping[str, float]
 ) -> list[Row]:
-    """Return the time of `PLAIN`, and for each target how many times as long its variant takes."""
+    """Return the time of `PLAIN`, and for each target the ratio of its variant."""
     rows = [Row(f"{kind}: {PLAIN}", f"{1000 * median(seconds[PLAIN]):.0f} ms")]
     for name, target in targets.items():
         ratio = paired_ratio(seconds[name], seconds[PLAIN])
@@ -158,7 +158,7 @@ def _ratio_rows(
 def _gain_rows(
     kind: str, seconds: Mapping[str, list[float]], base: str, others: Sequence[str]
 ) -> list[Row]:
-    """Return how many times as long each of `others` takes."""
+    """Return the ratio of each of `others`."""
     rows = []
     for name in others:
         ratio = paired_ratio(seconds[name], seconds[base])

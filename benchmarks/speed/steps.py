@@ -1,4 +1,4 @@
-"""The seconds of training steps, methods taking turns, and of whole trainings made of them."""
+"""Seconds of training steps, with methods in turns, and of whole trainings computed from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Part:
     overrides: tuple[str, ...]
     """KEY VALUE pairs."""
     stages: tuple[str, ...] = ()
-    """Those whose steps take longer or shorter without the part."""
+    """Stages whose step time depends on the part."""
 
     def steps(self, stage: str) -> str:
-        """Return the name of its steps in a stage: that of `staged` where they are the same."""
+        """Return the name of its steps in a stage: that of `staged` if they are the same."""
         return f"{self.name}, {stage}" if stage in self.stages else f"staged, {stage}"
 
 
@@ -57,11 +57,11 @@ class StepTimes:
     frozen_parameters: int
     """Parameters of frozen stages in `PLAIN`."""
     frozen_gradients: int
-    """How many of these have a gradient after the steps."""
+    """Number of these with a gradient after the steps."""
 
 
 class Training:
-    """A trainer per variant; all start from weights that were trained for some steps."""
+    """A trainer per variant, all starting from weights trained for some steps."""
 
     def __init__(self, data: SpeedData, warm_up: int, say: Callable[[str], None]) -> None:
         classes = len(data.train.categories)
@@ -93,7 +93,7 @@ class Training:
             one.fill_cache()
 
     def measure(self, rounds: int, say: Callable[[str], None]) -> StepTimes:
-        """Take a step of every variant in each round, after two rounds that don't count."""
+        """Time a step of every variant in each round, after two warm-up rounds."""
         names = [*self.trainers, MINING]
         seconds: dict[str, list[float]] = {name: [] for name in names}
         mining_steps = 0
@@ -128,7 +128,7 @@ def _bottom_up(trainer: TimedTraining) -> nn.Module:
 def total_seconds(
     seconds: Mapping[str, list[float]], config: TrainingConfig, *, mining: float
 ) -> dict[str, float]:
-    """Return the seconds of a training by method, without start and checkpoints.
+    """Return the seconds of a training by method, without startup and checkpoints.
 
     Args:
         seconds: of steps, by variant.
@@ -156,11 +156,11 @@ def _staged_seconds(
 def part_costs(
     seconds: Mapping[str, list[float]], *, classes: int, mining: float
 ) -> dict[str, float]:
-    """Return by part how many times as long `staged` takes with the part as without it.
+    """Return, for each part, the time of `staged` with the part relative to without it.
 
     Args:
-        seconds: of steps, by variant; those of a part by the names that it gives them.
-        classes: how many the model has.
+        seconds: of steps, by variant; those of a part by the names from the part.
+        classes: number of classes.
         mining: seconds of mining all training images once.
     """
     step = {name: median(values) for name, values in seconds.items()}

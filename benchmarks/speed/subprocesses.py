@@ -1,4 +1,4 @@
-"""What is measured in processes of its own: peak memory, and steps in one and two processes."""
+"""Measurements in separate processes: peak memory, and steps in one and two processes."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from .timed_training import SEED, SpeedData, configuration
 
 SCRIPT = Path(__file__).parents[1] / "speed.py"
 IMAGES = 64
-"""How many training images the run has, so that mining them takes seconds."""
+"""Number of training images in the run, so that mining them takes seconds."""
 _LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
 
@@ -41,16 +41,16 @@ class Memory:
     """After building the model."""
     peak: float
     minings: int
-    """How often the training images were mined."""
+    """Number of times that training images were mined."""
 
     @property
     def above(self) -> float:
-        """What training takes beyond the model."""
+        """Memory of training beyond the model."""
         return self.peak - self.built
 
 
 def memory_of(method: str, data: Path, weights: Path, iterations: int) -> Memory:
-    """Train from `weights` for some iterations in a new process; return what it took."""
+    """Train from `weights` for some iterations in a new process; return its memory."""
     command = [str(SCRIPT), "--data", str(data), "--memory-of", method]
     command += ["--weights", str(weights), "--memory-iterations", str(iterations)]
     return Memory(**_printed_by(command, f"the memory of {method}"))
@@ -89,7 +89,7 @@ def print_memory(method: str, data: SpeedData, weights: Path, iterations: int) -
 
 
 def _mebibytes(field: str) -> float:
-    """Return a field of Linux's status file of this process, which is in kibibytes."""
+    """Return a field of this process's status file in Linux, which is in kibibytes."""
     found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
     assert found is not None, field
     return int(found[1]) / 1024
@@ -101,10 +101,10 @@ class Layout:
 
     ranks: int
     threads: int
-    """Of each process."""
+    """Per process."""
 
     def __str__(self) -> str:
-        """Name it as in the table."""
+        """Name in the table."""
         return f"{_counted(self.ranks, 'process')} of {_counted(self.threads, 'thread')}"
 
 
@@ -148,7 +148,7 @@ def print_steps(data: SpeedData, threads: int, rounds: int, warm_up: int) -> Non
 
 
 def as_json(seconds: Mapping[Layout, float]) -> list[dict[str, float]]:
-    """Return the figures for the file of results."""
+    """Return the figures for the results file."""
     return [{**asdict(layout), "seconds": value} for layout, value in seconds.items()]
 
 

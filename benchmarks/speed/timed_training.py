@@ -1,4 +1,4 @@
-"""Trainings whose steps can be taken one at a time, on a dataset with half of its boxes."""
+"""Trainings with individually timed steps, on a dataset with half of its boxes."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class SpeedData:
     images: Path
 
     def training_images(self, config: TrainingConfig, *, mined: bool = False) -> PackedDataset:
-        """Return the images to train on.
+        """Return the training images.
 
         Args:
             config: the configuration of a run.
@@ -75,7 +75,7 @@ def configuration(method: str, classes: int, overrides: Sequence[str] = ()) -> T
 
 
 class TimedTraining:
-    """What a stage of a run does in every iteration, except for the log and the checkpoints."""
+    """An iteration of a run's stage, without log and checkpoints."""
 
     def __init__(self, config: TrainingConfig, images: Sequence[TrainingImage]) -> None:
         self.config = config
@@ -84,7 +84,7 @@ class TimedTraining:
         self._trainer.start(None, 0)
         self._batches: Iterator[Batch] = batches(images, config, seed=SEED, start=0, end=_ENDLESS)
         self.losses: dict[str, float] = {}
-        """Of the last step, by name."""
+        """Losses of the last step, by name."""
 
     @property
     def model(self) -> nn.Module:
@@ -98,7 +98,7 @@ class TimedTraining:
             next(self._batches)
 
     def step(self, iteration: int) -> float:
-        """Train one step as if it were `iteration`; return the seconds that it took."""
+        """Train one step as `iteration`; return its seconds."""
         self._trainer.iteration = iteration
         start = time.perf_counter()
         self.losses = self._trainer.step(next(self._batches))
@@ -106,7 +106,7 @@ class TimedTraining:
 
 
 def turns(names: Sequence[str], number: int) -> Sequence[str]:
-    """Return the order of a round: over the rounds, each name takes every place."""
+    """Return the order of a round: over the rounds, each name takes every position."""
     start = number % len(names)
     order = [*names[start:], *names[:start]]
     return order if number // len(names) % 2 == 0 else order[::-1]

@@ -17,7 +17,7 @@ _RESULTS = Path(__file__).parents[1] / "results" / "suspicions"
 
 
 def main(description: str) -> None:
-    """Print the areas of one data set, and write them down."""
+    """Print and save the areas for one dataset."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", required=True, help="a folder, or digits")
     parser.add_argument("--method", choices=("plain", "staged"), default="plain")

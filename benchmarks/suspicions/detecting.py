@@ -1,4 +1,4 @@
-"""Trains once on spoiled annotations, and keeps what the model finds on the same images."""
+"""Train once on spoiled annotations, and cache the model's detections on the same images."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,16 +25,16 @@ _SCENES = 100
 
 @dataclass(frozen=True)
 class Found:
-    """What one model finds, twice."""
+    """Two sets of detections by one model."""
 
     low: Sequence[Detections]
-    """As a round detects: low scores, and overlapping objects of a class."""
+    """As in a round: low scores, and overlapping objects of a class."""
     usual: Sequence[Detections]
-    """By the run's own configuration, as detectors are usually run."""
+    """With the run's own configuration, as detectors are usually run."""
 
 
 def read_data(data: str, work: Path) -> tuple[str, Dataset, Path]:
-    """Return name, annotations and image folder of a data set; `digits`: generated scenes."""
+    """Return name, annotations and image folder of a dataset; `digits`: generated scenes."""
     if data == DIGITS:
         images = work / f"{DIGITS}-scenes"
         return DIGITS, make_scenes(_SCENES, images, seed=1), images
@@ -45,7 +45,7 @@ def read_data(data: str, work: Path) -> tuple[str, Dataset, Path]:
 def train_and_detect(
     dataset: Dataset, images: Path, work: Path, *, method: str, seed: int, iterations: int
 ) -> Found:
-    """Return a model's detections on the images that it was trained on; kept in `work`."""
+    """Return a model's detections on its own training images, cached in `work`."""
     kept = work / "detections.json"
     if not kept.exists():
         run = RunFolder(work / "run")

@@ -16,11 +16,11 @@ class Scores:
     """How suspicious each box is, by id; larger is more suspicious."""
 
     kinds: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Kind of fault -> the scores of boxes for it; what is not in it has none."""
+    """Kind of fault -> scores of boxes for it; missing ones have none."""
     total: dict[int, float] = field(default_factory=dict)
 
     def add(self, id: int, kinds: Mapping[str, float], total: float) -> None:
-        """Note the scores of a box."""
+        """Record the scores of a box."""
         for kind, score in kinds.items():
             self.kinds.setdefault(kind, {})[id] = float(score)
         self.total[id] = float(total)
@@ -29,9 +29,9 @@ class Scores:
 def areas(spoiled: Spoiled, scores: Scores) -> dict[str, float]:
     """Return the area, 0 to 100, for each kind of fault and for all together.
 
-    For one kind the boxes with other faults don't count. A kind that the ranking knows nothing of
-    is looked for by its total. Of a box and its copy the more suspicious counts: it is enough to
-    show one of them.
+    For a single kind, boxes with other faults are ignored. A kind unknown to the ranking is ranked
+    by the total. Of a box and its copy, the more suspicious one counts: it is enough to show one of
+    them.
     """
     result = {}
     for kind in (*SHARES, ALL):

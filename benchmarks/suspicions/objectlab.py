@@ -1,7 +1,7 @@
-"""The ranking of cleanlab's ObjectLab: a score for a badly placed box, and one for a swapped class.
+"""The ranking of cleanlab's ObjectLab: scores for badly placed boxes and for swapped classes.
 
-Tkachenko, Thyagarajan, Mueller: ObjectLab, 2023. cleanlab is for this benchmark alone, installed by
-hand.
+Tkachenko, Thyagarajan, Mueller: ObjectLab, 2023. cleanlab is only used by this benchmark, and
+installed by hand.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from .figures import Scores
 
 
 def objectlab(dataset: Dataset, detections: Sequence[Detections]) -> Scores:
-    """Return how suspicious ObjectLab finds each box, from 0 to 1.
+    """Return ObjectLab's suspicion of each box, from 0 to 1.
 
     Its scores of overlooked boxes belong to detections; each counts for the annotation that the
-    detection overlaps most. ObjectLab has no score for doubles: there the three together count.
+    detection overlaps most. ObjectLab has no score for duplicates: there all three count together.
     """
     try:
-        # It comes without types.
+        # It has no type annotations.
         from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
             compute_badloc_box_scores,
             compute_overlooked_box_scores,
@@ -59,7 +59,7 @@ def objectlab(dataset: Dataset, detections: Sequence[Detections]) -> Scores:
 
 
 def _by_class(found: Detections, index: dict[int, int]) -> NDArray[np.object_]:
-    """Return detections as cleanlab wants them: for each class rows of a box and its score."""
+    """Return detections in cleanlab's format: for each class, rows of a box and its score."""
     classes = np.array([index[int(id)] for id in found.category_ids], dtype=int)
     rows = np.hstack([found.boxes, found.scores[:, None]])
     result = np.empty(len(index), dtype=object)
@@ -74,7 +74,7 @@ def _of_annotations(
     index: dict[int, int],
     boxes: Sequence[tuple[float, ...]],
 ) -> NDArray[np.float64]:
-    """Return the largest suspicion of the detections that overlap each annotation most."""
+    """Return the largest suspicion among detections that overlap each annotation most."""
     worst = np.zeros(len(boxes))
     if not len(boxes) or not len(found.scores):
         return worst

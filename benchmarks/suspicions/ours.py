@@ -12,7 +12,7 @@ from .spoiling import SHARES
 
 
 def ours(dataset: Dataset, detections: Sequence[Detections]) -> Scores:
-    """Return how certain sparsedet is that each box is wrong."""
+    """Return sparsedet's certainty that each box is wrong."""
     evidence = label_evidence(detections, dataset)
     by_kind = certainties(evidence)
     scores = Scores()

@@ -1,4 +1,4 @@
-"""Plants faults among the annotations of a data set, and remembers where."""
+"""Plant faults among a dataset's annotations, and record them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,30 +9,30 @@ from sparsedet.annotations import XYXY, Box, Dataset, Image
 from sparsedet.seeds import stable_rank
 
 SHARES: Mapping[str, float] = {"class": 0.05, "place": 0.05, "double": 0.03}
-"""Of the boxes, those that get each fault."""
+"""Share of boxes for each fault."""
 _SHIFT = (0.25, 0.5)
-"""Least and most length of a shift, in widths and heights of the box."""
+"""Minimum and maximum shift, in widths and heights of the box."""
 _COPY = 0.1
-"""How far the edges of a copy are off, at most, in widths and heights of the box."""
+"""Maximum offset of a copy's edges, in widths and heights of the box."""
 
 
 @dataclass(frozen=True)
 class Spoiled:
-    """A data set with planted faults."""
+    """A dataset with planted faults."""
 
     dataset: Dataset
     faults: Mapping[int, str]
-    """Box id -> kind, of every box that a reviewer should correct; of a double either will do."""
+    """Box id -> fault, for every box that a reviewer should correct; of a duplicate, either one."""
     twins: Mapping[int, int]
     """Id of a copy -> id of its original."""
 
 
 def spoil(dataset: Dataset, seed: int) -> Spoiled:
-    """Swap the class of some boxes, shift others, and draw others twice; each has one fault.
+    """Swap the class of some boxes, shift others, and duplicate others; each has one fault.
 
     Args:
-        dataset: its annotations are taken for right.
-        seed: of what is spoiled, and how.
+        dataset: its annotations are assumed to be right.
+        seed: chooses the faults.
     """
     boxes = [box for box in dataset.boxes if not box.iscrowd]
     images = dataset.image_by_id
@@ -76,7 +76,7 @@ def _shifted(xyxy: XYXY, image: Image, rng: np.random.Generator) -> XYXY:
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(*_SHIFT)
     across = length * np.cos(angle) * (right - left)
     down = length * np.sin(angle) * (bottom - top)
-    # Where the image ends there, the other way.
+    # If the image ends there, the other way.
     if left + across < 0 or right + across > image.width:
         across = -across
     if top + down < 0 or bottom + down > image.height:

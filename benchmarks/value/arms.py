@@ -1,4 +1,4 @@
-"""The arms without rounds: by hand, and with the boxes of one detector."""
+"""The arms without rounds: by hand, and with one detector's boxes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -17,7 +17,7 @@ from .curves import Curve, regions_of, shown_objects
 from .setting import Setting
 
 SCORE = 0.5
-"""From which on a backend's boxes are usually shown."""
+"""Usual score threshold of live backends."""
 
 
 Shown = Mapping[int, Sequence[tuple[ReviewedRegion, float]]]
@@ -45,7 +45,7 @@ def review(setting: Setting, arm: str, order: Iterable[int], shown: Shown) -> Cu
 
 
 def plain_detections(setting: Setting, on_line: Callable[[str], None]) -> list[Detections]:
-    """Return the detections of a `plain` detector that was trained on the sparse annotations."""
+    """Return the detections of a `plain` detector trained on the sparse annotations."""
     run = RunFolder(setting.work / "plain")
     if not run.info_file.exists():
         start_run(
@@ -67,7 +67,7 @@ def plain_detections(setting: Setting, on_line: Callable[[str], None]) -> list[D
 
 
 def plain(setting: Setting, detections: Sequence[Detections]) -> Curve:
-    """Show its boxes, the image with the surest first, then the other images in file order."""
+    """Show its boxes, the image with the best one first, then the others in file order."""
     shown = _shown(setting, detections)
     best = {id: max((score for _, score in boxes), default=0.0) for id, boxes in shown.items()}
     order = sorted(best, key=lambda id: (-best[id], id))
@@ -75,9 +75,9 @@ def plain(setting: Setting, detections: Sequence[Detections]) -> Curve:
 
 
 def cleanlab(setting: Setting, detections: Sequence[Detections]) -> Curve:
-    """Show the same boxes; images where cleanlab finds boxes overlooked come first."""
+    """Show the same boxes; images where cleanlab finds overlooked boxes come first."""
     try:
-        # Installed by hand, for this arm alone; it comes without types.
+        # Only for this arm, installed by hand; it has no type annotations.
         from cleanlab.object_detection.rank import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
             compute_overlooked_box_scores,
         )

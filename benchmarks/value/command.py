@@ -19,7 +19,7 @@ _RESULTS = Path(__file__).parents[1] / "results" / "value"
 
 
 def main(description: str) -> None:
-    """Make the curves that are missing, then the table and the picture."""
+    """Compute missing curves, then the table and the picture."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", required=True, help="a folder, or digits")
     parser.add_argument("--drop", type=float, default=0.7)

@@ -1,4 +1,4 @@
-"""Curves of completeness against time, and what they say at given completeness."""
+"""Curves of completeness against time, and times at given completeness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,27 +17,27 @@ MARKS = (0.80, 0.90, 0.95, 0.98)
 
 @dataclass
 class Curve:
-    """How complete a set is after so many seconds of review."""
+    """Completeness of a set over the seconds of review."""
 
     arm: str
     data: str
     drop: float
     seed: int
     objects: int
-    """In the set."""
+    """Total number of objects."""
     start: int
-    """Objects that had a box before."""
+    """Objects with a box at the start."""
     seconds: list[float] = field(default_factory=list)
-    """Of review, when an image was done."""
+    """Seconds of review at the end of each image."""
     found: list[int] = field(default_factory=list)
     """Objects with a box by then."""
     got_in: int | None = None
-    """Boxes that the set has got in the end; None: not counted."""
+    """Number of boxes added by the end; None: not counted."""
     wrong: int | None = None
-    """Those of them that show no object of their class."""
+    """Added boxes that show no object of their class."""
 
     def add(self, seconds: float, found: int) -> None:
-        """Add an image that took so long, and gave so many objects their box."""
+        """Add an image with its review time and number of objects that got a box."""
         before = self.seconds[-1] if self.seconds else 0.0
         boxes = self.found[-1] if self.found else self.start
         self.seconds.append(round(before + seconds, 2))
@@ -65,7 +65,7 @@ class Curve:
 
 
 def shown_objects(regions: Sequence[ReviewedRegion], objects: Sequence[TrueObject]) -> int:
-    """Return how many objects have a box of their class, one to one."""
+    """Return how many objects have a box of their class, matched one to one."""
     return len(objects) - len(missing_objects(regions, objects))
 
 
@@ -75,13 +75,13 @@ def count_wrong(
     objects: Mapping[str, Sequence[TrueObject]],
     neutral: Mapping[str, Sequence[TrueObject]],
 ) -> tuple[int, int]:
-    """Return how many boxes a set has got, and how many of them show no object of their class.
+    """Return the number of added boxes, and of those that show no object of their class.
 
     Args:
-        before: the annotations that it began with.
-        after: those of now, on images of the same names.
-        objects: what is really there, by file name.
-        neutral: what may be there, but the labels lack.
+        before: the initial annotations.
+        after: the current ones, on images of the same names.
+        objects: the true objects, by file name.
+        neutral: possible objects without a label.
     """
     earlier = {image.file_name: image.id for image in before.images}
     new = wrong = 0
@@ -94,7 +94,7 @@ def count_wrong(
 
 
 def regions_of(dataset: Dataset, image_id: int) -> list[ReviewedRegion]:
-    """Return the annotations of an image as a reviewer sees them."""
+    """Return an image's annotations as a reviewer sees them."""
     return [
         ReviewedRegion(f"own-{box.id}", dataset.category_by_id[box.category_id].name, box.xyxy)
         for box in dataset.boxes_by_image[image_id]

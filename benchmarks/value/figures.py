@@ -1,4 +1,4 @@
-"""What a round promised, and what the truth says of it."""
+"""A round's predictions, compared with the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ _BINS = 10
 
 
 def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path) -> dict[str, Any]:
-    """Write and return the figures of a round that was reviewed.
+    """Write and return the figures of a reviewed round.
 
     Args:
-        setting: knows the truth.
-        folder: of the round.
-        found: objects that have a box after its review.
+        setting: has the truth.
+        folder: the round's folder.
+        found: number of objects with a box after its review.
         path: the file.
     """
     content, before = read_candidates(folder.candidates), read_coco(folder.annotations)
@@ -63,7 +63,7 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
 
 
 def _promises(chances: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Return what comes of each of the `TARGETS`."""
+    """Return the outcome for each of the `TARGETS`."""
     return {f"{target:g}": _promise(chances, right, target) for target in TARGETS}
 
 

@@ -1,6 +1,6 @@
-"""The loop as it was: thresholds from scores of annotations, people judge boxes and draw none.
+"""The former loop: thresholds from scores of annotations; people judge boxes and draw none.
 
-After its rounds the rest is drawn by hand in file order.
+After its rounds, the rest is drawn by hand in file order.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from .setting import Setting
 
 ROUNDS = 2
 QUANTILE = 0.1
-"""Of the scores of annotations: the former default of rounds."""
+"""Quantile of annotations' scores: the former default of rounds."""
 
 
 def former(setting: Setting, say: Callable[[str], None]) -> Curve:
@@ -83,7 +83,7 @@ def former(setting: Setting, say: Callable[[str], None]) -> Curve:
 def _mine(
     setting: Setting, dataset: Dataset, number: int
 ) -> Sequence[tuple[int, list[tuple[ReviewedRegion, float]]]]:
-    """Train, and return the mined boxes of each image, the image with the surest first."""
+    """Train, and return each image's mined boxes, the image with the best one first."""
     run = RunFolder(setting.work / f"former-{number}")
     confirmed = ["SPARSEDET.STAGED.MIN_MISSING", "0.0"] if number > 1 else []
     if not run.info_file.exists():
@@ -111,6 +111,6 @@ def _mine(
 
 
 def _key(image_id: int, region: ReviewedRegion) -> tuple[int, ...]:
-    """Return what tells two rounds' boxes of one place apart from others, to 40 pixels."""
+    """Return a key that groups different rounds' boxes at one position, to 40 pixels."""
     centre = ((region.xyxy[0] + region.xyxy[2]) / 80, (region.xyxy[1] + region.xyxy[3]) / 80)
     return image_id, round(centre[0]), round(centre[1])

@@ -20,7 +20,7 @@ _RESULTS = Path(__file__).parents[1] / "results" / "intervals"
 
 
 def main(description: str) -> None:
-    """Make the rounds that are missing, then the table."""
+    """Compute missing rounds, then the table."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", nargs="+", required=True, help="folders, or digits")
     parser.add_argument("--iterations", type=int, default=150, help="of each training")
@@ -48,16 +48,16 @@ def main(description: str) -> None:
 
 
 def _grid() -> list[tuple[str, float, int]]:
-    """Return recipe, share of removed boxes and seed of each round on a data set."""
+    """Return recipe, share of removed boxes and seed of each round on a dataset."""
     grid = [(recipe, drop, 1) for drop in DROPS for recipe in RECIPES]
     return [*grid, ("random", DROPS[1], 2)]
 
 
 def table(rounds: Iterable[dict[str, Any]]) -> str:
-    """Return all rounds, and how many intervals hold the truth, as Markdown.
+    """Return all rounds, and the coverage of the intervals, as Markdown.
 
     Args:
-        rounds: what `value.figures` writes, each with its `name`.
+        rounds: results of `value.figures`, each with its `name`.
     """
     lines = [
         "# Does the interval hold the truth?",

@@ -1,4 +1,4 @@
-"""Our loop, in files: rounds with a budget of images, reviewed by the scripted reviewer."""
+"""Our loop, in files: rounds with an image budget, reviewed by the scripted reviewer."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ from .figures import write_figures
 from .setting import Setting
 
 Plan = Sequence[tuple[float, float]]
-"""Of each round: share of the images in its queue, and `rounds.stop_at`."""
+"""For each round: share of the images in its queue, and `rounds.stop_at`."""
 NO_SAMPLES = AcceptSettings()
 """Every box is reviewed."""
 ROUNDS: Plan = ((0.2, 0.95), (0.25, 0.95), (0.55, 0.95), (1.0, 0.99))
-"""The first model has seen least. The last round is for the curve beyond the default goal."""
+"""The first model has seen least. The last round extends the curve beyond the default goal."""
 
 
 def loop(
@@ -49,16 +49,16 @@ def loop(
     mode: ReviewMode = "review-project",
     accept: AcceptSettings = NO_SAMPLES,
 ) -> Curve:
-    """Run rounds until nearly everything has a box; images are opened in the order of the queue.
+    """Run rounds until nearly everything has a box; images are opened in queue order.
 
     Args:
-        setting: what the arms start from.
+        setting: the common start of all arms.
         arm: `ours`, or `random` for the same images in random order.
-        figures: the folder for what rounds promised.
+        figures: the folder for the rounds' predictions.
         say: receives the loop's messages.
         plan: the rounds.
-        mode: where boxes are reviewed.
-        accept: which are accepted by sample.
+        mode: how boxes are reviewed.
+        accept: which boxes are accepted by sample.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def loop(
 def _review(
     setting: Setting, rounds: Rounds, tool: FilesTool, number: int, arm: str, log: Path
 ) -> None:
-    """Review what is open, writing down what each image took and brought."""
+    """Review open images, recording each one's time and gain."""
     folder = rounds.workspace.round(number)
     if log.exists():
         return
@@ -120,7 +120,7 @@ def _review(
     events: list[dict[str, Any]] = []
     waiting = [
         shown
-        for place in reversed(review_projects(folder))  # what is on contact sheets comes first
+        for place in reversed(review_projects(folder))  # contact sheets come first
         for shown in tool.open_reviews(place)
         # Nobody has asked for more than the budget.
         if shown.sheet is not None or shown.tool_id in queued
@@ -173,7 +173,7 @@ def _found_on(
     names: Mapping[str, str],
     people: Mapping[str, Sequence[ReviewedRegion]],
 ) -> int:
-    """Count the objects to which a sheet has given a box."""
+    """Count the objects that got a box from a sheet."""
     found = 0
     for tool_id, boxes in _on_images(sheet, regions).items():
         truth, own = objects[names[tool_id]], people.get(tool_id, ())
@@ -184,7 +184,7 @@ def _found_on(
 def _add(
     people: dict[str, list[ReviewedRegion]], sheet: Sheet, regions: Sequence[ReviewedRegion]
 ) -> None:
-    """Add what a sheet has brought to the boxes that images have."""
+    """Add a sheet's boxes to those of the images."""
     for tool_id, boxes in _on_images(sheet, regions).items():
         people.setdefault(tool_id, []).extend(boxes)
 
@@ -192,7 +192,7 @@ def _add(
 def _on_images(
     sheet: Sheet, regions: Sequence[ReviewedRegion]
 ) -> Mapping[str, list[ReviewedRegion]]:
-    """Return the boxes that were decided on a sheet, by their images."""
+    """Return the boxes decided on a sheet, by image."""
     found: dict[str, list[ReviewedRegion]] = {}
     for region in regions:
         crop = sheet.by_region[region.region_id]

@@ -74,7 +74,7 @@ def _wrong(curves: Sequence[Curve]) -> str:
 
 
 def _promises(folder: Path) -> str:
-    """Return what rounds promised, and what came of it, as Markdown."""
+    """Return rounds' predictions and outcomes, as Markdown."""
     groups: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
     for file in sorted(folder.glob("*-ours-r*.json")):
         content = read_json(file)
@@ -111,7 +111,7 @@ def _promises(folder: Path) -> str:
 
 
 def _kept(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """Return the actual precision of what each target promised, over all rounds."""
+    """Return the actual precision at each target, over all rounds."""
     cells = []
     for target in TARGETS:
         boxes, right = (

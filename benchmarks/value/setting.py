@@ -1,4 +1,4 @@
-"""What a run of the benchmarks on reviewers' time starts from."""
+"""The common start of the benchmarks on reviewers' time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SCENES = 100
 
 @dataclass(frozen=True)
 class Setting:
-    """A data set that lacks boxes, and a reviewer who knows them."""
+    """A dataset that lacks boxes, and a reviewer who knows them."""
 
     name: str
     full: Dataset
@@ -33,7 +33,7 @@ class Setting:
     reviewer: Reviewer
 
     def curve(self, arm: str) -> Curve:
-        """Return the beginning of an arm's curve."""
+        """Return the start of an arm's curve."""
         objects = self.objects
         start = sum(
             shown_objects(regions_of(self.sparse, image.id), objects[image.file_name])
@@ -44,23 +44,22 @@ class Setting:
 
     @property
     def objects(self) -> Mapping[str, Sequence[TrueObject]]:
-        """What is really there, by file name."""
+        """The true objects, by file name."""
         return true_objects(self.full)
 
 
 def make_setting(
     data: str, work: Path, *, drop: float, seed: int, iterations: int, recipe: str = "random"
 ) -> Setting:
-    """Return a data set without a share of its boxes.
+    """Return a dataset without a share of its boxes.
 
     Args:
         data: a folder with `train.json` and `images/`, or `digits` for generated scenes.
         work: the folder of all trainings.
         drop: the share of boxes to remove.
-        seed: of what is removed, of trainings and of the reviewer.
+        seed: of the removal, of trainings and of the reviewer.
         iterations: of each training.
-        recipe: name of the recipe that removes boxes; where it is not `random` it is part of the
-            setting's name.
+        recipe: name of the removal recipe; if not `random`, it is part of the setting's name.
     """
     neutral: tuple[Box, ...] = ()
     if data == _DIGITS:

@@ -1,4 +1,4 @@
-"""The fault run: what each fault does to a request, and how boxes are counted after it."""
+"""The fault run: the effect of each fault on a request, and the counting of boxes after it."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The GPU check: what it finds wrong, and that it runs through where there is no GPU."""
+"""The GPU check: the problems it finds, and that it runs through without a GPU."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The benchmark of a big project: its tasks and images, the round's log, and its table."""
+"""The benchmark of a large project: tasks and images, the round's log, and the table."""
 
 from pathlib import Path
 

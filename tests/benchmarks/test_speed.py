@@ -1,4 +1,4 @@
-"""What methods cost: the arithmetic, and one pass of each script on a handful of scenes."""
+"""The cost of methods: the arithmetic, and one pass of each script on a few scenes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark on wrong labels: what is planted, and how rankings are measured."""
+"""The benchmark on wrong labels: planted faults, and the scoring of rankings."""
 
 from collections import Counter
 from pathlib import Path

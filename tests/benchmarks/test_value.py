@@ -1,4 +1,4 @@
-"""The value benchmark: time by hand, curves, and the tables that are made of them."""
+"""The value benchmark: time by hand, curves, and tables."""
 
 from dataclasses import replace
 from pathlib import Path

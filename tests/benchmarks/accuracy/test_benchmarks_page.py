@@ -1,4 +1,4 @@
-"""The page of benchmarks shows the figures of the reports: of every finished row, and no others."""
+"""The benchmarks page shows the reports' figures: every finished row, and no others."""
 
 import json
 import re

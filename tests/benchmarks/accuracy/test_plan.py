@@ -1,4 +1,4 @@
-"""Which cells there are."""
+"""The planned cells."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is kept of a cell."""
+"""The record of a cell."""
 
 import subprocess
 from pathlib import Path

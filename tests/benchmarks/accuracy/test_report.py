@@ -1,4 +1,4 @@
-"""What the figures say over seeds, and what of them is shown."""
+"""Figures over seeds, and their presentation."""
 
 import json
 from pathlib import Path

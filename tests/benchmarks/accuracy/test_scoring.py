@@ -1,4 +1,4 @@
-"""Missing labels: detections on them do not count, and mined boxes on them are counted apart."""
+"""Missing labels: detections on them don't count, and mined boxes on them count separately."""
 
 import numpy as np
 import pytest

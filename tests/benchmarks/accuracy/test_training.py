@@ -1,4 +1,4 @@
-"""Training a cell: its data, resuming it, and the clock that counts every iteration once."""
+"""Training a cell: its data, resuming, and a clock that counts every iteration once."""
 
 import json
 import signal

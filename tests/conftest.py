@@ -1,4 +1,4 @@
-"""Fixtures that tests in several folders share, and which tests go to the same worker."""
+"""Fixtures shared by several folders, and the grouping of tests by worker."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

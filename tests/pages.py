@@ -1,4 +1,4 @@
-"""The README and the manual: their blocks, which tests run, and their links."""
+"""The README and the manual: their executable blocks, and their links."""
 
 import re
 import shlex

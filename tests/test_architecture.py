@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md says where things are and which way imports run; the code keeps to it."""
+"""The code matches ARCHITECTURE.md: the folders, and the import order."""
 
 import ast
 import re

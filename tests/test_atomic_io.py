@@ -1,4 +1,4 @@
-"""Writing: the old content or the new, never half of it and never something else's."""
+"""Atomic writes: the old content or the new, never a mix."""
 
 import math
 import os

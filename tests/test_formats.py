@@ -1,4 +1,4 @@
-"""Formats are found by what a path looks like, and added by any package."""
+"""Formats are detected from a path, and can be added by any package."""
 
 import shutil
 import subprocess
@@ -98,7 +98,7 @@ def test_what_is_not_read(tmp_path: Path) -> None:
         AnnotationError, match=r"not a format that sparsedet reads \(coco: a \.json"
     ):
         read_dataset(tmp_path)
-    with pytest.raises(AnnotationError, match=r"no format named 'tfrecord' .*coco, .*voc, yolo\)"):
+    with pytest.raises(AnnotationError, match=r"no format 'tfrecord' .*coco, .*voc, yolo\)"):
         read_dataset(tmp_path, format="tfrecord")
     for name, message in [("voc", "not a Pascal VOC folder"), ("yolo", "neither data.yaml nor")]:
         with pytest.raises(AnnotationError, match=message):
@@ -110,7 +110,7 @@ def test_what_is_not_read(tmp_path: Path) -> None:
 def test_a_folder_of_two_formats_is_not_guessed(tmp_path: Path) -> None:
     folder = written(tmp_path, "voc")
     (folder / "data.yaml").write_text("names: [dog]\n", encoding="utf-8")
-    with pytest.raises(AnnotationError, match="could be voc or yolo; name its json or yaml file"):
+    with pytest.raises(AnnotationError, match="could be voc or yolo; pass its json or yaml file"):
         read_dataset(folder)
     assert len(read_dataset(folder, format="voc").dataset.boxes) == 1
 

@@ -1,4 +1,4 @@
-"""What the README and the manual say of files, commands, figures and errors is there."""
+"""Files, commands, figures and errors in the README and the manual exist."""
 
 import ast
 import re

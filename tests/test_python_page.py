@@ -1,4 +1,4 @@
-"""The page on Python: every example runs, in order."""
+"""The Python page: every example runs, in order."""
 
 import re
 import shutil

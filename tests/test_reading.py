@@ -1,4 +1,4 @@
-"""Readers take what is usual, and refuse the rest in one line that names the file."""
+"""Readers accept valid files, and refuse others with one line that names the file."""
 
 import os
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def test_sizes_are_limited(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (1 << 20))
     assert len(read_bytes(path, most=1 << 20)) == 1 << 20
     path.write_bytes(b"x" * ((1 << 20) + 1))
-    with pytest.raises(SparseDetError, match=r"too much for a file \(at most 1 MiB\)"):
+    with pytest.raises(SparseDetError, match=r"too large for a file \(at most 1 MiB\)"):
         read_bytes(path, most=1 << 20)
 
 
@@ -100,9 +100,9 @@ def test_lists_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"images": [1]}')
     assert read_list(path, "images") == [1]
-    with pytest.raises(SparseDetError, match="no list of boxes in it"):
+    with pytest.raises(SparseDetError, match="no list of boxes"):
         read_list(path, "boxes")
-    with pytest.raises(SparseDetError, match="no list in it"):
+    with pytest.raises(SparseDetError, match="no list"):
         read_list(path)
 
 

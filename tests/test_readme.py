@@ -1,4 +1,4 @@
-"""The commands of README and manual, run as they stand there; only the trainings are cut short."""
+"""The commands of README and manual run as written; only trainings are shortened."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the site is made of: links that lead to its pages, and all commands."""
+"""Input of the site: valid links, and all commands."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The built wheel, alone in a fresh environment: it runs, and finds its configs and recipes."""
+"""The built wheel in a fresh environment: it runs, and finds its configs and recipes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Runs the command line as people do, in a process of its own; or here, which is faster."""
+"""Runs the command line, in a separate process like users; or in this one, which is faster."""
 
 import io
 import json

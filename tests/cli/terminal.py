@@ -1,4 +1,4 @@
-"""A terminal: runs the command line in a pseudo-terminal, and knows what was to be seen when."""
+"""Runs the command line in a pseudo-terminal, and records what was visible when."""
 
 import fcntl
 import os

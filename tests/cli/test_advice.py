@@ -1,4 +1,4 @@
-"""An error advises what the command that ends with it can do, and no other."""
+"""An error's advice fits the command that failed."""
 
 import errno
 import os

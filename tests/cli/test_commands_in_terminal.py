@@ -1,4 +1,4 @@
-"""Commands in a terminal: what they ask, what they don't, and what names do to the screen."""
+"""Commands in a terminal: their prompts, when they don't prompt, and names on the screen."""
 
 import json
 import re
@@ -112,10 +112,10 @@ def test_a_question_has_the_terminal_for_itself(project: SmallProject) -> None:
     session = in_terminal("round", "work", columns=80, cwd=project.folder, press=press)
     assert session.status == 0
     question, end, *after = session.rows
-    assert question == "1 of 3 images reviewed since the last push, fewer than the 50% of [review]"
+    assert question == "1 of 3 images reviewed since the last push, less than 50% ([review]"
     # The terminal may show the answer before the blank that the question ends with, which click
     # writes on its own: it is missing there, and may begin the next row.
-    assert end.replace("]:n", "]: n") == "min_reviewed. Start the next round? [y/N]: n"
+    assert end.replace("]:n", "]: n") == "min_reviewed). Start the next round? [y/N]: n"
     assert [row.lstrip() for row in after[:2]] == [
         "round 1: 1 of 3 images reviewed since the last push, at here",
         "next: review there, then: sparsedet round work (--next starts the next round",

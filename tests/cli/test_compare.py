@@ -1,4 +1,4 @@
-"""`sparsedet compare`: tables and verdicts on stdout, a page, JSON, and one line for mistakes."""
+"""`sparsedet compare`: tables and verdicts on stdout, a page, JSON, and one-line errors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,13 @@ def test_tables_verdicts_and_conclusion_are_printed(files: tuple[Path, Path]) ->
     assert result.err == ""
     lines = result.out.splitlines()
     assert " boxes removed (50.0 %) on " in lines[0]
-    for title in ("by class", "by boxes per image", "by size", "by place", "by number of neighb"):
+    for title in (
+        "by class",
+        "by boxes per image",
+        "by size",
+        "by position",
+        "by number of neighb",
+    ):
         assert any(line.startswith(f"removed {title}") for line in lines), title
     start = lines.index("recipes")
     judged = {line.split()[0]: line for line in lines[start + 2 : start + 2 + len(recipe_names())]}

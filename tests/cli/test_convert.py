@@ -1,4 +1,4 @@
-"""`sparsedet convert`: between COCO, Pascal VOC and YOLO, as people call it."""
+"""`sparsedet convert`: between COCO, Pascal VOC and YOLO."""
 
 import json
 from dataclasses import replace
@@ -143,7 +143,7 @@ def test_a_split_alone(coco: Path, tmp_path: Path) -> None:
 
 def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "no format named 'tfrecord'" in (
+    assert "no format 'tfrecord'" in (
         sparsedet_here("convert", coco, out, "--to", "tfrecord").error()
     )
     assert "not a Pascal VOC folder" in (
@@ -197,6 +197,6 @@ def test_marks_of_complete_classes_are_added_and_kept(coco: Path, tmp_path: Path
     assert "marks of complete classes, by image (2)" in result.err
     file = marked / "annotations.json"
     unknown = sparsedet_here("split", file, "--complete-classes", "Cat", "-o", tmp_path / "split")
-    assert unknown.error() == "no class is called 'Cat'; the data has dog, cat"
+    assert unknown.error() == "unknown class 'Cat'; the data has dog, cat"
     alone = sparsedet_here("split", coco, "--label-names", labels, "-o", tmp_path / "split")
     assert alone.error() == "--label-names needs --image-labels"

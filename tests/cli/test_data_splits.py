@@ -1,4 +1,4 @@
-"""Which images commands take of data that has splits, classes in common, and broken images."""
+"""Which images commands use from data with splits, common classes, and broken images."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def test_train_takes_train_and_is_measured_on_val(data: Path, trained: tuple[Pat
     run, result = trained
     assert len(json.loads((run / "train.json").read_text())["images"]) == SIZES["train"]
     assert result.json()["evaluation"]["images"] == SIZES["valid"]
-    assert f"{data}: took its split train (of train, val, test; --split chooses" in result.err
+    assert f"{data}: using its split train (of train, val, test; --split chooses" in result.err
     assert f"{data}: evaluating on its split val (--val chooses other data)" in result.err
 
 
@@ -81,7 +81,7 @@ def test_eval_takes_val_or_what_is_asked_for(
     result = sparsedet_here("eval", trained[0], "--data", data, "--json", *asked)
     assert result.status == 0, result.err
     assert result.json()["images"] == images
-    assert ("took its split val" in result.err) == (not asked)
+    assert ("using its split val" in result.err) == (not asked)
 
 
 def test_images_that_cannot_be_read_do_not_count_as_missed(
@@ -127,12 +127,12 @@ def test_classes_in_common_are_measured(
     assert result.json()["annotations"] == len(dataset.boxes) - lost
     assert result.json()["per_class"][first.name] is None
     assert (
-        f"measured on the {len(others)} classes in common: the training has no unheard "
+        f"evaluated on the {len(others)} classes in common: the training has no unheard "
         f"({lost} boxes left out); the data has no {first.name}"
     ) in result.err
     strangers = tuple(Category(c.id, f"other {c.id}") for c in dataset.categories)
     write_coco(replace(dataset, categories=strangers), tmp_path / "a.json")
-    assert "its classes are not those of the training" in sparsedet_here(*words).error()
+    assert "classes differ from those of the training" in sparsedet_here(*words).error()
 
 
 def test_validation_has_images_of_its_own(data: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_split_takes_train_and_says_so(kind: str, formats: dict[str, Path], tmp_
     result = sparsedet_here(*words, tmp_path / "a")
     assert result.status == 0, result.err
     assert result.json()["images"]["train"] == 4
-    assert "took its split train (of train, val" in result.err
+    assert "using its split train (of train, val" in result.err
     for asked, images in (("all", 9), ("val", 3 if kind != "voc" else 5)):
         result = sparsedet_here(*words, tmp_path / asked, "--split", asked)
         assert result.json()["images"]["train"] == images
@@ -213,12 +213,12 @@ def test_convert_and_compare_take_all_and_say_so(
     words: Words = ["convert", formats[kind], "--to", "coco", "--json"]
     whole = sparsedet_here(*words, tmp_path / "whole")
     assert (whole.status, whole.json()["images"]) == (0, 9)
-    assert "took all images (of train, val" in whole.err
+    assert "using all images (of train, val" in whole.err
     part = sparsedet_here(*words, tmp_path / "part", "--split", "train")
     assert part.json()["images"] == 4
     compared = sparsedet_here("compare", formats[kind], tmp_path / "part", "--json")
     assert compared.status == 0, compared.err
-    assert "took all images" in compared.err
+    assert "using all images" in compared.err
     same = sparsedet_here(
         "compare", formats[kind], tmp_path / "part/annotations.json", "--split", "train", "--json"
     )

@@ -1,4 +1,4 @@
-"""`sparsedet demo`, as it is typed; called again it resumes, also where the tool has moved."""
+"""`sparsedet demo` from the command line; repeated, it resumes, even if the tool has moved."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The live display: what it draws on terminals of any width, and what names can do to it."""
+"""The live display: its drawing on terminals of any width, and the effect of names on it."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""`sparsedet eval`: the table of figures; and training, evaluating and mining on VOC and YOLO."""
+"""`sparsedet eval`: the table of figures; and training, evaluation and mining on VOC and YOLO."""
 
 import json
 from pathlib import Path

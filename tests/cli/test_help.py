@@ -1,4 +1,4 @@
-"""Help and completion: for every command and option, and instant: nothing heavy is imported."""
+"""Help and completion: for every command and option, and fast: no heavy imports."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Exports of other tools go through the same commands as COCO, VOC and YOLO."""
+"""Other tools' exports work with the same commands as COCO, VOC and YOLO."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_convert_and_split_take_a_split(data: Path, tmp_path: Path) -> None:
     assert [image.file_name for image in converted.images] == ["valid/0.jpg", "valid/1.jpg"]
     half = sparsedet_here("split", data, "--recipe", "random", "-o", tmp_path / "half")
     assert half.status == 0, half.err
-    assert f"{data}: took its split train" in half.err + half.out
+    assert f"{data}: using its split train" in half.err + half.out
     same = sparsedet_here(
         "compare", tmp_path / "coco/annotations.json", data, "--split", "val", "--json"
     )

@@ -1,4 +1,4 @@
-"""A command writes over an older file of its kind, and over nothing else."""
+"""A command overwrites an older file of its kind, and nothing else."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`sparsedet predict`: from any source into any output."""
+"""`sparsedet predict`: from any source to any output."""
 
 import json
 import shutil
@@ -113,11 +113,11 @@ def test_broken_images_are_left_out_with_a_word(run: Path, photos: Path, tmp_pat
     ("arguments", "says"),
     [
         (["nowhere", "-o", "f.json"], "nowhere: no such file or folder"),
-        (["*.gif", "-o", "f.json"], "no image fits it as a pattern"),
+        (["*.gif", "-o", "f.json"], "no image matches the pattern"),
         (["empty", "-o", "f.json"], "no images in empty"),
         (["a.png", "other/a.png", "-o", "f.json"], "would both be 'a.png'"),
         (["99", "-o", "f.json"], "camera 99: OpenCV can't open it"),
-        (["a.png", "-o", "f", "--format", "results"], "one file, named"),
+        (["a.png", "-o", "f", "--format", "results"], "one file; use a name"),
         (["a.png", "-o", "f", "--format", "bmp"], "--format bmp: expected results, pictures"),
         (["a.png", "-o", "f.json", "--classes", "cow"], "no class 'cow'"),
         (["a.png", "-o", "other"], "other: exists already"),

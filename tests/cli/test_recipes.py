@@ -111,7 +111,7 @@ def test_one_recipe_is_shown_with_rules_parameters_and_source(given: str, tmp_pa
 
 
 def test_a_recipe_that_there_is_not_is_one_line() -> None:
-    assert "there are easy, extreme, hard" in sparsedet_here("recipes", "soft").error()
+    assert "choose from easy, extreme, hard" in sparsedet_here("recipes", "soft").error()
 
 
 @pytest.mark.parametrize("given", ["name", "file name", "path"])
@@ -148,10 +148,10 @@ def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "paper"], "paper is no recipe but a list of published files"),
+        (["--recipe", "paper"], "paper is not a recipe but a list of published files"),
         (["--recipe", "gone.yaml"], "gone.yaml: no such recipe file"),
         (["--recipe", "ours.yaml", "--drop", "0.95"], "can't drop 19 of 20 boxes of class 'class"),
-        (["--recipe", "ours.yaml", "--drop", "0.95"], ".jpg, ...); drop less, or hold fewer"),
+        (["--recipe", "ours.yaml", "--drop", "0.95"], ".jpg, ...); drop fewer, or keep fewer"),
         (["--recipe", "broken.yaml"], "unknown parameter dorp; valid are drop, per, order, stre"),
         (["--recipe", "easy", "--set", "count=2"], "several rules with the parameter count"),
         (["--recipe", "easy", "--set", "strength"], "--set strength: expected NAME=VALUE"),
@@ -165,8 +165,8 @@ def test_a_released_file_of_another_dataset_is_refused(full: Path, tmp_path: Pat
             ["--released", "full.json", "--drop", "0", "--set", "a=b", "--val", "0"],
             "--released uses the file as it is; drop --drop and --set and --val",
         ),
-        (["--released", "split1_50p"], "split1_50p: give the folder of the datasets (--data-root)"),
-        (["--released", "split9"], "neither a file nor the name of a released split (split1_30p"),
+        (["--released", "split1_50p"], "split1_50p: missing data folder: pass --data-root FOLDER"),
+        (["--released", "split9"], "not a file or a released split (split1_30p"),
     ],
 )
 def test_wrong_use_is_one_clear_line(
@@ -189,7 +189,7 @@ def test_images_that_are_there_twice_are_named(full: Path, tmp_path: Path) -> No
     full.write_text(json.dumps(content), encoding="utf-8")
     words = ("split", full, "--recipe", "random", "-o", tmp_path / "out")
     refused = sparsedet_here(*words, "--strict")
-    assert "images id 99: file_name '0003.jpg' is already that of image id 3" in refused.error()
+    assert "images id 99: duplicate file_name '0003.jpg', also of image id 3" in refused.error()
     split = sparsedet_here(*words)
     assert split.status == 0
     assert "images id 99" in split.err

@@ -1,4 +1,4 @@
-"""`sparsedet round` in terminals of two widths and without one: one live line, whole messages."""
+"""`sparsedet round` in terminals of two widths and without one: one live line, full messages."""
 
 import re
 from collections.abc import Iterator
@@ -151,7 +151,7 @@ def test_an_interrupted_round_shows_whole_lines(interrupted: Session) -> None:
         "rejected",
         "round 1: split",
         "round 1: train",
-        "training by 'plain' on cpu, 12 iterations; the first ones show how long it takes",
+        "training by 'plain' on cpu, 12 iterations; the first ones will show how long it takes",
         r"training takes about \d+ s: \d more iterations of [\d.]+ s, measured over the first "
         r"\d",
         r"interrupted; repeat the command to resume \(train: with --resume\)",
@@ -171,7 +171,7 @@ def test_a_resumed_round_keeps_its_options_and_says_so(resumed: Session) -> None
     assert resumed.status == 0
     said = list(messages(resumed.rows))
     assert said[0] == (
-        "round 1 began with --iterations 12, not --iterations 99; it continues as it began, "
+        "round 1 began with --iterations 12, not --iterations 99, and keeps it; "
         "--restart starts it over"
     )
     headings = [line for line in said if re.fullmatch("round 1: [a-z]+", line)]

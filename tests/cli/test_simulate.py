@@ -1,4 +1,4 @@
-"""`sparsedet simulate`: the scripted reviewer on whatever a workspace has pushed."""
+"""`sparsedet simulate`: the scripted reviewer on a workspace's pushes."""
 
 import json
 from collections.abc import Mapping
@@ -191,7 +191,7 @@ def test_a_budget_is_kept_over_all_review_projects(workspace: Workspace) -> None
 @pytest.mark.parametrize(
     ("mode", "arguments", "message"),
     [
-        (None, [], "`sparsedet push` makes it"),
+        (None, [], "`sparsedet push` creates it"),
         ("draft", [], "pushed as drafts"),
         ("review-project", ["--misses", "2"], "misses is 2.0, expected a share"),
         ("review-project", ["--leave", "-1"], "leave is -1"),

@@ -135,7 +135,7 @@ def test_workspace_is_split_with_its_own_images(full: Path, tmp_path: Path) -> N
     assert "no such image file" in sparsedet_here(*words, "--strict").error()
     lenient = sparsedet_here(*words)
     assert lenient.status == 0
-    assert "1 images that are not there (images id 4 (" in lenient.err
+    assert "1 missing images (images id 4 (" in lenient.err
 
 
 @pytest.mark.parametrize("images", [None, "cache"])
@@ -215,7 +215,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
         ),
         ([], "pass either an annotation file"),
         (["FULL", "--project", "3"], "pass either an annotation file"),
-        (["--project", "3", "--tool", "paper"], "no integration named 'paper'"),
+        (["--project", "3", "--tool", "paper"], "no integration 'paper'"),
     ],
 )
 def test_wrong_use_is_one_clear_line(

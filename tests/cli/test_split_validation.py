@@ -66,7 +66,7 @@ def test_near_duplicates_can_be_left_alone(full: Path, tmp_path: Path) -> None:
     refused = sparsedet_here(
         "split", full, "--near-duplicate-distance", "18", "-o", tmp_path / "far"
     )
-    assert "a distance of 18 between near duplicates: expected 0 to 17 bits" in refused.error()
+    assert "near-duplicate distance 18: expected 0 to 17 bits" in refused.error()
     exact = ("--near-duplicate-distance", "0")
     result = sparsedet_here("split", full, *images, *exact, "-o", tmp_path / "exact", "--json")
     assert result.json()["validation"]["near_duplicates"]["distance"] == 0

@@ -1,4 +1,4 @@
-"""`sparsedet status`: the rounds of a workspace in numbers."""
+"""`sparsedet status`: figures of a workspace's rounds."""
 
 import csv
 import json
@@ -245,7 +245,7 @@ def test_something_else_in_the_ledgers_place_is_no_empty_ledger(
 
 
 def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:
-    assert "neither rounds nor a ledger here" in sparsedet_here("status", tmp_path).error()
+    assert "neither rounds nor a ledger:" in sparsedet_here("status", tmp_path).error()
     _round(tmp_path, 1, 7)
     evaluation = tmp_path / "rounds" / "001" / "evaluation.json"
     evaluation.write_text('{"AP50": "good"}')
@@ -253,7 +253,9 @@ def test_other_folders_and_broken_files_are_one_line(tmp_path: Path) -> None:
         f"{evaluation}: AP50 is 'good', expected a number"
     )
     (tmp_path / "rounds" / "001" / "annotations.json").write_text("[]")
-    assert "annotations.json: no list of annotations" in sparsedet_here("status", tmp_path).error()
+    assert (
+        "annotations.json: not a list of annotations" in sparsedet_here("status", tmp_path).error()
+    )
 
 
 def _read_at(workspace: Workspace, ago: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""How long something still takes, from how long its latest steps took."""
+"""The estimated time left, from the duration of the latest steps."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`sparsedet train`: run folders, interruption by kill -9, errors in one line."""
+"""`sparsedet train`: run folders, interruption by kill -9, one-line errors."""
 
 import json
 import os
@@ -243,7 +243,7 @@ def test_foreign_classes_to_measure_on_are_refused_at_once(data: Path, tmp_path:
     (tmp_path / "val.json").write_text(json.dumps(content))
     given = (tmp_path / "val.json", "--images", data / "images")
     error = sparsedet_here(*arguments(data, tmp_path / "run"), "--val", *given).error()
-    assert "val.json: its classes are not those of the training (only there: " in error
+    assert "val.json: classes differ from those of the training (only there: " in error
     assert not (tmp_path / "run").exists()
 
 

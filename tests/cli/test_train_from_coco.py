@@ -1,4 +1,4 @@
-"""`sparsedet train` from a detector of COCO: the data's classes are known by their names."""
+"""`sparsedet train` from a COCO detector: classes are matched by name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,4 +26,4 @@ def test_a_training_knows_the_classes_of_its_data_by_name(tmp_path: Path) -> Non
         *("MODEL.WEIGHTS", str(tmp_path / "mine.pth"), *SHORT),
     )
     assert result.status == 0, result.err
-    assert "1 of 10 classes have the name of one that it knows" in result.err
+    assert "1 of 10 classes found by name" in result.err

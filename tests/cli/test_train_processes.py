@@ -1,4 +1,4 @@
-"""`sparsedet train --num-gpus 2`: two processes, one voice, one error line, and a resume."""
+"""`sparsedet train --num-gpus 2`: two processes, one output, one error line, and a resume."""
 
 import os
 import re

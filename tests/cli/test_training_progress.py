@@ -1,4 +1,4 @@
-"""The progress of a training: what it tells on terminals of any width, and without one."""
+"""The progress of a training: its messages on terminals of any width, and without one."""
 
 import pytest
 

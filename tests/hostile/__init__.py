@@ -1,1 +1,1 @@
-"""Hostile and broken input: every case is one line of error, or counted and left out."""
+"""Hostile and broken input: every case gives one line of error, or is counted and left out."""

@@ -1,4 +1,4 @@
-"""Files that are broken, foreign, huge or no files at all, in every place that one is read from."""
+"""Broken, foreign, huge and missing files, in every location that files are read from."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def _box(bbox: object) -> dict[str, object]:
 
 ROUNDS = [
     workspace_with("a round that is whole", lambda workspace: None, CATEGORIES[0].name, 0),
-    workspace_with("push.json: {}", in_round("push.json", {}), "does not say what was pushed"),
+    workspace_with("push.json: {}", in_round("push.json", {}), "no record of what was pushed"),
     workspace_with("push.json: a list", in_round("push.json", [1]), "not a JSON object"),
     workspace_with("push.json: empty", in_round("push.json", b""), "not valid JSON at line 1"),
     workspace_with("push.json: a picture", in_round("push.json", PNG), "push.json: not UTF-8"),
@@ -132,7 +132,7 @@ ROUNDS = [
     workspace_with(
         "push.json: text for a number",
         in_round("push.json", PUSHED | {"boxes": "many"}),
-        "boxes is 'many', expected a whole number; remove it, and `sparsedet round` pushes",
+        "boxes is 'many', expected a whole number; remove it, and run `sparsedet round`",
     ),
     workspace_with(
         "push.json: odd marks", in_round("push.json", PUSHED | {"suspicions": [{}]}), "suspicions"
@@ -150,7 +150,7 @@ ROUNDS = [
     workspace_with(
         "endless zeros for a file",
         no_file(lambda path: os.close(_sparse(path, 1 << 40))),
-        "1,048,576 MiB are too much for a JSON file",
+        "1,048,576 MiB is too large for a JSON file",
     ),
     workspace_with(
         "estimate.json: a list of classes",
@@ -170,7 +170,7 @@ ROUNDS = [
         "lots.json: another shape", in_round("lots.json", {"lots": [[]]}), "expected an object"
     ),
     workspace_with(
-        "annotations.json: no list", in_round("annotations.json", {}), "no list of annotations"
+        "annotations.json: no list", in_round("annotations.json", {}), "not a list of annotations"
     ),
     workspace_with(
         "ledger.read.json: no time", on_top("ledger.read.json", b'{"at": 5}'), "remove it"
@@ -191,12 +191,12 @@ LEDGERS = [
     ),
     workspace_with("ledger: without a table", in_ledger("DROP TABLE boxes"), "another database"),
     workspace_with(
-        "ledger: a broken review", in_ledger("UPDATE reviews SET content = '[]'"), "can't be read"
+        "ledger: a broken review", in_ledger("UPDATE reviews SET content = '[]'"), "invalid review"
     ),
     workspace_with(
         "ledger: a deep review",
         in_ledger(f"UPDATE reviews SET content = '{'[' * 100_000}'"),
-        "can't be read",
+        "invalid review",
     ),
 ]
 
@@ -207,17 +207,17 @@ SETTINGS_FILES = [
     settings("half", SETTINGS.encode() + b'[review]\nmode = "', "not valid TOML"),
     settings("a key twice", SETTINGS.encode() + b'tool = "files"\n', "not valid TOML"),
     settings("deep", b"a = " + DEEP, "nested too deeply"),
-    settings("an odd key", SETTINGS.encode() + b'["a\\u001b[2J"]\n', r"no setting a\\x1b\[2J"),
+    settings("an odd key", SETTINGS.encode() + b'["a\\u001b[2J"]\n', r"unknown setting a\\x1b\[2J"),
     settings("digits", b"a = " + DIGITS, "thousands of digits"),
-    settings("2 MiB", b"#" * (2 << 20), "too much for a TOML file"),
+    settings("2 MiB", b"#" * (2 << 20), "too large for a TOML file"),
 ]
 
 RECIPES = [
-    recipe("aliases", BOMB, "stands for more than 100,000 values"),
+    recipe("aliases", BOMB, "expands to more than 100,000 values"),
     recipe("an alias within itself", "a: &a [*a]", "an alias within itself"),
     recipe("deep", b"a: " + DEEP, "nested too deeply"),
     recipe("digits", b"rule: " + DIGITS, "not valid YAML"),
-    recipe("a key twice", "rule: a\nrule: b\n", "the key rule stands twice at line 2"),
+    recipe("a key twice", "rule: a\nrule: b\n", "duplicate key rule at line 2"),
     recipe("code", "rule: !!python/object/apply:os.system [id]", "constructor for the tag"),
     recipe("a tag that doesn't fit", "rule: !!timestamp x", "not valid YAML"),
     recipe("a list", "- a", "expected a mapping"),
@@ -228,12 +228,12 @@ RECIPES = [
 COCO_FILES = [
     coco("an id of 5,000 digits", b'{"images": [{"id": ' + DIGITS + b"}]}", "thousands of digits"),
     coco("an id of 4,000 digits", _image(id=int("9" * 4000)), "1 images", 0),
-    coco("an id that is NaN", _image(id=float("nan")), "no integers.*renumbered", 0),
+    coco("an id that is NaN", _image(id=float("nan")), "non-integer ids.*renumbered", 0),
     coco("a width of 1e400", b'{"images": [{"id": 1, "width": 1e400}], "annotations": [], '
          b'"categories": []}', "file_name None"),
     coco("a box that is infinite", _box([0, 0, 1, float("inf")]), "is not .x, y, width, height"),
     coco("a box of a million numbers", _box([0] * 1_000_000), "is not .x, y, width, height"),
-    coco("entries that are no objects", COCO | {"images": [None]}, "None is no entry"),
+    coco("entries that are no objects", COCO | {"images": [None]}, "None is not an object"),
     coco("categories that are an object", COCO | {"categories": {}}, "categories is not a list"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A hostile input, and what the command line makes of it."""
+"""A hostile input, and the expected result of the command line."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Images of tasks that can't be had, must not be fetched, or never end."""
+"""Images of tasks that are unavailable, forbidden, or endless."""
 
 import base64
 import gzip
@@ -201,7 +201,7 @@ HOSTS = [
         image="http://127.0.0.1:9/x.png", settings='[images]\nallow_hosts = ["127.0.0.0/8"]\n',
     ),
     pull_image(
-        "allowed host with a scheme", r"allow_hosts: 'http://10.0.0.1' is no host; write",
+        "allowed host with a scheme", r"allow_hosts: invalid host 'http://10.0.0.1': write",
         settings='[images]\nallow_hosts = ["http://10.0.0.1"]\n', status=1,
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Labelling configs that are broken, malicious, or of a kind that sparsedet does not support."""
+"""Labelling configs that are broken, malicious, or unsupported."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A small server that answers like Label Studio, but for the answers that a case replaces."""
+"""A small server that answers like Label Studio, except where a case replaces the answer."""
 
 import io
 import json

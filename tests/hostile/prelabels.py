@@ -1,4 +1,4 @@
-"""Answers to what `predict --push` and its --undo read and write: none but the server's count."""
+"""Answers to `predict --push` and its --undo: only the server's own count."""
 
 from collections.abc import Mapping
 from pathlib import Path

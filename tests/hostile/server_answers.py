@@ -1,4 +1,4 @@
-"""Answers of a server that are none of Label Studio's."""
+"""Server answers that are not Label Studio's."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Names and texts that would steer a terminal, wherever they come from: shown escaped."""
+"""Names and texts from any source that would control a terminal: shown escaped."""
 
 import json
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ CASES = [
     refused("error of a server", {"detail": f"no{CLEAR}"}, rf"no{SHOWN}"),
     refused("error of a server, turned around", {"detail": "no\u202e"}, r"no\\u202e"),
     coco_of("file name of an image", rf"a{SHOWN}\.png", file_name=f"a{CLEAR}.png"),
-    coco_of("file name of half a pair", r"describe no image", file_name="a\ud83d.png"),
+    coco_of("file name of half a pair", r"invalid image entries", file_name="a\ud83d.png"),
     file_of(
         "recipe's description", "ours.yaml", f'description: "a\\e[2J"\n{RECIPE}',
         ("recipes", "ours.yaml"), rf"a{SHOWN}", 0,

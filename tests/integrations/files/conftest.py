@@ -1,4 +1,4 @@
-"""A folder of projects, and one project in it that has been pulled."""
+"""A folder of projects, with one pulled project."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the ledger remembers between pushes, reviews and merges, without a ledger."""
+"""A stand-in for the ledger's record between pushes, reviews and merges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

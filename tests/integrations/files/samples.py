@@ -1,4 +1,4 @@
-"""A small project, and what other tools make of its files."""
+"""A small project, and other tools' changes to its files."""
 
 import json
 from pathlib import Path

@@ -1,120 +1,39 @@
-"""The loop on Pascal VOC and YOLO folders: reviews go back into their xml and txt files."""
+"""The loop on Pascal VOC and YOLO folders: reviews are written to their xml and txt files."""
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
-from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
-from sparsedet.formats import load_format, read_dataset
-from sparsedet.integrations.files import FilesTool
-from sparsedet.reviews import NOTHING_WRITTEN, ReviewedRegion, changes
-from sparsedet.tool import Applied, Replaced, ToolOptions
-from tests.integrations.files.formats.datasets import objects, write_images
-from tests.integrations.files.memory import Memory, counts, outcome
-
-DAY, NIGHT, EMPTY = "day/a.png", "night/b.png", "z.png"
-SOURCE = Dataset(
-    images=(Image(1, DAY, 120, 80), Image(2, NIGHT, 120, 80), Image(3, EMPTY, 120, 80)),
-    boxes=(
-        Box(1, 1, 1, (10, 10, 30, 30), extra={"difficult": 1}),
-        Box(2, 1, 2, (80, 40, 100, 70)),
-        Box(3, 2, 1, (5, 5, 35, 35)),
-    ),
-    categories=(Category(1, "bus"), Category(2, "car")),
+from sparsedet.formats import read_dataset
+from sparsedet.reviews import NOTHING_WRITTEN, changes
+from sparsedet.tool import Replaced
+from tests.integrations.files.annotation_project import (
+    DAY,
+    EMPTY,
+    NIGHT,
+    Project,
+    change_night,
+    judge,
+    near,
+    outcomes,
+    pulled_project,
 )
-FOUND: dict[str, tuple[str, str, XYXY, float]] = {
-    "good": (DAY, "car", (40, 10, 60, 30), 0.9),
-    "wrong": (DAY, "bus", (40, 50, 60, 70), 0.6),
-    "near": (NIGHT, "car", (70, 40, 100, 70), 0.95),
-    "first": (EMPTY, "bus", (20, 20, 40, 40), 0.7),
-}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project that has been pulled and pushed."""
-
-    format: str
-    folder: Path
-    tool: FilesTool
-    dataset: Dataset
-    images: Path
-    memory: Memory
-
-    def labels(self, name: str) -> Path:
-        """Return the xml or txt file of an image."""
-        stem = name.rsplit(".", 1)[0]
-        folder, suffix = {"voc": ("Annotations", "xml"), "yolo": ("labels", "txt")}[self.format]
-        return self.folder / folder / f"{stem}.{suffix}"
-
-    @property
-    def image_folder(self) -> Path:
-        folder = read_dataset(self.folder).images
-        assert folder is not None
-        return folder
-
-    def files(self) -> dict[str, bytes]:
-        """Return all files but images and reviews."""
-        return {
-            str(path.relative_to(self.folder)): path.read_bytes()
-            for path in self.folder.rglob("*")
-            if path.suffix in (".xml", ".txt", ".yaml") and "review" not in path.parts
-        }
+from tests.integrations.files.formats.datasets import objects
+from tests.integrations.files.memory import counts
 
 
 @pytest.fixture(params=["voc", "yolo"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    folder = tmp_path / "projects" / "cars"
-    folder.mkdir(parents=True)
-    images = write_images(SOURCE, tmp_path / "source")
-    load_format(request.param).write(SOURCE, folder, images=images)
-    tool = FilesTool(str(tmp_path / "projects"))
-    cache = tmp_path / "workspace" / "images"
-    made = Project(request.param, folder, tool, tool.pull("cars", cache), cache, Memory(tool))
-    made.labels(EMPTY).unlink()  # an image that nobody has labelled
-    return replace(made, dataset=tool.pull("cars", cache))
+    return pulled_project(request.param, tmp_path)
 
 
 @pytest.fixture
 def judged(project: Project) -> Project:
-    """`good`, `near` and `first` stay, `near` moved; `wrong` and the bus by day are deleted; the
-    car by day is moved; one box is drawn; the day is complete."""
-    push = project.memory.push(project.dataset, mined(project.dataset))
-    assert (push.review_project, push.created) == ("cars/review", 3)
-    reviews = {review.tool_id: review for review in project.tool.open_reviews("cars/review")}
-    assert list(reviews) == [NIGHT, DAY, EMPTY]
-    by_class = {
-        region.category: region for region in reviews[DAY].regions if region.region_id not in FOUND
-    }
-    by_id = {region.region_id: region for review in reviews.values() for region in review.regions}
-    moved = replace(by_class["car"], xyxy=(82, 40, 102, 70))
-    drawn = ReviewedRegion("mine", "bus", (90, 5, 110, 15.5))
-    reviews[DAY].submit([moved, by_id["good"], drawn], complete=True)
-    night = [region for region in reviews[NIGHT].regions if region.region_id != "near"]
-    near = replace(by_id["near"], xyxy=(75, 40, 105, 70))
-    reviews[NIGHT].submit([*night, near])
-    reviews[EMPTY].submit(reviews[EMPTY].regions)
-    return project
-
-
-def mined(dataset: Dataset) -> list[MinedBox]:
-    images = {image.file_name: image.id for image in dataset.images}
-    classes = {category.name: category.id for category in dataset.categories}
-    return [
-        MinedBox(id, images[image], classes[name], xyxy, score, threshold=0.5)
-        for id, (image, name, xyxy, score) in FOUND.items()
-    ]
-
-
-def near(*expected: tuple[str, XYXY]) -> list[tuple[str, Any]]:
-    """Return objects as they are compared: within a hundredth of a pixel."""
-    return [(name, pytest.approx(box, abs=0.01)) for name, box in expected]
+    return judge(project)
 
 
 def test_what_is_pulled(project: Project) -> None:
@@ -155,10 +74,6 @@ def test_one_box_twice_has_two_ids(project: Project) -> None:
     project.labels(DAY).unlink()  # renumbers all boxes
     again = project.tool.pull("cars", project.images)
     assert [box.tool_id for box in again.boxes] == ids[2:]
-
-
-def outcomes(merged: dict[str, Applied]) -> dict[str, str]:
-    return {id: outcome(one) for id, one in merged.items()}
 
 
 def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
@@ -293,137 +208,6 @@ def test_an_interrupted_merge_resumes(judged: Project, monkeypatch: pytest.Monke
     assert len(done) == 1
     assert sorted(outcomes(judged.memory.merge()).values()) == ["changed", "changed", "same"]
     assert len(read_dataset(judged.folder).dataset.boxes) == 6
-
-
-def change_night(project: Project) -> None:
-    """Make the one box of the night wider by 4 pixels."""
-    path = project.labels(NIGHT)
-    text = path.read_text(encoding="utf-8")
-    ((_, (left, top, right, bottom)), *_) = objects(read_dataset(project.folder).dataset)[NIGHT]
-    wider = right + 4
-    if project.format == "voc":
-        text = text.replace(f"<xmax>{right:g}<", f"<xmax>{wider:g}<")
-    else:
-        first, *others = text.splitlines(keepends=True)
-        box = (left + wider) / 240, (top + bottom) / 160, (wider - left) / 120, 0.375
-        text = "".join([f"0 {' '.join(f'{v:.10f}' for v in box)}\n", *others])
-        assert first.startswith("0 ")
-    path.write_text(text, encoding="utf-8")
-
-
-def test_only_a_change_of_the_same_box_is_a_conflict(judged: Project) -> None:
-    """The night's human box was left alone by the review, the car by day was moved."""
-    change_night(judged)
-    path = judged.labels(DAY)
-    text = path.read_text(encoding="utf-8")
-    old, new = {
-        "voc": ("<xmax>100<", "<xmax>112<"),
-        "yolo": ("0.75 0.6875 0.1666666667 0.375", "0.8 0.6875 0.2666666667 0.375"),
-    }[judged.format]
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    before = path.read_bytes()
-    merged = judged.memory.merge()
-    assert outcomes(merged) == {DAY: "conflict", NIGHT: "changed", EMPTY: "changed"}
-    (reason,) = merged[DAY].changes.conflicts.values()
-    # The formats hold no ids: a box that moved is another one.
-    assert reason == "deleted there, changed in the review"
-    state = merged[DAY].state
-    assert state is not None
-    assert state.saved.startswith(f"{path} saved 20")
-    assert path.read_bytes() == before
-    assert objects(read_dataset(judged.folder).dataset)[NIGHT] == near(
-        ("bus", (5, 5, 39, 35)), ("car", (75, 40, 105, 70))
-    )
-
-
-def test_an_image_that_is_gone(judged: Project) -> None:
-    (judged.image_folder / EMPTY).unlink()
-    (judged.labels(EMPTY)).unlink(missing_ok=True)
-    assert outcomes(judged.memory.merge()) == {DAY: "changed", NIGHT: "changed", EMPTY: "gone"}
-
-
-def test_the_next_round_starts_from_what_was_merged(judged: Project) -> None:
-    judged.memory.merge()
-    dataset = judged.tool.pull("cars", judged.images)
-    (night,) = (image for image in dataset.images if image.file_name == NIGHT)
-    new = MinedBox("new", night.id, 1, (2, 60, 20, 78), 0.8, threshold=0.5)
-    judged.memory.push(dataset, [new], "run-2")
-    (review,) = judged.tool.open_reviews("cars/review")
-    assert len(review.regions) == 3
-    review.submit(review.regions)
-    merged = judged.memory.merge()
-    assert {id: (outcome(one), counts(one)) for id, one in merged.items()} == {
-        DAY: ("same", (0, 0, 0)),
-        NIGHT: ("changed", (1, 0, 0)),
-        EMPTY: ("same", (0, 0, 0)),
-    }
-    assert len(objects(read_dataset(judged.folder).dataset)[NIGHT]) == 3
-
-
-def test_a_class_that_is_gone(judged: Project) -> None:
-    if judged.format == "voc":  # any name is a class there
-        path = judged.labels(NIGHT)
-        path.write_text(
-            path.read_text(encoding="utf-8").replace("<name>bus<", "<name>van<"), encoding="utf-8"
-        )
-        assert outcome(judged.memory.merge()[NIGHT]) == "changed"
-        assert read_dataset(judged.folder).dataset.counts() == {"bus": 2, "car": 3, "van": 1}
-        return
-    data = judged.folder / "data.yaml"
-    data.write_text(data.read_text(encoding="utf-8").replace("1: car", "1: van"), encoding="utf-8")
-    # Nobody knows that the two names mean one class.
-    merged = judged.memory.merge()
-    assert {id: set(one.changes.unknown.values()) for id, one in merged.items()} == {
-        DAY: {"car"},
-        NIGHT: {"car"},
-        EMPTY: set(),
-    }
-    assert objects(read_dataset(judged.folder).dataset) == {
-        DAY: near(("van", (80, 40, 100, 70)), ("bus", (90, 5, 110, 15.5))),
-        NIGHT: near(("bus", (5, 5, 35, 35))),
-        EMPTY: near(("bus", (20, 20, 40, 40))),
-    }
-
-
-def test_a_renamed_class(judged: Project) -> None:
-    """Half of a VOC folder's files have the new name, a YOLO folder's list has it."""
-    if judged.format == "voc":
-        path = judged.labels(DAY)
-        path.write_text(
-            path.read_text(encoding="utf-8").replace("<name>bus<", "<name>coach<"),
-            encoding="utf-8",
-        )
-    else:
-        path = judged.folder / "data.yaml"
-        path.write_text(
-            path.read_text(encoding="utf-8").replace("0: bus", "0: coach"), encoding="utf-8"
-        )
-    tool = FilesTool(judged.tool.url, ToolOptions(rename={"bus": "coach"}))
-    dataset = tool.pull("cars", judged.images)
-    assert sorted(c.name for c in dataset.categories) == ["car", "coach"]
-    assert dataset.counts() == {"car": 1, "coach": 2}
-    assert [c.aliases for c in dataset.categories if c.name == "coach"] == [("bus",)]
-    memory = replace(judged.memory, tool=tool)
-    memory.pushed = {
-        id: replace(
-            image,
-            boxes={
-                box_id: replace(box, category=box.category.replace("bus", "coach"))
-                for box_id, box in image.boxes.items()
-            },
-        )
-        for id, image in memory.pushed.items()
-    }
-    assert outcomes(memory.merge()) == {DAY: "changed", NIGHT: "changed", EMPTY: "changed"}
-    assert objects(tool.pull("cars", judged.images)) == {
-        DAY: near(
-            ("car", (82, 40, 102, 70)), ("car", (40, 10, 60, 30)), ("coach", (90, 5, 110, 15.5))
-        ),
-        NIGHT: near(("coach", (5, 5, 35, 35)), ("car", (75, 40, 105, 70))),
-        EMPTY: near(("coach", (20, 20, 40, 40))),
-    }
-    assert set(outcomes(memory.merge()).values()) == {"same"}
 
 
 def test_a_workspace_inside_the_project_is_left_out(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""Marks of complete classes in projects of files: under present names, in versions, in pushes."""
+"""Marks of complete classes in file projects: under current names, in versions, in pushes."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The loop from a full dataset to a merged project, as the demo runs it."""
+"""The loop from a full dataset to a merged project, as in the demo."""
 
 from pathlib import Path
 

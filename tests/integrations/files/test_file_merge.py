@@ -1,4 +1,4 @@
-"""Reviews into the annotations of the project."""
+"""Merging reviews into the project's annotations."""
 
 from dataclasses import replace
 from typing import Any

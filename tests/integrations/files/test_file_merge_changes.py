@@ -1,4 +1,4 @@
-"""Merges into a project that changed: categories, image sizes, saves in the same moment; undo."""
+"""Merging into a changed project: categories, image sizes, simultaneous saves; undo."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Putting boxes up for review."""
+"""Pushing boxes for review."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Annotations that look wrong carry a key in `to_review.json`, which no merge writes."""
+"""Suspicious annotations have a key in `to_review.json`, which merges never write."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Taking back what is up for review, and whose it is."""
+"""Withdrawing what is up for review, and its ownership."""
 
 from dataclasses import replace
 from pathlib import Path

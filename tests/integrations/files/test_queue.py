@@ -1,4 +1,4 @@
-"""Images that people are asked to open, in order, with mined boxes or without."""
+"""Images that people are asked to open, in order, with or without mined boxes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is up for review in a project, what newer versions replace, and what still counts."""
+"""What is up for review, what newer versions replace, and what still counts."""
 
 import os
 import shutil

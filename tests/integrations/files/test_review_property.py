@@ -1,4 +1,4 @@
-"""Whatever people review and change: training sees what a merge writes, and no merge adds to it."""
+"""For any reviews and changes: training sees what a merge writes, and merges are idempotent."""
 
 from collections.abc import Iterable
 from dataclasses import replace

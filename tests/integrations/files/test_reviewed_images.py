@@ -1,4 +1,4 @@
-"""What comes back from other tools, and which reviewed annotation is which box."""
+"""Reviews returned by other tools, and the matching of their boxes."""
 
 from pathlib import Path
 from typing import Any

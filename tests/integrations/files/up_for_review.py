@@ -1,4 +1,4 @@
-"""What is up for review in the small project, for tests of pushes and of taking them back."""
+"""A small project with boxes up for review, for tests of pushes and withdrawals."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A person at Label Studio's user interface: a real browser, mouse and keyboard."""
+"""A person at Label Studio's user interface: real browser, mouse and keyboard."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A connection, and a project of its own for the test that asks for one."""
+"""A connection, and a separate project for each test that requests one."""
 
 from dataclasses import dataclass
 from pathlib import Path

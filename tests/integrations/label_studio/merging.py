@@ -1,4 +1,4 @@
-"""Shared by tests of merges: a project with boxes up for review, and the loop's part of it."""
+"""Shared by tests of merges: a project with boxes up for review, and the loop's part in it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

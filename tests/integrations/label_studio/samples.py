@@ -1,4 +1,4 @@
-"""Pictures and boxes for projects on a server, and results as the server holds them."""
+"""Pictures and boxes for projects on a server, and results in the server's format."""
 
 from pathlib import Path
 from typing import Any
@@ -122,3 +122,8 @@ def _parcel(
     middle = (left + right) // 2
     cv2.rectangle(picture, (middle - 9, top + 1), (middle + 9, bottom - 1), (150, 200, 225), -1)
     cv2.rectangle(picture, (left + 1, top + 1), (right - 1, bottom - 1), (50, 90, 120), 3)
+
+
+NONE_OF_THE_MINED: dict[str, Any] = dict.fromkeys(
+    [name.replace("-", "_") for name in FOUND_BY_MODEL]
+)

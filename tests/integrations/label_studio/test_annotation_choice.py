@@ -1,4 +1,4 @@
-"""Which annotations of a task count: without a server."""
+"""Which annotations of a task count; without a server."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""What reviews make of an annotation's results: without a server."""
+"""Applying reviews to an annotation's results; without a server."""
 
 from collections.abc import Sequence
 from dataclasses import replace

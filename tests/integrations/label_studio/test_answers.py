@@ -1,4 +1,4 @@
-"""What answers must hold, and what is said of those that don't."""
+"""Required content of answers, and errors for others."""
 
 import json
 import math

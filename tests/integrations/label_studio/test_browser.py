@@ -1,4 +1,4 @@
-"""A person reviews: in the real user interface, with mouse and keyboard."""
+"""A person reviews in the real user interface, with mouse and keyboard."""
 
 from collections.abc import Iterator
 from pathlib import Path

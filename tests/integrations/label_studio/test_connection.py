@@ -1,4 +1,4 @@
-"""Address, keys, and errors in one line that never hold the key."""
+"""Address, keys, and one-line errors that never contain the key."""
 
 import re
 import sys

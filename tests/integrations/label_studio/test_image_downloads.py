@@ -1,4 +1,4 @@
-"""Downloading images: addresses, file names, and what a real server serves."""
+"""Downloading images: addresses, file names, and a real server's files."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Projects whose labelling config is not the usual one, from pull to merge, on a real server."""
+"""Projects with unusual labelling configs, from pull to merge, on a real server."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The key belongs to one host: no redirect, no workspace and no ledger takes it to another."""
+"""The key belongs to one host: redirects, workspaces and ledgers can't leak it to another."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Merges while people save: their work comes first, and what may be lost is said."""
+"""Merges while people save: their work wins, and possible losses are reported."""
 
 from typing import Any
 

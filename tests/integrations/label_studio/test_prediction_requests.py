@@ -1,4 +1,4 @@
-"""How predictions are spread over requests."""
+"""Distribution of predictions over requests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pre-labels on a real server: what tasks without annotation hold, and what is left alone."""
+"""Pre-labels on a real server: content of unannotated tasks, and what is left alone."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field

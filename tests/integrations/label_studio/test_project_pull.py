@@ -1,4 +1,4 @@
-"""Pulling from a real server: which annotations count, and what is dropped."""
+"""Pulling from a real server: which annotations count, and which are dropped."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Results of other kinds than rectangles of one control: what is a box, and how it is written."""
+"""Results other than rectangles of one control: which are boxes, and how they are written."""
 
 import math
 from dataclasses import replace

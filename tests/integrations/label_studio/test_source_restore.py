@@ -1,4 +1,4 @@
-"""Merges taken back, and merges of several annotations, on a real server."""
+"""Undone merges, and merges of several annotations, on a real server."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Datasets of every kind, and image files for them."""
+"""Datasets of all kinds, and image files for them."""
 
 from functools import cache
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Changing boxes in xml and txt files: nothing else in them changes."""
+"""Editing boxes in xml and txt files leaves everything else unchanged."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Datasets into a format and back: what the format can hold is the same."""
+"""Round trips through formats preserve what each can store."""
 
 import tempfile
 from pathlib import Path

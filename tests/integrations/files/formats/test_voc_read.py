@@ -1,4 +1,4 @@
-"""Pascal VOC folders as they are found in the world, and what is refused in them."""
+"""Pascal VOC folders in their common variants, and errors."""
 
 from pathlib import Path
 

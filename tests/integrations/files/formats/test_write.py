@@ -1,4 +1,4 @@
-"""What formats can't hold is counted, and the folders that they write."""
+"""Counts of what formats can't store, and the folders that they write."""
 
 from dataclasses import replace
 from pathlib import Path

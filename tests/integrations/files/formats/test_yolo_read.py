@@ -1,4 +1,4 @@
-"""YOLO folders as they are found in the world, and what is refused in them."""
+"""YOLO folders in their common variants, and errors."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The throw-away server itself."""
+"""The temporary server itself."""
 
 import os
 import socket

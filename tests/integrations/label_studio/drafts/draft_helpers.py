@@ -1,4 +1,4 @@
-"""What the tests of draft mode share: pushing drafts, and what an editor makes of them."""
+"""Shared by tests of draft mode: pushing drafts, and an editor's changes to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the real editor leaves of a draft in an annotation's time: the evidence of a rejection."""
+"""The real editor's traces of a draft in an annotation: the evidence of a rejection."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""Draft mode against a real server: what the server holds after a push."""
+"""Draft mode on a real server: the server's content after a push."""
 
 from dataclasses import replace
 
@@ -14,11 +14,9 @@ from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
     BOXES,
-    CHANGED,
     IMAGES,
     POLYGON,
     add_draft,
-    by_editor,
     drafts,
     mode_of,
     predictions,
@@ -100,101 +98,6 @@ def test_new_boxes_join_those_of_our_untouched_draft(tool: LabelStudioTool, pull
     ids = [region["id"] for region in first["result"]]
     assert sorted(ids) == sorted(["new", *(region["id"] for region in before[0]["result"])])
     assert push(tool, pulled, [new], version="run-2").created == 0
-
-
-def test_a_draft_that_a_person_has_is_left_alone(tool: LabelStudioTool, pulled: Pulled) -> None:
-    first, second, third = tasks(tool, pulled)
-    add_draft(tool.connection, first, [POLYGON])
-    path = "api/drafts/{}/"
-    push(tool, pulled)
-    for task, change in ((second, by_editor), (third, list)):  # with and without the mark
-        ((draft,),) = [t["drafts"] for t in tasks(tool, pulled) if t["id"] == task["id"]]
-        moved = change(draft["result"])
-        moved[0]["value"] = {**moved[0]["value"], "x": 1.5}
-        tool.connection.patch_json(path.format(draft["id"]), {"result": moved}, "moving")
-    before = drafts(tool, pulled)
-    new = [
-        MinedBox(f"new-{image.id}", image.id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
-        for image in pulled.dataset.images
-    ]
-    report = push(tool, pulled, new)
-    assert (report.images, report.boxes, report.created) == (0, 0, 0)
-    reason = "has an unsaved draft; save or discard it and push again"
-    assert report.skipped == {str(task["id"]): reason for task in (first, second, third)}
-    assert drafts(tool, pulled) == before
-
-
-def test_a_colleagues_draft_on_the_annotation_stops_ours(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    task = tasks(tool, pulled)[0]
-    add_draft(colleague, task, [POLYGON])
-    report = push(tool, pulled)
-    assert report.created == IMAGES - 1
-    assert report.skipped.keys() == {str(task["id"])}
-    assert "a draft of colleague@example.com" in report.skipped[str(task["id"])]
-
-
-def test_an_image_whose_boxes_changed_since_the_pull_is_skipped(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    first, second, third = tasks(tool, pulled)
-    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"][:1])
-
-    def annotate_meanwhile(what: str, done: int, total: int) -> None:
-        if (what, done) == ("pushing drafts", 0):
-            save(colleague, second["annotations"][0]["id"], [POLYGON])
-
-    report = push(tool, pulled, progress=annotate_meanwhile)
-    assert (report.images, report.boxes, report.created) == (1, len(FOUND_BY_MODEL), 1)
-    assert report.skipped == {str(first["id"]): CHANGED, str(second["id"]): CHANGED}
-    assert [draft["task"] for draft in drafts(tool, pulled)] == [third["id"]]
-
-
-def test_a_draft_is_withdrawn_when_somebody_saves_while_it_is_written(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, *others = tasks(tool, pulled)
-    own = first["annotations"][0]
-    post = tool.connection.post_json
-
-    def save_before(path: str, body: object, what: str) -> object:
-        if f"/annotations/{own['id']}/drafts" in path:
-            save(colleague, own["id"], [*own["result"], POLYGON])
-        return post(path, body, what)
-
-    monkeypatch.setattr(tool.connection, "post_json", save_before)
-    report = push(tool, pulled)
-    assert (report.created, report.skipped) == (IMAGES - 1, {str(first["id"]): CHANGED})
-    assert [draft["task"] for draft in drafts(tool, pulled)] == [task["id"] for task in others]
-
-
-def test_an_annotation_saved_without_a_change_or_starred_is_none(
-    tool: LabelStudioTool, pulled: Pulled, colleague: Connection
-) -> None:
-    first, second, _ = tasks(tool, pulled)
-    save(colleague, first["annotations"][0]["id"], first["annotations"][0]["result"])
-    star(colleague, second["annotations"][0]["id"])
-    report = push(tool, pulled)
-    assert (report.images, report.skipped) == (IMAGES, {})
-
-
-def test_a_draft_that_is_touched_during_the_push_is_left_alone(
-    tool: LabelStudioTool, pulled: Pulled
-) -> None:
-    push(tool, pulled)
-    mine = drafts(tool, pulled)[0]
-
-    def touch(what: str, done: int, total: int) -> None:
-        if (what, done) == ("pushing drafts", 0):
-            body = {"result": [POLYGON]}
-            tool.connection.patch_json(f"api/drafts/{mine['id']}/", body, "drawing")
-
-    new = MinedBox("new", pulled.dataset.images[0].id, 1, (300.0, 300.0, 340.0, 340.0), 0.8, 0.4)
-    report = push(tool, pulled, [new], progress=touch)
-    assert report.created == 0
-    assert report.skipped.keys() == {str(mine["task"])}
-    assert drafts(tool, pulled)[0]["result"] == [POLYGON]
 
 
 def test_a_draft_lies_on_the_annotation_that_a_pull_reads(

@@ -1,4 +1,4 @@
-"""Draft mode against a real server: what reviews say."""
+"""Draft mode on a real server: reading reviews."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is taken back in draft mode, and whose it was; against a real server."""
+"""Withdrawing in draft mode, and ownership; on a real server."""
 
 import pytest
 

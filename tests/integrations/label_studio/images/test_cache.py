@@ -1,4 +1,4 @@
-"""The image cache: it heals, follows changes where it is asked to, and costs no request else."""
+"""The image cache: heals itself, follows changes on request, and sends no other requests."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Images in cloud storages, read by Label Studio or directly; and in addresses themselves."""
+"""Images in cloud storages, read by Label Studio or directly; and inline in addresses."""
 
 import base64
 import re

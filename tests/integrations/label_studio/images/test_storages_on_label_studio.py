@@ -1,4 +1,4 @@
-"""A bucket of S3 that is connected to a project of a real server."""
+"""An S3 bucket connected to a project on a real server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Requests for images: where the key is sent, how long they last, what they go through."""
+"""Image requests: who gets the key, time limits, and proxies."""
 
 import ipaddress
 import socket

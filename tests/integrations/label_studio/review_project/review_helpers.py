@@ -1,4 +1,4 @@
-"""What the tests of review projects share."""
+"""Shared by tests of review projects."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every class gets a colour of its own."""
+"""Every class gets its own colour."""
 
 from itertools import combinations
 

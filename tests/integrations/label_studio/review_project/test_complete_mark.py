@@ -1,4 +1,4 @@
-"""The control for complete images that review projects have by themselves."""
+"""The control for complete images that review projects add."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What reviewers are asked to do, and who wrote it."""
+"""The reviewers' instruction, and its ownership."""
 
 import pytest
 

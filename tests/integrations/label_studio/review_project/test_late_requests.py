@@ -1,4 +1,4 @@
-"""Requests that a server works off after the client gave up, put right by the next push."""
+"""Requests that a server processes after the client gave up, repaired by the next push."""
 
 from collections.abc import Mapping
 from typing import Any

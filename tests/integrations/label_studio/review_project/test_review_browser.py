@@ -1,4 +1,4 @@
-"""A person reads the instruction of a review project, and does what it says."""
+"""A person reads a review project's instruction and follows it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Outcomes from a real server, through the command line as people use it."""
+"""Outcomes from a real server, through the command line."""
 
 import json
 from dataclasses import replace
@@ -208,7 +208,7 @@ def test_the_key_reaches_no_file_and_no_output(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("review", "{empty}"), "no ledger here; `sparsedet push` makes it"),
+        (("review", "{empty}"), "no ledger here; `sparsedet push` creates it"),
         (("pull", "-o", "{empty}"), "missing project: pass --project"),
         (("pull", "-o", "{workspace}", "--project", "1234567"), "already contains project"),
         (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "missing project: pass"),

@@ -1,4 +1,4 @@
-"""What a push or an undo changes in a review project, worked out without a server."""
+"""Planned changes of a push or an undo in a review project, computed without a server."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pushing to a real server: what it holds afterwards, however often and however interrupted."""
+"""Pushing to a real server: its content afterwards, when repeated or interrupted."""
 
 from dataclasses import replace
 from typing import Any

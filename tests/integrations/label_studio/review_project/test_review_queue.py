@@ -1,4 +1,4 @@
-"""Images that people are asked to open, in order, with mined boxes or without; on a real server."""
+"""Images that people are asked to open, in order, with or without mined boxes; on a real server."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is read of a review project: all tasks, but in full only those that somebody touched."""
+"""Reading a review project: all tasks, but in full only those that somebody touched."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The review project's labels, its instructions, and whose it is; against a real server."""
+"""The review project's labels, instructions and ownership; on a real server."""
 
 import pytest
 

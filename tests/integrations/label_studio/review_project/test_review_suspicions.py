@@ -1,4 +1,4 @@
-"""Boxes of people that look wrong stand out in a review project; no merge writes that."""
+"""Suspicious boxes stand out in a review project; merges never write that."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tabs of the review project, by what the data of its tasks say."""
+"""Tabs of the review project, by the data of its tasks."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading reviews from a real server: whose they are, and what they judged."""
+"""Reading reviews from a real server: their authors and decisions."""
 
 import logging
 from dataclasses import replace

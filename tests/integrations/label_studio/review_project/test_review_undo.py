@@ -1,4 +1,4 @@
-"""What leaves a review project again: replaced, withdrawn, taken back. Against a real server."""
+"""What leaves a review project: replaced or withdrawn boxes. On a real server."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the data of review tasks say of classes, read back for their tabs."""
+"""Classes in the data of review tasks, read back for their tabs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run whose model finds something in every image, made without a training."""
+"""A run whose model detects something in every image, made without training."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`sparsedet serve` and a real Label Studio: connect, open, review, take off."""
+"""`sparsedet serve` and a real Label Studio: connect, open, review, disconnect."""
 
 import os
 import re

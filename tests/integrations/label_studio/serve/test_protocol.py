@@ -1,4 +1,4 @@
-"""Label Studio's protocol for models, with a real model; only its images are ours."""
+"""Label Studio's protocol for models, with a real model; only the images are ours."""
 
 import asyncio
 import json

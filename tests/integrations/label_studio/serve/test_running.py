@@ -1,4 +1,4 @@
-"""Several workers on one socket: each answers, a dead one is replaced, all end together."""
+"""Several workers on one socket: each answers, a dead one is replaced, all stop together."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""CVAT's XML of images, as tasks and projects are exported."""
+"""CVAT's XML for images, exported from tasks and projects."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET

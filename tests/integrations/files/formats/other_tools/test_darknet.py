@@ -1,4 +1,4 @@
-"""YOLO as Darknet, CVAT and Roboflow's Darknet export have it."""
+"""YOLO in the layouts of Darknet, CVAT and Roboflow's Darknet export."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The same random boxes in every format, read here and by code that is not ours."""
+"""The same random boxes in every format, read by us and by third-party code."""
 
 import csv
 import json

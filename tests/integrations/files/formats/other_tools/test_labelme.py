@@ -1,4 +1,4 @@
-"""LabelMe's files, next to their images and apart from them."""
+"""LabelMe's files, next to their images or elsewhere."""
 
 import json
 from pathlib import Path

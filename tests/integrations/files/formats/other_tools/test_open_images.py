@@ -1,4 +1,4 @@
-"""Open Images' csv files, as they are downloaded and as FiftyOne leaves them."""
+"""Open Images csv files, as downloaded and as exported by FiftyOne."""
 
 import csv
 import logging

@@ -1,0 +1,217 @@
+"""COCO and VOC files in unusual locations, and folders whose format is not obvious."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsedet.annotations.faults import Faults
+from sparsedet.errors import AnnotationError
+from sparsedet.formats import Loaded, detect_format, load_format, read_dataset
+from tests.integrations.files.formats.datasets import objects, write, write_image
+from tests.integrations.files.formats.found_files import LINE, OBJECT, XML, all_there, yolo
+
+
+def _coco(*names: str, **entry: Any) -> str:
+    images = [
+        {"id": id, "file_name": name, "width": 120, "height": 80, **entry}
+        for id, name in enumerate(names, start=1)
+    ]
+    boxes = [
+        {"id": id, "image_id": id, "category_id": 1, "bbox": [54, 32, 12, 16]}
+        for id in range(1, len(names) + 1)
+    ]
+    return json.dumps(
+        {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "dog"}]}
+    )
+
+
+def _lenient(path: Path, folder: Path | None = None, split: str | None = None) -> Loaded:
+    return read_dataset(path, images=folder, split=split, faults=Faults(path))
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "image"),
+    [
+        ("data.json", "a.jpg", "images/a.jpg"),
+        ("data.json", "images/a.jpg", "images/a.jpg"),
+        ("data.json", "images\\a.jpg", "images/a.jpg"),
+        ("data.json", "./a.jpg", "images/a.jpg"),
+        ("_annotations.coco.json", "a.jpg", "a.jpg"),
+        ("train/_annotations.coco.json", "a.jpg", "train/a.jpg"),
+        ("annotations/instances_train2017.json", "a.jpg", "train2017/a.jpg"),
+        ("annotations/instances_val2017.json", "a.jpg", "images/val2017/a.jpg"),
+        ("annotations/instances_train.json", "a.jpg", "images/train/a.jpg"),
+        ("annotations/instances_train.json", "train/a.jpg", "images/train/a.jpg"),
+        ("annotations/instances_default.json", "a.jpg", "images/a.jpg"),
+        ("annotations/instances_default.json", "b/a.jpg", "images/b/a.jpg"),
+        ("labels.json", "a.jpg", "data/a.jpg"),
+        ("result.json", "images/a.jpg", "images/a.jpg"),
+        ("data.json", "/home/me/set/images/day/a.jpg", "images/day/a.jpg"),
+        ("data.json", "C:\\Users\\me\\images\\a.jpg", "images/a.jpg"),
+        ("data.json", "../../media/upload/1/a.jpg", "images/a.jpg"),
+        ("train/data.json", "train/a.jpg", "train/a.jpg"),
+    ],
+)
+def test_images_of_coco_files_are_found(
+    file: str, name: str, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / image)
+    write(tmp_path, file, _coco(name))
+    monkeypatch.chdir((tmp_path / file).parent)
+    for path in (tmp_path / file, Path(Path(file).name)):
+        dataset = all_there(_lenient(path))
+        assert list(objects(dataset).values()) == [[OBJECT]]
+    if "data" not in file or file == "data.json":
+        dataset = all_there(_lenient(tmp_path))
+        assert len(dataset.boxes) == 1
+    given = _lenient(tmp_path / file, (tmp_path / image).parent)
+    assert len(all_there(given).boxes) == 1
+
+
+def test_only_the_end_of_a_name_may_be_right(tmp_path: Path) -> None:
+    """A picture of the same name in another folder is another picture."""
+    write(tmp_path, "data.json", _coco("day/a.jpg", "b.jpg", "c.jpg"))
+    for name in ("night/a.jpg", "b.jpg", "c.jpg"):
+        write_image(tmp_path / "images" / name)
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path / "data.json", faults=faults).dataset
+    assert [image.file_name for image in dataset.images] == ["b.jpg", "c.jpg"]
+    assert [fault.kind.name for fault in faults.found] == ["image-missing"]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"train": "train/_annotations.coco.json", "val": "valid/_annotations.coco.json"},
+        {
+            "train": "annotations/instances_train2017.json",
+            "val": "annotations/instances_val2017.json",
+        },
+        {"train": "train.json", "val": "val.json"},
+    ],
+)
+def test_a_folder_of_coco_files_is_one_dataset_with_splits(
+    layout: dict[str, str], tmp_path: Path
+) -> None:
+    folders = {
+        "train/_annotations.coco.json": "train",
+        "valid/_annotations.coco.json": "valid",
+        "annotations/instances_train2017.json": "train2017",
+        "annotations/instances_val2017.json": "val2017",
+        "train.json": "images",
+        "val.json": "images",
+    }
+    for split, file in layout.items():
+        write(tmp_path, file, _coco(f"{split}1.jpg", f"{split}2.jpg"))
+        for number in (1, 2):
+            write_image(tmp_path / folders[file] / f"{split}{number}.jpg")
+    assert detect_format(tmp_path) == "coco"
+    assert load_format("coco").splits(tmp_path) == ["train", "val"]
+    whole = all_there(_lenient(tmp_path))
+    assert len(whole.boxes) == 4
+    assert len({box.id for box in whole.boxes}) == 4
+    assert [len(found) for found in objects(whole).values()] == [1, 1, 1, 1]
+    assert [category.name for category in whole.categories] == ["dog"]
+    part = all_there(_lenient(tmp_path, split="valid"))
+    assert [Path(image.file_name).name for image in part.images] == ["val1.jpg", "val2.jpg"]
+    with pytest.raises(AnnotationError, match=r"no split 'test' \(found: train, val\)"):
+        read_dataset(tmp_path, split="test")
+
+
+@pytest.mark.parametrize(
+    ("xml", "image"),
+    [
+        ("Annotations/a.xml", "JPEGImages/a.jpg"),
+        ("annots/a.xml", "images/a.jpg"),
+        ("xmls/a.xml", "images/a.jpg"),
+        ("annotations/xmls/a.xml", "images/a.jpg"),
+        ("ANNOTATIONS/a.xml", "Images/a.jpg"),
+        ("boxes/a.xml", "imgs/a.jpg"),
+        ("annotations/a.xml", "image/day/a.jpg"),
+        ("train/a.xml", "train/a.jpg"),
+        ("a.xml", "a.jpg"),
+        ("a.xml", "images/a.jpg"),
+    ],
+)
+def test_voc_folders_under_every_name(xml: str, image: str, tmp_path: Path) -> None:
+    write(tmp_path, xml, XML)
+    write_image(tmp_path / image)
+    assert detect_format(tmp_path) == "voc"
+    dataset = all_there(read_dataset(tmp_path))
+    assert list(objects(dataset).values()) == [[OBJECT]]
+
+
+def test_splits_of_voc(tmp_path: Path) -> None:
+    for name in "abcd":
+        write(tmp_path, f"Annotations/{name}.xml", XML)
+        write_image(tmp_path / f"JPEGImages/{name}.jpg")
+    voc = load_format("voc")
+    write(tmp_path, "ImageSets/Main/trainval.txt", "a\nb\nc\nd\n")
+    assert voc.splits(tmp_path) == []
+    write(tmp_path, "ImageSets/Main/test.txt", "d\n")
+    write(tmp_path, "ImageSets/Main/dog_train.txt", "a 1\n")
+    assert voc.splits(tmp_path) == ["train", "test"]
+    write(tmp_path, "ImageSets/Main/train.txt", "a\nb\n")
+    write(tmp_path, "ImageSets/Main/valid.txt", "c\n")
+    assert voc.splits(tmp_path) == ["train", "val", "test"]
+    names = [image.file_name for image in read_dataset(tmp_path, split="val").dataset.images]
+    assert names == ["c.jpg"]
+
+
+def test_splits_of_voc_by_folders(tmp_path: Path) -> None:
+    for name in ("train/a", "valid/b"):
+        write(tmp_path, f"{name}.xml", XML)
+        write_image(tmp_path / f"{name}.jpg")
+    assert load_format("voc").splits(tmp_path) == ["train", "val"]
+    part = read_dataset(tmp_path, split="val").dataset
+    assert [image.file_name for image in part.images] == ["valid/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "kind", "images"), [((119, 81), "size-off", 4), ((80, 120), "size-wrong", 3)]
+)
+def test_a_size_in_an_xml_file(
+    stated: tuple[int, int], kind: str, images: int, tmp_path: Path
+) -> None:
+    for name in "abcd":
+        write(tmp_path, f"Annotations/{name}.xml", XML)
+        write_image(tmp_path / f"JPEGImages/{name}.jpg")
+    size = f"<size><width>{stated[0]}</width><height>{stated[1]}</height></size>"
+    write(tmp_path, "Annotations/b.xml", XML.replace("<object>", f"{size}<object>"))
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert [fault.kind.name for fault in faults.found] == [kind]
+    assert len(dataset.images) == len(dataset.boxes) == images
+    assert {(image.width, image.height) for image in dataset.images} == {(120, 80)}
+    with pytest.raises(AnnotationError, match=r"b\.xml: <size> is"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("Annotations/x.xml", "<annotations><version>1.1</version>", None),
+        ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' labels of whole images"),
+        ("a.csv", "file,x1,y1,x2,y2,label\n", "a csv of boxes"),
+    ],
+)
+def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_path: Path) -> None:
+    write(tmp_path, file, text)
+    with pytest.raises(AnnotationError) as error:
+        detect_format(tmp_path)
+    assert (f"looks like {name}" if name else "not a format that sparsedet reads") in str(
+        error.value
+    )
+
+
+def test_a_folder_that_several_formats_could_hold(tmp_path: Path) -> None:
+    """A JSON file of notes makes no COCO dataset of a YOLO folder."""
+    yolo(tmp_path, {"labels/a.txt": LINE}, ("images/a.jpg",))
+    write(tmp_path, "export.json", _coco("a.jpg"))
+    assert detect_format(tmp_path) == "yolo"
+    shutil.rmtree(tmp_path / "labels")
+    (tmp_path / "data.yaml").unlink()
+    assert detect_format(tmp_path) == "coco"

@@ -23,6 +23,7 @@ from sparsedet.training.data.samples import without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData
 from sparsedet.training.engine.time_budget import in_minutes, with_iterations
 from sparsedet.training.engine.train import (
+    check_empty,
     check_same_run,
     choose_device,
     run_training,
@@ -142,6 +143,8 @@ def _start(
 ) -> None:
     if request.train is None:
         raise ConfigError("missing training data: pass annotations with --train")
+    # Before a step is measured, which takes a while.
+    check_empty(run)
     data = request.marks.apply_to(_read_training(request, request.train))
     if config is None or not request.published:
         name, overrides = request.config or DEFAULT, request.overrides

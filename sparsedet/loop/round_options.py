@@ -1,6 +1,7 @@
 """Options of `sparsedet round` that override settings for one round; stored with the round."""
 
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any, get_args
 
 from sparsedet.atomic_io import write_json
@@ -30,8 +31,8 @@ class RoundOptions:
         if self.minutes is not None:
             if self.iterations is not None:
                 raise ConfigError("--minutes chooses the iterations; leave --iterations out")
-            if not self.minutes > 0:
-                raise ConfigError(f"--minutes {self.minutes:g}: expected more than 0")
+            if not 0 < self.minutes < inf:
+                raise ConfigError(f"--minutes {self.minutes:g}: expected a number above 0")
         for name in ("device", "method"):
             value = getattr(self, name)
             known = get_args(TrainingSettings.model_fields[name].annotation)

@@ -143,7 +143,7 @@ class TrainingSettings(_Section):
     method: Literal["plain", "augmented", "end-to-end", "staged"] = "staged"
     seed: int = Field(default=1, ge=0, le=MAX_SEED)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    minutes: float = Field(default=0.0, ge=0)
+    minutes: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """That a training takes on the machine where it starts; 0: SOLVER.MAX_ITER says how long."""
     keys: dict[str, bool | int | float | str | list[int | float | str]] = {}
     """Keys that override the configuration."""

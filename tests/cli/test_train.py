@@ -153,8 +153,12 @@ def test_minutes_choose_the_iterations_once(data: Path, tmp_path: Path) -> None:
     both = train_elsewhere(data, tmp_path / "other", *minutes, "SOLVER.MAX_ITER", "20").error()
     assert both == "--minutes chooses SOLVER.MAX_ITER; leave one of the two out"
     none = train_elsewhere(data, tmp_path / "other", "--minutes", "0", *keys).error()
-    assert none == "--minutes 0: expected more than 0"
+    assert none == "--minutes 0: expected a number above 0"
     assert not (tmp_path / "other").exists()
+    # Nothing is measured for a run that can't start.
+    again = train_elsewhere(data, run, *minutes)
+    assert "the output folder is not empty; --resume continues it" in again.error()
+    assert " s here: " not in again.err
 
 
 def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:

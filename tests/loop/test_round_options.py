@@ -1,5 +1,6 @@
 """Options of one round: stored with it, with a message if they differ from its start."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,9 @@ def test_iterations_replace_minutes_and_minutes_iterations() -> None:
     assert kept == RoundOptions(device="cpu", minutes=3)
 
 
-@pytest.mark.parametrize("options", [{"iterations": 5, "minutes": 1.0}, {"minutes": 0.0}])
+@pytest.mark.parametrize(
+    "options", [{"iterations": 5, "minutes": 1.0}, {"minutes": 0.0}, {"minutes": math.inf}]
+)
 def test_a_length_is_said_once_and_more_than_0(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^--minutes "):
         RoundOptions(**options)

@@ -5,13 +5,16 @@ like any other, and resumes as it began.
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from sparsedet.annotations import Dataset, Image
+from sparsedet.config.sections import StagedConfig
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ConfigError
 from sparsedet.mining.detect import detect
@@ -20,6 +23,8 @@ from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.runtime import processes
 from sparsedet.training.data.loader import batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
+from sparsedet.training.engine.steps import stages
+from sparsedet.training.engine.train import with_bounded_batch
 from sparsedet.training.engine.trainer import Trainer
 
 _UNTIMED = 2
@@ -33,6 +38,11 @@ _LEAST = 10
 _WARMUP_SHARE = 0.1
 """Of the iterations that the warm-up takes at most."""
 _TIMED_IMAGES = 3
+_MOST = 10**9
+"""Iterations, however long the time."""
+_MOST_UNUSED = 0.25
+"""Share of the minutes that may be left unused, for want of time for another mining, without a
+message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,23 @@ class StepTime:
 
     step: float
     """Seconds of an iteration."""
-    mining: float
-    """Seconds of all minings between its stages."""
+    mining: float = 0.0
+    """Seconds of one mining of all images."""
+    staged: StagedConfig | None = None
+    """When the training mines; None: never."""
+
+    def minings(self, iterations: int) -> int:
+        """Return how often a training of so many iterations mines."""
+        return len(stages(self.staged, iterations)) - 1 if self.staged else 0
+
+    def seconds(self, iterations: int) -> float:
+        """Return what so many iterations take, their minings included."""
+        return iterations * self.step + self.minings(iterations) * self.mining
 
     def iterations_in(self, minutes: float) -> int:
         """Return the iterations of a training that takes so many minutes, its minings included."""
-        return max(_LEAST, int((60 * minutes - self.mining) / self.step))
+        possible = range(int(min(_MOST, 60 * minutes / self.step)) + 1)
+        return max(_LEAST, bisect_right(possible, 60 * minutes, key=self.seconds) - 1)
 
 
 def in_minutes(
@@ -75,13 +96,18 @@ def in_minutes(
     Raises:
         SparseDetError: as `measure_steps`.
     """
-    if not minutes > 0:
-        raise ConfigError(f"--minutes {minutes:g}: expected more than 0")
+    if not 0 < minutes < inf:
+        raise ConfigError(f"--minutes {minutes:g}: expected a number above 0")
     times = measure_steps(
         config, dataset, images, method=method, seed=seed, device=device, minutes=minutes
     )
     iterations = times.iterations_in(minutes)
     say(f"a step takes {times.step:.2f} s here: {iterations} iterations in {minutes:g} minutes")
+    if times.seconds(iterations) < (1 - _MOST_UNUSED) * 60 * minutes:
+        say(
+            f"a mining of all images takes {times.mining / 60:.2g} minutes, too long for more "
+            "iterations; allow more minutes, or use the method augmented, which does not mine"
+        )
     return with_iterations(config, iterations)
 
 
@@ -114,6 +140,8 @@ def measure_steps(
         raise ConfigError(
             "--minutes: a step is measured in one process, not in several; set SOLVER.MAX_ITER"
         )
+    # As the run does: a step of fewer images takes less time.
+    config = with_bounded_batch(config, dataset)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
     config = config.with_values({"MODEL.DEVICE": device})
     fetch_weights(config.node)
@@ -143,9 +171,11 @@ def measure_steps(
             spent = time.monotonic() - begin > _SHARE * 60 * minutes
             if spent and len(seconds) >= _UNTIMED + _LEAST_TIMED:
                 break
-    minings = len(config.staged.mine_at) if method == "staged" else 0
-    per_image = _detection_seconds(trainer, config, dataset.images, images) if minings else 0.0
-    return StepTime(median(seconds[_UNTIMED:]), minings * len(dataset.images) * per_image)
+    step = median(seconds[_UNTIMED:])
+    if method != "staged":
+        return StepTime(step)
+    per_image = _detection_seconds(trainer, config, dataset.images, images)
+    return StepTime(step, len(dataset.images) * per_image, config.staged)
 
 
 def _detection_seconds(

@@ -35,6 +35,17 @@ logger = logging.getLogger(__name__)
 _NAMED_IN_ERRORS = 3
 
 
+def check_empty(run: RunFolder) -> None:
+    """Check that a run can start in a folder.
+
+    Raises:
+        RunError: when the folder is not empty.
+    """
+    if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
+        hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
+        raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
+
+
 def start_run(
     config: TrainingConfig,
     run: RunFolder,
@@ -67,16 +78,14 @@ def start_run(
         AnnotationError: when an image is missing, or contradicts the annotations.
         ConfigError: when a configuration value is invalid, alone or with this dataset.
     """
-    if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
-        hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
-        raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
+    check_empty(run)
     dataset = without_versions(dataset)
     limit = config.loader.max_unreadable
     check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
     if not dataset.categories:
         raise ConfigError(f"{source}: no categories to train on")
     config.solver.check_shares(processes.ranks())
-    given, config = config.solver.batch_size, _with_bounded_batch(config, dataset)
+    given, config = config.solver.batch_size, with_bounded_batch(config, dataset)
     if config.solver.batch_size < given:
         logger.warning(
             "SOLVER.IMS_PER_BATCH is %d, more than %s has images: the run takes %d",
@@ -148,7 +157,7 @@ def check_same_run(
         if known is None or to_coco(validation) != to_coco(known):
             differing.append("the run is not measured on the validation annotations on its way")
     if config is not None:
-        config = _with_bounded_batch(config, read_coco(run.training_data))
+        config = with_bounded_batch(config, read_coco(run.training_data))
         keys = config.differing_keys(read_config(run.config))
         if keys:
             named = ", ".join(keys[:_NAMED_IN_ERRORS])
@@ -160,7 +169,7 @@ def check_same_run(
         )
 
 
-def _with_bounded_batch(config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
+def with_bounded_batch(config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
     """Return the configuration with a batch of no more images, or tiles, than there are."""
     tile = config.input.tile
     views = sum(len(views_of(image.width, image.height, tile)) for image in dataset.images)

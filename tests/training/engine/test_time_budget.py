@@ -1,9 +1,13 @@
 """Trainings of so many minutes: iterations from the time of a step, the schedule stretched."""
 
+import math
+from typing import Any
+
 import pytest
 
 from sparsedet.config.training_config import load_config
 from sparsedet.errors import ConfigError
+from sparsedet.training.engine import time_budget
 from sparsedet.training.engine.time_budget import (
     StepTime,
     in_minutes,
@@ -14,11 +18,40 @@ from tests.conftest import Scenes
 from tests.training.short_runs import short_config
 
 
-def test_iterations_take_the_minutes_that_mining_leaves() -> None:
-    assert StepTime(step=0.5, mining=0.0).iterations_in(10) == 1200
-    assert StepTime(step=0.5, mining=60.0).iterations_in(10) == 1080
-    # Mining alone takes longer.
-    assert StepTime(step=0.5, mining=900.0).iterations_in(10) == 10
+def test_iterations_take_the_minutes_that_minings_leave() -> None:
+    staged = load_config("lite0_fpn").staged
+    assert StepTime(step=0.5).iterations_in(10) == 1200
+    assert StepTime(0.5, mining=60.0, staged=staged).iterations_in(10) == 960
+    # A second mining, from 266 iterations on, would not fit, nor in the next line a first one.
+    assert StepTime(0.5, mining=250.0, staged=staged).iterations_in(10) == 265
+    assert StepTime(0.5, mining=900.0, staged=staged).iterations_in(10) == 144
+    assert StepTime(0.5, mining=900.0, staged=staged).iterations_in(0.01) == 10
+    assert StepTime(0.5).iterations_in(1e300) == 10**9
+
+
+def test_a_mining_that_takes_too_long_is_reported(
+    scenes: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = StepTime(0.5, mining=900.0, staged=load_config("lite0_fpn").staged)
+    monkeypatch.setattr(time_budget, "measure_steps", lambda *_, **__: slow)
+    said: list[str] = []
+    given: dict[str, Any] = {"method": "staged", "seed": 1, "device": "cpu", "say": said.append}
+    in_minutes(short_config(800), 10, scenes.dataset, scenes.images, **given)
+    assert said == [
+        "a step takes 0.50 s here: 144 iterations in 10 minutes",
+        "a mining of all images takes 15 minutes, too long for more iterations; allow more "
+        "minutes, or use the method augmented, which does not mine",
+    ]
+
+
+def test_a_batch_is_measured_that_the_run_takes(
+    scenes: Scenes, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = scenes.dataset.with_images(scenes.dataset.images[:1])
+    measure_steps(
+        short_config(800), one, scenes.images, method="plain", seed=1, device="cpu", minutes=0.001
+    )
+    assert "batches repeat images" not in caplog.text
 
 
 def test_the_schedule_is_stretched() -> None:
@@ -52,8 +85,8 @@ def test_steps_and_minings_are_measured(scenes: Scenes) -> None:
     staged, plain = measured("staged"), measured("plain")
     assert plain.step > 0
     assert plain.mining == 0
-    # Every image twice; a step sees two of half the size, with gradients.
-    assert 0 < staged.mining < 2 * len(scenes.dataset.images) * staged.step * 5
+    # Every image; a step sees two of half the size, with gradients.
+    assert 0 < staged.mining < len(scenes.dataset.images) * staged.step * 5
 
 
 def test_what_was_measured_is_said(scenes: Scenes) -> None:
@@ -72,14 +105,19 @@ def test_what_was_measured_is_said(scenes: Scenes) -> None:
     (line,) = said
     assert line.startswith("a step takes ")
     assert line.endswith(" s here: 10 iterations in 0.001 minutes")
-    with pytest.raises(ConfigError, match="--minutes 0: expected more than 0"):
+    for minutes in (0, math.inf, math.nan):
+        _refused(minutes, scenes)
+
+
+def _refused(minutes: float, scenes: Scenes) -> None:
+    with pytest.raises(ConfigError, match=f"--minutes {minutes:g}: expected a number above 0"):
         in_minutes(
-            config,
-            0,
+            short_config(800),
+            minutes,
             scenes.dataset,
             scenes.images,
             method="plain",
             seed=1,
             device="cpu",
-            say=said.append,
+            say=print,
         )

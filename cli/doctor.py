@@ -65,14 +65,7 @@ def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
 
     Args:
         checks: all checks.
-        wheel: Annotated[
-        Path | None,
-        typer.Option(
-            "--wheel",
-            help="With --fix: a copy of detectron2's pinned wheel, if PyPI can't be reached.",
-        ),
-    ] = None,
-    show_all: print one line per check instead.
+        show_all: print one line per check instead.
     """
     from sparsedet.doctor import State
 

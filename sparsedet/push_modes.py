@@ -101,7 +101,7 @@ class UndoReport:
     """Number of review tasks (for files: images) that nobody had reviewed."""
     views: int = 0
     region_ids: frozenset[str] = frozenset()
-    """Number of mined boxes no longer up for review."""
+    """Mined boxes no longer up for review."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Image tool id -> why its boxes stay, such as a draft that a person changed."""
 

@@ -90,7 +90,8 @@ def restore_source(
         connection: its account becomes the last editor of what is written.
         project: number of the annotated project.
         replaced: replaced states, each with the version that the merge left, or None if the merge
-        was interrupted. options: how the project is read.
+            was interrupted.
+        options: how the project is read.
 
     Returns:
         Tool id -> why it was not restored.

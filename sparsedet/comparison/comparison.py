@@ -41,7 +41,7 @@ class Comparison:
     """What a sparse file lacks, and which recipes explain it."""
 
     total: Row
-    """Number of compared boxes."""
+    """All compared boxes."""
     images: int
     """Number of images with compared boxes."""
     untouched: int

@@ -65,7 +65,7 @@ class Completeness:
     missing_high: float
     """... and its upper bound."""
     basis: Literal["audit", "model"]
-    """Whether it is backed by a blind sample."""
+    """Whether it rests on a blind sample, or on the model alone."""
     audited: int
     """Number of completed blind-sample images."""
     complete_images: int

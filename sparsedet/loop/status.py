@@ -57,7 +57,7 @@ class RoundStatus:
     marks: ClassMarks | None = None
     """Complete images and classes in its annotations; None before the pull."""
     labelled: Labelled | None = None
-    """Number of images with annotations; None before the pull."""
+    """Images with annotations; None before the pull."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class MiningResult:
     ignored: tuple[Box, ...]
     """Ignore regions for the training, which may show an object."""
     known: tuple[Box, ...]
-    """Number of annotated objects, except of complete classes, that would have been mined as labels
+    """Annotated objects, except of complete classes, that would have been mined as labels
     or ignored without their annotation: the model is as certain there."""
     thresholds: Thresholds
 

@@ -57,9 +57,9 @@ def predict(
         int | None,
         typer.Option(
             "--tile",
-            min=64,
+            min=0,
             help="Cut images into tiles of this size in pixels, to find small objects in large "
-            "images. Default: as in the training.",
+            "images; 0: no tiles. Default: as in the training.",
         ),
     ] = None,
     images: Annotated[

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparsedet.annotations import read_upright
+from sparsedet.config.constraints import LEAST_TILE, tile_side
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import PredictionError, RunError
 from sparsedet.loop.workspace import Workspace
@@ -129,14 +130,14 @@ class Detector:
             images: the images; of an iterator only one batch is in memory at a time.
             score: minimum score.
             classes: the classes to detect.
-            tile: side of tiles.
+            tile: side of tiles; 0: no tiles; None: as in training.
             color_order: of arrays.
             batch: images, or tiles, per network batch. None: 8 on a GPU, where that is faster; else
                 1.
         """
         wanted = self._wanted(classes)
         size = batch or self.batch
-        side = self._tile if tile is None else tile
+        side = self._tile if tile is None else _tile_side(tile)
         found: list[Found] = []
         for group in _groups(images, size):
             pixels = [as_bgr(image, color_order) for image in group]
@@ -199,6 +200,16 @@ class Detector:
         return everything.select(
             merge(everything.boxes, everything.scores, everything.class_ids, np.concatenate(cut))
         )
+
+
+def _tile_side(pixels: int) -> int:
+    """Return the side of tiles; raise if it would give a myriad of them."""
+    try:
+        return tile_side(pixels)
+    except ValueError as error:
+        raise PredictionError(
+            f"tiles of {pixels} pixels: expected 0, or a side of {LEAST_TILE} pixels or more"
+        ) from error
 
 
 def find_run(folder: Path) -> RunFolder:

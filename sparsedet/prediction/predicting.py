@@ -38,7 +38,7 @@ def predict_source(
         output: receives the detections; finished at the end, discarded on an error or Ctrl-C.
         score: minimum score.
         classes: names of the classes to detect; None: all.
-        tile: side in pixels of tiles for large images.
+        tile: side in pixels of tiles for large images; 0: no tiles; None: as in training.
         batch: images per network batch; None: as in `Detector.predict_all`.
         on_image: called after every image.
 

@@ -19,7 +19,7 @@ class DetectorPrelabels:
         run: run folder of a finished training, or a workspace (its last round with a model).
         score: minimum score.
         classes: names of the classes to detect; None: all.
-        tile: side in pixels of tiles for large images.
+        tile: side in pixels of tiles for large images; 0: no tiles; None: as in training.
         batch: images per network batch; None: as in `Detector.predict_all`.
         device: auto, cpu or cuda.
 
@@ -42,7 +42,7 @@ class DetectorPrelabels:
         self._score, self._tile, self._batch, self._device = score, tile, batch, device
         info = self._run.info()
         self.run_id = info.run_id
-        self.settings = f"score {score:g}" + (f", tiles {tile}" if tile else "")
+        self.settings = f"score {score:g}" + (f", tiles {tile}" if tile is not None else "")
         known = [name for _, name in info.classes]
         if unknown := sorted(set(classes or ()) - set(known)):
             raise PredictionError(

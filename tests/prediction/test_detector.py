@@ -125,6 +125,17 @@ def test_tiles_find_in_a_large_image_what_each_part_shows(detector: Detector, ph
     assert same(small, detector.predict(one, score=LOW, color_order="BGR"))
 
 
+def test_tiles_of_the_training_can_be_switched_off_but_not_be_tiny(
+    detector: Detector, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = detector.predict(photo, score=LOW)
+    monkeypatch.setattr(detector, "_tile", 100)
+    assert len(detector.predict(photo, score=LOW)) != len(whole)
+    np.testing.assert_array_equal(detector.predict(photo, score=LOW, tile=0).boxes, whole.boxes)
+    with pytest.raises(PredictionError, match="tiles of 63 pixels: expected 0, or a side of 64"):
+        detector.predict(photo, tile=63)
+
+
 def test_folders_without_a_model_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run here .*sparsedet train"):
         Detector.load(tmp_path)

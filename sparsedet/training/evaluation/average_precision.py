@@ -5,6 +5,8 @@ If classes are complete on some images only, AP is federated: see `federated`.
 
 import contextlib
 import io
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,11 @@ from sparsedet.training.evaluation.federated import (
 )
 from sparsedet.training.evaluation.readable import detect_readable
 from sparsedet.training.evaluation.voc_ap import voc_ap
+
+logger = logging.getLogger(__name__)
+
+_COCO_DETECTIONS = 100
+"""The best detections of each class on an image, which COCO's AP counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,8 @@ def evaluate_run(
     info = run.info()
     class_ids(info, dataset)  # before the model is built
     model = build_for_inference(config.node, run.finished_model(), device)
+    if not is_federated(dataset):
+        warn_of_crowds(dataset)
     found = detect_readable(model, config, info, dataset, images, on_image=on_image)
     return evaluate(found.detections, found.dataset)
 
@@ -155,6 +164,19 @@ def results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
             found.boxes.tolist(), found.scores, found.category_ids, strict=True
         )
     ]
+
+
+def warn_of_crowds(dataset: Dataset) -> None:
+    """Warn if AP can't reach 100: images have more objects than detections that count."""
+    objects = Counter((box.image_id, box.category_id) for box in dataset.boxes if not box.iscrowd)
+    crowded = {image for (image, _), count in objects.items() if count > _COCO_DETECTIONS}
+    if crowded:
+        logger.warning(
+            "images with more than %d objects of a class: %d; COCO's AP counts only so many "
+            "detections of a class on an image, and misses the other objects",
+            _COCO_DETECTIONS,
+            len(crowded),
+        )
 
 
 def _mean(precision: Any) -> float:

@@ -8,7 +8,7 @@ import pytest
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
-from sparsedet.training.evaluation.average_precision import evaluate
+from sparsedet.training.evaluation.average_precision import evaluate, warn_of_crowds
 
 CAT, DOG, BIRD = 3, 7, 9
 FIRST: XYXY = (0, 0, 100, 100)
@@ -70,6 +70,20 @@ def test_an_annotation_of_id_zero_counts_as_found() -> None:
     assert evaluate(found((FIRST, CAT, 0.9), (SECOND, CAT, 0.8)), zero_based).ap == pytest.approx(
         100
     )
+
+
+def test_more_objects_than_coco_counts_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    places: list[XYXY] = [(3.0 * n, 0.0, 3.0 * n + 2, 2.0) for n in range(101)]
+    boxes = [Box(n, 1, CAT, xyxy) for n, xyxy in enumerate(places, start=1)]
+    warn_of_crowds(dataset(*boxes[:100], Box(200, 1, DOG, FIRST), Box(201, 2, CAT, FIRST)))
+    assert not caplog.messages
+    crowd = dataset(*boxes)
+    assert evaluate(found(*((xyxy, CAT, 0.9) for xyxy in places)), crowd).ap < 100
+    warn_of_crowds(crowd)
+    assert caplog.messages == [
+        "images with more than 100 objects of a class: 1; COCO's AP counts only so many "
+        "detections of a class on an image, and misses the other objects"
+    ]
 
 
 def test_crowd_regions_are_neither_missed_nor_wrong() -> None:

@@ -1,6 +1,7 @@
 """`sparsedet.toml`: a workspace's connection to its tool, and the settings of its rounds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,7 +22,7 @@ from sparsedet.tool import Choice, Shapes, ToolOptions
 if TYPE_CHECKING:
     from sparsedet.sparsify import GroupBy
 
-ReviewMode = ModeName | Literal["auto"]
+ReviewMode = Literal[ModeName, "auto"]
 """A push mode, or `auto`: each box is reviewed where that takes least time."""
 
 
@@ -298,8 +299,20 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
+def _suggestion(where: Sequence[str]) -> str:
+    """Return `; did you mean ...?` for an unknown key, or nothing."""
+    section: type[BaseModel] = Settings
+    for name in where[:-1]:
+        if not isinstance(kind := section.model_fields[name].annotation, type):
+            return ""
+        section = kind
+    near = get_close_matches(where[-1], section.model_fields, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _first_problem(error: ValidationError) -> str:
     if (problem := error.errors()[0])["type"] == "extra_forbidden":
-        return f"unknown setting {'.'.join(map(str, problem['loc']))}"
+        where = [str(key) for key in problem["loc"]]
+        return f"unknown setting {'.'.join(where)}{_suggestion(where)}"
     said = first_problem(error)
     return f"the setting {said}" if problem["type"] == "missing" else said

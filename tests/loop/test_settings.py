@@ -76,6 +76,13 @@ def test_keys_become_words_of_the_command_line() -> None:
         ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
         ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),
         ("@\n[training]\nspeed = 3", "unknown setting training.speed"),
+        ("@\n[minning]", "unknown setting minning; did you mean mining?"),
+        ("@\n[rounds]\nstop_att = 1", "unknown setting rounds.stop_att; did you mean stop_at?"),
+        ("@\n[review.costs]\nboxs = 1", "unknown setting review.costs.boxs; did you mean box?"),
+        (
+            "@\n[review]\nmode = 'drafts'",
+            "review.mode = 'drafts': input should be 'review-project', 'draft', 'sheets' or 'auto'",
+        ),
         (
             "@\n[validation]\ngroup_by = 'video'",
             "group_by: can't group images by 'video': expected",

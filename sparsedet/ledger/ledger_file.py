@@ -20,8 +20,8 @@ class LedgerFile:
             if not path.parent.is_dir():
                 raise SparseDetError(f"{path.parent}: no such folder")
             raise SparseDetError(
-                f"{path}: no ledger here; `sparsedet push` creates it, `sparsedet review` rebuilds "
-                "a lost one"
+                f"{path}: no ledger here: is this the folder of a workspace? `sparsedet round` "
+                "and `sparsedet push` create it; if it was lost, `sparsedet review` rebuilds it"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path

@@ -208,7 +208,7 @@ def test_the_key_reaches_no_file_and_no_output(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("review", "{empty}"), "no ledger here; `sparsedet push` creates it"),
+        (("review", "{empty}"), "no ledger here: is this the folder of a workspace"),
         (("pull", "-o", "{empty}"), "missing project: pass --project"),
         (("pull", "-o", "{workspace}", "--project", "1234567"), "already contains project"),
         (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "missing project: pass"),

@@ -51,12 +51,18 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
         say(f"next: review there, then: {again} (--next starts the next round anyway)")
     else:
         older = result.up_for_review - result.mined
-        echo(
-            f"round {result.round}: {result.up_for_review} mined boxes"
-            + (f" ({older} of them from earlier rounds)" if older > 0 else "")
-            + f" on {result.images} images are up for review at {result.url}"
-            + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
-        )
+        if result.up_for_review:
+            echo(
+                f"round {result.round}: {result.up_for_review} mined boxes"
+                + (f" ({older} of them from earlier rounds)" if older > 0 else "")
+                + f" on {result.images} images are up for review at {result.url}"
+                + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
+            )
+        else:
+            echo(
+                f"round {result.round}: no box is certain enough to show; {result.images} images "
+                f"to draw on are up for review at {result.url}"
+            )
         say(
             "next: review them there, draw what is missing and mark images as complete, then: "
             f"{again}"

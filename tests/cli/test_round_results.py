@@ -52,12 +52,21 @@ def test_it_is_finished_where_nothing_is_missing_either(
     assert "nothing is left" not in shown(capsys, state="finished", **with_images)
 
 
+def test_images_without_any_mined_box_are_to_be_drawn_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = " ".join(shown(capsys, images=34, up_for_review=0, url="there").split())
+    assert "no box is certain enough to show; 34 images to draw on are up for review" in text
+    assert "0 mined boxes" not in text
+
+
 @pytest.mark.parametrize("sheets", [None, "http://localhost:8080/projects/9"])
 def test_what_is_up_is_named(capsys: pytest.CaptureFixture[str], sheets: str | None) -> None:
     """Boxes on contact sheets open no image."""
     images = 0 if sheets else 3
     text = shown(capsys, images=images, up_for_review=5, url="there", sheets_url=sheets)
     assert "5 mined boxes" in text
+    assert "no box is certain enough" not in text
     assert (sheets or "there") in text
 
 

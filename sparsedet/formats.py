@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.foreign import foreign_format
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.push_modes import Progress, no_progress
 
@@ -183,6 +184,11 @@ def detect_format(path: Path) -> str:
         )
     if (foreign := foreign_format(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
+    if path.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
+        raise AnnotationError(
+            f"{path}: images without annotations; pass the file or folder with the annotations, "
+            "such as one with annotations.json and images/"
+        )
     expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
 

@@ -98,6 +98,11 @@ def test_what_is_not_read(tmp_path: Path) -> None:
         AnnotationError, match=r"not a format that sparsedet reads \(coco: a \.json"
     ):
         read_dataset(tmp_path)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.JPG").touch()
+    with pytest.raises(AnnotationError, match="photos: images without annotations; pass the file"):
+        read_dataset(photos)
     with pytest.raises(AnnotationError, match=r"no format 'tfrecord' .*coco, .*voc, yolo\)"):
         read_dataset(tmp_path, format="tfrecord")
     for name, message in [("voc", "not a Pascal VOC folder"), ("yolo", "neither data.yaml nor")]:

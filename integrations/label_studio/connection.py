@@ -284,13 +284,16 @@ def check_connection() -> str | None:
     """Test the connection to LABEL_STUDIO_URL with LABEL_STUDIO_API_KEY.
 
     Returns:
-        Version, address and account in one line; None if one of the two is not set.
+        Version, address and account in one line; None if neither is set.
 
     Raises:
-        ToolError: one line, never holding the key.
+        ToolError: one line, never holding the key; also if only one of the two is set.
     """
-    if not (os.environ.get(URL_VARIABLE) and os.environ.get(KEY_VARIABLE)):
+    missing = [name for name in (URL_VARIABLE, KEY_VARIABLE) if not os.environ.get(name)]
+    if len(missing) == 2:
         return None
+    if missing:
+        raise ToolError(f"not tested: {missing[0]} is not set")
     connection = Connection()
     what = "its version"
     version = text(connection.get_object("api/version", {}, what), "release", what)
@@ -319,6 +322,11 @@ def _checked_url(url: str | None) -> str:
         valid = False
     if not valid:
         raise ToolError("the Label Studio address must look like http://localhost:8080")
+    if "/projects" in parts.path:
+        raise ToolError(
+            "the Label Studio address must look like http://localhost:8080, without /projects and "
+            "what follows"
+        )
     if "@" in parts.netloc:
         raise ToolError(
             f"the Label Studio address must not contain a user name or password; set the key in "

@@ -143,12 +143,19 @@ def test_a_detectron2_that_is_broken_is_missing(
 
 
 @pytest.mark.parametrize("missing", ["LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"])
-def test_without_address_or_key_no_connection_is_tried(
+def test_with_half_a_connection_the_other_half_is_named(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", KEY)
     monkeypatch.delenv(missing)
+    (check,) = check_connections()
+    assert (check.state, check.found) == (State.WARNING, f"not tested: {missing} is not set")
+
+
+def test_without_address_and_key_no_connection_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     assert not list(check_connections())
 
 
@@ -156,6 +163,7 @@ def test_other_packages_connections_are_tried_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     source = "class Tool:\n    check_connection = staticmethod(lambda: 'Paper 2 in the drawer')\n"
     entry_point("paper", source, tmp_path)
     entry_point("stone", "raise ImportError('no chisel')", tmp_path)

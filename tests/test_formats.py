@@ -105,7 +105,7 @@ def test_what_is_not_read(tmp_path: Path) -> None:
         read_dataset(photos)
     with pytest.raises(AnnotationError, match=r"no format 'tfrecord' .*coco, .*voc, yolo\)"):
         read_dataset(tmp_path, format="tfrecord")
-    for name, message in [("voc", "not a Pascal VOC folder"), ("yolo", "neither data.yaml nor")]:
+    for name, message in [("voc", "not a Pascal VOC folder"), ("yolo", "no data.yaml or classes")]:
         with pytest.raises(AnnotationError, match=message):
             read_dataset(tmp_path, format=name)
     with pytest.raises(AnnotationError, match=r"coco: has no splits"):

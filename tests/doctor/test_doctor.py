@@ -316,7 +316,7 @@ def test_pip_takes_the_copy_and_asks_no_index(tmp_path: Path) -> None:
 
 
 def test_a_copy_without_fix_is_refused() -> None:
-    assert "add --fix" in sparsedet_here("doctor", "--wheel", "x.whl").error()
+    assert "--wheel needs --fix" in sparsedet_here("doctor", "--wheel", "x.whl").error()
 
 
 def test_a_build_for_cuda_without_a_gpu_is_no_error() -> None:

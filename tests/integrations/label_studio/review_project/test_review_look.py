@@ -12,6 +12,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import labelling_con
 from sparsedet.integrations.label_studio.judge_only import with_judge_only
 from sparsedet.integrations.label_studio.label_config import LabelConfig, parse_config
 from sparsedet.integrations.label_studio.projects import export_tasks
+from sparsedet.integrations.label_studio.review_project.class_choices import with_class_choices
 from sparsedet.integrations.label_studio.review_project.config_union import config_union
 from sparsedet.integrations.label_studio.review_project.review_look import (
     for_people,
@@ -137,7 +138,8 @@ def test_boxes_of_people_have_labels_that_merges_do_not_write(
     # The server holds what was written, so that the second push changes nothing.
     assert report.created == 0
     review = client.projects.get(int(pushed.review_project))
-    asking = with_judge_only(config, "image")
+    by_class = with_class_choices(parse_config(config, "7"), number)
+    asking = with_judge_only(by_class, "image")
     assert review.label_config == with_review_look(asking, parse_config(config, "7"))
     assert client.projects.get(number).label_config == config
     assert shown(tool, report) == {

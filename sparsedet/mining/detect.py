@@ -124,7 +124,8 @@ def _merged(parts: Sequence[Detections], views: Sequence[Tile | None], image: Im
         parts[0].look,
     )
     found = everything.boxes, everything.scores, everything.category_ids
-    return everything.select(merge(*found, np.concatenate(cut)))
+    numbers = np.repeat(np.arange(len(parts)), [len(part.scores) for part in parts])
+    return everything.select(merge(*found, np.concatenate(cut), numbers))
 
 
 def _nothing(image: Image) -> Detections:

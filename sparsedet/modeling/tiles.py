@@ -89,17 +89,20 @@ def merge(
     scores: NDArray[np.float64],
     classes: NDArray[np.int64],
     cut: NDArray[np.bool_],
+    views: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the indices of detections to keep over all tiles, in descending order of score.
+    """Return the indices of detections to keep over all views, in descending order of score.
 
-    Complete boxes come before cut ones. A box is dropped if a kept one of its class has an IoU of
-    0.5 with it, or, if it is cut, covers most of it.
+    Complete boxes come before cut ones. A box is dropped if a kept one of its class from another
+    view has an IoU of 0.5 with it, or, if it is cut, covers most of it. Boxes of one view are
+    different objects: its NMS, which may allow for crowds, has decided that.
 
     Args:
         boxes: shape (N, 4): XYXY in pixels of the image.
         scores: shape (N,).
         classes: shape (N,).
         cut: shape (N,); see `is_cut`.
+        views: shape (N,): number of the view that shows the box.
     """
     order = np.lexsort((-scores, cut))
     kept: list[int] = []
@@ -107,7 +110,8 @@ def merge(
         own = order[classes[order] == number]
         same = iou_matrix(boxes[own], boxes[own]) >= SAME_OBJECT_IOU
         part = covered_share(boxes[own], boxes[own]) >= _PART_SHARE
-        shown = same | (part & cut[own, None])
+        elsewhere = views[own, None] != views[own]
+        shown = (same | (part & cut[own, None])) & elsewhere
         stays: list[int] = []
         for row in range(len(own)):
             if not shown[row, stays].any():

@@ -197,9 +197,15 @@ class Detector:
             width,
             height,
         )
-        return everything.select(
-            merge(everything.boxes, everything.scores, everything.class_ids, np.concatenate(cut))
+        numbers = np.repeat(np.arange(len(parts)), [len(own) for own in boxes])
+        kept = merge(
+            everything.boxes,
+            everything.scores,
+            everything.class_ids,
+            np.concatenate(cut),
+            numbers,
         )
+        return everything.select(kept)
 
 
 def _tile_side(pixels: int) -> int:

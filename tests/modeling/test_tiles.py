@@ -34,6 +34,15 @@ def test_one_object_is_one_box() -> None:
     scores = np.array([0.95, 0.8, 0.7, 0.6, 0.1])
     classes = np.array([1, 1, 1, 2, 1])
     cut = np.array([True, False, False, False, True])
+    views = np.arange(5)
     # The surer part is a part of a whole one; the other class's box stays.
-    assert merge(boxes, scores, classes, cut).tolist() == [1, 3, 4]
-    assert merge(boxes[:0], scores[:0], classes[:0], cut[:0]).tolist() == []
+    assert merge(boxes, scores, classes, cut, views).tolist() == [1, 3, 4]
+    assert merge(boxes[:0], scores[:0], classes[:0], cut[:0], views[:0]).tolist() == []
+
+
+def test_boxes_of_one_view_are_different_objects() -> None:
+    """Soft-NMS, or a high threshold of NMS, let both pass; another view shows one of them again."""
+    boxes = np.array([[10.0, 10, 50, 50], [14, 10, 54, 50], [10, 11, 50, 51]])
+    scores, classes = np.array([0.9, 0.8, 0.7]), np.array([1, 1, 1])
+    cut = np.array([False, False, False])
+    assert merge(boxes, scores, classes, cut, np.array([0, 0, 1])).tolist() == [0, 1]

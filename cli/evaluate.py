@@ -27,7 +27,12 @@ _ROWS = {
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a finished training.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Run folder of a finished training, or a workspace: its last round."
+        ),
+    ],
     data: Annotated[str, typer.Option("--data", help=DATA_HELP)],
     images: Images = None,
     split: Annotated[
@@ -49,10 +54,10 @@ def evaluate(
     where its class is complete. Under torchrun, each process evaluates its share of the images.
     """
     from sparsedet.loop.data_sources import FOR_EVALUATION, read_data
-    from sparsedet.run_folder import RunFolder
+    from sparsedet.prediction.detector import find_run
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
-    folder = RunFolder(run)
+    folder = find_run(run)
     folder.info()
 
     from sparsedet.runtime.processes import first_does, process_group
@@ -68,7 +73,7 @@ def evaluate(
     if json_output:
         emit_json(result)
     else:
-        show_evaluation(f"{folder.info().method} in {run}", result)
+        show_evaluation(f"{folder.info().method} in {folder.root}", result)
 
 
 def evaluate_data(run: "RunFolder", data: "Data", device: str) -> dict[str, Any]:

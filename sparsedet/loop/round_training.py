@@ -182,8 +182,12 @@ class RoundTraining:
             device=self.device,
             on_image=lambda done, total: self.progress("evaluating", done, total),
         )
-        write_json(folder.evaluation, result.as_json(), indent=2)
-        self.say(f"AP50 {result.ap50:.1f} on {on or f'{result.images} images'}")
+        figures = result.as_json()
+        write_json(folder.evaluation, figures, indent=2)
+        # The figure of the file, so that `status` rounds the same number.
+        ap50 = figures["AP50"]
+        shown = "-" if ap50 is None else f"{ap50:.1f}"
+        self.say(f"AP50 {shown} on {on or f'{result.images} images'}")
 
     def is_evaluated(self, folder: RoundFolder) -> bool:
         """Return whether there is evaluation data."""

@@ -42,6 +42,13 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert result.json()["annotations"] == len(scenes.boxes)
     assert result.json().keys() >= {"AP", "AP50", "VOC07_AP50", "VOC12_AP50"}
     assert "federated" not in result.json()
+    # A workspace stands for its last round.
+    work = tmp_path / "work"
+    (work / "rounds/001").mkdir(parents=True)
+    (work / "sparsedet.toml").touch()
+    (work / "rounds/001/run").symlink_to(run)
+    again = sparsedet_here("eval", work, "--data", yolo / "data.yaml", "--json")
+    assert again.json() == result.json()
     result = sparsedet(
         *("eval", run, "--data", yolo, "--json", "--complete-classes", scenes.categories[0].name)
     )

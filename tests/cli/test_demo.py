@@ -49,7 +49,8 @@ def test_a_demo_ends_with_how_complete_it_is_and_what_to_do(
     show_demo(DemoReport(100, [only], None, None, page, page, "about 70 of 100 objects"))
     printed = capsys.readouterr()
     text = " ".join((printed.out + printed.err).split())
-    assert f"{missing_after} are still missing after the last review: {share} of the digits" in text
-    assert "the workspace says: about 70 of 100 objects" in text
+    left = f"{missing_after} of 60 missing boxes are still missing after the last review"
+    assert f"{left}: {share} of the digits have a box" in text
+    assert "estimate without ground truth: about 70 of 100 objects" in text
     assert "review project: nothing is left to review" in text
     assert ("--rounds 2" in text) == advice

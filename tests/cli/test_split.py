@@ -201,7 +201,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["FULL", "--recipe", "soft"], "there are easy, extreme, hard, images-x-boxes, keep1"),
+        (["FULL", "--recipe", "soft"], "choose from easy, extreme, hard, images-x-boxes, keep1"),
         (["FULL", "--recipe", "random", "--drop", "1.5"], "drop is 1.5, expected a share"),
         (["FULL", "--recipe", "random", "--drop", "nan"], "drop is nan, expected a share"),
         (["FULL", "--recipe", "easy", "--drop", "0.5"], "recipe easy takes no drop rate"),

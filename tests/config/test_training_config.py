@@ -236,13 +236,14 @@ def test_methods_differ_in_nothing_but_the_method() -> None:
         return load_config("lite0_fpn").prepared(method=method, seed=1, classes=2)
 
     plain, staged, end_to_end = (prepared(method) for method in ("plain", "staged", "end-to-end"))
+    assert plain.differing_keys(prepared("augmented")) == ["SPARSEDET.METHOD"]
     assert plain.differing_keys(staged) == ["SPARSEDET.METHOD"]
     assert set(plain.differing_keys(end_to_end)) == {
         "SPARSEDET.METHOD",
         "MODEL.META_ARCHITECTURE",
         "DATALOADER.FILTER_EMPTY_ANNOTATIONS",
     }
-    with pytest.raises(ConfigError, match="plain, end-to-end, staged"):
+    with pytest.raises(ConfigError, match="plain, augmented, end-to-end, staged"):
         prepared("magic")
 
 

@@ -286,7 +286,7 @@ _BACKENDS = [
     disconnect_with(
         {**_LIVE, f"DELETE {_VERSIONS}": json_answer({"deleted_predictions": 4})},
         "live predictions",
-        "0 live backends taken off, 4 live predictions deleted",
+        "0 live backends removed, 4 live predictions deleted",
         status=0,
     ),
     disconnect_with(

@@ -85,7 +85,7 @@ def test_a_lot_that_passes_is_accepted_trained_on_and_merged(project: LotProject
 
     before = project.source_boxes()
     preview = project.command("review", "work", "--merge")
-    assert f"{len(lot.rest)} of the added boxes were accepted by sample" in preview.err
+    assert f"{len(lot.rest)} of the added boxes were accepted by sampling" in preview.err
     assert project.source_boxes() == before
     assert project.command("review", "work", "--merge", "--write").status == 0
     assert project.source_boxes() == len(seen.boxes)
@@ -161,7 +161,7 @@ def test_a_merged_lot_is_taken_out_of_the_source_where_nobody_touched_it(
     write_without(path, gone.tool_id)
     result = project.command("review", "work", "--undo-lot", "1-1")
     assert result.status == 0, result.err
-    assert f"{len(lot.rest)} are merged" in result.err
+    assert f"{len(lot.rest)} are already merged" in result.err
     assert "--merge --write" in result.err
     assert project.command("review", "work", "--merge", "--write").status == 0
     assert project.source_boxes() == merged - len(lot.rest)

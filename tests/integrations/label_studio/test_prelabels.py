@@ -280,7 +280,7 @@ def test_the_command(tool: LabelStudioTool, label_studio: LocalServer, tmp_path:
     made = sparsedet_here(*words, env=env)
     assert made.status == 0, made
     assert "2 tasks got predictions with" in made.out
-    assert f"project {project} has no label for 0, 1, 2, 3, 5, 6, 8, 9" in made.err
+    assert f"project {project} has no label for them: 0, 1, 2, 3, 5, 6, 8, 9" in made.err
     assert f"sparsedet predict {run} --push {project} --undo" in made.err.replace("\u00a0", " ")
     again = sparsedet_here(*words, "--json", env=env).json()
     assert (again["images"], again["kept"]) == (0, 2)

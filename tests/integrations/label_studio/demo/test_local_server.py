@@ -59,7 +59,7 @@ def test_not_installed_says_how_to_install(nowhere: Path) -> None:
 
 def test_a_server_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
     broken = program(tmp_path, "echo the disk is full >&2; exit 3")
-    with pytest.raises(ToolError, match=r"ended while starting(.|\n)*the disk is full"):
+    with pytest.raises(ToolError, match=r"exited during startup(.|\n)*the disk is full"):
         start_server(tmp_path / "data", executable=broken)
 
 

@@ -168,7 +168,8 @@ def test_a_person_opens_a_task_and_sees_the_live_boxes(project: SmallProject) ->
         page.goto(f"{project.server.url}/projects/{project.project}/data")
         page.get_by_test_id("table-row").first.click()
         page.locator(".konvajs-content canvas").first.wait_for()
-        page.get_by_text("eager-sparsedet-live").first.click()
+        # The page shortens long versions in the middle.
+        page.get_by_text(re.compile(r"^eager-.*-live$")).first.click()
         regions = page.locator(".lsf-outliner-item")
         expect(regions.filter(has_text=re.compile(r"0\.\d\d"))).not_to_have_count(0)
         take_screenshots(page, "live")

@@ -15,7 +15,7 @@ HEAD = (
     "| boxes removed | plain | augmented | staged | staged - augmented, AP (seeds) "
     "| end-to-end (one seed) |"
 )
-PARTS = "| what `staged` does |"
+PARTS = "| part of `staged` |"
 COST = "| | plain | staged | end-to-end |"
 
 PAGE = (ROOT / "docs/benchmarks.md").read_text()
@@ -55,13 +55,22 @@ def test_the_page_names_the_first_and_the_last_commit() -> None:
 
 
 def test_the_page_shows_what_the_parts_are_worth() -> None:
-    worth = [
-        [difference(part["as_published"]["AP"]["worth"]) for part in section["comparisons"]]
-        for section in REPORT["sections"]
-    ]
+    worth = [parts_of(section) for section in REPORT["sections"] if section["comparisons"]]
     costs = SPEED["staged as a ratio to itself without a part"].values()
-    columns = [*filter(None, worth), [f"{cost:.2f}" for cost in costs]]
+    columns = [*worth, [f"{cost:.2f}" for cost in costs]]
     assert list(shown(PARTS).values()) == [list(part) for part in zip(*columns, strict=True)]
+
+
+def parts_of(section: Any) -> list[str]:
+    """Return what mining is worth on the labels of the ablations, then what each part is."""
+    compared = section["comparisons"]
+    (row,) = (
+        row
+        for row in section["rows"]
+        if row["recipe"] == "random" and row["drop"] == compared[0]["drop"]
+    )
+    parts = [part["as_published"]["AP"]["worth"] for part in compared]
+    return [difference(row["as_published"]["AP"]["staged - augmented"]), *map(difference, parts)]
 
 
 def test_the_page_shows_what_the_methods_cost() -> None:

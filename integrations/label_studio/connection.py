@@ -14,7 +14,7 @@ import httpx
 from sparsedet.errors import ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
-from .failures import CONNECTING, comes_of_parsing, detail, network_problem
+from .failures import CONNECTING, comes_of_parsing, detail, network_problem, refusal
 from .json_lists import begins_list
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
 from .transport import CONNECT_SECONDS as CONNECT_SECONDS
@@ -232,7 +232,8 @@ class Connection:
         try:
             yield
         except ApiError as error:
-            message = self._explain(error.status_code, error.body, what)
+            said = self._redact(detail(error.body))
+            message = refusal(error.status_code, said, self.url, what)
             raise RequestRefusedError(message, error.status_code, error.body) from None
         except AnswerProblem as problem:
             raise ToolError(self._odd(str(problem), what)) from None
@@ -252,23 +253,6 @@ class Connection:
             else "finished work is kept: repeat the command once that is fixed"
         )
         return self._redact(f"Label Studio at {self.url} {problem} ({what}); {advice}")
-
-    def _explain(self, status: int | None, body: Any, what: str) -> str:
-        found = self._redact(detail(body))
-        said = f": {found}" if found else ""
-        server = f"Label Studio at {self.url}"
-        if status == httpx.codes.UNAUTHORIZED:
-            return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
-        if status == httpx.codes.FORBIDDEN:
-            return f"{server} does not allow this account {what}{said}"
-        if what == CONNECTING and status == httpx.codes.NOT_FOUND:
-            return (
-                f"no Label Studio at {self.url} (status {status}{said}); is the address "
-                f"right ({URL_VARIABLE} or --url)?"
-            )
-        if status == httpx.codes.NOT_FOUND:
-            return f"{server} found nothing ({what}){said}; is the project's number right?"
-        return f"{server} answered with status {status} ({what}){said}"
 
     def _redact(self, said: str) -> str:
         return said.replace(self._key, "***")

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from .key_consent import URL_VARIABLE
+from .key_consent import KEY_VARIABLE, URL_VARIABLE
 
 CONNECTING = "connecting"
 """Purpose of the first request: only there the address may be wrong."""
@@ -38,6 +38,24 @@ def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
     if what == CONNECTING:
         return f"{server} closed the connection ({reason}); {right}"
     return f"the connection to {server} was closed ({what}: {reason}); {_AGAIN}"
+
+
+def refusal(status: int | None, said: str, url: str, what: str) -> str:
+    """Return what a status other than success means; `said` is the server's own message."""
+    said = f": {said}" if said else ""
+    server = f"Label Studio at {url}"
+    if status == httpx.codes.UNAUTHORIZED:
+        return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
+    if status == httpx.codes.FORBIDDEN:
+        return f"{server} does not allow this account {what}{said}"
+    if what == CONNECTING and status == httpx.codes.NOT_FOUND:
+        return (
+            f"no Label Studio at {url} (status {status}{said}); is the address right "
+            f"({URL_VARIABLE} or --url)?"
+        )
+    if status == httpx.codes.NOT_FOUND:
+        return f"{server} found nothing ({what}){said}; is the project's number right?"
+    return f"{server} answered with status {status} ({what}){said}"
 
 
 def comes_of_parsing(traceback: TracebackType | None) -> bool:

@@ -21,19 +21,19 @@ DIST_INSTALLED := $(DIST_VENV)/.installed
 WHEEL_VENV := build/wheel-venv
 
 # PyPI's torch for Linux is built for CUDA, whose libraries are two thirds of the environment. Where
-# there is no NVIDIA GPU (dxg is one in WSL), torch comes from PyTorch's index of CPU builds instead;
-# `TORCH_INDEX=` (empty) takes PyPI's at once.
-TORCH_INDEX ?= $(if $(wildcard /dev/nvidiactl /dev/dxg),,https://download.pytorch.org/whl/cpu)
+# there is no NVIDIA GPU (dxg is one in WSL), CPU builds are taken instead, by name, if pip's index has
+# them; `CPU_TORCH=` (empty) doesn't ask for them.
+CPU_TORCH ?= $(if $(wildcard /dev/nvidiactl /dev/dxg),,yes)
+CPU_BUILDS = $(shell sed -nE 's/^(torch|torchvision)==.*/&+cpu/p' requirements/constraints.txt)
 
 # A venv without a working pip comes from an interrupted set-up: recreate it.
 make_venv = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(2) -m venv --clear $(1)
 
-# What it requires comes with the packages that require torch. An index that can't be reached is no
-# error: PyPI's builds run on a CPU too.
-install_torch = test -z "$(TORCH_INDEX)" || $(1)/bin/python -m pip show --quiet torchvision 2>/dev/null || \
-	$(1)/bin/python -m pip install --quiet --no-deps --retries 1 --timeout 15 --index-url $(TORCH_INDEX) \
-		--constraint requirements/constraints.txt torch torchvision 2>/dev/null || \
-	echo "no CPU build of torch at $(TORCH_INDEX): taking PyPI's, with 4.6 GB more for CUDA"
+# What it requires comes with the packages that require torch. An index without CPU builds is no
+# error: CUDA's run on a CPU too.
+install_torch = test -z "$(CPU_TORCH)" || $(1)/bin/python -m pip show --quiet torchvision 2>/dev/null || \
+	$(1)/bin/python -m pip install --quiet --no-deps $(CPU_BUILDS) 2>/dev/null || \
+	echo "pip's index has no $(CPU_BUILDS): taking builds for CUDA, 4.6 GB more"
 
 .DEFAULT_GOAL := help
 .PHONY: help install label-studio environments lint test demo docs dist check-wheel image screenshots \
@@ -47,7 +47,7 @@ install: $(INSTALLED) ## Install sparsedet, editable, with its test tools into .
 
 # The stamp is written last: an interrupted installation resumes where it stopped.
 $(INSTALLED): pyproject.toml requirements/constraints.txt
-	@echo "installing sparsedet into $(VENV) (some minutes, 2.2 GB; with CUDA 6.8 GB) ..."
+	@echo "installing sparsedet into $(VENV) (some minutes; 6.8 GB with CUDA's libraries) ..."
 	@$(call make_venv,$(VENV),$(PYTHON))
 	@$(call install_torch,$(VENV))
 	@$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable '.[test]'

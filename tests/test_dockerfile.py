@@ -42,6 +42,6 @@ def test_targets_and_arguments_exist() -> None:
     for name in given:
         assert re.search(rf"^{name} \?=", makefile, re.MULTILINE), name
     defaults = dict(line.split("=") for line in instructions("ARG"))
-    assert defaults.keys() == {"BASE", "TORCH_INDEX"}
-    assert defaults["TORCH_INDEX"] in makefile
+    assert defaults.keys() == {"BASE", "CPU_TORCH"}
+    assert defaults["CPU_TORCH"] in makefile
     assert instructions("FROM") == ["${BASE}"]

@@ -34,8 +34,8 @@ SOURCE_BUILD = (
 """detectron2 from upstream's source: needs a compiler, and CUDA's on machines with CUDA."""
 
 CPU_BUILD = (
-    "its CPU build takes 4.6 GB less (install torch and torchvision for CPUs as PyTorch's page *Get "
-    "Started* says, in a new environment, before sparsedet)"
+    "its CPU build takes 4.6 GB less (before sparsedet, in a new environment, install torch and "
+    "torchvision for CPUs as PyTorch's page Get Started says)"
 )
 """What to do on machines without a GPU; not an error, since CUDA builds run on CPUs as well."""
 

@@ -1,7 +1,7 @@
 """Backbone and RPN head as kernels of torch.compile: MODEL.COMPILE.
 
-They are what a training calculates most in, and tensors of few shapes go in and out. What follows
-them, lists of boxes of a different length for every image, stays as it is.
+Most of a training's time is spent in these two, and their tensors have few different shapes. What
+follows them handles lists of boxes, whose lengths differ between images, and runs uncompiled.
 """
 
 import logging
@@ -17,16 +17,16 @@ _MAX_DETAIL = 200
 
 
 def compile_for_training(model: Any) -> None:
-    """Let the parts of a detector that can be compiled be so, when they are first called.
+    """Compile a detector's backbone and RPN head when they are first called.
 
-    Names of parameters stay as they are. Where there is no compiler, or a part is none of what it
-    knows, a warning says so and the part runs uncompiled.
+    Parameter names don't change. Without a compiler, or if it does not support a part, that part
+    logs a warning and runs uncompiled.
 
     Args:
         model: a Faster R-CNN.
     """
     for part in (model.backbone, model.proposal_generator.rpn_head):
-        # DDP and hooks call the module; what they reach is this.
+        # DDP and hooks call the module, which calls this.
         part.forward = _Compiled(part.forward, type(part).__name__)
 
 
@@ -36,8 +36,7 @@ class _Compiled:
     def __init__(self, forward: Callable[..., Any], name: str) -> None:
         self._plain = forward
         self._name = name
-        # Sizes that change, as of jittered images, become variables of the kernel after the first
-        # two of them.
+        # From the second image size on, torch compiles a kernel for variable sizes.
         self._compiled: Callable[..., Any] | None = torch.compile(forward)
 
     def __call__(self, *inputs: Any) -> Any:

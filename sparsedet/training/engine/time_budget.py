@@ -1,7 +1,7 @@
-"""Trainings of so many minutes: the iterations follow from the time that a step takes here.
+"""Trainings limited to minutes: the time of a step on this machine gives the iterations.
 
-They are chosen once, before a run starts, and stand in its `config.yaml`: from there on it is a run
-like any other, and resumes as it began.
+They are chosen once, before a run starts, and written to its `config.yaml`, so a resumed run does
+not measure again.
 """
 
 import time
@@ -28,26 +28,26 @@ from sparsedet.training.engine.train import with_bounded_batch
 from sparsedet.training.engine.trainer import Trainer
 
 _UNTIMED = 2
-"""Steps at first, in which memory is allocated and algorithms are chosen."""
+"""First steps, in which memory is allocated and algorithms are chosen."""
 _TIMED = 10
 _LEAST_TIMED = 3
-"""Where the steps take more than `_SHARE` of the minutes."""
+"""Timed steps if they take more than `_SHARE` of the minutes."""
 _SHARE = 0.1
 _LEAST = 10
-"""Iterations, however short the time."""
+"""Minimum number of iterations."""
 _WARMUP_SHARE = 0.1
-"""Of the iterations that the warm-up takes at most."""
+"""Maximum share of the iterations that the warm-up takes."""
 _TIMED_IMAGES = 3
 _MOST = 10**9
-"""Iterations, however long the time."""
+"""Maximum number of iterations."""
 _MOST_UNUSED = 0.25
-"""Share of the minutes that may be left unused, for want of time for another mining, without a
-message."""
+"""Share of the minutes that may stay unused without a message, because another mining would not
+fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """What a training costs on this machine."""
+    """Times of a training's parts on this machine."""
 
     step: float
     """Seconds of an iteration."""
@@ -57,15 +57,15 @@ class StepTime:
     """When the training mines; None: never."""
 
     def minings(self, iterations: int) -> int:
-        """Return how often a training of so many iterations mines."""
+        """Return the number of minings in a training of this length."""
         return len(stages(self.staged, iterations)) - 1 if self.staged else 0
 
     def seconds(self, iterations: int) -> float:
-        """Return what so many iterations take, their minings included."""
+        """Return the time of a training of this length, minings included."""
         return iterations * self.step + self.minings(iterations) * self.mining
 
     def iterations_in(self, minutes: float) -> int:
-        """Return the iterations of a training that takes so many minutes, its minings included."""
+        """Return the iterations that fit into the minutes, minings included."""
         possible = range(int(min(_MOST, 60 * minutes / self.step)) + 1)
         return max(_LEAST, bisect_right(possible, 60 * minutes, key=self.seconds) - 1)
 
@@ -81,7 +81,7 @@ def in_minutes(
     device: str,
     say: Callable[[str], None],
 ) -> TrainingConfig:
-    """Return the configuration of a training that takes about so many minutes on this machine.
+    """Return the configuration of a training that takes about `minutes` on this machine.
 
     Args:
         config: of any length; its schedule is stretched.
@@ -121,7 +121,7 @@ def measure_steps(
     device: str,
     minutes: float,
 ) -> StepTime:
-    """Train some steps, and forget them.
+    """Time some training steps and discard their result.
 
     Args:
         config: of the run that is about to start.
@@ -130,11 +130,11 @@ def measure_steps(
         method: the training method.
         seed: of the run.
         device: cpu or cuda.
-        minutes: that the training may take; the steps take little of it.
+        minutes: time limit of the training; measuring takes a small share of it.
 
     Raises:
-        ConfigError: when several processes share the training, or the configuration can't be used.
-        AnnotationError: when the images can't be decoded.
+        ConfigError: if several processes share the training, or the configuration is invalid.
+        AnnotationError: if the images can't be decoded.
     """
     if processes.ranks() > 1:
         raise ConfigError(
@@ -181,7 +181,7 @@ def measure_steps(
 def _detection_seconds(
     trainer: Trainer, config: TrainingConfig, images: Sequence[Image], folder: Path
 ) -> float:
-    """Return the seconds that an image takes in mining."""
+    """Return the seconds per image of mining."""
     ends = [time.monotonic()]
     ids = range(1, config.node.MODEL.ROI_HEADS.NUM_CLASSES + 1)
     for _ in detect(trainer.model.eval(), config, images[:_TIMED_IMAGES], folder, ids):
@@ -191,7 +191,7 @@ def _detection_seconds(
 
 
 def with_iterations(config: TrainingConfig, iterations: int) -> TrainingConfig:
-    """Return a configuration of so many iterations, with the schedule stretched to them."""
+    """Return a configuration with `iterations`, its schedule stretched to them."""
     node = config.node
     stretch = iterations / config.solver.max_iter
     # The rate falls within the training, and at different iterations.

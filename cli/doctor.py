@@ -79,6 +79,11 @@ def show_checks(checks: "Sequence[Check]", *, show_all: bool) -> None:
     if show_all:
         return
     passed = sum(check.state is State.OK for check in checks)
-    absent = [check.name for check in checks if check.state is State.OPTIONAL]
-    optional = f"; optional and not installed: {', '.join(absent)}" if absent else ""
-    line(f"{passed} checks passed{optional} (--all shows everything)")
+    said = f"checks passed: {passed}"
+    for state, what in (
+        (State.OPTIONAL, "optional and not installed"),
+        (State.UNTESTED, "not tested, as not configured"),
+    ):
+        if names := [check.name for check in checks if check.state is state]:
+            said += f"; {what}: {', '.join(names)}"
+    line(f"{said} (--all shows everything)")

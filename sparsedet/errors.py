@@ -61,6 +61,10 @@ class ToolError(SparseDetError):
     """An annotation tool is unreachable, refused a request, or returned something unexpected."""
 
 
+class NotConfiguredError(ToolError):
+    """The environment names no server; the message says how to name one."""
+
+
 class ControlNeededError(ToolError):
     """A project has several controls for boxes, and none is selected."""
 

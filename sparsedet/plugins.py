@@ -33,14 +33,14 @@ class LocalTool:
 class CheckableIntegration(Protocol):
     """An integration that can check the server configured in the environment."""
 
-    def check_connection(self) -> str | None:
+    def check_connection(self) -> str:
         """Connect as configured in the environment, without prompting.
 
         Returns:
-            The server's version, address and account in one line; None if address or key are not
-            set.
+            The server's version, address and account in one line.
 
         Raises:
+            NotConfiguredError: when neither address nor key are set.
             ToolError: one line, never containing the key.
         """
         ...
@@ -93,9 +93,10 @@ def check_connection(name: str) -> str | None:
     """Check an integration's server, as configured in the environment.
 
     Returns:
-        Its description; None if none is configured, or the integration has no server.
+        Its description; None if the integration has no server.
 
     Raises:
+        NotConfiguredError: when none is configured.
         ToolError: when the integration is not installed, the server is unreachable, or refuses the
             key; never containing the key.
     """

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sparsedet.errors import ToolError
+from sparsedet.errors import NotConfiguredError, ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
 from .failures import CONNECTING, comes_of_parsing, detail, network_problem, refusal
@@ -264,18 +264,19 @@ def _json(body: object) -> dict[str, Any]:
     return {"content": json.dumps(body).encode(), "headers": headers, "request_options": WRITE}
 
 
-def check_connection() -> str | None:
+def check_connection() -> str:
     """Test the connection to LABEL_STUDIO_URL with LABEL_STUDIO_API_KEY.
 
     Returns:
-        Version, address and account in one line; None if neither is set.
+        Version, address and account in one line.
 
     Raises:
+        NotConfiguredError: when neither is set.
         ToolError: one line, never holding the key; also if only one of the two is set.
     """
     missing = [name for name in (URL_VARIABLE, KEY_VARIABLE) if not os.environ.get(name)]
     if len(missing) == 2:
-        return None
+        raise NotConfiguredError(f"{URL_VARIABLE} and {KEY_VARIABLE} are not set")
     if missing:
         raise ToolError(f"not tested: {missing[0]} is not set")
     connection = Connection()

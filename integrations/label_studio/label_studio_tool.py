@@ -60,7 +60,7 @@ class LabelStudioTool:
         self._push_modes = {mode.name: mode for mode in modes}
 
     @staticmethod
-    def check_connection() -> str | None:
+    def check_connection() -> str:
         """Test the connection given by the environment; see `connection.check_connection`."""
         return check_connection()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import NotConfiguredError, SparseDetError
 from sparsedet.plugins import check_connection, integration_names
 
 PYTHON = (3, 11)
@@ -77,6 +77,8 @@ class State(StrEnum):
     """Works, but may cause trouble."""
     OPTIONAL = "optional"
     """Missing, and needed by some commands only."""
+    UNTESTED = "untested"
+    """Not configured, so there is nothing to test."""
     MISSING = "missing"
     """Missing or broken, and required."""
 
@@ -231,6 +233,8 @@ def check_connections() -> Iterator[Check]:
         try:
             if (found := check_connection(tool)) is not None:
                 yield Check(name, State.OK, found)
+        except NotConfiguredError as error:
+            yield Check(name, State.UNTESTED, str(error))
         except SparseDetError as error:
             yield Check(name, State.WARNING, str(error))
         except Exception as error:  # whatever a broken package raises

@@ -82,6 +82,7 @@ CHECKS = [
     Check("Chromium", State.OPTIONAL, "not found", "apt-get install chromium"),
     Check("detectron2", State.MISSING, "not installed", "sparsedet doctor --fix"),
     Check("torch", State.OK, "2.9"),
+    Check("server connection", State.UNTESTED, "URL and KEY are not set"),
 ]
 
 
@@ -96,10 +97,11 @@ CHECKS = [
                 "                      -> pip uninstall one",
                 "missing   detectron2  not installed",
                 "                      -> sparsedet doctor --fix",
-                "2 checks passed; optional and not installed: Chromium (--all shows everything)",
+                "checks passed: 2; optional and not installed: Chromium; "
+                "not tested, as not configured: server connection (--all shows everything)",
             ],
         ),
-        (CHECKS[:1], False, ["1 checks passed (--all shows everything)"]),
+        (CHECKS[:1], False, ["checks passed: 1 (--all shows everything)"]),
         (
             CHECKS[:3],
             True,
@@ -156,7 +158,9 @@ def test_with_half_a_connection_the_other_half_is_named(
 def test_without_address_and_key_no_connection_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
-    assert not list(check_connections())
+    (check,) = check_connections()
+    assert check.state is State.UNTESTED
+    assert check.found == "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY are not set"
 
 
 def test_other_packages_connections_are_tried_too(
@@ -168,7 +172,7 @@ def test_other_packages_connections_are_tried_too(
     entry_point("paper", source, tmp_path)
     entry_point("stone", "raise ImportError('no chisel')", tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    paper, stone = check_connections()
+    _, paper, stone = check_connections()
     assert (paper.name, paper.state) == ("paper connection", State.OK)
     assert paper.found == "Paper 2 in the drawer"
     assert (stone.name, stone.state) == ("stone connection", State.WARNING)

@@ -53,7 +53,7 @@ def inspect(
     """Describe a dataset, and list everything that is wrong with it.
 
     Shows its format and folders, counts images, boxes and classes, also per split, and lists all
-    faults at once. Exits with status 3 if there are any.
+    faults at once. Exits with status 3 if there are any, except with --fix, which repairs them.
     """
     from sparsedet.inspection import inspect_data, write_copy
 
@@ -68,7 +68,7 @@ def inspect(
         if written is not None:
             files = ", ".join(f"{name} ({boxes} boxes)" for name, boxes in written.items())
             say(f"wrote a repaired copy to {fix}: {files}; report.json lists the changes")
-    if found.faults.found:
+    if found.faults.found and written is None:
         raise typer.Exit(FOUND_FAULTS)
 
 
@@ -108,7 +108,7 @@ def _show(found: "Inspection") -> None:
     if not kinds:
         typer.echo("nothing is wrong")
         return
-    typer.echo(f"{len(found.faults.found)} faults of {len(kinds)} kinds:")
+    typer.echo(f"faults: {len(found.faults.found)} of {len(kinds)} kinds")
     for kind, faults in kinds.items():
-        typer.echo(f"  {len(faults)} {kind.what}: {kind.remedy}")
+        typer.echo(f"  {kind.what}: {len(faults)}, {kind.remedy}")
         typer.echo(f"      {places(faults, _SHOWN)}")

@@ -183,7 +183,7 @@ class Faults:
     def lines(self) -> list[str]:
         """Return one line per kind: how many, where, and how they were handled."""
         return [
-            f"{len(found)} {kind.what} ({places(found)}): {kind.remedy}"
+            f"{kind.what}: {len(found)} ({places(found)}), {kind.remedy}"
             for kind, found in self.by_kind().items()
         ]
 

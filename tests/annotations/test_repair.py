@@ -147,7 +147,7 @@ def test_ids_as_floats_and_text_stay_the_same_numbers(tmp_path: Path) -> None:
     assert dataset.images == expected.images
     assert [b.xyxy for b in dataset.boxes] == [b.xyxy for b in expected.boxes]
     assert [b.image_id for b in dataset.boxes] == [b.image_id for b in expected.boxes]
-    assert faults.lines()[0].startswith("8 non-integer ids (images id 1, 2, 3, 4, 5 and 3")
+    assert faults.lines()[0].startswith("non-integer ids: 8 (images id 1, 2, 3, 4, 5 and 3")
 
 
 def read_coco_of(content: dict[str, Any], folder: Path) -> Any:
@@ -184,8 +184,8 @@ def test_forty_bad_boxes_are_one_error_that_lists_all_kinds(tmp_path: Path) -> N
         faults.check()
     text = str(error.value)
     assert "40 of 80 boxes would be left out, more than 20%" in text
-    assert "20 boxes without area (annotations id 1, 3, 5, 7, 9 and 15 more)" in text
-    assert "20 boxes outside of their image" in text
+    assert "boxes without area: 20 (annotations id 1, 3, 5, 7, 9 and 15 more)" in text
+    assert "boxes outside of their image: 20" in text
     assert "inspect" in text
     assert "\n" not in text
 
@@ -224,7 +224,7 @@ def test_roboflows_root_class_is_left_out(tmp_path: Path) -> None:
     dataset, faults = _read(content, tmp_path)
     assert [category.name for category in dataset.categories] == ["dog", "cat"]
     assert faults.lines() == [
-        "1 root classes without boxes, as written by Roboflow (categories id 0): left out"
+        "root classes without boxes, as written by Roboflow: 1 (categories id 0), left out"
     ]
     content["annotations"][0]["category_id"] = 0
     assert len(_read(content, tmp_path)[0].categories) == 3

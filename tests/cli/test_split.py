@@ -135,7 +135,7 @@ def test_workspace_is_split_with_its_own_images(full: Path, tmp_path: Path) -> N
     assert "no such image file" in sparsedet_here(*words, "--strict").error()
     lenient = sparsedet_here(*words)
     assert lenient.status == 0
-    assert "1 missing images (images id 4 (" in lenient.err
+    assert "missing images: 1 (images id 4 (" in lenient.err
 
 
 @pytest.mark.parametrize("images", [None, "cache"])

@@ -119,8 +119,8 @@ def test_all_faults_are_found_at_once_with_their_ids(tmp_path: Path) -> None:
 def test_people_see_every_kind_with_its_places(tmp_path: Path) -> None:
     shown = sparsedet_here("inspect", _faulty(tmp_path))
     assert shown.status == 3
-    assert f"of {len(FAULTS)} kinds:" in shown.out
-    assert "  2 boxes without area: left out\n      annotations id 20, 21\n" in shown.out
+    assert f" of {len(FAULTS)} kinds\n" in shown.out
+    assert "  boxes without area: 2, left out\n      annotations id 20, 21\n" in shown.out
     assert "COCO, images in" in shown.out
 
 
@@ -128,7 +128,7 @@ def test_a_repaired_copy_has_no_faults_and_the_right_values(tmp_path: Path) -> N
     file, out = _faulty(tmp_path / "data"), tmp_path / "out"
     before = file.read_bytes()
     made = sparsedet_here("inspect", file, "--fix", out, "--json")
-    assert made.status == 3, made.err
+    assert made.status == 0, made.err
     assert file.read_bytes() == before
     again = sparsedet_here("inspect", out, "--json")
     # Names that are alike are a matter of taste.

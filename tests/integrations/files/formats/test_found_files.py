@@ -108,7 +108,7 @@ def test_background_does_not_take_the_labels_of_another_split(tmp_path: Path) ->
     faults = Faults(tmp_path)
     dataset = read_dataset(tmp_path, faults=faults).dataset
     assert objects(dataset) == {"train/a.jpg": [OBJECT], "val/a.jpg": []}
-    assert faults.lines() == ["1 splits without label files (val): kept, without boxes"]
+    assert faults.lines() == ["splits without label files: 1 (val), kept, without boxes"]
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".gif", ".ppm", ".jp2"])
@@ -135,8 +135,8 @@ def test_labels_without_image_are_counted_and_named(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path, faults=faults).dataset
     assert len(dataset.boxes) == 9
     assert faults.lines() == [
-        "1 unreadable images (10.heic): left out",
-        "1 label files without an image (9.txt): left out",
+        "unreadable images: 1 (10.heic), left out",
+        "label files without an image: 1 (9.txt), left out",
     ]
     assert "pillow-heif" in faults.found[0].detail
 

@@ -79,6 +79,15 @@ _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
 """Help panel -> command name -> command."""
 
 
+_SOUGHT: Mapping[str, str] = {
+    "merge": "sparsedet review WORKSPACE --merge",
+    "undo": "sparsedet push --undo --data WORKSPACE, or sparsedet review WORKSPACE --undo-merge",
+    "detect": "sparsedet predict",
+    "evaluate": "sparsedet eval",
+}
+"""Commands that people try, and what does it."""
+
+
 class PanelCommand(TyperCommand):
     """A command whose help has a section for each `rich_help_panel` of its parameters.
 
@@ -93,6 +102,12 @@ class PanelCommand(TyperCommand):
 
 class PanelGroup(TyperGroup):
     """A group whose help has a section for each `rich_help_panel` of its commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; for what another one does, name that one."""
+        if args and args[0] in _SOUGHT:
+            ctx.fail(f"No such command '{args[0]}'. Use {_SOUGHT[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""

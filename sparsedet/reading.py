@@ -202,6 +202,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise SparseDetError(f"{path}: nested too deeply for settings") from None
     except tomllib.TOMLDecodeError as error:
-        raise SparseDetError(f"{path}: not valid TOML ({error})") from error
+        raise SparseDetError(
+            f'{path}: not valid TOML ({error}); text needs quotes, as in: device = "cpu"'
+        ) from error
     except ValueError as error:
         raise SparseDetError(f"{path}: holds a number of thousands of digits") from error

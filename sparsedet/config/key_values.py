@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -60,7 +61,8 @@ def check_pairs(pairs: Sequence[str]) -> None:
         if key and value:
             raise ConfigError(f"KEY VALUE pairs: {word!r}; write {key} {value}, with a space")
     if len(pairs) % 2:
-        raise ConfigError(f"KEY VALUE pairs: {pairs[-1]!r} has no value")
+        hint = "; data comes after --train" if Path(pairs[-1]).exists() else ""
+        raise ConfigError(f"KEY VALUE pairs: {pairs[-1]!r} has no value{hint}")
 
 
 def parse_value(text: str) -> Any:

@@ -80,7 +80,7 @@ def mine_round(
 def held_back_line(found: Proposals) -> str:
     """Return the number of held-back candidates, for display."""
     count, right = sum(found.held_back.values()), sum(found.held_back_right.values())
-    line = f"{count} less likely ones are held back (about {right:.0f} of them right)"
+    line = f"held back as less likely: {count} (about {right:.0f} of them right)"
     if not found.mined:
         return line
     least = min(box.expected_precision or 0.0 for box in found.mined)

@@ -190,6 +190,20 @@ def test_values_are_completed_without_torch(words: str, one: str) -> None:
     assert result.stderr.strip() == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("merge", "Use sparsedet review WORKSPACE --merge"),
+        ("detect", "Use sparsedet predict"),
+        ("rounds", "Did you mean 'round'?"),
+    ],
+)
+def test_an_unknown_command_names_the_one_that_does_it(command: str, hint: str) -> None:
+    result = sparsedet_here(command, "workspace")
+    assert result.status == 2
+    assert f"No such command '{command}'. {hint}" in " ".join(result.err.split())
+
+
 @pytest.mark.parametrize("name", ["cli", "integrations", "integrations.files"])
 def test_folders_of_the_repository_have_one_import_name(
     name: str, monkeypatch: pytest.MonkeyPatch

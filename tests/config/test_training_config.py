@@ -84,6 +84,7 @@ def test_keys_can_be_set(pairs: list[str], key: str, value: object) -> None:
         ("lite0_fpn", ["SOLVER.AMP", "{}"], r"SOLVER\.AMP: a group of keys"),
         ("lite0_fpn", ["SOLVER.MAX_ITER", "None"], "MAX_ITER: None, expected a whole number$"),
         ("lite0_fpn", ["SOLVER.MAX_ITER"], "'SOLVER.MAX_ITER' has no value$"),
+        ("lite0_fpn", ["/"], "'/' has no value; data comes after --train$"),
         ("lite0_fpn", ["SOLVER.MAX_ITER="], "'SOLVER.MAX_ITER=' has no value$"),
         ("lite0_fpn", ["SOLVER.MAX_ITER=5"], "MAX_ITER=5'; write SOLVER.MAX_ITER 5, with a space"),
         ("lite0_fpn", ["SOLVER.MAX_ITER=5", "SOLVER.BASE_LR", "1"], "; write SOLVER.MAX_ITER 5,"),

@@ -72,6 +72,7 @@ def test_keys_become_words_of_the_command_line() -> None:
     ("text", "message"),
     [
         ("[source", "not valid TOML"),
+        ("@\n[training]\ndevice = gpu", 'text needs quotes, as in: device = "cpu"'),
         ("", "the setting source is missing"),
         ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
         ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),

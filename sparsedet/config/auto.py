@@ -163,6 +163,9 @@ def choose(
         reason += f", anchors of {shown} pixels"
     now = _quantile(objects.sides * objects.best_scales(config), _SMALL)
     became = f", now {now:.0f}" if values else ""
+    if values and now < _ORDINARY:
+        most = f"{_MOST_TILES[means.device]} tiles per image"
+        became += f": no closer, for {most if TILE in values else 'time and memory'}"
     return Choice(
         config,
         f"auto: {reason}; a fifth of the boxes is smaller than {small:.0f} pixels at {before}"

@@ -17,7 +17,7 @@ from sparsedet.config.key_values import (
     parse_value,
     set_key,
 )
-from sparsedet.config.training_config import TrainingConfig, load_node
+from sparsedet.config.training_config import TrainingConfig, is_auto, load_node
 from sparsedet.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
         raise ConfigError("--published: DATASETS.TRAIN is missing, e.g. DATASETS.TRAIN split1_30p")
     if config is None:
         config = _VOC_CONFIG if train.startswith(_VOC_NAMES) else _COCO_CONFIG
+    if is_auto(config):
+        raise ConfigError("--published has image sizes of its own: drop --config auto")
     cfg = load_node(CONFIG_FILES.get(config.rsplit("/", 1)[-1], config))
     # Without the flag FIXMATCH, the published script trains a plain detector.
     method = "end-to-end" if values.get("FIXMATCH", False) else "plain"

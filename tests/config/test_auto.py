@@ -87,6 +87,8 @@ def test_tiles_are_not_too_many() -> None:
         for means in (CPU, GPU)
     ]
     assert sides[0] > sides[1] > 320
+    said = choose(dataset(30, sizes=((8000, 6000),)), BASE, CPU).reason
+    assert said.endswith(": no closer, for 24 tiles per image")
 
 
 def test_little_memory_keeps_the_input_small() -> None:

@@ -127,6 +127,11 @@ def test_what_cannot_be_meant(pairs: list[str], message: str) -> None:
         read_published(pairs, None)
 
 
+def test_published_image_sizes_can_not_be_chosen_automatically() -> None:
+    with pytest.raises(ConfigError, match="drop --config auto"):
+        read_published(COCO, "auto")
+
+
 @pytest.mark.parametrize(
     ("pairs", "train", "test", "image_folders"),
     [

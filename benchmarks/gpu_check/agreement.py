@@ -1,4 +1,4 @@
-"""The losses of a first step on the CPU and the device; and what a step costs on either."""
+"""Losses of the first step on CPU and device, and the time of a step on both."""
 
 import time
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ TOLERANCE = 1e-3
 """Largest difference of a loss between the devices, as a share of the loss."""
 TIMED_STEPS = 12
 UNTIMED_STEPS = 2
-"""The first of these, in which memory is allocated and algorithms are chosen."""
+"""Warm-up: memory is allocated and algorithms are chosen."""
 
 ALL_SAMPLED = {
     "SOLVER.IMS_PER_BATCH": 2,
@@ -43,7 +43,7 @@ ALL_SAMPLED = {
     "SPARSEDET.PSEUDO_POSITIVES.START_ITER": 0,
 }
 MINING_ITERATION = 1
-"""The first one that `end-to-end` mines in."""
+"""The first iteration in which `end-to-end` mines."""
 
 
 def first_steps(setting: Setting, data: Data) -> Figures:
@@ -81,13 +81,13 @@ def _losses(data: Data, method: str, device: str) -> dict[str, float]:
 
 
 def step_times(setting: Setting, data: Data) -> Figures:
-    """Return how long a step of `plain` takes on the CPU and on the device."""
+    """Return the seconds per step of `plain` on the CPU and the device."""
     on_cpu, there = (_seconds(setting, data, device) for device in ("cpu", setting.device))
     return {"CPU, seconds": on_cpu, "device, seconds": there, "ratio": on_cpu / there}
 
 
 def _seconds(setting: Setting, data: Data, device: str) -> float:
-    """Return the median of the seconds that a step takes."""
+    """Return the median seconds per step."""
     run = RunFolder(setting.scratch / f"steps-{device}-{time.monotonic_ns()}")
     ends: list[float] = []
     callbacks = Callbacks(on_progress=lambda progress: ends.append(time.monotonic()))
@@ -104,7 +104,7 @@ def configuration(changes: Mapping[str, object]) -> TrainingConfig:
 
 
 def difference(expected: Mapping[str, float], found: Mapping[str, float]) -> float:
-    """Return the largest difference of a loss, as a share of it; check that it is small."""
+    """Return the largest relative difference of a loss, and check that it is small."""
     if expected.keys() != found.keys():
         raise CheckFailed(f"the losses are {', '.join(found)} instead of {', '.join(expected)}")
     shares = {

@@ -1,4 +1,4 @@
-"""The command line: runs the parts, the most important first, and keeps what they found."""
+"""The command line: runs the parts, the most important first, and records their results."""
 
 import argparse
 import subprocess
@@ -22,19 +22,19 @@ from .setting import CheckFailed, Data, Deadline, OutOfTimeError, Setting, descr
 
 _RESULTS = Path(__file__).parents[1] / "results" / "gpu"
 _AFTER_METHODS = 75.0
-"""Seconds that the trainings leave for what comes after them."""
+"""Seconds to reserve for the parts after the trainings."""
 _ITERATIONS, _QUICK_ITERATIONS = 50, 12
-"""Of the training that is interrupted."""
+"""Iterations of the interrupted training."""
 
 Measure = Callable[[Figures, Callable[[], None]], None]
-"""Fills in figures, and calls a function whenever there are more of them."""
+"""Adds figures, and calls the function after each."""
 
 
 def main(description: str | None = None, arguments: Sequence[str] | None = None) -> int:
     """Run the check; return the exit code."""
     options = _options(description, arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
-        print("no CUDA device: nothing was checked", file=sys.stderr)
+        print("no CUDA device: nothing to check", file=sys.stderr)
         return 2
     deadline = Deadline(60 * options.budget)
     try:
@@ -61,7 +61,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR")
     parser.add_argument("--weights", type=Path, metavar="FILE")
     parser.add_argument(
-        "--config", default="r50_fpn", help="which is measured (default: %(default)s)"
+        "--config", default="r50_fpn", help="configuration to measure (default: %(default)s)"
     )
     parser.add_argument(
         "--budget", type=float, default=9.5, metavar="MINUTES", help="default: %(default)s"
@@ -71,7 +71,7 @@ def _options(description: str | None, arguments: Sequence[str] | None) -> argpar
         "--device",
         choices=["cuda", "cpu"],
         default="cuda",
-        help="cpu: compare the CPU with itself; tests the script",
+        help="cpu: try the script, comparing the CPU with itself",
     )
     parser.add_argument("--quick", action="store_true", help="small images, few steps")
     return parser.parse_args(arguments)
@@ -101,9 +101,9 @@ def _run(setting: Setting, results: Path) -> int:
 
 
 def run_parts(record: Record, measures: Mapping[str, Measure], deadline: Deadline) -> int:
-    """Run all parts for which there is time, even after one failed; return the exit code.
+    """Run all parts within the time, even after a failure; return the exit code.
 
-    The record is written before the first of them and after each, and whenever a part found more.
+    The record is written before the first part, after each, and after each figure.
     """
     record.write()
     for part in record.parts:

@@ -1,4 +1,4 @@
-"""How long a training at full speed waits for its images."""
+"""Time that a training at full speed waits for images."""
 
 import time
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from .record import Figures
 from .setting import SEED, Data, Setting
 
 TARGET = 0.05
-"""The largest share of its time for which the device may wait."""
+"""Maximum share of the time that the device waits."""
 _SECONDS = 15.0
 _LEAST_STEPS, _MOST_STEPS = 10, 2000
 _BEFORE = 5
-"""Steps at first, in which processes start and memory is allocated."""
+"""Warm-up steps: processes start and memory is allocated."""
 
 
 def measure(setting: Setting, data: Data, found: Figures, save: Callable[[], None]) -> None:
-    """Measure `staged`, which loads most, with more loader processes until the target is met.
+    """Measure `staged`, which loads the most, adding loader processes until the target is met.
 
     Args:
         setting: the options.

@@ -1,4 +1,4 @@
-"""Short trainings of every method on every data set, half of the boxes removed."""
+"""Short trainings of every method on every dataset, half of the boxes removed."""
 
 import math
 import time
@@ -22,12 +22,12 @@ DROP = 0.5
 _MOST_SECONDS = 90.0
 """Of a training."""
 _TRAINING_SHARE = 0.7
-"""Of a training's time, the rest of which measures steps and evaluates."""
+"""Share of the time per cell; the rest is for timing steps and evaluation."""
 _QUICK_ITERATIONS = 4
 
 
 def measure(setting: Setting, found: Figures, save: Callable[[], None], reserve: float) -> None:
-    """Train the methods by turns, so that the time that is left counts for all of them.
+    """Train the methods in turn, sharing the remaining time.
 
     Args:
         setting: the options.
@@ -81,7 +81,7 @@ def _trained(setting: Setting, data: Data, method: str, seconds: float) -> Figur
 
 
 def _configuration(setting: Setting, data: Data, method: str, seconds: float) -> TrainingConfig:
-    """Return the configuration of a training that takes about so many seconds in all."""
+    """Return a training's configuration that fits the time."""
     config = setting.configuration(setting.full_speed)
     if setting.quick:
         config = config.with_values({"SPARSEDET.STAGED.MIN_ITER": 0})

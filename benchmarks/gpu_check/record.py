@@ -1,4 +1,4 @@
-"""What was measured, as JSON and Markdown, whole at any time."""
+"""The results as JSON and Markdown, complete files at any time."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from sparsedet.atomic_io import write_json, write_text
 
 Figures = dict[str, Any]
-"""Figures by name; or, by the name of a row, the figures of each."""
+"""Figures by name, or by row and name."""
 
 NOT_RUN = "not run: the time was up"
 
@@ -31,12 +31,12 @@ class Record:
 
     device: str
     about: Mapping[str, Any]
-    """What it ran with: versions, commit, configuration, data."""
+    """Versions, commit, configuration, data."""
     folder: Path
     parts: list[Part]
 
     def write(self) -> None:
-        """Write both files; what they said before is replaced as a whole."""
+        """Write both files, atomically."""
         content = {
             "device": self.device,
             **self.about,
@@ -61,7 +61,7 @@ class Record:
 
 
 def _table(figures: Figures) -> list[str]:
-    """Return a table: a row for each group of figures, or for each figure where there are none."""
+    """Return a table with a row per group of figures, or per figure if there are no groups."""
     groups = {name: row for name, row in figures.items() if isinstance(row, Mapping)}
     if not groups:
         return ["| | |", "|---|---|", *(f"| {name} | {_text(v)} |" for name, v in figures.items())]

@@ -1,4 +1,4 @@
-"""A training that is interrupted, resumes, and mines."""
+"""An interrupted training that resumes and mines."""
 
 import signal
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 def interrupted_training(setting: Setting, data: Data, iterations: int) -> Figures:
-    """Train with mixed precision, interrupted once; mine half-way and at the end."""
+    """Train with mixed precision, interrupted once; mine between stages and at the end."""
     run = RunFolder(setting.scratch / f"interrupted{next(_numbers)}")
     seen: list[StageProgress] = []
     minings: list[PseudoLabels] = []

@@ -1,4 +1,4 @@
-"""What all parts of the check need: device, data, configuration, and the time that is left."""
+"""Settings of all parts of the check: device, data, configuration, time limit."""
 
 import gc
 import time
@@ -32,33 +32,33 @@ QUICK = {
 
 
 class CheckFailed(Exception):
-    """A check that failed, and why."""
+    """A check failed; the message says why."""
 
 
 class OutOfTimeError(Exception):
-    """No time is left."""
+    """The time limit is reached."""
 
 
 class Deadline:
-    """When the check has to end."""
+    """The time limit of the check."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds; negative once it is over."""
+        """Remaining seconds; negative after the end."""
         return self._end - time.monotonic()
 
     def check(self, needed: float = 0.0) -> None:
-        """Raise `OutOfTimeError` unless so many seconds are left."""
+        """Raise `OutOfTimeError` unless more than `needed` seconds are left."""
         if self.left <= needed:
             raise OutOfTimeError
 
 
 @dataclass(frozen=True)
 class Data:
-    """Complete annotations, to train and to measure on."""
+    """Complete annotations for training and testing."""
 
     name: str
     train: Dataset
@@ -94,13 +94,13 @@ class Setting:
     data: Sequence[Data] = field(default_factory=list)
 
     def scenes(self, count: int = SCENES) -> Data:
-        """Return generated scenes, to learn and to measure on the same ones."""
+        """Return generated scenes, the same ones for training and testing."""
         images = self.scratch / "scenes"
         dataset = make_scenes(count, images, seed=SEED)
         return Data("scenes", dataset, dataset, images)
 
     def configuration(self, changes: Mapping[str, object] | None = None) -> TrainingConfig:
-        """Return the configuration that is measured, with some keys changed."""
+        """Return the configuration to measure, with some keys changed."""
         values: dict[str, object] = {}
         is_resnet = load_config(self.config).model.backbone == "build_resnet_fpn_backbone"
         if self.weights:
@@ -113,13 +113,13 @@ class Setting:
 
     @property
     def full_speed(self) -> Mapping[str, object]:
-        """What makes a training fast on the device."""
-        # A CPU imitates bf16, slowly.
+        """Return the settings for full speed on the device."""
+        # CPUs emulate bf16 slowly.
         return {"SOLVER.AMP.ENABLED": self.device != "cpu", "MODEL.CHANNELS_LAST": True}
 
 
 def pairs(values: Mapping[str, object]) -> list[str]:
-    """Return keys and values as the words of a command."""
+    """Return keys and values as command line arguments."""
     return [str(part) for item in values.items() for part in item]
 
 
@@ -132,9 +132,9 @@ def describe(device: str) -> str:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Let the peak of memory begin where memory is now; that of a CPU's process stays."""
+    """Reset the peak memory; not possible on a CPU."""
     if device == "cuda":
-        # Kernels that were compiled keep their model alive.
+        # Compiled kernels keep their model alive.
         torch._dynamo.reset()
         gc.collect()
         torch.cuda.empty_cache()

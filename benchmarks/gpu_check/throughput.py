@@ -1,4 +1,4 @@
-"""How many images a second training steps take, in layouts, precisions and compiled."""
+"""Images per second of training steps, by memory layout, precision and compilation."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,16 +28,16 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "bf16, channels_last, compiled": {_AMP: True, _LAST: True, _COMPILE: True},
 }
 _BATCHES = 4
-"""Different ones, loaded before; of the largest size alone, which is compiled once."""
+"""Batches, loaded in advance; all of the largest size, so that it is compiled once."""
 _SECONDS = 8.0
-"""That are timed, and at least ..."""
+"""Duration of a measurement, and at least ..."""
 _LEAST_STEPS = 8
 _COMPILING = 60.0
-"""Seconds that have to be left for a variant that is compiled."""
+"""Minimum remaining seconds for starting a compiled variant."""
 
 
 def measure(setting: Setting, data: Data, found: Figures, save: Callable[[], None]) -> None:
-    """Measure each variant, as far as there is time; eager fp32 is torch as it comes, with TF32.
+    """Measure each variant, as time permits; eager fp32 is torch's default, with TF32.
 
     Args:
         setting: the options.
@@ -102,6 +102,6 @@ def _measured(config: TrainingConfig, loaded: Sequence[Batch], setting: Setting)
 
 
 def _compiled(model: torch.nn.Module) -> int:
-    """Return how many parts of a model run compiled."""
+    """Return the number of compiled parts of a model."""
     forwards = [vars(module).get("forward") for module in model.modules()]
     return sum(getattr(forward, "_compiled", None) is not None for forward in forwards)

@@ -1,9 +1,9 @@
-"""The pinned wheel of detectron2, for `sparsedet doctor --fix` where none can be imported.
+"""The pinned detectron2 wheel that `sparsedet doctor --fix` installs.
 
-The name `detectron2` is not on PyPI. `sal-detectron2` there is upstream's main branch of 2024 as a
-wheel; its tag names Python 3.10, but its Python code runs on later versions too. Its compiled
-operators do not, and detectron2 copes without: Faster R-CNN takes ROIAlign and NMS from
-torchvision. `docs/detectron2.md` lists what is used of it, and what to do if the wheel disappears.
+PyPI has no `detectron2`. Its `sal-detectron2` is a wheel of upstream's main branch of 2024, tagged
+for Python 3.10; the Python code runs on later versions, too. The compiled operators don't, and are
+not needed: Faster R-CNN uses torchvision's ROIAlign and NMS. `docs/detectron2.md` lists the parts
+in use, and what to do if the wheel is withdrawn.
 """
 
 import hashlib
@@ -18,32 +18,31 @@ from sparsedet.errors import SetupError
 
 WHEEL_SHA256 = "491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bbee561"
 REQUIREMENT = f"sal-detectron2==0.7.2 --hash=sha256:{WHEEL_SHA256}"
-"""The wheel whose content was read and tested, pinned by its hash."""
+"""The reviewed and tested wheel, pinned by its hash."""
 WHEEL_FILE = "sal_detectron2-0.7.2-cp310-none-any.whl"
-"""Its name, which a copy must have: pip reads name and version from it."""
+"""The file name, required of copies: pip reads name and version from it."""
 WHEEL_PYTHON = "3.10"
-"""The Python that the wheel's tag names; pip needs an option to take it on another."""
-
+"""The Python version in the wheel's tag; pip needs an option to accept it on another."""
 
 WAYS = (
     "there are three ways: the wheel from PyPI (sparsedet doctor --fix, with a network or a mirror "
     "that pip is configured for); a copy of that wheel (sparsedet doctor --fix --wheel FILE); or "
     f"build it from source instead: {SOURCE_BUILD}"
 )
-"""How a machine gets detectron2, for those where the first way failed."""
+"""How to get detectron2, if the first way failed."""
 
 
 def install_detectron2(wheel: Path | None = None) -> bool:
-    """Install the pinned wheel unless some detectron2 can be imported; return whether it was.
+    """Install the pinned wheel, unless detectron2 can be imported; return whether it was installed.
 
-    A detectron2 that works, built from source for example, is never touched.
+    A working detectron2, for example a source build, is never touched.
 
     Args:
-        wheel: a copy of the wheel, where PyPI can't be reached; its hash must be the pinned one.
+        wheel: a copy of the wheel, for machines without PyPI; its hash must match.
 
     Raises:
-        SetupError: when torch is missing, a source build is broken, the copy is another file, pip
-            fails, or the result can't be imported.
+        SetupError: when torch is missing, a source build is broken, the copy has another name or
+            hash, pip fails, or the result can't be imported.
     """
     if wheel is not None:
         _check_copy(wheel)
@@ -57,8 +56,8 @@ def install_detectron2(wheel: Path | None = None) -> bool:
         )
     if "detectron2" in installed():
         raise SetupError(
-            f"a detectron2 that was built from source is installed but can't be imported "
-            f"({broken}); build it again ({SOURCE_BUILD}), or uninstall it and repeat this"
+            f"detectron2 was built from source, but can't be imported ({broken}); build it again "
+            f"({SOURCE_BUILD}), or uninstall it and repeat the command"
         )
     with TemporaryDirectory() as folder:
         requirements = Path(folder) / "detectron2.txt"
@@ -77,11 +76,11 @@ def install_detectron2(wheel: Path | None = None) -> bool:
 
 
 def wheel_command(requirements: Path, wheel: Path | None = None) -> list[str]:
-    """Return the pip command that installs the pinned wheel into the running environment.
+    """Return the pip command that installs the pinned wheel into this environment.
 
     Args:
-        requirements: a file that holds `REQUIREMENT`.
-        wheel: a copy to take in place of PyPI's.
+        requirements: a file containing `REQUIREMENT`.
+        wheel: a copy to install instead of PyPI's.
     """
     source = [] if wheel is None else ["--no-index", f"--find-links={wheel.resolve().parent}"]
     return pip_command(
@@ -92,16 +91,16 @@ def wheel_command(requirements: Path, wheel: Path | None = None) -> list[str]:
         "--only-binary=:all:",
         "--implementation=cp",
         f"--python-version={WHEEL_PYTHON}",
-        # pip checks the Python version of its own environment unless a target is named.
+        # Without a target, pip insists on the Python version of its own environment.
         f"--target={sysconfig.get_path('purelib')}",
-        # What stands there can't be imported: the rest of an interrupted installation.
+        # Overwrites leftovers of an interrupted installation.
         "--upgrade",
         f"--requirement={requirements}",
     )
 
 
 def _check_copy(wheel: Path) -> None:
-    """Refuse what is not the pinned wheel; pip would say of another hash only that it differs."""
+    """Check a copy's name and hash; pip's own message on hashes does not say what to do."""
     if not wheel.is_file():
         raise SetupError(f"--wheel {wheel}: no such file")
     if wheel.name != WHEEL_FILE:
@@ -110,16 +109,15 @@ def _check_copy(wheel: Path) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != WHEEL_SHA256:
         raise SetupError(
-            f"--wheel {wheel}: its sha256 is {found}, that of the wheel that was tested "
-            f"{WHEEL_SHA256}; copy it again"
+            f"--wheel {wheel}: its sha256 is {found}, expected {WHEEL_SHA256}; copy it again"
         )
 
 
 def _import_error(*modules: str) -> str | None:
-    """Import modules in a fresh Python; return the last line of what it raised, None if all well.
+    """Import modules in a new process; return the last line of the error, or None.
 
-    A fresh one, because this process has looked for packages before they were installed; and
-    without the current folder (-P), where an unpacked source tree would look like the package.
+    This process has cached which packages exist. -P ignores the current folder, where an unpacked
+    source tree would look like the package.
     """
     result = subprocess.run(
         [sys.executable, "-P", "-c", f"import {', '.join(modules)}"],

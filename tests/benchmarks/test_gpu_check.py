@@ -55,7 +55,7 @@ def test_the_cpu_is_as_good_as_itself(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_without_cuda_it_says_so_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(None, []) == 2
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "no CUDA device: nothing was checked\n")
+    assert (said.out, said.err) == ("", "no CUDA device: nothing to check\n")
 
 
 def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -343,5 +343,5 @@ def test_a_source_build_is_not_replaced(broken: Path, monkeypatch: pytest.Monkey
         (broken / f"{name}.py").touch()
     distribution("detectron2", broken)
     monkeypatch.syspath_prepend(str(broken))
-    with pytest.raises(SetupError, match="built from source is installed but can't be imported"):
+    with pytest.raises(SetupError, match="was built from source, but can't be imported"):
         install_detectron2()

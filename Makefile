@@ -118,7 +118,7 @@ check-wheel: dist environments ## Run the quick start from the wheel, in a fresh
 	@du -sh $(WHEEL_VENV)
 	rm -rf build/wheel-demo
 	cd build && wheel-venv/bin/sparsedet demo --tool files --rounds 1 --iterations 60 -o wheel-demo
-	cd build && wheel-venv/bin/sparsedet predict wheel-demo/workspace wheel-demo/scenes/test -o wheel-demo/found.json
+	cd build && wheel-venv/bin/sparsedet predict wheel-demo/workspace wheel-demo/scenes/test -o wheel-demo/found.json --score 0.05
 	SPARSEDET_PYTHON=$(CURDIR)/$(WHEEL_VENV)/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
 		tests/test_readme.py -k "label_studio_project or without_a_server" $(ARGS)
 	rm -rf $(WHEEL_VENV) build/wheel-demo

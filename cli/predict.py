@@ -10,7 +10,7 @@ from sparsedet.errors import SparseDetError
 
 from .display import progress_bar
 from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
-from .output import emit_json, table
+from .output import emit_json, say, table
 
 _PANEL = "Pre-labels in an annotation tool"
 
@@ -171,3 +171,5 @@ def predict(
         ("class", "detections"),
         list(counts.items()),
     )
+    if done and not any(counts.values()) and score > 0:
+        say(f"no detection has a score of {score:g} or more: try --score {score / 5:g}")

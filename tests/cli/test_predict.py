@@ -46,6 +46,13 @@ def test_coco_results_of_a_folder_are_read_by_pycocotools(run: Path, photos: Pat
     assert {category["id"] for category in truth.dataset["categories"]} == set(range(3, 13))
 
 
+def test_without_detections_a_lower_score_is_suggested(run: Path, photos: Path) -> None:
+    result = sparsedet_here("predict", run, photos, "-o", photos.parent / "found.json")
+    assert result.status == 0, result.err
+    assert "0 detections on 3 images" in result.out
+    assert "no detection has a score of 0.5 or more: try --score 0.1" in result.err
+
+
 def test_a_coco_file_keeps_its_ids(run: Path, scenes: Scenes, tmp_path: Path) -> None:
     arguments = (scenes.annotations, "--images", scenes.images, "-o", "found.json")
     result = sparsedet_here("predict", run, *arguments, *LOW, "--json", cwd=tmp_path)
